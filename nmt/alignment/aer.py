@@ -1,0 +1,125 @@
+"""Alignment error rate: predicted links against a gold of sure and possible links.
+
+Och & Ney 2003, "A Systematic Comparison of Various Statistical Alignment Models", section 6.1. With the
+predicted links A, the sure links S and the possible links P, where S is a subset of P:
+
+    precision = |A ∩ P| / |A|
+    recall    = |A ∩ S| / |S|
+    AER       = 1 - (|A ∩ S| + |A ∩ P|) / (|A| + |S|)
+
+So a possible link may be predicted or left out at no cost.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmt.alignment.links import Link, Links, read_pharaoh
+from nmt.errors import UserError
+
+
+@dataclass(frozen=True)
+class AlignmentScore:
+    """Figures of a whole test set: links are counted over all sentences, then divided."""
+
+    precision: float
+    """0 to 1; 0 where nothing is predicted."""
+    recall: float
+    """0 to 1; 0 where there is no sure link."""
+    aer: float
+    """0 (perfect) to 1."""
+    num_links: int
+    """|A|, the predicted links."""
+    num_sure: int
+    """|S|"""
+    num_possible: int
+    """|P|, the sure links among them."""
+    num_sentences: int
+
+
+@dataclass(frozen=True)
+class Gold:
+    """Gold links, a set a sentence pair; possible links contain the sure ones."""
+
+    sure: list[set[Link]]
+    possible: list[set[Link]]
+
+
+def score_links(
+    predicted: Sequence[Links], sure: Sequence[Links], possible: Sequence[Links]
+) -> AlignmentScore:
+    """Precision, recall and AER of the predicted links, summed over the sentences.
+
+    Args:
+        predicted, sure, possible: a set of (source, target) for each sentence pair. Sure links count as
+            possible whether or not ``possible`` repeats them.
+
+    Raises:
+        ValueError: the three have different lengths.
+    """
+    num_links = num_sure = num_possible = hits_sure = hits_possible = 0
+    for links, sure_links, possible_links in zip(predicted, sure, possible, strict=True):
+        allowed = sure_links | possible_links
+        num_links += len(links)
+        num_sure += len(sure_links)
+        num_possible += len(allowed)
+        hits_sure += len(links & sure_links)
+        hits_possible += len(links & allowed)
+    total = num_links + num_sure
+    return AlignmentScore(
+        precision=hits_possible / num_links if num_links else 0.0,
+        recall=hits_sure / num_sure if num_sure else 0.0,
+        aer=1 - (hits_sure + hits_possible) / total if total else 0.0,
+        num_links=num_links,
+        num_sure=num_sure,
+        num_possible=num_possible,
+        num_sentences=len(predicted),
+    )
+
+
+def read_gold(path: Path, possible_path: Path | None = None) -> Gold:
+    """Read a gold alignment: one Pharaoh file, or a file of sure and one of possible links.
+
+    Args:
+        path: a Pharaoh file whose ``i-j`` are sure and whose ``i?j`` are possible.
+        possible_path: a second Pharaoh file; all its links are possible.
+
+    Raises:
+        UserError: a file is bad, the two differ in length, or there is no sure link to score against.
+    """
+    lines = read_pharaoh(path)
+    sure = [line[0] for line in lines]
+    possible = [line[0] | line[1] for line in lines]
+    if possible_path is not None:
+        more = read_pharaoh(possible_path)
+        _check_same_length(path, len(lines), possible_path, len(more))
+        possible = [known | line[0] | line[1] for known, line in zip(possible, more, strict=True)]
+    if not any(sure):
+        raise UserError(
+            f"the gold alignment {path} holds no sure link",
+            "Give a Pharaoh file with a line for each sentence pair and links such as 0-0 1-2.",
+        )
+    return Gold(sure, possible)
+
+
+def score_files(links_path: Path, gold_path: Path, possible_path: Path | None = None) -> AlignmentScore:
+    """Score a Pharaoh file of predicted links against a gold; see :func:`read_gold`.
+
+    A predicted link counts as a link however it is marked.
+
+    Raises:
+        UserError: a file is bad, or the files differ in length.
+    """
+    gold = read_gold(gold_path, possible_path)
+    predicted = [sure | possible for sure, possible in read_pharaoh(links_path)]
+    _check_same_length(links_path, len(predicted), gold_path, len(gold.sure))
+    return score_links(predicted, gold.sure, gold.possible)
+
+
+def _check_same_length(first: Path, num_first: int, second: Path, num_second: int) -> None:
+    if num_first != num_second:
+        raise UserError(
+            f"{first} has {num_first} lines, {second} has {num_second}",
+            "Both need a line for each sentence pair, in the same order; "
+            "a pair without links is an empty line.",
+        )

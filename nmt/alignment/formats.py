@@ -1,0 +1,63 @@
+"""Word alignments as text: Pharaoh lines and JSON lines.
+
+Schema of a JSON object, one a line:
+
+    source   list of str                 the source words
+    target   list of str                 the target words
+    links    list of [int, int]          (source word, target word), counted from 0, sorted
+    weights  list of lists of float      [target words][source words]; how much a target word attends to
+                                         each source word, rounded to 4 digits; a row sums to <= 1
+    score    float or null               natural log-probability of the target given the source
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from typing import Any, Literal, TextIO
+
+import numpy as np
+
+from nmt.alignment.links import WordAlignment, format_pharaoh
+from nmt.errors import UserError
+
+TextFormat = Literal["pharaoh", "json"]
+
+# Unescaped, these would end a line for readers that split at every Unicode line break, or (lone
+# surrogates) could not be written as UTF-8.
+_UNSAFE_IN_A_LINE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def to_json(alignment: WordAlignment) -> dict[str, Any]:
+    """The alignment as plain lists and numbers; the schema stands at the head of this file."""
+    score = alignment.score
+    return {
+        "source": list(alignment.source),
+        "target": list(alignment.target),
+        "links": [[source, target] for source, target in alignment.links],
+        # In float64, because a rounded float32 prints as 0.30000001192092896.
+        "weights": np.round(alignment.weights.astype(np.float64), 4).tolist(),
+        "score": score if score is not None and math.isfinite(score) else None,
+    }
+
+
+def write_alignments(alignments: Iterable[WordAlignment], format: TextFormat, stream: TextIO) -> None:
+    """Write one line for each sentence pair, so that line numbers stay those of the input.
+
+    Args:
+        format: ``pharaoh`` for the links alone, ``json`` for :func:`to_json`.
+
+    Raises:
+        UserError: the format is unknown.
+        ValueError: a weight is not finite, which JSON cannot say.
+    """
+    if format not in ("pharaoh", "json"):
+        raise UserError(f"unknown alignment format '{format}'", "Choose pharaoh or json.")
+    for alignment in alignments:
+        line = format_pharaoh(alignment.links) if format == "pharaoh" else _json_line(alignment)
+        stream.write(f"{line}\n")
+
+
+def _json_line(alignment: WordAlignment) -> str:
+    line = json.dumps(to_json(alignment), ensure_ascii=False, allow_nan=False)
+    return _UNSAFE_IN_A_LINE.sub(lambda match: f"\\u{ord(match.group()):04x}", line)

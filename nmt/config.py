@@ -1,0 +1,294 @@
+"""The recipe: what an experiment is, key by key.
+
+A recipe is one YAML file. Unknown keys are refused, with the nearest known one suggested. The options of a
+component (an encoder, an attention, a decoder) stand beside the component and are checked when the model is
+built; here ``model.encoder`` and ``model.decoder`` are mappings with a ``type``.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nmt.errors import UserError
+
+FORMAT_VERSION = 1
+"""Version of the model directory. Raise it when an older nmt could no longer read a new directory."""
+
+
+class Options(BaseModel):
+    """Base of every group of options: immutable, and a key that isn't known is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class FilePair(Options):
+    """Two line-aligned text files with names of their own."""
+
+    source: Path
+    target: Path
+
+
+class DataOptions(Options):
+    """Where the sentence pairs come from."""
+
+    root: Path | None = Field(None, description="folder with NAME.LANGUAGE files (.gz too) or NAME.tsv; wins over hub")
+    hub: str | None = Field(None, description="data set for the `datasets` library: a hub name or a saved folder")
+    hub_config: str | None = Field(None, description="configuration of the hub data set, where it has several")
+    source: str = Field(description="language translated from: a file suffix, or a column of the hub data set")
+    target: str = Field(description="language translated to")
+    train: str | FilePair = Field("train", description="name of the training split, or {source: FILE, target: FILE}")
+    valid: str | FilePair | None = Field(
+        "val", description="name of the validation split; null holds out `hold_out` training pairs"
+    )
+    hold_out: int = Field(500, ge=1, description="pairs held out (at most 5 %) where there is no validation split")
+    max_length: int = Field(150, ge=1, description="pairs with more pieces than this on a side are dropped and counted")
+
+
+VocabularyType = Literal["unigram", "bpe", "character", "word"]
+
+
+class VocabularyOptions(Options):
+    """How text becomes ids and back."""
+
+    type: VocabularyType = Field("unigram", description="sentencepiece unigram or bpe, characters, or whole words")
+    size: int = Field(8000, ge=8, description="number of pieces, specials counted; for words the most that are kept")
+    joint: bool = Field(True, description="one vocabulary for both languages (needed to tie all embeddings)")
+    byte_fallback: bool = Field(False, description="spell unknown characters as bytes rather than UNK")
+    min_count: int = Field(1, ge=1, description="word vocabularies: rarer words are UNK")
+    character_coverage: float = Field(1.0, gt=0, le=1, description="share of characters that get a piece")
+    normalization: Literal["nmt_nfkc", "nfkc", "identity"] = Field("nmt_nfkc", description="sentencepiece's rule")
+    path: Path | None = Field(None, description="an existing vocabulary to use: a .model/.txt file or a model directory")
+
+
+class ModelOptions(Options):
+    """The network: two components from the tables of ``nmt/models/build.py`` and what they share."""
+
+    encoder: dict[str, Any]
+    decoder: dict[str, Any]
+    embedding_size: int = Field(256, ge=1, description="width of source and target embeddings")
+    tie: Literal["none", "target", "all"] = Field(
+        "none", description="share weights: target embedding = output layer; all = source embedding too"
+    )
+    scale_embeddings: bool = Field(
+        False, description="multiply embeddings by the root of their width, as the Transformer does"
+    )
+    init: Literal["torch", "xavier"] = Field("torch", description="initialisation of weight matrices")
+
+
+Schedule = Literal["constant", "inverse_sqrt", "cosine", "plateau"]
+
+
+class TrainingOptions(Options):
+    """How the weights are found."""
+
+    batch_tokens: int = Field(4096, ge=1, description="padded positions of the longer side in a batch")
+    accumulate: int = Field(1, ge=1, description="batches whose gradients are added up for one update")
+    max_steps: int | None = Field(None, ge=1, description="stop after this many updates")
+    max_epochs: int | None = Field(None, ge=1, description="stop after this many passes over the data")
+    max_minutes: float | None = Field(None, gt=0, description="stop after this many minutes of training, over all resumes")
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = Field(1e-3, gt=0, description="the highest rate, reached at the end of the warm-up")
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = Field(1e-9, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Schedule = Field("inverse_sqrt", description="cosine needs max_steps or max_epochs")
+    warmup_steps: int = Field(1000, ge=0, description="updates of linear warm-up")
+    min_learning_rate: float = Field(0.0, ge=0, description="cosine ends here; plateau stops training below it")
+    plateau_factor: float = Field(0.5, gt=0, lt=1, description="plateau: the rate is multiplied by this")
+    plateau_patience: int = Field(2, ge=0, description="plateau: validations without a gain before it is")
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    clip_norm: float | None = Field(1.0, gt=0, description="gradients are scaled down to this global norm")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 where it is fast")
+    validate_every: int | None = Field(None, ge=1, description="updates between validations; null: once an epoch")
+    metric: Literal["bleu", "loss"] = Field("bleu", description="what is best by validation")
+    validation_size: int = Field(1000, ge=1, description="sentences translated for the validation BLEU")
+    patience: int | None = Field(None, ge=1, description="stop after this many validations without a gain")
+    checkpoint_every: int | None = Field(None, ge=1, description="updates between checkpoints; null: at validations")
+    keep_last: int = Field(2, ge=1, description="checkpoints kept, the newest")
+    log_every: int = Field(50, ge=1, description="updates between lines of metrics.jsonl")
+    tensorboard: bool = Field(False, description="write tensorboard/ too (pip install 'nmt[tensorboard]')")
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> "TrainingOptions":
+        if not (self.max_steps or self.max_epochs or self.max_minutes or self.patience):
+            raise ValueError("training would never end: set one of max_steps, max_epochs, max_minutes, patience")
+        if self.schedule == "cosine" and not (self.max_steps or self.max_epochs):
+            raise ValueError("schedule 'cosine' must know its end: set max_steps or max_epochs")
+        return self
+
+
+class DecodingOptions(Options):
+    """How translations are searched for, in validation and by default in ``nmt translate``."""
+
+    beam_size: int = Field(5, ge=1)
+    length_penalty: Literal["none", "average", "gnmt"] = Field(
+        "average", description="score = log-probability / penalty: 1, length^alpha, or ((5 + length) / 6)^alpha"
+    )
+    alpha: float = Field(1.0, ge=0, description="strength of the length penalty")
+    max_length_ratio: float = Field(2.0, gt=0, description="longest output, in pieces, for each piece of the source")
+    max_length_extra: int = Field(20, ge=1, description="and this many pieces more")
+    batch_size: int = Field(64, ge=1, description="sentences translated at once")
+
+
+class Recipe(Options):
+    """One experiment, whole."""
+
+    description: str = ""
+    format_version: int = FORMAT_VERSION
+    seed: int = Field(1, ge=0)
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    data: DataOptions
+    vocabulary: VocabularyOptions = VocabularyOptions()
+    model: ModelOptions
+    training: TrainingOptions
+    decoding: DecodingOptions = DecodingOptions()
+
+    def to_yaml(self) -> str:
+        """The recipe as text that :func:`load_recipe` reads back to an equal recipe."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+def validate(options: type[OptionsT], values: Mapping[str, Any], where: str) -> OptionsT:
+    """Check ``values`` against a group of options.
+
+    Args:
+        options: the class that knows the keys.
+        values: what the user wrote.
+        where: how a message names the place: a file, or ``FILE: model.encoder``.
+
+    Raises:
+        UserError: an unknown key (with the nearest known one), a wrong type, a value out of range.
+    """
+    try:
+        return options.model_validate(values)
+    except ValidationError as error:
+        problems = [_describe(options, dict(problem)) for problem in error.errors()]
+        raise UserError(
+            f"{where}: " + "; ".join(text for text, _ in problems),
+            " ".join(dict.fromkeys(remedy for _, remedy in problems)),
+        ) from None
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """A remedy that names the known words, the most similar one first where there is one."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"Did you mean {close[0]!r}?" if close else f"Known here: {', '.join(known)}."
+
+
+def _describe(options: type[Options], problem: dict[str, Any]) -> tuple[str, str]:
+    """What is wrong with one key, and the remedy, from one entry of pydantic's error list."""
+    location = [part for part in problem["loc"] if isinstance(part, str)]
+    group = _group_at(options, location[:-1])
+    key = ".".join(str(part) for part in problem["loc"] if part not in ("str", "FilePair"))
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}", nearest(location[-1], list(group.model_fields))
+    if problem["type"] == "missing":
+        return f"the key {key!r} is missing", f"Add it to the recipe, or give --set {key}=…."
+    if problem["type"] == "value_error":
+        return problem["msg"].removeprefix("Value error, "), "Change the recipe, or give --set KEY=VALUE."
+    field = group.model_fields.get(location[-1]) if location else None
+    about = f" ({field.description})" if field is not None and field.description else ""
+    return f"{key!r} is {problem['input']!r}: {problem['msg'].lower()}{about}", f"Correct {key!r}."
+
+
+def _group_at(options: type[Options], path: Sequence[str]) -> type[Options]:
+    """The class of the group of options at a path of keys."""
+    for key in path:
+        field = options.model_fields.get(key)
+        candidates = [field.annotation, *get_args(field.annotation)] if field else []
+        inner = [c for c in candidates if isinstance(c, type) and issubclass(c, Options)]
+        if not inner:
+            break
+        options = inner[0]
+    return options
+
+
+def load_recipe(name: str | Path, settings: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply ``KEY=VALUE`` settings to it.
+
+    Args:
+        name: a path, or the name of a shipped recipe such as ``multi30k/transformer``.
+        settings: ``training.max_steps=100`` and the like; the value is read as YAML.
+
+    Raises:
+        UserError: no such recipe, not YAML, or a key or value that :func:`validate` refuses.
+    """
+    path = find_recipe(name)
+    values = _read_yaml(path)
+    for setting in settings:
+        _apply(values, setting)
+    version = values.get("format_version", FORMAT_VERSION)
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise UserError(
+            f"{path} has format version {version}; this nmt reads up to {FORMAT_VERSION}.",
+            "It was written by a newer version: upgrade nmt.",
+        )
+    return validate(Recipe, values, str(path))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it can't be parsed"
+        raise UserError(f"{path}{line}: not YAML: {problem}.", "Check indentation and colons there.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text.", "Is it a recipe? Save it as UTF-8.") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} is not a recipe: it holds no keys.", "See `nmt recipes` for examples.")
+    return values
+
+
+def _apply(values: dict[str, Any], setting: str) -> None:
+    """Put one ``KEY=VALUE`` into the nested mapping."""
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--set {setting!r} has no '='.", "Write --set training.max_steps=1000.")
+    try:
+        value = yaml.safe_load(text)
+        # YAML 1.1 reads 1e-3 as text, but everybody who writes it means the number.
+        if isinstance(value, str):
+            value = float(value)
+    except ValueError:
+        pass
+    except yaml.YAMLError:
+        raise UserError(f"--set {setting!r}: the value is not YAML.", "Quote it, or check its brackets.") from None
+    *groups, last = key.strip().split(".")
+    for group in groups:
+        inner = values.setdefault(group, {})
+        if not isinstance(inner, dict):
+            raise UserError(f"--set {setting!r}: {group!r} is a value, not a group of keys.", "Check the key.")
+        values = inner
+    values[last] = value
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name and path of every recipe that comes with nmt, sorted by name."""
+    folder = Path(__file__).parent / "recipes"
+    if not folder.is_dir():  # a checkout: the recipes stand beside the package
+        folder = Path(__file__).parents[1] / "recipes"
+    return {str(path.relative_to(folder).with_suffix("")): path for path in sorted(folder.rglob("*.yaml"))}
+
+
+def find_recipe(name: str | Path) -> Path:
+    """The path of a recipe given by path or by shipped name."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    shipped = shipped_recipes()
+    key = str(name).removesuffix(".yaml").removeprefix("recipes/")
+    if key in shipped:
+        return shipped[key]
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, not a recipe.", "Name a YAML file, or a recipe listed by `nmt recipes`.")
+    raise UserError(f"There is no recipe {str(name)!r}: neither a file nor a shipped one.", nearest(key, list(shipped)))

@@ -1,0 +1,175 @@
+"""Batches: the six steps from sentence pairs to padded ids, and the order in which training sees them.
+
+B sentences, S source positions, T target positions.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nmt.data.encoded import EncodedCorpus
+from nmt.data.vocabulary import Vocabularies, Vocabulary
+
+Ids = Sequence[int] | npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sentence pairs, padded. A length counts the EOS; target lengths hold for both target tensors."""
+
+    source_BS: Tensor
+    source_length_B: Tensor
+    target_input_BT: Tensor  # SOS y1 … yn
+    target_output_BT: Tensor  # y1 … yn EOS
+    target_length_B: Tensor
+
+    def to(self, device: torch.device) -> Self:
+        """The batch on another device; the copy overlaps with computation where memory is pinned."""
+        return type(self)(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+
+    @property
+    def num_target_tokens(self) -> int:
+        """Positions that the loss counts: target tokens and EOS, without PAD."""
+        return int(self.target_length_B.sum())
+
+    @property
+    def num_positions(self) -> int:
+        """Source and target positions, PAD included."""
+        return self.source_BS.numel() + self.target_output_BT.numel()
+
+    @property
+    def num_padding(self) -> int:
+        """Positions among them that hold PAD."""
+        return self.num_positions - int(self.source_length_B.sum()) - self.num_target_tokens
+
+
+def pad(sentences: Sequence[Ids], vocabulary: Vocabulary, *, sos: bool = False, eos: bool = False) -> Tensor:
+    """Stack sentences, with SOS before and EOS after where asked, padded to the longest. [B, longest]"""
+    longest = max(len(sentence) for sentence in sentences) + sos + eos
+    padded = np.full((len(sentences), longest), vocabulary.pad, dtype=np.int64)
+    if sos:
+        padded[:, 0] = vocabulary.sos
+    for row, sentence in zip(padded, sentences, strict=True):
+        end = sos + len(sentence)
+        row[sos:end] = sentence
+        if eos:
+            row[end] = vocabulary.eos
+    return torch.from_numpy(padded)
+
+
+def lengths(sentences: Sequence[Ids]) -> Tensor:
+    """Length of each sentence with its EOS. [B]"""
+    return torch.tensor([len(sentence) + 1 for sentence in sentences])
+
+
+def make_batch(pairs: Sequence[tuple[Ids, Ids]], vocabularies: Vocabularies) -> Batch:
+    """The six steps of batch preparation.
+
+    1. sample the pairs (done by :func:`plan_batches`), 2. look up ids, OOV as UNK (done by the vocabulary),
+    3. append EOS to the source, 4. prepend SOS for the decoder's input and append EOS for its output,
+    5. pad to the longest sentence of the batch, 6. compute the lengths.
+    """
+    sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
+    return Batch(
+        source_BS=pad(sources, vocabularies.source, eos=True),
+        source_length_B=lengths(sources),
+        target_input_BT=pad(targets, vocabularies.target, sos=True),
+        target_output_BT=pad(targets, vocabularies.target, eos=True),
+        target_length_B=lengths(targets),
+    )
+
+
+def plan_batches(
+    source_length_N: npt.NDArray[np.int64],
+    target_length_N: npt.NDArray[np.int64],
+    batch_tokens: int,
+    rng: np.random.Generator | None = None,
+) -> list[npt.NDArray[np.int64]]:
+    """Split sentences into batches of like length under a token budget.
+
+    The sentences are sorted by target and then source length, in random order among equals, and cut where
+    batch size times longest sentence would pass ``batch_tokens``. A sentence longer than the budget is a
+    batch of its own.
+
+    Args:
+        source_length_N, target_length_N: lengths of N sentences.
+        batch_tokens: most positions, padding included, of the longer side of a batch.
+        rng: shuffles sentences of equal length, and the batches; without one the order is by length.
+
+    Returns:
+        For each batch the indices of its sentences.
+    """
+    tie = rng.random(len(source_length_N)) if rng else np.arange(len(source_length_N))
+    order = np.lexsort((tie, source_length_N, target_length_N))
+    longer = np.maximum(source_length_N, target_length_N)[order].tolist()
+    batches, start, longest = [], 0, 0
+    for end, length in enumerate(longer):
+        longest = max(longest, length)
+        if end > start and longest * (end - start + 1) > batch_tokens:
+            batches.append(order[start:end])
+            start, longest = end, length
+    batches.append(order[start:])
+    if rng:
+        rng.shuffle(batches)  # type: ignore[arg-type]  # numpy shuffles lists in place, too
+    return batches
+
+
+class TrainingBatches:
+    """An endless stream of training batches that knows where it is, so that it can be resumed.
+
+    The order of an epoch depends on the seed and the epoch alone.
+
+    Args:
+        corpus: the encoded pairs.
+        indices: the pairs of the corpus that belong to training.
+        vocabularies: for the special ids.
+        batch_tokens: see :func:`plan_batches`.
+        seed: of the order.
+    """
+
+    def __init__(
+        self,
+        corpus: EncodedCorpus,
+        indices: npt.NDArray[np.int64],
+        vocabularies: Vocabularies,
+        batch_tokens: int,
+        seed: int,
+    ) -> None:
+        self._corpus, self._indices, self._vocabularies = corpus, indices, vocabularies
+        self._batch_tokens, self._seed = batch_tokens, seed
+        self._lengths = (corpus.source.lengths[indices] + 1, corpus.target.lengths[indices] + 1)  # with EOS
+        self.epoch = 0
+        """Passes over the data that are complete."""
+        self._position = 0
+        self._plan = self._make_plan()
+
+    def _make_plan(self) -> list[npt.NDArray[np.int64]]:
+        rng = np.random.default_rng((self._seed, self.epoch))
+        return plan_batches(*self._lengths, self._batch_tokens, rng)
+
+    def __len__(self) -> int:
+        """Batches of the present epoch."""
+        return len(self._plan)
+
+    def __iter__(self) -> Iterator[Batch]:
+        while True:
+            batch = self._plan[self._position]
+            self._position += 1
+            if self._position == len(self._plan):
+                self.epoch, self._position = self.epoch + 1, 0
+                self._plan = self._make_plan()
+            yield make_batch([self._corpus.pair(i) for i in self._indices[batch]], self._vocabularies)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the stream is: the next batch is the first one not yet given out."""
+        return {"epoch": self.epoch, "position": self._position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where :meth:`state_dict` was taken."""
+        self.epoch, self._position = state["epoch"], state["position"]
+        self._plan = self._make_plan()

@@ -1,0 +1,198 @@
+"""Parallel text, read as a stream: pairs of files, TSV, or a data set of the ``datasets`` library."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from nmt.config import DataOptions, FilePair
+from nmt.data.text import read_lines
+from nmt.errors import UserError
+
+VALIDATION_NAMES = ("val", "valid", "validation", "dev")
+"""Names that data sets give to one and the same split; each stands for the others."""
+
+
+class ParallelText(ABC):
+    """Sentence pairs in a fixed order; can be read any number of times.
+
+    ``name`` is what a message calls it, ``fingerprint()`` changes whenever the text does.
+    """
+
+    name: str
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Pairs of source and target text, empty ones included."""
+
+    @abstractmethod
+    def fingerprint(self) -> str: ...
+
+
+class FileText(ParallelText):
+    """Two files, plain or .gz, in which line n of one translates line n of the other."""
+
+    def __init__(self, source: Path, target: Path) -> None:
+        self.name = f"{source} and {target}"
+        self._files = (source, target)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        source, target = self._files
+        lines = zip_longest(read_lines(source), read_lines(target))
+        for number, (left, right) in enumerate(lines):
+            if left is None or right is None:
+                longer = number + 1 + sum(1 for _ in lines)
+                counts = (number, longer) if left is None else (longer, number)
+                raise UserError(
+                    f"{source} has {counts[0]} lines, but {target} has {counts[1]}.",
+                    "Line n of one file must translate line n of the other: align the files first.",
+                )
+            yield left, right
+
+    def fingerprint(self) -> str:
+        return _digest_files(*self._files)
+
+
+class TsvText(ParallelText):
+    """One tab-separated file (.tsv or .tsv.gz) whose first line names the language of each column."""
+
+    def __init__(self, path: Path, source: str, target: str) -> None:
+        self.name = str(path)
+        self._path, self._languages = path, (source, target)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        lines = read_lines(self._path)
+        header = next(lines, "").split("\t")
+        missing = [language for language in self._languages if language not in header]
+        if missing:
+            raise UserError(
+                f"{self._path}, line 1: no column {missing[0]!r}; the columns are {', '.join(header)}.",
+                "The first line must name the language of each column, as in de<TAB>en.",
+            )
+        source, target = (header.index(language) for language in self._languages)
+        for number, line in enumerate(lines, start=2):
+            cells = line.split("\t")
+            if len(cells) != len(header):
+                raise UserError(
+                    f"{self._path}, line {number}: {len(cells)} columns where line 1 has {len(header)}.",
+                    "Remove stray tabs from the text.",
+                )
+            yield cells[source], cells[target]
+
+    def fingerprint(self) -> str:
+        return _digest_files(self._path, extra="\t".join(self._languages))
+
+
+class HubText(ParallelText):
+    """A split of a data set that the ``datasets`` library loads: a hub name, or a folder it saved.
+
+    A row holds a column for each language, or one column ``translation`` that maps languages to text.
+    """
+
+    def __init__(self, options: DataOptions, split: str) -> None:
+        assert options.hub is not None
+        self.name = f"{options.hub} ({split})"
+        self._languages = (options.source, options.target)
+        self._rows = _load_split(options.hub, options.hub_config, split)
+        columns = self._rows.column_names
+        self._nested = "translation" in columns
+        if self._nested:
+            columns = list(self._rows[0]["translation"]) if len(self._rows) else list(self._languages)
+        missing = [language for language in self._languages if language not in columns]
+        if missing:
+            raise UserError(
+                f"{self.name} has no text in {missing[0]!r}; it has {', '.join(columns)}.",
+                "Set data.source and data.target to two of these.",
+            )
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        source, target = self._languages
+        for row in self._rows:
+            texts = row["translation"] if self._nested else row
+            # A line break inside a sentence would break the one-line-a-sentence contract downstream.
+            yield " ".join((texts[source] or "").splitlines()), " ".join((texts[target] or "").splitlines())
+
+    def fingerprint(self) -> str:
+        return hashlib.blake2b(f"{self._rows._fingerprint}{self._languages}".encode(), digest_size=16).hexdigest()
+
+
+def _load_split(name: str, config: str | None, split: str) -> Any:
+    import datasets
+
+    try:
+        if Path(name).is_dir() and any((Path(name) / f).exists() for f in ("dataset_dict.json", "dataset_info.json")):
+            loaded = datasets.load_from_disk(name)
+        else:
+            loaded = datasets.load_dataset(name, config)
+    except Exception as error:  # the library raises a dozen kinds, all of them about the user's data set
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"The data set {name!r} can't be loaded: {first_line}",
+            "Check the name and the connection, or use files of your own: --set data.root=FOLDER "
+            "with train.LANGUAGE and val.LANGUAGE in it.",
+        ) from None
+    if not isinstance(loaded, dict):
+        return loaded
+    for candidate in _aliases(split):
+        if candidate in loaded:
+            return loaded[candidate]
+    raise UserError(f"{name} has no split {split!r}; it has {', '.join(loaded)}.", "Set data.train and data.valid.")
+
+
+def _aliases(split: str) -> tuple[str, ...]:
+    return (split, *VALIDATION_NAMES) if split in VALIDATION_NAMES else (split,)
+
+
+def _digest_files(*paths: Path, extra: str = "") -> str:
+    digest = hashlib.blake2b(extra.encode(), digest_size=16)
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "blake2b").digest())
+        except OSError as error:
+            raise UserError(f"{path} can't be read: {error.strerror}.", "Check the name and its permissions.") from None
+    return digest.hexdigest()
+
+
+def open_text(options: DataOptions, split: str | FilePair) -> ParallelText:
+    """The parallel text of a split.
+
+    ``data.root`` (or the current folder, without a hub name) is searched for ``SPLIT.LANGUAGE`` files, plain or
+    .gz, and then for ``SPLIT.tsv``.
+
+    Raises:
+        UserError: nothing of that name, with what was looked for.
+    """
+    if isinstance(split, FilePair):
+        return FileText(split.source, split.target)
+    if options.root is None and options.hub is not None:
+        return HubText(options, split)
+    root = options.root or Path()
+    if not root.is_dir():
+        raise UserError(f"data.root: there is no folder {root}.", "Give --set data.root=FOLDER.")
+    for name in _aliases(split):
+        source, target = (_existing(root / f"{name}.{side}") for side in (options.source, options.target))
+        if source and target:
+            return FileText(source, target)
+        tsv = _existing(root / f"{name}.tsv")
+        if tsv:
+            return TsvText(tsv, options.source, options.target)
+    wanted = " and ".join(str(root / f"{split}.{side}") for side in (options.source, options.target))
+    raise UserError(f"There is no {wanted} (nor .gz, nor {split}.tsv).", _what_is_there(root, options))
+
+
+def _existing(path: Path) -> Path | None:
+    for candidate in (path, path.with_name(path.name + ".gz")):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _what_is_there(root: Path, options: DataOptions) -> str:
+    names = sorted(path.name for path in root.iterdir() if path.is_file())[:12]
+    return (
+        f"{root} holds {', '.join(names) or 'no files'}. Set data.root, data.train, data.valid, "
+        f"data.source (now {options.source}) and data.target (now {options.target}) to fit."
+    )

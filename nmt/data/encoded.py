@@ -1,0 +1,168 @@
+"""Encoded corpora: ids on disk, memory-mapped, made once for each text and vocabulary.
+
+A corpus larger than memory works, because nothing but the lengths is held; a second start is instant, because
+the cache is keyed by the content of the text and of the vocabulary.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from array import array
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.data.corpus import ParallelText
+from nmt.data.vocabulary import Vocabularies
+from nmt.errors import UserError
+
+LAYOUT = 1  # raised when the files of the cache change
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the pairs of a text."""
+
+    kept: int
+    empty: int
+    too_long: int
+
+
+class EncodedSide:
+    """The sentences of one language: a flat memory map of ids and where each sentence starts."""
+
+    def __init__(self, stem: Path, dtype: str) -> None:
+        self.offsets = np.load(stem.with_suffix(".offsets.npy"))
+        size = int(self.offsets[-1])
+        path = stem.with_suffix(".ids")
+        self._ids = np.memmap(path, dtype=dtype, mode="r") if size else np.zeros(0, dtype=dtype)
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Pieces of each sentence, EOS not counted."""
+        return np.diff(self.offsets)
+
+    def __getitem__(self, index: int) -> npt.NDArray[np.integer]:
+        return self._ids[self.offsets[index] : self.offsets[index + 1]]
+
+
+class EncodedCorpus:
+    """Sentence pairs as ids. ``lines[i]`` is the line that pair ``i`` stands on in the text, from 0."""
+
+    def __init__(self, directory: Path) -> None:
+        meta = json.loads((directory / "meta.json").read_text())
+        self.counts = Counts(**meta["counts"])
+        self.source = EncodedSide(directory / "source", meta["dtype"])
+        self.target = EncodedSide(directory / "target", meta["dtype"])
+        self.lines: npt.NDArray[np.int64] = np.load(directory / "lines.npy")
+
+    def __len__(self) -> int:
+        return self.counts.kept
+
+    def pair(self, index: int) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]:
+        """Source and target ids of a pair, without SOS and EOS."""
+        return self.source[index], self.target[index]
+
+
+def cache_directory() -> Path:
+    """``$NMT_CACHE``, or ``nmt`` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(os.environ.get("NMT_CACHE") or (Path(base) if base else Path.home() / ".cache") / "nmt")
+
+
+def encode_corpus(
+    text: ParallelText,
+    vocabularies: Vocabularies,
+    max_length: int,
+    on_progress: Callable[[int], None] = lambda pairs: None,
+) -> EncodedCorpus:
+    """The ids of a text, from the cache where they are in it already.
+
+    Args:
+        text: the sentence pairs.
+        vocabularies: what encodes them.
+        max_length: pairs with more pieces than this on either side are dropped and counted, like empty ones.
+        on_progress: called with the number of pairs read, now and then.
+
+    Raises:
+        UserError: no pair is left, or the cache can't be written.
+    """
+    key = f"{LAYOUT} {text.fingerprint()} {vocabularies.fingerprint} {max_length}"
+    directory = cache_directory() / "corpora" / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+    if not (directory / "meta.json").is_file():
+        try:
+            _write(directory, text, vocabularies, max_length, on_progress)
+        except OSError as error:
+            raise UserError(
+                f"The encoded corpus can't be written to {directory}: {error.strerror or error}.",
+                "Free some space, or point the environment variable NMT_CACHE at another folder.",
+            ) from None
+    corpus = EncodedCorpus(directory)
+    if not len(corpus):
+        counts = corpus.counts
+        raise UserError(
+            f"{text.name}: no sentence pair is left ({counts.empty} empty, {counts.too_long} longer than "
+            f"{max_length} pieces).",
+            "Check the files, or raise data.max_length.",
+        )
+    return corpus
+
+
+def _write(
+    directory: Path,
+    text: ParallelText,
+    vocabularies: Vocabularies,
+    max_length: int,
+    on_progress: Callable[[int], None],
+) -> None:
+    """Encode into a folder with a temporary name, renamed when it is whole."""
+    dtype = "uint16" if max(len(vocabularies.source), len(vocabularies.target)) <= 1 << 16 else "int32"
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix="writing-", dir=directory.parent))
+    try:
+        counts = _encode_pairs(temporary, text, vocabularies, max_length, dtype, on_progress)
+        (temporary / "meta.json").write_text(json.dumps({"dtype": dtype, "counts": asdict(counts)}))
+        if not directory.exists():
+            os.replace(temporary, directory)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _encode_pairs(
+    directory: Path,
+    text: ParallelText,
+    vocabularies: Vocabularies,
+    max_length: int,
+    dtype: str,
+    on_progress: Callable[[int], None],
+) -> Counts:
+    offsets, lines = (array("q", [0]), array("q", [0])), array("q")
+    empty = too_long = 0
+
+    def append(file: BinaryIO, ends: "array[int]", ids: list[int]) -> None:
+        file.write(np.asarray(ids, dtype=dtype).tobytes())
+        ends.append(ends[-1] + len(ids))
+
+    with (directory / "source.ids").open("wb") as sources, (directory / "target.ids").open("wb") as targets:
+        for line, (source_text, target_text) in enumerate(text):
+            if line % 1000 == 0:
+                on_progress(line)
+            source, target = vocabularies.source.encode(source_text), vocabularies.target.encode(target_text)
+            if not source or not target:
+                empty += 1
+            elif max(len(source), len(target)) > max_length:
+                too_long += 1
+            else:
+                append(sources, offsets[0], source)
+                append(targets, offsets[1], target)
+                lines.append(line)
+    np.save(directory / "source.offsets.npy", np.frombuffer(offsets[0], dtype=np.int64))
+    np.save(directory / "target.offsets.npy", np.frombuffer(offsets[1], dtype=np.int64))
+    np.save(directory / "lines.npy", np.frombuffer(lines, dtype=np.int64) if lines else np.zeros(0, np.int64))
+    return Counts(kept=len(lines), empty=empty, too_long=too_long)

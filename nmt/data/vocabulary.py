@@ -1,0 +1,292 @@
+"""Vocabularies: text to ids and back.
+
+Four special ids exist in each: PAD fills a batch, UNK stands for what isn't known, SOS starts the decoder and
+EOS ends a sentence. Pieces carry ``▁`` (U+2581) in place of the space before them, in word vocabularies too,
+so that decoding gives detokenised text in every case.
+"""
+
+import hashlib
+import io
+import re
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from nmt.config import VocabularyOptions
+from nmt.errors import UserError
+
+SPACE = "▁"
+SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
+_WORD = re.compile(r"\w+(?:[’'\-]\w+)*|[^\w\s]")
+
+
+class Piece(NamedTuple):
+    """A piece of a sentence and the characters ``text[begin:end]`` that it stands for."""
+
+    id: int
+    begin: int
+    end: int
+
+
+class Vocabulary(ABC):
+    """Ids and their pieces. ``pad``, ``unk``, ``sos`` and ``eos`` are the special ids."""
+
+    suffix: str
+    pad: int
+    unk: int
+    sos: int
+    eos: int
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """Ids of a sentence, without SOS and EOS."""
+
+    @abstractmethod
+    def pieces(self, text: str) -> list[Piece]:
+        """The same ids with the characters each came from."""
+
+    @abstractmethod
+    def decode(self, ids: Sequence[int]) -> str:
+        """Detokenised text; PAD, SOS and EOS vanish."""
+
+    @abstractmethod
+    def token(self, index: int) -> str:
+        """The piece with this id, as it is written in the vocabulary."""
+
+    @abstractmethod
+    def to_bytes(self) -> bytes:
+        """What the vocabulary's file holds."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the vocabulary does."""
+        return hashlib.blake2b(self.to_bytes(), digest_size=16).hexdigest()
+
+
+class SentencePieceVocabulary(Vocabulary):
+    """A sentencepiece model: unigram (Kudo 2018), BPE (Sennrich et al. 2016) or characters."""
+
+    suffix = ".model"
+
+    def __init__(self, proto: bytes) -> None:
+        import sentencepiece
+
+        self._proto = proto
+        self._processor = sentencepiece.SentencePieceProcessor()
+        try:
+            self._processor.LoadFromSerializedProto(proto)
+        except (RuntimeError, OSError):
+            raise UserError("This is not a sentencepiece model.", "Name a .model file made by sentencepiece.") from None
+        self.pad, self.unk = self._processor.pad_id(), self._processor.unk_id()
+        self.sos, self.eos = self._processor.bos_id(), self._processor.eos_id()
+        if min(self.pad, self.sos, self.eos) < 0:
+            raise UserError(
+                "This sentencepiece model lacks a padding, start or end piece.",
+                "Train it with --pad_id, --bos_id and --eos_id set (0 or more), or let nmt train one.",
+            )
+
+    def __len__(self) -> int:
+        return int(self._processor.get_piece_size())
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self._processor.encode(text)
+        return ids
+
+    def pieces(self, text: str) -> list[Piece]:
+        proto = self._processor.encode(text, out_type="immutable_proto")
+        return [Piece(piece.id, piece.begin, piece.end) for piece in proto.pieces]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        text: str = self._processor.decode([i for i in ids if i not in (self.pad, self.sos, self.eos)])
+        return text
+
+    def token(self, index: int) -> str:
+        piece: str = self._processor.id_to_piece(index)
+        return piece
+
+    def to_bytes(self) -> bytes:
+        return self._proto
+
+
+class WordVocabulary(Vocabulary):
+    """Whole words and punctuation marks, the most frequent first; everything else is UNK."""
+
+    suffix = ".txt"
+    pad, unk, sos, eos = range(4)
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = [*SPECIALS, *words]
+        self._ids = {word: index for index, word in enumerate(self._words)}
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "WordVocabulary":
+        words = content.decode("utf-8").splitlines()
+        if tuple(words[:4]) != SPECIALS:
+            raise UserError("This is not a word vocabulary.", f"It must start with {' '.join(SPECIALS)}, a line each.")
+        return cls(words[4:])
+
+    @staticmethod
+    def split(text: str) -> list[tuple[str, int, int]]:
+        """Words with their character spans; ``▁`` marks those that follow a space or start the sentence."""
+        words = []
+        for match in _WORD.finditer(text):
+            begin, end = match.span()
+            after_space = begin == 0 or text[begin - 1].isspace()
+            words.append(((SPACE if after_space else "") + match.group(), begin, end))
+        return words
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def encode(self, text: str) -> list[int]:
+        return [self._ids.get(word, self.unk) for word, _, _ in self.split(text)]
+
+    def pieces(self, text: str) -> list[Piece]:
+        return [Piece(self._ids.get(word, self.unk), begin, end) for word, begin, end in self.split(text)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        hidden = (self.pad, self.sos, self.eos)
+        words = [SPACE + self._words[i] if i == self.unk else self._words[i] for i in ids if i not in hidden]
+        return "".join(words).replace(SPACE, " ").strip()
+
+    def token(self, index: int) -> str:
+        return self._words[index]
+
+    def to_bytes(self) -> bytes:
+        return "".join(word + "\n" for word in self._words).encode("utf-8")
+
+
+@dataclass(frozen=True)
+class Vocabularies:
+    """The source and the target vocabulary; with a joint vocabulary both are the same object."""
+
+    source: Vocabulary
+    target: Vocabulary
+
+    @property
+    def joint(self) -> bool:
+        return self.source is self.target
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.source.fingerprint}-{self.target.fingerprint}"
+
+    def save(self, directory: Path) -> None:
+        """Write ``vocabulary.*``, or ``vocabulary.source.*`` and ``vocabulary.target.*``."""
+        sides = {"": self.source} if self.joint else {".source": self.source, ".target": self.target}
+        for side, vocabulary in sides.items():
+            (directory / f"vocabulary{side}{vocabulary.suffix}").write_bytes(vocabulary.to_bytes())
+
+    @classmethod
+    def load(cls, path: Path) -> "Vocabularies":
+        """Read a single vocabulary file (joint), or what :meth:`save` wrote into a directory.
+
+        Raises:
+            UserError: nothing there, or not a vocabulary.
+        """
+        if path.is_file():
+            joint = _load_file(path)
+            return cls(joint, joint)
+        found = {side: sorted(path.glob(f"vocabulary{side}.*")) for side in (".source", ".target")}
+        if all(found.values()):
+            return cls(_load_file(found[".source"][0]), _load_file(found[".target"][0]))
+        files = [path / f"vocabulary{suffix}" for suffix in (".model", ".txt")]
+        for file in files:
+            if file.is_file():
+                joint = _load_file(file)
+                return cls(joint, joint)
+        raise UserError(f"There is no vocabulary at {path}.", "Name a .model or .txt file, or a model directory.")
+
+
+def _load_file(path: Path) -> Vocabulary:
+    try:
+        content = path.read_bytes()
+        return WordVocabulary.from_bytes(content) if path.suffix == ".txt" else SentencePieceVocabulary(content)
+    except UserError as error:
+        raise UserError(f"{path}: {error.message}", error.remedy) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} can't be read as a vocabulary: {error}.", "Check the file.") from None
+
+
+def train_vocabularies(options: VocabularyOptions, pairs: Iterable[tuple[str, str]]) -> Vocabularies:
+    """Make the vocabularies of a recipe from its training text.
+
+    Args:
+        options: kind and size.
+        pairs: source and target sentences; iterated once or, with separate vocabularies, twice.
+
+    Raises:
+        UserError: there is no text, or too little for the size asked for.
+    """
+    if options.joint:
+        joint = _train(options, (side for pair in pairs for side in pair), "the training text")
+        return Vocabularies(joint, joint)
+    source = _train(options, (source for source, _ in pairs), "the source side")
+    return Vocabularies(source, _train(options, (target for _, target in pairs), "the target side"))
+
+
+def _train(options: VocabularyOptions, lines: Iterable[str], where: str) -> Vocabulary:
+    if options.type == "word":
+        return _train_words(options, lines, where)
+    import sentencepiece
+
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(line for line in lines if line.strip()),
+            model_writer=model,
+            model_type={"character": "char"}.get(options.type, options.type),
+            vocab_size=options.size,
+            # Characters are as many as there are; the size is only the most that are kept.
+            hard_vocab_limit=options.type != "character",
+            byte_fallback=options.byte_fallback,
+            character_coverage=options.character_coverage,
+            normalization_rule_name=options.normalization,
+            **{f"{name}_id": index for index, name in enumerate(("pad", "unk", "bos", "eos"))},
+            input_sentence_size=2_000_000,
+            shuffle_input_sentence=False,
+            num_threads=1,  # the same pieces on every machine
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise _too_large(options, str(error), where) from None
+    return SentencePieceVocabulary(model.getvalue())
+
+
+def _too_large(options: VocabularyOptions, problem: str, where: str) -> UserError:
+    """sentencepiece's complaint in words that name the recipe's key."""
+    limit = re.search(r"value <= (\d+)", problem)
+    if limit:
+        return UserError(
+            f"{where} gives at most {limit[1]} pieces, but vocabulary.size is {options.size}.",
+            f"Give --set vocabulary.size={limit[1]} or less.",
+        )
+    smallest = re.search(r"smaller than required_chars\. (\d+) vs (\d+)", problem)
+    if smallest:
+        return UserError(
+            f"{where} has {smallest[2]} different characters and specials, but vocabulary.size is {options.size}.",
+            "Raise vocabulary.size above that, or lower vocabulary.character_coverage.",
+        )
+    if "sentences_.empty()" in problem or "Input corpus is empty" in problem:
+        return UserError(f"{where} is empty: no vocabulary can be made.", "Check the training files.")
+    return UserError(f"sentencepiece can't make a vocabulary from {where}: {problem}", "Check vocabulary.* of the recipe.")
+
+
+def _train_words(options: VocabularyOptions, lines: Iterable[str], where: str) -> WordVocabulary:
+    counts: Counter[str] = Counter()
+    for line in lines:
+        counts.update(word for word, _, _ in WordVocabulary.split(line))
+    if not counts:
+        raise UserError(f"{where} is empty: no vocabulary can be made.", "Check the training files.")
+    # Ties are broken by the alphabet, so that the order doesn't hang on the order of lines.
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    kept = [word for word, count in ranked if count >= options.min_count and word not in SPECIALS]
+    return WordVocabulary(kept[: options.size - len(SPECIALS)])
+
+

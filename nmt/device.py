@@ -1,0 +1,54 @@
+"""Where computation happens and in which precision: decided here and nowhere else."""
+
+import contextlib
+from typing import Literal
+
+import torch
+
+from nmt.errors import UserError
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a recipe or an option; ``auto`` takes a GPU where there is one.
+
+    Raises:
+        UserError: no such device, or not on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"There is no device {name!r}.", "Use auto, cpu, cuda, cuda:1 or mps.") from None
+    missing = (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()) or (
+        device.type == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        raise UserError(f"This machine has no device {name!r} that PyTorch can use.", "Use device auto or cpu.")
+    return device
+
+
+def pick_precision(name: str, device: torch.device) -> Precision:
+    """The precision of a recipe; ``auto`` is bfloat16 where the hardware computes in it, else float32."""
+    if name == "auto":
+        if device.type == "cuda":
+            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        return "bf16" if device.type == "cpu" and _cpu_has_bfloat16() else "fp32"
+    return name  # type: ignore[return-value]
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether matrix products in bfloat16 run in hardware; PyTorch emulates them, slowly, where they don't."""
+    checks = (getattr(torch.cpu, "_is_avx512_bf16_supported", None), getattr(torch.cpu, "_is_amx_tile_supported", None))
+    return any(check is not None and check() for check in checks)
+
+
+def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[object]:
+    """Run matrix products in the given precision inside this context."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)

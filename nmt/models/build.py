@@ -1,0 +1,118 @@
+"""The tables of components, and how a recipe's ``model`` becomes a network.
+
+To add a system: write its module with an ``Options`` class in its folder, and add one row here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from nmt.config import ModelOptions, Options, Recipe, nearest, validate
+from nmt.data.vocabulary import Vocabularies
+from nmt.errors import UserError
+from nmt.models.attention.scores import AdditiveAttention, DotAttention, GeneralAttention, ScaledDotAttention
+from nmt.models.decoders.bahdanau import BahdanauDecoder
+from nmt.models.decoders.luong import LuongDecoder
+from nmt.models.decoders.recurrent import RecurrentDecoder
+from nmt.models.decoders.transformer import TransformerDecoder
+from nmt.models.embeddings import Embedding
+from nmt.models.encoders.recurrent import RecurrentEncoder
+from nmt.models.encoders.transformer import TransformerEncoder
+from nmt.models.interfaces import Attention, Decoder, DecoderParts, Encoder, OutputLayer
+from nmt.models.seq2seq import Seq2Seq
+
+ENCODERS: dict[str, type[Encoder]] = {
+    "recurrent": RecurrentEncoder,
+    "transformer": TransformerEncoder,
+}
+
+ATTENTIONS: dict[str, type[Attention]] = {
+    "additive": AdditiveAttention,
+    "dot": DotAttention,
+    "general": GeneralAttention,
+    "scaled_dot": ScaledDotAttention,
+}
+
+DECODERS: dict[str, type[Decoder]] = {
+    "recurrent": RecurrentDecoder,
+    "bahdanau": BahdanauDecoder,
+    "luong": LuongDecoder,
+    "transformer": TransformerDecoder,
+}
+
+
+def component(table: Mapping[str, Any], values: Mapping[str, Any], where: str) -> tuple[Any, Options]:
+    """The class that ``type`` names in a table, and its checked options.
+
+    Raises:
+        UserError: no ``type``, an unknown one, or an option that is wrong.
+    """
+    kind = values.get("type")
+    if kind is None:
+        raise UserError(f"{where} has no type.", f"Known: {', '.join(table)}.")
+    if kind not in table:
+        raise UserError(f"{where}.type: there is no {kind!r}.", nearest(str(kind), list(table)))
+    others = {key: value for key, value in values.items() if key != "type"}
+    return table[kind], validate(table[kind].Options, others, where)
+
+
+def resolve(recipe: Recipe) -> Recipe:
+    """The recipe with every option of its components written out; raises UserError for a wrong one."""
+    model = recipe.model
+    resolved = {
+        "encoder": _written_out(ENCODERS, model.encoder, "model.encoder"),
+        "decoder": _written_out(DECODERS, model.decoder, "model.decoder"),
+    }
+    return recipe.model_copy(update={"model": model.model_copy(update=resolved)})
+
+
+def _written_out(table: Mapping[str, Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    _, options = component(table, values, where)
+    written = {"type": values["type"], **options.model_dump(mode="json")}
+    if "attention" in written:
+        written["attention"] = _written_out(ATTENTIONS, written["attention"], f"{where}.attention")
+    return written
+
+
+def make_attention(values: dict[str, Any], query_size: int, memory_size: int) -> Attention:
+    """The attention that a decoder's ``attention`` mapping describes."""
+    attention, options = component(ATTENTIONS, values, "model.decoder.attention")
+    made: Attention = attention(options, query_size, memory_size)
+    return made
+
+
+def build_model(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
+    """The network of a recipe, with fresh weights from torch's random state.
+
+    Raises:
+        UserError: options that are wrong, or that don't fit together.
+    """
+    encoder_class, encoder_options = component(ENCODERS, options.encoder, "model.encoder")
+    decoder_class, decoder_options = component(DECODERS, options.decoder, "model.decoder")
+    if options.tie == "all" and not vocabularies.joint:
+        raise UserError("model.tie: all shares source and target embeddings.", "Set vocabulary.joint to true, or tie: target.")
+    size = options.embedding_size
+    scale = options.scale_embeddings
+    source = Embedding(len(vocabularies.source), size, vocabularies.source.pad, scale)
+    shared = source.weight if options.tie == "all" else None
+    target = Embedding(len(vocabularies.target), size, vocabularies.target.pad, scale, shared)
+    output = OutputLayer(size, len(vocabularies.target), None if options.tie == "none" else target.weight)
+    try:
+        encoder = encoder_class(encoder_options, source)
+        parts = DecoderParts(target, output, encoder.output_size, encoder.final_size, make_attention)
+        model = Seq2Seq(encoder, decoder_class(decoder_options, parts))
+    except ValueError as error:
+        raise UserError(f"model: {error}.", "Change the sizes in the recipe's model.") from None
+    if options.init == "xavier":
+        _xavier(model)
+    return model
+
+
+def _xavier(model: nn.Module) -> None:
+    """Glorot & Bengio 2010 for every matrix but the embeddings and the output layer."""
+    kept = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    kept |= {id(m.weight_VD) for m in model.modules() if isinstance(m, OutputLayer)}
+    for parameter in model.parameters():
+        if parameter.dim() > 1 and id(parameter) not in kept:
+            nn.init.xavier_uniform_(parameter)

@@ -1,0 +1,69 @@
+"""Bahdanau's decoder: attention comes before the cell, and its context enters the cell."""
+
+import torch
+from torch import Tensor, nn
+
+from nmt.models.cells import CellState, CellStack
+from nmt.models.decoders.recurrent import AttentionalDecoderOptions, FirstState, RecurrentState
+from nmt.models.dropout import Dropout
+from nmt.models.interfaces import Decoder, DecoderParts, Encoded, Memory, Unrolled
+
+
+class BahdanauDecoder(Decoder):
+    """Bahdanau et al. 2015: c_t = Σ a_ti h_i with a_t from s_{t-1}; s_t = cell([E y_{t-1}; c_t], s_{t-1}).
+
+    The output layer reads tanh(W [s_t; c_t; E y_{t-1}]). What depends on the target words alone, and the output,
+    is computed for the whole sentence outside the loop.
+    """
+
+    Options = AttentionalDecoderOptions
+    head_names = ("attention",)
+
+    def __init__(self, options: AttentionalDecoderOptions, parts: DecoderParts) -> None:
+        super().__init__()
+        size, words, context = options.hidden_size, parts.embedding.size, parts.memory_size
+        self.embedding, self.output = parts.embedding, parts.output
+        self.first_state = FirstState(options, parts)
+        self.attention = parts.make_attention(options.attention, size, context)
+        self.cells = CellStack(options.cell, (words, context), size, options.num_layers, options.dropout)
+        self.readout = nn.Linear(size + context + words, words)
+        self.dropout = Dropout(options.dropout)
+
+    def start(self, encoded: Encoded) -> RecurrentState:
+        return RecurrentState(self.first_state(encoded), self.attention.prepare(encoded.memories[0]))
+
+    def _recur(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[Tensor, Tensor, CellState]:
+        """One step: context [N, D], weights [N, S] and the next state, from the words' share of the gates."""
+        query_BKD = cells[0][:, -1].unflatten(0, (memory.mask_BS.shape[0], -1))
+        context_BKD, weights_BKS = self.attention(query_BKD, memory)
+        context_ND = context_BKD.flatten(0, 1)
+        cells = self.cells(gates_NG + self.cells.project(context_ND, part=1), cells)
+        return context_ND, weights_BKS.flatten(0, 1), cells
+
+    def _features(self, hidden: Tensor, context: Tensor, words: Tensor) -> Tensor:
+        out: Tensor = self.dropout(self.readout(torch.cat((hidden, context, words), dim=-1)).tanh())
+        return out
+
+    def advance(
+        self, token_N: Tensor, state: RecurrentState, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor | None, RecurrentState]:
+        assert state.memory is not None
+        words_NE = self.dropout(self.embedding(token_N))
+        context_ND, weights_NS, cells = self._recur(self.cells.project(words_NE), state.cells, state.memory)
+        features_ND = self._features(cells[0][:, -1], context_ND, words_NE)
+        return features_ND, weights_NS[:, None] if need_weights else None, RecurrentState(cells, state.memory)
+
+    def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
+        state = self.start(encoded)
+        assert state.memory is not None
+        cells = state.cells
+        words_TBE = self.dropout(self.embedding(target_BT.t()))
+        hidden, contexts, weights = [], [], []
+        for gates_BG in self.cells.project(words_TBE).unbind(0):
+            context_BD, weights_BS, cells = self._recur(gates_BG, cells, state.memory)
+            hidden.append(cells[0][:, -1])
+            contexts.append(context_BD)
+            weights.append(weights_BS)
+        features_TBD = self._features(torch.stack(hidden), torch.stack(contexts), words_TBE)
+        weights_BHTS = torch.stack(weights, dim=1)[:, None] if need_weights else None
+        return Unrolled(features_TBD.transpose(0, 1), weights_BHTS)

@@ -1,0 +1,94 @@
+"""Luong's decoder: attention comes after the cell."""
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from nmt.models.cells import CellStack, Recurrence
+from nmt.models.decoders.recurrent import AttentionalDecoderOptions, FirstState, RecurrentState
+from nmt.models.dropout import Dropout
+from nmt.models.interfaces import Decoder, DecoderParts, Encoded, Memory, Unrolled
+
+
+class LuongDecoderOptions(AttentionalDecoderOptions):
+    """Options of ``type: luong``."""
+
+    input_feeding: bool = Field(False, description="the attentional vector of a step enters the next one's cell")
+
+
+class LuongDecoder(Decoder):
+    """Luong et al. 2015, global attention: h_t = cell(E y_{t-1}, h_{t-1}), c_t = Σ a_ti h_i with a_t from h_t,
+    and the output layer reads the attentional vector h~_t = tanh(W [c_t; h_t]).
+
+    Without input feeding the recurrence needs no attention, so a whole sentence is one call of the recurrent
+    kernel and one batched attention. With it, the cell reads [E y_{t-1}; h~_{t-1}] in a loop.
+    """
+
+    Options = LuongDecoderOptions
+    head_names = ("attention",)
+
+    def __init__(self, options: LuongDecoderOptions, parts: DecoderParts) -> None:
+        super().__init__()
+        size, words = options.hidden_size, parts.embedding.size
+        self.embedding, self.output = parts.embedding, parts.output
+        self.first_state = FirstState(options, parts)
+        self.attention = parts.make_attention(options.attention, size, parts.memory_size)
+        self.input_feeding = options.input_feeding
+        if self.input_feeding:
+            self.cells = CellStack(options.cell, (words, words), size, options.num_layers, options.dropout)
+        else:
+            self.recurrence = Recurrence(options.cell, words, size, options.num_layers, options.dropout)
+        self.attentional = nn.Linear(parts.memory_size + size, words)
+        self.dropout = Dropout(options.dropout)
+
+    def start(self, encoded: Encoded) -> RecurrentState:
+        memory = self.attention.prepare(encoded.memories[0])
+        feed_BD = None
+        if self.input_feeding:
+            feed_BD = memory.values_BSD.new_zeros(len(memory.values_BSD), self.attentional.out_features)
+        return RecurrentState(self.first_state(encoded), memory, feed_BD)
+
+    def _attend(self, hidden_BQD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Attentional vectors [B, Q, D] and weights [B, Q, S] of top-layer states."""
+        context_BQD, weights_BQS = self.attention(hidden_BQD, memory)
+        return self.attentional(torch.cat((context_BQD, hidden_BQD), dim=-1)).tanh(), weights_BQS
+
+    def _fed_step(self, gates_NG: Tensor, state: RecurrentState) -> tuple[Tensor, Tensor, RecurrentState]:
+        """With input feeding: attentional vectors [N, D], weights [N, S] and the next state."""
+        assert state.memory is not None
+        assert state.feed_ND is not None
+        cells = self.cells(gates_NG + self.cells.project(state.feed_ND, part=1), state.cells)
+        hidden_BKD = cells[0][:, -1].unflatten(0, (state.memory.mask_BS.shape[0], -1))
+        feed_BKD, weights_BKS = self._attend(hidden_BKD, state.memory)
+        feed_ND = self.dropout(feed_BKD.flatten(0, 1))
+        return feed_ND, weights_BKS.flatten(0, 1), RecurrentState(cells, state.memory, feed_ND)
+
+    def advance(
+        self, token_N: Tensor, state: RecurrentState, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor | None, RecurrentState]:
+        words_NE = self.dropout(self.embedding(token_N))
+        if self.input_feeding:
+            features_ND, weights_NS, state = self._fed_step(self.cells.project(words_NE), state)
+        else:
+            assert state.memory is not None
+            hidden_N1D, cells = self.recurrence(words_NE[:, None], state.cells)
+            hidden_BKD = hidden_N1D[:, 0].unflatten(0, (state.memory.mask_BS.shape[0], -1))
+            features_BKD, weights_BKS = self._attend(hidden_BKD, state.memory)
+            features_ND, weights_NS = self.dropout(features_BKD.flatten(0, 1)), weights_BKS.flatten(0, 1)
+            state = RecurrentState(cells, state.memory)
+        return features_ND, weights_NS[:, None] if need_weights else None, state
+
+    def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
+        state = self.start(encoded)
+        assert state.memory is not None
+        if not self.input_feeding:
+            hidden_BTD, _ = self.recurrence(self.dropout(self.embedding(target_BT)), state.cells)
+            features_BTD, weights_BTS = self._attend(hidden_BTD, state.memory)
+            return Unrolled(self.dropout(features_BTD), weights_BTS[:, None] if need_weights else None)
+        features, weights = [], []
+        for gates_BG in self.cells.project(self.dropout(self.embedding(target_BT.t()))).unbind(0):
+            features_BD, weights_BS, state = self._fed_step(gates_BG, state)
+            features.append(features_BD)
+            weights.append(weights_BS)
+        weights_BHTS = torch.stack(weights, dim=1)[:, None] if need_weights else None
+        return Unrolled(torch.stack(features, dim=1), weights_BHTS)

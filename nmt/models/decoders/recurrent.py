@@ -1,0 +1,115 @@
+"""The vanilla seq2seq decoder, and what all recurrent decoders share: their state and how it starts."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from nmt.config import Options
+from nmt.models.cells import CELLS, CellState, CellType, Recurrence
+from nmt.models.dropout import Dropout
+from nmt.models.interfaces import Decoder, DecoderParts, Encoded, Memory, State, Unrolled
+
+
+class RecurrentDecoderOptions(Options):
+    """Options of every recurrent decoder; those of ``type: recurrent``, the vanilla seq2seq."""
+
+    cell: CellType = "lstm"
+    hidden_size: int = Field(256, ge=1)
+    num_layers: int = Field(1, ge=1)
+    dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and before the output layer")
+    start: Literal["dense", "copy", "zero"] = Field(
+        "dense", description="first state: tanh(W · encoder's last state), that state itself, or zeros"
+    )
+
+
+class AttentionalDecoderOptions(RecurrentDecoderOptions):
+    """Options of a recurrent decoder with attention."""
+
+    attention: dict[str, Any] = Field({"type": "additive"}, description="score function and its options")
+
+
+@dataclass(frozen=True)
+class RecurrentState(State):
+    """State of a recurrent decoder."""
+
+    cells: CellState
+    """Each part [N, L, D]."""
+    memory: Memory | None = None
+    feed_ND: Tensor | None = None
+    """Luong's attentional vector of the step before, for input feeding."""
+
+
+class FirstState(nn.Module):
+    """The decoder's first state from the encoder's last.
+
+    ``dense`` is tanh(W h) for each part and layer of the state (Bahdanau et al. 2015, appendix A.2.2), from the
+    mean annotation where the encoder has no last state; ``copy`` takes the state as it is (Sutskever et al.
+    2014) and so needs the same number of layers and the same width on both sides.
+    """
+
+    def __init__(self, options: RecurrentDecoderOptions, parts: DecoderParts) -> None:
+        super().__init__()
+        self.kind = options.start
+        self.num_layers, self.size = options.num_layers, options.hidden_size
+        self.num_states = CELLS[options.cell].num_states
+        if self.kind == "copy" and parts.final_size != self.size:
+            raise ValueError(
+                f"start: copy needs hidden_size {parts.final_size}, the width of the encoder's last state, "
+                f"not {self.size}"
+            )
+        if self.kind == "dense":
+            self.dense = nn.ModuleList(nn.Linear(parts.final_size, self.size) for _ in range(self.num_states))
+
+    def forward(self, encoded: Encoded) -> CellState:
+        final = encoded.final or (mean_annotation(encoded.memories[0])[:, None],)
+        # An encoder with fewer state parts or layers than the decoder lends its last one to the rest.
+        parts = [final[min(i, len(final) - 1)] for i in range(self.num_states)]
+        layers = torch.arange(self.num_layers, device=final[0].device).clamp(max=final[0].shape[1] - 1)
+        parts = [part.index_select(1, layers) for part in parts]
+        if self.kind == "zero":
+            return tuple(part.new_zeros(*part.shape[:2], self.size) for part in parts)
+        if self.kind == "dense":
+            return tuple(dense(part).tanh() for dense, part in zip(self.dense, parts, strict=True))
+        return tuple(parts)
+
+
+def mean_annotation(memory: Memory) -> Tensor:
+    """The mean of a memory's real positions. [B, D]"""
+    mask_BS1 = memory.mask_BS[:, :, None].to(memory.values_BSD.dtype)
+    return (memory.values_BSD * mask_BS1).sum(1) / mask_BS1.sum(1)
+
+
+class RecurrentDecoder(Decoder):
+    """Vanilla seq2seq (Sutskever et al. 2014): the encoder's last state is all the decoder gets."""
+
+    Options = RecurrentDecoderOptions
+
+    def __init__(self, options: RecurrentDecoderOptions, parts: DecoderParts) -> None:
+        super().__init__()
+        self.embedding, self.output = parts.embedding, parts.output
+        self.first_state = FirstState(options, parts)
+        self.recurrence = Recurrence(
+            options.cell, parts.embedding.size, options.hidden_size, options.num_layers, options.dropout
+        )
+        same = options.hidden_size == parts.embedding.size
+        self.readout = nn.Identity() if same else nn.Linear(options.hidden_size, parts.embedding.size)
+        self.dropout = Dropout(options.dropout)
+
+    def start(self, encoded: Encoded) -> RecurrentState:
+        return RecurrentState(self.first_state(encoded))
+
+    def advance(
+        self, token_N: Tensor, state: RecurrentState, need_weights: bool = False
+    ) -> tuple[Tensor, None, RecurrentState]:
+        features_N1D, cells = self._read(token_N[:, None], state)
+        return features_N1D[:, 0], None, RecurrentState(cells)
+
+    def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
+        return Unrolled(self._read(target_BT, self.start(encoded))[0])
+
+    def _read(self, token_NT: Tensor, state: RecurrentState) -> tuple[Tensor, CellState]:
+        hidden_NTD, cells = self.recurrence(self.dropout(self.embedding(token_NT)), state.cells)
+        return self.dropout(self.readout(hidden_NTD)), cells

@@ -1,0 +1,87 @@
+"""Word embeddings and positions."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class Embedding(nn.Module):
+    """Ids to vectors.
+
+    Args:
+        vocabulary_size: V.
+        size: width D.
+        pad: id whose vector is zero.
+        scale: multiply by the square root of D (Vaswani et al. 2017), so that an embedding that is shared with
+            the output layer has the size of the position code that is added to it.
+        weight: an embedding matrix to share.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        size: int,
+        pad: int,
+        scale: bool = False,
+        weight: nn.Parameter | None = None,
+    ) -> None:
+        super().__init__()
+        self.table = nn.Embedding(vocabulary_size, size, padding_idx=pad)
+        self.size = size
+        self._scale = math.sqrt(size) if scale else 1.0
+        if weight is not None:
+            self.table.weight = weight
+        else:
+            with torch.no_grad():
+                nn.init.normal_(self.table.weight, std=size**-0.5)
+                self.table.weight[pad].zero_()
+
+    @property
+    def weight(self) -> nn.Parameter:
+        return self.table.weight
+
+    def forward(self, ids: Tensor) -> Tensor:
+        vectors: Tensor = self.table(ids)
+        if torch.is_autocast_enabled(ids.device.type):
+            vectors = vectors.to(torch.get_autocast_dtype(ids.device.type))
+        return vectors * self._scale if self._scale != 1.0 else vectors
+
+
+def sinusoids(num_positions: int, size: int, device: torch.device | None = None) -> Tensor:
+    """Sinusoidal position code (Vaswani et al. 2017, section 3.5). [num_positions, size]
+
+    PE(p, 2i) = sin(p / 10000^(2i/D)), PE(p, 2i+1) = cos(p / 10000^(2i/D)).
+    """
+    position = torch.arange(num_positions, device=device, dtype=torch.float32)[:, None]
+    frequency = torch.exp(torch.arange(0, size, 2, device=device) * (-math.log(10000.0) / size))
+    code = torch.zeros(num_positions, size, device=device)
+    code[:, 0::2] = torch.sin(position * frequency)
+    code[:, 1::2] = torch.cos(position * frequency[: size // 2])
+    return code
+
+
+class Positions(nn.Module):
+    """Adds a position code to embedded tokens: sinusoidal, of any length, or learned up to ``max_positions``."""
+
+    def __init__(self, size: int, kind: str = "sinusoidal", max_positions: int = 512) -> None:
+        super().__init__()
+        self.size = size
+        self.learned: nn.Embedding | None = None
+        if kind == "learned":
+            self.learned = nn.Embedding(max_positions, size)
+            nn.init.normal_(self.learned.weight, std=size**-0.5)
+        self._code = torch.empty(0, size)
+
+    def forward(self, x_BTD: Tensor, start: int = 0) -> Tensor:
+        """``start`` is the position of the first token."""
+        end = start + x_BTD.shape[1]
+        if self.learned is not None:
+            # Beyond the last learned position, the last one is the best guess there is.
+            last = self.learned.num_embeddings - 1
+            code = self.learned(torch.arange(start, end, device=x_BTD.device).clamp(max=last))
+        else:
+            if len(self._code) < end or self._code.device != x_BTD.device:
+                self._code = sinusoids(max(end, 256), self.size, x_BTD.device)
+            code = self._code[start:end]
+        return x_BTD + code.to(x_BTD.dtype)

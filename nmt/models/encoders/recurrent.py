@@ -1,0 +1,56 @@
+"""The recurrent encoder: uni- or bidirectional, any cell of ``cells.py``."""
+
+from pydantic import Field
+from torch import Tensor
+
+from nmt.config import Options
+from nmt.models.cells import CellType, Recurrence
+from nmt.models.dropout import Dropout
+from nmt.models.embeddings import Embedding
+from nmt.models.interfaces import Encoded, Encoder, Memory
+from nmt.models.masks import length_mask, reverse_within
+
+
+class RecurrentEncoderOptions(Options):
+    """Options of ``type: recurrent``."""
+
+    cell: CellType = "lstm"
+    hidden_size: int = Field(256, ge=1, description="of each direction")
+    num_layers: int = Field(1, ge=1)
+    bidirectional: bool = True
+    reverse: bool = Field(False, description="read the source from its end (Sutskever et al. 2014)")
+    dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations")
+
+
+class RecurrentEncoder(Encoder):
+    """Annotations h_i for each source word, [forward; backward] where bidirectional (Schuster & Paliwal 1997).
+
+    ``final`` is the state after the last word in reading order, forward and backward side by side.
+    """
+
+    Options = RecurrentEncoderOptions
+
+    def __init__(self, options: RecurrentEncoderOptions, embedding: Embedding) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.recurrence = Recurrence(
+            options.cell,
+            embedding.size,
+            options.hidden_size,
+            options.num_layers,
+            options.dropout,
+            options.bidirectional,
+        )
+        self.dropout = Dropout(options.dropout)
+        self.reverse = options.reverse
+        self.output_size = self.final_size = self.recurrence.output_size
+
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
+        mask_BS = length_mask(source_length_B, source_BS.shape[1])
+        x_BSD = self.dropout(self.embedding(source_BS))
+        if self.reverse:
+            x_BSD = reverse_within(x_BSD, source_length_B)
+        annotations_BSD, final = self.recurrence(x_BSD, length_B=source_length_B)
+        if self.reverse:
+            annotations_BSD = reverse_within(annotations_BSD, source_length_B)
+        return Encoded((Memory(self.dropout(annotations_BSD), mask_BS),), final)

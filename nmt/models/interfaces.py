@@ -1,0 +1,210 @@
+"""The contracts that make the systems interchangeable.
+
+Shape legend, for every file in this folder; a tensor's name ends in its shape:
+
+    B  sentences of a batch          V  target vocabulary
+    S  source positions              D  model width (of whatever the tensor holds)
+    T  target positions              A  width of attention keys
+    K  hypotheses of a sentence      H  attention heads
+    N  rows of a decoder: B·K, the hypotheses of one sentence side by side
+    Q  queries of a sentence: T when a whole sentence is unrolled, K in search
+    L  layers
+
+Data flows one way: an :class:`Encoder` makes an :class:`Encoded`, a :class:`Decoder` starts a :class:`State`
+from it and goes from state to state. All that a decoder remembers lives in its state. What belongs to the
+sentence (its :class:`Memory`) is held once for each sentence, what belongs to a hypothesis once for each row, so
+that search never copies a memory.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from nmt.models.embeddings import Embedding
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What attention looks at: a vector for each position, and which of them are real."""
+
+    values_BSD: Tensor
+    mask_BS: Tensor
+    """True at real positions, False at padding."""
+    keys: Any = None
+    """The attention's projection of the values, computed once a sentence by :meth:`Attention.prepare`."""
+
+    def select(self, sentences: Tensor) -> Self:
+        """The memories of some sentences. ``sentences``: indices into B."""
+        return type(self)(*(_select(getattr(self, f.name), sentences) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A batch of encoded source sentences."""
+
+    memories: tuple[Memory, ...]
+    """One for most encoders; a hierarchical one gives words and utterances."""
+    final: tuple[Tensor, ...] = ()
+    """The recurrent state after the last word, each part [B, L, D]: hidden and, for an LSTM, cell."""
+    aux_losses: dict[str, Tensor] = field(default_factory=dict)
+    """Named extra losses, summed over the batch; the trainer adds whatever is here."""
+
+
+class Encoder(nn.Module, ABC):
+    """Source ids to memories. Sets ``output_size`` (D of its first memory) and ``final_size`` (D of ``final``)."""
+
+    output_size: int
+    final_size: int
+
+    @abstractmethod
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
+        """Encode a padded batch. What stands in the padding never changes the result."""
+
+
+class Attention(nn.Module, ABC):
+    """A score between queries and the positions of a memory; softmax over positions gives the weights."""
+
+    def prepare(self, memory: Memory) -> Memory:
+        """Project the keys, once for a sentence."""
+        return memory
+
+    @abstractmethod
+    def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
+        """Unnormalised scores. [B, Q, S]"""
+
+    def forward(self, query_BQD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """The context (weighted mean of the values) and the weights. [B, Q, D], [B, Q, S]"""
+        scores_BQS = self.scores(query_BQD, memory).float()
+        scores_BQS = scores_BQS.masked_fill(~memory.mask_BS[:, None, :], float("-inf"))
+        weights_BQS = scores_BQS.softmax(dim=-1)
+        return torch.bmm(weights_BQS.to(memory.values_BSD.dtype), memory.values_BSD), weights_BQS
+
+
+def _select(value: Any, rows: Tensor) -> Any:
+    """Index the first dimension of every tensor in a nested value."""
+    if isinstance(value, Tensor):
+        return value.index_select(0, rows)
+    if isinstance(value, tuple):
+        return tuple(_select(part, rows) for part in value)
+    return value
+
+
+@dataclass(frozen=True)
+class State:
+    """What a decoder remembers. Tensors have N rows first, memories B; fields may be nested in tuples."""
+
+    def reorder(self, rows: Tensor, sentences: Tensor | None = None) -> Self:
+        """The state of some hypotheses, in a new order or repeated.
+
+        Args:
+            rows: indices into N, the hypotheses of a sentence side by side.
+            sentences: indices into B, where sentences leave or move; None keeps all memories as they are.
+        """
+        changes = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            changes[f.name] = _reorder(value, rows, sentences)
+        return replace(self, **changes)
+
+
+def _reorder(value: Any, rows: Tensor, sentences: Tensor | None) -> Any:
+    if isinstance(value, Memory):
+        return value if sentences is None else value.select(sentences)
+    if isinstance(value, tuple):
+        return tuple(_reorder(part, rows, sentences) for part in value)
+    return _select(value, rows)
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What one step of a decoder gives."""
+
+    logits_NV: Tensor
+    weights_NHS: Tensor | None
+    """Attention weights of every head the decoder has, where they were asked for."""
+    state: State
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """What a decoder gives for whole target sentences, before the output layer."""
+
+    features_BTD: Tensor
+    weights_BHTS: Tensor | None = None
+    aux_losses: dict[str, Tensor] = field(default_factory=dict)
+
+
+class OutputLayer(nn.Module):
+    """Features to logits over the target vocabulary; ``weight_VD`` may be the target embedding's.
+
+    A class of its own because the training loss wants its weights rather than its logits: see
+    ``nmt/training/loss.py``.
+    """
+
+    def __init__(self, width: int, vocabulary_size: int, tied_to: nn.Parameter | None = None) -> None:
+        super().__init__()
+        if tied_to is None:
+            tied_to = nn.Parameter(torch.empty(vocabulary_size, width))
+            nn.init.normal_(tied_to, std=width**-0.5)
+        self.weight_VD = tied_to
+        self.bias_V = nn.Parameter(torch.zeros(vocabulary_size))
+
+    def forward(self, features_ND: Tensor) -> Tensor:
+        return nn.functional.linear(features_ND, self.weight_VD, self.bias_V)
+
+
+@dataclass(frozen=True)
+class DecoderParts:
+    """What every decoder is built from, beside its own options."""
+
+    embedding: Embedding
+    output: OutputLayer
+    """Expects features as wide as the embedding, so that the two can share their weights."""
+    memory_size: int
+    """Width of the encoder's memory."""
+    final_size: int
+    """Width of the encoder's final state; of its memory, where it has none."""
+    make_attention: Callable[[dict[str, Any], int, int], Attention]
+    """From the recipe's ``attention`` mapping, the width of the query and that of the memory."""
+
+
+class Decoder(nn.Module, ABC):
+    """Target tokens, one after another.
+
+    ``step`` and ``unroll`` compute the same thing: one token a call, or whole sentences with the true previous
+    token (teacher forcing). ``head_names`` names the attention heads whose weights both can give; it is empty for
+    a decoder without attention.
+    """
+
+    output: OutputLayer
+    head_names: tuple[str, ...] = ()
+
+    @abstractmethod
+    def start(self, encoded: Encoded) -> State:
+        """The state before the first token, one row a sentence."""
+
+    @abstractmethod
+    def advance(
+        self, token_N: Tensor, state: Any, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor | None, State]:
+        """Read a token: features for the output layer [N, D], weights [N, H, S] if asked for, the next state."""
+
+    def step(self, token_N: Tensor, state: Any, need_weights: bool = False) -> StepOutput:
+        """Read a token and give the logits of the next one."""
+        features_ND, weights_NHS, state = self.advance(token_N, state, need_weights)
+        return StepOutput(self.output(features_ND), weights_NHS, state)
+
+    def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
+        """Read whole sentences. A decoder that can do better than step by step overrides this."""
+        state = self.start(encoded)
+        features, weights = [], []
+        for token_B in target_BT.unbind(1):
+            features_BD, weights_BHS, state = self.advance(token_B, state, need_weights)
+            features.append(features_BD)
+            weights.append(weights_BHS)
+        stacked = torch.stack([w for w in weights if w is not None], dim=2) if need_weights and weights[0] is not None else None
+        return Unrolled(torch.stack(features, dim=1), stacked)

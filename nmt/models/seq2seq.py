@@ -1,0 +1,38 @@
+"""An encoder and a decoder put together."""
+
+from torch import Tensor, nn
+
+from nmt.models.interfaces import Decoder, Encoded, Encoder, StepOutput, Unrolled
+
+
+class Seq2Seq(nn.Module):
+    """Encode, then unroll with the true target (training, alignment) or step by step (search)."""
+
+    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def encode(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
+        encoded: Encoded = self.encoder(source_BS, source_length_B)
+        return encoded
+
+    def forward(
+        self, source_BS: Tensor, source_length_B: Tensor, target_input_BT: Tensor, need_weights: bool = False
+    ) -> Unrolled:
+        """Teacher forcing: features for every target position, before the output layer.
+
+        The extra losses of encoder and decoder come together in ``aux_losses``.
+        """
+        encoded = self.encode(source_BS, source_length_B)
+        unrolled = self.decoder.unroll(target_input_BT, encoded, need_weights)
+        unrolled.aux_losses.update(encoded.aux_losses)
+        return unrolled
+
+    def step(self, token_N: Tensor, state: object, need_weights: bool = False) -> StepOutput:
+        return self.decoder.step(token_N, state, need_weights)
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable numbers, shared ones counted once."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)

@@ -1,0 +1,62 @@
+"""What a run writes down: metrics.jsonl, tensorboard/ and samples/."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nmt.errors import UserError
+from nmt.training.checkpoint import cannot_write
+
+
+class RunLog:
+    """Appends to ``metrics.jsonl``, one object a line with ``event``, ``step``, ``seconds`` and figures.
+
+    A resumed run goes on in the same file.
+
+    Args:
+        directory: the model directory.
+        tensorboard: write the figures there too.
+    """
+
+    def __init__(self, directory: Path, tensorboard: bool = False) -> None:
+        self._directory = directory
+        self._file = (directory / "metrics.jsonl").open("a", encoding="utf-8")
+        self._board: Any = None
+        if tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                raise UserError(
+                    "training.tensorboard is on, but tensorboard isn't installed.",
+                    "pip install 'nmt[tensorboard]', or --set training.tensorboard=false.",
+                ) from None
+            self._board = SummaryWriter(str(directory / "tensorboard"))
+
+    def write(self, event: str, step: int, seconds: float, **figures: Any) -> None:
+        """One line, on disk at once, so that nothing is lost and others can watch."""
+        line = {"event": event, "step": step, "seconds": round(seconds, 3), **figures}
+        try:
+            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise cannot_write(self._directory / "metrics.jsonl", error) from None
+        if self._board is not None:
+            for name, value in figures.items():
+                if isinstance(value, (int, float)):
+                    self._board.add_scalar(f"{event}/{name}", value, step)
+
+    def write_samples(self, step: int, sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]) -> None:
+        """Some validation translations, to read how the model gets better."""
+        folder = self._directory / "samples"
+        folder.mkdir(exist_ok=True)
+        blocks = [
+            f"source:      {source}\ntranslation: {hypothesis}\nreference:   {reference}\n"
+            for source, hypothesis, reference in zip(sources, hypotheses, references, strict=True)
+        ]
+        (folder / f"step-{step:06d}.txt").write_text("\n".join(blocks), encoding="utf-8")
+
+    def close(self) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()

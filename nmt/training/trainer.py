@@ -1,0 +1,395 @@
+"""The training loop, top-down: read :meth:`Trainer.run` first."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmt.config import Recipe
+from nmt.console import Bar, progress_bar, say
+from nmt.data.batching import Batch, TrainingBatches
+from nmt.device import Precision, autocast
+from nmt.errors import UserError
+from nmt.models.seq2seq import Seq2Seq
+from nmt.training.checkpoint import CheckpointFolder, save_weights, weights_of
+from nmt.training.interrupts import Interrupted, Interrupts
+from nmt.training.logging import RunLog
+from nmt.training.loss import token_loss
+from nmt.training.schedules import LearningRate
+from nmt.training.validation import Validator
+
+MAX_SKIPPED = 10
+"""So many updates in a row with a loss or gradient that isn't finite end the run."""
+
+NUM_SAMPLES = 5
+
+
+@dataclass
+class Progress:
+    """How far a run has come; saved with each checkpoint."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    """Best validation metric so far: BLEU, or the loss."""
+    best_step: int = 0
+    validations_without_gain: int = 0
+    skipped_in_a_row: int = 0
+
+
+@dataclass
+class Window:
+    """Sums since the last line of the log."""
+
+    loss: float = 0.0
+    tokens: int = 0
+    positions: int = 0
+    padding: int = 0
+    gradient_norm: float = 0.0
+    updates: int = 0
+    data_seconds: float = 0.0
+    started: float = 0.0
+
+
+class Trainer:
+    """Trains a model directory.
+
+    Args:
+        recipe: resolved.
+        model: on its device.
+        batches: the endless stream of training batches.
+        validator: measures the model; None where there is nothing to validate on.
+        directory: the model directory, already holding recipe and vocabulary.
+        precision: of the matrix products.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: Seq2Seq,
+        batches: TrainingBatches,
+        validator: Validator | None,
+        directory: Path,
+        precision: Precision,
+    ) -> None:
+        self.recipe, self.options = recipe, recipe.training
+        self.model, self.batches, self.validator = model, batches, validator
+        self.directory, self.precision = directory, precision
+        self.device = next(model.parameters()).device
+        self.progress = Progress()
+        self.optimizer = _make_optimizer(model, recipe)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
+        self.learning_rate = LearningRate(self.options, self._total_steps())
+        self.average = {name: p.clone() for name, p in weights_of(model).items()} if self.options.ema else None
+        self.checkpoints = CheckpointFolder(directory, self.options.keep_last)
+        self.log = RunLog(directory, self.options.tensorboard)
+        self._window = Window()
+        self._epoch_padding = [0, 0]  # PAD, positions
+        self._last_checkpoint: int | None = None
+
+    def run(self) -> str:
+        """Train until an end is reached; the reason is returned.
+
+        Raises:
+            Interrupted: after Ctrl-C or SIGTERM, with a checkpoint saved.
+            UserError: the loss stays non-finite, or the disk is full.
+        """
+        self.model.train()
+        batches = iter(self.batches)
+        self._clock = time.perf_counter() - self.progress.seconds
+        self._window = Window(started=time.perf_counter())
+        description, total = self._bar_goal()
+        try:
+            with Interrupts() as interrupts, progress_bar(description, total) as bar:
+                while not (reason := self._end()):
+                    epoch = self.batches.epoch
+                    self.train_step(batches)
+                    self._show(bar)
+                    if self.progress.step % self.options.log_every == 0:
+                        self._log_training()
+                    epoch_ended = self.batches.epoch > epoch
+                    if epoch_ended:
+                        self._log_epoch(epoch + 1)
+                    if self._is_due(self.options.validate_every, epoch_ended):
+                        self.validate()
+                    if self._is_due(self.options.checkpoint_every, epoch_ended, self.options.validate_every):
+                        self.save()
+                    if interrupts.received is not None:
+                        self.save()
+                        raise Interrupted(interrupts.received)
+            self._finish(reason)
+        finally:
+            self.log.close()
+        return reason
+
+    def train_step(self, batches: Iterator[Batch]) -> None:
+        """One update: gradients of ``accumulate`` batches, clipped and applied."""
+        waiting = time.perf_counter()
+        group = [next(batches) for _ in range(self.options.accumulate)]
+        self._window.data_seconds += time.perf_counter() - waiting
+        num_tokens = sum(batch.num_target_tokens for batch in group)
+        rate = self.learning_rate.at(self.progress.step + 1)
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = rate
+
+        nll = torch.zeros((), device=self.device)
+        for batch in group:
+            nll += self._accumulate(batch.to(self.device), num_tokens)
+        self.scaler.unscale_(self.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm or math.inf)
+        loss, gradient_norm = (nll / num_tokens).item(), norm.item()
+        if math.isfinite(loss) and math.isfinite(gradient_norm):
+            self.scaler.step(self.optimizer)
+            self._update_average()
+            self.progress.skipped_in_a_row = 0
+            self._count(group, loss, num_tokens, gradient_norm)
+        else:
+            self._skip(loss)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.progress.step += 1
+        self.progress.seconds = time.perf_counter() - self._clock
+
+    def _accumulate(self, batch: Batch, num_tokens: int) -> Tensor:
+        """Add a batch's share of the gradient; give its summed -log p."""
+        with autocast(self.device, self.precision):
+            unrolled = self.model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
+            losses = token_loss(
+                unrolled.features_BTD,
+                self.model.decoder.output,
+                batch.target_output_BT,
+                batch.target_length_B,
+                self.options.label_smoothing,
+            )
+        total = sum(unrolled.aux_losses.values(), losses.smoothed) / num_tokens
+        self.scaler.scale(total).backward()
+        return losses.nll.detach()
+
+    def _update_average(self) -> None:
+        """Exponential moving average of the weights, with a shorter memory in the first updates."""
+        if self.average is None:
+            return
+        step = self.progress.step + 1
+        decay = min(self.options.ema, (1 + step) / (10 + step))
+        weights = weights_of(self.model)
+        torch._foreach_lerp_(list(self.average.values()), [weights[name] for name in self.average], 1 - decay)
+
+    def _skip(self, loss: float) -> None:
+        """Leave out an update whose loss or gradient isn't finite; give up when there are many in a row."""
+        self.progress.skipped_in_a_row += 1
+        # Loss scaling finds its scale by overflowing now and then; that alone is no trouble.
+        if self.progress.skipped_in_a_row <= (MAX_SKIPPED if self.precision != "fp16" else 3 * MAX_SKIPPED):
+            return
+        raise UserError(
+            f"The loss or its gradient was not finite in {self.progress.skipped_in_a_row} updates in a row "
+            f"(loss {loss} at update {self.progress.step + 1}).",
+            "Lower training.learning_rate, lengthen training.warmup_steps, set training.clip_norm, or use "
+            "training.precision=fp32; the last checkpoint is intact, so go on with --resume.",
+        )
+
+    def validate(self) -> None:
+        """Measure the model, and keep it if it is the best so far."""
+        if self.validator is None:
+            return
+        result = self._with_average(self.validator)
+        metric = result.loss if self.options.metric == "loss" or result.bleu is None else result.bleu
+        sign = -1 if metric is result.loss else 1
+        best = self.progress.best
+        improved = best is None or sign * metric > sign * best
+        if improved:
+            self.progress.best, self.progress.best_step = metric, self.progress.step
+            self._save_model()
+        self.progress.validations_without_gain = 0 if improved else self.progress.validations_without_gain + 1
+        self.learning_rate.after_validation(improved)
+        self.progress.seconds = time.perf_counter() - self._clock
+        bleu = {} if result.bleu is None else {"bleu": round(result.bleu, 2)}
+        self.log.write("valid", self.progress.step, self.progress.seconds, loss=round(result.loss, 4), **bleu, best=improved)
+        data = self.validator.data
+        count = min(NUM_SAMPLES, len(result.translations))
+        if count:
+            self.log.write_samples(
+                self.progress.step, data.sources[:count], result.translations[:count], data.references[:count]
+            )
+        shown = f"BLEU {result.bleu:5.2f}, " if result.bleu is not None else ""
+        say(
+            f"{_clock_text(self.progress.seconds)}  step {self.progress.step}: validation {shown}"
+            f"loss {result.loss:.3f}{'  (best)' if improved else ''}"
+        )
+        # Validation time is not training time.
+        self._window = Window(started=time.perf_counter())
+
+    def save(self) -> None:
+        """Write a checkpoint from which training goes on exactly."""
+        if self._last_checkpoint == self.progress.step:
+            return
+        tensors = {f"optimizer/{name}": value for name, value in self._optimizer_tensors().items()}
+        tensors["random/cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random/cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.average is not None:
+            tensors |= {f"average/{name}": value for name, value in self.average.items()}
+        state = {
+            "progress": asdict(self.progress),
+            "batches": self.batches.state_dict(),
+            "learning_rate": self.learning_rate.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+        self.checkpoints.save(self.progress.step, weights_of(self.model), tensors, state)
+        self._last_checkpoint = self.progress.step
+        if not (self.directory / "model.safetensors").exists():
+            self._save_model()
+
+    def resume(self, checkpoint: Path) -> None:
+        """Go on where a checkpoint was taken."""
+        tensors, state = CheckpointFolder.load(checkpoint, self.model)
+        self._load_optimizer({n.removeprefix("optimizer/"): t for n, t in tensors.items() if n.startswith("optimizer/")})
+        if self.average is not None:
+            for name, value in self.average.items():
+                value.copy_(tensors.get(f"average/{name}", weights_of(self.model)[name]))
+        self.progress = Progress(**state["progress"])
+        self.batches.load_state_dict(state["batches"])
+        self.learning_rate.load_state_dict(state["learning_rate"])
+        self.scaler.load_state_dict(state["scaler"])
+        self._last_checkpoint = self.progress.step
+        torch.set_rng_state(tensors["random/cpu"])
+        if self.device.type == "cuda" and "random/cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random/cuda"], self.device)
+        self.log.write("resume", self.progress.step, self.progress.seconds)
+
+    def _optimizer_tensors(self) -> dict[str, Tensor]:
+        """The optimizer's moments and step counts by parameter name."""
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        return {
+            f"{names[parameter]}/{key}": value
+            for parameter, state in self.optimizer.state.items()
+            for key, value in state.items()
+        }
+
+    def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
+        for name, parameter in self.model.named_parameters():
+            stored = {key.rpartition("/")[2]: t for key, t in tensors.items() if key.rpartition("/")[0] == name}
+            if stored:
+                # Step counts stay where the optimizer wants them; moments go where the parameter is.
+                self.optimizer.state[parameter] = {
+                    key: value.to(self.device) if value.dim() or self.device.type == "cuda" else value
+                    for key, value in stored.items()
+                }
+
+    def _with_average(self, measure: Validator) -> Any:
+        """Call with the averaged weights in the model, where there is an average."""
+        if self.average is None:
+            return measure(self.model)
+        weights = weights_of(self.model)
+        own = {name: value.clone() for name, value in weights.items()}
+        try:
+            torch._foreach_copy_(list(weights.values()), [self.average[name] for name in weights])
+            return measure(self.model)
+        finally:
+            torch._foreach_copy_(list(weights.values()), [own[name] for name in weights])
+
+    def _save_model(self) -> None:
+        save_weights(self.average or weights_of(self.model), self.directory / "model.safetensors")
+
+    def _end(self) -> str:
+        """Why training is over, or nothing."""
+        o, p = self.options, self.progress
+        if o.max_steps and p.step >= o.max_steps:
+            return f"training.max_steps ({o.max_steps}) reached"
+        if o.max_epochs and self.batches.epoch >= o.max_epochs:
+            return f"training.max_epochs ({o.max_epochs}) reached"
+        if o.max_minutes and p.seconds >= 60 * o.max_minutes:
+            return f"training.max_minutes ({o.max_minutes:g}) reached"
+        if o.patience and p.validations_without_gain >= o.patience:
+            return f"no gain in {o.patience} validations (training.patience)"
+        if self.learning_rate.exhausted:
+            return "the learning rate fell below training.min_learning_rate"
+        return ""
+
+    def _finish(self, reason: str) -> None:
+        """The last validation and checkpoint, where the last update has none yet."""
+        if self.progress.step % self.options.log_every:
+            self._log_training()
+        if self._last_checkpoint != self.progress.step:
+            self.validate()
+            self.save()
+        if self.progress.best is None:
+            self._save_model()
+        self.log.write("end", self.progress.step, self.progress.seconds, reason=reason)
+
+    def _total_steps(self) -> int | None:
+        """Updates until ``max_steps`` or ``max_epochs``; all epochs have the same number of batches."""
+        o = self.options
+        by_epochs = math.ceil(o.max_epochs * len(self.batches) / o.accumulate) if o.max_epochs else None
+        return min((n for n in (o.max_steps, by_epochs) if n), default=None)
+
+    def _is_due(self, every: int | None, epoch_ended: bool, otherwise: int | None = None) -> bool:
+        every = every or otherwise
+        return self.progress.step % every == 0 if every else epoch_ended
+
+    def _count(self, group: list[Batch], loss: float, num_tokens: int, gradient_norm: float) -> None:
+        w = self._window
+        w.loss += loss * num_tokens
+        w.tokens += num_tokens
+        w.gradient_norm += gradient_norm
+        w.updates += 1
+        for batch in group:
+            w.positions += batch.num_positions
+            w.padding += batch.num_padding
+            self._epoch_padding[0] += batch.num_padding
+            self._epoch_padding[1] += batch.num_positions
+
+    def _log_training(self) -> None:
+        w, elapsed = self._window, time.perf_counter() - self._window.started
+        if w.updates:
+            self.log.write(
+                "train",
+                self.progress.step,
+                self.progress.seconds,
+                epoch=self.batches.epoch,
+                loss=round(w.loss / w.tokens, 4),
+                tokens_per_second=round(w.tokens / elapsed, 1),
+                learning_rate=self.learning_rate.at(self.progress.step),
+                gradient_norm=round(w.gradient_norm / w.updates, 4),
+                padding=round(w.padding / w.positions, 5),
+                waiting_for_data=round(w.data_seconds / elapsed, 5),
+            )
+        self._window = Window(started=time.perf_counter())
+
+    def _log_epoch(self, epoch: int) -> None:
+        padding, positions = self._epoch_padding
+        share = padding / max(positions, 1)
+        self.log.write("epoch", self.progress.step, self.progress.seconds, epoch=epoch, padding=round(share, 5))
+        say(f"{_clock_text(self.progress.seconds)}  epoch {epoch} done at step {self.progress.step}, padding {share:.1%}")
+        self._epoch_padding = [0, 0]
+
+    def _bar_goal(self) -> tuple[str, float | None]:
+        """The bar counts updates where their number is known, else seconds, else it only turns."""
+        if total := self._total_steps():
+            return "training", total
+        return "training", 60 * self.options.max_minutes if self.options.max_minutes else None
+
+    def _show(self, bar: Bar) -> None:
+        w = self._window
+        done = self.progress.step if self._total_steps() or not self.options.max_minutes else self.progress.seconds
+        if w.tokens:
+            speed = w.tokens / (time.perf_counter() - w.started)
+            bar.update(int(done), f"epoch {self.batches.epoch + 1}  loss {w.loss / w.tokens:.3f}  {speed:,.0f} tokens/s")
+
+
+def _make_optimizer(model: Seq2Seq, recipe: Recipe) -> torch.optim.Optimizer:
+    o = recipe.training
+    kind = torch.optim.Adam if o.optimizer == "adam" else torch.optim.AdamW
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return kind(
+        parameters, lr=o.learning_rate, betas=o.betas, eps=o.eps, weight_decay=o.weight_decay, fused=True
+    )
+
+
+def _clock_text(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    return f"{minutes:3d}:{seconds:02d}"

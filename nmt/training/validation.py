@@ -1,0 +1,104 @@
+"""How good a model is on held-out text: loss over tokens, and BLEU on real beam output."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nmt.config import DecodingOptions
+from nmt.console import progress_bar
+from nmt.data.batching import make_batch, plan_batches
+from nmt.data.encoded import EncodedCorpus
+from nmt.data.vocabulary import Vocabularies
+from nmt.decoding.search import search_all
+from nmt.device import Precision, autocast
+from nmt.evaluation.scores import score_corpus
+from nmt.models.seq2seq import Seq2Seq
+from nmt.training.loss import token_loss
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Figures of one validation."""
+
+    loss: float
+    """Mean -log p of a target token, in nats, without label smoothing."""
+    bleu: float | None
+    translations: list[str]
+
+
+@dataclass(frozen=True)
+class ValidationSet:
+    """Held-out sentence pairs: encoded for the loss, and as text for BLEU."""
+
+    corpus: EncodedCorpus
+    indices: npt.NDArray[np.int64]
+    sources: Sequence[str]
+    references: Sequence[str]
+
+
+class Validator:
+    """Measures a model on a validation set.
+
+    Args:
+        data: the held-out pairs.
+        vocabularies: those of the model.
+        decoding: how translations are searched for.
+        num_translated: how many sentences, from the first, BLEU is computed on; 0 leaves it out.
+        batch_tokens: budget of a batch for the loss.
+        precision: of the matrix products.
+    """
+
+    def __init__(
+        self,
+        data: ValidationSet,
+        vocabularies: Vocabularies,
+        decoding: DecodingOptions,
+        num_translated: int,
+        batch_tokens: int,
+        precision: Precision,
+    ) -> None:
+        self.data, self._vocabularies, self._decoding = data, vocabularies, decoding
+        self._num_translated = min(num_translated, len(data.references))
+        self._batch_tokens, self._precision = batch_tokens, precision
+
+    @torch.inference_mode()
+    def __call__(self, model: Seq2Seq) -> Validation:
+        """Measure; the model comes back in the mode it had."""
+        was_training = model.training
+        model.eval()
+        try:
+            loss = self._loss(model)
+            translations = self._translate(model) if self._num_translated else []
+        finally:
+            model.train(was_training)
+        bleu = None
+        if translations:
+            references = self.data.references[: self._num_translated]
+            bleu = score_corpus(translations, references, ["bleu"])["bleu"].score
+        return Validation(loss, bleu, translations)
+
+    def _loss(self, model: Seq2Seq) -> float:
+        device = next(model.parameters()).device
+        corpus, indices = self.data.corpus, self.data.indices
+        lengths = corpus.source.lengths[indices] + 1, corpus.target.lengths[indices] + 1
+        nll, num_tokens = 0.0, 0
+        for rows in plan_batches(*lengths, self._batch_tokens):
+            batch = make_batch([corpus.pair(i) for i in indices[rows]], self._vocabularies).to(device)
+            with autocast(device, self._precision):
+                unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
+                loss = token_loss(
+                    unrolled.features_BTD, model.decoder.output, batch.target_output_BT, batch.target_length_B, 0.0
+                )
+            nll += float(loss.nll)
+            num_tokens += loss.num_tokens
+        return nll / num_tokens
+
+    def _translate(self, model: Seq2Seq) -> list[str]:
+        device = next(model.parameters()).device
+        sources = [self.data.corpus.source[i] for i in self.data.indices[: self._num_translated]]
+        with progress_bar("validation", len(sources)) as bar, autocast(device, self._precision):
+            found = search_all(model, sources, self._vocabularies, self._decoding, bar.advance)
+        return [self._vocabularies.target.decode(hypotheses[0].ids) if hypotheses else "" for hypotheses in found]

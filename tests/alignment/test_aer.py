@@ -1,0 +1,110 @@
+"""Alignment error rate on hand-computed examples, and its files."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt.alignment.aer import read_gold, score_files, score_links
+from nmt.alignment.links import Link
+from nmt.errors import UserError
+
+GOLD = Path(__file__).parents[2].parent / "shared" / "data" / "gold"
+
+links_sets = st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)))
+
+
+def test_hand_computed() -> None:
+    # A: 4 links, of which 1 is sure, 2 are possible (that one and (1, 2)), 2 are wrong. S: 2 links.
+    predicted = [{(0, 0), (1, 2)}, {(4, 4), (5, 5)}]
+    score = score_links(predicted, sure=[{(0, 0)}, {(3, 3)}], possible=[{(1, 2)}, {(2, 3)}])
+    assert score.precision == 2 / 4
+    assert score.recall == 1 / 2
+    assert score.aer == 1 - (1 + 2) / (4 + 2)
+    assert (score.num_links, score.num_sure, score.num_possible, score.num_sentences) == (4, 2, 4, 2)
+
+
+def test_possible_links_neither_hurt_precision_nor_count_in_recall() -> None:
+    sure, possible = [{(0, 0), (1, 1)}], [{(2, 2)}]
+    without = score_links([{(0, 0)}], sure, possible)
+    with_possible = score_links([{(0, 0), (2, 2)}], sure, possible)
+    assert without.precision == with_possible.precision == 1
+    assert without.recall == with_possible.recall == 1 / 2
+    assert score_links(sure, sure, possible).aer == 0
+    assert score_links([{(0, 0), (1, 1), (2, 2)}], sure, possible).aer == 0
+    assert score_links([{(0, 0), (1, 1), (3, 3)}], sure, possible).aer > 0
+
+
+def test_links_are_counted_over_sentences_not_averaged_by_sentence() -> None:
+    sure = [{(0, 0)}, {(0, 0), (1, 1), (2, 2)}]
+    score = score_links([{(0, 0)}, set()], sure, [set(), set()])
+    assert score.recall == 1 / 4
+
+
+@given(st.lists(st.tuples(links_sets, links_sets, links_sets), max_size=4))
+def test_sure_links_are_possible_whether_repeated_or_not(
+    rows: list[tuple[set[Link], set[Link], set[Link]]],
+) -> None:
+    predicted, sure, possible = ([row[i] for row in rows] for i in range(3))
+    both = [s | p for s, p in zip(sure, possible, strict=True)]
+    score = score_links(predicted, sure, possible)
+    assert score == score_links(predicted, sure, both)
+    assert 0 <= score.aer <= 1
+
+
+def test_nothing_predicted() -> None:
+    score = score_links([set()], [{(0, 0)}], [set()])
+    assert (score.precision, score.recall, score.aer) == (0, 0, 1)
+
+
+def test_unequal_lengths_are_a_bug() -> None:
+    with pytest.raises(ValueError):
+        score_links([set()], [{(0, 0)}, set()], [set(), set()])
+
+
+def test_one_gold_file_says_the_same_as_two(tmp_path: Path) -> None:
+    one, sure, possible = (tmp_path / name for name in ("one", "sure", "possible"))
+    one.write_text("0-0 1?1\n2?2\n")
+    sure.write_text("0-0\n\n")
+    for text in ("0-0 1-1\n2-2\n", "1-1\n2?2\n"):
+        possible.write_text(text)
+        assert read_gold(sure, possible) == read_gold(one)
+    assert read_gold(one).possible == [{(0, 0), (1, 1)}, {(2, 2)}]
+
+
+def test_score_files(tmp_path: Path) -> None:
+    links, gold = tmp_path / "links", tmp_path / "gold"
+    links.write_text("0-0 1-1\n\n")
+    gold.write_text("0-0 1?1\n0-0\n")
+    score = score_files(links, gold)
+    assert (score.precision, score.recall, score.num_sentences) == (1, 1 / 2, 2)
+    assert score.aer == 1 - (1 + 2) / (2 + 2)
+
+
+def test_files_of_unequal_length_give_both_counts(tmp_path: Path) -> None:
+    two, three = tmp_path / "two", tmp_path / "three"
+    two.write_text("0-0\n0-0\n")
+    three.write_text("0-0\n0-0\n\n")
+    for call in (lambda: score_files(two, three), lambda: read_gold(two, three)):
+        with pytest.raises(UserError, match=r"two has 2 lines, .*three has 3") as error:
+            call()
+        assert "a line for each sentence pair" in error.value.remedy
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "0?0\n"])
+def test_gold_without_sure_links(tmp_path: Path, text: str) -> None:
+    gold = tmp_path / "gold"
+    gold.write_text(text)
+    with pytest.raises(UserError, match="gold holds no sure link"):
+        read_gold(gold)
+
+
+@pytest.mark.skipif(not GOLD.exists(), reason="shared data are not here")
+def test_gold_of_the_project_scored_against_itself() -> None:
+    sure, possible = GOLD / "test_2016_flickr.sure", GOLD / "test_2016_flickr.possible"
+    score = score_files(sure, sure, possible)
+    assert (score.precision, score.recall, score.aer) == (1, 1, 0)
+    assert score.num_sentences == 60
+    assert score_files(possible, sure, possible).aer == 0
+    assert score.num_possible > score.num_sure > 60

@@ -1,0 +1,139 @@
+"""Merging pieces into words, taking links, and the Pharaoh format."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt.alignment.links import (
+    Link,
+    WordAlignment,
+    extract_links,
+    format_pharaoh,
+    merge_to_words,
+    parse_pharaoh,
+    read_pharaoh,
+)
+from nmt.errors import UserError
+
+links_sets = st.sets(st.tuples(st.integers(0, 99), st.integers(0, 99)))
+
+
+def test_merge_sums_source_pieces_and_averages_target_pieces() -> None:
+    # Source: a word of two pieces, a word of one, EOS. Target: a word of one piece, a word of two.
+    weights_TS = np.array([[0.2, 0.3, 0.4, 0.1], [0.5, 0.2, 0.1, 0.2], [0.1, 0.1, 0.6, 0.2]])
+    merged = merge_to_words(weights_TS, [0, 0, 1, -1], [0, 1, 1], num_source=2, num_target=2)
+    assert merged.dtype == np.float32
+    np.testing.assert_allclose(merged, np.array([[0.5, 0.4], [(0.7 + 0.2) / 2, (0.1 + 0.6) / 2]]), rtol=1e-6)
+
+
+def test_merge_drops_target_eos_and_keeps_words_without_pieces_at_zero() -> None:
+    weights_TS = np.array([[0.9, 0.1], [0.3, 0.7]])
+    merged = merge_to_words(weights_TS, [0, 2], [1, -1], num_source=3, num_target=2)
+    np.testing.assert_allclose(merged, np.array([[0, 0, 0], [0.9, 0, 0.1]]), rtol=1e-6)
+
+
+def test_merge_of_pieces_that_are_not_neighbours() -> None:
+    merged = merge_to_words(np.array([[0.1, 0.2, 0.7]]), [1, 0, 1], [0], num_source=2, num_target=1)
+    np.testing.assert_allclose(merged, [[0.2, 0.8]], rtol=1e-6)
+
+
+def test_merge_of_empty_sentences() -> None:
+    assert merge_to_words(np.zeros((1, 1)), [-1], [-1], 0, 0).shape == (0, 0)
+    assert merge_to_words(np.ones((1, 2)), [-1, -1], [0], 0, 1).shape == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("source_words", "target_words"), [([0], [0]), ([0, 2], [0]), ([0, -2], [0]), ([0, 1], [0, 0])]
+)
+def test_merge_refuses_words_that_do_not_fit(source_words: list[int], target_words: list[int]) -> None:
+    with pytest.raises(ValueError):
+        merge_to_words(np.ones((1, 2)), source_words, target_words, num_source=2, num_target=1)
+
+
+def test_argmax_links_each_target_word_once_and_rows_of_zeros_not_at_all() -> None:
+    weights = np.array([[0.1, 0.6, 0.3], [0.0, 0.0, 0.0], [0.4, 0.4, 0.2]], dtype=np.float32)
+    assert extract_links(weights) == ((0, 2), (1, 0))
+
+
+def test_threshold_takes_all_cells_from_the_threshold_on() -> None:
+    weights = np.array([[0.5, 0.5], [0.25, 0.75], [0.1, 0.2]])
+    assert extract_links(weights, "threshold", 0.25) == ((0, 0), (0, 1), (1, 0), (1, 1))
+    assert extract_links(weights, "threshold", 0.5) == ((0, 0), (1, 0), (1, 1))
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
+@pytest.mark.parametrize("method", ["argmax", "threshold"])
+def test_no_words_no_links(shape: tuple[int, int], method: str) -> None:
+    assert extract_links(np.zeros(shape), method) == ()  # type: ignore[arg-type]
+
+
+def test_extract_links_refuses_bad_options() -> None:
+    with pytest.raises(UserError, match="threshold 0 "):
+        extract_links(np.ones((1, 1)), "threshold", 0)
+    with pytest.raises(UserError, match="unknown alignment method 'best'"):
+        extract_links(np.ones((1, 1)), "best")  # type: ignore[arg-type]
+
+
+def test_word_alignment_refuses_what_does_not_fit_the_words() -> None:
+    with pytest.raises(ValueError, match=r"\(1, 2\) for 2 x 1"):
+        WordAlignment(("a",), ("b", "c"), np.zeros((1, 2), np.float32), ())
+    with pytest.raises(ValueError, match="link 1-0"):
+        WordAlignment(("a",), ("b",), np.zeros((1, 1), np.float32), ((1, 0),))
+
+
+@pytest.mark.parametrize(
+    ("line", "sure", "possible"),
+    [
+        ("0-0 1-2 3?4", {(0, 0), (1, 2)}, {(3, 4)}),
+        ("10p2\t0-1\r\n", {(0, 1)}, {(10, 2)}),
+        ("1-1 1?1 1-1", {(1, 1)}, set()),
+        ("  \n", set(), set()),
+    ],
+)
+def test_parse_pharaoh(line: str, sure: set[Link], possible: set[Link]) -> None:
+    assert parse_pharaoh(line) == (sure, possible)
+
+
+@pytest.mark.parametrize(
+    "bad", ["0:1", "-1-2", "1-", "1--2", "a-b", "1-2-3", "0-0,1-1", "²-1", "9" * 5000 + "-0"]
+)
+def test_parse_pharaoh_names_the_place_and_the_bad_link(bad: str) -> None:
+    with pytest.raises(UserError) as error:
+        parse_pharaoh(f"0-0 {bad}", where="gold.txt, line 7")
+    assert error.value.message.startswith(f"gold.txt, line 7: '{bad[:40]}")
+    assert len(error.value.message) < 100
+    assert "i-j" in error.value.remedy
+
+
+@given(links_sets, links_sets)
+def test_pharaoh_round_trip(sure: set[Link], possible: set[Link]) -> None:
+    line = format_pharaoh(sure, possible)
+    assert parse_pharaoh(line) == (sure, possible - sure)
+
+
+def test_format_pharaoh_sorts_by_number() -> None:
+    assert format_pharaoh([(10, 0), (2, 1), (2, 0)]) == "2-0 2-1 10-0"
+    assert format_pharaoh([]) == ""
+
+
+def test_read_pharaoh_keeps_lines_of_sentences_without_links(tmp_path: Path) -> None:
+    path = tmp_path / "links"
+    path.write_bytes(b"\xef\xbb\xbf0-0\r\n\r\n1?1 2-0")
+    assert read_pharaoh(path) == [({(0, 0)}, set()), (set(), set()), ({(2, 0)}, {(1, 1)})]
+
+
+def test_read_pharaoh_names_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "links"
+    path.write_text("0-0\n\n0-0 1_1\n")
+    with pytest.raises(UserError, match=r"links, line 3: '1_1' is not a link"):
+        read_pharaoh(path)
+    path.write_bytes(b"0-0\n\xff\n")
+    with pytest.raises(UserError, match=r"links, line 2: not UTF-8"):
+        read_pharaoh(path)
+    with pytest.raises(UserError, match=r"cannot read the alignment file .*missing: No such file"):
+        read_pharaoh(tmp_path / "missing")
+    with pytest.raises(UserError, match=r"cannot read"):
+        read_pharaoh(tmp_path)

@@ -1,0 +1,318 @@
+"""Lines come in as they stand in the file and go out whole; failures name the file and line."""
+
+import gzip
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nmt.data.text import open_output, read_lines
+from nmt.errors import UserError
+
+FileWriter = Callable[[bytes], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> FileWriter:
+    def write_bytes(content: bytes) -> Path:
+        path = tmp_path / "text.de"
+        path.write_bytes(content)
+        return path
+
+    return write_bytes
+
+
+def put_on_stdin(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="ascii"))
+
+
+# reading
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b"", []),
+        (b"\n", [""]),
+        (b"eins\nzwei\n", ["eins", "zwei"]),
+        (b"eins\n\n\nzwei", ["eins", "", "", "zwei"]),
+        (b"eins\r\n\r\nzwei\r\n", ["eins", "", "zwei"]),
+        (b"  eins \t\n", ["  eins \t"]),
+        (b"eins\r\r\n", ["eins\r"]),
+        (b"ei\rns\n", ["ei\rns"]),
+        (b"\xef\xbb\xbfeins\nzwei\n", ["eins", "zwei"]),
+        (b"\xef\xbb\xbf", []),
+        (b"\xef\xbb\xbf\n", [""]),
+        (b"eins\n\xef\xbb\xbfzwei\n", ["eins", "\ufeffzwei"]),
+        (b"a\x00b\x1a\n", ["a\x00b\x1a"]),
+    ],
+)
+def test_lines_lose_their_ends_and_the_mark_and_nothing_else(
+    write: FileWriter, content: bytes, lines: list[str]
+) -> None:
+    assert list(read_lines(write(content))) == lines
+    assert list(read_lines(write(gzip.compress(content)))) == lines
+
+
+@pytest.mark.parametrize("separator", ["\x0b", "\x0c", "\x1c", "\x1e", "\x85", "\u2028", "\u2029", "\r"])
+def test_only_newline_ends_a_line(write: FileWriter, separator: str) -> None:
+    line = f"vor{separator}nach"
+    assert list(read_lines(write(f"{line}\n{line}\n".encode()))) == [line, line]
+
+
+def test_gzip_is_told_by_content_not_by_name(tmp_path: Path) -> None:
+    plain = tmp_path / "plain.gz"
+    plain.write_bytes("Grüße\n".encode())
+    packed = tmp_path / "packed.txt"
+    packed.write_bytes(gzip.compress("Grüße\n".encode()) + gzip.compress(b"zweiter Teil\n"))
+    assert list(read_lines(plain)) == ["Grüße"]
+    assert list(read_lines(packed)) == ["Grüße", "zweiter Teil"]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_dash_is_standard_input_whatever_the_locale(
+    monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]
+) -> None:
+    put_on_stdin(monkeypatch, pack("\ufeffÄpfel\r\nBirnen".encode()))
+    assert list(read_lines("-")) == ["Äpfel", "Birnen"]
+    assert not sys.stdin.buffer.closed
+
+
+def test_a_pipe_is_read_line_by_line_as_it_comes() -> None:
+    program = "from nmt.data.text import read_lines\nfor line in read_lines('-'): print(line, flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for line in (b"\n", b"eins\n", b"zwei\n"):
+            process.stdin.write(line)
+            process.stdin.flush()
+            assert process.stdout.readline() == line
+
+
+def test_lines_before_an_error_are_given_out(write: FileWriter) -> None:
+    lines = read_lines(write(b"gut\n\xff\n"))
+    assert next(lines) == "gut"
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "byte", "remedy"),
+    [
+        (b"gut\nsch\xf6n\n", "line 2", "byte 4 of the line is 0xf6", "-f LATIN1"),
+        (b"gut\n" * 1200 + b"\xff\n", "line 1,201", "byte 1 of the line is 0xff", "iconv"),
+        ("gut\n".encode("utf-16"), "line 1", "0xff", "-f UTF-16"),
+        (b"\xed\xa0\x80\n", "line 1", "byte 1 ", "iconv"),
+        (b"Gr\xc3", "line 1", "byte 3 ", "iconv"),
+    ],
+)
+def test_not_utf8_names_file_line_and_byte(
+    write: FileWriter, content: bytes, line: str, byte: str, remedy: str
+) -> None:
+    path = write(content)
+    with pytest.raises(UserError) as caught:
+        list(read_lines(path))
+    assert f"{path}, {line}:" in caught.value.message
+    assert byte in caught.value.message
+    assert remedy in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda packed: packed[: len(packed) // 2],
+        lambda packed: packed[:-4],
+        lambda packed: packed[:2],
+        lambda packed: packed[:-8] + b"\0" * 8,
+        lambda packed: packed[:20] + b"\xff" * 40 + packed[60:],
+    ],
+)
+def test_damaged_gzip_is_an_error_not_a_short_text(
+    write: FileWriter, damage: Callable[[bytes], bytes]
+) -> None:
+    packed = gzip.compress("".join(f"Satz {number}\n" for number in range(5000)).encode())
+    path = write(damage(packed))
+    with pytest.raises(UserError, match="truncated or damaged gzip") as caught:
+        list(read_lines(path))
+    assert str(path) in caught.value.message
+
+
+def test_missing_file_suggests_the_nearest(tmp_path: Path) -> None:
+    for name in ("train.de", "train.en", "val.de.gz"):
+        (tmp_path / name).touch()
+
+    def remedy_for(name: str) -> str:
+        with pytest.raises(UserError, match=f"not found: .*{name}") as caught:
+            list(read_lines(tmp_path / name))
+        return caught.value.remedy
+
+    assert remedy_for("trian.de") == f"Did you mean {tmp_path / 'train.de'}?"
+    assert remedy_for("val.de") == f"Did you mean {tmp_path / 'val.de.gz'}?"
+    assert "mean" not in remedy_for("train.fr")
+    assert str(tmp_path / "nowhere") in remedy_for("nowhere/train.de")
+
+
+def test_a_folder_is_not_a_text(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a folder"):
+        list(read_lines(tmp_path))
+
+
+def test_unreadable_files_are_named(write: FileWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(b"geheim\n")
+    with pytest.raises(UserError, match="can't be read"):
+        list(read_lines(path / "below"))
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)  # the superuser reads anything
+    with pytest.raises(UserError, match=f"permission to read {path}"):
+        list(read_lines(path))
+
+
+def test_closed_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UserError, match="Standard input"):
+        list(read_lines("-"))
+
+
+# writing
+
+
+def folder_content(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    with open_output(path) as stream:
+        stream.write("Grüße\n")
+        stream.flush()
+        assert not path.exists()
+    assert path.read_bytes() == "Grüße\n".encode()
+    assert folder_content(tmp_path) == ["out.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, FileNotFoundError])
+def test_a_failed_run_leaves_what_was_there(tmp_path: Path, error: type[BaseException]) -> None:
+    path = tmp_path / "out.txt"
+    path.write_text("before\n")
+    with pytest.raises(error), open_output(path) as stream:  # noqa: PT012
+        stream.write("half\n")
+        raise error
+    assert path.read_text() == "before\n"
+    assert folder_content(tmp_path) == ["out.txt"]
+
+
+def test_rewriting_keeps_links_and_permissions(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    real, link = tmp_path / "real" / "out.txt", tmp_path / "link.txt"
+    real.write_text("before\n")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    with open_output(link) as stream:
+        stream.write("after\n")
+    assert link.is_symlink()
+    assert real.read_text() == "after\n"
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
+def test_new_files_have_the_usual_permissions(tmp_path: Path) -> None:
+    with open_output(tmp_path / "out.txt"):
+        pass
+    (tmp_path / "plain.txt").touch()
+    assert (tmp_path / "out.txt").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
+
+
+def test_devices_and_pipes_are_written_in_place(tmp_path: Path) -> None:
+    with open_output("/dev/null") as stream:
+        stream.write("weg\n")
+    assert Path("/dev/null").is_char_device()
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        with open_output(pipe) as stream:
+            stream.write("durch\n")
+        assert reader.communicate()[0] == b"durch\n"
+    assert pipe.is_fifo()
+
+
+def test_unwritable_places_are_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refusals = {
+        tmp_path: "is a folder",
+        tmp_path / "nowhere" / "out.txt": "no folder",
+        tmp_path / "file" / "out.txt": "not a directory",
+        tmp_path / ("x" * 300): "too long",
+    }
+    for path, reason in refusals.items():
+        with pytest.raises(UserError, match=reason) as caught, open_output(path):
+            pytest.fail("the block must not be entered")
+        assert str(path) in caught.value.message
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_read_only_files_and_folders_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    path.touch(mode=0o444)
+    with pytest.raises(UserError, match="read-only"), open_output(path):
+        pass
+    tmp_path.chmod(0o555)
+    with pytest.raises(UserError, match="permission denied"), open_output(tmp_path / "new.txt"):
+        pass
+    tmp_path.chmod(0o755)
+
+
+needs_full_device = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+
+
+@needs_full_device
+@pytest.mark.parametrize("num_characters", [10, 1_000_000])
+def test_a_full_disk_is_reported_with_the_path(num_characters: int) -> None:
+    with pytest.raises(UserError, match="/dev/full can't be written: no space left"):  # noqa: SIM117
+        with open_output("/dev/full") as stream:
+            stream.write("x" * num_characters)
+
+
+def run_writer(body: str, redirection: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program that writes to standard output in a C locale, and tells what became of it."""
+    program = f"import sys\nfrom nmt.data.text import open_output\nfrom nmt import UserError\n{body}"
+    return subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -c "$0" {redirection}', program],
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+
+
+def test_dash_is_standard_output_whatever_the_locale() -> None:
+    body = "print('a')\nwith open_output('-') as out: out.write('ä\\n')\nprint('b')"
+    result = run_writer(body, "")
+    assert (result.stdout, result.stderr) == ("a\nä\nb\n", "")
+
+
+@needs_full_device
+def test_full_standard_output_is_reported_once() -> None:
+    body = "try:\n  with open_output('-') as out: out.write('a' * 9)\nexcept UserError as e: sys.exit(str(e))"
+    result = run_writer(body, "> /dev/full")
+    assert result.returncode == 1
+    assert result.stderr.startswith("standard output can't be written: no space left")
+    assert "Traceback" not in result.stderr
+    assert "Exception ignored" not in result.stderr
+
+
+def test_a_reader_that_stops_early_is_a_broken_pipe() -> None:
+    body = """
+try:
+    with open_output('-') as out:
+        for _ in range(100_000): out.write('zeile\\n')
+except BrokenPipeError: sys.exit('broken pipe')"""
+    result = run_writer(body, "| head -n 1")
+    assert result.stdout == "zeile\n"
+    assert result.stderr == "broken pipe\n"

@@ -1,0 +1,152 @@
+"""Scores agree with sacreBLEU's own program, and bad input is named."""
+
+import gzip
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nmt.errors import UserError
+from nmt.evaluation.scores import METRICS, score_corpus, score_files
+
+REFERENCES = [
+    "Ein Hund läuft über die Wiese.",
+    "Zwei Kinder spielen Fußball, und ein Mann sieht zu.",
+    "Das Konzert beginnt um 19:30 Uhr.",
+    "Wo ist der Bahnhof?",
+]
+HYPOTHESES = [
+    "Ein Hund rennt über die Wiese.",
+    "Zwei Kinder spielen fußball und ein Mann sieht zu.",
+    "Das Konzert beginnt um 19:30.",
+    "Wo ist der Bahnhof?",
+]
+
+
+def write_lines(path: Path, lines: list[str], line_end: str = "\n") -> Path:
+    path.write_text("".join(line + line_end for line in lines), encoding="utf-8", newline="")
+    return path
+
+
+@pytest.fixture
+def hypothesis(tmp_path: Path) -> Path:
+    return write_lines(tmp_path / "hypothesis.de", HYPOTHESES)
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> Path:
+    return write_lines(tmp_path / "reference.de", REFERENCES)
+
+
+def test_scores_and_signatures_are_those_of_the_sacrebleu_program(hypothesis: Path, reference: Path) -> None:
+    command = [sys.executable, "-m", "sacrebleu", str(reference), "-i", str(hypothesis), "-m", *METRICS]
+    output = subprocess.run([*command, "-w", "6"], capture_output=True, check=True, text=True).stdout
+    expected = json.loads(output)
+    scores = score_files(hypothesis, reference, list(METRICS))
+    assert [score.name for score in scores.values()] == [entry["name"] for entry in expected]
+    for score, entry in zip(scores.values(), expected, strict=True):
+        assert score.score == pytest.approx(entry["score"], abs=1e-6)
+        assert score.signature == entry["signature"]
+
+
+def test_known_values() -> None:
+    """By hand: one of five words is wrong in one of two sentences, and there is no shorter sentence."""
+    scores = score_corpus(["a b c d e", "v w x y z"], ["a b c d e", "v w x y q"], ["ter", "bleu"])
+    assert list(scores) == ["ter", "bleu"]
+    assert scores["ter"].score == pytest.approx(100 * 1 / 10)
+    precisions = (9 / 10) * (7 / 8) * (5 / 6) * (3 / 4)
+    assert scores["bleu"].score == pytest.approx(100 * precisions**0.25)
+
+
+def test_bleu_and_chrf_see_case_and_say_so() -> None:
+    scores = score_corpus([line.lower() for line in REFERENCES], REFERENCES)
+    assert list(scores) == ["bleu", "chrf"]
+    for score in scores.values():
+        assert score.score < 95
+        assert "case:mixed" in score.signature
+    assert "tok:13a" in scores["bleu"].signature
+    assert "BP = 1.000" in scores["bleu"].details
+
+
+def test_perfect_and_hopeless() -> None:
+    perfect = score_corpus(REFERENCES, REFERENCES, list(METRICS))
+    assert [round(score.score, 6) for score in perfect.values()] == [100, 100, 0]
+    hopeless = score_corpus([""] * 4, REFERENCES, list(METRICS))
+    assert [score.score for score in hopeless.values()] == [0, 0, 100]
+
+
+def test_the_tokenizer_can_be_chosen() -> None:
+    score = score_corpus(["我喜欢你。"], ["我很喜欢你。"], ["bleu"], tokenize="zh")["bleu"]
+    assert "tok:zh" in score.signature
+    assert score.score > 30
+
+
+def test_line_ends_gzip_and_standard_input_change_nothing(
+    hypothesis: Path, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = score_files(hypothesis, reference)
+    with_crlf = write_lines(tmp_path / "crlf.de", HYPOTHESES, "\r\n")
+    packed = tmp_path / "reference.de.gz"
+    packed.write_bytes(gzip.compress(reference.read_bytes()))
+    assert score_files(with_crlf, packed) == expected
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(hypothesis.read_bytes())))
+    assert score_files("-", reference) == expected
+
+
+def test_a_line_separator_inside_a_sentence_is_no_line_end(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "odd.de", ["eins\u2028zwei drei vier fünf"])
+    assert score_files(path, path)["bleu"].score == pytest.approx(100)
+
+
+def test_different_numbers_of_lines(hypothesis: Path, tmp_path: Path) -> None:
+    short = write_lines(tmp_path / "short.de", REFERENCES[:3])
+    with pytest.raises(UserError, match="Different numbers of lines") as caught:
+        score_files(hypothesis, short)
+    assert f"{hypothesis} has 4, {short} has 3" in caught.value.message
+    with pytest.raises(UserError, match="the hypothesis has 1, the reference has 2"):
+        score_corpus(["a"], ["a", "b"])
+
+
+def test_bad_files_are_named(hypothesis: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"not found: .*missing\.de"):
+        score_files(hypothesis, tmp_path / "missing.de")
+    latin = tmp_path / "latin.de"
+    latin.write_bytes("gut\nschön\n".encode("latin1"))
+    with pytest.raises(UserError, match=r"latin\.de, line 2: not UTF-8"):
+        score_files(latin, hypothesis)
+    empty = write_lines(tmp_path / "empty.de", [])
+    with pytest.raises(UserError, match="Nothing to score"):
+        score_files(empty, empty)
+    with pytest.raises(UserError, match="standard input"):
+        score_files("-", "-")
+
+
+def test_unknown_names_suggest_the_nearest() -> None:
+    with pytest.raises(UserError, match="'blue'") as caught:
+        score_corpus(["a"], ["a"], ["blue"])
+    assert "Did you mean bleu?" in caught.value.remedy
+    with pytest.raises(UserError, match="'comet'") as caught:
+        score_corpus(["a"], ["a"], ["comet"])
+    assert caught.value.remedy == "Choose among bleu, chrf, ter."
+    with pytest.raises(UserError, match="No metric"):
+        score_corpus(["a"], ["a"], [])
+    with pytest.raises(UserError, match="'13b'") as caught:
+        score_corpus(["a"], ["a"], ["bleu"], tokenize="13b")
+    assert "Did you mean 13a?" in caught.value.remedy
+
+
+def test_a_tokenizer_that_lacks_its_package_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_ja_mecab.MeCab", None)
+    with pytest.raises(UserError, match="'ja-mecab' can't be used") as caught:
+        score_corpus(["a"], ["a"], ["bleu"], tokenize="ja-mecab")
+    assert "13a" in caught.value.remedy
+
+
+def test_importing_scores_does_not_import_sacrebleu() -> None:
+    program = (
+        "import sys, nmt.evaluation.scores; sys.exit('sacrebleu' in sys.modules or 'torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
