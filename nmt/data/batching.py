@@ -15,6 +15,9 @@ from torch import Tensor
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.vocabulary import Vocabularies, Vocabulary
 
+MAX_PADDING = 0.05
+"""Share of padding from which a batch is cut when it is at least half full."""
+
 Ids = Sequence[int] | npt.NDArray[np.integer]
 
 
@@ -92,9 +95,10 @@ def plan_batches(
 ) -> list[npt.NDArray[np.int64]]:
     """Split sentences into batches of like length under a token budget.
 
-    The sentences are sorted by target and then source length, in random order among equals, and cut where
-    batch size times longest sentence would pass ``batch_tokens``. A sentence longer than the budget is a
-    batch of its own.
+    The sentences are sorted by the length of the longer side and, within equal lengths, by how much longer one
+    side is, up and down in turns, so that neighbours are alike across the seams, too; equals are in random order.
+    A batch is cut where batch size times longest sentence would pass ``batch_tokens``, or a little earlier where
+    the next sentence would bring much padding. A sentence longer than the budget is a batch of its own.
 
     Args:
         source_length_N, target_length_N: lengths of N sentences.
@@ -104,19 +108,33 @@ def plan_batches(
     Returns:
         For each batch the indices of its sentences.
     """
-    tie = rng.random(len(source_length_N)) if rng else np.arange(len(source_length_N))
-    order = np.lexsort((tie, source_length_N, target_length_N))
-    longer = np.maximum(source_length_N, target_length_N)[order].tolist()
-    batches, start, longest = [], 0, 0
-    for end, length in enumerate(longer):
-        longest = max(longest, length)
-        if end > start and longest * (end - start + 1) > batch_tokens:
-            batches.append(order[start:end])
-            start, longest = end, length
-    batches.append(order[start:])
+    tie_N = rng.random(len(source_length_N)) if rng else np.arange(len(source_length_N))
+    longer_N = np.maximum(source_length_N, target_length_N)
+    up_or_down_N = np.where(longer_N % 2, -1, 1) * (target_length_N - source_length_N)
+    order = np.lexsort((tie_N, up_or_down_N, longer_N))
+    cuts = _cuts(source_length_N[order].tolist(), target_length_N[order].tolist(), batch_tokens)
+    batches = np.split(order, cuts)
     if rng:
         rng.shuffle(batches)  # type: ignore[arg-type]  # numpy shuffles lists in place, too
     return batches
+
+
+def _cuts(source_lengths: list[int], target_lengths: list[int], batch_tokens: int) -> list[int]:
+    """Where sorted sentences are cut into batches."""
+    cuts = []
+    start = longest_source = longest_target = tokens = 0
+    for end, (source, target) in enumerate(zip(source_lengths, target_lengths, strict=True)):
+        size = end - start + 1
+        positions = max(longest_source, source) + max(longest_target, target)
+        full = max(longest_source, source, longest_target, target) * size > batch_tokens
+        half_full = max(longest_source, longest_target) * (size - 1) > batch_tokens / 2
+        padded = 1 - (tokens + source + target) / (size * positions) > MAX_PADDING
+        if end > start and (full or (half_full and padded)):
+            cuts.append(end)
+            start, longest_source, longest_target, tokens = end, 0, 0, 0
+        longest_source, longest_target = max(longest_source, source), max(longest_target, target)
+        tokens += source + target
+    return cuts
 
 
 class TrainingBatches:

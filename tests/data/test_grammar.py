@@ -5,8 +5,8 @@ from itertools import islice
 
 import pytest
 
-from nmt.data import grammar, lexicon
-from nmt.data.grammar import (
+from nmt.data import grammar, lexicon, sampling
+from nmt.data.syntax import (
     NOTHING,
     AlignedPair,
     Clause,
@@ -64,11 +64,11 @@ EARLY = pair("early", "früh")
 WHO = RelativePronoun(thing("the man"), person=True)
 THE_MAN_WHO_SINGS = NounPhrase(
     lexicon.NOUN_BY_ENGLISH["man"],
-    grammar.THE,
+    sampling.THE,
     post=subordinate(NOTHING, Clause(WHO, VERB["sing"])) + comma(False),
 )
 THE_PRICE = NounPhrase(
-    lexicon.NOUN_BY_ENGLISH["price"], grammar.THE, post=thing("the house").render_genitive()
+    lexicon.NOUN_BY_ENGLISH["price"], sampling.THE, post=thing("the house").render_genitive()
 )
 
 SENTENCES = {
