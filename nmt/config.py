@@ -5,7 +5,6 @@ component (an encoder, an attention, a decoder) stand beside the component and a
 built; here ``model.encoder`` and ``model.decoder`` are mappings with a ``type``.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -13,7 +12,7 @@ from typing import Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from nmt.errors import UserError
+from nmt.errors import UserError, nearest
 
 FORMAT_VERSION = 1
 """Version of the model directory. Raise it when an older nmt could no longer read a new directory."""
@@ -175,12 +174,6 @@ def validate(options: type[OptionsT], values: Mapping[str, Any], where: str) -> 
             f"{where}: " + "; ".join(text for text, _ in problems),
             " ".join(dict.fromkeys(remedy for _, remedy in problems)),
         ) from None
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """A remedy that names the known words, the most similar one first where there is one."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"Did you mean {close[0]!r}?" if close else f"Known here: {', '.join(known)}."
 
 
 def _describe(options: type[Options], problem: dict[str, Any]) -> tuple[str, str]:

@@ -4,14 +4,13 @@ The settings are sacreBLEU's own defaults: BLEU and chrF see case, BLEU tokenise
 case. The signature says all of it.
 """
 
-import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmt.data.text import STANDARD_STREAM, describe, read_lines
-from nmt.errors import UserError
+from nmt.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
@@ -39,7 +38,7 @@ def _bleu(tokenize: str | None) -> "Metric":
 
     tokenizers = list(BLEU.TOKENIZERS)
     if tokenize is not None and tokenize not in tokenizers:
-        raise UserError(f"Unknown tokenizer for BLEU: {tokenize!r}.", _choose_among(tokenize, tokenizers))
+        raise UserError(f"Unknown tokenizer for BLEU: {tokenize!r}.", nearest(tokenize, tokenizers))
     try:
         return BLEU(tokenize=tokenize)
     except (ImportError, OSError, RuntimeError) as error:  # some need a package or a download
@@ -117,7 +116,7 @@ def _check_metrics(metrics: Sequence[str]) -> None:
         raise UserError("No metric is named.", f"Name one or more of {', '.join(METRICS)}.")
     for key in metrics:
         if key not in METRICS:
-            raise UserError(f"Unknown metric: {key!r}.", _choose_among(key, METRICS))
+            raise UserError(f"Unknown metric: {key!r}.", nearest(key, METRICS))
 
 
 def _check_lengths(num_hypotheses: int, num_references: int, hypothesis: str, reference: str) -> None:
@@ -132,10 +131,3 @@ def _check_lengths(num_hypotheses: int, num_references: int, hypothesis: str, re
             f"Nothing to score: {hypothesis} and {reference} are empty.",
             "Check that the command which wrote the translations succeeded.",
         )
-
-
-def _choose_among(name: str, choices: Iterable[str]) -> str:
-    choices = list(choices)
-    nearest = difflib.get_close_matches(name.lower(), choices, n=1)
-    suggestion = f"Did you mean {nearest[0]}? " if nearest else ""
-    return f"{suggestion}Choose among {', '.join(choices)}."

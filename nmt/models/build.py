@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import nn
 
-from nmt.config import ModelOptions, Options, Recipe, nearest, validate
+from nmt.config import ModelOptions, Options, Recipe, validate
 from nmt.data.vocabulary import Vocabularies
-from nmt.errors import UserError
+from nmt.errors import UserError, nearest
 from nmt.models.attention.scores import AdditiveAttention, DotAttention, GeneralAttention, ScaledDotAttention
 from nmt.models.decoders.bahdanau import BahdanauDecoder
 from nmt.models.decoders.luong import LuongDecoder

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from nmt.models.cells import CellState, CellStack
+from nmt.models.cells import CellStack, CellState
 from nmt.models.decoders.recurrent import AttentionalDecoderOptions, FirstState, RecurrentState
 from nmt.models.dropout import Dropout
 from nmt.models.interfaces import Decoder, DecoderParts, Encoded, Memory, Unrolled
