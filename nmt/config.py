@@ -5,6 +5,7 @@ component (an encoder, an attention, a decoder) stand beside the component and a
 built; here ``model.encoder`` and ``model.decoder`` are mappings with a ``type``.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -18,10 +19,32 @@ FORMAT_VERSION = 1
 """Version of the model directory. Raise it when an older nmt could no longer read a new directory."""
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads scalars as YAML 1.2 does: 1e-3 is a number, and no (Norwegian), yes, on and off are words."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if not tag.endswith((":bool", ":float"))]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what either version of YAML would read as something else than text."""
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("float", r"^[-+]?(?:\.\d+|\d+\.\d*|\d+(?=[eE]))(?:[eE][-+]?\d+)?$", "-+.0123456789"),
+):
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+
+
 class Options(BaseModel):
     """Base of every group of options: immutable, and a key that isn't known is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class FilePair(Options):
@@ -60,7 +83,9 @@ class VocabularyOptions(Options):
     min_count: int = Field(1, ge=1, description="word vocabularies: rarer words are UNK")
     character_coverage: float = Field(1.0, gt=0, le=1, description="share of characters that get a piece")
     normalization: Literal["nmt_nfkc", "nfkc", "identity"] = Field("nmt_nfkc", description="sentencepiece's rule")
-    path: Path | None = Field(None, description="an existing vocabulary to use: a .model/.txt file or a model directory")
+    path: Path | None = Field(
+        None, description="an existing vocabulary to use: a .model/.txt file or a model directory"
+    )
 
 
 class ModelOptions(Options):
@@ -88,7 +113,9 @@ class TrainingOptions(Options):
     accumulate: int = Field(1, ge=1, description="batches whose gradients are added up for one update")
     max_steps: int | None = Field(None, ge=1, description="stop after this many updates")
     max_epochs: int | None = Field(None, ge=1, description="stop after this many passes over the data")
-    max_minutes: float | None = Field(None, gt=0, description="stop after this many minutes of training, over all resumes")
+    max_minutes: float | None = Field(
+        None, gt=0, description="stop after this many minutes of training, over all resumes"
+    )
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: float = Field(1e-3, gt=0, description="the highest rate, reached at the end of the warm-up")
     betas: tuple[float, float] = (0.9, 0.98)
@@ -149,7 +176,7 @@ class Recipe(Options):
 
     def to_yaml(self) -> str:
         """The recipe as text that :func:`load_recipe` reads back to an equal recipe."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        return yaml.dump(self.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -189,7 +216,8 @@ def _describe(options: type[Options], problem: dict[str, Any]) -> tuple[str, str
         return problem["msg"].removeprefix("Value error, "), "Change the recipe, or give --set KEY=VALUE."
     field = group.model_fields.get(location[-1]) if location else None
     about = f" ({field.description})" if field is not None and field.description else ""
-    return f"{key!r} is {problem['input']!r}: {problem['msg'].lower()}{about}", f"Correct {key!r}."
+    message = "this must be a group of keys" if problem["type"] == "model_type" else problem["msg"]
+    return f"{key!r} is {problem['input']!r}: {message[0].lower()}{message[1:]}{about}", f"Correct {key!r}."
 
 
 def _group_at(options: type[Options], path: Sequence[str]) -> type[Options]:
@@ -204,32 +232,37 @@ def _group_at(options: type[Options], path: Sequence[str]) -> type[Options]:
     return options
 
 
-def load_recipe(name: str | Path, settings: Sequence[str] = ()) -> Recipe:
+def load_recipe(name: str | Path | Recipe, settings: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply ``KEY=VALUE`` settings to it.
 
     Args:
-        name: a path, or the name of a shipped recipe such as ``multi30k/transformer``.
+        name: a path, the name of a shipped recipe such as ``multi30k/transformer``, or a recipe.
         settings: ``training.max_steps=100`` and the like; the value is read as YAML.
 
     Raises:
         UserError: no such recipe, not YAML, or a key or value that :func:`validate` refuses.
     """
-    path = find_recipe(name)
-    values = _read_yaml(path)
+    if isinstance(name, Recipe):
+        where, values = "the recipe", name.model_dump(mode="json")
+    else:
+        where = str(find_recipe(name))
+        values = _read_yaml(Path(where))
     for setting in settings:
         _apply(values, setting)
     version = values.get("format_version", FORMAT_VERSION)
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise UserError(
-            f"{path} has format version {version}; this nmt reads up to {FORMAT_VERSION}.",
+            f"{where} has format version {version}; this nmt reads up to {FORMAT_VERSION}.",
             "It was written by a newer version: upgrade nmt.",
         )
-    return validate(Recipe, values, str(path))
+    return validate(Recipe, values, where)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}.", "Check its permissions.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -248,12 +281,7 @@ def _apply(values: dict[str, Any], setting: str) -> None:
     if not equals or not key.strip():
         raise UserError(f"--set {setting!r} has no '='.", "Write --set training.max_steps=1000.")
     try:
-        value = yaml.safe_load(text)
-        # YAML 1.1 reads 1e-3 as text, but everybody who writes it means the number.
-        if isinstance(value, str):
-            value = float(value)
-    except ValueError:
-        pass
+        value = yaml.load(text, _Loader)
     except yaml.YAMLError:
         raise UserError(f"--set {setting!r}: the value is not YAML.", "Quote it, or check its brackets.") from None
     *groups, last = key.strip().split(".")

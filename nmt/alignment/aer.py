@@ -45,9 +45,7 @@ class Gold:
     possible: list[set[Link]]
 
 
-def score_links(
-    predicted: Sequence[Links], sure: Sequence[Links], possible: Sequence[Links]
-) -> AlignmentScore:
+def score_links(predicted: Sequence[Links], sure: Sequence[Links], possible: Sequence[Links]) -> AlignmentScore:
     """Precision, recall and AER of the predicted links, summed over the sentences.
 
     Args:
@@ -120,6 +118,5 @@ def _check_same_length(first: Path, num_first: int, second: Path, num_second: in
     if num_first != num_second:
         raise UserError(
             f"{first} has {num_first} lines, {second} has {num_second}",
-            "Both need a line for each sentence pair, in the same order; "
-            "a pair without links is an empty line.",
+            "Both need a line for each sentence pair, in the same order; a pair without links is an empty line.",
         )

@@ -61,8 +61,7 @@ def visible(word: str) -> str:
         word = word[: MAX_WORD_LENGTH - 1] + "…"
     has_base = any(character not in _JOINERS for character in word)
     shown = "".join(
-        character if has_base and character in _JOINERS else _visible_character(character)
-        for character in word
+        character if has_base and character in _JOINERS else _visible_character(character) for character in word
     )
     return DOTTED_CIRCLE + shown if unicodedata.category(shown[0]).startswith("M") else shown
 
@@ -108,9 +107,7 @@ def quiet_fonts() -> Iterator[None]:
     chatter.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", message="Glyph .* missing|Matplotlib currently does not support"
-            )
+            warnings.filterwarnings("ignore", message="Glyph .* missing|Matplotlib currently does not support")
             yield
     finally:
         chatter.setLevel(level)
@@ -151,9 +148,7 @@ def _candidates(script: str) -> list[str]:
         unlike_labels = any(style in name for style in ("serif", "mono", "mincho", "ming", "song"))
         return script.lower() not in name, unlike_labels, "noto sans" not in name, family
 
-    families = {
-        entry.name for entry in font_manager.fontManager.ttflist if _is_regular(entry)
-    } - _TEX_FAMILIES
+    families = {entry.name for entry in font_manager.fontManager.ttflist if _is_regular(entry)} - _TEX_FAMILIES
     return sorted((family for family in families if not family.startswith(_NOT_FOR_TEXT)), key=rank)
 
 

@@ -47,9 +47,7 @@ class WordAlignment:
             raise ValueError(f"weights of shape {self.weights.shape} for {expected[0]} x {expected[1]} words")
         for source, target in self.links:
             if not (0 <= source < len(self.source) and 0 <= target < len(self.target)):
-                raise ValueError(
-                    f"link {source}-{target} outside {len(self.source)} x {len(self.target)} words"
-                )
+                raise ValueError(f"link {source}-{target} outside {len(self.source)} x {len(self.target)} words")
 
 
 def merge_to_words(
@@ -81,8 +79,7 @@ def merge_to_words(
     """
     if weights_TS.shape != (len(target_words), len(source_words)):
         raise ValueError(
-            f"weights of shape {weights_TS.shape} for {len(target_words)} target "
-            f"and {len(source_words)} source pieces"
+            f"weights of shape {weights_TS.shape} for {len(target_words)} target and {len(source_words)} source pieces"
         )
     target_membership = _membership(target_words, num_target)
     pieces_per_word = np.maximum(target_membership.sum(axis=0, keepdims=True), 1)
@@ -166,8 +163,7 @@ def format_pharaoh(links: Iterable[Link], possible: Iterable[Link] = ()) -> str:
     """Write links in the Pharaoh format, sorted; those in ``possible`` alone are marked ``i?j``."""
     sure = set(links)
     return " ".join(
-        f"{source}{'-' if (source, target) in sure else '?'}{target}"
-        for source, target in sorted(sure | set(possible))
+        f"{source}{'-' if (source, target) in sure else '?'}{target}" for source, target in sorted(sure | set(possible))
     )
 
 

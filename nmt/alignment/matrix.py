@@ -46,9 +46,7 @@ MAX_VECTOR_CELLS = 10_000
 
 
 @quiet_fonts()
-def draw_matrix(
-    alignment: WordAlignment, gold: GoldLinks | None, title: str | None, numbers: bool, dpi: int
-) -> Figure:
+def draw_matrix(alignment: WordAlignment, gold: GoldLinks | None, title: str | None, numbers: bool, dpi: int) -> Figure:
     """The figure of one sentence pair; for the arguments see :func:`nmt.alignment.plots.plot_alignment`."""
     num_source, num_target = len(alignment.source), len(alignment.target)
     _check(alignment, gold)
@@ -108,9 +106,7 @@ def _draw_gold(axes: Axes, gold: GoldLinks, cell: float) -> None:
     sure, possible = gold
     for links, style in ((possible - sure, _possible_style()), (sure, _sure_style())):
         for source, target in sorted(links):
-            axes.add_patch(
-                Rectangle((source + 0.08, target + 0.08), 0.84, 0.84, zorder=3, linewidth=cell * 4, **style)
-            )
+            axes.add_patch(Rectangle((source + 0.08, target + 0.08), 0.84, 0.84, zorder=3, linewidth=cell * 4, **style))
 
 
 def _sure_style() -> dict[str, Any]:
@@ -152,9 +148,7 @@ def _draw_numbers(axes: Axes, alignment: WordAlignment, cell: float, families: l
         )
 
 
-def _label_axes(
-    axes: Axes, source: Sequence[str], target: Sequence[str], cell: float, families: list[str]
-) -> None:
+def _label_axes(axes: Axes, source: Sequence[str], target: Sequence[str], cell: float, families: list[str]) -> None:
     style: dict[str, Any] = {"fontsize": _font_size(cell), "family": families, "color": INK}
     axes.xaxis.tick_top()
     axes.tick_params(length=0, pad=3)
@@ -287,6 +281,5 @@ def _check(alignment: WordAlignment, gold: GoldLinks | None) -> None:
             raise UserError(
                 f"gold link {source}-{target} is outside the pair of {num_source} source and {num_target} "
                 f"target words that begins '{' '.join(alignment.source[:4])}'",
-                "Tokenize the sentences as the gold is (`nmt align --tokenized`), and give the gold "
-                "source word first.",
+                "Tokenize the sentences as the gold is (`nmt align --tokenized`), and give the gold source word first.",
             )

@@ -89,9 +89,7 @@ def plot_alignments(
         raise UserError("there are no sentence pairs to draw", "Give a source and a target with lines.")
     drawings = _drawings(chain(first, pairs), len(first) == 1, gold, titles, numbers, dpi)
     written = (
-        _write_pages(drawings, path)
-        if suffix == ".pdf"
-        else _write_files(drawings, path, dpi, numbered=len(first) > 1)
+        _write_pages(drawings, path) if suffix == ".pdf" else _write_files(drawings, path, dpi, numbered=len(first) > 1)
     )
     if not written:
         raise UserError(

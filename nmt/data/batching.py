@@ -115,7 +115,7 @@ def plan_batches(
     cuts = _cuts(source_length_N[order].tolist(), target_length_N[order].tolist(), batch_tokens)
     batches = np.split(order, cuts)
     if rng:
-        rng.shuffle(batches)  # type: ignore[arg-type]  # numpy shuffles lists in place, too
+        rng.shuffle(batches)
     return batches
 
 
@@ -188,6 +188,9 @@ class TrainingBatches:
         return {"epoch": self.epoch, "position": self._position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where :meth:`state_dict` was taken."""
+        """Go on where :meth:`state_dict` was taken; with the next epoch, where other settings give fewer batches."""
         self.epoch, self._position = state["epoch"], state["position"]
         self._plan = self._make_plan()
+        if self._position >= len(self._plan):
+            self.epoch, self._position = self.epoch + 1, 0
+            self._plan = self._make_plan()

@@ -134,11 +134,14 @@ def _load_split(name: str, config: str | None, split: str) -> Any:
             "with train.LANGUAGE and val.LANGUAGE in it.",
         ) from None
     if not isinstance(loaded, dict):
-        return loaded
+        loaded = {str(loaded.split or "train"): loaded}
     for candidate in _aliases(split):
         if candidate in loaded:
             return loaded[candidate]
-    raise UserError(f"{name} has no split {split!r}; it has {', '.join(loaded)}.", "Set data.train and data.valid.")
+    raise UserError(
+        f"{name} has no split {split!r}; it has {', '.join(loaded)}.",
+        "Set data.train and data.valid; data.valid=null holds out pairs.",
+    )
 
 
 def _aliases(split: str) -> tuple[str, ...]:

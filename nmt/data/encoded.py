@@ -38,7 +38,7 @@ class EncodedSide:
     """The sentences of one language: a flat memory map of ids and where each sentence starts."""
 
     def __init__(self, stem: Path, dtype: str) -> None:
-        self.offsets = np.load(stem.with_suffix(".offsets.npy"))
+        self.offsets: npt.NDArray[np.int64] = np.load(stem.with_suffix(".offsets.npy"))
         size = int(self.offsets[-1])
         path = stem.with_suffix(".ids")
         self._ids = np.memmap(path, dtype=dtype, mode="r") if size else np.zeros(0, dtype=dtype)
@@ -128,7 +128,8 @@ def _write(
     try:
         counts = _encode_pairs(temporary, text, vocabularies, max_length, dtype, on_progress)
         (temporary / "meta.json").write_text(json.dumps({"dtype": dtype, "counts": asdict(counts)}))
-        if not directory.exists():
+        if not (directory / "meta.json").is_file():  # or somebody else was faster
+            shutil.rmtree(directory, ignore_errors=True)
             os.replace(temporary, directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -7,13 +7,14 @@ so that decoding gives detokenised text in every case.
 
 import hashlib
 import io
+import os
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nmt.config import VocabularyOptions
 from nmt.errors import UserError
@@ -99,7 +100,11 @@ class SentencePieceVocabulary(Vocabulary):
         return ids
 
     def pieces(self, text: str) -> list[Piece]:
-        proto = self._processor.encode(text, out_type="immutable_proto")
+        if hasattr(self._processor, "EncodeAsOffsetMapping"):
+            found = self._processor.EncodeAsOffsetMapping(text)
+            return [Piece(i, begin, end) for i, (begin, end) in zip(found["ids"], found["offsets"], strict=True)]
+        processor: Any = self._processor
+        proto = processor.encode(text, out_type="immutable_proto")  # sentencepiece before 0.2.2
         return [Piece(piece.id, piece.begin, piece.end) for piece in proto.pieces]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -178,10 +183,16 @@ class Vocabularies:
         return f"{self.source.fingerprint}-{self.target.fingerprint}"
 
     def save(self, directory: Path) -> None:
-        """Write ``vocabulary.*``, or ``vocabulary.source.*`` and ``vocabulary.target.*``."""
+        """Write ``vocabulary.*``, or ``vocabulary.source.*`` and ``vocabulary.target.*``, in place of any others."""
         sides = {"": self.source} if self.joint else {".source": self.source, ".target": self.target}
-        for side, vocabulary in sides.items():
-            (directory / f"vocabulary{side}{vocabulary.suffix}").write_bytes(vocabulary.to_bytes())
+        files = {directory / f"vocabulary{side}{v.suffix}": v.to_bytes() for side, v in sides.items()}
+        for path, content in files.items():
+            temporary = path.with_name(f"writing-{path.name}")
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        for path in directory.glob("vocabulary.*"):
+            if path not in files:
+                path.unlink()
 
     @classmethod
     def load(cls, path: Path) -> "Vocabularies":
@@ -248,7 +259,10 @@ def _train(options: VocabularyOptions, lines: Iterable[str], where: str) -> Voca
             byte_fallback=options.byte_fallback,
             character_coverage=options.character_coverage,
             normalization_rule_name=options.normalization,
-            **{f"{name}_id": index for index, name in enumerate(("pad", "unk", "bos", "eos"))},
+            pad_id=0,
+            unk_id=1,
+            bos_id=2,
+            eos_id=3,
             input_sentence_size=2_000_000,
             shuffle_input_sentence=False,
             num_threads=1,  # the same pieces on every machine
@@ -275,7 +289,9 @@ def _too_large(options: VocabularyOptions, problem: str, where: str) -> UserErro
         )
     if "sentences_.empty()" in problem or "Input corpus is empty" in problem:
         return UserError(f"{where} is empty: no vocabulary can be made.", "Check the training files.")
-    return UserError(f"sentencepiece can't make a vocabulary from {where}: {problem}", "Check vocabulary.* of the recipe.")
+    return UserError(
+        f"sentencepiece can't make a vocabulary from {where}: {problem}", "Check vocabulary.* of the recipe."
+    )
 
 
 def _train_words(options: VocabularyOptions, lines: Iterable[str], where: str) -> WordVocabulary:
@@ -288,5 +304,3 @@ def _train_words(options: VocabularyOptions, lines: Iterable[str], where: str) -
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     kept = [word for word, count in ranked if count >= options.min_count and word not in SPECIALS]
     return WordVocabulary(kept[: options.size - len(SPECIALS)])
-
-

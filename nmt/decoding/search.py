@@ -55,7 +55,7 @@ def beam_search(
 
     while len(sentence_B):
         output = model.step(tokens_BKt[:, :, -1].flatten(), state)
-        log_p_BKV = output.logits_NV.float().log_softmax(-1).unflatten(0, (-1, beam))
+        log_p_BKV = torch.unflatten(output.logits_NV.float().log_softmax(-1), 0, (-1, beam))
         log_p_BKV[:, :, forbidden] = float("-inf")
         _force_end(log_p_BKV, limit_B <= tokens_BKt.shape[2], target.eos)
         best_B2K, index_B2K = (score_BK[:, :, None] + log_p_BKV).flatten(1).topk(2 * beam, dim=1)
@@ -77,7 +77,7 @@ def beam_search(
         everybody = len(stay) == len(sentence_B)
         rows = (stay[:, None] * beam + parent_BK[stay]).flatten()
         state = output.state.reorder(rows, None if everybody else stay)
-        tokens_BKt = tokens_BKt.flatten(0, 1)[rows].unflatten(0, (-1, beam))
+        tokens_BKt = torch.unflatten(tokens_BKt.flatten(0, 1)[rows], 0, (-1, beam))
         tokens_BKt = torch.cat((tokens_BKt, token_BK[stay][:, :, None]), dim=2)
         score_BK, sentence_B, limit_B = score_BK[stay], sentence_B[stay], limit_B[stay]
     return [sorted(hypotheses, key=lambda h: -h.score)[:beam] for hypotheses in finished]

@@ -48,11 +48,11 @@ def component(table: Mapping[str, Any], values: Mapping[str, Any], where: str) -
     Raises:
         UserError: no ``type``, an unknown one, or an option that is wrong.
     """
-    kind = values.get("type")
-    if kind is None:
+    if values.get("type") is None:
         raise UserError(f"{where} has no type.", f"Known: {', '.join(table)}.")
+    kind = str(values["type"])
     if kind not in table:
-        raise UserError(f"{where}.type: there is no {kind!r}.", nearest(str(kind), list(table)))
+        raise UserError(f"{where}.type: there is no {kind!r}.", nearest(kind, list(table)))
     others = {key: value for key, value in values.items() if key != "type"}
     return table[kind], validate(table[kind].Options, others, where)
 
@@ -91,7 +91,9 @@ def build_model(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
     encoder_class, encoder_options = component(ENCODERS, options.encoder, "model.encoder")
     decoder_class, decoder_options = component(DECODERS, options.decoder, "model.decoder")
     if options.tie == "all" and not vocabularies.joint:
-        raise UserError("model.tie: all shares source and target embeddings.", "Set vocabulary.joint to true, or tie: target.")
+        raise UserError(
+            "model.tie: all shares source and target embeddings.", "Set vocabulary.joint to true, or tie: target."
+        )
     size = options.embedding_size
     scale = options.scale_embeddings
     source = Embedding(len(vocabularies.source), size, vocabularies.source.pad, scale)

@@ -5,7 +5,8 @@ alone and is done for all positions at once outside the time loop, and :meth:`Ce
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.models.dropout import Dropout
+from nmt.models.layers import Layers
 
 CellType = Literal["lstm", "gru", "rnn_tanh", "rnn_relu"]
 CellState = tuple[Tensor, ...]
@@ -104,6 +106,13 @@ class ReluCell(Cell):
 
 CELLS: dict[str, type[Cell]] = {"lstm": LstmCell, "gru": GruCell, "rnn_tanh": TanhCell, "rnn_relu": ReluCell}
 
+KERNELS: dict[str, Callable[..., nn.RNNBase]] = {
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+    "rnn_tanh": partial(nn.RNN, nonlinearity="tanh"),
+    "rnn_relu": partial(nn.RNN, nonlinearity="relu"),
+}
+
 
 class CellStack(nn.Module):
     """Cells one above another, with dropout between them.
@@ -116,21 +125,21 @@ class CellStack(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [tuple(input_sizes)] + [(hidden_size,)] * (num_layers - 1)
-        self.cells = nn.ModuleList(CELLS[kind](size, hidden_size) for size in sizes)
+        self.cells: Layers[Cell] = Layers(CELLS[kind](size, hidden_size) for size in sizes)
         self.num_states = CELLS[kind].num_states
         self.dropout = Dropout(dropout)
 
     def project(self, x: Tensor, part: int = 0) -> Tensor:
         """The share of one of the inputs in the gates of the lowest cell."""
-        projected: Tensor = self.cells[0].project(x, part)  # type: ignore[operator]
-        return projected
+        lowest = next(iter(self.cells))
+        return lowest.project(x, part)
 
     def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         """One step: projected input of the lowest cell, and the next state of all layers."""
-        layers = []
+        layers: list[CellState] = []
         for layer, cell in enumerate(self.cells):
             if layer:
-                gates_NG = cell.project(self.dropout(layers[-1][0]))  # type: ignore[operator]
+                gates_NG = cell.project(self.dropout(layers[-1][0]))
             layers.append(cell(gates_NG, tuple(part[:, layer] for part in state)))
         return tuple(torch.stack(parts, dim=1) for parts in zip(*layers, strict=True))
 
@@ -151,18 +160,11 @@ class Recurrence(nn.Module):
         bidirectional: bool = False,
     ) -> None:
         super().__init__()
-        classes: dict[str, tuple[type[nn.RNNBase], dict[str, str]]] = {
-            "lstm": (nn.LSTM, {}),
-            "gru": (nn.GRU, {}),
-            "rnn_tanh": (nn.RNN, {"nonlinearity": "tanh"}),
-            "rnn_relu": (nn.RNN, {"nonlinearity": "relu"}),
-        }
-        kernel, options = classes[kind]
         self.output_size = hidden_size * (2 if bidirectional else 1)
         sizes = [input_size] + [self.output_size] * (num_layers - 1)
         # One kernel a layer rather than one for all, so that the dropout between layers is the cheap one.
-        self.layers = nn.ModuleList(
-            kernel(size, hidden_size, batch_first=True, bidirectional=bidirectional, **options) for size in sizes
+        self.layers: Layers[nn.RNNBase] = Layers(
+            KERNELS[kind](size, hidden_size, batch_first=True, bidirectional=bidirectional) for size in sizes
         )
         self.num_states = CELLS[kind].num_states
         self.dropout = Dropout(dropout)
@@ -180,14 +182,14 @@ class Recurrence(nn.Module):
         With ``length_B`` each sentence ends at its own length: outputs beyond are zero, and a backward direction
         starts there. Without, all have the length T, or what comes after a sentence's end is never looked at.
         """
-        finals = []
+        finals: list[list[Tensor]] = []
         for index, layer in enumerate(self.layers):
             if index:
                 x_BTD = self.dropout(x_BTD)
             initial: Any = None
             if state is not None:
-                parts = [part[:, index].contiguous()[None].to(x_BTD.dtype) for part in state]
-                initial = tuple(parts) if self.num_states == 2 else parts[0]
+                given = [part[:, index].contiguous()[None].to(x_BTD.dtype) for part in state]
+                initial = tuple(given) if self.num_states == 2 else given[0]
             if length_B is None:
                 x_BTD, final = layer(x_BTD, initial)
             else:

@@ -2,7 +2,7 @@
 
 On a CPU drawing a Bernoulli number for each element costs more than the matrix product before it: it was a third
 of a training step. One 64-bit draw gives eight bytes, and a byte compared with a threshold decides an element, so
-the rate is rounded to the nearest 1/256; the scale uses the rounded rate, so the expectation is exact. On other
+the rate is rounded to 1/256, 2/256 … 255/256; the scale uses the rounded rate, so the expectation is exact. On other
 devices PyTorch's own fused kernel is the fastest.
 """
 
@@ -34,7 +34,7 @@ class Dropout(nn.Module):
 
 def byte_mask(x: Tensor, rate: float) -> Tensor:
     """A mask like ``x`` of zeros and 1 / (1 - rate), from random bytes."""
-    threshold = max(1, round(rate * 256))
+    threshold = min(max(1, round(rate * 256)), 255)
     draws = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(_LOWEST, None)
     keep = draws.view(torch.uint8)[: x.numel()].view(x.shape) >= threshold
     return keep.to(x.dtype).mul_(256 / (256 - threshold))

@@ -1,6 +1,7 @@
 """Word embeddings and positions."""
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ class Embedding(nn.Module):
 
     @property
     def weight(self) -> nn.Parameter:
-        return self.table.weight
+        return cast(nn.Parameter, self.table.weight)
 
     def forward(self, ids: Tensor) -> Tensor:
         vectors: Tensor = self.table(ids)
@@ -79,9 +80,10 @@ class Positions(nn.Module):
         if self.learned is not None:
             # Beyond the last learned position, the last one is the best guess there is.
             last = self.learned.num_embeddings - 1
-            code = self.learned(torch.arange(start, end, device=x_BTD.device).clamp(max=last))
+            code: Tensor = self.learned(torch.arange(start, end, device=x_BTD.device).clamp(max=last))
         else:
             if len(self._code) < end or self._code.device != x_BTD.device:
-                self._code = sinusoids(max(end, 256), self.size, x_BTD.device)
+                # Twice what is needed now: step by step, a long sentence must not ask anew at each.
+                self._code = sinusoids(max(2 * end, 256), self.size, x_BTD.device)
             code = self._code[start:end]
         return x_BTD + code.to(x_BTD.dtype)

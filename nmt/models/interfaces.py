@@ -183,14 +183,17 @@ class Decoder(nn.Module, ABC):
     output: OutputLayer
     head_names: tuple[str, ...] = ()
 
+    @property
+    def alignment_heads(self) -> tuple[int, ...]:
+        """Indices into ``head_names`` whose mean is the best word alignment; all, unless a decoder knows better."""
+        return tuple(range(len(self.head_names)))
+
     @abstractmethod
     def start(self, encoded: Encoded) -> State:
         """The state before the first token, one row a sentence."""
 
     @abstractmethod
-    def advance(
-        self, token_N: Tensor, state: Any, need_weights: bool = False
-    ) -> tuple[Tensor, Tensor | None, State]:
+    def advance(self, token_N: Tensor, state: Any, need_weights: bool = False) -> tuple[Tensor, Tensor | None, State]:
         """Read a token: features for the output layer [N, D], weights [N, H, S] if asked for, the next state."""
 
     def step(self, token_N: Tensor, state: Any, need_weights: bool = False) -> StepOutput:
@@ -205,6 +208,6 @@ class Decoder(nn.Module, ABC):
         for token_B in target_BT.unbind(1):
             features_BD, weights_BHS, state = self.advance(token_B, state, need_weights)
             features.append(features_BD)
-            weights.append(weights_BHS)
-        stacked = torch.stack([w for w in weights if w is not None], dim=2) if need_weights and weights[0] is not None else None
-        return Unrolled(torch.stack(features, dim=1), stacked)
+            if weights_BHS is not None:
+                weights.append(weights_BHS)
+        return Unrolled(torch.stack(features, dim=1), torch.stack(weights, dim=2) if weights else None)

@@ -1,5 +1,6 @@
 """Saving and loading: weights and training states, never half-written and never pickled."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -28,7 +29,8 @@ def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
         _flush(temporary)
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise cannot_write(path, error) from None
 
 
@@ -60,7 +62,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise UserError(f"There is no {path}.", "The model directory is incomplete: train it first.") from None
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is damaged: {error}.", "Copy it again, or resume from an earlier checkpoint.") from None
+        raise UserError(
+            f"{path} is damaged: {error}.",
+            "Copy it again; if it is in a checkpoint, delete that folder to resume from the one before.",
+        ) from None
 
 
 def cannot_write(path: Path, error: Exception) -> UserError:
@@ -92,7 +97,8 @@ class CheckpointFolder:
 
     def all(self) -> list[Path]:
         """Complete checkpoints, the oldest first."""
-        return sorted(path for path in self._folder.glob("step-*") if (path / "state.json").is_file())
+        found = [path for path in self._folder.glob("step-*") if (path / "state.json").is_file()]
+        return sorted((path for path in found if path.name.removeprefix("step-").isdecimal()), key=step_of)
 
     def save(self, step: int, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], state: Any) -> Path:
         """Write a checkpoint beside the others, and delete the oldest ones.
@@ -104,9 +110,10 @@ class CheckpointFolder:
             state: the rest of it; must be JSON.
         """
         final = self._folder / f"step-{step:06d}"
+        for unfinished in self._folder.glob("writing-*"):  # left by a run that was killed
+            shutil.rmtree(unfinished, ignore_errors=True)
         temporary = self._folder / f"writing-{step:06d}"
         try:
-            shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             save_weights(weights, temporary / "weights.safetensors")
             save_weights(tensors, temporary / "training.safetensors")
@@ -116,8 +123,9 @@ class CheckpointFolder:
                 shutil.rmtree(final)
             os.replace(temporary, final)
         except OSError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
             raise cannot_write(final, error) from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
         for old in self.all()[: -self._keep]:
             shutil.rmtree(old, ignore_errors=True)
         return final
@@ -126,4 +134,15 @@ class CheckpointFolder:
     def load(path: Path, model: nn.Module) -> tuple[dict[str, Tensor], Any]:
         """Put a checkpoint's weights into the model; give the other tensors and the state."""
         load_weights(model, path / "weights.safetensors")
-        return read_tensors(path / "training.safetensors"), json.loads((path / "state.json").read_text("utf-8"))
+        tensors = read_tensors(path / "training.safetensors")
+        try:
+            return tensors, json.loads((path / "state.json").read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{path / 'state.json'} is damaged: {error}.", f"Delete {path} to resume from the one before."
+            ) from None
+
+
+def step_of(checkpoint: Path) -> int:
+    """The number of updates after which a checkpoint was taken."""
+    return int(checkpoint.name.removeprefix("step-"))

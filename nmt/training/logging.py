@@ -1,6 +1,8 @@
 """What a run writes down: metrics.jsonl, tensorboard/ and samples/."""
 
+import contextlib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,11 @@ class RunLog:
 
     def __init__(self, directory: Path, tensorboard: bool = False) -> None:
         self._directory = directory
-        self._file = (directory / "metrics.jsonl").open("a", encoding="utf-8")
+        path = directory / "metrics.jsonl"
+        try:
+            self._file = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise cannot_write(path, error) from None
         self._board: Any = None
         if tensorboard:
             try:
@@ -35,6 +41,8 @@ class RunLog:
 
     def write(self, event: str, step: int, seconds: float, **figures: Any) -> None:
         """One line, on disk at once, so that nothing is lost and others can watch."""
+        # JSON has no NaN and no infinity.
+        figures = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in figures.items()}
         line = {"event": event, "step": step, "seconds": round(seconds, 3), **figures}
         try:
             self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -46,17 +54,23 @@ class RunLog:
                 if isinstance(value, (int, float)):
                     self._board.add_scalar(f"{event}/{name}", value, step)
 
-    def write_samples(self, step: int, sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]) -> None:
+    def write_samples(
+        self, step: int, sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]
+    ) -> None:
         """Some validation translations, to read how the model gets better."""
-        folder = self._directory / "samples"
-        folder.mkdir(exist_ok=True)
+        path = self._directory / "samples" / f"step-{step:06d}.txt"
         blocks = [
             f"source:      {source}\ntranslation: {hypothesis}\nreference:   {reference}\n"
             for source, hypothesis, reference in zip(sources, hypotheses, references, strict=True)
         ]
-        (folder / f"step-{step:06d}.txt").write_text("\n".join(blocks), encoding="utf-8")
+        try:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("\n".join(blocks), encoding="utf-8")
+        except OSError as error:
+            raise cannot_write(path, error) from None
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk was reported when the line was written
+            self._file.close()
         if self._board is not None:
             self._board.close()

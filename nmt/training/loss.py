@@ -5,6 +5,7 @@ Chunk by chunk, on positions that hold a token, the loss and its gradient with r
 output weights are computed in the forward pass, and the backward pass only scales them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,19 +40,20 @@ class _LinearCrossEntropy(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         # Autocast doesn't reach into a custom function, so its type is applied by hand.
         dtype = features_ND.dtype
+        wide = torch.promote_types(dtype, torch.float32)  # what sums and softmax are computed in
         weight = weight_VD.to(dtype)
         bias = bias_V.to(dtype)
         num_classes = weight.shape[0]
         need_grad = any(ctx.needs_input_grad[:3])
         grad_features = torch.empty_like(features_ND) if need_grad else None
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if need_grad else None
-        grad_bias = torch.zeros_like(bias, dtype=torch.float32) if need_grad else None
-        smoothed = features_ND.new_zeros((), dtype=torch.float32)
+        grad_weight = torch.zeros_like(weight, dtype=wide) if need_grad else None
+        grad_bias = torch.zeros_like(bias, dtype=wide) if need_grad else None
+        smoothed = features_ND.new_zeros((), dtype=wide)
         nll = torch.zeros_like(smoothed)
         for start in range(0, len(features_ND), CHUNK):
             part = slice(start, start + CHUNK)
             features, target = features_ND[part], target_N[part, None]
-            logits = torch.addmm(bias, features, weight.t()).float()
+            logits = torch.addmm(bias, features, weight.t()).to(wide)
             log_p = logits.log_softmax(dim=1)
             chunk_nll = -log_p.gather(1, target).sum()
             nll += chunk_nll
@@ -77,7 +79,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         scale = grads[0]
         features, weight, bias = ctx.saved_tensors
-        return features * scale.to(features.dtype), (weight * scale).to(ctx.dtypes[0]), (bias * scale).to(ctx.dtypes[1]), None, None
+        return (
+            features * scale.to(features.dtype),
+            (weight * scale).to(ctx.dtypes[0]),
+            (bias * scale).to(ctx.dtypes[1]),
+            None,
+            None,
+        )
+
+
+_linear_cross_entropy: Callable[..., tuple[Tensor, Tensor]] = _LinearCrossEntropy.apply
 
 
 def token_loss(
@@ -98,5 +109,5 @@ def token_loss(
     if torch.is_autocast_enabled(features_ND.device.type):
         features_ND = features_ND.to(torch.get_autocast_dtype(features_ND.device.type))
     target_N = target_BT.flatten().index_select(0, index_N)
-    smoothed, nll = _LinearCrossEntropy.apply(features_ND, output.weight_VD, output.bias_V, target_N, smoothing)
+    smoothed, nll = _linear_cross_entropy(features_ND, output.weight_VD, output.bias_V, target_N, smoothing)
     return TokenLoss(smoothed, nll, len(index_N))

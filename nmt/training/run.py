@@ -15,11 +15,12 @@ from nmt.console import progress_bar, say, warn
 from nmt.data.batching import TrainingBatches
 from nmt.data.corpus import ParallelText, open_text
 from nmt.data.encoded import EncodedCorpus, encode_corpus
+from nmt.data.text import open_output
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.device import Precision, pick_device, pick_precision
 from nmt.errors import UserError
 from nmt.models.build import build_model, resolve
-from nmt.training.checkpoint import CheckpointFolder, cannot_write
+from nmt.training.checkpoint import CheckpointFolder, cannot_write, step_of
 from nmt.training.trainer import Trainer
 from nmt.training.validation import ValidationSet, Validator
 
@@ -37,9 +38,7 @@ class Data:
     valid: ValidationSet
 
 
-def train(
-    recipe: str | Path | Recipe, output: str | Path, settings: Sequence[str] = (), resume: bool = False
-) -> Path:
+def train(recipe: str | Path | Recipe, output: str | Path, settings: Sequence[str] = (), resume: bool = False) -> Path:
     """Train a model directory.
 
     Args:
@@ -55,25 +54,21 @@ def train(
         UserError: anything the user can mend; see the message.
         Interrupted: Ctrl-C or SIGTERM, after a checkpoint was saved.
     """
-    if not isinstance(recipe, Recipe):
-        recipe = load_recipe(recipe, settings)
-    recipe = resolve(recipe)
+    recipe = resolve(load_recipe(recipe, settings))
     directory = Path(output)
     checkpoints = CheckpointFolder(directory).all()
-    if checkpoints and not resume:
-        raise UserError(
-            f"{directory} holds a training run already (at step {_step_of(checkpoints[-1])}).",
-            "Go on with it by --resume, or choose another folder with -o.",
-        )
+    if not resume:
+        _refuse_to_overwrite(directory, checkpoints)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{directory} can't be made: {error.strerror}.", "Choose another folder with -o.") from None
     device = pick_device(recipe.device)
     precision = pick_precision(recipe.training.precision, device)
     _seed(recipe.seed)
-    data = prepare_data(recipe, directory)
+    data = prepare_data(recipe, directory if checkpoints else None)
     model = build_model(recipe.model, data.vocabularies).to(device)
-    _make_directory(directory, recipe, data.vocabularies)
-    trainer = Trainer(
-        recipe, model, _batches(recipe, data), _validator(recipe, data, precision), directory, precision
-    )
+    trainer = Trainer(recipe, model, _batches(recipe, data), _validator(recipe, data, precision), directory, precision)
     say(
         f"{model.num_parameters:,} parameters, {len(data.train_indices):,} training pairs in "
         f"{len(trainer.batches)} batches an epoch, {device.type} {precision}"
@@ -83,6 +78,7 @@ def train(
         say(f"resumed at step {trainer.progress.step}")
     elif resume:
         say("no checkpoint to resume from: starting at the beginning")
+    _describe(directory, recipe, data.vocabularies)
     reason = trainer.run()
     best = trainer.progress
     found = f"best {recipe.training.metric} {best.best:.2f} at step {best.best_step}; " if best.best is not None else ""
@@ -90,11 +86,28 @@ def train(
     return directory
 
 
-def prepare_data(recipe: Recipe, directory: Path) -> Data:
-    """Vocabularies (read, or made from the training text) and encoded corpora of a recipe."""
+def _refuse_to_overwrite(directory: Path, checkpoints: Sequence[Path]) -> None:
+    remedy = "choose another folder with -o."
+    if checkpoints:
+        raise UserError(
+            f"{directory} holds a training run already (at step {step_of(checkpoints[-1])}).",
+            f"Go on with it by --resume, or {remedy}",
+        )
+    if (directory / "model.safetensors").exists():
+        raise UserError(f"{directory} holds a trained model already.", remedy.capitalize())
+
+
+def prepare_data(recipe: Recipe, resumed: Path | None = None) -> Data:
+    """Vocabularies (read, or made from the training text) and encoded corpora of a recipe.
+
+    Args:
+        recipe: names the text.
+        resumed: the model directory whose vocabularies are to be used again.
+    """
     options = recipe.data
     text = open_text(options, options.train)
-    vocabularies = _vocabularies(recipe, directory, text)
+    valid_text = open_text(options, options.valid) if options.valid is not None else None
+    vocabularies = _vocabularies(recipe, resumed, text)
     with progress_bar("encoding the training text", None) as bar:
         corpus = encode_corpus(text, vocabularies, options.max_length, bar.update)
     counts = corpus.counts
@@ -104,11 +117,10 @@ def prepare_data(recipe: Recipe, directory: Path) -> Data:
             f"with more than {options.max_length} pieces"
         )
     indices = np.arange(len(corpus))
-    if options.valid is None:
+    if valid_text is None:
         held_out, indices = _hold_out(recipe, len(corpus))
         say(f"no validation split: {len(held_out)} training pairs are held out")
         return Data(vocabularies, corpus, indices, _validation_set(text, corpus, held_out))
-    valid_text = open_text(options, options.valid)
     valid = encode_corpus(valid_text, vocabularies, options.max_length)
     return Data(vocabularies, corpus, indices, _validation_set(valid_text, valid, np.arange(len(valid))))
 
@@ -125,9 +137,7 @@ def _hold_out(recipe: Recipe, num_pairs: int) -> tuple[npt.NDArray[np.int64], np
     return np.sort(chosen[:size]), np.sort(chosen[size:])
 
 
-def _validation_set(
-    text: ParallelText, corpus: EncodedCorpus, indices: npt.NDArray[np.int64]
-) -> ValidationSet:
+def _validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDArray[np.int64]) -> ValidationSet:
     """The text of the chosen pairs, read from the lines they stand on."""
     wanted = corpus.lines[indices]
     positions = set(wanted.tolist())
@@ -135,10 +145,10 @@ def _validation_set(
     return ValidationSet(corpus, indices, [source for source, _ in kept], [target for _, target in kept])
 
 
-def _vocabularies(recipe: Recipe, directory: Path, text: ParallelText) -> Vocabularies:
-    """Those of the model directory, where it has them; else the recipe's; else new ones from the text."""
-    if any(directory.glob("vocabulary.*")):
-        return Vocabularies.load(directory)
+def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> Vocabularies:
+    """Those of a model directory that is resumed; else the recipe's; else new ones from the text."""
+    if resumed is not None:
+        return Vocabularies.load(resumed)
     if recipe.vocabulary.path is not None:
         return Vocabularies.load(recipe.vocabulary.path)
     with progress_bar("making the vocabulary", None):
@@ -162,22 +172,17 @@ def _batches(recipe: Recipe, data: Data) -> TrainingBatches:
 def _validator(recipe: Recipe, data: Data, precision: Precision) -> Validator:
     options = recipe.training
     size = options.validation_size if options.metric == "bleu" else 0
-    return Validator(
-        data.valid, data.vocabularies, recipe.decoding, size, options.batch_tokens, precision
-    )
+    return Validator(data.valid, data.vocabularies, recipe.decoding, size, options.batch_tokens, precision)
 
 
-def _make_directory(directory: Path, recipe: Recipe, vocabularies: Vocabularies) -> None:
+def _describe(directory: Path, recipe: Recipe, vocabularies: Vocabularies) -> None:
+    """What a reader of the weights needs to know."""
+    with open_output(directory / "recipe.yaml") as file:
+        file.write(recipe.to_yaml())
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
         vocabularies.save(directory)
     except OSError as error:
         raise cannot_write(directory, error) from None
-
-
-def _step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix("step-"))
 
 
 def _seed(seed: int) -> None:

@@ -3,9 +3,9 @@
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,25 +21,22 @@ from nmt.training.interrupts import Interrupted, Interrupts
 from nmt.training.logging import RunLog
 from nmt.training.loss import token_loss
 from nmt.training.schedules import LearningRate
+from nmt.training.state import (
+    MovingAverage,
+    Progress,
+    load_optimizer,
+    load_random,
+    optimizer_tensors,
+    prefixed,
+    random_tensors,
+    without_prefix,
+)
 from nmt.training.validation import Validator
 
 MAX_SKIPPED = 10
 """So many updates in a row with a loss or gradient that isn't finite end the run."""
 
 NUM_SAMPLES = 5
-
-
-@dataclass
-class Progress:
-    """How far a run has come; saved with each checkpoint."""
-
-    step: int = 0
-    seconds: float = 0.0
-    best: float | None = None
-    """Best validation metric so far: BLEU, or the loss."""
-    best_step: int = 0
-    validations_without_gain: int = 0
-    skipped_in_a_row: int = 0
 
 
 @dataclass
@@ -85,7 +82,7 @@ class Trainer:
         self.optimizer = _make_optimizer(model, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
         self.learning_rate = LearningRate(self.options, self._total_steps())
-        self.average = {name: p.clone() for name, p in weights_of(model).items()} if self.options.ema else None
+        self.average = MovingAverage(model, self.options.ema) if self.options.ema else None
         self.checkpoints = CheckpointFolder(directory, self.options.keep_last)
         self.log = RunLog(directory, self.options.tensorboard)
         self._window = Window()
@@ -115,9 +112,10 @@ class Trainer:
                     epoch_ended = self.batches.epoch > epoch
                     if epoch_ended:
                         self._log_epoch(epoch + 1)
-                    if self._is_due(self.options.validate_every, epoch_ended):
+                    is_last = bool(self._end())
+                    if is_last or self._is_due(self.options.validate_every, epoch_ended):
                         self.validate()
-                    if self._is_due(self.options.checkpoint_every, epoch_ended, self.options.validate_every):
+                    if is_last or self._is_due(self.options.checkpoint_every, epoch_ended, self.options.validate_every):
                         self.save()
                     if interrupts.received is not None:
                         self.save()
@@ -145,7 +143,8 @@ class Trainer:
         loss, gradient_norm = (nll / num_tokens).item(), norm.item()
         if math.isfinite(loss) and math.isfinite(gradient_norm):
             self.scaler.step(self.optimizer)
-            self._update_average()
+            if self.average is not None:
+                self.average.update(self.progress.step + 1)
             self.progress.skipped_in_a_row = 0
             self._count(group, loss, num_tokens, gradient_norm)
         else:
@@ -170,15 +169,6 @@ class Trainer:
         self.scaler.scale(total).backward()
         return losses.nll.detach()
 
-    def _update_average(self) -> None:
-        """Exponential moving average of the weights, with a shorter memory in the first updates."""
-        if self.average is None:
-            return
-        step = self.progress.step + 1
-        decay = min(self.options.ema, (1 + step) / (10 + step))
-        weights = weights_of(self.model)
-        torch._foreach_lerp_(list(self.average.values()), [weights[name] for name in self.average], 1 - decay)
-
     def _skip(self, loss: float) -> None:
         """Leave out an update whose loss or gradient isn't finite; give up when there are many in a row."""
         self.progress.skipped_in_a_row += 1
@@ -196,19 +186,19 @@ class Trainer:
         """Measure the model, and keep it if it is the best so far."""
         if self.validator is None:
             return
-        result = self._with_average(self.validator)
-        metric = result.loss if self.options.metric == "loss" or result.bleu is None else result.bleu
-        sign = -1 if metric is result.loss else 1
-        best = self.progress.best
-        improved = best is None or sign * metric > sign * best
+        with self._pause(), self.average.in_model() if self.average is not None else nullcontext():
+            result = self.validator(self.model)
+        improved = result.beats(self.progress.best)
         if improved:
-            self.progress.best, self.progress.best_step = metric, self.progress.step
+            self.progress.best, self.progress.best_step = result.metric, self.progress.step
             self._save_model()
         self.progress.validations_without_gain = 0 if improved else self.progress.validations_without_gain + 1
         self.learning_rate.after_validation(improved)
         self.progress.seconds = time.perf_counter() - self._clock
         bleu = {} if result.bleu is None else {"bleu": round(result.bleu, 2)}
-        self.log.write("valid", self.progress.step, self.progress.seconds, loss=round(result.loss, 4), **bleu, best=improved)
+        self.log.write(
+            "valid", self.progress.step, self.progress.seconds, loss=round(result.loss, 4), **bleu, best=improved
+        )
         data = self.validator.data
         count = min(NUM_SAMPLES, len(result.translations))
         if count:
@@ -220,26 +210,23 @@ class Trainer:
             f"{_clock_text(self.progress.seconds)}  step {self.progress.step}: validation {shown}"
             f"loss {result.loss:.3f}{'  (best)' if improved else ''}"
         )
-        # Validation time is not training time.
-        self._window = Window(started=time.perf_counter())
 
     def save(self) -> None:
         """Write a checkpoint from which training goes on exactly."""
         if self._last_checkpoint == self.progress.step:
             return
-        tensors = {f"optimizer/{name}": value for name, value in self._optimizer_tensors().items()}
-        tensors["random/cpu"] = torch.get_rng_state()
-        if self.device.type == "cuda":
-            tensors["random/cuda"] = torch.cuda.get_rng_state(self.device)
+        tensors = prefixed("optimizer", optimizer_tensors(self.optimizer, self.model))
+        tensors |= prefixed("random", random_tensors(self.device))
         if self.average is not None:
-            tensors |= {f"average/{name}": value for name, value in self.average.items()}
+            tensors |= prefixed("average", self.average.weights)
         state = {
             "progress": asdict(self.progress),
             "batches": self.batches.state_dict(),
             "learning_rate": self.learning_rate.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
-        self.checkpoints.save(self.progress.step, weights_of(self.model), tensors, state)
+        with self._pause():
+            self.checkpoints.save(self.progress.step, weights_of(self.model), tensors, state)
         self._last_checkpoint = self.progress.step
         if not (self.directory / "model.safetensors").exists():
             self._save_model()
@@ -247,53 +234,22 @@ class Trainer:
     def resume(self, checkpoint: Path) -> None:
         """Go on where a checkpoint was taken."""
         tensors, state = CheckpointFolder.load(checkpoint, self.model)
-        self._load_optimizer({n.removeprefix("optimizer/"): t for n, t in tensors.items() if n.startswith("optimizer/")})
+        load_optimizer(self.optimizer, self.model, without_prefix("optimizer", tensors))
+        load_random(without_prefix("random", tensors), self.device)
         if self.average is not None:
-            for name, value in self.average.items():
-                value.copy_(tensors.get(f"average/{name}", weights_of(self.model)[name]))
+            self.average.load(without_prefix("average", tensors))
         self.progress = Progress(**state["progress"])
+        self.progress.skipped_in_a_row = 0
         self.batches.load_state_dict(state["batches"])
         self.learning_rate.load_state_dict(state["learning_rate"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where another precision was used
+            self.scaler.load_state_dict(state["scaler"])
         self._last_checkpoint = self.progress.step
-        torch.set_rng_state(tensors["random/cpu"])
-        if self.device.type == "cuda" and "random/cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random/cuda"], self.device)
         self.log.write("resume", self.progress.step, self.progress.seconds)
 
-    def _optimizer_tensors(self) -> dict[str, Tensor]:
-        """The optimizer's moments and step counts by parameter name."""
-        names = {parameter: name for name, parameter in self.model.named_parameters()}
-        return {
-            f"{names[parameter]}/{key}": value
-            for parameter, state in self.optimizer.state.items()
-            for key, value in state.items()
-        }
-
-    def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
-        for name, parameter in self.model.named_parameters():
-            stored = {key.rpartition("/")[2]: t for key, t in tensors.items() if key.rpartition("/")[0] == name}
-            if stored:
-                # Step counts stay where the optimizer wants them; moments go where the parameter is.
-                self.optimizer.state[parameter] = {
-                    key: value.to(self.device) if value.dim() or self.device.type == "cuda" else value
-                    for key, value in stored.items()
-                }
-
-    def _with_average(self, measure: Validator) -> Any:
-        """Call with the averaged weights in the model, where there is an average."""
-        if self.average is None:
-            return measure(self.model)
-        weights = weights_of(self.model)
-        own = {name: value.clone() for name, value in weights.items()}
-        try:
-            torch._foreach_copy_(list(weights.values()), [self.average[name] for name in weights])
-            return measure(self.model)
-        finally:
-            torch._foreach_copy_(list(weights.values()), [own[name] for name in weights])
-
     def _save_model(self) -> None:
-        save_weights(self.average or weights_of(self.model), self.directory / "model.safetensors")
+        weights = self.average.weights if self.average is not None else weights_of(self.model)
+        save_weights(weights, self.directory / "model.safetensors")
 
     def _end(self) -> str:
         """Why training is over, or nothing."""
@@ -311,12 +267,10 @@ class Trainer:
         return ""
 
     def _finish(self, reason: str) -> None:
-        """The last validation and checkpoint, where the last update has none yet."""
+        """What is still to be written."""
         if self.progress.step % self.options.log_every:
             self._log_training()
-        if self._last_checkpoint != self.progress.step:
-            self.validate()
-            self.save()
+        self.save()
         if self.progress.best is None:
             self._save_model()
         self.log.write("end", self.progress.step, self.progress.seconds, reason=reason)
@@ -330,6 +284,13 @@ class Trainer:
     def _is_due(self, every: int | None, epoch_ended: bool, otherwise: int | None = None) -> bool:
         every = every or otherwise
         return self.progress.step % every == 0 if every else epoch_ended
+
+    @contextmanager
+    def _pause(self) -> Iterator[None]:
+        """Take validating and saving out of the tokens a second."""
+        started = time.perf_counter()
+        yield
+        self._window.started += time.perf_counter() - started
 
     def _count(self, group: list[Batch], loss: float, num_tokens: int, gradient_norm: float) -> None:
         w = self._window
@@ -364,7 +325,8 @@ class Trainer:
         padding, positions = self._epoch_padding
         share = padding / max(positions, 1)
         self.log.write("epoch", self.progress.step, self.progress.seconds, epoch=epoch, padding=round(share, 5))
-        say(f"{_clock_text(self.progress.seconds)}  epoch {epoch} done at step {self.progress.step}, padding {share:.1%}")
+        now = _clock_text(self.progress.seconds)
+        say(f"{now}  epoch {epoch} done at step {self.progress.step}, padding {share:.1%}")
         self._epoch_padding = [0, 0]
 
     def _bar_goal(self) -> tuple[str, float | None]:
@@ -378,16 +340,16 @@ class Trainer:
         done = self.progress.step if self._total_steps() or not self.options.max_minutes else self.progress.seconds
         if w.tokens:
             speed = w.tokens / (time.perf_counter() - w.started)
-            bar.update(int(done), f"epoch {self.batches.epoch + 1}  loss {w.loss / w.tokens:.3f}  {speed:,.0f} tokens/s")
+            bar.update(
+                int(done), f"epoch {self.batches.epoch + 1}  loss {w.loss / w.tokens:.3f}  {speed:,.0f} tokens/s"
+            )
 
 
 def _make_optimizer(model: Seq2Seq, recipe: Recipe) -> torch.optim.Optimizer:
     o = recipe.training
     kind = torch.optim.Adam if o.optimizer == "adam" else torch.optim.AdamW
     parameters = [p for p in model.parameters() if p.requires_grad]
-    return kind(
-        parameters, lr=o.learning_rate, betas=o.betas, eps=o.eps, weight_decay=o.weight_decay, fused=True
-    )
+    return kind(parameters, lr=o.learning_rate, betas=o.betas, eps=o.eps, weight_decay=o.weight_decay, fused=True)
 
 
 def _clock_text(seconds: float) -> str:

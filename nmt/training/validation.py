@@ -1,5 +1,6 @@
 """How good a model is on held-out text: loss over tokens, and BLEU on real beam output."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,17 @@ class Validation:
     """Mean -log p of a target token, in nats, without label smoothing."""
     bleu: float | None
     translations: list[str]
+
+    @property
+    def metric(self) -> float:
+        """BLEU, or the loss where BLEU was not asked for."""
+        return self.loss if self.bleu is None else self.bleu
+
+    def beats(self, best: float | None) -> bool:
+        """Whether the metric is better than the best so far; what isn't finite never is."""
+        if best is None or not math.isfinite(self.metric):
+            return math.isfinite(self.metric)
+        return self.metric < best if self.bleu is None else self.metric > best
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def test_bad_files_are_named(hypothesis: Path, tmp_path: Path) -> None:
 def test_unknown_names_suggest_the_nearest() -> None:
     with pytest.raises(UserError, match="'blue'") as caught:
         score_corpus(["a"], ["a"], ["blue"])
-    assert "Did you mean bleu?" in caught.value.remedy
+    assert "Did you mean 'bleu'?" in caught.value.remedy
     with pytest.raises(UserError, match="'comet'") as caught:
         score_corpus(["a"], ["a"], ["comet"])
     assert caught.value.remedy == "Choose among bleu, chrf, ter."

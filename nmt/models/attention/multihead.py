@@ -29,7 +29,7 @@ class MultiHeadAttention(nn.Module):
 
     def split_heads(self, x_BTD: Tensor) -> Tensor:
         """[B, T, D] -> [B, H, T, d]"""
-        return x_BTD.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        return torch.unflatten(x_BTD, 2, (self.num_heads, -1)).transpose(1, 2)
 
     def project(self, memory_BSD: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values, each [B, H, S, d]: computed once a sentence for a memory, once a token for a cache."""

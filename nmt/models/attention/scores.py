@@ -3,6 +3,8 @@
 Each computes a score for a query (the decoder's state) and a position of the memory (an annotation h_i).
 """
 
+import math
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -36,7 +38,7 @@ class AdditiveAttention(Attention):
         return Memory(memory.values_BSD, memory.mask_BS, self.key(memory.values_BSD))
 
     def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
-        hidden_BQSA = (self.query(query_BQD)[:, :, None] + memory.keys[:, None]).tanh()
+        hidden_BQSA: Tensor = (self.query(query_BQD)[:, :, None] + memory.keys[:, None]).tanh()
         # A product with a vector rather than a one-column linear layer, which is slow on a CPU.
         return hidden_BQSA @ self.score.weight[0].to(hidden_BQSA.dtype)
 
@@ -61,7 +63,7 @@ class ScaledDotAttention(DotAttention):
     """Vaswani et al. 2017, with one head and no projections: score = sᵀ h_i / √D."""
 
     def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
-        return super().scores(query_BQD, memory) * query_BQD.shape[-1] ** -0.5
+        return super().scores(query_BQD, memory) / math.sqrt(query_BQD.shape[-1])
 
 
 class GeneralAttention(Attention):

@@ -34,7 +34,7 @@ class BahdanauDecoder(Decoder):
 
     def _recur(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[Tensor, Tensor, CellState]:
         """One step: context [N, D], weights [N, S] and the next state, from the words' share of the gates."""
-        query_BKD = cells[0][:, -1].unflatten(0, (memory.mask_BS.shape[0], -1))
+        query_BKD = torch.unflatten(cells[0][:, -1], 0, (memory.mask_BS.shape[0], -1))
         context_BKD, weights_BKS = self.attention(query_BKD, memory)
         context_ND = context_BKD.flatten(0, 1)
         cells = self.cells(gates_NG + self.cells.project(context_ND, part=1), cells)

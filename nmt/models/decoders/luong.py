@@ -58,7 +58,7 @@ class LuongDecoder(Decoder):
         assert state.memory is not None
         assert state.feed_ND is not None
         cells = self.cells(gates_NG + self.cells.project(state.feed_ND, part=1), state.cells)
-        hidden_BKD = cells[0][:, -1].unflatten(0, (state.memory.mask_BS.shape[0], -1))
+        hidden_BKD = torch.unflatten(cells[0][:, -1], 0, (state.memory.mask_BS.shape[0], -1))
         feed_BKD, weights_BKS = self._attend(hidden_BKD, state.memory)
         feed_ND = self.dropout(feed_BKD.flatten(0, 1))
         return feed_ND, weights_BKS.flatten(0, 1), RecurrentState(cells, state.memory, feed_ND)
@@ -72,7 +72,7 @@ class LuongDecoder(Decoder):
         else:
             assert state.memory is not None
             hidden_N1D, cells = self.recurrence(words_NE[:, None], state.cells)
-            hidden_BKD = hidden_N1D[:, 0].unflatten(0, (state.memory.mask_BS.shape[0], -1))
+            hidden_BKD = torch.unflatten(hidden_N1D[:, 0], 0, (state.memory.mask_BS.shape[0], -1))
             features_BKD, weights_BKS = self._attend(hidden_BKD, state.memory)
             features_ND, weights_NS = self.dropout(features_BKD.flatten(0, 1)), weights_BKS.flatten(0, 1)
             state = RecurrentState(cells, state.memory)

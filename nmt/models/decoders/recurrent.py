@@ -47,7 +47,8 @@ class FirstState(nn.Module):
 
     ``dense`` is tanh(W h) for each part and layer of the state (Bahdanau et al. 2015, appendix A.2.2), from the
     mean annotation where the encoder has no last state; ``copy`` takes the state as it is (Sutskever et al.
-    2014) and so needs the same number of layers and the same width on both sides.
+    2014) and so needs the same width on both sides. Layers are matched from the top: of a deeper encoder the
+    upper layers count, and a shallower one lends its last layer to the rest.
     """
 
     def __init__(self, options: RecurrentDecoderOptions, parts: DecoderParts) -> None:
@@ -65,9 +66,11 @@ class FirstState(nn.Module):
 
     def forward(self, encoded: Encoded) -> CellState:
         final = encoded.final or (mean_annotation(encoded.memories[0])[:, None],)
-        # An encoder with fewer state parts or layers than the decoder lends its last one to the rest.
+        # An encoder with fewer state parts than the decoder lends its last one to the rest.
         parts = [final[min(i, len(final) - 1)] for i in range(self.num_states)]
-        layers = torch.arange(self.num_layers, device=final[0].device).clamp(max=final[0].shape[1] - 1)
+        last = final[0].shape[1] - 1
+        lowest = max(0, last + 1 - self.num_layers)
+        layers = torch.arange(lowest, lowest + self.num_layers, device=final[0].device).clamp(max=last)
         parts = [part.index_select(1, layers) for part in parts]
         if self.kind == "zero":
             return tuple(part.new_zeros(*part.shape[:2], self.size) for part in parts)
@@ -89,6 +92,8 @@ class RecurrentDecoder(Decoder):
 
     def __init__(self, options: RecurrentDecoderOptions, parts: DecoderParts) -> None:
         super().__init__()
+        if options.start == "zero":
+            raise ValueError("start: zero would keep the source from a decoder without attention: choose dense or copy")
         self.embedding, self.output = parts.embedding, parts.output
         self.first_state = FirstState(options, parts)
         self.recurrence = Recurrence(

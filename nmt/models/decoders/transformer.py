@@ -10,6 +10,7 @@ from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Positions
 from nmt.models.encoders.transformer import FeedForward, Residual, TransformerOptions
 from nmt.models.interfaces import Decoder, DecoderParts, Encoded, Memory, State, Unrolled
+from nmt.models.layers import Layers
 
 KeysValues = tuple[Tensor, Tensor]
 
@@ -51,25 +52,21 @@ class DecoderLayer(nn.Module):
         In search N is B·K while ``cross`` has B sentences: the K hypotheses of a sentence then ask as if they
         were positions of one query, so that nothing of the memory is repeated.
         """
-        keys_values: KeysValues
-        weights: Tensor | None = None
+        y_NTD = self.around_self.before(x_NTD)
+        keys_values = self.self_attention.project(y_NTD)
+        if cache is not None:
+            keys, values = keys_values
+            keys_values = torch.cat((cache[0], keys), dim=2), torch.cat((cache[1], values), dim=2)
+        attended_NTD, _ = self.self_attention(y_NTD, keys_values, self_bias)
+        x_NTD = self.around_self.after(x_NTD, attended_NTD)
 
-        def attend_self(y_NTD: Tensor) -> Tensor:
-            nonlocal keys_values
-            keys_values = self.self_attention.project(y_NTD)
-            if cache is not None:
-                keys_values = (torch.cat((cache[0], keys_values[0]), 2), torch.cat((cache[1], keys_values[1]), 2))
-            return self.self_attention(y_NTD, keys_values, self_bias)[0]  # type: ignore[no-any-return]
+        y_NTD = self.around_cross.before(x_NTD)
+        y_BQD = y_NTD.reshape(cross[0].shape[0], -1, y_NTD.shape[2])
+        attended_BQD, weights = self.cross_attention(y_BQD, cross, cross_bias, need_weights)
+        x_NTD = self.around_cross.after(x_NTD, attended_BQD.view_as(x_NTD))
 
-        def attend_cross(y_NTD: Tensor) -> Tensor:
-            nonlocal weights
-            y_BQD = y_NTD.reshape(cross[0].shape[0], -1, y_NTD.shape[2])
-            out_BQD, weights = self.cross_attention(y_BQD, cross, cross_bias, need_weights)
-            return out_BQD.view_as(y_NTD)
-
-        x_NTD = self.around_self(x_NTD, attend_self)
-        x_NTD = self.around_cross(x_NTD, attend_cross)
-        return self.around_feed_forward(x_NTD, self.feed_forward), keys_values, weights
+        y_NTD = self.around_feed_forward.before(x_NTD)
+        return self.around_feed_forward.after(x_NTD, self.feed_forward(y_NTD)), keys_values, weights
 
 
 class TransformerDecoder(Decoder):
@@ -82,7 +79,9 @@ class TransformerDecoder(Decoder):
         width = parts.embedding.size
         self.embedding = parts.embedding
         self.positions = Positions(width, options.positions, options.max_positions)
-        self.layers = nn.ModuleList(DecoderLayer(width, parts.memory_size, options) for _ in range(options.num_layers))
+        self.layers: Layers[DecoderLayer] = Layers(
+            DecoderLayer(width, parts.memory_size, options) for _ in range(options.num_layers)
+        )
         self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.dropout = Dropout(options.dropout)
         self.output = parts.output
@@ -92,9 +91,15 @@ class TransformerDecoder(Decoder):
             for head in range(options.num_heads)
         )
 
+    @property
+    def alignment_heads(self) -> tuple[int, ...]:
+        """The heads of the last layer but one, which align best (Garg et al. 2019)."""
+        layer, heads = max(len(self.layers) - 2, 0), len(self.head_names) // len(self.layers)
+        return tuple(range(layer * heads, (layer + 1) * heads))
+
     def start(self, encoded: Encoded) -> TransformerState:
         memory = encoded.memories[0]
-        keys = tuple(layer.cross_attention.project(memory.values_BSD) for layer in self.layers)  # type: ignore[operator,union-attr]
+        keys = tuple(layer.cross_attention.project(memory.values_BSD) for layer in self.layers)
         empty = keys[0][0][:, :, :0]
         # The values went into the keys of every layer; nobody asks for them again.
         return TransformerState(

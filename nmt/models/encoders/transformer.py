@@ -1,6 +1,5 @@
 """The Transformer encoder (Vaswani et al. 2017), and the sublayers it shares with the decoder."""
 
-from collections.abc import Callable
 from typing import Literal
 
 from pydantic import Field
@@ -11,6 +10,7 @@ from nmt.models.attention.multihead import MultiHeadAttention, padding_bias
 from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Embedding, Positions
 from nmt.models.interfaces import Encoded, Encoder, Memory
+from nmt.models.layers import Layers
 from nmt.models.masks import length_mask
 
 
@@ -51,11 +51,15 @@ class Residual(nn.Module):
         self.dropout = Dropout(options.dropout)
         self.pre = options.norm == "pre"
 
-    def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
-        if self.pre:
-            return x + self.dropout(sublayer(self.norm(x)))
-        out: Tensor = self.norm(x + self.dropout(sublayer(x)))
-        return out
+    def before(self, x: Tensor) -> Tensor:
+        """What the sublayer reads."""
+        y: Tensor = self.norm(x) if self.pre else x
+        return y
+
+    def after(self, x: Tensor, y: Tensor) -> Tensor:
+        """``x`` with what the sublayer gave."""
+        x = x + self.dropout(y)
+        return x if self.pre else self.norm(x)
 
 
 class EncoderLayer(nn.Module):
@@ -69,12 +73,11 @@ class EncoderLayer(nn.Module):
         self.around_feed_forward = Residual(width, options)
 
     def forward(self, x_BSD: Tensor, bias: Tensor) -> Tensor:
-        def attend(y_BSD: Tensor) -> Tensor:
-            return self.attention(y_BSD, self.attention.project(y_BSD), bias)[0]  # type: ignore[no-any-return]
-
-        x_BSD = self.around_attention(x_BSD, attend)
-        out: Tensor = self.around_feed_forward(x_BSD, self.feed_forward)
-        return out
+        y_BSD = self.around_attention.before(x_BSD)
+        attended_BSD, _ = self.attention(y_BSD, self.attention.project(y_BSD), bias)
+        x_BSD = self.around_attention.after(x_BSD, attended_BSD)
+        y_BSD = self.around_feed_forward.before(x_BSD)
+        return self.around_feed_forward.after(x_BSD, self.feed_forward(y_BSD))
 
 
 class TransformerEncoder(Encoder):
@@ -87,7 +90,7 @@ class TransformerEncoder(Encoder):
         width = embedding.size
         self.embedding = embedding
         self.positions = Positions(width, options.positions, options.max_positions)
-        self.layers = nn.ModuleList(EncoderLayer(width, options) for _ in range(options.num_layers))
+        self.layers: Layers[EncoderLayer] = Layers(EncoderLayer(width, options) for _ in range(options.num_layers))
         # Pre-norm leaves the sum of all layers unnormalised; post-norm has normalised it already.
         self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.dropout = Dropout(options.dropout)

@@ -1,0 +1,29 @@
+"""The program: runs the command line and turns errors into messages and exit codes."""
+
+import os
+import signal
+import sys
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 2 bad usage or bad input, 130 Ctrl-C, 143 SIGTERM."""
+    from nmt.cli import app
+    from nmt.errors import UserError
+
+    try:
+        app()
+    except UserError as error:
+        from nmt.console import show_error
+
+        show_error(error)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader of our output has had enough; stdout must not be flushed once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(128 + signal.SIGPIPE)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

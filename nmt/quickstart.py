@@ -1,0 +1,147 @@
+"""``nmt quickstart``: the embedded corpus, from text to translations, scores and pictures in a few minutes."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from nmt import console
+from nmt.alignment.aer import score_files as score_links
+from nmt.alignment.formats import write_alignments
+from nmt.alignment.links import WordAlignment, format_pharaoh
+from nmt.alignment.plots import plot_alignment
+from nmt.data.grammar import AlignedPair, splits
+from nmt.data.text import open_output
+from nmt.decoding.translator import Translator, load
+from nmt.errors import UserError
+from nmt.evaluation.scores import score_corpus
+from nmt.training.run import train
+
+NUM_PLOTS = 6
+
+
+@dataclass(frozen=True)
+class QuickstartResult:
+    """The figures of ``quickstart.json``."""
+
+    bleu: float
+    bleu_signature: str
+    chrf: float
+    chrf_signature: str
+    aer: float
+    sentences_per_second: float
+    training_seconds: float
+    seconds: float
+
+
+def quickstart(output: Path, settings: Sequence[str] = ()) -> QuickstartResult:
+    """Train, translate, score, align and plot.
+
+    Writes into ``output``: ``data/`` (the corpus, with its true alignments), ``model/`` (a model directory),
+    ``test.translated.de``, ``test.links``, ``plots/`` and ``quickstart.json``.
+
+    Args:
+        output: made if it doesn't exist.
+        settings: changes to the recipe ``quickstart``, as with ``--set``.
+
+    Raises:
+        UserError: ``output`` holds a quickstart already, or can't be written.
+    """
+    started = time.perf_counter()
+    if (output / "model").exists():
+        raise UserError(f"{output} holds a quickstart already.", "Choose another folder with -o, or delete that one.")
+    corpus = splits()
+    _write_corpus(output / "data", corpus)
+    console.say(f"wrote {len(corpus['train']):,} English-German pairs, made from a grammar, to {output / 'data'}")
+    train("quickstart", output / "model", [f"data.root={json.dumps(str(output / 'data'))}", *settings])
+    training_seconds = time.perf_counter() - started
+
+    translator = load(output / "model")
+    test = corpus["test"]
+    before = time.perf_counter()
+    translations = [t.text for t in translator.translate(pair.source for pair in test)]
+    speed = len(test) / (time.perf_counter() - before)
+    with open_output(output / "test.translated.de") as file:
+        file.writelines(line + "\n" for line in translations)
+    scores = score_corpus(translations, [pair.target for pair in test], ["bleu", "chrf"])
+    alignments = _align(translator, test)
+    with open_output(output / "test.links") as file:
+        write_alignments(alignments, "pharaoh", file)
+    aer = score_links(output / "test.links", output / "data" / "test.links").aer
+    _plot(output / "plots", alignments, test)
+
+    result = QuickstartResult(
+        bleu=round(scores["bleu"].score, 2),
+        bleu_signature=scores["bleu"].signature,
+        chrf=round(scores["chrf"].score, 2),
+        chrf_signature=scores["chrf"].signature,
+        aer=round(aer, 4),
+        sentences_per_second=round(speed, 1),
+        training_seconds=round(training_seconds, 1),
+        seconds=round(time.perf_counter() - started, 1),
+    )
+    with open_output(output / "quickstart.json") as file:
+        file.write(json.dumps(asdict(result), indent=2) + "\n")
+    return result
+
+
+def _write_corpus(folder: Path, corpus: dict[str, list[AlignedPair]]) -> None:
+    """Text for training; for the test split tokens and true links as well."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} can't be made: {error.strerror}.", "Choose another folder with -o.") from None
+    columns = {
+        f"{split}.{language}": [getattr(pair, side) for pair in pairs]
+        for split, pairs in corpus.items()
+        for language, side in (("en", "source"), ("de", "target"))
+    }
+    test = corpus["test"]
+    columns["test.tok.en"] = [" ".join(pair.source_tokens) for pair in test]
+    columns["test.tok.de"] = [" ".join(pair.target_tokens) for pair in test]
+    columns["test.links"] = [format_pharaoh(pair.links) for pair in test]
+    for name, lines in columns.items():
+        with open_output(folder / name) as file:
+            file.writelines(line + "\n" for line in lines)
+
+
+def _align(translator: Translator, pairs: Sequence[AlignedPair]) -> list[WordAlignment]:
+    """Forced decoding of the true translations, whose alignments are known."""
+    tokens = ((" ".join(pair.source_tokens), " ".join(pair.target_tokens)) for pair in pairs)
+    return list(translator.align(tokens, tokenized=True))
+
+
+def _plot(folder: Path, alignments: Sequence[WordAlignment], pairs: Sequence[AlignedPair]) -> None:
+    """Some of the longer test sentences, with their true links; short ones show little."""
+    folder.mkdir(exist_ok=True)
+    longest = sorted(range(len(pairs)), key=lambda i: -len(pairs[i].target_tokens))
+    for number, index in enumerate(longest[: 10 * NUM_PLOTS : 10], start=1):
+        links = set(pairs[index].links)
+        plot_alignment(alignments[index], folder / f"alignment-{number}.png", gold=(links, links))
+
+
+def report(result: QuickstartResult, output: Path) -> None:
+    """The table, and what to try next."""
+    rows = [
+        ("BLEU", f"{result.bleu:.1f}"),
+        ("chrF", f"{result.chrf:.1f}"),
+        ("AER", f"{result.aer:.3f}"),
+        ("sentences/s (beam 5)", f"{result.sentences_per_second:.0f}"),
+        ("minutes, training", f"{result.training_seconds / 60:.1f}"),
+        ("minutes, all", f"{result.seconds / 60:.1f}"),
+    ]
+    console.stderr.print(console.table("500 test sentences never seen in training", ("figure", "value"), rows))
+    model, data = output / "model", output / "data"
+    console.stderr.print(
+        f"""The pictures are in {output / "plots"}, the translations in {output / "test.translated.de"}.
+
+Try next:
+  echo "The old teacher buys a red book." | nmt translate {model}
+  nmt align {model} {data / "test.en"} {data / "test.de"} --format png -o links.png --limit 5
+  nmt train multi30k/bahdanau -o runs/bahdanau    # real text; your own: --set data.root=FOLDER
+  nmt recipes                                     # all recipes""",
+        markup=False,
+        soft_wrap=True,
+        highlight=False,
+    )

@@ -1,0 +1,62 @@
+"""A vocabulary of made-up words and the models built on it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from nmt.config import ModelOptions
+from nmt.data.batching import Batch, make_batch
+from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.models.build import build_model
+from nmt.models.seq2seq import Seq2Seq
+
+MakeModel = Callable[..., Seq2Seq]
+
+
+@pytest.fixture(scope="session")
+def joint_vocabularies() -> Vocabularies:
+    """16 ids, the same for both languages."""
+    words = WordVocabulary(["▁bli", "▁bla", "▁blu", "▁knä", "▁knö", "▁trep", "▁trop", "▁zim", "▁zum", "▁wok", "▁wak", "."])
+    return Vocabularies(words, words)
+
+
+@pytest.fixture(scope="session")
+def separate_vocabularies(joint_vocabularies: Vocabularies) -> Vocabularies:
+    """The same source vocabulary, and another of 13 ids."""
+    return Vocabularies(joint_vocabularies.source, WordVocabulary([f"▁wort{i}" for i in range(9)]))
+
+
+@pytest.fixture(scope="session")
+def make_model(joint_vocabularies: Vocabularies) -> MakeModel:
+    """Builds a model in eval mode from an encoder's and a decoder's options, and any other of the model."""
+
+    def make(
+        encoder: dict[str, Any],
+        decoder: dict[str, Any],
+        vocabularies: Vocabularies = joint_vocabularies,
+        seed: int = 1,
+        **others: Any,
+    ) -> Seq2Seq:
+        torch.manual_seed(seed)
+        options = ModelOptions(encoder=encoder, decoder=decoder, **{"embedding_size": 16, **others})
+        return build_model(options, vocabularies).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sentence_pairs() -> list[tuple[list[int], list[int]]]:
+    """Ids of four pairs; the longest source has not the longest target, and the last source is empty."""
+    return [
+        ([4, 9, 7, 5, 12], [6, 11, 8]),
+        ([10, 4, 15], [13, 5, 5, 14, 9, 7, 6]),
+        ([8, 6, 14, 13, 5, 11, 7, 10], [4, 12]),
+        ([], [9]),
+    ]
+
+
+@pytest.fixture(scope="session")
+def batch(sentence_pairs: list[tuple[list[int], list[int]]], joint_vocabularies: Vocabularies) -> Batch:
+    return make_batch(sentence_pairs, joint_vocabularies)

@@ -1,0 +1,146 @@
+"""Score functions and multi-head attention against their equations and against PyTorch's own."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nmt.models.attention.multihead import MultiHeadAttention, causal_bias, padding_bias
+from nmt.models.build import ATTENTIONS, make_attention
+from nmt.models.interfaces import Attention, Memory
+from nmt.models.masks import length_mask
+
+WIDTH, LENGTHS = 6, [4, 2, 5]
+
+
+@pytest.fixture
+def memory() -> Memory:
+    torch.manual_seed(21)
+    return Memory(torch.randn(3, 5, WIDTH, dtype=torch.float64), length_mask(torch.tensor(LENGTHS), 5))
+
+
+def expected_score(attention: Attention, query: list[float], annotation: list[float]) -> float:
+    """The score of one pair, number by number."""
+
+    def product(weight: Tensor, vector: list[float]) -> list[float]:
+        return [sum(w * value for w, value in zip(row, vector, strict=True)) for row in weight.tolist()]
+
+    def dot(a: list[float], b: list[float]) -> float:
+        return sum(x * y for x, y in zip(a, b, strict=True))
+
+    match type(attention).__name__:
+        case "AdditiveAttention":
+            layers = dict(attention.named_parameters())
+            hidden = zip(
+                product(layers["query.weight"], query),
+                layers["query.bias"].tolist(),
+                product(layers["key.weight"], annotation),
+                strict=True,
+            )
+            return dot(layers["score.weight"][0].tolist(), [math.tanh(sum(parts)) for parts in hidden])
+        case "DotAttention":
+            return dot(query, annotation)
+        case "ScaledDotAttention":
+            return dot(query, annotation) / math.sqrt(len(query))
+        case "GeneralAttention":
+            return dot(query, product(dict(attention.named_parameters())["key.weight"], annotation))
+    raise AssertionError(f"write the equation of {attention}")
+
+
+@pytest.mark.parametrize("kind", ATTENTIONS)
+def test_scores_contexts_and_weights_follow_the_equations(kind: str, memory: Memory) -> None:
+    query_BQD = torch.randn(3, 2, WIDTH, dtype=torch.float64)
+    attention = make_attention({"type": kind}, WIDTH, WIDTH).double()
+    prepared = attention.prepare(memory)
+    scores_BQS = attention.scores(query_BQD, prepared)
+    context_BQD, weights_BQS = attention(query_BQD, prepared)
+    for b, length in enumerate(LENGTHS):
+        annotations = memory.values_BSD[b, :length].tolist()
+        for q in range(2):
+            scores = [expected_score(attention, query_BQD[b, q].tolist(), annotation) for annotation in annotations]
+            assert scores_BQS[b, q, :length].tolist() == pytest.approx(scores, abs=1e-9)
+            total = sum(math.exp(score) for score in scores)
+            weights = [math.exp(score) / total for score in scores]
+            assert weights_BQS[b, q].tolist() == pytest.approx(weights + [0.0] * (5 - length), abs=1e-6)
+            context = [sum(w * h[d] for w, h in zip(weights, annotations, strict=True)) for d in range(WIDTH)]
+            assert context_BQD[b, q].tolist() == pytest.approx(context, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["additive", "general"])
+def test_query_and_memory_may_differ_in_width(kind: str, memory: Memory) -> None:
+    attention = make_attention({"type": kind}, 3, WIDTH).double()
+    query_BQD = torch.randn(3, 1, 3, dtype=torch.float64)
+    scores_BQS = attention.scores(query_BQD, attention.prepare(memory))
+    query, annotation = query_BQD[2, 0].tolist(), memory.values_BSD[2, 1].tolist()
+    assert float(scores_BQS[2, 0, 1]) == pytest.approx(expected_score(attention, query, annotation), abs=1e-9)
+
+
+def theirs_with_weights_of(ours: MultiHeadAttention, width: int, memory_width: int | None) -> nn.MultiheadAttention:
+    theirs = nn.MultiheadAttention(width, ours.num_heads, batch_first=True, kdim=memory_width, vdim=memory_width)
+    key, value = ours.key_value.weight.chunk(2)
+    with torch.no_grad():
+        if memory_width is None:
+            theirs.in_proj_weight.copy_(torch.cat((ours.query.weight, key, value)))
+        else:
+            theirs.q_proj_weight.copy_(ours.query.weight)
+            theirs.k_proj_weight.copy_(key)
+            theirs.v_proj_weight.copy_(value)
+        theirs.in_proj_bias.copy_(torch.cat((ours.query.bias, ours.key_value.bias)))
+    theirs.out_proj.load_state_dict(ours.out.state_dict())
+    return theirs
+
+
+@pytest.mark.parametrize("memory_width", [None, 5])
+def test_multi_head_attention_equals_pytorchs(memory_width: int | None) -> None:
+    torch.manual_seed(22)
+    ours = MultiHeadAttention(8, 2, dropout=0.0, memory_width=memory_width)
+    theirs = theirs_with_weights_of(ours, 8, memory_width)
+    query_BTD, memory_BSD = torch.randn(3, 4, 8), torch.randn(3, 5, memory_width or 8)
+    mask_BS = length_mask(torch.tensor(LENGTHS), 5)
+    found, weights = ours(query_BTD, ours.project(memory_BSD), padding_bias(mask_BS), need_weights=True)
+    expected, expected_weights = theirs(
+        query_BTD, memory_BSD, memory_BSD, key_padding_mask=~mask_BS, average_attn_weights=False
+    )
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(weights, expected_weights, atol=1e-6, rtol=1e-5)
+
+
+def test_causal_self_attention_equals_pytorchs() -> None:
+    torch.manual_seed(23)
+    ours = MultiHeadAttention(8, 4, dropout=0.0)
+    theirs = theirs_with_weights_of(ours, 8, None)
+    x_BTD = torch.randn(2, 5, 8)
+    future = torch.ones(5, 5, dtype=torch.bool).triu(1)
+    expected, _ = theirs(x_BTD, x_BTD, x_BTD, attn_mask=future)
+    found, _ = ours(x_BTD, ours.project(x_BTD), causal_bias(5, x_BTD.device))
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("masked", ["nothing", "padding", "future"])
+def test_written_out_attention_equals_the_fused_kernel(masked: str) -> None:
+    """On a GPU training takes the kernel and alignment the written-out way."""
+    torch.manual_seed(24)
+    attention = MultiHeadAttention(8, 2, dropout=0.0)
+    queries, keys, values = torch.randn(3, 3, 2, 5, 4).unbind()
+    bias = {
+        "nothing": None,
+        "padding": padding_bias(length_mask(torch.tensor(LENGTHS), 5)),
+        "future": causal_bias(5, queries.device),
+    }[masked]
+    found, _ = attention._explicit(queries, keys, values, bias)
+    torch.testing.assert_close(found, F.scaled_dot_product_attention(queries, keys, values, bias))
+
+
+def test_dropout_of_attention_weights_only_in_training() -> None:
+    torch.manual_seed(25)
+    attention = MultiHeadAttention(8, 2, dropout=0.5)
+    x_BTD = torch.randn(2, 5, 8)
+    first, _ = attention(x_BTD, attention.project(x_BTD), None)
+    second, _ = attention(x_BTD, attention.project(x_BTD), None)
+    assert not torch.allclose(first, second)
+    attention.eval()
+    first, _ = attention(x_BTD, attention.project(x_BTD), None)
+    second, _ = attention(x_BTD, attention.project(x_BTD), None)
+    assert torch.equal(first, second)

@@ -1,0 +1,138 @@
+"""From a recipe's mapping to a network: what is shared, and what a user reads when options don't fit."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from nmt.config import DataOptions, ModelOptions, Recipe, TrainingOptions
+from nmt.data.vocabulary import Vocabularies
+from nmt.errors import UserError
+from nmt.models.build import build_model, resolve
+
+RECURRENT = {"type": "recurrent", "hidden_size": 8}
+BAHDANAU = {"type": "bahdanau", "hidden_size": 8}
+TRANSFORMER = {"type": "transformer", "num_layers": 1, "num_heads": 2, "feed_forward_size": 8}
+
+
+def refused(vocabularies: Vocabularies, encoder: dict[str, Any], decoder: dict[str, Any], **others: Any) -> UserError:
+    options = ModelOptions(encoder=encoder, decoder=decoder, **{"embedding_size": 8, **others})
+    with pytest.raises(UserError) as caught:
+        build_model(options, vocabularies)
+    assert caught.value.remedy
+    return caught.value
+
+
+def test_a_misspelt_type_gets_a_suggestion(joint_vocabularies: Vocabularies) -> None:
+    error = refused(joint_vocabularies, {"type": "recurent"}, BAHDANAU)
+    assert "model.encoder.type: there is no 'recurent'" in error.message
+    assert "'recurrent'" in error.remedy
+    error = refused(joint_vocabularies, RECURRENT, {"type": "Bahdanau"})
+    assert "model.decoder" in error.message
+    assert "'bahdanau'" in error.remedy
+    error = refused(joint_vocabularies, RECURRENT, {**BAHDANAU, "attention": {"type": "aditive"}})
+    assert "model.decoder.attention" in error.message
+    assert "'additive'" in error.remedy
+
+
+@pytest.mark.parametrize("kind", ["xyz", 7, ["recurrent"], {"recurrent": 1}])
+def test_an_unknown_type_lists_the_known_ones(joint_vocabularies: Vocabularies, kind: Any) -> None:
+    error = refused(joint_vocabularies, RECURRENT, {"type": kind})
+    assert "model.decoder.type" in error.message
+    assert "recurrent" in error.remedy
+
+
+def test_a_missing_type_lists_the_known_ones(joint_vocabularies: Vocabularies) -> None:
+    error = refused(joint_vocabularies, {"hidden_size": 8}, BAHDANAU)
+    assert "model.encoder has no type" in error.message
+    assert "transformer" in error.remedy
+
+
+def test_a_misspelt_option_gets_a_suggestion(joint_vocabularies: Vocabularies) -> None:
+    error = refused(joint_vocabularies, {"type": "recurrent", "hiden_size": 8}, BAHDANAU)
+    assert "model.encoder" in error.message
+    assert "'hiden_size'" in error.message
+    assert "'hidden_size'" in error.remedy
+    error = refused(joint_vocabularies, RECURRENT, {**BAHDANAU, "attention": {"type": "additive", "sise": 8}})
+    assert "model.decoder.attention" in error.message
+    assert "'size'" in error.remedy
+
+
+def test_a_value_out_of_range_names_its_key(joint_vocabularies: Vocabularies) -> None:
+    error = refused(joint_vocabularies, {**RECURRENT, "cell": "lstn"}, BAHDANAU)
+    assert "'cell'" in error.message
+    assert "'lstm'" in error.message
+    assert "'dropout'" in refused(joint_vocabularies, {**RECURRENT, "dropout": 1.0}, BAHDANAU).message
+
+
+@pytest.mark.parametrize("score", ["dot", "scaled_dot"])
+def test_dot_attention_needs_equal_widths(joint_vocabularies: Vocabularies, score: str) -> None:
+    error = refused(joint_vocabularies, RECURRENT, {**BAHDANAU, "attention": {"type": score}})
+    assert "16" in error.message
+    assert "8" in error.message
+
+
+def test_copying_a_state_needs_equal_widths(joint_vocabularies: Vocabularies) -> None:
+    error = refused(joint_vocabularies, RECURRENT, {**BAHDANAU, "start": "copy"})
+    assert "hidden_size 16" in error.message
+
+
+def test_heads_must_divide_the_width(joint_vocabularies: Vocabularies) -> None:
+    error = refused(joint_vocabularies, {**TRANSFORMER, "num_heads": 3}, TRANSFORMER)
+    assert "8" in error.message
+    assert "3 heads" in error.message
+
+
+def test_a_decoder_that_would_never_hear_the_source_is_refused(joint_vocabularies: Vocabularies) -> None:
+    assert "start" in refused(joint_vocabularies, RECURRENT, {**RECURRENT, "start": "zero"}).message
+
+
+def test_tying_all_needs_a_joint_vocabulary(separate_vocabularies: Vocabularies) -> None:
+    error = refused(separate_vocabularies, TRANSFORMER, TRANSFORMER, tie="all")
+    assert "tie" in error.message
+    assert "vocabulary.joint" in error.remedy
+
+
+def test_tied_weights_are_the_same_tensor_and_counted_once(
+    joint_vocabularies: Vocabularies, separate_vocabularies: Vocabularies, make_model: Any
+) -> None:
+    models = {
+        "none": make_model(TRANSFORMER, TRANSFORMER, separate_vocabularies, tie="none", embedding_size=8),
+        "target": make_model(TRANSFORMER, TRANSFORMER, separate_vocabularies, tie="target", embedding_size=8),
+        "all": make_model(TRANSFORMER, TRANSFORMER, joint_vocabularies, tie="all", embedding_size=8),
+    }
+    for tie, model in models.items():
+        source, target = model.encoder.embedding.weight, model.decoder.embedding.weight
+        assert (target is model.decoder.output.weight_VD) == (tie != "none")
+        assert (source is target) == (tie == "all")
+    num_target = len(separate_vocabularies.target)
+    assert models["none"].num_parameters - models["target"].num_parameters == num_target * 8
+    with torch.no_grad():
+        models["all"].encoder.embedding.weight[5] += 1
+    assert torch.equal(models["all"].decoder.output.weight_VD, models["all"].encoder.embedding.weight)
+
+
+def test_xavier_leaves_embeddings_and_output_as_they_are(make_model: Any) -> None:
+    plain, xavier = (make_model(TRANSFORMER, TRANSFORMER, init=init, seed=3) for init in ("torch", "xavier"))
+    for (name, before), after in zip(plain.named_parameters(), xavier.parameters(), strict=True):
+        kept = before.dim() == 1 or "embedding" in name or "output" in name
+        assert torch.equal(before, after) == kept, name
+    weight = xavier.encoder.layers[0].feed_forward.inner.weight
+    assert float(weight.abs().max()) == pytest.approx((6 / sum(weight.shape)) ** 0.5, rel=0.05)
+
+
+def test_the_same_seed_gives_the_same_network(make_model: Any) -> None:
+    first, second, other = (make_model(RECURRENT, BAHDANAU, seed=seed) for seed in (1, 1, 2))
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert not torch.equal(first.encoder.embedding.weight, other.encoder.embedding.weight)
+
+
+def test_a_resolved_recipe_holds_every_option_and_resolves_to_itself() -> None:
+    model = ModelOptions(encoder={"type": "recurrent"}, decoder={"type": "luong", "attention": {"type": "additive"}})
+    recipe = Recipe(data=DataOptions(source="de", target="en"), model=model, training=TrainingOptions(max_steps=1))
+    resolved = resolve(recipe)
+    assert resolved.model.encoder["hidden_size"] == 256
+    assert resolved.model.decoder["input_feeding"] is False
+    assert resolved.model.decoder["attention"] == {"type": "additive", "size": 256}
+    assert resolve(resolved) == resolved
+    assert recipe.model.decoder == {"type": "luong", "attention": {"type": "additive"}}
