@@ -1,17 +1,25 @@
 """The command line: parse, call, print. Nothing heavy is imported before a command needs it."""
 
 import json
+import shlex
+import sys
 from collections.abc import Iterator
-from enum import StrEnum
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from nmt.alignment.links import WordAlignment
-    from nmt.decoding.translator import Translator
+    from nmt.console import Bar
+    from nmt.decoding.translator import Translation, Translator
+
+TextFormat = Literal["pharaoh", "json"]
+AlignmentFormat = Literal["pharaoh", "json", "png", "svg", "pdf"]
+PICTURES = ("png", "svg", "pdf")
+MAX_PICTURES = 20
 
 app = typer.Typer(
     name="nmt",
@@ -24,25 +32,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Output = Annotated[str, typer.Option("--output", "-o", help="File to write; - is standard output.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-ModelDir = Annotated[Path, typer.Argument(help="Folder that `nmt train` wrote.", show_default=False)]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe; may be repeated.")
-]
 
+def _be_quiet(wanted: bool) -> None:
+    if wanted:
+        from nmt.console import set_quiet
 
-class TranslationFormat(StrEnum):
-    text = "text"
-    jsonl = "jsonl"
-
-
-class AlignmentFormat(StrEnum):
-    pharaoh = "pharaoh"
-    json = "json"
-    png = "png"
-    svg = "svg"
-    pdf = "pdf"
+        set_quiet(True)
 
 
 def _version(wanted: bool) -> None:
@@ -53,112 +48,200 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=_be_quiet, help="No progress bars and messages, but warnings.")
+]
+Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="File to write; - is standard output.")]
+Device = Annotated[str, typer.Option(help="What to compute on: auto, cpu, cuda, cuda:1, mps.")]
+ModelDir = Annotated[
+    Path, typer.Argument(metavar="MODEL_DIR", help="Folder that `nmt train` wrote.", show_default=False)
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the recipe, such as training.max_steps=1000; may be repeated.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def _examples(*lines: str) -> str:
+    """Epilog of a help page; the backspace tells the formatter to leave the line breaks alone."""
+    return "\b\n" + "\n".join((f"Example{'s' if len(lines) > 1 else ''}:", *(f"  {line}" for line in lines)))
+
+
 @app.callback()
 def options(
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No messages and no progress bars.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
-) -> None:
-    if quiet:
-        from nmt.console import set_quiet
-
-        set_quiet(True)
+    quiet: Quiet = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None: ...
 
 
-@app.command(epilog="Example: nmt quickstart -o quickstart")
+@app.command(
+    short_help="Train a small model, translate, score, align and plot.",
+    epilog=_examples("nmt quickstart -o quickstart"),
+)
 def quickstart(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("quickstart"),
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder to write to.")] = Path(
+        "quickstart"
+    ),
     settings: Settings = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Train on the embedded corpus, translate, score, align and plot: all of it in a few minutes."""
+    """Train a small model on the embedded corpus, translate, score, align and plot: all of it in a few minutes.
+
+    Nothing is downloaded: the English-German sentences come from a grammar.
+    """
     from nmt.quickstart import quickstart as run
     from nmt.quickstart import report
 
-    with _saved_on_interrupt("nmt quickstart starts anew: give it another folder with -o"):
+    with _stopped_by_signal("nmt quickstart starts anew: give it another folder with -o"):
         report(run(output, settings or []), output)
 
 
-@app.command(epilog="Example: nmt train multi30k/transformer -o runs/de-en --set data.root=../shared/data/multi30k")
+@app.command(
+    epilog=_examples(
+        "nmt train multi30k/transformer -o runs/de-en",
+        "nmt train multi30k/bahdanau -o runs/mine --set data.root=FOLDER",
+        "nmt train multi30k/bahdanau -o runs/mine --set data.root=FOLDER --resume",
+    )
+)
 def train(
-    recipe: Annotated[str, typer.Argument(help="YAML file, or a name that `nmt recipes` lists.", show_default=False)],
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="YAML file, or a name that `nmt recipes` lists.", show_default=False),
+    ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Model directory; runs/RECIPE if left out.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Model directory to write.", show_default="runs/NAME of the recipe"
+        ),
     ] = None,
     settings: Settings = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the output.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in the output folder.")
+    ] = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Train a model from a recipe."""
+    """Train a model from a recipe.
+
+    A recipe names its data: a data set that is downloaded, or, with --set data.root=FOLDER, files of your own such
+    as train.de, train.en, val.de and val.en. Ctrl-C stops after saving a checkpoint.
+    """
     from nmt.training.run import train as run
 
     output = output or Path("runs") / Path(recipe).with_suffix("").name
-    with _saved_on_interrupt(f"go on with: nmt train {recipe} -o {output} --resume"):
+    again = ["nmt", "train", recipe, "-o", str(output), *(f"--set={setting}" for setting in settings or []), "--resume"]
+    with _stopped_by_signal(f"go on with: {shlex.join(again)}"):
         run(recipe, output, settings or [], resume)
 
 
-@app.command(epilog="Example: nmt translate runs/de-en -i test.de -o test.en")
+@app.command(
+    epilog=_examples(
+        "nmt translate runs/de-en -i test.de -o test.en",
+        'echo "Ein Hund schläft." | nmt translate runs/de-en --n-best 3 --scores',
+        "nmt translate runs/de-en -i test.de -o test.jsonl --format jsonl",
+    )
+)
 def translate(
     model_dir: ModelDir,
-    input: Annotated[str, typer.Option("--input", "-i", help="File to read; - is standard input.")] = "-",
+    input: Annotated[
+        str, typer.Option("--input", "-i", metavar="FILE", help="File to read (.gz too); - is standard input.")
+    ] = "-",
     output: Output = "-",
     beam_size: Annotated[
-        int | None, typer.Option(min=1, help="Hypotheses kept; 1 is greedy. [default: the recipe's]")
+        int | None, typer.Option(min=1, help="Hypotheses kept; 1 is greedy search.", show_default="the recipe's")
     ] = None,
     n_best: Annotated[
-        int, typer.Option(min=1, help="Candidates of each line: tab-separated in text, a list in jsonl.")
+        int, typer.Option(min=1, help="Candidates of each line, with tabs between; at most the beam size.")
     ] = 1,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Sentences at a time. [default: the recipe's]")] = None,
-    length_penalty: Annotated[str | None, typer.Option(help="none, average or gnmt. [default: the recipe's]")] = None,
-    alpha: Annotated[float | None, typer.Option(min=0, help="Strength of the penalty. [default: the recipe's]")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Sentences translated at once.", show_default="the recipe's")
+    ] = None,
+    length_penalty: Annotated[
+        Literal["none", "average", "gnmt"] | None,
+        typer.Option(help="What a log-probability is divided by.", show_default="the recipe's"),
+    ] = None,
+    alpha: Annotated[
+        float | None, typer.Option(min=0, help="Strength of the length penalty.", show_default="the recipe's")
+    ] = None,
     format: Annotated[
-        TranslationFormat, typer.Option(help="text, or jsonl with scores and alignments.")
-    ] = TranslationFormat.text,
-    scores: Annotated[
-        bool, typer.Option("--scores", help="text: put the score and a tab before each candidate.")
-    ] = False,
+        Literal["text", "jsonl"],
+        typer.Option(help="text, or a JSON object a line, with scores, tokens, candidates and word alignment."),
+    ] = "text",
+    scores: Annotated[bool, typer.Option("--scores", help="Put its score and a tab before each candidate.")] = False,
     device: Device = "auto",
+    quiet: Quiet = False,
 ) -> None:
-    """Translate lines of text: N lines in, N lines out."""
-    from nmt.console import progress_bar
+    """Translate lines of text: N lines in, N lines out, in the same order.
+
+    An empty line stays empty. A score is a log-probability divided by the length penalty; 0 is best.
+    """
+    from nmt.console import progress_bar, say
     from nmt.data.text import open_output, read_lines
     from nmt.decoding.translator import load
 
     translator = load(model_dir, device)
-    with progress_bar("translating", None) as bar, open_output(output) as file:
+    typed = input == "-" and sys.stdin.isatty()
+    if typed:
+        say("Type a sentence and Enter; Ctrl-D ends.")
+    visible = not (typed or _on_screen(output))
+    with progress_bar("translating", None, visible) as bar, open_output(output) as file:
         translations = translator.stream(
             read_lines(input),
             n_best,
             bar.advance,
+            with_alignment=format == "jsonl",
+            read_ahead=1 if typed else None,
             beam_size=beam_size,
             batch_size=batch_size,
             length_penalty=length_penalty,
             alpha=alpha,
         )
         for translation in translations:
-            if format is TranslationFormat.jsonl:
-                links = _own_links(translator, translation.source, translation.text)
-                line = json.dumps(translation.to_json(links), ensure_ascii=False)
-            else:
-                shown = [f"{c.score:.4f}\t{c.text}" if scores else c.text for c in translation.n_best]
-                line = "\t".join(shown)
-            file.write(line + "\n")
+            file.write(_jsonl(translation) if format == "jsonl" else _text(translation, scores))
 
 
-def _own_links(translator: "Translator", source: str, translation: str) -> "tuple[tuple[int, int], ...] | None":
-    """Links between a line and its translation; None for a model without attention."""
-    if not translator.model.decoder.head_names:
-        return None
-    return next(iter(translator.align([(source, translation)]))).links
+def _jsonl(translation: "Translation") -> str:
+    from nmt.alignment.formats import json_line
+
+    return json_line(translation.to_json()) + "\n"
 
 
-@app.command(epilog="Example: nmt score test.translated.en test.en")
+def _text(translation: "Translation", scores: bool) -> str:
+    shown = [f"{c.score:.4f}\t{c.text}" if scores else c.text for c in translation.n_best]
+    return "\t".join(shown) + "\n"
+
+
+def _on_screen(output: str) -> bool:
+    """Whether results go to a terminal, where a progress bar would get between them."""
+    return output == "-" and sys.stdout.isatty()
+
+
+@app.command(
+    short_help="BLEU, chrF and TER of translations.",
+    epilog=_examples(
+        "nmt score test.translated.en test.en", "nmt translate runs/de-en -i test.de | nmt score - test.en"
+    ),
+)
 def score(
-    hypothesis: Annotated[str, typer.Argument(help="Translations, a line each; - is standard input.")],
-    reference: Annotated[str, typer.Argument(help="References, a line each.")],
-    metrics: Annotated[str, typer.Option(help="Some of bleu, chrf and ter, with commas between.")] = "bleu,chrf,ter",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    hypothesis: Annotated[
+        str, typer.Argument(metavar="HYPOTHESIS", help="Translations, a line each; - is standard input.")
+    ],
+    reference: Annotated[str, typer.Argument(metavar="REFERENCE", help="What they should be, a line each.")],
+    metrics: Annotated[
+        str, typer.Option(metavar="NAMES", help="Some of bleu, chrf and ter, with commas between.")
+    ] = "bleu,chrf,ter",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """BLEU, chrF and TER of detokenised translations, by sacreBLEU and with its signatures.
 
-    BLEU and chrF mind upper and lower case; TER, as sacreBLEU defines it, does not.
+    BLEU and chrF mind upper and lower case; TER, as sacreBLEU defines it, does not. For TER, less is better.
     """
     from nmt.evaluation.scores import score_files
 
@@ -171,44 +254,86 @@ def score(
             typer.echo(f"{s.details}\n    {s.signature}")
 
 
-@app.command(epilog="Example: nmt align runs/de-en test.de test.en --format png -o links.png --limit 10")
+@app.command(
+    epilog=_examples(
+        "nmt align runs/de-en test.de test.en > links.pharaoh",
+        "nmt align runs/de-en test.de test.en -o links.png --limit 10",
+        "nmt align runs/de-en test.tok.de test.tok.en --tokenized -o links.pharaoh",
+    )
+)
 def align(
     model_dir: ModelDir,
-    source: Annotated[str, typer.Argument(help="Source text, a sentence a line.")],
-    target: Annotated[str | None, typer.Argument(help="Its translation; the model's own if left out.")] = None,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Source text, a sentence a line.")],
+    target: Annotated[
+        str | None, typer.Argument(metavar="[TARGET]", help="Its translation; the model's own if left out.")
+    ] = None,
     format: Annotated[
-        AlignmentFormat, typer.Option(help="Links or JSON as text, or pictures.")
-    ] = AlignmentFormat.pharaoh,
-    output: Output = "-",
+        AlignmentFormat | None,
+        typer.Option(
+            help="pharaoh: links i-j of source and target word, counted from 0; json: words, links, weights and "
+            "score, an object a line; or a picture a sentence pair (pdf: a page).",
+            show_default="by the name of the output, else pharaoh",
+        ),
+    ] = None,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File to write; - is standard output. Many pictures are numbered: links-0001.png ….",
+        ),
+    ] = "-",
     tokenized: Annotated[
-        bool, typer.Option("--tokenized", help="The text is tokenised; links count its tokens.")
+        bool, typer.Option("--tokenized", help="The text is tokenised (punctuation apart); links count its tokens.")
     ] = False,
-    method: Annotated[str, typer.Option(help="argmax: one link a target word; threshold: all above it.")] = "argmax",
-    threshold: Annotated[float, typer.Option(help="Least weight of a link, with --method threshold.")] = 0.3,
-    numbers: Annotated[bool, typer.Option("--numbers", help="Pictures: write the weights into the cells.")] = False,
+    method: Annotated[
+        Literal["argmax", "threshold"],
+        typer.Option(help="argmax: a link for each target word; threshold: all weights from the threshold on."),
+    ] = "argmax",
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Least weight of a link, with --method threshold.")
+    ] = 0.3,
+    numbers: Annotated[bool, typer.Option("--numbers", help="Write the weights into the cells of pictures.")] = False,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first sentences. [default: all; 20 pictures]")
+        int | None,
+        typer.Option(
+            min=1, help="Only so many pairs, the first ones.", show_default=f"all; the first {MAX_PICTURES} in pictures"
+        ),
     ] = None,
     device: Device = "auto",
+    quiet: Quiet = False,
 ) -> None:
     """Word alignments of sentence pairs, from the model's attention."""
+    from nmt.console import progress_bar
     from nmt.decoding.translator import load
     from nmt.errors import UserError
 
-    is_picture = format.value not in ("pharaoh", "json")
-    if is_picture and output == "-":
-        raise UserError(f"A {format.value} picture needs a file.", f"Give -o links.{format.value}.")
+    kind = format or _format_of(output)
+    if kind in PICTURES and output == "-":
+        raise UserError(f"A {kind} picture needs a file.", f"Give -o links.{kind}.")
+    if tokenized and target is None:
+        raise UserError("With --tokenized a TARGET is needed: the model's own output isn't tokenised.", "Name one.")
     translator = load(model_dir, device)
-    pairs = islice(_pairs(translator, source, target), limit or (20 if is_picture else None))
-    alignments = translator.align(pairs, tokenized, method, threshold)  # type: ignore[arg-type]
-    if is_picture:
-        _draw(alignments, Path(output).with_suffix(f".{format.value}"), numbers)
-    else:
-        from nmt.alignment.formats import write_alignments
-        from nmt.data.text import open_output
+    pairs = islice(_pairs(translator, source, target), limit or (MAX_PICTURES if kind in PICTURES else None))
+    with progress_bar("aligning", limit, not _on_screen(output)) as bar:
+        alignments = _counted(translator.align(pairs, tokenized, method, threshold), bar)
+        if kind == "pharaoh" or kind == "json":
+            _write(alignments, kind, output)
+        else:
+            _draw(alignments, _picture(output, kind), numbers)
 
-        with open_output(output) as file:
-            write_alignments(alignments, format.value, file)  # type: ignore[arg-type]
+
+def _format_of(output: str) -> AlignmentFormat:
+    known: dict[str, AlignmentFormat] = {".json": "json", ".jsonl": "json", ".png": "png", ".svg": "svg", ".pdf": "pdf"}
+    return known.get(Path(output).suffix.lower(), "pharaoh")
+
+
+def _picture(output: str, kind: str) -> Path:
+    """The file to draw into: the suffix of a picture follows the format, other names get one."""
+    path = Path(output)
+    is_picture = path.suffix.lower().removeprefix(".") in PICTURES
+    return path.with_suffix(f".{kind}") if is_picture else path.with_name(f"{path.name}.{kind}")
 
 
 def _pairs(translator: "Translator", source: str, target: str | None) -> Iterator[tuple[str, str]]:
@@ -222,6 +347,20 @@ def _pairs(translator: "Translator", source: str, target: str | None) -> Iterato
     return iter(FileText(Path(source), Path(target)))
 
 
+def _counted(alignments: "Iterator[WordAlignment]", bar: "Bar") -> "Iterator[WordAlignment]":
+    for alignment in alignments:
+        yield alignment
+        bar.advance()
+
+
+def _write(alignments: "Iterator[WordAlignment]", kind: TextFormat, output: str) -> None:
+    from nmt.alignment.formats import write_alignments
+    from nmt.data.text import open_output
+
+    with open_output(output) as file:
+        write_alignments(alignments, kind, file)
+
+
 def _draw(alignments: "Iterator[WordAlignment]", path: Path, numbers: bool) -> None:
     from nmt.alignment.plots import plot_alignments
     from nmt.console import say
@@ -230,12 +369,15 @@ def _draw(alignments: "Iterator[WordAlignment]", path: Path, numbers: bool) -> N
     say(f"wrote {written[0]}" + (f" to {written[-1].name}" if len(written) > 1 else ""))
 
 
-@app.command(epilog="Example: nmt aer links.pharaoh gold.pharaoh")
+@app.command(epilog=_examples("nmt aer links.pharaoh gold.pharaoh"))
 def aer(
-    links: Annotated[Path, typer.Argument(help="Pharaoh links, a line a sentence pair.")],
-    gold: Annotated[Path, typer.Argument(help="True links: i-j is sure, i?j possible.")],
-    possible: Annotated[Path | None, typer.Option(help="Possible links in a file of their own.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    links: Annotated[Path, typer.Argument(metavar="LINKS", help="Pharaoh links, a line a sentence pair.")],
+    gold: Annotated[Path, typer.Argument(metavar="GOLD", help="True links: i-j is sure, i?j possible.")],
+    possible: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Possible links in a file of their own.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Alignment error rate, precision and recall (Och & Ney 2003)."""
     from dataclasses import asdict
@@ -251,8 +393,8 @@ def aer(
         typer.echo(f"    {counts}, {found.num_sentences} pairs")
 
 
-@app.command()
-def recipes() -> None:
+@app.command(epilog=_examples("nmt recipes"))
+def recipes(quiet: Quiet = False) -> None:
     """List the recipes that come with nmt."""
     import yaml
 
@@ -264,20 +406,15 @@ def recipes() -> None:
         typer.echo(f"{name:{width}}  {yaml.safe_load(path.read_text('utf-8')).get('description', '')}")
 
 
-class _saved_on_interrupt:
-    """Turn a training run's interruption into a message and the exit code of its signal."""
+@contextmanager
+def _stopped_by_signal(remedy: str) -> Iterator[None]:
+    """Turn the interruption of a training run into a message and the exit code of its signal."""
+    from nmt.training.interrupts import Interrupted
 
-    def __init__(self, remedy: str) -> None:
-        self._remedy = remedy
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if kind is None:
-            return
+    try:
+        yield
+    except Interrupted as stop:
         from nmt.console import say
-        from nmt.training.interrupts import Interrupted
 
-        if isinstance(error, Interrupted):
-            say(f"{error}: stopped, checkpoint saved; {self._remedy}")
-            raise typer.Exit(128 + error.signal_number)
+        say(f"{stop}: stopped, checkpoint saved; {remedy}")
+        raise typer.Exit(128 + stop.signal_number) from None

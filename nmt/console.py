@@ -70,12 +70,13 @@ class Bar:
 
 
 @contextmanager
-def progress_bar(description: str, total: float | None) -> Iterator[Bar]:
+def progress_bar(description: str, total: float | None, visible: bool = True) -> Iterator[Bar]:
     """A bar with time spent and time left. Off for ``--quiet`` and where stderr isn't a terminal.
 
     Args:
         description: what is going on.
         total: how much there is to do; None where nobody knows, which shows a spinner.
+        visible: False hides it all the same.
     """
     columns = (
         SpinnerColumn(),
@@ -86,6 +87,6 @@ def progress_bar(description: str, total: float | None) -> Iterator[Bar]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    off = _quiet or not stderr.is_terminal
+    off = _quiet or not visible or not stderr.is_terminal
     with Progress(*columns, console=stderr, transient=True, disable=off) as progress:
         yield Bar(progress, progress.add_task(description, total=total))

@@ -1,10 +1,14 @@
-"""Forced decoding: what a model attends to, word by word, when it is made to say a given translation."""
+"""Forced decoding: what a model attends to, word by word, when it is made to say a given translation.
 
-from collections.abc import Iterable, Iterator, Sequence
+B pairs of a batch, H heads, S source pieces, T target pieces, V target vocabulary, D width of the features.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from nmt.alignment.links import LinkMethod, WordAlignment, extract_links, merge_to_words
 from nmt.alignment.words import Words
@@ -13,66 +17,109 @@ from nmt.data.vocabulary import Piece, Vocabularies
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 
-Pair = tuple[Words, Words]
+WINDOW = 32
+"""Batches that are read before they are sorted by length and aligned."""
 
 
-def align(
-    model: Seq2Seq,
-    vocabularies: Vocabularies,
-    pairs: Iterable[Pair],
-    method: LinkMethod = "argmax",
-    threshold: float = 0.3,
-    batch_size: int = 32,
-) -> Iterator[WordAlignment]:
-    """Align sentence pairs, in order and in constant memory.
+@dataclass(frozen=True)
+class Pair:
+    """A sentence pair in words and, as far as the model reads it, in pieces."""
+
+    source: Words
+    target: Words
+    source_pieces: Sequence[Piece]
+    target_pieces: Sequence[Piece]
+    is_cut: bool
+
+    @property
+    def longest(self) -> int:
+        return max(len(self.source_pieces), len(self.target_pieces))
+
+
+class ForcedAligner:
+    """Aligns given sentence pairs by a model's attention.
 
     Args:
         model: in eval mode.
         vocabularies: those of the model.
-        pairs: source and target words.
-        method, threshold: how links are taken from the weights, see :func:`extract_links`.
+        max_pieces: a longer side is cut here: words beyond have no links, and such a pair has no score.
         batch_size: pairs at a time.
 
     Raises:
         UserError: the model has no attention.
     """
-    if not model.decoder.head_names:
-        raise UserError(
-            "This model has no attention, so it can't align.",
-            "Train one with attention, such as multi30k/bahdanau or multi30k/transformer.",
-        )
-    remaining = iter(pairs)
-    while batch := list(islice(remaining, batch_size)):
-        yield from _align_batch(model, vocabularies, batch, method, threshold)
+
+    def __init__(self, model: Seq2Seq, vocabularies: Vocabularies, max_pieces: int, batch_size: int = 32) -> None:
+        if not model.decoder.head_names:
+            raise UserError(
+                "This model has no attention, so it can't align.",
+                "Train one with attention, such as multi30k/bahdanau or multi30k/transformer.",
+            )
+        self._model, self._vocabularies = model, vocabularies
+        self._max_pieces, self._batch_size = max_pieces, batch_size
+
+    def __call__(
+        self,
+        pairs: Iterable[tuple[Words, Words]],
+        method: LinkMethod = "argmax",
+        threshold: float = 0.3,
+        on_cut: Callable[[int, int], None] = lambda number, num_pieces: None,
+    ) -> Iterator[WordAlignment]:
+        """Alignments of the pairs, in order and in constant memory.
+
+        Args:
+            pairs: source and target words.
+            method, threshold: how links are taken from the weights, see :func:`extract_links`.
+            on_cut: called with the number of a pair that is cut, counted from 1, and the pieces of its longer side.
+        """
+        numbered = enumerate(pairs, start=1)
+        while window := list(islice(numbered, WINDOW * self._batch_size)):
+            prepared = [self._prepare(number, pair, on_cut) for number, pair in window]
+            order = sorted(range(len(prepared)), key=lambda row: -prepared[row].longest)
+            found: dict[int, WordAlignment] = {}
+            for start in range(0, len(order), self._batch_size):
+                rows = order[start : start + self._batch_size]
+                aligned = self._align_batch([prepared[row] for row in rows], method, threshold)
+                found.update(zip(rows, aligned, strict=True))
+            yield from (found[row] for row in range(len(prepared)))
+
+    def _prepare(self, number: int, pair: tuple[Words, Words], on_cut: Callable[[int, int], None]) -> Pair:
+        source, target = pair
+        source_pieces = self._vocabularies.source.pieces(source.text)
+        target_pieces = self._vocabularies.target.pieces(target.text)
+        limit, longest = self._max_pieces, max(len(source_pieces), len(target_pieces))
+        if longest > limit:
+            on_cut(number, longest)
+        return Pair(source, target, source_pieces[:limit], target_pieces[:limit], longest > limit)
+
+    @torch.inference_mode()
+    def _align_batch(self, pairs: Sequence[Pair], method: LinkMethod, threshold: float) -> list[WordAlignment]:
+        decoder = self._model.decoder
+        ids = [(_ids(pair.source_pieces), _ids(pair.target_pieces)) for pair in pairs]
+        batch = make_batch(ids, self._vocabularies).to(next(self._model.parameters()).device)
+        unrolled = self._model(batch.source_BS, batch.source_length_B, batch.target_input_BT, need_weights=True)
+        assert unrolled.weights_BHTS is not None
+        weights_BTS = unrolled.weights_BHTS[:, list(decoder.alignment_heads)].mean(1).float().cpu().numpy()
+        alignments = []
+        for row, pair in enumerate(pairs):
+            num_source, num_target = len(pair.source_pieces), len(pair.target_pieces)
+            weights = merge_to_words(
+                weights_BTS[row, :num_target, :num_source],
+                pair.source.of_pieces(pair.source_pieces),
+                pair.target.of_pieces(pair.target_pieces),
+                len(pair.source.words),
+                len(pair.target.words),
+            )
+            links = extract_links(weights, method, threshold)
+            # Pair by pair: log-probabilities of a whole batch over the vocabulary can take gigabytes.
+            logits_TV = decoder.output(unrolled.features_BTD[row, : num_target + 1])
+            score = None if pair.is_cut else _log_probability(logits_TV, batch.target_output_BT[row, : num_target + 1])
+            alignments.append(WordAlignment(pair.source.words, pair.target.words, weights, links, score))
+        return alignments
 
 
-@torch.inference_mode()
-def _align_batch(
-    model: Seq2Seq, vocabularies: Vocabularies, pairs: Sequence[Pair], method: LinkMethod, threshold: float
-) -> list[WordAlignment]:
-    source_pieces = [vocabularies.source.pieces(source.text) for source, _ in pairs]
-    target_pieces = [vocabularies.target.pieces(target.text) for _, target in pairs]
-    ids = [(_ids(s), _ids(t)) for s, t in zip(source_pieces, target_pieces, strict=True)]
-    batch = make_batch(ids, vocabularies).to(next(model.parameters()).device)
-    unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, need_weights=True)
-    assert unrolled.weights_BHTS is not None
-    weights_BTS = unrolled.weights_BHTS[:, list(model.decoder.alignment_heads)].mean(1).float().cpu().numpy()
-    log_p_BTV = model.decoder.output(unrolled.features_BTD).float().log_softmax(-1)
-    log_p_BT = log_p_BTV.gather(2, batch.target_output_BT[:, :, None]).squeeze(2)
-    alignments = []
-    for row, (source, target) in enumerate(pairs):
-        num_source, num_target = len(source_pieces[row]), len(target_pieces[row])
-        weights = merge_to_words(
-            weights_BTS[row, :num_target, :num_source],
-            source.of_pieces(source_pieces[row]),
-            target.of_pieces(target_pieces[row]),
-            len(source.words),
-            len(target.words),
-        )
-        score = float(log_p_BT[row, : num_target + 1].sum())
-        links = extract_links(np.asarray(weights), method, threshold)
-        alignments.append(WordAlignment(source.words, target.words, weights, links, score))
-    return alignments
+def _log_probability(logits_TV: Tensor, target_T: Tensor) -> float:
+    return float(logits_TV.float().log_softmax(-1).gather(1, target_T[:, None]).sum())
 
 
 def _ids(pieces: Sequence[Piece]) -> list[int]:

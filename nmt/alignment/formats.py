@@ -54,10 +54,15 @@ def write_alignments(alignments: Iterable[WordAlignment], format: TextFormat, st
     if format not in ("pharaoh", "json"):
         raise UserError(f"unknown alignment format '{format}'", "Choose pharaoh or json.")
     for alignment in alignments:
-        line = format_pharaoh(alignment.links) if format == "pharaoh" else _json_line(alignment)
+        line = format_pharaoh(alignment.links) if format == "pharaoh" else json_line(to_json(alignment))
         stream.write(f"{line}\n")
 
 
-def _json_line(alignment: WordAlignment) -> str:
-    line = json.dumps(to_json(alignment), ensure_ascii=False, allow_nan=False)
+def json_line(value: dict[str, Any]) -> str:
+    """JSON that stays one line for every reader, without a line end.
+
+    Raises:
+        ValueError: a number is not finite, which JSON cannot say.
+    """
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return _UNSAFE_IN_A_LINE.sub(lambda match: f"\\u{ord(match.group()):04x}", line)

@@ -1,5 +1,6 @@
 """Words of a text, where they stand in it, and which word each subword piece belongs to."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +8,11 @@ from typing import Self
 
 from nmt.data.vocabulary import Piece
 
-_CLOSING = frozenset(".,;:!?%)]}…’”»")
-_OPENING = frozenset("([{¿¡„«")
+# What tokenisers part from the word before it, and from the word after it.
+_CLOSING = re.compile(r"[.,;:!?%)\]}…”]+|’|n['’]t|['’](?:s|d|m|t|re|ve|ll)", re.IGNORECASE)
+_OPENING = re.compile(r"[(\[{¿¡„]+|(?:[cdjlmnst]|qu)['’]", re.IGNORECASE)
+# Languages disagree on which of these opens: the first does, the next one closes.
+_QUOTES = frozenset('"“«»')
 
 
 @dataclass(frozen=True)
@@ -31,18 +35,22 @@ class Words:
 
     @classmethod
     def detokenise(cls, tokens: Sequence[str]) -> Self:
-        """Tokens put together to the raw text that a model was trained on, each still a word of its own.
+        """Tokens put together to raw text like that which a model was trained on, each still a word of its own.
 
-        Punctuation is joined to the word before it, opening brackets to the word after.
+        Punctuation, closing brackets and parts of words such as ``n't`` are joined to the word before, opening
+        brackets to the word after; quotation marks open and close in turns.
         """
         text, spans = "", []
-        joined = True
+        joined, quoted = True, False
         for token in tokens:
-            if not joined and token[:1] not in _CLOSING:
+            closes = _CLOSING.fullmatch(token) is not None or (quoted and token in _QUOTES)
+            if not (joined or closes):
                 text += " "
             spans.append((len(text), len(text) + len(token)))
             text += token
-            joined = token in _OPENING
+            joined = not closes and (token in _QUOTES or _OPENING.fullmatch(token) is not None)
+            if token in _QUOTES or token in ("„", "”"):
+                quoted = joined
         return cls(text, tuple(tokens), tuple(spans))
 
     def of_pieces(self, pieces: Sequence[Piece]) -> list[int]:

@@ -1,12 +1,12 @@
 """Text in, text out: a trained model directory as a translator."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from nmt.alignment.forced import align
+from nmt.alignment.forced import ForcedAligner
 from nmt.alignment.links import Link, LinkMethod, WordAlignment
 from nmt.alignment.words import Words
 from nmt.config import DecodingOptions, Recipe, load_recipe, validate
@@ -42,8 +42,10 @@ class Translation:
     score: float
     tokens: list[str]
     n_best: list[Candidate] = field(default_factory=list)
+    alignment: tuple[Link, ...] | None = None
+    """Links between the words of source and translation; None if not asked for, or without attention."""
 
-    def to_json(self, alignment: Sequence[Link] | None = None) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The object of ``nmt translate --format jsonl``."""
         return {
             "source": self.source,
@@ -51,7 +53,7 @@ class Translation:
             "score": round(self.score, 6),
             "tokens": self.tokens,
             "n_best": [{"translation": c.text, "score": round(c.score, 6), "tokens": c.tokens} for c in self.n_best],
-            "alignment": None if alignment is None else [list(link) for link in alignment],
+            "alignment": None if self.alignment is None else [list(link) for link in self.alignment],
         }
 
 
@@ -68,6 +70,11 @@ class Translator:
         self.model, self.vocabularies, self.recipe = model, vocabularies, recipe
         self.max_pieces = 2 * recipe.data.max_length
         """A longer source line is cut here: the model never saw anything like it."""
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether the model can :meth:`align`."""
+        return bool(self.model.decoder.head_names)
 
     def options(self, **changes: Any) -> DecodingOptions:
         """The recipe's decoding options with changes; None means no change.
@@ -97,11 +104,19 @@ class Translator:
         lines: Iterable[str],
         n_best: int = 1,
         on_progress: Callable[[int], None] = lambda lines: None,
+        *,
+        with_alignment: bool = False,
+        read_ahead: int | None = None,
         **options: Any,
     ) -> Iterator[Translation]:
         """As :meth:`translate`, for any number of lines in constant memory.
 
-        ``on_progress`` is called with the number of lines translated since the call before.
+        Args:
+            lines, n_best, options: as there.
+            on_progress: called with the number of lines translated since the call before.
+            with_alignment: align each line with its translation too, where the model has attention.
+            read_ahead: lines read before the first is translated; 1 answers line by line. More of them make
+                batches of like length, and so are faster.
         """
         decoding = self.options(**options)
         if n_best > decoding.beam_size:
@@ -109,9 +124,10 @@ class Translator:
                 f"{n_best} candidates can't come from a beam of {decoding.beam_size}.",
                 f"Give --beam-size {n_best} or more.",
             )
-        numbered = iter(enumerate(lines, start=1))
-        while window := list(islice(numbered, WINDOW * decoding.batch_size)):
-            yield from self._translate_window(window, n_best, decoding, on_progress)
+        numbered = enumerate(lines, start=1)
+        while window := list(islice(numbered, read_ahead or WINDOW * decoding.batch_size)):
+            translations = self._translate_window(window, n_best, decoding, on_progress)
+            yield from self._aligned(translations) if with_alignment else translations
 
     def _translate_window(
         self,
@@ -131,6 +147,15 @@ class Translator:
             candidates = [self._candidate(h) for h in found.get(index, [])] or [Candidate("", 0.0, [])]
             best = candidates[0]
             yield Translation(line, best.text, best.score, best.tokens, candidates[:n_best])
+
+    def _aligned(self, translations: Iterable[Translation]) -> Iterator[Translation]:
+        if not self.has_attention:
+            yield from translations
+            return
+        translations = list(translations)
+        pairs = ((Words.split(t.source), Words.split(t.text)) for t in translations)
+        for translation, found in zip(translations, self._aligner()(pairs), strict=True):
+            yield replace(translation, alignment=found.links)
 
     def _encode(self, number: int, line: str) -> list[int]:
         ids = self.vocabularies.source.encode(line)
@@ -166,13 +191,14 @@ class Translator:
         def words(text: str) -> Words:
             return Words.detokenise(text.split()) if tokenized else Words.split(text)
 
-        return align(
-            self.model,
-            self.vocabularies,
-            ((words(source), words(target)) for source, target in pairs),
-            method,
-            threshold,
-        )
+        def on_cut(number: int, num_pieces: int) -> None:
+            warn(f"line {number} has {num_pieces:,} pieces: only the first {self.max_pieces} are aligned.")
+
+        in_words = ((words(source), words(target)) for source, target in pairs)
+        return self._aligner()(in_words, method, threshold, on_cut)
+
+    def _aligner(self) -> ForcedAligner:
+        return ForcedAligner(self.model, self.vocabularies, self.max_pieces)
 
 
 def load(model_dir: str | Path, device: str = "auto") -> Translator:
@@ -187,10 +213,21 @@ def load(model_dir: str | Path, device: str = "auto") -> Translator:
     """
     directory = Path(model_dir)
     if not (directory / "recipe.yaml").is_file():
-        reason = "it has no recipe.yaml" if directory.is_dir() else "there is no such folder"
-        raise UserError(f"{directory} is not a model directory: {reason}.", "Name a folder that `nmt train` wrote.")
+        raise _not_a_model(directory)
     recipe = load_recipe(directory / "recipe.yaml")
     vocabularies = Vocabularies.load(directory)
     model = build_model(recipe.model, vocabularies)
     load_weights(model, directory / "model.safetensors")
     return Translator(model.to(pick_device(device)).eval(), vocabularies, recipe)
+
+
+def _not_a_model(directory: Path) -> UserError:
+    inside = sorted(path.parent for path in directory.glob("*/recipe.yaml"))
+    outside = [parent for parent in directory.parents if (parent / "recipe.yaml").is_file()]
+    if directory.is_dir():
+        reason = "it has no recipe.yaml"
+    else:
+        reason = "it is a file" if directory.exists() else "there is no such folder"
+    guesses = [str(path) for path in (*inside[:3], *outside[:1])]
+    remedy = f"Did you mean {' or '.join(guesses)}?" if guesses else "Name a folder that `nmt train` wrote."
+    return UserError(f"{directory} is not a model directory: {reason}.", remedy)

@@ -88,6 +88,7 @@ class Trainer:
         self._window = Window()
         self._epoch_padding = [0, 0]  # PAD, positions
         self._last_checkpoint: int | None = None
+        self._clock = time.perf_counter()
 
     def run(self) -> str:
         """Train until an end is reached; the reason is returned.

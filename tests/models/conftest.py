@@ -18,7 +18,9 @@ MakeModel = Callable[..., Seq2Seq]
 @pytest.fixture(scope="session")
 def joint_vocabularies() -> Vocabularies:
     """16 ids, the same for both languages."""
-    words = WordVocabulary(["▁bli", "▁bla", "▁blu", "▁knä", "▁knö", "▁trep", "▁trop", "▁zim", "▁zum", "▁wok", "▁wak", "."])
+    words = WordVocabulary(
+        ["▁bli", "▁bla", "▁blu", "▁knä", "▁knö", "▁trep", "▁trop", "▁zim", "▁zum", "▁wok", "▁wak", "."]
+    )
     return Vocabularies(words, words)
 
 

@@ -74,7 +74,7 @@ def test_query_and_memory_may_differ_in_width(kind: str, memory: Memory) -> None
     query_BQD = torch.randn(3, 1, 3, dtype=torch.float64)
     scores_BQS = attention.scores(query_BQD, attention.prepare(memory))
     query, annotation = query_BQD[2, 0].tolist(), memory.values_BSD[2, 1].tolist()
-    assert float(scores_BQS[2, 0, 1]) == pytest.approx(expected_score(attention, query, annotation), abs=1e-9)
+    assert scores_BQS[2, 0, 1].item() == pytest.approx(expected_score(attention, query, annotation), abs=1e-9)
 
 
 def theirs_with_weights_of(ours: MultiHeadAttention, width: int, memory_width: int | None) -> nn.MultiheadAttention:

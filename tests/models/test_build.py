@@ -118,7 +118,7 @@ def test_xavier_leaves_embeddings_and_output_as_they_are(make_model: Any) -> Non
         kept = before.dim() == 1 or "embedding" in name or "output" in name
         assert torch.equal(before, after) == kept, name
     weight = xavier.encoder.layers[0].feed_forward.inner.weight
-    assert float(weight.abs().max()) == pytest.approx((6 / sum(weight.shape)) ** 0.5, rel=0.05)
+    assert weight.abs().max().item() == pytest.approx((6 / sum(weight.shape)) ** 0.5, rel=0.05)
 
 
 def test_the_same_seed_gives_the_same_network(make_model: Any) -> None:

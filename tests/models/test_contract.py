@@ -34,7 +34,12 @@ Case = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
 def _variants() -> Iterator[tuple[str, Case]]:
-    recurrent_decoders = {"recurrent": {**RECURRENT, "hidden_size": 16}, "bahdanau": BAHDANAU, "luong": LUONG, "fed": FED}
+    recurrent_decoders = {
+        "recurrent": {**RECURRENT, "hidden_size": 16},
+        "bahdanau": BAHDANAU,
+        "luong": LUONG,
+        "fed": FED,
+    }
     for (name, decoder), cell, layers in itertools.product(recurrent_decoders.items(), get_args(CellType), (1, 2)):
         depth = {"cell": cell, "num_layers": layers, "dropout": 0.2 * (layers - 1)}
         encoder = {**RECURRENT, **depth, "bidirectional": layers == 2}
@@ -182,7 +187,10 @@ def test_what_stands_in_the_padding_changes_nothing(model: Seq2Seq, batch: Batch
     def real(ids: Tensor, length_B: Tensor) -> Tensor:
         return torch.arange(ids.shape[1]) < length_B[:, None]
 
-    source_real, target_real = real(batch.source_BS, batch.source_length_B), real(batch.target_input_BT, batch.target_length_B)
+    source_real, target_real = (
+        real(batch.source_BS, batch.source_length_B),
+        real(batch.target_input_BT, batch.target_length_B),
+    )
     garbage = Batch(
         torch.where(source_real, batch.source_BS, 11),
         batch.source_length_B,

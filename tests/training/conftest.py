@@ -1,0 +1,86 @@
+"""Small recipes for the tiny corpus, and what the tests ask of a trained model directory."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from nmt.config import Recipe, validate
+from nmt.training.checkpoint import read_tensors
+
+RNN = {"type": "recurrent", "cell": "gru", "hidden_size": 48}
+ATTENTION = {"type": "additive", "size": 32}
+TRANSFORMER = {"type": "transformer", "num_layers": 1, "num_heads": 4, "feed_forward_size": 128}
+
+SYSTEMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "vanilla": (
+        {**RNN, "cell": "lstm", "reverse": True},
+        {**RNN, "cell": "lstm", "hidden_size": 96, "start": "copy"},
+    ),
+    "bahdanau": (RNN, {**RNN, "type": "bahdanau", "attention": ATTENTION}),
+    "luong": (RNN, {**RNN, "type": "luong", "attention": {"type": "general"}}),
+    "luong with feeding": (RNN, {**RNN, "type": "luong", "attention": {"type": "general"}, "input_feeding": True}),
+    "transformer": (TRANSFORMER, TRANSFORMER),
+}
+
+RecipeMaker = Callable[..., Recipe]
+
+
+@pytest.fixture
+def make_recipe(tiny_corpus: Path) -> RecipeMaker:
+    """``make_recipe(system, dropout=0.0, recipe=…, **training)``: six batches an epoch unless told otherwise."""
+
+    def make(system: str = "luong", dropout: float = 0.0, recipe: dict[str, Any] | None = None, **training: Any) -> Recipe:
+        encoder, decoder = SYSTEMS[system]
+        values = {
+            "device": "cpu",
+            "data": {"root": str(tiny_corpus), "source": "de", "target": "en"},
+            "vocabulary": {"type": "word", "size": 200},
+            "model": {
+                "embedding_size": 32,
+                "tie": "target",
+                "encoder": {**encoder, "dropout": dropout},
+                "decoder": {**decoder, "dropout": dropout},
+            },
+            "training": {
+                "batch_tokens": 64,
+                "learning_rate": 0.01,
+                "warmup_steps": 5,
+                "precision": "fp32",
+                "metric": "loss",
+                "log_every": 2,
+                **training,
+            },
+        }
+        for group, changes in (recipe or {}).items():
+            values[group] = {**values[group], **changes} if isinstance(changes, dict) and group in values else changes
+        return validate(Recipe, values, "the test's recipe")
+
+    return make
+
+
+@pytest.fixture
+def read_metrics() -> Callable[..., list[dict[str, Any]]]:
+    """``read_metrics(directory, event)``: the lines of metrics.jsonl, all of them or those of one event."""
+
+    def read(directory: Path, event: str | None = None) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text("utf-8").splitlines()]
+        return [line for line in lines if event in (None, line["event"])]
+
+    return read
+
+
+@pytest.fixture
+def read_checkpoint() -> Callable[[Path, int], tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]]:
+    """``read_checkpoint(directory, step)``: weights, the other tensors, and the rest of the state but the clock."""
+
+    def read(directory: Path, step: int) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+        folder = directory / "checkpoints" / f"step-{step:06d}"
+        state = json.loads((folder / "state.json").read_text("utf-8"))
+        state["progress"].pop("seconds")
+        return read_tensors(folder / "weights.safetensors"), read_tensors(folder / "training.safetensors"), state
+
+    return read

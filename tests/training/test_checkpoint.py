@@ -1,0 +1,160 @@
+"""Weights and checkpoints: whole or not there, whatever happens while they are written."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from nmt.errors import UserError
+from nmt.training import checkpoint as checkpoint_module
+from nmt.training.checkpoint import CheckpointFolder, load_weights, read_tensors, save_weights, weights_of
+
+
+class Tied(nn.Module):
+    """Two layers that share a matrix, as embedding and output layer do."""
+
+    def __init__(self, size: int = 3) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(size, 2)
+        self.output = nn.Linear(2, size)
+        self.output.weight = self.embedding.weight
+
+
+def filled(model: nn.Module, value: float) -> nn.Module:
+    for parameter in model.parameters():
+        nn.init.constant_(parameter, value)
+    return model
+
+
+def save_steps(folder: CheckpointFolder, *steps: int) -> None:
+    for step in steps:
+        folder.save(step, weights_of(filled(Tied(), step)), {"moment": torch.tensor([step])}, {"step": step})
+
+
+def disk_full(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.fixture
+def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Make one of the calls that write fail as on a full disk."""
+
+    def install(call: str) -> None:
+        if call == "save_file":
+            # Half of the file gets onto the disk before it is full.
+            def write_half(tensors: dict[str, Tensor], path: Path) -> None:
+                save_file(tensors, path)
+                path.write_bytes(path.read_bytes()[:50])
+                disk_full()
+
+            monkeypatch.setattr(checkpoint_module, "save_file", write_half)
+        elif call == "write_text":
+            monkeypatch.setattr(Path, "write_text", disk_full)
+        else:
+            monkeypatch.setattr(os, call, disk_full)
+
+    return install
+
+
+def test_weights_come_back_and_shared_ones_are_stored_once(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    model = Tied()
+    save_weights(weights_of(model), path)
+    assert read_tensors(path).keys() == {"embedding.weight", "output.bias"}
+    other = filled(Tied(), 0.0)
+    load_weights(other, path)
+    assert torch.equal(other.output.weight, model.embedding.weight)
+    assert torch.equal(other.output.bias, model.output.bias)
+    assert other.output.weight is other.embedding.weight
+
+
+@pytest.mark.parametrize("wrong", [Tied(size=4), nn.Linear(2, 3)], ids=["another size", "another network"])
+def test_weights_of_another_model_are_refused_and_nothing_is_loaded(tmp_path: Path, wrong: nn.Module) -> None:
+    path = tmp_path / "model.safetensors"
+    save_weights(weights_of(Tied()), path)
+    filled(wrong, 7.0)
+    with pytest.raises(UserError, match=r"model\.safetensors holds the weights of another model: .(weight|bias|embedding)"):
+        load_weights(wrong, path)
+    assert all((parameter == 7.0).all() for parameter in wrong.parameters())
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights at all", None], ids=["empty", "text", "cut off"])
+def test_damaged_weights_are_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "model.safetensors"
+    save_weights(weights_of(Tied()), path)
+    path.write_bytes(path.read_bytes()[:-5] if content is None else content)
+    with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
+        load_weights(Tied(), path)
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"There is no .*model\.safetensors"):
+        load_weights(Tied(), tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("call", ["save_file", "replace", "fsync"])
+def test_a_full_disk_leaves_the_weights_before_and_no_rubbish(
+    tmp_path: Path, fail: Callable[[str], None], call: str
+) -> None:
+    path = tmp_path / "model.safetensors"
+    save_weights(weights_of(filled(Tied(), 1.0)), path)
+    fail(call)
+    with pytest.raises(UserError, match="No space left on device"):
+        save_weights(weights_of(filled(Tied(), 2.0)), path)
+    model = Tied()
+    load_weights(model, path)
+    assert (model.output.bias == 1.0).all()
+    assert os.listdir(tmp_path) == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("call", ["save_file", "replace", "fsync", "write_text"])
+def test_a_full_disk_leaves_the_checkpoint_before_and_no_rubbish(
+    tmp_path: Path, fail: Callable[[str], None], call: str
+) -> None:
+    folder = CheckpointFolder(tmp_path, keep_last=1)
+    save_steps(folder, 10)
+    fail(call)
+    with pytest.raises(UserError, match=r"checkpoints.*can't be written: No space left on device"):
+        save_steps(folder, 20)
+    (kept,) = folder.all()
+    model = Tied()
+    tensors, state = CheckpointFolder.load(kept, model)
+    assert (model.output.bias == 10.0).all()
+    assert (tensors["moment"].item(), state["step"]) == (10, 10)
+    assert os.listdir(tmp_path / "checkpoints") == ["step-000010"]
+
+
+def test_the_newest_are_kept_beyond_a_million_steps(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep_last=2)
+    save_steps(folder, 999_998, 999_999, 1_000_000, 1_000_001)
+    assert [path.name for path in folder.all()] == ["step-1000000", "step-1000001"]
+
+
+def test_what_was_not_finished_is_no_checkpoint_and_is_cleared_away(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path)
+    save_steps(folder, 10)
+    checkpoints = tmp_path / "checkpoints"
+    (checkpoints / "writing-000020").mkdir()
+    (checkpoints / "writing-000020" / "state.json").write_text("{}")
+    (checkpoints / "step-000030").mkdir()  # copied without its state
+    (checkpoints / "step-000010 (copy)").mkdir()
+    (checkpoints / "step-000010 (copy)" / "state.json").write_text("{}")
+    assert [path.name for path in folder.all()] == ["step-000010"]
+    save_steps(folder, 20)
+    assert not (checkpoints / "writing-000020").exists()
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "training.safetensors", "state.json"])
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, file: str) -> None:
+    folder = CheckpointFolder(tmp_path)
+    save_steps(folder, 10)
+    path = tmp_path / "checkpoints" / "step-000010" / file
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=rf"step-000010/{file} is damaged"):
+        CheckpointFolder.load(folder.all()[-1], Tied())

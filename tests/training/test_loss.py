@@ -1,0 +1,137 @@
+"""The fused loss against ``F.cross_entropy``, value and gradients."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nmt.models.interfaces import OutputLayer
+from nmt.training import loss as loss_module
+from nmt.training.loss import CHUNK, TokenLoss, token_loss
+
+WIDTH, VOCABULARY = 6, 11
+IGNORED = -100
+
+
+class Problem:
+    """Features, output layer and targets of a batch, PAD (0) beyond each length."""
+
+    def __init__(self, lengths: list[int], dtype: torch.dtype = torch.float64) -> None:
+        torch.manual_seed(51)
+        longest = max(lengths)
+        self.length_B = torch.tensor(lengths)
+        self.features_BTD = torch.randn(len(lengths), longest, WIDTH, dtype=dtype, requires_grad=True)
+        self.output = OutputLayer(WIDTH, VOCABULARY).to(dtype)
+        with torch.no_grad():
+            self.output.weight_VD.normal_()
+            self.output.bias_V.normal_()
+        self.mask_BT = torch.arange(longest) < self.length_B[:, None]
+        self.target_BT = torch.randint(1, VOCABULARY, (len(lengths), longest)).masked_fill(~self.mask_BT, 0)
+
+    def leaves(self) -> list[Tensor]:
+        return [self.features_BTD, self.output.weight_VD, self.output.bias_V]
+
+    def ours(self, smoothing: float) -> TokenLoss:
+        return token_loss(self.features_BTD, self.output, self.target_BT, self.length_B, smoothing)
+
+    def theirs(self, smoothing: float) -> Tensor:
+        logits = self.output(self.features_BTD).flatten(0, 1)
+        target = self.target_BT.masked_fill(~self.mask_BT, IGNORED).flatten()
+        return F.cross_entropy(logits, target, ignore_index=IGNORED, label_smoothing=smoothing, reduction="sum")
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("chunk", [CHUNK, 4])
+def test_value_and_gradients_equal_cross_entropy(
+    smoothing: float, dtype: torch.dtype, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss_module, "CHUNK", chunk)
+    problem = Problem([7, 3, 1, 6], dtype)
+    found, expected = problem.ours(smoothing), problem.theirs(smoothing)
+    tolerance = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 1e-10, "rtol": 1e-10}
+    torch.testing.assert_close(found.smoothed, expected, **tolerance)
+    torch.testing.assert_close(found.nll, problem.theirs(0.0), **tolerance)
+    assert found.num_tokens == 17
+    # The factor stands for the division by the number of tokens and for the loss scale of fp16.
+    gradients = torch.autograd.grad(found.smoothed * 3.5, problem.leaves())
+    for gradient, true in zip(gradients, torch.autograd.grad(expected * 3.5, problem.leaves()), strict=True):
+        assert gradient.dtype == true.dtype
+        torch.testing.assert_close(gradient, true, **tolerance)
+
+
+def test_more_positions_than_a_chunk_holds() -> None:
+    problem = Problem([CHUNK - 20, CHUNK // 2, CHUNK - 1], torch.float32)
+    found, expected = problem.ours(0.1), problem.theirs(0.1)
+    torch.testing.assert_close(found.smoothed, expected, rtol=1e-5, atol=1e-3)
+    gradients = torch.autograd.grad(found.smoothed, problem.leaves())
+    for gradient, true in zip(gradients, torch.autograd.grad(expected, problem.leaves()), strict=True):
+        torch.testing.assert_close(gradient, true, rtol=1e-4, atol=1e-3)
+
+
+def test_gradients_by_finite_differences(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss_module, "CHUNK", 2)
+    problem = Problem([3, 1])
+
+    def smoothed(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        output = OutputLayer(WIDTH, VOCABULARY)
+        del output.weight_VD, output.bias_V
+        output.weight_VD, output.bias_V = weight, bias  # type: ignore[assignment]
+        return token_loss(features, output, problem.target_BT, problem.length_B, 0.1).smoothed
+
+    assert torch.autograd.gradcheck(smoothed, problem.leaves())
+
+
+def test_padding_counts_for_nothing() -> None:
+    problem = Problem([5, 2])
+    before = problem.ours(0.1)
+    with torch.no_grad():
+        problem.features_BTD[~problem.mask_BT] = 1e4
+        problem.target_BT[~problem.mask_BT] = 7
+    after = problem.ours(0.1)
+    assert torch.equal(before.smoothed, after.smoothed)
+    assert torch.equal(before.nll, after.nll)
+    after.smoothed.backward()
+    assert problem.features_BTD.grad is not None
+    assert not problem.features_BTD.grad[~problem.mask_BT].any()
+    assert problem.features_BTD.grad[problem.mask_BT].any(dim=1).all()
+
+
+def test_under_bf16_autocast_it_stays_close_to_fp32() -> None:
+    problem = Problem([40, 25, 33], torch.float32)
+    exact = problem.ours(0.1)
+    exact_gradients = torch.autograd.grad(exact.smoothed, problem.leaves())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = problem.ours(0.1)
+    assert rounded.smoothed.dtype == torch.float32
+    torch.testing.assert_close(rounded.smoothed, exact.smoothed, rtol=1e-2, atol=0)
+    for found, true in zip(torch.autograd.grad(rounded.smoothed, problem.leaves()), exact_gradients, strict=True):
+        assert found.dtype == torch.float32
+        assert float((found - true).norm() / true.norm()) < 2e-2
+
+
+def test_only_what_needs_a_gradient_gets_one() -> None:
+    problem = Problem([4, 2])
+    problem.output.weight_VD.requires_grad_(False)
+    problem.ours(0.1).smoothed.backward()
+    assert problem.output.weight_VD.grad is None
+    frozen = problem.features_BTD.grad
+    problem.output.weight_VD.requires_grad_(True)
+    assert torch.equal(torch.autograd.grad(problem.ours(0.1).smoothed, problem.features_BTD)[0], frozen)
+    with torch.no_grad():
+        assert not problem.ours(0.1).smoothed.requires_grad
+
+
+def test_a_shared_output_layer_adds_up_both_gradients() -> None:
+    """With tied weights the gradient of the loss and that through the embedding end in the same tensor."""
+    problem = Problem([4, 3])
+    weight = problem.output.weight_VD
+
+    def gradient(loss: Callable[[float], TokenLoss | Tensor]) -> Tensor:
+        problem.features_BTD = F.embedding(problem.target_BT, weight).tanh()
+        value = loss(0.1)
+        return torch.autograd.grad(value.smoothed if isinstance(value, TokenLoss) else value, weight)[0]
+
+    torch.testing.assert_close(gradient(problem.ours), gradient(problem.theirs))

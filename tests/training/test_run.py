@@ -1,0 +1,317 @@
+"""From a recipe to a model directory: what is learned, when it ends, what is written, what is refused."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sacrebleu import corpus_bleu
+
+import nmt
+from nmt.config import Recipe, load_recipe
+from nmt.data.vocabulary import Vocabularies
+from nmt.errors import UserError
+from nmt.models.build import resolve
+from nmt.training.checkpoint import CheckpointFolder, read_tensors
+from nmt.training.run import train
+
+RecipeMaker = Callable[..., Recipe]
+MetricsReader = Callable[..., list[dict[str, Any]]]
+CheckpointReader = Callable[..., Any]
+
+
+def steps(directory: Path) -> list[int]:
+    return sorted(int(path.name.removeprefix("step-")) for path in (directory / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("system", ["vanilla", "bahdanau", "luong", "luong with feeding", "transformer"])
+def test_each_system_learns_the_tiny_corpus_by_heart(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tiny_corpus: Path, tmp_path: Path, system: str
+) -> None:
+    rate = 0.02 if "luong" in system else 0.01
+    train(
+        make_recipe(
+            system,
+            recipe={"data": {"valid": "train"}},
+            max_steps=150, validate_every=150, batch_tokens=256, learning_rate=rate,
+            schedule="constant", label_smoothing=0.0, metric="bleu",
+        ),
+        tmp_path,
+    )  # fmt: skip
+    losses = [line["loss"] for line in read_metrics(tmp_path, "train")]
+    assert losses[0] > 3
+    assert losses[-1] < 0.15
+    source, target = ((tiny_corpus / f"train.{side}").read_text("utf-8").splitlines() for side in ("de", "en"))
+    translations = [translation.text for translation in nmt.load(tmp_path).translate(source)]
+    assert corpus_bleu(translations, [target]).score >= 95
+    (line,) = read_metrics(tmp_path, "valid")
+    assert line["bleu"] == pytest.approx(corpus_bleu(translations, [target]).score, abs=0.01)
+
+
+# what is written
+
+
+def test_the_model_directory_holds_what_the_design_says_and_nothing_pickled(
+    make_recipe: RecipeMaker, tmp_path: Path
+) -> None:
+    recipe = make_recipe(max_steps=4, validate_every=2, metric="bleu", tensorboard=True)
+    train(recipe, tmp_path)
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    board = {file for file in files if file.startswith("tensorboard/")}
+    checkpoint = {"weights.safetensors", "training.safetensors", "state.json"}
+    assert files - board == {
+        "recipe.yaml", "vocabulary.txt", "model.safetensors", "metrics.jsonl",
+        "samples/step-000002.txt", "samples/step-000004.txt",
+        *(f"checkpoints/step-{step:06d}/{name}" for step in (2, 4) for name in checkpoint),
+    }  # fmt: skip
+    assert board
+    assert load_recipe(tmp_path / "recipe.yaml") == resolve(recipe)
+    sample = (tmp_path / "samples" / "step-000004.txt").read_text("utf-8")
+    assert "source:      Heute schläft die Katze im Garten.\n" in sample or "source:      " in sample
+
+
+def test_metrics_have_the_figures_that_scripts_rely_on(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
+) -> None:
+    train(make_recipe(max_epochs=2, log_every=4, metric="bleu"), tmp_path)
+    lines = read_metrics(tmp_path)
+    assert [(line["event"], line["step"]) for line in lines] == [
+        ("train", 4), ("epoch", 6), ("valid", 6), ("train", 8), ("train", 12), ("epoch", 12), ("valid", 12), ("end", 12),
+    ]  # fmt: skip
+    seconds = [line["seconds"] for line in lines]
+    assert seconds == sorted(seconds)
+    for line in read_metrics(tmp_path, "train"):
+        assert line.keys() >= {"loss", "tokens_per_second", "learning_rate", "gradient_norm", "padding"}
+        assert all(line[key] > 0 for key in ("loss", "tokens_per_second", "learning_rate", "gradient_norm"))
+        assert 0 <= line["padding"] < 0.3
+    assert [line["learning_rate"] for line in read_metrics(tmp_path, "train")] == pytest.approx(
+        [0.01 * 4 / 5, 0.01 * (5 / 8) ** 0.5, 0.01 * (5 / 12) ** 0.5]
+    )
+    assert all(line.keys() >= {"loss", "bleu", "best"} for line in read_metrics(tmp_path, "valid"))
+
+
+def test_no_update_is_missing_from_the_log(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
+) -> None:
+    """A validation between two lines takes nothing away from the second one."""
+    losses = {}
+    for every in (1, 4):
+        directory = tmp_path / str(every)
+        train(make_recipe(max_steps=4, validate_every=3, log_every=every), directory)
+        losses[every] = [line["loss"] for line in read_metrics(directory, "train")]
+    mean = sum(losses[1]) / 4
+    assert losses[4] == [pytest.approx(mean, rel=0.02)]
+    assert losses[1][3] < mean * 0.9  # so the last update alone would be told from all four
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_the_model_is_the_best_checkpoints(
+    make_recipe: RecipeMaker,
+    read_metrics: MetricsReader,
+    read_checkpoint: CheckpointReader,
+    tmp_path: Path,
+    ema: float,
+) -> None:
+    """The rate is so high at the end that the last weights are worse than earlier ones."""
+    options = {"schedule": "constant", "learning_rate": 0.3, "warmup_steps": 60, "clip_norm": None}
+    train(make_recipe(max_steps=50, validate_every=5, keep_last=99, ema=ema, **options), tmp_path)
+    lines = read_metrics(tmp_path, "valid")
+    best = min(lines, key=lambda line: line["loss"])
+    assert best["step"] < 50
+    assert [line["step"] for line in lines if line["best"]][-1] == best["step"]
+    weights, tensors, _ = read_checkpoint(tmp_path, best["step"])
+    expected = {n.removeprefix("average/"): t for n, t in tensors.items() if n.startswith("average/")} or weights
+    assert bool(ema) == (expected is not weights)
+    torch.testing.assert_close(read_tensors(tmp_path / "model.safetensors"), expected, rtol=0, atol=0)
+
+
+def test_only_the_newest_checkpoints_are_kept(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    train(make_recipe(max_steps=7, checkpoint_every=2, keep_last=2), tmp_path)
+    assert steps(tmp_path) == [6, 7]
+
+
+# when it ends
+
+
+def last_step(directory: Path, reason: str) -> int:
+    line = json.loads((directory / "metrics.jsonl").read_text("utf-8").splitlines()[-1])
+    assert line["event"] == "end"
+    assert reason in line["reason"]
+    return int(line["step"])
+
+
+def test_epochs_count_across_accumulated_batches(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    assert last_step(train(make_recipe(max_epochs=3), tmp_path / "1"), "max_epochs") == 18
+    assert last_step(train(make_recipe(max_epochs=3, accumulate=4), tmp_path / "4"), "max_epochs") == 5
+
+
+def test_minutes_are_counted_over_all_resumes(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
+) -> None:
+    recipe = make_recipe(max_minutes=0.005, checkpoint_every=1)
+    train(recipe, tmp_path)
+    first = last_step(tmp_path, "max_minutes")
+    assert read_metrics(tmp_path, "end")[0]["seconds"] >= 0.3
+    train(recipe, tmp_path, resume=True)
+    assert last_step(tmp_path, "max_minutes") == first
+
+
+def test_patience_ends_a_run_that_gains_nothing_even_across_a_resume(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
+) -> None:
+    """No update changes anything at this rate, so the first validation stays the best."""
+    options = {"learning_rate": 1e-30, "validate_every": 2}
+    train(make_recipe(patience=3, max_steps=4, **options), tmp_path)
+    train(make_recipe(patience=3, **options), tmp_path, resume=True)
+    assert last_step(tmp_path, "no gain in 3 validations") == 8
+    assert [line["best"] for line in read_metrics(tmp_path, "valid")] == [True, False, False, False]
+
+
+def test_plateau_lowers_the_rate_and_ends(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
+) -> None:
+    options = {"learning_rate": 1e-30, "min_learning_rate": 2e-31, "plateau_patience": 0, "warmup_steps": 0}
+    train(make_recipe(schedule="plateau", max_steps=99, validate_every=2, **options), tmp_path)
+    assert last_step(tmp_path, "learning rate fell below") == 8
+    rates = [line["learning_rate"] for line in read_metrics(tmp_path, "train")]
+    assert rates == pytest.approx([1e-30, 1e-30, 5e-31, 2.5e-31])
+
+
+def test_the_last_update_is_validated_even_where_a_checkpoint_was_due(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, read_checkpoint: CheckpointReader, tmp_path: Path
+) -> None:
+    train(make_recipe(max_steps=6, checkpoint_every=3, validate_every=4), tmp_path)
+    assert [line["step"] for line in read_metrics(tmp_path, "valid")] == [4, 6]
+    assert read_checkpoint(tmp_path, 6)[2]["progress"]["best_step"] == 6
+
+
+# what is refused, and what is never lost
+
+
+def test_a_run_is_not_overwritten(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    recipe = make_recipe(max_steps=2)
+    train(recipe, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"(?s)holds a training run already \(at step 2\).*--resume"):
+        train(recipe, tmp_path)
+    for path in (tmp_path / "checkpoints").rglob("*.*"):
+        path.unlink()
+        before.pop(path)
+    with pytest.raises(UserError, match="holds a trained model already"):
+        train(recipe, tmp_path)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_resuming_with_another_model_leaves_the_directory_as_it_was(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    train(make_recipe(max_steps=2), tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    wider = make_recipe(max_steps=4, recipe={"model": {"embedding_size": 40}})
+    with pytest.raises(UserError, match="holds the weights of another model"):
+        train(wider, tmp_path, resume=True)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_resuming_a_finished_run_changes_no_weights(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    recipe = make_recipe(max_steps=2)
+    train(recipe, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.safetensors")}
+    train(recipe, tmp_path, resume=True)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.safetensors")}
+
+
+def test_resuming_without_a_checkpoint_starts_at_the_beginning(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    train(make_recipe(max_steps=2), tmp_path, resume=True)
+    assert last_step(tmp_path, "max_steps") == 2
+
+
+@pytest.mark.parametrize(
+    "changes", [{"batch_tokens": 500}, {"precision": "fp16"}, {"ema": 0.9}, {"optimizer": "adamw"}], ids=str
+)
+def test_a_run_can_be_resumed_with_other_settings(
+    make_recipe: RecipeMaker, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    train(make_recipe(max_steps=5), tmp_path)
+    train(make_recipe(max_steps=9, **changes), tmp_path, resume=True)
+    assert last_step(tmp_path, "max_steps") == 9
+
+
+def test_the_vocabulary_of_a_failed_attempt_is_not_used_again(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    (tmp_path / "vocabulary.model").write_bytes(b"half a file")
+    (tmp_path / "vocabulary.source.txt").write_text("<pad>\n<unk>\n<s>\n</s>\nfalsch\n", encoding="utf-8")
+    train(make_recipe(max_steps=1), tmp_path)
+    assert [path.name for path in tmp_path.glob("vocabulary*")] == ["vocabulary.txt"]
+    assert len(Vocabularies.load(tmp_path).source) > 50
+
+
+def test_an_existing_vocabulary_can_be_named(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    train(make_recipe(max_steps=1), tmp_path / "one")
+    train(make_recipe(max_steps=1, recipe={"vocabulary": {"path": str(tmp_path / "one"), "size": 9}}), tmp_path / "two")
+    one, two = (Vocabularies.load(tmp_path / name).fingerprint for name in ("one", "two"))
+    assert one == two
+
+
+def test_settings_change_a_recipe_from_a_file_and_one_in_memory(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    recipe = make_recipe(max_steps=9)
+    (tmp_path / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+    train(tmp_path / "recipe.yaml", tmp_path / "file", ["training.max_steps=2"])
+    train(recipe, tmp_path / "memory", ["training.max_steps=2"])
+    assert steps(tmp_path / "file") == steps(tmp_path / "memory") == [2]
+
+
+def test_a_folder_that_cannot_be_made_is_reported_before_any_work(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    recipe = make_recipe(max_steps=1, recipe={"data": {"root": "/there/is/none"}})
+    with pytest.raises(UserError, match=r"(?s)file/model can't be made: Not a directory.*-o"):
+        train(recipe, tmp_path / "file" / "model")
+
+
+def test_a_missing_validation_split_is_reported_before_any_work(
+    make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt.training.run.train_vocabularies", lambda *_: pytest.fail("work was done"))
+    with pytest.raises(UserError, match=r"no .*test\.de"):
+        train(make_recipe(max_steps=1, recipe={"data": {"valid": "test"}}), tmp_path)
+
+
+def test_too_few_pairs_to_hold_some_out(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    for language in ("de", "en"):
+        (tmp_path / f"train.{language}").write_text("eins\nzwei\n", encoding="utf-8")
+    recipe = make_recipe(max_steps=1, recipe={"data": {"root": str(tmp_path), "valid": None}})
+    with pytest.raises(UserError, match=r"(?s)2 sentence pairs are too few.*data\.valid"):
+        train(recipe, tmp_path / "model")
+
+
+KILLED_WHILE_WRITING = """
+import os, sys
+from nmt.training.run import train
+real = os.replace
+def replace(old, new):
+    if str(new).endswith(sys.argv[3]):
+        os._exit(9)
+    real(old, new)
+os.replace = replace
+train(sys.argv[1], sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("at", ["writing-000006/training.safetensors", "step-000006"])
+def test_a_run_that_is_killed_while_it_saves_goes_on_from_the_checkpoint_before(
+    make_recipe: RecipeMaker, read_checkpoint: CheckpointReader, tmp_path: Path, at: str
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(make_recipe(dropout=0.3, max_steps=7, checkpoint_every=3).to_yaml(), encoding="utf-8")
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    command = [sys.executable, "-c", KILLED_WHILE_WRITING, recipe, broken, at]
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    assert subprocess.run(command, env=environment, check=False, capture_output=True).returncode == 9
+    assert [path.name for path in CheckpointFolder(broken).all()] == ["step-000003"]
+    train(recipe, broken, resume=True)
+    train(recipe, whole)
+    assert steps(broken) == [6, 7]
+    for resumed, uninterrupted in zip(read_checkpoint(broken, 7), read_checkpoint(whole, 7), strict=True):
+        torch.testing.assert_close(resumed, uninterrupted, rtol=0, atol=0)

@@ -1,0 +1,89 @@
+"""Learning rates against their formulas, and what validation does to them."""
+
+import math
+from typing import Any
+
+import pytest
+
+from nmt.config import TrainingOptions
+from nmt.training.schedules import LearningRate
+
+
+def make(total_steps: int | None = None, **options: Any) -> LearningRate:
+    return LearningRate(TrainingOptions(max_steps=1000, **{"learning_rate": 0.002, **options}), total_steps)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "inverse_sqrt", "cosine", "plateau"])
+def test_warm_up_is_linear_and_ends_at_the_peak(schedule: str) -> None:
+    rate = make(1000, schedule=schedule, warmup_steps=100)
+    assert [rate.at(step) for step in (1, 25, 50, 100)] == pytest.approx([0.002 / 100, 0.0005, 0.001, 0.002])
+    assert all(rate.at(step) <= 0.002 for step in range(1, 1001))
+
+
+@pytest.mark.parametrize("schedule", ["constant", "inverse_sqrt", "cosine", "plateau"])
+def test_without_warm_up_the_first_update_has_the_peak(schedule: str) -> None:
+    assert make(1000, schedule=schedule, warmup_steps=0).at(1) == pytest.approx(0.002, rel=1e-4)
+
+
+@pytest.mark.parametrize("step", [1, 7, 399, 400, 401, 10_000])
+def test_inverse_square_root_is_that_of_the_paper(step: int) -> None:
+    """Vaswani et al. 2017, equation 3, scaled so that its peak is the learning rate."""
+    warmup = 400
+    equation_3 = min(step**-0.5, step * warmup**-1.5)
+    expected = 0.002 * equation_3 / warmup**-0.5
+    assert make(schedule="inverse_sqrt", warmup_steps=warmup).at(step) == pytest.approx(expected)
+
+
+def test_cosine_goes_from_the_peak_to_the_lowest_rate_at_the_last_update() -> None:
+    rate = make(1100, schedule="cosine", warmup_steps=100, min_learning_rate=0.0004)
+    assert rate.at(100) == pytest.approx(0.002)
+    assert rate.at(600) == pytest.approx((0.002 + 0.0004) / 2)
+    assert rate.at(350) == pytest.approx(0.0004 + 0.0016 * (1 + math.cos(math.pi / 4)) / 2)
+    assert rate.at(1100) == pytest.approx(0.0004)
+    assert rate.at(5000) == pytest.approx(0.0004)
+    rates = [rate.at(step) for step in range(100, 1101)]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_constant_stays() -> None:
+    assert make(schedule="constant", warmup_steps=10).at(12_345) == 0.002
+
+
+def test_plateau_falls_after_its_patience_and_a_gain_begins_it_anew() -> None:
+    rate = make(schedule="plateau", warmup_steps=0, plateau_factor=0.5, plateau_patience=2)
+    seen = []
+    for improved in [True, False, False, True, False, False, False, False, False, False]:
+        rate.after_validation(improved)
+        seen.append(rate.at(100))
+    assert seen == [0.002] * 6 + [0.001] * 3 + [0.0005]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "inverse_sqrt", "cosine"])
+def test_other_schedules_take_no_notice_of_validation(schedule: str) -> None:
+    rate = make(1000, schedule=schedule, warmup_steps=10, plateau_patience=0)
+    before = rate.at(500)
+    for _ in range(5):
+        rate.after_validation(improved=False)
+    assert rate.at(500) == before
+    assert not rate.exhausted
+
+
+def test_plateau_ends_below_the_lowest_rate() -> None:
+    rate = make(schedule="plateau", warmup_steps=0, plateau_patience=0, min_learning_rate=0.001)
+    rate.after_validation(improved=False)
+    assert rate.at(1) == 0.001
+    assert not rate.exhausted
+    rate.after_validation(improved=False)
+    assert rate.exhausted
+
+
+def test_plateau_goes_on_where_it_was() -> None:
+    rate, resumed = (make(schedule="plateau", warmup_steps=0, plateau_patience=2) for _ in range(2))
+    for _ in range(5):
+        rate.after_validation(improved=False)
+    resumed.load_state_dict(rate.state_dict())
+    for _ in range(3):
+        assert resumed.at(9) == rate.at(9)
+        rate.after_validation(improved=False)
+        resumed.after_validation(improved=False)
+    assert resumed.at(9) == rate.at(9) == 0.0005

@@ -1,0 +1,251 @@
+"""The training loop: the same seed gives the same run, whole or in parts, and trouble loses nothing."""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt.config import Recipe
+from nmt.data.batching import TrainingBatches, make_batch
+from nmt.errors import UserError
+from nmt.models.build import build_model
+from nmt.training import checkpoint, trainer as trainer_module
+from nmt.training.checkpoint import read_tensors, weights_of
+from nmt.training.run import prepare_data, train
+from nmt.training.trainer import MAX_SKIPPED, Trainer
+
+RecipeMaker = Callable[..., Recipe]
+CheckpointReader = Callable[[Path, int], tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]]
+MetricsReader = Callable[..., list[dict[str, Any]]]
+
+
+def assert_identical(ours: Any, theirs: Any) -> None:
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def make_trainer(recipe: Recipe, directory: Path) -> Trainer:
+    """A trainer without validation, and with the weights of the recipe's seed."""
+    directory.mkdir(exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    data = prepare_data(recipe)
+    batches = TrainingBatches(
+        data.train, data.train_indices, data.vocabularies, recipe.training.batch_tokens, recipe.seed
+    )
+    model = build_model(recipe.model, data.vocabularies)
+    return Trainer(recipe, model, batches, None, directory, "fp32")
+
+
+@pytest.mark.parametrize("system", ["bahdanau", "transformer"])
+@pytest.mark.parametrize("stop", [3, 6, 8], ids=["mid-epoch", "end of an epoch", "second epoch"])
+def test_a_run_in_two_parts_is_the_run_in_one(
+    make_recipe: RecipeMaker,
+    read_checkpoint: CheckpointReader,
+    read_metrics: MetricsReader,
+    tmp_path: Path,
+    system: str,
+    stop: int,
+) -> None:
+    """Weights, moments, average, random states, place in the data: bit for bit, with dropout."""
+    options: dict[str, Any] = {"dropout": 0.3, "ema": 0.99, "keep_last": 9, "validate_every": 4, "log_every": 1}
+    train(make_recipe(system, max_steps=10, **options), tmp_path / "one")
+    train(make_recipe(system, max_steps=stop, **options), tmp_path / "two")
+    train(make_recipe(system, max_steps=10, **options), tmp_path / "two", resume=True)
+    _, _, state = read_checkpoint(tmp_path / "two", stop)
+    assert state["batches"] == {"epoch": stop // 6, "position": stop % 6}
+    one, two = (read_checkpoint(tmp_path / name, 10) for name in ("one", "two"))
+    assert_identical(one[:2], two[:2])
+    assert {name.partition("/")[0] for name in one[1]} == {"optimizer", "random", "average"}
+    assert one[2]["batches"] == two[2]["batches"]
+    assert [line["loss"] for line in read_metrics(tmp_path / "one", "train")] == [
+        line["loss"] for line in read_metrics(tmp_path / "two", "train")
+    ]
+
+
+def test_the_seed_decides_the_run(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    weights = []
+    for number, seed in enumerate([1, 1, 2]):
+        recipe = make_recipe("luong", dropout=0.3, max_steps=4, recipe={"seed": seed})
+        weights.append(read_tensors(train(recipe, tmp_path / str(number)) / "model.safetensors"))
+    assert_identical(weights[0], weights[1])
+    assert any(not torch.equal(weights[0][name], weights[2][name]) for name in weights[0])
+
+
+def test_gradients_of_several_batches_add_up_to_those_of_one(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    """Batches of different sizes: each token counts the same, in whichever batch it stands."""
+    data = prepare_data(make_recipe(max_steps=1))
+    pairs = [data.train.pair(index) for index in range(12)]
+    whole = [make_batch(pairs, data.vocabularies)]
+    parts = [make_batch(pairs[:3], data.vocabularies), make_batch(pairs[3:], data.vocabularies)]
+    gradients = []
+    for batches in (whole, parts):
+        trainer = make_trainer(make_recipe(max_steps=1, accumulate=len(batches), clip_norm=None), tmp_path)
+        gradients.append(_gradients_of_step(trainer, iter(batches)))
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-7)
+
+
+def test_gradients_are_scaled_down_to_the_norm_and_keep_their_direction(
+    make_recipe: RecipeMaker, tmp_path: Path
+) -> None:
+    norms, directions = [], []
+    for clip_norm in (None, 0.01, 1e6):
+        trainer = make_trainer(make_recipe(max_steps=1, clip_norm=clip_norm), tmp_path)
+        gradients = torch.cat([g.flatten() for g in _gradients_of_step(trainer, iter(trainer.batches)).values()])
+        norms.append(gradients.norm().item())
+        directions.append(gradients / gradients.norm())
+    assert norms[0] > 0.1
+    assert norms == pytest.approx([norms[0], 0.01, norms[0]], rel=1e-3)
+    torch.testing.assert_close(directions[1], directions[0], rtol=1e-3, atol=1e-6)
+
+
+def _gradients_of_step(trainer: Trainer, batches: Iterator[Any]) -> dict[str, Tensor]:
+    """What the optimizer gets to see in one update."""
+    seen: dict[str, Tensor] = {}
+
+    def record(*_: Any) -> None:
+        seen.update({name: p.grad.clone() for name, p in trainer.model.named_parameters() if p.grad is not None})
+
+    trainer.optimizer.register_step_pre_hook(record)
+    trainer.train_step(batches)
+    return seen
+
+
+def test_the_moving_average_follows_its_formula(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    trainer = make_trainer(make_recipe(max_steps=9, ema=0.3), tmp_path)
+    assert trainer.average is not None
+    expected = {name: weight.clone() for name, weight in weights_of(trainer.model).items()}
+    batches = iter(trainer.batches)
+    for step in range(1, 5):
+        trainer.train_step(batches)
+        decay = min(0.3, (1 + step) / (10 + step))  # 2/11, 3/12, then 0.3
+        for name, weight in weights_of(trainer.model).items():
+            expected[name] = decay * expected[name] + (1 - decay) * weight
+    torch.testing.assert_close(trainer.average.weights, expected)
+    before = {name: weight.clone() for name, weight in weights_of(trainer.model).items()}
+    with trainer.average.in_model():
+        assert_identical(dict(weights_of(trainer.model)), trainer.average.weights)
+    assert_identical(dict(weights_of(trainer.model)), before)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("system", ["vanilla", "bahdanau", "luong with feeding", "transformer"])
+def test_low_precision_learns_about_the_same(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path, system: str, precision: str
+) -> None:
+    losses = []
+    for name in ("fp32", precision):
+        train(make_recipe(system, max_steps=20, log_every=20, precision=name), tmp_path / name)
+        losses.append(read_metrics(tmp_path / name, "valid")[-1]["loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+# trouble
+
+
+@pytest.fixture
+def spoil_loss(monkeypatch: pytest.MonkeyPatch) -> Callable[[range], None]:
+    """Make the loss NaN in some calls, counted from 1."""
+
+    def install(calls: range) -> None:
+        real, count = trainer_module.token_loss, iter(range(1, 1000))
+
+        def spoilt(*args: Any) -> Any:
+            losses = real(*args)
+            factor = float("nan") if next(count) in calls else 1.0
+            return replace(losses, smoothed=losses.smoothed * factor, nll=losses.nll * factor)
+
+        monkeypatch.setattr(trainer_module, "token_loss", spoilt)
+
+    return install
+
+
+def test_an_update_that_is_not_finite_is_left_out(
+    make_recipe: RecipeMaker, tmp_path: Path, spoil_loss: Callable[[range], None]
+) -> None:
+    spoil_loss(range(2, 4))
+    trainer = make_trainer(make_recipe(max_steps=9, ema=0.9), tmp_path)
+    batches, weights = iter(trainer.batches), []
+    for _ in range(4):
+        trainer.train_step(batches)
+        weights.append({name: weight.clone() for name, weight in weights_of(trainer.model).items()})
+    assert_identical(weights[0], weights[2])
+    assert all(tensor.isfinite().all() for tensor in weights[3].values())
+    assert any(not torch.equal(weights[2][name], weights[3][name]) for name in weights[2])
+    assert trainer.progress.step == 4
+    assert trainer.progress.skipped_in_a_row == 0
+
+
+def test_a_loss_that_stays_non_finite_ends_the_run_and_the_checkpoint_is_good(
+    make_recipe: RecipeMaker, tmp_path: Path, read_checkpoint: CheckpointReader, monkeypatch: pytest.MonkeyPatch,
+    spoil_loss: Callable[[range], None],
+) -> None:  # fmt: skip
+    options = {"max_steps": 40, "checkpoint_every": 1, "validate_every": 40}
+    spoil_loss(range(5, 999))
+    with pytest.raises(UserError, match=rf"not finite in {MAX_SKIPPED + 1} updates in a row.*nan at update 15"):
+        train(make_recipe(**options), tmp_path)
+    monkeypatch.undo()
+    weights, _, state = read_checkpoint(tmp_path, 14)
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+    assert state["progress"]["skipped_in_a_row"] == MAX_SKIPPED
+    train(make_recipe(**options), tmp_path, resume=True)
+    weights, _, state = read_checkpoint(tmp_path, 40)
+    assert state["progress"]["step"] == 40
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+
+
+def test_an_absurd_learning_rate_is_reported(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    recipe = make_recipe("transformer", max_steps=99, learning_rate=1e30, clip_norm=None, warmup_steps=0)
+    with pytest.raises(UserError, match=r"(?s)not finite.*Lower training\.learning_rate"):
+        train(recipe, tmp_path)
+
+
+def test_a_validation_that_is_not_finite_is_never_the_best(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nmt.training.validation import Validator
+
+    real, losses = Validator._loss, iter([float("nan"), 3.0, float("nan"), 2.0])
+    monkeypatch.setattr(Validator, "_loss", lambda self, model: real(self, model) * 0 + next(losses))
+    train(make_recipe(max_steps=4, validate_every=1), tmp_path)
+    lines = read_metrics(tmp_path, "valid")
+    assert [(line["loss"], line["best"]) for line in lines] == [(None, False), (3, True), (None, False), (2, True)]
+
+
+@pytest.mark.parametrize("call", ["save_file", "replace"])
+def test_a_disk_that_fills_up_costs_only_what_came_after_the_last_checkpoint(
+    make_recipe: RecipeMaker,
+    read_checkpoint: CheckpointReader,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+) -> None:
+    options = {"dropout": 0.2, "max_steps": 9, "checkpoint_every": 3, "validate_every": 9}
+    target = checkpoint if call == "save_file" else os
+    real = getattr(target, call)
+
+    def full(*args: Any) -> None:
+        if "000006" in str(args):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(target, call, full)
+        with pytest.raises(UserError, match=r"(?s)can't be written: No space left on device.*--resume"):
+            train(make_recipe(**options), tmp_path / "broken")
+    assert [path.name for path in (tmp_path / "broken" / "checkpoints").iterdir()] == ["step-000003"]
+    train(make_recipe(**options), tmp_path / "broken", resume=True)
+    train(make_recipe(**options), tmp_path / "whole")
+    broken, whole = (read_checkpoint(tmp_path / name, 9) for name in ("broken", "whole"))
+    assert_identical(broken, whole)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_log_that_cannot_be_written_is_reported(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"metrics\.jsonl can't be written: No space left on device"):
+        train(make_recipe(max_steps=4), tmp_path)

@@ -1,0 +1,119 @@
+"""Validation figures against an independent computation, one sentence at a time."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sacrebleu
+import torch
+
+from nmt.config import Recipe
+from nmt.decoding.search import search_all
+from nmt.models.build import build_model
+from nmt.models.seq2seq import Seq2Seq
+from nmt.training.run import Data, prepare_data
+from nmt.training.validation import Validation, Validator
+
+RecipeMaker = Callable[..., Recipe]
+
+
+def make_model(recipe: Recipe) -> tuple[Seq2Seq, Data]:
+    torch.manual_seed(3)
+    data = prepare_data(recipe)
+    return build_model(recipe.model, data.vocabularies), data
+
+
+def measure(recipe: Recipe, data: Data, model: Seq2Seq, num_translated: int = 0, batch_tokens: int = 64) -> Validation:
+    validator = Validator(data.valid, data.vocabularies, recipe.decoding, num_translated, batch_tokens, "fp32")
+    return validator(model)
+
+
+def reference_loss(model: Seq2Seq, data: Data) -> float:
+    """-log p of each target token and each EOS, token by token through the decoder's step."""
+    total, count = 0.0, 0
+    source_vocabulary, target_vocabulary = data.vocabularies.source, data.vocabularies.target
+    with torch.no_grad():
+        for source, target in zip(data.valid.sources, data.valid.references, strict=True):
+            source_ids = torch.tensor([[*source_vocabulary.encode(source), source_vocabulary.eos]])
+            state = model.decoder.start(model.encode(source_ids, torch.tensor([source_ids.shape[1]])))
+            previous = target_vocabulary.sos
+            for token in [*target_vocabulary.encode(target), target_vocabulary.eos]:
+                output = model.step(torch.tensor([previous]), state)
+                total -= output.logits_NV.log_softmax(-1)[0, token].item()
+                count += 1
+                previous, state = token, output.state
+    return total / count
+
+
+@pytest.mark.parametrize("system", ["vanilla", "bahdanau", "luong", "luong with feeding", "transformer"])
+@pytest.mark.parametrize("batch_tokens", [1, 40, 4096])
+def test_the_loss_is_the_mean_over_target_tokens(make_recipe: RecipeMaker, system: str, batch_tokens: int) -> None:
+    recipe = make_recipe(system, dropout=0.3, label_smoothing=0.2, max_steps=1)
+    model, data = make_model(recipe)
+    model.eval()
+    expected = reference_loss(model, data)
+    model.train()
+    assert measure(recipe, data, model, batch_tokens=batch_tokens).loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_bleu_is_that_of_the_first_sentences_translated_by_beam(make_recipe: RecipeMaker) -> None:
+    recipe = make_recipe("transformer", max_steps=1)
+    model, data = make_model(recipe)
+    model.eval()
+    result = measure(recipe, data, model, num_translated=5)
+    found = search_all(model, [data.valid.corpus.source[i] for i in range(5)], data.vocabularies, recipe.decoding)
+    translations = [data.vocabularies.target.decode(hypotheses[0].ids) for hypotheses in found]
+    assert result.translations == translations
+    assert result.bleu == pytest.approx(sacrebleu.corpus_bleu(translations, [data.valid.references[:5]]).score)
+
+
+def test_the_model_and_the_random_state_are_left_as_they_were(make_recipe: RecipeMaker) -> None:
+    recipe = make_recipe("luong", dropout=0.5, max_steps=1)
+    model, data = make_model(recipe)
+    for mode in (True, False):
+        model.train(mode)
+        before = torch.get_rng_state()
+        first, second = (measure(recipe, data, model, num_translated=3) for _ in range(2))
+        assert first == second
+        assert torch.equal(torch.get_rng_state(), before)
+        assert model.training is mode
+        assert all(module.training is mode for module in model.modules())
+
+
+def test_held_out_pairs_are_measured_on_their_own_text(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    """References come from the lines of the pairs, even where lines before them were dropped."""
+    lines = [(f"satz nummer {n}", f"sentence number {n}") for n in range(50)]
+    lines[3:3] = [("", "nothing"), ("zu lang " * 9, "too long")]
+    for side, language in enumerate(("de", "en")):
+        text = "".join(pair[side] + "\n" for pair in lines)
+        (tmp_path / f"train.{language}").write_text(text, encoding="utf-8")
+    recipe = make_recipe(max_steps=1, recipe={"data": {"root": str(tmp_path), "valid": None, "max_length": 12}})
+    data = prepare_data(recipe)
+    assert len(data.valid.indices) == 2  # 5 % of 50
+    assert not set(data.valid.indices) & set(data.train_indices)
+    assert len(data.train_indices) == 48
+    for index, source, reference in zip(
+        data.valid.indices, data.valid.sources, data.valid.references, strict=True
+    ):
+        pair = data.train.pair(index)
+        assert data.vocabularies.source.decode(pair[0].tolist()) == source
+        assert data.vocabularies.target.decode(pair[1].tolist()) == reference
+        assert source.split()[-1] == reference.split()[-1]
+
+
+@pytest.mark.parametrize(
+    ("loss", "bleu", "best", "better"),
+    [
+        (2.0, None, None, True),
+        (2.0, None, 2.5, True),
+        (2.0, None, 2.0, False),
+        (float("nan"), None, None, False),
+        (float("nan"), None, 2.0, False),
+        (float("inf"), None, None, False),
+        (9.0, 30.0, 29.0, True),
+        (1.0, 30.0, 30.0, False),
+        (1.0, 0.0, None, True),
+    ],
+)
+def test_what_is_better(loss: float, bleu: float | None, best: float | None, better: bool) -> None:
+    assert Validation(loss, bleu, []).beats(best) is better
