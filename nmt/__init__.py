@@ -29,3 +29,7 @@ def __getattr__(name: str) -> Any:
 
         return train
     raise AttributeError(f"module 'nmt' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

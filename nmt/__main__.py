@@ -17,12 +17,20 @@ def main() -> None:
 
         show_error(error)
         sys.exit(2)
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, BrokenPipeError):  # typer has caught it
+            _leave_broken_pipe()
+        raise
     except BrokenPipeError:
-        # The reader of our output has had enough; stdout must not be flushed once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(128 + signal.SIGPIPE)
+        _leave_broken_pipe()
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(128 + signal.SIGINT)
+
+
+def _leave_broken_pipe() -> None:
+    """The reader of our output has had enough; stdout must not be flushed once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(128 + signal.SIGPIPE)
 
 
 if __name__ == "__main__":

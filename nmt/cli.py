@@ -52,7 +52,7 @@ Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", callback=_be_quiet, help="No progress bars and messages, but warnings.")
 ]
 Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="File to write; - is standard output.")]
-Device = Annotated[str, typer.Option(help="What to compute on: auto, cpu, cuda, cuda:1, mps.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="What to compute on: auto, cpu, cuda, cuda:1, mps.")]
 ModelDir = Annotated[
     Path, typer.Argument(metavar="MODEL_DIR", help="Folder that `nmt train` wrote.", show_default=False)
 ]
@@ -141,11 +141,12 @@ def train(
 
 
 @app.command(
+    short_help="Translate lines of text: N lines in, N lines out.",
     epilog=_examples(
         "nmt translate runs/de-en -i test.de -o test.en",
         'echo "Ein Hund schläft." | nmt translate runs/de-en --n-best 3 --scores',
         "nmt translate runs/de-en -i test.de -o test.jsonl --format jsonl",
-    )
+    ),
 )
 def translate(
     model_dir: ModelDir,
@@ -154,20 +155,27 @@ def translate(
     ] = "-",
     output: Output = "-",
     beam_size: Annotated[
-        int | None, typer.Option(min=1, help="Hypotheses kept; 1 is greedy search.", show_default="the recipe's")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Hypotheses kept; 1 is greedy search.", show_default="the recipe's"),
     ] = None,
     n_best: Annotated[
-        int, typer.Option(min=1, help="Candidates of each line, with tabs between; at most the beam size.")
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Candidates of each line: with tabs between in text, a list in jsonl; at most the beam size.",
+        ),
     ] = 1,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Sentences translated at once.", show_default="the recipe's")
+        int | None, typer.Option(metavar="N", min=1, help="Sentences translated at once.", show_default="the recipe's")
     ] = None,
     length_penalty: Annotated[
         Literal["none", "average", "gnmt"] | None,
         typer.Option(help="What a log-probability is divided by.", show_default="the recipe's"),
     ] = None,
     alpha: Annotated[
-        float | None, typer.Option(min=0, help="Strength of the length penalty.", show_default="the recipe's")
+        float | None,
+        typer.Option(metavar="X", min=0, help="Strength of the length penalty.", show_default="the recipe's"),
     ] = None,
     format: Annotated[
         Literal["text", "jsonl"],
@@ -237,7 +245,6 @@ def score(
         str, typer.Option(metavar="NAMES", help="Some of bleu, chrf and ter, with commas between.")
     ] = "bleu,chrf,ter",
     as_json: AsJson = False,
-    quiet: Quiet = False,
 ) -> None:
     """BLEU, chrF and TER of detokenised translations, by sacreBLEU and with its signatures.
 
@@ -265,7 +272,7 @@ def align(
     model_dir: ModelDir,
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Source text, a sentence a line.")],
     target: Annotated[
-        str | None, typer.Argument(metavar="[TARGET]", help="Its translation; the model's own if left out.")
+        str | None, typer.Argument(metavar="TARGET", help="Its translation; the model's own if left out.")
     ] = None,
     format: Annotated[
         AlignmentFormat | None,
@@ -292,13 +299,16 @@ def align(
         typer.Option(help="argmax: a link for each target word; threshold: all weights from the threshold on."),
     ] = "argmax",
     threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Least weight of a link, with --method threshold.")
+        float, typer.Option(metavar="X", min=0, max=1, help="Least weight of a link, with --method threshold.")
     ] = 0.3,
     numbers: Annotated[bool, typer.Option("--numbers", help="Write the weights into the cells of pictures.")] = False,
     limit: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Only so many pairs, the first ones.", show_default=f"all; the first {MAX_PICTURES} in pictures"
+            metavar="N",
+            min=1,
+            help="Only so many pairs, the first ones.",
+            show_default=f"all; the first {MAX_PICTURES} in pictures",
         ),
     ] = None,
     device: Device = "auto",
@@ -377,7 +387,6 @@ def aer(
         Path | None, typer.Option(metavar="FILE", help="Possible links in a file of their own.")
     ] = None,
     as_json: AsJson = False,
-    quiet: Quiet = False,
 ) -> None:
     """Alignment error rate, precision and recall (Och & Ney 2003)."""
     from dataclasses import asdict
@@ -394,7 +403,7 @@ def aer(
 
 
 @app.command(epilog=_examples("nmt recipes"))
-def recipes(quiet: Quiet = False) -> None:
+def recipes() -> None:
     """List the recipes that come with nmt."""
     import yaml
 

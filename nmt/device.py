@@ -24,11 +24,12 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise UserError(f"There is no device {name!r}.", "Use auto, cpu, cuda, cuda:1 or mps.") from None
-    missing = (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()) or (
-        device.type == "mps" and not torch.backends.mps.is_available()
-    )
-    if missing:
-        raise UserError(f"This machine has no device {name!r} that PyTorch can use.", "Use device auto or cpu.")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise UserError(
+            f"This machine has no device {name!r} that PyTorch can use.", "Use device auto or cpu."
+        ) from None
     return device
 
 

@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rich.console import Console
+
 from nmt import console
 from nmt.alignment.aer import score_files as score_links
 from nmt.alignment.formats import write_alignments
 from nmt.alignment.links import WordAlignment, format_pharaoh
 from nmt.alignment.plots import plot_alignment
+from nmt.config import load_recipe
 from nmt.data.grammar import AlignedPair, splits
 from nmt.data.text import open_output
 from nmt.decoding.translator import Translator, load
 from nmt.errors import UserError
 from nmt.evaluation.scores import score_corpus
+from nmt.models.build import resolve
 from nmt.training.run import train
 
 NUM_PLOTS = 6
@@ -30,6 +34,7 @@ class QuickstartResult:
     chrf: float
     chrf_signature: str
     aer: float
+    num_sentences: int
     sentences_per_second: float
     training_seconds: float
     seconds: float
@@ -42,19 +47,21 @@ def quickstart(output: Path, settings: Sequence[str] = ()) -> QuickstartResult:
     ``test.translated.de``, ``test.links``, ``plots/`` and ``quickstart.json``.
 
     Args:
-        output: made if it doesn't exist.
+        output: made if it doesn't exist, and empty if it does.
         settings: changes to the recipe ``quickstart``, as with ``--set``.
 
     Raises:
-        UserError: ``output`` holds a quickstart already, or can't be written.
+        UserError: ``output`` holds something already or can't be written, or a setting is wrong.
     """
     started = time.perf_counter()
-    if (output / "model").exists():
-        raise UserError(f"{output} holds a quickstart already.", "Choose another folder with -o, or delete that one.")
+    settings = [f"data.root={json.dumps(str(output / 'data'))}", *settings]
+    resolve(load_recipe("quickstart", settings))  # refuses wrong settings before anything is written
+    if output.is_dir() and any(output.iterdir()):
+        raise UserError(f"{output} is not empty.", "Choose another folder with -o, or delete that one.")
     corpus = splits()
     _write_corpus(output / "data", corpus)
     console.say(f"wrote {len(corpus['train']):,} English-German pairs, made from a grammar, to {output / 'data'}")
-    train("quickstart", output / "model", [f"data.root={json.dumps(str(output / 'data'))}", *settings])
+    train("quickstart", output / "model", settings)
     training_seconds = time.perf_counter() - started
 
     translator = load(output / "model")
@@ -77,6 +84,7 @@ def quickstart(output: Path, settings: Sequence[str] = ()) -> QuickstartResult:
         chrf=round(scores["chrf"].score, 2),
         chrf_signature=scores["chrf"].signature,
         aer=round(aer, 4),
+        num_sentences=len(test),
         sentences_per_second=round(speed, 1),
         training_seconds=round(training_seconds, 1),
         seconds=round(time.perf_counter() - started, 1),
@@ -122,7 +130,7 @@ def _plot(folder: Path, alignments: Sequence[WordAlignment], pairs: Sequence[Ali
 
 
 def report(result: QuickstartResult, output: Path) -> None:
-    """The table, and what to try next."""
+    """The table on standard output, and what to try next."""
     rows = [
         ("BLEU", f"{result.bleu:.1f}"),
         ("chrF", f"{result.chrf:.1f}"),
@@ -131,17 +139,15 @@ def report(result: QuickstartResult, output: Path) -> None:
         ("minutes, training", f"{result.training_seconds / 60:.1f}"),
         ("minutes, all", f"{result.seconds / 60:.1f}"),
     ]
-    console.stderr.print(console.table("500 test sentences never seen in training", ("figure", "value"), rows))
+    title = f"{result.num_sentences} unseen test sentences"
+    Console().print(console.table(title, ("figure", "value"), rows))
     model, data = output / "model", output / "data"
-    console.stderr.print(
+    console.say(
         f"""The pictures are in {output / "plots"}, the translations in {output / "test.translated.de"}.
 
 Try next:
   echo "The old teacher buys a red book." | nmt translate {model}
-  nmt align {model} {data / "test.en"} {data / "test.de"} --format png -o links.png --limit 5
+  nmt align {model} {data / "test.en"} {data / "test.de"} -o links.png --limit 5
   nmt train multi30k/bahdanau -o runs/bahdanau    # real text; your own: --set data.root=FOLDER
-  nmt recipes                                     # all recipes""",
-        markup=False,
-        soft_wrap=True,
-        highlight=False,
+  nmt recipes                                     # all recipes"""
     )

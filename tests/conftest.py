@@ -1,7 +1,10 @@
 """What the tests share: where things are, a corpus small enough to learn by heart, a cache of their own."""
 
+import io
 import itertools
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -77,3 +80,92 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NMT_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+TINY_RECIPE = """
+description: a biLSTM with Bahdanau attention that learns the tiny corpus by heart in a few seconds
+device: cpu
+data: {root: ROOT, source: de, target: en}
+vocabulary: {type: word, joint: false}
+model:
+  embedding_size: 48
+  encoder: {type: recurrent, cell: lstm, hidden_size: 32, bidirectional: true}
+  decoder: {type: bahdanau, cell: lstm, hidden_size: 48, attention: {type: additive, size: 48}}
+training: {batch_tokens: 96, max_steps: 200, learning_rate: 0.015, warmup_steps: 20, schedule: cosine,
+           validate_every: 200, precision: fp32, log_every: 10, label_smoothing: 0.0}
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe file for the tiny corpus: six batches an epoch, learnt by heart at its end."""
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    path.write_text(TINY_RECIPE.replace("ROOT", str(tiny_corpus)), encoding="utf-8")
+    return path
+
+
+TrainTiny = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def train_tiny(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainTiny:
+    """Trains the tiny recipe with changes: ``train_tiny("training.max_steps=2")`` gives a model directory."""
+
+    def train(*settings: str) -> Path:
+        import nmt
+
+        return nmt.train(tiny_recipe, tmp_path_factory.mktemp("run") / "model", settings)
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def tiny_model(train_tiny: TrainTiny) -> Path:
+    """A model directory that knows the training pairs of the tiny corpus by heart. Don't write into it."""
+    return train_tiny()
+
+
+@pytest.fixture(scope="session")
+def bytes_model(train_tiny: TrainTiny) -> Path:
+    """A model of subword pieces and, for what is in no piece, bytes; hardly trained. Don't write into it."""
+    return train_tiny(
+        "training.max_steps=3", "vocabulary={type: unigram, size: 366, joint: true, byte_fallback: true}"
+    )
+
+
+@pytest.fixture(scope="session")
+def vanilla_model(train_tiny: TrainTiny) -> Path:
+    """A model without attention; hardly trained. Don't write into it."""
+    return train_tiny(
+        "training.max_steps=1",
+        "model.encoder={type: recurrent, cell: gru, hidden_size: 16}",
+        "model.decoder={type: recurrent, cell: gru, hidden_size: 16}",
+    )
+
+
+@pytest.fixture(scope="session")
+def run_nmt() -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """``run_nmt("score", "-", file, stdin="…")``: the program as a process runs it, but inside this one."""
+
+    def run(*arguments: object, stdin: str | bytes = b"") -> "subprocess.CompletedProcess[str]":
+        from nmt.__main__ import main
+
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        streams = {
+            name: io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="\n", write_through=True)
+            for name, content in (("stdin", given), ("stdout", b""), ("stderr", b""))
+        }
+        code: object = 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("nmt.console._quiet", False)
+            patch.setattr(sys, "argv", ["nmt", *map(str, arguments)])
+            for name, stream in streams.items():
+                patch.setattr(sys, name, stream)
+            try:
+                main()
+            except SystemExit as leaving:
+                code = leaving.code or 0
+        written = [streams[name].buffer.getvalue().decode() for name in ("stdout", "stderr")]
+        return subprocess.CompletedProcess(list(map(str, arguments)), int(str(code)), *written)
+
+    return run

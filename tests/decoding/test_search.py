@@ -158,8 +158,8 @@ def test_at_the_limit_a_translation_is_ended_and_pays_for_it() -> None:
         return normalised([-30.0, 1.0, -30.0, -9.0, 2.0, 0.0])
 
     options = {"beam_size": 2, "max_length_ratio": 1.5, "max_length_extra": 2, "length_penalty": "none"}
-    found = toy_search(table, [[YES, YES], [NO, NO, NO]], **options)
-    for hypotheses, limit in zip(found, (5, 6), strict=True):
+    found = toy_search(table, [[YES], [NO, NO, NO]], **options)
+    for hypotheses, limit in zip(found, (3, 6), strict=True):
         assert [len(h.ids) + 1 for h in hypotheses] == [limit, limit]
         assert hypotheses[0].ids == [YES] * (limit - 1)
         expected = (limit - 1) * table(0, ())[YES] + table(0, ())[EOS]

@@ -1,6 +1,7 @@
 """Score functions and multi-head attention against their equations and against PyTorch's own."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from nmt.models.interfaces import Attention, Memory
 from nmt.models.masks import length_mask
 
 WIDTH, LENGTHS = 6, [4, 2, 5]
+TorchAttention = Callable[..., nn.MultiheadAttention]
 
 
 @pytest.fixture
@@ -77,26 +79,11 @@ def test_query_and_memory_may_differ_in_width(kind: str, memory: Memory) -> None
     assert scores_BQS[2, 0, 1].item() == pytest.approx(expected_score(attention, query, annotation), abs=1e-9)
 
 
-def theirs_with_weights_of(ours: MultiHeadAttention, width: int, memory_width: int | None) -> nn.MultiheadAttention:
-    theirs = nn.MultiheadAttention(width, ours.num_heads, batch_first=True, kdim=memory_width, vdim=memory_width)
-    key, value = ours.key_value.weight.chunk(2)
-    with torch.no_grad():
-        if memory_width is None:
-            theirs.in_proj_weight.copy_(torch.cat((ours.query.weight, key, value)))
-        else:
-            theirs.q_proj_weight.copy_(ours.query.weight)
-            theirs.k_proj_weight.copy_(key)
-            theirs.v_proj_weight.copy_(value)
-        theirs.in_proj_bias.copy_(torch.cat((ours.query.bias, ours.key_value.bias)))
-    theirs.out_proj.load_state_dict(ours.out.state_dict())
-    return theirs
-
-
 @pytest.mark.parametrize("memory_width", [None, 5])
-def test_multi_head_attention_equals_pytorchs(memory_width: int | None) -> None:
+def test_multi_head_attention_equals_pytorchs(memory_width: int | None, torch_attention: TorchAttention) -> None:
     torch.manual_seed(22)
     ours = MultiHeadAttention(8, 2, dropout=0.0, memory_width=memory_width)
-    theirs = theirs_with_weights_of(ours, 8, memory_width)
+    theirs = torch_attention(ours, memory_width)
     query_BTD, memory_BSD = torch.randn(3, 4, 8), torch.randn(3, 5, memory_width or 8)
     mask_BS = length_mask(torch.tensor(LENGTHS), 5)
     found, weights = ours(query_BTD, ours.project(memory_BSD), padding_bias(mask_BS), need_weights=True)
@@ -107,10 +94,10 @@ def test_multi_head_attention_equals_pytorchs(memory_width: int | None) -> None:
     torch.testing.assert_close(weights, expected_weights, atol=1e-6, rtol=1e-5)
 
 
-def test_causal_self_attention_equals_pytorchs() -> None:
+def test_causal_self_attention_equals_pytorchs(torch_attention: TorchAttention) -> None:
     torch.manual_seed(23)
     ours = MultiHeadAttention(8, 4, dropout=0.0)
-    theirs = theirs_with_weights_of(ours, 8, None)
+    theirs = torch_attention(ours)
     x_BTD = torch.randn(2, 5, 8)
     future = torch.ones(5, 5, dtype=torch.bool).triu(1)
     expected, _ = theirs(x_BTD, x_BTD, x_BTD, attn_mask=future)

@@ -31,9 +31,11 @@ RecipeMaker = Callable[..., Recipe]
 
 @pytest.fixture
 def make_recipe(tiny_corpus: Path) -> RecipeMaker:
-    """``make_recipe(system, dropout=0.0, recipe=…, **training)``: six batches an epoch unless told otherwise."""
+    """``make_recipe(system, dropout=0.0, recipe=…, **training)``: seven batches an epoch unless told otherwise."""
 
-    def make(system: str = "luong", dropout: float = 0.0, recipe: dict[str, Any] | None = None, **training: Any) -> Recipe:
+    def make(
+        system: str = "luong", dropout: float = 0.0, recipe: dict[str, Any] | None = None, **training: Any
+    ) -> Recipe:
         encoder, decoder = SYSTEMS[system]
         values = {
             "device": "cpu",

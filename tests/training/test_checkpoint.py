@@ -79,7 +79,9 @@ def test_weights_of_another_model_are_refused_and_nothing_is_loaded(tmp_path: Pa
     path = tmp_path / "model.safetensors"
     save_weights(weights_of(Tied()), path)
     filled(wrong, 7.0)
-    with pytest.raises(UserError, match=r"model\.safetensors holds the weights of another model: .(weight|bias|embedding)"):
+    with pytest.raises(
+        UserError, match=r"model\.safetensors holds the weights of another model: .(weight|bias|embedding)"
+    ):
         load_weights(wrong, path)
     assert all((parameter == 7.0).all() for parameter in wrong.parameters())
 

@@ -78,7 +78,7 @@ def test_gradients_by_finite_differences(monkeypatch: pytest.MonkeyPatch) -> Non
     def smoothed(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         output = OutputLayer(WIDTH, VOCABULARY)
         del output.weight_VD, output.bias_V
-        output.weight_VD, output.bias_V = weight, bias  # type: ignore[assignment]
+        output.weight_VD, output.bias_V = weight, bias
         return token_loss(features, output, problem.target_BT, problem.length_B, 0.1).smoothed
 
     assert torch.autograd.gradcheck(smoothed, problem.leaves())

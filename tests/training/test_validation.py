@@ -92,9 +92,7 @@ def test_held_out_pairs_are_measured_on_their_own_text(make_recipe: RecipeMaker,
     assert len(data.valid.indices) == 2  # 5 % of 50
     assert not set(data.valid.indices) & set(data.train_indices)
     assert len(data.train_indices) == 48
-    for index, source, reference in zip(
-        data.valid.indices, data.valid.sources, data.valid.references, strict=True
-    ):
+    for index, source, reference in zip(data.valid.indices, data.valid.sources, data.valid.references, strict=True):
         pair = data.train.pair(index)
         assert data.vocabularies.source.decode(pair[0].tolist()) == source
         assert data.vocabularies.target.decode(pair[1].tolist()) == reference

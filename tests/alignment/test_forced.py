@@ -1,0 +1,130 @@
+"""Forced decoding against a computation of its own: scores, links, batches, cut sentences."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nmt.alignment.forced import ForcedAligner
+from nmt.alignment.links import WordAlignment
+from nmt.alignment.words import Words
+from nmt.data.batching import make_batch
+from nmt.decoding.translator import Translator, load
+from nmt.errors import UserError
+
+PAIRS = [
+    ("Der Hund schläft im Garten.", "The dog sleeps in the garden."),
+    ("", "The dog."),
+    ("Der Hund.", ""),
+    ("", ""),
+    ("Heute trinkt die Katze kaltes Wasser, weil 😀 sie müde ist.", "Cold water."),
+    ("Hund", "The dog runs across the bridge and 猫 sees the moon at seven o'clock in the old garden 🏳️‍🌈."),
+    ("   ", "\t"),
+    ("Mein Bruder wartet auf den Zug.", "My brother waits for the train."),
+]
+
+
+@pytest.fixture(scope="module", params=["tiny_model", "bytes_model"])
+def translator(request: pytest.FixtureRequest) -> Translator:
+    return load(request.getfixturevalue(request.param), "cpu")
+
+
+def in_words(pairs: Sequence[tuple[str, str]]) -> list[tuple[Words, Words]]:
+    return [(Words.split(source), Words.split(target)) for source, target in pairs]
+
+
+def align(translator: Translator, pairs: Sequence[tuple[str, str]], batch_size: int = 32) -> list[WordAlignment]:
+    aligner = ForcedAligner(translator.model, translator.vocabularies, translator.max_pieces, batch_size)
+    return list(aligner(in_words(pairs)))
+
+
+def test_words_and_shapes_are_those_of_the_text(translator: Translator) -> None:
+    for alignment, (source, target) in zip(align(translator, PAIRS), PAIRS, strict=True):
+        assert list(alignment.source) == source.split()
+        assert list(alignment.target) == target.split()
+        assert alignment.weights.shape == (len(target.split()), len(source.split()))
+        assert np.all(alignment.weights >= 0)
+        assert np.all(alignment.weights.sum(axis=1) <= 1 + 1e-5)
+        if alignment.source:
+            assert sorted(j for _, j in alignment.links) == list(range(len(alignment.target)))
+        else:
+            assert alignment.links == ()
+
+
+def test_the_score_is_the_log_probability_of_the_target(translator: Translator) -> None:
+    model, vocabularies = translator.model, translator.vocabularies
+    for alignment, (source, target) in zip(align(translator, PAIRS), PAIRS, strict=True):
+        ids = [*vocabularies.target.encode(target), vocabularies.target.eos]
+        batch = make_batch([(vocabularies.source.encode(source), ids[:-1])], vocabularies)
+        expected = 0.0
+        with torch.inference_mode():
+            state = model.decoder.start(model.encode(batch.source_BS, batch.source_length_B))
+            previous = vocabularies.target.sos
+            for token in ids:
+                output = model.step(torch.tensor([previous]), state)
+                expected += float(output.logits_NV[0].log_softmax(-1)[token])
+                state, previous = output.state, token
+        assert alignment.score == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 32])
+def test_batch_mates_change_nothing(translator: Translator, batch_size: int) -> None:
+    together = align(translator, PAIRS * 2, batch_size)
+    for found, pair in zip(together, PAIRS * 2, strict=True):
+        [alone] = align(translator, [pair])
+        np.testing.assert_allclose(found.weights, alone.weights, atol=1e-5)
+        assert found.links == alone.links
+        assert found.score == pytest.approx(alone.score, rel=1e-4)
+
+
+def test_pairs_are_read_as_they_are_needed(translator: Translator) -> None:
+    num_read = 0
+
+    def endless() -> Iterator[tuple[Words, Words]]:
+        nonlocal num_read
+        while True:
+            num_read += 1
+            yield in_words(PAIRS[:1])[0]
+
+    found = ForcedAligner(translator.model, translator.vocabularies, 300, batch_size=2)(endless())
+    for _ in range(3):
+        next(found)
+    assert num_read < 100
+
+
+def test_a_long_side_is_cut_and_reported(translator: Translator) -> None:
+    cut: list[tuple[int, int]] = []
+    aligner = ForcedAligner(translator.model, translator.vocabularies, max_pieces=4, batch_size=2)
+    long = "Hund Katze Kind Mond Ball Zug " * 3
+    pairs = [("Hund", "dog"), (long, "dog"), ("Hund", long)]
+    short, long_source, long_target = aligner(in_words(pairs), on_cut=lambda number, size: cut.append((number, size)))
+    assert [number for number, _ in cut if number > 1] == [2, 3]
+    assert all(size > 4 for _, size in cut)
+    assert long_source.score is None
+    assert long_target.score is None
+    assert all(source < 4 for source, _ in long_source.links)
+    assert {target for _, target in long_target.links} <= set(range(4))
+    assert long_target.weights.shape == (18, 1)
+    assert (short.score is None) == any(number == 1 for number, _ in cut)
+
+
+def test_what_is_learned_by_heart_is_probable_and_aligned_sensibly(tiny_model: Path, tiny_corpus: Path) -> None:
+    translator = load(tiny_model, "cpu")
+    texts = [(tiny_corpus / f"train.{language}").read_text("utf-8").splitlines() for language in ("de", "en")]
+    right = list(translator.align(zip(*texts, strict=True)))
+    wrong = list(translator.align(zip(texts[0], reversed(texts[1]), strict=True)))
+    for good, bad in zip(right, wrong, strict=True):
+        assert good.score is not None
+        assert bad.score is not None
+        assert good.score > -2
+        assert bad.score < good.score - 2 or bad.target == good.target
+        assert len(good.links) == len(good.target)
+
+
+def test_a_model_without_attention_is_refused_at_once(vanilla_model: Path) -> None:
+    translator = load(vanilla_model, "cpu")
+    assert not translator.has_attention
+    with pytest.raises(UserError, match="no attention"):
+        translator.align([])

@@ -1,0 +1,133 @@
+"""Words of a text and the pieces that belong to them."""
+
+import io
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt.alignment.words import Words
+from nmt.data.grammar import splits
+from nmt.data.vocabulary import SentencePieceVocabulary, Vocabulary, WordVocabulary
+
+TEXTS = [
+    "Der Hund schläft im Garten.",
+    "Übergrößenträger äußern Ärger über Fußgänger!",
+    "😀 Der 👩‍👩‍👧 Hund 🏳️‍🌈 bellt.",
+    "mit\u00a0geschütztem\u00a0Leerzeichen",
+    "  zwei   Leerzeichen\tund Tab  ",
+    "吾輩は猫である。 名前は まだ無い。",
+    "שלום עולם",
+    "ﬁnden … ½ ① ｆｕｌｌ",
+    "a\u200bb c\u00add",
+    "x\x00y \x01 z",
+    "",
+    "   ",
+]
+
+
+@pytest.fixture(scope="module")
+def vocabularies() -> dict[str, Vocabulary]:
+    """Pieces with and without bytes for unknown characters, and words."""
+    import sentencepiece
+
+    def pieces(**options: object) -> SentencePieceVocabulary:
+        model = io.BytesIO()
+        text = ["Der Hund schläft im Garten.", "Die Katze sieht den Mond.", "Das Kind trinkt kaltes Wasser."] * 3
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(text), model_writer=model, pad_id=0, unk_id=1, bos_id=2, eos_id=3, minloglevel=2, **options
+        )
+        return SentencePieceVocabulary(model.getvalue())
+
+    return {
+        "unigram": pieces(vocab_size=60),
+        "bytes": pieces(vocab_size=320, byte_fallback=True),
+        "unchanged": pieces(vocab_size=320, byte_fallback=True, normalization_rule_name="identity"),
+        "words": WordVocabulary(["▁Der", "▁Hund", "."]),
+    }
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_split_gives_what_stands_between_white_space(text: str) -> None:
+    words = Words.split(text)
+    assert list(words.words) == text.split()
+    assert [text[begin:end] for begin, end in words.spans] == text.split()
+
+
+@given(st.text())
+def test_split_spans_are_in_order_and_cover_all_but_white_space(text: str) -> None:
+    words = Words.split(text)
+    assert [text[begin:end] for begin, end in words.spans] == list(words.words) == text.split()
+    ends = [0, *(end for _, end in words.spans)]
+    assert all(end <= begin for end, (begin, _) in zip(ends, words.spans, strict=False))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        ("Der Hund schläft , weil er müde ist .", "Der Hund schläft, weil er müde ist."),
+        ("Ein Mann ( mit Hut ) lacht !", "Ein Mann (mit Hut) lacht!"),
+        ('Er sagt : " Komm ! " und geht .', 'Er sagt: "Komm!" und geht.'),
+        ("Er sagt : „ Komm ! “ und geht .", "Er sagt: „Komm!“ und geht."),
+        ("He says : “ Come ! ” and leaves .", "He says: “Come!” and leaves."),
+        ("Il dit : « Viens ! » et part .", "Il dit: «Viens!» et part."),
+        ("Er sagt : » Komm ! « und geht .", "Er sagt: »Komm!« und geht."),
+        ('" Ja " , sagt er , " und nein " .', '"Ja", sagt er, "und nein".'),
+        ("The dog 's ball is n't here ; we 've looked .", "The dog's ball isn't here; we've looked."),
+        ("l' homme qui m' a vu", "l'homme qui m'a vu"),
+        ("¿ Qué ? ¡ Nada !", "¿Qué? ¡Nada!"),
+        ("Um .5 Prozent , bei .NET , bleibt es .", "Um .5 Prozent, bei .NET, bleibt es."),
+        ("Was ?! Wirklich ...", "Was?! Wirklich..."),
+    ],
+)
+def test_detokenised_text_reads_as_it_was_written(tokens: str, text: str) -> None:
+    assert Words.detokenise(tokens.split()).text == text
+
+
+@given(st.lists(st.text(min_size=1).map(lambda text: "".join(text.split())).filter(bool) | st.sampled_from('.,()"„“”«»')))
+def test_every_token_stays_a_word_of_its_own(tokens: Sequence[str]) -> None:
+    words = Words.detokenise(tokens)
+    assert list(words.words) == list(tokens)
+    assert [words.text[begin:end] for begin, end in words.spans] == list(tokens)
+    assert "".join(words.text.split()) == "".join(tokens)
+
+
+def test_the_embedded_corpus_is_put_together_exactly() -> None:
+    for pair in splits(train=1, valid=1, test=300)["test"]:
+        assert Words.detokenise(pair.source_tokens).text == pair.source
+        assert Words.detokenise(pair.target_tokens).text == pair.target
+
+
+@pytest.mark.parametrize("name", ["unigram", "bytes", "unchanged", "words"])
+@pytest.mark.parametrize("text", TEXTS)
+def test_pieces_follow_the_words_in_order(vocabularies: dict[str, Vocabulary], name: str, text: str) -> None:
+    words = Words.split(text)
+    pieces = vocabularies[name].pieces(text)
+    assert [piece.id for piece in pieces] == vocabularies[name].encode(text)
+    owners = [owner for owner in words.of_pieces(pieces) if owner >= 0]
+    assert owners == sorted(owners), "pieces are in the order of the text"
+    assert set(owners) <= set(range(len(words.words)))
+
+
+@pytest.mark.parametrize("name", ["bytes", "unchanged"])
+@pytest.mark.parametrize(
+    "text", ["Der Hund schläft im Garten.", "😀 Der 👩‍👩‍👧 Hund 🏳️‍🌈 bellt.", "吾輩は猫である。 名前は", "Ärger über ßäöü 😀😀 x"]
+)
+def test_every_word_has_pieces_that_spell_it(vocabularies: dict[str, Vocabulary], name: str, text: str) -> None:
+    vocabulary = vocabularies[name]
+    words = Words.split(text)
+    pieces = vocabulary.pieces(text)
+    owners = words.of_pieces(pieces)
+    for index, word in enumerate(words.words):
+        spelt = vocabulary.decode([piece.id for piece, owner in zip(pieces, owners, strict=True) if owner == index])
+        # The normalisation of sentencepiece drops joiners and the like.
+        assert spelt.replace(" ", "") == vocabulary.decode(vocabulary.encode(word)).replace(" ", ""), word
+
+
+def test_a_piece_over_two_words_belongs_to_the_longer_share() -> None:
+    from nmt.data.vocabulary import Piece
+
+    words = Words.detokenise(["isn", "'", "t", ".", "?"])
+    assert words.text == "isn ' t.?"
+    assert words.of_pieces([Piece(9, 0, 5), Piece(9, 5, 6), Piece(9, 6, 9), Piece(9, 9, 9)]) == [0, -1, 2, -1]

@@ -1,0 +1,137 @@
+"""``nmt align`` and ``nmt aer`` as a user sees them."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    source, target = tmp_path / "test.de", tmp_path / "test.en"
+    source.write_text("Der Hund schläft im Garten.\n\nHeute trinkt die Katze kaltes Wasser.\n", encoding="utf-8")
+    target.write_text("The dog sleeps in the garden.\n\nToday the cat drinks cold water.\n", encoding="utf-8")
+    return source, target
+
+
+def links(line: str) -> list[tuple[int, int]]:
+    return [(int(i), int(j)) for i, j in (link.split("-") for link in line.split())]
+
+
+def test_pharaoh_links_each_target_word_once(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]) -> None:
+    done = run_nmt("align", tiny_model, *pair)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, empty, third = done.stdout.split("\n")[:-1]
+    assert empty == ""
+    for line, num_source, num_target in ((first, 5, 6), (third, 6, 6)):
+        assert sorted(j for _, j in links(line)) == list(range(num_target))
+        assert all(0 <= i < num_source for i, _ in links(line))
+
+
+def test_tokens_are_linked_apart(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, pair: tuple[Path, Path]) -> None:
+    for path in pair:
+        text = path.read_text("utf-8").replace(".", " .")
+        (tmp_path / f"tok{path.suffix}").write_text(text, encoding="utf-8")
+    done = run_nmt("align", tiny_model, tmp_path / "tok.de", tmp_path / "tok.en", "--tokenized", "--format", "json")
+    rows = list(map(json.loads, done.stdout.splitlines()))
+    assert rows[0]["target"] == ["The", "dog", "sleeps", "in", "the", "garden", "."]
+    assert sorted(j for _, j in rows[0]["links"]) == list(range(7))
+    raw = run_nmt("align", tiny_model, *pair, "--format", "json")
+    scores = [json.loads(line)["score"] for line in raw.stdout.splitlines()]
+    assert [row["score"] for row in rows] == pytest.approx(scores), "the model must have read the same raw text"
+
+
+def test_json_is_complete(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, pair: tuple[Path, Path]) -> None:
+    by_name = tmp_path / "links.json"
+    assert run_nmt("align", tiny_model, *pair, "-o", by_name).returncode == 0
+    done = run_nmt("align", tiny_model, *pair, "--format", "json")
+    assert by_name.read_text("utf-8") == done.stdout, "the suffix of the output chooses the format"
+    row = json.loads(done.stdout.splitlines()[0])
+    assert set(row) == {"source", "target", "links", "weights", "score"}
+    assert len(row["weights"]) == 6
+    assert {len(weights) for weights in row["weights"]} == {5}
+    assert all(0 <= sum(weights) <= 1.001 for weights in row["weights"])
+    assert row["score"] < 0
+
+
+def test_without_a_target_its_own_translation_is_aligned(
+    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]
+) -> None:
+    own = run_nmt("align", tiny_model, pair[0], "--format", "json").stdout
+    assert own == run_nmt("align", tiny_model, *pair, "--format", "json").stdout
+    assert run_nmt("align", tiny_model, "-", stdin=pair[0].read_bytes()).stdout != ""
+
+
+def test_threshold_takes_more_or_fewer_links(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]) -> None:
+    def count(threshold: float) -> int:
+        done = run_nmt("align", tiny_model, *pair, "--method", "threshold", "--threshold", threshold)
+        return len(done.stdout.split())
+
+    assert count(0.01) > count(0.3) > count(0.999)
+
+
+def test_limit(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    assert run_nmt("align", tiny_model, *pair, "--limit", 1).stdout.count("\n") == 1
+    assert run_nmt("align", tiny_model, *pair, "--limit", 1, "-o", tmp_path / "one.png").returncode == 0
+    assert (tmp_path / "one.png").is_file()
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_pictures(
+    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path, suffix: str, magic: bytes
+) -> None:
+    done = run_nmt("align", tiny_model, *pair, "--format", suffix, "-o", tmp_path / "v1.2")
+    assert (done.returncode, done.stdout) == (0, "")
+    written = sorted(tmp_path.glob(f"v1.2*.{suffix}"))
+    expected = ["v1.2.pdf"] if suffix == "pdf" else [f"v1.2-{n:04d}.{suffix}" for n in (1, 2, 3)]
+    assert [path.name for path in written] == expected
+    assert str(written[0]) in done.stderr
+    for path in written:
+        assert path.read_bytes().startswith(magic)
+        assert path.stat().st_size > 1000
+
+
+def test_a_picture_follows_the_suffix_of_the_output(
+    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run_nmt("align", tiny_model, *pair, "-o", tmp_path / "by_name.svg", "--limit", 1)
+    assert (tmp_path / "by_name.svg").read_bytes().startswith(b"<?xml")
+    run_nmt("align", tiny_model, *pair, "-o", tmp_path / "other.svg", "--format", "png", "--limit", 1)
+    assert (tmp_path / "other.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_huge_line_is_aligned_as_far_as_the_model_reads(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "long.de").write_text("Der Hund schläft.\n" + "Hund " * 10_000 + "\n", encoding="utf-8")
+    (tmp_path / "long.en").write_text("The dog sleeps.\n" + "dog " * 5 + "\n", encoding="utf-8")
+    done = run_nmt("align", tiny_model, tmp_path / "long.de", tmp_path / "long.en", "--format", "json")
+    assert done.returncode == 0
+    assert done.stderr.count("Warning") == 1
+    assert "line 2 has 10,000 pieces" in done.stderr
+    short, long = map(json.loads, done.stdout.splitlines())
+    assert short["score"] < 0
+    assert long["score"] is None, "the probability of a part would be taken for that of the whole"
+    assert len(long["source"]) == 10_000
+    assert all(source < 300 for source, _ in long["links"])
+
+
+def test_aer_of_a_file_against_itself_and_against_gold(run_nmt: RunNmt, tmp_path: Path) -> None:
+    found, gold, possible = tmp_path / "found", tmp_path / "gold", tmp_path / "possible"
+    found.write_text("0-0 1-1\n0-0 2-1\n")
+    gold.write_text("0-0 1-1\n0-0 1?1\n")
+    possible.write_text("\n2-1\n")
+    same = run_nmt("aer", found, found)
+    assert same.stdout.startswith("AER 0.0000  precision 1.0000  recall 1.0000\n")
+    figures = json.loads(run_nmt("aer", found, gold, "--json").stdout)
+    assert figures["precision"] == 3 / 4
+    assert figures["recall"] == 1
+    assert figures["aer"] == pytest.approx(1 - 6 / 7)
+    assert json.loads(run_nmt("aer", found, gold, "--possible", possible, "--json").stdout)["aer"] == 0
+
+
+def test_aer_accepts_what_align_writes(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    run_nmt("align", tiny_model, *pair, "-o", tmp_path / "links")
+    assert run_nmt("aer", tmp_path / "links", tmp_path / "links").stdout.startswith("AER 0.0000")

@@ -1,0 +1,138 @@
+"""``nmt train`` as a user sees it: what it writes, and that it stops, goes on and refuses as it should."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def events(directory: Path, kind: str) -> list[dict[str, Any]]:
+    rows = map(json.loads, (directory / "metrics.jsonl").read_text("utf-8").splitlines())
+    return [row for row in rows if row["event"] == kind]
+
+
+def start_training(recipe: Path, output: Path) -> "subprocess.Popen[str]":
+    """A process that trains without an end, past its first line of figures."""
+    command = [sys.executable, "-m", "nmt", "train", recipe, "-o", output, "--set", "training.max_steps=1000000"]
+    command += ["--set", "training.validate_every=1000000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 300
+    while not (output / "metrics.jsonl").exists() or not events(output, "train"):
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return process
+
+
+def test_a_run_writes_the_documented_directory(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:
+    output = tmp_path / "new" / "run"
+    done = run_nmt("train", tiny_recipe, "-o", output, "--set", "training.max_steps=20")
+    assert (done.returncode, done.stdout) == (0, "")
+    names = {path.name for path in output.iterdir()}
+    assert {"recipe.yaml", "model.safetensors", "checkpoints", "metrics.jsonl", "samples"} <= names
+    assert yaml.safe_load((output / "recipe.yaml").read_text("utf-8"))["training"]["max_steps"] == 20
+    assert [path.name for path in (output / "checkpoints").iterdir()] == ["step-000020"]
+    assert [row["step"] for row in events(output, "train")] == [10, 20]
+    assert str(output) in done.stderr
+
+
+def test_the_output_folder_is_named_after_the_recipe(
+    run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_nmt("train", tiny_recipe, "--set", "training.max_steps=1").returncode == 0
+    assert (tmp_path / "runs" / "tiny" / "model.safetensors").is_file()
+
+
+def test_direction_is_turned_round_by_two_settings(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:
+    settings = ("data.source=en", "data.target=de", "training.max_steps=1")
+    done = run_nmt("train", tiny_recipe, "-o", tmp_path / "run", *(f"--set={setting}" for setting in settings))
+    assert done.returncode == 0
+    vocabulary = (tmp_path / "run" / "vocabulary.source.txt").read_text("utf-8")
+    assert "▁dog" in vocabulary
+    assert "▁Hund" not in vocabulary
+
+
+def test_a_finished_run_is_neither_overwritten_nor_repeated(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:
+    command = ["train", tiny_recipe, "-o", tmp_path / "run", "--set", "training.max_steps=10"]
+    assert run_nmt(*command).returncode == 0
+    weights = (tmp_path / "run" / "model.safetensors").read_bytes()
+    again = run_nmt(*command)
+    assert again.returncode == 2
+    assert "holds a training run already (at step 10)" in again.stderr
+    assert "--resume" in again.stderr
+    assert run_nmt(*command, "--resume").returncode == 0
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == weights
+    assert run_nmt(*command[:-1], "training.max_steps=12", "--resume").returncode == 0
+    assert events(tmp_path / "run", "end")[-1]["step"] == 12
+    assert events(tmp_path / "run", "train")[0]["step"] == 10, "the log goes on, it doesn't start anew"
+
+
+def test_resume_without_a_checkpoint_says_so_and_starts(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:
+    done = run_nmt("train", tiny_recipe, "-o", tmp_path / "run", "--resume", "--set", "training.max_steps=1")
+    assert done.returncode == 0
+    assert "no checkpoint to resume from" in done.stderr
+
+
+def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:
+    output = tmp_path / "a run"
+    process = start_training(tiny_recipe, output)
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=300)
+    assert process.returncode == 130
+    assert "Traceback" not in messages
+    assert "SIGINT: stopped, checkpoint saved; go on with: nmt train" in messages
+    assert f"-o '{output}' --set=training.max_steps=1000000" in messages, "the command must repeat the settings"
+    [checkpoint] = (output / "checkpoints").iterdir()
+    step = int(checkpoint.name.removeprefix("step-"))
+    assert run_nmt("translate", output, stdin="Der Hund schläft.\n").returncode == 0
+
+    done = run_nmt("train", tiny_recipe, "-o", output, "--resume", "--set", f"training.max_steps={step + 3}")
+    assert done.returncode == 0
+    assert f"resumed at step {step}" in done.stderr
+    assert events(output, "end")[-1]["step"] == step + 3
+
+
+def test_sigterm_keeps_a_checkpoint_too(tiny_recipe: Path, tmp_path: Path) -> None:
+    process = start_training(tiny_recipe, tmp_path / "run")
+    process.send_signal(signal.SIGTERM)
+    _, messages = process.communicate(timeout=300)
+    assert process.returncode == 143
+    assert "SIGTERM: stopped, checkpoint saved" in messages
+    assert len(list((tmp_path / "run" / "checkpoints").glob("step-*/state.json"))) == 1
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:
+    command = ["train", tiny_recipe, "-o", tmp_path / "run", "--set", "training.checkpoint_every=4"]
+    assert run_nmt(*command, "--set", "training.max_steps=9").returncode == 0
+    last = tmp_path / "run" / "checkpoints" / "step-000009"
+    os.replace(last, last.with_name("writing-000009"))  # as if it had been killed while it wrote
+    done = run_nmt(*command, "--set", "training.max_steps=10", "--resume")
+    assert done.returncode == 0
+    assert "resumed at step 8" in done.stderr
+    assert not last.with_name("writing-000009").exists()
+
+
+def test_a_loss_that_is_not_finite_ends_with_advice_and_loses_nothing(
+    run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    command = ["train", tiny_recipe, "-o", tmp_path / "run", "--set", "training.max_steps=4"]
+    assert run_nmt(*command).returncode == 0
+    settings = ["training.max_steps=100", "training.learning_rate=1e38", "training.warmup_steps=0"]
+    settings += ["training.schedule=constant", "training.clip_norm=null"]
+    done = run_nmt(*command[:4], *(f"--set={setting}" for setting in settings), "--resume")
+    assert done.returncode == 2
+    assert "not finite" in done.stderr
+    assert "Lower training.learning_rate" in done.stderr
+    assert (tmp_path / "run" / "checkpoints" / "step-000004" / "state.json").is_file()
+    assert run_nmt("translate", tmp_path / "run", stdin="Der Hund schläft.\n").returncode == 0

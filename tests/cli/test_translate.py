@@ -1,0 +1,209 @@
+"""``nmt translate`` as a user sees it: what goes in, what comes out, and what it says when it can't."""
+
+import gzip
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+
+SENTENCES = ["Der Hund schläft im Garten.", "Heute trinkt die Katze kaltes Wasser.", "Mein Bruder wartet auf den Zug."]
+TRANSLATIONS = ["The dog sleeps in the garden.", "Today the cat drinks cold water.", "My brother waits for the train."]
+HOSTILE = [
+    "",
+    "   ",
+    "\t",
+    "ein\tzwei\t\tdrei",
+    "Der Hund schläft im Garten.\r",
+    "a\rb\x0bc\x0cd",
+    "x\x00y\x01\x1b[31mrot\x7f",
+    "eins\u2028zwei\u2029drei\x85vier",
+    "😀 Der Hund 👩‍👩‍👧 🏳️‍🌈",
+    "שלום עולם — مرحبا بالعالم",
+    "\ufeffDie Katze",
+    "\u200b\u00ad\u00a0\u3000",
+    "▁ <unk> <pad> </s> <s> <0x41>",
+    '"quoted", {"json": null} \\n',
+    "吾輩は猫である。名前はまだ無い。",
+    "Die Katze sieht den Mond.",
+]
+
+
+@pytest.fixture(params=["tiny_model", "bytes_model"])
+def any_model(request: pytest.FixtureRequest) -> Path:
+    model: Path = request.getfixturevalue(request.param)
+    return model
+
+
+def test_sentences_it_learned_are_translated_right(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path) -> None:
+    done = run_nmt("translate", tiny_model, "-i", tiny_corpus / "train.de")
+    assert done.returncode == 0
+    assert done.stdout == (tiny_corpus / "train.en").read_text("utf-8")
+
+
+@pytest.mark.parametrize("last_line_end", ["\n", ""])
+def test_hostile_lines_keep_their_places(run_nmt: RunNmt, any_model: Path, last_line_end: str) -> None:
+    done = run_nmt("translate", any_model, stdin="\n".join(HOSTILE) + last_line_end)
+    assert done.returncode == 0
+    lines = done.stdout.split("\n")
+    assert lines.pop() == ""
+    assert len(lines) == len(HOSTILE) == len(done.stdout.splitlines())
+    assert lines[:3] == ["", "", ""]
+    for source, translation in zip(HOSTILE, lines, strict=True):
+        # Not as the first line, where a byte-order mark would be taken off.
+        alone = run_nmt("translate", any_model, stdin=f"\n{source}\n")
+        assert alone.stdout == f"\n{translation}\n", source
+
+
+def test_crlf_is_read_as_lf(run_nmt: RunNmt, any_model: Path) -> None:
+    unix = run_nmt("translate", any_model, stdin="\n".join(SENTENCES) + "\n")
+    windows = run_nmt("translate", any_model, stdin="\ufeff" + "\r\n".join(SENTENCES) + "\r\n")
+    assert windows.stdout == unix.stdout
+
+
+def test_a_huge_line_is_cut_with_a_warning_that_names_it(run_nmt: RunNmt, tiny_model: Path) -> None:
+    text = f"{SENTENCES[0]}\n{'Hund ' * 10_000}\n{SENTENCES[1]}\n"
+    for format in ("text", "jsonl"):
+        done = run_nmt("translate", tiny_model, "--format", format, "--beam-size", 1, stdin=text)
+        assert done.returncode == 0
+        assert len(done.stdout.splitlines()) == 3
+        assert done.stderr.count("Warning") == 1
+        assert "line 2 has 10,000 pieces" in done.stderr
+        assert TRANSLATIONS[0] in done.stdout.splitlines()[0]
+        assert TRANSLATIONS[1] in done.stdout.splitlines()[2]
+
+
+def test_nothing_in_nothing_out(run_nmt: RunNmt, tiny_model: Path) -> None:
+    done = run_nmt("translate", tiny_model)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_files_in_and_out(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in.de.gz", tmp_path / "out.en"
+    source.write_bytes(gzip.compress(("\n".join(SENTENCES) + "\n").encode()))
+    done = run_nmt("translate", tiny_model, "-i", source, "-o", output)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert output.read_text("utf-8").splitlines() == TRANSLATIONS
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.de.gz", "out.en"]
+
+
+@pytest.mark.parametrize("format", ["text", "jsonl"])
+def test_batch_size_changes_nothing(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, format: str) -> None:
+    text = (tiny_corpus / "val.de").read_bytes() + (tiny_corpus / "train.de").read_bytes()
+    found = [run_nmt("translate", tiny_model, "--batch-size", n, stdin=text).stdout for n in (1, 7, 64)]
+    assert found[0] == found[1] == found[2] != ""
+
+
+def test_beam_1_is_greedy_and_beam_5_no_less_probable(run_nmt: RunNmt, bytes_model: Path) -> None:
+    def total(beam: int) -> float:
+        options = ("--beam-size", beam, "--length-penalty", "none", "--scores")
+        done = run_nmt("translate", bytes_model, *options, stdin="\n".join(SENTENCES))
+        return sum(float(line.split("\t")[0]) for line in done.stdout.splitlines())
+
+    assert total(5) > total(1)
+
+
+def test_n_best_with_scores(run_nmt: RunNmt, tiny_model: Path) -> None:
+    done = run_nmt("translate", tiny_model, "--n-best", 3, "--scores", stdin=f"{SENTENCES[0]}\n\n{SENTENCES[1]}\n")
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert lines[1] == ["0.0000", ""]
+    for line, translation in ((lines[0], TRANSLATIONS[0]), (lines[2], TRANSLATIONS[1])):
+        scores, texts = [float(score) for score in line[::2]], line[1::2]
+        assert len(scores) == len(texts) == 3
+        assert texts[0] == translation
+        assert scores == sorted(scores, reverse=True)
+        assert max(scores) < 0
+    plain = run_nmt("translate", tiny_model, "--n-best", 3, stdin=f"{SENTENCES[0]}\n")
+    assert plain.stdout.rstrip("\n").split("\t") == lines[0][1::2]
+
+
+def test_length_penalty_and_alpha_divide_the_score(run_nmt: RunNmt, tiny_model: Path) -> None:
+    def score(*options: object) -> float:
+        done = run_nmt("translate", tiny_model, "--scores", *options, stdin=SENTENCES[0])
+        return float(done.stdout.split("\t")[0])
+
+    raw = score("--length-penalty", "none")
+    num_tokens = 8  # The dog sleeps in the garden . EOS
+    assert score("--length-penalty", "average", "--alpha", "1") == pytest.approx(raw / num_tokens, abs=1e-3)
+    assert score("--length-penalty", "gnmt", "--alpha", "2") == pytest.approx(raw / (13 / 6) ** 2, abs=1e-3)
+    assert score("--length-penalty", "average", "--alpha", "0") == pytest.approx(raw, abs=1e-3)
+
+
+def test_jsonl_has_the_documented_schema(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    done = run_nmt("translate", tiny_model, "--format", "jsonl", "--n-best", 2, stdin=f"{SENTENCES[0]}\n\n{HOSTILE[7]}\n")
+    assert len(done.stdout.splitlines()) == 3, "a line break of Unicode in the source mustn't break the line"
+    first, empty, hostile = map(json.loads, done.stdout.splitlines())
+    for row in (first, empty, hostile):
+        assert set(row) == {"source", "translation", "score", "tokens", "n_best", "alignment"}
+        for candidate in row["n_best"]:
+            assert set(candidate) == {"translation", "score", "tokens"}
+        assert row["n_best"][0] == {key: row[key] for key in ("translation", "score", "tokens")}
+    assert (first["source"], first["translation"]) == (SENTENCES[0], TRANSLATIONS[0])
+    assert first["tokens"] == "▁The ▁dog ▁sleeps ▁in ▁the ▁garden .".split()
+    assert len(first["n_best"]) == 2
+    assert hostile["source"] == HOSTILE[7]
+    assert empty == {
+        "source": "",
+        "translation": "",
+        "score": 0.0,
+        "tokens": [],
+        "n_best": [{"translation": "", "score": 0.0, "tokens": []}],
+        "alignment": [],
+    }
+    # The alignment is that which `nmt align` gives for the same pair.
+    (tmp_path / "one.de").write_text(SENTENCES[0] + "\n", encoding="utf-8")
+    (tmp_path / "one.en").write_text(TRANSLATIONS[0] + "\n", encoding="utf-8")
+    aligned = run_nmt("align", tiny_model, tmp_path / "one.de", tmp_path / "one.en").stdout
+    assert " ".join(f"{i}-{j}" for i, j in first["alignment"]) == aligned.strip()
+
+
+def test_jsonl_of_a_model_without_attention_has_no_alignment(run_nmt: RunNmt, vanilla_model: Path) -> None:
+    done = run_nmt("translate", vanilla_model, "--format", "jsonl", stdin=SENTENCES[0])
+    assert json.loads(done.stdout)["alignment"] is None
+
+
+def test_a_moved_model_directory_works(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "a folder with spaces" / "modèle"
+    shutil.copytree(tiny_model, moved)
+    shutil.rmtree(moved / "checkpoints")
+    assert run_nmt("translate", moved, stdin=SENTENCES[1]).stdout == TRANSLATIONS[1] + "\n"
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_quiet_stands_before_or_after_the_command(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path, where: str) -> None:
+    command = ["train", tiny_recipe, "-o", tmp_path / "run", "--set", "training.max_steps=1"]
+    loud = run_nmt(*command)
+    assert "done: training.max_steps (1) reached" in loud.stderr
+    shutil.rmtree(tmp_path / "run")
+    done = run_nmt("--quiet", *command) if where == "before" else run_nmt(*command, "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_a_pipe_gets_translations_and_nothing_else(tiny_model: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "nmt", "translate", tiny_model],
+        input="\n".join(SENTENCES).encode(),
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.decode() == "\n".join(TRANSLATIONS) + "\n"
+    assert done.stderr == b""
+
+
+def test_a_reader_that_leaves_early_is_no_error_to_shout_about(tiny_model: Path, tmp_path: Path) -> None:
+    many = tmp_path / "many.de"
+    many.write_text(SENTENCES[0] + "\n" * 300_000, encoding="utf-8")
+    command = [sys.executable, "-m", "nmt", "translate", tiny_model, "-i", many]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().decode() == TRANSLATIONS[0] + "\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141  # as if SIGPIPE had ended it

@@ -1,0 +1,172 @@
+"""The six steps of batch preparation, and an order of batches that can be stopped and resumed anywhere."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt.config import DataOptions, VocabularyOptions
+from nmt.data.batching import Batch, TrainingBatches, make_batch, plan_batches
+from nmt.data.corpus import FileText, open_text
+from nmt.data.encoded import EncodedCorpus, encode_corpus
+from nmt.data.vocabulary import Vocabularies, Vocabulary, WordVocabulary, train_vocabularies
+
+
+class ShuffledIds(WordVocabulary):
+    """Special ids elsewhere than nmt would put them, as in a foreign sentencepiece model."""
+
+    pad, unk, sos, eos = 3, 0, 1, 2
+
+
+@pytest.mark.parametrize("kind", [WordVocabulary, ShuffledIds])
+def test_the_six_steps_by_hand(kind: Callable[[Sequence[str]], Vocabulary]) -> None:
+    source, target = kind(["▁der", "▁Hund", "▁schläft"]), kind(["▁the", "▁dog"])
+    texts = [("der Hund schläft", "the dog"), ("Hund", "the the dog dog")]
+    pairs = [(source.encode(german), target.encode(english)) for german, english in texts]
+    batch = make_batch(pairs, Vocabularies(source, target))
+    pad, sos, eos = source.pad, source.sos, source.eos
+    assert batch.source_BS.tolist() == [[4, 5, 6, eos], [5, eos, pad, pad]]
+    assert batch.source_length_B.tolist() == [4, 2]
+    assert batch.target_input_BT.tolist() == [[sos, 4, 5, pad, pad], [sos, 4, 4, 5, 5]]
+    assert batch.target_output_BT.tolist() == [[4, 5, eos, pad, pad], [4, 4, 5, 5, eos]]
+    assert batch.target_length_B.tolist() == [3, 5]
+    assert (batch.num_target_tokens, batch.num_positions, batch.num_padding) == (8, 18, 4)
+
+
+def test_unknown_words_become_unk() -> None:
+    vocabulary = WordVocabulary(["▁the"])
+    batch = make_batch([(vocabulary.encode("the cat"), vocabulary.encode("cat"))], Vocabularies(vocabulary, vocabulary))
+    assert batch.source_BS.tolist() == [[4, vocabulary.unk, vocabulary.eos]]
+    assert batch.target_output_BT.tolist() == [[vocabulary.unk, vocabulary.eos]]
+
+
+lengths = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=80)
+
+
+@settings(max_examples=150, deadline=None)
+@given(pairs=lengths, budget=st.integers(1, 300), seed=st.one_of(st.none(), st.integers(0, 9)))
+def test_every_pair_once_and_never_beyond_the_budget(
+    pairs: list[tuple[int, int]], budget: int, seed: int | None
+) -> None:
+    source, target = (np.array(side) for side in zip(*pairs, strict=True))
+    rng = None if seed is None else np.random.default_rng(seed)
+    batches = plan_batches(source, target, budget, rng)
+    assert sorted(itertools.chain(*batches)) == list(range(len(pairs)))
+    for batch in batches:
+        positions = len(batch) * max(source[batch].max(), target[batch].max())
+        assert positions <= budget or len(batch) == 1
+
+
+def test_sentences_longer_than_the_budget_stand_alone() -> None:
+    source, target = np.array([50, 3, 3, 60]), np.array([4, 3, 3, 4])
+    batches = sorted(sorted(batch.tolist()) for batch in plan_batches(source, target, 20))
+    assert batches == [[0], [1, 2], [3]]
+
+
+def test_batches_are_full_where_lengths_agree() -> None:
+    lengths = np.full(100, 10)
+    assert sorted(map(len, plan_batches(lengths, lengths, 205))) == [20] * 5
+
+
+# the stream
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> tuple[EncodedCorpus, Vocabularies]:
+    """60 different pairs of uneven lengths."""
+    rng = np.random.default_rng(0)
+    words = [f"w{number}" for number in range(60)]
+    for language in ("de", "en"):
+        lines = [" ".join([word] * rng.integers(1, 12)) for word in words]
+        (tmp_path / f"train.{language}").write_text("\n".join(lines) + "\n")
+    text = FileText(tmp_path / "train.de", tmp_path / "train.en")
+    vocabularies = train_vocabularies(VocabularyOptions(type="word"), text)
+    return encode_corpus(text, vocabularies, 99), vocabularies
+
+
+def stream(corpus: tuple[EncodedCorpus, Vocabularies], seed: int = 1, **changes: Any) -> TrainingBatches:
+    arguments = {"indices": np.arange(len(corpus[0])), "batch_tokens": 40, "seed": seed, **changes}
+    return TrainingBatches(corpus[0], vocabularies=corpus[1], **arguments)
+
+
+def content(batch: Batch) -> list[list[int]]:
+    return batch.source_BS.tolist()  # type: ignore[no-any-return]
+
+
+def take(batches: TrainingBatches, count: int) -> list[list[list[int]]]:
+    return [content(batch) for batch in itertools.islice(batches, count)]
+
+
+def test_an_epoch_has_every_training_pair_once_and_no_other(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:
+    chosen = np.arange(5, 60, 2)
+    batches = stream(corpus, indices=chosen)
+    for _ in range(2):
+        seen = [row[0] for batch in take(batches, len(batches)) for row in batch]
+        assert sorted(seen) == sorted(int(corpus[0].source[index][0]) for index in chosen)
+
+
+def test_the_order_hangs_on_seed_and_epoch_alone(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:
+    number = len(stream(corpus))
+    first = take(stream(corpus), 2 * number)
+    assert take(stream(corpus), 2 * number) == first
+    assert take(stream(corpus, seed=2), number) != first[:number]
+    assert first[:number] != first[number:]
+
+
+def test_batches_do_not_come_by_length(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:
+    widths = [len(batch[0]) for batch in take(stream(corpus), len(stream(corpus)))]
+    assert widths not in (sorted(widths), sorted(widths, reverse=True))
+
+
+def test_a_resumed_stream_goes_on_with_the_next_batch_wherever_it_stopped(
+    corpus: tuple[EncodedCorpus, Vocabularies],
+) -> None:
+    number = len(stream(corpus))
+    whole = take(stream(corpus), 2 * number + 3)
+    for stop in range(2 * number + 1):
+        stopped, resumed = stream(corpus), stream(corpus)
+        take(stopped, stop)
+        assert stopped.epoch == stop // number
+        resumed.load_state_dict(stopped.state_dict())
+        assert resumed.epoch == stopped.epoch
+        assert take(resumed, 3) == whole[stop : stop + 3]
+
+
+def test_a_state_from_smaller_batches_goes_on_with_the_next_epoch(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:
+    small, large = stream(corpus, batch_tokens=15), stream(corpus, batch_tokens=400)
+    take(small, len(small) - 1)
+    large.load_state_dict(small.state_dict())
+    assert large.state_dict() == {"epoch": 1, "position": 0}
+    assert len(take(large, 2)) == 2
+
+
+# real text
+
+
+def test_padding_is_under_three_percent_on_real_text(shared_data: Path) -> None:
+    """Multi30k in batches of 4,096 tokens: the promise of the design."""
+    options = DataOptions(root=shared_data / "multi30k", source="de", target="en")
+    text = open_text(options, "train")
+    model = shared_data.parent / "peers" / "joint8k.model"
+    if model.exists():
+        vocabularies = Vocabularies.load(model)
+    else:
+        vocabularies = train_vocabularies(VocabularyOptions(), text)
+    corpus = encode_corpus(text, vocabularies, 150)
+    assert len(corpus) > 28_000
+    batches = TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 4096, seed=1)
+    padding = positions = pairs = 0
+    for batch in itertools.islice(batches, len(batches)):
+        padding += batch.num_padding
+        positions += batch.num_positions
+        pairs += len(batch.source_BS)
+        assert len(batch.source_BS) * max(batch.source_BS.shape[1], batch.target_output_BT.shape[1]) <= 4096
+    assert pairs == len(corpus)
+    assert padding / positions < 0.03
+    fewest = np.maximum(corpus.source.lengths + 1, corpus.target.lengths + 1).sum() / 4096
+    assert len(batches) < 1.25 * fewest  # batches are not made small to keep padding low

@@ -1,0 +1,223 @@
+"""Parallel text comes out the same from every kind of source, and what is wrong with it is named."""
+
+import gzip
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+from nmt.config import DataOptions, FilePair
+from nmt.data.corpus import open_text
+from nmt.errors import UserError
+
+PAIRS = [("ein Hund", "a dog"), ("", ""), ("zwei Kätzchen", "two kittens"), ("Ende", "end")]
+Pairs = Iterable[tuple[str, str]]
+
+
+def options(root: Path | None = None, **values: Any) -> DataOptions:
+    return DataOptions(**{"root": root, "source": "de", "target": "en", **values})
+
+
+def write_files(folder: Path, name: str = "train", pairs: Pairs = PAIRS, end: str = "\n") -> None:
+    for side, language in enumerate(("de", "en")):
+        text = "".join(pair[side] + end for pair in pairs)
+        (folder / f"{name}.{language}").write_bytes(text.encode())
+
+
+def write_tsv(path: Path, pairs: Pairs = PAIRS, end: str = "\n") -> None:
+    lines = ["en\tid\tde", *(f"{english}\t{n}\t{german}" for n, (german, english) in enumerate(pairs))]
+    path.write_bytes("".join(line + end for line in lines).encode())
+
+
+def compress(folder: Path) -> None:
+    for path in list(folder.iterdir()):
+        path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+
+
+def mark(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+
+
+@pytest.mark.parametrize("kind", ["files", "tsv"])
+@pytest.mark.parametrize("form", ["plain", "gz", "crlf", "byte-order mark", "all of them", "no last line end"])
+def test_every_form_of_file_gives_the_same_pairs(tmp_path: Path, kind: str, form: str) -> None:
+    end = "\r\n" if form in ("crlf", "all of them") else "\n"
+    if kind == "files":
+        write_files(tmp_path, end=end)
+    else:
+        write_tsv(tmp_path / "train.tsv", end=end)
+    if form == "no last line end":
+        for path in tmp_path.iterdir():
+            path.write_bytes(path.read_bytes()[:-1])
+    if form in ("byte-order mark", "all of them"):
+        mark(tmp_path)
+    if form in ("gz", "all of them"):
+        compress(tmp_path)
+    text = open_text(options(tmp_path), "train")
+    assert list(text) == PAIRS
+    assert list(text) == PAIRS, "it can be read again"
+
+
+def test_either_direction(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    assert list(open_text(options(tmp_path, source="en", target="de"), "train")) == [(en, de) for de, en in PAIRS]
+
+
+def test_files_with_names_of_their_own(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    pair = FilePair(source=tmp_path / "train.en", target=tmp_path / "train.de")
+    assert list(open_text(options(), pair)) == [(en, de) for de, en in PAIRS]
+
+
+@pytest.mark.parametrize(("longer", "counts"), [("de", (6, 4)), ("en", (4, 6))])
+def test_different_numbers_of_lines_are_both_named(tmp_path: Path, longer: str, counts: tuple[int, int]) -> None:
+    write_files(tmp_path)
+    with (tmp_path / f"train.{longer}").open("a") as file:
+        file.write("mehr\nund mehr\n")
+    message = rf"train\.de has {counts[0]} lines, but .*train\.en has {counts[1]}\."
+    with pytest.raises(UserError, match=message):
+        list(open_text(options(tmp_path), "train"))
+
+
+@pytest.mark.parametrize("stored", ["val", "valid", "validation", "dev"])
+@pytest.mark.parametrize("kind", ["files", "tsv", "hub"])
+def test_any_name_of_the_validation_split_will_do(tmp_path: Path, stored: str, kind: str) -> None:
+    if kind == "files":
+        write_files(tmp_path, stored)
+    elif kind == "tsv":
+        write_tsv(tmp_path / f"{stored}.tsv")
+    else:
+        save_to_disk(tmp_path, **{stored: PAIRS})
+    chosen = options(hub=str(tmp_path)) if kind == "hub" else options(tmp_path)
+    for name in ("val", "dev"):
+        assert list(open_text(chosen, name)) == PAIRS
+    with pytest.raises(UserError, match="test"):
+        open_text(chosen, "test")
+
+
+def test_the_name_that_was_asked_for_comes_first(tmp_path: Path) -> None:
+    write_files(tmp_path, "val", PAIRS[:1])
+    write_files(tmp_path, "dev", PAIRS[2:])
+    assert list(open_text(options(tmp_path), "dev")) == PAIRS[2:]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("eins\tone", r"train\.tsv, line 6: 2 columns where line 1 has 3"),
+        ("a\tb\tc\td", r"train\.tsv, line 6: 4 columns where line 1 has 3"),
+        ("", r"train\.tsv, line 6: 1 columns where line 1 has 3"),
+    ],
+)
+def test_a_bad_line_of_a_tsv_is_named(tmp_path: Path, line: str, message: str) -> None:
+    write_tsv(tmp_path / "train.tsv")
+    with (tmp_path / "train.tsv").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(UserError, match=message):
+        list(open_text(options(tmp_path), "train"))
+
+
+def test_a_missing_column_of_a_tsv_is_named(tmp_path: Path) -> None:
+    write_tsv(tmp_path / "train.tsv")
+    with pytest.raises(UserError, match=r"train\.tsv, line 1: no column 'fr'; the columns are en, id, de"):
+        list(open_text(options(tmp_path, source="fr"), "train"))
+
+
+def test_text_that_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    (tmp_path / "train.en").write_bytes(b"a dog\n\ntwo kittens\nend \xe9\n")
+    with pytest.raises(UserError, match=r"train\.en, line 4: not UTF-8"):
+        list(open_text(options(tmp_path), "train"))
+
+
+def test_missing_files_are_named_with_what_is_there(tmp_path: Path) -> None:
+    write_files(tmp_path, "training")
+    (tmp_path / "train.de").write_text("ein Hund\n")
+    with pytest.raises(UserError) as caught:
+        open_text(options(tmp_path), "train")
+    assert f"There is no {tmp_path}/train.de and {tmp_path}/train.en" in caught.value.message
+    assert "holds train.de, training.de, training.en." in caught.value.remedy
+    assert "data.source (now de)" in caught.value.remedy
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"(?s)there is no folder .*/nowhere.*--set data\.root="):
+        open_text(options(tmp_path / "nowhere"), "train")
+
+
+def test_a_fingerprint_changes_with_text_and_direction_and_nothing_else(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    write_tsv(tmp_path / "other.tsv")
+    turned = options(tmp_path, source="en", target="de")
+
+    def fingerprints() -> list[str]:
+        return [open_text(o, name).fingerprint() for o in (options(tmp_path), turned) for name in ("train", "other")]
+
+    before = fingerprints()
+    assert len(set(before)) == 4
+    for path in tmp_path.iterdir():
+        path.touch()
+    assert fingerprints() == before
+    write_files(tmp_path, pairs=[*PAIRS[:-1], ("Ende", "End")])
+    write_tsv(tmp_path / "other.tsv", [*PAIRS[:-1], ("Ende", "End")])
+    assert not set(fingerprints()) & set(before)
+
+
+# data sets of the `datasets` library
+
+
+def save_to_disk(folder: Path, nested: bool = False, **splits: Pairs) -> None:
+    made = {}
+    for name, pairs in splits.items():
+        rows = [{"de": de, "en": en} for de, en in pairs]
+        made[name] = datasets.Dataset.from_list([{"translation": row} for row in rows] if nested else rows)
+    datasets.DatasetDict(made).save_to_disk(folder)
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["a column a language", "one column of translations"])
+def test_a_saved_data_set_gives_its_pairs(tmp_path: Path, nested: bool) -> None:
+    save_to_disk(tmp_path, nested, train=PAIRS, validation=PAIRS[:1])
+    chosen = options(hub=str(tmp_path))
+    text = open_text(chosen, "train")
+    assert list(text) == PAIRS
+    assert list(text) == PAIRS
+    assert list(open_text(chosen, "val")) == PAIRS[:1]
+    turned = open_text(options(hub=str(tmp_path), source="en", target="de"), "train")
+    assert list(turned) == [(en, de) for de, en in PAIRS]
+    assert turned.fingerprint() != text.fingerprint() == open_text(chosen, "train").fingerprint()
+
+
+def test_line_breaks_and_missing_text_in_a_data_set_do_no_harm(tmp_path: Path) -> None:
+    rows = {"de": ["eins\nzwei\r\ndrei", None], "en": ["one", "two"]}
+    datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows)}).save_to_disk(tmp_path)
+    assert list(open_text(options(hub=str(tmp_path)), "train")) == [("eins zwei drei", "one"), ("", "two")]
+
+
+def test_a_single_saved_data_set_is_for_training_and_not_for_validation_too(tmp_path: Path) -> None:
+    rows = [{"de": de, "en": en} for de, en in PAIRS]
+    datasets.Dataset.from_list(rows).save_to_disk(tmp_path)
+    chosen = options(hub=str(tmp_path))
+    assert list(open_text(chosen, "train")) == PAIRS
+    with pytest.raises(UserError, match=r"(?s)no split 'val'; it has train.*data\.valid=null"):
+        open_text(chosen, "val")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_language_that_a_data_set_lacks_is_named(tmp_path: Path, nested: bool) -> None:
+    save_to_disk(tmp_path, nested, train=PAIRS)
+    with pytest.raises(UserError, match=r"no text in 'fr'; it has de, en\."):
+        open_text(options(hub=str(tmp_path), source="fr"), "train")
+
+
+def test_a_data_set_that_does_not_exist_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"(?s)can't be loaded.*--set data\.root=FOLDER"):
+        open_text(options(hub=str(tmp_path / "nothing")), "train")
+
+
+def test_files_win_over_the_hub(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    assert list(open_text(options(tmp_path, hub="no/such-set"), "train")) == PAIRS

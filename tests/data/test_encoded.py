@@ -1,0 +1,171 @@
+"""Encoded corpora: what is dropped, and when the cache is used, renewed or refused."""
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nmt.data import encoded
+from nmt.data.corpus import ParallelText
+from nmt.data.encoded import Counts, EncodedCorpus, cache_directory, encode_corpus
+from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.errors import UserError
+
+WORDS = ["▁a", "▁b", "▁c", "▁d"]
+
+
+class Text(ParallelText):
+    """Pairs in memory, which counts how often it is read."""
+
+    name = "the test's text"
+
+    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
+        self.pairs, self.times_read = list(pairs), 0
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        self.times_read += 1
+        yield from self.pairs
+
+    def fingerprint(self) -> str:
+        return repr(self.pairs)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NMT_CACHE", str(tmp_path))
+    return tmp_path / "corpora"
+
+
+def vocabularies(words: Sequence[str] = WORDS) -> Vocabularies:
+    joint = WordVocabulary(words)
+    return Vocabularies(joint, joint)
+
+
+def ids(corpus: EncodedCorpus) -> list[tuple[list[int], list[int]]]:
+    return [tuple(side.tolist() for side in corpus.pair(index)) for index in range(len(corpus))]  # type: ignore[misc]
+
+
+def test_empty_and_long_pairs_are_dropped_counted_and_leave_the_line_numbers_right() -> None:
+    text = Text(
+        [("a", "b"), ("", "a"), ("a b c d", "a"), (" \t", " "), ("b c d", "d c b"), ("a", "a b c d"), ("d", "")]
+    )
+    corpus = encode_corpus(text, vocabularies(), max_length=3)
+    assert ids(corpus) == [([4], [5]), ([5, 6, 7], [7, 6, 5])]
+    assert corpus.counts == Counts(kept=2, empty=3, too_long=2)
+    assert corpus.lines.tolist() == [0, 4]
+    assert corpus.source.lengths.tolist() == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([], r"no sentence pair is left \(0 empty, 0 longer"),
+        ([("", "a"), ("a", "")], r"no sentence pair is left \(2 empty, 0 longer"),
+        ([("a a a a a", "a")], r"(?s)no sentence pair is left \(0 empty, 1 longer than 4 pieces.*data\.max_length"),
+    ],
+)
+def test_a_corpus_without_pairs_is_refused(pairs: list[tuple[str, str]], message: str) -> None:
+    for _ in range(2):  # the second time it comes from the cache
+        with pytest.raises(UserError, match=message):
+            encode_corpus(Text(pairs), vocabularies(), max_length=4)
+
+
+def test_the_second_time_nothing_is_read() -> None:
+    text = Text([("a b", "c"), ("d", "d d")])
+    first = encode_corpus(text, vocabularies(), 9)
+    second = encode_corpus(text, vocabularies(), 9)
+    assert text.times_read == 1
+    assert ids(second) == ids(first) == [([4, 5], [6]), ([7], [7, 7])]
+
+
+def test_text_vocabulary_and_limit_each_have_a_cache_of_their_own(cache: Path) -> None:
+    text = Text([("a b", "c"), ("d", "d d")])
+    encode_corpus(text, vocabularies(), 9)
+    assert ids(encode_corpus(Text([("a b", "d")]), vocabularies(), 9)) == [([4, 5], [7])]
+    assert ids(encode_corpus(text, vocabularies(WORDS[::-1]), 9))[0] == ([7, 6], [5])
+    assert ids(encode_corpus(Text([*text.pairs, ("a", "a")]), vocabularies(), 1)) == [([4], [4])]
+    separate = Vocabularies(WordVocabulary(WORDS), WordVocabulary(WORDS[::-1]))
+    assert ids(encode_corpus(text, separate, 9))[0] == ([4, 5], [5])
+    assert ids(encode_corpus(text, vocabularies(), 9)) == [([4, 5], [6]), ([7], [7, 7])]
+    assert len(list(cache.iterdir())) == 5
+
+
+def test_ids_are_mapped_and_not_held_in_memory() -> None:
+    corpus = encode_corpus(Text([("a b", "c")] * 3), vocabularies(), 9)
+    for side in (corpus.source, corpus.target):
+        sentence = side[1]
+        assert isinstance(sentence, np.memmap)
+        assert sentence.dtype == np.uint16
+        assert not sentence.flags.writeable
+
+
+def test_ids_beyond_16_bits_survive() -> None:
+    words = [f"▁w{number}" for number in range(70_000)]
+    corpus = encode_corpus(Text([("w0 w69999", "w65531 w65532")]), vocabularies(words), 9)
+    assert ids(corpus) == [([4, 70_003], [65_535, 65_536])]
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, UserError])
+def test_a_write_that_is_cut_short_is_not_taken_for_a_corpus(cache: Path, kind: type[BaseException]) -> None:
+    class Broken(Text):
+        def __iter__(self) -> Iterator[tuple[str, str]]:
+            yield self.pairs[0]
+            raise kind("stopped")
+
+    pairs = [("a b", "c"), ("d", "d d")]
+    with pytest.raises(kind):
+        encode_corpus(Broken(pairs), vocabularies(), 9)
+    assert list(cache.iterdir()) == []
+    assert len(encode_corpus(Text(pairs), vocabularies(), 9)) == 2
+
+
+def test_a_kill_at_the_last_moment_is_not_taken_for_a_corpus(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Text([("a b", "c"), ("d", "d d")])
+    with monkeypatch.context() as patch:
+        # Nothing is cleared away, as after SIGKILL.
+        patch.setattr(encoded.shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr(encoded.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            encode_corpus(text, vocabularies(), 9)
+    assert len(list(cache.iterdir())) == 1
+    assert len(encode_corpus(text, vocabularies(), 9)) == 2
+    assert text.times_read == 2
+
+
+def test_a_cache_that_somebody_cleaned_in_part_is_made_again(cache: Path) -> None:
+    text = Text([("a b", "c"), ("d", "d d")])
+    encode_corpus(text, vocabularies(), 9)
+    (folder,) = cache.iterdir()
+    (folder / "meta.json").unlink()
+    assert len(encode_corpus(text, vocabularies(), 9)) == 2
+    assert json.loads((folder / "meta.json").read_text())["counts"]["kept"] == 2
+
+
+def test_a_full_disk_is_reported_with_the_way_out(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(UserError, match=r"(?s)can't be written to .*No space left on device.*NMT_CACHE"):
+        encode_corpus(Text([("a", "b")]), vocabularies(), 9)
+    assert list(cache.iterdir()) == []
+
+
+def test_progress_tells_the_lines_read() -> None:
+    seen: list[int] = []
+    encode_corpus(Text([("a", "b")] * 2500), vocabularies(), 9, seen.append)
+    assert seen == [0, 1000, 2000]
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NMT_CACHE", "/one")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/two")
+    assert cache_directory() == Path("/one")
+    monkeypatch.delenv("NMT_CACHE")
+    assert cache_directory() == Path("/two/nmt")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_directory() == Path.home() / ".cache" / "nmt"

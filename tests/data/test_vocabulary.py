@@ -1,0 +1,268 @@
+"""Text to ids and back: what comes back, what never comes in, and what is refused."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt.config import VocabularyOptions
+from nmt.data.vocabulary import Vocabularies, Vocabulary, WordVocabulary, train_vocabularies
+from nmt.errors import UserError
+
+GERMAN = [
+    "Der Hund schläft im Garten.",
+    "Die müde Katze sieht den Mond, nicht wahr?",
+    "Heute trinkt das Kind kaltes Wasser!",
+    "„Wo ist der Bahnhof?“, fragte sie.",
+    "Straßenbahn-Haltestelle: um 7.30 Uhr",
+    "Ärger über Öl übertrifft Grüße",
+]
+ENGLISH = [
+    "The dog sleeps in the garden.",
+    "The tired cat sees the moon, doesn't it?",
+    "Today the child drinks cold water!",
+    "'Where is the station?' she asked.",
+    "Tram stop: at 7.30",
+    "Anger about oil beats greetings",
+]
+PAIRS = list(zip(GERMAN, ENGLISH, strict=True))
+TYPES = ["unigram", "bpe", "character", "word"]
+SIZES = {"unigram": 90, "bpe": 130, "character": 1000, "word": 1000}
+
+
+def train(kind: str, pairs: Sequence[tuple[str, str]] = PAIRS, **options: Any) -> Vocabularies:
+    return train_vocabularies(VocabularyOptions(**{"type": kind, "size": SIZES[kind], **options}), pairs)
+
+
+@pytest.fixture(scope="module", params=TYPES)
+def vocabulary(request: pytest.FixtureRequest) -> Vocabulary:
+    return train(request.param).source
+
+
+def test_text_survives(vocabulary: Vocabulary) -> None:
+    for text in (*GERMAN, *ENGLISH):
+        ids = vocabulary.encode(text)
+        assert vocabulary.decode(ids) == text
+        assert vocabulary.decode([vocabulary.sos, *ids, vocabulary.eos, vocabulary.pad]) == text
+        assert all(0 <= index < len(vocabulary) for index in ids)
+
+
+def test_pieces_are_the_ids_with_their_characters(vocabulary: Vocabulary) -> None:
+    for text in ("  Der  müde Hund, ", *GERMAN, "Zürich ☃ 東京 x"):
+        pieces = vocabulary.pieces(text)
+        assert [piece.id for piece in pieces] == vocabulary.encode(text)
+        covered = set()
+        end_before = 0
+        for _, begin, end in pieces:
+            assert end_before <= begin <= end <= len(text)
+            covered.update(range(begin, end))
+            end_before = end
+        assert covered >= {position for position, character in enumerate(text) if not character.isspace()}
+
+
+def test_pieces_stand_for_what_they_say(vocabulary: Vocabulary) -> None:
+    text = GERMAN[1]
+    for index, begin, end in vocabulary.pieces(text):
+        assert vocabulary.token(index).strip("▁") == text[begin:end].strip()
+
+
+@pytest.mark.parametrize("text", ["<s>", "</s>", "<pad>", "<unk>", "der </s> Hund<pad><s>", "▁ ▁<s>", "< s >"])
+def test_special_ids_never_come_out_of_text(vocabulary: Vocabulary, text: str) -> None:
+    assert not {vocabulary.pad, vocabulary.sos, vocabulary.eos} & set(vocabulary.encode(text))
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t \u00a0"])
+def test_text_without_words_has_no_ids(vocabulary: Vocabulary, text: str) -> None:
+    assert vocabulary.encode(text) == []
+    assert vocabulary.pieces(text) == []
+    assert vocabulary.decode([]) == ""
+
+
+def test_what_was_never_seen_is_unknown(vocabulary: Vocabulary) -> None:
+    ids = vocabulary.encode("der ☃")
+    assert vocabulary.unk in ids
+    assert "☃" not in vocabulary.decode(ids)
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "character"])
+def test_with_byte_fallback_every_character_survives(kind: str) -> None:
+    vocabulary = train(kind, byte_fallback=True, size=SIZES[kind] + 256).source
+    text = "Der ☃ sieht 東京 und 😀."
+    ids = vocabulary.encode(text)
+    assert vocabulary.unk not in ids
+    assert vocabulary.decode(ids) == text
+    spans = [(begin, end) for index, begin, end in vocabulary.pieces(text) if end > begin]
+    assert {text[begin:end].strip() for begin, end in spans} >= {"☃", "😀", "京"}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_the_same_text_gives_the_same_vocabulary(kind: str) -> None:
+    one, two, other = train(kind), train(kind), train(kind, [*PAIRS, ("xylophon", "xylophone")] * 2)
+    assert one.fingerprint == two.fingerprint != other.fingerprint
+
+
+def test_the_special_ids_are_first() -> None:
+    for kind in TYPES:
+        vocabulary = train(kind).source
+        assert (vocabulary.pad, vocabulary.unk, vocabulary.sos, vocabulary.eos) == (0, 1, 2, 3)
+
+
+# words
+
+
+def words_of(vocabulary: Vocabulary) -> list[str]:
+    return [vocabulary.token(index) for index in range(4, len(vocabulary))]
+
+
+def test_words_come_by_frequency_and_then_by_the_alphabet() -> None:
+    pairs = [("b a c", "b"), ("d b", "a")]
+    assert words_of(train("word", pairs).source) == ["▁b", "▁a", "▁c", "▁d"]
+    assert words_of(train("word", pairs[::-1]).source) == ["▁b", "▁a", "▁c", "▁d"]
+
+
+def test_rare_words_are_unknown() -> None:
+    pairs = [("b a c", "b"), ("d b", "a")]
+    vocabulary = train("word", pairs, min_count=2).source
+    assert words_of(vocabulary) == ["▁b", "▁a"]
+    assert vocabulary.encode("a c b") == [5, vocabulary.unk, 4]
+    assert vocabulary.decode(vocabulary.encode("a c b")) == "a <unk> b"
+
+
+def test_the_size_counts_the_specials_and_keeps_the_most_frequent() -> None:
+    pairs = [(f"{'w ' * number}x{number}", "y") for number in range(9)]
+    vocabulary = train("word", pairs, size=8).source
+    assert len(vocabulary) == 8
+    assert words_of(vocabulary)[:2] == ["▁w", "▁y"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Don't stop-gap, (really)!", ["▁Don't", "▁stop-gap", ",", "▁(", "really", ")", "!"]),
+        ("L’été – 7.30", ["▁L’été", "▁–", "▁7", ".", "30"]),
+        ("a  b\tc", ["▁a", "▁b", "▁c"]),
+    ],
+)
+def test_words_are_split_at_spaces_and_punctuation(text: str, words: list[str]) -> None:
+    assert [word for word, _, _ in WordVocabulary.split(text)] == words
+
+
+# joint and separate, saving and loading
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("joint", [True, False])
+def test_vocabularies_are_the_same_after_saving(tmp_path: Path, kind: str, joint: bool) -> None:
+    vocabularies = train(kind, joint=joint, size=55 if kind == "unigram" and not joint else SIZES[kind])
+    vocabularies.save(tmp_path)
+    loaded = Vocabularies.load(tmp_path)
+    assert loaded.joint is vocabularies.joint is joint
+    assert loaded.fingerprint == vocabularies.fingerprint
+    assert loaded.source.encode(GERMAN[1]) == vocabularies.source.encode(GERMAN[1])
+    assert loaded.target.encode(ENGLISH[1]) == vocabularies.target.encode(ENGLISH[1])
+    assert len(list(tmp_path.iterdir())) == (1 if joint else 2)
+
+
+def test_separate_vocabularies_know_only_their_side() -> None:
+    vocabularies = train("word", joint=False)
+    assert vocabularies.source.unk not in vocabularies.source.encode("Katze Mond")
+    assert set(vocabularies.target.encode("Katze Mond")) == {vocabularies.target.unk}
+    assert vocabularies.source.unk not in train("word").source.encode("Katze moon")
+
+
+def test_saving_replaces_whatever_vocabulary_was_there(tmp_path: Path) -> None:
+    train("unigram", joint=False, size=55).save(tmp_path)
+    train("word").save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["vocabulary.txt"]
+    assert Vocabularies.load(tmp_path).joint
+
+
+def test_a_single_file_is_a_joint_vocabulary(tmp_path: Path) -> None:
+    train("word").save(tmp_path)
+    assert Vocabularies.load(tmp_path / "vocabulary.txt").joint
+
+
+def test_a_sentencepiece_model_with_ids_of_its_own_works(shared_data: Path) -> None:
+    model = shared_data.parent / "peers" / "joint8k.model"
+    if not model.exists():
+        pytest.skip("needs ../shared/peers/joint8k.model")
+    vocabulary = Vocabularies.load(model).source
+    assert (vocabulary.unk, vocabulary.pad, vocabulary.sos, vocabulary.eos) == (0, 1, 2, 3)
+    text = "Ein kleiner Hund läuft über die Straße."
+    ids = vocabulary.encode(text)
+    assert vocabulary.decode([vocabulary.sos, *ids, vocabulary.eos, vocabulary.pad, vocabulary.pad]) == text
+    assert min(ids) > 3
+    assert vocabulary.unk in vocabulary.encode("☃")
+
+
+# what is refused
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_a_size_beyond_what_the_text_gives_names_the_limit_and_the_limit_works(kind: str) -> None:
+    with pytest.raises(
+        UserError, match=r"training text gives at most \d+ pieces, but vocabulary\.size is 8000"
+    ) as caught:
+        train(kind, size=8000)
+    limit = int(caught.value.remedy.partition("vocabulary.size=")[2].split()[0])
+    assert len(train(kind, size=limit).source) == limit
+    with pytest.raises(UserError, match=f"at most {limit}"):
+        train(kind, size=limit + 1)
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_a_size_below_the_alphabet_names_it(kind: str) -> None:
+    with pytest.raises(UserError, match=r"(?s)different characters.*vocabulary\.size is 10.*Raise"):
+        train(kind, size=10)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("pairs", [[], [("", ""), (" ", "\t")]], ids=["no lines", "empty lines"])
+def test_empty_text_gives_no_vocabulary(kind: str, pairs: list[tuple[str, str]]) -> None:
+    with pytest.raises(UserError, match="the training text is empty"):
+        train(kind, pairs)
+
+
+def test_the_empty_side_is_named() -> None:
+    with pytest.raises(UserError, match="the target side is empty"):
+        train("word", [("a", ""), ("b", "")], joint=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("vocabulary.model", b"", "not a sentencepiece model"),
+        ("vocabulary.model", b"not a model", "not a sentencepiece model"),
+        ("vocabulary.txt", b"one\ntwo\n", "not a word vocabulary"),
+        ("vocabulary.txt", b"", "not a word vocabulary"),
+        ("vocabulary.txt", b"<pad>\n<unk>\n<s>\n</s>\n\xff\n", "can't be read as a vocabulary"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    for path in (tmp_path, tmp_path / name):
+        with pytest.raises(UserError, match=rf"{name}.*{message}"):
+            Vocabularies.load(path)
+
+
+def test_a_model_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    content = train("unigram").source.to_bytes()
+    (tmp_path / "vocabulary.model").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"vocabulary\.model"):
+        Vocabularies.load(tmp_path)
+
+
+def test_a_model_without_padding_is_refused_with_the_way_to_make_one(tmp_path: Path) -> None:
+    import sentencepiece
+
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(GERMAN), model_prefix=str(tmp_path / "foreign"), vocab_size=60, minloglevel=2
+    )
+    with pytest.raises(UserError, match=r"(?s)foreign\.model: .*lacks a padding.*--pad_id"):
+        Vocabularies.load(tmp_path / "foreign.model")
+
+
+def test_a_folder_without_a_vocabulary_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="There is no vocabulary at"):
+        Vocabularies.load(tmp_path)

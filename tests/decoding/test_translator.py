@@ -1,0 +1,132 @@
+"""The translator: text in, text out, whatever the text is."""
+
+from collections.abc import Iterator
+from itertools import count, islice
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt.decoding.translator import Translator, load
+from nmt.errors import UserError
+
+LINES = st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=40), max_size=6)
+WORDS = st.lists(st.sampled_from("der die Hund Katze Mond sieht . , müde xyz 😀".split()), max_size=12).map(" ".join)
+
+
+@pytest.fixture(scope="module")
+def translator(tiny_model: Path) -> Translator:
+    return load(tiny_model, "cpu")
+
+
+@pytest.fixture(scope="module")
+def of_bytes(bytes_model: Path) -> Translator:
+    return load(bytes_model, "cpu")
+
+
+@settings(deadline=None, max_examples=40)
+@given(lines=LINES)
+def test_any_lines_in_as_many_lines_out(translator: Translator, of_bytes: Translator, lines: list[str]) -> None:
+    for each in (translator, of_bytes):
+        found = list(each.stream(lines, with_alignment=True, beam_size=2))
+        assert [translation.source for translation in found] == lines
+        for translation in found:
+            assert len(translation.text.splitlines()) <= 1
+            assert "\t" not in translation.text
+            assert translation.alignment is not None
+            for source, target in translation.alignment:
+                assert 0 <= source < len(translation.source.split())
+                assert 0 <= target < len(translation.text.split())
+
+
+@settings(deadline=None, max_examples=25)
+@given(lines=st.lists(WORDS, min_size=1, max_size=5), batch_size=st.integers(1, 5), read_ahead=st.integers(1, 7))
+def test_neither_neighbours_nor_batches_change_a_translation(
+    of_bytes: Translator, lines: list[str], batch_size: int, read_ahead: int
+) -> None:
+    together = list(of_bytes.stream(lines, batch_size=batch_size, read_ahead=read_ahead, beam_size=3))
+    for line, translation in zip(lines, together, strict=True):
+        [alone] = of_bytes.translate([line], beam_size=3)
+        assert translation.score == pytest.approx(alone.score, abs=1e-4)
+        assert translation.text == alone.text
+
+
+def test_candidates_are_sorted_and_distinct(translator: Translator) -> None:
+    [translation] = translator.translate(["Der Hund sieht den Ball."], n_best=5, length_penalty="none")
+    scores = [candidate.score for candidate in translation.n_best]
+    assert len(scores) == 5
+    assert scores == sorted(scores, reverse=True)
+    assert len({tuple(candidate.tokens) for candidate in translation.n_best}) == 5
+    best = translation.n_best[0]
+    assert (best.text, best.score, best.tokens) == (translation.text, translation.score, translation.tokens)
+
+
+def test_an_unnormalised_score_is_what_align_gives(translator: Translator) -> None:
+    lines = ["Der Hund schläft im Garten.", "Heute trinkt die Katze kaltes Wasser."]
+    for translation in translator.translate(lines, length_penalty="none"):
+        [alignment] = translator.align([(translation.source, translation.text)])
+        assert alignment.score == pytest.approx(translation.score, abs=1e-3)
+
+
+def test_the_alignment_of_a_stream_is_that_of_align(translator: Translator) -> None:
+    lines = ["Der Hund schläft im Garten.", "", "Heute trinkt die Katze kaltes Wasser.", "Hund"] * 3
+    found = list(translator.stream(lines, with_alignment=True, batch_size=2))
+    expected = translator.align((translation.source, translation.text) for translation in found)
+    assert [translation.alignment for translation in found] == [alignment.links for alignment in expected]
+    assert all(translation.alignment is None for translation in translator.translate(lines))
+
+
+def test_a_stream_reads_no_further_than_it_must(translator: Translator) -> None:
+    numbers = count()
+
+    def endless() -> Iterator[str]:
+        for _ in numbers:
+            yield "Der Hund schläft im Garten."
+
+    first = list(islice(translator.stream(endless(), beam_size=1, batch_size=1), 2))
+    assert [translation.text for translation in first] == ["The dog sleeps in the garden."] * 2
+    assert next(numbers) <= 100
+    one_by_one = translator.stream(endless(), beam_size=1, read_ahead=1)
+    before = next(numbers)
+    next(one_by_one)
+    assert next(numbers) == before + 2, "answers after one line, as somebody who types needs it"
+
+
+def test_progress_counts_every_line_once(translator: Translator) -> None:
+    steps: list[int] = []
+    lines = ["Der Hund.", "", "   ", "Die Katze sieht den Mond.", "Das Kind."] * 7
+    list(translator.stream(lines, on_progress=steps.append, batch_size=4, read_ahead=10))
+    assert sum(steps) == len(lines)
+
+
+def test_a_long_line_is_cut_where_the_model_has_never_been(
+    translator: Translator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["Der Hund schläft im Garten.", "Hund " * 1000]
+    found = translator.translate(lines, beam_size=1)
+    assert found[0].text == "The dog sleeps in the garden."
+    [alone] = translator.translate(["Hund " * translator.max_pieces], beam_size=1)
+    assert found[1].text == alone.text
+    messages = " ".join(capsys.readouterr().err.split())
+    assert messages.count("Warning") == 1
+    assert "line 2 has 1,000 pieces: only the first 300 are translated." in messages
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_best": 6}, "6 candidates can't come from a beam of 5"),
+        ({"beam_size": 0}, "'beam_size' is 0"),
+        ({"beam_sise": 3}, "unknown key 'beam_sise'"),
+        ({"length_penalty": "much"}, "'length_penalty' is 'much'"),
+    ],
+)
+def test_wrong_options(translator: Translator, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        translator.translate(["Der Hund."], **options)  # type: ignore[arg-type]
+
+
+def test_none_leaves_the_recipes_option(translator: Translator) -> None:
+    assert translator.options(beam_size=None, alpha=0.5).beam_size == translator.recipe.decoding.beam_size
+    assert translator.options(alpha=0.5).alpha == 0.5

@@ -1,0 +1,254 @@
+"""Recipes: shipped ones work, misspelt ones are told what to write instead."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nmt.config import Recipe, find_recipe, load_recipe, shipped_recipes, validate
+from nmt.errors import UserError
+from nmt.models.build import resolve
+
+MINIMAL = """\
+data: {source: de, target: en}
+model:
+  encoder: {type: recurrent}
+  decoder: {type: luong, attention: {type: general}}
+training: {max_steps: 10}
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(MINIMAL, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_shipped_recipe_resolves_and_survives_being_written(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe(name)
+    assert recipe.description, "nmt recipes shows a line for each"
+    resolved = resolve(recipe)
+    (tmp_path / "recipe.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
+    assert load_recipe(tmp_path / "recipe.yaml") == resolved
+    assert resolve(resolved) == resolved
+
+
+def test_recipes_are_shipped() -> None:
+    assert "multi30k/transformer" in shipped_recipes()
+
+
+@pytest.mark.parametrize(
+    "name", ["multi30k/transformer", "multi30k/transformer.yaml", "recipes/multi30k/transformer.yaml"]
+)
+def test_a_shipped_recipe_is_found_from_any_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_recipe(name).name == "transformer.yaml"
+
+
+def test_a_missing_recipe_suggests_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"(?s)no recipe 'multi30k/transfromer'.*Did you mean 'multi30k/transformer'"):
+        load_recipe("multi30k/transfromer")
+
+
+def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a folder, not a recipe"):
+        load_recipe(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["no", "yes", "on", "null", "1e5", "2016", "2016-01-01", "12:30", ".5", "ja: nein", "ü"]
+)
+def test_text_that_looks_like_something_else_survives_being_written(recipe_file: Path, text: str) -> None:
+    recipe = load_recipe(recipe_file).model_copy(update={"description": text})
+    recipe_file.write_text(recipe.to_yaml(), encoding="utf-8")
+    assert load_recipe(recipe_file) == recipe
+
+
+# mistakes
+
+
+@pytest.mark.parametrize(
+    ("setting", "unknown", "meant"),
+    [
+        ("trainig.max_steps=1", "trainig", "training"),
+        ("training.max_step=1", "training.max_step", "max_steps"),
+        ("data.surce=de", "data.surce", "source"),
+        ("vocabulary.sise=3", "vocabulary.sise", "size"),
+        ("data.train={sorce: a, target: b}", "data.train.sorce", "source"),
+        ("model.encoder.hiden_size=3", "hiden_size", "hidden_size"),
+        ("model.decoder.num_layer=3", "num_layer", "num_layers"),
+    ],
+)
+def test_an_unknown_key_suggests_the_nearest(recipe_file: Path, setting: str, unknown: str, meant: str) -> None:
+    with pytest.raises(UserError) as caught:
+        resolve(load_recipe(recipe_file, [setting]))
+    assert f"unknown key {unknown!r}" in caught.value.message
+    assert f"Did you mean {meant!r}?" in caught.value.remedy
+
+
+def test_an_unknown_option_of_an_attention_names_its_place(recipe_file: Path) -> None:
+    settings = ["model.decoder.attention={type: additive, sizes: 3}"]
+    with pytest.raises(UserError, match=r"(?s)model\.decoder\.attention: unknown key 'sizes'.*Did you mean 'size'"):
+        resolve(load_recipe(recipe_file, settings))
+
+
+@pytest.mark.parametrize(
+    ("setting", "parts"),
+    [
+        (
+            "training.max_steps=many",
+            ["'training.max_steps'", "'many'", "valid integer", "stop after this many updates"],
+        ),
+        ("training.max_steps=0", ["'training.max_steps' is 0", "greater than or equal to 1"]),
+        ("training.schedule=Linear", ["'training.schedule' is 'Linear'", "'inverse_sqrt'", "'cosine'"]),
+        ("training.betas=[0.9, x]", ["'training.betas.1' is 'x'", "valid number"]),
+        ("training.learning_rate=nan", ["'training.learning_rate' is 'nan'"]),
+        ("training.learning_rate=inf", ["'training.learning_rate' is 'inf'", "finite"]),
+        ("data.source=[de]", ["'data.source' is ['de']", "valid string", "language translated from"]),
+        ("training=5", ["'training' is 5", "group of keys"]),
+        ("model.encoder=recurrent", ["'model.encoder' is 'recurrent'"]),
+        ("vocabulary.byte_fallback=7", ["'vocabulary.byte_fallback' is 7", "boolean", "unknown characters as bytes"]),
+    ],
+)
+def test_a_wrong_value_names_the_key_the_value_and_what_it_means(
+    recipe_file: Path, setting: str, parts: list[str]
+) -> None:
+    with pytest.raises(UserError) as caught:
+        load_recipe(recipe_file, [setting])
+    assert str(recipe_file) in caught.value.message
+    for part in parts:
+        assert part in caught.value.message
+
+
+def test_all_mistakes_are_named_at_once(recipe_file: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        load_recipe(recipe_file, ["training.max_steps=x", "data.sauce=de", "vocabulary.size=1"])
+    assert all(key in caught.value.message for key in ("max_steps", "data.sauce", "vocabulary.size"))
+
+
+def test_a_missing_key_is_named(recipe_file: Path) -> None:
+    recipe_file.write_text(MINIMAL.replace("source: de, ", ""))
+    with pytest.raises(UserError, match=r"(?s)'data\.source' is missing.*--set data\.source="):
+        load_recipe(recipe_file)
+    assert load_recipe(recipe_file, ["data.source=fr"]).data.source == "fr"
+
+
+@pytest.mark.parametrize("key", ["1", "true", "null"])
+def test_a_key_that_is_not_text_is_refused(recipe_file: Path, key: str) -> None:
+    recipe_file.write_text(f"{MINIMAL}\n{key}: 3\n")
+    with pytest.raises(UserError, match="keys should be strings"):
+        load_recipe(recipe_file)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (
+            ["training.max_steps=null"],
+            "training would never end: set one of max_steps, max_epochs, max_minutes, patience",
+        ),
+        (["training.max_steps=null", "training.patience=3", "training.schedule=cosine"], "cosine' must know its end"),
+    ],
+)
+def test_training_must_have_an_end(recipe_file: Path, settings: list[str], problem: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_recipe(recipe_file, settings)
+    assert problem in caught.value.message
+
+
+@pytest.mark.parametrize("end", ["max_steps=5", "max_epochs=1", "max_minutes=0.5", "patience=3"])
+def test_any_end_will_do(recipe_file: Path, end: str) -> None:
+    load_recipe(recipe_file, ["training.max_steps=null", f"training.{end}"])
+
+
+def test_a_newer_format_is_refused_even_with_keys_nobody_knows(recipe_file: Path) -> None:
+    recipe_file.write_text(f"{MINIMAL}\nformat_version: 99\nquantum: true\n")
+    with pytest.raises(UserError, match=r"(?s)format version 99; this nmt reads up to 1.*upgrade nmt"):
+        load_recipe(recipe_file)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"data:\n  source: de\n target: en\n", r"mine\.yaml, line 3: not YAML"),
+        (b"data: {source: de\n", r"mine\.yaml, line 2: not YAML"),
+        (b"a: \xff\n", r"mine\.yaml is not UTF-8"),
+        (b"", "holds no keys"),
+        (b"just some text\n", "holds no keys"),
+        (b"a: !!python/object/apply:os.system ['true']\n", r"mine\.yaml, line 1: not YAML"),
+    ],
+)
+def test_what_is_not_a_recipe_is_refused(recipe_file: Path, content: bytes, problem: str) -> None:
+    recipe_file.write_bytes(content)
+    with pytest.raises(UserError, match=problem):
+        load_recipe(recipe_file)
+
+
+# --set
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("training.learning_rate=1e-3", 0.001),
+        ("training.learning_rate=2E-4", 0.0002),
+        ("training.learning_rate=.5", 0.5),
+        ("training.max_steps=1e3", 1000),
+        ("training.clip_norm=null", None),
+        ("training.clip_norm=", None),
+        ("training.betas=[0.8, 1e-1]", (0.8, 0.1)),
+        ("training.tensorboard=true", True),
+        ("data.source=no", "no"),
+        ("data.source=nan", "nan"),
+        ("data.source=de=x", "de=x"),
+        (" data.source = fr", "fr"),
+        ("data.root=some/folder", Path("some/folder")),
+        ("data.hub='123'", "123"),
+        ("vocabulary.type=word", "word"),
+        ("model.encoder.num_layers=2", 2),
+        ("model.decoder.attention.type=dot", "dot"),
+    ],
+)
+def test_settings_are_read_as_yaml(recipe_file: Path, setting: str, value: Any) -> None:
+    found: Any = load_recipe(recipe_file, [setting])
+    for key in setting.partition("=")[0].strip().split("."):
+        found = found[key] if isinstance(found, dict) else getattr(found, key)
+    assert found == value
+    assert type(found) is type(value) or isinstance(value, Path)
+
+
+def test_a_later_setting_wins(recipe_file: Path) -> None:
+    assert load_recipe(recipe_file, ["seed=3", "seed=4"]).seed == 4
+
+
+def test_settings_apply_to_a_recipe_in_memory(recipe_file: Path) -> None:
+    recipe = load_recipe(recipe_file)
+    assert load_recipe(recipe, ["seed=7"]) == recipe.model_copy(update={"seed": 7})
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("training.max_steps", "has no '='"),
+        ("=3", "has no '='"),
+        ("training.betas=[0.9", "the value is not YAML"),
+        ("seed.deep=3", r"'seed' is {'deep': 3}"),
+        ("training.max_steps.more=3", "'max_steps' is a value, not a group"),
+    ],
+)
+def test_bad_settings_are_refused(recipe_file: Path, setting: str, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        load_recipe(recipe_file, [setting])
+
+
+def test_options_cannot_be_changed_after_they_were_checked(recipe_file: Path) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_recipe(recipe_file).seed = 3  # type: ignore[misc]
+
+
+def test_the_written_recipe_is_plain_yaml(recipe_file: Path) -> None:
+    recipe = resolve(load_recipe(recipe_file))
+    assert validate(Recipe, yaml.safe_load(recipe.to_yaml()), "it") == recipe

@@ -1,0 +1,90 @@
+"""The installed package: what it exports, and that nothing heavy is imported before it is needed."""
+
+import importlib.resources
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import nmt
+
+HEAVY = {"torch", "numpy", "datasets", "sacrebleu", "sentencepiece", "matplotlib", "pydantic", "safetensors", "pandas"}
+
+
+def imported_by(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter has loaded after running some code."""
+    code = f"import atexit, sys\natexit.register(lambda: print('\\nLOADED', *sys.modules))\n{code}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "LOADED" in done.stdout, done.stderr
+    return {name.split(".")[0] for name in done.stdout.split("\nLOADED ")[1].split()}
+
+
+def test_importing_the_package_is_light() -> None:
+    modules = imported_by("import nmt")
+    assert "nmt" in modules
+    assert HEAVY & modules == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["translate", "--help"], ["translate", "--nonsense"]])
+def test_the_command_line_is_light_until_it_works(arguments: list[str]) -> None:
+    modules = imported_by(f"sys.argv = ['nmt', *{arguments}]\nfrom nmt.__main__ import main\nmain()")
+    assert "typer" in modules
+    assert HEAVY & modules == set()
+
+
+def test_scores_need_no_torch() -> None:
+    assert "torch" not in imported_by("import nmt.evaluation.scores, nmt.alignment.aer")
+
+
+def test_help_answers_in_half_a_second() -> None:
+    durations = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "nmt", "--help"], capture_output=True, check=True)
+        durations.append(time.perf_counter() - started)
+        if durations[-1] < 0.5:
+            return
+    pytest.fail(f"nmt --help took {min(durations):.2f} s at best")
+
+
+def test_the_script_and_the_module_are_the_same_program() -> None:
+    script = Path(sys.executable).with_name("nmt")
+    if not script.exists():
+        pytest.skip("nmt is not installed beside this Python")
+    outputs = [
+        subprocess.run([*command, "--version"], capture_output=True, text=True, check=True).stdout
+        for command in ([script], [sys.executable, "-m", "nmt"])
+    ]
+    assert outputs[0] == outputs[1] == f"nmt {nmt.__version__}\n"
+
+
+def test_the_package_is_typed() -> None:
+    assert (importlib.resources.files("nmt") / "py.typed").is_file()
+
+
+def test_public_names() -> None:
+    assert set(nmt.__all__) == {"UserError", "__version__", "load", "train"}
+    assert dir(nmt) == sorted(nmt.__all__)
+    for name in nmt.__all__:
+        assert getattr(nmt, name) is not None
+    with pytest.raises(AttributeError, match="lode"):
+        nmt.lode  # noqa: B018
+
+
+def test_train_and_load_from_python(tiny_recipe: Path, tmp_path: Path) -> None:
+    directory = nmt.train(tiny_recipe, tmp_path / "run", ["training.max_steps=2"])
+    assert directory == tmp_path / "run"
+    translator = nmt.load(str(directory))
+    [translation] = translator.translate(["Der Hund schläft."], beam_size=2)
+    [alignment] = translator.align([("Der Hund schläft.", "The dog sleeps.")])
+    assert translation.source == "Der Hund schläft."
+    assert alignment.weights.shape == (3, 3)
+
+
+def test_errors_carry_message_and_remedy(tmp_path: Path) -> None:
+    with pytest.raises(nmt.UserError) as caught:
+        nmt.load(tmp_path / "nowhere")
+    assert "not a model directory" in caught.value.message
+    assert "nmt train" in caught.value.remedy

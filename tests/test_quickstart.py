@@ -1,0 +1,96 @@
+"""``nmt quickstart``: a very short one writes everything; the real one reaches its figures."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from nmt.data.grammar import splits
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def short_quickstart(run_nmt: RunNmt, monkeypatch: pytest.MonkeyPatch) -> RunNmt:
+    """A quickstart of a few hundred sentences and thirty steps."""
+    monkeypatch.setattr("nmt.quickstart.splits", partial(splits, train=300, valid=20, test=70))
+    settings = ["training.max_steps=30", "vocabulary.size=400", "training.validation_size=8", "training.precision=fp32"]
+    return partial(run_nmt, "quickstart", *(f"--set={setting}" for setting in settings))
+
+
+def test_everything_is_written(short_quickstart: RunNmt, run_nmt: RunNmt, tmp_path: Path) -> None:
+    output = tmp_path / "my quickstart"
+    done = short_quickstart("-o", output)
+    assert done.returncode == 0, done.stderr
+
+    figures = json.loads((output / "quickstart.json").read_text("utf-8"))
+    assert {"bleu", "chrf", "aer", "seconds", "training_seconds", "sentences_per_second"} <= set(figures)
+    assert 0 <= figures["bleu"] <= 100
+    assert 0 < figures["chrf"] <= 100
+    assert 0 < figures["aer"] <= 1
+    assert 0 < figures["training_seconds"] < figures["seconds"]
+    assert len((output / "test.translated.de").read_text("utf-8").splitlines()) == 70
+    plots = sorted((output / "plots").iterdir())
+    assert [plot.name for plot in plots] == [f"alignment-{number}.png" for number in range(1, 7)]
+    assert all(plot.read_bytes().startswith(b"\x89PNG") for plot in plots)
+
+    for figure in ("BLEU", "chrF", "AER", "sentences/s", "minutes"):
+        assert figure in done.stdout
+    assert "70 unseen test sentences" in done.stdout
+    assert "Try next" in done.stderr
+
+    # The other commands come to the same figures from the files.
+    data = output / "data"
+    score = json.loads(run_nmt("score", output / "test.translated.de", data / "test.de", "--json").stdout)
+    assert score["bleu"]["score"] == pytest.approx(figures["bleu"], abs=0.01)
+    assert score["chrf"]["score"] == pytest.approx(figures["chrf"], abs=0.01)
+    aer = json.loads(run_nmt("aer", output / "test.links", data / "test.links", "--json").stdout)
+    assert aer["aer"] == pytest.approx(figures["aer"], abs=1e-4)
+    translated = run_nmt("translate", output / "model", "-i", data / "test.en").stdout
+    assert translated == (output / "test.translated.de").read_text("utf-8")
+    tokens = ("align", output / "model", data / "test.tok.en", data / "test.tok.de", "--tokenized")
+    assert run_nmt(*tokens).stdout == (output / "test.links").read_text("utf-8")
+
+
+def test_no_test_sentence_is_in_the_training_text() -> None:
+    corpus = splits(train=3000, valid=100, test=100)
+    for side in ("source", "target"):
+        seen = {getattr(pair, side) for pair in corpus["train"]}
+        assert not seen & {getattr(pair, side) for name in ("valid", "test") for pair in corpus[name]}
+
+
+def test_what_is_there_is_not_overwritten(short_quickstart: RunNmt, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.en").write_text("mine\n")
+    done = short_quickstart("-o", tmp_path)
+    assert done.returncode == 2
+    assert f"{tmp_path} is not empty" in done.stderr
+    assert "-o" in done.stderr
+    assert (tmp_path / "data" / "train.en").read_text() == "mine\n"
+
+
+def test_a_wrong_setting_is_refused_before_anything_is_written(short_quickstart: RunNmt, tmp_path: Path) -> None:
+    for setting in ("training.max_step=3", "model.decoder.atention=3"):
+        done = short_quickstart("-o", tmp_path / "out", "--set", setting)
+        assert done.returncode == 2
+        assert "Did you mean" in done.stderr
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_made(short_quickstart: RunNmt, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = short_quickstart("-o", tmp_path / "file" / "out")
+    assert done.returncode == 2
+    assert "can't be made" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_real_one_reaches_its_figures(run_nmt: RunNmt, tmp_path: Path) -> None:
+    done = run_nmt("quickstart", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "out" / "quickstart.json").read_text("utf-8"))
+    assert figures["bleu"] >= 90
+    assert figures["aer"] <= 0.10
