@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
@@ -194,7 +194,7 @@ def translate(
     from nmt.decoding.translator import load
 
     translator = load(model_dir, device)
-    typed = input == "-" and sys.stdin.isatty()
+    typed = input == "-" and _is_terminal(sys.stdin)
     if typed:
         say("Type a sentence and Enter; Ctrl-D ends.")
     visible = not (typed or _on_screen(output))
@@ -227,7 +227,12 @@ def _text(translation: "Translation", scores: bool) -> str:
 
 def _on_screen(output: str) -> bool:
     """Whether results go to a terminal, where a progress bar would get between them."""
-    return output == "-" and sys.stdout.isatty()
+    return output == "-" and _is_terminal(sys.stdout)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Python has None in place of a standard stream that is closed."""
+    return stream is not None and stream.isatty()
 
 
 @app.command(

@@ -128,9 +128,7 @@ def tiny_model(train_tiny: TrainTiny) -> Path:
 @pytest.fixture(scope="session")
 def bytes_model(train_tiny: TrainTiny) -> Path:
     """A model of subword pieces and, for what is in no piece, bytes; hardly trained. Don't write into it."""
-    return train_tiny(
-        "training.max_steps=3", "vocabulary={type: unigram, size: 366, joint: true, byte_fallback: true}"
-    )
+    return train_tiny("training.max_steps=3", "vocabulary={type: unigram, size: 366, joint: true, byte_fallback: true}")
 
 
 @pytest.fixture(scope="session")

@@ -79,7 +79,13 @@ def test_malformed_setting(train: RunNmt, setting: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [("", "no keys"), ("model: [", "line 1"), ("- a list\n", "no keys"), ("data:\n\tx: 1\n", "line 2"), ("\xff", "UTF-8")],
+    [
+        ("", "no keys"),
+        ("model: [", "line 1"),
+        ("- a list\n", "no keys"),
+        ("data:\n\tx: 1\n", "line 2"),
+        ("\xff", "UTF-8"),
+    ],
 )
 def test_a_file_that_is_no_recipe(run_nmt: RunNmt, tmp_path: Path, content: str, expected: str) -> None:
     path = tmp_path / "recipe.yaml"

@@ -38,13 +38,16 @@ def beam_search(
     """The best translations of a batch, best first, at most ``options.beam_size`` of each sentence.
 
     Of the 2K best continuations of a sentence, those that end among the first K are finished, and the best K that
-    go on are kept. A sentence leaves the batch when it has K finished hypotheses. A beam of 1 is greedy search.
+    go on are kept. A sentence leaves the batch when it has K finished hypotheses and the best unfinished one scores no
+    better so far than the best of them: stopping at K alone favours short translations. A beam of 1 is greedy search.
     """
     beam = options.beam_size
     limit_B = max_lengths(source_length_B, options)
     state = model.decoder.start(model.encode(source_BS, source_length_B))
     num_sentences, device = len(source_BS), source_BS.device
     finished: list[list[Hypothesis]] = [[] for _ in range(num_sentences)]
+    num_finished_B = torch.zeros(num_sentences, dtype=torch.long, device=device)
+    best_finished_B = torch.full((num_sentences,), float("-inf"), device=device)
     sentence_B = torch.arange(num_sentences, device=device)
     state = state.reorder(sentence_B.repeat_interleave(beam))
     tokens_BKt = torch.full((num_sentences, beam, 1), target.sos, device=device)
@@ -62,17 +65,20 @@ def beam_search(
         parent_B2K, token_B2K = index_B2K // log_p_BKV.shape[2], index_B2K % log_p_BKV.shape[2]
         ends_B2K = token_B2K == target.eos
 
+        length = tokens_BKt.shape[2]  # of what ends here: SOS is in, EOS is not
         ended_BK = ends_B2K[:, :beam] & best_B2K[:, :beam].isfinite()
+        ended_score_BK = best_B2K[:, :beam] / length_penalty(options, length)
         for row, rank in ended_BK.nonzero().tolist():
             ids = tokens_BKt[row, parent_B2K[row, rank], 1:].tolist()
-            log_probability = float(best_B2K[row, rank])
-            score = log_probability / length_penalty(options, len(ids) + 1)
-            finished[sentence_B[row]].append(Hypothesis(ids, score, log_probability))
+            hypothesis = Hypothesis(ids, float(ended_score_BK[row, rank]), float(best_B2K[row, rank]))
+            finished[sentence_B[row]].append(hypothesis)
+        num_finished_B += ended_BK.sum(1)
+        best_finished_B = best_finished_B.maximum(ended_score_BK.masked_fill(~ended_BK, float("-inf")).amax(1))
 
         score_BK, kept_BK = best_B2K.masked_fill(ends_B2K, float("-inf")).topk(beam, dim=1)
         parent_BK, token_BK = parent_B2K.gather(1, kept_BK), token_B2K.gather(1, kept_BK)
-        counts = [len(finished[s]) for s in sentence_B.tolist()]
-        going_on = torch.tensor([count < beam for count in counts], device=device) & score_BK[:, 0].isfinite()
+        could_win_B = score_BK[:, 0] / length_penalty(options, length) > best_finished_B
+        going_on = ((num_finished_B < beam) | could_win_B) & score_BK[:, 0].isfinite()
         stay = going_on.nonzero().squeeze(1)
         everybody = len(stay) == len(sentence_B)
         rows = (stay[:, None] * beam + parent_BK[stay]).flatten()
@@ -80,6 +86,7 @@ def beam_search(
         tokens_BKt = torch.unflatten(tokens_BKt.flatten(0, 1)[rows], 0, (-1, beam))
         tokens_BKt = torch.cat((tokens_BKt, token_BK[stay][:, :, None]), dim=2)
         score_BK, sentence_B, limit_B = score_BK[stay], sentence_B[stay], limit_B[stay]
+        num_finished_B, best_finished_B = num_finished_B[stay], best_finished_B[stay]
     return [sorted(hypotheses, key=lambda h: -h.score)[:beam] for hypotheses in finished]
 
 

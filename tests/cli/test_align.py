@@ -132,6 +132,8 @@ def test_aer_of_a_file_against_itself_and_against_gold(run_nmt: RunNmt, tmp_path
     assert json.loads(run_nmt("aer", found, gold, "--possible", possible, "--json").stdout)["aer"] == 0
 
 
-def test_aer_accepts_what_align_writes(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
+def test_aer_accepts_what_align_writes(
+    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path
+) -> None:
     run_nmt("align", tiny_model, *pair, "-o", tmp_path / "links")
     assert run_nmt("aer", tmp_path / "links", tmp_path / "links").stdout.startswith("AER 0.0000")

@@ -82,7 +82,16 @@ def test_every_command_explains_itself_with_an_example(run_nmt: RunNmt, command:
 
 def test_help_names_the_options_that_scripts_rely_on(run_nmt: RunNmt) -> None:
     expected = {
-        "translate": ["--input", "--output", "--beam-size", "--batch-size", "--n-best", "--format", "--scores", "--quiet"],
+        "translate": [
+            "--input",
+            "--output",
+            "--beam-size",
+            "--batch-size",
+            "--n-best",
+            "--format",
+            "--scores",
+            "--quiet",
+        ],
         "align": ["--tokenized", "--format", "--output", "--limit"],
         "train": ["--set", "--resume", "--output"],
         "score": ["--metrics", "--json"],

@@ -3,8 +3,10 @@
 import gzip
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,7 +137,9 @@ def test_length_penalty_and_alpha_divide_the_score(run_nmt: RunNmt, tiny_model: 
 
 
 def test_jsonl_has_the_documented_schema(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    done = run_nmt("translate", tiny_model, "--format", "jsonl", "--n-best", 2, stdin=f"{SENTENCES[0]}\n\n{HOSTILE[7]}\n")
+    done = run_nmt(
+        "translate", tiny_model, "--format", "jsonl", "--n-best", 2, stdin=f"{SENTENCES[0]}\n\n{HOSTILE[7]}\n"
+    )
     assert len(done.stdout.splitlines()) == 3, "a line break of Unicode in the source mustn't break the line"
     first, empty, hostile = map(json.loads, done.stdout.splitlines())
     for row in (first, empty, hostile):
@@ -144,7 +148,7 @@ def test_jsonl_has_the_documented_schema(run_nmt: RunNmt, tiny_model: Path, tmp_
             assert set(candidate) == {"translation", "score", "tokens"}
         assert row["n_best"][0] == {key: row[key] for key in ("translation", "score", "tokens")}
     assert (first["source"], first["translation"]) == (SENTENCES[0], TRANSLATIONS[0])
-    assert first["tokens"] == "▁The ▁dog ▁sleeps ▁in ▁the ▁garden .".split()
+    assert first["tokens"] == ["▁The", "▁dog", "▁sleeps", "▁in", "▁the", "▁garden", "."]
     assert len(first["n_best"]) == 2
     assert hostile["source"] == HOSTILE[7]
     assert empty == {
@@ -175,7 +179,9 @@ def test_a_moved_model_directory_works(run_nmt: RunNmt, tiny_model: Path, tmp_pa
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
-def test_quiet_stands_before_or_after_the_command(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path, where: str) -> None:
+def test_quiet_stands_before_or_after_the_command(
+    run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path, where: str
+) -> None:
     command = ["train", tiny_recipe, "-o", tmp_path / "run", "--set", "training.max_steps=1"]
     loud = run_nmt(*command)
     assert "done: training.max_steps (1) reached" in loud.stderr
@@ -207,3 +213,24 @@ def test_a_reader_that_leaves_early_is_no_error_to_shout_about(tiny_model: Path,
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141  # as if SIGPIPE had ended it
+
+
+def test_ctrl_c_leaves_nothing_behind(tiny_model: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "nmt", "translate", tiny_model, "-o", tmp_path / "out.en"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while not any(tmp_path.iterdir()):  # it has begun to write
+            assert process.poll() is None
+            time.sleep(0.02)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_standard_input_is_explained(tiny_model: Path) -> None:
+    command = ["bash", "-c", '"$0" -m nmt translate "$1" <&-', sys.executable, tiny_model]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: Standard input can't be read")

@@ -190,6 +190,7 @@ def test_a_loss_that_stays_non_finite_ends_the_run_and_the_checkpoint_is_good(
     with pytest.raises(UserError, match=rf"not finite in {MAX_SKIPPED + 1} updates in a row.*nan at update 15"):
         train(make_recipe(**options), tmp_path)
     monkeypatch.undo()
+    spoil_loss(range(1, 4))  # a resumed run has its patience again
     weights, _, state = read_checkpoint(tmp_path, 14)
     assert all(tensor.isfinite().all() for tensor in weights.values())
     assert state["progress"]["skipped_in_a_row"] == MAX_SKIPPED
