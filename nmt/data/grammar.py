@@ -266,9 +266,7 @@ class Sampler(PhraseSampler):
         clause.negated = False
         clause.time = NOTHING
         # "Where is he a good doctor", "where does he go" and "when is the bed big" are not asked.
-        unasked = {"where": clause.verb.frame == "motion" or clause.objects, "when": True, "why": False}[
-            english
-        ]
+        unasked = {"where": clause.verb.frame == "motion" or clause.objects, "when": True, "why": False}[english]
         if unasked and (clause.verb.base == "be" or clause.verb.frame == "motion"):
             english, german = "why", "warum"
         elif english == "where" and not clause.objects:
@@ -387,9 +385,7 @@ def generate(num_pairs: int, seed: int) -> list[AlignedPair]:
     return [next(sentences) for _ in range(num_pairs)]
 
 
-def splits(
-    seed: int = 1, train: int = 24_000, valid: int = 500, test: int = 500
-) -> dict[str, list[AlignedPair]]:
+def splits(seed: int = 1, train: int = 24_000, valid: int = 500, test: int = 500) -> dict[str, list[AlignedPair]]:
     """Train, valid and test; no English and no German sentence of valid or test is in another split."""
     sentences = stream(seed)
     held_out: set[tuple[str, ...]] = set()

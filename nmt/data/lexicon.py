@@ -177,11 +177,7 @@ def _parse_nouns(category: str) -> list[Noun]:
 
 def _parse_compounds() -> list[Noun]:
     heads = {noun.english: noun for nouns in NOUN_LISTS.values() for noun in nouns}
-    return [
-        _compound(english, german, heads[head])
-        for english, german, *words in _rows(COMPOUNDS)
-        for head in words
-    ]
+    return [_compound(english, german, heads[head]) for english, german, *words in _rows(COMPOUNDS) for head in words]
 
 
 def _compound(english: str, german: str, head: Noun) -> Noun:
@@ -271,9 +267,7 @@ NOUN_BY_ENGLISH = {noun.english: noun for nouns in (*NOUN_LISTS.values(), COMPOU
 ADJECTIVE_BY_ENGLISH = {fields[0]: _parse_adjective(*fields) for fields in _rows(ADJECTIVES)}
 CONTRASTS = {word: tuple(group) for group in _rows(OPPOSITES) for word in group}
 VERB_LISTS = {frame: [_parse_verb(frame, row) for row in _rows(table)] for frame, table in VERBS.items()}
-VERB_BY_ENGLISH = {
-    f"{verb.base} {verb.particle}".strip(): verb for verbs in VERB_LISTS.values() for verb in verbs
-}
+VERB_BY_ENGLISH = {f"{verb.base} {verb.particle}".strip(): verb for verbs in VERB_LISTS.values() for verb in verbs}
 DETERMINER_BY_ENGLISH = {fields[0]: Determiner(*fields) for fields in _rows(DETERMINERS)}
 PRONOUN_BY_ENGLISH = {pronoun.subject: pronoun for pronoun in map(_parse_pronoun, _rows(PRONOUNS))}
 MODAL_BY_ENGLISH = {modal.plain: modal for modal in (Modal(*fields) for fields in _rows(MODALS))}

@@ -38,8 +38,7 @@ ADJECTIVES_OF = {
     for category in lexicon.NOUN_LISTS
 }
 COMPOUNDS_OF = {
-    category: [noun for noun in lexicon.COMPOUND_LIST if noun.category == category]
-    for category in lexicon.NOUN_LISTS
+    category: [noun for noun in lexicon.COMPOUND_LIST if noun.category == category] for category in lexicon.NOUN_LISTS
 }
 FRAMES = ("intransitive", "transitive", "dative", "ditransitive", "location", "motion")
 ACTIONS = [verb for frame in FRAMES for verb in lexicon.VERB_LISTS[frame]]

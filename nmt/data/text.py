@@ -184,6 +184,8 @@ def _explained(label: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _standard_output() -> Iterator[TextIO]:
+    if sys.stdout is None:
+        raise UserError("Standard output is closed.", "Name a file to write to with -o.")
     buffer = getattr(sys.stdout, "buffer", None)
     if buffer is None:  # a notebook's stream takes text only
         yield sys.stdout

@@ -11,7 +11,7 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -248,9 +248,19 @@ def _train(options: VocabularyOptions, lines: Iterable[str], where: str) -> Voca
     import sentencepiece
 
     model = io.BytesIO()
+    problems: list[UserError] = []
+
+    def sentences() -> Iterator[str]:
+        """The lines; what is wrong with them is kept, because sentencepiece would wrap it in its own error."""
+        try:
+            yield from (line for line in lines if line.strip())
+        except UserError as error:
+            problems.append(error)
+            raise
+
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(line for line in lines if line.strip()),
+            sentence_iterator=sentences(),
             model_writer=model,
             model_type={"character": "char"}.get(options.type, options.type),
             vocab_size=options.size,
@@ -269,6 +279,8 @@ def _train(options: VocabularyOptions, lines: Iterable[str], where: str) -> Voca
             minloglevel=2,
         )
     except RuntimeError as error:
+        if problems:
+            raise problems[0] from None
         raise _too_large(options, str(error), where) from None
     return SentencePieceVocabulary(model.getvalue())
 

@@ -97,9 +97,7 @@ def test_parse_pharaoh(line: str, sure: set[Link], possible: set[Link]) -> None:
     assert parse_pharaoh(line) == (sure, possible)
 
 
-@pytest.mark.parametrize(
-    "bad", ["0:1", "-1-2", "1-", "1--2", "a-b", "1-2-3", "0-0,1-1", "²-1", "9" * 5000 + "-0"]
-)
+@pytest.mark.parametrize("bad", ["0:1", "-1-2", "1-", "1--2", "a-b", "1-2-3", "0-0,1-1", "²-1", "9" * 5000 + "-0"])
 def test_parse_pharaoh_names_the_place_and_the_bad_link(bad: str) -> None:
     with pytest.raises(UserError) as error:
         parse_pharaoh(f"0-0 {bad}", where="gold.txt, line 7")

@@ -158,9 +158,7 @@ def test_target_words_run_down_and_source_words_along_the_top() -> None:
 
 
 def test_gold_of_another_tokenization_is_refused() -> None:
-    with pytest.raises(
-        UserError, match="gold link 0-3 is outside the pair of 3 source and 3 target"
-    ) as error:
+    with pytest.raises(UserError, match="gold link 0-3 is outside the pair of 3 source and 3 target") as error:
         plot_alignment(HOUSE, gold=(set(), {(0, 3)}))
     assert "--tokenized" in error.value.remedy
 

@@ -67,9 +67,7 @@ THE_MAN_WHO_SINGS = NounPhrase(
     sampling.THE,
     post=subordinate(NOTHING, Clause(WHO, VERB["sing"])) + comma(False),
 )
-THE_PRICE = NounPhrase(
-    lexicon.NOUN_BY_ENGLISH["price"], sampling.THE, post=thing("the house").render_genitive()
-)
+THE_PRICE = NounPhrase(lexicon.NOUN_BY_ENGLISH["price"], sampling.THE, post=thing("the house").render_genitive())
 
 SENTENCES = {
     "separable verb with particle": (
@@ -287,9 +285,7 @@ def test_every_word_is_frequent(corpus: dict[str, list[AlignedPair]]) -> None:
             forms = {verb.base, verb.third, verb.past, verb.participle, verb.progressive}
             particles[verb.base, verb.particle] += verb.particle in tokens and not tokens.isdisjoint(forms)
     items = [
-        {noun.english, noun.english_plural}
-        for noun in lexicon.NOUN_BY_ENGLISH.values()
-        if " " not in noun.english
+        {noun.english, noun.english_plural} for noun in lexicon.NOUN_BY_ENGLISH.values() if " " not in noun.english
     ]
     items += [{noun.english.split()[0]} for noun in lexicon.COMPOUND_LIST]
     items += [

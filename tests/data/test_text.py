@@ -84,9 +84,7 @@ def test_dash_is_standard_input_whatever_the_locale(
 
 def test_a_pipe_is_read_line_by_line_as_it_comes() -> None:
     program = "from nmt.data.text import read_lines\nfor line in read_lines('-'): print(line, flush=True)"
-    with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         for line in (b"\n", b"eins\n", b"zwei\n"):
@@ -131,9 +129,7 @@ def test_not_utf8_names_file_line_and_byte(
         lambda packed: packed[:20] + b"\xff" * 40 + packed[60:],
     ],
 )
-def test_damaged_gzip_is_an_error_not_a_short_text(
-    write: FileWriter, damage: Callable[[bytes], bytes]
-) -> None:
+def test_damaged_gzip_is_an_error_not_a_short_text(write: FileWriter, damage: Callable[[bytes], bytes]) -> None:
     packed = gzip.compress("".join(f"Satz {number}\n" for number in range(5000)).encode())
     path = write(damage(packed))
     with pytest.raises(UserError, match="truncated or damaged gzip") as caught:
@@ -316,3 +312,9 @@ except BrokenPipeError: sys.exit('broken pipe')"""
     result = run_writer(body, "| head -n 1")
     assert result.stdout == "zeile\n"
     assert result.stderr == "broken pipe\n"
+
+
+def test_closed_standard_output_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(UserError, match="Standard output is closed"), open_output("-"):
+        pass

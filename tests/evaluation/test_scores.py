@@ -146,7 +146,5 @@ def test_a_tokenizer_that_lacks_its_package_says_so(monkeypatch: pytest.MonkeyPa
 
 
 def test_importing_scores_does_not_import_sacrebleu() -> None:
-    program = (
-        "import sys, nmt.evaluation.scores; sys.exit('sacrebleu' in sys.modules or 'torch' in sys.modules)"
-    )
+    program = "import sys, nmt.evaluation.scores; sys.exit('sacrebleu' in sys.modules or 'torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
