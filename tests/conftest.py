@@ -2,12 +2,16 @@
 
 import io
 import itertools
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+# The models of the tests are tiny: a second thread costs them more in waiting than it computes. Before torch loads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SUBJECTS = [
     ("der Hund", "the dog"),

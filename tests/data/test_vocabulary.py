@@ -1,6 +1,6 @@
 """Text to ids and back: what comes back, what never comes in, and what is refused."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +193,7 @@ def test_a_sentencepiece_model_with_ids_of_its_own_works(shared_data: Path) -> N
     ids = vocabulary.encode(text)
     assert vocabulary.decode([vocabulary.sos, *ids, vocabulary.eos, vocabulary.pad, vocabulary.pad]) == text
     assert min(ids) > 3
-    assert vocabulary.unk in vocabulary.encode("☃")
+    assert "⁇" in vocabulary.decode(vocabulary.encode("☃ Hund"))
 
 
 # what is refused
@@ -266,3 +266,13 @@ def test_a_model_without_padding_is_refused_with_the_way_to_make_one(tmp_path: P
 def test_a_folder_without_a_vocabulary_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There is no vocabulary at"):
         Vocabularies.load(tmp_path)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_what_is_wrong_with_the_text_is_told_as_it_is(kind: str) -> None:
+    def pairs() -> Iterator[tuple[str, str]]:
+        yield from PAIRS
+        raise UserError("train.de, line 7: not UTF-8.")
+
+    with pytest.raises(UserError, match=r"^train\.de, line 7: not UTF-8\.$"):
+        train_vocabularies(VocabularyOptions(type=kind, size=SIZES[kind]), pairs())

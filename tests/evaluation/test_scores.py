@@ -135,7 +135,7 @@ def test_unknown_names_suggest_the_nearest() -> None:
         score_corpus(["a"], ["a"], [])
     with pytest.raises(UserError, match="'13b'") as caught:
         score_corpus(["a"], ["a"], ["bleu"], tokenize="13b")
-    assert "Did you mean 13a?" in caught.value.remedy
+    assert "Did you mean '13a'?" in caught.value.remedy
 
 
 def test_a_tokenizer_that_lacks_its_package_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
