@@ -16,9 +16,10 @@ import nmt
 from nmt.config import Recipe, load_recipe
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
-from nmt.models.build import resolve
-from nmt.training.checkpoint import CheckpointFolder, read_tensors
-from nmt.training.run import train
+from nmt.models.build import build_model, resolve
+from nmt.training.checkpoint import CheckpointFolder, load_weights, read_tensors
+from nmt.training.run import prepare_data, train
+from nmt.training.validation import Validator
 
 RecipeMaker = Callable[..., Recipe]
 MetricsReader = Callable[..., list[dict[str, Any]]]
@@ -131,6 +132,13 @@ def test_the_model_is_the_best_checkpoints(
     expected = {n.removeprefix("average/"): t for n, t in tensors.items() if n.startswith("average/")} or weights
     assert bool(ema) == (expected is not weights)
     torch.testing.assert_close(read_tensors(tmp_path / "model.safetensors"), expected, rtol=0, atol=0)
+    # The figure was measured on these weights, and not on those of the update.
+    recipe = load_recipe(tmp_path / "recipe.yaml")
+    data = prepare_data(recipe, tmp_path)
+    model = build_model(recipe.model, data.vocabularies)
+    load_weights(model, tmp_path / "model.safetensors")
+    validator = Validator(data.valid, data.vocabularies, recipe.decoding, 0, 64, "fp32")
+    assert validator(model).loss == pytest.approx(best["loss"], abs=1e-4)
 
 
 def test_only_the_newest_checkpoints_are_kept(make_recipe: RecipeMaker, tmp_path: Path) -> None:
@@ -175,14 +183,16 @@ def test_patience_ends_a_run_that_gains_nothing_even_across_a_resume(
     assert [line["best"] for line in read_metrics(tmp_path, "valid")] == [True, False, False, False]
 
 
-def test_plateau_lowers_the_rate_and_ends(
+def test_plateau_lowers_the_rate_and_ends_even_across_resumes(
     make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
 ) -> None:
-    options = {"learning_rate": 1e-30, "min_learning_rate": 2e-31, "plateau_patience": 0, "warmup_steps": 0}
-    train(make_recipe(schedule="plateau", max_steps=99, validate_every=2, **options), tmp_path)
-    assert last_step(tmp_path, "learning rate fell below") == 8
+    options = {"learning_rate": 1e-30, "min_learning_rate": 4e-31, "plateau_patience": 1, "warmup_steps": 0}
+    for resume, max_steps in ((False, 4), (True, 8), (True, 99)):
+        recipe = make_recipe(schedule="plateau", max_steps=max_steps, validate_every=2, **options)
+        train(recipe, tmp_path, resume=resume)
+    assert last_step(tmp_path, "learning rate fell below") == 10
     rates = [line["learning_rate"] for line in read_metrics(tmp_path, "train")]
-    assert rates == pytest.approx([1e-30, 1e-30, 5e-31, 2.5e-31])
+    assert rates == pytest.approx([1e-30, 1e-30, 1e-30, 5e-31, 5e-31])
 
 
 def test_the_last_update_is_validated_even_where_a_checkpoint_was_due(
