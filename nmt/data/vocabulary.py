@@ -278,7 +278,7 @@ def _train(options: VocabularyOptions, lines: Iterable[str], where: str) -> Voca
             num_threads=1,  # the same pieces on every machine
             minloglevel=2,
         )
-    except RuntimeError as error:
+    except (RuntimeError, SystemError) as error:
         if problems:
             raise problems[0] from None
         raise _too_large(options, str(error), where) from None
