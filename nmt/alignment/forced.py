@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nmt.alignment.links import LinkMethod, WordAlignment, extract_links, merge_to_words
 from nmt.alignment.words import Words
-from nmt.data.batching import make_batch
+from nmt.data.batching import by_length, make_batch
 from nmt.data.vocabulary import Piece, Vocabularies
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
@@ -75,10 +75,8 @@ class ForcedAligner:
         numbered = enumerate(pairs, start=1)
         while window := list(islice(numbered, WINDOW * self._batch_size)):
             prepared = [self._prepare(number, pair, on_cut) for number, pair in window]
-            order = sorted(range(len(prepared)), key=lambda row: -prepared[row].longest)
             found: dict[int, WordAlignment] = {}
-            for start in range(0, len(order), self._batch_size):
-                rows = order[start : start + self._batch_size]
+            for rows in by_length([pair.longest for pair in prepared], self._batch_size):
                 aligned = self._align_batch([prepared[row] for row in rows], method, threshold)
                 found.update(zip(rows, aligned, strict=True))
             yield from (found[row] for row in range(len(prepared)))

@@ -70,6 +70,16 @@ def lengths(sentences: Sequence[Ids]) -> Tensor:
     return torch.tensor([len(sentence) + 1 for sentence in sentences])
 
 
+def by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """Indices of sentences in batches of like length, the longest first: what fails for want of memory fails at once.
+
+    Equal lengths keep their order.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
 def make_batch(pairs: Sequence[tuple[Ids, Ids]], vocabularies: Vocabularies) -> Batch:
     """The six steps of batch preparation.
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nmt.config import DecodingOptions
-from nmt.data.batching import Ids, lengths, pad
+from nmt.data.batching import Ids, by_length, lengths, pad
 from nmt.data.vocabulary import Vocabularies, Vocabulary
 from nmt.decoding.penalties import length_penalty
 from nmt.models.seq2seq import Seq2Seq
@@ -115,10 +115,8 @@ def search_all(
         on_progress: called with the number of sentences of each finished batch.
     """
     device = next(model.parameters()).device
-    order = sorted(range(len(sources)), key=lambda i: -len(sources[i]))
     results: list[list[Hypothesis]] = [[] for _ in sources]
-    for start in range(0, len(order), options.batch_size):
-        chunk = order[start : start + options.batch_size]
+    for chunk in by_length([len(source) for source in sources], options.batch_size):
         batch = [sources[i] for i in chunk]
         source_BS = pad(batch, vocabularies.source, eos=True).to(device)
         found = beam_search(model, source_BS, lengths(batch).to(device), vocabularies.target, options)

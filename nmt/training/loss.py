@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nmt.models.interfaces import OutputLayer
+from nmt.models.masks import length_mask
 
 CHUNK = 1024
 """Positions whose logits exist at a time."""
@@ -103,7 +104,7 @@ def token_loss(
         target_length_B: how many of each row are real.
         smoothing: ε of label smoothing.
     """
-    mask_BT = torch.arange(target_BT.shape[1], device=target_BT.device) < target_length_B[:, None]
+    mask_BT = length_mask(target_length_B, target_BT.shape[1])
     index_N = mask_BT.flatten().nonzero().squeeze(1)
     features_ND = features_BTD.flatten(0, 1).index_select(0, index_N)
     if torch.is_autocast_enabled(features_ND.device.type):
