@@ -1,0 +1,13 @@
+"""The command line, a module a command: parse, call, print. Nothing heavy is imported before a command needs it."""
+
+from importlib import import_module
+
+from nmt.cli.common import app
+
+COMMANDS = ("quickstart", "train", "translate", "score", "align", "aer", "recipes")
+"""Modules of this folder, in the order of ``nmt --help``; each registers its command with the app."""
+
+for _name in COMMANDS:
+    import_module(f"nmt.cli.{_name}")
+
+__all__ = ["app"]

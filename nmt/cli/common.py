@@ -1,0 +1,92 @@
+"""What the commands share: the app, options that mean the same everywhere, and how a stopped run is told."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+app = typer.Typer(
+    name="nmt",
+    help="Neural machine translation, from the vanilla RNN to the Transformer.",
+    epilog="Start with: nmt quickstart",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _be_quiet(wanted: bool) -> None:
+    if wanted:
+        from nmt.console import set_quiet
+
+        set_quiet(True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from nmt import __version__
+
+        typer.echo(f"nmt {__version__}")
+        raise typer.Exit
+
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=_be_quiet, help="No progress bars and messages, but warnings.")
+]
+Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="File to write; - is standard output.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="What to compute on: auto, cpu, cuda, cuda:1, mps.")]
+ModelDir = Annotated[
+    Path, typer.Argument(metavar="MODEL_DIR", help="Folder that `nmt train` wrote.", show_default=False)
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the recipe, such as training.max_steps=1000; may be repeated.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def examples(*lines: str) -> str:
+    """Epilog of a help page; the backspace tells the formatter to leave the line breaks alone."""
+    return "\b\n" + "\n".join((f"Example{'s' if len(lines) > 1 else ''}:", *(f"  {line}" for line in lines)))
+
+
+@app.callback()
+def options(
+    quiet: Quiet = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None: ...
+
+
+def on_screen(output: str) -> bool:
+    """Whether results go to a terminal, where a progress bar would get between them."""
+    return output == "-" and is_terminal(sys.stdout)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Python has None in place of a standard stream that is closed."""
+    return stream is not None and stream.isatty()
+
+
+@contextmanager
+def stopped_by_signal(remedy: str) -> Iterator[None]:
+    """Turn the interruption of a training run into a message and the exit code of its signal."""
+    from nmt.training.interrupts import Interrupted
+
+    try:
+        yield
+    except Interrupted as stop:
+        from nmt.console import say
+
+        say(f"{stop}: stopped, checkpoint saved; {remedy}")
+        raise typer.Exit(128 + stop.signal_number) from None

@@ -1,0 +1,30 @@
+"""``nmt quickstart``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmt.cli.common import Quiet, Settings, app, examples, stopped_by_signal
+
+
+@app.command(
+    short_help="Train a small model, translate, score, align and plot.",
+    epilog=examples("nmt quickstart -o quickstart"),
+)
+def quickstart(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder to write to.")] = Path(
+        "quickstart"
+    ),
+    settings: Settings = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a small model on the embedded corpus, translate, score, align and plot: all of it in a few minutes.
+
+    Nothing is downloaded: the English-German sentences come from a grammar.
+    """
+    from nmt.quickstart import quickstart as run
+    from nmt.quickstart import report
+
+    with stopped_by_signal("nmt quickstart starts anew: give it another folder with -o"):
+        report(run(output, settings or []), output)

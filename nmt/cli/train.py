@@ -1,0 +1,46 @@
+"""``nmt train``."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmt.cli.common import Quiet, Settings, app, examples, stopped_by_signal
+
+
+@app.command(
+    epilog=examples(
+        "nmt train multi30k/transformer -o runs/de-en",
+        "nmt train multi30k/bahdanau -o runs/mine --set data.root=FOLDER",
+        "nmt train multi30k/bahdanau -o runs/mine --set data.root=FOLDER --resume",
+    )
+)
+def train(
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="YAML file, or a name that `nmt recipes` lists.", show_default=False),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Model directory to write.", show_default="runs/NAME of the recipe"
+        ),
+    ] = None,
+    settings: Settings = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in the output folder.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a model from a recipe.
+
+    A recipe names its data: a data set that is downloaded, or, with --set data.root=FOLDER, files of your own such
+    as train.de, train.en, val.de and val.en. Ctrl-C stops after saving a checkpoint.
+    """
+    from nmt.training.run import train as run
+
+    output = output or Path("runs") / Path(recipe).with_suffix("").name
+    again = ["nmt", "train", recipe, "-o", str(output), *(f"--set={setting}" for setting in settings or []), "--resume"]
+    with stopped_by_signal(f"go on with: {shlex.join(again)}"):
+        run(recipe, output, settings or [], resume)
