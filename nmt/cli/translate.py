@@ -1,6 +1,8 @@
 """``nmt translate``."""
 
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -8,7 +10,8 @@ import typer
 from nmt.cli.common import Device, ModelDir, Output, Quiet, app, examples, is_terminal, on_screen
 
 if TYPE_CHECKING:
-    from nmt.decoding.translator import Translation
+    from nmt.decoding.results import ScoredPair, Translation
+    from nmt.decoding.translator import Translator
 
 
 @app.command(
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
         "nmt translate runs/de-en -i test.de -o test.en",
         'echo "Ein Hund schläft." | nmt translate runs/de-en --n-best 3 --scores',
         "nmt translate runs/de-en -i test.de -o test.jsonl --format jsonl",
+        "nmt translate runs/de-en --score-only test.de test.en",
     ),
 )
 def translate(
@@ -53,6 +57,14 @@ def translate(
         typer.Option(help="text, or a JSON object a line, with scores, tokens, candidates and word alignment."),
     ] = "text",
     scores: Annotated[bool, typer.Option("--scores", help="Put its score and a tab before each candidate.")] = False,
+    score_only: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--score-only",
+            metavar="SOURCE TARGET",
+            help="Translate nothing: say how probable the lines of TARGET are as translations of those of SOURCE.",
+        ),
+    ] = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -63,8 +75,15 @@ def translate(
     from nmt.console import progress_bar, say
     from nmt.data.text import open_output, read_lines
     from nmt.decoding.translator import load
+    from nmt.errors import UserError
 
     translator = load(model_dir, device)
+    if score_only:
+        if input != "-":
+            raise UserError("--score-only names its input itself.", "Leave --input out.")
+        options = {"batch_size": batch_size, "length_penalty": length_penalty, "alpha": alpha}
+        _score(translator, score_only, output, format, options)
+        return
     typed = input == "-" and is_terminal(sys.stdin)
     if typed:
         say("Type a sentence and Enter; Ctrl-D ends.")
@@ -85,10 +104,27 @@ def translate(
             file.write(_jsonl(translation) if format == "jsonl" else _text(translation, scores))
 
 
-def _jsonl(translation: "Translation") -> str:
+def _score(
+    translator: "Translator", files: tuple[str, str], output: str, format: str, options: Mapping[str, object]
+) -> None:
+    from nmt.console import progress_bar
+    from nmt.data.corpus import FileText
+    from nmt.data.text import open_output
+
+    pairs = FileText(*map(Path, files))
+    with progress_bar("scoring", None, not on_screen(output)) as bar, open_output(output) as file:
+        for pair in translator.score(pairs, bar.advance, **options):
+            file.write(_jsonl(pair) if format == "jsonl" else _scored_text(pair))
+
+
+def _scored_text(pair: "ScoredPair") -> str:
+    return f"{'nan' if pair.score is None else format(pair.score, '.4f')}\t{pair.target}\n"
+
+
+def _jsonl(result: "Translation | ScoredPair") -> str:
     from nmt.alignment.formats import json_line
 
-    return json_line(translation.to_json()) + "\n"
+    return json_line(result.to_json()) + "\n"
 
 
 def _text(translation: "Translation", scores: bool) -> str:

@@ -1,17 +1,20 @@
 """Text in, text out: a trained model directory as a translator."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from nmt.alignment.forced import ForcedAligner
-from nmt.alignment.links import Link, LinkMethod, WordAlignment
+from nmt.alignment.links import LinkMethod, WordAlignment
 from nmt.alignment.words import Words
 from nmt.config import DecodingOptions, Recipe, load_recipe, validate
 from nmt.console import warn
 from nmt.data.vocabulary import Vocabularies
+from nmt.decoding.forced import force_all
+from nmt.decoding.penalties import length_penalty
+from nmt.decoding.results import Candidate, ScoredPair, Translation
 from nmt.decoding.search import Hypothesis, search_all
 from nmt.device import pick_device
 from nmt.errors import UserError
@@ -21,40 +24,6 @@ from nmt.training.checkpoint import load_weights
 
 WINDOW = 64
 """Batches that are read before they are sorted by length and translated."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One of several translations of a line."""
-
-    text: str
-    score: float
-    """Log-probability divided by the length penalty; 0 for an empty line."""
-    tokens: list[str]
-
-
-@dataclass(frozen=True)
-class Translation:
-    """A line and its translation. ``n_best`` holds the candidates, the best first."""
-
-    source: str
-    text: str
-    score: float
-    tokens: list[str]
-    n_best: list[Candidate] = field(default_factory=list)
-    alignment: tuple[Link, ...] | None = None
-    """Links between the words of source and translation; None if not asked for, or without attention."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The object of ``nmt translate --format jsonl``."""
-        return {
-            "source": self.source,
-            "translation": self.text,
-            "score": round(self.score, 6),
-            "tokens": self.tokens,
-            "n_best": [{"translation": c.text, "score": round(c.score, 6), "tokens": c.tokens} for c in self.n_best],
-            "alignment": None if self.alignment is None else [list(link) for link in self.alignment],
-        }
 
 
 class Translator:
@@ -196,6 +165,42 @@ class Translator:
 
         in_words = ((words(source), words(target)) for source, target in pairs)
         return self._aligner()(in_words, method, threshold, on_cut)
+
+    def score(
+        self, pairs: Iterable[tuple[str, str]], on_progress: Callable[[int], None] = lambda pairs: None, **options: Any
+    ) -> Iterator[ScoredPair]:
+        """How probable the model finds given translations, in order and in constant memory.
+
+        Args:
+            pairs: source and target text.
+            on_progress: called with the number of pairs scored since the call before.
+            options: changes to the recipe's decoding options; ``length_penalty``, ``alpha`` and ``batch_size`` count.
+        """
+        decoding = self.options(**options)
+        numbered = enumerate(pairs, start=1)
+        while window := list(islice(numbered, WINDOW * decoding.batch_size)):
+            encoded = [self._encode_pair(number, pair) for number, pair in window]
+            whole = [ids for ids in encoded if ids is not None]
+            scored = iter(force_all(self.model, whole, self.vocabularies, decoding.batch_size))
+            for (_, (source, target)), ids in zip(window, encoded, strict=True):
+                if ids is None:
+                    yield ScoredPair(source, target, [], [], None, None)
+                    continue
+                of_tokens = next(scored).log_probability_T.tolist()
+                vocabulary, total = self.vocabularies.target, sum(of_tokens)
+                tokens = [vocabulary.token(i) for i in (*ids[1], vocabulary.eos)]
+                score = total / length_penalty(decoding, len(tokens))
+                yield ScoredPair(source, target, tokens, of_tokens, total, score)
+            on_progress(len(window))
+
+    def _encode_pair(self, number: int, pair: tuple[str, str]) -> tuple[list[int], list[int]] | None:
+        """Ids of a pair; None for one that is too long, because half of it would have another score."""
+        source, target = self.vocabularies.source.encode(pair[0]), self.vocabularies.target.encode(pair[1])
+        longest = max(len(source), len(target))
+        if longest > self.max_pieces:
+            warn(f"line {number} has {longest:,} pieces, more than {self.max_pieces}: it gets no score.")
+            return None
+        return source, target
 
     def _aligner(self) -> ForcedAligner:
         return ForcedAligner(self.model, self.vocabularies, self.max_pieces)

@@ -234,3 +234,41 @@ def test_a_closed_standard_input_is_explained(tiny_model: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("Error: Standard input can't be read")
+
+
+# --score-only
+
+
+def test_scores_of_given_translations(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, tmp_path: Path) -> None:
+    source, target = tiny_corpus / "train.de", tiny_corpus / "train.en"
+    done = run_nmt("translate", tiny_model, "--score-only", source, target)
+    assert (done.returncode, done.stderr) == (0, "")
+    searched = run_nmt("translate", tiny_model, "-i", source, "--scores").stdout.splitlines()
+    for scored, translated in zip(done.stdout.splitlines(), searched, strict=True):
+        (score, text), (expected, translation) = scored.split("\t"), translated.split("\t")
+        assert text == translation
+        assert float(score) == pytest.approx(float(expected), abs=2e-4)
+    output = tmp_path / "scores.jsonl"
+    options = ("--format", "jsonl", "-o", output, "--length-penalty", "average", "--alpha", 1)
+    assert run_nmt("translate", tiny_model, "--score-only", source, target, *options).returncode == 0
+    rows = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
+    assert len(rows) == 40
+    for row in rows:
+        assert set(row) == {
+            "source", "target", "tokens", "token_log_probabilities", "log_probability", "score",
+        }  # fmt: skip
+        assert len(row["tokens"]) == len(row["token_log_probabilities"])
+        assert row["tokens"][-1] == "</s>"
+        assert sum(row["token_log_probabilities"]) == pytest.approx(row["log_probability"], abs=1e-4)
+        assert row["score"] == pytest.approx(row["log_probability"] / len(row["tokens"]), abs=1e-5)
+
+
+def test_a_pair_without_a_score_keeps_its_line(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("Hund\nHund\n\n", encoding="utf-8")
+    (tmp_path / "b").write_text("dog\n" + "dog " * 1000 + "\n\n", encoding="utf-8")
+    files = ("--score-only", tmp_path / "a", tmp_path / "b")
+    done = run_nmt("translate", tiny_model, *files)
+    assert [line.split("\t")[0] == "nan" for line in done.stdout.splitlines()] == [False, True, False]
+    assert "line 2 has 1,000 pieces" in done.stderr
+    rows = [json.loads(line) for line in run_nmt("translate", tiny_model, *files, "--format=jsonl").stdout.splitlines()]
+    assert [row["score"] is None for row in rows] == [False, True, False]
