@@ -11,6 +11,7 @@ from nmt.alignment.links import LinkMethod, WordAlignment
 from nmt.alignment.words import Words
 from nmt.config import DecodingOptions, Recipe, load_recipe, validate
 from nmt.console import warn
+from nmt.data.text import in_windows
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.forced import force_all
 from nmt.decoding.penalties import length_penalty
@@ -22,8 +23,8 @@ from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import load_weights
 
-WINDOW = 64
-"""Batches that are read before they are sorted by length and translated."""
+WINDOW = 16
+"""Batches that are read before they are sorted by length and translated: what a stopped run loses at most."""
 
 
 class Translator:
@@ -76,6 +77,7 @@ class Translator:
         *,
         with_alignment: bool = False,
         read_ahead: int | None = None,
+        first_line: int = 1,
         **options: Any,
     ) -> Iterator[Translation]:
         """As :meth:`translate`, for any number of lines in constant memory.
@@ -84,8 +86,9 @@ class Translator:
             lines, n_best, options: as there.
             on_progress: called with the number of lines translated since the call before.
             with_alignment: align each line with its translation too, where the model has attention.
-            read_ahead: lines read before the first is translated; 1 answers line by line. More of them make
+            read_ahead: most lines read before the first is translated; 1 answers line by line. More of them make
                 batches of like length, and so are faster.
+            first_line: the number of the first line in warnings.
         """
         decoding = self.options(**options)
         if n_best > decoding.beam_size:
@@ -93,26 +96,27 @@ class Translator:
                 f"{n_best} candidates can't come from a beam of {decoding.beam_size}.",
                 f"Give --beam-size {n_best} or more.",
             )
-        numbered = enumerate(lines, start=1)
-        while window := list(islice(numbered, read_ahead or WINDOW * decoding.batch_size)):
-            translations = self._translate_window(window, n_best, decoding, on_progress)
+        for window in in_windows(lines, read_ahead or WINDOW * decoding.batch_size):
+            translations = self._translate_window(window, first_line, n_best, decoding, on_progress)
+            first_line += len(window)
             yield from self._aligned(translations) if with_alignment else translations
 
     def _translate_window(
         self,
-        window: Sequence[tuple[int, str]],
+        window: Sequence[str],
+        first_line: int,
         n_best: int,
         decoding: DecodingOptions,
         on_progress: Callable[[int], None],
     ) -> Iterator[Translation]:
-        encoded = [self._encode(number, line) for number, line in window]
+        encoded = [self._encode(number, line) for number, line in enumerate(window, start=first_line)]
         filled = [index for index, ids in enumerate(encoded) if ids]
         on_progress(len(window) - len(filled))
         sources = [encoded[index] for index in filled]
         found = dict(
             zip(filled, search_all(self.model, sources, self.vocabularies, decoding, on_progress), strict=True)
         )
-        for index, (_, line) in enumerate(window):
+        for index, line in enumerate(window):
             candidates = [self._candidate(h) for h in found.get(index, [])] or [Candidate("", 0.0, [])]
             best = candidates[0]
             yield Translation(line, best.text, best.score, best.tokens, candidates[:n_best])
