@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -60,6 +62,43 @@ def test_hostile_lines_keep_their_places(run_nmt: RunNmt, any_model: Path, last_
         # Not as the first line, where a byte-order mark would be taken off.
         alone = run_nmt("translate", any_model, stdin=f"\n{source}\n")
         assert alone.stdout == f"\n{translation}\n", source
+
+
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lines=st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=30), max_size=5),
+    line_end=st.sampled_from(["\n", "\r\n"]),
+    ends=st.booleans(),
+)
+def test_whatever_is_in_the_lines_as_many_come_out(
+    run_nmt: RunNmt, bytes_model: Path, lines: list[str], line_end: str, ends: bool
+) -> None:
+    text = line_end.join(lines) + line_end * ends
+    num_lines = text.count("\n") + (text.removeprefix("\ufeff") != "" and not text.endswith("\n"))
+    done = run_nmt("translate", bytes_model, "--beam-size", 1, stdin=text)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == len(done.stdout.splitlines()) == num_lines
+
+
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=60).filter(lambda content: not content.startswith(b"\x1f\x8b")))
+def test_whatever_is_in_the_bytes_the_bad_line_is_named(run_nmt: RunNmt, bytes_model: Path, content: bytes) -> None:
+    good, bad = 0, None
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            bad = number
+            break
+        good = number
+    done = run_nmt("translate", bytes_model, "--beam-size", 1, stdin=content)
+    if bad is None:
+        assert done.returncode == 0
+        return
+    assert done.returncode == 2
+    assert f"standard input, line {bad}: not UTF-8" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout.count("\n") == good
 
 
 def test_crlf_is_read_as_lf(run_nmt: RunNmt, any_model: Path) -> None:
