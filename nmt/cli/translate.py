@@ -70,6 +70,13 @@ def translate(
             help="Translate nothing: say how probable the lines of TARGET are as translations of those of SOURCE.",
         ),
     ] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16", "auto"],
+        typer.Option(help="Of matrix products. With bf16 a translation may depend a little on its batch-mates."),
+    ] = "fp32",
+    quantize: Annotated[
+        Literal["int8"] | None, typer.Option(help="Compute linear layers in bytes, on a CPU.", show_default="no")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped, after the lines in FILE.partial.")
     ] = False,
@@ -94,7 +101,7 @@ def translate(
         if is_given and (input != "-" or resume or (interactive and (output != "-" or score_only))):
             raise UserError(f"{name} doesn't go with --input, --resume and the like.", f"Give {name} without them.")
     search = {"beam_size": beam_size, "batch_size": batch_size, "length_penalty": length_penalty, "alpha": alpha}
-    translator = load(model_dir, device)
+    translator = load(model_dir, device, precision, quantize)
     if score_only:
         _score(translator, score_only, output, format, search)
         return

@@ -1,6 +1,7 @@
 """Text in, text out: a trained model directory as a translator."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,9 +18,10 @@ from nmt.decoding.forced import force_all
 from nmt.decoding.penalties import length_penalty
 from nmt.decoding.results import Candidate, ScoredPair, Translation
 from nmt.decoding.search import Hypothesis, search_all
-from nmt.device import pick_device
-from nmt.errors import UserError
+from nmt.device import Precision, autocast, pick_device, pick_precision
+from nmt.errors import UserError, nearest
 from nmt.models.build import build_model
+from nmt.models.quantize import quantize_int8
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import load_weights
 
@@ -34,10 +36,14 @@ class Translator:
         model: in eval mode, on its device.
         vocabularies: those it was trained with.
         recipe: that it was trained from; its ``decoding`` is the default for :meth:`translate`.
+        precision: of matrix products. With any other than fp32, where two candidates are nearly as good, the
+            sentences that share a batch may decide between them.
     """
 
-    def __init__(self, model: Seq2Seq, vocabularies: Vocabularies, recipe: Recipe) -> None:
-        self.model, self.vocabularies, self.recipe = model, vocabularies, recipe
+    def __init__(
+        self, model: Seq2Seq, vocabularies: Vocabularies, recipe: Recipe, precision: Precision = "fp32"
+    ) -> None:
+        self.model, self.vocabularies, self.recipe, self.precision = model, vocabularies, recipe, precision
         self.max_pieces = 2 * recipe.data.max_length
         """A longer source line is cut here: the model never saw anything like it."""
 
@@ -113,9 +119,9 @@ class Translator:
         filled = [index for index, ids in enumerate(encoded) if ids]
         on_progress(len(window) - len(filled))
         sources = [encoded[index] for index in filled]
-        found = dict(
-            zip(filled, search_all(self.model, sources, self.vocabularies, decoding, on_progress), strict=True)
-        )
+        with self._computing():
+            hypotheses = search_all(self.model, sources, self.vocabularies, decoding, on_progress)
+        found = dict(zip(filled, hypotheses, strict=True))
         for index, line in enumerate(window):
             candidates = [self._candidate(h) for h in found.get(index, [])] or [Candidate("", 0.0, [])]
             best = candidates[0]
@@ -185,7 +191,8 @@ class Translator:
         while window := list(islice(numbered, WINDOW * decoding.batch_size)):
             encoded = [self._encode_pair(number, pair) for number, pair in window]
             whole = [ids for ids in encoded if ids is not None]
-            scored = iter(force_all(self.model, whole, self.vocabularies, decoding.batch_size))
+            with self._computing():
+                scored = iter(force_all(self.model, whole, self.vocabularies, decoding.batch_size))
             for (_, (source, target)), ids in zip(window, encoded, strict=True):
                 if ids is None:
                     yield ScoredPair(source, target, [], [], None, None)
@@ -206,28 +213,42 @@ class Translator:
             return None
         return source, target
 
+    def _computing(self) -> AbstractContextManager[object]:
+        return autocast(next(self.model.parameters()).device, self.precision)
+
     def _aligner(self) -> ForcedAligner:
         return ForcedAligner(self.model, self.vocabularies, self.max_pieces)
 
 
-def load(model_dir: str | Path, device: str = "auto") -> Translator:
+def load(
+    model_dir: str | Path, device: str = "auto", precision: str = "fp32", quantize: str | None = None
+) -> Translator:
     """Read a model directory.
 
     Args:
         model_dir: what ``nmt train`` wrote.
         device: auto, cpu, cuda, …
+        precision: fp32, bf16, fp16, or auto for what the hardware does best.
+        quantize: int8 for weights and activations of linear layers as bytes, on a CPU.
 
     Raises:
-        UserError: it isn't a model directory, is incomplete, damaged, or from a newer nmt.
+        UserError: it isn't a model directory, is incomplete, damaged, or from a newer nmt; an unknown option.
     """
     directory = Path(model_dir)
     if not (directory / "recipe.yaml").is_file():
         raise _not_a_model(directory)
+    for value, known in ((precision, ("fp32", "bf16", "fp16", "auto")), (quantize or "int8", ("int8",))):
+        if value not in known:
+            raise UserError(f"There is no {value!r} to compute in.", nearest(value, known))
     recipe = load_recipe(directory / "recipe.yaml")
     vocabularies = Vocabularies.load(directory)
     model = build_model(recipe.model, vocabularies)
     load_weights(model, directory / "model.safetensors")
-    return Translator(model.to(pick_device(device)).eval(), vocabularies, recipe)
+    where = pick_device(device)
+    model.to(where).eval()
+    if quantize:
+        quantize_int8(model)
+    return Translator(model, vocabularies, recipe, pick_precision(precision, where))
 
 
 def _not_a_model(directory: Path) -> UserError:

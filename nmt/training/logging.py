@@ -74,3 +74,12 @@ class RunLog:
             self._file.close()
         if self._board is not None:
             self._board.close()
+
+
+def read_samples(directory: Path) -> list[str]:
+    """The source sentences of a model directory's newest samples; none where there are no samples."""
+    newest = max(directory.glob("samples/step-*.txt"), default=None)
+    if newest is None:
+        return []
+    lines = newest.read_text(encoding="utf-8").split("\n")
+    return [line.removeprefix("source:").strip() for line in lines if line.startswith("source:")]

@@ -155,3 +155,10 @@ def test_wrong_options(translator: Translator, options: dict[str, object], messa
 def test_none_leaves_the_recipes_option(translator: Translator) -> None:
     assert translator.options(beam_size=None, alpha=0.5).beam_size == translator.recipe.decoding.beam_size
     assert translator.options(alpha=0.5).alpha == 0.5
+
+
+@pytest.mark.parametrize("options", [{"precision": "bf61"}, {"quantize": "int4"}])
+def test_an_unknown_precision_suggests_the_nearest(tiny_model: Path, options: dict[str, str]) -> None:
+    with pytest.raises(UserError, match=next(iter(options.values()))) as refused:
+        load(tiny_model, "cpu", **options)
+    assert {"precision": "bf16", "quantize": "int8"}[next(iter(options))] in refused.value.remedy
