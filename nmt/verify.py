@@ -116,8 +116,8 @@ def _stepped(
     """Log-probabilities of the targets, from one step of the decoder after another."""
     waiting = iter(pairs)
     while chunk := list(islice(waiting, batch_size)):
-        batch = make_batch(chunk, vocabularies).to(next(model.parameters()).device)
-        state: object = model.decoder.start(model.encode(batch.source_BS, batch.source_length_B))
+        batch = make_batch(chunk, vocabularies).to(model.device)
+        state: object = model.start(batch.source_BS, batch.source_length_B)
         total_B = torch.zeros(len(chunk), device=batch.source_BS.device)
         for t in range(batch.target_input_BT.shape[1]):
             output = model.step(batch.target_input_BT[:, t], state)

@@ -37,7 +37,7 @@ def force(
         need_weights: ask for the attention, too.
     """
     decoder = model.decoder
-    batch = make_batch(pairs, vocabularies).to(next(model.parameters()).device)
+    batch = make_batch(pairs, vocabularies).to(model.device)
     unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, need_weights)
     weights_BTS = None
     if need_weights:

@@ -14,10 +14,11 @@ from nmt.config import DecodingOptions, Recipe, load_recipe, validate
 from nmt.console import warn
 from nmt.data.text import in_windows
 from nmt.data.vocabulary import Vocabularies
+from nmt.decoding.finished import Hypothesis
 from nmt.decoding.forced import force_all
-from nmt.decoding.penalties import length_penalty
+from nmt.decoding.penalties import length_normalised
 from nmt.decoding.results import Candidate, ScoredPair, Translation
-from nmt.decoding.search import Hypothesis, search_all
+from nmt.decoding.search import search_all
 from nmt.device import Precision, autocast, pick_device, pick_precision
 from nmt.errors import UserError, nearest
 from nmt.models.build import build_model
@@ -120,7 +121,9 @@ class Translator:
         on_progress(len(window) - len(filled))
         sources = [encoded[index] for index in filled]
         with self._computing():
-            hypotheses = search_all(self.model, sources, self.vocabularies, decoding, on_progress)
+            hypotheses = search_all(
+                self.model, sources, self.vocabularies, decoding, on_progress, first_number=first_line - 1
+            )
         found = dict(zip(filled, hypotheses, strict=True))
         for index, line in enumerate(window):
             candidates = [self._candidate(h) for h in found.get(index, [])] or [Candidate("", 0.0, [])]
@@ -185,6 +188,7 @@ class Translator:
             pairs: source and target text.
             on_progress: called with the number of pairs scored since the call before.
             options: changes to the recipe's decoding options; ``length_penalty``, ``alpha`` and ``batch_size`` count.
+                There is no coverage penalty here.
         """
         decoding = self.options(**options)
         numbered = enumerate(pairs, start=1)
@@ -197,11 +201,11 @@ class Translator:
                 if ids is None:
                     yield ScoredPair(source, target, [], [], None, None)
                     continue
-                of_tokens = next(scored).log_probability_T.tolist()
-                vocabulary, total = self.vocabularies.target, sum(of_tokens)
+                vocabulary, of_tokens_T = self.vocabularies.target, next(scored).log_probability_T
                 tokens = [vocabulary.token(i) for i in (*ids[1], vocabulary.eos)]
-                score = total / length_penalty(decoding, len(tokens))
-                yield ScoredPair(source, target, tokens, of_tokens, total, score)
+                total = of_tokens_T.sum()
+                score = float(length_normalised(decoding, total, len(tokens)))
+                yield ScoredPair(source, target, tokens, of_tokens_T.tolist(), float(total), score)
             on_progress(len(window))
 
     def _encode_pair(self, number: int, pair: tuple[str, str]) -> tuple[list[int], list[int]] | None:
@@ -214,7 +218,7 @@ class Translator:
         return source, target
 
     def _computing(self) -> AbstractContextManager[object]:
-        return autocast(next(self.model.parameters()).device, self.precision)
+        return autocast(self.model.device, self.precision)
 
     def _aligner(self) -> ForcedAligner:
         return ForcedAligner(self.model, self.vocabularies, self.max_pieces)

@@ -41,8 +41,11 @@ class ExportedModel:
     def translate(self, lines: Sequence[str], translator: Translator, **options: Any) -> list[Candidate]:
         """The best translation of each line, with the options of :meth:`Translator.translate`."""
         decoding = translator.options(**options)
-        if decoding.length_penalty == "gnmt":
-            raise UserError("CTranslate2 has no GNMT length penalty.", "Give --length-penalty average or none.")
+        if decoding.length_penalty not in ("none", "average") or decoding.search != "beam":
+            raise UserError(
+                "CTranslate2 has no GNMT length penalty, word reward or sampling like ours.",
+                "Use beam search with the length penalty average or none.",
+            )
         alpha = decoding.alpha if decoding.length_penalty == "average" else 0.0
         sources = [self._pieces(line, translator) for line in lines]
         filled = [index for index, pieces in enumerate(sources) if pieces]

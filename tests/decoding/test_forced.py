@@ -9,7 +9,7 @@ import pytest
 from nmt.config import DecodingOptions
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.forced import force_all
-from nmt.decoding.penalties import length_penalty
+from nmt.decoding.penalties import length_normalised
 from nmt.decoding.search import search_all
 from nmt.decoding.translator import Translator, load
 from nmt.models.seq2seq import Seq2Seq
@@ -36,7 +36,8 @@ def test_a_hypothesis_of_the_search_gets_the_score_that_it_had_there(
         assert len(forced.log_probability_T) == len(hypothesis.ids) + 1
         total = float(forced.log_probability_T.sum())
         assert total == pytest.approx(hypothesis.log_probability, abs=1e-4)
-        assert total / length_penalty(options, len(hypothesis.ids) + 1) == pytest.approx(hypothesis.score, abs=1e-4)
+        score = length_normalised(options, forced.log_probability_T.sum(), len(hypothesis.ids) + 1)
+        assert float(score) == pytest.approx(hypothesis.score, abs=1e-4)
 
 
 @pytest.mark.parametrize("penalty", ["none", "average", "gnmt"])
