@@ -60,7 +60,7 @@ def check_exportable(translator: Translator) -> None:
     """Raise UserError with the reason why a model can't be exported."""
     require_ctranslate2()
     encoder, decoder = translator.model.encoder, translator.model.decoder
-    if not (isinstance(encoder, TransformerEncoder) and isinstance(decoder, TransformerDecoder)):
+    if type(encoder) is not TransformerEncoder or type(decoder) is not TransformerDecoder:  # no kind of its own
         kinds = {translator.recipe.model.encoder["type"], translator.recipe.model.decoder["type"]} - {"transformer"}
         raise UserError(
             f"CTranslate2 runs Transformers; this model is {' and '.join(sorted(kinds))}.",
