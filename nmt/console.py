@@ -50,7 +50,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     """A table whose first column is text and whose others are figures."""
     made = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
-        made.add_column(column, justify="left" if index == 0 else "right")
+        is_name = index == 0
+        made.add_column(column, justify="left" if is_name else "right", no_wrap=is_name, overflow="fold")
     for row in rows:
         made.add_row(*row)
     return made
