@@ -18,8 +18,8 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
 from nmt.alignment.fonts import font_families, quiet_fonts, visible
 from nmt.alignment.matrix import FAINT_INK, GRID, INK
-from nmt.inspection.history import History, short_names
 from nmt.pictures import suffix_of, write_figure
+from nmt.training.history import History, short_names
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))

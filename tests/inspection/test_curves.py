@@ -7,7 +7,7 @@ import pytest
 
 from nmt.errors import UserError
 from nmt.inspection.curves import PANELS, plot_runs
-from nmt.inspection.history import History
+from nmt.training.history import History
 
 
 def make_history(name: str, scale: float = 1.0, steps: int = 40, **changes: Any) -> History:

@@ -11,7 +11,7 @@ from nmt.cli.common import AsJson, Quiet, examples
 from nmt.cli.inspect import inspect_app
 
 if TYPE_CHECKING:
-    from nmt.inspection.history import History, Summary
+    from nmt.training.history import History, Summary
 
 NAME_WIDTH, RUN_WIDTH = 24, 18
 """Characters of the table's columns: as many runs stand side by side as the terminal has room for."""
@@ -39,7 +39,7 @@ def run(
 
     Several runs stand side by side. Minutes are those of training; validation's count, pauses before a resume don't.
     """
-    from nmt.inspection.history import read_histories
+    from nmt.training.history import read_histories
 
     histories = read_histories(directories)
     summaries = [history.summary() for history in histories]
@@ -59,7 +59,7 @@ def _print(histories: "Sequence[History]", summaries: "Sequence[Summary]") -> No
     from rich.console import Console
 
     from nmt.console import table
-    from nmt.inspection.history import short_names
+    from nmt.training.history import short_names
 
     console = Console()
     runs = list(zip(short_names([h.directory for h in histories]), map(_figures, summaries), strict=True))

@@ -9,8 +9,8 @@ import pytest
 from nmt.config import load_recipe
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
-from nmt.inspection.history import read_histories, read_history, short_names
 from nmt.models.build import build_model
+from nmt.training.history import read_histories, read_history, short_names
 
 
 def train_line(step: int, loss: float | None, **others: Any) -> dict[str, Any]:

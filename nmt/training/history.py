@@ -192,10 +192,11 @@ def _count_parameters(path: Path) -> int | None:
     """From the shapes at the head of the file; the weights themselves stay on disk."""
     try:
         with safe_open(path, "numpy") as file:
-            names: list[str] = file.keys()
-            return sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+            names = file.keys()
+            shapes: list[list[int]] = [file.get_slice(name).get_shape() for name in names]
     except (OSError, SafetensorError):
         return None
+    return sum(math.prod(shape) for shape in shapes)
 
 
 def _best(steps: Sequence[float], values: Sequence[float], better: Any) -> tuple[float | None, int | None]:
