@@ -13,7 +13,7 @@ from torch import Tensor
 from nmt.config import Recipe
 from nmt.console import Bar, progress_bar, say
 from nmt.data.batching import Batch, TrainingBatches
-from nmt.device import Precision, autocast
+from nmt.device import Precision, autocast, peak_memory_mb
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import CheckpointFolder, save_weights, weights_of
@@ -319,6 +319,7 @@ class Trainer:
                 gradient_norm=round(w.gradient_norm / w.updates, 4),
                 padding=round(w.padding / w.positions, 5),
                 waiting_for_data=round(w.data_seconds / elapsed, 5),
+                peak_memory_mb=peak_memory_mb(self.device),
             )
         self._window = Window(started=time.perf_counter())
 
