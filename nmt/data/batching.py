@@ -35,6 +35,10 @@ class Batch:
         """The batch on another device; the copy overlaps with computation where memory is pinned."""
         return type(self)(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
 
+    def twice(self) -> Self:
+        """The sentences and, below, the same ones again: two passes in one."""
+        return type(self)(*(torch.cat((part, part)) for part in (getattr(self, f.name) for f in fields(self))))
+
     @property
     def num_target_tokens(self) -> int:
         """Positions that the loss counts: target tokens and EOS, without PAD."""
@@ -192,6 +196,14 @@ class TrainingBatches:
                 self.epoch, self._position = self.epoch + 1, 0
                 self._plan = self._make_plan()
             yield make_batch([self._corpus.pair(i) for i in self._indices[batch]], self._vocabularies)
+
+    def target_shares(self) -> npt.NDArray[np.float64]:
+        """The share of each id among the tokens to predict, EOS included. [V]"""
+        vocabulary = self._vocabularies.target
+        counts = self._corpus.target.counts(self._indices, len(vocabulary))
+        counts[vocabulary.eos] += len(self._indices)
+        shares: npt.NDArray[np.float64] = counts / counts.sum()
+        return shares
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream is: the next batch is the first one not yet given out."""

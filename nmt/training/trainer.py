@@ -86,6 +86,9 @@ class Trainer:
         self.average = MovingAverage(model, self.options.ema) if self.options.ema else None
         self.checkpoints = CheckpointFolder(directory, self.options.keep_last)
         self.log = RunLog(directory, self.options.tensorboard)
+        self._prior_V: Tensor | None = None
+        if self.options.label_smoothing_prior == "unigram":
+            self._prior_V = torch.tensor(batches.target_shares(), dtype=torch.float32, device=self.device)
         self._window = Window()
         self._epoch_padding = [0, 0]  # PAD, positions
         self._last_checkpoint: int | None = None
@@ -157,16 +160,21 @@ class Trainer:
 
     def _accumulate(self, batch: Batch, num_tokens: int) -> Tensor:
         """Add a batch's share of the gradient; give its summed -log p."""
+        num_passes = 2 if self.options.r_drop else 1
+        read = batch.twice() if num_passes == 2 else batch
         with autocast(self.device, self.precision):
-            unrolled = self.model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
+            unrolled = self.model(read.source_BS, read.source_length_B, read.target_input_BT)
             losses = token_loss(
                 unrolled.features_BTD,
                 self.model.decoder.output,
                 batch.target_output_BT,
                 batch.target_length_B,
                 self.options.label_smoothing,
+                self._prior_V,
+                self.options.r_drop,
             )
-        total = sum(unrolled.aux_losses.values(), losses.smoothed) / num_tokens
+        extra = [loss / num_passes for loss in unrolled.aux_losses.values()]
+        total = sum(extra, losses.smoothed) / num_tokens
         self.scaler.scale(total).backward()
         return losses.nll.detach()
 
