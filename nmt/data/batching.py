@@ -5,7 +5,7 @@ B sentences, S source positions, T target positions.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,10 @@ class Batch:
     def to(self, device: torch.device) -> Self:
         """The batch on another device; the copy overlaps with computation where memory is pinned."""
         return type(self)(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+
+    def pinned(self) -> Self:
+        """The batch in memory that a GPU of CUDA can copy from by itself."""
+        return type(self)(*(getattr(self, f.name).pin_memory() for f in fields(self)))
 
     def twice(self) -> Self:
         """The sentences and, below, the same ones again: two passes in one."""
@@ -149,6 +153,22 @@ def _cuts(source_lengths: list[int], target_lengths: list[int], batch_tokens: in
         longest_source, longest_target = max(longest_source, source), max(longest_target, target)
         tokens += source + target
     return cuts
+
+
+class BatchStream(Protocol):
+    """An endless stream of batches that knows where it is. ``epoch`` counts the passes that are complete."""
+
+    epoch: int
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+    def target_shares(self) -> npt.NDArray[np.float64]: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 class TrainingBatches:

@@ -15,6 +15,7 @@ from nmt.console import progress_bar, say, warn
 from nmt.data.batching import TrainingBatches
 from nmt.data.corpus import ParallelText, open_text
 from nmt.data.encoded import EncodedCorpus, encode_corpus
+from nmt.data.prefetch import prefetched
 from nmt.data.text import open_output
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.device import Precision, pick_device, pick_precision
@@ -68,7 +69,8 @@ def train(recipe: str | Path | Recipe, output: str | Path, settings: Sequence[st
     _seed(recipe.seed)
     data = prepare_data(recipe, directory if checkpoints else None)
     model = build_model(recipe.model, data.vocabularies).to(device)
-    trainer = Trainer(recipe, model, _batches(recipe, data), _validator(recipe, data, precision), directory, precision)
+    batches = prefetched(_batches(recipe, data), device)
+    trainer = Trainer(recipe, model, batches, _validator(recipe, data, precision), directory, precision)
     say(
         f"{model.num_parameters:,} parameters, {len(data.train_indices):,} training pairs in "
         f"{len(trainer.batches)} batches an epoch, {device.type} {precision}"

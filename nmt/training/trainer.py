@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nmt.config import Recipe
 from nmt.console import say
-from nmt.data.batching import Batch, TrainingBatches
+from nmt.data.batching import Batch, BatchStream
 from nmt.device import Precision, autocast, peak_memory_mb
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
@@ -70,7 +70,7 @@ class Trainer:
         self,
         recipe: Recipe,
         model: Seq2Seq,
-        batches: TrainingBatches,
+        batches: BatchStream,
         validator: Validator | None,
         directory: Path,
         precision: Precision,

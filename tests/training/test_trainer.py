@@ -13,9 +13,11 @@ from torch import Tensor
 
 from nmt.config import Recipe
 from nmt.data.batching import TrainingBatches, make_batch
+from nmt.data.prefetch import PrefetchedBatches
 from nmt.errors import UserError
 from nmt.models.build import build_model
 from nmt.training import checkpoint
+from nmt.training import run as run_module
 from nmt.training import trainer as trainer_module
 from nmt.training.checkpoint import read_tensors, weights_of
 from nmt.training.run import prepare_data, train
@@ -66,6 +68,18 @@ def test_a_run_in_two_parts_is_the_run_in_one(
     assert [line["loss"] for line in read_metrics(tmp_path / "one", "train")] == [
         line["loss"] for line in read_metrics(tmp_path / "two", "train")
     ]
+
+
+def test_a_run_whose_batches_are_made_ahead_is_the_same_run(
+    make_recipe: RecipeMaker, read_checkpoint: CheckpointReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In two parts, too: what lay ready when the first one ended is not lost."""
+    recipes = [make_recipe(max_steps=steps, dropout=0.3, validate_every=4) for steps in (5, 10)]
+    train(recipes[1], tmp_path / "plain")
+    monkeypatch.setattr(run_module, "prefetched", PrefetchedBatches)
+    train(recipes[0], tmp_path / "ahead")
+    train(recipes[1], tmp_path / "ahead", resume=True)
+    assert_identical(*(read_checkpoint(tmp_path / name, 10) for name in ("plain", "ahead")))
 
 
 def test_the_seed_decides_the_run(make_recipe: RecipeMaker, tmp_path: Path) -> None:
