@@ -17,6 +17,7 @@ from nmt.device import Precision, autocast, peak_memory_mb
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import CheckpointFolder, save_weights, weights_of
+from nmt.training.compilation import Forward, compiled_forward
 from nmt.training.display import TrainingDisplay, clock_text, training_display
 from nmt.training.interrupts import Interrupted, Interrupts
 from nmt.training.logging import RunLog
@@ -86,6 +87,7 @@ class Trainer:
         self.average = MovingAverage(model, self.options.ema) if self.options.ema else None
         self.checkpoints = CheckpointFolder(directory, self.options.keep_last)
         self.log = RunLog(directory, self.options.tensorboard)
+        self._forward: Forward = compiled_forward(model) if self.options.compile else model
         self._prior_V: Tensor | None = None
         if self.options.label_smoothing_prior == "unigram":
             self._prior_V = torch.tensor(batches.target_shares(), dtype=torch.float32, device=self.device)
@@ -163,7 +165,7 @@ class Trainer:
         num_passes = 2 if self.options.r_drop else 1
         read = batch.twice() if num_passes == 2 else batch
         with autocast(self.device, self.precision):
-            unrolled = self.model(read.source_BS, read.source_length_B, read.target_input_BT)
+            unrolled = self._forward(read.source_BS, read.source_length_B, read.target_input_BT)
             losses = token_loss(
                 unrolled.features_BTD,
                 self.model.decoder.output,
