@@ -11,6 +11,7 @@ from nmt.alignment.links import Link, LinkMethod, WordAlignment
 from nmt.alignment.words import Words
 from nmt.config import DecodingOptions, Recipe, load_recipe, validate
 from nmt.console import warn
+from nmt.data.dialogue import encode_source
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.search import Hypothesis, search_all
 from nmt.device import pick_device
@@ -89,7 +90,8 @@ class Translator:
         """Translate lines of text.
 
         Args:
-            lines: one sentence each; an empty one stays empty.
+            lines: one sentence each; an empty one stays empty. For a model of dialogues, turns with tabs between,
+                of which the last is translated.
             n_best: how many candidates each translation carries; at most the beam size.
             options: changes to the recipe's decoding options: ``beam_size``, ``length_penalty``, ``alpha``,
                 ``batch_size`` and so on.
@@ -158,7 +160,7 @@ class Translator:
             yield replace(translation, alignment=found.links)
 
     def _encode(self, number: int, line: str) -> list[int]:
-        ids = self.vocabularies.source.encode(line)
+        ids = encode_source(self.vocabularies.source, line, self.recipe.data.context, self.max_pieces)
         if len(ids) > self.max_pieces:
             warn(f"line {number} has {len(ids):,} pieces: only the first {self.max_pieces} are translated.")
         return ids[: self.max_pieces]
