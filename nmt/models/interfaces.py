@@ -84,11 +84,15 @@ class Attention(nn.Module, ABC):
 
     def forward(self, query_BQD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """The context (weighted mean of the values) and the weights. [B, Q, D], [B, Q, S]"""
-        scores_BQS = self.scores(query_BQD, memory)
-        scores_BQS = scores_BQS.to(torch.promote_types(scores_BQS.dtype, torch.float32))
-        scores_BQS = scores_BQS.masked_fill(~memory.mask_BS[:, None, :], float("-inf"))
-        weights_BQS = scores_BQS.softmax(dim=-1)
-        return torch.bmm(weights_BQS.to(memory.values_BSD.dtype), memory.values_BSD), weights_BQS
+        return attend(self.scores(query_BQD, memory), memory)
+
+
+def attend(scores_BQS: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    """Softmax of the scores over real positions, and the mean of the values under it. [B, Q, D], [B, Q, S]"""
+    scores_BQS = scores_BQS.to(torch.promote_types(scores_BQS.dtype, torch.float32))
+    scores_BQS = scores_BQS.masked_fill(~memory.mask_BS[:, None, :], float("-inf"))
+    weights_BQS = scores_BQS.softmax(dim=-1)
+    return torch.bmm(weights_BQS.to(memory.values_BSD.dtype), memory.values_BSD), weights_BQS
 
 
 def _select(value: Any, rows: Tensor) -> Any:

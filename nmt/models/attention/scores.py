@@ -39,7 +39,11 @@ class AdditiveAttention(Attention):
         return replace(memory, keys=self.key(memory.values_BSD))
 
     def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
-        hidden_BQSA: Tensor = (self.query(query_BQD)[:, :, None] + memory.keys[:, None]).tanh()
+        return self.compare(self.query(query_BQD), memory.keys)
+
+    def compare(self, query_BQA: Tensor, keys_BSA: Tensor) -> Tensor:
+        """The score of projected queries and keys."""
+        hidden_BQSA: Tensor = (query_BQA[:, :, None] + keys_BSA[:, None]).tanh()
         # A product with a vector rather than a one-column linear layer, which is slow on a CPU.
         return hidden_BQSA @ self.score.weight[0].to(hidden_BQSA.dtype)
 
