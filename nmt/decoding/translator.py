@@ -11,7 +11,7 @@ from nmt.alignment.links import Link, LinkMethod, WordAlignment
 from nmt.alignment.words import Words
 from nmt.config import DecodingOptions, Recipe, load_recipe, validate
 from nmt.console import warn
-from nmt.data.dialogue import encode_source
+from nmt.data.dialogue import TAB, current_turn, encode_source, split_turns
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.finished import Hypothesis
 from nmt.decoding.search import search_all
@@ -182,7 +182,8 @@ class Translator:
         """Word alignments of given sentence pairs, by forced decoding.
 
         Args:
-            pairs: source and target text.
+            pairs: source and target text; of a model of dialogues, the source with its turns, and of the target the
+                current turn counts.
             tokenized: the text is tokenised, punctuation apart; links then count its tokens. Otherwise they
                 count what stands between white space.
             method, threshold: see :func:`nmt.alignment.links.extract_links`.
@@ -191,17 +192,22 @@ class Translator:
             UserError: the model has no attention.
         """
 
+        is_dialogue = self.recipe.data.context is not None
+
         def words(text: str) -> Words:
-            return Words.detokenise(text.split()) if tokenized else Words.split(text)
+            if not tokenized:
+                return Words.split(text)
+            turns = split_turns(text) if is_dialogue else [text]
+            return Words.join([Words.detokenise(turn.split()) for turn in turns], TAB)
 
         def on_cut(number: int, num_pieces: int) -> None:
             warn(f"line {number} has {num_pieces:,} pieces: only the first {self.max_pieces} are aligned.")
 
-        in_words = ((words(source), words(target)) for source, target in pairs)
+        in_words = ((words(source), words(current_turn(target) if is_dialogue else target)) for source, target in pairs)
         return self._aligner()(in_words, method, threshold, on_cut)
 
     def _aligner(self) -> ForcedAligner:
-        return ForcedAligner(self.model, self.vocabularies, self.max_pieces)
+        return ForcedAligner(self.model, self.vocabularies, self.max_pieces, context=self.recipe.data.context)
 
 
 def load(model_dir: str | Path, device: str = "auto") -> Translator:
