@@ -4,10 +4,13 @@
 
 reads the task's files (github.com/Unbabel/BConTrasT) and writes
 
-    chat/train.en  train.de  val.en  val.de                 every turn, whoever said it, in both languages
-    chat/val.agent.*  val.customer.*                        those of val by speaker: an agent writes English, a
+    chat/train.en  train.de  val.en …  test.en …            every turn, whoever said it, in both languages
+    chat/test.agent.*  test.customer.*                      those of test by speaker: an agent writes English, a
                                                             customer German
     chat/train.prompt  train.response  val.prompt …         what is said in English, and what the other answers
+
+test is the task's dev.json, and val the last 50 dialogues of train.json, so that a model can be chosen without looking
+at what it is tested on.
 
 Line n of one file and line n of its partner are the same turn. Before it stand the turns of the same dialogue that came
 before, as many as --context says, in the language of the file and with tabs between. The recipes in recipes/chat read
@@ -26,6 +29,9 @@ from nmt.errors import UserError
 
 LANGUAGES = {"agent": ("en", "de"), "customer": ("de", "en")}
 """The language that each speaker writes, and that which it is translated to."""
+
+NUM_VALIDATION = 50
+"""Dialogues of train.json that are kept for validation, the last ones."""
 
 Lines = dict[str, list[str]]
 """Lines of the files of a split, by suffix."""
@@ -100,21 +106,27 @@ def write(folder: Path, split: str, parts: Iterable[Lines]) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("train", type=Path, help="train.json of the task")
-    parser.add_argument("valid", type=Path, help="its dev.json")
+    parser.add_argument("dev", type=Path, help="its dev.json")
     parser.add_argument("-o", "--output", type=Path, default=Path("chat"), help="folder to write to")
     parser.add_argument("--context", type=int, default=8, help="turns written before each turn, at most (8)")
     arguments = parser.parse_args()
     try:
         arguments.output.mkdir(parents=True, exist_ok=True)
-        for split, path in (("train", arguments.train), ("val", arguments.valid)):
-            dialogues = read_dialogues(path)
-            turns = list(translation_lines(dialogues, arguments.context))
+        dialogues = read_dialogues(arguments.train)
+        splits = {
+            "train": dialogues[:-NUM_VALIDATION],
+            "val": dialogues[-NUM_VALIDATION:],
+            "test": read_dialogues(arguments.dev),
+        }
+        for split, some in splits.items():
+            turns = list(translation_lines(some, arguments.context))
             parts = {split: [lines for _, lines in turns]}
-            if split == "val":
-                parts |= {f"val.{who}": [lines for speaker, lines in turns if speaker == who] for who in LANGUAGES}
-            parts[split] += list(response_lines(dialogues, arguments.context))
-            for name, some in parts.items():
-                print(f"{arguments.output / name}.*: {write(arguments.output, name, some):,} lines at most")
+            if split == "test":
+                parts |= {f"test.{who}": [lines for speaker, lines in turns if speaker == who] for who in LANGUAGES}
+            for name, lines in parts.items():
+                print(f"{arguments.output / name}.en, .de: {write(arguments.output, name, lines):,} lines")
+            answers = write(arguments.output, split, response_lines(some, arguments.context))
+            print(f"{arguments.output / split}.prompt, .response: {answers:,} lines")
     except UserError as error:
         parser.error(str(error))
 
