@@ -94,6 +94,14 @@ class VocabularyOptions(Options):
     )
 
 
+class VectorOptions(Options):
+    """Word vectors that embeddings start from; for vocabularies of words."""
+
+    source: Path | None = Field(None, description="text file of word2vec or GloVe, .gz too, for the source language")
+    target: Path | None = Field(None, description="and for the target language")
+    freeze: bool = Field(False, description="don't train the embeddings of a side that has vectors")
+
+
 class ModelOptions(Options):
     """The network: two components from the tables of ``nmt/models/build.py`` and what they share."""
 
@@ -103,6 +111,7 @@ class ModelOptions(Options):
     tie: Literal["none", "target", "all"] = Field(
         "none", description="share weights: target embedding = output layer; all = source embedding too"
     )
+    vectors: VectorOptions = VectorOptions()
     scale_embeddings: bool = Field(
         False, description="multiply embeddings by the root of their width, as the Transformer does"
     )

@@ -3,17 +3,18 @@
 B sentences still in the batch, K hypotheses of each, N = B·K, G groups of k hypotheses, V vocabulary, t tokens so far.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from nmt.config import DecodingOptions
+from nmt.decoding.choice import choose
+from nmt.decoding.constraints import Constraints
 from nmt.decoding.finished import Finished, Hypothesis
 from nmt.decoding.penalties import Coverage, length_normalised
 from nmt.decoding.task import Task
-from nmt.decoding.topk import log_normaliser, top_continuations
+from nmt.decoding.topk import log_normaliser
 from nmt.errors import UserError
 from nmt.models.masks import length_mask
 
@@ -45,7 +46,7 @@ def beam_search(task: Task) -> list[list[Hypothesis]]:
         if beam.coverage is not None:
             assert output.weights_NHS is not None
             beam.coverage = beam.coverage.plus(output.weights_NHS[:, model.alignment_heads].float().mean(1))
-        rows = beam.advance(logits_NV, normaliser_N, task.target.eos)
+        rows = beam.advance(logits_NV, normaliser_N, task.target.eos, task.constraints)
 
         done_B = beam.is_done()
         num_done = int(done_B.sum())
@@ -103,23 +104,20 @@ class _Beam:
     def last_N(self) -> Tensor:
         return self.tokens_BKt[:, :, -1].flatten()
 
-    def advance(self, logits_NV: Tensor, normaliser_N: Tensor, eos: int) -> Tensor:
+    def advance(self, logits_NV: Tensor, normaliser_N: Tensor, eos: int, constraints: Constraints | None) -> Tensor:
         """Choose among all continuations: finish those that end, keep the best that go on.
 
         Returns:
             The rows (indices into N) that the kept hypotheses continue.
         """
-        size = self.options.beam_size // self.options.beam_groups
         logits_BKV = logits_NV.view(*self.score_BK.shape, -1)
         offset_BK = self.score_BK - normaliser_N.view_as(self.score_BK)
-        ending, going = [], []
-        for best_BC, parent_BC, token_BC in _continuations(logits_BKV, offset_BK, self.options):
-            ends_BC = token_BC == eos
-            ending.append((best_BC.masked_fill(~ends_BC, float("-inf"))[:, :size], parent_BC[:, :size]))
-            score_Bk, kept_Bk = best_BC.masked_fill(ends_BC, float("-inf")).topk(size, dim=1)
-            going.append((score_Bk, parent_BC.gather(1, kept_Bk), token_BC.gather(1, kept_Bk)))
-        self._finish(*(torch.cat(parts, dim=1) for parts in zip(*ending, strict=True)))
-        self.score_BK, parent_BK, token_BK = (torch.cat(parts, dim=1) for parts in zip(*going, strict=True))
+        choice = choose(logits_BKV, offset_BK, eos, self.options)
+        if constraints is not None:
+            has_finished_B = self.finished.score_BK[:, 0].isfinite()
+            choice = constraints.choose(choice, logits_BKV, offset_BK, self.tokens_BKt, self.sentence_B, has_finished_B)
+        self._finish(choice.ending_BK, choice.ending_parent_BK)
+        self.score_BK, parent_BK, token_BK = choice.going_BK, choice.parent_BK, choice.token_BK
 
         first_row_B1 = torch.arange(0, len(logits_NV), self.options.beam_size, device=parent_BK.device)[:, None]
         rows = (first_row_B1 + parent_BK).flatten()
@@ -169,22 +167,3 @@ class _Beam:
             limit_B=self.limit_B[stay],
             coverage=self.coverage and self.coverage.reorder(rows),
         )
-
-
-def _continuations(
-    logits_BKV: Tensor, offset_BK: Tensor, options: DecodingOptions
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """For each group the 2k best continuations: log-probability, hypothesis (index into K) and piece. [B, 2k]"""
-    size = options.beam_size // options.beam_groups
-    if options.beam_groups == 1:
-        yield top_continuations(logits_BKV, offset_BK, 2 * size)
-        return
-    times_chosen_BV = torch.zeros_like(logits_BKV[:, 0])
-    for start in range(0, options.beam_size, size):
-        group = slice(start, start + size)
-        penalty_BV = options.diversity * times_chosen_BV
-        best_BC, parent_BC, token_BC = top_continuations(
-            logits_BKV[:, group] - penalty_BV[:, None], offset_BK[:, group], 2 * size
-        )
-        times_chosen_BV.scatter_add_(1, token_BC[:, :size], torch.ones_like(best_BC[:, :size]))
-        yield best_BC + penalty_BV.gather(1, token_BC), parent_BC + start, token_BC

@@ -7,12 +7,14 @@ from torch import Tensor
 
 from nmt.config import DecodingOptions
 from nmt.data.batching import Ids, by_length, lengths, pad
-from nmt.data.vocabulary import Vocabularies
+from nmt.data.vocabulary import Vocabularies, Vocabulary
 from nmt.decoding.beam import beam_search
+from nmt.decoding.constraints import Constraints
 from nmt.decoding.finished import Hypothesis
 from nmt.decoding.rules import EndAtLimit, ForcedPrefix, NeverSpecial, NoRepeatedNgram, Rule
 from nmt.decoding.sampling import sample
-from nmt.decoding.task import Task
+from nmt.decoding.task import Task, Wishes
+from nmt.errors import UserError
 from nmt.models.interfaces import Model
 
 
@@ -29,7 +31,7 @@ def search_batch(
     options: DecodingOptions,
     *,
     rules: Sequence[Rule] = (),
-    prefixes: Sequence[Sequence[int]] | None = None,
+    wishes: Sequence[Wishes] | None = None,
     numbers: Sequence[int] | None = None,
 ) -> list[list[Hypothesis]]:
     """Translate a few sentences at once; see :func:`search_all`."""
@@ -40,12 +42,24 @@ def search_batch(
     always: list[Rule] = [NeverSpecial(target), *rules]
     if options.no_repeat_ngram:
         always.append(NoRepeatedNgram(options.no_repeat_ngram))
-    if prefixes is not None:  # after the others: what must be said is said
-        always.append(ForcedPrefix(prefixes))
-        limit_B += torch.tensor([len(prefix) for prefix in prefixes], device=model.device)
+    constraints = None
+    if wishes is not None:
+        if any(wish.phrases for wish in wishes):
+            constraints = _constraints(wishes, target, options)
+        always.append(ForcedPrefix([wish.prefix for wish in wishes]))  # after the others: what must be said is said
+        limit_B += torch.tensor([wish.num_pieces for wish in wishes], device=model.device)
     always.append(EndAtLimit(limit_B, target.eos))
-    task = Task(model, source_BS, source_length_B, target, options, always, limit_B, numbers or range(len(sources)))
+    numbers = numbers or range(len(sources))
+    task = Task(model, source_BS, source_length_B, target, options, always, limit_B, numbers, constraints)
     return sample(task) if options.search == "sample" else beam_search(task)
+
+
+def _constraints(wishes: Sequence[Wishes], target: Vocabulary, options: DecodingOptions) -> Constraints:
+    if options.search == "sample" or options.beam_groups > 1:
+        raise UserError(
+            "Phrases that must appear need a plain beam search.", "Leave out sampling and beam groups, or the phrases."
+        )
+    return Constraints([wish.phrases for wish in wishes], target.eos)
 
 
 def search_all(
@@ -56,7 +70,7 @@ def search_all(
     on_progress: Callable[[int], None] = lambda sentences: None,
     *,
     rules: Sequence[Rule] = (),
-    prefixes: Sequence[Sequence[int]] | None = None,
+    wishes: Sequence[Wishes] | None = None,
     first_number: int = 0,
 ) -> list[list[Hypothesis]]:
     """Translate any number of encoded sentences: sorted by length, in batches, back in their own order.
@@ -68,7 +82,7 @@ def search_all(
         options: method, beam, penalties, limits and batch size.
         on_progress: called with the number of sentences of each finished batch.
         rules: what translations may not say, beside what ``options`` rules out.
-        prefixes: pieces that each translation begins with.
+        wishes: what each translation must say.
         first_number: of the first sentence, for the random numbers of sampling.
     """
     results: list[list[Hypothesis]] = [[] for _ in sources]
@@ -79,7 +93,7 @@ def search_all(
             vocabularies,
             options,
             rules=rules,
-            prefixes=None if prefixes is None else [prefixes[i] for i in chunk],
+            wishes=None if wishes is None else [wishes[i] for i in chunk],
             numbers=[first_number + i for i in chunk],
         )
         for index, hypotheses in zip(chunk, found, strict=True):

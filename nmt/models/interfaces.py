@@ -66,6 +66,7 @@ class Encoded:
 class Encoder(nn.Module, ABC):
     """Source ids to memories. Sets ``output_size`` (D of its first memory) and ``final_size`` (D of ``final``)."""
 
+    embedding: Embedding
     output_size: int
     final_size: int
 
@@ -201,6 +202,7 @@ class Decoder(nn.Module, ABC):
     a decoder without attention.
     """
 
+    embedding: Embedding
     output: OutputLayer
     head_names: tuple[str, ...] = ()
 

@@ -17,6 +17,7 @@ from nmt.data.vocabulary import Vocabularies, WordVocabulary
 from nmt.decoding.finished import Hypothesis
 from nmt.decoding.penalties import length_normalised
 from nmt.decoding.search import max_lengths, search_all, search_batch
+from nmt.decoding.task import Wishes
 from nmt.errors import UserError
 from nmt.models.build import DECODERS, build_model
 from nmt.models.interfaces import State, StepOutput
@@ -102,6 +103,19 @@ def test_a_beam_as_wide_as_the_space_finds_everything(penalty: str) -> None:
             assert hypothesis.ids == best.ids
             assert hypothesis.score == pytest.approx(best.score, abs=1e-4)
             assert hypothesis.log_probability == pytest.approx(best.log_probability, abs=1e-4)
+
+
+def test_the_best_translation_that_contains_a_phrase_is_found() -> None:
+    wide = DecodingOptions(
+        beam_size=60, length_penalty="none", max_length_ratio=1.0, max_length_extra=1, early_stopping="exact"
+    )
+    model: Any = Table(random_table)
+    wish = Wishes(phrases=[[NO, YES]])
+    (found,) = search_all(model, [[YES]], Vocabularies(TOY, TOY), wide, wishes=[wish])
+    everything = exhaustive(random_table, YES, 5, wide)
+    expected = [h for h in everything if (NO, YES) in itertools.pairwise(h.ids)]
+    assert found[0].ids == expected[0].ids != everything[0].ids
+    assert found[0].score == pytest.approx(expected[0].score, abs=1e-4)
 
 
 def plain_beam_search(
