@@ -176,7 +176,7 @@ class Trainer:
                 self.options.r_drop,
             )
         extra = [loss / num_passes for loss in unrolled.aux_losses.values()]
-        total = sum(extra, losses.smoothed) / num_tokens
+        total: Tensor = sum(extra, losses.smoothed) / num_tokens
         self.scaler.scale(total).backward()
         return losses.nll.detach()
 
