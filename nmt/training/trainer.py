@@ -177,7 +177,7 @@ class Trainer:
             )
         extra = [loss / num_passes for loss in unrolled.aux_losses.values()]
         total: Tensor = sum(extra, losses.smoothed) / num_tokens
-        self.scaler.scale(total).backward()
+        torch.autograd.backward(self.scaler.scale(total))
         return losses.nll.detach()
 
     def _skip(self, loss: float) -> None:
