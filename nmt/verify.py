@@ -96,14 +96,14 @@ def _compared(
 def _forced(translator: Translator, lines: Sequence[str], targets: Sequence[str] | None) -> Iterator[Check]:
     """Log-probabilities as the search adds them up, in one forced pass, and forced step by step."""
     model, vocabularies, limit = translator.model, translator.vocabularies, translator.max_pieces
-    sources = [vocabularies.source.encode(line)[:limit] for line in lines]
+    sources = [translator.encode(line)[:limit] for line in lines]
     size = translator.recipe.decoding.batch_size
     found = [hypotheses[0] for hypotheses in search_all(model, sources, vocabularies, translator.options())]
     pairs = [(source, hypothesis.ids) for source, hypothesis in zip(sources, found, strict=True)]
     forced = [float(f.log_probability_T.sum()) for f in force_all(model, pairs, vocabularies, size)]
     yield _close("search = forced", [hypothesis.log_probability for hypothesis in found], forced)
     if targets is not None:
-        ids = [vocabularies.target.encode(target)[:limit] for target in targets]
+        ids = [translator.encode_target(target)[:limit] for target in targets]
         pairs = list(zip(sources, ids, strict=True))
         forced = [float(f.log_probability_T.sum()) for f in force_all(model, pairs, vocabularies, size)]
     yield _close("caches: steps = unrolled", forced, list(_stepped(model, pairs, vocabularies, size)))

@@ -1,11 +1,13 @@
 """What a model attends to, word by word, when it is made to say a given translation."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from nmt.alignment.links import LinkMethod, WordAlignment, extract_links, merge_to_words
+from nmt.alignment.turns import merge_to_turns, turns_of_words
 from nmt.alignment.words import Words
+from nmt.data.dialogue import source_pieces
 from nmt.data.vocabulary import Piece, Vocabularies
 from nmt.decoding.forced import Forced, force_all
 from nmt.errors import UserError
@@ -34,19 +36,27 @@ class ForcedAligner:
         vocabularies: those of the model.
         max_pieces: a longer side is cut here: words beyond have no links, and such a pair has no score.
         batch_size: pairs at a time.
+        context: of a model of dialogues, the turns before the current one that it reads.
 
     Raises:
         UserError: the model has no attention.
     """
 
-    def __init__(self, model: Seq2Seq, vocabularies: Vocabularies, max_pieces: int, batch_size: int = 32) -> None:
+    def __init__(
+        self,
+        model: Seq2Seq,
+        vocabularies: Vocabularies,
+        max_pieces: int,
+        batch_size: int = 32,
+        context: int | None = None,
+    ) -> None:
         if not model.decoder.head_names:
             raise UserError(
                 "This model has no attention, so it can't align.",
                 "Train one with attention, such as multi30k/bahdanau or multi30k/transformer.",
             )
         self._model, self._vocabularies = model, vocabularies
-        self._max_pieces, self._batch_size = max_pieces, batch_size
+        self._max_pieces, self._batch_size, self._context = max_pieces, batch_size, context
 
     def __call__(
         self,
@@ -68,31 +78,31 @@ class ForcedAligner:
             ids = [(_ids(pair.source_pieces), _ids(pair.target_pieces)) for pair in prepared]
             found = force_all(self._model, ids, self._vocabularies, self._batch_size, need_weights=True)
             for pair, forced in zip(prepared, found, strict=True):
-                yield _in_words(pair, forced, method, threshold)
+                yield self._in_words(pair, forced, method, threshold)
 
     def _prepare(self, number: int, pair: tuple[Words, Words], on_cut: Callable[[int, int], None]) -> Pair:
         source, target = pair
-        source_pieces = self._vocabularies.source.pieces(source.text)
+        pieces = source_pieces(self._vocabularies.source, source.text, self._context, self._max_pieces)
         target_pieces = self._vocabularies.target.pieces(target.text)
-        limit, longest = self._max_pieces, max(len(source_pieces), len(target_pieces))
+        limit, longest = self._max_pieces, max(len(pieces), len(target_pieces))
         if longest > limit:
             on_cut(number, longest)
-        return Pair(source, target, source_pieces[:limit], target_pieces[:limit], longest > limit)
+        return Pair(source, target, pieces[:limit], target_pieces[:limit], longest > limit)
 
-
-def _in_words(pair: Pair, forced: Forced, method: LinkMethod, threshold: float) -> WordAlignment:
-    assert forced.weights_TS is not None
-    weights = merge_to_words(
-        forced.weights_TS.cpu().numpy(),
-        pair.source.of_pieces(pair.source_pieces),
-        pair.target.of_pieces(pair.target_pieces),
-        len(pair.source.words),
-        len(pair.target.words),
-    )
-    score = None if pair.is_cut else float(forced.log_probability_T.sum())
-    return WordAlignment(
-        pair.source.words, pair.target.words, weights, extract_links(weights, method, threshold), score
-    )
+    def _in_words(self, pair: Pair, forced: Forced, method: LinkMethod, threshold: float) -> WordAlignment:
+        assert forced.weights_TS is not None
+        weights_TS, target_words = forced.weights_TS.cpu().numpy(), pair.target.of_pieces(pair.target_pieces)
+        num_words = len(pair.target.words)
+        weights = merge_to_words(
+            weights_TS, pair.source.of_pieces(pair.source_pieces), target_words, len(pair.source.words), num_words
+        )
+        links = extract_links(weights, method, threshold)
+        score = None if pair.is_cut else float(forced.log_probability_T.sum())
+        alignment = WordAlignment(pair.source.words, pair.target.words, weights, links, score)
+        if self._context is None:
+            return alignment
+        turn_weights = merge_to_turns(weights_TS, pair.source, pair.source_pieces, target_words, num_words)
+        return replace(alignment, turns=turns_of_words(pair.source), turn_weights=turn_weights)
 
 
 def _ids(pieces: Sequence[Piece]) -> list[int]:

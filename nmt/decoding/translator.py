@@ -12,6 +12,7 @@ from nmt.alignment.links import LinkMethod, WordAlignment
 from nmt.alignment.words import Words
 from nmt.config import DecodingOptions, Recipe, load_recipe, validate
 from nmt.console import warn
+from nmt.data.dialogue import TAB, current_turn, encode_source, split_turns
 from nmt.data.text import in_windows
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.finished import Hypothesis
@@ -66,7 +67,8 @@ class Translator:
         """Translate lines of text.
 
         Args:
-            lines: one sentence each; an empty one stays empty.
+            lines: one sentence each; an empty one stays empty. For a model of dialogues, turns with tabs between,
+                of which the last is translated.
             n_best: how many candidates each translation carries; at most the beam size.
             options: changes to the recipe's decoding options: ``beam_size``, ``length_penalty``, ``alpha``,
                 ``batch_size`` and so on.
@@ -139,8 +141,17 @@ class Translator:
         for translation, found in zip(translations, self._aligner()(pairs), strict=True):
             yield replace(translation, alignment=found.links)
 
+    def encode(self, line: str) -> list[int]:
+        """Ids of a source line as the model reads it, however many they are."""
+        return encode_source(self.vocabularies.source, line, self.recipe.data.context, self.max_pieces)
+
+    def encode_target(self, line: str) -> list[int]:
+        """Ids of a translation: of a dialogue, the current turn."""
+        is_dialogue = self.recipe.data.context is not None
+        return self.vocabularies.target.encode(current_turn(line) if is_dialogue else line)
+
     def _encode(self, number: int, line: str) -> list[int]:
-        ids = self.vocabularies.source.encode(line)
+        ids = self.encode(line)
         if len(ids) > self.max_pieces:
             warn(f"line {number} has {len(ids):,} pieces: only the first {self.max_pieces} are translated.")
         return ids[: self.max_pieces]
@@ -161,7 +172,8 @@ class Translator:
         """Word alignments of given sentence pairs, by forced decoding.
 
         Args:
-            pairs: source and target text.
+            pairs: source and target text; of a model of dialogues, the source with its turns, and of the target the
+                current turn counts.
             tokenized: the text is tokenised, punctuation apart; links then count its tokens. Otherwise they
                 count what stands between white space.
             method, threshold: see :func:`nmt.alignment.links.extract_links`.
@@ -170,13 +182,18 @@ class Translator:
             UserError: the model has no attention.
         """
 
+        is_dialogue = self.recipe.data.context is not None
+
         def words(text: str) -> Words:
-            return Words.detokenise(text.split()) if tokenized else Words.split(text)
+            if not tokenized:
+                return Words.split(text)
+            turns = split_turns(text) if is_dialogue else [text]
+            return Words.join([Words.detokenise(turn.split()) for turn in turns], TAB)
 
         def on_cut(number: int, num_pieces: int) -> None:
             warn(f"line {number} has {num_pieces:,} pieces: only the first {self.max_pieces} are aligned.")
 
-        in_words = ((words(source), words(target)) for source, target in pairs)
+        in_words = ((words(source), words(current_turn(target) if is_dialogue else target)) for source, target in pairs)
         return self._aligner()(in_words, method, threshold, on_cut)
 
     def score(
@@ -210,7 +227,7 @@ class Translator:
 
     def _encode_pair(self, number: int, pair: tuple[str, str]) -> tuple[list[int], list[int]] | None:
         """Ids of a pair; None for one that is too long, because half of it would have another score."""
-        source, target = self.vocabularies.source.encode(pair[0]), self.vocabularies.target.encode(pair[1])
+        source, target = self.encode(pair[0]), self.encode_target(pair[1])
         longest = max(len(source), len(target))
         if longest > self.max_pieces:
             warn(f"line {number} has {longest:,} pieces, more than {self.max_pieces}: it gets no score.")
@@ -221,7 +238,7 @@ class Translator:
         return autocast(self.model.device, self.precision)
 
     def _aligner(self) -> ForcedAligner:
-        return ForcedAligner(self.model, self.vocabularies, self.max_pieces)
+        return ForcedAligner(self.model, self.vocabularies, self.max_pieces, context=self.recipe.data.context)
 
 
 def load(

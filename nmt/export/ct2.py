@@ -66,6 +66,10 @@ def check_exportable(translator: Translator) -> None:
             f"CTranslate2 runs Transformers; this model is {' and '.join(sorted(kinds))}.",
             "Use `nmt translate` for it, or train one such as multi30k/transformer.",
         )
+    if translator.recipe.data.context is not None:
+        raise UserError(
+            "Models of dialogues are not exported: their turns are put together by nmt.", "Use `nmt translate`."
+        )
     vocabularies = translator.vocabularies
     for vocabulary in (vocabularies.source, vocabularies.target):
         if not isinstance(vocabulary, SentencePieceVocabulary):
