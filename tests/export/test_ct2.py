@@ -46,11 +46,14 @@ def test_greedy_and_beam_search_find_the_same(
 ) -> None:
     translator = load(trained, "cpu")
     export(translator, tmp_path / "out")
-    # What never ends by itself is cut at another place there.
-    lines = [*lines[:-2], *(tiny_corpus / "train.de").read_text("utf-8").splitlines()]
+    lines = [*lines, *(tiny_corpus / "train.de").read_text("utf-8").splitlines()]
     options = {"beam_size": beam_size, "length_penalty": "none"}
     theirs = ExportedModel(tmp_path / "out").translate(lines, translator, **options)
-    for ours, other in zip(translator.translate(lines, **options), theirs, strict=True):
+    pairs = list(zip(translator.translate(lines, **options), theirs, strict=True))
+    # What never ends by itself is cut at another place there.
+    pairs = [(ours, other) for ours, other in pairs if len(ours.tokens) <= 2 * len(translator.encode(ours.source)) + 20]
+    assert len(pairs) >= 45
+    for ours, other in pairs:
         assert other.text == ours.text
         assert other.tokens == ours.tokens
         assert other.score == pytest.approx(ours.score, abs=5e-3)
