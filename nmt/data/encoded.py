@@ -56,6 +56,8 @@ class EncodedCorpus:
     """Sentence pairs as ids. ``lines[i]`` is the line that pair ``i`` stands on in the text, from 0."""
 
     def __init__(self, directory: Path) -> None:
+        self.fingerprint = directory.name
+        """Changes with the text, the vocabulary and the longest length."""
         meta = json.loads((directory / "meta.json").read_text())
         self.counts = Counts(**meta["counts"])
         self.source = EncodedSide(directory / "source", meta["dtype"])

@@ -16,10 +16,11 @@ from nmt.data.batching import TrainingBatches, make_batch
 from nmt.errors import UserError
 from nmt.models.build import build_model
 from nmt.training import checkpoint
-from nmt.training import trainer as trainer_module
+from nmt.training import objective as objective_module
 from nmt.training.checkpoint import read_tensors, weights_of
+from nmt.training.health import MAX_SKIPPED
 from nmt.training.run import prepare_data, train
-from nmt.training.trainer import MAX_SKIPPED, Trainer
+from nmt.training.trainer import Trainer
 
 RecipeMaker = Callable[..., Recipe]
 CheckpointReader = Callable[[Path, int], tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]]
@@ -58,7 +59,7 @@ def test_a_run_in_two_parts_is_the_run_in_one(
     train(make_recipe(system, max_steps=stop, **options), tmp_path / "two")
     train(make_recipe(system, max_steps=10, **options), tmp_path / "two", resume=True)
     _, _, state = read_checkpoint(tmp_path / "two", stop)
-    assert state["batches"] == {"epoch": stop // 7, "position": stop % 7}
+    assert (state["batches"]["epoch"], state["batches"]["position"]) == (stop // 7, stop % 7)
     one, two = (read_checkpoint(tmp_path / name, 10) for name in ("one", "two"))
     assert_identical(one[:2], two[:2])
     assert {name.partition("/")[0] for name in one[1]} == {"optimizer", "random", "average"}
@@ -161,14 +162,14 @@ def spoil_loss(monkeypatch: pytest.MonkeyPatch) -> Callable[[range], None]:
     """Make the loss NaN in some calls, counted from 1."""
 
     def install(calls: range) -> None:
-        real, count = trainer_module.token_loss, iter(range(1, 1000))
+        real, count = objective_module.token_loss, iter(range(1, 1000))
 
         def spoilt(*args: Any) -> Any:
             losses = real(*args)
             factor = float("nan") if next(count) in calls else 1.0
             return replace(losses, smoothed=losses.smoothed * factor, nll=losses.nll * factor)
 
-        monkeypatch.setattr(trainer_module, "token_loss", spoilt)
+        monkeypatch.setattr(objective_module, "token_loss", spoilt)
 
     return install
 
@@ -220,7 +221,7 @@ def test_a_validation_that_is_not_finite_is_never_the_best(
     from nmt.training.validation import Validator
 
     real, losses = Validator._loss, iter([float("nan"), 3.0, float("nan"), 2.0])
-    monkeypatch.setattr(Validator, "_loss", lambda self, model: real(self, model) * 0 + next(losses))
+    monkeypatch.setattr(Validator, "_loss", lambda self, *given: real(self, *given) * 0 + next(losses))
     train(make_recipe(max_steps=4, validate_every=1), tmp_path)
     lines = read_metrics(tmp_path, "valid")
     assert [(line["loss"], line["best"]) for line in lines] == [(None, False), (3, True), (None, False), (2, True)]
