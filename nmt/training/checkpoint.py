@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from nmt.durable import sync
 from nmt.errors import UserError
 
 
@@ -28,7 +30,7 @@ def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
     temporary = path.with_name(path.name + ".tmp")
     try:
         save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, temporary)
-        _flush(temporary)
+        sync(temporary)
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
         with contextlib.suppress(OSError):
@@ -72,20 +74,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def cannot_write(path: Path, error: Exception) -> UserError:
     """The message for a full disk or a folder that isn't writable."""
-    reason = getattr(error, "strerror", None) or str(error)
+    number = re.search(r"\(os error (\d+)\)", str(error))  # safetensors wraps the system's error in its own words
+    reason = os.strerror(int(number[1])) if number else getattr(error, "strerror", None) or str(error)
     return UserError(
         f"{path} can't be written: {reason}.",
         "Free some space or choose another folder with -o; the last checkpoint is intact, so go on with --resume.",
     )
-
-
-def _flush(path: Path) -> None:
-    """Have the system write a file or a folder's entries to disk: a rename must not come before the content."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 SUMS = "SHA256SUMS"
@@ -138,11 +132,11 @@ class CheckpointFolder:
             _write(temporary / "state.json", json.dumps(state))
             sums = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
             _write(temporary / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
-            _flush(temporary)
+            sync(temporary)
             if final.exists():  # the same update, saved once more: never a moment without it
                 os.replace(final, replaced)
             os.replace(temporary, final)
-            _flush(self._folder)
+            sync(self._folder)
         except OSError as error:
             raise cannot_write(final, error) from None
         finally:
@@ -228,4 +222,4 @@ def _digest(path: Path) -> str:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-    _flush(path)
+    sync(path)

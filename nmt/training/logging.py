@@ -58,6 +58,9 @@ class RunLog:
                 with open_output(self._path) as file:
                     file.writelines(kept)
                 self._file = self._open()
+        for folder in (self._directory, self._directory / "samples"):
+            for unfinished in folder.glob(".nmt-*.tmp"):  # of open_output, left by a kill
+                unfinished.unlink()
         for path in (self._directory / "samples").glob("step-*.txt"):
             number = path.stem.removeprefix("step-")
             if number.isdecimal() and int(number) > step:

@@ -71,36 +71,45 @@ def shape_text(batch: Batch) -> str:
     return f"{batch.source_BS.shape[1]:,} source and {batch.target_output_BT.shape[1]:,} target positions"
 
 
-def find_batch_tokens(
-    objective: nn.Module, longest: Callable[[int], Batch], num_moments: int, limit: int, device: torch.device
-) -> int:
+def release_memory(device: torch.device) -> None:
+    """Give a device's free blocks back to it, so that they can be cut anew."""
+    if device.type != "cpu":
+        torch.get_device_module(device).empty_cache()
+
+
+def find_batch_tokens(objective: nn.Module, longest: Callable[[int], Batch], num_moments: int, limit: int) -> int:
     """The value of ``training.batch_tokens: auto``.
 
-    On a GPU, real steps on the longest sentences are tried with ever larger batches; weights and random states stay
-    as they are. On the CPU nothing is tried: the system promises memory that it doesn't have, and ends some
-    process, perhaps another one, when it is used.
+    On a GPU it is found by trying. On the CPU nothing is tried: a system promises memory that it doesn't have, and
+    ends some process, perhaps another one, when it is used.
 
     Args:
         objective: gives the loss of a batch.
-        longest: makes a batch of that many positions from the longest sentences.
+        longest: makes a batch of so many positions from the longest sentences.
         num_moments: tensors as large as the weights that the optimizer and the moving average will add.
         limit: more than this is never tried.
-        device: of the model.
     """
-    if device.type == "cpu":
+    if next(objective.parameters()).device.type == "cpu":
         say(
             f"training.batch_tokens is auto: {CPU_BATCH_TOKENS:,} on the CPU, where trying how much fits could bring "
-            f"the machine down; set it to a number if the run takes too much memory, or could take more."
+            "the machine down. Set it to a number if the run takes too much memory, or could take more."
         )
         return CPU_BATCH_TOKENS
+    found = largest_by_trying(objective, longest, num_moments, limit)
+    say(f"training.batch_tokens is auto: {found:,} fit")
+    return found
+
+
+def largest_by_trying(objective: nn.Module, longest: Callable[[int], Batch], num_moments: int, limit: int) -> int:
+    """The largest batch whose gradient can be computed; weights and random states stay as they are."""
     parameters = list(objective.parameters())
+    device = parameters[0].device
     objective.train()
-    with torch.random.fork_rng([device], device_type=device.type):
+    with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
         moments = [torch.empty_like(p) for p in parameters for _ in range(num_moments)]
         found = largest(lambda size: _fits(objective, longest(size).to(device)), limit)
         del moments
-    torch.get_device_module(device).empty_cache()
-    say(f"training.batch_tokens is auto: {found:,} fit")
+    release_memory(device)
     return found
 
 

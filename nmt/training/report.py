@@ -58,7 +58,7 @@ class Report:
 
     def skipped(self, loss: float, gradient_norm: float, scale: float | None) -> None:
         """The update after this step was left out. ``scale``: of the loss in float16, else None."""
-        self._write("skip", 1, loss=loss, gradient_norm=gradient_norm, **({} if scale is None else {"scale": scale}))
+        self._write("skip", 1, loss=loss, gradient_norm=gradient_norm, scale=scale)
         if scale is None:  # loss scaling finds its scale by overflowing now and then
             what = "gradient" if math.isfinite(loss) else "loss"
             warn(f"the {what} of update {self._progress.step + 1} is not finite: the update is left out.")

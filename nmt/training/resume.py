@@ -25,6 +25,7 @@ def newest_intact(folder: CheckpointFolder) -> Path | None:
     Raises:
         UserError: all of them are damaged.
     """
+    folder.tidy()
     checkpoints = folder.all()
     damaged: list[Path] = []
     for checkpoint in reversed(checkpoints):

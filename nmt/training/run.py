@@ -186,8 +186,7 @@ def _with_batch_tokens(recipe: Recipe, data: Data, model: Seq2Seq, precision: Pr
         objective = Objective(model, options.label_smoothing, precision)
         num_moments = 3 if options.ema else 2
         limit = max(CPU_BATCH_TOKENS, batches.num_positions // MIN_UPDATES)
-        device = next(model.parameters()).device
-        found = find_batch_tokens(objective, batches.longest, num_moments, limit, device)
+        found = find_batch_tokens(objective, batches.longest, num_moments, limit)
         recipe = recipe.model_copy(update={"training": options.model_copy(update={"batch_tokens": found})})
     longest = int(max(data.train.source.lengths.max(), data.train.target.lengths.max())) + 1
     if longest > _batch_tokens(recipe):

@@ -18,7 +18,7 @@ from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import CheckpointFolder, damage, read_tensors, save_weights, weights_of
 from nmt.training.health import Divergence, give_up_if_stuck
 from nmt.training.interrupts import Interrupted, Interrupts
-from nmt.training.memory import within_memory
+from nmt.training.memory import release_memory, within_memory
 from nmt.training.meter import Counts, Meter
 from nmt.training.objective import Objective
 from nmt.training.report import Report
@@ -147,8 +147,7 @@ class Trainer:
     def _make_room(self, batch: Batch) -> None:
         """After a batch that didn't fit in memory: drop the gradients of the update."""
         self.optimizer.zero_grad(set_to_none=True)
-        if self.device.type != "cpu":
-            torch.get_device_module(self.device).empty_cache()
+        release_memory(self.device)
         self.report.out_of_memory(batch)
 
     def _skip(self, loss: float, gradient_norm: float) -> None:

@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,46 @@ def test_a_loss_that_stays_non_finite_ends_the_run_and_the_checkpoint_is_good(
     weights, _, state = read_checkpoint(tmp_path, 40)
     assert state["progress"]["step"] == 40
     assert all(tensor.isfinite().all() for tensor in weights.values())
+
+
+def test_what_is_left_out_is_logged_and_said(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path, spoil_loss: Callable[[range], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    spoil_loss(range(3, 6))
+    train(make_recipe(max_steps=6, log_every=3), tmp_path)
+    assert [(line["step"], line["loss"]) for line in read_metrics(tmp_path, "skip")] == [
+        (3, None),
+        (4, None),
+        (5, None),
+    ]
+    assert [line["skipped"] for line in read_metrics(tmp_path, "train")] == [1, 2]
+    assert all(line["loss"] > 0 for line in read_metrics(tmp_path, "train"))
+    assert "the loss of update 3 is not finite: the update is left out" in " ".join(capsys.readouterr().err.split())
+
+
+def test_float16_finds_its_scale_by_real_overflows_even_across_a_resume(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, read_checkpoint: CheckpointReader, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(torch.amp, "GradScaler", partial(torch.amp.GradScaler, init_scale=2.0**30))
+    options = {"dropout": 0.1, "precision": "fp16", "log_every": 1, "validate_every": 99, "learning_rate": 0.02}
+    one, two = tmp_path / "one", tmp_path / "two"
+    train(make_recipe("transformer", max_steps=60, **options), one)
+    skips = read_metrics(one, "skip")
+    assert 3 < len(skips) < 3 * MAX_SKIPPED
+    assert [line["scale"] for line in skips] == [2.0 ** (30 - n) for n in range(len(skips))]
+    assert all(line["gradient_norm"] is None for line in skips), "infinity in the gradient, none in the loss"
+    assert all(line["loss"] > 0 for line in skips)
+    losses = {line["step"]: line["loss"] for line in read_metrics(one, "train")}
+    assert [step for step, loss in losses.items() if loss is None] == [line["step"] for line in skips]
+    learnt = [loss for loss in losses.values() if loss is not None]
+    assert learnt[-1] < 0.7 * learnt[0]
+    assert "Warning" not in capsys.readouterr().err, "overflowing is how the scale is found"
+    for max_steps in (3, 60):
+        train(make_recipe("transformer", max_steps=max_steps, **options), two, resume=max_steps == 60)
+    assert_identical(read_checkpoint(one, 60)[:2], read_checkpoint(two, 60)[:2])
+    assert read_checkpoint(one, 60)[2]["scaler"] == read_checkpoint(two, 60)[2]["scaler"]
 
 
 def test_an_absurd_learning_rate_is_reported(make_recipe: RecipeMaker, tmp_path: Path) -> None:
