@@ -24,8 +24,14 @@ from nmt.errors import UserError
 from nmt.models.build import build_model, resolve
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import CheckpointFolder, cannot_write, step_of
+from nmt.training.memory import CPU_BATCH_TOKENS, find_batch_tokens
+from nmt.training.objective import Objective
+from nmt.training.resume import check_recipe, newest_intact
 from nmt.training.trainer import Trainer
 from nmt.training.validation import ValidationSet, Validator
+
+MIN_UPDATES = 50
+"""So many batches an epoch ``training.batch_tokens: auto`` leaves at least: a few huge updates learn little."""
 
 MAX_HELD_OUT = 0.05
 """Largest share of the training pairs that is held out where there is no validation split."""
@@ -59,9 +65,13 @@ def train(recipe: str | Path | Recipe, output: str | Path, settings: Sequence[st
     """
     recipe = resolve(load_recipe(recipe, settings))
     directory = Path(output)
-    checkpoints = CheckpointFolder(directory).all()
-    if not resume:
-        _refuse_to_overwrite(directory, checkpoints)
+    checkpoint = None
+    if resume:
+        checkpoint = newest_intact(CheckpointFolder(directory))
+    else:
+        _refuse_to_overwrite(directory)
+    if checkpoint:
+        recipe = check_recipe(directory, recipe)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -69,18 +79,19 @@ def train(recipe: str | Path | Recipe, output: str | Path, settings: Sequence[st
     device = pick_device(recipe.device)
     precision = pick_precision(recipe.training.precision, device)
     _seed(recipe.seed)
-    data = prepare_data(recipe, directory if checkpoints else None)
+    data = prepare_data(recipe, directory if checkpoint else None)
     model = build_model(recipe.model, data.vocabularies)
-    use_vectors(model, recipe.model, data.vocabularies, is_new=not checkpoints)
+    use_vectors(model, recipe.model, data.vocabularies, is_new=not checkpoint)
     model = model.to(device)
-    batches = prefetched(_batches(recipe, data), device)
+    recipe = _with_batch_tokens(recipe, data, model, precision)
+    batches = prefetched(_batches(recipe, data, _batch_tokens(recipe)), device)
     trainer = Trainer(recipe, model, batches, _validator(recipe, data, precision), directory, precision)
     say(
         f"{model.num_parameters:,} parameters, {len(data.train_indices):,} training pairs in "
         f"{len(trainer.batches)} batches an epoch, {device.type} {precision}"
     )
-    if checkpoints:
-        trainer.resume(checkpoints[-1])
+    if checkpoint:
+        trainer.resume(checkpoint)
         say(f"resumed at step {trainer.progress.step}")
     elif resume:
         say("no checkpoint to resume from: starting at the beginning")
@@ -114,7 +125,8 @@ def use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularie
         embedding.weight.requires_grad_(not options.vectors.freeze)
 
 
-def _refuse_to_overwrite(directory: Path, checkpoints: Sequence[Path]) -> None:
+def _refuse_to_overwrite(directory: Path) -> None:
+    checkpoints = CheckpointFolder(directory).all()
     remedy = "choose another folder with -o."
     if checkpoints:
         raise UserError(
@@ -188,19 +200,37 @@ def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> V
     return vocabularies
 
 
-def _batches(recipe: Recipe, data: Data) -> TrainingBatches:
+def _batches(recipe: Recipe, data: Data, batch_tokens: int) -> TrainingBatches:
+    return TrainingBatches(data.train, data.train_indices, data.vocabularies, batch_tokens, recipe.seed)
+
+
+def _with_batch_tokens(recipe: Recipe, data: Data, model: Seq2Seq, precision: Precision) -> Recipe:
+    """The recipe with a number in place of ``training.batch_tokens: auto``, so that a resumed run has the same."""
     options = recipe.training
-    batches = TrainingBatches(data.train, data.train_indices, data.vocabularies, options.batch_tokens, recipe.seed)
+    if options.batch_tokens == "auto":
+        batches = _batches(recipe, data, CPU_BATCH_TOKENS)
+        objective = Objective(model, options, precision, batches)
+        num_moments = 3 if options.ema else 2
+        limit = max(CPU_BATCH_TOKENS, batches.num_positions // MIN_UPDATES)
+        found = find_batch_tokens(objective, batches.longest, num_moments, limit)
+        recipe = recipe.model_copy(update={"training": options.model_copy(update={"batch_tokens": found})})
     longest = int(max(data.train.source.lengths.max(), data.train.target.lengths.max())) + 1
-    if longest > options.batch_tokens:
-        warn(f"the longest sentence has {longest} positions, more than training.batch_tokens ({options.batch_tokens}).")
-    return batches
+    if longest > _batch_tokens(recipe):
+        warn(
+            f"the longest sentence has {longest} positions, more than training.batch_tokens ({_batch_tokens(recipe)})."
+        )
+    return recipe
+
+
+def _batch_tokens(recipe: Recipe) -> int:
+    assert recipe.training.batch_tokens != "auto"
+    return recipe.training.batch_tokens
 
 
 def _validator(recipe: Recipe, data: Data, precision: Precision) -> Validator:
     options = recipe.training
     size = options.validation_size if options.metric == "bleu" else 0
-    return Validator(data.valid, data.vocabularies, recipe.decoding, size, options.batch_tokens, precision)
+    return Validator(data.valid, data.vocabularies, recipe.decoding, size, _batch_tokens(recipe), precision)
 
 
 def _describe(directory: Path, recipe: Recipe, vocabularies: Vocabularies) -> None:

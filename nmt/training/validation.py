@@ -1,7 +1,7 @@
 """How good a model is on held-out text: loss over tokens, and BLEU on real beam output."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,10 @@ class Validation:
     def metric(self) -> float:
         """BLEU, or the loss where BLEU was not asked for."""
         return self.loss if self.bleu is None else self.bleu
+
+    def figures(self) -> dict[str, float | None]:
+        """What a checkpoint is ranked by; None for what isn't finite."""
+        return {"loss": self.loss if math.isfinite(self.loss) else None, "bleu": self.bleu}
 
     def beats(self, best: float | None) -> bool:
         """Whether the metric is better than the best so far; what isn't finite never is."""
@@ -77,13 +81,20 @@ class Validator:
         self._batch_tokens, self._precision = batch_tokens, precision
 
     @torch.inference_mode()
-    def __call__(self, model: Seq2Seq) -> Validation:
-        """Measure; the model comes back in the mode it had."""
+    def __call__(self, model: Seq2Seq, stop: Callable[[], bool] = lambda: False) -> Validation | None:
+        """Measure; the model comes back in the mode it had.
+
+        Args:
+            model: to be measured.
+            stop: asked after each batch; True ends the validation without a result.
+        """
         was_training = model.training
         model.eval()
         try:
-            loss = self._loss(model)
-            translations = self._translate(model) if self._num_translated else []
+            loss = self._loss(model, stop)
+            translations = self._translate(model, stop) if self._num_translated else []
+        except _Stopped:
+            return None
         finally:
             model.train(was_training)
         bleu = None
@@ -92,7 +103,7 @@ class Validator:
             bleu = score_corpus(translations, references, ["bleu"])["bleu"].score
         return Validation(loss, bleu, translations)
 
-    def _loss(self, model: Seq2Seq) -> float:
+    def _loss(self, model: Seq2Seq, stop: Callable[[], bool]) -> float:
         device = next(model.parameters()).device
         corpus, indices = self.data.corpus, self.data.indices
         lengths = corpus.source.lengths[indices] + 1, corpus.target.lengths[indices] + 1
@@ -106,11 +117,23 @@ class Validator:
                 )
             nll += float(loss.nll)
             num_tokens += loss.num_tokens
+            if stop():
+                raise _Stopped
         return nll / num_tokens
 
-    def _translate(self, model: Seq2Seq) -> list[str]:
+    def _translate(self, model: Seq2Seq, stop: Callable[[], bool]) -> list[str]:
         device = next(model.parameters()).device
         sources = [self.data.corpus.source[i] for i in self.data.indices[: self._num_translated]]
+
+        def advance(sentences: int) -> None:
+            bar.advance(sentences)
+            if stop():
+                raise _Stopped
+
         with progress_bar("validation", len(sources)) as bar, autocast(device, self._precision):
-            found = search_all(model, sources, self._vocabularies, self._decoding, bar.advance)
+            found = search_all(model, sources, self._vocabularies, self._decoding, advance)
         return [self._vocabularies.target.decode(hypotheses[0].ids) if hypotheses else "" for hypotheses in found]
+
+
+class _Stopped(Exception):
+    """Somebody asked for the validation to end."""

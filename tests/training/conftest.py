@@ -77,12 +77,19 @@ def read_metrics() -> Callable[..., list[dict[str, Any]]]:
 
 @pytest.fixture
 def read_checkpoint() -> Callable[[Path, int], tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]]:
-    """``read_checkpoint(directory, step)``: weights, the other tensors, and the rest of the state but the clock."""
+    """``read_checkpoint(directory, step)``: weights, the other tensors, and the numbers of the state but the clocks."""
 
     def read(directory: Path, step: int) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
         folder = directory / "checkpoints" / f"step-{step:06d}"
         state = json.loads((folder / "state.json").read_text("utf-8"))
-        state["progress"].pop("seconds")
+        for group, texts_and_clocks in {
+            "progress": ["seconds"],
+            "meter": ["elapsed", "waiting_seconds"],
+            "batches": ["corpus"],
+        }.items():
+            for key in texts_and_clocks:
+                state[group].pop(key)
+        state["random"]["numpy"].pop("bit_generator")
         return read_tensors(folder / "weights.safetensors"), read_tensors(folder / "training.safetensors"), state
 
     return read
