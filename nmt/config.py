@@ -88,6 +88,14 @@ class VocabularyOptions(Options):
     )
 
 
+class VectorOptions(Options):
+    """Word vectors that embeddings start from; for vocabularies of words."""
+
+    source: Path | None = Field(None, description="text file of word2vec or GloVe, .gz too, for the source language")
+    target: Path | None = Field(None, description="and for the target language")
+    freeze: bool = Field(False, description="don't train the embeddings of a side that has vectors")
+
+
 class ModelOptions(Options):
     """The network: two components from the tables of ``nmt/models/build.py`` and what they share."""
 
@@ -97,6 +105,7 @@ class ModelOptions(Options):
     tie: Literal["none", "target", "all"] = Field(
         "none", description="share weights: target embedding = output layer; all = source embedding too"
     )
+    vectors: VectorOptions = VectorOptions()
     scale_embeddings: bool = Field(
         False, description="multiply embeddings by the root of their width, as the Transformer does"
     )
@@ -136,9 +145,18 @@ class TrainingOptions(Options):
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="plateau: the rate is multiplied by this")
     plateau_patience: int = Field(2, ge=0, description="plateau: validations without a gain before it is")
     label_smoothing: float = Field(0.1, ge=0, lt=1)
+    label_smoothing_prior: Literal["uniform", "unigram"] = Field(
+        "uniform", description="where the smoothed share goes: to all tokens alike, or as often as they are in the text"
+    )
+    r_drop: float = Field(
+        0.0, ge=0, description="weight α of R-Drop: two passes with different dropout must agree; takes twice as long"
+    )
     clip_norm: float | None = Field(1.0, gt=0, description="gradients are scaled down to this global norm")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 where it is fast")
+    compile: bool = Field(
+        False, description="compile the model by torch.compile: minutes at the start, and a C++ compiler or Triton"
+    )
     validate_every: int | None = Field(None, ge=1, description="updates between validations; null: once an epoch")
     metric: Literal["bleu", "loss"] = Field("bleu", description="what is best by validation")
     validation_size: int = Field(1000, ge=1, description="sentences translated for the validation BLEU")
@@ -161,14 +179,39 @@ class TrainingOptions(Options):
 class DecodingOptions(Options):
     """How translations are searched for, in validation and by default in ``nmt translate``."""
 
-    beam_size: int = Field(5, ge=1)
-    length_penalty: Literal["none", "average", "gnmt"] = Field(
-        "average", description="score = log-probability / penalty: 1, length^alpha, or ((5 + length) / 6)^alpha"
+    search: Literal["beam", "sample"] = Field("beam", description="the likeliest translations, or random ones")
+    beam_size: int = Field(5, ge=1, description="hypotheses kept; 1 is greedy search; with sample, samples drawn")
+    length_penalty: Literal["none", "average", "gnmt", "word_reward"] = Field(
+        "average",
+        description="score: log p, log p / length^alpha, log p / ((5 + length) / 6)^alpha, or log p + alpha * length",
     )
     alpha: float = Field(1.0, ge=0, description="strength of the length penalty")
+    coverage_penalty: float = Field(0.0, ge=0, description="strength of GNMT's penalty for source words left out")
+    early_stopping: Literal["first", "likely", "exact"] = Field(
+        "likely",
+        description="a sentence is done when its beam has finished; or when, beside that, its best unfinished "
+        "hypothesis scores no better than the best finished one as it stands (likely), or as it could ever (exact)",
+    )
+    beam_groups: int = Field(1, ge=1, description="diverse beam search: groups that the beam is divided into")
+    diversity: float = Field(0.5, ge=0, description="diverse beam search: penalty for a piece another group has chosen")
+    temperature: float = Field(1.0, gt=0, description="sample: below 1 likely pieces become likelier still")
+    top_k: int | None = Field(None, ge=1, description="sample: only from so many likeliest pieces")
+    top_p: float = Field(1.0, gt=0, le=1, description="sample: only from the likeliest pieces with this probability")
+    seed: int = Field(1, ge=0, description="sample: the same seed draws the same translation of the same line")
+    mbr: Literal["none", "chrf", "bleu"] = Field(
+        "none", description="choose the candidate that is most like all the others (minimum Bayes risk)"
+    )
+    no_repeat_ngram: int | None = Field(None, ge=1, description="no run of so many pieces comes twice")
+    max_length: int | None = Field(None, ge=1, description="longest output in pieces, whatever the source")
     max_length_ratio: float = Field(2.0, gt=0, description="longest output, in pieces, for each piece of the source")
     max_length_extra: int = Field(20, ge=1, description="and this many pieces more")
     batch_size: int = Field(64, ge=1, description="sentences translated at once")
+
+    @model_validator(mode="after")
+    def _groups_are_equal(self) -> "DecodingOptions":
+        if self.beam_size % self.beam_groups:
+            raise ValueError(f"a beam of {self.beam_size} can't be divided into {self.beam_groups} equal groups")
+        return self
 
 
 class Recipe(Options):

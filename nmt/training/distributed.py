@@ -19,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from nmt.console import be_silent
 from nmt.errors import UserError
+from nmt.models.layer_drop import LayerDrop
 from nmt.training.interrupts import Interrupted
 from nmt.training.state import seed_everything
 
@@ -110,7 +111,11 @@ class Ranks:
         if self.size == 1:
             return module
         device = next(module.parameters()).device
-        return DistributedDataParallel(module, device_ids=[device] if device.type == "cuda" else None)
+        return DistributedDataParallel(
+            module,
+            device_ids=[device] if device.type == "cuda" else None,
+            find_unused_parameters=any(isinstance(part, LayerDrop) and part.rate for part in module.modules()),
+        )
 
     def accumulating(self, module: nn.Module) -> AbstractContextManager[None]:
         """While open, a wrapped module keeps its gradients to itself."""

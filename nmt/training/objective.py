@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
-from nmt.data.batching import Batch
+from nmt.config import TrainingOptions
+from nmt.data.batching import Batch, BatchStream
 from nmt.device import Precision, autocast
 from nmt.models.seq2seq import Seq2Seq
+from nmt.training.compilation import Forward, compiled_forward
 from nmt.training.loss import token_loss
 
 
@@ -25,23 +28,35 @@ class Objective(nn.Module):
 
     Args:
         model: its parameters are those of this module.
-        label_smoothing: ε, see ``nmt/training/loss.py``.
+        options: label smoothing, R-Drop, compilation.
         precision: of the matrix products.
+        batches: what the model is trained on; asked for the shares of the target tokens.
     """
 
-    def __init__(self, model: Seq2Seq, label_smoothing: float, precision: Precision) -> None:
+    def __init__(self, model: Seq2Seq, options: TrainingOptions, precision: Precision, batches: BatchStream) -> None:
         super().__init__()
         self.model = model
-        self._label_smoothing, self._precision = label_smoothing, precision
+        self._options, self._precision = options, precision
+        self._compiled: Forward | None = compiled_forward(model) if options.compile else None
+        self._prior_V: Tensor | None = None
+        if options.label_smoothing and options.label_smoothing_prior == "unigram":
+            device = next(model.parameters()).device
+            self._prior_V = torch.tensor(batches.target_shares(), dtype=torch.float32, device=device)
 
     def forward(self, batch: Batch) -> BatchLoss:
+        num_passes = 2 if self._options.r_drop else 1
+        read = batch.twice() if num_passes == 2 else batch
+        run = self._compiled or self.model
         with autocast(batch.source_BS.device, self._precision):
-            unrolled = self.model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
+            unrolled = run(read.source_BS, read.source_length_B, read.target_input_BT)
             losses = token_loss(
                 unrolled.features_BTD,
                 self.model.decoder.output,
                 batch.target_output_BT,
                 batch.target_length_B,
-                self._label_smoothing,
+                self._options.label_smoothing,
+                self._prior_V,
+                self._options.r_drop,
             )
-        return BatchLoss(sum(unrolled.aux_losses.values(), losses.smoothed), losses.nll.detach())
+        extra = [loss / num_passes for loss in unrolled.aux_losses.values()]
+        return BatchLoss(sum(extra, losses.smoothed), losses.nll.detach())

@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
-from nmt.console import Bar, say, warn
+from nmt.console import say, warn
 from nmt.data.batching import Batch
+from nmt.training.display import TrainingDisplay, clock_text
 from nmt.training.health import RISE, Divergence
 from nmt.training.logging import Log
 from nmt.training.memory import shape_text
@@ -34,9 +35,10 @@ class Report:
         if self._progress.step:
             self._write("resume")
 
-    def training(self, epoch: int, learning_rate: float) -> None:
+    def training(self, epoch: int, **figures: Any) -> None:
+        """The figures of the meter, and others."""
         if line := self._meter.line():
-            self._write("train", epoch=epoch, **line, learning_rate=learning_rate)
+            self._write("train", epoch=epoch, **line, **figures)
 
     def epoch(self, epoch: int) -> None:
         share = self._meter.end_epoch()
@@ -45,7 +47,7 @@ class Report:
 
     def validation(self, result: Validation, improved: bool, data: ValidationSet) -> None:
         bleu = {} if result.bleu is None else {"bleu": round(result.bleu, 2)}
-        self._write("valid", loss=round(result.loss, 4), **bleu, best=improved)
+        self._write("valid", 0, loss=round(result.loss, 4), **bleu, best=improved)
         if result.translations:
             shown = slice(min(NUM_SAMPLES, len(result.translations)))
             samples = data.sources[shown], result.translations[shown], data.references[shown]
@@ -85,12 +87,11 @@ class Report:
     def end(self, reason: str) -> None:
         self._write("end", reason=reason)
 
-    def show(self, bar: Bar, done: float, epoch: int) -> None:
-        """Move the progress bar on."""
-        if self._meter.loss is not None:
-            skipped = f"  {self._meter.skipped} skipped" if self._meter.skipped else ""
-            speed = f"{self._meter.tokens_per_second:,.0f} tokens/s"
-            bar.update(int(done), f"epoch {epoch + 1}  loss {self._meter.loss:.3f}  {speed}{skipped}")
+    def show(self, display: TrainingDisplay, epoch: int) -> None:
+        """Show the latest update."""
+        meter, loss = self._meter, self._meter.loss
+        if loss is not None:
+            display.update(self._progress, epoch, loss, meter.tokens_per_second, meter.skipped)
 
     def close(self) -> None:
         self._log.close()
@@ -101,5 +102,4 @@ class Report:
 
     @property
     def _clock(self) -> str:
-        minutes, seconds = divmod(int(self._progress.seconds), 60)
-        return f"{minutes:3d}:{seconds:02d}"
+        return clock_text(self._progress.seconds)

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from nmt.config import Recipe, load_recipe
+from nmt.config import ModelOptions, Recipe, load_recipe
 from nmt.console import progress_bar, say, warn
 from nmt.data.batching import TrainingBatches
 from nmt.data.corpus import ParallelText, open_text
 from nmt.data.encoded import EncodedCorpus, encode_corpus
+from nmt.data.prefetch import prefetched
 from nmt.data.text import open_output
+from nmt.data.vectors import read_vectors
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.device import Precision, pick_device, pick_precision
 from nmt.errors import UserError
@@ -73,10 +76,12 @@ def _train(recipe: Recipe, directory: Path, resume: bool, ranks: Ranks) -> Path:
     recipe, checkpoint = ranks.from_first(lambda: _open(recipe, directory, resume))
     seed_everything(recipe.seed)
     data = prepare_data(recipe, directory if checkpoint else None, ranks)
-    model = build_model(recipe.model, data.vocabularies).to(device)
+    model = build_model(recipe.model, data.vocabularies)
+    use_vectors(model, recipe.model, data.vocabularies, is_new=not checkpoint)
+    model = model.to(device)
     ranks.part_ways(recipe.seed)
     recipe = _with_batch_tokens(recipe, data, model, precision, ranks)
-    batches = _batches(recipe, data, _batch_tokens(recipe), ranks)
+    batches = prefetched(_batches(recipe, data, _batch_tokens(recipe), ranks), device)
     trainer = Trainer(recipe, model, batches, _validator(recipe, data, precision, ranks), directory, precision, ranks)
     processes = f"{ranks.size} processes, " if ranks.size > 1 else ""
     say(
@@ -111,6 +116,28 @@ def _open(recipe: Recipe, directory: Path, resume: bool) -> tuple[Recipe, Path |
     except OSError as error:
         raise UserError(f"{directory} can't be made: {error.strerror}.", "Choose another folder with -o.") from None
     return recipe, checkpoint
+
+
+def use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularies, is_new: bool) -> None:
+    """Start embeddings from word vectors, and freeze them, where the recipe says so.
+
+    Args:
+        is_new: False where the weights come from a checkpoint, so that nothing is to be read.
+    """
+    sides = {
+        "source": (options.vectors.source, model.encoder.embedding, vocabularies.source),
+        "target": (options.vectors.target, model.decoder.embedding, vocabularies.target),
+    }
+    for side, (path, embedding, vocabulary) in sides.items():
+        if path is None:
+            continue
+        if is_new:
+            with progress_bar(f"reading {path.name}", None):
+                found = read_vectors(path, vocabulary, options.embedding_size)
+            embedding.start_from(torch.from_numpy(found.ids), torch.from_numpy(found.values))
+            words = f"{len(found.ids):,} of {found.num_words:,} words ({found.coverage:.0%})"
+            say(f"{side} embeddings: {path.name} has {words}")
+        embedding.weight.requires_grad_(not options.vectors.freeze)
 
 
 def _refuse_to_overwrite(directory: Path) -> None:
@@ -199,7 +226,7 @@ def _with_batch_tokens(recipe: Recipe, data: Data, model: Seq2Seq, precision: Pr
     options = recipe.training
     if options.batch_tokens == "auto":
         batches = _batches(recipe, data, CPU_BATCH_TOKENS, ranks)
-        objective = Objective(model, options.label_smoothing, precision)
+        objective = Objective(model, options, precision, batches)
         num_moments = 3 if options.ema else 2
         limit = max(CPU_BATCH_TOKENS, batches.num_positions // MIN_UPDATES)
         found = min(ranks.gather(find_batch_tokens(objective, batches.longest, num_moments, limit)))

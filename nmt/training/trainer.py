@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from nmt.config import Recipe
-from nmt.console import progress_bar
-from nmt.data.batching import Batch, TrainingBatches
-from nmt.device import Precision
+from nmt.data.batching import Batch, BatchStream
+from nmt.device import Precision, peak_memory_mb
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import CheckpointFolder, damage, read_tensors, save_weights, weights_of
+from nmt.training.display import training_display
 from nmt.training.distributed import ALONE, Ranks
 from nmt.training.health import Divergence, give_up_if_stuck
 from nmt.training.interrupts import Interrupted, Interrupts
@@ -59,7 +59,7 @@ class Trainer:
         self,
         recipe: Recipe,
         model: Seq2Seq,
-        batches: TrainingBatches,
+        batches: BatchStream,
         validator: Validator | None,
         directory: Path,
         precision: Precision,
@@ -69,7 +69,7 @@ class Trainer:
         self.model, self.batches, self.validator = model, batches, validator
         self.directory, self.precision, self.ranks = directory, precision, ranks
         self.device = next(model.parameters()).device
-        self.objective = ranks.wrap(Objective(model, self.options.label_smoothing, precision))
+        self.objective = ranks.wrap(Objective(model, self.options, precision, batches))
         self.progress = Progress()
         self.optimizer = _make_optimizer(model, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
@@ -97,16 +97,16 @@ class Trainer:
         self._clock = time.perf_counter() - self.progress.seconds
         self.report.start()
         try:
-            with self.interrupts, progress_bar("training", self._bar_goal()) as bar:
+            with self.interrupts, training_display(self.options, self._total_steps()) as display:
                 if self.progress.validation_due:
                     self._validate_and_save(checkpoint_due=True)
                 while not (reason := self._end()):
                     epoch = self.batches.epoch
                     self.train_step(batches)
-                    self.report.show(bar, self._bar_done(), self.batches.epoch)
+                    self.report.show(display, self.batches.epoch)
                     epoch_ended, is_last = self.batches.epoch > epoch, bool(self._end())
                     if is_last or self._is_due(self.options.log_every):
-                        self.report.training(self.batches.epoch, self.learning_rate.at(self.progress.step))
+                        self._report_training()
                     if epoch_ended:
                         self.report.epoch(epoch + 1)
                     self.progress.validation_due = is_last or self._is_due(self.options.validate_every, epoch_ended)
@@ -116,6 +116,10 @@ class Trainer:
         finally:
             self.report.close()
         return reason
+
+    def _report_training(self) -> None:
+        rate = self.learning_rate.at(self.progress.step)
+        self.report.training(epoch=self.batches.epoch, learning_rate=rate, peak_memory_mb=peak_memory_mb(self.device))
 
     def train_step(self, batches: Iterator[Batch]) -> None:
         """One update: gradients of ``accumulate`` batches, clipped and applied."""
@@ -301,13 +305,6 @@ class Trainer:
         batches_a_step = o.accumulate * self.ranks.size
         by_epochs = math.ceil(o.max_epochs * len(self.batches) / batches_a_step) if o.max_epochs else None
         return min((n for n in (o.max_steps, by_epochs) if n), default=None)
-
-    def _bar_goal(self) -> float | None:
-        """The bar counts updates where their number is known, else seconds, else it only turns."""
-        return self._total_steps() or (60 * self.options.max_minutes if self.options.max_minutes else None)
-
-    def _bar_done(self) -> float:
-        return self.progress.step if self._total_steps() or not self.options.max_minutes else self.progress.seconds
 
     def _is_due(self, every: int | None, epoch_ended: bool = False) -> bool:
         return self.progress.step % every == 0 if every else epoch_ended

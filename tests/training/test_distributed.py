@@ -64,7 +64,8 @@ def state_of(directory: Path, step: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("accumulate", "metric"), [(1, "bleu"), (2, "loss")])
 def test_two_processes_are_one_with_twice_the_batches(
-    write_recipe: Any, start: Any, zygote: Any, read_metrics: MetricsReader, tmp_path: Path, accumulate: int, metric: str
+    write_recipe: Any, start: Any, zygote: Any, read_metrics: MetricsReader, tmp_path: Path, accumulate: int,
+    metric: str,
 ) -> None:  # fmt: skip
     options = {"system": "transformer", "max_steps": 15, "validate_every": 5, "metric": metric, "warmup_steps": 0}
     together, alone = tmp_path / "together", tmp_path / "alone"
