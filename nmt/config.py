@@ -68,6 +68,12 @@ class DataOptions(Options):
     )
     hold_out: int = Field(500, ge=1, description="pairs held out (at most 5 %) where there is no validation split")
     max_length: int = Field(150, ge=1, description="pairs with more pieces than this on a side are dropped and counted")
+    context: int | None = Field(
+        None,
+        ge=0,
+        description="dialogues: a line holds turns with tabs between, the current one last, and so many turns before "
+        "it are read; null: a line is a sentence",
+    )
 
 
 VocabularyType = Literal["unigram", "bpe", "character", "word"]

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.data.corpus import ParallelText
+from nmt.data.dialogue import encode_source
 from nmt.data.vocabulary import Vocabularies
 from nmt.durable import sync
 from nmt.errors import UserError
@@ -98,7 +99,8 @@ def encode_corpus(
     Args:
         text: the sentence pairs.
         vocabularies: what encodes them.
-        max_length: pairs with more pieces than this on either side are dropped and counted, like empty ones.
+        max_length: pairs with more pieces than this on either side are dropped and counted, like empty ones; a
+            dialogue loses its oldest turns first.
         on_progress: called with the number of pairs read, now and then.
 
     Raises:
@@ -167,7 +169,8 @@ def _encode_pairs(
         for line, (source_text, target_text) in enumerate(text):
             if line % 1000 == 0:
                 on_progress(line)
-            source, target = vocabularies.source.encode(source_text), vocabularies.target.encode(target_text)
+            source = encode_source(vocabularies.source, source_text, text.context, max_length)
+            target = vocabularies.target.encode(target_text)
             if not source or not target:
                 empty += 1
             elif max(len(source), len(target)) > max_length:

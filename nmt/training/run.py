@@ -13,6 +13,7 @@ from nmt.config import ModelOptions, Recipe, load_recipe
 from nmt.console import progress_bar, say, warn
 from nmt.data.batching import TrainingBatches
 from nmt.data.corpus import ParallelText, open_text
+from nmt.data.dialogue import check_separator
 from nmt.data.encoded import EncodedCorpus, encode_corpus
 from nmt.data.prefetch import prefetched
 from nmt.data.text import open_output
@@ -164,6 +165,8 @@ def prepare_data(recipe: Recipe, resumed: Path | None = None, ranks: Ranks = ALO
     text = open_text(options, options.train)
     valid_text = open_text(options, options.valid) if options.valid is not None else None
     vocabularies = ranks.from_first(lambda: _vocabularies(recipe, resumed, text))
+    if options.context is not None:
+        check_separator(vocabularies.source)
     with ranks.first_here(), progress_bar("encoding the training text", None) as bar:
         corpus = encode_corpus(text, vocabularies, options.max_length, bar.update)
         valid = encode_corpus(valid_text, vocabularies, options.max_length) if valid_text is not None else None
@@ -208,7 +211,7 @@ def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> V
     if recipe.vocabulary.path is not None:
         return Vocabularies.load(recipe.vocabulary.path)
     with progress_bar("making the vocabulary", None):
-        vocabularies = train_vocabularies(recipe.vocabulary, text)
+        vocabularies = train_vocabularies(recipe.vocabulary, text, separator=text.context is not None)
     sizes = f"{len(vocabularies.source):,}"
     if not vocabularies.joint:
         sizes += f" + {len(vocabularies.target):,}"

@@ -155,7 +155,7 @@ class Trainer:
         with nullcontext() if is_last else self.ranks.accumulating(self.objective):
             loss = self.objective(batch.to(self.device))
             # The mean over ranks is to be the sum over their tokens, divided by the number of all.
-            self.scaler.scale(loss.total * (self.ranks.size / num_tokens)).backward()
+            torch.autograd.backward(self.scaler.scale(loss.total * (self.ranks.size / num_tokens)))
         nll: Tensor = loss.nll
         return nll
 
