@@ -199,6 +199,7 @@ class TrainingBatches:
         vocabularies: for the special ids.
         batch_tokens: see :func:`plan_batches`.
         seed: of the order.
+        share: (k, n), where n processes take a batch each in turn, and this is the one with number k.
     """
 
     def __init__(
@@ -208,9 +209,10 @@ class TrainingBatches:
         vocabularies: Vocabularies,
         batch_tokens: int,
         seed: int,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self._corpus, self._indices, self._vocabularies = corpus, indices, vocabularies
-        self._batch_tokens, self._seed = batch_tokens, seed
+        self._batch_tokens, self._seed, self._share = batch_tokens, seed, share
         self._lengths = (corpus.source.lengths[indices] + 1, corpus.target.lengths[indices] + 1)  # with EOS
         self.epoch = 0
         """Passes over the data that are complete."""
@@ -226,13 +228,19 @@ class TrainingBatches:
         return len(self._plan)
 
     def __iter__(self) -> Iterator[Batch]:
+        own, count = self._share
         while True:
-            batch = self._plan[self._position]
-            self._position += 1
-            if self._position == len(self._plan):
-                self.epoch, self._position = self.epoch + 1, 0
-                self._plan = self._make_plan()
+            batch = [self._advance() for _ in range(count)][own]
             yield make_batch([self._corpus.pair(i) for i in self._indices[batch]], self._vocabularies)
+
+    def _advance(self) -> npt.NDArray[np.int64]:
+        """The next batch of the plan."""
+        batch = self._plan[self._position]
+        self._position += 1
+        if self._position == len(self._plan):
+            self.epoch, self._position = self.epoch + 1, 0
+            self._plan = self._make_plan()
+        return batch
 
     def target_shares(self) -> npt.NDArray[np.float64]:
         """The share of each id among the tokens to predict, EOS included. [V]"""

@@ -12,7 +12,25 @@ from nmt.errors import UserError
 from nmt.training.checkpoint import cannot_write
 
 
-class RunLog:
+class Log:
+    """Takes the lines of a run and forgets them: the log of a process that leaves writing to another."""
+
+    def go_back(self, step: int) -> None:
+        """Drop what was written after an update: the run computes it again, and curves must not double back."""
+
+    def write(self, event: str, step: int, seconds: float, **figures: Any) -> None:
+        """One line."""
+
+    def write_samples(
+        self, step: int, sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]
+    ) -> None:
+        """Some validation translations, to read how the model gets better."""
+
+    def close(self) -> None:
+        """Nothing is written any more."""
+
+
+class RunLog(Log):
     """Appends to ``metrics.jsonl``, one object a line with ``event``, ``step``, ``seconds`` and figures.
 
     A resumed run goes on in the same file, after :meth:`go_back` to its checkpoint.
@@ -45,7 +63,7 @@ class RunLog:
             raise cannot_write(self._path, error) from None
 
     def go_back(self, step: int) -> None:
-        """Drop what was written after an update: the run computes it again, and curves must not double back.
+        """Drop what was written after an update.
 
         A line that a kill cut off, and the end of a run that now goes on, are dropped too.
         """
@@ -89,7 +107,6 @@ class RunLog:
     def write_samples(
         self, step: int, sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]
     ) -> None:
-        """Some validation translations, to read how the model gets better."""
         path = self._directory / "samples" / f"step-{step:06d}.txt"
         blocks = [
             f"source:      {source}\ntranslation: {hypothesis}\nreference:   {reference}\n"

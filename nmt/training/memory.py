@@ -27,7 +27,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def within_memory(
-    group: Sequence[Batch], add_gradient: Callable[[Batch], Tensor], make_room: Callable[[Batch], None]
+    group: Sequence[Batch], add_gradient: Callable[[Batch, bool], Tensor], make_room: Callable[[Batch], None]
 ) -> Tensor:
     """Gradients of an update, in which batches are split in two until each fits.
 
@@ -36,7 +36,8 @@ def within_memory(
 
     Args:
         group: the batches of the update.
-        add_gradient: adds the gradient of a batch to those before, and gives the batch's summed loss.
+        add_gradient: adds the gradient of a batch to those before, and gives the batch's summed loss; told whether
+            it is the last of the update.
         make_room: drops all gradients of the update; told the batch that didn't fit.
 
     Returns:
@@ -49,8 +50,8 @@ def within_memory(
     while True:
         losses: list[Tensor] = []
         try:
-            for batch in batches:
-                losses += [add_gradient(batch)]
+            for number, batch in enumerate(batches, start=1):
+                losses += [add_gradient(batch, number == len(batches))]
             return torch.stack(losses).sum()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):

@@ -1,14 +1,13 @@
 """What a run tells while it goes on: on the screen, in metrics.jsonl and in samples/."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 from nmt.console import say, warn
 from nmt.data.batching import Batch
 from nmt.training.display import TrainingDisplay, clock_text
 from nmt.training.health import RISE, Divergence
-from nmt.training.logging import RunLog
+from nmt.training.logging import Log
 from nmt.training.memory import shape_text
 from nmt.training.meter import Meter
 from nmt.training.state import Progress
@@ -21,14 +20,13 @@ class Report:
     """Turns what happens in a run into lines.
 
     Args:
-        directory: the model directory.
-        tensorboard: write the figures there too.
+        log: where the lines go.
         progress: of the run; its step and clock stand in each line.
         meter: has the sums of the training lines.
     """
 
-    def __init__(self, directory: Path, tensorboard: bool, progress: Progress, meter: Meter) -> None:
-        self._log = RunLog(directory, tensorboard)
+    def __init__(self, log: Log, progress: Progress, meter: Meter) -> None:
+        self._log = log
         self._progress, self._meter = progress, meter
 
     def start(self) -> None:
@@ -98,7 +96,7 @@ class Report:
     def close(self) -> None:
         self._log.close()
 
-    def _write(self, event: str, ahead: int = 0, **figures: Any) -> None:
+    def _write(self, event: str, ahead: int = 0, /, **figures: Any) -> None:
         """A line about the present step, or about the update ``ahead`` of it."""
         self._log.write(event, self._progress.step + ahead, self._progress.seconds, **figures)
 

@@ -10,7 +10,9 @@ from nmt.console import say, warn
 from nmt.errors import UserError
 from nmt.training.checkpoint import CheckpointFolder, damage
 
-_FIXED = re.compile(r"model\.(?!init$|.*dropout)|vocabulary\.|data\.(source|target)$|training\.metric$|format_version$")
+_FIXED = re.compile(
+    r"model\.(?!init$|.*dropout)|vocabulary\.|data\.(source|target|context)$|training\.metric$|format_version$"
+)
 """Keys that a run can't change: the saved weights, vocabulary and best figure belong to their values."""
 
 _SILENT = re.compile(r"description$|training\.max_|device$")

@@ -87,6 +87,13 @@ def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: 
             }
 
 
+def seed_everything(seed: int) -> None:
+    """All randomness of a run comes from here."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
 def random_tensors(device: torch.device) -> dict[str, Tensor]:
     """The states of torch's random generators."""
     tensors = {"cpu": torch.get_rng_state()}

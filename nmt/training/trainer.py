@@ -2,10 +2,12 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,9 +18,11 @@ from nmt.device import Precision, peak_memory_mb
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import CheckpointFolder, damage, read_tensors, save_weights, weights_of
 from nmt.training.display import training_display
+from nmt.training.distributed import ALONE, Ranks
 from nmt.training.health import Divergence, give_up_if_stuck
 from nmt.training.interrupts import Interrupted, Interrupts
-from nmt.training.memory import release_memory, within_memory
+from nmt.training.logging import Log, RunLog
+from nmt.training.memory import release_memory, shape_text, within_memory
 from nmt.training.meter import Counts, Meter
 from nmt.training.objective import Objective
 from nmt.training.report import Report
@@ -48,6 +52,7 @@ class Trainer:
         validator: measures the model; None where there is nothing to validate on.
         directory: the model directory, already holding recipe and vocabulary.
         precision: of the matrix products.
+        ranks: the processes that train this model together.
     """
 
     def __init__(
@@ -58,12 +63,13 @@ class Trainer:
         validator: Validator | None,
         directory: Path,
         precision: Precision,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.options = recipe.training
+        self.options, self.seed = recipe.training, recipe.seed
         self.model, self.batches, self.validator = model, batches, validator
-        self.directory, self.precision = directory, precision
+        self.directory, self.precision, self.ranks = directory, precision, ranks
         self.device = next(model.parameters()).device
-        self.objective = Objective(model, self.options, precision, batches)
+        self.objective = ranks.wrap(Objective(model, self.options, precision, batches))
         self.progress = Progress()
         self.optimizer = _make_optimizer(model, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
@@ -71,8 +77,10 @@ class Trainer:
         self.average = MovingAverage(model, self.options.ema) if self.options.ema else None
         self.meter, self.divergence = Meter(), Divergence()
         self.checkpoints = CheckpointFolder(directory, self.options.keep_last, self.options.keep_best)
-        self.report = Report(directory, self.options.tensorboard, self.progress, self.meter)
+        log = RunLog(directory, self.options.tensorboard) if ranks.writes else Log()
+        self.report = Report(log, self.progress, self.meter)
         self.interrupts = Interrupts()
+        self._signal: int | None = None
         self._measured: Validation | None = None
         self._last_checkpoint: int | None = None
         self._clock = time.perf_counter()
@@ -118,14 +126,15 @@ class Trainer:
         with self.meter.waiting():
             group = [next(batches) for _ in range(self.options.accumulate)]
         self._measured = None
-        step, counts = self.progress.step + 1, _counts(group)
+        step, counts = self.progress.step + 1, self._counts(group)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = self.learning_rate.at(step)
 
-        nll = within_memory(group, lambda batch: self._add_gradient(batch, counts.tokens), self._make_room)
+        nll = within_memory(group, partial(self._add_gradient, counts.tokens), self._make_room)
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm or math.inf)
-        loss, gradient_norm = nll.item() / counts.tokens, norm.item()
+        (total,) = self.ranks.sums(nll.item())
+        loss, gradient_norm = total / counts.tokens, norm.item()
         if math.isfinite(loss) and math.isfinite(gradient_norm):
             self.scaler.step(self.optimizer)
             if self.average is not None:
@@ -139,17 +148,20 @@ class Trainer:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.progress.step = step
-        self._read_clock()
+        self._agree()
 
-    def _add_gradient(self, batch: Batch, num_tokens: int) -> Tensor:
+    def _add_gradient(self, num_tokens: int, batch: Batch, is_last: bool) -> Tensor:
         """Add a batch's share of the gradient; give its summed -log p."""
-        loss = self.objective(batch.to(self.device))
-        self.scaler.scale(loss.total / num_tokens).backward()
+        with nullcontext() if is_last else self.ranks.accumulating(self.objective):
+            loss = self.objective(batch.to(self.device))
+            # The mean over ranks is to be the sum over their tokens, divided by the number of all.
+            torch.autograd.backward(self.scaler.scale(loss.total * (self.ranks.size / num_tokens)))
         nll: Tensor = loss.nll
         return nll
 
     def _make_room(self, batch: Batch) -> None:
         """After a batch that didn't fit in memory: drop the gradients of the update."""
+        self.ranks.refuse_to_split(shape_text(batch))
         self.optimizer.zero_grad(set_to_none=True)
         release_memory(self.device)
         self.report.out_of_memory(batch)
@@ -164,12 +176,12 @@ class Trainer:
     def _validate_and_save(self, checkpoint_due: bool) -> None:
         """What is to be done after an update, and the way out where a signal has come."""
         improved = self.progress.validation_due and self.validate()
-        if checkpoint_due or improved or self.interrupts.received is not None:
+        if checkpoint_due or improved or self._signal is not None:
             self.save()
         if improved:  # after the checkpoint: the model is never newer than what a resumed run goes on from
             self._save_model()
-        if self.interrupts.received is not None:
-            raise Interrupted(self.interrupts.received)
+        if self._signal is not None:
+            raise Interrupted(self._signal)
 
     def validate(self) -> bool:
         """Measure the model; whether it is the best so far. A signal ends it early, and it remains due."""
@@ -178,6 +190,7 @@ class Trainer:
             return False
         with self.meter.pause(), self.average.in_model() if self.average is not None else nullcontext():
             result = self.validator(self.model, lambda: self.interrupts.received is not None)
+        self._agree()
         if result is None:
             return False
         self._measured = result
@@ -187,7 +200,6 @@ class Trainer:
             self.progress.best, self.progress.best_step = result.metric, self.progress.step
         self.progress.validations_without_gain = 0 if improved else self.progress.validations_without_gain + 1
         self.learning_rate.after_validation(improved)
-        self._read_clock()
         self.report.validation(result, improved, self.validator.data)
         return improved
 
@@ -196,7 +208,8 @@ class Trainer:
         if self._last_checkpoint == self.progress.step:
             return
         tensors = prefixed("optimizer", optimizer_tensors(self.optimizer, self.model))
-        tensors |= prefixed("random", random_tensors(self.device))
+        for rank, random_state in enumerate(self.ranks.gather(random_tensors(self.device))):
+            tensors |= prefixed(_random_name(rank), random_state)
         if self.average is not None:
             tensors |= prefixed("average", self.average.weights)
         state = {
@@ -207,19 +220,20 @@ class Trainer:
             "scaler": self.scaler.state_dict(),
             "meter": self.meter.state_dict(),
             "divergence": self.divergence.state_dict(),
-            "random": random_numbers(),
+            "random": self.ranks.gather(random_numbers()),
         }
+        self._last_checkpoint = self.progress.step
+        if not self.ranks.writes:
+            return
         with self.meter.pause():
             self.checkpoints.save(self.progress.step, weights_of(self.model), tensors, state)
             if self.progress.best is None:  # nothing is better than the newest
                 self._save_model()
-        self._last_checkpoint = self.progress.step
 
     def resume(self, checkpoint: Path) -> None:
         """Go on where a checkpoint was taken."""
         tensors, state = CheckpointFolder.load(checkpoint, self.model)
         load_optimizer(self.optimizer, self.model, without_prefix("optimizer", tensors))
-        load_random(without_prefix("random", tensors), self.device)
         if self.average is not None:
             self.average.load(without_prefix("average", tensors))
         vars(self.progress).update(state["progress"], skipped_in_a_row=0)
@@ -230,9 +244,19 @@ class Trainer:
         if "random" in state:  # the first version kept less
             self.meter.load_state_dict(state["meter"])
             self.divergence.load_state_dict(state["divergence"])
-            load_random_numbers(state["random"])
+        self._load_random(tensors, state)
         self._last_checkpoint = None if self.progress.validation_due else self.progress.step
         self._restore_model()
+
+    def _load_random(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """The random states of this rank; new ones where it is one more than before."""
+        own = without_prefix(_random_name(self.ranks.rank), tensors)
+        if own:
+            load_random(own, self.device)
+        else:
+            self.ranks.part_ways(self.seed, self.progress.step)
+        if "random" in state and self.ranks.rank < len(state["random"]):
+            load_random_numbers(state["random"][self.ranks.rank])
 
     def _restore_model(self) -> None:
         """Make model.safetensors that of the best checkpoint: a kill may have come between writing the two.
@@ -240,13 +264,14 @@ class Trainer:
         Where the run went back past damaged checkpoints, the file may even be newer.
         """
         best = self.checkpoints.at(self.progress.best_step)
-        if self.progress.best is not None and best.is_dir() and not damage(best):
+        if self.ranks.writes and self.progress.best is not None and best.is_dir() and not damage(best):
             average = without_prefix("average", read_tensors(best / "training.safetensors"))
             save_weights(average or read_tensors(best / "weights.safetensors"), self._model_path)
 
     def _save_model(self) -> None:
-        weights = self.average.weights if self.average is not None else weights_of(self.model)
-        save_weights(weights, self._model_path)
+        if self.ranks.writes:
+            weights = self.average.weights if self.average is not None else weights_of(self.model)
+            save_weights(weights, self._model_path)
 
     @property
     def _model_path(self) -> Path:
@@ -277,22 +302,31 @@ class Trainer:
     def _total_steps(self) -> int | None:
         """Updates until ``max_steps`` or ``max_epochs``; all epochs have the same number of batches."""
         o = self.options
-        by_epochs = math.ceil(o.max_epochs * len(self.batches) / o.accumulate) if o.max_epochs else None
+        batches_a_step = o.accumulate * self.ranks.size
+        by_epochs = math.ceil(o.max_epochs * len(self.batches) / batches_a_step) if o.max_epochs else None
         return min((n for n in (o.max_steps, by_epochs) if n), default=None)
 
     def _is_due(self, every: int | None, epoch_ended: bool = False) -> bool:
         return self.progress.step % every == 0 if every else epoch_ended
 
-    def _read_clock(self) -> None:
-        self.progress.seconds = time.perf_counter() - self._clock
+    def _agree(self) -> None:
+        """Read the clock and look for a signal: all ranks must end at the same update."""
+        seconds, signal = self.ranks.highest(time.perf_counter() - self._clock, self.interrupts.received or 0)
+        self.progress.seconds, self._signal = seconds, int(signal) or None
+
+    def _counts(self, group: Sequence[Batch]) -> Counts:
+        """Sizes of an update, over all ranks."""
+        sums = self.ranks.sums(
+            sum(batch.num_target_tokens for batch in group),
+            sum(batch.num_positions for batch in group),
+            sum(batch.num_padding for batch in group),
+        )
+        return Counts(*map(int, sums))
 
 
-def _counts(group: list[Batch]) -> Counts:
-    return Counts(
-        tokens=sum(batch.num_target_tokens for batch in group),
-        positions=sum(batch.num_positions for batch in group),
-        padding=sum(batch.num_padding for batch in group),
-    )
+def _random_name(rank: int) -> str:
+    """Where a checkpoint has the random states of a rank."""
+    return f"random-{rank}" if rank else "random"
 
 
 def _make_optimizer(model: Seq2Seq, recipe: Recipe) -> torch.optim.Optimizer:

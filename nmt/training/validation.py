@@ -17,6 +17,7 @@ from nmt.decoding.search import search_all
 from nmt.device import Precision, autocast
 from nmt.evaluation.scores import score_corpus
 from nmt.models.seq2seq import Seq2Seq
+from nmt.training.distributed import ALONE, Ranks
 from nmt.training.loss import token_loss
 
 
@@ -65,6 +66,7 @@ class Validator:
         num_translated: how many sentences, from the first, BLEU is computed on; 0 leaves it out.
         batch_tokens: budget of a batch for the loss.
         precision: of the matrix products.
+        ranks: the processes that share the work.
     """
 
     def __init__(
@@ -75,10 +77,11 @@ class Validator:
         num_translated: int,
         batch_tokens: int,
         precision: Precision,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.data, self._vocabularies, self._decoding = data, vocabularies, decoding
         self._num_translated = min(num_translated, len(data.references))
-        self._batch_tokens, self._precision = batch_tokens, precision
+        self._batch_tokens, self._precision, self._ranks = batch_tokens, precision, ranks
 
     @torch.inference_mode()
     def __call__(self, model: Seq2Seq, stop: Callable[[], bool] = lambda: False) -> Validation | None:
@@ -90,25 +93,32 @@ class Validator:
         """
         was_training = model.training
         model.eval()
+        part: tuple[float, int, list[str]] | None = None
         try:
-            loss = self._loss(model, stop)
-            translations = self._translate(model, stop) if self._num_translated else []
+            nll, num_tokens = self._loss(model, stop)
+            part = nll, num_tokens, self._translate(model, stop)
         except _Stopped:
-            return None
+            pass
         finally:
             model.train(was_training)
+        parts = [part for part in self._ranks.gather(part) if part is not None]
+        if len(parts) < self._ranks.size:
+            return None
+        loss = sum(nll for nll, _, _ in parts) / sum(num_tokens for _, num_tokens, _ in parts)
+        translations = self._ranks.merge([texts for _, _, texts in parts])
         bleu = None
         if translations:
             references = self.data.references[: self._num_translated]
             bleu = score_corpus(translations, references, ["bleu"])["bleu"].score
         return Validation(loss, bleu, translations)
 
-    def _loss(self, model: Seq2Seq, stop: Callable[[], bool]) -> float:
+    def _loss(self, model: Seq2Seq, stop: Callable[[], bool]) -> tuple[float, int]:
+        """Sum of -log p over the target tokens of this process's share, and their number."""
         device = next(model.parameters()).device
         corpus, indices = self.data.corpus, self.data.indices
         lengths = corpus.source.lengths[indices] + 1, corpus.target.lengths[indices] + 1
         nll, num_tokens = 0.0, 0
-        for rows in plan_batches(*lengths, self._batch_tokens):
+        for rows in self._ranks.share(plan_batches(*lengths, self._batch_tokens)):
             batch = make_batch([corpus.pair(i) for i in indices[rows]], self._vocabularies).to(device)
             with autocast(device, self._precision):
                 unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
@@ -119,11 +129,13 @@ class Validator:
             num_tokens += loss.num_tokens
             if stop():
                 raise _Stopped
-        return nll / num_tokens
+        return nll, num_tokens
 
     def _translate(self, model: Seq2Seq, stop: Callable[[], bool]) -> list[str]:
+        """Translations of this process's share."""
         device = next(model.parameters()).device
-        sources = [self.data.corpus.source[i] for i in self.data.indices[: self._num_translated]]
+        numbers = self._ranks.share(range(self._num_translated))
+        sources = [self.data.corpus.source[self.data.indices[number]] for number in numbers]
 
         def advance(sentences: int) -> None:
             bar.advance(sentences)

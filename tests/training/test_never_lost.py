@@ -4,10 +4,8 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,46 +22,6 @@ SETTINGS = [
 ]  # fmt: skip
 
 
-class Zygote:
-    """``nmt`` processes that need no time to import; see zygote.py."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("zygote.py")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-
-    def start(self, messages: Path, arguments: list[str], largest_file: int | None = None) -> int:
-        wanted = {"arguments": arguments, "messages": str(messages), "largest_file": largest_file}
-        assert self._process.stdin
-        self._process.stdin.write(json.dumps(wanted) + "\n")
-        self._process.stdin.flush()
-        return self._answer("started")
-
-    def wait(self) -> int:
-        """The exit code of the process, or the negative number of the signal that ended it."""
-        return self._answer("ended")
-
-    def _answer(self, kind: str) -> int:
-        assert self._process.stdout
-        word, number = self._process.stdout.readline().split()
-        assert word == kind
-        return int(number)
-
-    def close(self) -> None:
-        self._process.communicate()
-
-
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    made = Zygote()
-    yield made
-    made.close()
-
-
-Train = Callable[..., tuple[int, Path]]
-
-
 @pytest.fixture(scope="module")
 def command(tiny_recipe: Path) -> Callable[..., list[str]]:
     def make(directory: Path, max_steps: int) -> list[str]:
@@ -74,33 +32,18 @@ def command(tiny_recipe: Path) -> Callable[..., list[str]]:
 
 
 @pytest.fixture(scope="module")
-def whole(zygote: Zygote, command: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+def whole(zygote: Any, command: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     """A run of so many updates that nothing stopped."""
     made: dict[int, Path] = {}
 
     def get(max_steps: int) -> Path:
         if max_steps not in made:
             made[max_steps] = directory = tmp_path_factory.mktemp("whole") / "run"
-            zygote.start(directory.with_name("messages"), command(directory, max_steps))
-            assert zygote.wait() == 0, directory.with_name("messages").read_text()
+            pid = zygote.start(directory.with_name("messages"), command(directory, max_steps))
+            assert zygote.wait(pid) == 0, directory.with_name("messages").read_text()
         return made[max_steps]
 
     return get
-
-
-def last_step(directory: Path) -> int:
-    """The newest step in the log; 0 before there is one."""
-    path = directory / "metrics.jsonl"
-    lines = path.read_text("utf-8").split("\n")[:-1] if path.exists() else []
-    return int(json.loads(lines[-1])["step"]) if lines else 0
-
-
-def wait_for_step(directory: Path, step: int, pid: int) -> None:
-    """Until the log has come to a step, or the process has ended."""
-    while last_step(directory) < step and Path(f"/proc/{pid}/fd").exists():
-        if "State:\tZ" in Path(f"/proc/{pid}/status").read_text():
-            return
-        time.sleep(0.005)
 
 
 def assert_same_run(ours: Path, theirs: Path, step: int) -> None:
@@ -136,42 +79,42 @@ def curves(directory: Path) -> list[dict[str, Any]]:
     ("kills", "max_steps"), [(4, 60), pytest.param(20, 240, marks=pytest.mark.slow)], ids=["4 kills", "20 kills"]
 )
 def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
-    zygote: Zygote, whole: Any, command: Any, tmp_path: Path, kills: int, max_steps: int
+    zygote: Any, whole: Any, command: Any, tmp_path: Path, kills: int, max_steps: int
 ) -> None:
     directory, messages, rng = tmp_path / "run", tmp_path / "messages", random.Random(kills)
     for number in range(kills):
         kind = (signal.SIGKILL, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)[number % 4]
         pid = zygote.start(messages, command(directory, max_steps))
         if rng.random() < 0.8:
-            wait_for_step(directory, last_step(directory) + rng.randint(1, 9), pid)
+            zygote.wait_for_step(pid, directory, zygote.last_step(directory) + rng.randint(1, 9))
         time.sleep(rng.random() * 0.1)
         os.kill(pid, kind)
-        status = zygote.wait()
+        status = zygote.wait(pid)
         assert status in (-kind, 128 + kind), f"{kind} gave {status}:\n{messages.read_text()}"
-    zygote.start(messages, command(directory, max_steps))
-    assert zygote.wait() == 0, messages.read_text()
+    pid = zygote.start(messages, command(directory, max_steps))
+    assert zygote.wait(pid) == 0, messages.read_text()
     assert "Traceback" not in messages.read_text()
     assert_same_run(directory, whole(max_steps), max_steps)
 
 
 def test_a_full_disk_costs_only_what_came_after_the_last_checkpoint(
-    zygote: Zygote, whole: Any, command: Any, tmp_path: Path
+    zygote: Any, whole: Any, command: Any, tmp_path: Path
 ) -> None:
     directory, messages = tmp_path / "run", tmp_path / "messages"
     pid = zygote.start(messages, command(directory, 60))
-    wait_for_step(directory, 10, pid)
+    zygote.wait_for_step(pid, directory, 10)
     os.kill(pid, signal.SIGTERM)
-    assert zygote.wait() == 143
+    assert zygote.wait(pid) == 143
     before = [path.name for path in CheckpointFolder(directory).all()]
     weights = directory / "checkpoints" / before[-1] / "weights.safetensors"
-    zygote.start(messages, command(directory, 60), largest_file=weights.stat().st_size // 2)
-    assert zygote.wait() == 2
+    pid = zygote.start(messages, command(directory, 60), largest_file=weights.stat().st_size // 2)
+    assert zygote.wait(pid) == 2
     text = messages.read_text()
     assert "can't be written: File too large" in text
     assert "Free some space" in text
     assert "--resume" in text
     assert "Traceback" not in text
     assert [path.name for path in CheckpointFolder(directory).all()] == before
-    zygote.start(messages, command(directory, 60))
-    assert zygote.wait() == 0, messages.read_text()
+    pid = zygote.start(messages, command(directory, 60))
+    assert zygote.wait(pid) == 0, messages.read_text()
     assert_same_run(directory, whole(60), 60)

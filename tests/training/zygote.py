@@ -1,8 +1,9 @@
-"""Starts ``nmt`` processes in no time: imports once, then forks a process for each line of standard input.
+"""Starts ``nmt`` processes in no time: imports once, then forks a process for each that is asked for.
 
-A line is a JSON object: the ``arguments`` of nmt, the file for its ``messages``, and the size in bytes of the
-``largest_file`` it can write, or null. The answers are ``started PID`` and, when the process has ended,
-``ended STATUS`` (its exit code, or the negative number of the signal that ended it).
+Each line of standard input is a JSON object, and each is answered by a line with a number:
+
+- ``{"arguments": […], "messages": FILE, "largest_file": BYTES or null, "environment": {…}}`` starts nmt; its PID
+- ``{"wait": PID}``: its exit code, or the negative number of the signal that ended it
 """
 
 import json
@@ -21,6 +22,7 @@ def become_nmt(wanted: dict) -> int:
     """Run the program in this process; its exit code."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(os.open(wanted["messages"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+    os.environ.update(wanted["environment"])
     if wanted["largest_file"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (wanted["largest_file"], wanted["largest_file"]))
     sys.argv = ["nmt", *wanted["arguments"]]
@@ -35,8 +37,11 @@ def become_nmt(wanted: dict) -> int:
 
 
 for line in sys.stdin:
-    pid = os.fork()
-    if not pid:
-        os._exit(become_nmt(json.loads(line)))
-    print("started", pid, flush=True)
-    print("ended", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+    asked = json.loads(line)
+    if "wait" in asked:
+        answer = os.waitstatus_to_exitcode(os.waitpid(asked["wait"], 0)[1])
+    else:
+        answer = os.fork()
+        if not answer:
+            os._exit(become_nmt(asked))
+    print(answer, flush=True)
