@@ -81,10 +81,19 @@ class Ranks:
 
     def device(self, name: str) -> str:
         """The device of this rank: each has a GPU of its own."""
-        if self.size == 1 or name == "cpu" or not torch.cuda.is_available():
+        if self.size == 1 or name == "cpu":
             return name
+        if name == "auto" and not torch.cuda.is_available():
+            return "cpu"
         if name not in ("auto", "cuda"):
-            raise UserError(f"device is {name!r}, but torchrun gives each process its own.", "Set device to cuda.")
+            raise UserError(
+                f"device is {name!r}, but torchrun gives each process its own.", "Set device to auto, cuda or cpu."
+            )
+        if self.local_rank >= torch.cuda.device_count():
+            raise UserError(
+                f"There is no GPU for process {self.local_rank + 1}: this machine has {torch.cuda.device_count()}.",
+                "Start as many processes as there are GPUs (--nproc-per-node), or set device to cpu.",
+            )
         torch.cuda.set_device(self.local_rank)
         return f"cuda:{self.local_rank}"
 

@@ -11,7 +11,8 @@ from nmt.errors import UserError
 from nmt.training.checkpoint import CheckpointFolder, damage
 
 _FIXED = re.compile(
-    r"model\.(?!init$|.*dropout)|vocabulary\.|data\.(source|target|context)$|training\.metric$|format_version$"
+    r"model\.(?!init$|.*dropout|.*layer_drop)|vocabulary\.|data\.(source|target|context)$|training\.metric$"
+    r"|format_version$"
 )
 """Keys that a run can't change: the saved weights, vocabulary and best figure belong to their values."""
 

@@ -67,15 +67,17 @@ def test_two_processes_are_one_with_twice_the_batches(
     write_recipe: Any, start: Any, zygote: Any, read_metrics: MetricsReader, tmp_path: Path, accumulate: int,
     metric: str,
 ) -> None:  # fmt: skip
-    options = {"system": "transformer", "max_steps": 15, "validate_every": 5, "metric": metric, "warmup_steps": 0}
+    # Without a large eps, Adam makes whole steps of gradients that are zero but for rounding (biases of keys).
+    options = {"system": "transformer", "max_steps": 12, "validate_every": 4, "warmup_steps": 0, "eps": 1e-3}
+    options |= {"metric": metric}
     together, alone = tmp_path / "together", tmp_path / "alone"
     for pid in start(write_recipe(**options, accumulate=accumulate), together):
         assert zygote.wait(pid) == 0, messages(tmp_path)
     for pid in start(write_recipe(**options, accumulate=2 * accumulate), alone, size=1):
         assert zygote.wait(pid) == 0, messages(tmp_path)
     one, two = (read_tensors(directory / "model.safetensors") for directory in (alone, together))
-    torch.testing.assert_close(two, one, rtol=1e-3, atol=1e-5)
-    one, two = (state_of(directory, 15) for directory in (alone, together))
+    torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
+    one, two = (state_of(directory, 12) for directory in (alone, together))
     assert two["divergence"]["mean"] == pytest.approx(one["divergence"]["mean"], rel=1e-5)  # of all losses
     assert two["validation"]["loss"] == pytest.approx(one["validation"]["loss"], rel=1e-5)
     assert two["validation"]["bleu"] == one["validation"]["bleu"]
@@ -94,6 +96,17 @@ def test_only_the_first_process_speaks(write_recipe: Any, start: Any, zygote: An
     first, second = messages(tmp_path)
     assert "2 processes, cpu" in first
     assert second == ""
+
+
+def test_a_layer_may_be_left_out_by_one_process_alone(
+    write_recipe: Any, start: Any, zygote: Any, read_metrics: MetricsReader, tmp_path: Path
+) -> None:
+    options = {"type": "transformer", "num_layers": 2, "num_heads": 4, "feed_forward_size": 32, "layer_drop": 0.5}
+    model = {"embedding_size": 32, "tie": "target", "encoder": options, "decoder": options}
+    recipe = write_recipe(max_steps=6, accumulate=2, log_every=1, recipe={"model": model})
+    for pid in start(recipe, tmp_path / "run"):
+        assert zygote.wait(pid) == 0, messages(tmp_path)
+    assert all(line["loss"] > 0 for line in read_metrics(tmp_path / "run", "train"))
 
 
 @pytest.mark.parametrize("signalled", [0, 1])

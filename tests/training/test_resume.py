@@ -107,6 +107,24 @@ def test_when_all_checkpoints_are_damaged_the_run_is_refused_and_left_alone(
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 
+def test_a_checkpoint_of_the_first_version_can_be_resumed(
+    make_recipe: RecipeMaker, read_checkpoint: CheckpointReader, tmp_path: Path
+) -> None:
+    """It had no sums, and neither the state of the log nor that of Python's and NumPy's random numbers."""
+    train(make_recipe(max_steps=4, dropout=0.2), tmp_path / "old")
+    checkpoint = tmp_path / "old" / "checkpoints" / "step-000004"
+    (checkpoint / "SHA256SUMS").unlink()
+    state = json.loads((checkpoint / "state.json").read_text("utf-8"))
+    for key in ("validation", "meter", "divergence", "random"):
+        del state[key]
+    del state["progress"]["validation_due"], state["batches"]["corpus"]
+    (checkpoint / "state.json").write_text(json.dumps(state), "utf-8")
+    train(make_recipe(max_steps=9, dropout=0.2), tmp_path / "old", resume=True)
+    train(make_recipe(max_steps=9, dropout=0.2), tmp_path / "whole")
+    one, two = (read_checkpoint(tmp_path / name, 9)[:2] for name in ("old", "whole"))
+    torch.testing.assert_close(one, two, rtol=0, atol=0)
+
+
 # another recipe
 
 
@@ -143,6 +161,19 @@ def test_other_changes_are_said(make_recipe: RecipeMaker, tmp_path: Path, capsys
     assert "going on with other settings: model.encoder.dropout is 0.1, was 0.0;" in message
     assert "training.learning_rate is 0.02, was 0.01" in message
     assert "max_steps is" not in message
+
+
+def test_what_only_training_does_to_the_model_may_change(
+    make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def recipe(max_steps: int, rate: float) -> Recipe:
+        made = make_recipe("transformer", max_steps=max_steps)
+        encoder = {**made.model.encoder, "layer_drop": rate}
+        return made.model_copy(update={"model": made.model.model_copy(update={"encoder": encoder})})
+
+    train(recipe(1, 0.0), tmp_path)
+    train(recipe(2, 0.4), tmp_path, resume=True)
+    assert "model.encoder.layer_drop is 0.4, was 0.0" in said(capsys)
 
 
 def test_a_recipe_that_cannot_be_read_is_no_obstacle(
