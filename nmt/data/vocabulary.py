@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nmt.config import VocabularyOptions
+from nmt.durable import sync
 from nmt.errors import UserError
 
 SPACE = "▁"
@@ -202,6 +203,7 @@ class Vocabularies:
         for path, content in files.items():
             temporary = path.with_name(f"writing-{path.name}")
             temporary.write_bytes(content)
+            sync(temporary)
             os.replace(temporary, path)
         for path in directory.glob("vocabulary.*"):
             if path not in files:
