@@ -164,15 +164,10 @@ def prepare_data(recipe: Recipe, resumed: Path | None = None, ranks: Ranks = ALO
     options = recipe.data
     text = open_text(options, options.train)
     valid_text = open_text(options, options.valid) if options.valid is not None else None
-<<<<<<< HEAD
-    vocabularies = _vocabularies(recipe, resumed, text)
+    vocabularies = ranks.from_first(lambda: _vocabularies(recipe, resumed, text))
     if options.context is not None:
         check_separator(vocabularies.source)
-    with progress_bar("encoding the training text", None) as bar:
-=======
-    vocabularies = ranks.from_first(lambda: _vocabularies(recipe, resumed, text))
     with ranks.first_here(), progress_bar("encoding the training text", None) as bar:
->>>>>>> never-lost
         corpus = encode_corpus(text, vocabularies, options.max_length, bar.update)
         valid = encode_corpus(valid_text, vocabularies, options.max_length) if valid_text is not None else None
     counts = corpus.counts

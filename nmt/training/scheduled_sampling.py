@@ -11,7 +11,6 @@ from torch import Tensor
 
 from nmt.config import ScheduledSamplingOptions
 from nmt.data.batching import Batch
-from nmt.data.vocabulary import Vocabulary
 from nmt.models.seq2seq import Seq2Seq
 
 
@@ -33,7 +32,7 @@ def truth_probability(options: ScheduledSamplingOptions, update: int) -> float:
 
 
 @torch.no_grad()
-def mixed_inputs(model: Seq2Seq, batch: Batch, probability: float, vocabulary: Vocabulary) -> Tensor:
+def mixed_inputs(model: Seq2Seq, batch: Batch, probability: float) -> Tensor:
     """The decoder's inputs with some of its own words in place of the true ones. [B, T]
 
     The words are found step by step without gradients; training then unrolls the decoder over them as over true
@@ -43,13 +42,13 @@ def mixed_inputs(model: Seq2Seq, batch: Batch, probability: float, vocabulary: V
         model: in training mode, so that it hesitates as much as its dropout makes it.
         batch: with the true inputs.
         probability: of a true word.
-        vocabulary: of the target; PAD, SOS and EOS are never drawn, because nothing is read after an end.
     """
     true_BT = batch.target_input_BT
     if probability >= 1:
         return true_BT
     is_true_BT = torch.rand(true_BT.shape, device=true_BT.device) < probability
-    never = [vocabulary.pad, vocabulary.sos, vocabulary.eos]
+    start, end = int(true_BT[0, 0]), int(batch.target_output_BT[0, batch.target_length_B[0] - 1])
+    never = [int(model.decoder.embedding.table.padding_idx or 0), start, end]
     state = model.start(batch.source_BS, batch.source_length_B)
     token_B = true_BT[:, 0]
     inputs = [token_B]

@@ -152,6 +152,11 @@ class Trainer:
 
     def _add_gradient(self, num_tokens: int, batch: Batch, is_last: bool) -> Tensor:
         """Add a batch's share of the gradient; give its summed -log p."""
+
+        def scaled(loss: Tensor) -> Tensor:
+            # The mean over ranks is to be the sum over their tokens, divided by the number of all.
+            return self.scaler.scale(loss * (self.ranks.size / num_tokens))
+
         with nullcontext() if is_last else self.ranks.accumulating(self.objective):
             loss = self.objective(batch.to(self.device))
             # The mean over ranks is to be the sum over their tokens, divided by the number of all.

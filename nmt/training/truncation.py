@@ -19,14 +19,17 @@ SegmentLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """From features [B, T, D], the words to predict [B, T] and how many of them are real [B] to what is to be minimised."""
 
 
-def backward_in_segments(model: Seq2Seq, batch: Batch, segment_length: int, loss: SegmentLoss) -> None:
+def backward_in_segments(
+    model: Seq2Seq, batch: Batch, segment_length: int, loss: SegmentLoss, scale: Callable[[Tensor], Tensor]
+) -> None:
     """Add the gradients of a batch to the parameters'.
 
     Args:
         model: in training mode.
         batch: on the model's device.
         segment_length: target words a gradient travels back through at most.
-        loss: of a segment; extra losses of the encoder are added once.
+        loss: of a segment.
+        scale: applied to the encoder's extra losses, which are added once.
     """
     encoded = model.encode(batch.source_BS, batch.source_length_B)
     start = model.decoder.start(encoded)
@@ -46,7 +49,7 @@ def backward_in_segments(model: Seq2Seq, batch: Batch, segment_length: int, loss
         kept = {id(leaf) for leaf in leaves}
         state = _map(state, lambda t, kept=kept: t if id(t) in kept else t.detach())  # type: ignore[misc]
     outputs = [(t, leaf.grad) for t, leaf in zip(_tensors(start), leaves, strict=True) if leaf.grad is not None]
-    extra = list(encoded.aux_losses.values())
+    extra = [scale(value) for value in encoded.aux_losses.values()]
     torch.autograd.backward([*(t for t, _ in outputs), *extra], [*(g for _, g in outputs), *(None for _ in extra)])
 
 
