@@ -30,6 +30,14 @@ BAHDANAU = {"type": "bahdanau", "hidden_size": 16, "attention": {"type": "additi
 LUONG = {**BAHDANAU, "type": "luong"}
 FED = {**LUONG, "input_feeding": True}
 TRANSFORMER = {"type": "transformer", "num_layers": 2, "num_heads": 4, "feed_forward_size": 24}
+CELL_OPTIONS: dict[str, dict[str, Any]] = {
+    "learned leaky": {"type": "leaky", "learned": True},
+    "relu leaky": {"type": "leaky", "gamma": 1.5, "activation": "relu"},
+    "clockwork of 2": {"type": "clockwork", "num_modules": 2},
+    "identity relu": {"type": "rnn_relu", "init": "identity"},
+    "orthogonal peephole": {"type": "peephole", "init": "orthogonal"},
+    "spectral gru": {"type": "gru", "init": "spectral"},
+}
 Case = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
@@ -52,6 +60,19 @@ def _variants() -> Iterator[tuple[str, Case]]:
         if (name, start) != ("recurrent", "zero"):
             encoder = {**RECURRENT, "reverse": True, "num_layers": 2, "hidden_size": 16, "bidirectional": False}
             yield f"{name} {start}", (encoder, {**decoder, "start": start, "num_layers": 2}, {})
+    for name, cell in CELL_OPTIONS.items():
+        deep = {"cell": cell, "num_layers": 2}
+        yield f"bahdanau {name}", ({**RECURRENT, **deep}, {**BAHDANAU, **deep}, {"init": "xavier"})
+        yield f"luong {name}", ({**RECURRENT, **deep}, {**LUONG, **deep}, {})
+    for (name, decoder), cell in itertools.product(recurrent_decoders.items(), ("lstm", "gru", "clockwork")):
+        deep = {"cell": cell, "num_layers": 3, "residual": True, "dropout": 0.1}
+        yield f"{name} residual {cell}", ({**RECURRENT, **deep}, {**decoder, **deep}, {})
+        start = {"cell": cell, "num_layers": 2, "start": "learned"}
+        given = start if name != "recurrent" else {**start, "start": "dense"}
+        yield f"{name} learned start {cell}", ({**RECURRENT, **start}, {**decoder, **given}, {})
+    for name, decoder in (("bahdanau", BAHDANAU), ("luong", LUONG), ("fed", FED)):
+        near = {"type": "location", "max_positions": 3}
+        yield f"{name} location, first words", (RECURRENT, {**decoder, "attention": near}, {})
     decoders = {**recurrent_decoders, "transformer": TRANSFORMER}
     for (name, decoder), tie in itertools.product(decoders.items(), ("target", "all")):
         encoder = TRANSFORMER if name == "transformer" else RECURRENT
