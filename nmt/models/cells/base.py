@@ -36,8 +36,7 @@ class Cell(nn.Module, ABC):
     """One step of a recurrence, split in two: :meth:`project`, which depends on the input alone and is computed for
     all positions at once outside the time loop, and :meth:`forward`, which has the one matrix product of a step.
 
-    The state keeps its own precision (float32 under autocast): what a cell adds up over many steps in bfloat16
-    would be lost.
+    The state keeps the precision it starts with, whatever that of the products is.
 
     Args:
         options: of ``Options``, checked.
@@ -80,6 +79,12 @@ class Cell(nn.Module, ABC):
             start_recurrent(hidden, options)
             if options.init == "identity":
                 zero(biases)
+
+    @classmethod
+    def state_dtype(cls, compute: torch.dtype) -> torch.dtype:
+        """Precision of the state where inputs have another: what a cell adds up over many steps would be lost in
+        bfloat16. The cells with kernels do as these, which compute their states in the inputs' precision."""
+        return compute if cls.kernel is not None else torch.promote_types(compute, torch.float32)
 
     def project(self, x: Tensor, part: int = 0) -> Tensor:
         """The share of one of the inputs in the gates; the bias belongs to the first. [..., gates · hidden_size]"""

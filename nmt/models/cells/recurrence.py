@@ -112,8 +112,7 @@ class LoopLayer(nn.Module):
 def _read(cell: Cell, x_BTD: Tensor, state: CellState | None, below_TBD: Tensor | None) -> tuple[Tensor, ...]:
     """The time loop: every part of the state after each position. [T, B, D]"""
     if state is None:
-        dtype = torch.promote_types(x_BTD.dtype, torch.float32)
-        zeros_BD = torch.zeros(len(x_BTD), cell.hidden_size, dtype=dtype, device=x_BTD.device)
+        zeros_BD = x_BTD.new_zeros(len(x_BTD), cell.hidden_size, dtype=cell.state_dtype(x_BTD.dtype))
         state = (zeros_BD,) * cell.num_states
     steps = []
     for position, gates_BG in enumerate(cell.project(x_BTD.transpose(0, 1)).unbind(0)):

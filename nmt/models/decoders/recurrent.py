@@ -37,7 +37,7 @@ class RecurrentState(State):
     """State of a recurrent decoder."""
 
     cells: CellState
-    """Each part [N, L, D]; states of float32 under autocast."""
+    """Each part [N, L, D]."""
     memory: Memory | None = None
     feed_ND: Tensor | None = None
     """Luong's attentional vector of the step before, for input feeding."""
@@ -57,7 +57,8 @@ class FirstState(nn.Module):
         super().__init__()
         self.kind = options.start
         self.num_layers, self.size = options.num_layers, options.hidden_size
-        self.num_states = choose_cell(options.cell)[0].num_states
+        self.cell, _ = choose_cell(options.cell)
+        self.num_states = self.cell.num_states
         if self.kind == "copy" and parts.final_size != self.size:
             raise ValueError(
                 f"start: copy needs hidden_size {parts.final_size}, the width of the encoder's last state, "
@@ -71,10 +72,9 @@ class FirstState(nn.Module):
 
     def forward(self, encoded: Encoded) -> CellState:
         memory = encoded.memories[0]
-        num_rows, dtype = len(memory.mask_BS), torch.promote_types(memory.values_BSD.dtype, torch.float32)
+        num_rows, dtype = len(memory.mask_BS), self.cell.state_dtype(memory.values_BSD.dtype)
         if self.learned is not None:
-            learned: CellState = self.learned(num_rows)
-            return learned
+            return tuple(part.to(dtype) for part in self.learned(num_rows))
         if self.kind == "zero":
             zeros_NLD = memory.values_BSD.new_zeros(num_rows, self.num_layers, self.size, dtype=dtype)
             return (zeros_NLD,) * self.num_states
