@@ -11,6 +11,7 @@ from torch import nn
 from nmt.config import ModelOptions, Recipe
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
+from nmt.models.attention.hierarchical import HierarchicalAttention
 from nmt.models.attention.scores import (
     AdditiveAttention,
     ConcatAttention,
@@ -27,6 +28,7 @@ from nmt.models.decoders.luong import LuongDecoder
 from nmt.models.decoders.recurrent import RecurrentDecoder
 from nmt.models.decoders.transformer import TransformerDecoder
 from nmt.models.embeddings import Embedding
+from nmt.models.encoders.hierarchical import HierarchicalEncoder
 from nmt.models.encoders.recurrent import RecurrentEncoder
 from nmt.models.encoders.transformer import TransformerEncoder
 from nmt.models.interfaces import Attention, Decoder, DecoderParts, Encoder, OutputLayer
@@ -35,6 +37,7 @@ from nmt.models.seq2seq import Seq2Seq
 ENCODERS: dict[str, type[Encoder]] = {
     "recurrent": RecurrentEncoder,
     "transformer": TransformerEncoder,
+    "hierarchical": HierarchicalEncoder,
 }
 
 ATTENTIONS: dict[str, type[Attention]] = {
@@ -45,6 +48,7 @@ ATTENTIONS: dict[str, type[Attention]] = {
     "general": GeneralAttention,
     "location": LocationAttention,
     "scaled_dot": ScaledDotAttention,
+    "hierarchical": HierarchicalAttention,
 }
 
 DECODERS: dict[str, type[Decoder]] = {
@@ -102,7 +106,8 @@ def build_model(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
         )
     size = options.embedding_size
     scale = options.scale_embeddings
-    source = Embedding(len(vocabularies.source), size, vocabularies.source.pad, scale)
+    separator = vocabularies.source.separator
+    source = Embedding(len(vocabularies.source), size, vocabularies.source.pad, scale, separator=separator)
     shared = source.weight if options.tie == "all" else None
     target = Embedding(len(vocabularies.target), size, vocabularies.target.pad, scale, shared)
     output = OutputLayer(size, len(vocabularies.target), None if options.tie == "none" else target.weight)

@@ -17,6 +17,7 @@ class Embedding(nn.Module):
         scale: multiply by the square root of D (Vaswani et al. 2017), so that an embedding that is shared with
             the output layer has the size of the position code that is added to it.
         weight: an embedding matrix to share.
+        separator: id that ends a turn of a dialogue, where the vocabulary has one.
     """
 
     def __init__(
@@ -26,10 +27,12 @@ class Embedding(nn.Module):
         pad: int,
         scale: bool = False,
         weight: nn.Parameter | None = None,
+        separator: int | None = None,
     ) -> None:
         super().__init__()
         self.table = nn.Embedding(vocabulary_size, size, padding_idx=pad)
         self.size = size
+        self.separator = separator
         self._scale = math.sqrt(size) if scale else 1.0
         if weight is not None:
             self.table.weight = weight
@@ -41,6 +44,16 @@ class Embedding(nn.Module):
     @property
     def weight(self) -> nn.Parameter:
         return cast(nn.Parameter, self.table.weight)
+
+    @torch.no_grad()
+    def start_from(self, ids: Tensor, vectors: Tensor) -> None:
+        """Give some ids vectors made elsewhere. The others stay random, but become as large as these."""
+        padding = int(self.table.padding_idx or 0)
+        others = torch.ones(len(self.weight), dtype=torch.bool)
+        others[ids] = others[padding] = False
+        if others.any():
+            self.weight[others] *= vectors.std() / self._scale / self.weight[others].std()
+        self.weight[ids] = vectors.to(self.weight) / self._scale
 
     def forward(self, ids: Tensor) -> Tensor:
         vectors: Tensor = self.table(ids)
