@@ -52,6 +52,14 @@ class EncodedSide:
     def __getitem__(self, index: int) -> npt.NDArray[np.integer]:
         return self._ids[self.offsets[index] : self.offsets[index + 1]]
 
+    def counts(self, indices: npt.NDArray[np.int64], num_ids: int) -> npt.NDArray[np.int64]:
+        """How often each id stands in some sentences. [num_ids]"""
+        total = np.zeros(num_ids, dtype=np.int64)
+        for start in range(0, len(indices), 10_000):
+            ids = np.concatenate([self[i] for i in indices[start : start + 10_000]])
+            total += np.bincount(ids, minlength=num_ids)
+        return total
+
 
 class EncodedCorpus:
     """Sentence pairs as ids. ``lines[i]`` is the line that pair ``i`` stands on in the text, from 0."""

@@ -16,6 +16,7 @@ from nmt.data.batching import TrainingBatches
 from nmt.data.corpus import ParallelText, open_text
 from nmt.data.dialogue import check_separator
 from nmt.data.encoded import EncodedCorpus, encode_corpus
+from nmt.data.prefetch import prefetched
 from nmt.data.text import open_output
 from nmt.data.vectors import read_vectors
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
@@ -73,7 +74,8 @@ def train(recipe: str | Path | Recipe, output: str | Path, settings: Sequence[st
     model = build_model(recipe.model, data.vocabularies)
     use_vectors(model, recipe.model, data.vocabularies, is_new=not checkpoints)
     model = model.to(device)
-    trainer = Trainer(recipe, model, _batches(recipe, data), _validator(recipe, data, precision), directory, precision)
+    batches = prefetched(_batches(recipe, data), device)
+    trainer = Trainer(recipe, model, batches, _validator(recipe, data, precision), directory, precision)
     say(
         f"{model.num_parameters:,} parameters, {len(data.train_indices):,} training pairs in "
         f"{len(trainer.batches)} batches an epoch, {device.type} {precision}"
