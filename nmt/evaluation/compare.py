@@ -7,6 +7,7 @@ and n-grams take the first one.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nmt.data.text import describe, read_lines
 from nmt.errors import UserError
@@ -68,6 +69,12 @@ class LengthScores:
 
     bucket: Bucket
     scores: dict[str, dict[str, float]]
+
+    def to_json(self) -> dict[str, Any]:
+        """As in ``nmt compare --json`` and ``nmt inspect lengths --json``."""
+        scores = {key: {name: round(s, 4) for name, s in found.items()} for key, found in self.scores.items()}
+        bucket = {"low": self.bucket.low, "high": self.bucket.high, "sentences": len(self.bucket.sentences)}
+        return {**bucket, "scores": scores}
 
 
 @dataclass(frozen=True)

@@ -199,11 +199,7 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
         "signatures": {key: test.signature for key, test in comparison.tests.items()},
         "systems": {name: _system_json(comparison, name) for name in test_set.systems},
         "verdicts": comparison.verdicts,
-        "lengths": [
-            {"low": row.bucket.low, "high": row.bucket.high, "sentences": len(row.bucket.sentences)}
-            | {"scores": _rounded(row.scores)}
-            for row in comparison.lengths
-        ],
+        "lengths": [row.to_json() for row in comparison.lengths],
         "words": {
             "counted_in": comparison.counted_in,
             "classes": [_rounded(asdict(group)) for group in comparison.words],

@@ -23,6 +23,8 @@ DESCRIPTIONS: dict[Kind, str] = {
 MAX_SHARE = 0.03
 """Above this share of degenerate translations something is wrong with the model rather than with a sentence."""
 
+MIN_SERIOUS = 3
+
 MIN_COPIED_WORDS = 4
 """A name, a number or an interjection is rightly the same in both languages."""
 
@@ -45,11 +47,15 @@ def degenerate(text: str, source: str | None = None, reference: str | None = Non
     Args:
         text: the translation.
         source: what was translated; without it copies aren't found.
-        reference: how long it should be; the source serves where there is none.
+        reference: how long it should be; the source serves where there is none, unless it has several turns (tabs
+            between), because an answer may be of any length.
     """
-    measure = reference if reference is not None else source
+    measure = reference
+    if measure is None and source is not None and "\t" not in source:
+        measure = source
     if not text.strip():
-        return "empty" if measure is None or measure.strip() else None
+        given = reference if reference is not None else source
+        return "empty" if given is None or given.strip() else None
     if _loops(text) and not any(_loops(given) for given in (source, reference) if given):
         return "loop"
     if source is not None and _is_copy(text, source) and text != reference:
@@ -113,7 +119,7 @@ class DegenerateCount:
     @property
     def is_serious(self) -> bool:
         """Whether there are more than single sentences that went wrong."""
-        return self.share > MAX_SHARE
+        return self.num_degenerate >= MIN_SERIOUS and self.share > MAX_SHARE
 
     def summary(self) -> str:
         """A sentence for people, or nothing: how many, what is wrong, and the first lines of each kind."""
