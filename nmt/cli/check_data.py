@@ -28,7 +28,7 @@ def check_data(
         str, typer.Argument(metavar="SOURCE", help="Text to translate from, or a recipe.", show_default=False)
     ],
     target: Annotated[
-        str | None, typer.Argument(metavar="[TARGET]", help="Its translation, line by line.", show_default=False)
+        str | None, typer.Argument(metavar="TARGET", help="Its translation, line by line.", show_default=False)
     ] = None,
     test: Annotated[
         tuple[str, str] | None,

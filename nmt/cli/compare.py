@@ -36,7 +36,7 @@ def limits_of(buckets: str | None) -> list[int] | None:
 @app.command(
     short_help="Is B better than A? Scores, tests, and where they differ.",
     epilog=examples(
-        "nmt compare A.en B.en -r test.en --source test.de --html compare.html",
+        "nmt compare A.en B.en -r test.en -s test.de --html compare.html",
         "nmt compare A.en B.en C.en -r test.en --train train.en",
         "nmt compare A.en B.en -r test.en --test bootstrap --json",
     ),
@@ -45,7 +45,7 @@ def compare(
     systems: Annotated[
         list[str],
         typer.Argument(
-            metavar="A B...",
+            metavar="SYSTEM",
             help="Translations of two systems or more, a line each; all are compared with the first.",
             show_default=False,
         ),

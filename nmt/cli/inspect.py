@@ -17,14 +17,14 @@ app.add_typer(inspect, name="inspect")
 @inspect.command(
     short_help="Scores by sentence length, as table and picture.",
     epilog=examples(
-        "nmt inspect lengths vanilla.en luong.en -r test.en --source test.de -o lengths.png",
-        "nmt inspect lengths test.translated.en -r test.en --metric chrf --buckets 10,20,30,40",
+        "nmt inspect lengths A.en B.en -r test.en -s test.de -o lengths.png",
+        "nmt inspect lengths A.en -r test.en --metric chrf --buckets 10,20,30",
     ),
 )
 def lengths(
     systems: Annotated[
         list[str],
-        typer.Argument(metavar="A [B...]", help="Translations, a line each.", show_default=False),
+        typer.Argument(metavar="SYSTEM", help="Translations, a line each.", show_default=False),
     ],
     reference: References = None,
     source: Source = None,

@@ -37,15 +37,20 @@ def split_names(names: str) -> list[str]:
     ),
 )
 def score(
-    files: Annotated[
-        list[str],
+    hypothesis: Annotated[
+        str,
         typer.Argument(
-            metavar="HYPOTHESIS [REFERENCE]",
-            help="Translations, a line each, and what they should be; with -r, any number of translations. "
-            "- is standard input.",
-            show_default=False,
+            metavar="HYPOTHESIS", help="Translations, a line each; - is standard input.", show_default=False
         ),
     ],
+    others: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="REFERENCE",
+            help="What they should be, a line each. With -r: translations of more systems.",
+            show_default=False,
+        ),
+    ] = None,
     reference: References = None,
     metrics: Metrics = "bleu,chrf,ter",
     tokenize: Tokenize = None,
@@ -68,6 +73,7 @@ def score(
 
     names = split_names(metrics)
     check_metrics(names)
+    files = [hypothesis, *(others or [])]
     if not reference:
         if len(files) != 2:
             raise UserError(

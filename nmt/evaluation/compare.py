@@ -238,7 +238,8 @@ def _sentence_changes(
     """How many sentences are better, worse and the same, and those that changed most."""
     old, new = by_sentence[test_set.baseline], by_sentence[name]
     gains = [sign * (n - o) for o, n in zip(old, new, strict=True)]
-    ranked = sorted(range(len(gains)), key=lambda index: (-gains[index], index))
+    best = sorted(range(len(gains)), key=lambda index: (-gains[index], index))
+    worst = sorted(range(len(gains)), key=lambda index: (gains[index], index))
 
     def change(index: int) -> SentenceChange:
         return SentenceChange(
@@ -256,6 +257,6 @@ def _sentence_changes(
         num_better,
         num_worse,
         len(gains) - num_better - num_worse,
-        [change(index) for index in ranked[: min(most, num_better)]],
-        [change(index) for index in ranked[::-1][: min(most, num_worse)]],
+        [change(index) for index in best[: min(most, num_better)]],
+        [change(index) for index in worst[: min(most, num_worse)]],
     )
