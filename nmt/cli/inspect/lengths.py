@@ -1,4 +1,4 @@
-"""``nmt inspect …``: a look at what models and their output do."""
+"""``nmt inspect lengths``."""
 
 import json
 from pathlib import Path
@@ -6,15 +6,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from nmt.cli.common import AsJson, Quiet, app, examples
+from nmt.cli.common import AsJson, Quiet, examples
 from nmt.cli.compare import Buckets, Source, limits_of
+from nmt.cli.inspect import inspect_app
 from nmt.cli.score import References, Tokenize
 
-inspect = typer.Typer(help="Look into runs and translations.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(inspect, name="inspect")
 
-
-@inspect.command(
+@inspect_app.command(
     short_help="Scores by sentence length, as table and picture.",
     epilog=examples(
         "nmt inspect lengths A.en B.en -r test.en -s test.de -o lengths.png",
