@@ -19,7 +19,7 @@ that search never copies a memory.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +27,16 @@ from torch import Tensor, nn
 from nmt.models.embeddings import Embedding
 
 
+class PerSentence(ABC):
+    """What a state holds once for each of the B sentences, however many hypotheses these have."""
+
+    @abstractmethod
+    def select(self, sentences: Tensor) -> Self:
+        """That of some sentences. ``sentences``: indices into B."""
+
+
 @dataclass(frozen=True)
-class Memory:
+class Memory(PerSentence):
     """What attention looks at: a vector for each position, and which of them are real."""
 
     values_BSD: Tensor
@@ -38,7 +46,6 @@ class Memory:
     """The attention's projection of the values, computed once a sentence by :meth:`Attention.prepare`."""
 
     def select(self, sentences: Tensor) -> Self:
-        """The memories of some sentences. ``sentences``: indices into B."""
         return type(self)(*(_select(getattr(self, f.name), sentences) for f in fields(self)))
 
 
@@ -57,6 +64,7 @@ class Encoded:
 class Encoder(nn.Module, ABC):
     """Source ids to memories. Sets ``output_size`` (D of its first memory) and ``final_size`` (D of ``final``)."""
 
+    embedding: Embedding
     output_size: int
     final_size: int
 
@@ -95,14 +103,15 @@ def _select(value: Any, rows: Tensor) -> Any:
 
 @dataclass(frozen=True)
 class State:
-    """What a decoder remembers. Tensors have N rows first, memories B; fields may be nested in tuples."""
+    """What a decoder remembers. Tensors have N rows first; what is :class:`PerSentence` has B. Fields may be nested
+    in tuples, and hold other states."""
 
     def reorder(self, rows: Tensor, sentences: Tensor | None = None) -> Self:
         """The state of some hypotheses, in a new order or repeated.
 
         Args:
             rows: indices into N, the hypotheses of a sentence side by side.
-            sentences: indices into B, where sentences leave or move; None keeps all memories as they are.
+            sentences: indices into B, where sentences leave or move; None leaves what is held per sentence as it is.
         """
         changes = {}
         for f in fields(self):
@@ -112,7 +121,9 @@ class State:
 
 
 def _reorder(value: Any, rows: Tensor, sentences: Tensor | None) -> Any:
-    if isinstance(value, Memory):
+    if isinstance(value, State):
+        return value.reorder(rows, sentences)
+    if isinstance(value, PerSentence):
         return value if sentences is None else value.select(sentences)
     if isinstance(value, tuple):
         return tuple(_reorder(part, rows, sentences) for part in value)
@@ -180,6 +191,7 @@ class Decoder(nn.Module, ABC):
     a decoder without attention.
     """
 
+    embedding: Embedding
     output: OutputLayer
     head_names: tuple[str, ...] = ()
 
@@ -211,3 +223,20 @@ class Decoder(nn.Module, ABC):
             if weights_BHS is not None:
                 weights.append(weights_BHS)
         return Unrolled(torch.stack(features, dim=1), torch.stack(weights, dim=2) if weights else None)
+
+
+class Model(Protocol):
+    """What search asks of a model, or of several that act as one."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def alignment_heads(self) -> tuple[int, ...]:
+        """Heads whose mean says what a step looks at; none for a model without attention."""
+
+    def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
+        """The state before the first token, one row a sentence."""
+
+    def step(self, token_N: Tensor, state: Any, need_weights: bool = False) -> StepOutput:
+        """Read a token and give the logits of the next one."""
