@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nmt.data.dialogue import current_turn
 from nmt.data.text import describe, read_lines
 from nmt.errors import UserError
 from nmt.evaluation.buckets import Bucket, length_buckets, num_words
@@ -38,8 +39,8 @@ class TestSet:
 
     @property
     def lengths(self) -> list[int]:
-        """Words of each source sentence; of the first reference where there is no source."""
-        return [num_words(line) for line in (self.source or self.references[0])]
+        """Words of each source sentence (of a dialogue's current turn); of the first reference without a source."""
+        return [num_words(current_turn(line)) for line in (self.source or self.references[0])]
 
     @property
     def measured_by(self) -> str:

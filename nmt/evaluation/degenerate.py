@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Literal
 
+from nmt.data.dialogue import TAB, current_turn
+
 Kind = Literal["loop", "copy", "empty", "long", "short"]
 
 DESCRIPTIONS: dict[Kind, str] = {
@@ -51,14 +53,14 @@ def degenerate(text: str, source: str | None = None, reference: str | None = Non
             between), because an answer may be of any length.
     """
     measure = reference
-    if measure is None and source is not None and "\t" not in source:
+    if measure is None and source is not None and TAB not in source:
         measure = source
     if not text.strip():
         given = reference if reference is not None else source
         return "empty" if given is None or given.strip() else None
     if _loops(text) and not any(_loops(given) for given in (source, reference) if given):
         return "loop"
-    if source is not None and _is_copy(text, source) and text != reference:
+    if source is not None and _is_copy(text, current_turn(source)) and text != reference:
         return "copy"
     if measure is not None and measure.strip():
         length, expected = len(text.encode(errors="replace")), len(measure.encode(errors="replace"))

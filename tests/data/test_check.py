@@ -285,3 +285,12 @@ def test_a_recipe_names_training_and_validation_text(tiny_recipe: Path) -> None:
     assert valid is not None
     assert sum(1 for _ in valid.read()) == 8
     assert check_pairs(train, valid).num_pairs == 40
+
+
+def test_of_a_dialogue_the_current_turns_are_checked(tmp_path: Path, tiny_recipe: Path) -> None:
+    for split in ("train", "val"):
+        (tmp_path / f"{split}.de").write_text("Hallo du.\tGuten Tag heute.\n\tHallo du.\n")
+        (tmp_path / f"{split}.en").write_text("Good day today.\nHello you.\n")
+    train, _ = recipe_pairs(load_recipe(tiny_recipe, [f"data.root={tmp_path}", "data.context=1"]))
+    assert list(train.read()) == [("Guten Tag heute.", "Good day today."), ("Hallo du.", "Hello you.")]
+    assert check_pairs(train).sides[0].num_words == 5

@@ -55,6 +55,7 @@ def test_what_the_source_or_reference_does_is_no_fault() -> None:
 def test_an_answer_to_several_turns_may_be_short() -> None:
     turns = "\t".join(["Guten Tag, ich hätte gern einen Tisch für zwei Personen am Freitag."] * 4)
     assert degenerate("Ok.", turns) is None
+    assert degenerate(SOURCE, f"{GOOD}\t{SOURCE}") == "copy"
 
 
 def test_scripts_of_many_bytes_are_not_called_short_or_long() -> None:

@@ -3,17 +3,18 @@
 Two passes over the text, which is never held: a line costs a few numbers and a hash.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
 from nmt.config import Recipe
 from nmt.data.check.alignment import LanguageCheck, median_ratio, slip_findings, suspect_findings
 from nmt.data.check.findings import DataReport, Finding, graded, per_cent, plural
-from nmt.data.check.pairs import BATCH, Gathered, PairSource, file_pairs, gather
+from nmt.data.check.pairs import BATCH, Gathered, Pair, PairSource, file_pairs, gather
 from nmt.data.check.pieces import PieceCheck
 from nmt.data.check.repeats import overlap_findings, repeat_findings
 from nmt.data.corpus import FileText, ParallelText, open_text
+from nmt.data.dialogue import current_turn
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 
@@ -109,11 +110,12 @@ def _text_pairs(text: ParallelText, languages: tuple[str, str]) -> PairSource:
     if isinstance(text, FileText):
         return file_pairs(*text.files)
 
-    def read() -> ParallelText:
-        return text
+    def read() -> Iterator[Pair]:
+        # Of a dialogue the current turns are looked at: those before them are turns of other lines.
+        for source, target in text:
+            yield (source if text.context is None else current_turn(source)), target
 
-    names = (f"{text.name} [{languages[0]}]", f"{text.name} [{languages[1]}]")
-    return PairSource(names, read)
+    return PairSource((f"source ({languages[0]})", f"target ({languages[1]})"), read)
 
 
 def read_vocabularies(path: Path) -> tuple[Vocabularies, int | None]:
