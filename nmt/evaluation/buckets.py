@@ -22,10 +22,10 @@ class Bucket:
 
     @property
     def label(self) -> str:
+        if not self.low:
+            return "any" if self.high is None else f"up to {self.high}"
         if self.high is None:
             return f"{self.low}+"
-        if not self.low:
-            return f"up to {self.high}"
         return f"{self.low}" if self.low == self.high else f"{self.low}–{self.high}"
 
 

@@ -309,6 +309,8 @@ def _print_table(console: "Console", table: FigureTable) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    if not table.rows:
+        return
     # A pipe gets the same columns without lines.
     shown = Table(title=table.title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     if console.is_terminal:

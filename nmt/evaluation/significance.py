@@ -90,7 +90,7 @@ class Difference:
     """A system against the baseline: score minus score, whatever is better.
 
     ``low`` and ``high`` hold 95 % of the differences in bootstrap samples. ``p_value``: how often chance alone
-    gives a difference of this size; 1 where the metric sees no difference in any sentence.
+    gives a difference of this size.
     """
 
     value: float
@@ -100,7 +100,7 @@ class Difference:
 
     @property
     def is_significant(self) -> bool:
-        return self.p_value < LEVEL
+        return self.p_value < LEVEL and self.value != 0
 
 
 @dataclass(frozen=True)
@@ -183,12 +183,21 @@ def paired_test(
         difference = None
         if system != baseline:
             low, high = interval(samples[system] - samples[baseline])
-            # sacreBLEU's tests give their smallest p where nothing differs at all
-            same = statistics.rows[system] == statistics.rows[baseline]
-            p_value = 1.0 if same else float(result.p_value)
+            p_value = max(float(result.p_value), _least_p(statistics.rows[baseline], statistics.rows[system]))
             difference = Difference(result.score - outcomes[0].score, low, high, p_value)
         found[system] = SystemScore(float(result.score), float(result.mean), float(result.ci), difference)
     return MetricTest(statistics.key, name, statistics.higher_is_better, str(signature), found)
+
+
+def _least_p(baseline: Rows, system: Rows) -> float:
+    """The smallest p that the sentences allow: with k that differ there are 2^k ways to swap them, and at least two
+    of these (none swapped, all swapped) give the real difference.
+
+    sacreBLEU counts only what is larger than the real difference, and so calls the smallest p what few sentences, or
+    none, can't show.
+    """
+    num_different = sum(old != new for old, new in zip(baseline, system, strict=True))
+    return min(1.0, 2.0 ** (1 - num_different))
 
 
 def resampled_scores(statistics: Statistics, num_samples: int, seed: int | None) -> dict[str, npt.NDArray[np.float64]]:
@@ -212,4 +221,4 @@ def interval(samples: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 def signed(figure: float) -> str:
     """With a minus sign rather than a hyphen."""
-    return f"{figure:.2f}".replace("-", "−")
+    return f"{round(figure, 2) + 0.0:.2f}".replace("-", "−")

@@ -51,6 +51,7 @@ def test_given_limits_and_bad_ones() -> None:
         with pytest.raises(UserError, match="limits"):
             length_buckets([1], limits)
     assert length_buckets([]) == []
+    assert [bucket.label for bucket in length_buckets([0, 1, 30])] == ["any"]
 
 
 def test_words_of_text_without_spaces_are_its_characters() -> None:

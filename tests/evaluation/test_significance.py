@@ -115,6 +115,22 @@ def test_the_same_translations_are_never_called_different() -> None:
         assert test.verdict("two").startswith("two and one have the same BLEU")
 
 
+@pytest.mark.parametrize("method", ["bootstrap", "randomisation"])
+def test_few_sentences_prove_little(method: TestMethod) -> None:
+    """Sign test: of k sentences that differ, all may be better by chance with 2 in 2^k. sacreBLEU says 1 in 301."""
+    for num_different, least in ((1, 1.0), (2, 0.5), (5, 0.0625)):
+        better = SYSTEMS["base"].copy()
+        better[:num_different] = REFERENCES[:num_different]
+        test = paired_test(Statistics("bleu", {"a": SYSTEMS["base"], "b": better}, [REFERENCES]), method, 300)
+        difference = test.systems["b"].difference
+        assert difference is not None
+        assert difference.value > 0
+        assert difference.p_value >= least
+        assert not difference.is_significant
+    one = Statistics("chrf", {"a": ["a cat sat"], "b": ["a cat sits"]}, [["a cat sits"]])
+    assert paired_test(one, method, 100).verdict("b").startswith("No significant difference")
+
+
 def test_intervals_are_of_scores_of_whole_samples() -> None:
     """An independent bootstrap: sentences drawn, put together and scored anew."""
     statistics = Statistics("bleu", SYSTEMS, [REFERENCES])
