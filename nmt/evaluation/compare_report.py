@@ -75,7 +75,7 @@ def length_table(lengths: list[LengthScores], metric: Any) -> FigureTable:
     rows = []
     for row in lengths:
         scores = row.scores[metric.key]
-        best = _best(metric.higher_is_better, scores)
+        best = _best(metric.higher_is_better, {name: round(score, 1) for name, score in scores.items()})
         cells = [Cell(f"{len(row.bucket.sentences):,}")]
         cells += [Cell(f"{s:.1f}", share=round(100 * s / top, 1), best=name in best) for name, s in scores.items()]
         rows.append(Row(row.bucket.label, cells))
@@ -88,7 +88,7 @@ def words_table(comparison: Comparison) -> FigureTable:
     systems = list(comparison.test_set.systems)
     rows = []
     for group in comparison.words:
-        recalls = {name: group.scores[name].recall or 0.0 for name in systems}
+        recalls = {name: round(group.scores[name].recall or 0.0, 3) for name in systems}
         best = _best(True, recalls)
         cells = [Cell(f"{group.num_words:,}")]
         for name in systems:
@@ -111,7 +111,7 @@ def ngram_table(title: str, changes: list[NgramChange], baseline: str, system: s
 
 
 def _best(higher_is_better: bool, scores: dict[str, float]) -> set[str]:
-    """Who has the best score; nobody where all have the same."""
+    """Who has the best score, of figures as they are shown; nobody where all have the same."""
     if len(set(scores.values())) < 2:
         return set()
     best = (max if higher_is_better else min)(scores.values())
