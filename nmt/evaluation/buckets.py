@@ -24,9 +24,14 @@ class Bucket:
     def label(self) -> str:
         if not self.low:
             return "any" if self.high is None else f"up to {self.high}"
-        if self.high is None:
-            return f"{self.low}+"
-        return f"{self.low}" if self.low == self.high else f"{self.low}–{self.high}"
+        return range_label(self.low, self.high)
+
+
+def range_label(low: int, high: int | None) -> str:
+    """``2–4``, ``5`` or, without an end, ``6+``."""
+    if high is None:
+        return f"{low}+"
+    return f"{low}" if low == high else f"{low}–{high}"
 
 
 def num_words(text: str) -> int:

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from nmt.evaluation.buckets import range_label
+
 Tokens = Sequence[str]
 
 FREQUENCIES = ((0, 0), (1, 1), (2, 4), (5, 9), (10, 99), (100, 999), (1000, None))
@@ -35,9 +37,7 @@ class WordClass:
 
     @property
     def label(self) -> str:
-        if self.high is None:
-            return f"{self.low}+"
-        return f"{self.low}" if self.low == self.high else f"{self.low}–{self.high}"
+        return range_label(self.low, self.high)
 
 
 @dataclass(frozen=True)
