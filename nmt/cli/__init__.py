@@ -13,8 +13,10 @@ COMMANDS = (
     "align",
     "aer",
     "average",
+    "export",
     "inspect",
     "check_data",
+    "verify",
     "recipes",
 )
 """Modules of this folder, in the order of ``nmt --help``; each registers its command with the app."""

@@ -97,17 +97,19 @@ class DegenerateCount:
     Attributes:
         num_lines: how many translations were seen.
         lines: line numbers, from 1, by what is wrong.
+        num_before: lines of the file before the first that is looked at.
     """
 
     num_lines: int = 0
     lines: dict[Kind, list[int]] = field(default_factory=dict)
+    num_before: int = 0
 
     def add(self, text: str, source: str | None = None, reference: str | None = None) -> Kind | None:
         """Look at the next translation; see :func:`degenerate`."""
         self.num_lines += 1
         kind = degenerate(text, source, reference)
         if kind is not None:
-            self.lines.setdefault(kind, []).append(self.num_lines)
+            self.lines.setdefault(kind, []).append(self.num_before + self.num_lines)
         return kind
 
     @property

@@ -72,7 +72,7 @@ def test_degenerate_translations_are_counted(make_recipe: RecipeMaker, monkeypat
     model, data = make_model(recipe)
     references = list(data.valid.references[:5])
     spoilt = [*references[:3], "", "the the the the the the"]
-    monkeypatch.setattr(Validator, "_translate", lambda self, model: spoilt)
+    monkeypatch.setattr(Validator, "_translate", lambda self, *given: spoilt)
     result = measure(recipe, data, model, num_translated=5)
     assert {kind: lines for kind, lines in result.degenerate.lines.items() if lines} == {"empty": [4], "loop": [5]}
     assert measure(recipe, data, model).degenerate.num_lines == 0
