@@ -212,6 +212,8 @@ class Trainer:
         self.progress.validations_without_gain = 0 if improved else self.progress.validations_without_gain + 1
         self.learning_rate.after_validation(improved)
         self.report.validation(result, improved, self.validator.data)
+        if self.progress.step > self.options.warmup_steps:  # before, it is no news
+            self.report.degenerate(result.degenerate)
         return improved
 
     def save(self) -> None:
