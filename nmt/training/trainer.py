@@ -72,7 +72,8 @@ class Trainer:
         self.device = next(model.parameters()).device
         if self.options.truncate and ranks.size > 1:
             raise UserError("training.truncate works in one process alone.", "Set it to null, or start one process.")
-        self.objective = ranks.wrap(Objective(model, self.options, precision, batches))
+        self._objective = Objective(model, self.options, precision, batches)
+        self.objective = ranks.wrap(self._objective)
         self.progress = Progress()
         self.optimizer = _make_optimizer(model, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
@@ -162,8 +163,7 @@ class Trainer:
 
         batch = batch.to(self.device)
         if self.options.truncate:
-            segments: Tensor = self.objective.backward_in_segments(batch, self.progress.step, scaled)
-            return segments
+            return self._objective.backward_in_segments(batch, self.progress.step, scaled)
         with nullcontext() if is_last else self.ranks.accumulating(self.objective):
             loss = self.objective(batch, self.progress.step)
             torch.autograd.backward(scaled(loss.total))
