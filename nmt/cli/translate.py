@@ -60,15 +60,17 @@ def translate(
 
     An empty line stays empty. A score is a log-probability divided by the length penalty; 0 is best.
     """
-    from nmt.console import progress_bar, say
+    from nmt.console import progress_bar, say, warn
     from nmt.data.text import open_output, read_lines
     from nmt.decoding.translator import load
+    from nmt.evaluation.degenerate import DegenerateCount
 
     translator = load(model_dir, device)
     typed = input == "-" and is_terminal(sys.stdin)
     if typed:
         say("Type a sentence and Enter; Ctrl-D ends.")
     visible = not (typed or on_screen(output))
+    degenerate = DegenerateCount()
     with progress_bar("translating", None, visible) as bar, open_output(output) as file:
         translations = translator.stream(
             read_lines(input),
@@ -83,6 +85,9 @@ def translate(
         )
         for translation in translations:
             file.write(_jsonl(translation) if format == "jsonl" else _text(translation, scores))
+            degenerate.add(translation.text, translation.source)
+    if summary := degenerate.summary():
+        (warn if degenerate.is_serious else say)(f"{summary}.")
 
 
 def _jsonl(translation: "Translation") -> str:

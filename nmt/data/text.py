@@ -27,7 +27,7 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_lines(path: Path | str) -> Iterator[str]:
+def read_lines(path: Path | str, keep_invalid: bool = False) -> Iterator[str]:
     r"""Streams the lines of a UTF-8 file, plain or gzip (told by its first bytes), without their line ends.
 
     Only ``\n`` or ``\r\n`` at the end of a line and a byte-order mark at the start of the text are taken
@@ -35,6 +35,7 @@ def read_lines(path: Path | str) -> Iterator[str]:
 
     Args:
         path: the file, or ``"-"`` for standard input.
+        keep_invalid: give bytes that aren't UTF-8 as lone surrogates (U+DC80 to U+DCFF) rather than refuse them.
 
     Raises:
         UserError: the file is missing, unreadable, a truncated or damaged gzip file, or not UTF-8.
@@ -49,7 +50,7 @@ def read_lines(path: Path | str) -> Iterator[str]:
                     raw = raw.removeprefix(_UTF8_MARK)
                     if not raw:  # a file that holds a byte-order mark and nothing else
                         return
-                yield _decode(raw, label, line_number)
+                yield _decode(raw, label, line_number, "surrogateescape" if keep_invalid else "strict")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(
             f"{label} is a truncated or damaged gzip file, readable up to line {line_number:,}: {error}.",
@@ -115,11 +116,11 @@ def _standard_input() -> Iterator[io.BufferedReader]:
         stream.detach()
 
 
-def _decode(raw: bytes, label: str, line_number: int) -> str:
+def _decode(raw: bytes, label: str, line_number: int, errors: str) -> str:
     if raw.endswith(b"\n"):
         raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
     try:
-        return raw.decode("utf-8")
+        return raw.decode("utf-8", errors)
     except UnicodeDecodeError as error:
         is_utf16 = line_number == 1 and raw.startswith(_UTF16_MARKS)
         encoding = "UTF-16" if is_utf16 else "LATIN1"

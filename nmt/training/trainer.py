@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nmt.config import Recipe
-from nmt.console import Bar, progress_bar, say
+from nmt.console import Bar, progress_bar, say, warn
 from nmt.data.batching import Batch, TrainingBatches
 from nmt.device import Precision, autocast
 from nmt.errors import UserError
@@ -196,10 +196,10 @@ class Trainer:
         self.progress.validations_without_gain = 0 if improved else self.progress.validations_without_gain + 1
         self.learning_rate.after_validation(improved)
         self.progress.seconds = time.perf_counter() - self._clock
-        bleu = {} if result.bleu is None else {"bleu": round(result.bleu, 2)}
-        self.log.write(
-            "valid", self.progress.step, self.progress.seconds, loss=round(result.loss, 4), **bleu, best=improved
-        )
+        figures = {"loss": round(result.loss, 4)}
+        if result.bleu is not None:
+            figures |= {"bleu": round(result.bleu, 2), "degenerate": round(result.degenerate.share, 4)}
+        self.log.write("valid", self.progress.step, self.progress.seconds, **figures, best=improved)
         data = self.validator.data
         count = min(NUM_SAMPLES, len(result.translations))
         if count:
@@ -211,6 +211,8 @@ class Trainer:
             f"{_clock_text(self.progress.seconds)}  step {self.progress.step}: validation {shown}"
             f"loss {result.loss:.3f}{'  (best)' if improved else ''}"
         )
+        if result.degenerate.is_serious and self.progress.step > self.options.warmup_steps:  # before, it is no news
+            warn(f"{result.degenerate.summary()}.")
 
     def save(self) -> None:
         """Write a checkpoint from which training goes on exactly."""
