@@ -37,5 +37,6 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["style"] = Markup((folder / "style.css").read_text("utf-8"))
+    for name, file in {"style": "style.css", "align_style": "align.css", "align_script": "align.js"}.items():
+        made.globals[name] = Markup((folder / file).read_text("utf-8"))
     return made
