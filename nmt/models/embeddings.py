@@ -42,6 +42,10 @@ class Embedding(nn.Module):
     def weight(self) -> nn.Parameter:
         return cast(nn.Parameter, self.table.weight)
 
+    def is_real(self, ids: Tensor) -> Tensor:
+        """True where there is a token, False at PAD."""
+        return ids != self.table.padding_idx
+
     def forward(self, ids: Tensor) -> Tensor:
         vectors: Tensor = self.table(ids)
         if torch.is_autocast_enabled(ids.device.type):

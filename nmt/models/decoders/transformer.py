@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from nmt.models.attention.multihead import MultiHeadAttention, causal_bias, padding_bias
 from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Positions
-from nmt.models.encoders.transformer import FeedForward, Residual, TransformerOptions
+from nmt.models.encoders.transformer import BlockOptions, FeedForward, Residual, TransformerOptions
 from nmt.models.interfaces import Decoder, DecoderParts, Encoded, Memory, State, Unrolled
 from nmt.models.layers import Layers
 
@@ -28,7 +28,7 @@ class TransformerState(State):
 class DecoderLayer(nn.Module):
     """Self-attention over the target so far, attention over the source, and a feed-forward layer."""
 
-    def __init__(self, width: int, memory_width: int, options: TransformerOptions) -> None:
+    def __init__(self, width: int, memory_width: int, options: BlockOptions) -> None:
         super().__init__()
         heads, dropout = options.num_heads, options.attention_dropout
         self.self_attention = MultiHeadAttention(width, heads, dropout)
@@ -37,6 +37,13 @@ class DecoderLayer(nn.Module):
         self.around_self = Residual(width, options)
         self.around_cross = Residual(width, options)
         self.around_feed_forward = Residual(width, options)
+
+    def extend(self, cache: KeysValues | None, y_NTD: Tensor) -> KeysValues:
+        """Keys and values of self-attention for the tokens in the cache and new ones, as the sublayer reads them."""
+        keys, values = self.self_attention.project(y_NTD)
+        if cache is None:
+            return keys, values
+        return torch.cat((cache[0], keys), dim=2), torch.cat((cache[1], values), dim=2)
 
     def forward(
         self,
@@ -53,10 +60,7 @@ class DecoderLayer(nn.Module):
         were positions of one query, so that nothing of the memory is repeated.
         """
         y_NTD = self.around_self.before(x_NTD)
-        keys_values = self.self_attention.project(y_NTD)
-        if cache is not None:
-            keys, values = keys_values
-            keys_values = torch.cat((cache[0], keys), dim=2), torch.cat((cache[1], values), dim=2)
+        keys_values = self.extend(cache, y_NTD)
         attended_NTD, _ = self.self_attention(y_NTD, keys_values, self_bias)
         x_NTD = self.around_self.after(x_NTD, attended_NTD)
 
