@@ -10,7 +10,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from nmt.alignment.links import LinkMethod, WordAlignment, extract_links, merge_to_words
+from nmt.alignment.links import LinkMethod, WordAlignment, extract_links, mean_of_pieces, merge_to_words
 from nmt.alignment.words import Words
 from nmt.data.batching import by_length, make_batch
 from nmt.data.vocabulary import Piece, Vocabularies
@@ -101,18 +101,22 @@ class ForcedAligner:
         alignments = []
         for row, pair in enumerate(pairs):
             num_source, num_target = len(pair.source_pieces), len(pair.target_pieces)
-            weights = merge_to_words(
-                weights_BTS[row, :num_target, :num_source],
-                pair.source.of_pieces(pair.source_pieces),
-                pair.target.of_pieces(pair.target_pieces),
-                len(pair.source.words),
-                len(pair.target.words),
+            owners = pair.source.of_pieces(pair.source_pieces), pair.target.of_pieces(pair.target_pieces)
+            counts = len(pair.source.words), len(pair.target.words)
+            weights = merge_to_words(weights_BTS[row, :num_target, :num_source], *owners, *counts)
+            source_figures, target_figures = (
+                {
+                    name: mean_of_pieces(values[row, : len(words)].float().cpu().numpy(), words, count)
+                    for name, values in figures.items()
+                }
+                for figures, words, count in zip((unrolled.source_figures, unrolled.figures), owners, counts, strict=True)
             )
             links = extract_links(weights, method, threshold)
             # Pair by pair: log-probabilities of a whole batch over the vocabulary can take gigabytes.
             logits_TV = decoder.output(unrolled.features_BTD[row, : num_target + 1])
             score = None if pair.is_cut else _log_probability(logits_TV, batch.target_output_BT[row, : num_target + 1])
-            alignments.append(WordAlignment(pair.source.words, pair.target.words, weights, links, score))
+            words = pair.source.words, pair.target.words
+            alignments.append(WordAlignment(*words, weights, links, score, source_figures, target_figures))
         return alignments
 
 

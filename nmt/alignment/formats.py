@@ -8,6 +8,11 @@ Schema of a JSON object, one a line:
     weights  list of lists of float      [target words][source words]; how much a target word attends to
                                          each source word, rounded to 4 digits; a row sums to <= 1
     score    float or null               natural log-probability of the target given the source
+
+and, for a model that counts something token by token, its figures by name, such as
+
+    ponder   {"source": list of float,   ponder steps of each word, the mean of its pieces; either side may be missing
+              "target": list of float}
 """
 
 import json
@@ -31,7 +36,11 @@ _UNSAFE_IN_A_LINE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 def to_json(alignment: WordAlignment) -> dict[str, Any]:
     """The alignment as plain lists and numbers; the schema stands at the head of this file."""
     score = alignment.score
-    return {
+    figures: dict[str, dict[str, list[float]]] = {}
+    for side, named in (("source", alignment.source_figures), ("target", alignment.target_figures)):
+        for name, values in named.items():
+            figures.setdefault(name, {})[side] = [round(value, 4) for value in values]
+    plain: dict[str, Any] = {
         "source": list(alignment.source),
         "target": list(alignment.target),
         "links": [[source, target] for source, target in alignment.links],
@@ -39,6 +48,7 @@ def to_json(alignment: WordAlignment) -> dict[str, Any]:
         "weights": np.round(alignment.weights.astype(np.float64), 4).tolist(),
         "score": score if score is not None and math.isfinite(score) else None,
     }
+    return plain | figures
 
 
 def write_alignments(alignments: Iterable[WordAlignment], format: TextFormat, stream: TextIO) -> None:

@@ -25,6 +25,7 @@ from matplotlib.transforms import Bbox, ScaledTranslation, Transform
 
 from nmt.alignment.fonts import font_families, quiet_fonts, visible
 from nmt.alignment.links import Links, WordAlignment
+from nmt.alignment.strips import draw_strips
 from nmt.errors import UserError
 
 GoldLinks = tuple[Links, Links]
@@ -63,15 +64,16 @@ def draw_matrix(alignment: WordAlignment, gold: GoldLinks | None, title: str | N
     _draw_cells(axes, alignment, cell)
     if gold is not None:
         _draw_gold(axes, gold, cell)
+    num_columns = draw_strips(axes, alignment, families, _font_size(cell))
     if numbers:
         _draw_numbers(axes, alignment, cell, families)
     _draw_links(axes, alignment, cell, in_corner=numbers)
     _label_axes(axes, words[0], words[1], cell, families)
-    bar = _draw_bar(figure, width, height, families)
+    bar = _draw_bar(figure, width, height, num_columns * cell, families)
     _draw_legend(figure, axes, _legend_entries(alignment, gold), families)
     if title:
         _draw_title(figure, axes, title, families)
-    _fit(figure, [axes, bar], dpi)
+    fit(figure, [axes, bar], dpi)
     return figure
 
 
@@ -177,10 +179,10 @@ def _label_axes(axes: Axes, source: Sequence[str], target: Sequence[str], cell: 
     )
 
 
-def _draw_bar(figure: Figure, width: float, height: float, families: list[str]) -> Axes:
-    """The scale of the shading: a thin bar right of the matrix, as high as it up to 1.4 inches."""
+def _draw_bar(figure: Figure, width: float, height: float, gap: float, families: list[str]) -> Axes:
+    """The scale of the shading: a thin bar right of the matrix and a gap, as high as it up to 1.4 inches."""
     length = min(1.4, max(height, 0.9))
-    bar = figure.add_axes((1 + 0.16 / width, 1 - length / height, 0.09 / width, length / height))
+    bar = figure.add_axes((1 + (0.16 + gap) / width, 1 - length / height, 0.09 / width, length / height))
     scale = figure.colorbar(ScalarMappable(Normalize(0, 1), SHADES), cax=bar, ticks=[0, 0.5, 1])
     scale.outline.set(edgecolor=GRID_OF_FIVE, linewidth=0.6)
     bar.tick_params(length=2, pad=2, color=GRID_OF_FIVE)
@@ -253,7 +255,7 @@ def _bounds(figure: Figure) -> Bbox:
     return figure.get_tightbbox()
 
 
-def _fit(figure: Figure, all_axes: Sequence[Axes], dpi: int) -> None:
+def fit(figure: Figure, all_axes: Sequence[Axes], dpi: int) -> None:
     """Make the figure as large as what is drawn needs, without changing the size of the axes."""
     bounds = _bounds(figure).padded(MARGIN)
     boxes = [axes.get_window_extent().bounds for axes in all_axes]

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -51,6 +51,8 @@ class Window:
     updates: int = 0
     data_seconds: float = 0.0
     started: float = 0.0
+    aux_losses: dict[str, Tensor] = field(default_factory=dict)
+    """By name, of all batches, those of skipped updates included."""
 
 
 class Trainer:
@@ -166,6 +168,9 @@ class Trainer:
                 batch.target_length_B,
                 self.options.label_smoothing,
             )
+        sums = self._window.aux_losses
+        for name, loss in unrolled.aux_losses.items():
+            sums[name] = sums.get(name, torch.zeros_like(loss)) + loss.detach()
         total = sum(unrolled.aux_losses.values(), losses.smoothed) / num_tokens
         self.scaler.scale(total).backward()
         return losses.nll.detach()
@@ -319,6 +324,7 @@ class Trainer:
                 gradient_norm=round(w.gradient_norm / w.updates, 4),
                 padding=round(w.padding / w.positions, 5),
                 waiting_for_data=round(w.data_seconds / elapsed, 5),
+                **{name: round(float(loss) / w.tokens, 5) for name, loss in w.aux_losses.items()},
             )
         self._window = Window(started=time.perf_counter())
 
