@@ -3,7 +3,7 @@
 B pairs of a batch, H heads, S source pieces, T target pieces, V target vocabulary, D width of the features.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -104,20 +104,25 @@ class ForcedAligner:
             owners = pair.source.of_pieces(pair.source_pieces), pair.target.of_pieces(pair.target_pieces)
             counts = len(pair.source.words), len(pair.target.words)
             weights = merge_to_words(weights_BTS[row, :num_target, :num_source], *owners, *counts)
-            source_figures, target_figures = (
-                {
-                    name: mean_of_pieces(values[row, : len(words)].float().cpu().numpy(), words, count)
-                    for name, values in figures.items()
-                }
-                for figures, words, count in zip((unrolled.source_figures, unrolled.figures), owners, counts, strict=True)
-            )
             links = extract_links(weights, method, threshold)
             # Pair by pair: log-probabilities of a whole batch over the vocabulary can take gigabytes.
             logits_TV = decoder.output(unrolled.features_BTD[row, : num_target + 1])
             score = None if pair.is_cut else _log_probability(logits_TV, batch.target_output_BT[row, : num_target + 1])
             words = pair.source.words, pair.target.words
+            source_figures = _of_words(unrolled.source_figures, row, owners[0], counts[0])
+            target_figures = _of_words(unrolled.figures, row, owners[1], counts[1])
             alignments.append(WordAlignment(*words, weights, links, score, source_figures, target_figures))
         return alignments
+
+
+def _of_words(
+    figures: Mapping[str, Tensor], row: int, owners: Sequence[int], num_words: int
+) -> dict[str, tuple[float, ...]]:
+    """The figures of a sentence's tokens as those of its words."""
+    return {
+        name: mean_of_pieces(values[row, : len(owners)].float().cpu().numpy(), owners, num_words)
+        for name, values in figures.items()
+    }
 
 
 def _log_probability(logits_TV: Tensor, target_T: Tensor) -> float:

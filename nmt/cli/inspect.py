@@ -9,7 +9,11 @@ import typer
 from nmt.cli.common import Device, ModelDir, Quiet, app, examples
 
 inspect = typer.Typer(
-    name="inspect", help="Look into a model or a run.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+    name="inspect",
+    help="Look into a model or a run.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 app.add_typer(inspect)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from nmt.config import DataOptions, FilePair, TaskOptions
-
 from nmt.data.tasks import task_pairs
 from nmt.data.text import read_lines
 from nmt.errors import UserError

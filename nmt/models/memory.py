@@ -100,7 +100,9 @@ class Heads(nn.Module):
         self.sizes = (options.slot_size, 1, 1, 2 * options.max_shift + 1, 1, extra)
         self.control = nn.Linear(controller_size, num_heads * sum(self.sizes))
 
-    def forward(self, control_ND: Tensor, memory_NCW: Tensor, previous_NHC: Tensor, ring: Ring) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, control_ND: Tensor, memory_NCW: Tensor, previous_NHC: Tensor, ring: Ring
+    ) -> tuple[Tensor, Tensor]:
         """Weights [N, H, C], and the extra numbers as they are [N, H, extra]."""
         given_NHX = torch.unflatten(self.control(control_ND), 1, (self.num_heads, -1))
         key_NHW, strength, gate, shift_NHR, gamma, extra = given_NHX.split(self.sizes, dim=2)

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -45,7 +46,7 @@ def test_addition() -> None:
 
 def test_chains_lead_from_the_start_to_the_answer() -> None:
     made = pairs(type="chain", num_symbols=9)
-    lengths = Counter()
+    lengths: Counter[int] = Counter()
     for (*arrows, symbol), target in made:
         follow = dict(arrows)  # a word of two letters is a pair of key and value
         assert len(follow) == len(arrows) == 6, "the same number of arrows, each from another symbol"
@@ -73,12 +74,17 @@ def test_a_task_is_text_with_a_fingerprint_of_its_own() -> None:
     assert len(list(text())) == 7
     assert len(list(text("val"))) == 3
     assert list(text()) == list(text())
-    prints = [text().fingerprint(), text("val").fingerprint(), text(seed=2).fingerprint(), text(max_length=9).fingerprint()]
+    prints = [
+        text().fingerprint(),
+        text("val").fingerprint(),
+        text(seed=2).fingerprint(),
+        text(max_length=9).fingerprint(),
+    ]
     assert len(set(prints)) == 4
     assert text().fingerprint() == prints[0]
 
 
-def test_files_of_ones_own_can_validate_a_task(tmp_path) -> None:
+def test_files_of_ones_own_can_validate_a_task(tmp_path: Path) -> None:
     (tmp_path / "a.in").write_text("a b\n")
     (tmp_path / "a.out").write_text("a b\n")
     files = FilePair(source=tmp_path / "a.in", target=tmp_path / "a.out")
@@ -102,5 +108,5 @@ def test_tasks_that_make_no_sense_are_refused(options: dict[str, object], reason
 def test_a_misspelt_task_names_its_key() -> None:
     from nmt.config import load_recipe
 
-    with pytest.raises(UserError, match="'data.task.type' is 'cpoy'"):
+    with pytest.raises(UserError, match=r"'data\.task\.type' is 'cpoy'"):
         load_recipe("algorithmic/copy_ntm", ["data.task.type=cpoy"])

@@ -69,12 +69,21 @@ def _variants() -> Iterator[tuple[str, Case]]:
     learned = {**TRANSFORMER, "positions": "learned", "max_positions": 5}
     yield "learned positions", (learned, learned, {})
     yield "ntm goes on", (NTM_ENCODER, {**NTM, "memory": "slots"}, {"tie": "all"})
-    yield "ntm goes on, one head", ({"type": "ntm", "slot_size": 5}, {**NTM, "memory": "slots", "num_read_heads": 1}, {})
+    yield (
+        "ntm goes on, one head",
+        ({"type": "ntm", "slot_size": 5}, {**NTM, "memory": "slots", "num_read_heads": 1}, {}),
+    )
     yield "ntm over words", (RECURRENT, {**NTM, "cell": "gru", "num_layers": 2, "dropout": 0.2, "max_shift": 3}, {})
     yield "ntm with free slots", (RECURRENT, {**NTM, "num_free_slots": 3, "max_shift": 2}, {})
-    yield "act", ({**ADAPTIVE, "num_layers": 2, "dropout": 0.2}, {**ADAPTIVE_DECODER, "num_layers": 2, "dropout": 0.2}, {})
+    yield (
+        "act",
+        ({**ADAPTIVE, "num_layers": 2, "dropout": 0.2}, {**ADAPTIVE_DECODER, "num_layers": 2, "dropout": 0.2}, {}),
+    )
     yield "act one way", ({**ADAPTIVE, "bidirectional": False, "cell": "gru"}, {**ADAPTIVE_DECODER, "cell": "gru"}, {})
-    yield "universal pre-norm", ({**UNIVERSAL, "norm": "pre"}, {**UNIVERSAL, "norm": "pre", "dropout": 0.2}, {"tie": "all"})
+    yield (
+        "universal pre-norm",
+        ({**UNIVERSAL, "norm": "pre"}, {**UNIVERSAL, "norm": "pre", "dropout": 0.2}, {"tie": "all"}),
+    )
     yield "universal, all steps", ({**UNIVERSAL, "adaptive": False}, {**UNIVERSAL, "adaptive": False}, {})
     learned = {**UNIVERSAL, "positions": "learned", "max_positions": 5, "max_steps": 2}
     yield "universal, learned positions", (learned, learned, {})

@@ -264,9 +264,9 @@ def test_half_precision_stays_out_of_the_memory() -> None:
     machine = make_machine().float()
     with torch.autocast("cpu", torch.bfloat16):
         x_ND = torch.randn(ROWS, 3)
-        state = machine.start((torch.zeros(ROWS, 1, 5),), torch.randn(ROWS, SLOTS, WIDTH).bfloat16(), torch.tensor(SIZES))
+        state = machine.start(
+            (torch.zeros(ROWS, 1, 5),), torch.randn(ROWS, SLOTS, WIDTH).bfloat16(), torch.tensor(SIZES)
+        )
         state = machine(machine.project(x_ND), state)
     assert state.memory_NCW.dtype == state.read_NHC.dtype == torch.float32
     torch.testing.assert_close(state.read_NHC.sum(2), torch.ones(ROWS, 2))
-
-

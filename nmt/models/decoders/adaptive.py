@@ -40,9 +40,7 @@ class AdaptiveDecoder(Decoder):
     def start(self, encoded: Encoded) -> RecurrentState:
         return RecurrentState(self.first_state(encoded), self.attention.prepare(encoded.memories[0]))
 
-    def _recur(
-        self, gates_NG: Tensor, cells: CellState, memory: Memory
-    ) -> tuple[CellState, Tensor, Tensor, Pondering]:
+    def _recur(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[CellState, Tensor, Tensor, Pondering]:
         """One token: the next state, context [N, D], attention weights [N, S] and what it took."""
         flag_1G = self.cells.project(gates_NG.new_ones(1, 1), part=2)
         num_states = self.cells.num_states

@@ -31,9 +31,7 @@ class AdaptiveRecurrence(nn.Module):
 
     def __init__(self, options: AdaptiveEncoderOptions, input_size: int) -> None:
         super().__init__()
-        self.cells = CellStack(
-            options.cell, (input_size, 1), options.hidden_size, options.num_layers, options.dropout
-        )
+        self.cells = CellStack(options.cell, (input_size, 1), options.hidden_size, options.num_layers, options.dropout)
         self.ponder = Ponder(options.hidden_size, options)
         self.state_shape = (options.num_layers, options.hidden_size)
 
