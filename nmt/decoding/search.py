@@ -1,10 +1,6 @@
-"""Beam search over any decoder: it knows ``start``, ``step`` and ``reorder``, and nothing else about the model.
-
-B sentences still in the batch, K hypotheses of each, V vocabulary, t tokens so far.
-"""
+"""From encoded sentences to translations: limits, rules, batches of like length, and the search that was asked for."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,98 +8,70 @@ from torch import Tensor
 from nmt.config import DecodingOptions
 from nmt.data.batching import Ids, by_length, lengths, pad
 from nmt.data.vocabulary import Vocabularies, Vocabulary
-from nmt.decoding.penalties import length_penalty
-from nmt.models.seq2seq import Seq2Seq
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """A finished translation, in ids, without SOS and EOS."""
-
-    ids: list[int]
-    score: float
-    """Log-probability divided by the length penalty: what hypotheses are ranked by."""
-    log_probability: float
+from nmt.decoding.beam import beam_search
+from nmt.decoding.constraints import Constraints
+from nmt.decoding.finished import Hypothesis
+from nmt.decoding.rules import EndAtLimit, ForcedPrefix, NeverSpecial, NoRepeatedNgram, Rule
+from nmt.decoding.sampling import sample
+from nmt.decoding.task import Task, Wishes
+from nmt.errors import UserError
+from nmt.models.interfaces import Model
 
 
 def max_lengths(source_length_B: Tensor, options: DecodingOptions) -> Tensor:
     """The most pieces, EOS counted, that each translation may have. [B]"""
-    return (source_length_B * options.max_length_ratio).long() + options.max_length_extra
+    limit_B = (source_length_B * options.max_length_ratio).long() + options.max_length_extra
+    return limit_B if options.max_length is None else limit_B.clamp(max=options.max_length + 1)
 
 
-@torch.inference_mode()
-def beam_search(
-    model: Seq2Seq, source_BS: Tensor, source_length_B: Tensor, target: Vocabulary, options: DecodingOptions
+def search_batch(
+    model: Model,
+    sources: Sequence[Ids],
+    vocabularies: Vocabularies,
+    options: DecodingOptions,
+    *,
+    rules: Sequence[Rule] = (),
+    wishes: Sequence[Wishes] | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> list[list[Hypothesis]]:
-    """The best translations of a batch, best first, at most ``options.beam_size`` of each sentence.
-
-    Of the 2K best continuations of a sentence, those that end among the first K are finished, and the best K that
-    go on are kept. A sentence leaves the batch when it has K finished hypotheses and the best unfinished one scores no
-    better so far than the best of them: stopping at K alone favours short translations. A beam of 1 is greedy search.
-    """
-    beam = options.beam_size
+    """Translate a few sentences at once; see :func:`search_all`."""
+    target = vocabularies.target
+    source_BS = pad(sources, vocabularies.source, eos=True).to(model.device)
+    source_length_B = lengths(sources).to(model.device)
     limit_B = max_lengths(source_length_B, options)
-    state = model.decoder.start(model.encode(source_BS, source_length_B))
-    num_sentences, device = len(source_BS), source_BS.device
-    finished: list[list[Hypothesis]] = [[] for _ in range(num_sentences)]
-    num_finished_B = torch.zeros(num_sentences, dtype=torch.long, device=device)
-    best_finished_B = torch.full((num_sentences,), float("-inf"), device=device)
-    sentence_B = torch.arange(num_sentences, device=device)
-    state = state.reorder(sentence_B.repeat_interleave(beam))
-    tokens_BKt = torch.full((num_sentences, beam, 1), target.sos, device=device)
-    # All hypotheses start equal, so at first only one of them may be continued.
-    score_BK = torch.full((num_sentences, beam), float("-inf"), device=device)
-    score_BK[:, 0] = 0.0
-    forbidden = torch.tensor([target.pad, target.sos], device=device)
-
-    while len(sentence_B):
-        output = model.step(tokens_BKt[:, :, -1].flatten(), state)
-        log_p_BKV = torch.unflatten(output.logits_NV.float().log_softmax(-1), 0, (-1, beam))
-        log_p_BKV[:, :, forbidden] = float("-inf")
-        _force_end(log_p_BKV, limit_B <= tokens_BKt.shape[2], target.eos)
-        best_B2K, index_B2K = (score_BK[:, :, None] + log_p_BKV).flatten(1).topk(2 * beam, dim=1)
-        parent_B2K, token_B2K = index_B2K // log_p_BKV.shape[2], index_B2K % log_p_BKV.shape[2]
-        ends_B2K = token_B2K == target.eos
-
-        length = tokens_BKt.shape[2]  # of what ends here: SOS is in, EOS is not
-        ended_BK = ends_B2K[:, :beam] & best_B2K[:, :beam].isfinite()
-        ended_score_BK = best_B2K[:, :beam] / length_penalty(options, length)
-        for row, rank in ended_BK.nonzero().tolist():
-            ids = tokens_BKt[row, parent_B2K[row, rank], 1:].tolist()
-            hypothesis = Hypothesis(ids, float(ended_score_BK[row, rank]), float(best_B2K[row, rank]))
-            finished[sentence_B[row]].append(hypothesis)
-        num_finished_B += ended_BK.sum(1)
-        best_finished_B = best_finished_B.maximum(ended_score_BK.masked_fill(~ended_BK, float("-inf")).amax(1))
-
-        score_BK, kept_BK = best_B2K.masked_fill(ends_B2K, float("-inf")).topk(beam, dim=1)
-        parent_BK, token_BK = parent_B2K.gather(1, kept_BK), token_B2K.gather(1, kept_BK)
-        could_win_B = score_BK[:, 0] / length_penalty(options, length) > best_finished_B
-        going_on = ((num_finished_B < beam) | could_win_B) & score_BK[:, 0].isfinite()
-        stay = going_on.nonzero().squeeze(1)
-        everybody = len(stay) == len(sentence_B)
-        rows = (stay[:, None] * beam + parent_BK[stay]).flatten()
-        state = output.state.reorder(rows, None if everybody else stay)
-        tokens_BKt = torch.unflatten(tokens_BKt.flatten(0, 1)[rows], 0, (-1, beam))
-        tokens_BKt = torch.cat((tokens_BKt, token_BK[stay][:, :, None]), dim=2)
-        score_BK, sentence_B, limit_B = score_BK[stay], sentence_B[stay], limit_B[stay]
-        num_finished_B, best_finished_B = num_finished_B[stay], best_finished_B[stay]
-    return [sorted(hypotheses, key=lambda h: -h.score)[:beam] for hypotheses in finished]
+    always: list[Rule] = [NeverSpecial(target), *rules]
+    if options.no_repeat_ngram:
+        always.append(NoRepeatedNgram(options.no_repeat_ngram))
+    constraints = None
+    if wishes is not None:
+        if any(wish.phrases for wish in wishes):
+            constraints = _constraints(wishes, target, options)
+        always.append(ForcedPrefix([wish.prefix for wish in wishes]))  # after the others: what must be said is said
+        limit_B += torch.tensor([wish.num_pieces for wish in wishes], device=model.device)
+    always.append(EndAtLimit(limit_B, target.eos))
+    numbers = numbers or range(len(sources))
+    task = Task(model, source_BS, source_length_B, target, options, always, limit_B, numbers, constraints)
+    return sample(task) if options.search == "sample" else beam_search(task)
 
 
-def _force_end(log_p_BKV: Tensor, at_limit_B: Tensor, eos: int) -> None:
-    """Leave EOS as the only choice where a sentence has reached its limit."""
-    if at_limit_B.any():
-        end = log_p_BKV[at_limit_B][:, :, eos].clone()
-        log_p_BKV[at_limit_B] = float("-inf")
-        log_p_BKV[at_limit_B.nonzero().squeeze(1), :, eos] = end
+def _constraints(wishes: Sequence[Wishes], target: Vocabulary, options: DecodingOptions) -> Constraints:
+    if options.search == "sample" or options.beam_groups > 1:
+        raise UserError(
+            "Phrases that must appear need a plain beam search.", "Leave out sampling and beam groups, or the phrases."
+        )
+    return Constraints([wish.phrases for wish in wishes], target.eos)
 
 
 def search_all(
-    model: Seq2Seq,
+    model: Model,
     sources: Sequence[Ids],
     vocabularies: Vocabularies,
     options: DecodingOptions,
     on_progress: Callable[[int], None] = lambda sentences: None,
+    *,
+    rules: Sequence[Rule] = (),
+    wishes: Sequence[Wishes] | None = None,
+    first_number: int = 0,
 ) -> list[list[Hypothesis]]:
     """Translate any number of encoded sentences: sorted by length, in batches, back in their own order.
 
@@ -111,15 +79,23 @@ def search_all(
         model: in eval mode.
         sources: ids of each sentence, without EOS.
         vocabularies: for the special ids.
-        options: beam, penalties and batch size.
+        options: method, beam, penalties, limits and batch size.
         on_progress: called with the number of sentences of each finished batch.
+        rules: what translations may not say, beside what ``options`` rules out.
+        wishes: what each translation must say.
+        first_number: of the first sentence, for the random numbers of sampling.
     """
-    device = next(model.parameters()).device
     results: list[list[Hypothesis]] = [[] for _ in sources]
     for chunk in by_length([len(source) for source in sources], options.batch_size):
-        batch = [sources[i] for i in chunk]
-        source_BS = pad(batch, vocabularies.source, eos=True).to(device)
-        found = beam_search(model, source_BS, lengths(batch).to(device), vocabularies.target, options)
+        found = search_batch(
+            model,
+            [sources[i] for i in chunk],
+            vocabularies,
+            options,
+            rules=rules,
+            wishes=None if wishes is None else [wishes[i] for i in chunk],
+            numbers=[first_number + i for i in chunk],
+        )
         for index, hypotheses in zip(chunk, found, strict=True):
             results[index] = hypotheses
         on_progress(len(chunk))

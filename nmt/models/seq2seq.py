@@ -1,8 +1,9 @@
 """An encoder and a decoder put together."""
 
+import torch
 from torch import Tensor, nn
 
-from nmt.models.interfaces import Decoder, Encoded, Encoder, StepOutput, Unrolled
+from nmt.models.interfaces import Decoder, Encoded, Encoder, State, StepOutput, Unrolled
 
 
 class Seq2Seq(nn.Module):
@@ -31,8 +32,22 @@ class Seq2Seq(nn.Module):
         unrolled.source_figures.update(encoded.figures)
         return unrolled
 
+    def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
+        """The decoder's state before the first token, one row a sentence."""
+        return self.decoder.start(self.encode(source_BS, source_length_B))
+
     def step(self, token_N: Tensor, state: object, need_weights: bool = False) -> StepOutput:
         return self.decoder.step(token_N, state, need_weights)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    @property
+    def alignment_heads(self) -> tuple[int, ...]:
+        """See :attr:`nmt.models.interfaces.Decoder.alignment_heads`."""
+        return self.decoder.alignment_heads
 
     @property
     def num_parameters(self) -> int:
