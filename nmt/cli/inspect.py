@@ -11,6 +11,7 @@ from nmt.cli.common import Device, ModelDir, Quiet, app, examples
 inspect = typer.Typer(
     name="inspect",
     help="Look into a model or a run.",
+    epilog=examples("nmt inspect memory runs/copy_ntm --input lines.txt -o memory.png"),
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,

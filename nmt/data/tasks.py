@@ -6,10 +6,9 @@ A symbol is a word, so word vocabularies fit. Pairs are drawn independently; eac
     repeat_copy   g a x3        ->  g a g a g a
     parity        1 0 1 1       ->  1               (1 if the number of ones is odd)
     addition      5 7 + 8 4     ->  1 4 1           (the highest digit first)
-    chain         bd cf ab a    ->  d               (where the arrows a -> b -> d lead; all arrows are shuffled)
+    chain         bd ab da a x2 ->  d               (two arrows from a: a -> b -> d; arrows in random order)
 """
 
-import itertools
 import string
 import zlib
 from collections.abc import Callable, Iterator
@@ -62,16 +61,13 @@ def _addition(rng: np.random.Generator, length: int, options: TaskOptions) -> Pa
 
 
 def _chain(rng: np.random.Generator, length: int, options: TaskOptions) -> Pair:
-    """Three chains of arrows over all symbols, the one that is asked for with ``length`` arrows.
+    """Arrows that lead through all symbols and back to the first; how far to go is the last word.
 
-    The number of arrows is always the same, and ends of chains that nobody asked for are among the answers that the
-    arrows alone would allow, so there is no way round following them.
+    Each symbol is the answer to some number of steps, so there is no way round following the arrows.
     """
     symbols = rng.permutation(list(string.ascii_lowercase[: options.num_symbols])).tolist()
-    cut = int(rng.integers(length + 2, len(symbols)))
-    chains = (symbols[: length + 1], symbols[length + 1 : cut], symbols[cut:])
-    arrows = [first + second for chain in chains for first, second in itertools.pairwise(chain)]
-    return " ".join([*rng.permutation(arrows).tolist(), symbols[0]]), symbols[length]
+    arrows = [first + second for first, second in zip(symbols, [*symbols[1:], symbols[0]], strict=True)]
+    return " ".join([*rng.permutation(arrows).tolist(), symbols[0], f"x{length}"]), symbols[length]
 
 
 TASKS: dict[str, Callable[[np.random.Generator, int, TaskOptions], Pair]] = {

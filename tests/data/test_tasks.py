@@ -45,17 +45,16 @@ def test_addition() -> None:
 
 
 def test_chains_lead_from_the_start_to_the_answer() -> None:
-    made = pairs(type="chain", num_symbols=9)
-    lengths: Counter[int] = Counter()
-    for (*arrows, symbol), target in made:
-        follow = dict(arrows)  # a word of two letters is a pair of key and value
-        assert len(follow) == len(arrows) == 6, "the same number of arrows, each from another symbol"
-        length = 0
-        while symbol in follow:
-            symbol, length = follow[symbol], length + 1
-        assert target == [symbol]
-        lengths[length] += 1
-    assert lengths.keys() == {1, 2, 3, 4, 5}
+    made = pairs(type="chain", num_symbols=6)
+    for (*arrows, symbol, times), target in made:
+        follow = dict(arrows)
+        assert len(follow) == len(arrows) == 6, "one arrow from each symbol"
+        seen = [symbol]
+        for _ in range(int(times.removeprefix("x"))):
+            seen.append(follow[seen[-1]])
+        assert target == [seen[-1]]
+        assert len(set(seen)) == len(seen), "no other number of steps leads to the same answer"
+    assert {source[-1] for source, _ in made} == {"x1", "x2", "x3", "x4", "x5"}
 
 
 @pytest.mark.parametrize("kind", TASKS)
@@ -96,7 +95,7 @@ def test_files_of_ones_own_can_validate_a_task(tmp_path: Path) -> None:
     ("options", "reason"),
     [
         ({"type": "copy", "min_length": 5, "max_length": 4}, "min_length 5 is more than max_length 4"),
-        ({"type": "chain", "max_length": 5, "num_symbols": 7}, "chains of 5 arrows need 8 num_symbols"),
+        ({"type": "chain", "max_length": 5, "num_symbols": 5}, "5 arrows of a chain need 6 num_symbols"),
         ({"type": "cpoy"}, "Input should be"),
     ],
 )
