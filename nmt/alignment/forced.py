@@ -4,15 +4,17 @@ B pairs of a batch, H heads, S source pieces, T target pieces, V target vocabula
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
 from torch import Tensor
 
 from nmt.alignment.links import LinkMethod, WordAlignment, extract_links, mean_of_pieces, merge_to_words
+from nmt.alignment.turns import merge_to_turns, turns_of_words
 from nmt.alignment.words import Words
 from nmt.data.batching import by_length, make_batch
+from nmt.data.dialogue import source_pieces
 from nmt.data.vocabulary import Piece, Vocabularies
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
@@ -44,19 +46,27 @@ class ForcedAligner:
         vocabularies: those of the model.
         max_pieces: a longer side is cut here: words beyond have no links, and such a pair has no score.
         batch_size: pairs at a time.
+        context: of a model of dialogues, the turns before the current one that it reads.
 
     Raises:
         UserError: the model has no attention.
     """
 
-    def __init__(self, model: Seq2Seq, vocabularies: Vocabularies, max_pieces: int, batch_size: int = 32) -> None:
+    def __init__(
+        self,
+        model: Seq2Seq,
+        vocabularies: Vocabularies,
+        max_pieces: int,
+        batch_size: int = 32,
+        context: int | None = None,
+    ) -> None:
         if not model.decoder.head_names:
             raise UserError(
                 "This model has no attention, so it can't align.",
                 "Train one with attention, such as multi30k/bahdanau or multi30k/transformer.",
             )
         self._model, self._vocabularies = model, vocabularies
-        self._max_pieces, self._batch_size = max_pieces, batch_size
+        self._max_pieces, self._batch_size, self._context = max_pieces, batch_size, context
 
     def __call__(
         self,
@@ -83,12 +93,12 @@ class ForcedAligner:
 
     def _prepare(self, number: int, pair: tuple[Words, Words], on_cut: Callable[[int, int], None]) -> Pair:
         source, target = pair
-        source_pieces = self._vocabularies.source.pieces(source.text)
+        pieces = source_pieces(self._vocabularies.source, source.text, self._context, self._max_pieces)
         target_pieces = self._vocabularies.target.pieces(target.text)
-        limit, longest = self._max_pieces, max(len(source_pieces), len(target_pieces))
+        limit, longest = self._max_pieces, max(len(pieces), len(target_pieces))
         if longest > limit:
             on_cut(number, longest)
-        return Pair(source, target, source_pieces[:limit], target_pieces[:limit], longest > limit)
+        return Pair(source, target, pieces[:limit], target_pieces[:limit], longest > limit)
 
     @torch.inference_mode()
     def _align_batch(self, pairs: Sequence[Pair], method: LinkMethod, threshold: float) -> list[WordAlignment]:
@@ -101,17 +111,27 @@ class ForcedAligner:
         alignments = []
         for row, pair in enumerate(pairs):
             num_source, num_target = len(pair.source_pieces), len(pair.target_pieces)
+            weights_TS = weights_BTS[row, :num_target, :num_source]
             owners = pair.source.of_pieces(pair.source_pieces), pair.target.of_pieces(pair.target_pieces)
             counts = len(pair.source.words), len(pair.target.words)
-            weights = merge_to_words(weights_BTS[row, :num_target, :num_source], *owners, *counts)
+            weights = merge_to_words(weights_TS, *owners, *counts)
             links = extract_links(weights, method, threshold)
             # Pair by pair: log-probabilities of a whole batch over the vocabulary can take gigabytes.
             logits_TV = decoder.output(unrolled.features_BTD[row, : num_target + 1])
             score = None if pair.is_cut else _log_probability(logits_TV, batch.target_output_BT[row, : num_target + 1])
-            words = pair.source.words, pair.target.words
-            source_figures = _of_words(unrolled.source_figures, row, owners[0], counts[0])
-            target_figures = _of_words(unrolled.figures, row, owners[1], counts[1])
-            alignments.append(WordAlignment(*words, weights, links, score, source_figures, target_figures))
+            alignment = WordAlignment(
+                pair.source.words,
+                pair.target.words,
+                weights,
+                links,
+                score,
+                source_figures=_of_words(unrolled.source_figures, row, owners[0], counts[0]),
+                target_figures=_of_words(unrolled.figures, row, owners[1], counts[1]),
+            )
+            if self._context is not None:
+                turn_weights = merge_to_turns(weights_TS, pair.source, pair.source_pieces, owners[1], counts[1])
+                alignment = replace(alignment, turns=turns_of_words(pair.source), turn_weights=turn_weights)
+            alignments.append(alignment)
         return alignments
 
 

@@ -19,8 +19,8 @@ INK = "#1b1b1b"
 FAINT_INK = "#767676"
 
 
-def draw_strips(axes: Axes, alignment: WordAlignment, families: list[str], font_size: float) -> float:
-    """Draw them, and say how many cells wide what stands right of the matrix is."""
+def draw_strips(axes: Axes, alignment: WordAlignment, right: float, families: list[str], font_size: float) -> float:
+    """Draw them, those of the target ``right`` cells from the left edge, and say how many cells these need."""
     num_source, num_target = len(alignment.source), len(alignment.target)
     style = {"fontsize": font_size, "family": families, "color": FAINT_INK}
     for number, (name, values) in enumerate(alignment.source_figures.items()):
@@ -28,7 +28,7 @@ def draw_strips(axes: Axes, alignment: WordAlignment, families: list[str], font_
         _draw_cells(axes, [(column, top) for column in range(num_source)], values, families, font_size)
         axes.text(-0.25, top + 0.5, name, ha="right", va="center", **style)
     for number, (name, values) in enumerate(alignment.target_figures.items()):
-        left = max(num_source, 1) + OFFSET + number
+        left = right + OFFSET + number
         _draw_cells(axes, [(left, row) for row in range(num_target)], values, families, font_size)
         axes.text(left + 0.5, -0.2, name, ha="left", va="bottom", rotation=45, rotation_mode="anchor", **style)
     return len(alignment.target_figures) + OFFSET if alignment.target_figures else 0.0

@@ -53,6 +53,16 @@ class Words:
                 quoted = joined
         return cls(text, tuple(tokens), tuple(spans))
 
+    @classmethod
+    def join(cls, parts: Sequence["Words"], separator: str) -> Self:
+        """Several texts one after another, with something between that belongs to no word."""
+        spans, begin = [], 0
+        for part in parts:
+            spans += [(begin + first, begin + last) for first, last in part.spans]
+            begin += len(part.text) + len(separator)
+        text = separator.join(part.text for part in parts)
+        return cls(text, tuple(word for part in parts for word in part.words), tuple(spans))
+
     def of_pieces(self, pieces: Sequence[Piece]) -> list[int]:
         """The word that each piece stands for most of; -1 for a piece that stands for none."""
         word_at = [-1] * len(self.text)

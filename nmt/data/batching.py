@@ -5,7 +5,7 @@ B sentences, S source positions, T target positions.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,14 @@ class Batch:
     def to(self, device: torch.device) -> Self:
         """The batch on another device; the copy overlaps with computation where memory is pinned."""
         return type(self)(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+
+    def pinned(self) -> Self:
+        """The batch in memory that a GPU of CUDA can copy from by itself."""
+        return type(self)(*(getattr(self, f.name).pin_memory() for f in fields(self)))
+
+    def twice(self) -> Self:
+        """The sentences and, below, the same ones again: two passes in one."""
+        return type(self)(*(torch.cat((part, part)) for part in (getattr(self, f.name) for f in fields(self))))
 
     @property
     def num_target_tokens(self) -> int:
@@ -147,6 +155,22 @@ def _cuts(source_lengths: list[int], target_lengths: list[int], batch_tokens: in
     return cuts
 
 
+class BatchStream(Protocol):
+    """An endless stream of batches that knows where it is. ``epoch`` counts the passes that are complete."""
+
+    epoch: int
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+    def target_shares(self) -> npt.NDArray[np.float64]: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
 class TrainingBatches:
     """An endless stream of training batches that knows where it is, so that it can be resumed.
 
@@ -192,6 +216,14 @@ class TrainingBatches:
                 self.epoch, self._position = self.epoch + 1, 0
                 self._plan = self._make_plan()
             yield make_batch([self._corpus.pair(i) for i in self._indices[batch]], self._vocabularies)
+
+    def target_shares(self) -> npt.NDArray[np.float64]:
+        """The share of each id among the tokens to predict, EOS included. [V]"""
+        vocabulary = self._vocabularies.target
+        counts = self._corpus.target.counts(self._indices, len(vocabulary))
+        counts[vocabulary.eos] += len(self._indices)
+        shares: npt.NDArray[np.float64] = counts / counts.sum()
+        return shares
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream is: the next batch is the first one not yet given out."""

@@ -11,6 +11,7 @@ from nmt.alignment.links import Link, LinkMethod, WordAlignment
 from nmt.alignment.words import Words
 from nmt.config import DecodingOptions, Recipe, load_recipe, validate
 from nmt.console import warn
+from nmt.data.dialogue import TAB, current_turn, encode_source, split_turns
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.finished import Hypothesis
 from nmt.decoding.search import search_all
@@ -90,7 +91,8 @@ class Translator:
         """Translate lines of text.
 
         Args:
-            lines: one sentence each; an empty one stays empty.
+            lines: one sentence each; an empty one stays empty. For a model of dialogues, turns with tabs between,
+                of which the last is translated.
             n_best: how many candidates each translation carries; at most the beam size.
             options: changes to the recipe's decoding options: ``beam_size``, ``length_penalty``, ``alpha``,
                 ``batch_size`` and so on.
@@ -159,7 +161,7 @@ class Translator:
             yield replace(translation, alignment=found.links)
 
     def _encode(self, number: int, line: str) -> list[int]:
-        ids = self.vocabularies.source.encode(line)
+        ids = encode_source(self.vocabularies.source, line, self.recipe.data.context, self.max_pieces)
         if len(ids) > self.max_pieces:
             warn(f"line {number} has {len(ids):,} pieces: only the first {self.max_pieces} are translated.")
         return ids[: self.max_pieces]
@@ -180,7 +182,8 @@ class Translator:
         """Word alignments of given sentence pairs, by forced decoding.
 
         Args:
-            pairs: source and target text.
+            pairs: source and target text; of a model of dialogues, the source with its turns, and of the target the
+                current turn counts.
             tokenized: the text is tokenised, punctuation apart; links then count its tokens. Otherwise they
                 count what stands between white space.
             method, threshold: see :func:`nmt.alignment.links.extract_links`.
@@ -189,17 +192,22 @@ class Translator:
             UserError: the model has no attention.
         """
 
+        is_dialogue = self.recipe.data.context is not None
+
         def words(text: str) -> Words:
-            return Words.detokenise(text.split()) if tokenized else Words.split(text)
+            if not tokenized:
+                return Words.split(text)
+            turns = split_turns(text) if is_dialogue else [text]
+            return Words.join([Words.detokenise(turn.split()) for turn in turns], TAB)
 
         def on_cut(number: int, num_pieces: int) -> None:
             warn(f"line {number} has {num_pieces:,} pieces: only the first {self.max_pieces} are aligned.")
 
-        in_words = ((words(source), words(target)) for source, target in pairs)
+        in_words = ((words(source), words(current_turn(target) if is_dialogue else target)) for source, target in pairs)
         return self._aligner()(in_words, method, threshold, on_cut)
 
     def _aligner(self) -> ForcedAligner:
-        return ForcedAligner(self.model, self.vocabularies, self.max_pieces)
+        return ForcedAligner(self.model, self.vocabularies, self.max_pieces, context=self.recipe.data.context)
 
 
 def load(model_dir: str | Path, device: str = "auto") -> Translator:

@@ -11,6 +11,7 @@ from torch import nn
 from nmt.config import ModelOptions, Options, Recipe, validate
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError, nearest
+from nmt.models.attention.hierarchical import HierarchicalAttention
 from nmt.models.attention.scores import AdditiveAttention, DotAttention, GeneralAttention, ScaledDotAttention
 from nmt.models.decoders.adaptive import AdaptiveDecoder
 from nmt.models.decoders.bahdanau import BahdanauDecoder
@@ -21,6 +22,7 @@ from nmt.models.decoders.transformer import TransformerDecoder
 from nmt.models.decoders.universal import UniversalDecoder
 from nmt.models.embeddings import Embedding
 from nmt.models.encoders.adaptive import AdaptiveEncoder
+from nmt.models.encoders.hierarchical import HierarchicalEncoder
 from nmt.models.encoders.ntm import NtmEncoder
 from nmt.models.encoders.recurrent import RecurrentEncoder
 from nmt.models.encoders.transformer import TransformerEncoder
@@ -34,6 +36,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "ntm": NtmEncoder,
     "act_recurrent": AdaptiveEncoder,
     "universal": UniversalEncoder,
+    "hierarchical": HierarchicalEncoder,
 }
 
 ATTENTIONS: dict[str, type[Attention]] = {
@@ -41,6 +44,7 @@ ATTENTIONS: dict[str, type[Attention]] = {
     "dot": DotAttention,
     "general": GeneralAttention,
     "scaled_dot": ScaledDotAttention,
+    "hierarchical": HierarchicalAttention,
 }
 
 DECODERS: dict[str, type[Decoder]] = {
@@ -108,7 +112,8 @@ def build_model(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
         )
     size = options.embedding_size
     scale = options.scale_embeddings
-    source = Embedding(len(vocabularies.source), size, vocabularies.source.pad, scale)
+    separator = vocabularies.source.separator
+    source = Embedding(len(vocabularies.source), size, vocabularies.source.pad, scale, separator=separator)
     shared = source.weight if options.tie == "all" else None
     target = Embedding(len(vocabularies.target), size, vocabularies.target.pad, scale, shared)
     output = OutputLayer(size, len(vocabularies.target), None if options.tie == "none" else target.weight)

@@ -13,7 +13,7 @@ from nmt.config import load_recipe
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
-COMMANDS = ["quickstart", "train", "translate", "score", "align", "aer", "inspect", "inspect memory", "recipes"]
+COMMANDS = ["quickstart", "train", "translate", "score", "align", "aer", "inspect memory", "recipes"]
 HYPOTHESES = ["The cat sat on the mat.", "A dog runs through green grass."]
 REFERENCES = ["The cat sat on a mat.", "A dog is running through the green grass."]
 

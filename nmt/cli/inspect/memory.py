@@ -1,4 +1,4 @@
-"""``nmt inspect``: what goes on inside a model."""
+"""``nmt inspect memory``."""
 
 from itertools import islice
 from pathlib import Path
@@ -6,20 +6,11 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.common import Device, ModelDir, Quiet, app, examples
-
-inspect = typer.Typer(
-    name="inspect",
-    help="Look into a model or a run.",
-    epilog=examples("nmt inspect memory runs/copy_ntm --input lines.txt -o memory.png"),
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
-app.add_typer(inspect)
+from nmt.cli.common import Device, ModelDir, Quiet, examples
+from nmt.cli.inspect import inspect_app
 
 
-@inspect.command(
+@inspect_app.command(
     short_help="Draw where a neural Turing machine writes and reads.",
     epilog=examples(
         'echo "a c b d" | nmt inspect memory runs/copy_ntm -o memory.png',
@@ -43,12 +34,12 @@ def memory(
     Time runs to the right, a column a step; the rows are the slots of the memory that any head looked at. Several lines
     make a page each of a PDF, or numbered pictures: memory-0001.png ….
     """
-    from nmt.alignment.memory import draw_memory, trace_memory
     from nmt.alignment.plots import write_figures
     from nmt.console import say
     from nmt.data.text import read_lines
     from nmt.decoding.translator import load
     from nmt.errors import UserError
+    from nmt.inspection.memory import draw_memory, trace_memory
 
     translator = load(model_dir, device)
     lines = list(islice((line for line in read_lines(input) if line.strip()), limit))
