@@ -68,7 +68,7 @@ def trace_memory(model: Seq2Seq, vocabularies: Vocabularies, source: str, target
     read: Sequence[str] = ()
     said: Sequence[str] = ()
     free = decoder.num_free_slots if isinstance(decoder, NtmDecoder) else 0
-    slots = [*(f"free {number + 1}" for number in range(free)), *pieces]
+    slots = [*(f"free-{number + 1}" for number in range(free)), *pieces]
     if isinstance(encoder, NtmEncoder) and not (isinstance(decoder, NtmDecoder) and not decoder.goes_on):
         states += encoder.states(batch.source_BS, batch.source_length_B)
         read, slots = pieces, [str(slot) for slot in range(encoder.num_slots)]

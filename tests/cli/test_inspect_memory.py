@@ -59,7 +59,7 @@ def test_slots_of_words_are_named_by_them(run_nmt: RunNmt, over_words: Path, tmp
     text.write_text("\nDer Hund\ndie Katze schläft\n", encoding="utf-8")
     done = run_nmt("inspect", "memory", over_words, "-i", text, "-o", tmp_path / "m.svg", "--limit", 5)
     assert done.returncode == 0
-    assert {"free 1", "Der", "Hund"} <= set(svg_texts(tmp_path / "m-0001.svg"))
+    assert {"free-1", "Der", "Hund"} <= set(svg_texts(tmp_path / "m-0001.svg"))
     assert {"die", "Katze"} <= set(svg_texts(tmp_path / "m-0002.svg"))
 
 
