@@ -5,6 +5,7 @@ number in each cell; the darker, the larger.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
@@ -22,7 +23,7 @@ FAINT_INK = "#767676"
 def draw_strips(axes: Axes, alignment: WordAlignment, right: float, families: list[str], font_size: float) -> float:
     """Draw them, those of the target ``right`` cells from the left edge, and say how many cells these need."""
     num_source, num_target = len(alignment.source), len(alignment.target)
-    style = {"fontsize": font_size, "family": families, "color": FAINT_INK}
+    style: dict[str, Any] = {"fontsize": font_size, "family": families, "color": FAINT_INK}
     for number, (name, values) in enumerate(alignment.source_figures.items()):
         top = max(num_target, 1) + OFFSET + number
         _draw_cells(axes, [(column, top) for column in range(num_source)], values, families, font_size)

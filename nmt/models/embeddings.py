@@ -47,7 +47,7 @@ class Embedding(nn.Module):
 
     def is_real(self, ids: Tensor) -> Tensor:
         """True where there is a token, False at PAD."""
-        return ids != self.table.padding_idx
+        return ids.ne(self.table.padding_idx or 0)
 
     @torch.no_grad()
     def start_from(self, ids: Tensor, vectors: Tensor) -> None:

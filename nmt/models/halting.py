@@ -26,6 +26,9 @@ class PonderOptions(Options):
 
     max_steps: int = Field(6, ge=1, description="most ponder steps")
     epsilon: float = Field(0.01, gt=0, lt=1, description="halt when the halting units add up to 1 - epsilon")
+    halting_bias: float = Field(
+        1.0, description="first bias of the halting unit: 1 for short thoughts, -1 for long ones"
+    )
     time_penalty: float = Field(0.001, ge=0, description="weight of the ponder cost of a token in the loss (τ)")
 
 
@@ -73,12 +76,12 @@ class Pondering:
 
 
 class HaltingUnit(nn.Module):
-    """h = σ(w s + b); b starts at 1, so that thoughts are short at first, as in the paper."""
+    """h = σ(w s + b); b starts at ``halting_bias``: at 1, as in the paper, thoughts are short at first."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, options: PonderOptions) -> None:
         super().__init__()
         self.linear = nn.Linear(width, 1)
-        nn.init.ones_(self.linear.bias)
+        nn.init.constant_(self.linear.bias, options.halting_bias)
 
     def forward(self, x_XD: Tensor) -> Tensor:
         score_X: Tensor = self.linear(x_XD)[..., 0]
@@ -100,7 +103,7 @@ class Ponder(nn.Module):
 
     def __init__(self, width: int, options: PonderOptions) -> None:
         super().__init__()
-        self.unit = HaltingUnit(width)
+        self.unit = HaltingUnit(width, options)
         self.max_steps, self.epsilon = options.max_steps, options.epsilon
 
     def forward(self, step: Callable[[Parts, bool], Parts], start: Parts) -> tuple[Parts, Pondering]:

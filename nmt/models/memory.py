@@ -105,7 +105,7 @@ class Heads(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Weights [N, H, C], and the extra numbers as they are [N, H, extra]."""
         given_NHX = torch.unflatten(self.control(control_ND), 1, (self.num_heads, -1))
-        key_NHW, strength, gate, shift_NHR, gamma, extra = given_NHX.split(self.sizes, dim=2)
+        key_NHW, strength, gate, shift_NHR, gamma, extra = torch.split(given_NHX, self.sizes, dim=2)
         weights_NHC = content_weights(key_NHW, F.softplus(strength[:, :, 0]), memory_NCW, ring[0])
         weights_NHC = interpolate(gate[:, :, 0].sigmoid(), weights_NHC, previous_NHC)
         weights_NHC = circular_shift(weights_NHC, shift_NHR.softmax(2), ring)

@@ -67,7 +67,9 @@ def test_what_doesnt_run_has_no_weight_and_no_cost() -> None:
 
 
 def test_a_fresh_unit_would_rather_halt() -> None:
-    assert HaltingUnit(4)(torch.zeros(1, 4)).item() == pytest.approx(0.7311, abs=1e-4)
+    assert HaltingUnit(4, PonderOptions())(torch.zeros(1, 4)).item() == pytest.approx(0.7311, abs=1e-4)
+    longer = HaltingUnit(4, PonderOptions(halting_bias=-1.0))
+    assert longer(torch.zeros(1, 4)).item() == pytest.approx(0.2689, abs=1e-4)
 
 
 def test_the_gradient_of_the_cost_is_that_of_the_remainder() -> None:

@@ -1,7 +1,5 @@
 """The encoder of a neural Turing machine: it writes into its memory while it reads the source."""
 
-from dataclasses import replace
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -75,11 +73,11 @@ def _where(is_on_B: Tensor, after: MachineState, before: MachineState) -> Machin
     def chosen(new: Tensor, old: Tensor) -> Tensor:
         return torch.where(is_on_B.view(-1, *[1] * (new.dim() - 1)), new, old)
 
-    return replace(
-        after,
-        cells=tuple(chosen(new, old) for new, old in zip(after.cells, before.cells, strict=True)),
-        **{
-            name: chosen(getattr(after, name), getattr(before, name))
-            for name in ("memory_NCW", "reads_NHW", "read_NHC", "write_NHC")
-        },
+    return MachineState(
+        tuple(chosen(new, old) for new, old in zip(after.cells, before.cells, strict=True)),
+        chosen(after.memory_NCW, before.memory_NCW),
+        chosen(after.reads_NHW, before.reads_NHW),
+        chosen(after.read_NHC, before.read_NHC),
+        chosen(after.write_NHC, before.write_NHC),
+        after.ring,
     )

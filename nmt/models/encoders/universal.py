@@ -45,7 +45,7 @@ class UniversalHalting(nn.Module):
 
     def __init__(self, width: int, options: UniversalOptions) -> None:
         super().__init__()
-        self.unit = HaltingUnit(width) if options.adaptive else None
+        self.unit = HaltingUnit(width, options) if options.adaptive else None
         self.max_steps, self.epsilon = options.max_steps, options.epsilon
 
     def forward(
