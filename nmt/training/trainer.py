@@ -182,7 +182,7 @@ class Trainer:
         for name, loss in extra.items():
             sums[name] = sums.get(name, torch.zeros_like(loss)) + loss.detach()
         total: Tensor = sum(extra.values(), losses.smoothed) / num_tokens
-        self.scaler.scale(total).backward()
+        torch.autograd.backward(self.scaler.scale(total))
         return losses.nll.detach()
 
     def _skip(self, loss: float) -> None:
