@@ -97,7 +97,7 @@ class Heads(nn.Module):
     def __init__(self, controller_size: int, options: HeadOptions, num_heads: int, extra: int = 0) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.sizes = (options.slot_size, 1, 1, 2 * options.max_shift + 1, 1, extra)
+        self.sizes = [options.slot_size, 1, 1, 2 * options.max_shift + 1, 1, extra]
         self.control = nn.Linear(controller_size, num_heads * sum(self.sizes))
 
     def forward(
