@@ -58,7 +58,7 @@ class TaskOptions(Options):
     """A task whose sentence pairs are generated: see ``nmt/data/tasks.py``."""
 
     type: Literal["copy", "repeat_copy", "parity", "addition", "chain"]
-    min_length: int = Field(1, ge=1, description="fewest symbols of a sequence, digits of a number, arrows to follow")
+    min_length: int = Field(1, ge=0, description="fewest symbols of a sequence, digits of a number, arrows to follow")
     max_length: int = Field(20, ge=1, description="most of them")
     num_symbols: int = Field(8, ge=2, le=26, description="copy tasks and chain: different symbols")
     max_repeats: int = Field(5, ge=1, description="repeat_copy: most repetitions")
@@ -70,6 +70,8 @@ class TaskOptions(Options):
     def _has_lengths(self) -> "TaskOptions":
         if self.min_length > self.max_length:
             raise ValueError(f"data.task: min_length {self.min_length} is more than max_length {self.max_length}")
+        if self.type != "chain" and self.min_length < 1:
+            raise ValueError(f"data.task: {self.type} needs a min_length of 1 or more")
         if self.type == "chain" and self.num_symbols <= self.max_length:
             raise ValueError(f"data.task: {self.max_length} arrows of a chain need {self.max_length + 1} num_symbols")
         return self

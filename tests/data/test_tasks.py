@@ -45,7 +45,7 @@ def test_addition() -> None:
 
 
 def test_chains_lead_from_the_start_to_the_answer() -> None:
-    made = pairs(type="chain", num_symbols=6)
+    made = pairs(type="chain", num_symbols=6, min_length=0)
     for (*arrows, symbol, times), target in made:
         follow = dict(arrows)
         assert len(follow) == len(arrows) == 6, "one arrow from each symbol"
@@ -54,7 +54,7 @@ def test_chains_lead_from_the_start_to_the_answer() -> None:
             seen.append(follow[seen[-1]])
         assert target == [seen[-1]]
         assert len(set(seen)) == len(seen), "no other number of steps leads to the same answer"
-    assert {source[-1] for source, _ in made} == {"x1", "x2", "x3", "x4", "x5"}
+    assert {source[-1] for source, _ in made} == {"x0", "x1", "x2", "x3", "x4", "x5"}
 
 
 @pytest.mark.parametrize("kind", TASKS)
@@ -96,6 +96,7 @@ def test_files_of_ones_own_can_validate_a_task(tmp_path: Path) -> None:
     [
         ({"type": "copy", "min_length": 5, "max_length": 4}, "min_length 5 is more than max_length 4"),
         ({"type": "chain", "max_length": 5, "num_symbols": 5}, "5 arrows of a chain need 6 num_symbols"),
+        ({"type": "copy", "min_length": 0}, "copy needs a min_length of 1"),
         ({"type": "cpoy"}, "Input should be"),
     ],
 )
