@@ -1,21 +1,17 @@
-"""Forced decoding: what a model attends to, word by word, when it is made to say a given translation.
-
-B pairs of a batch, H heads, S source pieces, T target pieces, V target vocabulary, D width of the features.
-"""
+"""What a model attends to, word by word, when it is made to say a given translation."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-import torch
 from torch import Tensor
 
 from nmt.alignment.links import LinkMethod, WordAlignment, extract_links, mean_of_pieces, merge_to_words
 from nmt.alignment.turns import merge_to_turns, turns_of_words
 from nmt.alignment.words import Words
-from nmt.data.batching import by_length, make_batch
 from nmt.data.dialogue import source_pieces
 from nmt.data.vocabulary import Piece, Vocabularies
+from nmt.decoding.forced import Forced, force_all
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 
@@ -32,10 +28,6 @@ class Pair:
     source_pieces: Sequence[Piece]
     target_pieces: Sequence[Piece]
     is_cut: bool
-
-    @property
-    def longest(self) -> int:
-        return max(len(self.source_pieces), len(self.target_pieces))
 
 
 class ForcedAligner:
@@ -85,11 +77,10 @@ class ForcedAligner:
         numbered = enumerate(pairs, start=1)
         while window := list(islice(numbered, WINDOW * self._batch_size)):
             prepared = [self._prepare(number, pair, on_cut) for number, pair in window]
-            found: dict[int, WordAlignment] = {}
-            for rows in by_length([pair.longest for pair in prepared], self._batch_size):
-                aligned = self._align_batch([prepared[row] for row in rows], method, threshold)
-                found.update(zip(rows, aligned, strict=True))
-            yield from (found[row] for row in range(len(prepared)))
+            ids = [(_ids(pair.source_pieces), _ids(pair.target_pieces)) for pair in prepared]
+            found = force_all(self._model, ids, self._vocabularies, self._batch_size, need_weights=True)
+            for pair, forced in zip(prepared, found, strict=True):
+                yield self._in_words(pair, forced, method, threshold)
 
     def _prepare(self, number: int, pair: tuple[Words, Words], on_cut: Callable[[int, int], None]) -> Pair:
         source, target = pair
@@ -100,53 +91,32 @@ class ForcedAligner:
             on_cut(number, longest)
         return Pair(source, target, pieces[:limit], target_pieces[:limit], longest > limit)
 
-    @torch.inference_mode()
-    def _align_batch(self, pairs: Sequence[Pair], method: LinkMethod, threshold: float) -> list[WordAlignment]:
-        decoder = self._model.decoder
-        ids = [(_ids(pair.source_pieces), _ids(pair.target_pieces)) for pair in pairs]
-        batch = make_batch(ids, self._vocabularies).to(next(self._model.parameters()).device)
-        unrolled = self._model(batch.source_BS, batch.source_length_B, batch.target_input_BT, need_weights=True)
-        assert unrolled.weights_BHTS is not None
-        weights_BTS = unrolled.weights_BHTS[:, list(decoder.alignment_heads)].mean(1).float().cpu().numpy()
-        alignments = []
-        for row, pair in enumerate(pairs):
-            num_source, num_target = len(pair.source_pieces), len(pair.target_pieces)
-            weights_TS = weights_BTS[row, :num_target, :num_source]
-            owners = pair.source.of_pieces(pair.source_pieces), pair.target.of_pieces(pair.target_pieces)
-            counts = len(pair.source.words), len(pair.target.words)
-            weights = merge_to_words(weights_TS, *owners, *counts)
-            links = extract_links(weights, method, threshold)
-            # Pair by pair: log-probabilities of a whole batch over the vocabulary can take gigabytes.
-            logits_TV = decoder.output(unrolled.features_BTD[row, : num_target + 1])
-            score = None if pair.is_cut else _log_probability(logits_TV, batch.target_output_BT[row, : num_target + 1])
-            alignment = WordAlignment(
-                pair.source.words,
-                pair.target.words,
-                weights,
-                links,
-                score,
-                source_figures=_of_words(unrolled.source_figures, row, owners[0], counts[0]),
-                target_figures=_of_words(unrolled.figures, row, owners[1], counts[1]),
-            )
-            if self._context is not None:
-                turn_weights = merge_to_turns(weights_TS, pair.source, pair.source_pieces, owners[1], counts[1])
-                alignment = replace(alignment, turns=turns_of_words(pair.source), turn_weights=turn_weights)
-            alignments.append(alignment)
-        return alignments
+    def _in_words(self, pair: Pair, forced: Forced, method: LinkMethod, threshold: float) -> WordAlignment:
+        assert forced.weights_TS is not None
+        weights_TS = forced.weights_TS.cpu().numpy()
+        source_words, target_words = (
+            pair.source.of_pieces(pair.source_pieces),
+            pair.target.of_pieces(pair.target_pieces),
+        )
+        num_words = len(pair.target.words)
+        weights = merge_to_words(weights_TS, source_words, target_words, len(pair.source.words), num_words)
+        links = extract_links(weights, method, threshold)
+        score = None if pair.is_cut else float(forced.log_probability_T.sum())
+        source_figures = _of_words(forced.source_figures, source_words, len(pair.source.words))
+        target_figures = _of_words(forced.target_figures, target_words, num_words)
+        words = pair.source.words, pair.target.words
+        alignment = WordAlignment(
+            *words, weights, links, score, source_figures=source_figures, target_figures=target_figures
+        )
+        if self._context is None:
+            return alignment
+        turn_weights = merge_to_turns(weights_TS, pair.source, pair.source_pieces, target_words, num_words)
+        return replace(alignment, turns=turns_of_words(pair.source), turn_weights=turn_weights)
 
 
-def _of_words(
-    figures: Mapping[str, Tensor], row: int, owners: Sequence[int], num_words: int
-) -> dict[str, tuple[float, ...]]:
-    """The figures of a sentence's tokens as those of its words."""
-    return {
-        name: mean_of_pieces(values[row, : len(owners)].float().cpu().numpy(), owners, num_words)
-        for name, values in figures.items()
-    }
-
-
-def _log_probability(logits_TV: Tensor, target_T: Tensor) -> float:
-    return float(logits_TV.float().log_softmax(-1).gather(1, target_T[:, None]).sum())
+def _of_words(figures: Mapping[str, Tensor], owners: Sequence[int], num_words: int) -> dict[str, tuple[float, ...]]:
+    """The figures of a sentence's pieces as those of its words."""
+    return {name: mean_of_pieces(values.float().cpu().numpy(), owners, num_words) for name, values in figures.items()}
 
 
 def _ids(pieces: Sequence[Piece]) -> list[int]:
