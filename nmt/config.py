@@ -59,7 +59,7 @@ class TaskOptions(Options):
 
     type: Literal["copy", "repeat_copy", "parity", "addition", "chain"]
     min_length: int = Field(1, ge=0, description="fewest symbols of a sequence, digits of a number, arrows to follow")
-    max_length: int = Field(20, ge=1, description="most of them")
+    max_length: int = Field(20, ge=0, description="most of them")
     num_symbols: int = Field(8, ge=2, le=26, description="copy tasks and chain: different symbols")
     max_repeats: int = Field(5, ge=1, description="repeat_copy: most repetitions")
     num_pairs: int = Field(20_000, ge=1, description="pairs of the training split")
