@@ -54,12 +54,36 @@ class FilePair(Options):
     target: Path
 
 
+class TaskOptions(Options):
+    """A task whose sentence pairs are generated: see ``nmt/data/tasks.py``."""
+
+    type: Literal["copy", "repeat_copy", "parity", "addition", "chain"]
+    min_length: int = Field(1, ge=0, description="fewest symbols of a sequence, digits of a number, arrows to follow")
+    max_length: int = Field(20, ge=0, description="most of them")
+    num_symbols: int = Field(8, ge=2, le=26, description="copy tasks and chain: different symbols")
+    max_repeats: int = Field(5, ge=1, description="repeat_copy: most repetitions")
+    num_pairs: int = Field(20_000, ge=1, description="pairs of the training split")
+    num_valid: int = Field(500, ge=1, description="pairs of any other split")
+    seed: int = Field(1, ge=0)
+
+    @model_validator(mode="after")
+    def _has_lengths(self) -> "TaskOptions":
+        if self.min_length > self.max_length:
+            raise ValueError(f"data.task: min_length {self.min_length} is more than max_length {self.max_length}")
+        if self.type != "chain" and self.min_length < 1:
+            raise ValueError(f"data.task: {self.type} needs a min_length of 1 or more")
+        if self.type == "chain" and self.num_symbols <= self.max_length:
+            raise ValueError(f"data.task: {self.max_length} arrows of a chain need {self.max_length + 1} num_symbols")
+        return self
+
+
 class DataOptions(Options):
     """Where the sentence pairs come from."""
 
     root: Path | None = Field(None, description="folder with NAME.LANGUAGE files (.gz too) or NAME.tsv; wins over hub")
     hub: str | None = Field(None, description="data set for the `datasets` library: a hub name or a saved folder")
     hub_config: str | None = Field(None, description="configuration of the hub data set, where it has several")
+    task: TaskOptions | None = Field(None, description="an algorithmic task, generated; wins over root and hub")
     source: str = Field(description="language translated from: a file suffix, or a column of the hub data set")
     target: str = Field(description="language translated to")
     train: str | FilePair = Field("train", description="name of the training split, or {source: FILE, target: FILE}")

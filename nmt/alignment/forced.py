@@ -1,10 +1,12 @@
 """What a model attends to, word by word, when it is made to say a given translation."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from nmt.alignment.links import LinkMethod, WordAlignment, extract_links, merge_to_words
+from torch import Tensor
+
+from nmt.alignment.links import LinkMethod, WordAlignment, extract_links, mean_of_pieces, merge_to_words
 from nmt.alignment.turns import merge_to_turns, turns_of_words
 from nmt.alignment.words import Words
 from nmt.data.dialogue import source_pieces
@@ -91,18 +93,30 @@ class ForcedAligner:
 
     def _in_words(self, pair: Pair, forced: Forced, method: LinkMethod, threshold: float) -> WordAlignment:
         assert forced.weights_TS is not None
-        weights_TS, target_words = forced.weights_TS.cpu().numpy(), pair.target.of_pieces(pair.target_pieces)
-        num_words = len(pair.target.words)
-        weights = merge_to_words(
-            weights_TS, pair.source.of_pieces(pair.source_pieces), target_words, len(pair.source.words), num_words
+        weights_TS = forced.weights_TS.cpu().numpy()
+        source_words, target_words = (
+            pair.source.of_pieces(pair.source_pieces),
+            pair.target.of_pieces(pair.target_pieces),
         )
+        num_words = len(pair.target.words)
+        weights = merge_to_words(weights_TS, source_words, target_words, len(pair.source.words), num_words)
         links = extract_links(weights, method, threshold)
         score = None if pair.is_cut else float(forced.log_probability_T.sum())
-        alignment = WordAlignment(pair.source.words, pair.target.words, weights, links, score)
+        source_figures = _of_words(forced.source_figures, source_words, len(pair.source.words))
+        target_figures = _of_words(forced.target_figures, target_words, num_words)
+        words = pair.source.words, pair.target.words
+        alignment = WordAlignment(
+            *words, weights, links, score, source_figures=source_figures, target_figures=target_figures
+        )
         if self._context is None:
             return alignment
         turn_weights = merge_to_turns(weights_TS, pair.source, pair.source_pieces, target_words, num_words)
         return replace(alignment, turns=turns_of_words(pair.source), turn_weights=turn_weights)
+
+
+def _of_words(figures: Mapping[str, Tensor], owners: Sequence[int], num_words: int) -> dict[str, tuple[float, ...]]:
+    """The figures of a sentence's pieces as those of its words."""
+    return {name: mean_of_pieces(values.float().cpu().numpy(), owners, num_words) for name, values in figures.items()}
 
 
 def _ids(pieces: Sequence[Piece]) -> list[int]:

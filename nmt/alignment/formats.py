@@ -15,6 +15,11 @@ and of a model of dialogues also
     turn_weights  list of lists of float [target words][turns]; how much a target word attends to each turn, its end
                                          counted; for hierarchical attention, weights are this times the attention
                                          within the turn
+
+and, for a model that counts something token by token, its figures by name, such as
+
+    ponder   {"source": list of float,   ponder steps of each word, the mean of its pieces; either side may be missing
+              "target": list of float}
 """
 
 import json
@@ -38,7 +43,7 @@ _UNSAFE_IN_A_LINE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 def to_json(alignment: WordAlignment) -> dict[str, Any]:
     """The alignment as plain lists and numbers; the schema stands at the head of this file."""
     score = alignment.score
-    values = {
+    values: dict[str, Any] = {
         "source": list(alignment.source),
         "target": list(alignment.target),
         "links": [[source, target] for source, target in alignment.links],
@@ -47,6 +52,9 @@ def to_json(alignment: WordAlignment) -> dict[str, Any]:
     }
     if alignment.turn_weights is not None:
         values |= {"turns": list(alignment.turns), "turn_weights": _rounded(alignment.turn_weights)}
+    for side, named in (("source", alignment.source_figures), ("target", alignment.target_figures)):
+        for name, figures in named.items():
+            values.setdefault(name, {})[side] = [round(figure, 4) for figure in figures]
     return values
 
 

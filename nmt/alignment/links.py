@@ -5,9 +5,9 @@ word), both counted from 0, as in the Pharaoh format.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -44,6 +44,9 @@ class WordAlignment:
     """Of a dialogue, the turn of each source word, counted from the first of the line, 0."""
     turn_weights: Weights | None = None
     """Of a dialogue, [T_words, turns]: how much each target word attends to each turn; rows sum to 1."""
+    source_figures: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Named figures of the source words, such as their ponder steps; of a word's pieces the mean."""
+    target_figures: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         expected = (len(self.target), len(self.source))
@@ -54,6 +57,10 @@ class WordAlignment:
         for source, target in self.links:
             if not (0 <= source < len(self.source) and 0 <= target < len(self.target)):
                 raise ValueError(f"link {source}-{target} outside {len(self.source)} x {len(self.target)} words")
+        for words, figures in ((self.source, self.source_figures), (self.target, self.target_figures)):
+            for name, values in figures.items():
+                if len(values) != len(words):
+                    raise ValueError(f"{len(values)} figures '{name}' for {len(words)} words")
 
 
 def merge_to_words(
@@ -87,10 +94,20 @@ def merge_to_words(
         raise ValueError(
             f"weights of shape {weights_TS.shape} for {len(target_words)} target and {len(source_words)} source pieces"
         )
-    target_membership = _membership(target_words, num_target)
-    pieces_per_word = np.maximum(target_membership.sum(axis=0, keepdims=True), 1)
-    merged = (target_membership / pieces_per_word).T @ weights_TS @ _membership(source_words, num_source)
+    merged = _means(target_words, num_target) @ weights_TS @ _membership(source_words, num_source)
     return np.asarray(merged, dtype=np.float32)
+
+
+def mean_of_pieces(values: npt.NDArray[np.floating], words: Sequence[int], num_words: int) -> tuple[float, ...]:
+    """The mean over each word's pieces of a figure that every piece has; 0 for a word without a piece."""
+    return tuple((_means(words, num_words) @ values.astype(np.float64)).tolist())
+
+
+def _means(words: Sequence[int], num_words: int) -> npt.NDArray[np.float64]:
+    """[words, pieces]: takes the mean over the pieces of each word."""
+    membership = _membership(words, num_words)
+    means: npt.NDArray[np.float64] = (membership / np.maximum(membership.sum(axis=0, keepdims=True), 1)).T
+    return means
 
 
 def _membership(words: Sequence[int], num_words: int) -> npt.NDArray[np.float64]:

@@ -27,6 +27,7 @@ from matplotlib.transforms import Bbox, ScaledTranslation, Transform
 
 from nmt.alignment.fonts import font_families, quiet_fonts, visible
 from nmt.alignment.links import Links, Weights, WordAlignment
+from nmt.alignment.strips import draw_strips
 from nmt.errors import UserError
 
 GoldLinks = tuple[Links, Links]
@@ -75,11 +76,12 @@ def draw_matrix(alignment: WordAlignment, gold: GoldLinks | None, title: str | N
     if alignment.turn_weights is not None:
         all_axes.append(_draw_turns(axes, alignment.turn_weights, alignment.turns, cell, families))
         right += (alignment.turn_weights.shape[1] + TURN_GAP) * cell
+    right += draw_strips(axes, alignment, right / cell, families, _font_size(cell)) * cell
     bar = _draw_bar(figure, width, height, right, families)
     _draw_legend(figure, axes, _legend_entries(alignment, gold), families)
     if title:
         _draw_title(figure, axes, title, families)
-    _fit(figure, [*all_axes, bar], dpi)
+    fit(figure, [*all_axes, bar], dpi)
     return figure
 
 
@@ -290,7 +292,7 @@ def _bounds(figure: Figure) -> Bbox:
     return figure.get_tightbbox()
 
 
-def _fit(figure: Figure, all_axes: Sequence[Axes], dpi: int) -> None:
+def fit(figure: Figure, all_axes: Sequence[Axes], dpi: int) -> None:
     """Make the figure as large as what is drawn needs, without changing the size of the axes."""
     bounds = _bounds(figure).padded(MARGIN)
     boxes = [axes.get_window_extent().bounds for axes in all_axes]

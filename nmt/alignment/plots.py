@@ -77,15 +77,13 @@ def plot_alignments(
         UserError: as :func:`plot_alignment`; or there is no pair to draw, or gold for fewer pairs than
             there are.
     """
-    suffix = suffix_of(path)
+    suffix_of(path)  # before any work
     pairs = iter(alignments)
     first = list(islice(pairs, 2))
     if not first:
         raise UserError("there are no sentence pairs to draw", "Give a source and a target with lines.")
     drawings = _drawings(chain(first, pairs), len(first) == 1, gold, titles, numbers, dpi)
-    written = (
-        _write_pages(drawings, path) if suffix == ".pdf" else _write_files(drawings, path, dpi, numbered=len(first) > 1)
-    )
+    written = write_figures(drawings, path, dpi, numbered=len(first) > 1)
     if not written:
         raise UserError(
             f"all sentence pairs have more than {MAX_WORDS} words, too many to draw",
@@ -116,6 +114,19 @@ def _drawings(
         title = titles[number - 1] if titles is not None else default
         pair_gold = gold[number - 1] if gold is not None else None
         yield number, draw_matrix(alignment, pair_gold, title, numbers, dpi)
+
+
+def write_figures(
+    drawings: Iterable[tuple[int, Figure]], path: Path, dpi: int = 150, *, numbered: bool = False
+) -> list[Path]:
+    """Write numbered figures: a PDF with a page for each, or a file for each, with its number where asked.
+
+    Raises:
+        UserError: the suffix is unknown, or a file cannot be written.
+    """
+    if suffix_of(path) == ".pdf":
+        return _write_pages(drawings, path)
+    return _write_files(drawings, path, dpi, numbered)
 
 
 def _write_pages(drawings: Iterable[tuple[int, Figure]], path: Path) -> list[Path]:

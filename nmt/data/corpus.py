@@ -1,4 +1,4 @@
-"""Parallel text, read as a stream: pairs of files, TSV, or a data set of the ``datasets`` library."""
+"""Parallel text, read as a stream: pairs of files, TSV, a data set of the ``datasets`` library, or a generated task."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -7,8 +7,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from nmt.config import DataOptions, FilePair
+from nmt.config import DataOptions, FilePair, TaskOptions
 from nmt.data.dialogue import TAB, current_turn, split_turns
+from nmt.data.tasks import task_pairs
 from nmt.data.text import read_lines
 from nmt.errors import UserError
 
@@ -121,6 +122,22 @@ class HubText(ParallelText):
         return hashlib.blake2b(f"{self._rows._fingerprint}{self._languages}".encode(), digest_size=16).hexdigest()
 
 
+class TaskText(ParallelText):
+    """A split of an algorithmic task, generated anew each time it is read."""
+
+    def __init__(self, options: TaskOptions, split: str) -> None:
+        self.name = f"{options.type} ({split})"
+        self._options, self._split = options, split
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return task_pairs(self._options, self._split)
+
+    def fingerprint(self) -> str:
+        # The version of the generator: raise it when the same options give other pairs.
+        described = f"1 {self._split} {self._options.model_dump_json()}"
+        return hashlib.blake2b(described.encode(), digest_size=16).hexdigest()
+
+
 class DialogueText(ParallelText):
     """Another text read as dialogues: source lines keep their latest turns, target lines the current one."""
 
@@ -178,7 +195,7 @@ def _digest_files(*paths: Path, extra: str = "") -> str:
 
 
 def open_text(options: DataOptions, split: str | FilePair) -> ParallelText:
-    """The parallel text of a split.
+    """The parallel text of a split: generated for ``data.task``, else read.
 
     ``data.root`` (or the current folder, without a hub name) is searched for ``SPLIT.LANGUAGE`` files, plain or
     .gz, and then for ``SPLIT.tsv``.
@@ -200,6 +217,8 @@ def open_text(options: DataOptions, split: str | FilePair) -> ParallelText:
 def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
     if isinstance(split, FilePair):
         return FileText(split.source, split.target)
+    if options.task is not None:
+        return TaskText(options.task, split)
     if options.root is None and options.hub is not None:
         return HubText(options, split)
     root = options.root or Path()

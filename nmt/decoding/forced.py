@@ -4,7 +4,7 @@ B pairs of a batch, H heads, S source pieces, T target pieces with EOS, V target
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -22,6 +22,9 @@ class Forced:
     """Natural log-probability of each target piece given the source and the pieces before; EOS is the last."""
     weights_TS: Tensor | None
     """Mean attention of the heads that align best, without EOS on either side; None unless asked for."""
+    source_figures: dict[str, Tensor] = field(default_factory=dict)
+    """Named figures of the source pieces, such as their ponder steps, without EOS. [S]"""
+    target_figures: dict[str, Tensor] = field(default_factory=dict)
 
 
 @torch.inference_mode()
@@ -48,7 +51,9 @@ def force(
         target_T1 = batch.target_output_BT[row, : len(target) + 1, None]
         log_probability_T = logits_TV.float().log_softmax(-1).gather(1, target_T1).squeeze(1)
         weights_TS = None if weights_BTS is None else weights_BTS[row, : len(target), : len(source)].float()
-        yield Forced(log_probability_T, weights_TS)
+        source_figures = {name: values[row, : len(source)] for name, values in unrolled.source_figures.items()}
+        target_figures = {name: values[row, : len(target)] for name, values in unrolled.figures.items()}
+        yield Forced(log_probability_T, weights_TS, source_figures, target_figures)
 
 
 def force_all(

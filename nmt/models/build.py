@@ -23,20 +23,29 @@ from nmt.models.attention.scores import (
 )
 from nmt.models.cells import CELLS, as_mapping, initialised_weights
 from nmt.models.components import component
+from nmt.models.decoders.adaptive import AdaptiveDecoder
 from nmt.models.decoders.bahdanau import BahdanauDecoder
 from nmt.models.decoders.luong import LuongDecoder
+from nmt.models.decoders.ntm import NtmDecoder
 from nmt.models.decoders.recurrent import RecurrentDecoder
 from nmt.models.decoders.transformer import TransformerDecoder
+from nmt.models.decoders.universal import UniversalDecoder
 from nmt.models.embeddings import Embedding
+from nmt.models.encoders.adaptive import AdaptiveEncoder
 from nmt.models.encoders.hierarchical import HierarchicalEncoder
+from nmt.models.encoders.ntm import NtmEncoder
 from nmt.models.encoders.recurrent import RecurrentEncoder
 from nmt.models.encoders.transformer import TransformerEncoder
+from nmt.models.encoders.universal import UniversalEncoder
 from nmt.models.interfaces import Attention, Decoder, DecoderParts, Encoder, OutputLayer
 from nmt.models.seq2seq import Seq2Seq
 
 ENCODERS: dict[str, type[Encoder]] = {
     "recurrent": RecurrentEncoder,
     "transformer": TransformerEncoder,
+    "ntm": NtmEncoder,
+    "act_recurrent": AdaptiveEncoder,
+    "universal": UniversalEncoder,
     "hierarchical": HierarchicalEncoder,
 }
 
@@ -56,6 +65,9 @@ DECODERS: dict[str, type[Decoder]] = {
     "bahdanau": BahdanauDecoder,
     "luong": LuongDecoder,
     "transformer": TransformerDecoder,
+    "ntm": NtmDecoder,
+    "act_recurrent": AdaptiveDecoder,
+    "universal": UniversalDecoder,
 }
 
 NESTED: dict[str, Mapping[str, Any]] = {
@@ -113,7 +125,7 @@ def build_model(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
     output = OutputLayer(size, len(vocabularies.target), None if options.tie == "none" else target.weight)
     try:
         encoder = encoder_class(encoder_options, source)
-        parts = DecoderParts(target, output, encoder.output_size, encoder.final_size, make_attention)
+        parts = DecoderParts(target, output, encoder.output_size, encoder.final_size, make_attention, encoder.slot_size)
         model = Seq2Seq(encoder, decoder_class(decoder_options, parts))
     except ValueError as error:
         raise UserError(f"model: {error}.", "Change the sizes in the recipe's model.") from None

@@ -45,6 +45,10 @@ class Embedding(nn.Module):
     def weight(self) -> nn.Parameter:
         return cast(nn.Parameter, self.table.weight)
 
+    def is_real(self, ids: Tensor) -> Tensor:
+        """True where there is a token, False at PAD."""
+        return ids.ne(self.table.padding_idx or 0)
+
     @property
     def is_scaled(self) -> bool:
         return self._scale != 1.0

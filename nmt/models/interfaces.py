@@ -56,11 +56,13 @@ class Encoded:
     """A batch of encoded source sentences."""
 
     memories: tuple[Memory, ...]
-    """One for most encoders."""
+    """One for most encoders; one with an external memory gives its slots as the second."""
     final: tuple[Tensor, ...] = ()
     """The recurrent state after the last word, each part [B, L, D]: hidden and, for an LSTM, cell."""
     aux_losses: dict[str, Tensor] = field(default_factory=dict)
     """Named extra losses, summed over the batch; the trainer adds whatever is here."""
+    figures: dict[str, Tensor] = field(default_factory=dict)
+    """Named figures of the source tokens, such as their ponder steps, [B, S]; shown beside alignments."""
 
 
 class Encoder(nn.Module, ABC):
@@ -69,6 +71,8 @@ class Encoder(nn.Module, ABC):
     embedding: Embedding
     output_size: int
     final_size: int
+    slot_size: int | None = None
+    """Width of the slots of an external memory, which is then the second of the memories."""
 
     @abstractmethod
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
@@ -158,6 +162,10 @@ class Unrolled:
     features_BTD: Tensor
     weights_BHTS: Tensor | None = None
     aux_losses: dict[str, Tensor] = field(default_factory=dict)
+    figures: dict[str, Tensor] = field(default_factory=dict)
+    """Named figures of the target tokens, at the position that says the token, [B, T]."""
+    source_figures: dict[str, Tensor] = field(default_factory=dict)
+    """Those of the encoder, [B, S]."""
 
 
 class OutputLayer(nn.Module):
@@ -192,6 +200,8 @@ class DecoderParts:
     """Width of the encoder's final state; of its memory, where it has none."""
     make_attention: Callable[[dict[str, Any], int, int], Attention]
     """From the recipe's ``attention`` mapping, the width of the query and that of the memory."""
+    slot_size: int | None = None
+    """Width of the slots of the encoder's external memory, where it has one."""
 
 
 class Decoder(nn.Module, ABC):

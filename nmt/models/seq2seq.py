@@ -23,11 +23,13 @@ class Seq2Seq(nn.Module):
     ) -> Unrolled:
         """Teacher forcing: features for every target position, before the output layer.
 
-        The extra losses of encoder and decoder come together in ``aux_losses``.
+        The extra losses of encoder and decoder come together in ``aux_losses``; those of one name are added up.
         """
         encoded = self.encode(source_BS, source_length_B)
         unrolled = self.decoder.unroll(target_input_BT, encoded, need_weights)
-        unrolled.aux_losses.update(encoded.aux_losses)
+        for name, loss in encoded.aux_losses.items():
+            unrolled.aux_losses[name] = unrolled.aux_losses[name] + loss if name in unrolled.aux_losses else loss
+        unrolled.source_figures.update(encoded.figures)
         return unrolled
 
     def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:

@@ -1,7 +1,7 @@
 """Sums behind the lines of metrics.jsonl: loss, speed, padding, and time lost in waiting."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -33,6 +33,7 @@ class _Sums:
     waiting_seconds: float = 0.0
     epoch_positions: int = 0
     epoch_padding: int = 0
+    extra: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -53,6 +54,11 @@ class Meter:
         s.updates += 1
         s.epoch_positions += counts.positions
         s.epoch_padding += counts.padding
+
+    def count_extra(self, losses: Mapping[str, float]) -> None:
+        """Take in the extra losses of a batch, summed over it, by name."""
+        for name, loss in losses.items():
+            self._sums.extra[name] = self._sums.extra.get(name, 0.0) + loss
 
     def skip(self) -> None:
         """Take in an update that was left out."""
@@ -104,6 +110,7 @@ class Meter:
             "padding": round(s.padding / s.positions, 5) if trained else None,
             "waiting_for_data": round(s.waiting_seconds / elapsed, 5),
             "skipped": s.skipped,
+            **{name: round(loss / s.tokens, 5) if trained else None for name, loss in s.extra.items()},
         }
 
     def end_epoch(self) -> float:

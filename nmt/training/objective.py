@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,8 @@ class BatchLoss:
     """What is minimised: smoothed cross-entropy and the extra losses of the model."""
     nll: Tensor
     """-log p of the target, to be shown; without a gradient."""
+    extra: dict[str, Tensor] = field(default_factory=dict)
+    """The extra losses by name, to be shown."""
 
 
 class Objective(nn.Module):
@@ -60,11 +62,13 @@ class Objective(nn.Module):
                 recorded = stack.enter_context(recording(self.model)) if options.gradient_flow else []
                 unrolled = run(read.source_BS, read.source_length_B, read.target_input_BT)
             losses = self._token_loss(unrolled.features_BTD, batch.target_output_BT, batch.target_length_B)
-        extra = [loss / num_passes for loss in unrolled.aux_losses.values()]
-        total: Tensor = sum(extra, losses.smoothed)
+        extra = {name: loss / num_passes for name, loss in unrolled.aux_losses.items()}
+        total: Tensor = sum(extra.values(), losses.smoothed)
         if recorded:  # a mean, where all else is a sum over tokens
-            total = total + options.gradient_flow * losses.num_tokens * gradient_flow_penalty(total, recorded)
-        return BatchLoss(total, losses.nll.detach())
+            extra["gradient_flow"] = losses.num_tokens * gradient_flow_penalty(total, recorded)
+            total = total + options.gradient_flow * extra["gradient_flow"]
+        shown = {name: loss.detach() for name, loss in extra.items()}
+        return BatchLoss(total, losses.nll.detach(), shown)
 
     def backward_in_segments(self, batch: Batch, update: int, scale: Callable[[Tensor], Tensor]) -> Tensor:
         """Add the gradients of a batch by truncated backpropagation; give its summed -log p.

@@ -167,6 +167,8 @@ class Trainer:
         with nullcontext() if is_last else self.ranks.accumulating(self.objective):
             loss = self.objective(batch, self.progress.step)
             torch.autograd.backward(scaled(loss.total))
+        # Of the other ranks' extra losses only the size is known, as if they were like this one's.
+        self.meter.count_extra({name: float(value) * self.ranks.size for name, value in loss.extra.items()})
         nll: Tensor = loss.nll
         return nll
 

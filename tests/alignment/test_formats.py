@@ -26,6 +26,16 @@ def test_json_schema() -> None:
     }
 
 
+def test_figures_of_words_stand_under_their_name() -> None:
+    shape = (("ein", "Haus"), ("a",), np.ones((1, 2), np.float32), ())
+    both = WordAlignment(*shape, source_figures={"ponder": (1.0, 2.33333)}, target_figures={"ponder": [4.0]})
+    assert to_json(both)["ponder"] == {"source": [1.0, 2.3333], "target": [4.0]}
+    one = WordAlignment(*shape, target_figures={"ponder": (4.0,)})
+    assert to_json(one)["ponder"] == {"target": [4.0]}
+    with pytest.raises(ValueError, match="1 figures 'ponder' for 2 words"):
+        WordAlignment(*shape, source_figures={"ponder": (1.0,)})
+
+
 @pytest.mark.parametrize("score", [None, float("-inf"), float("nan")])
 def test_score_that_json_cannot_say_is_null(score: float | None) -> None:
     alignment = WordAlignment(("a",), ("b",), np.ones((1, 1), np.float32), (), score)

@@ -39,6 +39,11 @@ CELL_OPTIONS: dict[str, dict[str, Any]] = {
     "orthogonal peephole": {"type": "peephole", "init": "orthogonal"},
     "spectral gru": {"type": "gru", "init": "spectral"},
 }
+NTM_ENCODER = {"type": "ntm", "hidden_size": 8, "num_slots": 6, "slot_size": 5, "num_write_heads": 2, "max_shift": 2}
+NTM = {"type": "ntm", "hidden_size": 8, "slot_size": 5, "num_read_heads": 2, "num_write_heads": 2}
+ADAPTIVE = {"type": "act_recurrent", "hidden_size": 8, "max_steps": 4}
+ADAPTIVE_DECODER = {**BAHDANAU, "type": "act_recurrent", "max_steps": 4}
+UNIVERSAL = {"type": "universal", "num_heads": 4, "feed_forward_size": 24, "max_steps": 4}
 Case = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
@@ -88,6 +93,25 @@ def _variants() -> Iterator[tuple[str, Case]]:
     yield "post-norm", (post, post, {})
     learned = {**TRANSFORMER, "positions": "learned", "max_positions": 5}
     yield "learned positions", (learned, learned, {})
+    yield "ntm goes on", (NTM_ENCODER, {**NTM, "memory": "slots"}, {"tie": "all"})
+    yield (
+        "ntm goes on, one head",
+        ({"type": "ntm", "slot_size": 5}, {**NTM, "memory": "slots", "num_read_heads": 1}, {}),
+    )
+    yield "ntm over words", (RECURRENT, {**NTM, "cell": "gru", "num_layers": 2, "dropout": 0.2, "max_shift": 3}, {})
+    yield "ntm with free slots", (RECURRENT, {**NTM, "num_free_slots": 3, "max_shift": 2}, {})
+    yield (
+        "act",
+        ({**ADAPTIVE, "num_layers": 2, "dropout": 0.2}, {**ADAPTIVE_DECODER, "num_layers": 2, "dropout": 0.2}, {}),
+    )
+    yield "act one way", ({**ADAPTIVE, "bidirectional": False, "cell": "gru"}, {**ADAPTIVE_DECODER, "cell": "gru"}, {})
+    yield (
+        "universal pre-norm",
+        ({**UNIVERSAL, "norm": "pre"}, {**UNIVERSAL, "norm": "pre", "dropout": 0.2}, {"tie": "all"}),
+    )
+    yield "universal, all steps", ({**UNIVERSAL, "adaptive": False}, {**UNIVERSAL, "adaptive": False}, {})
+    learned = {**UNIVERSAL, "positions": "learned", "max_positions": 5, "max_steps": 2}
+    yield "universal, learned positions", (learned, learned, {})
     yield "transformer over odd memory", ({**RECURRENT, "hidden_size": 5, "bidirectional": False}, TRANSFORMER, {})
 
 
@@ -291,5 +315,9 @@ def test_attention_weights_are_a_distribution_over_real_words(model: Seq2Seq, ba
         return
     assert weights_BHTS.shape[1] == len(heads)
     for row, length in enumerate(batch.source_length_B.tolist()):
-        assert_close(weights_BHTS[row, :, :, :length].sum(-1), torch.ones(weights_BHTS.shape[1:3]))
+        sums = weights_BHTS[row, :, :, :length].sum(-1)
+        if getattr(model.decoder, "num_free_slots", 0):  # they have their share, too
+            assert ((sums > 0) & (sums < 1)).all()
+        else:
+            assert_close(sums, torch.ones(weights_BHTS.shape[1:3]))
         assert not weights_BHTS[row, :, :, length:].any()

@@ -10,7 +10,7 @@ from nmt.models.attention.cache import Cache, KeysValues
 from nmt.models.attention.multihead import MultiHeadAttention, causal_bias, mask_bias, padding_bias
 from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Positions
-from nmt.models.encoders.transformer import FeedForward, Residual, TransformerOptions
+from nmt.models.encoders.transformer import BlockOptions, FeedForward, Residual, TransformerOptions
 from nmt.models.interfaces import Decoder, DecoderParts, Encoded, Memory, State, Unrolled
 from nmt.models.layer_drop import LayerDrop
 from nmt.models.layers import Layers
@@ -31,7 +31,7 @@ class TransformerState(State):
 class DecoderLayer(nn.Module):
     """Self-attention over the target so far, attention over the source, and a feed-forward layer."""
 
-    def __init__(self, width: int, memory_width: int, options: TransformerOptions) -> None:
+    def __init__(self, width: int, memory_width: int, options: BlockOptions) -> None:
         super().__init__()
         heads, dropout = options.num_heads, options.attention_dropout
         self.self_attention = MultiHeadAttention(width, heads, dropout)
@@ -144,7 +144,7 @@ class TransformerDecoder(Decoder):
         self, token_N: Tensor, state: TransformerState, need_weights: bool = False
     ) -> tuple[Tensor, Tensor | None, TransformerState]:
         num_sentences = len(state.memory.mask_BS)
-        ancestor_NC = _with_own_slot(state.ancestor_NC, num_sentences)
+        ancestor_NC = with_own_slot(state.ancestor_NC, num_sentences)
         x_N1D = self.positions(self.embedding(token_N[:, None]), state.num_tokens)
         x_BKD, caches, weights_BHKS = self._run(
             x_N1D.view(num_sentences, -1, x_N1D.shape[2]),
@@ -169,7 +169,7 @@ class TransformerDecoder(Decoder):
         return Unrolled(features_BTD, weights_BHTS)
 
 
-def _with_own_slot(ancestor_NC: Tensor, num_sentences: int) -> Tensor:
+def with_own_slot(ancestor_NC: Tensor, num_sentences: int) -> Tensor:
     """Each of the K hypotheses of a sentence gets a slot of its own behind the present ones. [N, C + K]"""
     num_hypotheses = len(ancestor_NC) // num_sentences
     own_KK = torch.eye(num_hypotheses, dtype=torch.bool, device=ancestor_NC.device)

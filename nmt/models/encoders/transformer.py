@@ -15,10 +15,9 @@ from nmt.models.layers import Layers
 from nmt.models.masks import length_mask
 
 
-class TransformerOptions(Options):
-    """Options of ``type: transformer``, for the encoder and the decoder. The width is ``embedding_size``."""
+class BlockOptions(Options):
+    """Options of a layer of the Transformer, and of what its input is."""
 
-    num_layers: int = Field(3, ge=1)
     num_heads: int = Field(4, ge=1)
     feed_forward_size: int = Field(1024, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1, description="on embeddings and on what each sublayer adds")
@@ -32,10 +31,16 @@ class TransformerOptions(Options):
     max_positions: int = Field(512, ge=1, description="number of learned positions")
 
 
+class TransformerOptions(BlockOptions):
+    """Options of ``type: transformer``, for the encoder and the decoder. The width is ``embedding_size``."""
+
+    num_layers: int = Field(3, ge=1)
+
+
 class FeedForward(nn.Module):
     """Position-wise: W2 max(0, W1 x + b1) + b2."""
 
-    def __init__(self, width: int, options: TransformerOptions) -> None:
+    def __init__(self, width: int, options: BlockOptions) -> None:
         super().__init__()
         self.inner = nn.Linear(width, options.feed_forward_size)
         self.out = nn.Linear(options.feed_forward_size, width)
@@ -49,7 +54,7 @@ class FeedForward(nn.Module):
 class Residual(nn.Module):
     """x + dropout(f(norm(x))) (pre-norm), or norm(x + dropout(f(x))) (post-norm, as in the paper)."""
 
-    def __init__(self, width: int, options: TransformerOptions) -> None:
+    def __init__(self, width: int, options: BlockOptions) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.dropout = Dropout(options.dropout)
@@ -69,7 +74,7 @@ class Residual(nn.Module):
 class EncoderLayer(nn.Module):
     """Self-attention and a feed-forward layer, each with its residual."""
 
-    def __init__(self, width: int, options: TransformerOptions) -> None:
+    def __init__(self, width: int, options: BlockOptions) -> None:
         super().__init__()
         self.attention = MultiHeadAttention(width, options.num_heads, options.attention_dropout)
         self.feed_forward = FeedForward(width, options)

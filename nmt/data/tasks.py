@@ -1,0 +1,79 @@
+"""Algorithmic tasks as parallel text: what a memory (Graves et al. 2014) and pondering (Graves 2016) are tried on.
+
+A symbol is a word, so word vocabularies fit. Pairs are drawn independently; each split has a seed of its own.
+
+    copy          g a c         ->  g a c
+    repeat_copy   g a x3        ->  g a g a g a
+    parity        1 0 1 1       ->  1               (1 if the number of ones is odd)
+    addition      5 7 + 8 4     ->  1 4 1           (the highest digit first)
+    chain         bd ab da a x2 ->  d               (two arrows from a: a -> b -> d; arrows in random order)
+"""
+
+import string
+import zlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from nmt.config import TaskOptions
+
+Pair = tuple[str, str]
+
+
+def task_pairs(options: TaskOptions, split: str = "train") -> Iterator[Pair]:
+    """The pairs of a split: ``num_pairs`` for ``train``, ``num_valid`` for any other name.
+
+    Lengths are uniform over ``min_length`` … ``max_length``.
+    """
+    rng = np.random.default_rng((options.seed, zlib.crc32(split.encode())))
+    draw = TASKS[options.type]
+    for _ in range(options.num_pairs if split == "train" else options.num_valid):
+        length = int(rng.integers(options.min_length, options.max_length + 1))
+        yield draw(rng, length, options)
+
+
+def _symbols(rng: np.random.Generator, length: int, options: TaskOptions) -> str:
+    return " ".join(rng.choice(list(string.ascii_lowercase[: options.num_symbols]), length))
+
+
+def _copy(rng: np.random.Generator, length: int, options: TaskOptions) -> Pair:
+    sequence = _symbols(rng, length, options)
+    return sequence, sequence
+
+
+def _repeat_copy(rng: np.random.Generator, length: int, options: TaskOptions) -> Pair:
+    sequence = _symbols(rng, length, options)
+    repeats = int(rng.integers(1, options.max_repeats + 1))
+    return f"{sequence} x{repeats}", " ".join([sequence] * repeats)
+
+
+def _parity(rng: np.random.Generator, length: int, options: TaskOptions) -> Pair:
+    bits = rng.integers(0, 2, length)
+    return " ".join(map(str, bits)), str(bits.sum() % 2)
+
+
+def _addition(rng: np.random.Generator, length: int, options: TaskOptions) -> Pair:
+    """Two numbers of ``length`` digits each, leading zeros allowed; the sum has one digit more."""
+    digits = rng.integers(0, 10, (2, length))
+    first, second = ("".join(map(str, row)) for row in digits)
+    total = str(int(first) + int(second)).zfill(length + 1)
+    return f"{' '.join(first)} + {' '.join(second)}", " ".join(total)
+
+
+def _chain(rng: np.random.Generator, length: int, options: TaskOptions) -> Pair:
+    """Arrows that lead through all symbols and back to the first; how far to go is the last word.
+
+    Each symbol is the answer to some number of steps, so there is no way round following the arrows.
+    """
+    symbols = rng.permutation(list(string.ascii_lowercase[: options.num_symbols])).tolist()
+    arrows = [first + second for first, second in zip(symbols, [*symbols[1:], symbols[0]], strict=True)]
+    return " ".join([*rng.permutation(arrows).tolist(), symbols[0], f"x{length}"]), symbols[length]
+
+
+TASKS: dict[str, Callable[[np.random.Generator, int, TaskOptions], Pair]] = {
+    "copy": _copy,
+    "repeat_copy": _repeat_copy,
+    "parity": _parity,
+    "addition": _addition,
+    "chain": _chain,
+}

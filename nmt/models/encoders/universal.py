@@ -1,0 +1,109 @@
+"""The encoder of the Universal Transformer, and the time-step code it shares with the decoder."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from nmt.models.attention.multihead import padding_bias
+from nmt.models.dropout import Dropout
+from nmt.models.embeddings import Embedding, Positions, sinusoids
+from nmt.models.encoders.transformer import BlockOptions, EncoderLayer
+from nmt.models.halting import HaltingUnit, Pondering, PonderOptions, spread
+from nmt.models.interfaces import Encoded, Encoder, Memory
+from nmt.models.masks import length_mask
+
+
+class UniversalOptions(BlockOptions, PonderOptions):
+    """Options of ``type: universal``, for the encoder and the decoder. The width is ``embedding_size``."""
+
+    norm: Literal["pre", "post"] = Field("post", description="layer norm before each sublayer, or after the sum")
+    adaptive: bool = Field(True, description="positions halt on their own; false: max_steps steps for all")
+
+
+class TimedPositions(nn.Module):
+    """Adds the code of the position and that of the step (Dehghani et al. 2019, equations 6 and 7)."""
+
+    def __init__(self, size: int, options: UniversalOptions) -> None:
+        super().__init__()
+        self.positions = Positions(size, options.positions, options.max_positions)
+        self.register_buffer("steps", sinusoids(options.max_steps, size), persistent=False)
+
+    def forward(self, x_BTD: Tensor, step: int, start: int = 0) -> Tensor:
+        """``step`` counts from 0; ``start`` is the position of the first token."""
+        timed_BTD: Tensor = self.positions(x_BTD, start)
+        return timed_BTD + self.get_buffer("steps")[step].to(x_BTD.dtype)
+
+
+class UniversalHalting(nn.Module):
+    """Halting of each position: what its state becomes, step by step.
+
+    While a position thinks, the others see its latest state. When it halts, they go on seeing the mean of its states
+    under the halting weights, which is also its result.
+    """
+
+    def __init__(self, width: int, options: UniversalOptions) -> None:
+        super().__init__()
+        self.unit = HaltingUnit(width, options) if options.adaptive else None
+        self.max_steps, self.epsilon = options.max_steps, options.epsilon
+
+    def forward(
+        self, state_BTD: Tensor, mean_BTD: Tensor, pondering: Pondering, step: int
+    ) -> tuple[Tensor, Tensor, Pondering, Tensor]:
+        """After a step: what the next one starts from, the mean so far, how far each position has come, and p_n.
+
+        Args:
+            state_BTD: what the block gave.
+            mean_BTD: Σ p_n s_n of the steps before.
+            pondering: how far each position had come.
+            step: counts from 0.
+        """
+        is_last = step == self.max_steps - 1
+        if self.unit is not None:
+            unit_BT = self.unit(state_BTD)
+        else:  # the last step has all the weight
+            unit_BT = torch.zeros_like(pondering.total_X)
+        weight_BT, pondering = pondering.halt(unit_BT, is_last, self.epsilon)
+        mean_BTD = mean_BTD + spread(weight_BT, state_BTD) * state_BTD
+        next_BTD = torch.where(pondering.running_X[..., None], state_BTD, mean_BTD)
+        return next_BTD, mean_BTD, pondering, weight_BT
+
+
+class UniversalEncoder(Encoder):
+    """Dehghani et al. 2019: one encoder layer of the Transformer, applied again and again with shared weights.
+
+    Each step adds position and time-step code, and each position halts when its halting units add up to 1 - ε.
+    ``ponder`` is the figure of a word: its steps.
+    """
+
+    Options = UniversalOptions
+
+    def __init__(self, options: UniversalOptions, embedding: Embedding) -> None:
+        super().__init__()
+        width = embedding.size
+        self.embedding = embedding
+        self.positions = TimedPositions(width, options)
+        self.layer = EncoderLayer(width, options)
+        self.halting = UniversalHalting(width, options)
+        self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
+        self.dropout = Dropout(options.dropout)
+        self.max_steps, self.time_penalty = options.max_steps, options.time_penalty
+        self.output_size = self.final_size = width
+
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
+        mask_BS = length_mask(source_length_B, source_BS.shape[1])
+        bias = padding_bias(mask_BS)
+        x_BSD = self.dropout(self.embedding(source_BS))
+        mean_BSD = torch.zeros_like(x_BSD)
+        pondering = Pondering.start(mask_BS, x_BSD)
+        for step in range(self.max_steps):
+            state_BSD = self.layer(self.positions(x_BSD, step), bias)
+            x_BSD, mean_BSD, pondering, _ = self.halting(state_BSD, mean_BSD, pondering, step)
+            if not pondering.running_X.any():
+                break
+        memory = Memory(self.norm(mean_BSD), mask_BS)
+        if self.halting.unit is None:
+            return Encoded((memory,))
+        ponder = self.time_penalty * pondering.cost_X.sum()
+        return Encoded((memory,), (), {"ponder": ponder}, {"ponder": pondering.steps_X})

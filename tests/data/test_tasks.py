@@ -1,0 +1,112 @@
+"""Generated tasks: each answer is worked out here in another way."""
+
+import itertools
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from nmt.config import DataOptions, FilePair, TaskOptions
+from nmt.data.corpus import FileText, open_text
+from nmt.data.tasks import TASKS, task_pairs
+from nmt.errors import UserError
+
+
+def pairs(**options: object) -> list[tuple[list[str], list[str]]]:
+    made = task_pairs(TaskOptions(**{"num_pairs": 300, "min_length": 1, "max_length": 5, **options}))
+    return [(source.split(), target.split()) for source, target in made]
+
+
+def test_copies_are_copies_of_every_length() -> None:
+    made = pairs(type="copy", num_symbols=3)
+    assert all(source == target for source, target in made)
+    assert Counter(len(source) for source, _ in made).keys() == {1, 2, 3, 4, 5}
+    assert set(itertools.chain(*(source for source, _ in made))) == {"a", "b", "c"}
+
+
+def test_repeated_copies() -> None:
+    made = pairs(type="repeat_copy", max_repeats=3)
+    for (*sequence, times), target in made:
+        assert target == sequence * int(times.removeprefix("x"))
+    assert {source[-1] for source, _ in made} == {"x1", "x2", "x3"}
+
+
+def test_parity() -> None:
+    for source, target in pairs(type="parity"):
+        assert target == [str("".join(source).count("1") & 1)]
+
+
+def test_addition() -> None:
+    for source, target in pairs(type="addition"):
+        first, second = "".join(source).split("+")
+        assert len(first) == len(second) == len(target) - 1
+        assert int("".join(target)) == int(first) + int(second)
+
+
+def test_chains_lead_from_the_start_to_the_answer() -> None:
+    made = pairs(type="chain", num_symbols=6, min_length=0)
+    for (*arrows, symbol, times), target in made:
+        follow = dict(arrows)
+        assert len(follow) == len(arrows) == 6, "one arrow from each symbol"
+        seen = [symbol]
+        for _ in range(int(times.removeprefix("x"))):
+            seen.append(follow[seen[-1]])
+        assert target == [seen[-1]]
+        assert len(set(seen)) == len(seen), "no other number of steps leads to the same answer"
+    assert {source[-1] for source, _ in made} == {"x0", "x1", "x2", "x3", "x4", "x5"}
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_a_seed_repeats_itself_and_splits_differ(kind: str) -> None:
+    options = TaskOptions(type=kind, max_length=5, num_pairs=50, num_valid=50)
+    assert list(task_pairs(options)) == list(task_pairs(options))
+    assert list(task_pairs(options)) != list(task_pairs(options, "val"))
+    assert list(task_pairs(options)) != list(task_pairs(options.model_copy(update={"seed": 2})))
+
+
+def test_a_task_is_text_with_a_fingerprint_of_its_own() -> None:
+    def text(split: str = "train", **options: object) -> object:
+        task = TaskOptions(**{"type": "copy", "num_pairs": 7, "num_valid": 3, **options})
+        return open_text(DataOptions(task=task, source="in", target="out"), split)
+
+    assert len(list(text())) == 7
+    assert len(list(text("val"))) == 3
+    assert list(text()) == list(text())
+    prints = [
+        text().fingerprint(),
+        text("val").fingerprint(),
+        text(seed=2).fingerprint(),
+        text(max_length=9).fingerprint(),
+    ]
+    assert len(set(prints)) == 4
+    assert text().fingerprint() == prints[0]
+
+
+def test_files_of_ones_own_can_validate_a_task(tmp_path: Path) -> None:
+    (tmp_path / "a.in").write_text("a b\n")
+    (tmp_path / "a.out").write_text("a b\n")
+    files = FilePair(source=tmp_path / "a.in", target=tmp_path / "a.out")
+    options = DataOptions(task=TaskOptions(type="copy"), source="in", target="out")
+    assert isinstance(open_text(options, files), FileText)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"type": "copy", "min_length": 5, "max_length": 4}, "min_length 5 is more than max_length 4"),
+        ({"type": "chain", "max_length": 5, "num_symbols": 5}, "5 arrows of a chain need 6 num_symbols"),
+        ({"type": "copy", "min_length": 0}, "copy needs a min_length of 1"),
+        ({"type": "cpoy"}, "Input should be"),
+    ],
+)
+def test_tasks_that_make_no_sense_are_refused(options: dict[str, object], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        TaskOptions(**options)
+
+
+def test_a_misspelt_task_names_its_key() -> None:
+    from nmt.config import load_recipe
+
+    with pytest.raises(UserError, match=r"'data\.task\.type' is 'cpoy'"):
+        load_recipe("algorithmic/copy_ntm", ["data.task.type=cpoy"])
