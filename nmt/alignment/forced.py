@@ -4,19 +4,24 @@ B pairs of a batch, H heads, S source pieces, T target pieces, V target vocabula
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from nmt.alignment.links import LinkMethod, WordAlignment, extract_links, merge_to_words
+from nmt.alignment.extract import LinkOptions, word_links
+from nmt.alignment.heads import AlignmentHeads, HeadWeights, choose_heads
+from nmt.alignment.lexicon import Lexicon, evidence
+from nmt.alignment.links import WordAlignment, merge_to_words
 from nmt.alignment.words import Words
 from nmt.data.batching import by_length, make_batch
 from nmt.data.vocabulary import Piece, Vocabularies
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 
+DEFAULT = LinkOptions()
 WINDOW = 32
 """Batches that are read before they are sorted by length and aligned."""
 
@@ -44,12 +49,22 @@ class ForcedAligner:
         vocabularies: those of the model.
         max_pieces: a longer side is cut here: words beyond have no links, and such a pair has no score.
         batch_size: pairs at a time.
+        heads: where the alignment is read; None for what the decoder holds for best.
+        lexicon: what words are known to mean; links then weigh it with the attention.
 
     Raises:
         UserError: the model has no attention.
     """
 
-    def __init__(self, model: Seq2Seq, vocabularies: Vocabularies, max_pieces: int, batch_size: int = 32) -> None:
+    def __init__(
+        self,
+        model: Seq2Seq,
+        vocabularies: Vocabularies,
+        max_pieces: int,
+        batch_size: int = 32,
+        heads: AlignmentHeads | None = None,
+        lexicon: Lexicon | None = None,
+    ) -> None:
         if not model.decoder.head_names:
             raise UserError(
                 "This model has no attention, so it can't align.",
@@ -57,29 +72,53 @@ class ForcedAligner:
             )
         self._model, self._vocabularies = model, vocabularies
         self._max_pieces, self._batch_size = max_pieces, batch_size
+        self.heads = heads or AlignmentHeads.of(model.decoder)
+        self.lexicon = lexicon
 
     def __call__(
         self,
         pairs: Iterable[tuple[Words, Words]],
-        method: LinkMethod = "argmax",
-        threshold: float = 0.3,
+        options: LinkOptions = DEFAULT,
         on_cut: Callable[[int, int], None] = lambda number, num_pieces: None,
     ) -> Iterator[WordAlignment]:
         """Alignments of the pairs, in order and in constant memory.
 
         Args:
             pairs: source and target words.
-            method, threshold: how links are taken from the weights, see :func:`extract_links`.
+            options: how links are taken from the weights.
             on_cut: called with the number of a pair that is cut, counted from 1, and the pieces of its longer side.
         """
+        for pair, weights_HTS, score in self._forced(pairs, self.heads.heads, on_cut):
+            weights = weights_HTS.mean(axis=0)
+            source, target = pair.source.words, pair.target.words
+            links = word_links(evidence(source, target, weights, self.lexicon), options)
+            yield WordAlignment(source, target, weights, links, score)
+
+    def choose_heads(self, pairs: Iterable[tuple[Words, Words]]) -> tuple[AlignmentHeads, list[float]]:
+        """The heads that align best as far as can be told without a gold, see :func:`nmt.alignment.heads.choose_heads`.
+
+        Returns:
+            The heads, and how far each head of the decoder agrees with the mean of all.
+        """
+        everything = range(len(self._model.decoder.head_names))
+        found = [weights_HTS for _, weights_HTS, _ in self._forced(pairs, everything)]
+        chosen, agreement = choose_heads(found)
+        return AlignmentHeads(chosen, self.heads.attention), agreement
+
+    def _forced(
+        self,
+        pairs: Iterable[tuple[Words, Words]],
+        heads: Sequence[int],
+        on_cut: Callable[[int, int], None] = lambda number, num_pieces: None,
+    ) -> Iterator[tuple[Pair, HeadWeights, float | None]]:
+        """Each pair with the attention of some heads between its words, and its score."""
         numbered = enumerate(pairs, start=1)
         while window := list(islice(numbered, WINDOW * self._batch_size)):
             prepared = [self._prepare(number, pair, on_cut) for number, pair in window]
-            found: dict[int, WordAlignment] = {}
+            found: dict[int, tuple[HeadWeights, float | None]] = {}
             for rows in by_length([pair.longest for pair in prepared], self._batch_size):
-                aligned = self._align_batch([prepared[row] for row in rows], method, threshold)
-                found.update(zip(rows, aligned, strict=True))
-            yield from (found[row] for row in range(len(prepared)))
+                found.update(zip(rows, self._force_batch([prepared[row] for row in rows], heads), strict=True))
+            yield from ((pair, *found[row]) for row, pair in enumerate(prepared))
 
     def _prepare(self, number: int, pair: tuple[Words, Words], on_cut: Callable[[int, int], None]) -> Pair:
         source, target = pair
@@ -91,29 +130,46 @@ class ForcedAligner:
         return Pair(source, target, source_pieces[:limit], target_pieces[:limit], longest > limit)
 
     @torch.inference_mode()
-    def _align_batch(self, pairs: Sequence[Pair], method: LinkMethod, threshold: float) -> list[WordAlignment]:
+    def _force_batch(self, pairs: Sequence[Pair], heads: Sequence[int]) -> list[tuple[HeadWeights, float | None]]:
         decoder = self._model.decoder
         ids = [(_ids(pair.source_pieces), _ids(pair.target_pieces)) for pair in pairs]
         batch = make_batch(ids, self._vocabularies).to(next(self._model.parameters()).device)
         unrolled = self._model(batch.source_BS, batch.source_length_B, batch.target_input_BT, need_weights=True)
         assert unrolled.weights_BHTS is not None
-        weights_BTS = unrolled.weights_BHTS[:, list(decoder.alignment_heads)].mean(1).float().cpu().numpy()
-        alignments = []
+        weights_BHTS = unrolled.weights_BHTS[:, list(heads)].float().cpu().numpy()
+        first = 1 if self.heads.attention == "input" else 0  # a piece is read one step after it is predicted
+        found = []
         for row, pair in enumerate(pairs):
             num_source, num_target = len(pair.source_pieces), len(pair.target_pieces)
-            weights = merge_to_words(
-                weights_BTS[row, :num_target, :num_source],
+            words = (
                 pair.source.of_pieces(pair.source_pieces),
                 pair.target.of_pieces(pair.target_pieces),
                 len(pair.source.words),
                 len(pair.target.words),
             )
-            links = extract_links(weights, method, threshold)
+            pieces_HTS = weights_BHTS[row, :, first : first + num_target, :num_source]
+            weights_HTS = np.stack([merge_to_words(pieces_TS, *words) for pieces_TS in pieces_HTS])
             # Pair by pair: log-probabilities of a whole batch over the vocabulary can take gigabytes.
             logits_TV = decoder.output(unrolled.features_BTD[row, : num_target + 1])
             score = None if pair.is_cut else _log_probability(logits_TV, batch.target_output_BT[row, : num_target + 1])
-            alignments.append(WordAlignment(pair.source.words, pair.target.words, weights, links, score))
-        return alignments
+            found.append((weights_HTS, score))
+        return found
+
+
+def both_directions(
+    forward: Iterable[WordAlignment],
+    backward: Iterable[WordAlignment],
+    options: LinkOptions,
+    lexicons: tuple[Lexicon | None, Lexicon | None] = (None, None),
+) -> Iterator[WordAlignment]:
+    """Alignments of the same pairs by two models, the second of them of the other direction, made one.
+
+    Words, weights and score are those of the first; the links are made of the choices of both.
+    """
+    for ahead, back in zip(forward, backward, strict=True):
+        weights = evidence(ahead.source, ahead.target, ahead.weights, lexicons[0])
+        reverse = evidence(back.source, back.target, back.weights, lexicons[1])
+        yield replace(ahead, links=word_links(weights, options, reverse))
 
 
 def _log_probability(logits_TV: Tensor, target_T: Tensor) -> float:

@@ -19,6 +19,8 @@ MAX_PADDING = 0.05
 """Share of padding from which a batch is cut when it is at least half full."""
 
 Ids = Sequence[int] | npt.NDArray[np.integer]
+Links = npt.NDArray[np.integer]
+"""Linked (source, target) positions of a sentence pair. [num_links, 2]"""
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,16 @@ class Batch:
     target_input_BT: Tensor  # SOS y1 … yn
     target_output_BT: Tensor  # y1 … yn EOS
     target_length_B: Tensor
+    links_BTS: Tensor | None = None
+    """True where a target position translates a source position, both without SOS and with EOS; for guided alignment.
+
+    A position that translates nothing links to the EOS of the source, as EOS does itself.
+    """
 
     def to(self, device: torch.device) -> Self:
         """The batch on another device; the copy overlaps with computation where memory is pinned."""
-        return type(self)(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return type(self)(**{name: t.to(device, non_blocking=True) for name, t in moved.items() if t is not None})
 
     @property
     def num_target_tokens(self) -> int:
@@ -80,20 +88,45 @@ def by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
         yield order[start : start + batch_size]
 
 
-def make_batch(pairs: Sequence[tuple[Ids, Ids]], vocabularies: Vocabularies) -> Batch:
+def links_mask(links: Sequence[Links], source_length_B: Tensor, target_length_B: Tensor) -> Tensor:
+    """See :attr:`Batch.links_BTS`. [B, longest target, longest source]
+
+    Args:
+        links: for each pair the (source, target) positions that are linked. [num_links, 2]
+        source_length_B, target_length_B: with EOS.
+    """
+    mask = torch.zeros(len(links), int(target_length_B.max()), int(source_length_B.max()), dtype=torch.bool)
+    for row, of_pair, source_length, target_length in zip(
+        mask, links, source_length_B.tolist(), target_length_B.tolist(), strict=True
+    ):
+        row[of_pair[:, 1], of_pair[:, 0]] = True
+        row[:target_length, source_length - 1] |= ~row[:target_length].any(1)
+    return mask
+
+
+def make_batch(
+    pairs: Sequence[tuple[Ids, Ids]], vocabularies: Vocabularies, links: Sequence[Links] | None = None
+) -> Batch:
     """The six steps of batch preparation.
 
     1. sample the pairs (done by :func:`plan_batches`), 2. look up ids, OOV as UNK (done by the vocabulary),
     3. append EOS to the source, 4. prepend SOS for the decoder's input and append EOS for its output,
     5. pad to the longest sentence of the batch, 6. compute the lengths.
+
+    Args:
+        pairs: source and target ids.
+        vocabularies: for the special ids.
+        links: see :func:`links_mask`.
     """
     sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
+    source_length_B, target_length_B = lengths(sources), lengths(targets)
     return Batch(
         source_BS=pad(sources, vocabularies.source, eos=True),
-        source_length_B=lengths(sources),
+        source_length_B=source_length_B,
         target_input_BT=pad(targets, vocabularies.target, sos=True),
         target_output_BT=pad(targets, vocabularies.target, eos=True),
-        target_length_B=lengths(targets),
+        target_length_B=target_length_B,
+        links_BTS=links_mask(links, source_length_B, target_length_B) if links is not None else None,
     )
 
 
@@ -191,7 +224,9 @@ class TrainingBatches:
             if self._position == len(self._plan):
                 self.epoch, self._position = self.epoch + 1, 0
                 self._plan = self._make_plan()
-            yield make_batch([self._corpus.pair(i) for i in self._indices[batch]], self._vocabularies)
+            rows = self._indices[batch]
+            links = [self._corpus.links(i) for i in rows] if self._corpus.has_links else None
+            yield make_batch([self._corpus.pair(i) for i in rows], self._vocabularies, links)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream is: the next batch is the first one not yet given out."""

@@ -9,7 +9,7 @@ from nmt.models.attention.multihead import MultiHeadAttention, causal_bias, padd
 from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Positions
 from nmt.models.encoders.transformer import FeedForward, Residual, TransformerOptions
-from nmt.models.interfaces import Decoder, DecoderParts, Encoded, Memory, State, Unrolled
+from nmt.models.interfaces import AttentionStep, Decoder, DecoderParts, Encoded, Memory, State, Unrolled
 from nmt.models.layers import Layers
 
 KeysValues = tuple[Tensor, Tensor]
@@ -96,6 +96,11 @@ class TransformerDecoder(Decoder):
         """The heads of the last layer but one, which align best (Garg et al. 2019)."""
         layer, heads = max(len(self.layers) - 2, 0), len(self.head_names) // len(self.layers)
         return tuple(range(layer * heads, (layer + 1) * heads))
+
+    @property
+    def guided_head(self) -> tuple[int, AttentionStep]:
+        """The first of those heads, at the step that has read the word to align (Garg et al. 2019, section 4)."""
+        return self.alignment_heads[0], "input"
 
     def start(self, encoded: Encoded) -> TransformerState:
         memory = encoded.memories[0]
