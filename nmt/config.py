@@ -164,14 +164,31 @@ class TrainingOptions(Options):
 class DecodingOptions(Options):
     """How translations are searched for, in validation and by default in ``nmt translate``."""
 
-    beam_size: int = Field(5, ge=1)
-    length_penalty: Literal["none", "average", "gnmt"] = Field(
-        "average", description="score = log-probability / penalty: 1, length^alpha, or ((5 + length) / 6)^alpha"
+    beam_size: int = Field(5, ge=1, description="hypotheses kept; 1 is greedy search")
+    length_penalty: Literal["none", "average", "gnmt", "word_reward"] = Field(
+        "average",
+        description="score: log p, log p / length^alpha, log p / ((5 + length) / 6)^alpha, or log p + alpha * length",
     )
     alpha: float = Field(1.0, ge=0, description="strength of the length penalty")
+    coverage_penalty: float = Field(0.0, ge=0, description="strength of GNMT's penalty for source words left out")
+    early_stopping: Literal["first", "likely", "exact"] = Field(
+        "likely",
+        description="a sentence is done when its beam has finished; or when, beside that, its best unfinished "
+        "hypothesis scores no better than the best finished one as it stands (likely), or as it could ever (exact)",
+    )
+    beam_groups: int = Field(1, ge=1, description="diverse beam search: groups that the beam is divided into")
+    diversity: float = Field(0.5, ge=0, description="diverse beam search: penalty for a piece another group has chosen")
+    no_repeat_ngram: int | None = Field(None, ge=1, description="no run of so many pieces comes twice")
+    max_length: int | None = Field(None, ge=1, description="longest output in pieces, whatever the source")
     max_length_ratio: float = Field(2.0, gt=0, description="longest output, in pieces, for each piece of the source")
     max_length_extra: int = Field(20, ge=1, description="and this many pieces more")
     batch_size: int = Field(64, ge=1, description="sentences translated at once")
+
+    @model_validator(mode="after")
+    def _groups_are_equal(self) -> "DecodingOptions":
+        if self.beam_size % self.beam_groups:
+            raise ValueError(f"a beam of {self.beam_size} can't be divided into {self.beam_groups} equal groups")
+        return self
 
 
 class Recipe(Options):

@@ -70,9 +70,7 @@ class AlignmentHeads:
             values = json.loads(path.read_text(encoding="utf-8"))
             return cls.of(decoder, ",".join(values["heads"]), values["attention"])
         except (OSError, ValueError, TypeError, KeyError):
-            raise UserError(
-                f"{path} is damaged.", "Delete it; `nmt learn-alignment` writes it anew."
-            ) from None
+            raise UserError(f"{path} is damaged.", "Delete it; `nmt learn-alignment` writes it anew.") from None
 
     def save(self, model_dir: Path, decoder: Decoder) -> None:
         """Write ``alignment.json``."""

@@ -10,10 +10,10 @@ import os
 import shutil
 import tempfile
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,16 @@ class Counts:
     kept: int
     empty: int
     too_long: int
+
+
+class PieceLinks(Protocol):
+    """Word alignments of a text as links between its pieces."""
+
+    def fingerprint(self) -> str:
+        """Changes whenever the links do."""
+
+    def of_pieces(self, text: Iterable[tuple[str, str]]) -> Iterator[npt.NDArray[np.integer]]:
+        """The linked (source, target) pieces of each pair. [num_links, 2]"""
 
 
 class EncodedSide:
@@ -61,6 +71,10 @@ class EncodedCorpus:
         self.source = EncodedSide(directory / "source", meta["dtype"])
         self.target = EncodedSide(directory / "target", meta["dtype"])
         self.lines: npt.NDArray[np.int64] = np.load(directory / "lines.npy")
+        self.has_links = (directory / "links.offsets.npy").is_file()
+        if self.has_links:
+            self._link_offsets: npt.NDArray[np.int64] = np.load(directory / "links.offsets.npy")
+            self._links: npt.NDArray[np.integer] = np.load(directory / "links.npy", mmap_mode="r")
 
     def __len__(self) -> int:
         return self.counts.kept
@@ -68,6 +82,10 @@ class EncodedCorpus:
     def pair(self, index: int) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]:
         """Source and target ids of a pair, without SOS and EOS."""
         return self.source[index], self.target[index]
+
+    def links(self, index: int) -> npt.NDArray[np.integer]:
+        """Linked (source, target) pieces of a pair, where the corpus :attr:`has_links`. [num_links, 2]"""
+        return self._links[self._link_offsets[index] : self._link_offsets[index + 1]]
 
 
 def cache_directory() -> Path:
@@ -81,6 +99,7 @@ def encode_corpus(
     vocabularies: Vocabularies,
     max_length: int,
     on_progress: Callable[[int], None] = lambda pairs: None,
+    links: PieceLinks | None = None,
 ) -> EncodedCorpus:
     """The ids of a text, from the cache where they are in it already.
 
@@ -89,15 +108,18 @@ def encode_corpus(
         vocabularies: what encodes them.
         max_length: pairs with more pieces than this on either side are dropped and counted, like empty ones.
         on_progress: called with the number of pairs read, now and then.
+        links: word alignments that are kept beside the ids.
 
     Raises:
         UserError: no pair is left, or the cache can't be written.
     """
     key = f"{LAYOUT} {text.fingerprint()} {vocabularies.fingerprint} {max_length}"
+    if links is not None:
+        key += f" {links.fingerprint()}"
     directory = cache_directory() / "corpora" / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     if not (directory / "meta.json").is_file():
         try:
-            _write(directory, text, vocabularies, max_length, on_progress)
+            _write(directory, text, vocabularies, max_length, on_progress, links)
         except OSError as error:
             raise UserError(
                 f"The encoded corpus can't be written to {directory}: {error.strerror or error}.",
@@ -120,6 +142,7 @@ def _write(
     vocabularies: Vocabularies,
     max_length: int,
     on_progress: Callable[[int], None],
+    links: PieceLinks | None,
 ) -> None:
     """Encode into a folder with a temporary name, renamed when it is whole."""
     dtype = "uint16" if max(len(vocabularies.source), len(vocabularies.target)) <= 1 << 16 else "int32"
@@ -127,6 +150,8 @@ def _write(
     temporary = Path(tempfile.mkdtemp(prefix="writing-", dir=directory.parent))
     try:
         counts = _encode_pairs(temporary, text, vocabularies, max_length, dtype, on_progress)
+        if links is not None:
+            _write_links(temporary, links.of_pieces(text))
         (temporary / "meta.json").write_text(json.dumps({"dtype": dtype, "counts": asdict(counts)}))
         if not (directory / "meta.json").is_file():  # or somebody else was faster
             shutil.rmtree(directory, ignore_errors=True)
@@ -167,3 +192,11 @@ def _encode_pairs(
     np.save(directory / "target.offsets.npy", np.frombuffer(offsets[1], dtype=np.int64))
     np.save(directory / "lines.npy", np.frombuffer(lines, dtype=np.int64) if lines else np.zeros(0, np.int64))
     return Counts(kept=len(lines), empty=empty, too_long=too_long)
+
+
+def _write_links(directory: Path, linked: Iterator[npt.NDArray[np.integer]]) -> None:
+    """The links of the pairs that were kept, in their order."""
+    kept = set(np.load(directory / "lines.npy").tolist())
+    chosen = [of_pair for line, of_pair in enumerate(linked) if line in kept]
+    np.save(directory / "links.offsets.npy", np.cumsum([0, *map(len, chosen)]))
+    np.save(directory / "links.npy", np.concatenate([np.zeros((0, 2), np.int32), *chosen]).astype(np.int32))

@@ -1,10 +1,11 @@
-"""Beam search over any decoder: it knows ``start``, ``step`` and ``reorder``, and nothing else about the model.
+"""Beam search over any model: it knows ``start``, ``step`` and ``reorder``, and nothing else about it.
 
-B sentences still in the batch, K hypotheses of each, V vocabulary, t tokens so far.
+B sentences still in the batch, K hypotheses of each, N = B·K, G groups of k hypotheses, V vocabulary, t tokens so far.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,94 +13,231 @@ from torch import Tensor
 from nmt.config import DecodingOptions
 from nmt.data.batching import Ids, by_length, lengths, pad
 from nmt.data.vocabulary import Vocabularies, Vocabulary
-from nmt.decoding.penalties import length_penalty
-from nmt.models.seq2seq import Seq2Seq
+from nmt.decoding.finished import Finished, Hypothesis
+from nmt.decoding.penalties import Coverage, length_normalised
+from nmt.decoding.rules import EndAtLimit, NeverSpecial, NoRepeatedNgram, Rule
+from nmt.decoding.topk import log_normaliser, top_continuations
+from nmt.errors import UserError
+from nmt.models.interfaces import State, StepOutput
+from nmt.models.masks import length_mask
+
+MAX_IDLE = 1 / 8
+"""Share of the batch that may be done before it is made smaller: that means copying what the model remembers."""
 
 
-@dataclass(frozen=True)
-class Hypothesis:
-    """A finished translation, in ids, without SOS and EOS."""
+class Model(Protocol):
+    """What search asks of a model, or of several that act as one."""
 
-    ids: list[int]
-    score: float
-    """Log-probability divided by the length penalty: what hypotheses are ranked by."""
-    log_probability: float
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def alignment_heads(self) -> tuple[int, ...]:
+        """Heads whose mean says what a step looks at."""
+
+    def start(self, source_BS: Tensor, source_length_B: Tensor) -> State: ...
+
+    def step(self, token_N: Tensor, state: State, need_weights: bool = False) -> StepOutput: ...
 
 
 def max_lengths(source_length_B: Tensor, options: DecodingOptions) -> Tensor:
     """The most pieces, EOS counted, that each translation may have. [B]"""
-    return (source_length_B * options.max_length_ratio).long() + options.max_length_extra
+    limit_B = (source_length_B * options.max_length_ratio).long() + options.max_length_extra
+    return limit_B if options.max_length is None else limit_B.clamp(max=options.max_length + 1)
 
 
 @torch.inference_mode()
 def beam_search(
-    model: Seq2Seq, source_BS: Tensor, source_length_B: Tensor, target: Vocabulary, options: DecodingOptions
+    model: Model,
+    source_BS: Tensor,
+    source_length_B: Tensor,
+    target: Vocabulary,
+    options: DecodingOptions,
+    rules: Sequence[Rule] = (),
 ) -> list[list[Hypothesis]]:
     """The best translations of a batch, best first, at most ``options.beam_size`` of each sentence.
 
     Of the 2K best continuations of a sentence, those that end among the first K are finished, and the best K that
-    go on are kept. A sentence leaves the batch when it has K finished hypotheses and the best unfinished one scores no
-    better so far than the best of them: stopping at K alone favours short translations. A beam of 1 is greedy search.
+    go on are kept. When a sentence has K finished hypotheses, ``options.early_stopping`` decides whether it goes on
+    for the sake of an unfinished one: stopping at K alone favours short translations. A beam of 1 is greedy search.
+
+    With ``options.beam_groups`` the beam is divided into groups that are continued one after another, each
+    avoiding the pieces that those before it chose at this step (Vijayakumar et al. 2018).
+
+    Args:
+        model: in eval mode.
+        source_BS, source_length_B: padded sources.
+        target: for the special ids.
+        options: beam, penalties, limits.
+        rules: what hypotheses may not say, beside what ``options`` rules out.
     """
-    beam = options.beam_size
     limit_B = max_lengths(source_length_B, options)
-    state = model.decoder.start(model.encode(source_BS, source_length_B))
-    num_sentences, device = len(source_BS), source_BS.device
-    finished: list[list[Hypothesis]] = [[] for _ in range(num_sentences)]
-    num_finished_B = torch.zeros(num_sentences, dtype=torch.long, device=device)
-    best_finished_B = torch.full((num_sentences,), float("-inf"), device=device)
-    sentence_B = torch.arange(num_sentences, device=device)
-    state = state.reorder(sentence_B.repeat_interleave(beam))
-    tokens_BKt = torch.full((num_sentences, beam, 1), target.sos, device=device)
-    # All hypotheses start equal, so at first only one of them may be continued.
-    score_BK = torch.full((num_sentences, beam), float("-inf"), device=device)
-    score_BK[:, 0] = 0.0
-    forbidden = torch.tensor([target.pad, target.sos], device=device)
+    always: list[Rule] = [NeverSpecial(target), *rules]
+    if options.no_repeat_ngram:
+        always.append(NoRepeatedNgram(options.no_repeat_ngram))
+    always.append(EndAtLimit(limit_B, target.eos))
 
-    while len(sentence_B):
-        output = model.step(tokens_BKt[:, :, -1].flatten(), state)
-        log_p_BKV = torch.unflatten(output.logits_NV.float().log_softmax(-1), 0, (-1, beam))
-        log_p_BKV[:, :, forbidden] = float("-inf")
-        _force_end(log_p_BKV, limit_B <= tokens_BKt.shape[2], target.eos)
-        best_B2K, index_B2K = (score_BK[:, :, None] + log_p_BKV).flatten(1).topk(2 * beam, dim=1)
-        parent_B2K, token_B2K = index_B2K // log_p_BKV.shape[2], index_B2K % log_p_BKV.shape[2]
-        ends_B2K = token_B2K == target.eos
+    beam = _Beam.start(source_BS, limit_B, options, target.sos)
+    state = model.start(source_BS, source_length_B).reorder(beam.sentence_N)
+    if options.coverage_penalty:
+        _need_attention(model)
+        beam.coverage = Coverage.none(length_mask(source_length_B, source_BS.shape[1])[beam.sentence_N])
+    results: list[list[Hypothesis]] = [[] for _ in source_BS]
+    while len(beam.sentence_B):
+        output = model.step(beam.last_N, state, need_weights=beam.coverage is not None)
+        logits_NV = output.logits_NV.float()
+        normaliser_N = log_normaliser(logits_NV)
+        for rule in always:
+            rule(logits_NV, beam.tokens_BKt.flatten(0, 1), beam.sentence_N)
+        if beam.coverage is not None:
+            assert output.weights_NHS is not None
+            beam.coverage = beam.coverage.plus(output.weights_NHS[:, model.alignment_heads].float().mean(1))
+        rows = beam.advance(logits_NV, normaliser_N, target.eos)
 
-        length = tokens_BKt.shape[2]  # of what ends here: SOS is in, EOS is not
-        ended_BK = ends_B2K[:, :beam] & best_B2K[:, :beam].isfinite()
-        ended_score_BK = best_B2K[:, :beam] / length_penalty(options, length)
-        for row, rank in ended_BK.nonzero().tolist():
-            ids = tokens_BKt[row, parent_B2K[row, rank], 1:].tolist()
-            hypothesis = Hypothesis(ids, float(ended_score_BK[row, rank]), float(best_B2K[row, rank]))
-            finished[sentence_B[row]].append(hypothesis)
-        num_finished_B += ended_BK.sum(1)
-        best_finished_B = best_finished_B.maximum(ended_score_BK.masked_fill(~ended_BK, float("-inf")).amax(1))
-
-        score_BK, kept_BK = best_B2K.masked_fill(ends_B2K, float("-inf")).topk(beam, dim=1)
-        parent_BK, token_BK = parent_B2K.gather(1, kept_BK), token_B2K.gather(1, kept_BK)
-        could_win_B = score_BK[:, 0] / length_penalty(options, length) > best_finished_B
-        going_on = ((num_finished_B < beam) | could_win_B) & score_BK[:, 0].isfinite()
-        stay = going_on.nonzero().squeeze(1)
-        everybody = len(stay) == len(sentence_B)
-        rows = (stay[:, None] * beam + parent_BK[stay]).flatten()
-        state = output.state.reorder(rows, None if everybody else stay)
-        tokens_BKt = torch.unflatten(tokens_BKt.flatten(0, 1)[rows], 0, (-1, beam))
-        tokens_BKt = torch.cat((tokens_BKt, token_BK[stay][:, :, None]), dim=2)
-        score_BK, sentence_B, limit_B = score_BK[stay], sentence_B[stay], limit_B[stay]
-        num_finished_B, best_finished_B = num_finished_B[stay], best_finished_B[stay]
-    return [sorted(hypotheses, key=lambda h: -h.score)[:beam] for hypotheses in finished]
+        done_B = beam.is_done()
+        num_done = int(done_B.sum())
+        stay = None
+        if num_done == len(done_B) or num_done > MAX_IDLE * len(done_B):
+            for row in done_B.nonzero()[:, 0].tolist():
+                results[int(beam.sentence_B[row])] = beam.finished.hypotheses(row)
+            stay = (~done_B).nonzero()[:, 0]
+            rows = rows.view(-1, options.beam_size)[stay].flatten()
+            beam = beam.select(stay)
+        state = output.state.reorder(rows, stay)
+    return results
 
 
-def _force_end(log_p_BKV: Tensor, at_limit_B: Tensor, eos: int) -> None:
-    """Leave EOS as the only choice where a sentence has reached its limit."""
-    if at_limit_B.any():
-        end = log_p_BKV[at_limit_B][:, :, eos].clone()
-        log_p_BKV[at_limit_B] = float("-inf")
-        log_p_BKV[at_limit_B.nonzero().squeeze(1), :, eos] = end
+def _need_attention(model: Model) -> None:
+    if not model.alignment_heads:
+        raise UserError("decoding.coverage_penalty needs a model with attention, and this one has none.", "Leave it 0.")
+
+
+@dataclass
+class _Beam:
+    """The hypotheses of the sentences in the batch. Those of one that is done score -inf until it leaves."""
+
+    options: DecodingOptions
+    tokens_BKt: Tensor
+    score_BK: Tensor
+    """Log-probability so far."""
+    finished: Finished
+    sentence_B: Tensor
+    """Which sentence of the whole batch this is."""
+    limit_B: Tensor
+    coverage: Coverage | None = None
+
+    @classmethod
+    def start(cls, source_BS: Tensor, limit_B: Tensor, options: DecodingOptions, sos: int) -> "_Beam":
+        num_sentences, size, device = len(source_BS), options.beam_size, source_BS.device
+        score_BK = torch.full((num_sentences, size), float("-inf"), device=device)
+        # All hypotheses start equal, so at first only one of each group may be continued.
+        score_BK[:, :: size // options.beam_groups] = 0.0
+        return cls(
+            options,
+            torch.full((num_sentences, size, 1), sos, device=device),
+            score_BK,
+            Finished.none(num_sentences, size, device),
+            torch.arange(num_sentences, device=device),
+            limit_B,
+        )
+
+    @property
+    def sentence_N(self) -> Tensor:
+        return self.sentence_B.repeat_interleave(self.options.beam_size)
+
+    @property
+    def last_N(self) -> Tensor:
+        return self.tokens_BKt[:, :, -1].flatten()
+
+    def advance(self, logits_NV: Tensor, normaliser_N: Tensor, eos: int) -> Tensor:
+        """Choose among all continuations: finish those that end, keep the best that go on.
+
+        Returns:
+            The rows (indices into N) that the kept hypotheses continue.
+        """
+        size = self.options.beam_size // self.options.beam_groups
+        logits_BKV = logits_NV.view(*self.score_BK.shape, -1)
+        offset_BK = self.score_BK - normaliser_N.view_as(self.score_BK)
+        ending, going = [], []
+        for best_BC, parent_BC, token_BC in _continuations(logits_BKV, offset_BK, self.options):
+            ends_BC = token_BC == eos
+            ending.append((best_BC.masked_fill(~ends_BC, float("-inf"))[:, :size], parent_BC[:, :size]))
+            score_Bk, kept_Bk = best_BC.masked_fill(ends_BC, float("-inf")).topk(size, dim=1)
+            going.append((score_Bk, parent_BC.gather(1, kept_Bk), token_BC.gather(1, kept_Bk)))
+        self._finish(*(torch.cat(parts, dim=1) for parts in zip(*ending, strict=True)))
+        self.score_BK, parent_BK, token_BK = (torch.cat(parts, dim=1) for parts in zip(*going, strict=True))
+
+        first_row_B1 = torch.arange(0, len(logits_NV), self.options.beam_size, device=parent_BK.device)[:, None]
+        rows = (first_row_B1 + parent_BK).flatten()
+        tokens_BKt = self.tokens_BKt.flatten(0, 1)[rows].view(*parent_BK.shape, -1)
+        self.tokens_BKt = torch.cat((tokens_BKt, token_BK[:, :, None]), dim=2)
+        self.coverage = self.coverage and self.coverage.reorder(rows)
+        return rows
+
+    def _finish(self, log_p_BK: Tensor, parent_BK: Tensor) -> None:
+        """Add what ends to the finished hypotheses; -inf stands for what doesn't."""
+        if log_p_BK.isneginf().all():
+            return
+        length = self.tokens_BKt.shape[2]  # of what ends here: SOS is in, EOS is not
+        score_BK = length_normalised(self.options, log_p_BK, length) + self._coverage_penalty().gather(1, parent_BK)
+        tokens_BKt = self.tokens_BKt[:, :, 1:].gather(1, parent_BK[:, :, None].expand(-1, -1, length - 1))
+        self.finished = self.finished.with_more(score_BK, log_p_BK, tokens_BKt)
+
+    def _coverage_penalty(self) -> Tensor:
+        """[B, K]"""
+        if self.coverage is None:
+            return torch.zeros_like(self.score_BK)
+        return self.coverage.penalty(self.options.coverage_penalty).view_as(self.score_BK)
+
+    def is_done(self) -> Tensor:
+        """Whether a sentence has all the finished hypotheses that it needs; its others are given up then. [B]"""
+        best_B = self.score_BK.amax(1)
+        enough_B = self.finished.are_full()
+        if self.options.early_stopping == "exact":
+            # At best, the rest costs nothing and goes on to the limit.
+            enough_B &= length_normalised(self.options, best_B, self.limit_B) <= self.finished.score_BK[:, -1]
+        elif self.options.early_stopping == "likely":
+            so_far_BK = length_normalised(self.options, self.score_BK, self.tokens_BKt.shape[2] - 1)
+            enough_B &= (so_far_BK + self._coverage_penalty()).amax(1) <= self.finished.score_BK[:, 0]
+        done_B = enough_B | best_B.isneginf()
+        self.score_BK = self.score_BK.masked_fill(done_B[:, None], float("-inf"))
+        return done_B
+
+    def select(self, stay: Tensor) -> "_Beam":
+        """The beam of some of the sentences."""
+        rows = torch.arange(self.score_BK.numel(), device=stay.device).view_as(self.score_BK)[stay].flatten()
+        return replace(
+            self,
+            tokens_BKt=self.tokens_BKt[stay],
+            score_BK=self.score_BK[stay],
+            finished=self.finished.select(stay),
+            sentence_B=self.sentence_B[stay],
+            limit_B=self.limit_B[stay],
+            coverage=self.coverage and self.coverage.reorder(rows),
+        )
+
+
+def _continuations(
+    logits_BKV: Tensor, offset_BK: Tensor, options: DecodingOptions
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """For each group the 2k best continuations: log-probability, hypothesis (index into K) and piece. [B, 2k]"""
+    size = options.beam_size // options.beam_groups
+    if options.beam_groups == 1:
+        yield top_continuations(logits_BKV, offset_BK, 2 * size)
+        return
+    times_chosen_BV = torch.zeros_like(logits_BKV[:, 0])
+    for start in range(0, options.beam_size, size):
+        group = slice(start, start + size)
+        penalty_BV = options.diversity * times_chosen_BV
+        best_BC, parent_BC, token_BC = top_continuations(
+            logits_BKV[:, group] - penalty_BV[:, None], offset_BK[:, group], 2 * size
+        )
+        times_chosen_BV.scatter_add_(1, token_BC[:, :size], torch.ones_like(best_BC[:, :size]))
+        yield best_BC + penalty_BV.gather(1, token_BC), parent_BC + start, token_BC
 
 
 def search_all(
-    model: Seq2Seq,
+    model: Model,
     sources: Sequence[Ids],
     vocabularies: Vocabularies,
     options: DecodingOptions,
@@ -108,18 +246,17 @@ def search_all(
     """Translate any number of encoded sentences: sorted by length, in batches, back in their own order.
 
     Args:
-        model: in eval mode.
+        model: in eval mode, with a ``device``.
         sources: ids of each sentence, without EOS.
         vocabularies: for the special ids.
         options: beam, penalties and batch size.
         on_progress: called with the number of sentences of each finished batch.
     """
-    device = next(model.parameters()).device
     results: list[list[Hypothesis]] = [[] for _ in sources]
     for chunk in by_length([len(source) for source in sources], options.batch_size):
         batch = [sources[i] for i in chunk]
-        source_BS = pad(batch, vocabularies.source, eos=True).to(device)
-        found = beam_search(model, source_BS, lengths(batch).to(device), vocabularies.target, options)
+        source_BS = pad(batch, vocabularies.source, eos=True).to(model.device)
+        found = beam_search(model, source_BS, lengths(batch).to(model.device), vocabularies.target, options)
         for index, hypotheses in zip(chunk, found, strict=True):
             results[index] = hypotheses
         on_progress(len(chunk))

@@ -18,7 +18,8 @@ from nmt.alignment.words import Words, split_pairs
 from nmt.config import DecodingOptions, Recipe, load_recipe, validate
 from nmt.console import warn
 from nmt.data.vocabulary import Vocabularies
-from nmt.decoding.search import Hypothesis, search_all
+from nmt.decoding.finished import Hypothesis
+from nmt.decoding.search import search_all
 from nmt.device import pick_device
 from nmt.errors import UserError
 from nmt.models.build import build_model

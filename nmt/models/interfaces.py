@@ -30,8 +30,16 @@ AttentionStep = Literal["output", "input"]
 """Which word the attention of a decoder's step belongs to: the one that it predicts, or the one that it reads."""
 
 
+class PerSentence(ABC):
+    """What a state holds once for each of the B sentences, however many hypotheses these have."""
+
+    @abstractmethod
+    def select(self, sentences: Tensor) -> Self:
+        """That of some sentences. ``sentences``: indices into B."""
+
+
 @dataclass(frozen=True)
-class Memory:
+class Memory(PerSentence):
     """What attention looks at: a vector for each position, and which of them are real."""
 
     values_BSD: Tensor
@@ -41,7 +49,6 @@ class Memory:
     """The attention's projection of the values, computed once a sentence by :meth:`Attention.prepare`."""
 
     def select(self, sentences: Tensor) -> Self:
-        """The memories of some sentences. ``sentences``: indices into B."""
         return type(self)(*(_select(getattr(self, f.name), sentences) for f in fields(self)))
 
 
@@ -98,14 +105,15 @@ def _select(value: Any, rows: Tensor) -> Any:
 
 @dataclass(frozen=True)
 class State:
-    """What a decoder remembers. Tensors have N rows first, memories B; fields may be nested in tuples."""
+    """What a decoder remembers. Tensors have N rows first; what is :class:`PerSentence` has B. Fields may be nested
+    in tuples, and hold other states."""
 
     def reorder(self, rows: Tensor, sentences: Tensor | None = None) -> Self:
         """The state of some hypotheses, in a new order or repeated.
 
         Args:
             rows: indices into N, the hypotheses of a sentence side by side.
-            sentences: indices into B, where sentences leave or move; None keeps all memories as they are.
+            sentences: indices into B, where sentences leave or move; None leaves what is held per sentence as it is.
         """
         changes = {}
         for f in fields(self):
@@ -115,7 +123,9 @@ class State:
 
 
 def _reorder(value: Any, rows: Tensor, sentences: Tensor | None) -> Any:
-    if isinstance(value, Memory):
+    if isinstance(value, State):
+        return value.reorder(rows, sentences)
+    if isinstance(value, PerSentence):
         return value if sentences is None else value.select(sentences)
     if isinstance(value, tuple):
         return tuple(_reorder(part, rows, sentences) for part in value)

@@ -1,8 +1,11 @@
 """An encoder and a decoder put together."""
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
 
-from nmt.models.interfaces import Decoder, Encoded, Encoder, StepOutput, Unrolled
+from nmt.models.interfaces import Decoder, Encoded, Encoder, State, StepOutput, Unrolled
 
 
 class Seq2Seq(nn.Module):
@@ -12,25 +15,51 @@ class Seq2Seq(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
+        self.guided_loss: Callable[[Tensor, Tensor], Tensor] | None = None
+        """From attention weights [B, H, T, S] and links [B, T, S] to the loss of guided alignment, if that is trained."""
 
     def encode(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
         encoded: Encoded = self.encoder(source_BS, source_length_B)
         return encoded
 
     def forward(
-        self, source_BS: Tensor, source_length_B: Tensor, target_input_BT: Tensor, need_weights: bool = False
+        self,
+        source_BS: Tensor,
+        source_length_B: Tensor,
+        target_input_BT: Tensor,
+        need_weights: bool = False,
+        links_BTS: Tensor | None = None,
     ) -> Unrolled:
         """Teacher forcing: features for every target position, before the output layer.
 
-        The extra losses of encoder and decoder come together in ``aux_losses``.
+        The extra losses of encoder and decoder come together in ``aux_losses``; that of guided alignment, where
+        there are links to follow, is ``alignment``.
         """
         encoded = self.encode(source_BS, source_length_B)
-        unrolled = self.decoder.unroll(target_input_BT, encoded, need_weights)
+        guided = self.guided_loss is not None and links_BTS is not None
+        unrolled = self.decoder.unroll(target_input_BT, encoded, need_weights or guided)
         unrolled.aux_losses.update(encoded.aux_losses)
+        if self.guided_loss is not None and links_BTS is not None:
+            assert unrolled.weights_BHTS is not None
+            unrolled.aux_losses["alignment"] = self.guided_loss(unrolled.weights_BHTS, links_BTS)
         return unrolled
+
+    def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
+        """The decoder's state before the first token, one row a sentence."""
+        return self.decoder.start(self.encode(source_BS, source_length_B))
 
     def step(self, token_N: Tensor, state: object, need_weights: bool = False) -> StepOutput:
         return self.decoder.step(token_N, state, need_weights)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    @property
+    def alignment_heads(self) -> tuple[int, ...]:
+        """See :attr:`nmt.models.interfaces.Decoder.alignment_heads`."""
+        return self.decoder.alignment_heads
 
     @property
     def num_parameters(self) -> int:

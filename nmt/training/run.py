@@ -20,7 +20,9 @@ from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.device import Precision, pick_device, pick_precision
 from nmt.errors import UserError
 from nmt.models.build import build_model, resolve
+from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import CheckpointFolder, cannot_write, step_of
+from nmt.training.guided import GuidedLoss, LinkFile, taught_heads
 from nmt.training.trainer import Trainer
 from nmt.training.validation import ValidationSet, Validator
 
@@ -68,6 +70,7 @@ def train(recipe: str | Path | Recipe, output: str | Path, settings: Sequence[st
     _seed(recipe.seed)
     data = prepare_data(recipe, directory if checkpoints else None)
     model = build_model(recipe.model, data.vocabularies).to(device)
+    _guide(model, recipe, directory)
     trainer = Trainer(recipe, model, _batches(recipe, data), _validator(recipe, data, precision), directory, precision)
     say(
         f"{model.num_parameters:,} parameters, {len(data.train_indices):,} training pairs in "
@@ -109,7 +112,7 @@ def prepare_data(recipe: Recipe, resumed: Path | None = None) -> Data:
     valid_text = open_text(options, options.valid) if options.valid is not None else None
     vocabularies = _vocabularies(recipe, resumed, text)
     with progress_bar("encoding the training text", None) as bar:
-        corpus = encode_corpus(text, vocabularies, options.max_length, bar.update)
+        corpus = encode_corpus(text, vocabularies, options.max_length, bar.update, _links(recipe, vocabularies))
     counts = corpus.counts
     if counts.empty or counts.too_long:
         say(
@@ -123,6 +126,22 @@ def prepare_data(recipe: Recipe, resumed: Path | None = None) -> Data:
         return Data(vocabularies, corpus, indices, _validation_set(text, corpus, held_out))
     valid = encode_corpus(valid_text, vocabularies, options.max_length)
     return Data(vocabularies, corpus, indices, _validation_set(valid_text, valid, np.arange(len(valid))))
+
+
+def _links(recipe: Recipe, vocabularies: Vocabularies) -> LinkFile | None:
+    """The word alignment that training is guided by, if any."""
+    guided = recipe.training.guided_alignment
+    return LinkFile(guided.links, guided.split_punctuation, vocabularies) if guided is not None else None
+
+
+def _guide(model: Seq2Seq, recipe: Recipe, directory: Path) -> None:
+    """Have a head taught where the recipe says so; the model directory remembers which."""
+    guided = recipe.training.guided_alignment
+    if guided is None:
+        return
+    heads = taught_heads(guided, model.decoder)
+    model.guided_loss = GuidedLoss(heads, guided.weight)
+    heads.save(directory, model.decoder)
 
 
 def _hold_out(recipe: Recipe, num_pairs: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

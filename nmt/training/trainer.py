@@ -158,7 +158,9 @@ class Trainer:
     def _accumulate(self, batch: Batch, num_tokens: int) -> Tensor:
         """Add a batch's share of the gradient; give its summed -log p."""
         with autocast(self.device, self.precision):
-            unrolled = self.model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
+            unrolled = self.model(
+                batch.source_BS, batch.source_length_B, batch.target_input_BT, links_BTS=batch.links_BTS
+            )
             losses = token_loss(
                 unrolled.features_BTD,
                 self.model.decoder.output,

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from nmt.config import DecodingOptions, ModelOptions
 from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
-from nmt.decoding.penalties import length_penalty
-from nmt.decoding.search import Hypothesis, beam_search, max_lengths, search_all
+from nmt.decoding.finished import Hypothesis
+from nmt.decoding.penalties import length_normalised
+from nmt.decoding.search import beam_search, max_lengths, search_all
+from nmt.errors import UserError
 from nmt.models.build import DECODERS, build_model
-from nmt.models.interfaces import Encoded, Memory, State, StepOutput
+from nmt.models.interfaces import State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.loss import token_loss
 
@@ -38,20 +40,15 @@ class History(State):
 
 
 class Table:
-    """A model that is nothing but a table: search knows ``encode``, ``start``, ``step`` and ``reorder`` of it."""
+    """A model that is nothing but a table: search knows ``start``, ``step`` and ``reorder`` of it."""
 
     def __init__(self, log_probabilities: LogProbabilities) -> None:
-        self.decoder = self
         self._log_probabilities = log_probabilities
 
-    def encode(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
-        return Encoded((Memory(source_BS[:, :, None].float(), source_BS != PAD),))
+    def start(self, source_BS: Tensor, source_length_B: Tensor) -> History:
+        return History(source_BS[:, 0], source_BS.new_empty(len(source_BS), 0))
 
-    def start(self, encoded: Encoded) -> History:
-        first_B = encoded.memories[0].values_BSD[:, 0, 0].long()
-        return History(first_B, first_B.new_empty(len(first_B), 0))
-
-    def step(self, token_N: Tensor, state: History) -> StepOutput:
+    def step(self, token_N: Tensor, state: History, need_weights: bool = False) -> StepOutput:
         pieces_NT = torch.cat((state.pieces_NT, token_N[:, None]), dim=1)
         rows = zip(state.sentence_N.tolist(), pieces_NT.tolist(), strict=True)
         logits = [self._log_probabilities(sentence, tuple(pieces[1:])) for sentence, pieces in rows]
@@ -70,13 +67,17 @@ def normalised(values: list[float]) -> list[float]:
     return [value - total for value in values]
 
 
+def scored(options: DecodingOptions, log_probability: float, length: int) -> float:
+    return float(length_normalised(options, torch.tensor(log_probability, dtype=torch.float64), length))
+
+
 def exhaustive(table: LogProbabilities, sentence: int, longest: int, options: DecodingOptions) -> list[Hypothesis]:
     """Every translation of at most ``longest`` pieces, EOS counted, best first."""
     found = []
     for length in range(longest):
         for ids in itertools.product((UNK, YES, NO), repeat=length):
             parts = [table(sentence, ids[:i])[piece] for i, piece in enumerate((*ids, EOS))]
-            score = sum(parts) / length_penalty(options, length + 1)
+            score = scored(options, sum(parts), length + 1)
             found.append(Hypothesis(list(ids), score, sum(parts)))
     return sorted(found, key=lambda h: -h.score)
 
@@ -88,7 +89,7 @@ def toy_search(table: LogProbabilities, sources: list[list[int]], **options: Any
     return beam_search(model, source_BS, length_B, TOY, DecodingOptions(**options))
 
 
-@pytest.mark.parametrize("penalty", ["none", "average", "gnmt"])
+@pytest.mark.parametrize("penalty", ["none", "average", "gnmt", "word_reward"])
 def test_a_beam_as_wide_as_the_space_finds_everything(penalty: str) -> None:
     """Up to 4 pieces there are 1 + 3 + 9 + 27 translations, of the short source up to 3: 13."""
     options = {"length_penalty": penalty, "max_length_ratio": 1.0, "max_length_extra": 1, "alpha": 0.7}
@@ -102,26 +103,99 @@ def test_a_beam_as_wide_as_the_space_finds_everything(penalty: str) -> None:
             assert hypothesis.log_probability == pytest.approx(best.log_probability, abs=1e-4)
 
 
-def plain_beam_search(table: LogProbabilities, sentence: int, longest: int, beam: int) -> list[tuple[int, ...]]:
-    """What ``beam_search`` says it does, one sentence at a time, without a length penalty."""
-    alive: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
+def plain_beam_search(
+    table: LogProbabilities, sentence: int, longest: int, options: DecodingOptions
+) -> list[tuple[int, ...]]:
+    """What ``beam_search`` says it does, one sentence and one group at a time."""
+    beam, size = options.beam_size, options.beam_size // options.beam_groups
+    groups: list[list[tuple[float, tuple[int, ...]]]] = [[(0.0, ())] for _ in range(options.beam_groups)]
     finished: list[tuple[float, tuple[int, ...]]] = []
-    while alive and len(finished) < beam:
-        choices = (UNK, YES, NO, EOS) if len(alive[0][1]) + 1 < longest else (EOS,)
-        continued = [(score + table(sentence, ids)[piece], (*ids, piece)) for score, ids in alive for piece in choices]
-        best = sorted(continued, reverse=True)[: 2 * beam]
-        finished += [(score, ids[:-1]) for score, ids in best[:beam] if ids[-1] == EOS]
-        alive = [(score, ids) for score, ids in best if ids[-1] != EOS][:beam]
-    return [ids for _, ids in sorted(finished, reverse=True)[:beam]]
+    for length in range(1, longest + 1):
+        chosen: list[int] = []
+        for index, alive in enumerate(groups):
+            candidates = [
+                (score + table(sentence, ids)[piece] - options.diversity * chosen.count(piece), score, (*ids, piece))
+                for score, ids in alive
+                for piece in ((UNK, YES, NO, EOS) if length < longest else (EOS,))
+            ]
+            best = [
+                (score + table(sentence, ids[:-1])[ids[-1]], ids)
+                for _, score, ids in sorted(candidates, reverse=True)[: 2 * size]
+            ]
+            chosen += [ids[-1] for _, ids in best[:size]]
+            finished += [(scored(options, p, length), ids[:-1]) for p, ids in best[:size] if ids[-1] == EOS]
+            groups[index] = sorted(((p, ids) for p, ids in best if ids[-1] != EOS), reverse=True)[:size]
+        finished = sorted(finished, reverse=True)[:beam]
+        alive = [hypothesis for group in groups for hypothesis in group]
+        if not alive:
+            break
+        best_alive, enough = max(alive)[0], len(finished) == beam
+        if enough and (
+            options.early_stopping == "first"
+            or (options.early_stopping == "likely" and scored(options, best_alive, length) <= finished[0][0])
+            or (options.early_stopping == "exact" and scored(options, best_alive, longest) <= finished[-1][0])
+        ):
+            break
+    return [ids for _, ids in finished]
 
 
-@pytest.mark.parametrize("beam", [1, 2, 3, 6])
-def test_a_narrow_beam_keeps_what_a_plain_loop_keeps(beam: int) -> None:
+NARROW = [
+    {"beam_size": beam, "early_stopping": stop, **penalty}
+    for beam in (1, 2, 3, 6)
+    for stop in ("first", "likely", "exact")
+    for penalty in ({"length_penalty": "none"}, {"alpha": 0.8}, {"length_penalty": "word_reward", "alpha": 0.4})
+]
+GROUPED = [
+    {"beam_size": beam, "beam_groups": groups, "diversity": diversity}
+    for beam, groups in ((2, 2), (6, 3), (6, 2))
+    for diversity in (0.0, 0.7, 5.0)
+]
+
+
+@pytest.mark.parametrize("changes", NARROW + GROUPED, ids=lambda changes: " ".join(map(str, changes.values())))
+def test_a_narrow_beam_keeps_what_a_plain_loop_keeps(changes: dict[str, Any]) -> None:
     sources = [[YES, NO], [NO], [UNK, YES, YES], [EOS]]
-    found = toy_search(random_table, sources, beam_size=beam, length_penalty="none", max_length_extra=3)
+    found = toy_search(random_table, sources, max_length_extra=3, **changes)
+    options = DecodingOptions(**changes)
     for source, hypotheses in zip(sources, found, strict=True):
-        expected = plain_beam_search(random_table, source[0], 2 * len(source) + 3, beam)
+        expected = plain_beam_search(random_table, source[0], 2 * len(source) + 3, options)
         assert [tuple(h.ids) for h in hypotheses] == expected
+
+
+def test_groups_choose_differently() -> None:
+    """YES is so likely that a plain beam only has translations that begin with it."""
+
+    def table(sentence: int, pieces: tuple[int, ...]) -> list[float]:
+        return normalised([-9.0, 0.0, -9.0, 4.0 if len(pieces) == 2 else -9.0, 5.0, 2.0])
+
+    (plain,) = toy_search(table, [[YES, NO]], beam_size=2)
+    (diverse,) = toy_search(table, [[YES, NO]], beam_size=2, beam_groups=2, diversity=5.0)
+    assert [h.ids[0] for h in plain] == [YES, YES]
+    assert [h.ids[0] for h in diverse] == [YES, NO]
+
+
+def test_a_beam_that_groups_do_not_divide_is_refused() -> None:
+    with pytest.raises(ValueError, match="a beam of 5 can't be divided into 2 equal groups"):
+        DecodingOptions(beam_size=5, beam_groups=2)
+
+
+def test_the_absolute_limit_holds_for_every_source() -> None:
+    found = toy_search(random_table, [[YES] * 9, [NO]], beam_size=4, max_length=2, length_penalty="word_reward")
+    assert max(len(h.ids) for hypotheses in found for h in hypotheses) == 2
+
+
+def test_no_ngram_is_repeated() -> None:
+    def table(sentence: int, pieces: tuple[int, ...]) -> list[float]:
+        return normalised([-9.0, -9.0, -9.0, -3.0, 2.0, 1.0])
+
+    options = {"beam_size": 3, "max_length_ratio": 4.0, "length_penalty": "none"}
+    (looping,) = toy_search(table, [[YES, YES]], **options)
+    assert any(h.ids[i : i + 2] == h.ids[i + 2 : i + 4] for h in looping for i in range(len(h.ids) - 3))
+    (free,) = toy_search(table, [[YES, YES]], no_repeat_ngram=2, **options)
+    assert free
+    for hypothesis in free:
+        pairs = list(itertools.pairwise(hypothesis.ids))
+        assert len(set(pairs)) == len(pairs)
 
 
 def test_a_wider_beam_escapes_the_garden_path() -> None:
@@ -257,6 +331,24 @@ def test_a_score_is_that_of_the_forced_translation(model: Seq2Seq) -> None:
             expected = float(log_p_TV[range(len(log_p_TV)), [*hypothesis.ids, WORDS.eos]].sum())
             assert hypothesis.log_probability == pytest.approx(expected, abs=1e-3)
             assert hypothesis.score == pytest.approx(expected / (len(hypothesis.ids) + 1), abs=1e-3)
+
+
+@torch.no_grad()
+def test_coverage_is_part_of_the_score(model: Seq2Seq) -> None:
+    """Against the weights of the forced translation; a model without attention can't know what it has covered."""
+    options = options_with(coverage_penalty=0.4)
+    if not model.decoder.head_names:
+        with pytest.raises(UserError, match="coverage_penalty"):
+            translate(model, SOURCES, options)
+        return
+    for source, hypotheses in zip(SOURCES, translate(model, SOURCES, options), strict=True):
+        for hypothesis in hypotheses:
+            batch = one(source, hypothesis.ids)
+            weights_BHTS = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, True).weights_BHTS
+            covered_S = weights_BHTS[0, list(model.alignment_heads)].mean(0).sum(0)
+            penalty = 0.4 * float(covered_S.clamp(max=1.0).log().sum())
+            expected = hypothesis.log_probability / (len(hypothesis.ids) + 1) + penalty
+            assert hypothesis.score == pytest.approx(expected, abs=1e-3)
 
 
 def test_n_best_is_sorted_and_distinct(model: Seq2Seq) -> None:

@@ -28,7 +28,7 @@ class MultiHeadAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def split_heads(self, x_BTD: Tensor) -> Tensor:
-        """[B, T, D] -> [B, H, T, d]"""
+        """[B, T, D] -> [B, H, T, d], a view."""
         return torch.unflatten(x_BTD, 2, (self.num_heads, -1)).transpose(1, 2)
 
     def project(self, memory_BSD: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,8 +82,12 @@ class MultiHeadAttention(nn.Module):
 
 def padding_bias(mask_BS: Tensor) -> Tensor:
     """Zero at real positions and -inf at padding. [B, 1, 1, S]"""
-    bias_BS = torch.zeros(mask_BS.shape, device=mask_BS.device)
-    return bias_BS.masked_fill(~mask_BS, float("-inf"))[:, None, None, :]
+    return mask_bias(mask_BS)[:, None, None, :]
+
+
+def mask_bias(mask: Tensor) -> Tensor:
+    """Zero where a mask is True, -inf where it is False."""
+    return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, float("-inf"))
 
 
 def causal_bias(length: int, device: torch.device) -> Tensor:

@@ -1,18 +1,18 @@
 """The Transformer decoder (Vaswani et al. 2017): one pass over whole sentences, or cached step by step."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from nmt.models.attention.multihead import MultiHeadAttention, causal_bias, padding_bias
+from nmt.models.attention.cache import Cache, KeysValues
+from nmt.models.attention.multihead import MultiHeadAttention, causal_bias, mask_bias, padding_bias
 from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Positions
 from nmt.models.encoders.transformer import FeedForward, Residual, TransformerOptions
 from nmt.models.interfaces import AttentionStep, Decoder, DecoderParts, Encoded, Memory, State, Unrolled
 from nmt.models.layers import Layers
-
-KeysValues = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,10 @@ class TransformerState(State):
     """``memory.keys`` holds the cross-attention keys and values of every layer."""
 
     memory: Memory
-    caches: tuple[KeysValues, ...]
-    """Keys and values of the tokens so far, for each layer, [N, H, tokens, d]."""
+    caches: tuple[Cache, ...]
+    """Of each layer."""
+    ancestor_NC: Tensor
+    """True at the slots of the caches that hold a hypothesis' own past."""
     num_tokens: int
 
 
@@ -40,33 +42,32 @@ class DecoderLayer(nn.Module):
 
     def forward(
         self,
-        x_NTD: Tensor,
-        cache: KeysValues | None,
-        self_bias: Tensor | None,
+        x_BQD: Tensor,
+        cache: Cache | None,
+        self_bias: Tensor,
         cross: KeysValues,
         cross_bias: Tensor,
         need_weights: bool,
-    ) -> tuple[Tensor, KeysValues, Tensor | None]:
-        """New tokens through the layer: their vectors, the longer cache and the cross-attention weights.
+    ) -> tuple[Tensor, Cache | None, Tensor | None]:
+        """The T tokens of a sentence, or the next token of its K hypotheses, through the layer.
 
-        In search N is B·K while ``cross`` has B sentences: the K hypotheses of a sentence then ask as if they
-        were positions of one query, so that nothing of the memory is repeated.
+        Returns:
+            Their vectors, the cache with them (None where none was given) and the cross-attention weights.
         """
-        y_NTD = self.around_self.before(x_NTD)
-        keys_values = self.self_attention.project(y_NTD)
+        y_BQD = self.around_self.before(x_BQD)
+        keys_values = self.self_attention.project(y_BQD)
         if cache is not None:
-            keys, values = keys_values
-            keys_values = torch.cat((cache[0], keys), dim=2), torch.cat((cache[1], values), dim=2)
-        attended_NTD, _ = self.self_attention(y_NTD, keys_values, self_bias)
-        x_NTD = self.around_self.after(x_NTD, attended_NTD)
+            cache = cache.append(keys_values)
+            keys_values = cache.keys_values
+        attended_BQD, _ = self.self_attention(y_BQD, keys_values, self_bias)
+        x_BQD = self.around_self.after(x_BQD, attended_BQD)
 
-        y_NTD = self.around_cross.before(x_NTD)
-        y_BQD = y_NTD.reshape(cross[0].shape[0], -1, y_NTD.shape[2])
+        y_BQD = self.around_cross.before(x_BQD)
         attended_BQD, weights = self.cross_attention(y_BQD, cross, cross_bias, need_weights)
-        x_NTD = self.around_cross.after(x_NTD, attended_BQD.view_as(x_NTD))
+        x_BQD = self.around_cross.after(x_BQD, attended_BQD)
 
-        y_NTD = self.around_feed_forward.before(x_NTD)
-        return self.around_feed_forward.after(x_NTD, self.feed_forward(y_NTD)), keys_values, weights
+        y_BQD = self.around_feed_forward.before(x_BQD)
+        return self.around_feed_forward.after(x_BQD, self.feed_forward(y_BQD)), cache, weights
 
 
 class TransformerDecoder(Decoder):
@@ -102,42 +103,68 @@ class TransformerDecoder(Decoder):
         """The first of those heads, at the step that has read the word to align (Garg et al. 2019, section 4)."""
         return self.alignment_heads[0], "input"
 
-    def start(self, encoded: Encoded) -> TransformerState:
-        memory = encoded.memories[0]
+    def _project(self, memory: Memory) -> Memory:
+        """The memory with the keys and values of every layer; nobody asks for its own values any more."""
         keys = tuple(layer.cross_attention.project(memory.values_BSD) for layer in self.layers)
-        empty = keys[0][0][:, :, :0]
-        # The values went into the keys of every layer; nobody asks for them again.
-        return TransformerState(
-            Memory(memory.values_BSD[:, :, :0], memory.mask_BS, keys), tuple((empty, empty) for _ in self.layers), 0
-        )
+        return Memory(memory.values_BSD[:, :, :0], memory.mask_BS, keys)
+
+    def start(self, encoded: Encoded) -> TransformerState:
+        memory = self._project(encoded.memories[0])
+        # Search reads them at every step: in the order of reading, they needn't be copied there each time.
+        keys = tuple((keys.contiguous(), values.contiguous()) for keys, values in memory.keys)
+        no_ancestors = memory.mask_BS.new_empty(len(memory.mask_BS), 0)
+        return TransformerState(replace(memory, keys=keys), tuple(map(Cache.empty, keys)), no_ancestors, 0)
 
     def _run(
-        self, token_NT: Tensor, state: TransformerState, self_bias: Tensor | None, need_weights: bool
-    ) -> tuple[Tensor, list[Tensor], tuple[KeysValues, ...]]:
-        """New tokens through all layers: features, the weights of each layer, the longer caches."""
-        cross_bias = padding_bias(state.memory.mask_BS)
-        x_NTD = self.dropout(self.positions(self.embedding(token_NT), state.num_tokens))
-        caches, weights = [], []
-        for layer, cache, cross in zip(self.layers, state.caches, state.memory.keys, strict=True):
-            x_NTD, keys_values, layer_weights = layer(
-                x_NTD, cache if state.num_tokens else None, self_bias, cross, cross_bias, need_weights
-            )
-            caches.append(keys_values)
-            weights.append(layer_weights)
-        return self.norm(x_NTD), weights, tuple(caches)
+        self,
+        x_BQD: Tensor,
+        memory: Memory,
+        caches: Iterable[Cache | None],
+        self_bias: Tensor,
+        need_weights: bool,
+    ) -> tuple[Tensor, tuple[Cache, ...], Tensor | None]:
+        """New tokens through all layers: features, the longer caches, the weights of all heads [B, H, Q, S]."""
+        cross_bias = padding_bias(memory.mask_BS)
+        x_BQD = self.dropout(x_BQD)
+        longer: list[Cache] = []
+        weights: list[Tensor] = []
+        for layer, cache, cross in zip(self.layers, caches, memory.keys, strict=True):
+            x_BQD, grown, layer_weights = layer(x_BQD, cache, self_bias, cross, cross_bias, need_weights)
+            if grown is not None:
+                longer.append(grown)
+            if layer_weights is not None:
+                weights.append(layer_weights)
+        return self.norm(x_BQD), tuple(longer), torch.cat(weights, dim=1) if need_weights else None
 
     def advance(
         self, token_N: Tensor, state: TransformerState, need_weights: bool = False
     ) -> tuple[Tensor, Tensor | None, TransformerState]:
-        x_N1D, weights, caches = self._run(token_N[:, None], state, None, need_weights)
-        next_state = TransformerState(state.memory, caches, state.num_tokens + 1)
-        if not need_weights:
-            return x_N1D[:, 0], None, next_state
-        # [B, heads of all layers, K, S] -> [N, heads of all layers, S]
-        weights_NHS = torch.cat(weights, dim=1).transpose(1, 2).flatten(0, 1)
-        return x_N1D[:, 0], weights_NHS, next_state
+        num_sentences = len(state.memory.mask_BS)
+        ancestor_NC = _with_own_slot(state.ancestor_NC, num_sentences)
+        x_N1D = self.positions(self.embedding(token_N[:, None]), state.num_tokens)
+        x_BKD, caches, weights_BHKS = self._run(
+            x_N1D.view(num_sentences, -1, x_N1D.shape[2]),
+            state.memory,
+            state.caches,
+            mask_bias(ancestor_NC).view(num_sentences, 1, -1, ancestor_NC.shape[1]),
+            need_weights,
+        )
+        weights_NHS = weights_BHKS.transpose(1, 2).flatten(0, 1) if weights_BHKS is not None else None
+        state = replace(state, caches=caches, ancestor_NC=ancestor_NC, num_tokens=state.num_tokens + 1)
+        return x_BKD.flatten(0, 1), weights_NHS, state
 
     def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
+        x_BTD = self.positions(self.embedding(target_BT))
         bias = causal_bias(target_BT.shape[1], target_BT.device)
-        x_BTD, weights, _ = self._run(target_BT, self.start(encoded), bias, need_weights)
-        return Unrolled(x_BTD, torch.cat(weights, dim=1) if need_weights else None)
+        no_caches = [None] * len(self.layers)
+        features_BTD, _, weights_BHTS = self._run(
+            x_BTD, self._project(encoded.memories[0]), no_caches, bias, need_weights
+        )
+        return Unrolled(features_BTD, weights_BHTS)
+
+
+def _with_own_slot(ancestor_NC: Tensor, num_sentences: int) -> Tensor:
+    """Each of the K hypotheses of a sentence gets a slot of its own behind the present ones. [N, C + K]"""
+    num_hypotheses = len(ancestor_NC) // num_sentences
+    own_KK = torch.eye(num_hypotheses, dtype=torch.bool, device=ancestor_NC.device)
+    return torch.cat((ancestor_NC, own_KK.repeat(num_sentences, 1)), dim=1)
