@@ -2,8 +2,8 @@
 
 Och & Ney 2003, section 4 (intersection, union, refined); Koehn, Och & Marcu 2003, and Koehn et al. 2005,
 "Edinburgh System Description for the 2005 IWSLT Speech Translation Evaluation" (grow-diag and its endings).
-Both directions are given as (source, target); intersection ⊆ grow-diag ⊆ grow-diag-final-and ⊆
-grow-diag-final ⊆ union.
+Both directions are given as (source, target). Intersection ⊆ grow-diag ⊆ grow-diag-final and
+grow-diag-final-and ⊆ union.
 """
 
 from collections.abc import Callable, Iterable

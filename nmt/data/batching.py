@@ -95,13 +95,12 @@ def links_mask(links: Sequence[Links], source_length_B: Tensor, target_length_B:
         links: for each pair the (source, target) positions that are linked. [num_links, 2]
         source_length_B, target_length_B: with EOS.
     """
-    mask = torch.zeros(len(links), int(target_length_B.max()), int(source_length_B.max()), dtype=torch.bool)
-    for row, of_pair, source_length, target_length in zip(
-        mask, links, source_length_B.tolist(), target_length_B.tolist(), strict=True
-    ):
+    mask = np.zeros((len(links), int(target_length_B.max()), int(source_length_B.max())), dtype=bool)
+    lengths_B = zip(source_length_B.tolist(), target_length_B.tolist(), strict=True)
+    for row, of_pair, (source_length, target_length) in zip(mask, links, lengths_B, strict=True):
         row[of_pair[:, 1], of_pair[:, 0]] = True
-        row[:target_length, source_length - 1] |= ~row[:target_length].any(1)
-    return mask
+        row[:target_length, source_length - 1] |= ~row[:target_length].any(axis=1)
+    return torch.from_numpy(mask)
 
 
 def make_batch(

@@ -74,7 +74,9 @@ class EncodedCorpus:
         self.has_links = (directory / "links.offsets.npy").is_file()
         if self.has_links:
             self._link_offsets: npt.NDArray[np.int64] = np.load(directory / "links.offsets.npy")
-            self._links: npt.NDArray[np.integer] = np.load(directory / "links.npy", mmap_mode="r")
+            size = int(self._link_offsets[-1])
+            flat = np.memmap(directory / "links.int32", np.int32, "r") if size else np.zeros(0, np.int32)
+            self._links: npt.NDArray[np.integer] = flat.reshape(-1, 2)
 
     def __len__(self) -> int:
         return self.counts.kept
@@ -194,9 +196,13 @@ def _encode_pairs(
     return Counts(kept=len(lines), empty=empty, too_long=too_long)
 
 
-def _write_links(directory: Path, linked: Iterator[npt.NDArray[np.integer]]) -> None:
+def _write_links(directory: Path, linked: Iterable[npt.NDArray[np.integer]]) -> None:
     """The links of the pairs that were kept, in their order."""
     kept = set(np.load(directory / "lines.npy").tolist())
-    chosen = [of_pair for line, of_pair in enumerate(linked) if line in kept]
-    np.save(directory / "links.offsets.npy", np.cumsum([0, *map(len, chosen)]))
-    np.save(directory / "links.npy", np.concatenate([np.zeros((0, 2), np.int32), *chosen]).astype(np.int32))
+    offsets = array("q", [0])
+    with (directory / "links.int32").open("wb") as file:
+        for line, of_pair in enumerate(linked):
+            if line in kept:
+                file.write(of_pair.astype(np.int32).tobytes())
+                offsets.append(offsets[-1] + len(of_pair))
+    np.save(directory / "links.offsets.npy", np.frombuffer(offsets, dtype=np.int64))

@@ -16,7 +16,7 @@ class Seq2Seq(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.guided_loss: Callable[[Tensor, Tensor], Tensor] | None = None
-        """From attention weights [B, H, T, S] and links [B, T, S] to the loss of guided alignment, if that is trained."""
+        """From attention weights [B, H, T, S] and links [B, T, S] to the loss of guided alignment, if trained."""
 
     def encode(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
         encoded: Encoded = self.encoder(source_BS, source_length_B)

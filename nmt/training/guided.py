@@ -27,7 +27,7 @@ from nmt.models.interfaces import Decoder
 
 
 class GuidedLoss:
-    """λ Σ_t Σ_s -g_ts log a_ts over the target positions t of a batch (Garg et al. 2019, equation 7).
+    """λ Σ_t Σ_s -g_ts log a_ts over the target positions t of a batch (Garg et al. 2019).
 
     a is the attention of the taught head, and g shares one unit out evenly among the source positions that t is
     linked to.
@@ -123,11 +123,9 @@ class LinkFile:
                     "Links count the words of the training text from 0; set "
                     "training.guided_alignment.split_punctuation to true where they count punctuation marks, too.",
                 )
-        pieces = (
-            _pieces_of_words(source, self._vocabularies.source),
-            _pieces_of_words(target, self._vocabularies.target),
-        )
-        linked = [(s, t) for i, j in sorted(sure | possible) for s in pieces[0][i] for t in pieces[1][j]]
+        of_source = _pieces_of_words(source, self._vocabularies.source)
+        of_target = _pieces_of_words(target, self._vocabularies.target)
+        linked = [(s, t) for i, j in sorted(sure | possible) for s in of_source[i] for t in of_target[j]]
         return np.array(linked, dtype=np.int64).reshape(-1, 2)
 
 

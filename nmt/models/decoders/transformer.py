@@ -100,7 +100,7 @@ class TransformerDecoder(Decoder):
 
     @property
     def guided_head(self) -> tuple[int, AttentionStep]:
-        """The first of those heads, at the step that has read the word to align (Garg et al. 2019, section 4)."""
+        """The first of those heads, at the step that has read the word to align (Garg et al. 2019)."""
         return self.alignment_heads[0], "input"
 
     def _project(self, memory: Memory) -> Memory:
