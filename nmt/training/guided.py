@@ -80,9 +80,18 @@ class LinkFile:
         path: a line for each pair of the text.
         split_punctuation: whether its links count punctuation marks as words.
         vocabularies: those of the model.
+
+    Raises:
+        UserError: there is no such file.
     """
 
     def __init__(self, path: Path, split_punctuation: bool, vocabularies: Vocabularies) -> None:
+        if not path.is_file():
+            raise UserError(
+                f"There is no file {path} with word links to guide training.",
+                f"Write it with `nmt align TEACHER SOURCE TARGET -o {path}`, or name another: "
+                "--set training.guided_alignment.links=FILE.",
+            )
         self._path, self._split_punctuation, self._vocabularies = path, split_punctuation, vocabularies
 
     def fingerprint(self) -> str:

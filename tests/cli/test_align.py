@@ -208,3 +208,16 @@ def test_learning_needs_attention_and_text(
     done = run_nmt("learn-alignment", model_copy, tmp_path / "empty", tmp_path / "empty")
     assert done.returncode == 2
     assert "no sentence pair to learn from" in done.stderr
+
+
+def test_aer_warns_where_a_file_counts_words_from_one(run_nmt: RunNmt, tmp_path: Path) -> None:
+    from_zero, from_one, few = tmp_path / "zero", tmp_path / "one", tmp_path / "few"
+    from_zero.write_text("0-0 1-1\n0-1 2-0\n" * 3)
+    from_one.write_text("1-1 2-2\n1-2 3-1\n" * 3)
+    few.write_text("1-2\n" + "\n" * 5)
+    assert run_nmt("aer", from_zero, from_zero, "--possible", few).stderr == ""
+    assert run_nmt("aer", from_one, from_one).stderr == "", "whatever they count from, they agree"
+    for files in ((from_zero, from_one), (from_one, from_zero), (from_zero, from_zero, "--possible", from_one)):
+        done = run_nmt("aer", *files)
+        assert done.returncode == 0
+        assert f"{from_one} seems to count words from 1" in done.stderr
