@@ -88,6 +88,14 @@ class VocabularyOptions(Options):
     )
 
 
+class VectorOptions(Options):
+    """Word vectors that embeddings start from; for vocabularies of words."""
+
+    source: Path | None = Field(None, description="text file of word2vec or GloVe, .gz too, for the source language")
+    target: Path | None = Field(None, description="and for the target language")
+    freeze: bool = Field(False, description="don't train the embeddings of a side that has vectors")
+
+
 class ModelOptions(Options):
     """The network: two components from the tables of ``nmt/models/build.py`` and what they share."""
 
@@ -97,6 +105,7 @@ class ModelOptions(Options):
     tie: Literal["none", "target", "all"] = Field(
         "none", description="share weights: target embedding = output layer; all = source embedding too"
     )
+    vectors: VectorOptions = VectorOptions()
     scale_embeddings: bool = Field(
         False, description="multiply embeddings by the root of their width, as the Transformer does"
     )
@@ -164,7 +173,8 @@ class TrainingOptions(Options):
 class DecodingOptions(Options):
     """How translations are searched for, in validation and by default in ``nmt translate``."""
 
-    beam_size: int = Field(5, ge=1, description="hypotheses kept; 1 is greedy search")
+    search: Literal["beam", "sample"] = Field("beam", description="the likeliest translations, or random ones")
+    beam_size: int = Field(5, ge=1, description="hypotheses kept; 1 is greedy search; with sample, samples drawn")
     length_penalty: Literal["none", "average", "gnmt", "word_reward"] = Field(
         "average",
         description="score: log p, log p / length^alpha, log p / ((5 + length) / 6)^alpha, or log p + alpha * length",
@@ -178,6 +188,13 @@ class DecodingOptions(Options):
     )
     beam_groups: int = Field(1, ge=1, description="diverse beam search: groups that the beam is divided into")
     diversity: float = Field(0.5, ge=0, description="diverse beam search: penalty for a piece another group has chosen")
+    temperature: float = Field(1.0, gt=0, description="sample: below 1 likely pieces become likelier still")
+    top_k: int | None = Field(None, ge=1, description="sample: only from so many likeliest pieces")
+    top_p: float = Field(1.0, gt=0, le=1, description="sample: only from the likeliest pieces with this probability")
+    seed: int = Field(1, ge=0, description="sample: the same seed draws the same translation of the same line")
+    mbr: Literal["none", "chrf", "bleu"] = Field(
+        "none", description="choose the candidate that is most like all the others (minimum Bayes risk)"
+    )
     no_repeat_ngram: int | None = Field(None, ge=1, description="no run of so many pieces comes twice")
     max_length: int | None = Field(None, ge=1, description="longest output in pieces, whatever the source")
     max_length_ratio: float = Field(2.0, gt=0, description="longest output, in pieces, for each piece of the source")

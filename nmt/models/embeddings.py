@@ -42,6 +42,16 @@ class Embedding(nn.Module):
     def weight(self) -> nn.Parameter:
         return cast(nn.Parameter, self.table.weight)
 
+    @torch.no_grad()
+    def start_from(self, ids: Tensor, vectors: Tensor) -> None:
+        """Give some ids vectors made elsewhere. The others stay random, but become as large as these."""
+        padding = int(self.table.padding_idx or 0)
+        others = torch.ones(len(self.weight), dtype=torch.bool)
+        others[ids] = others[padding] = False
+        if others.any():
+            self.weight[others] *= vectors.std() / self._scale / self.weight[others].std()
+        self.weight[ids] = vectors.to(self.weight) / self._scale
+
     def forward(self, ids: Tensor) -> Tensor:
         vectors: Tensor = self.table(ids)
         if torch.is_autocast_enabled(ids.device.type):

@@ -19,7 +19,7 @@ that search never copies a memory.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +67,7 @@ class Encoded:
 class Encoder(nn.Module, ABC):
     """Source ids to memories. Sets ``output_size`` (D of its first memory) and ``final_size`` (D of ``final``)."""
 
+    embedding: Embedding
     output_size: int
     final_size: int
 
@@ -193,6 +194,7 @@ class Decoder(nn.Module, ABC):
     a decoder without attention.
     """
 
+    embedding: Embedding
     output: OutputLayer
     head_names: tuple[str, ...] = ()
     attention_step: AttentionStep = "output"
@@ -231,3 +233,20 @@ class Decoder(nn.Module, ABC):
             if weights_BHS is not None:
                 weights.append(weights_BHS)
         return Unrolled(torch.stack(features, dim=1), torch.stack(weights, dim=2) if weights else None)
+
+
+class Model(Protocol):
+    """What search asks of a model, or of several that act as one."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def alignment_heads(self) -> tuple[int, ...]:
+        """Heads whose mean says what a step looks at; none for a model without attention."""
+
+    def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
+        """The state before the first token, one row a sentence."""
+
+    def step(self, token_N: Tensor, state: Any, need_weights: bool = False) -> StepOutput:
+        """Read a token and give the logits of the next one."""

@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nmt.config import Recipe, load_recipe
+from nmt.config import ModelOptions, Recipe, load_recipe
 from nmt.console import progress_bar, say, warn
 from nmt.data.batching import TrainingBatches
 from nmt.data.corpus import ParallelText, open_text
 from nmt.data.encoded import EncodedCorpus, encode_corpus
 from nmt.data.text import open_output
+from nmt.data.vectors import read_vectors
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.device import Precision, pick_device, pick_precision
 from nmt.errors import UserError
@@ -69,7 +70,9 @@ def train(recipe: str | Path | Recipe, output: str | Path, settings: Sequence[st
     precision = pick_precision(recipe.training.precision, device)
     _seed(recipe.seed)
     data = prepare_data(recipe, directory if checkpoints else None)
-    model = build_model(recipe.model, data.vocabularies).to(device)
+    model = build_model(recipe.model, data.vocabularies)
+    use_vectors(model, recipe.model, data.vocabularies, is_new=not checkpoints)
+    model = model.to(device)
     _guide(model, recipe, directory)
     trainer = Trainer(recipe, model, _batches(recipe, data), _validator(recipe, data, precision), directory, precision)
     say(
@@ -87,6 +90,28 @@ def train(recipe: str | Path | Recipe, output: str | Path, settings: Sequence[st
     found = f"best {recipe.training.metric} {best.best:.2f} at step {best.best_step}; " if best.best is not None else ""
     say(f"done: {reason}; {found}the model is {directory}")
     return directory
+
+
+def use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularies, is_new: bool) -> None:
+    """Start embeddings from word vectors, and freeze them, where the recipe says so.
+
+    Args:
+        is_new: False where the weights come from a checkpoint, so that nothing is to be read.
+    """
+    sides = {
+        "source": (options.vectors.source, model.encoder.embedding, vocabularies.source),
+        "target": (options.vectors.target, model.decoder.embedding, vocabularies.target),
+    }
+    for side, (path, embedding, vocabulary) in sides.items():
+        if path is None:
+            continue
+        if is_new:
+            with progress_bar(f"reading {path.name}", None):
+                found = read_vectors(path, vocabulary, options.embedding_size)
+            embedding.start_from(torch.from_numpy(found.ids), torch.from_numpy(found.values))
+            words = f"{len(found.ids):,} of {found.num_words:,} words ({found.coverage:.0%})"
+            say(f"{side} embeddings: {path.name} has {words}")
+        embedding.weight.requires_grad_(not options.vectors.freeze)
 
 
 def _refuse_to_overwrite(directory: Path, checkpoints: Sequence[Path]) -> None:

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nmt.config import DecodingOptions, ModelOptions
 from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
 from nmt.decoding.finished import Hypothesis
 from nmt.decoding.penalties import length_normalised
-from nmt.decoding.search import beam_search, max_lengths, search_all
+from nmt.decoding.search import max_lengths, search_all, search_batch
+from nmt.decoding.task import Wishes
 from nmt.errors import UserError
 from nmt.models.build import DECODERS, build_model
 from nmt.models.interfaces import State, StepOutput
@@ -41,6 +42,9 @@ class History(State):
 
 class Table:
     """A model that is nothing but a table: search knows ``start``, ``step`` and ``reorder`` of it."""
+
+    device = torch.device("cpu")
+    alignment_heads = ()
 
     def __init__(self, log_probabilities: LogProbabilities) -> None:
         self._log_probabilities = log_probabilities
@@ -83,17 +87,15 @@ def exhaustive(table: LogProbabilities, sentence: int, longest: int, options: De
 
 
 def toy_search(table: LogProbabilities, sources: list[list[int]], **options: Any) -> list[list[Hypothesis]]:
-    source_BS = nn.utils.rnn.pad_sequence([torch.tensor(source) for source in sources], True, PAD)
-    length_B = torch.tensor([len(source) for source in sources])
     model: Any = Table(table)
-    return beam_search(model, source_BS, length_B, TOY, DecodingOptions(**options))
+    return search_batch(model, sources, Vocabularies(TOY, TOY), DecodingOptions(**options))
 
 
 @pytest.mark.parametrize("penalty", ["none", "average", "gnmt", "word_reward"])
 def test_a_beam_as_wide_as_the_space_finds_everything(penalty: str) -> None:
     """Up to 4 pieces there are 1 + 3 + 9 + 27 translations, of the short source up to 3: 13."""
     options = {"length_penalty": penalty, "max_length_ratio": 1.0, "max_length_extra": 1, "alpha": 0.7}
-    long, short = toy_search(random_table, [[YES, NO, NO], [NO, YES]], beam_size=40, **options)
+    long, short = toy_search(random_table, [[YES, NO], [NO]], beam_size=40, **options)
     for found, sentence, length, number in ((long, YES, 4, 40), (short, NO, 3, 13)):
         expected = exhaustive(random_table, sentence, length, DecodingOptions(beam_size=40, **options))
         assert len(found) == len(expected) == number
@@ -101,6 +103,19 @@ def test_a_beam_as_wide_as_the_space_finds_everything(penalty: str) -> None:
             assert hypothesis.ids == best.ids
             assert hypothesis.score == pytest.approx(best.score, abs=1e-4)
             assert hypothesis.log_probability == pytest.approx(best.log_probability, abs=1e-4)
+
+
+def test_the_best_translation_that_contains_a_phrase_is_found() -> None:
+    wide = DecodingOptions(
+        beam_size=60, length_penalty="none", max_length_ratio=1.0, max_length_extra=1, early_stopping="exact"
+    )
+    model: Any = Table(random_table)
+    wish = Wishes(phrases=[[NO, YES]])
+    (found,) = search_all(model, [[YES]], Vocabularies(TOY, TOY), wide, wishes=[wish])
+    everything = exhaustive(random_table, YES, 5, wide)
+    expected = [h for h in everything if (NO, YES) in itertools.pairwise(h.ids)]
+    assert found[0].ids == expected[0].ids != everything[0].ids
+    assert found[0].score == pytest.approx(expected[0].score, abs=1e-4)
 
 
 def plain_beam_search(
@@ -158,7 +173,7 @@ def test_a_narrow_beam_keeps_what_a_plain_loop_keeps(changes: dict[str, Any]) ->
     found = toy_search(random_table, sources, max_length_extra=3, **changes)
     options = DecodingOptions(**changes)
     for source, hypotheses in zip(sources, found, strict=True):
-        expected = plain_beam_search(random_table, source[0], 2 * len(source) + 3, options)
+        expected = plain_beam_search(random_table, source[0], 2 * (len(source) + 1) + 3, options)
         assert [tuple(h.ids) for h in hypotheses] == expected
 
 
@@ -233,7 +248,7 @@ def test_at_the_limit_a_translation_is_ended_and_pays_for_it() -> None:
 
     options = {"beam_size": 2, "max_length_ratio": 1.5, "max_length_extra": 2, "length_penalty": "none"}
     found = toy_search(table, [[YES], [NO, NO, NO]], **options)
-    for hypotheses, limit in zip(found, (3, 6), strict=True):
+    for hypotheses, limit in zip(found, (5, 8), strict=True):
         assert [len(h.ids) + 1 for h in hypotheses] == [limit, limit]
         assert hypotheses[0].ids == [YES] * (limit - 1)
         expected = (limit - 1) * table(0, ())[YES] + table(0, ())[EOS]
@@ -338,7 +353,7 @@ def test_coverage_is_part_of_the_score(model: Seq2Seq) -> None:
     """Against the weights of the forced translation; a model without attention can't know what it has covered."""
     options = options_with(coverage_penalty=0.4)
     if not model.decoder.head_names:
-        with pytest.raises(UserError, match="coverage_penalty"):
+        with pytest.raises(UserError, match="coverage penalty"):
             translate(model, SOURCES, options)
         return
     for source, hypotheses in zip(SOURCES, translate(model, SOURCES, options), strict=True):

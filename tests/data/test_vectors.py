@@ -1,0 +1,48 @@
+"""Word vectors from text files."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nmt.data.vectors import read_vectors
+from nmt.data.vocabulary import WordVocabulary
+from nmt.errors import UserError
+
+VOCABULARY = WordVocabulary(["▁Hund", "▁der", "▁Der", ".", "▁Haus", "▁seltsam"])
+HUND, DER, DER_AT_START, DOT, HAUS, STRANGE = range(4, 10)
+GLOVE = (
+    "der 1 2 3\nhund 4 5 6\nHund 0.5 -1e-1 2\n. 7 7 7\nunbekannt 9 9 9\nhaus 3 2 1 \nmit freundlichen Grüßen 8 8 8\n"
+)
+
+
+@pytest.mark.parametrize("header", ["", "6 3\n"])
+def test_exact_spelling_comes_before_lower_case(tmp_path: Path, header: str) -> None:
+    (tmp_path / "vectors.txt").write_text(header + GLOVE, encoding="utf-8")
+    found = read_vectors(tmp_path / "vectors.txt", VOCABULARY, 3)
+    assert found.ids.tolist() == [HUND, DER, DER_AT_START, HAUS]
+    np.testing.assert_allclose(found.values, [[0.5, -0.1, 2], [1, 2, 3], [1, 2, 3], [3, 2, 1]])
+    assert found.num_words == 5
+    assert found.coverage == pytest.approx(4 / 5)
+
+
+def test_compressed_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "vectors.gz").write_bytes(gzip.compress(GLOVE.encode()))
+    assert len(read_vectors(tmp_path / "vectors.gz", VOCABULARY, 3).ids) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "remedy"),
+    [
+        ("der 1 2\n", r"line 1: 'der' has 2 numbers, not model.embedding_size \(3\)", "embedding_size to 2"),
+        ("x 1 2 3\nder 1 zwei 3\n", "line 2: not numbers after 'der'", "text"),
+        ("der 1 nan 3\n", "isn't finite", "Mend"),
+        ("the 1 2 3\n", "none of the 5 words", "language"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, content: str, message: str, remedy: str) -> None:
+    (tmp_path / "vectors.txt").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=message) as caught:
+        read_vectors(tmp_path / "vectors.txt", VOCABULARY, 3)
+    assert remedy in str(caught.value.remedy)
