@@ -5,8 +5,12 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
+
+from nmt.alignment.symmetrize import SYMMETRIZATIONS
+from nmt.cli.align import Symmetrize
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -178,6 +182,32 @@ def test_heads_are_named_and_remembered(run_nmt: RunNmt, model_copy: Path, pair:
     wrong = run_nmt("align", model_copy, *pair, "--heads", "3:1")
     assert wrong.returncode == 2
     assert "no attention head '3:1'" in wrong.stderr
+
+
+def test_heads_are_chosen_once(
+    run_nmt: RunNmt, train_tiny: Callable[..., Path], tiny_corpus: Path, pair: tuple[Path, Path]
+) -> None:
+    layers = "{type: transformer, num_layers: 1, num_heads: 4, feed_forward_size: 32}"
+    settings = (f"model.encoder={layers}", f"model.decoder={layers}")
+    model = train_tiny("training.max_steps=3", *settings)
+    done = run_nmt("learn-alignment", model, tiny_corpus / "train.de", tiny_corpus / "train.en")
+    assert done.returncode == 0
+    assert "Attention heads" in done.stdout
+    chosen = json.loads((model / "alignment.json").read_text())
+    assert chosen["attention"] == "output"
+    assert set(chosen["heads"]) <= {"1:1", "1:2", "1:3", "1:4"}
+    for head in ("1:1", "1:2", "1:3", "1:4"):
+        assert f"{head} " in done.stdout
+    by_name = run_nmt("align", model, *pair, "--heads", ",".join(chosen["heads"])).stdout
+    assert run_nmt("align", model, *pair).stdout == by_name
+    (model / "alignment.json").write_text('{"heads": ["1:3"], "attention": "input"}')
+    again = run_nmt("learn-alignment", model, *pair)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "reads heads 1:3 and knows" in again.stderr
+
+
+def test_every_symmetrization_is_offered() -> None:
+    assert get_args(Symmetrize) == ("none", *SYMMETRIZATIONS)
 
 
 def test_two_models_of_opposite_directions_agree_on_links(
