@@ -68,6 +68,12 @@ class DataOptions(Options):
     )
     hold_out: int = Field(500, ge=1, description="pairs held out (at most 5 %) where there is no validation split")
     max_length: int = Field(150, ge=1, description="pairs with more pieces than this on a side are dropped and counted")
+    context: int | None = Field(
+        None,
+        ge=0,
+        description="dialogues: a line holds turns with tabs between, the current one last, and so many turns before "
+        "it are read; null: a line is a sentence",
+    )
 
 
 VocabularyType = Literal["unigram", "bpe", "character", "word"]
@@ -148,9 +154,18 @@ class TrainingOptions(Options):
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="plateau: the rate is multiplied by this")
     plateau_patience: int = Field(2, ge=0, description="plateau: validations without a gain before it is")
     label_smoothing: float = Field(0.1, ge=0, lt=1)
+    label_smoothing_prior: Literal["uniform", "unigram"] = Field(
+        "uniform", description="where the smoothed share goes: to all tokens alike, or as often as they are in the text"
+    )
+    r_drop: float = Field(
+        0.0, ge=0, description="weight α of R-Drop: two passes with different dropout must agree; takes twice as long"
+    )
     clip_norm: float | None = Field(1.0, gt=0, description="gradients are scaled down to this global norm")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 where it is fast")
+    compile: bool = Field(
+        False, description="compile the model by torch.compile: minutes at the start, and a C++ compiler or Triton"
+    )
     validate_every: int | None = Field(None, ge=1, description="updates between validations; null: once an epoch")
     metric: Literal["bleu", "loss"] = Field("bleu", description="what is best by validation")
     validation_size: int = Field(1000, ge=1, description="sentences translated for the validation BLEU")

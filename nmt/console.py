@@ -1,5 +1,6 @@
 """What people see while something runs: messages, bars and tables. All of it goes to stderr but results."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -8,18 +9,28 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from nmt.errors import UserError
 
 stderr = Console(stderr=True, highlight=False)
 _quiet = False
+_last_message = time.monotonic()
+
+ROOMY = 120
+"""Characters of a terminal that has room for the figures and a bar."""
+
+SPEED_PERIOD = 300.0
+"""Seconds over which a bar estimates its speed: long enough for a run's validations not to upset it."""
 
 
 def set_quiet(quiet: bool) -> None:
@@ -30,8 +41,20 @@ def set_quiet(quiet: bool) -> None:
 
 def say(message: str) -> None:
     """One line of news for a person."""
+    global _last_message
+    _last_message = time.monotonic()
     if not _quiet:
         stderr.print(message, markup=False, soft_wrap=True)
+
+
+def silent_for() -> float:
+    """Seconds since the last message."""
+    return time.monotonic() - _last_message
+
+
+def draws_bars() -> bool:
+    """Whether bars are shown: not with ``--quiet``, in a notebook, or in a file, even one that gets colours."""
+    return not _quiet and stderr.is_terminal and not stderr.is_dumb_terminal and stderr.file.isatty()
 
 
 def warn(message: str) -> None:
@@ -50,7 +73,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     """A table whose first column is text and whose others are figures."""
     made = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
-        made.add_column(column, justify="left" if index == 0 else "right")
+        is_name = index == 0
+        made.add_column(column, justify="left" if is_name else "right", no_wrap=is_name, overflow="fold")
     for row in rows:
         made.add_row(*row)
     return made
@@ -69,24 +93,33 @@ class Bar:
         self._progress.update(self._task, completed=completed, description=description)
 
 
+class _CountColumn(ProgressColumn):
+    """How much is done, where it is not known out of how much; nothing while nothing is counted."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.completed:,.0f}" if task.completed else "")
+
+
 @contextmanager
 def progress_bar(description: str, total: float | None, visible: bool = True) -> Iterator[Bar]:
-    """A bar with time spent and time left. Off for ``--quiet`` and where stderr isn't a terminal.
+    """A bar with time spent and time left; in a narrow terminal the figures without the bar. See :func:`draws_bars`.
 
     Args:
         description: what is going on.
-        total: how much there is to do; None where nobody knows, which shows a spinner.
+        total: how much there is to do, below 10 shown in percent; None where nobody knows, which shows a spinner.
         visible: False hides it all the same.
     """
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn() if total is None or total >= 10 else TextColumn("{task.percentage:.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    off = _quiet or not visible or not stderr.is_terminal
-    with Progress(*columns, console=stderr, transient=True, disable=off) as progress:
+    columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}")]
+    roomy = stderr.width >= ROOMY
+    if total is None:
+        columns += [_CountColumn(), TimeElapsedColumn()]
+    else:
+        columns += [BarColumn(bar_width=24)] if roomy else []
+        columns += [MofNCompleteColumn() if total >= 10 else TextColumn("{task.percentage:.0f} %")]
+        columns += [TimeElapsedColumn()] if roomy else []
+        columns += [TextColumn("left"), TimeRemainingColumn()]
+    off = not (visible and draws_bars())
+    with Progress(
+        *columns, console=stderr, transient=True, disable=off, speed_estimate_period=SPEED_PERIOD
+    ) as progress:
         yield Bar(progress, progress.add_task(description, total=total))

@@ -1,6 +1,7 @@
 """Where computation happens and in which precision: decided here and nowhere else."""
 
 import contextlib
+import sys
 from typing import Literal
 
 import torch
@@ -53,3 +54,19 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
     if precision == "fp32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def peak_memory_mb(device: torch.device) -> int | None:
+    """The most memory so far, in 10^6 bytes: what tensors took on a GPU, else what the whole process took.
+
+    None where the system doesn't tell.
+    """
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 1e6)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    # Linux counts in units of 1,024 bytes, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)

@@ -1,13 +1,16 @@
 """Devices and precisions: what is there is taken, what isn't is named."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from nmt import device as device_module
-from nmt.device import autocast, pick_device, pick_precision
+from nmt.device import autocast, peak_memory_mb, pick_device, pick_precision
 from nmt.errors import UserError
 
 CPU = torch.device("cpu")
+STATUS = Path("/proc/self/status")
 
 
 def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,3 +46,15 @@ def test_autocast_computes_matrix_products_in_the_precision() -> None:
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)):
         with autocast(CPU, precision):  # type: ignore[arg-type]
             assert (x @ x).dtype == dtype
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="needs Linux's /proc")
+def test_peak_memory_is_that_of_the_process() -> None:
+    [line] = [line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:")]
+    found = peak_memory_mb(CPU)
+    assert found == pytest.approx(int(line.split()[1]) * 1024 / 1e6, rel=0.05)
+
+
+def test_peak_memory_of_a_gpu_is_that_of_its_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 2_400_000 if device.index == 1 else 0)
+    assert peak_memory_mb(torch.device("cuda:1")) == 2

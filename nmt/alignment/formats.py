@@ -8,6 +8,13 @@ Schema of a JSON object, one a line:
     weights  list of lists of float      [target words][source words]; how much a target word attends to
                                          each source word, rounded to 4 digits; a row sums to <= 1
     score    float or null               natural log-probability of the target given the source
+
+and of a model of dialogues also
+
+    turns         list of int            the turn of each source word, counted from the first of the line, 0
+    turn_weights  list of lists of float [target words][turns]; how much a target word attends to each turn, its end
+                                         counted; for hierarchical attention, weights are this times the attention
+                                         within the turn
 """
 
 import json
@@ -18,7 +25,7 @@ from typing import Any, Literal, TextIO
 
 import numpy as np
 
-from nmt.alignment.links import WordAlignment, format_pharaoh
+from nmt.alignment.links import Weights, WordAlignment, format_pharaoh
 from nmt.errors import UserError
 
 TextFormat = Literal["pharaoh", "json"]
@@ -31,14 +38,22 @@ _UNSAFE_IN_A_LINE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 def to_json(alignment: WordAlignment) -> dict[str, Any]:
     """The alignment as plain lists and numbers; the schema stands at the head of this file."""
     score = alignment.score
-    return {
+    values = {
         "source": list(alignment.source),
         "target": list(alignment.target),
         "links": [[source, target] for source, target in alignment.links],
-        # In float64, because a rounded float32 prints as 0.30000001192092896.
-        "weights": np.round(alignment.weights.astype(np.float64), 4).tolist(),
+        "weights": _rounded(alignment.weights),
         "score": score if score is not None and math.isfinite(score) else None,
     }
+    if alignment.turn_weights is not None:
+        values |= {"turns": list(alignment.turns), "turn_weights": _rounded(alignment.turn_weights)}
+    return values
+
+
+def _rounded(weights: Weights) -> list[list[float]]:
+    # In float64, because a rounded float32 prints as 0.30000001192092896.
+    rounded: list[list[float]] = np.round(weights.astype(np.float64), 4).tolist()
+    return rounded
 
 
 def write_alignments(alignments: Iterable[WordAlignment], format: TextFormat, stream: TextIO) -> None:

@@ -40,11 +40,17 @@ class WordAlignment:
     """(source, target), counted from 0, sorted."""
     score: float | None = None
     """Log-probability (natural logarithm) of the target given the source."""
+    turns: tuple[int, ...] = ()
+    """Of a dialogue, the turn of each source word, counted from the first of the line, 0."""
+    turn_weights: Weights | None = None
+    """Of a dialogue, [T_words, turns]: how much each target word attends to each turn; rows sum to 1."""
 
     def __post_init__(self) -> None:
         expected = (len(self.target), len(self.source))
         if self.weights.shape != expected:
             raise ValueError(f"weights of shape {self.weights.shape} for {expected[0]} x {expected[1]} words")
+        if self.turn_weights is not None and len(self.turns) != len(self.source):
+            raise ValueError(f"turns of {len(self.turns)} words, where there are {len(self.source)}")
         for source, target in self.links:
             if not (0 <= source < len(self.source) and 0 <= target < len(self.target)):
                 raise ValueError(f"link {source}-{target} outside {len(self.source)} x {len(self.target)} words")

@@ -5,6 +5,8 @@ on every picture, so that pictures can be compared). A dot marks a link of the m
 sure link of the gold, a dashed one a possible link. Blue and orange (Okabe & Ito 2008) stay apart for
 colour-blind readers.
 
+Of a dialogue, lines part the turns of the source, and a strip on the right shows how much attention each turn gets.
+
 Lengths are in inches: a cell has a fixed size, and the figure grows with the words.
 """
 
@@ -24,7 +26,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox, ScaledTranslation, Transform
 
 from nmt.alignment.fonts import font_families, quiet_fonts, visible
-from nmt.alignment.links import Links, WordAlignment
+from nmt.alignment.links import Links, Weights, WordAlignment
 from nmt.errors import UserError
 
 GoldLinks = tuple[Links, Links]
@@ -33,6 +35,8 @@ GoldLinks = tuple[Links, Links]
 MAX_WORDS = 400
 MARGIN = 0.15
 GAP = 0.12
+TURN_GAP = 1.0
+"""Columns between the words and the strip of turns."""
 INK = "#1b1b1b"
 FAINT_INK = "#767676"
 GRID = "#e4e4e4"
@@ -67,11 +71,15 @@ def draw_matrix(alignment: WordAlignment, gold: GoldLinks | None, title: str | N
         _draw_numbers(axes, alignment, cell, families)
     _draw_links(axes, alignment, cell, in_corner=numbers)
     _label_axes(axes, words[0], words[1], cell, families)
-    bar = _draw_bar(figure, width, height, families)
+    all_axes, right = [axes], width
+    if alignment.turn_weights is not None:
+        all_axes.append(_draw_turns(axes, alignment.turn_weights, alignment.turns, cell, families))
+        right += (alignment.turn_weights.shape[1] + TURN_GAP) * cell
+    bar = _draw_bar(figure, width, height, right, families)
     _draw_legend(figure, axes, _legend_entries(alignment, gold), families)
     if title:
         _draw_title(figure, axes, title, families)
-    _fit(figure, [axes, bar], dpi)
+    _fit(figure, [*all_axes, bar], dpi)
     return figure
 
 
@@ -177,10 +185,39 @@ def _label_axes(axes: Axes, source: Sequence[str], target: Sequence[str], cell: 
     )
 
 
-def _draw_bar(figure: Figure, width: float, height: float, families: list[str]) -> Axes:
-    """The scale of the shading: a thin bar right of the matrix, as high as it up to 1.4 inches."""
+def _draw_turns(axes: Axes, weights: Weights, turns: Sequence[int], cell: float, families: list[str]) -> Axes:
+    """Lines between the words of different turns, and right of them the attention that each turn gets as a whole."""
+    num_target, num_turns = weights.shape
+    for column in range(1, len(turns)):
+        if turns[column] != turns[column - 1]:
+            axes.axvline(column, color=INK, linewidth=min(1.4, cell * 4), zorder=2.2)
+    box = axes.get_position()
+    unit = box.width / max(len(turns), 1)  # width of a cell as a share of the figure
+    strip = axes.figure.add_axes((box.x1 + TURN_GAP * unit, box.y0, num_turns * unit, box.height))
+    strip.set(xlim=(0, num_turns), ylim=axes.get_ylim())
+    if weights.size:
+        strip.pcolormesh(weights, cmap=SHADES, norm=Normalize(0, 1))
+    for column in range(1, num_turns):
+        strip.axvline(column, color=INK, linewidth=min(1.4, cell * 4), zorder=2.2)
+    for row in range(1, num_target):
+        strip.axhline(row, color=GRID_OF_FIVE if row % 5 == 0 else GRID, linewidth=min(0.7, cell * 2), zorder=2)
+    for spine in strip.spines.values():
+        spine.set(color=GRID_OF_FIVE, linewidth=0.9, zorder=2.5)
+    strip.xaxis.tick_top()
+    strip.tick_params(length=0, pad=3)
+    names = [*(f"turn {number}" for number in range(1, num_turns)), "current turn"]
+    style: dict[str, Any] = {"fontsize": _font_size(cell), "family": families, "color": FAINT_INK}
+    strip.set_xticks(
+        np.arange(num_turns) + 0.5, names, rotation=45, rotation_mode="anchor", ha="left", va="baseline", **style
+    )
+    strip.set_yticks([])
+    return strip
+
+
+def _draw_bar(figure: Figure, width: float, height: float, right: float, families: list[str]) -> Axes:
+    """The scale of the shading: a thin bar right of all matrices, as high as they up to 1.4 inches."""
     length = min(1.4, max(height, 0.9))
-    bar = figure.add_axes((1 + 0.16 / width, 1 - length / height, 0.09 / width, length / height))
+    bar = figure.add_axes(((right + 0.16) / width, 1 - length / height, 0.09 / width, length / height))
     scale = figure.colorbar(ScalarMappable(Normalize(0, 1), SHADES), cax=bar, ticks=[0, 0.5, 1])
     scale.outline.set(edgecolor=GRID_OF_FIVE, linewidth=0.6)
     bar.tick_params(length=2, pad=2, color=GRID_OF_FIVE)

@@ -2,23 +2,18 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
-from nmt.alignment.fonts import quiet_fonts
 from nmt.alignment.links import WordAlignment
 from nmt.alignment.matrix import MAX_WORDS, GoldLinks, draw_matrix
 from nmt.errors import UserError
+from nmt.pictures import suffix_of, write_figure, writing
 
 logger = logging.getLogger(__name__)
-
-SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def plot_alignment(
@@ -45,10 +40,10 @@ def plot_alignment(
             words, or a gold link is outside the sentence pair.
     """
     if path is not None:
-        _suffix(path)  # before the work of drawing
+        suffix_of(path)  # before the work of drawing
     figure = draw_matrix(alignment, gold, title, numbers, dpi)
     if path is not None:
-        _write(figure, path, dpi)
+        write_figure(figure, path, dpi)
     return figure
 
 
@@ -82,7 +77,7 @@ def plot_alignments(
         UserError: as :func:`plot_alignment`; or there is no pair to draw, or gold for fewer pairs than
             there are.
     """
-    suffix = _suffix(path)
+    suffix = suffix_of(path)
     pairs = iter(alignments)
     first = list(islice(pairs, 2))
     if not first:
@@ -124,17 +119,17 @@ def _drawings(
 
 
 def _write_pages(drawings: Iterable[tuple[int, Figure]], path: Path) -> list[Path]:
-    with _writing(path):
+    with writing(path):
         pages = PdfPages(path, metadata={"CreationDate": None})
     written: list[Path] = []
     try:
         # Not one block around the loop: errors of whatever makes the alignments are not errors of writing.
         for _, figure in drawings:
-            with _writing(path):
+            with writing(path):
                 pages.savefig(figure)  # type: ignore[no-untyped-call]
             written = [path]
     finally:
-        with _writing(path):
+        with writing(path):
             pages.close()  # type: ignore[no-untyped-call]
     return written
 
@@ -143,40 +138,6 @@ def _write_files(drawings: Iterable[tuple[int, Figure]], path: Path, dpi: int, n
     written = []
     for number, figure in drawings:
         file = path.with_stem(f"{path.stem}-{number:04d}") if numbered else path
-        _write(figure, file, dpi)
+        write_figure(figure, file, dpi)
         written.append(file)
     return written
-
-
-def _write(figure: Figure, path: Path, dpi: int) -> None:
-    # Without the time of writing the same picture gives the same file.
-    metadata = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[_suffix(path)]
-    with _writing(path):
-        figure.savefig(path, dpi=dpi, metadata=metadata)
-
-
-def _suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UserError(
-            f"cannot tell from its name what picture to write to {path}",
-            f"End the name in one of {', '.join(SUFFIXES)}.",
-        )
-    return suffix
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Settings to write files with, and a UserError where the file cannot be written."""
-    settings: Any = {
-        "svg.fonttype": "none",  # text stays text: it can be searched, and the viewer picks fonts
-        "svg.hashsalt": "nmt",  # the same picture gives the same file
-        "pdf.fonttype": 42,
-    }
-    try:
-        with matplotlib.rc_context(settings), quiet_fonts():
-            yield
-    except OSError as error:
-        raise UserError(
-            f"cannot write the picture {path}: {error.strerror}", "Check that its folder exists."
-        ) from error

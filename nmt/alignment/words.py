@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from nmt.data.dialogue import TAB, current_turn, split_turns
 from nmt.data.vocabulary import Piece, WordVocabulary
 
 # What tokenisers part from the word before it, and from the word after it.
@@ -59,6 +60,16 @@ class Words:
                 quoted = joined
         return cls(text, tuple(tokens), tuple(spans))
 
+    @classmethod
+    def join(cls, parts: Sequence["Words"], separator: str) -> Self:
+        """Several texts one after another, with something between that belongs to no word."""
+        spans, begin = [], 0
+        for part in parts:
+            spans += [(begin + first, begin + last) for first, last in part.spans]
+            begin += len(part.text) + len(separator)
+        text = separator.join(part.text for part in parts)
+        return cls(text, tuple(word for part in parts for word in part.words), tuple(spans))
+
     def of_pieces(self, pieces: Sequence[Piece]) -> list[int]:
         """The word that each piece stands for most of; -1 for a piece that stands for none."""
         word_at = [-1] * len(self.text)
@@ -73,7 +84,7 @@ class Words:
 
 
 def split_pairs(
-    pairs: Iterable[tuple[str, str]], tokenized: bool, split_punctuation: bool
+    pairs: Iterable[tuple[str, str]], tokenized: bool, split_punctuation: bool, is_dialogue: bool = False
 ) -> Iterator[tuple[Words, Words]]:
     """Pairs of texts in words.
 
@@ -81,11 +92,13 @@ def split_pairs(
         pairs: source and target text.
         tokenized: tokens with spaces between, see :meth:`Words.detokenise`.
         split_punctuation: of text that is not tokenised, see :meth:`Words.split_punctuation`.
+        is_dialogue: sources are turns with tabs between, and of targets the current turn counts.
     """
 
     def words(text: str) -> Words:
         if tokenized:
-            return Words.detokenise(text.split())
+            turns = split_turns(text) if is_dialogue else [text]
+            return Words.join([Words.detokenise(turn.split()) for turn in turns], TAB)
         return Words.split_punctuation(text) if split_punctuation else Words.split(text)
 
-    return ((words(source), words(target)) for source, target in pairs)
+    return ((words(source), words(current_turn(target) if is_dialogue else target)) for source, target in pairs)

@@ -4,7 +4,9 @@ from importlib import import_module
 
 from nmt.cli.common import app
 
-COMMANDS = ("quickstart", "train", "translate", "score", "align", "learn_alignment", "aer", "recipes")
+COMMANDS = (
+    "quickstart", "train", "translate", "score", "align", "learn_alignment", "aer", "average", "inspect", "recipes",
+)  # fmt: skip
 """Modules of this folder, in the order of ``nmt --help``; each registers its command with the app."""
 
 for _name in COMMANDS:

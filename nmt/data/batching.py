@@ -3,9 +3,9 @@
 B sentences, S source positions, T target positions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -38,10 +38,22 @@ class Batch:
     A position that translates nothing links to the EOS of the source, as EOS does itself.
     """
 
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The batch with every tensor changed."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return type(self)(**{name: change(part) for name, part in parts.items() if part is not None})
+
     def to(self, device: torch.device) -> Self:
         """The batch on another device; the copy overlaps with computation where memory is pinned."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(**{name: t.to(device, non_blocking=True) for name, t in moved.items() if t is not None})
+        return self._each(lambda part: part.to(device, non_blocking=True))
+
+    def pinned(self) -> Self:
+        """The batch in memory that a GPU of CUDA can copy from by itself."""
+        return self._each(Tensor.pin_memory)
+
+    def twice(self) -> Self:
+        """The sentences and, below, the same ones again: two passes in one."""
+        return self._each(lambda part: torch.cat((part, part)))
 
     @property
     def num_target_tokens(self) -> int:
@@ -179,6 +191,22 @@ def _cuts(source_lengths: list[int], target_lengths: list[int], batch_tokens: in
     return cuts
 
 
+class BatchStream(Protocol):
+    """An endless stream of batches that knows where it is. ``epoch`` counts the passes that are complete."""
+
+    epoch: int
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+    def target_shares(self) -> npt.NDArray[np.float64]: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
 class TrainingBatches:
     """An endless stream of training batches that knows where it is, so that it can be resumed.
 
@@ -226,6 +254,14 @@ class TrainingBatches:
             rows = self._indices[batch]
             links = [self._corpus.links(i) for i in rows] if self._corpus.has_links else None
             yield make_batch([self._corpus.pair(i) for i in rows], self._vocabularies, links)
+
+    def target_shares(self) -> npt.NDArray[np.float64]:
+        """The share of each id among the tokens to predict, EOS included. [V]"""
+        vocabulary = self._vocabularies.target
+        counts = self._corpus.target.counts(self._indices, len(vocabulary))
+        counts[vocabulary.eos] += len(self._indices)
+        shares: npt.NDArray[np.float64] = counts / counts.sum()
+        return shares
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream is: the next batch is the first one not yet given out."""

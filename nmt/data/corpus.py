@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.config import DataOptions, FilePair
+from nmt.data.dialogue import TAB, current_turn, split_turns
 from nmt.data.text import read_lines
 from nmt.errors import UserError
 
@@ -18,10 +19,12 @@ VALIDATION_NAMES = ("val", "valid", "validation", "dev")
 class ParallelText(ABC):
     """Sentence pairs in a fixed order; can be read any number of times.
 
-    ``name`` is what a message calls it, ``fingerprint()`` changes whenever the text does.
+    ``name`` is what a message calls it, ``fingerprint()`` changes whenever the text does. ``context`` is how many
+    turns before the current one a line of the source may hold; None where a line is a sentence.
     """
 
     name: str
+    context: int | None = None
 
     @abstractmethod
     def __iter__(self) -> Iterator[tuple[str, str]]:
@@ -118,6 +121,21 @@ class HubText(ParallelText):
         return hashlib.blake2b(f"{self._rows._fingerprint}{self._languages}".encode(), digest_size=16).hexdigest()
 
 
+class DialogueText(ParallelText):
+    """Another text read as dialogues: source lines keep their latest turns, target lines the current one."""
+
+    def __init__(self, text: ParallelText, context: int) -> None:
+        self.name, self.context = text.name, context
+        self._text = text
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for source, target in self._text:
+            yield TAB.join(split_turns(source, self.context)), current_turn(target)
+
+    def fingerprint(self) -> str:
+        return f"{self._text.fingerprint()} context {self.context}"
+
+
 def _load_split(name: str, config: str | None, split: str) -> Any:
     import datasets
 
@@ -168,6 +186,18 @@ def open_text(options: DataOptions, split: str | FilePair) -> ParallelText:
     Raises:
         UserError: nothing of that name, with what was looked for.
     """
+    text = _open(options, split)
+    if options.context is None:
+        return text
+    if isinstance(text, TsvText):
+        raise UserError(
+            f"{text.name} can't hold dialogues (data.context is {options.context}): its tabs part columns, not turns.",
+            f"Write two files, such as {split}.{options.source} and {split}.{options.target}.",
+        )
+    return DialogueText(text, options.context)
+
+
+def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
     if isinstance(split, FilePair):
         return FileText(split.source, split.target)
     if options.root is None and options.hub is not None:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.data.corpus import ParallelText
+from nmt.data.dialogue import encode_source
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 
@@ -60,6 +61,14 @@ class EncodedSide:
 
     def __getitem__(self, index: int) -> npt.NDArray[np.integer]:
         return self._ids[self.offsets[index] : self.offsets[index + 1]]
+
+    def counts(self, indices: npt.NDArray[np.int64], num_ids: int) -> npt.NDArray[np.int64]:
+        """How often each id stands in some sentences. [num_ids]"""
+        total = np.zeros(num_ids, dtype=np.int64)
+        for start in range(0, len(indices), 10_000):
+            ids = np.concatenate([self[i] for i in indices[start : start + 10_000]])
+            total += np.bincount(ids, minlength=num_ids)
+        return total
 
 
 class EncodedCorpus:
@@ -108,7 +117,8 @@ def encode_corpus(
     Args:
         text: the sentence pairs.
         vocabularies: what encodes them.
-        max_length: pairs with more pieces than this on either side are dropped and counted, like empty ones.
+        max_length: pairs with more pieces than this on either side are dropped and counted, like empty ones; a
+            dialogue loses its oldest turns first.
         on_progress: called with the number of pairs read, now and then.
         links: word alignments that are kept beside the ids.
 
@@ -181,7 +191,8 @@ def _encode_pairs(
         for line, (source_text, target_text) in enumerate(text):
             if line % 1000 == 0:
                 on_progress(line)
-            source, target = vocabularies.source.encode(source_text), vocabularies.target.encode(target_text)
+            source = encode_source(vocabularies.source, source_text, text.context, max_length)
+            target = vocabularies.target.encode(target_text)
             if not source or not target:
                 empty += 1
             elif max(len(source), len(target)) > max_length:

@@ -3,6 +3,9 @@
 Four special ids exist in each: PAD fills a batch, UNK stands for what isn't known, SOS starts the decoder and
 EOS ends a sentence. Pieces carry ``▁`` (U+2581) in place of the space before them, in word vocabularies too,
 so that decoding gives detokenised text in every case.
+
+The vocabulary of a recipe with dialogues has a fifth, the separator, which ends a turn that another one follows. It is
+never found in text: `nmt/data/dialogue.py` puts it between the turns of a line.
 """
 
 import hashlib
@@ -21,6 +24,7 @@ from nmt.errors import UserError
 
 SPACE = "▁"
 SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
+SEPARATOR = "<turn>"
 _WORD = re.compile(r"\w+(?:[’'\-]\w+)*|[^\w\s]")
 
 
@@ -33,13 +37,17 @@ class Piece(NamedTuple):
 
 
 class Vocabulary(ABC):
-    """Ids and their pieces. ``pad``, ``unk``, ``sos`` and ``eos`` are the special ids."""
+    """Ids and their pieces. ``pad``, ``unk``, ``sos`` and ``eos`` are the special ids.
+
+    ``separator`` is the id that ends a turn of a dialogue; None where the vocabulary was made without.
+    """
 
     suffix: str
     pad: int
     unk: int
     sos: int
     eos: int
+    separator: int | None = None
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -54,7 +62,7 @@ class Vocabulary(ABC):
 
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:
-        """Detokenised text; PAD, SOS and EOS vanish."""
+        """Detokenised text; PAD, SOS, EOS and the separator vanish."""
 
     @abstractmethod
     def token(self, index: int) -> str:
@@ -91,6 +99,10 @@ class SentencePieceVocabulary(Vocabulary):
                 "This sentencepiece model lacks a padding, start or end piece.",
                 "Train it with --pad_id, --bos_id and --eos_id set (0 or more), or let nmt train one.",
             )
+        separator = self._processor.piece_to_id(SEPARATOR)
+        if self._processor.is_control(separator):
+            self.separator = separator
+        self._hidden = {self.pad, self.sos, self.eos, self.separator}
 
     def __len__(self) -> int:
         return int(self._processor.get_piece_size())
@@ -108,7 +120,7 @@ class SentencePieceVocabulary(Vocabulary):
         return [Piece(piece.id, piece.begin, piece.end) for piece in proto.pieces]
 
     def decode(self, ids: Sequence[int]) -> str:
-        text: str = self._processor.decode([i for i in ids if i not in (self.pad, self.sos, self.eos)])
+        text: str = self._processor.decode([i for i in ids if i not in self._hidden])
         return text
 
     def token(self, index: int) -> str:
@@ -128,6 +140,8 @@ class WordVocabulary(Vocabulary):
     def __init__(self, words: Sequence[str]) -> None:
         self._words = [*SPECIALS, *words]
         self._ids = {word: index for index, word in enumerate(self._words)}
+        self.separator = self._ids.get(SEPARATOR)  # no word of a text looks like that
+        self._hidden = {self.pad, self.sos, self.eos, self.separator}
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "WordVocabulary":
@@ -156,8 +170,7 @@ class WordVocabulary(Vocabulary):
         return [Piece(self._ids.get(word, self.unk), begin, end) for word, begin, end in self.split(text)]
 
     def decode(self, ids: Sequence[int]) -> str:
-        hidden = (self.pad, self.sos, self.eos)
-        words = [SPACE + self._words[i] if i == self.unk else self._words[i] for i in ids if i not in hidden]
+        words = [SPACE + self._words[i] if i == self.unk else self._words[i] for i in ids if i not in self._hidden]
         return "".join(words).replace(SPACE, " ").strip()
 
     def token(self, index: int) -> str:
@@ -225,26 +238,31 @@ def _load_file(path: Path) -> Vocabulary:
         raise UserError(f"{path} can't be read as a vocabulary: {error}.", "Check the file.") from None
 
 
-def train_vocabularies(options: VocabularyOptions, pairs: Iterable[tuple[str, str]]) -> Vocabularies:
+def train_vocabularies(
+    options: VocabularyOptions, pairs: Iterable[tuple[str, str]], separator: bool = False
+) -> Vocabularies:
     """Make the vocabularies of a recipe from its training text.
 
     Args:
         options: kind and size.
         pairs: source and target sentences; iterated once or, with separate vocabularies, twice.
+        separator: the source is dialogues: its vocabulary gets the piece that separates their turns.
 
     Raises:
         UserError: there is no text, or too little for the size asked for.
     """
     if options.joint:
-        joint = _train(options, (side for pair in pairs for side in pair), "the training text")
+        joint = _train(options, (side for pair in pairs for side in pair), "the training text", separator)
         return Vocabularies(joint, joint)
-    source = _train(options, (source for source, _ in pairs), "the source side")
+    source = _train(options, (source for source, _ in pairs), "the source side", separator)
     return Vocabularies(source, _train(options, (target for _, target in pairs), "the target side"))
 
 
-def _train(options: VocabularyOptions, lines: Iterable[str], where: str) -> Vocabulary:
+def _train(options: VocabularyOptions, lines: Iterable[str], where: str, separator: bool = False) -> Vocabulary:
+    if separator:
+        lines = (turn for line in lines for turn in line.split("\t"))
     if options.type == "word":
-        return _train_words(options, lines, where)
+        return _train_words(options, lines, where, separator)
     import sentencepiece
 
     model = io.BytesIO()
@@ -273,6 +291,7 @@ def _train(options: VocabularyOptions, lines: Iterable[str], where: str) -> Voca
             unk_id=1,
             bos_id=2,
             eos_id=3,
+            control_symbols=[SEPARATOR] if separator else [],
             input_sentence_size=2_000_000,
             shuffle_input_sentence=False,
             num_threads=1,  # the same pieces on every machine
@@ -306,7 +325,7 @@ def _too_large(options: VocabularyOptions, problem: str, where: str) -> UserErro
     )
 
 
-def _train_words(options: VocabularyOptions, lines: Iterable[str], where: str) -> WordVocabulary:
+def _train_words(options: VocabularyOptions, lines: Iterable[str], where: str, separator: bool) -> WordVocabulary:
     counts: Counter[str] = Counter()
     for line in lines:
         counts.update(word for word, _, _ in WordVocabulary.split(line))
@@ -315,4 +334,5 @@ def _train_words(options: VocabularyOptions, lines: Iterable[str], where: str) -
     # Ties are broken by the alphabet, so that the order doesn't hang on the order of lines.
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     kept = [word for word, count in ranked if count >= options.min_count and word not in SPECIALS]
-    return WordVocabulary(kept[: options.size - len(SPECIALS)])
+    specials = [SEPARATOR] if separator else []
+    return WordVocabulary([*specials, *kept[: options.size - len(SPECIALS) - len(specials)]])

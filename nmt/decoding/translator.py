@@ -17,6 +17,7 @@ from nmt.alignment.links import Link, WordAlignment
 from nmt.alignment.words import Words, split_pairs
 from nmt.config import DecodingOptions, Recipe, load_recipe, validate
 from nmt.console import warn
+from nmt.data.dialogue import encode_source
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.finished import Hypothesis
 from nmt.decoding.search import search_all
@@ -114,7 +115,8 @@ class Translator:
         """Translate lines of text.
 
         Args:
-            lines: one sentence each; an empty one stays empty.
+            lines: one sentence each; an empty one stays empty. For a model of dialogues, turns with tabs between,
+                of which the last is translated.
             n_best: how many candidates each translation carries; at most the beam size.
             options: changes to the recipe's decoding options: ``beam_size``, ``length_penalty``, ``alpha``,
                 ``batch_size`` and so on.
@@ -183,7 +185,7 @@ class Translator:
             yield replace(translation, alignment=found.links)
 
     def _encode(self, number: int, line: str) -> list[int]:
-        ids = self.vocabularies.source.encode(line)
+        ids = encode_source(self.vocabularies.source, line, self.recipe.data.context, self.max_pieces)
         if len(ids) > self.max_pieces:
             warn(f"line {number} has {len(ids):,} pieces: only the first {self.max_pieces} are translated.")
         return ids[: self.max_pieces]
@@ -206,7 +208,8 @@ class Translator:
         """Word alignments of given sentence pairs, by forced decoding.
 
         Args:
-            pairs: source and target text.
+            pairs: source and target text; of a model of dialogues, the source with its turns, and of the target the
+                current turn counts.
             tokenized: the text is tokenised, punctuation apart; links then count its tokens. Otherwise they
                 count what stands between white space.
             split_punctuation: in text that is not tokenised, count punctuation marks as words of their own.
@@ -220,10 +223,15 @@ class Translator:
         def on_cut(number: int, num_pieces: int) -> None:
             warn(f"line {number} has {num_pieces:,} pieces: only the first {self.max_pieces} are aligned.")
 
-        in_words = split_pairs(pairs, tokenized, split_punctuation)
+        is_dialogue = self.recipe.data.context is not None
+        in_words = split_pairs(pairs, tokenized, split_punctuation, is_dialogue)
         link_options = LinkOptions(**options)
         if reverse is None:
             return self._aligner()(in_words, link_options, on_cut)
+        if is_dialogue:
+            raise UserError(
+                "A model of dialogues aligns in one direction only.", "Leave out the model of the other direction."
+            )
         ahead, back = tee(in_words)
         swapped = ((target, source) for source, target in back)
         return both_directions(
@@ -247,14 +255,22 @@ class Translator:
             UserError: the model has no attention, there is no pair, or the model directory can't be written.
         """
         assert self._directory is not None
-        in_words = split_pairs(pairs, tokenized, split_punctuation=True)
+        is_dialogue = self.recipe.data.context is not None
+        in_words = split_pairs(pairs, tokenized, split_punctuation=True, is_dialogue=is_dialogue)
         learned = learn(self._aligner(with_lexicon=False), self.model.decoder, in_words, self._directory, on_progress)
         self.heads, self.lexicon = learned.heads, learned.lexicon
         return learned
 
     def _aligner(self, with_lexicon: bool = True) -> ForcedAligner:
         lexicon = self.lexicon if with_lexicon else None
-        return ForcedAligner(self.model, self.vocabularies, self.max_pieces, heads=self.heads, lexicon=lexicon)
+        return ForcedAligner(
+            self.model,
+            self.vocabularies,
+            self.max_pieces,
+            context=self.recipe.data.context,
+            heads=self.heads,
+            lexicon=lexicon,
+        )
 
 
 def load(model_dir: str | Path, device: str = "auto") -> Translator:

@@ -11,12 +11,14 @@ from torch import nn
 from nmt.config import ModelOptions, Options, Recipe, validate
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError, nearest
+from nmt.models.attention.hierarchical import HierarchicalAttention
 from nmt.models.attention.scores import AdditiveAttention, DotAttention, GeneralAttention, ScaledDotAttention
 from nmt.models.decoders.bahdanau import BahdanauDecoder
 from nmt.models.decoders.luong import LuongDecoder
 from nmt.models.decoders.recurrent import RecurrentDecoder
 from nmt.models.decoders.transformer import TransformerDecoder
 from nmt.models.embeddings import Embedding
+from nmt.models.encoders.hierarchical import HierarchicalEncoder
 from nmt.models.encoders.recurrent import RecurrentEncoder
 from nmt.models.encoders.transformer import TransformerEncoder
 from nmt.models.interfaces import Attention, Decoder, DecoderParts, Encoder, OutputLayer
@@ -25,6 +27,7 @@ from nmt.models.seq2seq import Seq2Seq
 ENCODERS: dict[str, type[Encoder]] = {
     "recurrent": RecurrentEncoder,
     "transformer": TransformerEncoder,
+    "hierarchical": HierarchicalEncoder,
 }
 
 ATTENTIONS: dict[str, type[Attention]] = {
@@ -32,6 +35,7 @@ ATTENTIONS: dict[str, type[Attention]] = {
     "dot": DotAttention,
     "general": GeneralAttention,
     "scaled_dot": ScaledDotAttention,
+    "hierarchical": HierarchicalAttention,
 }
 
 DECODERS: dict[str, type[Decoder]] = {
@@ -96,7 +100,8 @@ def build_model(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
         )
     size = options.embedding_size
     scale = options.scale_embeddings
-    source = Embedding(len(vocabularies.source), size, vocabularies.source.pad, scale)
+    separator = vocabularies.source.separator
+    source = Embedding(len(vocabularies.source), size, vocabularies.source.pad, scale, separator=separator)
     shared = source.weight if options.tie == "all" else None
     target = Embedding(len(vocabularies.target), size, vocabularies.target.pad, scale, shared)
     output = OutputLayer(size, len(vocabularies.target), None if options.tie == "none" else target.weight)

@@ -17,6 +17,7 @@ class Embedding(nn.Module):
         scale: multiply by the square root of D (Vaswani et al. 2017), so that an embedding that is shared with
             the output layer has the size of the position code that is added to it.
         weight: an embedding matrix to share.
+        separator: id that ends a turn of a dialogue, where the vocabulary has one.
     """
 
     def __init__(
@@ -26,10 +27,12 @@ class Embedding(nn.Module):
         pad: int,
         scale: bool = False,
         weight: nn.Parameter | None = None,
+        separator: int | None = None,
     ) -> None:
         super().__init__()
         self.table = nn.Embedding(vocabulary_size, size, padding_idx=pad)
         self.size = size
+        self.separator = separator
         self._scale = math.sqrt(size) if scale else 1.0
         if weight is not None:
             self.table.weight = weight

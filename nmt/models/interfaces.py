@@ -8,7 +8,7 @@ Shape legend, for every file in this folder; a tensor's name ends in its shape:
     K  hypotheses of a sentence      H  attention heads
     N  rows of a decoder: B·K, the hypotheses of one sentence side by side
     Q  queries of a sentence: T when a whole sentence is unrolled, K in search
-    L  layers
+    L  layers                        U  turns of a dialogue
 
 Data flows one way: an :class:`Encoder` makes an :class:`Encoded`, a :class:`Decoder` starts a :class:`State`
 from it and goes from state to state. All that a decoder remembers lives in its state. What belongs to the
@@ -47,6 +47,8 @@ class Memory(PerSentence):
     """True at real positions, False at padding."""
     keys: Any = None
     """The attention's projection of the values, computed once a sentence by :meth:`Attention.prepare`."""
+    turn_BS: Tensor | None = None
+    """The turn of each position, counted back from the current one (0), where the encoder tells turns apart."""
 
     def select(self, sentences: Tensor) -> Self:
         return type(self)(*(_select(getattr(self, f.name), sentences) for f in fields(self)))
@@ -57,7 +59,7 @@ class Encoded:
     """A batch of encoded source sentences."""
 
     memories: tuple[Memory, ...]
-    """One for most encoders; a hierarchical one gives words and utterances."""
+    """One for most encoders."""
     final: tuple[Tensor, ...] = ()
     """The recurrent state after the last word, each part [B, L, D]: hidden and, for an LSTM, cell."""
     aux_losses: dict[str, Tensor] = field(default_factory=dict)
@@ -79,6 +81,10 @@ class Encoder(nn.Module, ABC):
 class Attention(nn.Module, ABC):
     """A score between queries and the positions of a memory; softmax over positions gives the weights."""
 
+    def context_size(self, memory_size: int) -> int:
+        """Width of the context: that of the memory, unless an attention makes something else of its values."""
+        return memory_size
+
     def prepare(self, memory: Memory) -> Memory:
         """Project the keys, once for a sentence."""
         return memory
@@ -89,10 +95,15 @@ class Attention(nn.Module, ABC):
 
     def forward(self, query_BQD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """The context (weighted mean of the values) and the weights. [B, Q, D], [B, Q, S]"""
-        scores_BQS = self.scores(query_BQD, memory).float()
-        scores_BQS = scores_BQS.masked_fill(~memory.mask_BS[:, None, :], float("-inf"))
-        weights_BQS = scores_BQS.softmax(dim=-1)
-        return torch.bmm(weights_BQS.to(memory.values_BSD.dtype), memory.values_BSD), weights_BQS
+        return attend(self.scores(query_BQD, memory), memory)
+
+
+def attend(scores_BQS: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    """Softmax of the scores over real positions, and the mean of the values under it. [B, Q, D], [B, Q, S]"""
+    scores_BQS = scores_BQS.to(torch.promote_types(scores_BQS.dtype, torch.float32))
+    scores_BQS = scores_BQS.masked_fill(~memory.mask_BS[:, None, :], float("-inf"))
+    weights_BQS = scores_BQS.softmax(dim=-1)
+    return torch.bmm(weights_BQS.to(memory.values_BSD.dtype), memory.values_BSD), weights_BQS
 
 
 def _select(value: Any, rows: Tensor) -> Any:

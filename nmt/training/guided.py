@@ -20,8 +20,9 @@ from nmt.alignment.links import parse_pharaoh
 from nmt.alignment.words import Words, split_pairs
 from nmt.config import GuidedAlignmentOptions
 from nmt.data.batching import Links
+from nmt.data.dialogue import source_pieces
 from nmt.data.text import read_lines
-from nmt.data.vocabulary import Vocabularies, Vocabulary
+from nmt.data.vocabulary import Piece, Vocabularies
 from nmt.errors import UserError
 from nmt.models.interfaces import Decoder
 
@@ -80,12 +81,20 @@ class LinkFile:
         path: a line for each pair of the text.
         split_punctuation: whether its links count punctuation marks as words.
         vocabularies: those of the model.
+        context, max_length: of dialogues, see :func:`nmt.data.dialogue.source_pieces`.
 
     Raises:
         UserError: there is no such file.
     """
 
-    def __init__(self, path: Path, split_punctuation: bool, vocabularies: Vocabularies) -> None:
+    def __init__(
+        self,
+        path: Path,
+        split_punctuation: bool,
+        vocabularies: Vocabularies,
+        context: int | None = None,
+        max_length: int | None = None,
+    ) -> None:
         if not path.is_file():
             raise UserError(
                 f"There is no file {path} with word links to guide training.",
@@ -93,6 +102,7 @@ class LinkFile:
                 "--set training.guided_alignment.links=FILE.",
             )
         self._path, self._split_punctuation, self._vocabularies = path, split_punctuation, vocabularies
+        self._context, self._max_length = context, max_length
 
     def fingerprint(self) -> str:
         """Changes whenever the links do."""
@@ -132,16 +142,17 @@ class LinkFile:
                     "Links count the words of the training text from 0; set "
                     "training.guided_alignment.split_punctuation to true where they count punctuation marks, too.",
                 )
-        of_source = _pieces_of_words(source, self._vocabularies.source)
-        of_target = _pieces_of_words(target, self._vocabularies.target)
+        read = source_pieces(self._vocabularies.source, source.text, self._context, self._max_length)
+        of_source = _pieces_of_words(source, read)
+        of_target = _pieces_of_words(target, self._vocabularies.target.pieces(target.text))
         linked = [(s, t) for i, j in sorted(sure | possible) for s in of_source[i] for t in of_target[j]]
         return np.array(linked, dtype=np.int64).reshape(-1, 2)
 
 
-def _pieces_of_words(words: Words, vocabulary: Vocabulary) -> Sequence[list[int]]:
+def _pieces_of_words(words: Words, pieces: Sequence[Piece]) -> Sequence[list[int]]:
     """For each word the positions of its pieces."""
     found: list[list[int]] = [[] for _ in words.words]
-    for position, word in enumerate(words.of_pieces(vocabulary.pieces(words.text))):
+    for position, word in enumerate(words.of_pieces(pieces)):
         if word >= 0:
             found[word].append(position)
     return found

@@ -41,9 +41,10 @@ class RunLog:
 
     def write(self, event: str, step: int, seconds: float, **figures: Any) -> None:
         """One line, on disk at once, so that nothing is lost and others can watch."""
+        figures = {"seconds": round(seconds, 3), **figures}
         # JSON has no NaN and no infinity.
-        figures = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in figures.items()}
-        line = {"event": event, "step": step, "seconds": round(seconds, 3), **figures}
+        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in figures.items()}
+        line = {"event": event, "step": step, **finite}
         try:
             self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
             self._file.flush()
@@ -53,6 +54,8 @@ class RunLog:
             for name, value in figures.items():
                 if isinstance(value, (int, float)):
                     self._board.add_scalar(f"{event}/{name}", value, step)
+                elif value is not None:
+                    self._board.add_text(f"{event}/{name}", str(value), step)
 
     def write_samples(
         self, step: int, sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]
@@ -68,6 +71,10 @@ class RunLog:
             path.write_text("\n".join(blocks), encoding="utf-8")
         except OSError as error:
             raise cannot_write(path, error) from None
+        if self._board is not None:
+            # The board reads Markdown, in which indented text is shown as it is.
+            indented = ["".join(f"    {line}\n" for line in block.splitlines()) for block in blocks]
+            self._board.add_text("samples", "\n".join(indented), step)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # a full disk was reported when the line was written

@@ -14,14 +14,18 @@ from torch import Tensor
 
 from nmt.models.interfaces import OutputLayer
 from nmt.models.masks import length_mask
+from nmt.training.r_drop import symmetric_divergence
 
 CHUNK = 1024
-"""Positions whose logits exist at a time."""
+"""Rows of logits that exist at a time: target positions, of each pass where there are two."""
 
 
 @dataclass(frozen=True)
 class TokenLoss:
-    """Sums over the tokens of a batch. ``smoothed`` is what training minimises, ``nll`` is -log p(target)."""
+    """Sums over the tokens of a batch, the mean of both passes where there are two.
+
+    ``smoothed`` is what training minimises, ``nll`` is -log p(target).
+    """
 
     smoothed: Tensor
     nll: Tensor
@@ -31,50 +35,69 @@ class TokenLoss:
 class _LinearCrossEntropy(torch.autograd.Function):
     """Sum of the smoothed cross-entropy of softmax(features Wᵀ + b) over N positions.
 
-    With ε spread evenly over V classes (Szegedy et al. 2016), the loss of a position is
-    (1 - ε) (-log p_y) + ε/V Σ_v (-log p_v), and its gradient in the logits p - (1 - ε) onehot(y) - ε/V.
+    With ε spread over the V classes by a distribution u, the loss of a position is
+    (1 - ε) (-log p_y) + ε Σ_v u_v (-log p_v), and its gradient in the logits p - (1 - ε) onehot(y) - ε u.
+    u is 1/V (Szegedy et al. 2016), or the share of each token in the training text (Pereyra et al. 2017).
+
+    With P = 2 passes, which stand side by side, it is the mean of both, plus α/2 times their symmetric divergence:
+    R-Drop's loss (Liang et al. 2021, equation 4), halved so that gradients are as large as without.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, features_ND: Tensor, weight_VD: Tensor, bias_V: Tensor, target_N: Tensor, smoothing: float
+        ctx: Any,
+        features_NPD: Tensor,
+        weight_VD: Tensor,
+        bias_V: Tensor,
+        target_N: Tensor,
+        smoothing: float,
+        prior_V: Tensor | None,
+        alpha: float,
     ) -> tuple[Tensor, Tensor]:
         # Autocast doesn't reach into a custom function, so its type is applied by hand.
-        dtype = features_ND.dtype
+        dtype = features_NPD.dtype
         wide = torch.promote_types(dtype, torch.float32)  # what sums and softmax are computed in
         weight = weight_VD.to(dtype)
         bias = bias_V.to(dtype)
-        num_classes = weight.shape[0]
+        num_positions, num_passes, _ = features_NPD.shape
+        spread = smoothing / len(weight) if prior_V is None else smoothing * prior_V.to(wide)
         need_grad = any(ctx.needs_input_grad[:3])
-        grad_features = torch.empty_like(features_ND) if need_grad else None
+        grad_features = torch.empty_like(features_NPD) if need_grad else None
         grad_weight = torch.zeros_like(weight, dtype=wide) if need_grad else None
         grad_bias = torch.zeros_like(bias, dtype=wide) if need_grad else None
-        smoothed = features_ND.new_zeros((), dtype=wide)
+        smoothed = features_NPD.new_zeros((), dtype=wide)
         nll = torch.zeros_like(smoothed)
-        for start in range(0, len(features_ND), CHUNK):
-            part = slice(start, start + CHUNK)
-            features, target = features_ND[part], target_N[part, None]
+        chunk = max(1, CHUNK // num_passes)
+        for start in range(0, num_positions, chunk):
+            part = slice(start, start + chunk)
+            features = features_NPD[part].flatten(0, 1)
+            target = target_N[part].repeat_interleave(num_passes)[:, None]
             logits = torch.addmm(bias, features, weight.t()).to(wide)
             log_p = logits.log_softmax(dim=1)
             chunk_nll = -log_p.gather(1, target).sum()
             nll += chunk_nll
             smoothed += (1 - smoothing) * chunk_nll
             if smoothing:
-                smoothed -= smoothing / num_classes * log_p.sum()
+                smoothed -= spread * log_p.sum() if isinstance(spread, float) else log_p.sum(0) @ spread
+            if num_passes == 2:
+                divergence, *grads = symmetric_divergence(log_p[0::2], log_p[1::2])
+                smoothed += alpha * divergence
             if grad_features is None or grad_weight is None or grad_bias is None:
                 continue
             grad = log_p.exp_()
             if smoothing:
-                grad -= smoothing / num_classes
+                grad -= spread
             grad.scatter_add_(1, target, grad.new_full(target.shape, smoothing - 1))
+            if num_passes == 2:
+                grad = (grad + alpha * torch.stack(grads, dim=1).flatten(0, 1)) / 2
             grad_bias += grad.sum(0)
             grad = grad.to(dtype)
-            torch.mm(grad, weight, out=grad_features[part])
+            torch.mm(grad, weight, out=grad_features[part].flatten(0, 1))
             grad_weight += grad.t() @ features
         ctx.save_for_backward(grad_features, grad_weight, grad_bias)
         ctx.dtypes = (weight_VD.dtype, bias_V.dtype)
         ctx.mark_non_differentiable(nll)
-        return smoothed, nll
+        return smoothed / num_passes, nll / num_passes
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -84,8 +107,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             features * scale.to(features.dtype),
             (weight * scale).to(ctx.dtypes[0]),
             (bias * scale).to(ctx.dtypes[1]),
-            None,
-            None,
+            *(None,) * 4,
         )
 
 
@@ -93,22 +115,34 @@ _linear_cross_entropy: Callable[..., tuple[Tensor, Tensor]] = _LinearCrossEntrop
 
 
 def token_loss(
-    features_BTD: Tensor, output: OutputLayer, target_BT: Tensor, target_length_B: Tensor, smoothing: float
+    features_BTD: Tensor,
+    output: OutputLayer,
+    target_BT: Tensor,
+    target_length_B: Tensor,
+    smoothing: float,
+    prior_V: Tensor | None = None,
+    r_drop: float = 0.0,
 ) -> TokenLoss:
     """The loss of a batch, PAD left out.
 
     Args:
-        features_BTD: what the decoder gives before the output layer.
+        features_BTD: what the decoder gives before the output layer; of two passes, where there are twice as many
+            rows as targets, the first pass above the second.
         output: the output layer.
         target_BT: the tokens to predict.
         target_length_B: how many of each row are real.
         smoothing: ε of label smoothing.
+        prior_V: the distribution that label smoothing leans to; the uniform one by default.
+        r_drop: α of R-Drop, with two passes.
     """
     mask_BT = length_mask(target_length_B, target_BT.shape[1])
     index_N = mask_BT.flatten().nonzero().squeeze(1)
-    features_ND = features_BTD.flatten(0, 1).index_select(0, index_N)
-    if torch.is_autocast_enabled(features_ND.device.type):
-        features_ND = features_ND.to(torch.get_autocast_dtype(features_ND.device.type))
+    features_PND = torch.unflatten(features_BTD, 0, (-1, len(target_BT))).flatten(1, 2).index_select(1, index_N)
+    features_NPD = features_PND.transpose(0, 1).contiguous()
+    if torch.is_autocast_enabled(features_NPD.device.type):
+        features_NPD = features_NPD.to(torch.get_autocast_dtype(features_NPD.device.type))
     target_N = target_BT.flatten().index_select(0, index_N)
-    smoothed, nll = _linear_cross_entropy(features_ND, output.weight_VD, output.bias_V, target_N, smoothing)
+    smoothed, nll = _linear_cross_entropy(
+        features_NPD, output.weight_VD, output.bias_V, target_N, smoothing, prior_V, r_drop
+    )
     return TokenLoss(smoothed, nll, len(index_N))

@@ -14,7 +14,9 @@ from nmt.config import ModelOptions, Recipe, load_recipe
 from nmt.console import progress_bar, say, warn
 from nmt.data.batching import TrainingBatches
 from nmt.data.corpus import ParallelText, open_text
+from nmt.data.dialogue import check_separator
 from nmt.data.encoded import EncodedCorpus, encode_corpus
+from nmt.data.prefetch import prefetched
 from nmt.data.text import open_output
 from nmt.data.vectors import read_vectors
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
@@ -74,7 +76,8 @@ def train(recipe: str | Path | Recipe, output: str | Path, settings: Sequence[st
     use_vectors(model, recipe.model, data.vocabularies, is_new=not checkpoints)
     model = model.to(device)
     _guide(model, recipe, directory)
-    trainer = Trainer(recipe, model, _batches(recipe, data), _validator(recipe, data, precision), directory, precision)
+    batches = prefetched(_batches(recipe, data), device)
+    trainer = Trainer(recipe, model, batches, _validator(recipe, data, precision), directory, precision)
     say(
         f"{model.num_parameters:,} parameters, {len(data.train_indices):,} training pairs in "
         f"{len(trainer.batches)} batches an epoch, {device.type} {precision}"
@@ -136,6 +139,8 @@ def prepare_data(recipe: Recipe, resumed: Path | None = None) -> Data:
     text = open_text(options, options.train)
     valid_text = open_text(options, options.valid) if options.valid is not None else None
     vocabularies = _vocabularies(recipe, resumed, text)
+    if options.context is not None:
+        check_separator(vocabularies.source)
     with progress_bar("encoding the training text", None) as bar:
         corpus = encode_corpus(text, vocabularies, options.max_length, bar.update, _links(recipe, vocabularies))
     counts = corpus.counts
@@ -156,7 +161,9 @@ def prepare_data(recipe: Recipe, resumed: Path | None = None) -> Data:
 def _links(recipe: Recipe, vocabularies: Vocabularies) -> LinkFile | None:
     """The word alignment that training is guided by, if any."""
     guided = recipe.training.guided_alignment
-    return LinkFile(guided.links, guided.split_punctuation, vocabularies) if guided is not None else None
+    if guided is None:
+        return None
+    return LinkFile(guided.links, guided.split_punctuation, vocabularies, recipe.data.context, recipe.data.max_length)
 
 
 def _guide(model: Seq2Seq, recipe: Recipe, directory: Path) -> None:
@@ -196,7 +203,7 @@ def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> V
     if recipe.vocabulary.path is not None:
         return Vocabularies.load(recipe.vocabulary.path)
     with progress_bar("making the vocabulary", None):
-        vocabularies = train_vocabularies(recipe.vocabulary, text)
+        vocabularies = train_vocabularies(recipe.vocabulary, text, separator=text.context is not None)
     sizes = f"{len(vocabularies.source):,}"
     if not vocabularies.joint:
         sizes += f" + {len(vocabularies.target):,}"

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from nmt.config import Recipe
-from nmt.console import Bar, progress_bar, say
-from nmt.data.batching import Batch, TrainingBatches
-from nmt.device import Precision, autocast
+from nmt.console import say
+from nmt.data.batching import Batch, BatchStream
+from nmt.device import Precision, autocast, peak_memory_mb
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import CheckpointFolder, save_weights, weights_of
+from nmt.training.compilation import Forward, compiled_forward
+from nmt.training.display import TrainingDisplay, clock_text, training_display
 from nmt.training.interrupts import Interrupted, Interrupts
 from nmt.training.logging import RunLog
 from nmt.training.loss import token_loss
@@ -69,7 +71,7 @@ class Trainer:
         self,
         recipe: Recipe,
         model: Seq2Seq,
-        batches: TrainingBatches,
+        batches: BatchStream,
         validator: Validator | None,
         directory: Path,
         precision: Precision,
@@ -85,6 +87,10 @@ class Trainer:
         self.average = MovingAverage(model, self.options.ema) if self.options.ema else None
         self.checkpoints = CheckpointFolder(directory, self.options.keep_last)
         self.log = RunLog(directory, self.options.tensorboard)
+        self._forward: Forward = compiled_forward(model) if self.options.compile else model
+        self._prior_V: Tensor | None = None
+        if self.options.label_smoothing_prior == "unigram":
+            self._prior_V = torch.tensor(batches.target_shares(), dtype=torch.float32, device=self.device)
         self._window = Window()
         self._epoch_padding = [0, 0]  # PAD, positions
         self._last_checkpoint: int | None = None
@@ -101,13 +107,12 @@ class Trainer:
         batches = iter(self.batches)
         self._clock = time.perf_counter() - self.progress.seconds
         self._window = Window(started=time.perf_counter())
-        description, total = self._bar_goal()
         try:
-            with Interrupts() as interrupts, progress_bar(description, total) as bar:
+            with Interrupts() as interrupts, training_display(self.options, self._total_steps()) as display:
                 while not (reason := self._end()):
                     epoch = self.batches.epoch
                     self.train_step(batches)
-                    self._show(bar)
+                    self._show(display)
                     if self.progress.step % self.options.log_every == 0:
                         self._log_training()
                     epoch_ended = self.batches.epoch > epoch
@@ -157,9 +162,11 @@ class Trainer:
 
     def _accumulate(self, batch: Batch, num_tokens: int) -> Tensor:
         """Add a batch's share of the gradient; give its summed -log p."""
+        num_passes = 2 if self.options.r_drop else 1
+        read = batch.twice() if num_passes == 2 else batch
         with autocast(self.device, self.precision):
-            unrolled = self.model(
-                batch.source_BS, batch.source_length_B, batch.target_input_BT, links_BTS=batch.links_BTS
+            unrolled = self._forward(
+                read.source_BS, read.source_length_B, read.target_input_BT, links_BTS=read.links_BTS
             )
             losses = token_loss(
                 unrolled.features_BTD,
@@ -167,9 +174,12 @@ class Trainer:
                 batch.target_output_BT,
                 batch.target_length_B,
                 self.options.label_smoothing,
+                self._prior_V,
+                self.options.r_drop,
             )
-        total = sum(unrolled.aux_losses.values(), losses.smoothed) / num_tokens
-        self.scaler.scale(total).backward()
+        extra = [loss / num_passes for loss in unrolled.aux_losses.values()]
+        total: Tensor = sum(extra, losses.smoothed) / num_tokens
+        torch.autograd.backward(self.scaler.scale(total))
         return losses.nll.detach()
 
     def _skip(self, loss: float) -> None:
@@ -210,7 +220,7 @@ class Trainer:
             )
         shown = f"BLEU {result.bleu:5.2f}, " if result.bleu is not None else ""
         say(
-            f"{_clock_text(self.progress.seconds)}  step {self.progress.step}: validation {shown}"
+            f"{clock_text(self.progress.seconds)}  step {self.progress.step}: validation {shown}"
             f"loss {result.loss:.3f}{'  (best)' if improved else ''}"
         )
 
@@ -321,6 +331,7 @@ class Trainer:
                 gradient_norm=round(w.gradient_norm / w.updates, 4),
                 padding=round(w.padding / w.positions, 5),
                 waiting_for_data=round(w.data_seconds / elapsed, 5),
+                peak_memory_mb=peak_memory_mb(self.device),
             )
         self._window = Window(started=time.perf_counter())
 
@@ -328,24 +339,15 @@ class Trainer:
         padding, positions = self._epoch_padding
         share = padding / max(positions, 1)
         self.log.write("epoch", self.progress.step, self.progress.seconds, epoch=epoch, padding=round(share, 5))
-        now = _clock_text(self.progress.seconds)
+        now = clock_text(self.progress.seconds)
         say(f"{now}  epoch {epoch} done at step {self.progress.step}, padding {share:.1%}")
         self._epoch_padding = [0, 0]
 
-    def _bar_goal(self) -> tuple[str, float | None]:
-        """The bar counts updates where their number is known, else seconds, else it only turns."""
-        if total := self._total_steps():
-            return "training", total
-        return "training", 60 * self.options.max_minutes if self.options.max_minutes else None
-
-    def _show(self, bar: Bar) -> None:
+    def _show(self, display: TrainingDisplay) -> None:
         w = self._window
-        done = self.progress.step if self._total_steps() or not self.options.max_minutes else self.progress.seconds
         if w.tokens:
             speed = w.tokens / (time.perf_counter() - w.started)
-            bar.update(
-                int(done), f"epoch {self.batches.epoch + 1}  loss {w.loss / w.tokens:.3f}  {speed:,.0f} tokens/s"
-            )
+            display.update(self.progress, self.batches.epoch, w.loss / w.tokens, speed)
 
 
 def _make_optimizer(model: Seq2Seq, recipe: Recipe) -> torch.optim.Optimizer:
@@ -353,8 +355,3 @@ def _make_optimizer(model: Seq2Seq, recipe: Recipe) -> torch.optim.Optimizer:
     kind = torch.optim.Adam if o.optimizer == "adam" else torch.optim.AdamW
     parameters = [p for p in model.parameters() if p.requires_grad]
     return kind(parameters, lr=o.learning_rate, betas=o.betas, eps=o.eps, weight_decay=o.weight_decay, fused=True)
-
-
-def _clock_text(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
-    return f"{minutes:3d}:{seconds:02d}"

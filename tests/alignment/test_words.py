@@ -147,3 +147,11 @@ def test_a_piece_over_two_words_belongs_to_the_longer_share() -> None:
     words = Words.detokenise(["isn", "'", "t", ".", "?"])
     assert words.text == "isn ' t.?"
     assert words.of_pieces([Piece(9, 0, 5), Piece(9, 5, 6), Piece(9, 6, 9), Piece(9, 9, 9)]) == [0, -1, 2, -1]
+
+
+def test_joined_texts_keep_their_words_and_places() -> None:
+    parts = [Words.detokenise(["Yes", "."]), Words.split(""), Words.split("a  bc")]
+    joined = Words.join(parts, "\t")
+    assert joined.text == "Yes.\t\ta  bc"
+    assert joined.words == ("Yes", ".", "a", "bc")
+    assert [joined.text[begin:end] for begin, end in joined.spans] == list(joined.words)

@@ -9,7 +9,7 @@ from torch import nn
 
 from nmt.config import ModelOptions
 from nmt.data.batching import Batch, make_batch
-from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.data.vocabulary import SEPARATOR, Vocabularies, WordVocabulary
 from nmt.models.attention.multihead import MultiHeadAttention
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
@@ -19,9 +19,9 @@ MakeModel = Callable[..., Seq2Seq]
 
 @pytest.fixture(scope="session")
 def joint_vocabularies() -> Vocabularies:
-    """16 ids, the same for both languages."""
+    """16 ids, the same for both languages; 4 separates the turns of a dialogue."""
     words = WordVocabulary(
-        ["▁bli", "▁bla", "▁blu", "▁knä", "▁knö", "▁trep", "▁trop", "▁zim", "▁zum", "▁wok", "▁wak", "."]
+        [SEPARATOR, "▁bla", "▁blu", "▁knä", "▁knö", "▁trep", "▁trop", "▁zim", "▁zum", "▁wok", "▁wak", "."]
     )
     return Vocabularies(words, words)
 
@@ -52,11 +52,14 @@ def make_model(joint_vocabularies: Vocabularies) -> MakeModel:
 
 @pytest.fixture(scope="session")
 def sentence_pairs() -> list[tuple[list[int], list[int]]]:
-    """Ids of four pairs; the longest source has not the longest target, and the last source is empty."""
+    """Ids of four pairs; the longest source has not the longest target, and the last source is empty.
+
+    As dialogues they have two turns (the first one empty), two, three and one.
+    """
     return [
         ([4, 9, 7, 5, 12], [6, 11, 8]),
         ([10, 4, 15], [13, 5, 5, 14, 9, 7, 6]),
-        ([8, 6, 14, 13, 5, 11, 7, 10], [4, 12]),
+        ([8, 6, 4, 13, 5, 4, 7, 10], [4, 12]),
         ([], [9]),
     ]
 

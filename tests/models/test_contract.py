@@ -29,6 +29,7 @@ RECURRENT = {"type": "recurrent", "hidden_size": 8}
 BAHDANAU = {"type": "bahdanau", "hidden_size": 16, "attention": {"type": "additive", "size": 10}}
 LUONG = {**BAHDANAU, "type": "luong"}
 FED = {**LUONG, "input_feeding": True}
+HIERARCHICAL = {"type": "hierarchical", "size": 10, "hidden_size": 12}
 TRANSFORMER = {"type": "transformer", "num_layers": 2, "num_heads": 4, "feed_forward_size": 24}
 Case = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
@@ -48,6 +49,9 @@ def _variants() -> Iterator[tuple[str, Case]]:
         (("bahdanau", BAHDANAU), ("luong", LUONG), ("fed", FED)), ("dot", "general", "scaled_dot")
     ):
         yield f"{name} {score}", (RECURRENT, {**decoder, "attention": {"type": score}}, {})
+    for name, decoder in (("bahdanau", BAHDANAU), ("luong", LUONG), ("fed", FED)):
+        encoder = {**RECURRENT, "type": "hierarchical", "num_layers": 2, "dropout": 0.2}
+        yield f"{name} over turns", (encoder, {**decoder, "attention": HIERARCHICAL}, {"tie": "all"})
     for (name, decoder), start in itertools.product(recurrent_decoders.items(), ("copy", "zero")):
         if (name, start) != ("recurrent", "zero"):
             encoder = {**RECURRENT, "reverse": True, "num_layers": 2, "hidden_size": 16, "bidirectional": False}
@@ -209,7 +213,7 @@ def test_what_stands_in_the_padding_changes_nothing(model: Seq2Seq, batch: Batch
 def test_the_source_is_heard_and_the_future_is_not(model: Seq2Seq, batch: Batch) -> None:
     logits, _ = run(model, batch)
     source = batch.source_BS.clone()
-    source[:3, 0] = 15
+    source[torch.arange(3), batch.source_length_B[:3] - 2] = 14
     encoded = model.encode(source, batch.source_length_B)
     changed = model.decoder.output(model.decoder.unroll(batch.target_input_BT, encoded).features_BTD)
     assert ((changed - logits)[:3].abs().amax((1, 2)) > 1e-5).all()

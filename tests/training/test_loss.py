@@ -33,8 +33,8 @@ class Problem:
     def leaves(self) -> list[Tensor]:
         return [self.features_BTD, self.output.weight_VD, self.output.bias_V]
 
-    def ours(self, smoothing: float) -> TokenLoss:
-        return token_loss(self.features_BTD, self.output, self.target_BT, self.length_B, smoothing)
+    def ours(self, smoothing: float, prior_V: Tensor | None = None) -> TokenLoss:
+        return token_loss(self.features_BTD, self.output, self.target_BT, self.length_B, smoothing, prior_V)
 
     def theirs(self, smoothing: float) -> Tensor:
         logits = self.output(self.features_BTD).flatten(0, 1)
@@ -135,3 +135,89 @@ def test_a_shared_output_layer_adds_up_both_gradients() -> None:
         return torch.autograd.grad(value.smoothed if isinstance(value, TokenLoss) else value, weight)[0]
 
     torch.testing.assert_close(gradient(problem.ours), gradient(problem.theirs))
+
+
+PRIOR = torch.tensor([0.0, 0.0, 0.05, 0.3, 0.1, 0.02, 0.13, 0.2, 0.05, 0.1, 0.05])
+
+
+@pytest.mark.parametrize("chunk", [CHUNK, 4])
+def test_smoothing_towards_a_prior_equals_cross_entropy_with_soft_targets(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss_module, "CHUNK", chunk)
+    problem, prior = Problem([7, 3, 1, 6]), PRIOR.double()
+    found = problem.ours(0.2, prior)
+    logits_NV, target_N = problem.output(problem.features_BTD)[problem.mask_BT], problem.target_BT[problem.mask_BT]
+    soft_NV = 0.8 * F.one_hot(target_N, VOCABULARY) + 0.2 * prior
+    expected = F.cross_entropy(logits_NV, soft_NV, reduction="sum")
+    torch.testing.assert_close(found.smoothed, expected)
+    torch.testing.assert_close(found.nll, problem.theirs(0.0))
+    gradients = torch.autograd.grad(found.smoothed, problem.leaves())
+    torch.testing.assert_close(gradients, torch.autograd.grad(expected, problem.leaves()))
+
+
+def test_a_uniform_prior_is_plain_label_smoothing() -> None:
+    problem = Problem([4, 2])
+    uniform = torch.full((VOCABULARY,), 1 / VOCABULARY, dtype=torch.float64)
+    torch.testing.assert_close(problem.ours(0.3, uniform).smoothed, problem.ours(0.3).smoothed)
+
+
+class TwoPasses(Problem):
+    """The same targets with two sets of features, as two passes with different dropout give them."""
+
+    def __init__(self, lengths: list[int]) -> None:
+        super().__init__(lengths)
+        noise_BTD = 0.3 * torch.randn_like(self.features_BTD)
+        self.features_BTD = torch.cat((self.features_BTD, self.features_BTD + noise_BTD)).detach().requires_grad_()
+
+    def r_drop(self, alpha: float, smoothing: float = 0.1) -> TokenLoss:
+        return token_loss(self.features_BTD, self.output, self.target_BT, self.length_B, smoothing, None, alpha)
+
+    def written_out(self, alpha: float, smoothing: float = 0.1) -> tuple[Tensor, Tensor]:
+        """Equation 4 of the paper, halved, by PyTorch's own functions; and the mean -log p."""
+        logits = [self.output(half)[self.mask_BT] for half in self.features_BTD.chunk(2)]
+        target_N = self.target_BT[self.mask_BT]
+        p, q = (logits_NV.log_softmax(1) for logits_NV in logits)
+        entropies = [
+            F.cross_entropy(logits_NV, target_N, label_smoothing=smoothing, reduction="sum") for logits_NV in logits
+        ]
+        divergences = [F.kl_div(b, a, log_target=True, reduction="sum") for a, b in ((p, q), (q, p))]
+        nll = sum(F.cross_entropy(logits_NV, target_N, reduction="sum") for logits_NV in logits) / 2
+        return (sum(entropies) + alpha * sum(divergences) / 2) / 2, torch.as_tensor(nll)
+
+
+@pytest.mark.parametrize("chunk", [CHUNK, 6])
+@pytest.mark.parametrize("alpha", [0.5, 5.0])
+def test_r_drop_is_the_equation_of_the_paper(alpha: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss_module, "CHUNK", chunk)
+    problem = TwoPasses([7, 3, 1, 6])
+    found, (expected, nll) = problem.r_drop(alpha), problem.written_out(alpha)
+    torch.testing.assert_close(found.smoothed, expected)
+    torch.testing.assert_close(found.nll, nll)
+    assert found.num_tokens == 17, "a token counts once"
+    gradients = torch.autograd.grad(found.smoothed * 2, problem.leaves())
+    torch.testing.assert_close(gradients, torch.autograd.grad(expected * 2, problem.leaves()))
+    assert problem.r_drop(alpha).smoothed > problem.r_drop(0.0).smoothed
+
+
+def test_r_drop_holds_no_more_logits_than_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss_module, "CHUNK", 6)
+    rows, real = [], torch.addmm
+
+    def counted(bias: Tensor, features: Tensor, weight: Tensor) -> Tensor:
+        rows.append(len(features))
+        return real(bias, features, weight)
+
+    monkeypatch.setattr(torch, "addmm", counted)
+    TwoPasses([7, 3]).r_drop(1.0)
+    assert rows == [6, 6, 6, 2]
+
+
+def test_passes_that_agree_diverge_by_nothing() -> None:
+    problem = Problem([5, 2])
+    once = problem.ours(0.1)
+    gradient = torch.autograd.grad(once.smoothed, problem.leaves()[1])
+    twice_BTD = torch.cat((problem.features_BTD, problem.features_BTD))
+    twice = token_loss(twice_BTD, problem.output, problem.target_BT, problem.length_B, 0.1, None, 5.0)
+    torch.testing.assert_close((twice.smoothed, twice.nll), (once.smoothed, once.nll))
+    torch.testing.assert_close(torch.autograd.grad(twice.smoothed, problem.leaves()[1]), gradient)

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from nmt.config import Recipe
 from nmt.data.batching import TrainingBatches, make_batch
+from nmt.data.prefetch import PrefetchedBatches
 from nmt.errors import UserError
 from nmt.models.build import build_model
 from nmt.training import checkpoint
+from nmt.training import run as run_module
 from nmt.training import trainer as trainer_module
 from nmt.training.checkpoint import read_tensors, weights_of
 from nmt.training.run import prepare_data, train
@@ -68,6 +70,18 @@ def test_a_run_in_two_parts_is_the_run_in_one(
     ]
 
 
+def test_a_run_whose_batches_are_made_ahead_is_the_same_run(
+    make_recipe: RecipeMaker, read_checkpoint: CheckpointReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In two parts, too: what lay ready when the first one ended is not lost."""
+    recipes = [make_recipe(max_steps=steps, dropout=0.3, validate_every=4) for steps in (5, 10)]
+    train(recipes[1], tmp_path / "plain")
+    monkeypatch.setattr(run_module, "prefetched", PrefetchedBatches)
+    train(recipes[0], tmp_path / "ahead")
+    train(recipes[1], tmp_path / "ahead", resume=True)
+    assert_identical(*(read_checkpoint(tmp_path / name, 10) for name in ("plain", "ahead")))
+
+
 def test_the_seed_decides_the_run(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     weights = []
     for number, seed in enumerate([1, 1, 2]):
@@ -96,6 +110,53 @@ def test_gradients_of_several_batches_add_up_to_those_of_one(make_recipe: Recipe
         trainer = make_trainer(make_recipe(max_steps=1, accumulate=len(batches), clip_norm=None), tmp_path)
         gradients.append(_gradients_of_step(trainer, iter(batches)))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-7)
+
+
+def test_r_drop_without_dropout_is_plain_training(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    gradients = []
+    for alpha in (0.0, 5.0):
+        trainer = make_trainer(make_recipe("transformer", max_steps=1, r_drop=alpha, clip_norm=None), tmp_path)
+        gradients.append(_gradients_of_step(trainer, iter(trainer.batches)))
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
+
+
+def test_r_drop_makes_passes_agree(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    """Measured on the model that was trained: two passes with dropout, far apart without it and near with it."""
+    divergences = []
+    for alpha in (0.0, 10.0):
+        trainer = make_trainer(make_recipe("transformer", 0.3, max_steps=40, r_drop=alpha), tmp_path)
+        batches = iter(trainer.batches)
+        for _ in range(40):
+            trainer.train_step(batches)
+        batch = next(batches)
+        twice = batch.twice()
+        with torch.no_grad():
+            unrolled = trainer.model(twice.source_BS, twice.source_length_B, twice.target_input_BT)
+            log_p, log_q = trainer.model.decoder.output(unrolled.features_BTD).log_softmax(-1).chunk(2)
+        divergences.append(float((log_p.exp() * (log_p - log_q)).sum(-1).mean()))
+    assert divergences[1] < 0.5 * divergences[0]
+
+
+@pytest.mark.parametrize("prior", ["uniform", "unigram"])
+def test_label_smoothing_leans_to_its_prior(make_recipe: RecipeMaker, tmp_path: Path, prior: str) -> None:
+    """The gradient of the output layer's bias is the sum of p - (1 - ε) onehot - ε u: the two priors differ by ε u."""
+    recipe = make_recipe(max_steps=1, label_smoothing=0.5, label_smoothing_prior=prior, clip_norm=None)
+    trainer = make_trainer(recipe, tmp_path)
+    batch = next(iter(trainer.batches))
+    with torch.no_grad():
+        unrolled = trainer.model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
+        p_NV = trainer.model.decoder.output(unrolled.features_BTD).softmax(-1)[batch.target_output_BT != 0]
+    tokens = batch.target_output_BT[batch.target_output_BT != 0]
+    found = _gradients_of_step(trainer, iter([batch]))["decoder.output.bias_V"]
+    size = p_NV.shape[1]
+    u_V = torch.full((size,), 1 / size)
+    if prior == "unigram":
+        data = prepare_data(recipe)
+        words = [int(i) for n in data.train_indices for i in data.train.pair(n)[1]]
+        words += [data.vocabularies.target.eos] * len(data.train_indices)
+        u_V = torch.bincount(torch.tensor(words), minlength=size) / len(words)
+    expected = p_NV.mean(0) - 0.5 * torch.bincount(tokens, minlength=size) / len(tokens) - 0.5 * u_V
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_gradients_are_scaled_down_to_the_norm_and_keep_their_direction(

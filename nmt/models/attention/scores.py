@@ -4,6 +4,7 @@ Each computes a score for a query (the decoder's state) and a position of the me
 """
 
 import math
+from dataclasses import replace
 
 import torch
 from pydantic import Field
@@ -35,10 +36,14 @@ class AdditiveAttention(Attention):
         self.score = nn.Linear(options.size, 1, bias=False)
 
     def prepare(self, memory: Memory) -> Memory:
-        return Memory(memory.values_BSD, memory.mask_BS, self.key(memory.values_BSD))
+        return replace(memory, keys=self.key(memory.values_BSD))
 
     def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
-        hidden_BQSA: Tensor = (self.query(query_BQD)[:, :, None] + memory.keys[:, None]).tanh()
+        return self.compare(self.query(query_BQD), memory.keys)
+
+    def compare(self, query_BQA: Tensor, keys_BSA: Tensor) -> Tensor:
+        """The score of projected queries and keys."""
+        hidden_BQSA: Tensor = (query_BQA[:, :, None] + keys_BSA[:, None]).tanh()
         # A product with a vector rather than a one-column linear layer, which is slow on a CPU.
         return hidden_BQSA @ self.score.weight[0].to(hidden_BQSA.dtype)
 
@@ -76,7 +81,7 @@ class GeneralAttention(Attention):
         self.key = nn.Linear(memory_size, query_size, bias=False)
 
     def prepare(self, memory: Memory) -> Memory:
-        return Memory(memory.values_BSD, memory.mask_BS, self.key(memory.values_BSD))
+        return replace(memory, keys=self.key(memory.values_BSD))
 
     def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
         return torch.bmm(query_BQD.to(memory.keys.dtype), memory.keys.transpose(1, 2))

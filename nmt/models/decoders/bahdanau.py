@@ -21,10 +21,11 @@ class BahdanauDecoder(Decoder):
 
     def __init__(self, options: AttentionalDecoderOptions, parts: DecoderParts) -> None:
         super().__init__()
-        size, words, context = options.hidden_size, parts.embedding.size, parts.memory_size
+        size, words = options.hidden_size, parts.embedding.size
         self.embedding, self.output = parts.embedding, parts.output
         self.first_state = FirstState(options, parts)
-        self.attention = parts.make_attention(options.attention, size, context)
+        self.attention = parts.make_attention(options.attention, size, parts.memory_size)
+        context = self.attention.context_size(parts.memory_size)
         self.cells = CellStack(options.cell, (words, context), size, options.num_layers, options.dropout)
         self.readout = nn.Linear(size + context + words, words)
         self.dropout = Dropout(options.dropout)

@@ -38,7 +38,7 @@ class LuongDecoder(Decoder):
             self.cells = CellStack(options.cell, (words, words), size, options.num_layers, options.dropout)
         else:
             self.recurrence = Recurrence(options.cell, words, size, options.num_layers, options.dropout)
-        self.attentional = nn.Linear(parts.memory_size + size, words)
+        self.attentional = nn.Linear(self.attention.context_size(parts.memory_size) + size, words)
         self.dropout = Dropout(options.dropout)
 
     def start(self, encoded: Encoded) -> RecurrentState:

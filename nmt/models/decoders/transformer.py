@@ -1,6 +1,6 @@
 """The Transformer decoder (Vaswani et al. 2017): one pass over whole sentences, or cached step by step."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,6 +12,7 @@ from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Positions
 from nmt.models.encoders.transformer import FeedForward, Residual, TransformerOptions
 from nmt.models.interfaces import AttentionStep, Decoder, DecoderParts, Encoded, Memory, State, Unrolled
+from nmt.models.layer_drop import LayerDrop
 from nmt.models.layers import Layers
 
 
@@ -71,7 +72,10 @@ class DecoderLayer(nn.Module):
 
 
 class TransformerDecoder(Decoder):
-    """A stack of :class:`DecoderLayer`. Every head of every layer can show its cross-attention."""
+    """A stack of :class:`DecoderLayer`. Every head of every layer can show its cross-attention.
+
+    Layers are dropped where whole sentences are unrolled and no weights are asked for, which each layer would owe.
+    """
 
     Options = TransformerOptions
 
@@ -85,6 +89,7 @@ class TransformerDecoder(Decoder):
         )
         self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.dropout = Dropout(options.dropout)
+        self.layer_drop = LayerDrop(options.layer_drop)
         self.output = parts.output
         self.head_names = tuple(
             f"layer {layer + 1} head {head + 1}"
@@ -121,14 +126,17 @@ class TransformerDecoder(Decoder):
         memory: Memory,
         caches: Iterable[Cache | None],
         self_bias: Tensor,
+        kept: Sequence[bool],
         need_weights: bool,
     ) -> tuple[Tensor, tuple[Cache, ...], Tensor | None]:
-        """New tokens through all layers: features, the longer caches, the weights of all heads [B, H, Q, S]."""
+        """New tokens through the layers that are kept: features, longer caches, weights of all heads [B, H, Q, S]."""
         cross_bias = padding_bias(memory.mask_BS)
         x_BQD = self.dropout(x_BQD)
         longer: list[Cache] = []
         weights: list[Tensor] = []
-        for layer, cache, cross in zip(self.layers, caches, memory.keys, strict=True):
+        for layer, cache, cross, is_kept in zip(self.layers, caches, memory.keys, kept, strict=True):
+            if not is_kept:
+                continue
             x_BQD, grown, layer_weights = layer(x_BQD, cache, self_bias, cross, cross_bias, need_weights)
             if grown is not None:
                 longer.append(grown)
@@ -147,6 +155,7 @@ class TransformerDecoder(Decoder):
             state.memory,
             state.caches,
             mask_bias(ancestor_NC).view(num_sentences, 1, -1, ancestor_NC.shape[1]),
+            [True] * len(self.layers),
             need_weights,
         )
         weights_NHS = weights_BHKS.transpose(1, 2).flatten(0, 1) if weights_BHKS is not None else None
@@ -156,9 +165,10 @@ class TransformerDecoder(Decoder):
     def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
         x_BTD = self.positions(self.embedding(target_BT))
         bias = causal_bias(target_BT.shape[1], target_BT.device)
-        no_caches = [None] * len(self.layers)
+        num_layers = len(self.layers)
+        kept = [True] * num_layers if need_weights else self.layer_drop.kept(num_layers)
         features_BTD, _, weights_BHTS = self._run(
-            x_BTD, self._project(encoded.memories[0]), no_caches, bias, need_weights
+            x_BTD, self._project(encoded.memories[0]), [None] * num_layers, bias, kept, need_weights
         )
         return Unrolled(features_BTD, weights_BHTS)
 

@@ -10,6 +10,7 @@ from nmt.models.attention.multihead import MultiHeadAttention, padding_bias
 from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Embedding, Positions
 from nmt.models.interfaces import Encoded, Encoder, Memory
+from nmt.models.layer_drop import LayerDrop
 from nmt.models.layers import Layers
 from nmt.models.masks import length_mask
 
@@ -23,6 +24,9 @@ class TransformerOptions(Options):
     dropout: float = Field(0.1, ge=0, lt=1, description="on embeddings and on what each sublayer adds")
     attention_dropout: float = Field(0.0, ge=0, lt=1, description="on attention weights")
     activation_dropout: float = Field(0.0, ge=0, lt=1, description="inside the feed-forward layer")
+    layer_drop: float = Field(
+        0.0, ge=0, lt=1, description="probability that a layer is left out of a training step (Fan et al. 2020)"
+    )
     norm: Literal["pre", "post"] = Field("pre", description="layer norm before each sublayer, or after the sum")
     positions: Literal["sinusoidal", "learned"] = "sinusoidal"
     max_positions: int = Field(512, ge=1, description="number of learned positions")
@@ -94,12 +98,14 @@ class TransformerEncoder(Encoder):
         # Pre-norm leaves the sum of all layers unnormalised; post-norm has normalised it already.
         self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.dropout = Dropout(options.dropout)
+        self.layer_drop = LayerDrop(options.layer_drop)
         self.output_size = self.final_size = width
 
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
         bias = padding_bias(mask_BS)
         x_BSD = self.dropout(self.positions(self.embedding(source_BS)))
-        for layer in self.layers:
-            x_BSD = layer(x_BSD, bias)
+        for layer, kept in zip(self.layers, self.layer_drop.kept(len(self.layers)), strict=True):
+            if kept:
+                x_BSD = layer(x_BSD, bias)
         return Encoded((Memory(self.norm(x_BSD), mask_BS),))

@@ -1,0 +1,95 @@
+"""``nmt inspect run``."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from nmt.cli.common import AsJson, Quiet, examples
+from nmt.cli.inspect import inspect_app
+
+if TYPE_CHECKING:
+    from nmt.training.history import History, Summary
+
+NAME_WIDTH, RUN_WIDTH = 24, 18
+"""Characters of the table's columns: as many runs stand side by side as the terminal has room for."""
+
+
+@inspect_app.command(
+    short_help="What training runs reached, as a table and as curves.",
+    epilog=examples("nmt inspect run runs/de-en", "nmt inspect run runs/luong runs/bahdanau -o curves.png --x minutes"),
+)
+def run(
+    directories: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR", help="Model directories of `nmt train`, running or done.", show_default=False),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Draw the curves: .png, .svg or .pdf.")
+    ] = None,
+    x: Annotated[
+        Literal["updates", "minutes"], typer.Option("--x", help="What is on the horizontal axes of the curves.")
+    ] = "updates",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """What training runs reached, as a table and as curves: loss, BLEU, learning rate, gradient norm, tokens a second.
+
+    Several runs stand side by side. Minutes are those of training; validation's count, pauses before a resume don't.
+    """
+    from nmt.training.history import read_histories
+
+    histories = read_histories(directories)
+    summaries = [history.summary() for history in histories]
+    if as_json:
+        typer.echo(json.dumps({"runs": [summary.to_json() for summary in summaries]}, ensure_ascii=False))
+    else:
+        _print(histories, summaries)
+    if output is not None:
+        from nmt.console import say
+        from nmt.inspection.curves import plot_runs
+
+        plot_runs(histories, output, x)
+        say(f"wrote {output}")
+
+
+def _print(histories: "Sequence[History]", summaries: "Sequence[Summary]") -> None:
+    from rich.console import Console
+
+    from nmt.console import table
+    from nmt.training.history import short_names
+
+    console = Console()
+    runs = list(zip(short_names([h.directory for h in histories]), map(_figures, summaries), strict=True))
+    at_once = max(1, (console.width - NAME_WIDTH) // RUN_WIDTH)
+    for start in range(0, len(runs), at_once):
+        shown = runs[start : start + at_once]
+        rows = [(name, *(figures[name] for _, figures in shown)) for name in shown[0][1]]
+        console.print(table("", ("", *(name for name, _ in shown)), rows))
+
+
+def _figures(s: "Summary") -> dict[str, str]:
+    """What a person reads, row by row."""
+
+    def number(value: float | None, form: str = ",.0f", step: int | None = None) -> str:
+        shown = "–" if value is None else format(value, form)
+        return shown if step is None else f"{shown} at {step:,}"
+
+    return {
+        "recipe": s.description or "–",
+        "parameters": number(s.parameters),
+        "updates": number(s.updates),
+        "epochs": number(s.epochs),
+        "minutes": number(s.minutes, ".1f"),
+        "training loss, last": number(s.training_loss, ".3f"),
+        "training loss, best": number(s.best_training_loss, ".3f"),
+        "validation loss, best": number(s.validation_loss, ".3f", s.validation_loss_step),
+        "validation BLEU, best": number(s.bleu, ".2f", s.bleu_step),
+        "tokens/s, median": number(s.tokens_per_second),
+        "padding": number(s.padding, ".1%"),
+        "waiting for data": number(s.waiting_for_data, ".1%"),
+        "peak memory, MB": number(s.peak_memory_mb),
+        "ended": s.ended.removeprefix("training.") if s.ended else "no: it runs, or was killed",
+    }

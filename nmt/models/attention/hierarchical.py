@@ -1,0 +1,129 @@
+"""Hierarchical attention over the turns of a dialogue (HRAN).
+
+Beside the legend of ``interfaces.py``: W words of a turn, X the sum of W over turns, M width of the utterance level,
+G gates of its cell.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from nmt.config import Options
+from nmt.models.attention.scores import AdditiveAttention, SizedScoreOptions
+from nmt.models.cells import GruCell
+from nmt.models.interfaces import Attention, Memory, attend
+
+
+class HierarchicalAttentionOptions(Options):
+    """Options of ``type: hierarchical``."""
+
+    size: int = Field(256, ge=1, description="width of the hidden layer A of both scores")
+    hidden_size: int = Field(256, ge=1, description="of the utterance-level encoder; the context is as wide")
+
+
+@dataclass(frozen=True)
+class FoldedMemory(Memory):
+    """The words of a dialogue turn by turn as well, the current turn first; keys and values are in ``turns`` alone."""
+
+    turns: tuple[tuple[Tensor, Tensor, Tensor], ...] = ()
+    """For each turn the words' gates [B, W, G], mask [B, W] and keys [B, W, A]; W is that of the longest in the batch.
+    A turn that a dialogue lacks has one word, so that its attention is defined; ``present_BU`` leaves it out."""
+    present_BU: Tensor | None = None
+    """True where a dialogue has the turn."""
+    place_BS: Tensor | None = None
+    """Where each position stands when turns are laid side by side, X positions in all."""
+
+
+class HierarchicalAttention(Attention):
+    """Xing et al. 2017, section 3. For a query s, over utterances 1 … m and from the last one back:
+
+        word attention       e_ij = vᵀ tanh(W s + P l_{i+1} + U h_ij), a_i = softmax(e_i), r_i = Σ_j a_ij h_ij
+        utterance encoder    l_i = GRU(r_i, l_{i+1}), where l_{m+1} is learned
+        utterance attention  e'_i = v'ᵀ tanh(W' s + U' l_i), b = softmax(e')
+        context              c = Σ_i b_i l_i
+
+    The weight of a word is b_i a_ij: weights sum to 1 over the dialogue, and over an utterance to its b_i. A memory
+    that doesn't tell turns apart is one utterance.
+
+    The only loop is that of the utterance encoder. Its input weights are applied to all words once a sentence rather
+    than to r_i at every step, which comes to the same because r_i is linear in them.
+    """
+
+    Options = HierarchicalAttentionOptions
+
+    def __init__(self, options: HierarchicalAttentionOptions, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        score = SizedScoreOptions(size=options.size)
+        self.words = AdditiveAttention(score, query_size, memory_size)
+        self.seen = nn.Linear(options.hidden_size, options.size, bias=False)
+        self.utterance = GruCell((memory_size,), options.hidden_size)
+        self.utterances = AdditiveAttention(score, query_size, options.hidden_size)
+        self.first_M = nn.Parameter(torch.empty(options.hidden_size).normal_(std=options.hidden_size**-0.5))
+
+    def context_size(self, memory_size: int) -> int:
+        return self.utterance.hidden_size
+
+    def prepare(self, memory: Memory) -> FoldedMemory:
+        mask_BS = memory.mask_BS
+        turn_BS = torch.zeros_like(mask_BS, dtype=torch.long) if memory.turn_BS is None else memory.turn_BS
+        num_turns = int(turn_BS.max()) + 1
+        is_turn_BUS = (turn_BS[:, None] == torch.arange(num_turns, device=turn_BS.device)[:, None]) & mask_BS[:, None]
+        length_BU = is_turn_BUS.sum(2)
+        # Time runs from the highest number to 0: a turn starts where those with higher numbers end.
+        start_BU = length_BU.flip(1).cumsum(1).flip(1) - length_BU
+        keys_BSA, gates_BSG = self.words.key(memory.values_BSD), self.utterance.project(memory.values_BSD)
+        position_S = torch.arange(mask_BS.shape[1], device=mask_BS.device)
+        place_BS = position_S - start_BU.gather(1, turn_BS)
+        turns = []
+        before = 0
+        for turn, width in enumerate(length_BU.amax(0).tolist()):
+            index_BW = (start_BU[:, turn, None] + position_S[:width]).clamp(max=mask_BS.shape[1] - 1)
+            mask_BW = position_S[:width] < length_BU[:, turn, None].clamp(min=1)
+            turns.append((_take(gates_BSG, index_BW), mask_BW, _take(keys_BSA, index_BW)))
+            place_BS = place_BS + before * (turn_BS == turn)
+            before += width
+        place_BS = place_BS.masked_fill(~mask_BS, 0)
+        return FoldedMemory(memory.values_BSD, mask_BS, turns=tuple(turns), present_BU=length_BU > 0, place_BS=place_BS)
+
+    def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
+        """Logarithms of the weights: the two levels have no score in common."""
+        _, weights_BQS = self.forward(query_BQD, memory)
+        return weights_BQS.log()
+
+    def forward(self, query_BQD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        assert isinstance(memory, FoldedMemory)
+        assert memory.present_BU is not None
+        batch, queries = query_BQD.shape[:2]
+        query_BQA = self.words.query(query_BQD)
+        utterance_NM = self.first_M.to(query_BQA.dtype).expand(batch * queries, -1)
+        utterances, word_weights = [], []
+        for gates_BWG, mask_BW, keys_BWA in memory.turns:
+            seen_BQA = torch.unflatten(self.seen(utterance_NM), 0, (batch, queries))
+            scores_BQW = self.words.compare(query_BQA + seen_BQA, keys_BWA)
+            gates_BQG, weights_BQW = attend(scores_BQW, Memory(gates_BWG, mask_BW))
+            (utterance_NM,) = self.utterance(gates_BQG.flatten(0, 1), (utterance_NM,))
+            utterances.append(utterance_NM)
+            word_weights.append(weights_BQW)
+        present_NU = memory.present_BU.repeat_interleave(queries, 0)
+        levels = self.utterances.prepare(Memory(torch.stack(utterances, dim=1), present_NU))
+        context_N1M, weights_N1U = self.utterances(query_BQD.flatten(0, 1)[:, None], levels)
+        context_BQM = torch.unflatten(context_N1M[:, 0], 0, (batch, queries))
+        weights_BQU = torch.unflatten(weights_N1U[:, 0], 0, (batch, queries))
+        return context_BQM, _in_sequence(weights_BQU, word_weights, memory)
+
+
+def _in_sequence(weights_BQU: Tensor, word_weights: list[Tensor], memory: FoldedMemory) -> Tensor:
+    """The weight of each word, b_i a_ij, in the order of the source; 0 in the padding. [B, Q, S]"""
+    assert memory.place_BS is not None
+    parts = [words * weights_BQU[:, :, turn, None] for turn, words in enumerate(word_weights)]
+    place_BQS = memory.place_BS[:, None].expand(-1, weights_BQU.shape[1], -1)
+    return torch.cat(parts, dim=2).gather(2, place_BQS) * memory.mask_BS[:, None]
+
+
+def _take(values_BSD: Tensor, index_BW: Tensor) -> Tensor:
+    """Positions of each sequence. [B, W, D]"""
+    first_B1 = torch.arange(len(index_BW), device=index_BW.device)[:, None] * values_BSD.shape[1]
+    rows = values_BSD.flatten(0, 1).index_select(0, (index_BW + first_B1).flatten())
+    return torch.unflatten(rows, 0, index_BW.shape)

@@ -1,0 +1,128 @@
+"""The mean of a run's checkpoints (Vaswani et al. 2017, section 6.1): often better than any one of them."""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nmt.data.vocabulary import Vocabularies
+from nmt.errors import UserError
+from nmt.training.checkpoint import CheckpointFolder, cannot_write, read_tensors, save_weights, step_of
+from nmt.training.history import read_history
+
+
+def average_checkpoints(
+    directory: str | Path,
+    output: str | Path | None = None,
+    *,
+    last: int | None = None,
+    best: int | None = None,
+    steps: Sequence[int] | None = None,
+) -> list[int]:
+    """Write the mean of some checkpoints as a model.
+
+    Args:
+        directory: the model directory of a training run.
+        output: a new model directory; None replaces ``model.safetensors`` in ``directory``.
+        last: average so many checkpoints, the newest.
+        best: average so many, the best by validation: of those on disk that were validated.
+        steps: average those after these numbers of updates. Exactly one of the three is given.
+
+    Returns:
+        The numbers of updates of the checkpoints averaged, in order.
+
+    Raises:
+        UserError: too few checkpoints, one that is missing or of another shape, or ``output`` exists.
+    """
+    directory = Path(directory)
+    output = directory if output is None else Path(output)
+    if output != directory and output.exists():
+        raise UserError(f"{output} exists already.", "Choose a new folder.")
+    found = {step_of(path): path for path in CheckpointFolder(directory).all()}
+    if not found:
+        raise UserError(f"{directory} holds no checkpoints.", "Name the folder of a training run.")
+    chosen = _choose(directory, sorted(found), last, best, steps)
+    weights = mean_weights(found[step] / "weights.safetensors" for step in chosen)
+    if output != directory:
+        _copy_description(directory, output)
+    save_weights(weights, output / "model.safetensors")
+    return chosen
+
+
+def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
+    """The mean of weights files, tensor by tensor, summed in float64 and given in the type of the first file.
+
+    Raises:
+        UserError: a file is missing or damaged, or its tensors are not those of the first.
+    """
+    sums: dict[str, Tensor] = {}
+    types: dict[str, torch.dtype] = {}
+    count = 0
+    for path in paths:
+        tensors = read_tensors(path)
+        if not count:
+            sums = {name: torch.zeros(tensor.shape, dtype=torch.float64) for name, tensor in tensors.items()}
+            types = {name: tensor.dtype for name, tensor in tensors.items()}
+        wrong = sorted(sums.keys() ^ tensors.keys()) or [n for n, t in tensors.items() if t.shape != sums[n].shape]
+        if wrong:
+            raise UserError(
+                f"{path} doesn't fit the checkpoints before it: {wrong[0]!r} is missing or has another shape.",
+                "Average checkpoints of one run, with one recipe.",
+            )
+        for name, tensor in tensors.items():
+            sums[name] += tensor
+        count += 1
+    return {name: (total / count).to(types[name]) for name, total in sums.items()}
+
+
+def _choose(
+    directory: Path, present: list[int], last: int | None, best: int | None, steps: Sequence[int] | None
+) -> list[int]:
+    """The steps to average, in order."""
+    if [last, best, steps].count(None) != 2:
+        raise UserError("It is not clear what to average.", "Give one of --last N, --best N and --steps N,N.")
+    if steps is not None:
+        missing = sorted(set(steps) - set(present))
+        if missing:
+            raise UserError(
+                f"{directory} holds no checkpoint of step {missing[0]}.", f"There are {', '.join(map(str, present))}."
+            )
+        candidates, count = sorted(set(steps)), len(set(steps))
+    elif best is not None:
+        candidates, count = _by_validation(directory, present)[:best], best
+    else:
+        assert last is not None
+        candidates, count = present[-last:], last
+    if count < 2:
+        raise UserError("The mean of one checkpoint is that checkpoint.", "Name two at least.")
+    if len(candidates) < count:
+        kind = "checkpoints that were validated" if best is not None else "checkpoints"
+        raise UserError(
+            f"{directory} holds {len(candidates)} {kind}, not {count}.",
+            "Ask for fewer, or train with a larger training.keep_last.",
+        )
+    return sorted(candidates)
+
+
+def _by_validation(directory: Path, present: Sequence[int]) -> list[int]:
+    """The checkpoints that the log has a validation of, the best first: by BLEU, or by loss where there is none."""
+    history = read_history(directory)
+    steps, values = history.series("valid", "bleu")
+    if not steps:
+        steps, losses = history.series("valid", "loss")
+        values = [-loss for loss in losses]
+    metric = {int(step): value for step, value in zip(steps, values, strict=True) if step in present}
+    return sorted(metric, key=lambda step: metric[step], reverse=True)
+
+
+def _copy_description(directory: Path, output: Path) -> None:
+    """Recipe and vocabulary, which make weights a model."""
+    vocabularies = Vocabularies.load(directory)
+    try:
+        output.mkdir(parents=True)
+        shutil.copyfile(directory / "recipe.yaml", output / "recipe.yaml")
+        vocabularies.save(output)
+    except OSError as error:
+        raise cannot_write(output, error) from None

@@ -1,0 +1,22 @@
+"""R-Drop (Liang et al. 2021): two passes of a batch, with different dropout, are made to agree."""
+
+import torch
+from torch import Tensor
+
+
+def symmetric_divergence(log_p_NV: Tensor, log_q_NV: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """½ [KL(p‖q) + KL(q‖p)] summed over N pairs of distributions, and its gradients in the logits of p and of q.
+
+    With d = log p - log q, the gradient in the logits of p is ½ [p (d - KL(p‖q)) + p - q], and that in the logits
+    of q the same with both exchanged.
+
+    Returns:
+        The sum, and the two gradients [N, V].
+    """
+    p_NV, q_NV = log_p_NV.exp(), log_q_NV.exp()
+    difference_NV = log_p_NV - log_q_NV
+    kl_pq_N1 = torch.linalg.vecdot(p_NV, difference_NV)[:, None]
+    kl_qp_N1 = -torch.linalg.vecdot(q_NV, difference_NV)[:, None]
+    grad_p_NV = (p_NV * (difference_NV - kl_pq_N1 + 1) - q_NV) / 2
+    grad_q_NV = (q_NV * (1 - difference_NV - kl_qp_N1) - p_NV) / 2
+    return (kl_pq_N1.sum() + kl_qp_N1.sum()) / 2, grad_p_NV, grad_q_NV

@@ -1,0 +1,34 @@
+"""``nmt inspect run`` as a user sees it."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_the_table_has_a_column_a_run(run_nmt: RunNmt, tiny_model: Path, vanilla_model: Path) -> None:
+    done = run_nmt("inspect", "run", tiny_model, vanilla_model)
+    assert done.returncode == 0
+    [updates] = [line for line in done.stdout.splitlines() if line.startswith("│ updates")]
+    assert [cell.strip() for cell in updates.strip("│").split("│")] == ["updates", "200", "1"]
+    assert "max_steps (200)" in done.stdout
+    assert done.stderr == ""
+
+
+def test_json_holds_the_figures_and_curves_go_to_a_file(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    done = run_nmt("inspect", "run", tiny_model, "--json", "-o", tmp_path / "curves.png", "--x", "minutes")
+    assert done.returncode == 0
+    [run] = json.loads(done.stdout)["runs"]
+    lines = [json.loads(line) for line in (tiny_model / "metrics.jsonl").read_text("utf-8").splitlines()]
+    assert run["bleu"] == max(line["bleu"] for line in lines if line["event"] == "valid")
+    assert run["updates"] == 200
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_folder_without_a_run_is_told(run_nmt: RunNmt, tmp_path: Path) -> None:
+    done = run_nmt("inspect", "run", tmp_path)
+    assert done.returncode == 2
+    assert f"{tmp_path / 'metrics.jsonl'} can't be read" in done.stderr
+    assert "nmt train" in done.stderr

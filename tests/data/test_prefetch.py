@@ -1,0 +1,132 @@
+"""Batches made ahead: the same ones, at the same place in the data, however far the thread has gone."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nmt.config import DataOptions, VocabularyOptions
+from nmt.data.batching import Batch, TrainingBatches
+from nmt.data.corpus import open_text
+from nmt.data.encoded import encode_corpus
+from nmt.data.prefetch import AHEAD, PrefetchedBatches, prefetched
+from nmt.data.vocabulary import train_vocabularies
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def make_batches(tiny_corpus: Path) -> Any:
+    """Makes streams over the tiny corpus, all of them the same."""
+    options = DataOptions(root=tiny_corpus, source="de", target="en")
+    text = open_text(options, "train")
+    vocabularies = train_vocabularies(VocabularyOptions(type="word"), text)
+    corpus = encode_corpus(text, vocabularies, 150)
+    return lambda: TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 64, seed=5)
+
+
+def assert_same(ours: Batch, theirs: Batch) -> None:
+    for f in fields(Batch):
+        assert torch.equal(getattr(ours, f.name), getattr(theirs, f.name))
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "batches"]
+
+
+def wait_until(condition: Any) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_batches_and_places_are_those_of_the_stream_itself(make_batches: Any) -> None:
+    plain, ahead = make_batches(), PrefetchedBatches(make_batches(), CPU)
+    assert (len(ahead), ahead.epoch, ahead.state_dict()) == (len(plain), 0, plain.state_dict())
+    for number, (ours, theirs) in enumerate(zip(ahead, plain, strict=False)):
+        assert_same(ours, theirs)
+        assert (ahead.epoch, ahead.state_dict()) == (plain.epoch, plain.state_dict())
+        if number == 3 * len(plain):
+            break
+    assert ahead.epoch == 3
+    np.testing.assert_array_equal(ahead.target_shares(), plain.target_shares())
+
+
+def test_it_goes_on_after_the_last_batch_given_out_not_the_last_one_made(make_batches: Any) -> None:
+    source = make_batches()
+    ahead = PrefetchedBatches(source, CPU)
+    stream = iter(ahead)
+    for _ in range(4):
+        next(stream)
+    wait_until(lambda: source.state_dict() != ahead.state_dict())  # the thread has gone ahead
+    state = ahead.state_dict()
+    assert state == {**source.state_dict(), "epoch": 0, "position": 4}
+
+    resumed = PrefetchedBatches(make_batches(), CPU)
+    resumed.load_state_dict(state)
+    assert resumed.state_dict() == state
+    expected = next(stream)
+    assert_same(next(iter(resumed)), expected)
+    stream.close()  # type: ignore[attr-defined]
+    again = next(iter(ahead))
+    expected_after = make_batches()
+    expected_after.load_state_dict({**state, "position": 5})
+    assert_same(again, next(iter(expected_after)))
+
+
+def test_no_more_lie_ready_than_they_should(make_batches: Any) -> None:
+    source = make_batches()
+    stream = iter(PrefetchedBatches(source, CPU))
+    next(stream)
+
+    def num_made() -> int:
+        state = source.state_dict()
+        return int(state["epoch"]) * len(source) + int(state["position"])
+
+    # One given out, AHEAD in the queue, and one in the hand of the thread.
+    wait_until(lambda: num_made() == AHEAD + 2)
+    time.sleep(0.3)
+    assert num_made() == AHEAD + 2
+
+
+def test_the_thread_ends_with_the_stream(make_batches: Any) -> None:
+    stream = iter(PrefetchedBatches(make_batches(), CPU))
+    next(stream)
+    assert len(threads()) == 1
+    stream.close()  # type: ignore[attr-defined]
+    assert not threads()
+
+
+def test_an_error_is_raised_where_the_batches_are_read(make_batches: Any) -> None:
+    class Broken(TrainingBatches):
+        def __iter__(self) -> Iterator[Batch]:
+            yield from (batch for batch, _ in zip(super().__iter__(), range(2), strict=False))
+            raise OSError("the disk is gone")
+
+    source = make_batches()
+    source.__class__ = Broken
+    stream = iter(PrefetchedBatches(source, CPU))
+    next(stream), next(stream)
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(stream)
+    assert not threads()
+
+
+def test_a_cpu_makes_its_batches_itself(make_batches: Any) -> None:
+    batches = make_batches()
+    assert prefetched(batches, CPU) is batches
+    assert isinstance(prefetched(batches, torch.device("cuda")), PrefetchedBatches)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_for_a_gpu_they_lie_in_pinned_memory(make_batches: Any) -> None:
+    batch = next(iter(PrefetchedBatches(make_batches(), torch.device("cuda"))))
+    assert all(getattr(batch, f.name).is_pinned() for f in fields(Batch))
+    assert_same(batch, next(iter(make_batches())))

@@ -1,0 +1,79 @@
+"""The picture of some runs: every run in every panel, told apart, and what is drawn is what the log says."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt.errors import UserError
+from nmt.inspection.curves import PANELS, plot_runs
+from nmt.training.history import History
+
+
+def make_history(name: str, scale: float = 1.0, steps: int = 40, **changes: Any) -> History:
+    trains = [
+        {"step": s, "seconds": 3.0 * s, "loss": scale * 5 / s, "learning_rate": 1e-3, "gradient_norm": scale,
+         "tokens_per_second": 4000.0, **changes}
+        for s in range(1, steps + 1)
+    ]  # fmt: skip
+    valids = [{"step": s, "seconds": 3.0 * s, "loss": 2 + abs(s - 20) / 10, "bleu": scale * s} for s in (10, 20, 30)]
+    return History(Path("/runs") / name, {"train": trains, "valid": valids})
+
+
+def curves(axes: Any) -> list[Any]:
+    """Those that are lines; the dots at the best validations are not."""
+    return [line for line in axes.lines if len(line.get_xdata()) > 1]
+
+
+def test_every_panel_has_every_run_in_a_style_of_its_own() -> None:
+    histories = [make_history(f"run {number}", number + 1) for number in range(9)]
+    figure = plot_runs(histories)
+    assert [axes.get_title("left") for axes in figure.axes] == [panel.title for panel in PANELS]
+    for axes in figure.axes:
+        assert len(curves(axes)) == 9
+        assert len({(line.get_color(), line.get_linestyle()) for line in curves(axes)}) == 9
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == [f"run {number}" for number in range(9)]
+
+
+@pytest.mark.parametrize(("x", "factor"), [("updates", 1.0), ("minutes", 3 / 60)])
+def test_points_are_those_of_the_log_and_the_best_has_a_dot(x: Any, factor: float) -> None:
+    figure = plot_runs([make_history("run")], x=x)
+    loss, validation, bleu = (figure.axes[number] for number in range(3))
+    assert list(curves(loss)[0].get_ydata()) == [5 / s for s in range(1, 41)]
+    assert list(curves(loss)[0].get_xdata()) == pytest.approx([factor * s for s in range(1, 41)])
+    dots = [next(line for line in axes.lines if len(line.get_xdata()) == 1) for axes in (validation, bleu)]
+    assert [(dot.get_xdata()[0], dot.get_ydata()[0]) for dot in dots] == [
+        (pytest.approx(20 * factor), 2.0), (pytest.approx(30 * factor), 30)
+    ]  # fmt: skip
+    assert figure.axes[5].get_xlabel() == x
+
+
+def test_what_no_run_has_is_said_in_its_panel() -> None:
+    history = make_history("run")
+    figure = plot_runs([History(history.directory, {"train": history.events["train"]})])
+    assert [text.get_text() for text in figure.axes[2].texts] == ["not in the log"]
+    assert not figure.axes[0].texts
+
+
+def test_a_spike_of_the_gradient_does_not_flatten_the_rest() -> None:
+    history = make_history("run", steps=200)
+    history.events["train"][3]["gradient_norm"] = 1e4
+    axes = plot_runs([history]).axes[4]
+    assert axes.get_ylim()[1] < 5
+    assert [text.get_text() for text in axes.texts] == ["up to 1e+04"]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_the_same_runs_give_the_same_file(tmp_path: Path, suffix: str) -> None:
+    paths = [tmp_path / f"{name}{suffix}" for name in "ab"]
+    for path in paths:
+        plot_runs([make_history("run"), make_history("läuft")], path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    if suffix == ".svg":
+        assert "läuft" in paths[0].read_text("utf-8")
+
+
+def test_an_unknown_kind_of_picture_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"\.png, \.svg, \.pdf"):
+        plot_runs([make_history("run")], tmp_path / "curves.jpeg")

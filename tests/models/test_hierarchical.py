@@ -1,0 +1,225 @@
+"""Hierarchical attention against its equations, number by number, and what dialogues of different shapes do to it."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt.data.batching import Batch, make_batch
+from nmt.data.vocabulary import Vocabularies
+from nmt.models.attention.hierarchical import HierarchicalAttention, HierarchicalAttentionOptions
+from nmt.models.interfaces import Memory
+from nmt.models.masks import length_mask
+from nmt.models.seq2seq import Seq2Seq
+
+MakeModel = Callable[..., Seq2Seq]
+Vector = list[float]
+
+QUERY, MEMORY, OPTIONS = 5, 6, HierarchicalAttentionOptions(size=7, hidden_size=4)
+ENCODER = {"type": "hierarchical", "hidden_size": 8}
+DECODERS = {
+    kind: {"type": kind, "hidden_size": 16, "attention": {"type": "hierarchical", "size": 10, "hidden_size": 12}}
+    for kind in ("bahdanau", "luong")
+}
+# Turn lengths of each dialogue, the first turn first; a separator or EOS makes each at least 1.
+DIALOGUES = [[3, 1, 4], [2], [1, 1, 1, 5], [4, 2]]
+
+
+@pytest.fixture
+def attention() -> HierarchicalAttention:
+    torch.manual_seed(31)
+    return HierarchicalAttention(OPTIONS, QUERY, MEMORY).double()
+
+
+def make_memory(dialogues: list[list[int]], longest: int = 0) -> Memory:
+    """Random annotations; padding holds numbers that would show."""
+    lengths = [sum(turns) for turns in dialogues]
+    longest = max(longest, *lengths)
+    torch.manual_seed(32)
+    words = [torch.randn(length, MEMORY, dtype=torch.float64) for length in lengths]
+    values_BSD = torch.stack([torch.cat((w, torch.full((longest - len(w), MEMORY), 77.0))) for w in words])
+    turn_BS = torch.zeros(len(dialogues), longest, dtype=torch.long)
+    for row, turns in enumerate(dialogues):
+        numbers = [len(turns) - 1 - number for number, length in enumerate(turns) for _ in range(length)]
+        turn_BS[row, : len(numbers)] = torch.tensor(numbers)
+    return Memory(values_BSD, length_mask(torch.tensor(lengths), longest), turn_BS=turn_BS)
+
+
+def product(weight: Tensor, vector: Vector) -> Vector:
+    return [sum(w * x for w, x in zip(row, vector, strict=True)) for row in weight.tolist()]
+
+
+def softmax(scores: Vector) -> Vector:
+    exponentials = [math.exp(score) for score in scores]
+    return [value / sum(exponentials) for value in exponentials]
+
+
+def mean(weights: Vector, vectors: list[Vector]) -> Vector:
+    return [sum(w * v for w, v in zip(weights, column, strict=True)) for column in zip(*vectors, strict=True)]
+
+
+def additive(layers: dict[str, Tensor], name: str, query: Vector, key: Vector, *others: Vector) -> float:
+    """vᵀ tanh(W query + b + U key + others)."""
+    parts = zip(
+        product(layers[f"{name}.query.weight"], query),
+        layers[f"{name}.query.bias"].tolist(),
+        product(layers[f"{name}.key.weight"], key),
+        *others,
+        strict=True,
+    )
+    hidden = [math.tanh(sum(part)) for part in parts]
+    return product(layers[f"{name}.score.weight"], hidden)[0]
+
+
+def gru(layers: dict[str, Tensor], x: Vector, hidden: Vector) -> Vector:
+    def sigmoid(value: float) -> float:
+        return 1 / (1 + math.exp(-value))
+
+    size = len(hidden)
+    inputs = product(layers["utterance.input_weights.0"], x)
+    recurrent = [
+        value + bias
+        for value, bias in zip(
+            product(layers["utterance.hidden_weight"], hidden), layers["utterance.bias"].tolist(), strict=True
+        )
+    ]
+    after = []
+    for i in range(size):
+        reset, update = sigmoid(inputs[i] + recurrent[i]), sigmoid(inputs[size + i] + recurrent[size + i])
+        candidate = math.tanh(inputs[2 * size + i] + reset * recurrent[2 * size + i])
+        after.append((1 - update) * hidden[i] + update * candidate)
+    return after
+
+
+def by_hand(attention: HierarchicalAttention, query: Vector, turns: list[list[Vector]]) -> tuple[Vector, Vector]:
+    """Context and weights of all words for one query and one dialogue, whose turns stand in order of time."""
+    layers = dict(attention.named_parameters())
+    utterance: Vector = layers["first_M"].tolist()
+    utterances: list[Vector] = []
+    word_weights: list[Vector] = []
+    for words in reversed(turns):
+        seen = product(layers["seen.weight"], utterance)
+        weights = softmax([additive(layers, "words", query, word, seen) for word in words])
+        utterance = gru(layers, mean(weights, words), utterance)
+        utterances.insert(0, utterance)
+        word_weights.insert(0, weights)
+    turn_weights = softmax([additive(layers, "utterances", query, one) for one in utterances])
+    weights = [turn * word for turn, words in zip(turn_weights, word_weights, strict=True) for word in words]
+    return mean(turn_weights, utterances), weights
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("num_queries", [1, 3])
+def test_contexts_and_weights_follow_the_equations(attention: HierarchicalAttention, num_queries: int) -> None:
+    memory = make_memory(DIALOGUES)
+    query_BQD = torch.randn(len(DIALOGUES), num_queries, QUERY, dtype=torch.float64)
+    context_BQM, weights_BQS = attention(query_BQD, attention.prepare(memory))
+    assert context_BQM.shape == (len(DIALOGUES), num_queries, attention.context_size(MEMORY))
+    for row, lengths in enumerate(DIALOGUES):
+        words = memory.values_BSD[row].tolist()
+        turns = [[words.pop(0) for _ in range(length)] for length in lengths]
+        for position in range(num_queries):
+            context, weights = by_hand(attention, query_BQD[row, position].tolist(), turns)
+            assert context_BQM[row, position].tolist() == pytest.approx(context, abs=1e-6)
+            assert weights_BQS[row, position, : len(weights)].tolist() == pytest.approx(weights, abs=1e-6)
+            assert not weights_BQS[row, position, len(weights) :].any()
+
+
+@torch.no_grad()
+def test_dialogues_beside_and_padding_change_nothing(attention: HierarchicalAttention) -> None:
+    memory = make_memory(DIALOGUES, longest=15)
+    query_BQD = torch.randn(len(DIALOGUES), 2, QUERY, dtype=torch.float64)
+    context_BQM, weights_BQS = attention(query_BQD, attention.prepare(memory))
+    for row, lengths in enumerate(DIALOGUES):
+        rows = torch.tensor([row])
+        alone = memory.select(rows)
+        assert alone.turn_BS is not None
+        size = sum(lengths)
+        alone = Memory(alone.values_BSD[:, :size], alone.mask_BS[:, :size], turn_BS=alone.turn_BS[:, :size])
+        context, weights = attention(query_BQD[rows], attention.prepare(alone))
+        torch.testing.assert_close(context_BQM[rows], context)
+        torch.testing.assert_close(weights_BQS[rows, :, :size], weights)
+        # What search does: prepared memories of the sentences that stay.
+        context, weights = attention(query_BQD[rows], attention.prepare(memory).select(rows))
+        torch.testing.assert_close(context_BQM[rows], context)
+        torch.testing.assert_close(weights_BQS[rows], weights)
+
+
+@torch.no_grad()
+def test_a_memory_without_turns_is_one_turn(attention: HierarchicalAttention) -> None:
+    memory = make_memory([[3], [5]])
+    query_BQD = torch.randn(2, 1, QUERY, dtype=torch.float64)
+    found = attention(query_BQD, attention.prepare(Memory(memory.values_BSD, memory.mask_BS)))
+    torch.testing.assert_close(found, attention(query_BQD, attention.prepare(memory)))
+
+
+def test_gradients_are_those_of_finite_differences(attention: HierarchicalAttention) -> None:
+    memory = make_memory([[2, 1], [3]])
+    query_BQD = torch.randn(2, 2, QUERY, dtype=torch.float64, requires_grad=True)
+    values_BSD = memory.values_BSD.requires_grad_()
+
+    def run(query_BQD: Tensor, values_BSD: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        prepared = attention.prepare(Memory(values_BSD, memory.mask_BS, turn_BS=memory.turn_BS))
+        context, weights = attention(query_BQD, prepared)
+        return context, weights
+
+    assert torch.autograd.gradcheck(run, (query_BQD, values_BSD, *attention.parameters()))
+
+
+@torch.no_grad()
+def test_the_latest_turn_is_read_first(attention: HierarchicalAttention) -> None:
+    """What is found in a turn depends on the later ones, not on the earlier ones."""
+    memory = make_memory([[2, 3, 4]])
+    query_BQD = torch.randn(1, 1, QUERY, dtype=torch.float64)
+
+    def within(values_BSD: Tensor) -> list[Tensor]:
+        _, weights = attention(query_BQD, attention.prepare(Memory(values_BSD, memory.mask_BS, turn_BS=memory.turn_BS)))
+        return [turn / turn.sum() for turn in weights[0, 0].split([2, 3, 4])]
+
+    before = within(memory.values_BSD)
+    for changed, position in enumerate((0, 2, 5)):
+        values_BSD = memory.values_BSD.clone()
+        values_BSD[0, position] += 1
+        after = within(values_BSD)
+        same = [torch.allclose(a, b, atol=1e-12) for a, b in zip(before, after, strict=True)]
+        assert same == [turn > changed for turn in range(3)]
+
+
+@torch.no_grad()
+def test_one_turn_is_read_as_the_recurrent_encoder_reads_it(make_model: MakeModel, batch: Batch) -> None:
+    kinds = ({**ENCODER, "type": kind, "num_layers": 2} for kind in ("recurrent", "hierarchical"))
+    flat, folded = (make_model(encoder, DECODERS["bahdanau"]) for encoder in kinds)
+    folded.load_state_dict(flat.state_dict())
+    one_turn_BS = batch.source_BS.masked_fill(batch.source_BS == 4, 5)
+    found, expected = (model.encode(one_turn_BS, batch.source_length_B) for model in (folded, flat))
+    torch.testing.assert_close(found.memories[0].values_BSD, expected.memories[0].values_BSD)
+    torch.testing.assert_close(found.final, expected.final)
+
+
+@torch.no_grad()
+def test_the_words_of_a_turn_are_encoded_as_if_it_were_alone(make_model: MakeModel) -> None:
+    model = make_model(ENCODER, DECODERS["bahdanau"])
+    source_BS = torch.tensor([[7, 8, 4, 4, 9, 10, 11, 3], [7, 8, 4, 9, 10, 11, 3, 0]])
+    encoded = model.encode(source_BS, torch.tensor([8, 7]))
+    words_BSD = encoded.memories[0].values_BSD
+    torch.testing.assert_close(words_BSD[0, :3], words_BSD[1, :3])
+    torch.testing.assert_close(words_BSD[0, 4:], words_BSD[1, 3:7])
+    current = model.encode(torch.tensor([[9, 10, 11, 3]]), torch.tensor([4]))
+    torch.testing.assert_close(words_BSD[0, 4:], current.memories[0].values_BSD[0])
+    for part, expected in zip(encoded.final, current.final, strict=True):
+        torch.testing.assert_close(part, expected.expand_as(part))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_the_context_is_heard(make_model: MakeModel, joint_vocabularies: Vocabularies, decoder: str) -> None:
+    model = make_model(ENCODER, DECODERS[decoder])
+    current, target = [9, 10], [6, 11, 8]
+    sources = [current, [7, 4, *current], [8, 4, *current], [8, 4, 7, 4, *current], [7, 4, 8, 4, *current]]
+    batch = make_batch([(source, target) for source in sources], joint_vocabularies)
+    features_BTD = model(batch.source_BS, batch.source_length_B, batch.target_input_BT).features_BTD
+    for first in range(len(sources)):
+        for second in range(first):
+            assert (features_BTD[first] - features_BTD[second]).abs().max() > 1e-4

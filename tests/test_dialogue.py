@@ -1,0 +1,188 @@
+"""Dialogues from a recipe to translations: the answer hangs on what was said before.
+
+The last turn says "it", and the language translated to has three words for it, by the noun that was named before. A
+model of the last turn alone can't know which; a hierarchical one and one that reads all as one sentence learn it.
+"""
+
+import itertools
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import nmt
+from nmt.decoding.translator import Translator, load
+from nmt.errors import UserError
+
+NOUNS = {"dog": "er", "moon": "er", "cat": "sie", "lamp": "sie", "house": "es", "child": "es"}
+SEEN = {"I see the {}.": "Ich sehe {}.", "There was the {}!": "Da war {}!", "Who knows the {}?": "Wer kennt {}?"}
+BETWEEN = ["Yes.", "Oh, really?", ""]
+SAID = {"It is big.": "{} ist groß.", "It comes now.": "{} kommt jetzt.", "Is it old?": "Ist {} alt?"}
+
+RECIPE = """
+device: cpu
+data: {root: ROOT, source: en, target: de, context: 2}
+vocabulary: {type: word, joint: false}
+model:
+  embedding_size: 24
+  encoder: {type: hierarchical, cell: gru, hidden_size: 16}
+  decoder: {type: bahdanau, cell: gru, hidden_size: 32,
+            attention: {type: hierarchical, size: 24, hidden_size: 24}}
+training: {batch_tokens: 400, max_steps: 130, learning_rate: 0.02, warmup_steps: 20, schedule: cosine,
+           validate_every: 130, metric: loss, precision: fp32, label_smoothing: 0.0}
+"""
+FLAT = ("model.encoder.type=recurrent", "model.decoder.attention={type: additive, size: 24}")
+
+
+def dialogues() -> list[tuple[str, str]]:
+    """Every noun in every sentence, with every answer between and every last turn."""
+    lines = []
+    for (noun, pronoun), seen, between, (said, meant) in itertools.product(NOUNS.items(), SEEN, BETWEEN, SAID.items()):
+        target = meant.format(pronoun)
+        lines.append((f"{seen.format(noun)}\t{between}\t{said}", target[0].upper() + target[1:]))
+    return lines
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dialogues")
+    for split, lines in (("train", dialogues()), ("val", dialogues()[::5])):
+        for side, language in enumerate(("en", "de")):
+            text = "".join(f"{pair[side]}\n" for pair in lines)
+            (folder / f"{split}.{language}").write_text(text, encoding="utf-8")
+    (folder / "recipe.yaml").write_text(RECIPE.replace("ROOT", str(folder)), encoding="utf-8")
+    return folder
+
+
+Train = Callable[..., Path]
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def train(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Train:
+    def run(*settings: str) -> Path:
+        return nmt.train(folder / "recipe.yaml", tmp_path_factory.mktemp("run") / "model", settings)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def hierarchical(train: Train) -> Path:
+    return train()
+
+
+def share_right(translator: Translator) -> float:
+    found = translator.translate([source for source, _ in dialogues()], beam_size=2)
+    return sum(t.text == target for t, (_, target) in zip(found, dialogues(), strict=True)) / len(found)
+
+
+def test_a_hierarchical_model_uses_what_was_said_before(hierarchical: Path) -> None:
+    assert share_right(load(hierarchical, "cpu")) == 1
+
+
+def test_the_same_model_without_context_can_only_guess(train: Train) -> None:
+    assert share_right(load(train("data.context=0"), "cpu")) <= 0.5
+
+
+def test_one_long_sentence_will_do_as_well(train: Train) -> None:
+    assert share_right(load(train(*FLAT), "cpu")) == 1
+
+
+def test_batches_of_different_dialogues_translate_as_alone(hierarchical: Path) -> None:
+    translator = load(hierarchical, "cpu")
+    lines = [source for source, _ in dialogues()[::11]]
+    lines = [*lines, "It is big.", "\t\tIt is big.", "Yes.\tIs it old?", "a\tb\tc\td\te\tI see the cat.\t\tIs it old?"]
+    together = translator.translate(lines, n_best=3)
+    for line, found in zip(lines, together, strict=True):
+        [alone] = translator.translate([line], n_best=3)
+        assert [c.text for c in found.n_best] == [c.text for c in alone.n_best]
+        assert found.score == pytest.approx(alone.score, abs=1e-4)
+    # Turns before those that the model reads make no difference.
+    [short] = translator.translate(["I see the cat.\t\tIs it old?"])
+    assert together[-1].score == pytest.approx(short.score, abs=1e-4)
+
+
+HOSTILE = [
+    "",
+    "\t",
+    "\t\t\t",
+    "I see the dog.\t",
+    "\tIt is big.",
+    "   \t \tIs it old?",
+    "x\ty\tz",
+    "<turn>\t<turn>",
+    "a\rb",
+]
+
+
+@pytest.mark.parametrize("settings", [(), FLAT, ("vocabulary={type: bpe, size: 90, byte_fallback: false}",)])
+def test_as_many_lines_come_out_as_go_in(train: Train, run_nmt: RunNmt, settings: tuple[str, ...]) -> None:
+    model = train("training.max_steps=2", *settings)
+    text = "\n".join(HOSTILE) + "\n"
+    done = run_nmt("translate", model, stdin=text)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.split("\n")
+    assert len(lines) == len(HOSTILE) + 1
+    assert "\t" not in done.stdout
+    # Where the current turn is empty there is nothing to translate.
+    assert [line == "" for line in lines[:4]] == [True] * 4
+    done = run_nmt("translate", model, "--format", "jsonl", stdin=text)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["source"] for row in rows] == HOSTILE
+    assert [row["translation"] for row in rows] == lines[:-1]
+
+
+def test_a_long_dialogue_loses_its_oldest_turns_and_a_long_turn_its_end(train: Train, run_nmt: RunNmt) -> None:
+    model = train("training.max_steps=2", "data.max_length=8")
+    long = "I see the dog. " * 6
+    done = run_nmt("translate", model, "--format", "jsonl", stdin=f"{long}\tYes.\tIs it old?\nYes.\tIs it old?\n")
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert done.stderr == ""
+    assert first["score"] == second["score"]
+    done = run_nmt("translate", model, stdin=f"Yes.\t{long}\n")
+    assert "line 1 has 30 pieces: only the first 16 are translated" in done.stderr
+
+
+def test_an_alignment_of_a_dialogue_has_both_levels(
+    hierarchical: Path, folder: Path, run_nmt: RunNmt, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "a.en", tmp_path / "a.de"
+    source.write_text("Oh!\tI see the cat.\tYes.\tIs it old?\nIt is big.\n", encoding="utf-8")
+    target.write_text("Ich sehe sie.\tIst sie alt?\nEr ist groß.\n", encoding="utf-8")
+    done = run_nmt("align", hierarchical, source, target, "--format", "json")
+    assert done.returncode == 0
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert first["target"] == ["Ist", "sie", "alt?"]
+    assert first["turns"] == [0, 1, 1, 1, 1, 2, 3, 3, 3]
+    assert second["turns"] == [0, 0, 0]
+    for row, of_turns in zip(first["weights"], first["turn_weights"], strict=True):
+        assert sum(of_turns) == pytest.approx(1, abs=1e-3)
+        assert of_turns[0] == row[0] == 0, "only two turns before the current one are read"
+        for turn in range(4):
+            words = sum(weight for weight, number in zip(row, first["turns"], strict=True) if number == turn)
+            assert words <= of_turns[turn] + 1e-3
+    # "sie" is a question of the cat.
+    assert first["turn_weights"][1][1] > 0.1
+    tokenized = run_nmt("align", hierarchical, source, target, "--format", "json", "--tokenized")
+    assert json.loads(tokenized.stdout.splitlines()[0])["turns"] == first["turns"]
+    picture = tmp_path / "a.png"
+    assert run_nmt("align", hierarchical, source, target, "-o", picture).returncode == 0
+    assert len(list(tmp_path.glob("a-*.png"))) == 2
+
+
+def test_a_flat_model_without_turns_says_nothing_of_turns(tiny_model: Path, run_nmt: RunNmt, tmp_path: Path) -> None:
+    (tmp_path / "a.de").write_text("Der Hund\tschläft.\n", encoding="utf-8")
+    (tmp_path / "a.en").write_text("The dog\tsleeps.\n", encoding="utf-8")
+    done = run_nmt("align", tiny_model, tmp_path / "a.de", tmp_path / "a.en", "--format", "json")
+    row = json.loads(done.stdout)
+    assert row["target"] == ["The", "dog", "sleeps."]
+    assert "turns" not in row
+
+
+def test_a_vocabulary_without_a_separator_is_refused(folder: Path, train: Train) -> None:
+    plain = train("training.max_steps=1", "data.context=null")
+    with pytest.raises(UserError, match=r"data\.context asks for dialogues") as caught:
+        train(f"vocabulary.path={plain}")
+    assert "data.context=null" in caught.value.remedy

@@ -1,0 +1,121 @@
+"""The mean of checkpoints: which ones, what comes out, and that it is a model like any other."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import nmt
+from nmt.errors import UserError
+from nmt.training.average import average_checkpoints, mean_weights
+from nmt.training.checkpoint import read_tensors, save_weights
+
+TrainTiny = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def run(train_tiny: TrainTiny) -> Path:
+    """Checkpoints at 2, 4, 6, 8, 10 and 12, validated at 4, 8 and 12. Don't write into it."""
+    return train_tiny(
+        "training.max_steps=12", "training.checkpoint_every=2", "training.validate_every=4", "training.keep_last=9",
+        "training.metric=loss",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def copied(run: Path, tmp_path: Path) -> Path:
+    """One to write into."""
+    return Path(shutil.copytree(run, tmp_path / "copy"))
+
+
+def rewrite_validations(directory: Path, figures: dict[int, dict[str, float]]) -> None:
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text("utf-8").splitlines()]
+    for line in lines:
+        if line["event"] == "valid":
+            line.update(figures[line["step"]])
+    (directory / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def test_the_mean_is_that_of_the_checkpoints_weight_by_weight(run: Path, tmp_path: Path) -> None:
+    assert average_checkpoints(run, tmp_path / "mean", last=3) == [8, 10, 12]
+    found = read_tensors(tmp_path / "mean" / "model.safetensors")
+    parts = [read_tensors(run / "checkpoints" / f"step-{step:06d}" / "weights.safetensors") for step in (8, 10, 12)]
+    assert found.keys() == parts[0].keys()
+    for name, mean in found.items():
+        assert mean.dtype == parts[0][name].dtype
+        torch.testing.assert_close(mean, (parts[0][name] + parts[1][name] + parts[2][name]) / 3)
+    assert any(not torch.equal(mean, parts[2][name]) for name, mean in found.items())
+
+
+def test_it_translates_like_any_model(run: Path, tmp_path: Path) -> None:
+    average_checkpoints(run, tmp_path / "mean", steps=[4, 12])
+    with_run = {path.name for path in run.iterdir() if path.name.startswith(("recipe", "vocabulary"))}
+    assert {path.name for path in (tmp_path / "mean").iterdir()} == with_run | {"model.safetensors"}
+    assert len(nmt.load(tmp_path / "mean").translate(["Der Hund schläft."])) == 1
+
+
+def test_sums_are_exact_enough_for_many_and_large_numbers(tmp_path: Path) -> None:
+    values = [1e8, 1.0, -1e8, 1.0]
+    paths = [tmp_path / f"{number}.safetensors" for number in range(4)]
+    for path, value in zip(paths, values, strict=True):
+        save_weights({"x": torch.tensor([value])}, path)
+    assert mean_weights(paths)["x"].tolist() == [0.5], "summed in float32, the ones are lost"
+
+
+@pytest.mark.parametrize(
+    ("figures", "expected"),
+    [
+        ({4: {"bleu": 9, "loss": 9}, 8: {"bleu": 7, "loss": 1}, 12: {"bleu": 8, "loss": 2}}, [4, 12]),
+        ({4: {"loss": 3.0}, 8: {"loss": 1.0}, 12: {"loss": 2.0}}, [8, 12]),
+    ],
+    ids=["BLEU, more is better", "loss, less is better"],
+)
+def test_the_best_are_those_of_validation(
+    copied: Path, tmp_path: Path, figures: dict[int, dict[str, float]], expected: list[int]
+) -> None:
+    rewrite_validations(copied, figures)
+    assert average_checkpoints(copied, tmp_path / "mean", best=2) == expected
+
+
+def test_the_best_are_looked_for_among_those_on_disk(copied: Path, tmp_path: Path) -> None:
+    shutil.rmtree(copied / "checkpoints" / "step-000008")
+    assert average_checkpoints(copied, tmp_path / "mean", best=2) == [4, 12]
+    with pytest.raises(UserError, match="holds 2 checkpoints that were validated, not 3"):
+        average_checkpoints(copied, tmp_path / "more", best=3)
+
+
+def test_replacing_keeps_everything_else(copied: Path) -> None:
+    before = {path.name for path in copied.iterdir()}
+    weights = (copied / "model.safetensors").read_bytes()
+    average_checkpoints(copied, last=2)
+    assert {path.name for path in copied.iterdir()} == before
+    assert (copied / "model.safetensors").read_bytes() != weights
+
+
+def test_what_cannot_be_averaged_is_told(copied: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mean"
+    with pytest.raises(UserError, match=r"(?s)holds 6 checkpoints, not 7.*training\.keep_last"):
+        average_checkpoints(copied, out, last=7)
+    with pytest.raises(UserError, match=r"(?s)no checkpoint of step 5.*2, 4, 6, 8, 10, 12"):
+        average_checkpoints(copied, out, steps=[4, 5])
+    with pytest.raises(UserError, match="mean of one checkpoint"):
+        average_checkpoints(copied, out, steps=[4, 4])
+    with pytest.raises(UserError, match="not clear what to average"):
+        average_checkpoints(copied, out, last=2, best=2)
+    with pytest.raises(UserError, match="exists already"):
+        average_checkpoints(copied, tmp_path, last=2)
+    with pytest.raises(UserError, match="holds no checkpoints"):
+        average_checkpoints(tmp_path, out, last=2)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("change", ["shape", "name"])
+def test_checkpoints_of_other_shapes_are_refused(tmp_path: Path, change: str) -> None:
+    paths = [tmp_path / f"{name}.safetensors" for name in "ab"]
+    save_weights({"x": torch.zeros(2)}, paths[0])
+    save_weights({"x": torch.zeros(3)} if change == "shape" else {"y": torch.zeros(2)}, paths[1])
+    with pytest.raises(UserError, match=r"b\.safetensors doesn't fit .* '[xy]' is missing or has another shape"):
+        mean_weights(paths)

@@ -1,0 +1,117 @@
+"""Reading a run back from its log: whole, killed, resumed, damaged."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt.config import load_recipe
+from nmt.data.vocabulary import Vocabularies
+from nmt.errors import UserError
+from nmt.models.build import build_model
+from nmt.training.history import read_histories, read_history, short_names
+
+
+def train_line(step: int, loss: float | None, **others: Any) -> dict[str, Any]:
+    return {"event": "train", "step": step, "seconds": step * 6.0, "loss": loss, **others}
+
+
+def valid_line(step: int, loss: float, bleu: float) -> dict[str, Any]:
+    return {"event": "valid", "step": step, "seconds": step * 6.0 + 1, "loss": loss, "bleu": bleu}
+
+
+def write_log(directory: Path, *lines: dict[str, Any] | str) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    text = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)
+    (directory / "metrics.jsonl").write_text(text, encoding="utf-8")
+    return directory
+
+
+def test_the_figures_of_a_run(tmp_path: Path) -> None:
+    run = write_log(
+        tmp_path / "run",
+        train_line(10, 5.0, tokens_per_second=100, padding=0.1, waiting_for_data=0.02, peak_memory_mb=300),
+        train_line(20, 3.0, tokens_per_second=900, padding=0.3, waiting_for_data=0.04, peak_memory_mb=310),
+        valid_line(20, 2.5, 11.0),
+        {"event": "epoch", "step": 25, "seconds": 150.0, "epoch": 1},
+        train_line(30, 3.5, tokens_per_second=200, padding=0.2, waiting_for_data=0.0, peak_memory_mb=305),
+        valid_line(30, 2.75, 12.0),
+        {"event": "end", "step": 30, "seconds": 181.0, "reason": "enough"},
+    )
+    found = read_history(run).summary()
+    assert (found.updates, found.epochs, found.minutes, found.ended) == (30, 1, 3.02, "enough")
+    assert (found.training_loss, found.best_training_loss) == (3.5, 3.0)
+    assert (found.validation_loss, found.validation_loss_step) == (2.5, 20)
+    assert (found.bleu, found.bleu_step) == (12.0, 30)
+    assert found.tokens_per_second == 200, "the median, not the mean"
+    assert (found.padding, found.waiting_for_data, found.peak_memory_mb) == (0.2, 0.02, 310)
+    assert (found.description, found.parameters) == (None, None), "the log alone doesn't tell"
+
+
+def test_recipe_and_parameters_come_from_the_model_directory(tiny_model: Path) -> None:
+    found = read_history(tiny_model).summary()
+    model = build_model(load_recipe(tiny_model / "recipe.yaml").model, Vocabularies.load(tiny_model))
+    assert found.parameters == model.num_parameters
+    assert found.description is not None
+    assert "by heart" in found.description
+    assert found.ended == "training.max_steps (200) reached"
+
+
+def test_what_a_resumed_run_did_again_counts_once(tmp_path: Path) -> None:
+    killed = [train_line(10, 5.0), train_line(20, 4.0), valid_line(25, 9.0, 1.0), train_line(30, 0.5)]
+    again = [{"event": "resume", "step": 20, "seconds": 120.0}, valid_line(25, 3.0, 2.0), train_line(30, 3.5)]
+    history = read_history(write_log(tmp_path / "run", *killed, *again))
+    assert history.series("train", "loss") == ([10, 20, 30], [5.0, 4.0, 3.5])
+    assert history.series("valid", "loss") == ([25], [3.0])
+    assert history.series("train", "loss", "seconds")[0] == [60, 120, 180]
+
+
+def test_a_run_that_goes_on_after_its_end_has_not_ended(tmp_path: Path) -> None:
+    end = {"event": "end", "step": 10, "seconds": 60.0, "reason": "enough"}
+    resumed = {"event": "resume", "step": 10, "seconds": 60.0}
+    run = write_log(tmp_path / "run", train_line(10, 5.0), end, resumed, train_line(20, 4.0))
+    assert read_history(run).summary().ended is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ['{"event": "train", "st', "[1, 2]", '{"event": "train"}', '{"event": "train", "step": "x", "seconds": 1}', "\x00"],
+)
+def test_a_damaged_line_is_left_out_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    run = write_log(tmp_path / "run", train_line(10, 5.0), damage, train_line(20, 4.0))
+    assert read_history(run).series("train", "loss")[1] == [5.0, 4.0]
+    assert "line 2" in capsys.readouterr().err
+
+
+def test_a_loss_that_was_not_finite_is_no_point_of_the_curve(tmp_path: Path) -> None:
+    run = write_log(tmp_path / "run", train_line(10, None), train_line(20, 4.0))
+    assert read_history(run).series("train", "loss") == ([20], [4.0])
+
+
+def test_a_missing_or_empty_log_is_told_and_others_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "missing").mkdir()
+    empty = write_log(tmp_path / "empty")
+    with pytest.raises(UserError, match=r"(?s)missing.*can't be read.*nmt train"):
+        read_histories([tmp_path / "missing"])
+    with pytest.raises(UserError, match="holds no events"):
+        read_history(empty)
+    good = write_log(tmp_path / "good", train_line(10, 5.0))
+    assert [history.directory for history in read_histories([empty, good, tmp_path / "missing"])] == [good]
+    warnings = capsys.readouterr().err
+    assert "empty" in warnings
+    assert "missing" in warnings
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["runs/a", "runs/b"], ["a", "b"]),
+        (["x/run", "y/run", "y/other"], ["x/run", "y/run", "y/other"]),
+        (["x/run", "x/run"], ["run", "run"]),
+    ],
+)
+def test_runs_are_named_by_as_little_as_tells_them_apart(tmp_path: Path, paths: list[str], names: list[str]) -> None:
+    assert short_names([tmp_path / path for path in paths]) == names

@@ -1,0 +1,113 @@
+"""Does it help to know what was said before? The systems of recipes/chat, both directions, with significance.
+
+    python tools/chat_corpus.py train.json dev.json -o chat
+    python tools/compare_dialogues.py chat runs/chat
+
+trains what isn't in runs/chat yet (a stopped run goes on), translates what agents (English) and customers (German) say
+in the test split, and prints a table for each direction: BLEU with its 95 % interval, the difference to the model
+without context, and how likely that is by chance (paired bootstrap resampling, Koehn 2004, by sacreBLEU). The
+hierarchical model is scored a second time with the contexts of the lines dealt out anew: a model that uses its context
+gets worse by that. Settings such as --set training.max_epochs=5 hold for all trainings.
+"""
+
+import argparse
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sacrebleu.metrics import BLEU
+from sacrebleu.significance import PairedTest, Result
+
+import nmt
+from nmt.data.dialogue import TAB, current_turn, split_turns
+from nmt.data.text import read_lines
+
+SYSTEMS = ("no_context", "flat", "hierarchical")
+DIRECTIONS = (("en", "de", "agent"), ("de", "en", "customer"))
+"""Source, target, and who writes the source."""
+SHUFFLED = "hierarchical, context shuffled"
+
+
+def shuffle_contexts(lines: Sequence[str], context: int, seed: int = 1) -> list[str]:
+    """Each line with the context of another one that has as many turns before the current one; their order is kept."""
+    rows: dict[int, list[int]] = defaultdict(list)
+    turns = [split_turns(line, context) for line in lines]
+    for row, some in enumerate(turns):
+        rows[len(some)].append(row)
+    shuffled = list(lines)
+    rng = random.Random(seed)
+    for alike in rows.values():
+        rng.shuffle(alike)
+        for row, other in zip(alike, alike[1:] + alike[:1], strict=True):
+            shuffled[row] = TAB.join([*turns[other][:-1], turns[row][-1]])
+    return shuffled
+
+
+def train(system: str, source: str, target: str, folder: Path, runs: Path, settings: Sequence[str]) -> Path:
+    """The model directory of a system, trained if it isn't yet."""
+    run = runs / f"{system}.{source}-{target}"
+    if not (run / "done").exists():
+        data = [f"data.root={folder}", f"data.source={source}", f"data.target={target}"]
+        nmt.train(f"chat/{system}", run, [*data, *settings], resume=True)
+        (run / "done").touch()
+    return run
+
+
+def translate(run: Path, lines: Sequence[str], output: Path, shuffled: bool = False) -> list[str]:
+    """Translations of the lines, kept in a file."""
+    translator = nmt.load(run)
+    if shuffled:
+        lines = shuffle_contexts(lines, translator.recipe.data.context or 0)
+    translations = [translation.text for translation in translator.translate(lines)]
+    output.write_text("".join(f"{line}\n" for line in translations), encoding="utf-8")
+    return translations
+
+
+def compare(outputs: dict[str, list[str]], references: list[str], samples: int) -> tuple[list[Result], str]:
+    """BLEU of each system with its interval, and p of its difference to the first one; and the signature."""
+    metrics: dict[str, Any] = {"BLEU": BLEU(references=[references])}
+    test = PairedTest(list(outputs.items()), metrics, references=None, test_type="bs", n_samples=samples)
+    signatures, results = test()
+    return results["BLEU"], str(signatures["BLEU"])
+
+
+def table(names: Sequence[str], results: Sequence[Result]) -> str:
+    """Markdown, a row a system; p of the first is empty."""
+    first = results[0].score
+    rows = [f"| system | BLEU | 95 % interval | difference to {names[0]} | p |", "| --- | --- | --- | --- | --- |"]
+    for name, result in zip(names, results, strict=True):
+        interval = f"{result.mean - result.ci:.1f} – {result.mean + result.ci:.1f}"
+        apart = "" if result.p_value is None else f"{result.score - first:+.2f}"
+        p = "" if result.p_value is None else f"{result.p_value:.3f}"
+        rows.append(f"| {name} | {result.score:.2f} | {interval} | {apart} | {p} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="what tools/chat_corpus.py wrote")
+    parser.add_argument("runs", type=Path, help="folder for the model directories")
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--samples", type=int, default=1000, help="resamplings of the bootstrap (1000)")
+    arguments = parser.parse_args()
+    arguments.runs.mkdir(parents=True, exist_ok=True)
+    for source, target, speaker in DIRECTIONS:
+        stem = arguments.folder / f"test.{speaker}"
+        lines = list(read_lines(f"{stem}.{source}"))
+        references = [current_turn(line) for line in read_lines(f"{stem}.{target}")]
+        outputs: dict[str, list[str]] = {}
+        for system in SYSTEMS:
+            run = train(system, source, target, arguments.folder, arguments.runs, arguments.settings)
+            outputs[system] = translate(run, lines, run / f"test.{speaker}.{target}")
+        outputs[SHUFFLED] = translate(run, lines, run / f"test.{speaker}.shuffled.{target}", shuffled=True)
+        print(f"\n{source} → {target}, what the {speaker} says: {len(lines):,} turns\n")
+        for names in (list(SYSTEMS), ["hierarchical", SHUFFLED, "flat"]):
+            results, signature = compare({name: outputs[name] for name in names}, references, arguments.samples)
+            print(f"{table(names, results)}\n")
+        print(signature)
+
+
+if __name__ == "__main__":
+    main()
