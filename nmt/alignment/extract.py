@@ -17,7 +17,7 @@ class LinkOptions:
     method: LinkMethod = "argmax"
     """See :func:`nmt.alignment.links.extract_links`; argmax is of the :func:`balance` of the attention."""
     threshold: float = 0.3
-    """Least attention of a link of the method ``threshold``."""
+    """Least weight of a link of the method ``threshold``."""
     symmetrize: Symmetrization | Literal["none"] = "grow-diag"
     """How the choices of target and of source words become one alignment; ``none`` keeps those of target words."""
 

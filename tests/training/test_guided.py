@@ -48,7 +48,7 @@ def test_attention_of_nothing_gives_a_finite_loss_and_gradient() -> None:
     weights_BHTS = torch.zeros(1, 1, 2, 2, requires_grad=True)
     loss = GuidedLoss(AlignmentHeads((0,), "output"), 1.0)(weights_BHTS, torch.ones(1, 2, 2, dtype=torch.bool))
     loss.backward()
-    assert math.isfinite(float(loss))
+    assert math.isfinite(loss.item())
     assert weights_BHTS.grad is not None
     assert bool(weights_BHTS.grad.isfinite().all())
 
