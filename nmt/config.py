@@ -8,10 +8,10 @@ built; here ``model.encoder`` and ``model.decoder`` are mappings with a ``type``
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 from nmt.errors import UserError, nearest
 
@@ -130,13 +130,22 @@ class GuidedAlignmentOptions(Options):
     )
 
 
+def _batch_tokens(value: Any) -> Any:
+    if value == "auto" or (type(value) is int and value >= 1):
+        return value
+    raise ValueError(f"'training.batch_tokens' is {value!r}: it must be a whole number from 1 up, or auto")
+
+
+BatchTokens = Annotated[int | Literal["auto"], PlainValidator(_batch_tokens)]
 Schedule = Literal["constant", "inverse_sqrt", "cosine", "plateau"]
 
 
 class TrainingOptions(Options):
     """How the weights are found."""
 
-    batch_tokens: int = Field(4096, ge=1, description="padded positions of the longer side in a batch")
+    batch_tokens: BatchTokens = Field(
+        4096, description="padded positions of the longer side in a batch; auto: the most that fit on the GPU"
+    )
     accumulate: int = Field(1, ge=1, description="batches whose gradients are added up for one update")
     max_steps: int | None = Field(None, ge=1, description="stop after this many updates")
     max_epochs: int | None = Field(None, ge=1, description="stop after this many passes over the data")
@@ -172,6 +181,7 @@ class TrainingOptions(Options):
     patience: int | None = Field(None, ge=1, description="stop after this many validations without a gain")
     checkpoint_every: int | None = Field(None, ge=1, description="updates between checkpoints; null: at validations")
     keep_last: int = Field(2, ge=1, description="checkpoints kept, the newest")
+    keep_best: int = Field(1, ge=0, description="checkpoints kept beside them, the best by validation")
     log_every: int = Field(50, ge=1, description="updates between lines of metrics.jsonl")
     guided_alignment: GuidedAlignmentOptions | None = None
     tensorboard: bool = Field(False, description="write tensorboard/ too (pip install 'nmt[tensorboard]')")

@@ -24,6 +24,7 @@ from nmt.errors import UserError
 
 stderr = Console(stderr=True, highlight=False)
 _quiet = False
+_silent = False
 _last_message = time.monotonic()
 
 ROOMY = 120
@@ -37,6 +38,13 @@ def set_quiet(quiet: bool) -> None:
     """Silence messages and bars; errors and results are still shown."""
     global _quiet
     _quiet = quiet
+
+
+def be_silent() -> None:
+    """Show nothing but errors: another process of the same run speaks for all."""
+    global _silent
+    set_quiet(True)
+    _silent = True
 
 
 def say(message: str) -> None:
@@ -59,7 +67,8 @@ def draws_bars() -> bool:
 
 def warn(message: str) -> None:
     """Something that the user should know but that doesn't stop the work."""
-    stderr.print(f"Warning: {message}", style="yellow", markup=False, soft_wrap=True)
+    if not _silent:
+        stderr.print(f"Warning: {message}", style="yellow", markup=False, soft_wrap=True)
 
 
 def show_error(error: UserError) -> None:

@@ -250,9 +250,14 @@ def test_damaged_subword_vocabulary(run_nmt: RunNmt, bytes_model: Path, tmp_path
 
 def test_input_that_is_not_utf8_names_the_line(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     text = "Der Hund.\nDie Kätzin.\n".encode("latin-1")
-    refused(run_nmt("translate", tiny_model, stdin=text), "standard input, line 2", "iconv")
     (tmp_path / "in.de").write_bytes(text)
-    refused(run_nmt("translate", tiny_model, "-i", tmp_path / "in.de"), f"{tmp_path / 'in.de'}, line 2")
+    for done, name in (
+        (run_nmt("translate", tiny_model, stdin=text), "standard input"),
+        (run_nmt("translate", tiny_model, "-i", tmp_path / "in.de"), str(tmp_path / "in.de")),
+    ):
+        assert done.stdout.count("\n") == 1, "what comes before is translated"
+        done.stdout = ""
+        refused(done, f"{name}, line 2", "iconv")
 
 
 def test_missing_input_suggests_the_nearest(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
@@ -294,6 +299,15 @@ def test_pairs_of_different_length(run_nmt: RunNmt, tiny_model: Path, tiny_corpu
     refused(done, f"{source} has 8 lines", f"{target} has 40")
     assert not output.exists()
     refused(run_nmt("score", source, target), f"{source} has 8", f"{target} has 40")
+
+
+def test_scores_of_pairs_that_are_none(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path) -> None:
+    source, target = tiny_corpus / "val.de", tiny_corpus / "train.en"
+    refused(run_nmt("translate", tiny_model, "--score-only", source, source, "-i", source), "--input")
+    refused(run_nmt("translate", tiny_model, "--score-only", source, f"{source}x"), "val.dex")
+    done = run_nmt("translate", tiny_model, "--score-only", source, target, "-o", tiny_corpus / "scores")
+    refused(done, f"{source} has 8 lines", f"{target} has 40")
+    assert not (tiny_corpus / "scores").exists()
 
 
 def test_scores_of_nothing(run_nmt: RunNmt, tiny_corpus: Path, tmp_path: Path) -> None:

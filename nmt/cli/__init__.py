@@ -5,8 +5,19 @@ from importlib import import_module
 from nmt.cli.common import app
 
 COMMANDS = (
-    "quickstart", "train", "translate", "score", "align", "learn_alignment", "aer", "average", "inspect", "recipes",
-)  # fmt: skip
+    "quickstart",
+    "train",
+    "translate",
+    "score",
+    "align",
+    "learn_alignment",
+    "aer",
+    "average",
+    "export",
+    "inspect",
+    "verify",
+    "recipes",
+)
 """Modules of this folder, in the order of ``nmt --help``; each registers its command with the app."""
 
 for _name in COMMANDS:

@@ -1,6 +1,11 @@
 """``nmt translate``."""
 
+import shlex
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -8,7 +13,10 @@ import typer
 from nmt.cli.common import Device, ModelDir, Output, Quiet, app, examples, is_terminal, on_screen
 
 if TYPE_CHECKING:
-    from nmt.decoding.translator import Translation
+    from nmt.data.partial import ResumableOutput
+    from nmt.decoding.job import Job
+    from nmt.decoding.results import ScoredPair, Translation
+    from nmt.decoding.translator import Translator
 
 
 @app.command(
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
         "nmt translate runs/de-en -i test.de -o test.en",
         'echo "Ein Hund schläft." | nmt translate runs/de-en --n-best 3 --scores',
         "nmt translate runs/de-en -i test.de -o test.jsonl --format jsonl",
+        "nmt translate runs/de-en --score-only test.de test.en",
     ),
 )
 def translate(
@@ -53,44 +62,125 @@ def translate(
         typer.Option(help="text, or a JSON object a line, with scores, tokens, candidates and word alignment."),
     ] = "text",
     scores: Annotated[bool, typer.Option("--scores", help="Put its score and a tab before each candidate.")] = False,
+    score_only: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--score-only",
+            metavar="SOURCE TARGET",
+            help="Translate nothing: say how probable the lines of TARGET are as translations of those of SOURCE.",
+        ),
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16", "auto"],
+        typer.Option(help="Of matrix products. With bf16 a translation may depend a little on its batch-mates."),
+    ] = "fp32",
+    quantize: Annotated[
+        Literal["int8"] | None, typer.Option(help="Compute linear layers in bytes, on a CPU.", show_default="no")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped, after the lines in FILE.partial.")
+    ] = False,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", help="Ask for a sentence, answer, and ask again.")
+    ] = False,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Translate lines of text: N lines in, N lines out, in the same order.
 
     An empty line stays empty. A score is a log-probability divided by the length penalty; 0 is best.
-    """
-    from nmt.console import progress_bar, say
-    from nmt.data.text import open_output, read_lines
-    from nmt.decoding.translator import load
 
-    translator = load(model_dir, device)
+    A program that writes a line and waits for its answer gets it at once; what comes in a stream is translated in
+    batches. A file is named FILE.partial until it is complete: a run that was stopped goes on with --resume.
+    """
+    from nmt.decoding.job import Job
+    from nmt.decoding.translator import load
+    from nmt.errors import UserError
+
+    for name, is_given in (("--score-only", score_only is not None), ("--interactive", interactive)):
+        if is_given and (input != "-" or resume or (interactive and (output != "-" or score_only))):
+            raise UserError(f"{name} doesn't go with --input, --resume and the like.", f"Give {name} without them.")
+    search = {"beam_size": beam_size, "batch_size": batch_size, "length_penalty": length_penalty, "alpha": alpha}
+    translator = load(model_dir, device, precision, quantize)
+    if score_only:
+        _score(translator, score_only, output, format, search)
+        return
+    job = Job(
+        translator,
+        _jsonl if format == "jsonl" else partial(_text, scores=scores),
+        {"n_best": n_best, "with_alignment": format == "jsonl", **search},
+    )
+    if interactive:
+        _converse(job)
+    else:
+        _translate(job, input, output, resume)
+
+
+def _translate(job: "Job", input: str, output: str, resume: bool) -> None:
+    from nmt.console import progress_bar, say
+    from nmt.data.partial import ResumableOutput
+    from nmt.data.text import count_lines, read_lines
+
     typed = input == "-" and is_terminal(sys.stdin)
     if typed:
         say("Type a sentence and Enter; Ctrl-D ends.")
-    visible = not (typed or on_screen(output))
-    with progress_bar("translating", None, visible) as bar, open_output(output) as file:
-        translations = translator.stream(
-            read_lines(input),
-            n_best,
-            bar.advance,
-            with_alignment=format == "jsonl",
-            read_ahead=1 if typed else None,
-            beam_size=beam_size,
-            batch_size=batch_size,
-            length_penalty=length_penalty,
-            alpha=alpha,
-        )
-        for translation in translations:
-            file.write(_jsonl(translation) if format == "jsonl" else _text(translation, scores))
+    lines, target = read_lines(input), ResumableOutput(output)
+    with target.open(resume) as file:
+        num_done = job.skip(lines, target.lines(), str(target.partial)) if resume else 0
+        if num_done:
+            say(f"{num_done:,} lines are in {target.partial} already.")
+        visible = is_terminal(sys.stderr) and not (typed or on_screen(output))
+        total = count_lines(input) if visible else None
+        with _work_is_kept(target), progress_bar("translating", total and total - num_done, visible) as bar:
+            for line in job.run(lines, num_done + 1, bar.advance):
+                file.write(f"{line}\n")
+                file.flush()
 
 
-def _jsonl(translation: "Translation") -> str:
+@contextmanager
+def _work_is_kept(target: "ResumableOutput") -> Iterator[None]:
+    """Tell where the work of a run is that stops before its end, and how to go on."""
+    from nmt.console import say
+
+    try:
+        yield
+    except BaseException:
+        if num_lines := target.num_lines:
+            again = [argument for argument in sys.argv[1:] if argument != "--resume"]
+            say(f"{num_lines:,} lines are kept in {target.partial}. Go on after them with:")
+            say(f"  {shlex.join(['nmt', *again, '--resume'])}")
+        raise
+
+
+def _converse(job: "Job") -> None:
+    from nmt.decoding.interactive import converse
+
+    data = job.translator.recipe.data
+    converse(lambda line: next(job.run([line])), data.source, data.target)
+
+
+def _score(
+    translator: "Translator", files: tuple[str, str], output: str, format: str, options: Mapping[str, object]
+) -> None:
+    from nmt.console import progress_bar
+    from nmt.data.corpus import FileText
+    from nmt.data.text import open_output
+
+    pairs = FileText(*map(Path, files))
+    with progress_bar("scoring", None, not on_screen(output)) as bar, open_output(output) as file:
+        for pair in translator.score(pairs, bar.advance, **options):
+            file.write((_jsonl(pair) if format == "jsonl" else _scored_text(pair)) + "\n")
+
+
+def _scored_text(pair: "ScoredPair") -> str:
+    return f"{'nan' if pair.score is None else format(pair.score, '.4f')}\t{pair.target}"
+
+
+def _jsonl(result: "Translation | ScoredPair") -> str:
     from nmt.alignment.formats import json_line
 
-    return json_line(translation.to_json()) + "\n"
+    return json_line(result.to_json())
 
 
 def _text(translation: "Translation", scores: bool) -> str:
-    shown = [f"{c.score:.4f}\t{c.text}" if scores else c.text for c in translation.n_best]
-    return "\t".join(shown) + "\n"
+    return "\t".join(f"{c.score:.4f}\t{c.text}" if scores else c.text for c in translation.n_best)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nmt.console import warn
 from nmt.data.encoded import EncodedCorpus
 from nmt.data.vocabulary import Vocabularies, Vocabulary
 
@@ -54,6 +55,23 @@ class Batch:
     def twice(self) -> Self:
         """The sentences and, below, the same ones again: two passes in one."""
         return self._each(lambda part: torch.cat((part, part)))
+
+    def halves(self) -> tuple[Self, Self]:
+        """The first and the second half of the sentences, each padded to its own longest."""
+        middle = (len(self.source_BS) + 1) // 2
+        return self._rows(slice(middle)), self._rows(slice(middle, None))
+
+    def _rows(self, rows: slice) -> Self:
+        source_length, target_length = self.source_length_B[rows], self.target_length_B[rows]
+        longest_source, longest_target = int(source_length.max()), int(target_length.max())
+        return type(self)(
+            self.source_BS[rows, :longest_source],
+            source_length,
+            self.target_input_BT[rows, :longest_target],
+            self.target_output_BT[rows, :longest_target],
+            target_length,
+            None if self.links_BTS is None else self.links_BTS[rows, :longest_target, :longest_source],
+        )
 
     @property
     def num_target_tokens(self) -> int:
@@ -218,6 +236,7 @@ class TrainingBatches:
         vocabularies: for the special ids.
         batch_tokens: see :func:`plan_batches`.
         seed: of the order.
+        share: (k, n), where n processes take a batch each in turn, and this is the one with number k.
     """
 
     def __init__(
@@ -227,9 +246,10 @@ class TrainingBatches:
         vocabularies: Vocabularies,
         batch_tokens: int,
         seed: int,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self._corpus, self._indices, self._vocabularies = corpus, indices, vocabularies
-        self._batch_tokens, self._seed = batch_tokens, seed
+        self._batch_tokens, self._seed, self._share = batch_tokens, seed, share
         self._lengths = (corpus.source.lengths[indices] + 1, corpus.target.lengths[indices] + 1)  # with EOS
         self.epoch = 0
         """Passes over the data that are complete."""
@@ -245,15 +265,21 @@ class TrainingBatches:
         return len(self._plan)
 
     def __iter__(self) -> Iterator[Batch]:
+        own, count = self._share
         while True:
-            batch = self._plan[self._position]
-            self._position += 1
-            if self._position == len(self._plan):
-                self.epoch, self._position = self.epoch + 1, 0
-                self._plan = self._make_plan()
+            batch = [self._advance() for _ in range(count)][own]
             rows = self._indices[batch]
             links = [self._corpus.links(i) for i in rows] if self._corpus.has_links else None
             yield make_batch([self._corpus.pair(i) for i in rows], self._vocabularies, links)
+
+    def _advance(self) -> npt.NDArray[np.int64]:
+        """The next batch of the plan."""
+        batch = self._plan[self._position]
+        self._position += 1
+        if self._position == len(self._plan):
+            self.epoch, self._position = self.epoch + 1, 0
+            self._plan = self._make_plan()
+        return batch
 
     def target_shares(self) -> npt.NDArray[np.float64]:
         """The share of each id among the tokens to predict, EOS included. [V]"""
@@ -263,12 +289,28 @@ class TrainingBatches:
         shares: npt.NDArray[np.float64] = counts / counts.sum()
         return shares
 
+    def longest(self, batch_tokens: int) -> Batch:
+        """The batch of an epoch that takes most memory under a budget: one of the longest sentences."""
+        longer_N = np.maximum(*self._lengths)
+        size = max(1, batch_tokens // int(longer_N.max()))
+        rows = np.resize(np.argsort(-longer_N, kind="stable"), size)  # over again, where there are too few
+        return make_batch([self._corpus.pair(i) for i in self._indices[rows]], self._vocabularies)
+
+    @property
+    def num_positions(self) -> int:
+        """Positions of the longer side, in an epoch, without PAD."""
+        return int(np.maximum(*self._lengths).sum())
+
     def state_dict(self) -> dict[str, Any]:
         """Where the stream is: the next batch is the first one not yet given out."""
-        return {"epoch": self.epoch, "position": self._position}
+        return {"epoch": self.epoch, "position": self._position, "corpus": self._corpus.fingerprint}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where :meth:`state_dict` was taken; with the next epoch, where other settings give fewer batches."""
+        if state.get("corpus", self._corpus.fingerprint) != self._corpus.fingerprint:
+            warn(
+                "the training text isn't the one that the run was started with: going on in the middle of the new one."
+            )
         self.epoch, self._position = state["epoch"], state["position"]
         self._plan = self._make_plan()
         if self._position >= len(self._plan):

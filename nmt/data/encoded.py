@@ -21,6 +21,7 @@ import numpy.typing as npt
 from nmt.data.corpus import ParallelText
 from nmt.data.dialogue import encode_source
 from nmt.data.vocabulary import Vocabularies
+from nmt.durable import sync
 from nmt.errors import UserError
 
 LAYOUT = 1  # raised when the files of the cache change
@@ -75,6 +76,8 @@ class EncodedCorpus:
     """Sentence pairs as ids. ``lines[i]`` is the line that pair ``i`` stands on in the text, from 0."""
 
     def __init__(self, directory: Path) -> None:
+        self.fingerprint = directory.name
+        """Changes with the text, the vocabulary and the longest length."""
         meta = json.loads((directory / "meta.json").read_text())
         self.counts = Counts(**meta["counts"])
         self.source = EncodedSide(directory / "source", meta["dtype"])
@@ -165,6 +168,8 @@ def _write(
         if links is not None:
             _write_links(temporary, links.of_pieces(text))
         (temporary / "meta.json").write_text(json.dumps({"dtype": dtype, "counts": asdict(counts)}))
+        for path in temporary.iterdir():
+            sync(path)
         if not (directory / "meta.json").is_file():  # or somebody else was faster
             shutil.rmtree(directory, ignore_errors=True)
             os.replace(temporary, directory)

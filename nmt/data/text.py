@@ -13,22 +13,30 @@ import secrets
 import shutil
 import stat
 import sys
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import BinaryIO, Self, TextIO, cast
 
+from nmt.data.live import LiveStream, is_live
 from nmt.errors import UserError
 
 STANDARD_STREAM = "-"
+
+_PAUSE = 0.01
+"""Seconds without input after which a live writer is thought to wait for us; ``cat`` never rests so long."""
+_LONGEST_WAIT = 0.5
+"""Seconds after which the first line of a window needn't wait any longer for others."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_lines(path: Path | str) -> Iterator[str]:
-    r"""Streams the lines of a UTF-8 file, plain or gzip (told by its first bytes), without their line ends.
+class Lines(Iterator[str]):
+    r"""The lines of a UTF-8 file, plain or gzip (told by its first bytes), without their line ends.
 
     Only ``\n`` or ``\r\n`` at the end of a line and a byte-order mark at the start of the text are taken
     off. The file is opened when the first line is asked for, and memory holds one line at a time.
@@ -39,24 +47,78 @@ def read_lines(path: Path | str) -> Iterator[str]:
     Raises:
         UserError: the file is missing, unreadable, a truncated or damaged gzip file, or not UTF-8.
     """
-    label = describe(path)
-    line_number = 0
-    try:
-        with _open_binary(path) as stream:
-            for raw in stream:
-                line_number += 1
-                if line_number == 1:
-                    raw = raw.removeprefix(_UTF8_MARK)
-                    if not raw:  # a file that holds a byte-order mark and nothing else
-                        return
-                yield _decode(raw, label, line_number)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(
-            f"{label} is a truncated or damaged gzip file, readable up to line {line_number:,}: {error}.",
-            "Copy or download the file again; `gzip -t` checks it.",
-        ) from error
-    except OSError as error:
-        raise _cannot_read(path, error) from error
+
+    def __init__(self, path: Path | str) -> None:
+        self._live: LiveStream | None = None
+        self._decoded = self._read(path)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        return next(self._decoded)
+
+    def pauses(self, seconds: float) -> bool:
+        """Whether more comes, but not within so many seconds; never with a file, which is there as a whole."""
+        return self._live is not None and self._live.pauses(seconds)
+
+    def _read(self, path: Path | str) -> Iterator[str]:
+        label = describe(path)
+        line_number = 0
+        try:
+            with _open_binary(path) as stream:
+                self._live = stream if isinstance(stream, LiveStream) else None
+                for raw in stream:
+                    line_number += 1
+                    if line_number == 1:
+                        raw = raw.removeprefix(_UTF8_MARK)
+                        if not raw:  # a file that holds a byte-order mark and nothing else
+                            return
+                    yield _decode(raw, label, line_number)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise UserError(
+                f"{label} is a truncated or damaged gzip file, readable up to line {line_number:,}: {error}.",
+                "Copy or download the file again; `gzip -t` checks it.",
+            ) from error
+        except OSError as error:
+            raise _cannot_read(path, error) from error
+
+
+read_lines = Lines
+
+
+def in_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Lists of so many lines; the last one has what is left.
+
+    Where :class:`Lines` come from a pipe or a terminal, a list ends early when the writer pauses, so that one who
+    waits for an answer gets it, while ``cat`` gives full lists. Lines that are read before an error are given out
+    before it is raised.
+    """
+    iterator = iter(lines)
+    problem: UserError | None = None
+    while problem is None:
+        window: list[str] = []
+        try:
+            if isinstance(iterator, Lines):
+                _gather(iterator, window, size)
+            else:
+                window.extend(islice(iterator, size))
+        except UserError as error:
+            problem = error
+        if window:
+            yield window
+        elif problem is None:
+            return
+    raise problem
+
+
+def _gather(lines: Lines, window: list[str], size: int) -> None:
+    for line in lines:
+        if not window:
+            deadline = time.monotonic() + _LONGEST_WAIT
+        window.append(line)
+        if len(window) == size or lines.pauses(_PAUSE) or time.monotonic() > deadline:
+            return
 
 
 @contextlib.contextmanager
@@ -82,21 +144,38 @@ def describe(path: Path | str) -> str:
     return "standard input" if str(path) == STANDARD_STREAM else str(path)
 
 
+def count_lines(path: Path | str) -> int | None:
+    """The number of lines of a plain file, without moving in it; None for what can be read only once, or is packed."""
+    with contextlib.ExitStack() as stack:
+        try:
+            is_standard = str(path) == STANDARD_STREAM
+            descriptor = sys.stdin.fileno() if is_standard else stack.enter_context(open(path, "rb")).fileno()
+            position, num_lines, last = os.lseek(descriptor, 0, os.SEEK_CUR), 0, b"\n"
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode) or os.pread(descriptor, 2, position) == _GZIP_MAGIC:
+                return None
+            while chunk := os.pread(descriptor, 1 << 20, position):
+                num_lines, position, last = num_lines + chunk.count(b"\n"), position + len(chunk), chunk[-1:]
+        except (OSError, AttributeError, ValueError):  # whoever reads it says what is wrong
+            return None
+    return num_lines + (last != b"\n")
+
+
 # reading
 
 
 @contextlib.contextmanager
-def _open_binary(path: Path | str) -> Iterator[BinaryIO]:
+def _open_binary(path: Path | str) -> Iterator[BinaryIO | LiveStream]:
     with contextlib.ExitStack() as stack:
         if str(path) == STANDARD_STREAM:
             stream = stack.enter_context(_standard_input())
         else:
             stream = stack.enter_context(open(path, "rb"))
-        if stream.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC):
+        beginning = stream.peek(len(_GZIP_MAGIC))
+        if beginning.startswith(_GZIP_MAGIC):
             # GzipFile alone reads slowly by lines
             yield cast(BinaryIO, stack.enter_context(io.BufferedReader(gzip.GzipFile(fileobj=stream))))
         else:
-            yield stream
+            yield LiveStream(stream.fileno(), stream.read(len(beginning))) if is_live(stream) else stream
 
 
 @contextlib.contextmanager
@@ -156,7 +235,7 @@ def _nearest_name(path: Path) -> str:
 # writing
 
 
-class _Output(io.TextIOWrapper):
+class Output(io.TextIOWrapper):
     """A UTF-8 text stream whose failures to write are errors for the user, wherever they surface."""
 
     def __init__(self, buffer: BinaryIO, label: str, line_buffering: bool = False) -> None:
@@ -164,16 +243,16 @@ class _Output(io.TextIOWrapper):
         self._label = label
 
     def write(self, text: str) -> int:
-        with _explained(self._label):
+        with explained(self._label):
             return super().write(text)
 
     def flush(self) -> None:
-        with _explained(self._label):
+        with explained(self._label):
             super().flush()
 
 
 @contextlib.contextmanager
-def _explained(label: str) -> Iterator[None]:
+def explained(label: str) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
@@ -191,7 +270,7 @@ def _standard_output() -> Iterator[TextIO]:
         yield sys.stdout
         return
     sys.stdout.flush()
-    stream = _Output(buffer, "standard output", line_buffering=sys.stdout.isatty())
+    stream = Output(buffer, "standard output", line_buffering=sys.stdout.isatty())
     try:
         yield stream
         stream.flush()
@@ -204,20 +283,18 @@ def _standard_output() -> Iterator[TextIO]:
 @contextlib.contextmanager
 def _output_file(path: Path | str) -> Iterator[TextIO]:
     label = str(path)
-    with _explained(label):
-        is_plain = _check_target(Path(path), label)
+    with explained(label):
+        is_plain = check_target(Path(path), label)
         target = Path(os.path.realpath(path)) if is_plain else Path(path)  # a link stays a link
         name = f".nmt-{os.getpid()}-{secrets.token_hex(4)}.tmp" if is_plain else target.name
         written = target.with_name(name)
-        stream = _Output(written.open("xb" if is_plain else "wb"), label)
+        stream = Output(written.open("xb" if is_plain else "wb"), label)
     try:
         yield stream
-        with _explained(label):
+        with explained(label):
             stream.close()
             if is_plain:
-                if target.exists():
-                    shutil.copymode(target, written)
-                os.replace(written, target)
+                publish(written, target)
     except BaseException:
         with contextlib.suppress(OSError, UserError):
             stream.close()
@@ -227,7 +304,14 @@ def _output_file(path: Path | str) -> Iterator[TextIO]:
         raise
 
 
-def _check_target(target: Path, label: str) -> bool:
+def publish(written: Path, target: Path) -> None:
+    """Give a finished file its name; one that it replaces leaves it its permissions."""
+    if target.exists():
+        shutil.copymode(target, written)
+    os.replace(written, target)
+
+
+def check_target(target: Path, label: str) -> bool:
     """Refuses what can't be written before any work is done; False for a device or pipe."""
     try:
         mode = target.stat().st_mode

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nmt.config import VocabularyOptions
+from nmt.durable import sync
 from nmt.errors import UserError
 
 SPACE = "▁"
@@ -108,10 +109,11 @@ class SentencePieceVocabulary(Vocabulary):
         return int(self._processor.get_piece_size())
 
     def encode(self, text: str) -> list[int]:
-        ids: list[int] = self._processor.encode(text)
+        ids: list[int] = self._processor.encode(_without_surrogates(text))
         return ids
 
     def pieces(self, text: str) -> list[Piece]:
+        text = _without_surrogates(text)
         if hasattr(self._processor, "EncodeAsOffsetMapping"):
             found = self._processor.EncodeAsOffsetMapping(text)
             return [Piece(i, begin, end) for i, (begin, end) in zip(found["ids"], found["offsets"], strict=True)]
@@ -129,6 +131,11 @@ class SentencePieceVocabulary(Vocabulary):
 
     def to_bytes(self) -> bytes:
         return self._proto
+
+
+def _without_surrogates(text: str) -> str:
+    """Lone surrogates, which a Python string may hold although they are no text, as question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class WordVocabulary(Vocabulary):
@@ -202,6 +209,7 @@ class Vocabularies:
         for path, content in files.items():
             temporary = path.with_name(f"writing-{path.name}")
             temporary.write_bytes(content)
+            sync(temporary)
             os.replace(temporary, path)
         for path in directory.glob("vocabulary.*"):
             if path not in files:

@@ -1,7 +1,8 @@
 """Text in, text out: a trained model directory as a translator."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice, tee
 from pathlib import Path
@@ -13,56 +14,27 @@ from nmt.alignment.heads import AlignmentHeads
 from nmt.alignment.learn import Learned, learn
 from nmt.alignment.lexicon import FILE_NAME as LEXICON
 from nmt.alignment.lexicon import Lexicon
-from nmt.alignment.links import Link, WordAlignment
+from nmt.alignment.links import WordAlignment
 from nmt.alignment.words import Words, split_pairs
 from nmt.config import DecodingOptions, Recipe, load_recipe, validate
 from nmt.console import warn
-from nmt.data.dialogue import encode_source
+from nmt.data.dialogue import current_turn, encode_source
+from nmt.data.text import in_windows
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.finished import Hypothesis
+from nmt.decoding.forced import force_all
+from nmt.decoding.penalties import length_normalised
+from nmt.decoding.results import Candidate, ScoredPair, Translation
 from nmt.decoding.search import search_all
-from nmt.device import pick_device
-from nmt.errors import UserError
+from nmt.device import Precision, autocast, pick_device, pick_precision
+from nmt.errors import UserError, nearest
 from nmt.models.build import build_model
+from nmt.models.quantize import quantize_int8
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import load_weights
 
-WINDOW = 64
-"""Batches that are read before they are sorted by length and translated."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One of several translations of a line."""
-
-    text: str
-    score: float
-    """Log-probability divided by the length penalty; 0 for an empty line."""
-    tokens: list[str]
-
-
-@dataclass(frozen=True)
-class Translation:
-    """A line and its translation. ``n_best`` holds the candidates, the best first."""
-
-    source: str
-    text: str
-    score: float
-    tokens: list[str]
-    n_best: list[Candidate] = field(default_factory=list)
-    alignment: tuple[Link, ...] | None = None
-    """Links between the words of source and translation; None if not asked for, or without attention."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The object of ``nmt translate --format jsonl``."""
-        return {
-            "source": self.source,
-            "translation": self.text,
-            "score": round(self.score, 6),
-            "tokens": self.tokens,
-            "n_best": [{"translation": c.text, "score": round(c.score, 6), "tokens": c.tokens} for c in self.n_best],
-            "alignment": None if self.alignment is None else [list(link) for link in self.alignment],
-        }
+WINDOW = 16
+"""Batches that are read before they are sorted by length and translated: what a stopped run loses at most."""
 
 
 class Translator:
@@ -72,6 +44,8 @@ class Translator:
         model: in eval mode, on its device.
         vocabularies: those it was trained with.
         recipe: that it was trained from; its ``decoding`` is the default for :meth:`translate`.
+        precision: of matrix products. With any other than fp32, where two candidates are nearly as good, the
+            sentences that share a batch may decide between them.
         heads: where :meth:`align` reads the alignment; None for what the decoder holds for best.
         directory: the model directory; :meth:`align` uses the ``lexicon.tsv`` in it, and :meth:`learn_alignment` writes
             there.
@@ -82,10 +56,11 @@ class Translator:
         model: Seq2Seq,
         vocabularies: Vocabularies,
         recipe: Recipe,
+        precision: Precision = "fp32",
         heads: AlignmentHeads | None = None,
         directory: Path | None = None,
     ) -> None:
-        self.model, self.vocabularies, self.recipe = model, vocabularies, recipe
+        self.model, self.vocabularies, self.recipe, self.precision = model, vocabularies, recipe, precision
         self.heads = heads or AlignmentHeads.of(model.decoder)
         self._directory = directory
         self.max_pieces = 2 * recipe.data.max_length
@@ -134,6 +109,7 @@ class Translator:
         *,
         with_alignment: bool = False,
         read_ahead: int | None = None,
+        first_line: int = 1,
         **options: Any,
     ) -> Iterator[Translation]:
         """As :meth:`translate`, for any number of lines in constant memory.
@@ -142,8 +118,9 @@ class Translator:
             lines, n_best, options: as there.
             on_progress: called with the number of lines translated since the call before.
             with_alignment: align each line with its translation too, where the model has attention.
-            read_ahead: lines read before the first is translated; 1 answers line by line. More of them make
+            read_ahead: most lines read before the first is translated; 1 answers line by line. More of them make
                 batches of like length, and so are faster.
+            first_line: the number of the first line in warnings.
         """
         decoding = self.options(**options)
         if n_best > decoding.beam_size:
@@ -151,26 +128,29 @@ class Translator:
                 f"{n_best} candidates can't come from a beam of {decoding.beam_size}.",
                 f"Give --beam-size {n_best} or more.",
             )
-        numbered = enumerate(lines, start=1)
-        while window := list(islice(numbered, read_ahead or WINDOW * decoding.batch_size)):
-            translations = self._translate_window(window, n_best, decoding, on_progress)
+        for window in in_windows(lines, read_ahead or WINDOW * decoding.batch_size):
+            translations = self._translate_window(window, first_line, n_best, decoding, on_progress)
+            first_line += len(window)
             yield from self._aligned(translations) if with_alignment else translations
 
     def _translate_window(
         self,
-        window: Sequence[tuple[int, str]],
+        window: Sequence[str],
+        first_line: int,
         n_best: int,
         decoding: DecodingOptions,
         on_progress: Callable[[int], None],
     ) -> Iterator[Translation]:
-        encoded = [self._encode(number, line) for number, line in window]
+        encoded = [self._encode(number, line) for number, line in enumerate(window, start=first_line)]
         filled = [index for index, ids in enumerate(encoded) if ids]
         on_progress(len(window) - len(filled))
         sources = [encoded[index] for index in filled]
-        found = dict(
-            zip(filled, search_all(self.model, sources, self.vocabularies, decoding, on_progress), strict=True)
-        )
-        for index, (_, line) in enumerate(window):
+        with self._computing():
+            hypotheses = search_all(
+                self.model, sources, self.vocabularies, decoding, on_progress, first_number=first_line - 1
+            )
+        found = dict(zip(filled, hypotheses, strict=True))
+        for index, line in enumerate(window):
             candidates = [self._candidate(h) for h in found.get(index, [])] or [Candidate("", 0.0, [])]
             best = candidates[0]
             yield Translation(line, best.text, best.score, best.tokens, candidates[:n_best])
@@ -184,8 +164,17 @@ class Translator:
         for translation, found in zip(translations, self._aligner()(pairs), strict=True):
             yield replace(translation, alignment=found.links)
 
+    def encode(self, line: str) -> list[int]:
+        """Ids of a source line as the model reads it, however many they are."""
+        return encode_source(self.vocabularies.source, line, self.recipe.data.context, self.max_pieces)
+
+    def encode_target(self, line: str) -> list[int]:
+        """Ids of a translation: of a dialogue, the current turn."""
+        is_dialogue = self.recipe.data.context is not None
+        return self.vocabularies.target.encode(current_turn(line) if is_dialogue else line)
+
     def _encode(self, number: int, line: str) -> list[int]:
-        ids = encode_source(self.vocabularies.source, line, self.recipe.data.context, self.max_pieces)
+        ids = self.encode(line)
         if len(ids) > self.max_pieces:
             warn(f"line {number} has {len(ids):,} pieces: only the first {self.max_pieces} are translated.")
         return ids[: self.max_pieces]
@@ -261,6 +250,47 @@ class Translator:
         self.heads, self.lexicon = learned.heads, learned.lexicon
         return learned
 
+    def score(
+        self, pairs: Iterable[tuple[str, str]], on_progress: Callable[[int], None] = lambda pairs: None, **options: Any
+    ) -> Iterator[ScoredPair]:
+        """How probable the model finds given translations, in order and in constant memory.
+
+        Args:
+            pairs: source and target text.
+            on_progress: called with the number of pairs scored since the call before.
+            options: changes to the recipe's decoding options; ``length_penalty``, ``alpha`` and ``batch_size`` count.
+                There is no coverage penalty here.
+        """
+        decoding = self.options(**options)
+        numbered = enumerate(pairs, start=1)
+        while window := list(islice(numbered, WINDOW * decoding.batch_size)):
+            encoded = [self._encode_pair(number, pair) for number, pair in window]
+            whole = [ids for ids in encoded if ids is not None]
+            with self._computing():
+                scored = iter(force_all(self.model, whole, self.vocabularies, decoding.batch_size))
+            for (_, (source, target)), ids in zip(window, encoded, strict=True):
+                if ids is None:
+                    yield ScoredPair(source, target, [], [], None, None)
+                    continue
+                vocabulary, of_tokens_T = self.vocabularies.target, next(scored).log_probability_T
+                tokens = [vocabulary.token(i) for i in (*ids[1], vocabulary.eos)]
+                total = of_tokens_T.sum()
+                score = float(length_normalised(decoding, total, len(tokens)))
+                yield ScoredPair(source, target, tokens, of_tokens_T.tolist(), float(total), score)
+            on_progress(len(window))
+
+    def _encode_pair(self, number: int, pair: tuple[str, str]) -> tuple[list[int], list[int]] | None:
+        """Ids of a pair; None for one that is too long, because half of it would have another score."""
+        source, target = self.encode(pair[0]), self.encode_target(pair[1])
+        longest = max(len(source), len(target))
+        if longest > self.max_pieces:
+            warn(f"line {number} has {longest:,} pieces, more than {self.max_pieces}: it gets no score.")
+            return None
+        return source, target
+
+    def _computing(self) -> AbstractContextManager[object]:
+        return autocast(self.model.device, self.precision)
+
     def _aligner(self, with_lexicon: bool = True) -> ForcedAligner:
         lexicon = self.lexicon if with_lexicon else None
         return ForcedAligner(
@@ -273,25 +303,36 @@ class Translator:
         )
 
 
-def load(model_dir: str | Path, device: str = "auto") -> Translator:
+def load(
+    model_dir: str | Path, device: str = "auto", precision: str = "fp32", quantize: str | None = None
+) -> Translator:
     """Read a model directory.
 
     Args:
         model_dir: what ``nmt train`` wrote.
         device: auto, cpu, cuda, …
+        precision: fp32, bf16, fp16, or auto for what the hardware does best.
+        quantize: int8 for weights and activations of linear layers as bytes, on a CPU.
 
     Raises:
-        UserError: it isn't a model directory, is incomplete, damaged, or from a newer nmt.
+        UserError: it isn't a model directory, is incomplete, damaged, or from a newer nmt; an unknown option.
     """
     directory = Path(model_dir)
     if not (directory / "recipe.yaml").is_file():
         raise _not_a_model(directory)
+    for value, known in ((precision, ("fp32", "bf16", "fp16", "auto")), (quantize or "int8", ("int8",))):
+        if value not in known:
+            raise UserError(f"There is no {value!r} to compute in.", nearest(value, known))
     recipe = load_recipe(directory / "recipe.yaml")
     vocabularies = Vocabularies.load(directory)
     model = build_model(recipe.model, vocabularies)
     load_weights(model, directory / "model.safetensors")
+    where = pick_device(device)
+    model.to(where).eval()
+    if quantize:
+        quantize_int8(model)
     heads = AlignmentHeads.load(directory, model.decoder)
-    return Translator(model.to(pick_device(device)).eval(), vocabularies, recipe, heads, directory)
+    return Translator(model, vocabularies, recipe, pick_precision(precision, where), heads, directory)
 
 
 def _not_a_model(directory: Path) -> UserError:

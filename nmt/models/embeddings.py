@@ -45,6 +45,10 @@ class Embedding(nn.Module):
     def weight(self) -> nn.Parameter:
         return cast(nn.Parameter, self.table.weight)
 
+    @property
+    def is_scaled(self) -> bool:
+        return self._scale != 1.0
+
     @torch.no_grad()
     def start_from(self, ids: Tensor, vectors: Tensor) -> None:
         """Give some ids vectors made elsewhere. The others stay random, but become as large as these."""
@@ -95,8 +99,9 @@ class Positions(nn.Module):
             last = self.learned.num_embeddings - 1
             code: Tensor = self.learned(torch.arange(start, end, device=x_BTD.device).clamp(max=last))
         else:
-            if len(self._code) < end or self._code.device != x_BTD.device:
+            known = self._code  # another thread may put a shorter one in its place
+            if len(known) < end or known.device != x_BTD.device:
                 # Twice what is needed now: step by step, a long sentence must not ask anew at each.
-                self._code = sinusoids(max(2 * end, 256), self.size, x_BTD.device)
-            code = self._code[start:end]
+                self._code = known = sinusoids(max(2 * end, 256), self.size, x_BTD.device)
+            code = known[start:end]
         return x_BTD + code.to(x_BTD.dtype)

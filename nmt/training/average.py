@@ -11,7 +11,7 @@ from nmt.alignment.heads import FILE_NAME as ALIGNMENT_HEADS
 from nmt.alignment.lexicon import FILE_NAME as LEXICON
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
-from nmt.training.checkpoint import CheckpointFolder, cannot_write, read_tensors, save_weights, step_of
+from nmt.training.checkpoint import CheckpointFolder, cannot_write, damage, read_tensors, save_weights, step_of
 from nmt.training.history import read_history
 
 
@@ -36,7 +36,7 @@ def average_checkpoints(
         The numbers of updates of the checkpoints averaged, in order.
 
     Raises:
-        UserError: too few checkpoints, one that is missing or of another shape, or ``output`` exists.
+        UserError: too few checkpoints, one that is missing, damaged or of another shape, or ``output`` exists.
     """
     directory = Path(directory)
     output = directory if output is None else Path(output)
@@ -46,6 +46,9 @@ def average_checkpoints(
     if not found:
         raise UserError(f"{directory} holds no checkpoints.", "Name the folder of a training run.")
     chosen = _choose(directory, sorted(found), last, best, steps)
+    for step in chosen:
+        if wrong := damage(found[step]):
+            raise UserError(f"{found[step]} is damaged: {wrong}.", "Copy it again, or leave it out with --steps N,N.")
     weights = mean_weights(found[step] / "weights.safetensors" for step in chosen)
     if output != directory:
         _copy_description(directory, output)

@@ -1,8 +1,11 @@
 """Saving and loading: weights and training states, never half-written and never pickled."""
 
 import contextlib
+import hashlib
 import json
+import math
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from nmt.durable import sync
 from nmt.errors import UserError
 
 
@@ -26,7 +30,7 @@ def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
     temporary = path.with_name(path.name + ".tmp")
     try:
         save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, temporary)
-        _flush(temporary)
+        sync(temporary)
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
         with contextlib.suppress(OSError):
@@ -70,65 +74,96 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def cannot_write(path: Path, error: Exception) -> UserError:
     """The message for a full disk or a folder that isn't writable."""
-    reason = getattr(error, "strerror", None) or str(error)
+    number = re.search(r"\(os error (\d+)\)", str(error))  # safetensors wraps the system's error in its own words
+    reason = os.strerror(int(number[1])) if number else getattr(error, "strerror", None) or str(error)
     return UserError(
         f"{path} can't be written: {reason}.",
         "Free some space or choose another folder with -o; the last checkpoint is intact, so go on with --resume.",
     )
 
 
-def _flush(path: Path) -> None:
-    """Have the system write a file to disk: a rename must not come before the content."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+SUMS = "SHA256SUMS"
+"""The file of a checkpoint with the digests of the others, in the form that ``sha256sum --check`` reads."""
 
 
 class CheckpointFolder:
-    """``checkpoints/step-NNNNNN/``: weights.safetensors, training.safetensors and state.json.
+    """``checkpoints/step-NNNNNN/``: weights.safetensors, training.safetensors, state.json and SHA256SUMS.
 
     Args:
         directory: the model directory.
-        keep_last: how many checkpoints stay.
+        keep_last: how many of the newest stay.
+        keep_best: how many of the best by validation stay beside them.
     """
 
-    def __init__(self, directory: Path, keep_last: int = 2) -> None:
+    def __init__(self, directory: Path, keep_last: int = 2, keep_best: int = 1) -> None:
         self._folder = directory / "checkpoints"
-        self._keep = keep_last
+        self._keep_last, self._keep_best = keep_last, keep_best
 
     def all(self) -> list[Path]:
         """Complete checkpoints, the oldest first."""
-        found = [path for path in self._folder.glob("step-*") if (path / "state.json").is_file()]
+        found = [p for p in self._folder.glob("step-*") if (p / "state.json").is_file() or (p / SUMS).is_file()]
         return sorted((path for path in found if path.name.removeprefix("step-").isdecimal()), key=step_of)
 
+    def best(self) -> list[Path]:
+        """Those that were validated, the best first; of equals the older."""
+        measured = [(metric, path) for path in self.all() if (metric := _metric(path)) is not None]
+        return [path for _, path in sorted(measured, key=lambda pair: (-pair[0], step_of(pair[1])))]
+
+    def at(self, step: int) -> Path:
+        """Where the checkpoint of a step is, or would be."""
+        return self._folder / f"step-{step:06d}"
+
     def save(self, step: int, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], state: Any) -> Path:
-        """Write a checkpoint beside the others, and delete the oldest ones.
+        """Write a checkpoint beside the others, and delete those that are neither among the newest nor the best.
 
         Args:
             step: number of updates.
             weights: of the model.
             tensors: all other tensors of the training state.
-            state: the rest of it; must be JSON.
+            state: the rest of it; must be JSON. ``state["validation"]`` (``loss`` and ``bleu``) ranks the checkpoint.
         """
-        final = self._folder / f"step-{step:06d}"
-        for unfinished in self._folder.glob("writing-*"):  # left by a run that was killed
-            shutil.rmtree(unfinished, ignore_errors=True)
-        temporary = self._folder / f"writing-{step:06d}"
+        final = self.at(step)
+        temporary, replaced = (self._folder / f"{kind}-{step:06d}" for kind in ("writing", "replaced"))
         try:
+            self.tidy()
             temporary.mkdir(parents=True)
             save_weights(weights, temporary / "weights.safetensors")
             save_weights(tensors, temporary / "training.safetensors")
-            (temporary / "state.json").write_text(json.dumps(state), encoding="utf-8")
-            _flush(temporary / "state.json")
-            if final.exists():
-                shutil.rmtree(final)
+            _write(temporary / "state.json", json.dumps(state))
+            sums = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
+            _write(temporary / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
+            sync(temporary)
+            if final.exists():  # the same update, saved once more: never a moment without it
+                os.replace(final, replaced)
             os.replace(temporary, final)
+            sync(self._folder)
         except OSError as error:
             raise cannot_write(final, error) from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        for old in self.all()[: -self._keep]:
-            shutil.rmtree(old, ignore_errors=True)
+        self.tidy()
+        kept = {*self.all()[-self._keep_last :], *self.best()[: self._keep_best]}
+        for path in self.all():
+            if path not in kept:
+                shutil.rmtree(path, ignore_errors=True)
         return final
+
+    def tidy(self) -> None:
+        """Undo or finish what a kill left between two renames."""
+        for unfinished in self._folder.glob("writing-*"):
+            shutil.rmtree(unfinished, ignore_errors=True)
+        for replaced in self._folder.glob("replaced-*"):
+            final = replaced.with_name(replaced.name.replace("replaced", "step", 1))
+            if final.exists():
+                shutil.rmtree(replaced, ignore_errors=True)
+            else:
+                os.replace(replaced, final)
+
+    def set_aside(self, checkpoint: Path) -> None:
+        """Rename a damaged checkpoint to ``damaged-NNNNNN``, so that it is neither used again nor counted."""
+        aside = checkpoint.with_name(checkpoint.name.replace("step", "damaged", 1))
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(checkpoint, aside)
 
     @staticmethod
     def load(path: Path, model: nn.Module) -> tuple[dict[str, Tensor], Any]:
@@ -143,6 +178,48 @@ class CheckpointFolder:
             ) from None
 
 
+def damage(checkpoint: Path) -> str:
+    """What is wrong with the files of a checkpoint; empty where they are as they were written.
+
+    One without SHA256SUMS, from an earlier version, is taken as it is.
+    """
+    sums = checkpoint / SUMS
+    try:
+        if not sums.exists():
+            return ""
+        digests = {name: digest for digest, name in (line.split("  ", 1) for line in sums.read_text().splitlines())}
+        for name in ("state.json", "training.safetensors", "weights.safetensors"):
+            if not (checkpoint / name).exists():
+                return f"{name} is missing"
+            if _digest(checkpoint / name) != digests.get(name):
+                return f"{name} is not what was written"
+    except (OSError, ValueError) as error:
+        return f"{getattr(error, 'filename', None) or SUMS} can't be read"
+    return ""
+
+
 def step_of(checkpoint: Path) -> int:
     """The number of updates after which a checkpoint was taken."""
     return int(checkpoint.name.removeprefix("step-"))
+
+
+def _metric(checkpoint: Path) -> float | None:
+    """The validation figure of a checkpoint, higher is better: BLEU, or the negative loss where there is no BLEU."""
+    try:
+        measured = json.loads((checkpoint / "state.json").read_text("utf-8")).get("validation")
+    except (OSError, ValueError):
+        return None
+    if not measured:
+        return None
+    value = measured["bleu"] if measured["bleu"] is not None else -(measured["loss"] or math.nan)
+    return value if math.isfinite(value) else None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    sync(path)

@@ -17,7 +17,7 @@ class TrainingDisplay:
     def __init__(self, bar: Bar, options: TrainingOptions, total_steps: int | None) -> None:
         self._bar, self._options, self._total_steps = bar, options, total_steps
 
-    def update(self, progress: Progress, epoch: int, loss: float, tokens_per_second: float) -> None:
+    def update(self, progress: Progress, epoch: int, loss: float, tokens_per_second: float, skipped: int = 0) -> None:
         """Show where the run is.
 
         Args:
@@ -25,9 +25,10 @@ class TrainingDisplay:
             epoch: passes over the data that are complete.
             loss: mean over the last updates.
             tokens_per_second: likewise.
+            skipped: how many of the last updates were left out.
         """
         if draws_bars():
-            self._draw(progress, epoch, loss, tokens_per_second)
+            self._draw(progress, epoch, loss, tokens_per_second, skipped)
         elif silent_for() >= SILENCE:
             left = self.seconds_left(progress)
             place = f"{progress.step:,}" + (f" of {self._total_steps:,}" if self._total_steps else "")
@@ -36,10 +37,12 @@ class TrainingDisplay:
                 f"{tokens_per_second:,.0f} tokens/s" + ("" if left is None else f", about {duration_text(left)} left")
             )
 
-    def _draw(self, progress: Progress, epoch: int, loss: float, tokens_per_second: float) -> None:
+    def _draw(self, progress: Progress, epoch: int, loss: float, tokens_per_second: float, skipped: int) -> None:
         text = f"epoch {epoch + 1}  loss {loss:.3f}  {tokens_per_second:,.0f} tokens/s"
         if progress.best is not None:
             text += f"  {'BLEU' if self._options.metric == 'bleu' else 'validation'} {progress.best:.2f}"
+        if skipped:
+            text += f"  {skipped} skipped"
         done = self.done(progress)
         # A bar without an end counts the updates itself.
         self._bar.update(*((progress.step, text) if done is None else (done, f"step {progress.step:,}  {text}")))

@@ -1,6 +1,5 @@
 """From a recipe to a trained model directory."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -25,9 +24,17 @@ from nmt.errors import UserError
 from nmt.models.build import build_model, resolve
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import CheckpointFolder, cannot_write, step_of
+from nmt.training.distributed import ALONE, Ranks
 from nmt.training.guided import GuidedLoss, LinkFile, taught_heads
+from nmt.training.memory import CPU_BATCH_TOKENS, find_batch_tokens
+from nmt.training.objective import Objective
+from nmt.training.resume import check_recipe, newest_intact
+from nmt.training.state import seed_everything
 from nmt.training.trainer import Trainer
 from nmt.training.validation import ValidationSet, Validator
+
+MIN_UPDATES = 50
+"""So many batches an epoch ``training.batch_tokens: auto`` leaves at least: a few huge updates learn little."""
 
 MAX_HELD_OUT = 0.05
 """Largest share of the training pairs that is held out where there is no validation split."""
@@ -60,39 +67,58 @@ def train(recipe: str | Path | Recipe, output: str | Path, settings: Sequence[st
         Interrupted: Ctrl-C or SIGTERM, after a checkpoint was saved.
     """
     recipe = resolve(load_recipe(recipe, settings))
-    directory = Path(output)
-    checkpoints = CheckpointFolder(directory).all()
-    if not resume:
-        _refuse_to_overwrite(directory, checkpoints)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{directory} can't be made: {error.strerror}.", "Choose another folder with -o.") from None
-    device = pick_device(recipe.device)
+    with Ranks.joined(recipe.device) as ranks:
+        return _train(recipe, Path(output), resume, ranks)
+
+
+def _train(recipe: Recipe, directory: Path, resume: bool, ranks: Ranks) -> Path:
+    """What :func:`train` does, in one of the processes of a run."""
+    device = pick_device(ranks.device(recipe.device))
     precision = pick_precision(recipe.training.precision, device)
-    _seed(recipe.seed)
-    data = prepare_data(recipe, directory if checkpoints else None)
+    recipe, checkpoint = ranks.from_first(lambda: _open(recipe, directory, resume))
+    seed_everything(recipe.seed)
+    data = prepare_data(recipe, directory if checkpoint else None, ranks)
     model = build_model(recipe.model, data.vocabularies)
-    use_vectors(model, recipe.model, data.vocabularies, is_new=not checkpoints)
+    use_vectors(model, recipe.model, data.vocabularies, is_new=not checkpoint)
     model = model.to(device)
-    _guide(model, recipe, directory)
-    batches = prefetched(_batches(recipe, data), device)
-    trainer = Trainer(recipe, model, batches, _validator(recipe, data, precision), directory, precision)
+    _guide(model, recipe, directory, ranks)
+    ranks.part_ways(recipe.seed)
+    recipe = _with_batch_tokens(recipe, data, model, precision, ranks)
+    batches = prefetched(_batches(recipe, data, _batch_tokens(recipe), ranks), device)
+    trainer = Trainer(recipe, model, batches, _validator(recipe, data, precision, ranks), directory, precision, ranks)
+    processes = f"{ranks.size} processes, " if ranks.size > 1 else ""
     say(
         f"{model.num_parameters:,} parameters, {len(data.train_indices):,} training pairs in "
-        f"{len(trainer.batches)} batches an epoch, {device.type} {precision}"
+        f"{len(trainer.batches)} batches an epoch, {processes}{device.type} {precision}"
     )
-    if checkpoints:
-        trainer.resume(checkpoints[-1])
+    if checkpoint:
+        trainer.resume(checkpoint)
         say(f"resumed at step {trainer.progress.step}")
     elif resume:
         say("no checkpoint to resume from: starting at the beginning")
-    _describe(directory, recipe, data.vocabularies)
+    if ranks.writes:
+        _describe(directory, recipe, data.vocabularies)
     reason = trainer.run()
     best = trainer.progress
     found = f"best {recipe.training.metric} {best.best:.2f} at step {best.best_step}; " if best.best is not None else ""
     say(f"done: {reason}; {found}the model is {directory}")
     return directory
+
+
+def _open(recipe: Recipe, directory: Path, resume: bool) -> tuple[Recipe, Path | None]:
+    """Make or check a model directory; the recipe to train with, and the checkpoint to go on from."""
+    checkpoint = None
+    if resume:
+        checkpoint = newest_intact(CheckpointFolder(directory))
+    else:
+        _refuse_to_overwrite(directory)
+    if checkpoint:
+        recipe = check_recipe(directory, recipe)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{directory} can't be made: {error.strerror}.", "Choose another folder with -o.") from None
+    return recipe, checkpoint
 
 
 def use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularies, is_new: bool) -> None:
@@ -117,7 +143,8 @@ def use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularie
         embedding.weight.requires_grad_(not options.vectors.freeze)
 
 
-def _refuse_to_overwrite(directory: Path, checkpoints: Sequence[Path]) -> None:
+def _refuse_to_overwrite(directory: Path) -> None:
+    checkpoints = CheckpointFolder(directory).all()
     remedy = "choose another folder with -o."
     if checkpoints:
         raise UserError(
@@ -128,21 +155,23 @@ def _refuse_to_overwrite(directory: Path, checkpoints: Sequence[Path]) -> None:
         raise UserError(f"{directory} holds a trained model already.", remedy.capitalize())
 
 
-def prepare_data(recipe: Recipe, resumed: Path | None = None) -> Data:
+def prepare_data(recipe: Recipe, resumed: Path | None = None, ranks: Ranks = ALONE) -> Data:
     """Vocabularies (read, or made from the training text) and encoded corpora of a recipe.
 
     Args:
         recipe: names the text.
         resumed: the model directory whose vocabularies are to be used again.
+        ranks: the processes of the run; one of them does the work.
     """
     options = recipe.data
     text = open_text(options, options.train)
     valid_text = open_text(options, options.valid) if options.valid is not None else None
-    vocabularies = _vocabularies(recipe, resumed, text)
+    vocabularies = ranks.from_first(lambda: _vocabularies(recipe, resumed, text))
     if options.context is not None:
         check_separator(vocabularies.source)
-    with progress_bar("encoding the training text", None) as bar:
+    with ranks.first_here(), progress_bar("encoding the training text", None) as bar:
         corpus = encode_corpus(text, vocabularies, options.max_length, bar.update, _links(recipe, vocabularies))
+        valid = encode_corpus(valid_text, vocabularies, options.max_length) if valid_text is not None else None
     counts = corpus.counts
     if counts.empty or counts.too_long:
         say(
@@ -150,11 +179,10 @@ def prepare_data(recipe: Recipe, resumed: Path | None = None) -> Data:
             f"with more than {options.max_length} pieces"
         )
     indices = np.arange(len(corpus))
-    if valid_text is None:
+    if valid_text is None or valid is None:
         held_out, indices = _hold_out(recipe, len(corpus))
         say(f"no validation split: {len(held_out)} training pairs are held out")
         return Data(vocabularies, corpus, indices, _validation_set(text, corpus, held_out))
-    valid = encode_corpus(valid_text, vocabularies, options.max_length)
     return Data(vocabularies, corpus, indices, _validation_set(valid_text, valid, np.arange(len(valid))))
 
 
@@ -166,14 +194,15 @@ def _links(recipe: Recipe, vocabularies: Vocabularies) -> LinkFile | None:
     return LinkFile(guided.links, guided.split_punctuation, vocabularies, recipe.data.context, recipe.data.max_length)
 
 
-def _guide(model: Seq2Seq, recipe: Recipe, directory: Path) -> None:
+def _guide(model: Seq2Seq, recipe: Recipe, directory: Path, ranks: Ranks) -> None:
     """Have a head taught where the recipe says so; the model directory remembers which."""
     guided = recipe.training.guided_alignment
     if guided is None:
         return
     heads = taught_heads(guided, model.decoder)
     model.guided_loss = GuidedLoss(heads, guided.weight)
-    heads.save(directory, model.decoder)
+    with ranks.first_here():
+        heads.save(directory, model.decoder)
 
 
 def _hold_out(recipe: Recipe, num_pairs: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -211,19 +240,38 @@ def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> V
     return vocabularies
 
 
-def _batches(recipe: Recipe, data: Data) -> TrainingBatches:
+def _batches(recipe: Recipe, data: Data, batch_tokens: int, ranks: Ranks) -> TrainingBatches:
+    share = ranks.rank, ranks.size
+    return TrainingBatches(data.train, data.train_indices, data.vocabularies, batch_tokens, recipe.seed, share)
+
+
+def _with_batch_tokens(recipe: Recipe, data: Data, model: Seq2Seq, precision: Precision, ranks: Ranks) -> Recipe:
+    """The recipe with a number in place of ``training.batch_tokens: auto``, so that a resumed run has the same."""
     options = recipe.training
-    batches = TrainingBatches(data.train, data.train_indices, data.vocabularies, options.batch_tokens, recipe.seed)
+    if options.batch_tokens == "auto":
+        batches = _batches(recipe, data, CPU_BATCH_TOKENS, ranks)
+        objective = Objective(model, options, precision, batches)
+        num_moments = 3 if options.ema else 2
+        limit = max(CPU_BATCH_TOKENS, batches.num_positions // MIN_UPDATES)
+        found = min(ranks.gather(find_batch_tokens(objective, batches.longest, num_moments, limit)))
+        recipe = recipe.model_copy(update={"training": options.model_copy(update={"batch_tokens": found})})
     longest = int(max(data.train.source.lengths.max(), data.train.target.lengths.max())) + 1
-    if longest > options.batch_tokens:
-        warn(f"the longest sentence has {longest} positions, more than training.batch_tokens ({options.batch_tokens}).")
-    return batches
+    if longest > _batch_tokens(recipe):
+        warn(
+            f"the longest sentence has {longest} positions, more than training.batch_tokens ({_batch_tokens(recipe)})."
+        )
+    return recipe
 
 
-def _validator(recipe: Recipe, data: Data, precision: Precision) -> Validator:
+def _batch_tokens(recipe: Recipe) -> int:
+    assert recipe.training.batch_tokens != "auto"
+    return recipe.training.batch_tokens
+
+
+def _validator(recipe: Recipe, data: Data, precision: Precision, ranks: Ranks) -> Validator:
     options = recipe.training
     size = options.validation_size if options.metric == "bleu" else 0
-    return Validator(data.valid, data.vocabularies, recipe.decoding, size, options.batch_tokens, precision)
+    return Validator(data.valid, data.vocabularies, recipe.decoding, size, _batch_tokens(recipe), precision, ranks)
 
 
 def _describe(directory: Path, recipe: Recipe, vocabularies: Vocabularies) -> None:
@@ -234,10 +282,3 @@ def _describe(directory: Path, recipe: Recipe, vocabularies: Vocabularies) -> No
         vocabularies.save(directory)
     except OSError as error:
         raise cannot_write(directory, error) from None
-
-
-def _seed(seed: int) -> None:
-    """All randomness of a run comes from here."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)

@@ -1,9 +1,12 @@
 """What a checkpoint holds besides the weights, so that training goes on exactly: progress, moments, random states."""
 
+import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +23,8 @@ class Progress:
     """Best validation metric so far: BLEU, or the loss."""
     best_step: int = 0
     validations_without_gain: int = 0
+    validation_due: bool = False
+    """The run was stopped before the validation of this update was over."""
     skipped_in_a_row: int = 0
 
 
@@ -70,15 +75,23 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dic
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what :func:`optimizer_tensors` gave."""
+    """Put back what :func:`optimizer_tensors` gave. It is copied, since a file may be mapped rather than read."""
     for name, parameter in model.named_parameters():
         stored = {key.rpartition("/")[2]: t for key, t in tensors.items() if key.rpartition("/")[0] == name}
         if stored:
             # A fused optimizer on a GPU keeps its step counts there, too.
             on_device = parameter.device.type == "cuda"
             optimizer.state[parameter] = {
-                key: value.to(parameter.device) if value.dim() or on_device else value for key, value in stored.items()
+                key: value.to(parameter.device if value.dim() or on_device else "cpu", copy=True)
+                for key, value in stored.items()
             }
+
+
+def seed_everything(seed: int) -> None:
+    """All randomness of a run comes from here."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 def random_tensors(device: torch.device) -> dict[str, Tensor]:
@@ -94,6 +107,22 @@ def load_random(tensors: Mapping[str, Tensor], device: torch.device) -> None:
     torch.set_rng_state(tensors["cpu"])
     if device.type == "cuda" and "cuda" in tensors:
         torch.cuda.set_rng_state(tensors["cuda"], device)
+
+
+def random_numbers() -> dict[str, Any]:
+    """The states of Python's and NumPy's random generators, as JSON."""
+    version, internal, gauss = random.getstate()
+    numpy = dict(np.random.get_state(legacy=False))
+    numpy["state"] = {"key": numpy["state"]["key"].tolist(), "pos": int(numpy["state"]["pos"])}
+    return {"python": [version, list(internal), gauss], "numpy": numpy}
+
+
+def load_random_numbers(state: Mapping[str, Any]) -> None:
+    """Put back what :func:`random_numbers` gave."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    numpy = state["numpy"]
+    np.random.set_state({**numpy, "state": {**numpy["state"], "key": np.array(numpy["state"]["key"], dtype=np.uint32)}})
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """How good a model is on held-out text: loss over tokens, and BLEU on real beam output."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from nmt.decoding.search import search_all
 from nmt.device import Precision, autocast
 from nmt.evaluation.scores import score_corpus
 from nmt.models.seq2seq import Seq2Seq
+from nmt.training.distributed import ALONE, Ranks
 from nmt.training.loss import token_loss
 
 
@@ -33,6 +34,10 @@ class Validation:
     def metric(self) -> float:
         """BLEU, or the loss where BLEU was not asked for."""
         return self.loss if self.bleu is None else self.bleu
+
+    def figures(self) -> dict[str, float | None]:
+        """What a checkpoint is ranked by; None for what isn't finite."""
+        return {"loss": self.loss if math.isfinite(self.loss) else None, "bleu": self.bleu}
 
     def beats(self, best: float | None) -> bool:
         """Whether the metric is better than the best so far; what isn't finite never is."""
@@ -61,6 +66,7 @@ class Validator:
         num_translated: how many sentences, from the first, BLEU is computed on; 0 leaves it out.
         batch_tokens: budget of a batch for the loss.
         precision: of the matrix products.
+        ranks: the processes that share the work.
     """
 
     def __init__(
@@ -71,33 +77,48 @@ class Validator:
         num_translated: int,
         batch_tokens: int,
         precision: Precision,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.data, self._vocabularies, self._decoding = data, vocabularies, decoding
         self._num_translated = min(num_translated, len(data.references))
-        self._batch_tokens, self._precision = batch_tokens, precision
+        self._batch_tokens, self._precision, self._ranks = batch_tokens, precision, ranks
 
     @torch.inference_mode()
-    def __call__(self, model: Seq2Seq) -> Validation:
-        """Measure; the model comes back in the mode it had."""
+    def __call__(self, model: Seq2Seq, stop: Callable[[], bool] = lambda: False) -> Validation | None:
+        """Measure; the model comes back in the mode it had.
+
+        Args:
+            model: to be measured.
+            stop: asked after each batch; True ends the validation without a result.
+        """
         was_training = model.training
         model.eval()
+        part: tuple[float, int, list[str]] | None = None
         try:
-            loss = self._loss(model)
-            translations = self._translate(model) if self._num_translated else []
+            nll, num_tokens = self._loss(model, stop)
+            part = nll, num_tokens, self._translate(model, stop)
+        except _Stopped:
+            pass
         finally:
             model.train(was_training)
+        parts = [part for part in self._ranks.gather(part) if part is not None]
+        if len(parts) < self._ranks.size:
+            return None
+        loss = sum(nll for nll, _, _ in parts) / sum(num_tokens for _, num_tokens, _ in parts)
+        translations = self._ranks.merge([texts for _, _, texts in parts])
         bleu = None
         if translations:
             references = self.data.references[: self._num_translated]
             bleu = score_corpus(translations, references, ["bleu"])["bleu"].score
         return Validation(loss, bleu, translations)
 
-    def _loss(self, model: Seq2Seq) -> float:
+    def _loss(self, model: Seq2Seq, stop: Callable[[], bool]) -> tuple[float, int]:
+        """Sum of -log p over the target tokens of this process's share, and their number."""
         device = next(model.parameters()).device
         corpus, indices = self.data.corpus, self.data.indices
         lengths = corpus.source.lengths[indices] + 1, corpus.target.lengths[indices] + 1
         nll, num_tokens = 0.0, 0
-        for rows in plan_batches(*lengths, self._batch_tokens):
+        for rows in self._ranks.share(plan_batches(*lengths, self._batch_tokens)):
             batch = make_batch([corpus.pair(i) for i in indices[rows]], self._vocabularies).to(device)
             with autocast(device, self._precision):
                 unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
@@ -106,11 +127,25 @@ class Validator:
                 )
             nll += float(loss.nll)
             num_tokens += loss.num_tokens
-        return nll / num_tokens
+            if stop():
+                raise _Stopped
+        return nll, num_tokens
 
-    def _translate(self, model: Seq2Seq) -> list[str]:
+    def _translate(self, model: Seq2Seq, stop: Callable[[], bool]) -> list[str]:
+        """Translations of this process's share."""
         device = next(model.parameters()).device
-        sources = [self.data.corpus.source[i] for i in self.data.indices[: self._num_translated]]
+        numbers = self._ranks.share(range(self._num_translated))
+        sources = [self.data.corpus.source[self.data.indices[number]] for number in numbers]
+
+        def advance(sentences: int) -> None:
+            bar.advance(sentences)
+            if stop():
+                raise _Stopped
+
         with progress_bar("validation", len(sources)) as bar, autocast(device, self._precision):
-            found = search_all(model, sources, self._vocabularies, self._decoding, bar.advance)
+            found = search_all(model, sources, self._vocabularies, self._decoding, advance)
         return [self._vocabularies.target.decode(hypotheses[0].ids) if hypotheses else "" for hypotheses in found]
+
+
+class _Stopped(Exception):
+    """Somebody asked for the validation to end."""

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -60,6 +62,43 @@ def test_hostile_lines_keep_their_places(run_nmt: RunNmt, any_model: Path, last_
         # Not as the first line, where a byte-order mark would be taken off.
         alone = run_nmt("translate", any_model, stdin=f"\n{source}\n")
         assert alone.stdout == f"\n{translation}\n", source
+
+
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lines=st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=30), max_size=5),
+    line_end=st.sampled_from(["\n", "\r\n"]),
+    ends=st.booleans(),
+)
+def test_whatever_is_in_the_lines_as_many_come_out(
+    run_nmt: RunNmt, bytes_model: Path, lines: list[str], line_end: str, ends: bool
+) -> None:
+    text = line_end.join(lines) + line_end * ends
+    num_lines = text.count("\n") + (text.removeprefix("\ufeff") != "" and not text.endswith("\n"))
+    done = run_nmt("translate", bytes_model, "--beam-size", 1, stdin=text)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == len(done.stdout.splitlines()) == num_lines
+
+
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=60).filter(lambda content: not content.startswith(b"\x1f\x8b")))
+def test_whatever_is_in_the_bytes_the_bad_line_is_named(run_nmt: RunNmt, bytes_model: Path, content: bytes) -> None:
+    good, bad = 0, None
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            bad = number
+            break
+        good = number
+    done = run_nmt("translate", bytes_model, "--beam-size", 1, stdin=content)
+    if bad is None:
+        assert done.returncode == 0
+        return
+    assert done.returncode == 2
+    assert f"standard input, line {bad}: not UTF-8" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout.count("\n") == good
 
 
 def test_crlf_is_read_as_lf(run_nmt: RunNmt, any_model: Path) -> None:
@@ -234,3 +273,64 @@ def test_a_closed_standard_input_is_explained(tiny_model: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("Error: Standard input can't be read")
+
+
+# --score-only
+
+
+def test_scores_of_given_translations(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, tmp_path: Path) -> None:
+    source, target = tiny_corpus / "train.de", tiny_corpus / "train.en"
+    done = run_nmt("translate", tiny_model, "--score-only", source, target)
+    assert (done.returncode, done.stderr) == (0, "")
+    searched = run_nmt("translate", tiny_model, "-i", source, "--scores").stdout.splitlines()
+    for scored, translated in zip(done.stdout.splitlines(), searched, strict=True):
+        (score, text), (expected, translation) = scored.split("\t"), translated.split("\t")
+        assert text == translation
+        assert float(score) == pytest.approx(float(expected), abs=2e-4)
+    output = tmp_path / "scores.jsonl"
+    options = ("--format", "jsonl", "-o", output, "--length-penalty", "average", "--alpha", 1)
+    assert run_nmt("translate", tiny_model, "--score-only", source, target, *options).returncode == 0
+    rows = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
+    assert len(rows) == 40
+    for row in rows:
+        assert set(row) == {
+            "source", "target", "tokens", "token_log_probabilities", "log_probability", "score",
+        }  # fmt: skip
+        assert len(row["tokens"]) == len(row["token_log_probabilities"])
+        assert row["tokens"][-1] == "</s>"
+        assert sum(row["token_log_probabilities"]) == pytest.approx(row["log_probability"], abs=1e-4)
+        assert row["score"] == pytest.approx(row["log_probability"] / len(row["tokens"]), abs=1e-5)
+
+
+def test_a_pair_without_a_score_keeps_its_line(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("Hund\nHund\n\n", encoding="utf-8")
+    (tmp_path / "b").write_text("dog\n" + "dog " * 1000 + "\n\n", encoding="utf-8")
+    files = ("--score-only", tmp_path / "a", tmp_path / "b")
+    done = run_nmt("translate", tiny_model, *files)
+    assert [line.split("\t")[0] == "nan" for line in done.stdout.splitlines()] == [False, True, False]
+    assert "line 2 has 1,000 pieces" in done.stderr
+    rows = [json.loads(line) for line in run_nmt("translate", tiny_model, *files, "--format=jsonl").stdout.splitlines()]
+    assert [row["score"] is None for row in rows] == [False, True, False]
+
+
+# precision
+
+
+def test_other_precisions_translate_as_well(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path) -> None:
+    source, expected = tiny_corpus / "train.de", (tiny_corpus / "train.en").read_text("utf-8").splitlines()
+    exact = run_nmt("translate", tiny_model, "-i", source, "--scores").stdout
+    assert run_nmt("translate", tiny_model, "-i", source, "--scores", "--precision", "fp32").stdout == exact
+    for options in (("--precision", "bf16"), ("--quantize", "int8")):
+        done = run_nmt("translate", tiny_model, "-i", source, "--scores", *options)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout != exact, "scores show that something else was computed"
+        translations = [line.split("\t")[1] for line in done.stdout.splitlines()]
+        assert sum(a == b for a, b in zip(translations, expected, strict=True)) >= 38
+
+
+def test_bytes_do_not_depend_on_batch_mates(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path) -> None:
+    text = (tiny_corpus / "val.de").read_bytes() + (tiny_corpus / "train.de").read_bytes()
+    options = ("--quantize", "int8", "--scores")
+    found = [run_nmt("translate", tiny_model, "--batch-size", n, *options, stdin=text).stdout for n in (1, 7, 64)]
+    texts = [[line.split("\t")[1] for line in output.splitlines()] for output in found]
+    assert texts[0] == texts[1] == texts[2] != []

@@ -1,5 +1,6 @@
 """The translator: text in, text out, whatever the text is."""
 
+import tracemalloc
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from nmt.decoding.translator import Translator, load
 from nmt.errors import UserError
 
-LINES = st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=40), max_size=6)
+LINES = st.lists(st.text(st.characters(exclude_characters="\n"), max_size=40), max_size=6)  # lone surrogates, too
 WORDS = ["der", "die", "Hund", "Katze", "Mond", "sieht", ".", ",", "müde", "xyz", "😀"]
 SENTENCES = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)
 
@@ -51,6 +52,29 @@ def test_neither_neighbours_nor_batches_change_a_translation(
         [alone] = of_bytes.translate([line], beam_size=3)
         assert translation.score == pytest.approx(alone.score, abs=1e-4)
         assert translation.text == alone.text
+
+
+@settings(deadline=None, max_examples=15)
+@given(lines=LINES)
+def test_any_pair_is_scored(translator: Translator, of_bytes: Translator, lines: list[str]) -> None:
+    pairs = list(zip(lines, reversed(lines), strict=True))
+    for each in (translator, of_bytes):
+        found = list(each.score(pairs, batch_size=2))
+        assert [(pair.source, pair.target) for pair in found] == pairs
+        assert all(pair.score is not None and pair.score <= 0 for pair in found)
+
+
+def test_memory_does_not_grow_with_the_number_of_lines(translator: Translator) -> None:
+    def peak(num_lines: int) -> int:
+        lines = ("Der Hund." if number % 5000 == 0 else "  " for number in range(num_lines))
+        tracemalloc.start()
+        assert sum(1 for _ in translator.stream(lines, beam_size=1, batch_size=4)) == num_lines
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    few = peak(2_000)
+    assert peak(40_000) < few + 200_000
 
 
 def test_candidates_are_sorted_and_distinct(translator: Translator) -> None:
@@ -131,3 +155,10 @@ def test_wrong_options(translator: Translator, options: dict[str, object], messa
 def test_none_leaves_the_recipes_option(translator: Translator) -> None:
     assert translator.options(beam_size=None, alpha=0.5).beam_size == translator.recipe.decoding.beam_size
     assert translator.options(alpha=0.5).alpha == 0.5
+
+
+@pytest.mark.parametrize("options", [{"precision": "bf61"}, {"quantize": "int4"}])
+def test_an_unknown_precision_suggests_the_nearest(tiny_model: Path, options: dict[str, str]) -> None:
+    with pytest.raises(UserError, match=next(iter(options.values()))) as refused:
+        load(tiny_model, "cpu", **options)
+    assert {"precision": "bf16", "quantize": "int8"}[next(iter(options))] in refused.value.remedy

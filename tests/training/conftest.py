@@ -1,7 +1,10 @@
 """Small recipes for the tiny corpus, and what the tests ask of a trained model directory."""
 
 import json
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +80,71 @@ def read_metrics() -> Callable[..., list[dict[str, Any]]]:
 
 @pytest.fixture
 def read_checkpoint() -> Callable[[Path, int], tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]]:
-    """``read_checkpoint(directory, step)``: weights, the other tensors, and the rest of the state but the clock."""
+    """``read_checkpoint(directory, step)``: weights, the other tensors, and the numbers of the state but the clocks."""
 
     def read(directory: Path, step: int) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
         folder = directory / "checkpoints" / f"step-{step:06d}"
         state = json.loads((folder / "state.json").read_text("utf-8"))
-        state["progress"].pop("seconds")
+        for group, texts_and_clocks in {
+            "progress": ["seconds"],
+            "meter": ["elapsed", "waiting_seconds"],
+            "batches": ["corpus"],
+        }.items():
+            for key in texts_and_clocks:
+                state[group].pop(key)
+        for generators in state["random"]:
+            generators["numpy"].pop("bit_generator")
         return read_tensors(folder / "weights.safetensors"), read_tensors(folder / "training.safetensors"), state
 
     return read
+
+
+class Zygote:
+    """``nmt`` processes that need no time to import; see zygote.py."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("zygote.py")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def start(
+        self, messages: Path, arguments: list[str], largest_file: int | None = None, **environment: object
+    ) -> int:
+        """A process whose messages go to a file; its PID."""
+        variables = {name: str(value) for name, value in environment.items()}
+        wanted = {"arguments": arguments, "messages": str(messages), "largest_file": largest_file}
+        return self._ask({**wanted, "environment": variables})
+
+    def wait(self, pid: int) -> int:
+        """The exit code of a process, or the negative number of the signal that ended it."""
+        return self._ask({"wait": pid})
+
+    def _ask(self, request: dict[str, Any]) -> int:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.communicate()
+
+    @staticmethod
+    def last_step(directory: Path) -> int:
+        """The newest step in the log of a run; 0 before there is one."""
+        path = directory / "metrics.jsonl"
+        lines = path.read_text("utf-8").split("\n")[:-1] if path.exists() else []
+        return int(json.loads(lines[-1])["step"]) if lines else 0
+
+    def wait_for_step(self, pid: int, directory: Path, step: int) -> None:
+        """Until the log has come to a step, or the process has ended."""
+        while self.last_step(directory) < step and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+            time.sleep(0.005)
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    made = Zygote()
+    yield made
+    made.close()

@@ -123,6 +123,16 @@ def test_what_cannot_be_averaged_is_told(copied: Path, tmp_path: Path) -> None:
     assert not out.exists()
 
 
+def test_a_damaged_checkpoint_is_not_averaged(copied: Path, tmp_path: Path) -> None:
+    path = copied / "checkpoints" / "step-000010" / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"(?s)step-000010 is damaged: weights\.safetensors.*--steps"):
+        average_checkpoints(copied, tmp_path / "mean", last=3)
+    assert average_checkpoints(copied, tmp_path / "mean", steps=[8, 12]) == [8, 12]
+
+
 @pytest.mark.parametrize("change", ["shape", "name"])
 def test_checkpoints_of_other_shapes_are_refused(tmp_path: Path, change: str) -> None:
     paths = [tmp_path / f"{name}.safetensors" for name in "ab"]

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import subprocess
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,16 @@ from torch import Tensor, nn
 
 from nmt.errors import UserError
 from nmt.training import checkpoint as checkpoint_module
-from nmt.training.checkpoint import CheckpointFolder, load_weights, read_tensors, save_weights, weights_of
+from nmt.training.checkpoint import (
+    CheckpointFolder,
+    damage,
+    load_weights,
+    read_tensors,
+    save_weights,
+    step_of,
+    weights_of,
+)
+from nmt.training.resume import newest_intact
 
 
 class Tied(nn.Module):
@@ -160,3 +171,89 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, file: str) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match=rf"step-000010/{file} is damaged"):
         CheckpointFolder.load(folder.all()[-1], Tied())
+
+
+# the best, the newest, the damaged
+
+
+def save_validated(folder: CheckpointFolder, figures: dict[int, tuple[float | None, float | None]]) -> None:
+    for step, (loss, bleu) in figures.items():
+        folder.save(step, weights_of(Tied()), {}, {"validation": {"loss": loss, "bleu": bleu}})
+
+
+def test_the_best_stay_beside_the_newest(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep_last=1, keep_best=2)
+    save_validated(folder, {1: (3.0, 10.0), 2: (2.0, 30.0), 3: (1.0, 20.0), 4: (0.9, 25.0), 5: (0.8, None), 6: (9, 9)})
+    assert [step_of(path) for path in folder.all()] == [2, 4, 6]
+    assert [step_of(path) for path in folder.best()] == [2, 4, 6]
+
+
+def test_without_bleu_the_lowest_loss_is_best_and_of_equals_the_first(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep_last=1, keep_best=1)
+    save_validated(folder, {1: (3.0, None), 2: (2.0, None), 3: (2.0, None), 4: (None, None)})
+    folder.save(5, weights_of(Tied()), {}, {"validation": None})
+    assert [step_of(path) for path in folder.all()] == [2, 5]
+
+
+def test_the_sums_are_what_sha256sum_checks(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path)
+    save_steps(folder, 10)
+    (checkpoint,) = folder.all()
+    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=checkpoint, check=True)
+    assert damage(checkpoint) == ""
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "training.safetensors", "state.json", "SHA256SUMS"])
+@pytest.mark.parametrize("how", ["cut off", "one bit", "empty", "gone"])
+def test_every_damage_is_noticed(tmp_path: Path, file: str, how: str) -> None:
+    folder = CheckpointFolder(tmp_path)
+    save_steps(folder, 10, 20)
+    path = folder.all()[-1] / file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes({"cut off": path.read_bytes()[:-1], "one bit": bytes(content), "empty": b""}[how])
+    if file == "SHA256SUMS" and how in ("gone", "cut off"):  # as in the first version; a line break less says the same
+        assert newest_intact(folder) == folder.at(20)
+    else:
+        assert newest_intact(folder) == folder.at(10)
+        assert [path.name for path in folder.all()] == ["step-000010"]
+        assert (tmp_path / "checkpoints" / "damaged-000020").is_dir()
+
+
+def test_when_all_are_damaged_none_is_touched(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path)
+    save_steps(folder, 10, 20)
+    for path in folder.all():
+        (path / "training.safetensors").write_bytes(b"")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"Every checkpoint in .*checkpoints is damaged"):
+            newest_intact(folder)
+    assert len(folder.all()) == 2
+
+
+@pytest.mark.parametrize("kill_at", range(3))
+def test_there_is_a_checkpoint_at_every_moment_of_saving_it_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill_at: int
+) -> None:
+    """Saved again at the same step, with a kill before the first, between and after the two renames."""
+
+    class Killed(BaseException): ...
+
+    folder = CheckpointFolder(tmp_path, keep_last=1)
+    save_steps(folder, 10)
+    real, renames = os.replace, iter(range(9))
+
+    def replace(old: Path, new: Path) -> None:
+        if old.is_dir() and next(renames) == kill_at:
+            raise Killed
+        real(old, new)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed) if kill_at < 2 else nullcontext():
+        patch.setattr(os, "replace", replace)
+        folder.save(10, weights_of(Tied()), {}, {"second": True})
+    assert newest_intact(folder) == folder.at(10)
+    assert ("second" in (folder.at(10) / "state.json").read_text()) is (kill_at == 2)
+    assert os.listdir(tmp_path / "checkpoints") == ["step-000010"]

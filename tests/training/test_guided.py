@@ -126,6 +126,21 @@ def test_a_batch_carries_the_links_and_sends_the_rest_to_eos(vocabularies: Vocab
     assert make_batch([([5], [6])], vocabularies).links_BTS is None
 
 
+def test_a_batch_in_halves_or_twice_keeps_its_links(vocabularies: Vocabularies) -> None:
+    pairs = [([5, 6, 7], [8, 9, 10]), ([5], [6]), ([5, 6], [7])]
+    links = [np.array([[1, 0]]), np.array([[0, 0]]), np.array([[1, 0]])]
+    batch = make_batch(pairs, vocabularies, links)
+    first, second = batch.halves()
+    assert first.links_BTS is not None
+    assert second.links_BTS is not None
+    alone = make_batch(pairs[2:], vocabularies, links[2:])
+    assert torch.equal(first.links_BTS, make_batch(pairs[:2], vocabularies, links[:2]).links_BTS)
+    assert torch.equal(second.links_BTS, alone.links_BTS)
+    doubled = batch.twice().links_BTS
+    assert doubled is not None
+    assert torch.equal(doubled[3:], doubled[:3])
+
+
 def test_training_batches_have_the_links_of_their_pairs(
     tmp_path: Path, text: FileText, vocabularies: Vocabularies
 ) -> None:

@@ -75,6 +75,7 @@ def test_peak_memory_is_in_every_line_of_training(
 def test_what_is_not_finite_is_null_in_json_and_itself_on_the_board(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     log = RunLog(tmp_path, tensorboard=True)
+    log.go_back(0)
     log.write("train", 3, 1.5, loss=math.nan, learning_rate=None)
     log.close()
     assert json.loads((tmp_path / "metrics.jsonl").read_text("utf-8")) == {

@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from nmt.data.prefetch import PrefetchedBatches
 from nmt.errors import UserError
 from nmt.models.build import build_model
 from nmt.training import checkpoint
+from nmt.training import objective as objective_module
 from nmt.training import run as run_module
-from nmt.training import trainer as trainer_module
 from nmt.training.checkpoint import read_tensors, weights_of
+from nmt.training.health import MAX_SKIPPED
 from nmt.training.run import prepare_data, train
-from nmt.training.trainer import MAX_SKIPPED, Trainer
+from nmt.training.trainer import Trainer
 
 RecipeMaker = Callable[..., Recipe]
 CheckpointReader = Callable[[Path, int], tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]]
@@ -60,7 +62,7 @@ def test_a_run_in_two_parts_is_the_run_in_one(
     train(make_recipe(system, max_steps=stop, **options), tmp_path / "two")
     train(make_recipe(system, max_steps=10, **options), tmp_path / "two", resume=True)
     _, _, state = read_checkpoint(tmp_path / "two", stop)
-    assert state["batches"] == {"epoch": stop // 7, "position": stop % 7}
+    assert (state["batches"]["epoch"], state["batches"]["position"]) == (stop // 7, stop % 7)
     one, two = (read_checkpoint(tmp_path / name, 10) for name in ("one", "two"))
     assert_identical(one[:2], two[:2])
     assert {name.partition("/")[0] for name in one[1]} == {"optimizer", "random", "average"}
@@ -222,14 +224,14 @@ def spoil_loss(monkeypatch: pytest.MonkeyPatch) -> Callable[[range], None]:
     """Make the loss NaN in some calls, counted from 1."""
 
     def install(calls: range) -> None:
-        real, count = trainer_module.token_loss, iter(range(1, 1000))
+        real, count = objective_module.token_loss, iter(range(1, 1000))
 
         def spoilt(*args: Any) -> Any:
             losses = real(*args)
             factor = float("nan") if next(count) in calls else 1.0
             return replace(losses, smoothed=losses.smoothed * factor, nll=losses.nll * factor)
 
-        monkeypatch.setattr(trainer_module, "token_loss", spoilt)
+        monkeypatch.setattr(objective_module, "token_loss", spoilt)
 
     return install
 
@@ -269,6 +271,46 @@ def test_a_loss_that_stays_non_finite_ends_the_run_and_the_checkpoint_is_good(
     assert all(tensor.isfinite().all() for tensor in weights.values())
 
 
+def test_what_is_left_out_is_logged_and_said(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path, spoil_loss: Callable[[range], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    spoil_loss(range(3, 6))
+    train(make_recipe(max_steps=6, log_every=3), tmp_path)
+    assert [(line["step"], line["loss"]) for line in read_metrics(tmp_path, "skip")] == [
+        (3, None),
+        (4, None),
+        (5, None),
+    ]
+    assert [line["skipped"] for line in read_metrics(tmp_path, "train")] == [1, 2]
+    assert all(line["loss"] > 0 for line in read_metrics(tmp_path, "train"))
+    assert "the loss of update 3 is not finite: the update is left out" in " ".join(capsys.readouterr().err.split())
+
+
+def test_float16_finds_its_scale_by_real_overflows_even_across_a_resume(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, read_checkpoint: CheckpointReader, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(torch.amp, "GradScaler", partial(torch.amp.GradScaler, init_scale=2.0**30))
+    options = {"dropout": 0.1, "precision": "fp16", "log_every": 1, "validate_every": 99, "learning_rate": 0.02}
+    one, two = tmp_path / "one", tmp_path / "two"
+    train(make_recipe("transformer", max_steps=60, **options), one)
+    skips = read_metrics(one, "skip")
+    assert 3 < len(skips) < 3 * MAX_SKIPPED
+    assert [line["scale"] for line in skips] == [2.0 ** (30 - n) for n in range(len(skips))]
+    assert all(line["gradient_norm"] is None for line in skips), "infinity in the gradient, none in the loss"
+    assert all(line["loss"] > 0 for line in skips)
+    losses = {line["step"]: line["loss"] for line in read_metrics(one, "train")}
+    assert [step for step, loss in losses.items() if loss is None] == [line["step"] for line in skips]
+    learnt = [loss for loss in losses.values() if loss is not None]
+    assert learnt[-1] < 0.7 * learnt[0]
+    assert "Warning" not in capsys.readouterr().err, "overflowing is how the scale is found"
+    for max_steps in (3, 60):
+        train(make_recipe("transformer", max_steps=max_steps, **options), two, resume=max_steps == 60)
+    assert_identical(read_checkpoint(one, 60)[:2], read_checkpoint(two, 60)[:2])
+    assert read_checkpoint(one, 60)[2]["scaler"] == read_checkpoint(two, 60)[2]["scaler"]
+
+
 def test_an_absurd_learning_rate_is_reported(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     recipe = make_recipe("transformer", max_steps=99, learning_rate=1e30, clip_norm=None, warmup_steps=0)
     with pytest.raises(UserError, match=r"(?s)not finite.*Lower training\.learning_rate"):
@@ -281,7 +323,7 @@ def test_a_validation_that_is_not_finite_is_never_the_best(
     from nmt.training.validation import Validator
 
     real, losses = Validator._loss, iter([float("nan"), 3.0, float("nan"), 2.0])
-    monkeypatch.setattr(Validator, "_loss", lambda self, model: real(self, model) * 0 + next(losses))
+    monkeypatch.setattr(Validator, "_loss", lambda self, *given: real(self, *given) * 0 + next(losses))
     train(make_recipe(max_steps=4, validate_every=1), tmp_path)
     lines = read_metrics(tmp_path, "valid")
     assert [(line["loss"], line["best"]) for line in lines] == [(None, False), (3, True), (None, False), (2, True)]

@@ -83,6 +83,7 @@ class TransformerDecoder(Decoder):
         super().__init__()
         width = parts.embedding.size
         self.embedding = parts.embedding
+        self.num_heads = options.num_heads
         self.positions = Positions(width, options.positions, options.max_positions)
         self.layers: Layers[DecoderLayer] = Layers(
             DecoderLayer(width, parts.memory_size, options) for _ in range(options.num_layers)

@@ -93,6 +93,7 @@ class TransformerEncoder(Encoder):
         super().__init__()
         width = embedding.size
         self.embedding = embedding
+        self.num_heads = options.num_heads
         self.positions = Positions(width, options.positions, options.max_positions)
         self.layers: Layers[EncoderLayer] = Layers(EncoderLayer(width, options) for _ in range(options.num_layers))
         # Pre-norm leaves the sum of all layers unnormalised; post-norm has normalised it already.

@@ -1,0 +1,154 @@
+"""``nmt verify``: whether the way of computing changes a model's answers, on the user's own model and text."""
+
+import importlib.util
+import random
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from nmt.console import say
+from nmt.data.batching import Ids, make_batch
+from nmt.data.vocabulary import Vocabularies
+from nmt.decoding.forced import force_all
+from nmt.decoding.results import Candidate, Translation
+from nmt.decoding.search import search_all
+from nmt.decoding.translator import Translator, load
+from nmt.errors import UserError
+from nmt.models.seq2seq import Seq2Seq
+
+TIE = 1e-5
+"""Two translations whose scores are this close are equally good: either may be given."""
+TOLERANCE = 1e-4
+"""Of a sentence's log-probability in float32, relative to it where it is beyond 1."""
+BATCH_SIZES = (1, 7, 64)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A line that came out differently."""
+
+    line: int
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One way of computing against the usual one."""
+
+    name: str
+    is_exact: bool
+    """Whether it must give the same; otherwise it is known to round, and the check counts how often it shows."""
+    num_lines: int
+    num_ties: int
+    differences: list[Difference]
+
+    @property
+    def holds(self) -> bool:
+        return not (self.is_exact and self.differences)
+
+
+def verify(
+    model_dir: Path, sources: Iterable[str], targets: Iterable[str] | None = None, device: str = "auto"
+) -> Iterator[Check]:
+    """Run the checks one by one; the exact ones come first.
+
+    Args:
+        model_dir: what ``nmt train`` wrote.
+        sources: lines to translate, none of them empty.
+        targets: translations to force the model through; its own if left out.
+        device: what to compute on; int8 and the export are computed on the CPU.
+    """
+    translator = load(model_dir, device)
+    lines = list(sources)
+    if not lines:
+        raise UserError("There is nothing to translate.", "Name a file with sentences.")
+    expected = translator.translate(lines)
+    for size in BATCH_SIZES:
+        yield _compared(f"batch size {size}", True, expected, translator.translate(lines, batch_size=size))
+    order = random.Random(1).sample(range(len(lines)), len(lines))
+    shuffled = dict(zip(order, translator.translate([lines[i] for i in order]), strict=True))
+    yield _compared("another order", True, expected, [shuffled[i] for i in range(len(lines))])
+    yield from _forced(translator, lines, None if targets is None else list(targets))
+    bf16 = Translator(translator.model, translator.vocabularies, translator.recipe, "bf16")
+    yield _compared("bfloat16", False, expected, bf16.translate(lines))
+    yield _compared("int8", False, expected, load(model_dir, "cpu", quantize="int8").translate(lines))
+    yield from _exported(translator, lines, expected)
+
+
+def _compared(
+    name: str, is_exact: bool, expected: Sequence[Translation], found: Sequence[Translation | Candidate]
+) -> Check:
+    num_ties, differences = 0, []
+    for number, (usual, other) in enumerate(zip(expected, found, strict=True), start=1):
+        if usual.text != other.text:
+            if is_exact and abs(usual.score - other.score) <= TIE:
+                num_ties += 1
+            else:
+                differences.append(Difference(number, usual.text, other.text))
+    return Check(name, is_exact, len(expected), num_ties, differences)
+
+
+def _forced(translator: Translator, lines: Sequence[str], targets: Sequence[str] | None) -> Iterator[Check]:
+    """Log-probabilities as the search adds them up, in one forced pass, and forced step by step."""
+    model, vocabularies, limit = translator.model, translator.vocabularies, translator.max_pieces
+    sources = [translator.encode(line)[:limit] for line in lines]
+    size = translator.recipe.decoding.batch_size
+    found = [hypotheses[0] for hypotheses in search_all(model, sources, vocabularies, translator.options())]
+    pairs = [(source, hypothesis.ids) for source, hypothesis in zip(sources, found, strict=True)]
+    forced = [float(f.log_probability_T.sum()) for f in force_all(model, pairs, vocabularies, size)]
+    yield _close("search = forced", [hypothesis.log_probability for hypothesis in found], forced)
+    if targets is not None:
+        ids = [translator.encode_target(target)[:limit] for target in targets]
+        pairs = list(zip(sources, ids, strict=True))
+        forced = [float(f.log_probability_T.sum()) for f in force_all(model, pairs, vocabularies, size)]
+    yield _close("caches: steps = unrolled", forced, list(_stepped(model, pairs, vocabularies, size)))
+
+
+@torch.inference_mode()
+def _stepped(
+    model: Seq2Seq, pairs: Sequence[tuple[Ids, Ids]], vocabularies: Vocabularies, batch_size: int
+) -> Iterator[float]:
+    """Log-probabilities of the targets, from one step of the decoder after another."""
+    waiting = iter(pairs)
+    while chunk := list(islice(waiting, batch_size)):
+        batch = make_batch(chunk, vocabularies).to(model.device)
+        state: object = model.start(batch.source_BS, batch.source_length_B)
+        total_B = torch.zeros(len(chunk), device=batch.source_BS.device)
+        for t in range(batch.target_input_BT.shape[1]):
+            output = model.step(batch.target_input_BT[:, t], state)
+            state = output.state
+            log_p_BV = output.logits_NV.float().log_softmax(-1)
+            log_p_B = log_p_BV.gather(1, batch.target_output_BT[:, t, None]).squeeze(1)
+            total_B += log_p_B.masked_fill(t >= batch.target_length_B, 0.0)
+        yield from total_B.tolist()
+
+
+def _close(name: str, expected: Sequence[float], found: Sequence[float]) -> Check:
+    differences = [
+        Difference(number, f"log-probability {a:.6f}", f"log-probability {b:.6f}")
+        for number, (a, b) in enumerate(zip(expected, found, strict=True), start=1)
+        if not abs(a - b) <= TOLERANCE * max(1.0, abs(a))
+    ]
+    return Check(name, True, len(expected), 0, differences)
+
+
+def _exported(translator: Translator, lines: Sequence[str], expected: Sequence[Translation]) -> Iterator[Check]:
+    if importlib.util.find_spec("ctranslate2") is None:
+        say("The export to CTranslate2 isn't checked: the package is not installed.")
+        return
+    from nmt.export.ct2 import export
+    from nmt.export.run import ExportedModel
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            export(translator, Path(folder) / "model")
+            found = ExportedModel(Path(folder) / "model").translate(lines, translator)
+        except UserError as error:
+            say(f"The export to CTranslate2 isn't checked. {error.message}")
+            return
+    yield _compared("export to CTranslate2", False, expected, found)

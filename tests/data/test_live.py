@@ -1,0 +1,90 @@
+"""Input from pipes: answered as it comes, and still read in full windows when there is much of it."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nmt.data.text import in_windows, read_lines
+from nmt.errors import UserError
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    return path
+
+
+def write_in_steps(fifo: Path, steps: list[bytes], go_on: threading.Semaphore) -> threading.Thread:
+    """Writes a step each time it is told to go on."""
+
+    def run() -> None:
+        with fifo.open("wb", buffering=0) as file:
+            for step in steps:
+                go_on.acquire(timeout=20)
+                file.write(step)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_window_ends_where_the_writer_waits(fifo: Path) -> None:
+    go_on = threading.Semaphore()
+    writer = write_in_steps(fifo, [b"eins\n", b"zwei\ndrei\n", b"vi", b"er\r\n\nf\xc3\xbcnf"], go_on)
+    windows = []
+    for window in in_windows(read_lines(fifo), 100):
+        windows.append(window)
+        go_on.release()
+        if len(windows) == 2:
+            go_on.release()  # half a line is nothing to translate
+    writer.join(20)
+    assert windows == [["eins"], ["zwei", "drei"], ["vier", "", "fünf"]]
+
+
+def test_what_comes_fast_fills_the_windows(tmp_path: Path) -> None:
+    lines = [f"Zeile {number}" for number in range(20_050)]  # more than a pipe holds
+    (tmp_path / "many").write_text("\n".join(lines), encoding="utf-8")
+    program = "from nmt.data.text import *; print(*map(len, in_windows(read_lines('-'), 1000)))"
+    command = f'cat "{tmp_path / "many"}" | "{sys.executable}" -c "{program}"'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    sizes = list(map(int, done.stdout.split()))
+    assert sum(sizes) == 20_050
+    assert len(sizes) <= 25, "full windows but for a few, where the machine was busy"
+
+
+@pytest.mark.parametrize("size", [1, 3, 50])
+def test_pipes_and_files_give_the_same_lines(fifo: Path, tmp_path: Path, size: int) -> None:
+    content = "\ufeffeins\r\n\nzw\rei\u2028\x00\n\x85drei\n".encode() * 7 + b"ohne Ende"
+    (tmp_path / "file").write_bytes(content)
+    write_in_steps(fifo, [content[:50], content[50:51], content[51:]], threading.Semaphore(3))
+    found = [line for window in in_windows(read_lines(fifo), size) for line in window]
+    assert found == list(read_lines(tmp_path / "file"))
+
+
+def test_an_empty_pipe(fifo: Path) -> None:
+    write_in_steps(fifo, [], threading.Semaphore())
+    assert list(in_windows(read_lines(fifo), 5)) == []
+
+
+def test_lines_before_an_error_come_first(tmp_path: Path) -> None:
+    path = tmp_path / "bad"
+    path.write_bytes(b"eins\nzwei\ndrei\n\xff\n")
+    windows: list[list[str]] = []
+    with pytest.raises(UserError, match="line 4"):
+        windows.extend(in_windows(read_lines(path), 2))
+    assert windows == [["eins", "zwei"], ["drei"]]
+
+
+def test_any_lines_in_windows() -> None:
+    def numbers() -> Iterator[str]:
+        yield from map(str, range(7))
+
+    assert list(in_windows(numbers(), 3)) == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
+    assert list(in_windows(["a", "b"], 2)) == [["a", "b"]]
+    assert list(in_windows([], 2)) == []

@@ -1,0 +1,87 @@
+"""What a model is forced to say is as probable as when it says so by itself."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nmt.config import DecodingOptions
+from nmt.data.vocabulary import Vocabularies
+from nmt.decoding.forced import force_all
+from nmt.decoding.penalties import length_normalised
+from nmt.decoding.search import search_all
+from nmt.decoding.translator import Translator, load
+from nmt.models.seq2seq import Seq2Seq
+
+SOURCES = [[4, 9, 7, 5, 12], [10, 4], [8, 6, 14, 13, 5, 11, 7, 10, 17], [], [16, 16, 5], [9]]
+
+
+@pytest.fixture(scope="module")
+def translator(tiny_model: Path) -> Translator:
+    return load(tiny_model, "cpu")
+
+
+@pytest.mark.parametrize("system", ["vanilla", "bahdanau", "luong", "luong fed", "transformer", "post-norm"])
+def test_a_hypothesis_of_the_search_gets_the_score_that_it_had_there(
+    make_system: Callable[[str], Seq2Seq], words: Vocabularies, system: str
+) -> None:
+    model = make_system(system)
+    options = DecodingOptions(beam_size=4, max_length_ratio=1, max_length_extra=5, batch_size=4)
+    found = search_all(model, SOURCES, words, options)
+    pairs = [(source, h.ids) for source, hypotheses in zip(SOURCES, found, strict=True) for h in hypotheses]
+    searched = [h for hypotheses in found for h in hypotheses]
+    assert len(pairs) == 4 * len(SOURCES)
+    for hypothesis, forced in zip(searched, force_all(model, pairs, words, batch_size=5), strict=True):
+        assert len(forced.log_probability_T) == len(hypothesis.ids) + 1
+        total = float(forced.log_probability_T.sum())
+        assert total == pytest.approx(hypothesis.log_probability, abs=1e-4)
+        score = length_normalised(options, forced.log_probability_T.sum(), len(hypothesis.ids) + 1)
+        assert float(score) == pytest.approx(hypothesis.score, abs=1e-4)
+
+
+@pytest.mark.parametrize("penalty", ["none", "average", "gnmt"])
+def test_a_translation_in_text_gets_the_score_of_the_search(translator: Translator, penalty: str) -> None:
+    lines = ["Der Hund schläft im Garten.", "Heute trinkt die Katze kaltes Wasser.", "Hund"]
+    translations = translator.translate(lines, length_penalty=penalty, alpha=0.7)
+    scored = list(translator.score([(t.source, t.text) for t in translations], length_penalty=penalty, alpha=0.7))
+    for translation, pair in zip(translations, scored, strict=True):
+        assert (pair.source, pair.target) == (translation.source, translation.text)
+        assert pair.tokens == [*translation.tokens, "</s>"]
+        assert pair.score == pytest.approx(translation.score, abs=1e-4)
+        assert pair.log_probability == pytest.approx(sum(pair.token_log_probabilities))
+        assert all(value <= 0 for value in pair.token_log_probabilities)
+
+
+def test_neither_neighbours_nor_batches_change_a_score(translator: Translator) -> None:
+    pairs = [("Der Hund.", "The dog."), ("", ""), ("", "dog"), ("Katze", ""), ("Der Mond " * 9, "The moon " * 12)] * 3
+    together = list(translator.score(pairs, batch_size=4))
+    for pair, found in zip(pairs, together, strict=True):
+        [alone] = translator.score([pair])
+        assert found.log_probability == pytest.approx(alone.log_probability, abs=1e-4)
+        assert (found.source, found.target) == pair
+
+
+def test_the_next_piece_has_probabilities_that_sum_to_one(translator: Translator) -> None:
+    vocabulary = translator.vocabularies.target
+    words = [vocabulary.token(i) for i in range(len(vocabulary)) if i not in (vocabulary.pad, vocabulary.sos)]
+    first = []
+    for word in (word for word in words if word.startswith("▁")):
+        [pair] = translator.score([("Der Hund schläft im Garten.", word.removeprefix("▁"))])
+        assert len(pair.tokens) == 2
+        first.append(math.exp(pair.token_log_probabilities[0]))
+    assert 0.9 < sum(first) <= 1.0001
+
+
+def test_a_long_pair_gets_no_score_rather_than_that_of_its_half(
+    translator: Translator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps: list[int] = []
+    short, long = ("Der Hund.", "The dog."), ("Hund", "dog " * 1000)
+    found = list(translator.score([short, long, short], steps.append))
+    assert (found[1].score, found[1].log_probability, found[1].tokens) == (None, None, [])
+    assert found[1].target == long[1]
+    assert found[0] == found[2]
+    assert found[0].score is not None
+    assert "line 2 has 1,000 pieces, more than 300: it gets no score" in " ".join(capsys.readouterr().err.split())
+    assert sum(steps) == 3

@@ -1,0 +1,43 @@
+"""One translator serves several threads at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+import nmt
+from nmt.models.embeddings import Positions
+
+LINES = ["Der Hund schläft im Garten.", "", "Heute trinkt die Katze kaltes Wasser.", "Mond " * 30, "Das Kind."]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_threads_get_what_a_single_one_gets(tiny_model: Path, precision: str) -> None:
+    translator = nmt.load(tiny_model, "cpu", precision=precision)
+    jobs = [(LINES[start:] + LINES[:start], {"beam_size": 1 + start % 3, "batch_size": 2}) for start in range(5)] * 4
+
+    def translate(job: tuple[list[str], dict[str, int]]) -> list[tuple[str, float]]:
+        lines, options = job
+        found = translator.translate(lines, **options)
+        scored = list(translator.score([(t.source, t.text) for t in found]))
+        assert [pair.source for pair in scored] == lines
+        return [(t.text, t.score) for t in found]
+
+    alone = [translate(job) for job in jobs]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(translate, jobs)) == alone
+
+
+def test_position_codes_are_shared_safely() -> None:
+    """Each thread asks for another length, so that the table is made anew all the time."""
+    positions = Positions(8)
+    expected = Positions(8)(torch.zeros(1, 3000, 8))
+
+    def ask(length: int) -> bool:
+        if length % 3 == 0:
+            positions._code = torch.empty(0, 8)
+        return torch.equal(positions(torch.zeros(1, length, 8)), expected[:, :length])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, [1 + 37 * number % 2999 for number in range(400)]))

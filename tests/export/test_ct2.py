@@ -1,0 +1,160 @@
+"""Exported models say what the original says. The comparison is CTranslate2's own computation."""
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nmt.decoding.translator import Translator, load
+from nmt.errors import UserError
+from nmt.export.ct2 import check_exportable, export, num_positions
+from nmt.export.run import ExportedModel, check, compare, made_up_lines
+from nmt.training.logging import read_samples
+
+TrainTiny = Callable[..., Path]
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("ctranslate2") is None, reason="needs ctranslate2")
+
+SUBWORDS = "vocabulary={type: unigram, size: 110, joint: true}"
+SEPARATE = "vocabulary={type: bpe, size: 90, joint: false}"
+TRANSFORMER = "{{type: transformer, num_layers: {layers}, num_heads: 4, feed_forward_size: 64, dropout: 0, {more}}}"
+
+
+def transformer(layers: int = 2, more: str = "norm: pre") -> list[str]:
+    one = TRANSFORMER.format(layers=layers, more=more)
+    return [f"model.encoder={one}", f"model.decoder={one}"]
+
+
+@pytest.fixture(scope="module")
+def trained(train_tiny: TrainTiny) -> Path:
+    """A Transformer that has learned most of the tiny corpus."""
+    others = ("model.tie=all", "model.scale_embeddings=true", "training.max_steps=150", "training.learning_rate=0.005")
+    return train_tiny(SUBWORDS, *transformer(), *others)
+
+
+@pytest.fixture(scope="module")
+def lines(tiny_corpus: Path) -> list[str]:
+    return [*(tiny_corpus / "val.de").read_text("utf-8").splitlines(), "", "😀 Hund xyz", "Mond " * 12]
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, 5])
+def test_greedy_and_beam_search_find_the_same(
+    trained: Path, lines: list[str], tiny_corpus: Path, tmp_path: Path, beam_size: int
+) -> None:
+    translator = load(trained, "cpu")
+    export(translator, tmp_path / "out")
+    lines = [*lines, *(tiny_corpus / "train.de").read_text("utf-8").splitlines()]
+    options = {"beam_size": beam_size, "length_penalty": "none"}
+    theirs = ExportedModel(tmp_path / "out").translate(lines, translator, **options)
+    pairs = list(zip(translator.translate(lines, **options), theirs, strict=True))
+    # What never ends by itself is cut at another place there.
+    pairs = [(ours, other) for ours, other in pairs if len(ours.tokens) <= 2 * len(translator.encode(ours.source)) + 20]
+    assert len(pairs) >= 45
+    for ours, other in pairs:
+        assert other.text == ours.text
+        assert other.tokens == ours.tokens
+        assert other.score == pytest.approx(ours.score, abs=5e-3)
+
+
+VARIANTS = {
+    "post-norm": [SUBWORDS, *transformer(more="norm: post"), "model.tie=target"],
+    "learned positions": [SUBWORDS, *transformer(more="positions: learned, max_positions: 7")],
+    "separate vocabularies": [SEPARATE, *transformer(layers=1), "model.scale_embeddings=true"],
+    "characters": ["vocabulary={type: character, size: 100}", *transformer(layers=1), "model.tie=all"],
+    "bytes": ["vocabulary={type: unigram, size: 366, byte_fallback: true}", *transformer(layers=1)],
+    "unlike sides": [
+        SUBWORDS,
+        "model.encoder=" + TRANSFORMER.format(layers=3, more="norm: post"),
+        "model.decoder=" + TRANSFORMER.format(layers=1, more="positions: learned").replace("heads: 4", "heads: 2"),
+    ],
+}
+
+
+@pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS.keys())
+def test_every_kind_of_transformer_gives_the_same_probabilities(
+    train_tiny: TrainTiny, lines: list[str], tmp_path: Path, settings: list[str]
+) -> None:
+    translator = load(train_tiny("training.max_steps=15", *settings), "cpu")
+    export(translator, tmp_path / "out")
+    found = check(tmp_path / "out", translator, lines, exact=True)
+    assert found.num_lines == len(lines)
+    assert found.largest_difference < 1e-4
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int16", "float16", "bfloat16"])
+def test_quantized_weights_are_smaller_and_close(
+    trained: Path, lines: list[str], tmp_path: Path, quantization: str
+) -> None:
+    translator = load(trained, "cpu")
+    export(translator, tmp_path / "whole")
+    export(translator, tmp_path / "small", quantization)  # type: ignore[arg-type]
+    sizes = [(tmp_path / name / "model.bin").stat().st_size for name in ("whole", "small")]
+    assert sizes[1] < 0.7 * sizes[0]
+    found = compare(ExportedModel(tmp_path / "small"), translator, lines)
+    assert found.largest_difference < 1.5
+    assert found.num_equal >= found.num_lines // 2
+
+
+def test_the_command_checks_what_it_wrote_and_says_how_to_use_it(
+    run_nmt: RunNmt, trained: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.ct2"
+    done = run_nmt("export", trained, "-o", output)
+    assert done.returncode == 0, done.stderr
+    num_lines = len(read_samples(trained))
+    assert num_lines > 0
+    assert f"{num_lines} of {num_lines} translations are those of nmt" in done.stderr
+    names = {path.name for path in output.iterdir()}
+    assert names == {"config.json", "model.bin", "shared_vocabulary.json", "vocabulary.model"}
+    program = done.stderr.split("In Python:\n")[1].replace("…", "Der Hund schläft im Garten.")
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout == load(trained, "cpu").translate(["Der Hund schläft im Garten."])[0].text + "\n"
+    again = run_nmt("export", trained, "-o", output)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+
+
+def test_a_wrong_export_is_noticed(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    translator = load(trained, "cpu")
+    monkeypatch.setattr(
+        "nmt.export.ct2._set_cross_attention", lambda spec, attention, around: _swapped(spec, attention, around)
+    )
+    export(translator, tmp_path / "out")
+    with pytest.raises(UserError, match="is no good"):
+        check(tmp_path / "out", translator, [], exact=True)
+
+
+def _swapped(spec: object, attention: object, around: object) -> None:
+    from nmt.export import ct2
+
+    ct2._set_linear(spec.linear[0], attention.out)  # type: ignore[attr-defined]
+    ct2._set_linear(spec.linear[1], attention.key_value)  # type: ignore[attr-defined]
+    ct2._set_linear(spec.linear[2], attention.query)  # type: ignore[attr-defined]
+    ct2._set_norm(spec.layer_norm, around.norm)  # type: ignore[attr-defined]
+
+
+def test_long_translations_have_positions(trained: Path) -> None:
+    translator: Translator = load(trained, "cpu")
+    assert num_positions(translator) > 2 * translator.max_pieces
+    assert len(made_up_lines(translator, 3)) == 3
+
+
+def test_what_can_not_be_exported(
+    run_nmt: RunNmt, tiny_model: Path, bytes_model: Path, train_tiny: TrainTiny, tmp_path: Path
+) -> None:
+    recurrent = run_nmt("export", bytes_model, "-o", tmp_path / "out")
+    assert recurrent.returncode == 2
+    assert "CTranslate2 runs Transformers; this model is bahdanau and recurrent." in recurrent.stderr
+    words = load(train_tiny("training.max_steps=1", *transformer(layers=1)), "cpu")
+    with pytest.raises(UserError, match="whole words"):
+        check_exportable(words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_package_may_be_missing(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)
+    with pytest.raises(UserError, match=r"nmt\[ctranslate2\]"):
+        export(load(trained, "cpu"), tmp_path / "out")

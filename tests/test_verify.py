@@ -1,0 +1,101 @@
+"""``nmt verify`` passes a sound model and catches a broken one."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from nmt.decoding.results import Candidate, Translation
+from nmt.errors import UserError
+from nmt.models.attention.scores import AdditiveAttention
+from nmt.models.decoders.bahdanau import BahdanauDecoder
+from nmt.verify import TIE, _compared, verify
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+EXACT = [
+    "batch size 1",
+    "batch size 7",
+    "batch size 64",
+    "another order",
+    "search = forced",
+    "caches: steps = unrolled",
+]
+
+
+def test_a_sound_model_passes(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path) -> None:
+    done = run_nmt("verify", tiny_model, tiny_corpus / "train.de", tiny_corpus / "train.en", "--limit", 12)
+    assert done.returncode == 0, done.stdout
+    assert "WRONG" not in done.stdout
+    rows = [line for line in done.stdout.splitlines() if "│" in line]
+    for name in EXACT:
+        [row] = [row for row in rows if name in row]
+        assert row.split("│")[2:5] == ["    12 ", "    0 ", "         0 "]
+        assert "as it must be" in row
+    for name in ("bfloat16", "int8"):
+        assert any(name in row and "% change" in row for row in rows)
+    assert "isn't checked" in done.stderr  # CTranslate2 runs Transformers only, or isn't there
+
+
+def test_the_sentences_may_come_from_the_samples(run_nmt: RunNmt, vanilla_model: Path, tmp_path: Path) -> None:
+    assert run_nmt("verify", vanilla_model, "--limit", 3).returncode == 0
+    (tmp_path / "recipe.yaml").write_text((vanilla_model / "recipe.yaml").read_text("utf-8"), "utf-8")
+    refused = run_nmt("verify", tmp_path)
+    assert refused.returncode == 2
+    assert "Name a file with source sentences" in refused.stderr
+
+
+def test_nothing_to_translate(tiny_model: Path) -> None:
+    with pytest.raises(UserError, match="nothing to translate"):
+        next(verify(tiny_model, []))
+
+
+def exact_checks(model: Path, corpus: Path) -> dict[str, bool]:
+    lines = (corpus / "train.de").read_text("utf-8").splitlines()[:12]
+    checks = verify(model, lines, device="cpu")
+    return {check.name: check.holds for check, _ in zip(checks, EXACT, strict=False)}
+
+
+def test_padding_that_counts_is_caught(
+    tiny_model: Path, tiny_corpus: Path, run_nmt: RunNmt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def careless(self: AdditiveAttention, query_BQD: Tensor, memory: Any) -> tuple[Tensor, Tensor]:
+        weights_BQS = (self.scores(query_BQD, memory) * 0).softmax(-1)  # padding has its share
+        return weights_BQS @ memory.values_BSD, weights_BQS
+
+    assert all(exact_checks(tiny_model, tiny_corpus).values())
+    monkeypatch.setattr(AdditiveAttention, "forward", careless)
+    assert not all(exact_checks(tiny_model, tiny_corpus).values())
+    done = run_nmt("verify", tiny_model, tiny_corpus / "train.de", "--limit", 12)
+    assert done.returncode == 1
+    assert "WRONG" in done.stdout
+    assert "usual: " in done.stdout
+
+
+def test_a_state_that_forgets_is_caught(tiny_model: Path, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = BahdanauDecoder.advance
+
+    def forgetful(self: BahdanauDecoder, token_N: Tensor, state: Any, need_weights: bool = False) -> Any:
+        features, weights, following = whole(self, token_N, state, need_weights)
+        return features, weights, type(state)(tuple(part * 0.9 for part in following.cells), following.memory)
+
+    monkeypatch.setattr(BahdanauDecoder, "advance", forgetful)
+    found = exact_checks(tiny_model, tiny_corpus)
+    assert not found["caches: steps = unrolled"]
+    assert not found["search = forced"]
+
+
+def test_ties_are_counted_apart() -> None:
+    def translation(text: str, score: float) -> Translation:
+        return Translation("Quelle", text, score, [])
+
+    usual = [translation("a", -1.0), translation("b", -2.0), translation("c", -3.0), translation("d", -4.0)]
+    found = [translation("a", -1.1), translation("x", -2.0 + TIE / 2), Candidate("y", -3.001, []), usual[3]]
+    check = _compared("name", True, usual, found)
+    assert (check.num_lines, check.num_ties, [d.line for d in check.differences]) == (4, 1, [3])
+    assert not check.holds
+    rounded = _compared("name", False, usual, found)
+    assert [d.line for d in rounded.differences] == [2, 3]
+    assert rounded.holds

@@ -1,0 +1,77 @@
+"""The measuring tools: figures are read from what is printed, and operations are counted right."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from nmt.config import ModelOptions
+from nmt.data.batching import make_batch
+from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.models.build import build_model
+from nmt.training.loss import token_loss
+
+
+def load_tool(repo_root: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"bench_{name}", repo_root / "tools" / "bench" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("printed", "speed"),
+    [
+        ("step 10: 1,000 tokens/s\\nstep 20: 2,000 tokens/s\\nstep 30: 6,000 tokens/s", 3000),
+        ("{'loss': 3.1, 'tokens_per_second': 1234.5}", 1234.5),
+    ],
+    ids=["the first holds the start", "the only one counts"],
+)
+def test_a_peers_speed_is_read_from_what_it_prints(repo_root: Path, printed: str, speed: float) -> None:
+    tool = load_tool(repo_root, "train_cpu")
+    command = f'{sys.executable} -c "print(\\"{printed}\\")"'
+    assert tool.peer_speed("peer", command, tool.PATTERN) == pytest.approx(speed)
+    assert tool.peer_speed("peer", f"{sys.executable} -c 'print(\"v=7,5e\")'", r"v=(\d)") == 7
+
+
+def test_a_peer_that_fails_or_says_nothing_is_told(repo_root: Path) -> None:
+    tool = load_tool(repo_root, "train_cpu")
+    with pytest.raises(SystemExit, match=r"(?s)marian failed with exit code 3.*no such model"):
+        tool.peer_speed("marian", f"{sys.executable} -c 'print(\"no such model\"); exit(3)'", tool.PATTERN)
+    with pytest.raises(SystemExit, match="marian printed no speed"):
+        tool.peer_speed("marian", f"{sys.executable} -c 'print(1)'", tool.PATTERN)
+
+
+def test_the_table_has_medians_and_ratios(repo_root: Path) -> None:
+    text = load_tool(repo_root, "train_cpu").table({"ours": [4000.0, 1000.0, 5000.0], "peer": [2000.0] * 3}, "ours")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    assert rows[2] == ["ours", "4,000", "1,000", "5,000", "4,000", "1.00"]
+    assert rows[3] == ["peer", "2,000", "2,000", "2,000", "2,000", "2.00"]
+    assert len({len(row) for row in rows}) == 1
+
+
+def test_operations_are_about_those_that_pytorch_counts(repo_root: Path) -> None:
+    tool = load_tool(repo_root, "train_gpu")
+    rng = np.random.default_rng(3)
+    words = WordVocabulary([f"▁w{i}" for i in range(300)])
+    stack = {"type": "transformer", "num_layers": 2, "num_heads": 4, "feed_forward_size": 256}
+    options = ModelOptions(encoder=stack, decoder=stack, embedding_size=64, tie="all")
+    model = build_model(options, Vocabularies(words, words))
+    pairs = [tuple(rng.integers(4, 300, 9).tolist() for _ in range(2)) for _ in range(8)]
+    batch = make_batch(pairs, Vocabularies(words, words))  # type: ignore[arg-type]
+    with FlopCounterMode(display=False) as counter:
+        unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
+        output = model.decoder.output
+        token_loss(
+            unrolled.features_BTD, output, batch.target_output_BT, batch.target_length_B, 0.1
+        ).smoothed.backward()
+    assert tool.matrix_operations(model, batch) == pytest.approx(counter.get_total_flops(), rel=0.05)
+    assert torch.get_float32_matmul_precision() == "highest"

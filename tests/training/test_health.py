@@ -1,0 +1,90 @@
+"""The loss that runs away is noticed, and nothing else is taken for it."""
+
+import math
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt.config import Recipe
+from nmt.training.health import HORIZON, LONG, Divergence
+from nmt.training.run import train
+
+RecipeMaker = Callable[..., Recipe]
+
+
+def learning_curve(step: int) -> float:
+    """From 9 nats down to 2, as in a common run."""
+    return 2 + 7 * math.exp(-step / 400)
+
+
+def noticed(losses: list[float]) -> list[int]:
+    """The updates, from 1, at which a divergence was said."""
+    divergence = Divergence()
+    return [step for step, loss in enumerate(losses, start=1) if divergence.update(loss)]
+
+
+@pytest.mark.parametrize("deviation", [0.05, 0.5, 1.5], ids=["large batches", "small batches", "single sentences"])
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_is_no_divergence(deviation: float, seed: int) -> None:
+    rng = random.Random(seed)
+    assert noticed([max(0.0, learning_curve(step) + rng.gauss(0, deviation)) for step in range(30_000)]) == []
+
+
+def test_what_happens_in_good_runs_is_no_divergence() -> None:
+    rng = random.Random(1)
+    outliers = [15.0 if rng.random() < 0.02 else learning_curve(step) for step in range(20_000)]
+    assert noticed(outliers) == []
+    bump = [learning_curve(step) + (4.0 if 5000 <= step < 5000 + LONG // 2 else 0.0) for step in range(10_000)]
+    assert noticed(bump) == [], "it recovered by itself"
+    harder = [learning_curve(step) + (0.6 if step > 5000 else 0.0) for step in range(10_000)]
+    assert noticed(harder) == []
+    assert noticed([9.0 - 0.0001 * step for step in range(10_000)]) == []
+
+
+@pytest.mark.parametrize("level", [3.5, 6.0, 300.0])
+def test_a_loss_that_rises_and_stays_is_noticed_once(level: float) -> None:
+    rng = random.Random(1)
+    losses = [learning_curve(step) if step < 5000 else level + rng.gauss(0, 0.3) for step in range(9000)]
+    (step,) = noticed(losses)
+    assert 5000 + LONG <= step <= 5000 + LONG + 2 * HORIZON
+
+
+def test_a_second_divergence_is_noticed_again() -> None:
+    losses = [6.0 if step // 2000 in (1, 3) else 2.0 for step in range(9000)]
+    assert len(noticed(losses)) == 2
+
+
+def test_a_saved_state_goes_on_alike() -> None:
+    rng = random.Random(1)
+    losses = [(2.0 if step < 500 else 4.0) + rng.gauss(0, 0.3) for step in range(1500)]
+    for stop in (0, 20, 600, 750):
+        first, second = Divergence(), Divergence()
+        found = [first.update(loss) for loss in losses[:stop]]
+        second.load_state_dict(first.state_dict())
+        found += [second.update(loss) for loss in losses[stop:]]
+        assert [step for step, said in enumerate(found, start=1) if said] == noticed(losses)
+
+
+def test_a_run_says_that_its_loss_ran_away(
+    make_recipe: RecipeMaker,
+    read_metrics: Callable[..., list[dict[str, Any]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A schedule that jumps to a rate far too high in the middle of a run."""
+    monkeypatch.setattr("nmt.training.health.HORIZON", 4)
+    monkeypatch.setattr("nmt.training.health.LONG", 8)
+    from nmt.training.schedules import LearningRate
+
+    monkeypatch.setattr(LearningRate, "at", lambda self, step: 0.01 if step < 40 else 3.0)
+    train(make_recipe(max_steps=70, validate_every=35, clip_norm=None), tmp_path)
+    (line,) = read_metrics(tmp_path, "diverged")
+    assert 48 <= line["step"] < 65
+    message = " ".join(capsys.readouterr().err.split())
+    assert "the training loss has run away: it was down to" in message
+    assert "lower training.learning_rate" in message
+    assert "The best model, of step 35, is kept." in message

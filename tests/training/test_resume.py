@@ -1,0 +1,305 @@
+"""Resuming: from which checkpoint, with which recipe, and with a log that doesn't double back."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nmt.config import Recipe
+from nmt.errors import UserError
+from nmt.training.checkpoint import CheckpointFolder, read_tensors, step_of
+from nmt.training.interrupts import Interrupted, Interrupts
+from nmt.training.logging import RunLog
+from nmt.training.run import train
+from nmt.training.validation import Validator
+
+RecipeMaker = Callable[..., Recipe]
+MetricsReader = Callable[..., list[dict[str, Any]]]
+CheckpointReader = Callable[..., Any]
+
+
+def spoil(checkpoint: Path) -> None:
+    path = checkpoint / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def steps(directory: Path) -> list[int]:
+    return [step_of(path) for path in CheckpointFolder(directory).all()]
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().err.split())
+
+
+# damage
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_the_run_ends_as_if_nothing_had_happened(
+    make_recipe: RecipeMaker,
+    read_metrics: MetricsReader,
+    read_checkpoint: CheckpointReader,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = {"dropout": 0.2, "checkpoint_every": 3, "validate_every": 3, "log_every": 1, "ema": 0.5, "keep_last": 3}
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    train(make_recipe(max_steps=9, **options), broken)
+    model = (broken / "model.safetensors").read_bytes()
+    spoil(broken / "checkpoints" / "step-000009")
+    capsys.readouterr()
+    train(make_recipe(max_steps=7, **options), broken, resume=True)
+    message = said(capsys)
+    assert "step-000009 is damaged (weights.safetensors is not what was written): going back" in message
+    assert "resumed at step 6" in message
+    assert steps(broken)[-1] == 7, "the damaged one doesn't push it out"
+    assert (broken / "model.safetensors").read_bytes() != model, "the best of step 9 is in the future again"
+    train(make_recipe(max_steps=9, **options), broken, resume=True)
+    train(make_recipe(max_steps=9, **options), whole)
+    for resumed, uninterrupted in zip(read_checkpoint(broken, 9)[:2], read_checkpoint(whole, 9)[:2], strict=True):
+        torch.testing.assert_close(resumed, uninterrupted, rtol=0, atol=0)
+    losses = [
+        [(line["step"], line["loss"]) for line in read_metrics(directory, "train")] for directory in (broken, whole)
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_the_model_is_the_best_checkpoints_even_where_a_kill_came_before_it_was_written(
+    make_recipe: RecipeMaker, tmp_path: Path
+) -> None:
+    recipe = make_recipe(max_steps=3, validate_every=1, checkpoint_every=1, ema=0.5)
+    train(recipe, tmp_path)
+    model = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").unlink()
+    train(recipe, tmp_path, resume=True)
+    assert (tmp_path / "model.safetensors").read_bytes() == model
+
+
+def test_the_best_checkpoint_is_kept_whatever_the_rhythm_of_checkpoints(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
+) -> None:
+    """Validations between two checkpoints, with a rate so high at the end that the last ones are not the best."""
+    options = {"schedule": "constant", "learning_rate": 0.3, "warmup_steps": 60, "clip_norm": None}
+    train(make_recipe(max_steps=50, validate_every=5, checkpoint_every=24, keep_best=2, **options), tmp_path)
+    improved = [line["step"] for line in read_metrics(tmp_path, "valid") if line["best"]]
+    assert improved[-1] < 48
+    assert steps(tmp_path) == [*improved[-2:], 48, 50]
+    best = CheckpointFolder(tmp_path).best()[0]
+    assert step_of(best) == improved[-1]
+    weights = read_tensors(best / "weights.safetensors")
+    torch.testing.assert_close(read_tensors(tmp_path / "model.safetensors"), weights, rtol=0, atol=0)
+
+
+def test_when_all_checkpoints_are_damaged_the_run_is_refused_and_left_alone(
+    make_recipe: RecipeMaker, tmp_path: Path
+) -> None:
+    recipe = make_recipe(max_steps=2, checkpoint_every=1)
+    train(recipe, tmp_path)
+    for checkpoint in CheckpointFolder(tmp_path).all():
+        spoil(checkpoint)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"(?s)Every checkpoint in .* is damaged.*backup.*-o"):
+        train(recipe, tmp_path, resume=True)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_a_checkpoint_of_the_first_version_can_be_resumed(
+    make_recipe: RecipeMaker, read_checkpoint: CheckpointReader, tmp_path: Path
+) -> None:
+    """It had no sums, and neither the state of the log nor that of Python's and NumPy's random numbers."""
+    train(make_recipe(max_steps=4, dropout=0.2), tmp_path / "old")
+    checkpoint = tmp_path / "old" / "checkpoints" / "step-000004"
+    (checkpoint / "SHA256SUMS").unlink()
+    state = json.loads((checkpoint / "state.json").read_text("utf-8"))
+    for key in ("validation", "meter", "divergence", "random"):
+        del state[key]
+    del state["progress"]["validation_due"], state["batches"]["corpus"]
+    (checkpoint / "state.json").write_text(json.dumps(state), "utf-8")
+    train(make_recipe(max_steps=9, dropout=0.2), tmp_path / "old", resume=True)
+    train(make_recipe(max_steps=9, dropout=0.2), tmp_path / "whole")
+    one, two = (read_checkpoint(tmp_path / name, 9)[:2] for name in ("old", "whole"))
+    torch.testing.assert_close(one, two, rtol=0, atol=0)
+
+
+# another recipe
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"recipe": {"model": {"tie": "none"}}}, "model.tie is 'none', was 'target'"),
+        ({"recipe": {"data": {"source": "en", "target": "de"}}}, "data.source is 'en', was 'de'; data.target is 'de'"),
+        ({"recipe": {"vocabulary": {"size": 77}}}, "vocabulary.size is 77, was 200"),
+        ({"system": "transformer"}, "model.encoder.type is 'transformer', was 'recurrent'"),
+        ({"metric": "bleu"}, "training.metric is 'bleu', was 'loss'"),
+    ],
+    ids=["tied weights", "direction", "vocabulary", "system", "metric"],
+)
+def test_what_a_run_cannot_go_on_with_is_refused(
+    make_recipe: RecipeMaker, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    train(make_recipe(max_steps=1), tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UserError) as caught:
+        train(make_recipe(max_steps=2, **changes), tmp_path, resume=True)
+    assert said in caught.value.message
+    assert "recipe.yaml" in caught.value.remedy
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_other_changes_are_said(make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(make_recipe(max_steps=1), tmp_path)
+    capsys.readouterr()
+    train(make_recipe(max_steps=2), tmp_path, resume=True)
+    assert "other settings" not in said(capsys), "more steps are what resuming is for"
+    train(make_recipe(max_steps=3, dropout=0.1, learning_rate=0.02), tmp_path, resume=True)
+    message = said(capsys)
+    assert "going on with other settings: model.encoder.dropout is 0.1, was 0.0;" in message
+    assert "training.learning_rate is 0.02, was 0.01" in message
+    assert "max_steps is" not in message
+
+
+def test_what_only_training_does_to_the_model_may_change(
+    make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def recipe(max_steps: int, rate: float) -> Recipe:
+        made = make_recipe("transformer", max_steps=max_steps)
+        encoder = {**made.model.encoder, "layer_drop": rate}
+        return made.model_copy(update={"model": made.model.model_copy(update={"encoder": encoder})})
+
+    train(recipe(1, 0.0), tmp_path)
+    train(recipe(2, 0.4), tmp_path, resume=True)
+    assert "model.encoder.layer_drop is 0.4, was 0.0" in said(capsys)
+
+
+def test_a_recipe_that_cannot_be_read_is_no_obstacle(
+    make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(make_recipe(max_steps=1), tmp_path)
+    (tmp_path / "recipe.yaml").write_text("data: [", "utf-8")
+    train(make_recipe(max_steps=2), tmp_path, resume=True)
+    assert "the run was started with can't be read, so nothing is compared" in said(capsys)
+    assert steps(tmp_path)[-1] == 2
+
+
+def test_another_training_text_is_said(
+    make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for path in tiny_corpus.iterdir():
+        (data / path.name).write_bytes(path.read_bytes())
+    recipe = {"recipe": {"data": {"root": str(data)}}}
+    train(make_recipe(max_steps=1, **recipe), tmp_path / "run")
+    train(make_recipe(max_steps=2, **recipe), tmp_path / "run", resume=True)
+    assert "training text" not in said(capsys)
+    for language in ("de", "en"):
+        with (data / f"train.{language}").open("a", encoding="utf-8") as file:
+            file.write("Der Hund schläft.\n")
+    train(make_recipe(max_steps=3, **recipe), tmp_path / "run", resume=True)
+    assert "the training text isn't the one that the run was started with" in said(capsys)
+
+
+# the log
+
+
+def test_the_log_goes_back_to_the_checkpoint(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    log.go_back(0)
+    for step in (2, 4, 6):
+        log.write("train", step, step, loss=1.0)
+        log.write_samples(step, ["a"], ["b"], ["c"])
+    log.write("end", 4, 7, reason="max_steps")
+    log.close()
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"event": "train", "step": 4, "sec')  # a kill came in the middle
+    (tmp_path / "samples" / "mine.txt").write_text("notes")
+    (tmp_path / "samples" / ".nmt-123-abc.tmp").write_text("half a sam")
+    log = RunLog(tmp_path)
+    log.go_back(4)
+    log.write("resume", 4, 8)
+    log.close()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()]
+    assert [(line["event"], line["step"]) for line in lines] == [("train", 2), ("train", 4), ("resume", 4)]
+    assert {path.name for path in (tmp_path / "samples").iterdir()} == {
+        "step-000002.txt",
+        "step-000004.txt",
+        "mine.txt",
+    }
+
+
+def test_a_run_that_starts_anew_has_a_log_of_its_own(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
+) -> None:
+    """The attempt before was killed before its first checkpoint."""
+    log = RunLog(tmp_path)
+    log.write("train", 2, 1.0, loss=9.0)
+    log.close()
+    train(make_recipe(max_steps=4), tmp_path)
+    assert [line["step"] for line in read_metrics(tmp_path, "train")] == [2, 4]
+    assert read_metrics(tmp_path, "train")[0]["loss"] != 9.0
+
+
+def test_tensorboard_hides_what_came_after_the_checkpoint(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    options = {"tensorboard": True, "log_every": 1, "checkpoint_every": 2, "keep_last": 9}
+    train(make_recipe(max_steps=6, **options), tmp_path)
+    spoil(tmp_path / "checkpoints" / "step-000006")
+    train(make_recipe(max_steps=5, **options), tmp_path, resume=True)
+    board = EventAccumulator(str(tmp_path / "tensorboard"))
+    board.Reload()
+    assert [event.step for event in board.Scalars("train/loss")] == [1, 2, 3, 4, 5]
+
+
+# a signal during validation
+
+
+@pytest.mark.parametrize("metric", ["loss", "bleu"])
+@pytest.mark.parametrize("at", [6, 9], ids=["in the middle", "at the end"])
+def test_a_signal_ends_a_validation_and_resuming_makes_up_for_it(
+    make_recipe: RecipeMaker, read_checkpoint: CheckpointReader, read_metrics: MetricsReader, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, metric: str, at: int,
+) -> None:  # fmt: skip
+    recipe = make_recipe(
+        dropout=0.2, max_steps=9, validate_every=3, batch_tokens=64, metric=metric, patience=5, ema=0.5, log_every=1,
+        recipe={"decoding": {"batch_size": 2}},
+    )  # fmt: skip
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    real, asked = Validator.__call__, []
+
+    def interrupted(self: Validator, model: Any, stop: Callable[[], bool]) -> Any:
+        def signalled() -> bool:
+            asked.append(True)
+            if len(asked) == 2:
+                interrupts[0]._receive(2, None)
+            return stop()
+
+        return real(self, model, signalled if validations.pop(0) == at else stop)
+
+    interrupts: list[Interrupts] = []
+    validations = [3, 6, 9]
+    enter = Interrupts.__enter__
+    with monkeypatch.context() as patch:
+        patch.setattr(Validator, "__call__", interrupted)
+        patch.setattr(Interrupts, "__enter__", lambda self: interrupts.append(self) or enter(self))
+        with pytest.raises(Interrupted, match="SIGINT"):
+            train(recipe, broken)
+    assert len(asked) == 2, "it ended after the batch in which the signal came"
+    assert [line["step"] for line in read_metrics(broken, "valid")] == list(range(3, at, 3))
+    assert read_checkpoint(broken, at)[2]["progress"]["validation_due"]
+    train(recipe, broken, resume=True)
+    train(recipe, whole)
+    one, two = (read_checkpoint(directory, 9) for directory in (broken, whole))
+    torch.testing.assert_close(one, two, rtol=0, atol=0)
+    assert (broken / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    valid = [
+        [{key: value for key, value in line.items() if key != "seconds"} for line in read_metrics(directory, "valid")]
+        for directory in (broken, whole)
+    ]
+    assert valid[0] == valid[1]
+    assert steps(broken) == steps(whole)

@@ -1,0 +1,47 @@
+"""Starts ``nmt`` processes in no time: imports once, then forks a process for each that is asked for.
+
+Each line of standard input is a JSON object, and each is answered by a line with a number:
+
+- ``{"arguments": […], "messages": FILE, "largest_file": BYTES or null, "environment": {…}}`` starts nmt; its PID
+- ``{"wait": PID}``: its exit code, or the negative number of the signal that ended it
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+import traceback
+
+import nmt.__main__
+import nmt.cli.train
+import nmt.training.run  # imported here so that the processes don't have to
+
+
+def become_nmt(wanted: dict) -> int:
+    """Run the program in this process; its exit code."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.dup2(os.open(wanted["messages"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+    os.environ.update(wanted["environment"])
+    if wanted["largest_file"] is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (wanted["largest_file"], wanted["largest_file"]))
+    sys.argv = ["nmt", *wanted["arguments"]]
+    try:
+        nmt.__main__.main()
+    except SystemExit as leaving:
+        return leaving.code or 0
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "wait" in asked:
+        answer = os.waitstatus_to_exitcode(os.waitpid(asked["wait"], 0)[1])
+    else:
+        answer = os.fork()
+        if not answer:
+            os._exit(become_nmt(asked))
+    print(answer, flush=True)
