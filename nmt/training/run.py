@@ -199,6 +199,11 @@ def _guide(model: Seq2Seq, recipe: Recipe, directory: Path, ranks: Ranks) -> Non
     guided = recipe.training.guided_alignment
     if guided is None:
         return
+    if recipe.training.truncate is not None:
+        raise UserError(
+            "training.guided_alignment can't be taught by truncated backpropagation.",
+            "Set training.truncate to null, or leave the alignment out.",
+        )
     heads = taught_heads(guided, model.decoder)
     model.guided_loss = GuidedLoss(heads, guided.weight)
     with ranks.first_here():
