@@ -142,6 +142,18 @@ class ModelOptions(Options):
     init: Literal["torch", "xavier"] = Field("torch", description="initialisation of weight matrices")
 
 
+class GuidedAlignmentOptions(Options):
+    """Word alignment that training teaches to one attention head (Chen et al. 2016; Garg et al. 2019)."""
+
+    links: Path = Field(description="Pharaoh file with a line for each pair of the training text, in its order")
+    split_punctuation: bool = Field(False, description="links count punctuation marks as words, as in `nmt align`")
+    weight: float = Field(0.05, gt=0, description="of the alignment loss beside that of the tokens")
+    head: str | None = Field(None, description="LAYER:HEAD that is taught, such as 2:1; null: the decoder's choice")
+    attention: Literal["output", "input"] | None = Field(
+        None, description="teach the step that predicts a word or the one that reads it; null: the decoder's choice"
+    )
+
+
 def _batch_tokens(value: Any) -> Any:
     if value == "auto" or (type(value) is int and value >= 1):
         return value
@@ -219,6 +231,7 @@ class TrainingOptions(Options):
     keep_last: int = Field(2, ge=1, description="checkpoints kept, the newest")
     keep_best: int = Field(1, ge=0, description="checkpoints kept beside them, the best by validation")
     log_every: int = Field(50, ge=1, description="updates between lines of metrics.jsonl")
+    guided_alignment: GuidedAlignmentOptions | None = None
     tensorboard: bool = Field(False, description="write tensorboard/ too (pip install 'nmt[tensorboard]')")
 
     @model_validator(mode="after")

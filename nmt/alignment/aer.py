@@ -17,6 +17,9 @@ from pathlib import Path
 from nmt.alignment.links import Link, Links, read_pharaoh
 from nmt.errors import UserError
 
+MIN_LINES = 5
+"""Fewer lines with links say nothing about the number that words are counted from."""
+
 
 @dataclass(frozen=True)
 class AlignmentScore:
@@ -112,6 +115,28 @@ def score_files(links_path: Path, gold_path: Path, possible_path: Path | None = 
     predicted = [sure | possible for sure, possible in read_pharaoh(links_path)]
     _check_same_length(links_path, len(predicted), gold_path, len(gold.sure))
     return score_links(predicted, gold.sure, gold.possible)
+
+
+def index_warning(links_path: Path, gold_path: Path, possible_path: Path | None = None) -> str | None:
+    """What to tell a user whose files seem to count words from different numbers, which makes any AER nonsense.
+
+    Some tools count words from 1. A file in which no link names a word 0 on either side, while another file has
+    such links on both, is taken for one of theirs; one with few lines may have none by chance.
+    """
+    paths = [links_path, gold_path, *([possible_path] if possible_path is not None else [])]
+    has_zero = []
+    for path in paths:
+        lines = [sure | possible for sure, possible in read_pharaoh(path) if sure or possible]
+        has_zero.append(
+            tuple(any(link[side] == 0 for line in lines for link in line) for side in (0, 1))
+            if len(lines) >= MIN_LINES
+            else None
+        )
+    from_one = [path for path, zero in zip(paths, has_zero, strict=True) if zero == (False, False)]
+    if from_one and (True, True) in has_zero:
+        names = " and ".join(map(str, from_one))
+        return f"{names} seems to count words from 1, not from 0: no link has a word 0. Subtract 1 from its numbers."
+    return None
 
 
 def _check_same_length(first: Path, num_first: int, second: Path, num_second: int) -> None:

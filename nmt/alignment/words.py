@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from nmt.data.vocabulary import Piece
+from nmt.data.dialogue import TAB, current_turn, split_turns
+from nmt.data.vocabulary import Piece, WordVocabulary
 
 # What tokenisers part from the word before it, and from the word after it.
 _CLOSING = re.compile(r"[.,;:!?%)\]}…”]+|’|n['’]t|['’](?:s|d|m|t|re|ve|ll)", re.IGNORECASE)
@@ -32,6 +33,12 @@ class Words:
             position = begin + len(word)
             spans.append((begin, position))
         return cls(text, tuple(words), tuple(spans))
+
+    @classmethod
+    def split_punctuation(cls, text: str) -> Self:
+        """The words of raw text, with each punctuation mark as a word of its own: those of word vocabularies."""
+        spans = tuple((begin, end) for _, begin, end in WordVocabulary.split(text))
+        return cls(text, tuple(text[begin:end] for begin, end in spans), spans)
 
     @classmethod
     def detokenise(cls, tokens: Sequence[str]) -> Self:
@@ -74,3 +81,24 @@ class Words:
             covered = [w for w in word_at[piece.begin : max(piece.end, piece.begin + 1)] if w >= 0]
             owners.append(Counter(covered).most_common(1)[0][0] if covered else -1)
         return owners
+
+
+def split_pairs(
+    pairs: Iterable[tuple[str, str]], tokenized: bool, split_punctuation: bool, is_dialogue: bool = False
+) -> Iterator[tuple[Words, Words]]:
+    """Pairs of texts in words.
+
+    Args:
+        pairs: source and target text.
+        tokenized: tokens with spaces between, see :meth:`Words.detokenise`.
+        split_punctuation: of text that is not tokenised, see :meth:`Words.split_punctuation`.
+        is_dialogue: sources are turns with tabs between, and of targets the current turn counts.
+    """
+
+    def words(text: str) -> Words:
+        if tokenized:
+            turns = split_turns(text) if is_dialogue else [text]
+            return Words.join([Words.detokenise(turn.split()) for turn in turns], TAB)
+        return Words.split_punctuation(text) if split_punctuation else Words.split(text)
+
+    return ((words(source), words(current_turn(target) if is_dialogue else target)) for source, target in pairs)

@@ -11,6 +11,7 @@ COMMANDS = (
     "score",
     "compare",
     "align",
+    "learn_alignment",
     "aer",
     "average",
     "export",

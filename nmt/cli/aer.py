@@ -9,7 +9,9 @@ import typer
 from nmt.cli.common import AsJson, app, examples
 
 
-@app.command(epilog=examples("nmt aer links.pharaoh gold.pharaoh"))
+@app.command(
+    epilog=examples("nmt aer links.pharaoh gold.pharaoh", "nmt aer links.pharaoh gold.sure --possible gold.possible")
+)
 def aer(
     links: Annotated[Path, typer.Argument(metavar="LINKS", help="Pharaoh links, a line a sentence pair.")],
     gold: Annotated[Path, typer.Argument(metavar="GOLD", help="True links: i-j is sure, i?j possible.")],
@@ -21,9 +23,13 @@ def aer(
     """Alignment error rate, precision and recall (Och & Ney 2003)."""
     from dataclasses import asdict
 
-    from nmt.alignment.aer import score_files
+    from nmt.alignment.aer import index_warning, score_files
+    from nmt.console import warn
 
     found = score_files(links, gold, possible)
+    warning = index_warning(links, gold, possible)
+    if warning is not None:
+        warn(warning)
     if as_json:
         typer.echo(json.dumps(asdict(found)))
     else:

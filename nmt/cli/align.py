@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nmt.cli.common import Device, ModelDir, Quiet, app, examples, on_screen
+from nmt.cli.common import AttentionStep, Device, Heads, ModelDir, Quiet, app, examples, on_screen
 
 if TYPE_CHECKING:
     from nmt.alignment.links import WordAlignment
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TextFormat = Literal["pharaoh", "json"]
 AlignmentFormat = Literal["pharaoh", "json", "png", "svg", "pdf"]
+Symmetrize = Literal["none", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
 PICTURES = ("png", "svg", "pdf")
 MAX_PICTURES = 20
 
@@ -25,6 +26,7 @@ MAX_PICTURES = 20
         "nmt align runs/de-en test.de test.en > links.pharaoh",
         "nmt align runs/de-en test.de test.en -o links.png --limit 10",
         "nmt align runs/de-en test.tok.de test.tok.en --tokenized -o links.pharaoh",
+        "nmt align runs/de-en test.de test.en --reverse runs/en-de --split-punctuation",
     )
 )
 def align(
@@ -53,9 +55,31 @@ def align(
     tokenized: Annotated[
         bool, typer.Option("--tokenized", help="The text is tokenised (punctuation apart); links count its tokens.")
     ] = False,
+    split_punctuation: Annotated[
+        bool, typer.Option("--split-punctuation", help="In raw text, count punctuation marks as words of their own.")
+    ] = False,
+    reverse: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL_DIR", help="A model of the other direction: links are what both agree on."),
+    ] = None,
+    symmetrize: Annotated[
+        Symmetrize,
+        typer.Option(help="How the choices of target and of source words are made one; none: of target words alone."),
+    ] = "grow-diag",
+    lexicon: Annotated[
+        bool,
+        typer.Option(
+            "--lexicon/--no-lexicon", help="Weigh the attention with the lexicon of `nmt learn-alignment`, if any."
+        ),
+    ] = True,
+    heads: Heads = None,
+    attention: AttentionStep = None,
     method: Annotated[
         Literal["argmax", "threshold"],
-        typer.Option(help="argmax: a link for each target word; threshold: all weights from the threshold on."),
+        typer.Option(
+            help="argmax: each word links to the one it attends to most, after words have competed; threshold: all "
+            "weights from the threshold on."
+        ),
     ] = "argmax",
     threshold: Annotated[
         float, typer.Option(metavar="X", min=0, max=1, help="Least weight of a link, with --method threshold.")
@@ -74,6 +98,7 @@ def align(
     quiet: Quiet = False,
 ) -> None:
     """Word alignments of sentence pairs, from the model's attention."""
+    from nmt.alignment.heads import AlignmentHeads
     from nmt.console import progress_bar
     from nmt.decoding.translator import load
     from nmt.errors import UserError
@@ -84,9 +109,18 @@ def align(
     if tokenized and target is None:
         raise UserError("With --tokenized a TARGET is needed: the model's own output isn't tokenised.", "Name one.")
     translator = load(model_dir, device)
+    if heads is not None or attention is not None:
+        translator.heads = AlignmentHeads.of(translator.model.decoder, heads, attention)
+    backward = load(reverse, device) if reverse is not None else None
+    if not lexicon:
+        translator.lexicon = None
+        if backward is not None:
+            backward.lexicon = None
+    options: dict[str, Any] = {"method": method, "threshold": threshold, "symmetrize": symmetrize}
     pairs = islice(_pairs(translator, source, target), limit or (MAX_PICTURES if kind in PICTURES else None))
     with progress_bar("aligning", limit, not on_screen(output)) as bar:
-        alignments = _counted(translator.align(pairs, tokenized, method, threshold), bar)
+        found = translator.align(pairs, tokenized, split_punctuation=split_punctuation, reverse=backward, **options)
+        alignments = _counted(found, bar)
         if kind == "pharaoh" or kind == "json":
             _write(alignments, kind, output)
         else:

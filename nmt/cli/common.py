@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Literal, TextIO
 
 import typer
 
@@ -42,6 +42,21 @@ Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Fil
 Device = Annotated[str, typer.Option(metavar="NAME", help="What to compute on: auto, cpu, cuda, cuda:1, mps.")]
 ModelDir = Annotated[
     Path, typer.Argument(metavar="MODEL_DIR", help="Folder that `nmt train` wrote.", show_default=False)
+]
+Heads = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="Attention heads whose mean is the alignment, as LAYER:HEAD: 2:1,2:3.",
+        show_default="as MODEL_DIR says",
+    ),
+]
+AttentionStep = Annotated[
+    Literal["output", "input"] | None,
+    typer.Option(
+        help="Read the attention of the step that predicts a word, or of the step that reads it.",
+        show_default="as MODEL_DIR says",
+    ),
 ]
 Settings = Annotated[
     list[str] | None,

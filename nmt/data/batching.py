@@ -3,7 +3,7 @@
 B sentences, S source positions, T target positions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self
 
@@ -20,6 +20,8 @@ MAX_PADDING = 0.05
 """Share of padding from which a batch is cut when it is at least half full."""
 
 Ids = Sequence[int] | npt.NDArray[np.integer]
+Links = npt.NDArray[np.integer]
+"""Linked (source, target) positions of a sentence pair. [num_links, 2]"""
 
 
 @dataclass(frozen=True)
@@ -31,18 +33,28 @@ class Batch:
     target_input_BT: Tensor  # SOS y1 … yn
     target_output_BT: Tensor  # y1 … yn EOS
     target_length_B: Tensor
+    links_BTS: Tensor | None = None
+    """True where a target position translates a source position, both without SOS and with EOS; for guided alignment.
+
+    A position that translates nothing links to the EOS of the source, as EOS does itself.
+    """
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The batch with every tensor changed."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return type(self)(**{name: change(part) for name, part in parts.items() if part is not None})
 
     def to(self, device: torch.device) -> Self:
         """The batch on another device; the copy overlaps with computation where memory is pinned."""
-        return type(self)(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+        return self._each(lambda part: part.to(device, non_blocking=True))
 
     def pinned(self) -> Self:
         """The batch in memory that a GPU of CUDA can copy from by itself."""
-        return type(self)(*(getattr(self, f.name).pin_memory() for f in fields(self)))
+        return self._each(Tensor.pin_memory)
 
     def twice(self) -> Self:
         """The sentences and, below, the same ones again: two passes in one."""
-        return type(self)(*(torch.cat((part, part)) for part in (getattr(self, f.name) for f in fields(self))))
+        return self._each(lambda part: torch.cat((part, part)))
 
     def halves(self) -> tuple[Self, Self]:
         """The first and the second half of the sentences, each padded to its own longest."""
@@ -58,6 +70,7 @@ class Batch:
             self.target_input_BT[rows, :longest_target],
             self.target_output_BT[rows, :longest_target],
             target_length,
+            None if self.links_BTS is None else self.links_BTS[rows, :longest_target, :longest_source],
         )
 
     @property
@@ -105,20 +118,44 @@ def by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
         yield order[start : start + batch_size]
 
 
-def make_batch(pairs: Sequence[tuple[Ids, Ids]], vocabularies: Vocabularies) -> Batch:
+def links_mask(links: Sequence[Links], source_length_B: Tensor, target_length_B: Tensor) -> Tensor:
+    """See :attr:`Batch.links_BTS`. [B, longest target, longest source]
+
+    Args:
+        links: for each pair the (source, target) positions that are linked. [num_links, 2]
+        source_length_B, target_length_B: with EOS.
+    """
+    mask = np.zeros((len(links), int(target_length_B.max()), int(source_length_B.max())), dtype=bool)
+    lengths_B = zip(source_length_B.tolist(), target_length_B.tolist(), strict=True)
+    for row, of_pair, (source_length, target_length) in zip(mask, links, lengths_B, strict=True):
+        row[of_pair[:, 1], of_pair[:, 0]] = True
+        row[:target_length, source_length - 1] |= ~row[:target_length].any(axis=1)
+    return torch.from_numpy(mask)
+
+
+def make_batch(
+    pairs: Sequence[tuple[Ids, Ids]], vocabularies: Vocabularies, links: Sequence[Links] | None = None
+) -> Batch:
     """The six steps of batch preparation.
 
     1. sample the pairs (done by :func:`plan_batches`), 2. look up ids, OOV as UNK (done by the vocabulary),
     3. append EOS to the source, 4. prepend SOS for the decoder's input and append EOS for its output,
     5. pad to the longest sentence of the batch, 6. compute the lengths.
+
+    Args:
+        pairs: source and target ids.
+        vocabularies: for the special ids.
+        links: see :func:`links_mask`.
     """
     sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
+    source_length_B, target_length_B = lengths(sources), lengths(targets)
     return Batch(
         source_BS=pad(sources, vocabularies.source, eos=True),
-        source_length_B=lengths(sources),
+        source_length_B=source_length_B,
         target_input_BT=pad(targets, vocabularies.target, sos=True),
         target_output_BT=pad(targets, vocabularies.target, eos=True),
-        target_length_B=lengths(targets),
+        target_length_B=target_length_B,
+        links_BTS=links_mask(links, source_length_B, target_length_B) if links is not None else None,
     )
 
 
@@ -231,7 +268,9 @@ class TrainingBatches:
         own, count = self._share
         while True:
             batch = [self._advance() for _ in range(count)][own]
-            yield make_batch([self._corpus.pair(i) for i in self._indices[batch]], self._vocabularies)
+            rows = self._indices[batch]
+            links = [self._corpus.links(i) for i in rows] if self._corpus.has_links else None
+            yield make_batch([self._corpus.pair(i) for i in rows], self._vocabularies, links)
 
     def _advance(self) -> npt.NDArray[np.int64]:
         """The next batch of the plan."""

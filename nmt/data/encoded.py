@@ -10,10 +10,10 @@ import os
 import shutil
 import tempfile
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,16 @@ class Counts:
     kept: int
     empty: int
     too_long: int
+
+
+class PieceLinks(Protocol):
+    """Word alignments of a text as links between its pieces."""
+
+    def fingerprint(self) -> str:
+        """Changes whenever the links do."""
+
+    def of_pieces(self, text: Iterable[tuple[str, str]]) -> Iterator[npt.NDArray[np.integer]]:
+        """The linked (source, target) pieces of each pair. [num_links, 2]"""
 
 
 class EncodedSide:
@@ -73,6 +83,12 @@ class EncodedCorpus:
         self.source = EncodedSide(directory / "source", meta["dtype"])
         self.target = EncodedSide(directory / "target", meta["dtype"])
         self.lines: npt.NDArray[np.int64] = np.load(directory / "lines.npy")
+        self.has_links = (directory / "links.offsets.npy").is_file()
+        if self.has_links:
+            self._link_offsets: npt.NDArray[np.int64] = np.load(directory / "links.offsets.npy")
+            size = int(self._link_offsets[-1])
+            flat = np.memmap(directory / "links.int32", np.int32, "r") if size else np.zeros(0, np.int32)
+            self._links: npt.NDArray[np.integer] = flat.reshape(-1, 2)
 
     def __len__(self) -> int:
         return self.counts.kept
@@ -80,6 +96,10 @@ class EncodedCorpus:
     def pair(self, index: int) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]:
         """Source and target ids of a pair, without SOS and EOS."""
         return self.source[index], self.target[index]
+
+    def links(self, index: int) -> npt.NDArray[np.integer]:
+        """Linked (source, target) pieces of a pair, where the corpus :attr:`has_links`. [num_links, 2]"""
+        return self._links[self._link_offsets[index] : self._link_offsets[index + 1]]
 
 
 def cache_directory() -> Path:
@@ -93,6 +113,7 @@ def encode_corpus(
     vocabularies: Vocabularies,
     max_length: int,
     on_progress: Callable[[int], None] = lambda pairs: None,
+    links: PieceLinks | None = None,
 ) -> EncodedCorpus:
     """The ids of a text, from the cache where they are in it already.
 
@@ -102,15 +123,18 @@ def encode_corpus(
         max_length: pairs with more pieces than this on either side are dropped and counted, like empty ones; a
             dialogue loses its oldest turns first.
         on_progress: called with the number of pairs read, now and then.
+        links: word alignments that are kept beside the ids.
 
     Raises:
         UserError: no pair is left, or the cache can't be written.
     """
     key = f"{LAYOUT} {text.fingerprint()} {vocabularies.fingerprint} {max_length}"
+    if links is not None:
+        key += f" {links.fingerprint()}"
     directory = cache_directory() / "corpora" / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     if not (directory / "meta.json").is_file():
         try:
-            _write(directory, text, vocabularies, max_length, on_progress)
+            _write(directory, text, vocabularies, max_length, on_progress, links)
         except OSError as error:
             raise UserError(
                 f"The encoded corpus can't be written to {directory}: {error.strerror or error}.",
@@ -133,6 +157,7 @@ def _write(
     vocabularies: Vocabularies,
     max_length: int,
     on_progress: Callable[[int], None],
+    links: PieceLinks | None,
 ) -> None:
     """Encode into a folder with a temporary name, renamed when it is whole."""
     dtype = "uint16" if max(len(vocabularies.source), len(vocabularies.target)) <= 1 << 16 else "int32"
@@ -140,6 +165,8 @@ def _write(
     temporary = Path(tempfile.mkdtemp(prefix="writing-", dir=directory.parent))
     try:
         counts = _encode_pairs(temporary, text, vocabularies, max_length, dtype, on_progress)
+        if links is not None:
+            _write_links(temporary, links.of_pieces(text))
         (temporary / "meta.json").write_text(json.dumps({"dtype": dtype, "counts": asdict(counts)}))
         for path in temporary.iterdir():
             sync(path)
@@ -183,3 +210,15 @@ def _encode_pairs(
     np.save(directory / "target.offsets.npy", np.frombuffer(offsets[1], dtype=np.int64))
     np.save(directory / "lines.npy", np.frombuffer(lines, dtype=np.int64) if lines else np.zeros(0, np.int64))
     return Counts(kept=len(lines), empty=empty, too_long=too_long)
+
+
+def _write_links(directory: Path, linked: Iterable[npt.NDArray[np.integer]]) -> None:
+    """The links of the pairs that were kept, in their order."""
+    kept = set(np.load(directory / "lines.npy").tolist())
+    offsets = array("q", [0])
+    with (directory / "links.int32").open("wb") as file:
+        for line, of_pair in enumerate(linked):
+            if line in kept:
+                file.write(of_pair.astype(np.int32).tobytes())
+                offsets.append(offsets[-1] + len(of_pair))
+    np.save(directory / "links.offsets.npy", np.frombuffer(offsets, dtype=np.int64))

@@ -3,16 +3,22 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from itertools import islice
+from functools import cached_property
+from itertools import islice, tee
 from pathlib import Path
 from typing import Any
 
-from nmt.alignment.forced import ForcedAligner
-from nmt.alignment.links import LinkMethod, WordAlignment
-from nmt.alignment.words import Words
+from nmt.alignment.extract import LinkOptions
+from nmt.alignment.forced import ForcedAligner, both_directions
+from nmt.alignment.heads import AlignmentHeads
+from nmt.alignment.learn import Learned, learn
+from nmt.alignment.lexicon import FILE_NAME as LEXICON
+from nmt.alignment.lexicon import Lexicon
+from nmt.alignment.links import WordAlignment
+from nmt.alignment.words import Words, split_pairs
 from nmt.config import DecodingOptions, Recipe, load_recipe, validate
 from nmt.console import warn
-from nmt.data.dialogue import TAB, current_turn, encode_source, split_turns
+from nmt.data.dialogue import current_turn, encode_source
 from nmt.data.text import in_windows
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.finished import Hypothesis
@@ -40,14 +46,31 @@ class Translator:
         recipe: that it was trained from; its ``decoding`` is the default for :meth:`translate`.
         precision: of matrix products. With any other than fp32, where two candidates are nearly as good, the
             sentences that share a batch may decide between them.
+        heads: where :meth:`align` reads the alignment; None for what the decoder holds for best.
+        directory: the model directory; :meth:`align` uses the ``lexicon.tsv`` in it, and :meth:`learn_alignment` writes
+            there.
     """
 
     def __init__(
-        self, model: Seq2Seq, vocabularies: Vocabularies, recipe: Recipe, precision: Precision = "fp32"
+        self,
+        model: Seq2Seq,
+        vocabularies: Vocabularies,
+        recipe: Recipe,
+        precision: Precision = "fp32",
+        heads: AlignmentHeads | None = None,
+        directory: Path | None = None,
     ) -> None:
         self.model, self.vocabularies, self.recipe, self.precision = model, vocabularies, recipe, precision
+        self.heads = heads or AlignmentHeads.of(model.decoder)
+        self._directory = directory
         self.max_pieces = 2 * recipe.data.max_length
         """A longer source line is cut here: the model never saw anything like it."""
+
+    @cached_property
+    def lexicon(self) -> Lexicon | None:
+        """What :meth:`align` knows of words beside the attention."""
+        path = self._directory / LEXICON if self._directory is not None else None
+        return Lexicon.load(path) if path is not None and path.is_file() else None
 
     @property
     def has_attention(self) -> bool:
@@ -166,8 +189,10 @@ class Translator:
         self,
         pairs: Iterable[tuple[str, str]],
         tokenized: bool = False,
-        method: LinkMethod = "argmax",
-        threshold: float = 0.3,
+        *,
+        split_punctuation: bool = False,
+        reverse: "Translator | None" = None,
+        **options: Any,
     ) -> Iterator[WordAlignment]:
         """Word alignments of given sentence pairs, by forced decoding.
 
@@ -176,25 +201,54 @@ class Translator:
                 current turn counts.
             tokenized: the text is tokenised, punctuation apart; links then count its tokens. Otherwise they
                 count what stands between white space.
-            method, threshold: see :func:`nmt.alignment.links.extract_links`.
+            split_punctuation: in text that is not tokenised, count punctuation marks as words of their own.
+            reverse: a model that translates the other way round: links are then what both agree on.
+            options: those of :class:`nmt.alignment.extract.LinkOptions`.
 
         Raises:
-            UserError: the model has no attention.
+            UserError: a model has no attention.
         """
-
-        is_dialogue = self.recipe.data.context is not None
-
-        def words(text: str) -> Words:
-            if not tokenized:
-                return Words.split(text)
-            turns = split_turns(text) if is_dialogue else [text]
-            return Words.join([Words.detokenise(turn.split()) for turn in turns], TAB)
 
         def on_cut(number: int, num_pieces: int) -> None:
             warn(f"line {number} has {num_pieces:,} pieces: only the first {self.max_pieces} are aligned.")
 
-        in_words = ((words(source), words(current_turn(target) if is_dialogue else target)) for source, target in pairs)
-        return self._aligner()(in_words, method, threshold, on_cut)
+        is_dialogue = self.recipe.data.context is not None
+        in_words = split_pairs(pairs, tokenized, split_punctuation, is_dialogue)
+        link_options = LinkOptions(**options)
+        if reverse is None:
+            return self._aligner()(in_words, link_options, on_cut)
+        if is_dialogue:
+            raise UserError(
+                "A model of dialogues aligns in one direction only.", "Leave out the model of the other direction."
+            )
+        ahead, back = tee(in_words)
+        swapped = ((target, source) for source, target in back)
+        return both_directions(
+            self._aligner()(ahead, link_options, on_cut),
+            reverse._aligner()(swapped, link_options),
+            link_options,
+            (self.lexicon, reverse.lexicon),
+        )
+
+    def learn_alignment(
+        self, pairs: Iterable[tuple[str, str]], tokenized: bool = False, on_progress: Callable[[], None] = lambda: None
+    ) -> Learned:
+        """Learn from parallel text, best the training text, how to align; :meth:`align` is better from then on.
+
+        Args:
+            pairs: source and target text.
+            tokenized: as in :meth:`align`.
+            on_progress: called after each pair.
+
+        Raises:
+            UserError: the model has no attention, there is no pair, or the model directory can't be written.
+        """
+        assert self._directory is not None
+        is_dialogue = self.recipe.data.context is not None
+        in_words = split_pairs(pairs, tokenized, split_punctuation=True, is_dialogue=is_dialogue)
+        learned = learn(self._aligner(with_lexicon=False), self.model.decoder, in_words, self._directory, on_progress)
+        self.heads, self.lexicon = learned.heads, learned.lexicon
+        return learned
 
     def score(
         self, pairs: Iterable[tuple[str, str]], on_progress: Callable[[int], None] = lambda pairs: None, **options: Any
@@ -237,8 +291,16 @@ class Translator:
     def _computing(self) -> AbstractContextManager[object]:
         return autocast(self.model.device, self.precision)
 
-    def _aligner(self) -> ForcedAligner:
-        return ForcedAligner(self.model, self.vocabularies, self.max_pieces, context=self.recipe.data.context)
+    def _aligner(self, with_lexicon: bool = True) -> ForcedAligner:
+        lexicon = self.lexicon if with_lexicon else None
+        return ForcedAligner(
+            self.model,
+            self.vocabularies,
+            self.max_pieces,
+            context=self.recipe.data.context,
+            heads=self.heads,
+            lexicon=lexicon,
+        )
 
 
 def load(
@@ -269,7 +331,8 @@ def load(
     model.to(where).eval()
     if quantize:
         quantize_int8(model)
-    return Translator(model, vocabularies, recipe, pick_precision(precision, where))
+    heads = AlignmentHeads.load(directory, model.decoder)
+    return Translator(model, vocabularies, recipe, pick_precision(precision, where), heads, directory)
 
 
 def _not_a_model(directory: Path) -> UserError:

@@ -19,12 +19,15 @@ that search never copies a memory.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
 from nmt.models.embeddings import Embedding
+
+AttentionStep = Literal["output", "input"]
+"""Which word the attention of a decoder's step belongs to: the one that it predicts, or the one that it reads."""
 
 
 class PerSentence(ABC):
@@ -215,11 +218,18 @@ class Decoder(nn.Module, ABC):
     embedding: Embedding
     output: OutputLayer
     head_names: tuple[str, ...] = ()
+    attention_step: AttentionStep = "output"
+    """Where its attention is read as word alignment; docs/alignment.md has what each gives."""
 
     @property
     def alignment_heads(self) -> tuple[int, ...]:
         """Indices into ``head_names`` whose mean is the best word alignment; all, unless a decoder knows better."""
         return tuple(range(len(self.head_names)))
+
+    @property
+    def guided_head(self) -> tuple[int, AttentionStep]:
+        """The head that guided alignment trains, and the step whose weights it trains."""
+        return 0, self.attention_step
 
     @abstractmethod
     def start(self, encoded: Encoded) -> State:

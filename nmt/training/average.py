@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nmt.alignment.heads import FILE_NAME as ALIGNMENT_HEADS
+from nmt.alignment.lexicon import FILE_NAME as LEXICON
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 from nmt.training.checkpoint import CheckpointFolder, cannot_write, damage, read_tensors, save_weights, step_of
@@ -121,11 +123,14 @@ def _by_validation(directory: Path, present: Sequence[int]) -> list[int]:
 
 
 def _copy_description(directory: Path, output: Path) -> None:
-    """Recipe and vocabulary, which make weights a model."""
+    """Recipe and vocabulary, which make weights a model, and what it knows about alignment."""
     vocabularies = Vocabularies.load(directory)
     try:
         output.mkdir(parents=True)
         shutil.copyfile(directory / "recipe.yaml", output / "recipe.yaml")
         vocabularies.save(output)
+        for name in (ALIGNMENT_HEADS, LEXICON):
+            if (directory / name).is_file():
+                shutil.copyfile(directory / name, output / name)
     except OSError as error:
         raise cannot_write(output, error) from None

@@ -60,7 +60,7 @@ class Objective(nn.Module):
             read = batch.twice() if num_passes == 2 else batch
             with ExitStack() as stack:
                 recorded = stack.enter_context(recording(self.model)) if options.gradient_flow else []
-                unrolled = run(read.source_BS, read.source_length_B, read.target_input_BT)
+                unrolled = run(read.source_BS, read.source_length_B, read.target_input_BT, links_BTS=read.links_BTS)
             losses = self._token_loss(unrolled.features_BTD, batch.target_output_BT, batch.target_length_B)
         extra = {name: loss / num_passes for name, loss in unrolled.aux_losses.items()}
         total: Tensor = sum(extra.values(), losses.smoothed)

@@ -25,6 +25,7 @@ from nmt.models.build import build_model, resolve
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import CheckpointFolder, cannot_write, step_of
 from nmt.training.distributed import ALONE, Ranks
+from nmt.training.guided import GuidedLoss, LinkFile, taught_heads
 from nmt.training.memory import CPU_BATCH_TOKENS, find_batch_tokens
 from nmt.training.objective import Objective
 from nmt.training.resume import check_recipe, newest_intact
@@ -80,6 +81,7 @@ def _train(recipe: Recipe, directory: Path, resume: bool, ranks: Ranks) -> Path:
     model = build_model(recipe.model, data.vocabularies)
     use_vectors(model, recipe.model, data.vocabularies, is_new=not checkpoint)
     model = model.to(device)
+    _guide(model, recipe, directory, ranks)
     ranks.part_ways(recipe.seed)
     recipe = _with_batch_tokens(recipe, data, model, precision, ranks)
     batches = prefetched(_batches(recipe, data, _batch_tokens(recipe), ranks), device)
@@ -168,7 +170,7 @@ def prepare_data(recipe: Recipe, resumed: Path | None = None, ranks: Ranks = ALO
     if options.context is not None:
         check_separator(vocabularies.source)
     with ranks.first_here(), progress_bar("encoding the training text", None) as bar:
-        corpus = encode_corpus(text, vocabularies, options.max_length, bar.update)
+        corpus = encode_corpus(text, vocabularies, options.max_length, bar.update, _links(recipe, vocabularies))
         valid = encode_corpus(valid_text, vocabularies, options.max_length) if valid_text is not None else None
     counts = corpus.counts
     if counts.empty or counts.too_long:
@@ -182,6 +184,30 @@ def prepare_data(recipe: Recipe, resumed: Path | None = None, ranks: Ranks = ALO
         say(f"no validation split: {len(held_out)} training pairs are held out")
         return Data(vocabularies, corpus, indices, _validation_set(text, corpus, held_out))
     return Data(vocabularies, corpus, indices, _validation_set(valid_text, valid, np.arange(len(valid))))
+
+
+def _links(recipe: Recipe, vocabularies: Vocabularies) -> LinkFile | None:
+    """The word alignment that training is guided by, if any."""
+    guided = recipe.training.guided_alignment
+    if guided is None:
+        return None
+    return LinkFile(guided.links, guided.split_punctuation, vocabularies, recipe.data.context, recipe.data.max_length)
+
+
+def _guide(model: Seq2Seq, recipe: Recipe, directory: Path, ranks: Ranks) -> None:
+    """Have a head taught where the recipe says so; the model directory remembers which."""
+    guided = recipe.training.guided_alignment
+    if guided is None:
+        return
+    if recipe.training.truncate is not None:
+        raise UserError(
+            "training.guided_alignment can't be taught by truncated backpropagation.",
+            "Set training.truncate to null, or leave the alignment out.",
+        )
+    heads = taught_heads(guided, model.decoder)
+    model.guided_loss = GuidedLoss(heads, guided.weight)
+    with ranks.first_here():
+        heads.save(directory, model.decoder)
 
 
 def _hold_out(recipe: Recipe, num_pairs: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

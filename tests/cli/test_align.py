@@ -1,11 +1,16 @@
 """``nmt align`` and ``nmt aer`` as a user sees them."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
+
+from nmt.alignment.symmetrize import SYMMETRIZATIONS
+from nmt.cli.align import Symmetrize
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -23,7 +28,7 @@ def links(line: str) -> list[tuple[int, int]]:
 
 
 def test_pharaoh_links_each_target_word_once(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]) -> None:
-    done = run_nmt("align", tiny_model, *pair)
+    done = run_nmt("align", tiny_model, *pair, "--symmetrize", "none")
     assert (done.returncode, done.stderr) == (0, "")
     first, empty, third = done.stdout.split("\n")[:-1]
     assert empty == ""
@@ -36,7 +41,8 @@ def test_tokens_are_linked_apart(run_nmt: RunNmt, tiny_model: Path, tmp_path: Pa
     for path in pair:
         text = path.read_text("utf-8").replace(".", " .")
         (tmp_path / f"tok{path.suffix}").write_text(text, encoding="utf-8")
-    done = run_nmt("align", tiny_model, tmp_path / "tok.de", tmp_path / "tok.en", "--tokenized", "--format", "json")
+    options = ("--tokenized", "--format", "json", "--symmetrize", "none")
+    done = run_nmt("align", tiny_model, tmp_path / "tok.de", tmp_path / "tok.en", *options)
     rows = list(map(json.loads, done.stdout.splitlines()))
     assert rows[0]["target"] == ["The", "dog", "sleeps", "in", "the", "garden", "."]
     assert sorted(j for _, j in rows[0]["links"]) == list(range(7))
@@ -137,3 +143,110 @@ def test_aer_accepts_what_align_writes(
 ) -> None:
     run_nmt("align", tiny_model, *pair, "-o", tmp_path / "links")
     assert run_nmt("aer", tmp_path / "links", tmp_path / "links").stdout.startswith("AER 0.0000")
+
+
+def test_punctuation_marks_can_be_words(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]) -> None:
+    options = ("--split-punctuation", "--format", "json", "--limit", 1)
+    row = json.loads(run_nmt("align", tiny_model, *pair, *options).stdout)
+    assert row["target"] == ["The", "dog", "sleeps", "in", "the", "garden", "."]
+
+
+@pytest.fixture
+def model_copy(tiny_model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model, tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints")))
+
+
+def test_what_is_learned_is_used_from_then_on(run_nmt: RunNmt, model_copy: Path, tiny_corpus: Path) -> None:
+    train = (tiny_corpus / "train.de", tiny_corpus / "train.en")
+    before = run_nmt("align", model_copy, *train, "--format", "json").stdout
+    done = run_nmt("learn-alignment", model_copy, *train)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "from 40 sentence pairs" in done.stderr
+    lexicon = (model_copy / "lexicon.tsv").read_text("utf-8").splitlines()
+    assert next(line for line in lexicon if line.startswith("hund\t")).startswith("hund\tdog\t")
+    after = run_nmt("align", model_copy, *train, "--format", "json").stdout
+    assert after != before
+    weights = [[json.loads(line)["weights"] for line in text.splitlines()] for text in (before, after)]
+    assert weights[0] == weights[1], "pictures must go on showing the attention"
+    assert run_nmt("align", model_copy, *train, "--format", "json", "--no-lexicon").stdout == before
+
+
+def test_heads_are_named_and_remembered(run_nmt: RunNmt, model_copy: Path, pair: tuple[Path, Path]) -> None:
+    plain = run_nmt("align", model_copy, *pair).stdout
+    read = run_nmt("align", model_copy, *pair, "--heads", "attention", "--attention", "input")
+    assert (read.returncode, read.stderr) == (0, "")
+    assert read.stdout != plain
+    run_nmt("learn-alignment", model_copy, *pair, "--attention", "input")
+    assert json.loads((model_copy / "alignment.json").read_text()) == {"heads": ["attention"], "attention": "input"}
+    assert run_nmt("align", model_copy, *pair, "--no-lexicon").stdout == read.stdout
+    wrong = run_nmt("align", model_copy, *pair, "--heads", "3:1")
+    assert wrong.returncode == 2
+    assert "no attention head '3:1'" in wrong.stderr
+
+
+def test_heads_are_chosen_once(
+    run_nmt: RunNmt, train_tiny: Callable[..., Path], tiny_corpus: Path, pair: tuple[Path, Path]
+) -> None:
+    layers = "{type: transformer, num_layers: 1, num_heads: 4, feed_forward_size: 32}"
+    settings = (f"model.encoder={layers}", f"model.decoder={layers}")
+    model = train_tiny("training.max_steps=3", *settings)
+    done = run_nmt("learn-alignment", model, tiny_corpus / "train.de", tiny_corpus / "train.en")
+    assert done.returncode == 0
+    assert "Attention heads" in done.stdout
+    chosen = json.loads((model / "alignment.json").read_text())
+    assert chosen["attention"] == "output"
+    assert set(chosen["heads"]) <= {"1:1", "1:2", "1:3", "1:4"}
+    for head in ("1:1", "1:2", "1:3", "1:4"):
+        assert f"{head} " in done.stdout
+    by_name = run_nmt("align", model, *pair, "--heads", ",".join(chosen["heads"])).stdout
+    assert run_nmt("align", model, *pair).stdout == by_name
+    (model / "alignment.json").write_text('{"heads": ["1:3"], "attention": "input"}')
+    again = run_nmt("learn-alignment", model, *pair)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "reads heads 1:3 and knows" in again.stderr
+
+
+def test_every_symmetrization_is_offered() -> None:
+    assert get_args(Symmetrize) == ("none", *SYMMETRIZATIONS)
+
+
+def test_two_models_of_opposite_directions_agree_on_links(
+    run_nmt: RunNmt, tiny_model: Path, train_tiny: Callable[..., Path], pair: tuple[Path, Path]
+) -> None:
+    reverse = train_tiny("training.max_steps=60", "data.source=en", "data.target=de")
+    found = {}
+    for how in ("none", "intersection", "grow-diag", "union"):
+        done = run_nmt("align", tiny_model, *pair, "--reverse", reverse, "--symmetrize", how)
+        assert (done.returncode, done.stderr) == (0, "")
+        found[how] = [set(links(line)) for line in done.stdout.splitlines()]
+    swapped = run_nmt("align", reverse, *reversed(pair), "--symmetrize", "none").stdout.splitlines()
+    for number, line in enumerate(swapped):
+        backward = {(source, target) for target, source in links(line)}
+        assert found["intersection"][number] == found["none"][number] & backward
+        assert found["union"][number] == found["none"][number] | backward
+        assert found["intersection"][number] <= found["grow-diag"][number] <= found["union"][number]
+
+
+def test_learning_needs_attention_and_text(
+    run_nmt: RunNmt, vanilla_model: Path, model_copy: Path, pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    done = run_nmt("learn-alignment", vanilla_model, *pair)
+    assert done.returncode == 2
+    assert "no attention" in done.stderr
+    (tmp_path / "empty").write_text("\n\n")
+    done = run_nmt("learn-alignment", model_copy, tmp_path / "empty", tmp_path / "empty")
+    assert done.returncode == 2
+    assert "no sentence pair to learn from" in done.stderr
+
+
+def test_aer_warns_where_a_file_counts_words_from_one(run_nmt: RunNmt, tmp_path: Path) -> None:
+    from_zero, from_one, few = tmp_path / "zero", tmp_path / "one", tmp_path / "few"
+    from_zero.write_text("0-0 1-1\n0-1 2-0\n" * 3)
+    from_one.write_text("1-1 2-2\n1-2 3-1\n" * 3)
+    few.write_text("1-2\n" + "\n" * 5)
+    assert run_nmt("aer", from_zero, from_zero, "--possible", few).stderr == ""
+    assert run_nmt("aer", from_one, from_one).stderr == "", "whatever they count from, they agree"
+    for files in ((from_zero, from_one), (from_one, from_zero), (from_zero, from_zero, "--possible", from_one)):
+        done = run_nmt("aer", *files)
+        assert done.returncode == 0
+        assert f"{from_one} seems to count words from 1" in done.stderr

@@ -57,6 +57,17 @@ def test_it_translates_like_any_model(run: Path, tmp_path: Path) -> None:
     assert len(nmt.load(tmp_path / "mean").translate(["Der Hund schläft."])) == 1
 
 
+def test_it_aligns_as_the_run_does(copied: Path, tmp_path: Path) -> None:
+    heads = '{"heads": ["attention"], "attention": "input"}'
+    (copied / "alignment.json").write_text(heads)
+    (copied / "lexicon.tsv").write_text("hund\tdog\t3\n")
+    average_checkpoints(copied, tmp_path / "mean", last=2)
+    translator = nmt.load(tmp_path / "mean", "cpu")
+    assert translator.heads.attention == "input"
+    assert translator.lexicon is not None
+    assert len(translator.lexicon) == 1
+
+
 def test_sums_are_exact_enough_for_many_and_large_numbers(tmp_path: Path) -> None:
     values = [1e8, 1.0, -1e8, 1.0]
     paths = [tmp_path / f"{number}.safetensors" for number in range(4)]

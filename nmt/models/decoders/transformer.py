@@ -11,7 +11,7 @@ from nmt.models.attention.multihead import MultiHeadAttention, causal_bias, mask
 from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Positions
 from nmt.models.encoders.transformer import BlockOptions, FeedForward, Residual, TransformerOptions
-from nmt.models.interfaces import Decoder, DecoderParts, Encoded, Memory, State, Unrolled
+from nmt.models.interfaces import AttentionStep, Decoder, DecoderParts, Encoded, Memory, State, Unrolled
 from nmt.models.layer_drop import LayerDrop
 from nmt.models.layers import Layers
 
@@ -103,6 +103,11 @@ class TransformerDecoder(Decoder):
         """The heads of the last layer but one, which align best (Garg et al. 2019)."""
         layer, heads = max(len(self.layers) - 2, 0), len(self.head_names) // len(self.layers)
         return tuple(range(layer * heads, (layer + 1) * heads))
+
+    @property
+    def guided_head(self) -> tuple[int, AttentionStep]:
+        """The first of those heads, at the step that has read the word to align (Garg et al. 2019)."""
+        return self.alignment_heads[0], "input"
 
     def _project(self, memory: Memory) -> Memory:
         """The memory with the keys and values of every layer; nobody asks for its own values any more."""

@@ -1,0 +1,133 @@
+"""Where in a model's attention its word alignment is read: which heads, and at which step of the decoder.
+
+A model directory may say so in ``alignment.json``:
+
+    heads      list of str   names of heads, "2:1" for layer 2 head 1; their mean is the alignment
+    attention  str           "output": the weights of the step that predicts a word; "input": of the step that reads it
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.alignment.extract import LinkOptions, word_links
+from nmt.alignment.links import Link
+from nmt.data.text import open_output
+from nmt.errors import UserError, nearest
+from nmt.models.interfaces import AttentionStep, Decoder
+
+FILE_NAME = "alignment.json"
+HeadWeights = npt.NDArray[np.float32]
+"""[H, T_words, S_words]: how much each target word attends to each source word, head by head."""
+
+_LAYER_HEAD = re.compile(r"(\d+):(\d+)")
+
+
+@dataclass(frozen=True)
+class AlignmentHeads:
+    """The heads whose mean is read as word alignment, and the step it is read at."""
+
+    heads: tuple[int, ...]
+    """Indices into the decoder's ``head_names``."""
+    attention: AttentionStep
+
+    @classmethod
+    def of(cls, decoder: Decoder, heads: str | None = None, attention: str | None = None) -> Self:
+        """What the decoder itself holds for best, or what is named.
+
+        Args:
+            decoder: one with attention.
+            heads: names as in ``2:1,2:3`` (layer and head, counted from 1) or in the decoder's ``head_names``.
+            attention: ``output`` or ``input``.
+
+        Raises:
+            UserError: no such head or step.
+        """
+        if attention not in (None, *get_args(AttentionStep)):
+            raise UserError(f"There is no attention {attention!r}.", "Choose output or input.")
+        step: AttentionStep = "input" if (attention or decoder.attention_step) == "input" else "output"
+        if heads is None:
+            return cls(decoder.alignment_heads, step)
+        return cls(tuple(dict.fromkeys(_find(name.strip(), decoder.head_names) for name in heads.split(","))), step)
+
+    @classmethod
+    def load(cls, model_dir: Path, decoder: Decoder) -> Self:
+        """What a model directory says; the decoder's own where it says nothing.
+
+        Raises:
+            UserError: the file is damaged, or names a head that the decoder lacks.
+        """
+        path = model_dir / FILE_NAME
+        if not path.is_file():
+            return cls.of(decoder)
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            return cls.of(decoder, ",".join(values["heads"]), values["attention"])
+        except (OSError, ValueError, TypeError, KeyError):
+            raise UserError(f"{path} is damaged.", "Delete it; `nmt learn-alignment` writes it anew.") from None
+
+    def save(self, model_dir: Path, decoder: Decoder) -> None:
+        """Write ``alignment.json``."""
+        values = {"heads": self.names(decoder), "attention": self.attention}
+        with open_output(model_dir / FILE_NAME) as file:
+            file.write(json.dumps(values) + "\n")
+
+    def names(self, decoder: Decoder) -> list[str]:
+        return [short_name(decoder.head_names[head]) for head in self.heads]
+
+
+def short_name(name: str) -> str:
+    """``2:1`` for ``layer 2 head 1``; other names as they are."""
+    match = re.fullmatch(r"layer (\d+) head (\d+)", name)
+    return f"{match[1]}:{match[2]}" if match else name
+
+
+def _find(name: str, known: Sequence[str]) -> int:
+    match = _LAYER_HEAD.fullmatch(name)
+    full = f"layer {int(match[1])} head {int(match[2])}" if match else name
+    if full not in known:
+        raise UserError(f"The model has no attention head {name!r}.", nearest(name, [short_name(n) for n in known]))
+    return known.index(full)
+
+
+def choose_heads(weights: Sequence[HeadWeights]) -> tuple[tuple[int, ...], list[float]]:
+    """Choose heads by agreement, without a gold alignment.
+
+    What most heads agree on is likely right, so heads are ranked by how far their links agree with those of the mean
+    of all heads (F1). Of that ranking as many heads are taken as make a mean whose two directions, the choices of the
+    target and of the source words, agree most.
+
+    Args:
+        weights: of some sentence pairs.
+
+    Returns:
+        The chosen heads, the best first, and the agreement of every head with the mean, 0 to 1.
+    """
+    num_heads = len(weights[0])
+    consensus = [word_links(weights_HTS.mean(axis=0), LinkOptions()) for weights_HTS in weights]
+    agreement = [
+        _f1([word_links(weights_HTS[head], LinkOptions()) for weights_HTS in weights], consensus)
+        for head in range(num_heads)
+    ]
+    ranked = sorted(range(num_heads), key=lambda head: -agreement[head])
+    best = max(range(1, num_heads + 1), key=lambda size: _self_agreement(weights, ranked[:size]))
+    return tuple(ranked[:best]), agreement
+
+
+def _self_agreement(weights: Sequence[HeadWeights], heads: Sequence[int]) -> float:
+    """How far the links that target words choose are those that source words choose: |both| / |either|."""
+    means = [weights_HTS[heads].mean(axis=0) for weights_HTS in weights]
+    both = sum(len(word_links(mean, LinkOptions(symmetrize="intersection"))) for mean in means)
+    either = sum(len(word_links(mean, LinkOptions(symmetrize="union"))) for mean in means)
+    return both / max(either, 1)
+
+
+def _f1(found: Sequence[tuple[Link, ...]], expected: Sequence[tuple[Link, ...]]) -> float:
+    shared = sum(len(set(a) & set(b)) for a, b in zip(found, expected, strict=True))
+    return 2 * shared / max(sum(map(len, found)) + sum(map(len, expected)), 1)

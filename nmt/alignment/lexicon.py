@@ -1,0 +1,130 @@
+"""What words mean, learned from a model's own alignments, and how it sharpens them.
+
+Attention is asked for before the decoder knows the word that it will say, so it can't tell which of two likely
+source words that word translates. Once the word is known, Bayes' rule gives the posterior (as in the posterior
+attention of Shankar & Sarawagi 2019, with a lexicon in place of the decoder's output):
+
+    p(source word s | target word t, attention) ∝ attention(t, s) · p(t | s)
+
+p(t | s) is one maximisation step of IBM Model 1 (Brown et al. 1993) over a corpus, with attention in place of its
+uniform alignment probabilities: expected counts of linked words, divided. No gold alignment is used.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from nmt.alignment.extract import balance
+from nmt.alignment.links import Weights, WordAlignment
+from nmt.data.text import open_output, read_lines
+from nmt.errors import UserError
+
+FILE_NAME = "lexicon.tsv"
+LEAST_SHARE = 0.01
+"""Cells of the balanced attention below this aren't counted, and in the prior no cell is lower."""
+LEAST_COUNT = 0.05
+"""Pairs of words with an expected count below this aren't written."""
+UNSEEN = 1.0
+"""Pseudo-counts, shared out among target words by their frequency."""
+
+_EDGES = re.compile(r"^\W+|\W+$")
+
+
+class Lexicon:
+    """Expected counts of source and target words that translate one another.
+
+    Words are compared in lower case and without the punctuation around them, so that one lexicon serves text that is
+    tokenised and text that isn't.
+    """
+
+    def __init__(self, counts: dict[str, dict[str, float]]) -> None:
+        self._counts = counts
+        self._of_source = {source: sum(targets.values()) for source, targets in counts.items()}
+        of_target: Counter[str] = Counter()
+        for targets in counts.values():
+            of_target.update(targets)
+        total = max(sum(of_target.values()), 1.0)
+        self._share = {target: count / total for target, count in of_target.items()}
+        self._rare = min(self._share.values(), default=1.0)
+
+    def __len__(self) -> int:
+        """Pairs of words."""
+        return sum(len(targets) for targets in self._counts.values())
+
+    @classmethod
+    def learn(cls, alignments: Iterable[WordAlignment]) -> Self:
+        """Expected counts over aligned sentence pairs."""
+        counts: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
+        for alignment in alignments:
+            source, target = _keys(alignment.source), _keys(alignment.target)
+            share = balance(alignment.weights)
+            for t, s in zip(*np.nonzero(share >= LEAST_SHARE), strict=True):
+                counts[source[s]][target[t]] += float(share[t, s])
+        return cls({source: dict(targets) for source, targets in counts.items()})
+
+    def probability(self, source: Sequence[str], target: Sequence[str]) -> Weights:
+        """p(t | s) for every target word t and source word s. [T_words, S_words]"""
+        sources, targets = _keys(source), _keys(target)
+        table = np.zeros((len(targets), len(sources)), dtype=np.float32)
+        shares = np.array([self._share.get(word, self._rare) for word in targets])
+        for column, word in enumerate(sources):
+            known = self._counts.get(word, {})
+            counts = np.array([known.get(other, 0.0) for other in targets])
+            table[:, column] = (counts + UNSEEN * shares) / (self._of_source.get(word, 0.0) + UNSEEN)
+        return table
+
+    def save(self, path: Path) -> None:
+        """Write lines of source word, target word and expected count, the most frequent translation first.
+
+        Raises:
+            UserError: the file can't be written.
+        """
+        with open_output(path) as file:
+            for source, targets in sorted(self._counts.items()):
+                for target, count in sorted(targets.items(), key=lambda item: (-item[1], item[0])):
+                    if count >= LEAST_COUNT:
+                        file.write(f"{source}\t{target}\t{count:.4g}\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            UserError: the file can't be read, or a line isn't of this form.
+        """
+        counts: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        for number, line in enumerate(read_lines(path), start=1):
+            try:
+                source, target, count = line.split("\t")
+                counts[source][target] = _positive(count)
+            except ValueError:
+                raise UserError(
+                    f"{path}, line {number}: not a source word, a target word and a count, with tabs between.",
+                    "Delete it; `nmt learn-alignment` writes it anew.",
+                ) from None
+        return cls(dict(counts))
+
+
+def evidence(source: Sequence[str], target: Sequence[str], weights: Weights, lexicon: Lexicon | None) -> Weights:
+    """What links are taken from: attention, or with a lexicon the posterior. [T_words, S_words]"""
+    if lexicon is None or not weights.size:
+        return weights
+    posterior = np.maximum(balance(weights), LEAST_SHARE) * lexicon.probability(source, target)
+    shares: Weights = posterior / posterior.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _keys(words: Iterable[str]) -> list[str]:
+    """Words as the lexicon knows them: a mark that stands alone is a word, too."""
+    return [_EDGES.sub("", word.lower()) or word for word in words]
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError
+    return number

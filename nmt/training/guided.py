@@ -1,0 +1,158 @@
+"""Guided alignment: one attention head is taught to look where word links point, beside learning to translate.
+
+Chen et al. 2016, "Guided Alignment Training for Topic-Aware Neural Machine Translation", for recurrent models; Garg
+et al. 2019, "Jointly Learning to Align and Translate with Transformer Models".
+
+Shapes: B sentences, H heads, T target and S source positions, EOS counted.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nmt.alignment.heads import AlignmentHeads
+from nmt.alignment.links import parse_pharaoh
+from nmt.alignment.words import Words, split_pairs
+from nmt.config import GuidedAlignmentOptions
+from nmt.data.batching import Links
+from nmt.data.dialogue import source_pieces
+from nmt.data.text import read_lines
+from nmt.data.vocabulary import Piece, Vocabularies
+from nmt.errors import UserError
+from nmt.models.interfaces import Decoder
+
+
+class GuidedLoss:
+    """λ Σ_t Σ_s -g_ts log a_ts over the target positions t of a batch (Garg et al. 2019).
+
+    a is the attention of the taught head, and g shares one unit out evenly among the source positions that t is
+    linked to.
+
+    Args:
+        heads: the one head that is taught, and the step whose weights are.
+        weight: λ.
+    """
+
+    def __init__(self, heads: AlignmentHeads, weight: float) -> None:
+        (self._head,) = heads.heads
+        self._is_read = heads.attention == "input"
+        self._weight = weight
+
+    def __call__(self, weights_BHTS: Tensor, links_BTS: Tensor) -> Tensor:
+        """Summed over the batch.
+
+        Args:
+            weights_BHTS: attention of all heads.
+            links_BTS: see :attr:`nmt.data.batching.Batch.links_BTS`; False at all of a padded position.
+        """
+        weights_BTS = weights_BHTS[:, self._head].float()
+        if self._is_read:  # step t + 1 reads what step t predicts; nothing reads the last EOS
+            weights_BTS, links_BTS = weights_BTS[:, 1:], links_BTS[:, :-1]
+        shares_BTS = links_BTS / links_BTS.sum(dim=2, keepdim=True).clamp(min=1)
+        log_BTS = weights_BTS.clamp(min=torch.finfo(torch.bfloat16).tiny).log()
+        return -self._weight * (shares_BTS * log_BTS).sum()
+
+
+def taught_heads(options: GuidedAlignmentOptions, decoder: Decoder) -> AlignmentHeads:
+    """The head that a recipe teaches, and at which step.
+
+    Raises:
+        UserError: the decoder has no attention or no such head.
+    """
+    if not decoder.head_names:
+        raise UserError(
+            "training.guided_alignment needs attention, which model.decoder hasn't.",
+            "Choose a decoder with attention, or remove the key.",
+        )
+    head, attention = decoder.guided_head
+    heads = AlignmentHeads.of(decoder, options.head, options.attention or attention)
+    return heads if options.head is not None else AlignmentHeads((head,), heads.attention)
+
+
+class LinkFile:
+    """The links of a training text, a Pharaoh file, as links between the pieces of a vocabulary.
+
+    Args:
+        path: a line for each pair of the text.
+        split_punctuation: whether its links count punctuation marks as words.
+        vocabularies: those of the model.
+        context, max_length: of dialogues, see :func:`nmt.data.dialogue.source_pieces`.
+
+    Raises:
+        UserError: there is no such file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        split_punctuation: bool,
+        vocabularies: Vocabularies,
+        context: int | None = None,
+        max_length: int | None = None,
+    ) -> None:
+        if not path.is_file():
+            raise UserError(
+                f"There is no file {path} with word links to guide training.",
+                f"Write it with `nmt align TEACHER SOURCE TARGET -o {path}`, or name another: "
+                "--set training.guided_alignment.links=FILE.",
+            )
+        self._path, self._split_punctuation, self._vocabularies = path, split_punctuation, vocabularies
+        self._context, self._max_length = context, max_length
+
+    def fingerprint(self) -> str:
+        """Changes whenever the links do."""
+        digest = hashlib.blake2b(str(self._split_punctuation).encode(), digest_size=16)
+        for line in read_lines(self._path):
+            digest.update(f"{line}\n".encode())
+        return digest.hexdigest()
+
+    def of_pieces(self, text: Iterable[tuple[str, str]]) -> Iterator[Links]:
+        """The linked (source, target) pieces of each pair; all pieces of two linked words are linked.
+
+        Raises:
+            UserError: a line isn't in Pharaoh form or names a word that isn't there, or there are more or fewer
+                lines than pairs.
+        """
+        pairs = split_pairs(text, tokenized=False, split_punctuation=self._split_punctuation)
+        lines = zip_longest(pairs, read_lines(self._path))
+        for number, (pair, line) in enumerate(lines, start=1):
+            if pair is None or line is None:
+                more = "fewer" if line is None else "more"
+                raise UserError(
+                    f"{self._path} has {more} lines than the training text has pairs: line {number} is the first "
+                    f"{'that is missing' if line is None else 'too many'}.",
+                    "training.guided_alignment.links needs a line for each pair; write it with `nmt align` from the "
+                    "same files.",
+                )
+            yield self._of_pair(pair, line, f"{self._path}, line {number}")
+
+    def _of_pair(self, pair: tuple[Words, Words], line: str, where: str) -> Links:
+        sure, possible = parse_pharaoh(line, where)
+        source, target = pair
+        for source_word, target_word in sure | possible:
+            if source_word >= len(source.words) or target_word >= len(target.words):
+                raise UserError(
+                    f"{where}: the link {source_word}-{target_word} is outside {len(source.words)} source and "
+                    f"{len(target.words)} target words.",
+                    "Links count the words of the training text from 0; set "
+                    "training.guided_alignment.split_punctuation to true where they count punctuation marks, too.",
+                )
+        read = source_pieces(self._vocabularies.source, source.text, self._context, self._max_length)
+        of_source = _pieces_of_words(source, read)
+        of_target = _pieces_of_words(target, self._vocabularies.target.pieces(target.text))
+        linked = [(s, t) for i, j in sorted(sure | possible) for s in of_source[i] for t in of_target[j]]
+        return np.array(linked, dtype=np.int64).reshape(-1, 2)
+
+
+def _pieces_of_words(words: Words, pieces: Sequence[Piece]) -> Sequence[list[int]]:
+    """For each word the positions of its pieces."""
+    found: list[list[int]] = [[] for _ in words.words]
+    for position, word in enumerate(words.of_pieces(pieces)):
+        if word >= 0:
+            found[word].append(position)
+    return found

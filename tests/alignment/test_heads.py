@@ -1,0 +1,78 @@
+"""Which heads are read: by name, from the model directory, and chosen by agreement."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nmt.alignment.heads import FILE_NAME, AlignmentHeads, HeadWeights, choose_heads
+from nmt.decoding.translator import load
+from nmt.errors import UserError
+from nmt.models.interfaces import Decoder
+
+
+class SomeDecoder:
+    """As much of a decoder as heads are about."""
+
+    head_names = tuple(f"layer {layer} head {head}" for layer in (1, 2) for head in (1, 2))
+    alignment_heads = (0, 1)
+    attention_step = "output"
+
+
+@pytest.fixture
+def decoder() -> Decoder:
+    return SomeDecoder()  # type: ignore[return-value]
+
+
+def test_names_are_layer_and_head_or_those_of_the_decoder(decoder: Decoder) -> None:
+    assert AlignmentHeads.of(decoder) == AlignmentHeads((0, 1), "output")
+    assert AlignmentHeads.of(decoder, "2:1, 1:2,2:1", "input") == AlignmentHeads((2, 1), "input")
+    assert AlignmentHeads.of(decoder, "layer 2 head 2").heads == (3,)
+    assert AlignmentHeads((2, 1), "input").names(decoder) == ["2:1", "1:2"]
+
+
+@pytest.mark.parametrize("name", ["3:1", "2:0", "1", "", "head"])
+def test_an_unknown_head_is_refused(decoder: Decoder, name: str) -> None:
+    with pytest.raises(UserError, match="no attention head"):
+        AlignmentHeads.of(decoder, f"1:1,{name}")
+
+
+def test_an_unknown_step_is_refused(decoder: Decoder) -> None:
+    with pytest.raises(UserError, match="no attention 'both'"):
+        AlignmentHeads.of(decoder, None, "both")
+
+
+def test_the_model_directory_remembers(decoder: Decoder, tmp_path: Path) -> None:
+    assert AlignmentHeads.load(tmp_path, decoder) == AlignmentHeads.of(decoder)
+    heads = AlignmentHeads((3, 0), "input")
+    heads.save(tmp_path, decoder)
+    assert AlignmentHeads.load(tmp_path, decoder) == heads
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"heads": "2:1"}', '{"heads": [1], "attention": "input"}'])
+def test_a_damaged_file_is_named(decoder: Decoder, tmp_path: Path, content: str) -> None:
+    (tmp_path / FILE_NAME).write_text(content)
+    with pytest.raises(UserError, match=r"alignment\.json is damaged"):
+        AlignmentHeads.load(tmp_path, decoder)
+
+
+def test_a_head_that_the_model_lacks_is_named(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text('{"heads": ["2:7"], "attention": "output"}')
+    with pytest.raises(UserError, match="no attention head '2:7'"):
+        AlignmentHeads.load(tmp_path, load(tiny_model, "cpu").model.decoder)
+
+
+def test_heads_that_align_are_told_from_heads_that_do_not() -> None:
+    rng = np.random.default_rng(1)
+    weights: list[HeadWeights] = []
+    for _ in range(60):
+        truth = np.eye(8)[rng.permutation(8)]
+        # Two heads see the truth through noise of their own, two look anywhere, one always at the last word.
+        noise = rng.gamma(0.5, 0.5, (4, 8, 8))
+        heads = [truth + noise[0], truth + noise[1], noise[2], noise[3]]
+        heads.append(np.tile(np.eye(8)[7], (8, 1)) + 0.01)
+        weights.append(np.stack([head / head.sum(axis=1, keepdims=True) for head in heads]).astype(np.float32))
+    chosen, agreement = choose_heads(weights)
+    assert set(chosen) == {0, 1}
+    assert min(agreement[:2]) > max(agreement[2:])
+    assert all(0 <= share <= 1 for share in agreement)

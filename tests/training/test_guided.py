@@ -1,0 +1,208 @@
+"""Guided alignment: the loss against a plain computation, links that stay with their lines, and a head that learns."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import nmt
+from nmt.alignment.aer import score_links
+from nmt.alignment.heads import AlignmentHeads
+from nmt.alignment.links import format_pharaoh
+from nmt.config import GuidedAlignmentOptions, Recipe
+from nmt.data.batching import TrainingBatches, make_batch
+from nmt.data.corpus import FileText
+from nmt.data.encoded import encode_corpus
+from nmt.data.grammar import AlignedPair, splits
+from nmt.data.text import read_lines
+from nmt.data.vocabulary import Vocabularies
+from nmt.decoding.translator import load
+from nmt.errors import UserError
+from nmt.training.guided import GuidedLoss, LinkFile, taught_heads
+
+RecipeMaker = Callable[..., Recipe]
+B, H, T, S = 3, 2, 5, 4
+
+
+@pytest.mark.parametrize("attention", ["output", "input"])
+def test_the_loss_is_the_cross_entropy_of_each_linked_position(attention: str) -> None:
+    torch.manual_seed(0)
+    weights_BHTS = torch.rand(B, H, T, S).softmax(-1)
+    links_BTS = torch.rand(B, T, S) < 0.4
+    links_BTS[1, 3:] = False  # padding
+    expected = 0.0
+    for b in range(B):
+        for t in range(T):
+            row = t if attention == "output" else t + 1
+            linked = links_BTS[b, t].nonzero().flatten().tolist()
+            if row < T and linked:
+                expected -= sum(math.log(float(weights_BHTS[b, 1, row, s])) for s in linked) / len(linked)
+    loss = GuidedLoss(AlignmentHeads((1,), attention), weight=0.3)  # type: ignore[arg-type]
+    assert float(loss(weights_BHTS, links_BTS)) == pytest.approx(0.3 * expected, rel=1e-5)
+
+
+def test_attention_of_nothing_gives_a_finite_loss_and_gradient() -> None:
+    weights_BHTS = torch.zeros(1, 1, 2, 2, requires_grad=True)
+    loss = GuidedLoss(AlignmentHeads((0,), "output"), 1.0)(weights_BHTS, torch.ones(1, 2, 2, dtype=torch.bool))
+    loss.backward()
+    assert math.isfinite(loss.item())
+    assert weights_BHTS.grad is not None
+    assert bool(weights_BHTS.grad.isfinite().all())
+
+
+@pytest.fixture
+def vocabularies(tiny_model: Path) -> Vocabularies:
+    return Vocabularies.load(tiny_model)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> FileText:
+    """Four pairs, of which the second is empty and the third too long for the tests."""
+    sides = {
+        "de": ["der Hund schläft.", "", "der Hund und die Katze und das Kind", "das Kind wartet"],
+        "en": ["the dog sleeps.", "the", "the dog and the cat and the child", "the child waits"],
+    }
+    for side, lines in sides.items():
+        (tmp_path / f"text.{side}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return FileText(tmp_path / "text.de", tmp_path / "text.en")
+
+
+def link_file(tmp_path: Path, text: str, vocabularies: Vocabularies, split: bool = False) -> LinkFile:
+    path = tmp_path / "links"
+    path.write_text(text, encoding="utf-8")
+    return LinkFile(path, split, vocabularies)
+
+
+def test_links_stay_with_their_lines_when_pairs_are_dropped(
+    tmp_path: Path, text: FileText, vocabularies: Vocabularies
+) -> None:
+    links = link_file(tmp_path, "0-0 2-2\n\n0-0 6-6\n2-1 1?2\n", vocabularies)
+    corpus = encode_corpus(text, vocabularies, max_length=5, links=links)
+    assert corpus.lines.tolist() == [0, 3]
+    assert corpus.has_links
+    # "schläft." is one word between spaces, but two pieces of a word vocabulary.
+    assert corpus.links(0).tolist() == [[0, 0], [2, 2], [2, 3], [3, 2], [3, 3]]
+    assert corpus.links(1).tolist() == [[1, 2], [2, 1]]
+    changed = link_file(tmp_path, "0-0 2-2\n\n0-0 6-6\n0-0\n", vocabularies)
+    assert encode_corpus(text, vocabularies, 5, links=changed).links(1).tolist() == [[0, 0]], (
+        "the cache knows the links"
+    )
+    assert not encode_corpus(text, vocabularies, 5).has_links
+
+
+def test_punctuation_marks_are_words_where_links_count_them(
+    tmp_path: Path, text: FileText, vocabularies: Vocabularies
+) -> None:
+    links = link_file(tmp_path, "3-3\n\n\n\n", vocabularies, split=True)
+    assert encode_corpus(text, vocabularies, 5, links=links).links(0).tolist() == [[3, 3]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("0-0\n\n0-0\n", "fewer lines than the training text has pairs: line 4 is the first that is missing"),
+        ("0-0\n\n\n\n0-0\n", "more lines than the training text has pairs: line 5 is the first too many"),
+        ("0-0\n\n\n3-0\n", r"line 4: the link 3-0 is outside 3 source and 3 target words"),
+        ("0-0\n\nx\n\n", r"line 3: 'x' is not a link"),
+    ],
+)
+def test_links_that_do_not_fit_the_text_are_refused(
+    tmp_path: Path, text: FileText, vocabularies: Vocabularies, lines: str, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        encode_corpus(text, vocabularies, 150, links=link_file(tmp_path, lines, vocabularies))
+
+
+def test_a_batch_carries_the_links_and_sends_the_rest_to_eos(vocabularies: Vocabularies) -> None:
+    links = [np.array([[1, 0], [0, 1], [1, 1]]), np.zeros((0, 2), np.int64)]
+    batch = make_batch([([5, 6, 7], [8, 9, 10]), ([5], [6])], vocabularies, links).to(torch.device("cpu"))
+    assert batch.links_BTS is not None
+    first = [[0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 1]]
+    second = [[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert batch.links_BTS.int().tolist() == [first, second]
+    assert make_batch([([5], [6])], vocabularies).links_BTS is None
+
+
+def test_a_batch_in_halves_or_twice_keeps_its_links(vocabularies: Vocabularies) -> None:
+    pairs = [([5, 6, 7], [8, 9, 10]), ([5], [6]), ([5, 6], [7])]
+    links = [np.array([[1, 0]]), np.array([[0, 0]]), np.array([[1, 0]])]
+    batch = make_batch(pairs, vocabularies, links)
+    first, second = batch.halves()
+    assert first.links_BTS is not None
+    assert second.links_BTS is not None
+    alone = make_batch(pairs[2:], vocabularies, links[2:])
+    assert torch.equal(first.links_BTS, make_batch(pairs[:2], vocabularies, links[:2]).links_BTS)
+    assert torch.equal(second.links_BTS, alone.links_BTS)
+    doubled = batch.twice().links_BTS
+    assert doubled is not None
+    assert torch.equal(doubled[3:], doubled[:3])
+
+
+def test_training_batches_have_the_links_of_their_pairs(
+    tmp_path: Path, text: FileText, vocabularies: Vocabularies
+) -> None:
+    links = link_file(tmp_path, "1-1\n\n1-1\n2-2\n", vocabularies)
+    corpus = encode_corpus(text, vocabularies, max_length=5, links=links)
+    batch = next(iter(TrainingBatches(corpus, np.array([1]), vocabularies, 100, seed=1)))
+    assert batch.links_BTS is not None
+    assert batch.links_BTS[0, :, :3].nonzero().tolist() == [[2, 2]]
+
+
+def write_corpus(folder: Path, num_train: int) -> list[AlignedPair]:
+    """Text with true links as the embedded corpus has them; its test pairs are returned."""
+    corpus = splits(train=num_train, valid=20, test=100)
+    for split in ("train", "valid"):
+        for language, side in (("en", "source"), ("de", "target")):
+            lines = [getattr(pair, side) for pair in corpus[split]]
+            (folder / f"{split}.{language}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    links = [format_pharaoh(pair.links) for pair in corpus["train"]]
+    (folder / "train.links").write_text("".join(f"{line}\n" for line in links), encoding="utf-8")
+    return corpus["test"]
+
+
+def error_rate(model: Path, pairs: list[AlignedPair]) -> float:
+    translator = load(model, "cpu")
+    tokens = ((" ".join(pair.source_tokens), " ".join(pair.target_tokens)) for pair in pairs)
+    found = [set(alignment.links) for alignment in translator.align(tokens, tokenized=True)]
+    gold = [set(pair.links) for pair in pairs]
+    return score_links(found, gold, gold).aer
+
+
+@pytest.mark.parametrize("system", ["luong", "transformer"])
+def test_a_taught_head_aligns_better_after_a_short_training(
+    system: str, make_recipe: RecipeMaker, tmp_path: Path
+) -> None:
+    test = write_corpus(tmp_path, 600)
+    changes = {
+        "data": {"root": str(tmp_path), "source": "en", "target": "de", "valid": "valid"},
+        "vocabulary": {"type": "word", "size": 1000, "joint": False},
+    }
+    recipe = make_recipe(system, recipe=changes, max_steps=120, batch_tokens=512)
+    nmt.train(recipe, tmp_path / "free")
+    guided = f"training.guided_alignment={{links: {tmp_path / 'train.links'}, split_punctuation: true, weight: 0.5}}"
+    nmt.train(recipe, tmp_path / "guided", [guided])
+    assert (tmp_path / "guided" / "alignment.json").is_file(), "the model directory must know the taught head"
+    assert error_rate(tmp_path / "guided", test) < 0.7 * error_rate(tmp_path / "free", test)
+
+
+def test_what_can_not_be_taught_is_refused(make_recipe: RecipeMaker, tmp_path: Path, tiny_corpus: Path) -> None:
+    path = tmp_path / "links"
+    path.write_text("\n" * sum(1 for _ in read_lines(tiny_corpus / "train.de")))
+    for system, settings, message in (
+        ("vanilla", f"{{links: {path}}}", "guided_alignment needs attention"),
+        ("transformer", f"{{links: {path}, head: '7:1'}}", "no attention head '7:1'"),
+        ("luong", f"{{links: {tmp_path / 'none'}}}", "There is no file .*none with word links"),
+    ):
+        recipe = make_recipe(system, max_steps=1)
+        with pytest.raises(UserError, match=message):
+            nmt.train(recipe, tmp_path / system, [f"training.guided_alignment={settings}"])
+
+
+def test_the_recipe_chooses_head_and_step(tiny_model: Path) -> None:
+    decoder = load(tiny_model, "cpu").model.decoder
+    assert taught_heads(GuidedAlignmentOptions(links=Path("x")), decoder) == AlignmentHeads((0,), "output")
+    read = taught_heads(GuidedAlignmentOptions(links=Path("x"), attention="input"), decoder)
+    assert read == AlignmentHeads((0,), "input")
