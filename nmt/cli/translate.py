@@ -7,11 +7,34 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from nmt.cli.common import Device, ModelDir, Output, Quiet, app, examples, is_terminal, on_screen
+from nmt.cli.search_options import (
+    Alpha,
+    BatchSize,
+    BeamGroups,
+    BeamSize,
+    CoveragePenalty,
+    Diversity,
+    EarlyStopping,
+    Ensemble,
+    Forbid,
+    LengthPenalty,
+    Lexicon,
+    MaxLength,
+    MaxLengthRatio,
+    Mbr,
+    NoRepeatNgram,
+    ReplaceUnknown,
+    Sample,
+    Seed,
+    Temperature,
+    TopK,
+    TopP,
+)
 
 if TYPE_CHECKING:
     from nmt.data.partial import ResumableOutput
@@ -27,6 +50,8 @@ if TYPE_CHECKING:
         'echo "Ein Hund schläft." | nmt translate runs/de-en --n-best 3 --scores',
         "nmt translate runs/de-en -i test.de -o test.jsonl --format jsonl",
         "nmt translate runs/de-en --score-only test.de test.en",
+        "nmt translate runs/de-en -i test.de --ensemble runs/other --no-repeat-ngram 3",
+        "nmt translate runs/de-en -i test.de --sample --beam-size 20 --mbr chrf --seed 7",
     ),
 )
 def translate(
@@ -35,10 +60,7 @@ def translate(
         str, typer.Option("--input", "-i", metavar="FILE", help="File to read (.gz too); - is standard input.")
     ] = "-",
     output: Output = "-",
-    beam_size: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Hypotheses kept; 1 is greedy search.", show_default="the recipe's"),
-    ] = None,
+    beam_size: BeamSize = None,
     n_best: Annotated[
         int,
         typer.Option(
@@ -47,17 +69,33 @@ def translate(
             help="Candidates of each line: with tabs between in text, a list in jsonl; at most the beam size.",
         ),
     ] = 1,
-    batch_size: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Sentences translated at once.", show_default="the recipe's")
-    ] = None,
-    length_penalty: Annotated[
-        Literal["none", "average", "gnmt"] | None,
-        typer.Option(help="What a log-probability is divided by.", show_default="the recipe's"),
-    ] = None,
-    alpha: Annotated[
-        float | None,
-        typer.Option(metavar="X", min=0, help="Strength of the length penalty.", show_default="the recipe's"),
-    ] = None,
+    batch_size: BatchSize = None,
+    length_penalty: LengthPenalty = None,
+    alpha: Alpha = None,
+    coverage_penalty: CoveragePenalty = None,
+    early_stopping: EarlyStopping = None,
+    max_length: MaxLength = None,
+    max_length_ratio: MaxLengthRatio = None,
+    no_repeat_ngram: NoRepeatNgram = None,
+    beam_groups: BeamGroups = None,
+    diversity: Diversity = None,
+    sample: Sample = False,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    seed: Seed = None,
+    mbr: Mbr = None,
+    ensemble: Ensemble = None,
+    forbid: Forbid = None,
+    replace_unknown: ReplaceUnknown = False,
+    lexicon: Lexicon = None,
+    input_format: Annotated[
+        Literal["text", "jsonl"],
+        typer.Option(
+            help='jsonl: an object a line, {"source": "…", "prefix": "…", "must_contain": ["…"]}: what the translation '
+            "begins with, and what it says, word for word."
+        ),
+    ] = "text",
     format: Annotated[
         Literal["text", "jsonl"],
         typer.Option(help="text, or a JSON object a line, with scores, tokens, candidates and word alignment."),
@@ -95,21 +133,48 @@ def translate(
     batches. A file is named FILE.partial until it is complete: a run that was stopped goes on with --resume.
     """
     from nmt.decoding.job import Job
+    from nmt.decoding.request import json_request, plain_request
     from nmt.decoding.translator import load
+    from nmt.decoding.unknown import read_lexicon
+    from nmt.decoding.wording import Wording
     from nmt.errors import UserError
 
     for name, is_given in (("--score-only", score_only is not None), ("--interactive", interactive)):
         if is_given and (input != "-" or resume or (interactive and (output != "-" or score_only))):
             raise UserError(f"{name} doesn't go with --input, --resume and the like.", f"Give {name} without them.")
-    search = {"beam_size": beam_size, "batch_size": batch_size, "length_penalty": length_penalty, "alpha": alpha}
-    translator = load(model_dir, device, precision, quantize)
+    search: dict[str, Any] = {
+        "beam_size": beam_size,
+        "batch_size": batch_size,
+        "length_penalty": length_penalty,
+        "alpha": alpha,
+        "coverage_penalty": coverage_penalty,
+        "early_stopping": early_stopping,
+        "max_length": max_length,
+        "max_length_ratio": max_length_ratio,
+        "no_repeat_ngram": no_repeat_ngram,
+        "beam_groups": beam_groups,
+        "diversity": diversity,
+        "search": "sample" if sample else None,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "seed": seed,
+        "mbr": mbr,
+    }
+    translator = load(model_dir, device, precision, quantize, ensemble or ())
     if score_only:
         _score(translator, score_only, output, format, search)
         return
     job = Job(
         translator,
         _jsonl if format == "jsonl" else partial(_text, scores=scores),
-        {"n_best": n_best, "with_alignment": format == "jsonl", **search},
+        {
+            "n_best": n_best,
+            "with_alignment": format == "jsonl",
+            "parse": json_request if input_format == "jsonl" else plain_request,
+            "wording": Wording(forbid or (), replace_unknown, read_lexicon(lexicon) if lexicon else {}),
+            **search,
+        },
     )
     if interactive:
         _converse(job)

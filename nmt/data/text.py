@@ -18,12 +18,14 @@ import zlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Self, TextIO, cast
+from typing import Any, BinaryIO, Self, TextIO, TypeVar, cast
 
 from nmt.data.live import LiveStream, is_live
 from nmt.errors import UserError
 
 STANDARD_STREAM = "-"
+
+LineT = TypeVar("LineT")
 
 _PAUSE = 0.01
 """Seconds without input after which a live writer is thought to wait for us; ``cat`` never rests so long."""
@@ -89,17 +91,17 @@ class Lines(Iterator[str]):
 read_lines = Lines
 
 
-def in_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
-    """Lists of so many lines; the last one has what is left.
+def in_windows(lines: Iterable[LineT], size: int) -> Iterator[list[LineT]]:
+    """Lists of so many lines, or of what stands for lines; the last one has what is left.
 
     Where :class:`Lines` come from a pipe or a terminal, a list ends early when the writer pauses, so that one who
     waits for an answer gets it, while ``cat`` gives full lists. Lines that are read before an error are given out
     before it is raised.
     """
-    iterator = iter(lines)
+    iterator: Any = iter(lines)
     problem: UserError | None = None
     while problem is None:
-        window: list[str] = []
+        window: list[LineT] = []
         try:
             if isinstance(iterator, Lines):
                 _gather(iterator, window, size)
@@ -114,7 +116,7 @@ def in_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
     raise problem
 
 
-def _gather(lines: Lines, window: list[str], size: int) -> None:
+def _gather(lines: Lines, window: list[Any], size: int) -> None:
     for line in lines:
         if not window:
             deadline = time.monotonic() + _LONGEST_WAIT

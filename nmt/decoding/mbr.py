@@ -3,7 +3,18 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from nmt.decoding.results import Candidate
+
 Utility = Literal["chrf", "bleu"]
+
+
+def by_likeness(candidates: list[Candidate], utility: Utility | Literal["none"]) -> list[Candidate]:
+    """The candidates, the one that is most like all the others first; as they are for ``none``."""
+    if utility == "none" or len(candidates) < 2:
+        return candidates
+    utilities = expected_utilities([candidate.text for candidate in candidates], utility)
+    order = sorted(range(len(candidates)), key=lambda i: -utilities[i])
+    return [candidates[i] for i in order]
 
 
 def expected_utilities(candidates: Sequence[str], utility: Utility) -> list[float]:

@@ -71,7 +71,7 @@ def search_all(
     *,
     rules: Sequence[Rule] = (),
     wishes: Sequence[Wishes] | None = None,
-    first_number: int = 0,
+    numbers: Sequence[int] | None = None,
 ) -> list[list[Hypothesis]]:
     """Translate any number of encoded sentences: sorted by length, in batches, back in their own order.
 
@@ -83,7 +83,7 @@ def search_all(
         on_progress: called with the number of sentences of each finished batch.
         rules: what translations may not say, beside what ``options`` rules out.
         wishes: what each translation must say.
-        first_number: of the first sentence, for the random numbers of sampling.
+        numbers: of the sentences, for the random numbers of sampling; from 0 on where None.
     """
     results: list[list[Hypothesis]] = [[] for _ in sources]
     for chunk in by_length([len(source) for source in sources], options.batch_size):
@@ -94,7 +94,7 @@ def search_all(
             options,
             rules=rules,
             wishes=None if wishes is None else [wishes[i] for i in chunk],
-            numbers=[first_number + i for i in chunk],
+            numbers=[i if numbers is None else numbers[i] for i in chunk],
         )
         for index, hypotheses in zip(chunk, found, strict=True):
             results[index] = hypotheses

@@ -8,6 +8,8 @@ from itertools import islice, tee
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from nmt.alignment.extract import LinkOptions
 from nmt.alignment.forced import ForcedAligner, both_directions
 from nmt.alignment.heads import AlignmentHeads
@@ -18,21 +20,28 @@ from nmt.alignment.links import WordAlignment
 from nmt.alignment.words import Words, split_pairs
 from nmt.config import DecodingOptions, Recipe, load_recipe, validate
 from nmt.console import warn
-from nmt.data.dialogue import current_turn, encode_source
+from nmt.data.dialogue import current_turn, encode_source, source_pieces
 from nmt.data.text import in_windows
 from nmt.data.vocabulary import Vocabularies
+from nmt.decoding.ensemble import Ensemble
 from nmt.decoding.finished import Hypothesis
 from nmt.decoding.forced import force_all
+from nmt.decoding.mbr import by_likeness
 from nmt.decoding.penalties import length_normalised
+from nmt.decoding.request import Request, plain_request
 from nmt.decoding.results import Candidate, ScoredPair, Translation
 from nmt.decoding.search import search_all
+from nmt.decoding.unknown import source_words, spell_unknown
+from nmt.decoding.wording import Wording, check_wishes, wishes_of
 from nmt.device import Precision, autocast, pick_device, pick_precision
 from nmt.errors import UserError, nearest
 from nmt.models.build import build_model
+from nmt.models.interfaces import Model
 from nmt.models.quantize import quantize_int8
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import load_weights
 
+ANY_WORDING = Wording()
 WINDOW = 16
 """Batches that are read before they are sorted by length and translated: what a stopped run loses at most."""
 
@@ -49,6 +58,7 @@ class Translator:
         heads: where :meth:`align` reads the alignment; None for what the decoder holds for best.
         directory: the model directory; :meth:`align` uses the ``lexicon.tsv`` in it, and :meth:`learn_alignment` writes
             there.
+        ensemble: models that translate together with this one; alignments and scores are this one's.
     """
 
     def __init__(
@@ -59,7 +69,9 @@ class Translator:
         precision: Precision = "fp32",
         heads: AlignmentHeads | None = None,
         directory: Path | None = None,
+        ensemble: Sequence[Seq2Seq] = (),
     ) -> None:
+        self._searched: Model = Ensemble([model, *ensemble]) if ensemble else model
         self.model, self.vocabularies, self.recipe, self.precision = model, vocabularies, recipe, precision
         self.heads = heads or AlignmentHeads.of(model.decoder)
         self._directory = directory
@@ -86,15 +98,15 @@ class Translator:
         values = self.recipe.decoding.model_dump() | {k: v for k, v in changes.items() if v is not None}
         return validate(DecodingOptions, values, "decoding")
 
-    def translate(self, lines: Iterable[str], n_best: int = 1, **options: Any) -> list[Translation]:
+    def translate(self, lines: Iterable[str | Request], n_best: int = 1, **options: Any) -> list[Translation]:
         """Translate lines of text.
 
         Args:
             lines: one sentence each; an empty one stays empty. For a model of dialogues, turns with tabs between,
-                of which the last is translated.
+                of which the last is translated. A :class:`Request` says what its translation must say.
             n_best: how many candidates each translation carries; at most the beam size.
             options: changes to the recipe's decoding options: ``beam_size``, ``length_penalty``, ``alpha``,
-                ``batch_size`` and so on.
+                ``batch_size`` and so on; and ``wording``, see :class:`nmt.decoding.wording.Wording`.
 
         Returns:
             A translation for each line, in order.
@@ -103,24 +115,27 @@ class Translator:
 
     def stream(
         self,
-        lines: Iterable[str],
+        lines: Iterable[str | Request],
         n_best: int = 1,
         on_progress: Callable[[int], None] = lambda lines: None,
         *,
         with_alignment: bool = False,
         read_ahead: int | None = None,
         first_line: int = 1,
+        parse: Callable[[str, int], Request] = plain_request,
+        wording: Wording = ANY_WORDING,
         **options: Any,
     ) -> Iterator[Translation]:
         """As :meth:`translate`, for any number of lines in constant memory.
 
         Args:
-            lines, n_best, options: as there.
+            lines, n_best, wording, options: as there.
             on_progress: called with the number of lines translated since the call before.
             with_alignment: align each line with its translation too, where the model has attention.
             read_ahead: most lines read before the first is translated; 1 answers line by line. More of them make
                 batches of like length, and so are faster.
             first_line: the number of the first line in warnings.
+            parse: what a line that is text asks for, from the line and its number.
         """
         decoding = self.options(**options)
         if n_best > decoding.beam_size:
@@ -128,32 +143,48 @@ class Translator:
                 f"{n_best} candidates can't come from a beam of {decoding.beam_size}.",
                 f"Give --beam-size {n_best} or more.",
             )
+        if wording.replace_unknown and not self.has_attention:
+            raise UserError("Unknown words can't be replaced by a model without attention.", "Leave that out.")
         for window in in_windows(lines, read_ahead or WINDOW * decoding.batch_size):
-            translations = self._translate_window(window, first_line, n_best, decoding, on_progress)
+            numbered = enumerate(window, start=first_line)
+            requests = [parse(line, number) if isinstance(line, str) else line for number, line in numbered]
+            translations = self._translate_window(requests, first_line, n_best, decoding, wording, on_progress)
             first_line += len(window)
             yield from self._aligned(translations) if with_alignment else translations
 
     def _translate_window(
         self,
-        window: Sequence[str],
+        window: Sequence[Request],
         first_line: int,
         n_best: int,
         decoding: DecodingOptions,
+        wording: Wording,
         on_progress: Callable[[int], None],
     ) -> Iterator[Translation]:
-        encoded = [self._encode(number, line) for number, line in enumerate(window, start=first_line)]
+        target = self.vocabularies.target
+        encoded = [self._encode(number, request.source) for number, request in enumerate(window, start=first_line)]
         filled = [index for index, ids in enumerate(encoded) if ids]
+        wishes = [wishes_of(window[index], target) for index in filled]
         on_progress(len(window) - len(filled))
-        sources = [encoded[index] for index in filled]
         with self._computing():
             hypotheses = search_all(
-                self.model, sources, self.vocabularies, decoding, on_progress, first_number=first_line - 1
+                self._searched,
+                [encoded[index] for index in filled],
+                self.vocabularies,
+                decoding,
+                on_progress,
+                rules=wording.rules(target),
+                wishes=wishes if any(wish.num_pieces for wish in wishes) else None,
+                numbers=[first_line - 1 + index for index in filled],
             )
         found = dict(zip(filled, hypotheses, strict=True))
-        for index, line in enumerate(window):
-            candidates = [self._candidate(h) for h in found.get(index, [])] or [Candidate("", 0.0, [])]
-            best = candidates[0]
-            yield Translation(line, best.text, best.score, best.tokens, candidates[:n_best])
+        for index, request in enumerate(window):
+            candidates = [self._candidate(h, request.source, wording) for h in found.get(index, [])]
+            candidates = wording.allowed(first_line + index, by_likeness(candidates, decoding.mbr))
+            best = candidates[0] if candidates else Candidate("", 0.0, [])
+            if request.must_contain and index in found:
+                check_wishes(first_line + index, request, best.text)
+            yield Translation(request.source, best.text, best.score, best.tokens, candidates[:n_best] or [best])
 
     def _aligned(self, translations: Iterable[Translation]) -> Iterator[Translation]:
         if not self.has_attention:
@@ -179,11 +210,26 @@ class Translator:
             warn(f"line {number} has {len(ids):,} pieces: only the first {self.max_pieces} are translated.")
         return ids[: self.max_pieces]
 
-    def _candidate(self, hypothesis: Hypothesis) -> Candidate:
-        vocabulary = self.vocabularies.target
+    def _candidate(self, hypothesis: Hypothesis, line: str, wording: Wording) -> Candidate:
+        vocabulary, ids = self.vocabularies.target, hypothesis.ids
+        text = vocabulary.decode(ids)
+        if wording.replace_unknown and vocabulary.unk in ids:
+            attended = self._attended_words(line, ids)
+            words = {at: wording.translated(attended[at]) for at, piece in enumerate(ids) if piece == vocabulary.unk}
+            text = spell_unknown(ids, vocabulary, words)
         # A translation is one line, whatever pieces the model chose.
-        text = " ".join(vocabulary.decode(hypothesis.ids).split())
-        return Candidate(text, hypothesis.score, [vocabulary.token(i) for i in hypothesis.ids])
+        return Candidate(" ".join(text.split()), hypothesis.score, [vocabulary.token(i) for i in ids])
+
+    def _attended_words(self, line: str, ids: Sequence[int]) -> list[str]:
+        """The source word that each piece of a translation attends to most."""
+        context, heads = self.recipe.data.context, self.heads or AlignmentHeads.of(self.model.decoder)
+        pieces = source_pieces(self.vocabularies.source, line, context, self.max_pieces)[: self.max_pieces]
+        pair = [piece.id for piece in pieces], ids
+        (forced,) = force_all(self.model, [pair], self.vocabularies, 1, heads.heads)
+        assert forced.weights_HTS is not None
+        first = 1 if heads.attention == "input" else 0  # a piece is read one step after it is predicted
+        words = source_words(line, pieces)
+        return [words[at] for at in forced.weights_HTS.mean(0)[first : first + len(ids)].argmax(1).tolist()]
 
     def align(
         self,
@@ -304,7 +350,11 @@ class Translator:
 
 
 def load(
-    model_dir: str | Path, device: str = "auto", precision: str = "fp32", quantize: str | None = None
+    model_dir: str | Path,
+    device: str = "auto",
+    precision: str = "fp32",
+    quantize: str | None = None,
+    ensemble: Sequence[str | Path] = (),
 ) -> Translator:
     """Read a model directory.
 
@@ -313,26 +363,47 @@ def load(
         device: auto, cpu, cuda, …
         precision: fp32, bf16, fp16, or auto for what the hardware does best.
         quantize: int8 for weights and activations of linear layers as bytes, on a CPU.
+        ensemble: model directories with the same vocabularies, whose probabilities are averaged in.
 
     Raises:
-        UserError: it isn't a model directory, is incomplete, damaged, or from a newer nmt; an unknown option.
+        UserError: it isn't a model directory, is incomplete, damaged, or from a newer nmt; an unknown option; an
+            ensemble whose vocabularies differ.
     """
     directory = Path(model_dir)
-    if not (directory / "recipe.yaml").is_file():
-        raise _not_a_model(directory)
     for value, known in ((precision, ("fp32", "bf16", "fp16", "auto")), (quantize or "int8", ("int8",))):
         if value not in known:
             raise UserError(f"There is no {value!r} to compute in.", nearest(value, known))
+    where = pick_device(device)
+    recipe, vocabularies, model = _read(directory, where, quantize)
+    others = []
+    for other in map(Path, ensemble):
+        _, own, another = _read(other, where, quantize)
+        if _fingerprints(own) != _fingerprints(vocabularies):
+            raise UserError(
+                f"{other} has another vocabulary than {directory}.",
+                f"Train it with --set vocabulary.path={directory}, so that the two can translate together.",
+            )
+        others.append(another)
+    heads = AlignmentHeads.load(directory, model.decoder)
+    return Translator(model, vocabularies, recipe, pick_precision(precision, where), heads, directory, others)
+
+
+def _fingerprints(vocabularies: Vocabularies) -> tuple[str, str]:
+    return vocabularies.source.fingerprint, vocabularies.target.fingerprint
+
+
+def _read(directory: Path, device: torch.device, quantize: str | None) -> tuple[Recipe, Vocabularies, Seq2Seq]:
+    """Recipe, vocabularies and model of a directory, ready to translate."""
+    if not (directory / "recipe.yaml").is_file():
+        raise _not_a_model(directory)
     recipe = load_recipe(directory / "recipe.yaml")
     vocabularies = Vocabularies.load(directory)
     model = build_model(recipe.model, vocabularies)
     load_weights(model, directory / "model.safetensors")
-    where = pick_device(device)
-    model.to(where).eval()
+    model.to(device).eval()
     if quantize:
         quantize_int8(model)
-    heads = AlignmentHeads.load(directory, model.decoder)
-    return Translator(model, vocabularies, recipe, pick_precision(precision, where), heads, directory)
+    return recipe, vocabularies, model
 
 
 def _not_a_model(directory: Path) -> UserError:

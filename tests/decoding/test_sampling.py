@@ -91,7 +91,7 @@ def test_a_sample_depends_on_seed_and_line_alone() -> None:
         sources[2:],
         Vocabularies(WORDS, WORDS),
         DecodingOptions(search="sample", beam_size=3),
-        first_number=2,
+        numbers=[2, 3],
     )
     assert again == alone[2:]
 

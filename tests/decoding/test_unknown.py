@@ -1,0 +1,21 @@
+"""Words in place of UNK."""
+
+from nmt.data.vocabulary import Piece, WordVocabulary
+from nmt.decoding.unknown import source_words, spell_unknown
+
+WORDS = WordVocabulary(["▁the", "▁dog", ".", "▁of"])
+THE, DOG, DOT, OF = range(4, 8)
+
+
+def test_words_take_the_places_of_unk_with_the_right_spaces() -> None:
+    unk = WORDS.unk
+    assert spell_unknown([THE, unk, DOT], WORDS, {1: "Fritz"}) == "the Fritz."
+    assert spell_unknown([unk, OF, THE, unk], WORDS, {0: "Karl", 3: "Wald"}) == "Karl of the Wald"
+    assert spell_unknown([unk, unk], WORDS, {0: "a", 1: "b"}) == "a b"
+    assert spell_unknown([THE, DOG, DOT], WORDS, {}) == WORDS.decode([THE, DOG, DOT])
+
+
+def test_a_piece_stands_for_its_whole_word() -> None:
+    line = "Ein Fußballspieler, müde."
+    pieces = [Piece(9, 0, 3), Piece(9, 3, 8), Piece(9, 8, 18), Piece(9, 18, 19), Piece(9, 19, 24), Piece(9, 24, 25)]
+    assert source_words(line, pieces) == ["Ein", "Fußballspieler", "Fußballspieler", ",", "müde", "."]
