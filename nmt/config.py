@@ -152,6 +152,23 @@ BatchTokens = Annotated[int | Literal["auto"], PlainValidator(_batch_tokens)]
 Schedule = Literal["constant", "inverse_sqrt", "cosine", "plateau"]
 
 
+class ScheduledSamplingOptions(Options):
+    """How often the decoder reads the true word at update i in training, and not one of its own."""
+
+    schedule: Literal["none", "constant", "linear", "exponential", "inverse_sigmoid"] = Field(
+        "none", description="always; k; k - c i; k^i; or k / (k + exp(i / k))"
+    )
+    k: float = Field(1.0, gt=0, description="see schedule; at most 1 but for inverse_sigmoid, where larger is slower")
+    c: float = Field(1e-5, ge=0, description="linear: how much the probability falls an update")
+    floor: float = Field(0.0, ge=0, le=1, description="the probability falls no lower")
+
+    @model_validator(mode="after")
+    def _is_a_probability(self) -> "ScheduledSamplingOptions":
+        if self.schedule in ("constant", "linear", "exponential") and self.k > 1:
+            raise ValueError(f"scheduled sampling by schedule '{self.schedule}' needs k of at most 1, not {self.k:g}")
+        return self
+
+
 class TrainingOptions(Options):
     """How the weights are found."""
 
@@ -181,6 +198,13 @@ class TrainingOptions(Options):
     r_drop: float = Field(
         0.0, ge=0, description="weight α of R-Drop: two passes with different dropout must agree; takes twice as long"
     )
+    scheduled_sampling: ScheduledSamplingOptions = ScheduledSamplingOptions()
+    truncate: int | None = Field(
+        None, ge=1, description="truncated backpropagation: gradients go back through so many target words at most"
+    )
+    gradient_flow: float = Field(
+        0.0, ge=0, description="weight of Pascanu's penalty on gradients that vanish in rnn_tanh and rnn_relu layers"
+    )
     clip_norm: float | None = Field(1.0, gt=0, description="gradients are scaled down to this global norm")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 where it is fast")
@@ -203,6 +227,8 @@ class TrainingOptions(Options):
             raise ValueError("training would never end: set one of max_steps, max_epochs, max_minutes, patience")
         if self.schedule == "cosine" and not (self.max_steps or self.max_epochs):
             raise ValueError("schedule 'cosine' must know its end: set max_steps or max_epochs")
+        if self.truncate and (self.r_drop or self.gradient_flow or self.compile):
+            raise ValueError("truncate doesn't go with r_drop, gradient_flow and compile: leave out one of them")
         return self
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -87,6 +88,20 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for row in rows:
         made.add_row(*row)
     return made
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A result on standard output: :func:`table` on a terminal, and plain aligned text in a pipe or file."""
+    stdout = Console(highlight=False)
+    if stdout.is_terminal:
+        stdout.print(table(title, columns, [[escape(cell) for cell in row] for row in rows]))
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    lines = [title] if title else []
+    for row in (columns, *rows):
+        figures = "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
+        lines.append(f"{row[0]:{widths[0]}}{figures}".rstrip())
+    stdout.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
 class Bar:

@@ -1,6 +1,6 @@
 """Dialogues from a recipe to translations: the answer hangs on what was said before.
 
-The last turn says "it", and the language translated to has three words for it, by the noun that was named before. A
+The last turn says "it", and the language translated to has two words for it, by the noun that was named before. A
 model of the last turn alone can't know which; a hierarchical one and one that reads all as one sentence learn it.
 """
 
@@ -16,10 +16,10 @@ import nmt
 from nmt.decoding.translator import Translator, load
 from nmt.errors import UserError
 
-NOUNS = {"dog": "er", "moon": "er", "cat": "sie", "lamp": "sie", "house": "es", "child": "es"}
-SEEN = {"I see the {}.": "Ich sehe {}.", "There was the {}!": "Da war {}!", "Who knows the {}?": "Wer kennt {}?"}
-BETWEEN = ["Yes.", "Oh, really?", ""]
-SAID = {"It is big.": "{} ist groß.", "It comes now.": "{} kommt jetzt.", "Is it old?": "Ist {} alt?"}
+NOUNS = {"dog": "er", "moon": "er", "cat": "sie", "lamp": "sie"}
+SEEN = ["I see the {}.", "There was the {}!"]
+BETWEEN = ["Yes.", ""]
+SAID = {"It is big.": "{} ist groß.", "Is it old?": "Ist {} alt?"}
 
 RECIPE = """
 device: cpu
@@ -30,8 +30,8 @@ model:
   encoder: {type: hierarchical, cell: gru, hidden_size: 16}
   decoder: {type: bahdanau, cell: gru, hidden_size: 32,
             attention: {type: hierarchical, size: 24, hidden_size: 24}}
-training: {batch_tokens: 400, max_steps: 130, learning_rate: 0.02, warmup_steps: 20, schedule: cosine,
-           validate_every: 130, metric: loss, precision: fp32, label_smoothing: 0.0}
+training: {batch_tokens: 120, max_steps: 350, learning_rate: 0.01, warmup_steps: 20, schedule: cosine,
+           validate_every: 350, metric: loss, precision: fp32, label_smoothing: 0.0}
 """
 FLAT = ("model.encoder.type=recurrent", "model.decoder.attention={type: additive, size: 24}")
 
@@ -92,7 +92,7 @@ def test_one_long_sentence_will_do_as_well(train: Train) -> None:
 
 def test_batches_of_different_dialogues_translate_as_alone(hierarchical: Path) -> None:
     translator = load(hierarchical, "cpu")
-    lines = [source for source, _ in dialogues()[::11]]
+    lines = [source for source, _ in dialogues()[::7]]
     lines = [*lines, "It is big.", "\t\tIt is big.", "Yes.\tIs it old?", "a\tb\tc\td\te\tI see the cat.\t\tIs it old?"]
     together = translator.translate(lines, n_best=3)
     for line, found in zip(lines, together, strict=True):

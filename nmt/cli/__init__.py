@@ -9,11 +9,13 @@ COMMANDS = (
     "train",
     "translate",
     "score",
+    "compare",
     "align",
     "aer",
     "average",
     "export",
     "inspect",
+    "check_data",
     "verify",
     "recipes",
 )

@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -117,9 +118,10 @@ def translate(
 
 
 def _translate(job: "Job", input: str, output: str, resume: bool) -> None:
-    from nmt.console import progress_bar, say
+    from nmt.console import progress_bar, say, warn
     from nmt.data.partial import ResumableOutput
     from nmt.data.text import count_lines, read_lines
+    from nmt.evaluation.degenerate import DegenerateCount
 
     typed = input == "-" and is_terminal(sys.stdin)
     if typed:
@@ -129,12 +131,20 @@ def _translate(job: "Job", input: str, output: str, resume: bool) -> None:
         num_done = job.skip(lines, target.lines(), str(target.partial)) if resume else 0
         if num_done:
             say(f"{num_done:,} lines are in {target.partial} already.")
+        degenerate = DegenerateCount(num_before=num_done)
+
+        def counted(translation: "Translation") -> str:
+            degenerate.add(translation.text, translation.source)
+            return job.written(translation)
+
         visible = is_terminal(sys.stderr) and not (typed or on_screen(output))
         total = count_lines(input) if visible else None
         with _work_is_kept(target), progress_bar("translating", total and total - num_done, visible) as bar:
-            for line in job.run(lines, num_done + 1, bar.advance):
+            for line in replace(job, written=counted).run(lines, num_done + 1, bar.advance):
                 file.write(f"{line}\n")
                 file.flush()
+    if summary := degenerate.summary():
+        (warn if degenerate.is_serious else say)(f"{summary}.")
 
 
 @contextmanager

@@ -40,10 +40,10 @@ class FileText(ParallelText):
 
     def __init__(self, source: Path, target: Path) -> None:
         self.name = f"{source} and {target}"
-        self._files = (source, target)
+        self.files = (source, target)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        source, target = self._files
+        source, target = self.files
         lines = zip_longest(read_lines(source), read_lines(target))
         for number, (left, right) in enumerate(lines):
             if left is None or right is None:
@@ -56,7 +56,7 @@ class FileText(ParallelText):
             yield left, right
 
     def fingerprint(self) -> str:
-        return _digest_files(*self._files)
+        return _digest_files(*self.files)
 
 
 class TsvText(ParallelText):

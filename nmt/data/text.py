@@ -43,13 +43,15 @@ class Lines(Iterator[str]):
 
     Args:
         path: the file, or ``"-"`` for standard input.
+        keep_invalid: give bytes that aren't UTF-8 as lone surrogates (U+DC80 to U+DCFF) rather than refuse them.
 
     Raises:
         UserError: the file is missing, unreadable, a truncated or damaged gzip file, or not UTF-8.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, keep_invalid: bool = False) -> None:
         self._live: LiveStream | None = None
+        self._errors = "surrogateescape" if keep_invalid else "strict"
         self._decoded = self._read(path)
 
     def __iter__(self) -> Self:
@@ -74,7 +76,7 @@ class Lines(Iterator[str]):
                         raw = raw.removeprefix(_UTF8_MARK)
                         if not raw:  # a file that holds a byte-order mark and nothing else
                             return
-                    yield _decode(raw, label, line_number)
+                    yield _decode(raw, label, line_number, self._errors)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise UserError(
                 f"{label} is a truncated or damaged gzip file, readable up to line {line_number:,}: {error}.",
@@ -194,11 +196,11 @@ def _standard_input() -> Iterator[io.BufferedReader]:
         stream.detach()
 
 
-def _decode(raw: bytes, label: str, line_number: int) -> str:
+def _decode(raw: bytes, label: str, line_number: int, errors: str) -> str:
     if raw.endswith(b"\n"):
         raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
     try:
-        return raw.decode("utf-8")
+        return raw.decode("utf-8", errors)
     except UnicodeDecodeError as error:
         is_utf16 = line_number == 1 and raw.startswith(_UTF16_MARKS)
         encoding = "UTF-16" if is_utf16 else "LATIN1"

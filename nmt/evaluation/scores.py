@@ -4,16 +4,34 @@ The settings are sacreBLEU's own defaults: BLEU and chrF see case, BLEU tokenise
 case. The signature says all of it.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nmt.data.text import STANDARD_STREAM, describe, read_lines
 from nmt.errors import UserError, nearest
+from nmt.evaluation.texts import check_lengths, read_aligned
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """What bootstrap resampling (Koehn 2004) says of a score: 95 % of the samples lie in mean ± half width."""
+
+    mean: float
+    half_width: float
+    num_resamples: int
+
+    def to_json(self) -> dict[str, float]:
+        return {
+            "level": 0.95,
+            "mean": round(self.mean, 4),
+            "half_width": round(self.half_width, 4),
+            "resamples": self.num_resamples,
+        }
 
 
 @dataclass(frozen=True)
@@ -25,12 +43,19 @@ class Score:
         score: 0 to 100 (TER may exceed 100); for TER, lower is better.
         signature: sacreBLEU's version and settings; figures compare only where signatures agree.
         details: sacreBLEU's line for people; for BLEU with n-gram precisions and brevity penalty.
+        confidence: where it was asked for.
     """
 
     name: str
     score: float
     signature: str
     details: str
+    confidence: Confidence | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of ``nmt score --json``."""
+        shown: dict[str, Any] = {"score": round(self.score, 4), "signature": self.signature}
+        return shown if self.confidence is None else {**shown, "confidence": self.confidence.to_json()}
 
 
 def _bleu(tokenize: str | None) -> "Metric":
@@ -86,13 +111,33 @@ def score_corpus(
     Returns:
         A score for each metric asked for, in that order.
     """
-    _check_metrics(metrics)
-    _check_lengths(len(hypotheses), len(references), "the hypothesis", "the reference")
+    return score_system(hypotheses, [references], metrics, tokenize)
+
+
+def score_system(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    tokenize: str | None = None,
+    num_resamples: int = 0,
+) -> dict[str, Score]:
+    """Scores translations against one or several references each.
+
+    Args:
+        hypotheses, metrics, tokenize: as :func:`score_corpus`.
+        references: whole references, each as long as the hypotheses.
+        num_resamples: of sacreBLEU's bootstrap, for a confidence interval; 0 leaves it out.
+    """
+    check_metrics(metrics)
+    check_seed()
+    names = ["the reference"] if len(references) == 1 else [f"reference {n + 1}" for n in range(len(references))]
+    check_lengths({"the hypothesis": len(hypotheses), **dict(zip(names, map(len, references), strict=True))})
     scores = {}
     for key in metrics:
         metric = METRICS[key](tokenize)
-        result = metric.corpus_score(hypotheses, [references])
-        scores[key] = Score(result.name, result.score, str(metric.get_signature()), str(result))
+        result = metric.corpus_score(hypotheses, references, n_bootstrap=num_resamples or 1)
+        confidence = Confidence(result._mean, result._ci, num_resamples) if num_resamples > 1 else None
+        scores[key] = Score(result.name, result.score, str(metric.get_signature()), str(result), confidence)
     return scores
 
 
@@ -103,15 +148,13 @@ def score_files(
     tokenize: str | None = None,
 ) -> dict[str, Score]:
     """Scores a file of translations, a line each, against a file of references; ``"-"`` is standard input."""
-    _check_metrics(metrics)
-    if str(hypothesis) == str(reference) == STANDARD_STREAM:
-        raise UserError("Only one side can come from standard input.", "Name a file for the other.")
-    hypotheses, references = list(read_lines(hypothesis)), list(read_lines(reference))
-    _check_lengths(len(hypotheses), len(references), describe(hypothesis), describe(reference))
+    check_metrics(metrics)
+    hypotheses, references = read_aligned([hypothesis, reference])
     return score_corpus(hypotheses, references, metrics, tokenize)
 
 
-def _check_metrics(metrics: Sequence[str]) -> None:
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Refuse what isn't in ``METRICS``."""
     if not metrics:
         raise UserError("No metric is named.", f"Name one or more of {', '.join(METRICS)}.")
     for key in metrics:
@@ -119,15 +162,11 @@ def _check_metrics(metrics: Sequence[str]) -> None:
             raise UserError(f"Unknown metric: {key!r}.", nearest(key, METRICS))
 
 
-def _check_lengths(num_hypotheses: int, num_references: int, hypothesis: str, reference: str) -> None:
-    if num_hypotheses != num_references:
-        counts = f"{hypothesis} has {num_hypotheses:,}, {reference} has {num_references:,}"
-        raise UserError(
-            f"Different numbers of lines: {counts}.",
-            "Line N of one must translate line N of the other; check that neither was cut or filtered.",
-        )
-    if not num_hypotheses:
-        raise UserError(
-            f"Nothing to score: {hypothesis} and {reference} are empty.",
-            "Check that the command which wrote the translations succeeded.",
-        )
+def check_seed() -> int | None:
+    """The seed of sacreBLEU's resampling, from its variable SACREBLEU_SEED; None draws a new one each time."""
+    given = os.environ.get("SACREBLEU_SEED", "12345")
+    if given.lower() == "none":
+        return None
+    if not given.isdecimal():
+        raise UserError(f"SACREBLEU_SEED is {given!r}, which is no seed.", "Set it to a number, or to none.")
+    return int(given)

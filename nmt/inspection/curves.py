@@ -1,7 +1,6 @@
 """The curves of training runs as one picture: a small panel for each figure, a colour for each run.
 
-Colours are those of Okabe & Ito (2008), which colour-blind readers can tell apart; beyond seven runs the lines are
-dashed as well. The best validation of each run has a dot.
+The best validation of each run has a dot.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,11 +17,9 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
 from nmt.alignment.fonts import font_families, quiet_fonts, visible
 from nmt.alignment.matrix import FAINT_INK, GRID, INK
+from nmt.inspection.style import line_style
 from nmt.pictures import suffix_of, write_figure
 from nmt.training.history import History, short_names
-
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
 
 STEPS = (1, 2, 2.5, 5, 10)
 """What ticks may be apart, times a power of ten."""
@@ -79,7 +76,7 @@ def _draw(histories: Sequence[History], x: XAxis, dpi: int) -> Figure:
     legend = 0.26 * -(-len(names) // columns) + 0.15
     figure = Figure(figsize=(11, 5.8 + legend), dpi=dpi, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    styles = [_style(number, len(histories)) for number in range(len(histories))]
+    styles = [line_style(number, len(histories)) for number in range(len(histories))]
     for axes, panel in zip(figure.subplots(2, 3, sharex=True).flat, PANELS, strict=True):
         _draw_panel(axes, panel, histories, styles, x)
         if axes.get_subplotspec().is_last_row():
@@ -94,15 +91,6 @@ def _draw(histories: Sequence[History], x: XAxis, dpi: int) -> Figure:
         labelcolor=INK,
     )
     return figure
-
-
-def _style(number: int, num_runs: int) -> dict[str, Any]:
-    """The line of a run: the later it is drawn the thinner, so that it never hides one that it coincides with."""
-    return {
-        "color": COLOURS[number % len(COLOURS)],
-        "linestyle": DASHES[number // len(COLOURS) % len(DASHES)],
-        "linewidth": 1.2 + 1.4 * (num_runs - 1 - number) / num_runs,
-    }
 
 
 def _draw_panel(

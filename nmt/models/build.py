@@ -8,11 +8,21 @@ from typing import Any
 
 from torch import nn
 
-from nmt.config import ModelOptions, Options, Recipe, validate
+from nmt.config import ModelOptions, Recipe
 from nmt.data.vocabulary import Vocabularies
-from nmt.errors import UserError, nearest
+from nmt.errors import UserError
 from nmt.models.attention.hierarchical import HierarchicalAttention
-from nmt.models.attention.scores import AdditiveAttention, DotAttention, GeneralAttention, ScaledDotAttention
+from nmt.models.attention.scores import (
+    AdditiveAttention,
+    ConcatAttention,
+    CosineAttention,
+    DotAttention,
+    GeneralAttention,
+    LocationAttention,
+    ScaledDotAttention,
+)
+from nmt.models.cells import CELLS, as_mapping, initialised_weights
+from nmt.models.components import component
 from nmt.models.decoders.adaptive import AdaptiveDecoder
 from nmt.models.decoders.bahdanau import BahdanauDecoder
 from nmt.models.decoders.luong import LuongDecoder
@@ -41,8 +51,11 @@ ENCODERS: dict[str, type[Encoder]] = {
 
 ATTENTIONS: dict[str, type[Attention]] = {
     "additive": AdditiveAttention,
+    "concat": ConcatAttention,
+    "cosine": CosineAttention,
     "dot": DotAttention,
     "general": GeneralAttention,
+    "location": LocationAttention,
     "scaled_dot": ScaledDotAttention,
     "hierarchical": HierarchicalAttention,
 }
@@ -57,20 +70,11 @@ DECODERS: dict[str, type[Decoder]] = {
     "universal": UniversalDecoder,
 }
 
-
-def component(table: Mapping[str, Any], values: Mapping[str, Any], where: str) -> tuple[Any, Options]:
-    """The class that ``type`` names in a table, and its checked options.
-
-    Raises:
-        UserError: no ``type``, an unknown one, or an option that is wrong.
-    """
-    if values.get("type") is None:
-        raise UserError(f"{where} has no type.", f"Known: {', '.join(table)}.")
-    kind = str(values["type"])
-    if kind not in table:
-        raise UserError(f"{where}.type: there is no {kind!r}.", nearest(kind, list(table)))
-    others = {key: value for key, value in values.items() if key != "type"}
-    return table[kind], validate(table[kind].Options, others, where)
+NESTED: dict[str, Mapping[str, Any]] = {
+    "attention": ATTENTIONS,
+    "cell": CELLS,
+}
+"""Options of a component that choose a further one from a table."""
 
 
 def resolve(recipe: Recipe) -> Recipe:
@@ -86,8 +90,8 @@ def resolve(recipe: Recipe) -> Recipe:
 def _written_out(table: Mapping[str, Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
     _, options = component(table, values, where)
     written = {"type": values["type"], **options.model_dump(mode="json")}
-    if "attention" in written:
-        written["attention"] = _written_out(ATTENTIONS, written["attention"], f"{where}.attention")
+    for key in NESTED.keys() & written.keys():
+        written[key] = _written_out(NESTED[key], as_mapping(written[key]), f"{where}.{key}")
     return written
 
 
@@ -106,6 +110,8 @@ def build_model(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
     """
     encoder_class, encoder_options = component(ENCODERS, options.encoder, "model.encoder")
     decoder_class, decoder_options = component(DECODERS, options.decoder, "model.decoder")
+    _written_out(ENCODERS, options.encoder, "model.encoder")  # a wrong option further in is named with its place
+    _written_out(DECODERS, options.decoder, "model.decoder")
     if options.tie == "all" and not vocabularies.joint:
         raise UserError(
             "model.tie: all shares source and target embeddings.", "Set vocabulary.joint to true, or tie: target."
@@ -129,9 +135,10 @@ def build_model(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
 
 
 def _xavier(model: nn.Module) -> None:
-    """Glorot & Bengio 2010 for every matrix but the embeddings and the output layer."""
+    """Glorot & Bengio 2010 for every matrix but the embeddings, the output layer and what a cell's options decide."""
     kept = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     kept |= {id(m.weight_VD) for m in model.modules() if isinstance(m, OutputLayer)}
+    kept |= {id(weight) for weight in initialised_weights(model)}
     for parameter in model.parameters():
-        if parameter.dim() > 1 and id(parameter) not in kept:
+        if parameter.dim() > 1 and parameter.requires_grad and id(parameter) not in kept:
             nn.init.xavier_uniform_(parameter)

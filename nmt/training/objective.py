@@ -1,6 +1,8 @@
 """What training minimises: from a batch to a sum with a gradient."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +12,10 @@ from nmt.data.batching import Batch, BatchStream
 from nmt.device import Precision, autocast
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.compilation import Forward, compiled_forward
-from nmt.training.loss import token_loss
+from nmt.training.gradient_flow import gradient_flow_penalty, recording
+from nmt.training.loss import TokenLoss, token_loss
+from nmt.training.scheduled_sampling import mixed_inputs, truth_probability
+from nmt.training.truncation import backward_in_segments
 
 
 @dataclass(frozen=True)
@@ -45,21 +50,48 @@ class Objective(nn.Module):
             device = next(model.parameters()).device
             self._prior_V = torch.tensor(batches.target_shares(), dtype=torch.float32, device=device)
 
-    def forward(self, batch: Batch) -> BatchLoss:
-        num_passes = 2 if self._options.r_drop else 1
-        read = batch.twice() if num_passes == 2 else batch
+    def forward(self, batch: Batch, update: int = 0) -> BatchLoss:
+        """The loss of a batch at an update, counted from 0."""
+        options = self._options
+        num_passes = 2 if options.r_drop else 1
         run = self._compiled or self.model
         with autocast(batch.source_BS.device, self._precision):
-            unrolled = run(read.source_BS, read.source_length_B, read.target_input_BT)
-            losses = token_loss(
-                unrolled.features_BTD,
-                self.model.decoder.output,
-                batch.target_output_BT,
-                batch.target_length_B,
-                self._options.label_smoothing,
-                self._prior_V,
-                self._options.r_drop,
-            )
+            batch = self._with_own_words(batch, update)
+            read = batch.twice() if num_passes == 2 else batch
+            with ExitStack() as stack:
+                recorded = stack.enter_context(recording(self.model)) if options.gradient_flow else []
+                unrolled = run(read.source_BS, read.source_length_B, read.target_input_BT)
+            losses = self._token_loss(unrolled.features_BTD, batch.target_output_BT, batch.target_length_B)
         extra = {name: loss / num_passes for name, loss in unrolled.aux_losses.items()}
-        shown = {name: loss.detach() for name, loss in extra.items()}
-        return BatchLoss(sum(extra.values(), losses.smoothed), losses.nll.detach(), shown)
+        total: Tensor = sum(extra.values(), losses.smoothed)
+        if recorded:  # a mean, where all else is a sum over tokens
+            total = total + options.gradient_flow * losses.num_tokens * gradient_flow_penalty(total, recorded)
+        return BatchLoss(total, losses.nll.detach(), {name: loss.detach() for name, loss in extra.items()})
+
+    def backward_in_segments(self, batch: Batch, update: int, scale: Callable[[Tensor], Tensor]) -> Tensor:
+        """Add the gradients of a batch by truncated backpropagation; give its summed -log p.
+
+        Args:
+            scale: applied to each loss before it goes backwards.
+        """
+        assert self._options.truncate is not None
+        nll: list[Tensor] = []
+
+        def loss(features_BTD: Tensor, target_BT: Tensor, length_B: Tensor) -> Tensor:
+            losses = self._token_loss(features_BTD, target_BT, length_B)
+            nll.append(losses.nll.detach())
+            return scale(losses.smoothed)
+
+        with autocast(batch.source_BS.device, self._precision):
+            batch = self._with_own_words(batch, update)
+            backward_in_segments(self.model, batch, self._options.truncate, loss, scale)
+        return torch.stack(nll).sum()
+
+    def _with_own_words(self, batch: Batch, update: int) -> Batch:
+        probability = truth_probability(self._options.scheduled_sampling, update)
+        return replace(batch, target_input_BT=mixed_inputs(self.model, batch, probability))
+
+    def _token_loss(self, features_BTD: Tensor, target_BT: Tensor, length_B: Tensor) -> TokenLoss:
+        options, output = self._options, self.model.decoder.output
+        smoothing, prior_V = options.label_smoothing, self._prior_V
+        return token_loss(features_BTD, output, target_BT, length_B, smoothing, prior_V, options.r_drop)

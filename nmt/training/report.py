@@ -5,6 +5,7 @@ from typing import Any
 
 from nmt.console import say, warn
 from nmt.data.batching import Batch
+from nmt.evaluation.degenerate import DegenerateCount
 from nmt.training.display import TrainingDisplay, clock_text
 from nmt.training.health import RISE, Divergence
 from nmt.training.logging import Log
@@ -46,8 +47,10 @@ class Report:
         say(f"{self._clock}  epoch {epoch} done at step {self._progress.step}, padding {share:.1%}")
 
     def validation(self, result: Validation, improved: bool, data: ValidationSet) -> None:
-        bleu = {} if result.bleu is None else {"bleu": round(result.bleu, 2)}
-        self._write("valid", 0, loss=round(result.loss, 4), **bleu, best=improved)
+        figures = {"loss": round(result.loss, 4)}
+        if result.bleu is not None:
+            figures |= {"bleu": round(result.bleu, 2), "degenerate": round(result.degenerate.share, 4)}
+        self._write("valid", 0, **figures, best=improved)
         if result.translations:
             shown = slice(min(NUM_SAMPLES, len(result.translations)))
             samples = data.sources[shown], result.translations[shown], data.references[shown]
@@ -55,6 +58,11 @@ class Report:
         text = f"BLEU {result.bleu:5.2f}, " if result.bleu is not None else ""
         best = "  (best)" if improved else ""
         say(f"{self._clock}  step {self._progress.step}: validation {text}loss {result.loss:.3f}{best}")
+
+    def degenerate(self, count: DegenerateCount) -> None:
+        """Tell of validation translations that went wrong plainly, where they are more than single ones."""
+        if count.is_serious:
+            warn(f"{count.summary()}.")
 
     def skipped(self, loss: float, gradient_norm: float, scale: float | None) -> None:
         """The update after this step was left out. ``scale``: of the loss in float16, else None."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from nmt.config import Recipe
 from nmt.data.batching import Batch, BatchStream
 from nmt.device import Precision, peak_memory_mb
+from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import CheckpointFolder, damage, read_tensors, save_weights, weights_of
 from nmt.training.display import training_display
@@ -69,7 +70,10 @@ class Trainer:
         self.model, self.batches, self.validator = model, batches, validator
         self.directory, self.precision, self.ranks = directory, precision, ranks
         self.device = next(model.parameters()).device
-        self.objective = ranks.wrap(Objective(model, self.options, precision, batches))
+        if self.options.truncate and ranks.size > 1:
+            raise UserError("training.truncate works in one process alone.", "Set it to null, or start one process.")
+        self._objective = Objective(model, self.options, precision, batches)
+        self.objective = ranks.wrap(self._objective)
         self.progress = Progress()
         self.optimizer = _make_optimizer(model, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
@@ -152,10 +156,17 @@ class Trainer:
 
     def _add_gradient(self, num_tokens: int, batch: Batch, is_last: bool) -> Tensor:
         """Add a batch's share of the gradient; give its summed -log p."""
-        with nullcontext() if is_last else self.ranks.accumulating(self.objective):
-            loss = self.objective(batch.to(self.device))
+
+        def scaled(loss: Tensor) -> Tensor:
             # The mean over ranks is to be the sum over their tokens, divided by the number of all.
-            torch.autograd.backward(self.scaler.scale(loss.total * (self.ranks.size / num_tokens)))
+            return self.scaler.scale(loss * (self.ranks.size / num_tokens))
+
+        batch = batch.to(self.device)
+        if self.options.truncate:
+            return self._objective.backward_in_segments(batch, self.progress.step, scaled)
+        with nullcontext() if is_last else self.ranks.accumulating(self.objective):
+            loss = self.objective(batch, self.progress.step)
+            torch.autograd.backward(scaled(loss.total))
         # Of the other ranks' extra losses only the size is known, as if they were like this one's.
         self.meter.count_extra({name: float(value) * self.ranks.size for name, value in loss.extra.items()})
         nll: Tensor = loss.nll
@@ -203,6 +214,8 @@ class Trainer:
         self.progress.validations_without_gain = 0 if improved else self.progress.validations_without_gain + 1
         self.learning_rate.after_validation(improved)
         self.report.validation(result, improved, self.validator.data)
+        if self.progress.step > self.options.warmup_steps:  # before, it is no news
+            self.report.degenerate(result.degenerate)
         return improved
 
     def save(self) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from nmt.data.encoded import EncodedCorpus
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.search import search_all
 from nmt.device import Precision, autocast
+from nmt.evaluation.degenerate import DegenerateCount, count_degenerate
 from nmt.evaluation.scores import score_corpus
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.distributed import ALONE, Ranks
@@ -29,6 +30,8 @@ class Validation:
     """Mean -log p of a target token, in nats, without label smoothing."""
     bleu: float | None
     translations: list[str]
+    degenerate: DegenerateCount = field(default_factory=DegenerateCount)
+    """Which of the translations went wrong plainly."""
 
     @property
     def metric(self) -> float:
@@ -106,11 +109,11 @@ class Validator:
             return None
         loss = sum(nll for nll, _, _ in parts) / sum(num_tokens for _, num_tokens, _ in parts)
         translations = self._ranks.merge([texts for _, _, texts in parts])
-        bleu = None
-        if translations:
-            references = self.data.references[: self._num_translated]
-            bleu = score_corpus(translations, references, ["bleu"])["bleu"].score
-        return Validation(loss, bleu, translations)
+        if not translations:
+            return Validation(loss, None, translations)
+        references = self.data.references[: self._num_translated]
+        bleu = score_corpus(translations, references, ["bleu"])["bleu"].score
+        return Validation(loss, bleu, translations, count_degenerate(translations, self.data.sources, references))
 
     def _loss(self, model: Seq2Seq, stop: Callable[[], bool]) -> tuple[float, int]:
         """Sum of -log p over the target tokens of this process's share, and their number."""

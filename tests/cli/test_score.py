@@ -7,13 +7,25 @@ from pathlib import Path
 
 import pytest
 import sacrebleu
+from sacrebleu.metrics.bleu import BLEU
 
 import nmt
 from nmt.config import load_recipe
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
-COMMANDS = ["quickstart", "train", "translate", "score", "align", "aer", "inspect memory", "recipes"]
+COMMANDS = [
+    "quickstart",
+    "train",
+    "translate",
+    "score",
+    "compare",
+    "align",
+    "aer",
+    "check-data",
+    "inspect memory",
+    "recipes",
+]
 HYPOTHESES = ["The cat sat on the mat.", "A dog runs through green grass."]
 REFERENCES = ["The cat sat on a mat.", "A dog is running through the green grass."]
 
@@ -48,6 +60,69 @@ def test_text_shows_figures_and_signatures(run_nmt: RunNmt, files: tuple[Path, P
 def test_hypothesis_from_a_pipe(run_nmt: RunNmt, files: tuple[Path, Path]) -> None:
     piped = run_nmt("score", "-", files[1], stdin=files[0].read_bytes())
     assert piped.stdout == run_nmt("score", *files).stdout
+
+
+@pytest.fixture
+def two_systems(files: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Path, Path, Path]:
+    """Two systems and two references."""
+    other, paraphrase = tmp_path / "other.en", tmp_path / "paraphrase.en"
+    other.write_text("The cat sat on a mat.\nA hound runs through the green grass.\n")
+    paraphrase.write_text("A cat sat on the mat.\nA dog runs through green grass.\n")
+    return files[0], other, files[1], paraphrase
+
+
+def test_several_systems_and_references(run_nmt: RunNmt, two_systems: tuple[Path, Path, Path, Path]) -> None:
+    first, second, *references = two_systems
+    done = run_nmt("score", first, second, "-r", references[0], "-r", references[1], "--json")
+    found = json.loads(done.stdout)
+    assert list(found) == [str(first), str(second)]
+    texts = [path.read_text().splitlines() for path in references]
+    for path, scores in found.items():
+        hypotheses = Path(path).read_text().splitlines()
+        assert scores["bleu"]["score"] == pytest.approx(sacrebleu.corpus_bleu(hypotheses, texts).score, abs=1e-4)
+        assert scores["ter"]["score"] == pytest.approx(sacrebleu.corpus_ter(hypotheses, texts).score, abs=1e-4)
+        assert scores["chrf"]["signature"].startswith("nrefs:2|")
+
+
+def test_a_table_of_systems_with_signatures_below(run_nmt: RunNmt, two_systems: tuple[Path, Path, Path, Path]) -> None:
+    first, second, reference, _ = two_systems
+    lines = run_nmt("score", first, second, "-r", reference, "--metrics", "bleu,ter").stdout.splitlines()
+    assert lines[0].split(maxsplit=2) == ["system", "BLEU", "TER (less is better)"]
+    bleu = [sacrebleu.corpus_bleu(p.read_text().splitlines(), [REFERENCES]).score for p in (first, second)]
+    assert [line.split()[:2] for line in lines[1:3]] == [["out", f"{bleu[0]:.2f}"], ["other", f"{bleu[1]:.2f}"]]
+    assert lines[3].startswith("BLEU: nrefs:1|case:mixed")
+    assert lines[4].startswith("TER: nrefs:1|case:lc")
+
+
+def test_confidence_is_sacrebleus(run_nmt: RunNmt, files: tuple[Path, Path]) -> None:
+    command = ("score", *files, "--metrics", "bleu", "--confidence", "--resamples", 50)
+    found = json.loads(run_nmt(*command, "--json").stdout)["bleu"]
+    expected = BLEU().corpus_score(HYPOTHESES, [REFERENCES], n_bootstrap=50)
+    assert found["confidence"] == {
+        "level": 0.95,
+        "mean": pytest.approx(expected._mean, abs=1e-4),
+        "half_width": pytest.approx(expected._ci, abs=1e-4),
+        "resamples": 50,
+    }
+    assert "bs:50|seed:12345" in found["signature"]
+    assert f"μ = {expected._mean:.2f} ± {expected._ci:.2f}" in run_nmt(*command).stdout
+
+
+def test_degenerate_output_is_warned_of(run_nmt: RunNmt, files: tuple[Path, Path]) -> None:
+    files[0].write_text("The cat cat cat cat cat cat.\n\n")
+    done = run_nmt("score", *files)
+    assert done.returncode == 0
+    assert "out.en: 2 of 2 translations (100.0%) look degenerate: 1 repeat themselves (line 1)" in done.stderr
+    assert "1 are empty (line 2)" in done.stderr
+
+
+def test_what_is_the_reference_must_be_clear(run_nmt: RunNmt, files: tuple[Path, Path]) -> None:
+    for arguments in ([files[0]], [*files, files[0]]):
+        done = run_nmt("score", *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "which is the reference" in done.stderr
+        assert "-r REFERENCE" in done.stderr
+    assert run_nmt("score", files[0], "-r", files[1]).stdout == run_nmt("score", *files).stdout
 
 
 def test_recipes_are_listed_and_each_can_be_read(run_nmt: RunNmt) -> None:
@@ -94,7 +169,9 @@ def test_help_names_the_options_that_scripts_rely_on(run_nmt: RunNmt) -> None:
         ],
         "align": ["--tokenized", "--format", "--output", "--limit"],
         "train": ["--set", "--resume", "--output"],
-        "score": ["--metrics", "--json"],
+        "score": ["--metrics", "--json", "--reference", "--confidence"],
+        "compare": ["--reference", "--source", "--train", "--test", "--html", "--json"],
+        "check-data": ["--test", "--vocabulary", "--json"],
     }
     for command, options in expected.items():
         page = run_nmt(command, "--help").stdout

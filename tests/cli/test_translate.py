@@ -119,6 +119,18 @@ def test_a_huge_line_is_cut_with_a_warning_that_names_it(run_nmt: RunNmt, tiny_m
         assert TRANSLATIONS[1] in done.stdout.splitlines()[2]
 
 
+def test_degenerate_output_is_told_of_at_the_end(run_nmt: RunNmt, tiny_model: Path) -> None:
+    good = run_nmt("translate", tiny_model, stdin="\n".join(SENTENCES))
+    assert "degenerate" not in good.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nmt.evaluation.degenerate.degenerate", lambda text, source, reference: "loop")
+        few = run_nmt("translate", tiny_model, stdin="\n".join(SENTENCES[:2]))
+        many = run_nmt("translate", tiny_model, "-q", stdin="\n".join([SENTENCES[0]] * 4))
+    assert few.stderr.startswith("2 of 2 translations (100.0%) look degenerate: 2 repeat themselves (lines 1, 2)")
+    assert many.stderr.startswith("Warning: 4 of 4 translations")
+    assert len(many.stdout.splitlines()) == 4
+
+
 def test_nothing_in_nothing_out(run_nmt: RunNmt, tiny_model: Path) -> None:
     done = run_nmt("translate", tiny_model)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -110,16 +110,23 @@ def test_a_vocabulary_keeps_its_separator_when_saved(vocabulary: Vocabulary, tmp
 
 
 @pytest.mark.parametrize("kind", SIZES)
-def test_only_dialogues_have_a_separator_and_only_on_the_source(kind: str) -> None:
-    plain = train(kind, separator=False)
-    assert plain.source.separator is None
+def test_only_dialogues_have_a_separator(kind: str) -> None:
+    plain = train(kind, separator=False).source
+    assert plain.separator is None
     with pytest.raises(UserError, match="no piece that separates turns"):
-        check_separator(plain.source)
-    separate = train(kind, joint=False, size=45 if kind in ("unigram", "bpe") else 1000)
+        check_separator(plain)
+
+
+@pytest.mark.parametrize("kind", ["character", "word"])
+def test_of_separate_vocabularies_the_source_has_the_separator(kind: str) -> None:
+    separate = train(kind, joint=False)
     assert separate.source.separator is not None
     assert separate.target.separator is None
-    if kind == "word":
-        assert len(train(kind, size=12).source) == 12
+
+
+def test_the_separator_counts_in_the_size() -> None:
+    assert len(train("word", size=12).source) == len(train("word", separator=False, size=12).source) == 12
+    assert len(train("bpe").source) == SIZES["bpe"]
 
 
 def write(folder: Path, **columns: list[str]) -> None:
@@ -168,3 +175,9 @@ def test_an_encoded_corpus_of_dialogues(tmp_path: Path, monkeypatch: pytest.Monk
     assert corpus.target[0].tolist() == [c]
     flat = encode_corpus(open_text(options(tmp_path, None), "train"), vocabularies, max_length=9)
     assert turn not in flat.source[0].tolist()
+
+
+@pytest.mark.parametrize("kind", ["bpe", "character"])
+def test_a_vocabulary_that_leaves_text_as_it_is_learns_no_tab(kind: str) -> None:
+    vocabulary = train(kind, normalization="identity", size=75 if kind == "bpe" else 1000).source
+    assert not any("\t" in vocabulary.token(index) for index in range(len(vocabulary)))

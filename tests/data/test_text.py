@@ -318,3 +318,11 @@ def test_closed_standard_output_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(UserError, match="Standard output is closed"), open_output("-"):
         pass
+
+
+def test_invalid_bytes_can_be_kept(tmp_path: Path) -> None:
+    path = tmp_path / "latin1.txt"
+    path.write_bytes("gut\nschön\r\n".encode("latin1"))
+    assert list(read_lines(path, keep_invalid=True)) == ["gut", "sch\udcf6n"]
+    with pytest.raises(UserError, match="line 2: not UTF-8"):
+        list(read_lines(path))

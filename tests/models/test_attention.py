@@ -6,14 +6,18 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from nmt.models.attention.multihead import MultiHeadAttention, causal_bias, padding_bias
+from nmt.models.attention.scores import CosineAttention
 from nmt.models.build import ATTENTIONS, make_attention
 from nmt.models.interfaces import Attention, Memory
 from nmt.models.masks import length_mask
 
 WIDTH, LENGTHS = 6, [4, 2, 5]
+# Hierarchical attention has no score of a single word: see test_hierarchical.py.
+SCORES = sorted(ATTENTIONS.keys() - {"hierarchical"})
 TorchAttention = Callable[..., nn.MultiheadAttention]
 
 
@@ -23,8 +27,9 @@ def memory() -> Memory:
     return Memory(torch.randn(3, 5, WIDTH, dtype=torch.float64), length_mask(torch.tensor(LENGTHS), 5))
 
 
-def expected_score(attention: Attention, query: list[float], annotation: list[float]) -> float:
+def expected_score(attention: Attention, query: list[float], annotation: list[float], position: int) -> float:
     """The score of one pair, number by number."""
+    layers = dict(attention.named_parameters())
 
     def product(weight: Tensor, vector: list[float]) -> list[float]:
         return [sum(w * value for w, value in zip(row, vector, strict=True)) for row in weight.tolist()]
@@ -34,7 +39,6 @@ def expected_score(attention: Attention, query: list[float], annotation: list[fl
 
     match type(attention).__name__:
         case "AdditiveAttention":
-            layers = dict(attention.named_parameters())
             hidden = zip(
                 product(layers["query.weight"], query),
                 layers["query.bias"].tolist(),
@@ -42,17 +46,28 @@ def expected_score(attention: Attention, query: list[float], annotation: list[fl
                 strict=True,
             )
             return dot(layers["score.weight"][0].tolist(), [math.tanh(sum(parts)) for parts in hidden])
+        case "ConcatAttention":
+            weight = torch.cat((layers["query.weight"], layers["key.weight"]), dim=1)
+            return dot(layers["score.weight"][0].tolist(), list(map(math.tanh, product(weight, query + annotation))))
+        case "CosineAttention":
+            key = [
+                a + b for a, b in zip(product(layers["key.weight"], query), layers["key.bias"].tolist(), strict=True)
+            ]
+            (strength,) = product(layers["strength.weight"], query)
+            strength = math.log(1 + math.exp(strength + layers["strength.bias"].item()))
+            return strength * dot(key, annotation) / math.sqrt(dot(key, key) * dot(annotation, annotation))
+        case "LocationAttention":
+            return product(layers["position.weight"], query)[position]
         case "DotAttention":
             return dot(query, annotation)
         case "ScaledDotAttention":
             return dot(query, annotation) / math.sqrt(len(query))
         case "GeneralAttention":
-            return dot(query, product(dict(attention.named_parameters())["key.weight"], annotation))
+            return dot(query, product(layers["key.weight"], annotation))
     raise AssertionError(f"write the equation of {attention}")
 
 
-# Hierarchical attention has no score of a single word: see test_hierarchical.py.
-@pytest.mark.parametrize("kind", sorted(ATTENTIONS.keys() - {"hierarchical"}))
+@pytest.mark.parametrize("kind", SCORES)
 def test_scores_contexts_and_weights_follow_the_equations(kind: str, memory: Memory) -> None:
     query_BQD = torch.randn(3, 2, WIDTH, dtype=torch.float64)
     attention = make_attention({"type": kind}, WIDTH, WIDTH).double()
@@ -62,7 +77,8 @@ def test_scores_contexts_and_weights_follow_the_equations(kind: str, memory: Mem
     for b, length in enumerate(LENGTHS):
         annotations = memory.values_BSD[b, :length].tolist()
         for q in range(2):
-            scores = [expected_score(attention, query_BQD[b, q].tolist(), annotation) for annotation in annotations]
+            query = query_BQD[b, q].tolist()
+            scores = [expected_score(attention, query, annotation, s) for s, annotation in enumerate(annotations)]
             assert scores_BQS[b, q, :length].tolist() == pytest.approx(scores, abs=1e-9)
             total = sum(math.exp(score) for score in scores)
             weights = [math.exp(score) / total for score in scores]
@@ -71,13 +87,67 @@ def test_scores_contexts_and_weights_follow_the_equations(kind: str, memory: Mem
             assert context_BQD[b, q].tolist() == pytest.approx(context, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["additive", "general"])
+@pytest.mark.parametrize("kind", SCORES)
+def test_gradients_of_scores(kind: str, memory: Memory) -> None:
+    attention = make_attention({"type": kind}, WIDTH, WIDTH).double()
+    names = list(dict(attention.named_parameters()))
+
+    def scores(query_BQD: Tensor, values_BSD: Tensor, *parameters: Tensor) -> Tensor:
+        class Scores(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.attention = attention
+
+            def forward(self) -> Tensor:
+                return attention.scores(query_BQD, attention.prepare(Memory(values_BSD, memory.mask_BS)))
+
+        values = {f"attention.{name}": value for name, value in zip(names, parameters, strict=True)}
+        return functional_call(Scores(), values, ())
+
+    query_BQD = torch.randn(3, 2, WIDTH, dtype=torch.float64)
+    inputs = tuple(value.requires_grad_() for value in (query_BQD, memory.values_BSD, *attention.parameters()))
+    assert torch.autograd.gradcheck(scores, inputs, fast_mode=True)
+
+
+def test_concat_is_one_matrix_over_query_and_annotation() -> None:
+    """Nothing but W and v: with Bahdanau's bias it would be another function."""
+    sizes = [tuple(p.shape) for p in make_attention({"type": "concat", "size": 7}, 3, WIDTH).parameters()]
+    assert sizes == [(7, 3), (7, WIDTH), (1, 7)]
+
+
+@pytest.mark.parametrize("strength", [0.5, 10.0, 50.0])
+def test_key_strength_starts_where_it_is_set_and_stays_positive(strength: float) -> None:
+    attention = make_attention({"type": "cosine", "strength": strength}, WIDTH, WIDTH)
+    assert isinstance(attention, CosineAttention)
+    values_BSD = torch.randn(1, 3, WIDTH)
+    memory = attention.prepare(Memory(values_BSD, torch.ones(1, 3, dtype=torch.bool)))
+    key_D = attention.key.bias
+    expected = strength * F.cosine_similarity(key_D, values_BSD[0], dim=-1)
+    torch.testing.assert_close(attention.scores(torch.zeros(1, 1, WIDTH), memory)[0, 0], expected)
+    with torch.no_grad():
+        attention.strength.weight.fill_(-3.0)
+        attention.key.weight.zero_()
+    scores_S = attention.scores(torch.ones(1, 1, WIDTH), memory)[0, 0]
+    assert torch.equal(scores_S.sign(), expected.sign())
+
+
+def test_positions_beyond_the_last_known_one_get_no_weight(memory: Memory) -> None:
+    attention = make_attention({"type": "location", "max_positions": 3}, WIDTH, WIDTH).double()
+    query_BQD = torch.randn(3, 2, WIDTH, dtype=torch.float64)
+    context_BQD, weights_BQS = attention(query_BQD, attention.prepare(memory))
+    assert not weights_BQS[:, :, 3:].any()
+    torch.testing.assert_close(weights_BQS.sum(-1), torch.ones(3, 2, dtype=torch.float64))
+    short = Memory(memory.values_BSD[:, :3], length_mask(torch.tensor([3, 2, 3]), 3))
+    torch.testing.assert_close(attention(query_BQD, attention.prepare(short))[0], context_BQD)
+
+
+@pytest.mark.parametrize("kind", ["additive", "concat", "cosine", "general", "location"])
 def test_query_and_memory_may_differ_in_width(kind: str, memory: Memory) -> None:
     attention = make_attention({"type": kind}, 3, WIDTH).double()
     query_BQD = torch.randn(3, 1, 3, dtype=torch.float64)
     scores_BQS = attention.scores(query_BQD, attention.prepare(memory))
     query, annotation = query_BQD[2, 0].tolist(), memory.values_BSD[2, 1].tolist()
-    assert scores_BQS[2, 0, 1].item() == pytest.approx(expected_score(attention, query, annotation), abs=1e-9)
+    assert scores_BQS[2, 0, 1].item() == pytest.approx(expected_score(attention, query, annotation, 1), abs=1e-9)
 
 
 @pytest.mark.parametrize("memory_width", [None, 5])

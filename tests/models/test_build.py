@@ -59,9 +59,9 @@ def test_a_misspelt_option_gets_a_suggestion(joint_vocabularies: Vocabularies) -
 
 
 def test_a_value_out_of_range_names_its_key(joint_vocabularies: Vocabularies) -> None:
-    error = refused(joint_vocabularies, {**RECURRENT, "cell": "lstn"}, BAHDANAU)
-    assert "'cell'" in error.message
-    assert "'lstm'" in error.message
+    error = refused(joint_vocabularies, {**RECURRENT, "start": "nowhere"}, BAHDANAU)
+    assert "'start'" in error.message
+    assert "'learned'" in error.message
     assert "'dropout'" in refused(joint_vocabularies, {**RECURRENT, "dropout": 1.0}, BAHDANAU).message
 
 
@@ -84,7 +84,9 @@ def test_heads_must_divide_the_width(joint_vocabularies: Vocabularies) -> None:
 
 
 def test_a_decoder_that_would_never_hear_the_source_is_refused(joint_vocabularies: Vocabularies) -> None:
-    assert "start" in refused(joint_vocabularies, RECURRENT, {**RECURRENT, "start": "zero"}).message
+    for start in ("zero", "learned"):
+        error = refused(joint_vocabularies, RECURRENT, {**RECURRENT, "start": start})
+        assert f"start: {start}" in error.message
 
 
 def test_tying_all_needs_a_joint_vocabulary(separate_vocabularies: Vocabularies) -> None:
@@ -128,11 +130,16 @@ def test_the_same_seed_gives_the_same_network(make_model: Any) -> None:
 
 
 def test_a_resolved_recipe_holds_every_option_and_resolves_to_itself() -> None:
-    model = ModelOptions(encoder={"type": "recurrent"}, decoder={"type": "luong", "attention": {"type": "additive"}})
+    decoder = {"type": "luong", "cell": "gru", "attention": {"type": "additive"}}
+    model = ModelOptions(encoder={"type": "recurrent", "cell": {"type": "leaky", "gamma": 3}}, decoder=decoder)
     recipe = Recipe(data=DataOptions(source="de", target="en"), model=model, training=TrainingOptions(max_steps=1))
     resolved = resolve(recipe)
     assert resolved.model.encoder["hidden_size"] == 256
     assert resolved.model.decoder["input_feeding"] is False
     assert resolved.model.decoder["attention"] == {"type": "additive", "size": 256}
+    assert resolved.model.encoder["cell"]["type"] == "leaky"
+    assert resolved.model.encoder["cell"]["gamma"] == 3.0
+    assert resolved.model.encoder["cell"]["learned"] is False
+    assert resolved.model.decoder["cell"] == {"type": "gru", "init": "uniform", "spectral_radius": 0.95}
     assert resolve(resolved) == resolved
-    assert recipe.model.decoder == {"type": "luong", "attention": {"type": "additive"}}
+    assert recipe.model.decoder == decoder

@@ -1,70 +1,162 @@
-"""Cells and recurrences against their equations, and against PyTorch's cells with the same weights."""
+"""Cells and recurrences against their equations, number by number, and against PyTorch's with the same weights."""
 
 import math
-from collections.abc import Callable
-from typing import get_args
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from nmt.models.cells import CELLS, Cell, CellStack, CellType, Recurrence
+from nmt.models.cells import CELLS, Cell, CellChoice, CellStack, CellState, Recurrence, choose_cell
 from nmt.models.masks import length_mask
 
-ROWS, INPUT, HIDDEN = 3, 4, 5
-KINDS = list(get_args(CellType))
+ROWS, INPUT, HIDDEN = 3, 3, 4
+LENGTHS = [4, 7, 1]
 Vector = list[float]
 
+CHOICES: dict[str, CellChoice] = {
+    **{kind: kind for kind in CELLS},
+    "leaky, gamma 1": {"type": "leaky", "gamma": 1},
+    "leaky, learned": {"type": "leaky", "gamma": 3.5, "learned": True},
+    "leaky, relu": {"type": "leaky", "gamma": 1.5, "activation": "relu"},
+    "clockwork, 2 modules": {"type": "clockwork", "num_modules": 2},
+}
+"""Every row of the table, and options that change the equations."""
 
-def random_cell(kind: CellType, input_sizes: tuple[int, ...] = (INPUT,)) -> Cell:
+TORCH_CELLS: dict[str, Callable[..., nn.RNNCellBase]] = {
+    "lstm": nn.LSTMCell,
+    "gru": nn.GRUCell,
+    "rnn_tanh": nn.RNNCell,
+    "rnn_relu": lambda *sizes: nn.RNNCell(*sizes, nonlinearity="relu"),
+    "echo_state": nn.RNNCell,
+}
+
+every_cell = pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES.keys())
+
+
+def random_cell(choice: CellChoice, input_sizes: Sequence[int] = (INPUT,), layer: int = 0) -> Cell:
     """In float64, with weights large enough that no gate stays near its middle, and a bias that isn't zero."""
-    torch.manual_seed(11)
-    cell = CELLS[kind](input_sizes, HIDDEN).double()
+    kind, options = choose_cell(choice)
+    cell = kind(options, input_sizes, HIDDEN, layer).double()
     for parameter in cell.parameters():
         nn.init.normal_(parameter, std=0.8)
     return cell
 
 
-def random_state(cell: Cell) -> tuple[Tensor, ...]:
-    return tuple(torch.randn(ROWS, HIDDEN, dtype=torch.float64) for _ in range(cell.num_states))
+def random_state(cell: Cell, rows: int = ROWS) -> tuple[Tensor, ...]:
+    return tuple(torch.randn(rows, HIDDEN, dtype=torch.float64) for _ in range(cell.num_states))
+
+
+# The equations, number by number
 
 
 def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-def by_loops(cell: Cell, x: Vector, state: list[Vector]) -> list[Vector]:
-    """One step of one row, number by number."""
-    input_weight, hidden_weight = cell.input_weights[0].tolist(), cell.hidden_weight.tolist()
-    bias, hidden = cell.bias.tolist(), state[0]
+def product(weight: Tensor, vector: Vector) -> Vector:
+    return [sum(w * value for w, value in zip(row, vector, strict=True)) for row in weight.tolist()]
 
-    def from_input(gate: int, unit: int) -> float:
-        return sum(w * value for w, value in zip(input_weight[gate * HIDDEN + unit], x, strict=True))
 
-    def from_hidden(gate: int, unit: int) -> float:
-        row = gate * HIDDEN + unit
-        return sum(w * value for w, value in zip(hidden_weight[row], hidden, strict=True)) + bias[row]
+def tanh(values: Vector) -> Vector:
+    return [math.tanh(value) for value in values]
 
-    def gates(gate: int) -> Vector:
-        return [from_input(gate, unit) + from_hidden(gate, unit) for unit in range(HIDDEN)]
 
-    units = range(HIDDEN)
+def by_loops(cell: Any, x: Vector, state: list[Vector], step: int = 0, below: Vector | None = None) -> list[Vector]:
+    """The next state of one row. ``step`` counts from 0; ``below`` is the cell of the layer below."""
+    units, hidden = range(HIDDEN), state[0]
+    from_input, bias = product(cell.input_weights[0], x), cell.bias.tolist()
+    from_hidden = product(cell.hidden_weight, hidden)
+
+    def gate(number: int) -> Vector:
+        """U x + W h + b."""
+        rows = range(number * HIDDEN, (number + 1) * HIDDEN)
+        return [from_input[row] + from_hidden[row] + bias[row] for row in rows]
+
     match type(cell).__name__:
+        case "TanhCell" | "EchoStateCell":
+            return [tanh(gate(0))]
+        case "ReluCell":
+            return [[max(0.0, value) for value in gate(0)]]
+        case "LeakyCell":
+            gammas = [cell.options.gamma] * HIDDEN
+            if cell.options.learned:
+                gammas = [1 + math.log(1 + math.exp(value)) for value in cell.gamma_D.tolist()]
+            new = tanh(gate(0)) if cell.options.activation == "tanh" else [max(0.0, value) for value in gate(0)]
+            return [[(1 - 1 / g) * h + 1 / g * n for g, h, n in zip(gammas, hidden, new, strict=True)]]
+        case "ClockworkCell":
+            period = [2 ** (unit * cell.options.num_modules // HIDDEN) for unit in units]
+            weight = cell.hidden_weight.tolist()
+            new = []
+            for i in units:
+                heard = sum(weight[i][j] * hidden[j] for j in units if period[j] >= period[i])
+                new.append(math.tanh(from_input[i] + heard + bias[i]) if step % period[i] == 0 else hidden[i])
+            return [new]
         case "LstmCell":
-            i, f, o = ([sigmoid(value) for value in gates(gate)] for gate in range(3))
-            candidate = [math.tanh(value) for value in gates(3)]
-            memory = [f[j] * state[1][j] + i[j] * candidate[j] for j in units]
+            i, f, o = ([sigmoid(value) for value in gate(number)] for number in range(3))
+            memory = [f[j] * state[1][j] + i[j] * candidate for j, candidate in enumerate(tanh(gate(3)))]
+            return [[o[j] * math.tanh(memory[j]) for j in units], memory]
+        case "CoupledLstmCell":
+            f, o = ([sigmoid(value) for value in gate(number)] for number in range(2))
+            memory = [f[j] * state[1][j] + (1 - f[j]) * candidate for j, candidate in enumerate(tanh(gate(2)))]
+            return [[o[j] * math.tanh(memory[j]) for j in units], memory]
+        case "PeepholeLstmCell" | "DepthGatedLstmCell":
+            before, seen = state[1], cell.peephole.tolist()
+            i = [sigmoid(gate(0)[j] + seen[j] * before[j]) for j in units]
+            f = [sigmoid(gate(1)[j] + seen[HIDDEN + j] * before[j]) for j in units]
+            memory = [f[j] * before[j] + i[j] * candidate for j, candidate in enumerate(tanh(gate(3)))]
+            if below is not None and "DepthGated" in type(cell).__name__:
+                own, other = cell.depth_peephole.tolist(), cell.depth_below.tolist()
+                for j in units:
+                    row = 4 * HIDDEN + j
+                    memory[j] += below[j] * sigmoid(
+                        from_input[row] + bias[row] + own[j] * before[j] + other[j] * below[j]
+                    )
+            o = [sigmoid(gate(2)[j] + seen[2 * HIDDEN + j] * memory[j]) for j in units]
             return [[o[j] * math.tanh(memory[j]) for j in units], memory]
         case "GruCell":
-            r, z = ([sigmoid(value) for value in gates(gate)] for gate in range(2))
-            candidate = [math.tanh(from_input(2, j) + r[j] * from_hidden(2, j)) for j in units]
-            return [[(1 - z[j]) * hidden[j] + z[j] * candidate[j] for j in units]]
-        case "TanhCell":
-            return [[math.tanh(value) for value in gates(0)]]
-        case "ReluCell":
-            return [[max(0.0, value) for value in gates(0)]]
+            r, z = ([sigmoid(value) for value in gate(number)] for number in range(2))
+            rows = range(2 * HIDDEN, 3 * HIDDEN)
+            new = [math.tanh(from_input[row] + r[j] * (from_hidden[row] + bias[row])) for j, row in enumerate(rows)]
+            return [[(1 - z[j]) * hidden[j] + z[j] * new[j] for j in units]]
     raise AssertionError(f"write the equation of {cell}")
+
+
+def read_by_loops(
+    cells: Sequence[Cell], words: list[Vector], state: list[list[Vector]] | None = None, residual: bool = False
+) -> tuple[list[Vector], list[list[list[Vector]]]]:
+    """A stack of one direction over one sentence: the outputs, and the states of all layers after each word."""
+    state = state or [[[0.0] * HIDDEN for _ in range(cell.num_states)] for cell in cells]
+    outputs, states = [], []
+    for step, x in enumerate(words):
+        below, new_state = None, []
+        for layer, cell in enumerate(cells):
+            new_state.append(by_loops(cell, x, state[layer], step, below))
+            below = new_state[-1][-1]
+            x = [a + b for a, b in zip(x, new_state[-1][0], strict=True)] if layer and residual else new_state[-1][0]
+        state = new_state
+        outputs.append(x)
+        states.append(state)
+    return outputs, states
+
+
+# One step
+
+
+@every_cell
+@pytest.mark.parametrize("step", range(5))
+def test_a_cell_computes_its_equations(choice: CellChoice, step: int) -> None:
+    torch.manual_seed(11 + step)
+    cell = random_cell(choice)
+    x, state = torch.randn(ROWS, INPUT, dtype=torch.float64), random_state(cell)
+    clock = (torch.full((ROWS, 1), step),) if "clockwork" in str(choice) else ()
+    found = cell(cell.project(x), (*state, *clock))
+    for row in range(ROWS):
+        expected = by_loops(cell, x[row].tolist(), [part[row].tolist() for part in state], step)
+        for part, values in zip(found[: cell.num_states], expected, strict=True):
+            assert part[row].tolist() == pytest.approx(values, abs=1e-12)
 
 
 def torch_weights(cell: Cell) -> dict[str, Tensor]:
@@ -85,27 +177,9 @@ def torch_weights(cell: Cell) -> dict[str, Tensor]:
     }
 
 
-TORCH_CELLS: dict[str, Callable[..., nn.RNNCellBase]] = {
-    "lstm": nn.LSTMCell,
-    "gru": nn.GRUCell,
-    "rnn_tanh": nn.RNNCell,
-    "rnn_relu": lambda *sizes: nn.RNNCell(*sizes, nonlinearity="relu"),
-}
-
-
-@pytest.mark.parametrize("kind", CELLS)
-def test_a_cell_computes_its_equations(kind: CellType) -> None:
-    cell = random_cell(kind)
-    x, state = torch.randn(ROWS, INPUT, dtype=torch.float64), random_state(cell)
-    found = cell(cell.project(x), state)
-    for row in range(ROWS):
-        expected = by_loops(cell, x[row].tolist(), [part[row].tolist() for part in state])
-        for part, values in zip(found, expected, strict=True):
-            assert part[row].tolist() == pytest.approx(values, abs=1e-12)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_cell_equals_pytorchs(kind: CellType) -> None:
+@pytest.mark.parametrize("kind", TORCH_CELLS)
+def test_a_cell_equals_pytorchs(kind: str) -> None:
+    torch.manual_seed(11)
     cell = random_cell(kind)
     theirs = TORCH_CELLS[kind](INPUT, HIDDEN).double()
     theirs.load_state_dict(torch_weights(cell))
@@ -115,9 +189,11 @@ def test_a_cell_equals_pytorchs(kind: CellType) -> None:
         torch.testing.assert_close(found, part, atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize("kind", CELLS)
-def test_gradients_of_a_cell(kind: CellType) -> None:
-    cell = random_cell(kind)
+@every_cell
+@pytest.mark.parametrize("layer", [0, 1])
+def test_gradients_of_a_cell(choice: CellChoice, layer: int) -> None:
+    torch.manual_seed(12)
+    cell = random_cell(choice, layer=layer)
     names = list(dict(cell.named_parameters()))
 
     class Step(nn.Module):
@@ -125,58 +201,171 @@ def test_gradients_of_a_cell(kind: CellType) -> None:
             super().__init__()
             self.cell = cell
 
-        def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-            return self.cell(self.cell.project(x), state)
+        def forward(self, x: Tensor, below: Tensor, *state: Tensor) -> CellState:
+            return self.cell(self.cell.project(x), state, below)[: cell.num_states]
 
-    def step(x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    def step(x: Tensor, below: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
         state, parameters = others[: cell.num_states], others[cell.num_states :]
         values = {f"cell.{name}": value for name, value in zip(names, parameters, strict=True)}
-        return functional_call(Step(), values, (x, *state))
+        return functional_call(Step(), values, (x, below, *state))
 
-    inputs = (torch.randn(2, INPUT, dtype=torch.float64), *(part[:2] for part in random_state(cell)))
-    inputs = tuple(value.requires_grad_() for value in (*inputs, *cell.parameters()))
+    x, below = torch.randn(2, INPUT, dtype=torch.float64), torch.randn(2, HIDDEN, dtype=torch.float64)
+    inputs = tuple(value.requires_grad_() for value in (x, below, *random_state(cell, 2), *cell.parameters()))
     assert torch.autograd.gradcheck(step, inputs)
 
 
 @pytest.mark.parametrize("kind", CELLS)
-def test_two_inputs_are_one_wide_input(kind: CellType) -> None:
+def test_two_inputs_are_one_wide_input(kind: str) -> None:
+    torch.manual_seed(13)
     split, whole = random_cell(kind, (INPUT - 1, 1)), random_cell(kind)
-    whole.load_state_dict(
-        {
-            "input_weights.0": torch.cat(tuple(split.input_weights), dim=1),
-            "hidden_weight": split.hidden_weight,
-            "bias": split.bias,
-        }
-    )
+    joined = {name: value for name, value in split.state_dict().items() if "input_weights" not in name}
+    whole.load_state_dict(joined | {"input_weights.0": torch.cat(tuple(split.input_weights), dim=1)})
     x, state = torch.randn(ROWS, INPUT, dtype=torch.float64), random_state(split)
     gates = split.project(x[:, :-1]) + split.project(x[:, -1:], part=1)
     for found, expected in zip(split(gates, state), whole(whole.project(x), state), strict=True):
         torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_stack_stepped_equals_the_recurrence_of_the_same_weights(kind: CellType) -> None:
-    torch.manual_seed(12)
-    stack = CellStack(kind, [INPUT], HIDDEN, num_layers=2, dropout=0.5).eval()
-    recurrence = Recurrence(kind, INPUT, HIDDEN, num_layers=2, dropout=0.5).eval()
-    for cell, layer in zip(stack.cells, recurrence.layers, strict=True):
-        nn.init.normal_(cell.bias)
-        layer.load_state_dict({f"{name}_l0": value for name, value in torch_weights(cell).items()})
-    x_BTD = torch.randn(ROWS, 6, INPUT)
-    state = tuple(torch.randn(ROWS, 2, HIDDEN) for _ in range(stack.num_states))
-    outputs_BTD, final = recurrence(x_BTD, state)
-    for position in range(6):
-        state = stack(stack.project(x_BTD[:, position]), state)
-        torch.testing.assert_close(state[0][:, -1], outputs_BTD[:, position], atol=1e-6, rtol=1e-5)
-    for found, expected in zip(state, final, strict=True):
-        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+# Stacks and sequences
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_recurrence_goes_on_from_a_state(kind: CellType) -> None:
-    torch.manual_seed(13)
-    recurrence = Recurrence(kind, INPUT, HIDDEN, num_layers=2, dropout=0.0)
-    x_BTD = torch.randn(ROWS, 7, INPUT)
+def stack_of(choice: CellChoice, residual: bool = False) -> CellStack:
+    """Two layers in float64, in training mode but without dropout."""
+    stack = CellStack(choice, [INPUT], HIDDEN, num_layers=2, dropout=0.0, residual=residual).double()
+    for parameter in stack.parameters():
+        nn.init.normal_(parameter, std=0.8)
+    return stack
+
+
+def recurrence_of(
+    choice: CellChoice, directions: int, num_layers: int = 2, residual: bool = False
+) -> tuple[Recurrence, list[list[Cell]]]:
+    """In float64, and its cells [direction][layer]."""
+    recurrence = Recurrence(choice, INPUT, HIDDEN, num_layers, 0.0, directions == 2, residual).double()
+    ways: list[list[Cell]] = [[] for _ in range(directions)]
+    for number, layer in enumerate(recurrence.layers):
+        width = INPUT if not number else HIDDEN * directions
+        cells = [random_cell(choice, [width], number) for _ in range(directions)]
+        for way, cell in zip(ways, cells, strict=True):
+            way.append(cell)
+        if isinstance(layer, nn.RNNBase):
+            for suffix, cell in zip(("", "_reverse"), cells, strict=False):
+                weights = {f"{name}_l0{suffix}": value for name, value in torch_weights(cell).items()}
+                layer.load_state_dict(weights, strict=False)
+        else:
+            for own, cell in zip(layer.cells, cells, strict=True):
+                own.load_state_dict(cell.state_dict())
+    return recurrence, ways
+
+
+@every_cell
+@pytest.mark.parametrize("residual", [False, True])
+def test_a_stack_steps_by_the_equations(choice: CellChoice, residual: bool) -> None:
+    """As a decoder does it: from a given state, word by word."""
+    torch.manual_seed(14)
+    stack = stack_of(choice, residual)
+    x_BTD = torch.randn(ROWS, 6, INPUT, dtype=torch.float64)
+    first: CellState = tuple(torch.randn(ROWS, 2, HIDDEN, dtype=torch.float64) for _ in range(stack.num_states))
+    state, outputs = first, []
+    for x_BD in x_BTD.unbind(1):
+        state = stack(stack.project(x_BD), state)
+        outputs.append(stack.output(state))
+    for row in range(ROWS):
+        given = [[part[row, layer].tolist() for part in first] for layer in range(2)]
+        expected, states = read_by_loops(list(stack.cells), x_BTD[row].tolist(), given, residual)
+        for found, values in zip(outputs, expected, strict=True):
+            assert found[row].tolist() == pytest.approx(values, abs=1e-9)
+        for layer, parts in enumerate(states[-1]):
+            for found, values in zip(state[: stack.num_states], parts, strict=True):
+                assert found[row, layer].tolist() == pytest.approx(values, abs=1e-9)
+
+
+@every_cell
+@pytest.mark.parametrize("directions", [1, 2])
+def test_a_layer_reads_a_padded_batch_by_the_equations(choice: CellChoice, directions: int) -> None:
+    """As an encoder does it: each sentence to its own end, in both directions."""
+    torch.manual_seed(15)
+    recurrence, ways = recurrence_of(choice, directions, num_layers=1)
+    x_BTD = torch.randn(ROWS, max(LENGTHS), INPUT, dtype=torch.float64)
+    outputs_BTD, final = recurrence(x_BTD, length_B=torch.tensor(LENGTHS))
+    for row, length in enumerate(LENGTHS):
+        words = x_BTD[row, :length].tolist()
+        read = [read_by_loops(cells, words[:: 1 - 2 * way]) for way, cells in enumerate(ways)]
+        turned = [outputs[:: 1 - 2 * way] for way, (outputs, _) in enumerate(read)]
+        for position in range(length):
+            expected = [value for outputs in turned for value in outputs[position]]
+            assert outputs_BTD[row, position].tolist() == pytest.approx(expected, abs=1e-9)
+        assert not outputs_BTD[row, length:].any()
+        for part in range(recurrence.num_states):
+            expected = [value for _, states in read for value in states[-1][0][part]]
+            assert final[part][row, 0].tolist() == pytest.approx(expected, abs=1e-9)
+
+
+@every_cell
+@pytest.mark.parametrize("residual", [False, True])
+def test_layers_read_what_those_below_found(choice: CellChoice, residual: bool) -> None:
+    torch.manual_seed(16)
+    recurrence, (cells,) = recurrence_of(choice, 1, num_layers=3, residual=residual)
+    x_BTD = torch.randn(ROWS, max(LENGTHS), INPUT, dtype=torch.float64)
+    outputs_BTD, final = recurrence(x_BTD, length_B=torch.tensor(LENGTHS))
+    for row, length in enumerate(LENGTHS):
+        expected, states = read_by_loops(cells, x_BTD[row, :length].tolist(), residual=residual)
+        for position, values in enumerate(expected):
+            assert outputs_BTD[row, position].tolist() == pytest.approx(values, abs=1e-9)
+        for part in range(recurrence.num_states):
+            for layer in range(3):
+                assert final[part][row, layer].tolist() == pytest.approx(states[-1][layer][part], abs=1e-9)
+
+
+def test_a_depth_gate_of_both_directions_sees_the_cell_of_its_own() -> None:
+    """Of two layers, the upper forward one with the lower forward cell at the same word, and so backward."""
+    torch.manual_seed(17)
+    recurrence, ways = recurrence_of("depth_gated", 2)
+    x_BTD = torch.randn(ROWS, max(LENGTHS), INPUT, dtype=torch.float64)
+    outputs_BTD, _ = recurrence(x_BTD, length_B=torch.tensor(LENGTHS))
+    for row, length in enumerate(LENGTHS):
+        words = x_BTD[row, :length].tolist()
+        lower = [read_by_loops(cells[:1], words[:: 1 - 2 * way]) for way, cells in enumerate(ways)]
+        (there, _), (back, _) = lower
+        annotations = [a + b for a, b in zip(there, back[::-1], strict=True)]
+        for way, cells in enumerate(ways):
+            state = [[0.0] * HIDDEN, [0.0] * HIDDEN]
+            for step, word in enumerate(annotations[:: 1 - 2 * way]):
+                state = by_loops(cells[1], word, state, step, lower[way][1][step][0][1])
+                position = length - 1 - step if way else step
+                found = outputs_BTD[row, position, way * HIDDEN : (way + 1) * HIDDEN]
+                assert found.tolist() == pytest.approx(state[0], abs=1e-9)
+
+
+@every_cell
+@pytest.mark.parametrize("directions", [1, 2])
+def test_gradients_of_a_padded_batch(choice: CellChoice, directions: int) -> None:
+    torch.manual_seed(18)
+    recurrence, _ = recurrence_of(choice, directions)
+    x_BTD = torch.randn(2, 4, INPUT, dtype=torch.float64, requires_grad=True)
+    state = tuple(
+        torch.randn(2, 2, HIDDEN * directions, dtype=torch.float64, requires_grad=True)
+        for _ in range(recurrence.num_states)
+    )
+
+    def read(x_BTD: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        state, parameters = others[: len(state_names)], others[len(state_names) :]
+        values = dict(zip(names, parameters, strict=True))
+        outputs_BTD, final = functional_call(recurrence, values, (x_BTD, state, torch.tensor([4, 2])))
+        return outputs_BTD, *final[: recurrence.num_states]
+
+    state_names = range(recurrence.num_states)
+    names = [name for name, parameter in recurrence.named_parameters() if parameter.requires_grad]
+    parameters = [parameter for parameter in recurrence.parameters() if parameter.requires_grad]
+    assert torch.autograd.gradcheck(read, (x_BTD, *state, *parameters), fast_mode=True)
+
+
+@every_cell
+def test_a_recurrence_goes_on_from_a_state(choice: CellChoice) -> None:
+    """For a clockwork RNN, with its clock."""
+    torch.manual_seed(19)
+    recurrence, _ = recurrence_of(choice, 1)
+    x_BTD = torch.randn(ROWS, 7, INPUT, dtype=torch.float64)
     whole_BTD, final = recurrence(x_BTD)
     first_BTD, state = recurrence(x_BTD[:, :3])
     second_BTD, end = recurrence(x_BTD[:, 3:], state)
@@ -184,50 +373,72 @@ def test_a_recurrence_goes_on_from_a_state(kind: CellType) -> None:
     torch.testing.assert_close(end, final)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_each_sentence_ends_at_its_own_length(kind: CellType, bidirectional: bool) -> None:
-    torch.manual_seed(14)
-    recurrence = Recurrence(kind, INPUT, HIDDEN, num_layers=2, dropout=0.0, bidirectional=bidirectional)
-    x_BTD, length_B = torch.randn(4, 6, INPUT), torch.tensor([3, 6, 1, 4])
-    outputs_BTD, final = recurrence(x_BTD, length_B=length_B)
-    assert not outputs_BTD[~length_mask(length_B, 6)].any()
-    for row, length in enumerate(length_B.tolist()):
-        own_BTD, own_final = recurrence(x_BTD[row : row + 1, :length])
-        torch.testing.assert_close(outputs_BTD[row, :length], own_BTD[0])
-        for part, own_part in zip(final, own_final, strict=True):
-            torch.testing.assert_close(part[row], own_part[0])
+@every_cell
+def test_both_directions_go_on_from_a_state_of_their_own(choice: CellChoice) -> None:
+    torch.manual_seed(20)
+    recurrence, ways = recurrence_of(choice, 2, num_layers=1)
+    x_BTD = torch.randn(ROWS, max(LENGTHS), INPUT, dtype=torch.float64)
+    state = tuple(torch.randn(ROWS, 1, 2 * HIDDEN, dtype=torch.float64) for _ in range(recurrence.num_states))
+    outputs_BTD, _ = recurrence(x_BTD, state, torch.tensor(LENGTHS))
+    for row, length in enumerate(LENGTHS):
+        for way, cells in enumerate(ways):
+            own = slice(way * HIDDEN, (way + 1) * HIDDEN)
+            given = [[part[row, 0, own].tolist() for part in state]]
+            outputs, _ = read_by_loops(cells, x_BTD[row, :length].tolist()[:: 1 - 2 * way], given)
+            found = outputs_BTD[row, :length, own].tolist()
+            for values, expected in zip(found, outputs[:: 1 - 2 * way], strict=True):
+                assert values == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_last_state_of_both_directions(kind: CellType) -> None:
-    """Forward it is that of the last word, backward that of the first, each computed by a cell of its own."""
-    torch.manual_seed(15)
-    both = Recurrence(kind, INPUT, HIDDEN, num_layers=1, dropout=0.0, bidirectional=True)
-    forward, backward = (Recurrence(kind, INPUT, HIDDEN, num_layers=1, dropout=0.0) for _ in range(2))
-    stored = {name.removeprefix("layers.0."): value for name, value in both.state_dict().items()}
-    next(iter(forward.layers)).load_state_dict({n: v for n, v in stored.items() if not n.endswith("_reverse")})
-    next(iter(backward.layers)).load_state_dict(
-        {name.removesuffix("_reverse"): value for name, value in stored.items() if name.endswith("_reverse")}
-    )
-    x_BTD, length_B = torch.randn(2, 5, INPUT), torch.tensor([5, 3])
-    _, final = both(x_BTD, length_B=length_B)
-    for row, length in enumerate(length_B.tolist()):
-        _, there = forward(x_BTD[row : row + 1, :length])
-        _, back = backward(x_BTD[row : row + 1, :length].flip(1))
-        for part, expected in zip(final, zip(there, back, strict=True), strict=True):
-            torch.testing.assert_close(part[row], torch.cat(expected, dim=2)[0])
+@every_cell
+def test_half_precision_loses_nothing_that_a_state_adds_up(choice: CellChoice) -> None:
+    """Under autocast the products are bfloat16; states stay float32, and 300 steps stay close to exact ones."""
+    torch.manual_seed(21)
+    recurrence = Recurrence(choice, INPUT, 16, num_layers=2, dropout=0.0, bidirectional=True)
+    x_BTD, length_B = torch.randn(2, 300, INPUT) / 4, torch.tensor([300, 200])
+    exact_BTD, exact = recurrence(x_BTD, length_B=length_B)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs_BTD, final = recurrence(x_BTD.bfloat16(), length_B=length_B)
+    assert outputs_BTD.dtype == torch.bfloat16
+    assert (outputs_BTD - exact_BTD).abs().max() < 0.05
+    for part, expected in zip(final, exact, strict=True):
+        if recurrence.kind.kernel is None:
+            assert part.dtype == expected.dtype
+        assert (part - expected).abs().max() < 0.1
 
 
-def test_a_fresh_lstm_remembers() -> None:
-    """The forget gate starts open in both forms, so that the gates' sum of biases is at least near 1."""
-    stack = CellStack("lstm", [INPUT], 64, num_layers=2, dropout=0.0)
-    recurrence = Recurrence("lstm", INPUT, 64, num_layers=2, dropout=0.0, bidirectional=True)
-    biases = [cell.bias for cell in stack.cells]
-    for layer in recurrence.layers:
-        stored = layer.state_dict()
-        biases += [stored[f"bias_ih_l0{way}"] + stored[f"bias_hh_l0{way}"] for way in ("", "_reverse")]
-    for bias in biases:
-        input_gate, forget_gate, *_ = bias.chunk(4)
-        assert forget_gate.mean() > 0.9
-        assert input_gate.mean().abs() < 0.2
+def test_a_slow_leaky_unit_moves_in_half_precision() -> None:
+    """With γ = 1000, h moves by less than bfloat16 can tell from standing still."""
+    stack = CellStack({"type": "leaky", "gamma": 1000}, [INPUT], HIDDEN, num_layers=1, dropout=0.0)
+    nn.init.constant_(next(iter(stack.cells)).bias, 10.0)
+    state: CellState = (torch.full((1, 1, HIDDEN), 0.5),)
+    with torch.autocast("cpu", torch.bfloat16):
+        for _ in range(100):
+            state = stack(stack.project(torch.zeros(1, INPUT)), state)
+    expected = 1 - 0.5 * 0.999**100
+    assert state[0].flatten().tolist() == pytest.approx([expected] * HIDDEN, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CELLS if kind in TORCH_CELLS])
+def test_a_stack_stepped_equals_the_kernel_of_the_same_weights(kind: str) -> None:
+    torch.manual_seed(22)
+    recurrence, (cells,) = recurrence_of(kind, 1)
+    stack = stack_of(kind)
+    for own, cell in zip(stack.cells, cells, strict=True):
+        own.load_state_dict(cell.state_dict())
+    x_BTD = torch.randn(ROWS, 6, INPUT, dtype=torch.float64)
+    state = tuple(torch.randn(ROWS, 2, HIDDEN, dtype=torch.float64) for _ in range(stack.num_states))
+    outputs_BTD, final = recurrence(x_BTD, state)
+    for position in range(6):
+        state = stack(stack.project(x_BTD[:, position]), state)
+        torch.testing.assert_close(stack.output(state), outputs_BTD[:, position])
+    torch.testing.assert_close(state, final)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "peephole"])
+def test_what_stands_in_the_padding_is_not_read(kind: str) -> None:
+    torch.manual_seed(23)
+    recurrence, _ = recurrence_of(kind, 2)
+    x_BTD, length_B = torch.randn(ROWS, max(LENGTHS), INPUT, dtype=torch.float64), torch.tensor(LENGTHS)
+    garbage_BTD = torch.where(length_mask(length_B, max(LENGTHS))[:, :, None], x_BTD, 1e6)
+    torch.testing.assert_close(recurrence(x_BTD, length_B=length_B), recurrence(garbage_BTD, length_B=length_B))

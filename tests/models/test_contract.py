@@ -7,7 +7,7 @@ other table; a new system needs no line here. ``VARIANTS`` adds options that cha
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
@@ -17,8 +17,8 @@ from nmt.config import DecodingOptions
 from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.search import search_batch
-from nmt.models.build import DECODERS, ENCODERS
-from nmt.models.cells import CellType
+from nmt.models.build import ATTENTIONS, DECODERS, ENCODERS
+from nmt.models.cells import CELLS
 from nmt.models.interfaces import Decoder
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import load_weights, save_weights, weights_of
@@ -31,6 +31,14 @@ LUONG = {**BAHDANAU, "type": "luong"}
 FED = {**LUONG, "input_feeding": True}
 HIERARCHICAL = {"type": "hierarchical", "size": 10, "hidden_size": 12}
 TRANSFORMER = {"type": "transformer", "num_layers": 2, "num_heads": 4, "feed_forward_size": 24}
+CELL_OPTIONS: dict[str, dict[str, Any]] = {
+    "learned leaky": {"type": "leaky", "learned": True},
+    "relu leaky": {"type": "leaky", "gamma": 1.5, "activation": "relu"},
+    "clockwork of 2": {"type": "clockwork", "num_modules": 2},
+    "identity relu": {"type": "rnn_relu", "init": "identity"},
+    "orthogonal peephole": {"type": "peephole", "init": "orthogonal"},
+    "spectral gru": {"type": "gru", "init": "spectral"},
+}
 NTM_ENCODER = {"type": "ntm", "hidden_size": 8, "num_slots": 6, "slot_size": 5, "num_write_heads": 2, "max_shift": 2}
 NTM = {"type": "ntm", "hidden_size": 8, "slot_size": 5, "num_read_heads": 2, "num_write_heads": 2}
 ADAPTIVE = {"type": "act_recurrent", "hidden_size": 8, "max_steps": 4}
@@ -46,12 +54,12 @@ def _variants() -> Iterator[tuple[str, Case]]:
         "luong": LUONG,
         "fed": FED,
     }
-    for (name, decoder), cell, layers in itertools.product(recurrent_decoders.items(), get_args(CellType), (1, 2)):
+    for (name, decoder), cell, layers in itertools.product(recurrent_decoders.items(), CELLS, (1, 2)):
         depth = {"cell": cell, "num_layers": layers, "dropout": 0.2 * (layers - 1)}
         encoder = {**RECURRENT, **depth, "bidirectional": layers == 2}
         yield f"{name} {cell} {layers}", (encoder, {**decoder, **depth}, {})
     for (name, decoder), score in itertools.product(
-        (("bahdanau", BAHDANAU), ("luong", LUONG), ("fed", FED)), ("dot", "general", "scaled_dot")
+        (("bahdanau", BAHDANAU), ("luong", LUONG), ("fed", FED)), [score for score in ATTENTIONS if score != "additive"]
     ):
         yield f"{name} {score}", (RECURRENT, {**decoder, "attention": {"type": score}}, {})
     for name, decoder in (("bahdanau", BAHDANAU), ("luong", LUONG), ("fed", FED)):
@@ -61,6 +69,19 @@ def _variants() -> Iterator[tuple[str, Case]]:
         if (name, start) != ("recurrent", "zero"):
             encoder = {**RECURRENT, "reverse": True, "num_layers": 2, "hidden_size": 16, "bidirectional": False}
             yield f"{name} {start}", (encoder, {**decoder, "start": start, "num_layers": 2}, {})
+    for name, cell in CELL_OPTIONS.items():
+        deep = {"cell": cell, "num_layers": 2}
+        yield f"bahdanau {name}", ({**RECURRENT, **deep}, {**BAHDANAU, **deep}, {"init": "xavier"})
+        yield f"luong {name}", ({**RECURRENT, **deep}, {**LUONG, **deep}, {})
+    for (name, decoder), cell in itertools.product(recurrent_decoders.items(), ("lstm", "gru", "clockwork")):
+        deep = {"cell": cell, "num_layers": 3, "residual": True, "dropout": 0.1}
+        yield f"{name} residual {cell}", ({**RECURRENT, **deep}, {**decoder, **deep}, {})
+        start = {"cell": cell, "num_layers": 2, "start": "learned"}
+        given = start if name != "recurrent" else {**start, "start": "dense"}
+        yield f"{name} learned start {cell}", ({**RECURRENT, **start}, {**decoder, **given}, {})
+    for name, decoder in (("bahdanau", BAHDANAU), ("luong", LUONG), ("fed", FED)):
+        near = {"type": "location", "max_positions": 3}
+        yield f"{name} location, first words", (RECURRENT, {**decoder, "attention": near}, {})
     decoders = {**recurrent_decoders, "transformer": TRANSFORMER}
     for (name, decoder), tie in itertools.product(decoders.items(), ("target", "all")):
         encoder = TRANSFORMER if name == "transformer" else RECURRENT

@@ -133,14 +133,15 @@ def test_a_worse_system_is_told_from_one_that_is_as_good(compare_dialogues: Modu
     def wrong(which: set[int]) -> list[str]:
         return [line.replace("is here", "was") if n % 8 in which else line for n, line in enumerate(references)]
 
-    outputs = {"base": wrong({0}), "as good": wrong({1}), "worse": wrong({0, 1, 2, 3})}
+    outputs = {"base": wrong({0}), "as good": wrong({1}), "worse": wrong({0, 1, 2, 3}), "same": wrong({0})}
     results, signature = compare_dialogues.compare(outputs, references, samples=100)
-    base, as_good, worse = results
+    base, as_good, worse, same = results
+    assert same.p_value == 1
     assert base.score == pytest.approx(as_good.score, abs=0.5)
     assert worse.score < base.score - 5
     assert worse.p_value < 0.05 < as_good.p_value
     assert "bs:100" in signature
     shown = compare_dialogues.table(list(outputs), results).splitlines()
-    assert len(shown) == 5
+    assert len(shown) == 6
     assert shown[2].startswith(f"| base | {base.score:.2f} |")
     assert f"{worse.score - base.score:+.2f}" in shown[4]

@@ -24,6 +24,7 @@ from nmt.training.checkpoint import read_tensors, weights_of
 from nmt.training.health import MAX_SKIPPED
 from nmt.training.run import prepare_data, train
 from nmt.training.trainer import Trainer
+from nmt.training.validation import Validator
 
 RecipeMaker = Callable[..., Recipe]
 CheckpointReader = Callable[[Path, int], tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]]
@@ -322,11 +323,26 @@ def test_a_validation_that_is_not_finite_is_never_the_best(
 ) -> None:
     from nmt.training.validation import Validator
 
-    real, losses = Validator._loss, iter([float("nan"), 3.0, float("nan"), 2.0])
-    monkeypatch.setattr(Validator, "_loss", lambda self, *given: real(self, *given) * 0 + next(losses))
+    losses = iter([float("nan"), 3.0, float("nan"), 2.0])
+    monkeypatch.setattr(Validator, "_loss", lambda self, *given: (next(losses), 1))
     train(make_recipe(max_steps=4, validate_every=1), tmp_path)
     lines = read_metrics(tmp_path, "valid")
     assert [(line["loss"], line["best"]) for line in lines] == [(None, False), (3, True), (None, False), (2, True)]
+
+
+def test_degenerate_translations_are_logged_and_after_the_warm_up_warned_of(
+    make_recipe: RecipeMaker,
+    read_metrics: MetricsReader,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(Validator, "_translate", lambda self, *given: ["the " * 9] * 4 + ["one good sentence"] * 4)
+    train(make_recipe(max_steps=4, validate_every=2, warmup_steps=2, metric="bleu"), tmp_path)
+    assert [line["degenerate"] for line in read_metrics(tmp_path, "valid")] == [0.5, 0.5]
+    warnings = [line for line in capfd.readouterr().err.splitlines() if "look degenerate" in line]
+    assert len(warnings) == 1
+    assert "4 of 8 translations (50.0%) look degenerate: 4 repeat themselves" in warnings[0]
 
 
 @pytest.mark.parametrize("call", ["save_file", "replace"])

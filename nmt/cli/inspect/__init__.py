@@ -7,14 +7,14 @@ import typer
 from nmt.cli.common import app
 
 inspect_app = typer.Typer(
-    help="A look into training runs and models.",
+    help="A look into training runs, models and translations.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 app.add_typer(inspect_app, name="inspect")
 
-COMMANDS = ("run", "memory")
+COMMANDS = ("run", "memory", "gradients", "lengths")
 """Modules of this folder, in the order of ``nmt inspect --help``; each registers its command with the group."""
 
 for _name in COMMANDS:

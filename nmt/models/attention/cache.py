@@ -22,58 +22,50 @@ FIRST_CAPACITY = 64
 """Slots a sentence that a buffer begins with; it doubles when it is full."""
 
 
-class _Buffer:
-    """Room for slots, shared by all caches that grew from one another."""
+class _Written:
+    """How many slots of a room are written, for all caches that share it."""
 
-    def __init__(self, keys_BHCd: Tensor, values_BHCd: Tensor) -> None:
-        self.keys_BHCd, self.values_BHCd = keys_BHCd, values_BHCd
-        self.num_written = 0
-
-    @classmethod
-    def with_room(cls, like: KeysValues, capacity: int) -> Self:
-        return cls(*(part.new_empty(*part.shape[:2], capacity, part.shape[3]) for part in like))
-
-    def write(self, start: int, keys_values: KeysValues) -> None:
-        self.num_written = start + keys_values[0].shape[2]
-        for room, part in zip((self.keys_BHCd, self.values_BHCd), keys_values, strict=True):
-            room[:, :, start : self.num_written] = part
+    def __init__(self, num_slots: int) -> None:
+        self.num_slots = num_slots
 
 
 @dataclass(frozen=True)
 class Cache(PerSentence):
-    """The first ``num_slots`` slots of a buffer. A cache never changes: :meth:`append` gives a longer one."""
+    """The first ``num_slots`` of C slots. A cache never changes: :meth:`append` gives a longer one."""
 
-    buffer: _Buffer
+    keys_BHCd: Tensor
+    values_BHCd: Tensor
     num_slots: int
+    written: _Written
 
     @classmethod
     def empty(cls, like: KeysValues) -> Self:
         """A cache without slots, for keys and values of the given sizes and type."""
-        return cls(_Buffer.with_room(like, 0), 0)
+        return cls(like[0][:, :, :0], like[1][:, :, :0], 0, _Written(0))
 
     @property
     def keys_values(self) -> KeysValues:
-        """Those of all slots, as views of the buffer."""
-        return self.buffer.keys_BHCd[:, :, : self.num_slots], self.buffer.values_BHCd[:, :, : self.num_slots]
+        """Those of all slots, as views."""
+        return self.keys_BHCd[:, :, : self.num_slots], self.values_BHCd[:, :, : self.num_slots]
 
     def append(self, keys_values: KeysValues) -> "Cache":
-        """The cache with new slots behind its own. Nothing is copied while the buffer has room."""
+        """The cache with new slots behind its own. Nothing is copied while there is room."""
         num_slots = self.num_slots + keys_values[0].shape[2]
         if torch.is_grad_enabled():  # what the backward pass will read must not be written to
-            joined = tuple(torch.cat(pair, dim=2) for pair in zip(self.keys_values, keys_values, strict=True))
-            return Cache(_Buffer(*joined), num_slots)
-        buffer = self.buffer
-        has_room = num_slots <= buffer.keys_BHCd.shape[2]
+            joined = [torch.cat(pair, dim=2) for pair in zip(self.keys_values, keys_values, strict=True)]
+            return Cache(joined[0], joined[1], num_slots, _Written(num_slots))
+        keys, values, written = self.keys_BHCd, self.values_BHCd, self.written
         # Somebody else may have gone on from here and have written to the slots behind ours.
-        if not has_room or buffer.num_written != self.num_slots:
-            buffer = _Buffer.with_room(keys_values, max(2 * num_slots, FIRST_CAPACITY))
-            buffer.write(0, self.keys_values)
-        buffer.write(self.num_slots, keys_values)
-        return Cache(buffer, num_slots)
+        if num_slots > keys.shape[2] or written.num_slots != self.num_slots:
+            capacity = max(2 * num_slots, FIRST_CAPACITY)
+            keys, values = (part.new_empty(*part.shape[:2], capacity, part.shape[3]) for part in keys_values)
+            keys[:, :, : self.num_slots], values[:, :, : self.num_slots] = self.keys_values
+            written = _Written(self.num_slots)
+        keys[:, :, self.num_slots : num_slots], values[:, :, self.num_slots : num_slots] = keys_values
+        written.num_slots = num_slots
+        return Cache(keys, values, num_slots, written)
 
     def select(self, sentences: Tensor) -> "Cache":
         # The room behind the slots comes along: without it, the next append would copy everything once more.
-        rooms = self.buffer.keys_BHCd, self.buffer.values_BHCd
-        buffer = _Buffer(*(room.index_select(0, sentences) for room in rooms))
-        buffer.num_written = self.num_slots
-        return Cache(buffer, self.num_slots)
+        keys, values = (room.index_select(0, sentences) for room in (self.keys_BHCd, self.values_BHCd))
+        return Cache(keys, values, self.num_slots, _Written(self.num_slots))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nmt.config import Options
 from nmt.models.attention.scores import AdditiveAttention, SizedScoreOptions
-from nmt.models.cells import GruCell
+from nmt.models.cells import GatedOptions, GruCell
 from nmt.models.interfaces import Attention, Memory, attend
 
 
@@ -58,7 +58,7 @@ class HierarchicalAttention(Attention):
         score = SizedScoreOptions(size=options.size)
         self.words = AdditiveAttention(score, query_size, memory_size)
         self.seen = nn.Linear(options.hidden_size, options.size, bias=False)
-        self.utterance = GruCell((memory_size,), options.hidden_size)
+        self.utterance = GruCell(GatedOptions(), (memory_size,), options.hidden_size)
         self.utterances = AdditiveAttention(score, query_size, options.hidden_size)
         self.first_M = nn.Parameter(torch.empty(options.hidden_size).normal_(std=options.hidden_size**-0.5))
 

@@ -9,9 +9,11 @@ from dataclasses import replace
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nmt.config import Options
 from nmt.models.interfaces import Attention, Memory
+from nmt.models.numbers import inverse_softplus
 
 
 class ScoreOptions(Options):
@@ -25,13 +27,14 @@ class SizedScoreOptions(Options):
 
 
 class AdditiveAttention(Attention):
-    """Bahdanau et al. 2015: score = vᵀ tanh(W s + U h_i). Concat of Luong et al. 2015 is the same function."""
+    """Bahdanau et al. 2015: score = vᵀ tanh(W s + U h_i + b)."""
 
     Options = SizedScoreOptions
+    has_bias = True
 
     def __init__(self, options: SizedScoreOptions, query_size: int, memory_size: int) -> None:
         super().__init__()
-        self.query = nn.Linear(query_size, options.size)
+        self.query = nn.Linear(query_size, options.size, bias=self.has_bias)
         self.key = nn.Linear(memory_size, options.size, bias=False)
         self.score = nn.Linear(options.size, 1, bias=False)
 
@@ -46,6 +49,12 @@ class AdditiveAttention(Attention):
         hidden_BQSA: Tensor = (query_BQA[:, :, None] + keys_BSA[:, None]).tanh()
         # A product with a vector rather than a one-column linear layer, which is slow on a CPU.
         return hidden_BQSA @ self.score.weight[0].to(hidden_BQSA.dtype)
+
+
+class ConcatAttention(AdditiveAttention):
+    """Luong et al. 2015: score = vᵀ tanh(W [s; h_i]), computed as Bahdanau's with the two halves of W."""
+
+    has_bias = False
 
 
 class DotAttention(Attention):
@@ -85,3 +94,58 @@ class GeneralAttention(Attention):
 
     def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
         return torch.bmm(query_BQD.to(memory.keys.dtype), memory.keys.transpose(1, 2))
+
+
+class CosineOptions(Options):
+    """Options of ``type: cosine``."""
+
+    strength: float = Field(10.0, gt=0, description="key strength β for a query of zeros, before any training")
+
+
+class CosineAttention(Attention):
+    """Content addressing of Graves et al. 2014, equations 5 and 6: score = β cos(k, h_i).
+
+    The query emits the key k = W s + b and the strength β = softplus(wᵀ s + c) > 0, as the heads of a Neural Turing
+    Machine do.
+    """
+
+    Options = CosineOptions
+
+    def __init__(self, options: CosineOptions, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.key = nn.Linear(query_size, memory_size)
+        self.strength = nn.Linear(query_size, 1)
+        with torch.no_grad():
+            self.strength.bias.fill_(inverse_softplus(options.strength))
+
+    def prepare(self, memory: Memory) -> Memory:
+        return replace(memory, keys=F.normalize(memory.values_BSD, dim=-1))
+
+    def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
+        key_BQD = F.normalize(self.key(query_BQD), dim=-1).to(memory.keys.dtype)
+        cosine_BQS = torch.bmm(key_BQD, memory.keys.transpose(1, 2))
+        return F.softplus(self.strength(query_BQD)) * cosine_BQS
+
+
+class LocationOptions(Options):
+    """Options of ``type: location``."""
+
+    max_positions: int = Field(150, ge=1, description="positions that can be attended to, the first ones of a source")
+
+
+class LocationAttention(Attention):
+    """Luong et al. 2015, equation 8: a = softmax(W s), a score for each position whatever stands there.
+
+    A source may be longer than ``max_positions``; its further positions get no weight.
+    """
+
+    Options = LocationOptions
+
+    def __init__(self, options: LocationOptions, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.position = nn.Linear(query_size, options.max_positions, bias=False)
+
+    def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
+        beyond = memory.mask_BS.shape[1] - self.position.out_features
+        # A negative pad cuts off what a shorter source doesn't have.
+        return F.pad(self.position(query_BQD), (0, beyond), value=float("-inf"))

@@ -26,7 +26,9 @@ class BahdanauDecoder(Decoder):
         self.first_state = FirstState(options, parts)
         self.attention = parts.make_attention(options.attention, size, parts.memory_size)
         context = self.attention.context_size(parts.memory_size)
-        self.cells = CellStack(options.cell, (words, context), size, options.num_layers, options.dropout)
+        self.cells = CellStack(
+            options.cell, (words, context), size, options.num_layers, options.dropout, options.residual
+        )
         self.readout = nn.Linear(size + context + words, words)
         self.dropout = Dropout(options.dropout)
 
@@ -35,7 +37,7 @@ class BahdanauDecoder(Decoder):
 
     def _recur(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[Tensor, Tensor, CellState]:
         """One step: context [N, D], weights [N, S] and the next state, from the words' share of the gates."""
-        query_BKD = torch.unflatten(cells[0][:, -1], 0, (memory.mask_BS.shape[0], -1))
+        query_BKD = torch.unflatten(self.cells.output(cells), 0, (memory.mask_BS.shape[0], -1))
         context_BKD, weights_BKS = self.attention(query_BKD, memory)
         context_ND = context_BKD.flatten(0, 1)
         cells = self.cells(gates_NG + self.cells.project(context_ND, part=1), cells)
@@ -51,7 +53,7 @@ class BahdanauDecoder(Decoder):
         assert state.memory is not None
         words_NE = self.dropout(self.embedding(token_N))
         context_ND, weights_NS, cells = self._recur(self.cells.project(words_NE), state.cells, state.memory)
-        features_ND = self._features(cells[0][:, -1], context_ND, words_NE)
+        features_ND = self._features(self.cells.output(cells), context_ND, words_NE)
         return features_ND, weights_NS[:, None] if need_weights else None, RecurrentState(cells, state.memory)
 
     def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
@@ -62,7 +64,7 @@ class BahdanauDecoder(Decoder):
         hidden, contexts, weights = [], [], []
         for gates_BG in self.cells.project(words_TBE).unbind(0):
             context_BD, weights_BS, cells = self._recur(gates_BG, cells, state.memory)
-            hidden.append(cells[0][:, -1])
+            hidden.append(self.cells.output(cells))
             contexts.append(context_BD)
             weights.append(weights_BS)
         features_TBD = self._features(torch.stack(hidden), torch.stack(contexts), words_TBE)

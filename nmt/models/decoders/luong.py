@@ -34,10 +34,11 @@ class LuongDecoder(Decoder):
         self.first_state = FirstState(options, parts)
         self.attention = parts.make_attention(options.attention, size, parts.memory_size)
         self.input_feeding = options.input_feeding
+        depth = options.num_layers, options.dropout
         if self.input_feeding:
-            self.cells = CellStack(options.cell, (words, words), size, options.num_layers, options.dropout)
+            self.cells = CellStack(options.cell, (words, words), size, *depth, options.residual)
         else:
-            self.recurrence = Recurrence(options.cell, words, size, options.num_layers, options.dropout)
+            self.recurrence = Recurrence(options.cell, words, size, *depth, residual=options.residual)
         self.attentional = nn.Linear(self.attention.context_size(parts.memory_size) + size, words)
         self.dropout = Dropout(options.dropout)
 
@@ -58,7 +59,7 @@ class LuongDecoder(Decoder):
         assert state.memory is not None
         assert state.feed_ND is not None
         cells = self.cells(gates_NG + self.cells.project(state.feed_ND, part=1), state.cells)
-        hidden_BKD = torch.unflatten(cells[0][:, -1], 0, (state.memory.mask_BS.shape[0], -1))
+        hidden_BKD = torch.unflatten(self.cells.output(cells), 0, (state.memory.mask_BS.shape[0], -1))
         feed_BKD, weights_BKS = self._attend(hidden_BKD, state.memory)
         feed_ND = self.dropout(feed_BKD.flatten(0, 1))
         return feed_ND, weights_BKS.flatten(0, 1), RecurrentState(cells, state.memory, feed_ND)

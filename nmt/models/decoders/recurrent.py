@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nmt.config import Options
-from nmt.models.cells import CELLS, CellState, CellType, Recurrence
+from nmt.models.cells import CellField, CellState, LearnedState, Recurrence, choose_cell
 from nmt.models.dropout import Dropout
 from nmt.models.interfaces import Decoder, DecoderParts, Encoded, Memory, State, Unrolled
 
@@ -16,12 +16,13 @@ from nmt.models.interfaces import Decoder, DecoderParts, Encoded, Memory, State,
 class RecurrentDecoderOptions(Options):
     """Options of every recurrent decoder; those of ``type: recurrent``, the vanilla seq2seq."""
 
-    cell: CellType = "lstm"
+    cell: CellField = Field({"type": "lstm"}, description="name of a cell, or {type: NAME} and its options")
     hidden_size: int = Field(256, ge=1)
     num_layers: int = Field(1, ge=1)
     dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and before the output layer")
-    start: Literal["dense", "copy", "zero"] = Field(
-        "dense", description="first state: tanh(W · encoder's last state), that state itself, or zeros"
+    residual: bool = Field(False, description="from the second layer on, add what a layer reads to its output")
+    start: Literal["dense", "copy", "zero", "learned"] = Field(
+        "dense", description="first state: tanh(W · encoder's last state), that state itself, zeros, or parameters"
     )
 
 
@@ -48,35 +49,45 @@ class FirstState(nn.Module):
     ``dense`` is tanh(W h) for each part and layer of the state (Bahdanau et al. 2015, appendix A.2.2), from the
     mean annotation where the encoder has no last state; ``copy`` takes the state as it is (Sutskever et al.
     2014) and so needs the same width on both sides. Layers are matched from the top: of a deeper encoder the
-    upper layers count, and a shallower one lends its last layer to the rest.
+    upper layers count, and a shallower one lends its last layer to the rest. ``learned`` and ``zero`` don't look at
+    the encoder.
     """
 
     def __init__(self, options: RecurrentDecoderOptions, parts: DecoderParts) -> None:
         super().__init__()
         self.kind = options.start
         self.num_layers, self.size = options.num_layers, options.hidden_size
-        self.num_states = CELLS[options.cell].num_states
+        self.cell, _ = choose_cell(options.cell)
+        self.num_states = self.cell.num_states
         if self.kind == "copy" and parts.final_size != self.size:
             raise ValueError(
                 f"start: copy needs hidden_size {parts.final_size}, the width of the encoder's last state, "
                 f"not {self.size}"
             )
+        self.learned: LearnedState | None = None
+        if self.kind == "learned":
+            self.learned = LearnedState(options.cell, self.num_layers, self.size)
         if self.kind == "dense":
             self.dense = nn.ModuleList(nn.Linear(parts.final_size, self.size) for _ in range(self.num_states))
 
     def forward(self, encoded: Encoded) -> CellState:
-        final = encoded.final or (mean_annotation(encoded.memories[0])[:, None],)
+        memory = encoded.memories[0]
+        num_rows, dtype = len(memory.mask_BS), self.cell.state_dtype(memory.values_BSD.dtype)
+        if self.learned is not None:
+            return tuple(part.to(dtype) for part in self.learned(num_rows))
+        if self.kind == "zero":
+            zeros_NLD = memory.values_BSD.new_zeros(num_rows, self.num_layers, self.size, dtype=dtype)
+            return (zeros_NLD,) * self.num_states
+        final = encoded.final or (mean_annotation(memory)[:, None],)
         # An encoder with fewer state parts than the decoder lends its last one to the rest.
         parts = [final[min(i, len(final) - 1)] for i in range(self.num_states)]
         last = final[0].shape[1] - 1
         lowest = max(0, last + 1 - self.num_layers)
         layers = torch.arange(lowest, lowest + self.num_layers, device=final[0].device).clamp(max=last)
         parts = [part.index_select(1, layers) for part in parts]
-        if self.kind == "zero":
-            return tuple(part.new_zeros(*part.shape[:2], self.size) for part in parts)
         if self.kind == "dense":
-            return tuple(dense(part).tanh() for dense, part in zip(self.dense, parts, strict=True))
-        return tuple(parts)
+            parts = [dense(part).tanh() for dense, part in zip(self.dense, parts, strict=True)]
+        return tuple(part.to(dtype) for part in parts)
 
 
 def mean_annotation(memory: Memory) -> Tensor:
@@ -92,12 +103,19 @@ class RecurrentDecoder(Decoder):
 
     def __init__(self, options: RecurrentDecoderOptions, parts: DecoderParts) -> None:
         super().__init__()
-        if options.start == "zero":
-            raise ValueError("start: zero would keep the source from a decoder without attention: choose dense or copy")
+        if options.start in ("zero", "learned"):
+            raise ValueError(
+                f"start: {options.start} would keep the source from a decoder without attention: choose dense or copy"
+            )
         self.embedding, self.output = parts.embedding, parts.output
         self.first_state = FirstState(options, parts)
         self.recurrence = Recurrence(
-            options.cell, parts.embedding.size, options.hidden_size, options.num_layers, options.dropout
+            options.cell,
+            parts.embedding.size,
+            options.hidden_size,
+            options.num_layers,
+            options.dropout,
+            residual=options.residual,
         )
         same = options.hidden_size == parts.embedding.size
         self.readout = nn.Identity() if same else nn.Linear(options.hidden_size, parts.embedding.size)

@@ -1,0 +1,63 @@
+"""``nmt inspect lengths``."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nmt.cli.common import AsJson, Quiet, examples
+from nmt.cli.compare import Buckets, Source, limits_of
+from nmt.cli.inspect import inspect_app
+from nmt.cli.score import References, Tokenize
+
+
+@inspect_app.command(
+    short_help="Scores by sentence length, as table and picture.",
+    epilog=examples(
+        "nmt inspect lengths A.en B.en -r test.en -s test.de -o lengths.png",
+        "nmt inspect lengths A.en -r test.en --metric chrf --buckets 10,20,30",
+    ),
+)
+def lengths(
+    systems: Annotated[
+        list[str],
+        typer.Argument(metavar="SYSTEM", help="Translations, a line each.", show_default=False),
+    ],
+    reference: References = None,
+    source: Source = None,
+    metric: Annotated[Literal["bleu", "chrf", "ter"], typer.Option(help="What is measured.")] = "bleu",
+    buckets: Buckets = None,
+    tokenize: Tokenize = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Draw it: .png, .svg or .pdf.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """BLEU, chrF or TER of the sentences of each length: does a system fall behind where sentences get long?
+
+    Lengths count the words of the source or, without one, of the reference.
+    """
+    from nmt.console import say
+    from nmt.evaluation.compare import length_scores, read_test_set
+    from nmt.evaluation.compare_report import length_table, print_table
+    from nmt.pictures import suffix_of, write_figure
+
+    if output is not None:
+        suffix_of(output)  # before the work
+    test_set = read_test_set(systems, reference or [], source, least=1)
+    rows, statistics = length_scores(test_set, metric, limits_of(buckets), tokenize)
+    if output is not None:
+        from nmt.evaluation.length_plot import draw_lengths
+
+        write_figure(draw_lengths(rows, statistics, test_set.measured_by), output)
+    if as_json:
+        found = {"metric": metric, "signature": statistics.signature, "lengths": [row.to_json() for row in rows]}
+        typer.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        print_table(length_table(rows, statistics))
+        typer.echo(statistics.signature)
+    if output is not None:
+        say(f"wrote {output}")

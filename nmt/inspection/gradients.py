@@ -1,0 +1,133 @@
+"""How much of the error's gradient reaches each source word: where it vanishes, a network can't learn from afar.
+
+For E = -log p(target | source) and the embedding x_t of a source word, ‖∂E/∂x_t‖ is averaged over sentences by the
+number of words that the encoder reads after it (Bengio et al. 1994; Pascanu et al. 2013).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from nmt.alignment.fonts import font_families, quiet_fonts, visible
+from nmt.alignment.matrix import FAINT_INK, GRID, INK
+from nmt.data.batching import lengths, make_batch
+from nmt.decoding.translator import Translator
+from nmt.errors import UserError
+from nmt.inspection.style import line_style
+from nmt.pictures import suffix_of, write_figure
+from nmt.training.loss import token_loss
+
+BATCH_SIZE = 32
+MIN_SENTENCES = 10
+"""A mean of fewer sentences isn't shown."""
+
+
+@dataclass(frozen=True)
+class GradientNorms:
+    """Mean gradient norm by distance from the last source word read, 0 for that word itself."""
+
+    name: str
+    mean_T: npt.NDArray[np.float64]
+    num_sentences_T: npt.NDArray[np.int64]
+
+    @property
+    def decay(self) -> float:
+        """The mean norm at the farthest distance shown, as a share of that at the nearest."""
+        return float(self.mean_T[-1] / self.mean_T[0])
+
+
+def gradient_norms(translator: Translator, pairs: Iterable[tuple[str, str]], name: str) -> GradientNorms:
+    """Measure a model on sentence pairs.
+
+    Args:
+        translator: the model.
+        pairs: source and target text; empty and over-long ones are passed over.
+        name: of the model, for tables and pictures.
+
+    Raises:
+        UserError: there are too few usable pairs.
+    """
+    vocabularies, limit = translator.vocabularies, translator.max_pieces
+    encoded = ((vocabularies.source.encode(source), vocabularies.target.encode(target)) for source, target in pairs)
+    usable = ((source, target) for source, target in encoded if source and target and len(source) < limit)
+    sums, counts = np.zeros(limit), np.zeros(limit, dtype=np.int64)
+    while batch := list(islice(usable, BATCH_SIZE)):
+        norm_BS = _norms(translator, batch)
+        for norms, length in zip(norm_BS, lengths([source for source, _ in batch]).tolist(), strict=True):
+            reversed_order = getattr(translator.model.encoder, "reverse", False)
+            read = norms[:length] if reversed_order else norms[:length][::-1]  # the word read last comes first
+            sums[:length] += read
+            counts[:length] += 1
+    shown = int((counts >= MIN_SENTENCES).sum())
+    if not shown:
+        raise UserError(f"{int(counts[0])} sentence pairs are too few for means.", f"Give {MIN_SENTENCES} or more.")
+    return GradientNorms(name, sums[:shown] / counts[:shown], counts[:shown])
+
+
+def _norms(translator: Translator, pairs: Sequence[tuple[list[int], list[int]]]) -> npt.NDArray[np.float64]:
+    """‖∂E/∂x‖ of every source position of a batch. [B, S]"""
+    model = translator.model
+    batch = make_batch(pairs, translator.vocabularies).to(model.device)
+    caught: list[Tensor] = []
+
+    def catch(module: object, inputs: object, output: Tensor) -> Tensor:
+        caught.append(output.detach().requires_grad_())
+        return caught[-1]
+
+    handle = model.encoder.embedding.register_forward_hook(catch)
+    try:
+        with torch.enable_grad():
+            unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
+            loss = token_loss(
+                unrolled.features_BTD, model.decoder.output, batch.target_output_BT, batch.target_length_B, 0.0
+            )
+            gradients = torch.autograd.grad(loss.smoothed, caught)
+    finally:
+        handle.remove()
+    norms: npt.NDArray[np.float64] = sum(gradients).norm(dim=2).double().cpu().numpy()  # type: ignore[union-attr]
+    return norms
+
+
+def plot_gradients(found: Sequence[GradientNorms], path: Path | None = None, dpi: int = 150) -> Figure:
+    """Draw the norms of some models over the distance, each as a share of its largest, on a logarithmic scale.
+
+    Raises:
+        UserError: the suffix is unknown, or the file can't be written.
+    """
+    if path is not None:
+        suffix_of(path)
+    figure = _draw(found, dpi)
+    if path is not None:
+        write_figure(figure, path, dpi)
+    return figure
+
+
+@quiet_fonts()
+def _draw(found: Sequence[GradientNorms], dpi: int) -> Figure:
+    names = [" ".join(map(visible, norms.name.split())) for norms in found]
+    figure = Figure(figsize=(7.5, 4.5), dpi=dpi, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for number, (name, norms) in enumerate(zip(names, found, strict=True)):
+        share_T = norms.mean_T / norms.mean_T.max()
+        axes.plot(range(len(share_T)), share_T, label=name, **line_style(number, len(found)))
+    axes.set_yscale("log")
+    axes.set_xlabel("words that the encoder reads after a word", fontsize=9, color=INK)
+    axes.set_ylabel("gradient norm at the word, share of the largest", fontsize=9, color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(color=GRID, linewidth=0.7)
+    axes.tick_params(labelsize=8, colors=FAINT_INK, length=0)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(GRID)
+    axes.legend(frameon=False, prop={"family": font_families(names), "size": 9}, labelcolor=INK)
+    return figure

@@ -1,0 +1,19 @@
+"""How lines of several runs or models look in one picture.
+
+Colours are those of Okabe & Ito (2008), which colour-blind readers can tell apart; beyond seven the lines are dashed
+as well.
+"""
+
+from typing import Any
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
+
+
+def line_style(number: int, num_lines: int) -> dict[str, Any]:
+    """The line with a number: the later it is drawn the thinner, so that it never hides one that it coincides with."""
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "linestyle": DASHES[number // len(COLOURS) % len(DASHES)],
+        "linewidth": 1.2 + 1.4 * (num_lines - 1 - number) / num_lines,
+    }

@@ -1,0 +1,129 @@
+"""What a recurrent cell is: one step of a recurrence, its weights and how they start."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nmt.config import Options
+
+CellState = tuple[Tensor, ...]
+"""Each part [N, D]; the first is the hidden state, which is also the output, and the second an LSTM's cell."""
+
+
+class InitialisedOptions(Options):
+    """Options of a cell whose recurrent weights can start in several ways."""
+
+    init: Literal["uniform", "orthogonal", "identity", "spectral"] = Field(
+        "uniform",
+        description="recurrent weights of each gate: U(±1/√D); orthogonal (Saxe et al. 2014); identity, with biases "
+        "of zero (Le et al. 2015; cells without gates only); U scaled to spectral_radius",
+    )
+    spectral_radius: float = Field(0.95, gt=0, description="largest |eigenvalue| with init: spectral")
+
+
+class GatedOptions(InitialisedOptions):
+    """Options of a cell with gates."""
+
+    init: Literal["uniform", "orthogonal", "spectral"] = "uniform"
+
+
+class Cell(nn.Module, ABC):
+    """One step of a recurrence, split in two: :meth:`project`, which depends on the input alone and is computed for
+    all positions at once outside the time loop, and :meth:`forward`, which has the one matrix product of a step.
+
+    The state keeps the precision it starts with, whatever that of the products is.
+
+    Args:
+        options: of ``Options``, checked.
+        input_sizes: widths of the inputs. Several have a weight each and are projected one by one, so that those
+            that are known beforehand (words) stay outside the loop, and the others (contexts) inside.
+        hidden_size: width of the state.
+        layer: number of the layer in its stack, the lowest 0.
+    """
+
+    Options: ClassVar[type[Options]] = GatedOptions
+    kernel: ClassVar[Callable[..., nn.RNNBase] | None] = None
+    """PyTorch's form of the cell for whole sequences, where it has one."""
+    num_states: ClassVar[int] = 1
+    """2 for an LSTM (hidden, cell) and 1 for the others."""
+    num_gates: ClassVar[int] = 1
+
+    def __init__(self, options: Any, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
+        super().__init__()
+        self.options, self.hidden_size, self.layer = options, hidden_size, layer
+        bound = hidden_size**-0.5
+        rows = self.num_input_gates * hidden_size
+        self.input_weights = nn.ParameterList(torch.empty(rows, size).uniform_(-bound, bound) for size in input_sizes)
+        self.hidden_weight = nn.Parameter(
+            torch.empty(self.num_gates * hidden_size, hidden_size).uniform_(-bound, bound)
+        )
+        self.bias = nn.Parameter(torch.zeros(rows))
+        self.initialise(options, list(self.input_weights), self.hidden_weight, [self.bias])
+
+    @property
+    def num_input_gates(self) -> int:
+        """Gates that see the input; a cell may have some that don't see the hidden state."""
+        return self.num_gates
+
+    @classmethod
+    def initialise(
+        cls, options: Any, inputs: Sequence[nn.Parameter], hidden: nn.Parameter, biases: Sequence[nn.Parameter]
+    ) -> None:
+        """Change the start values of weights drawn from U(±1/√D): those of a cell, or those of a kernel."""
+        if isinstance(options, InitialisedOptions):
+            start_recurrent(hidden, options)
+            if options.init == "identity":
+                zero(biases)
+
+    @classmethod
+    def state_dtype(cls, compute: torch.dtype) -> torch.dtype:
+        """Precision of the state where inputs have another: what a cell adds up over many steps would be lost in
+        bfloat16. The cells with kernels do as these, which compute their states in the inputs' precision."""
+        return compute if cls.kernel is not None else torch.promote_types(compute, torch.float32)
+
+    def project(self, x: Tensor, part: int = 0) -> Tensor:
+        """The share of one of the inputs in the gates; the bias belongs to the first. [..., gates · hidden_size]"""
+        return F.linear(x, self.input_weights[part], None if part else self.bias)
+
+    def add_recurrent(self, gates_NG: Tensor, hidden_ND: Tensor) -> Tensor:
+        """U x + W h + b, in the precision of the state."""
+        return torch.addmm(gates_NG, hidden_ND, self.hidden_weight.t()).to(hidden_ND.dtype)
+
+    @abstractmethod
+    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
+        """The next state.
+
+        Args:
+            gates_NG: the projected inputs, added up.
+            state: the present state.
+            below_ND: an LSTM's cell of the layer below at this step, of use to a depth-gated one alone.
+        """
+
+
+@torch.no_grad()
+def start_recurrent(weight: Tensor, options: InitialisedOptions) -> None:
+    """Give the square recurrent matrix of each gate its start values."""
+    for block in torch.split(weight, weight.shape[1]):
+        if options.init == "orthogonal":
+            nn.init.orthogonal_(block)
+        elif options.init == "identity":
+            nn.init.eye_(block)
+        elif options.init == "spectral":
+            scale_to_radius(block, options.spectral_radius)
+
+
+@torch.no_grad()
+def scale_to_radius(weight: Tensor, radius: float) -> None:
+    """Scale a square matrix so that its largest eigenvalue has this absolute value."""
+    weight.mul_(radius / torch.linalg.eigvals(weight).abs().max())
+
+
+@torch.no_grad()
+def zero(parameters: Sequence[nn.Parameter]) -> None:
+    for parameter in parameters:
+        parameter.zero_()

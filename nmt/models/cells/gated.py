@@ -1,0 +1,143 @@
+"""Cells with gates: the LSTM and its relatives, and the GRU."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nmt.models.cells.base import Cell, CellState
+
+
+class LstmCell(Cell):
+    """Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000.
+
+    i, f, o = σ(U x + W h + b), C~ = tanh(U x + W h + b), C_t = f C_{t-1} + i C~, h_t = o tanh(C_t).
+    """
+
+    kernel: ClassVar[Callable[..., nn.RNNBase] | None] = nn.LSTM
+    num_states, num_gates = 2, 4
+    forget_gate = 1
+    """Its place among the gates."""
+
+    @classmethod
+    def initialise(
+        cls, options: Any, inputs: Sequence[nn.Parameter], hidden: nn.Parameter, biases: Sequence[nn.Parameter]
+    ) -> None:
+        super().initialise(options, inputs, hidden, biases)
+        size = hidden.shape[1]
+        with torch.no_grad():  # a forget gate that starts open (Jozefowicz et al. 2015)
+            biases[0][cls.forget_gate * size : (cls.forget_gate + 1) * size] = 1.0
+
+    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
+        hidden, cell = state
+        size = self.hidden_size
+        gates, candidate = torch.split(self.add_recurrent(gates_NG, hidden), [3 * size, size], dim=1)
+        input_gate, forget_gate, output_gate = gates.sigmoid().chunk(3, dim=1)
+        cell = torch.addcmul(forget_gate * cell, input_gate, candidate.tanh())
+        return output_gate * cell.tanh(), cell
+
+
+class CoupledLstmCell(LstmCell):
+    """LSTM with coupled gates (Greff et al. 2017, CIFG): what is forgotten is what is written.
+
+    f, o = σ(U x + W h + b), C~ = tanh(U x + W h + b), C_t = f C_{t-1} + (1 - f) C~, h_t = o tanh(C_t).
+    """
+
+    kernel = None
+    num_gates = 3
+    forget_gate = 0
+
+    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
+        hidden, cell = state
+        size = self.hidden_size
+        gates, candidate = torch.split(self.add_recurrent(gates_NG, hidden), [2 * size, size], dim=1)
+        forget_gate, output_gate = gates.sigmoid().chunk(2, dim=1)
+        cell = torch.lerp(candidate.tanh(), cell, forget_gate)
+        return output_gate * cell.tanh(), cell
+
+
+class PeepholeLstmCell(LstmCell):
+    """LSTM with peepholes (Gers & Schmidhuber 2000): the gates see the cell, each unit its own.
+
+    i, f = σ(U x + W h + p C_{t-1} + b), C~ = tanh(U x + W h + b), C_t = f C_{t-1} + i C~,
+    o = σ(U x + W h + p C_t + b), h_t = o tanh(C_t).
+    """
+
+    kernel = None
+
+    def __init__(self, options: Any, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
+        super().__init__(options, input_sizes, hidden_size, layer)
+        bound = hidden_size**-0.5
+        self.peephole = nn.Parameter(torch.empty(3 * hidden_size).uniform_(-bound, bound))
+
+    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
+        hidden, cell = state
+        return self._remember(self.add_recurrent(gates_NG, hidden), cell)
+
+    def _remember(self, gates_NG: Tensor, cell: Tensor, linked: Tensor | None = None) -> CellState:
+        """The next state from the gates before their peepholes; ``linked`` is added to the cell."""
+        size = self.hidden_size
+        writing, output_gate, candidate = torch.split(gates_NG, [2 * size, size, size], dim=1)
+        peephole_2D, peephole_D = self.peephole[: 2 * size].view(2, size), self.peephole[2 * size :]
+        writing_N2D = torch.addcmul(torch.unflatten(writing, 1, (2, size)), cell[:, None], peephole_2D).sigmoid()
+        input_gate, forget_gate = writing_N2D.unbind(1)
+        cell = torch.addcmul(forget_gate * cell, input_gate, candidate.tanh())
+        if linked is not None:
+            cell = cell + linked
+        output_gate = torch.addcmul(output_gate, cell, peephole_D).sigmoid()
+        return output_gate * cell.tanh(), cell
+
+
+class DepthGatedLstmCell(PeepholeLstmCell):
+    """Depth-gated LSTM (Yao et al. 2015): a gate d links the cell of the layer below to that of this one.
+
+    The LSTM with peepholes, and from the second layer on C^l_t = d C^{l-1}_t + f C^l_{t-1} + i C~ with
+    d = σ(U x + v C^l_{t-1} + w C^{l-1}_t + b), which doesn't see the hidden state.
+    """
+
+    def __init__(self, options: Any, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
+        super().__init__(options, input_sizes, hidden_size, layer)
+        if layer:
+            bound = hidden_size**-0.5
+            self.depth_peephole = nn.Parameter(torch.empty(hidden_size).uniform_(-bound, bound))
+            self.depth_below = nn.Parameter(torch.empty(hidden_size).uniform_(-bound, bound))
+
+    @property
+    def num_input_gates(self) -> int:
+        return self.num_gates + (1 if self.layer else 0)
+
+    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
+        if not self.layer:
+            return super().forward(gates_NG, state)
+        assert below_ND is not None
+        hidden, cell = state
+        size = self.hidden_size
+        gates, depth = torch.split(gates_NG, [4 * size, size], dim=1)
+        depth = torch.addcmul(depth.to(cell.dtype), cell, self.depth_peephole)
+        depth = torch.addcmul(depth, below_ND, self.depth_below).sigmoid()
+        return self._remember(self.add_recurrent(gates, hidden), cell, linked=depth * below_ND)
+
+
+class GruCell(Cell):
+    """Cho et al. 2014, in the form that cuDNN and torch compute (the reset gate acts on W h + b).
+
+    r, z = σ(U x + W h + b), h~ = tanh(U x + r (W h + b)), h_t = (1 - z) h_{t-1} + z h~.
+    """
+
+    kernel = nn.GRU
+    num_gates = 3
+
+    def project(self, x: Tensor, part: int = 0) -> Tensor:
+        return F.linear(x, self.input_weights[part])
+
+    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
+        (hidden,) = state
+        sizes = [2 * self.hidden_size, self.hidden_size]
+        from_input, candidate = torch.split(gates_NG.to(hidden.dtype), sizes, dim=1)
+        recurrent = F.linear(hidden, self.hidden_weight, self.bias).to(hidden.dtype)
+        from_hidden, recurrent_candidate = torch.split(recurrent, sizes, dim=1)
+        reset, update = (from_input + from_hidden).sigmoid().chunk(2, dim=1)
+        candidate = torch.addcmul(candidate, reset, recurrent_candidate).tanh()
+        return (torch.lerp(hidden, candidate, update),)

@@ -1,0 +1,214 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const $ = (id) => document.getElementById(id);
+  const state = { sentence: 0, candidate: 0, head: 0, side: null, word: -1, held: false };
+  const sides = { source: [], target: [] };
+  let cells = [], columns = [], rows = [];
+
+  const element = (tag, text, name) => {
+    const made = document.createElement(tag);
+    if (text !== undefined) made.textContent = text;
+    if (name) made.className = name;
+    return made;
+  };
+  const sentence = () => data.sentences[state.sentence];
+  const candidate = () => sentence().candidates[state.candidate];
+  const has = (links, s, t) => Boolean(links) && links.some(([a, b]) => a === s && b === t);
+
+  // Weights travel as bytes, 255 for 1: decoded only for what is looked at.
+  const decoded = new Map();
+  function weights() {
+    const text = candidate().weights[state.head];
+    if (!decoded.has(text)) decoded.set(text, Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
+    return decoded.get(text);
+  }
+  const weight = (s, t) => weights()[t * sentence().source.length + s] / 255;
+
+  function fillSentences() {
+    const wanted = $("find").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const options = [];
+    data.sentences.forEach((item, index) => {
+      const text = item.source.join(" ");
+      const all = (text + " " + item.candidates[0].target.join(" ")).toLowerCase();
+      if (!wanted.every((word) => all.includes(word))) return;
+      const option = element("option", `${index + 1}. ${text.length > 80 ? text.slice(0, 79) + "…" : text}`);
+      option.value = index;
+      options.push(option);
+    });
+    $("sentence").replaceChildren(...options);
+    $("status").textContent = wanted.length ? `${options.length} of ${data.sentences.length} sentences` : "";
+    const shown = options.map((option) => Number(option.value));
+    if (shown.length && !shown.includes(state.sentence)) show(shown[0]);
+    else $("sentence").value = state.sentence;
+  }
+
+  function show(index) {
+    Object.assign(state, { sentence: index, candidate: 0, side: null, word: -1, held: false });
+    $("sentence").value = index;
+    draw();
+  }
+
+  function step(by) {
+    const shown = [...$("sentence").options].map((option) => Number(option.value));
+    const at = shown.indexOf(state.sentence) + by;
+    if (at >= 0 && at < shown.length) show(shown[at]);
+  }
+
+  function drawWords(side, words, probabilities) {
+    sides[side] = words.map((text, index) => {
+      const button = element("button", text, "word");
+      button.type = "button";
+      button.dir = "auto";
+      button.tabIndex = index ? -1 : 0;
+      if (probabilities) {
+        const bar = element("i");
+        bar.style.setProperty("--probability", probabilities[index]);
+        button.append(bar);
+        button.title = `probability ${probabilities[index].toFixed(2)}`;
+      }
+      button.addEventListener("pointerenter", () => { if (!state.held) choose(side, index); });
+      button.addEventListener("pointerleave", () => { if (!state.held) choose(null, -1); });
+      button.addEventListener("focus", () => { if (!state.held) choose(side, index); });
+      button.addEventListener("click", () => {
+        const same = state.held && state.side === side && state.word === index;
+        state.held = !same;
+        choose(side, index);
+      });
+      button.addEventListener("keydown", (event) => {
+        const forward = getComputedStyle($(side)).direction === "rtl" ? "ArrowLeft" : "ArrowRight";
+        const backward = forward === "ArrowRight" ? "ArrowLeft" : "ArrowRight";
+        const by = { [forward]: 1, [backward]: -1 }[event.key];
+        if (by === undefined) return;
+        const next = sides[side][index + by];
+        if (next) { state.held = false; next.focus(); }
+        event.preventDefault();
+      });
+      return button;
+    });
+    $(side).dir = "auto";
+    $(side).replaceChildren(...sides[side]);
+  }
+
+  function drawMatrix() {
+    const { source } = sentence(), { target, links } = candidate(), gold = sentence().gold;
+    const head = element("tr"), top = element("thead"), body = element("tbody");
+    head.append(element("td", "", "corner"));
+    columns = source.map((word) => {
+      const th = element("th");
+      th.scope = "col";
+      th.append(element("span", word));
+      th.title = word;
+      head.append(th);
+      return th;
+    });
+    top.append(head);
+    cells = [];
+    rows = target.map((word, t) => {
+      const tr = element("tr"), th = element("th", word);
+      th.scope = "row";
+      th.title = word;
+      tr.append(th);
+      cells.push(source.map((_, s) => {
+        const td = element("td", has(links, s, t) ? "●" : "");
+        if (gold && state.candidate === 0) {
+          if (has(gold.sure, s, t)) td.className = "sure";
+          else if (has(gold.possible, s, t)) td.className = "possible";
+        }
+        td.addEventListener("pointerenter", () => { if (!state.held) choose("target", t); });
+        tr.append(td);
+        return td;
+      }));
+      body.append(tr);
+      return th;
+    });
+    $("matrix").replaceChildren(top, body);
+    $("legend").textContent = "The shade is the attention, a dot a link" +
+      (gold ? ", a frame a true link (dotted: a possible one)." : ".");
+  }
+
+  function drawCandidates() {
+    const { candidates } = sentence();
+    $("candidates-section").hidden = candidates.length < 2;
+    const head = element("tr");
+    head.append(element("th", ""), element("th", "translation"), element("th", "score"));
+    const body = candidates.map((item, index) => {
+      const tr = element("tr"), pick = element("button", `${index + 1}`, "pick"), first = element("td");
+      pick.type = "button";
+      pick.setAttribute("aria-label", `show candidate ${index + 1}`);
+      pick.addEventListener("click", () => {
+        Object.assign(state, { candidate: index, side: null, word: -1, held: false });
+        draw();
+        $("candidates").querySelectorAll("button")[index].focus();
+      });
+      first.append(pick);
+      const text = element("td", item.target.join(" "));
+      text.dir = "auto";
+      tr.append(first, text, element("td", item.score === null ? "" : item.score.toFixed(3)));
+      if (index === state.candidate) tr.setAttribute("aria-current", "true");
+      return tr;
+    });
+    $("candidates").replaceChildren(head, ...body);
+  }
+
+  function draw() {
+    drawWords("source", sentence().source, null);
+    drawWords("target", candidate().target, candidate().probabilities);
+    $("score-note").hidden = !candidate().probabilities;
+    drawCandidates();
+    drawMatrix();
+    shade();
+    choose(null, -1);
+  }
+
+  function shade() {
+    cells.forEach((row, t) => row.forEach((td, s) => {
+      const share = weight(s, t);
+      td.style.setProperty("--share", share.toFixed(3));
+      td.title = `${candidate().target[t]} – ${sentence().source[s]}: ${share.toFixed(2)}`;
+    }));
+  }
+
+  function choose(side, word) {
+    Object.assign(state, { side, word });
+    if (side === null) state.held = false;
+    const { links } = candidate(), gold = state.candidate === 0 ? sentence().gold : null;
+    for (const name of ["source", "target"]) {
+      sides[name].forEach((button, index) => {
+        const own = side === name && index === word;
+        const other = side !== null && side !== name;
+        const s = name === "source" ? index : word, t = name === "target" ? index : word;
+        button.classList.toggle("chosen", own);
+        button.setAttribute("aria-pressed", own && state.held ? "true" : "false");
+        button.classList.toggle("linked", other && has(links, s, t));
+        button.classList.toggle("gold", other && Boolean(gold) && (has(gold.sure, s, t) || has(gold.possible, s, t)));
+        button.style.setProperty("--share", other ? weight(s, t).toFixed(3) : "0");
+      });
+    }
+    columns.forEach((th, s) => th.classList.toggle("chosen", side === "source" && s === word));
+    rows.forEach((th, t) => th.classList.toggle("chosen", side === "target" && t === word));
+  }
+
+  data.heads.forEach((name, index) => {
+    const option = element("option", name);
+    option.value = index;
+    $("head").append(option);
+  });
+  $("head").addEventListener("change", () => {
+    state.head = Number($("head").value);
+    shade();
+    choose(state.side, state.word);
+  });
+  $("sentence").addEventListener("change", () => show(Number($("sentence").value)));
+  $("find").addEventListener("input", fillSentences);
+  $("previous").addEventListener("click", () => step(-1));
+  $("next").addEventListener("click", () => step(1));
+  document.addEventListener("keydown", (event) => {
+    if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "[") step(-1);
+    else if (event.key === "]") step(1);
+    else if (event.key === "Escape") choose(null, -1);
+  });
+  fillSentences();
+  draw();
+})();

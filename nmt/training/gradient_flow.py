@@ -1,0 +1,120 @@
+"""A penalty that keeps gradients alive through the steps of a plain recurrent network (Pascanu et al. 2013).
+
+    Ω = Σ_k ( ‖v_{k+1} ∂h_{k+1}/∂h_k‖ / ‖v_{k+1}‖ - 1 )²,   v_k = ∂E/∂h_k
+
+It asks of the recurrent weights that going a step back neither shrinks nor stretches the error's gradient. As in the
+paper, Ω's own gradient is the immediate one: it reaches the recurrent weights alone, while states and v are taken as
+they are. For a tanh or ReLU layer ∂h_{k+1}/∂h_k = diag(φ'_{k+1}) W.
+
+B sentences, T positions, D width of a state.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from nmt.errors import UserError
+
+TINY = 1e-12
+"""A gradient shorter than this says nothing about its direction: what a step does to it isn't counted."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What one plain recurrent layer has put out for a batch."""
+
+    layer: nn.RNN
+    output: Tensor
+    """As it came: packed [positions, D] or padded [B, T, D]; part of the graph."""
+    packing: PackedSequence | None
+
+    def padded(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Values like the output as [B, T, D], and the sentences' lengths."""
+        if self.packing is None:
+            return values, torch.full((len(values),), values.shape[1], device=values.device)
+        values_BTD, length_B = pad_packed_sequence(self.packing._replace(data=values), batch_first=True)
+        return values_BTD, length_B.to(values.device)
+
+
+@contextmanager
+def recording(model: nn.Module) -> Iterator[list[Recorded]]:
+    """Collect what the plain recurrent layers of a model put out inside this context.
+
+    Raises:
+        UserError: the model has none.
+    """
+    layers = [module for module in model.modules() if isinstance(module, nn.RNN)]
+    if not layers:
+        raise UserError(
+            "training.gradient_flow is for plain recurrent networks, and this model has none.",
+            "Use cell: rnn_tanh or rnn_relu in an encoder, or set training.gradient_flow to 0.",
+        )
+    found: list[Recorded] = []
+
+    def record(layer: nn.Module, inputs: object, outputs: tuple[Tensor | PackedSequence, object]) -> None:
+        assert isinstance(layer, nn.RNN)
+        output = outputs[0]
+        if isinstance(output, PackedSequence):
+            found.append(Recorded(layer, output.data, output))
+        else:
+            found.append(Recorded(layer, output, None))
+
+    handles = [layer.register_forward_hook(record) for layer in layers]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def gradient_flow_penalty(loss: Tensor, recorded: list[Recorded]) -> Tensor:
+    """Ω, the mean over sentences and steps, of all recorded layers and directions.
+
+    Args:
+        loss: E; its graph is kept.
+        recorded: from :func:`recording`, while ``loss`` was computed.
+    """
+    outputs = [item.output for item in recorded]
+    # The kernel's inner steps are not in the graph, so this is each state's direct share; the recursion adds the rest.
+    direct: Sequence[Tensor | None] = torch.autograd.grad(loss, outputs, retain_graph=True, allow_unused=True)
+    penalty = loss.new_zeros(())
+    for item, gradient in zip(recorded, direct, strict=True):
+        if gradient is None:
+            continue
+        hidden_BTD, length_B = item.padded(item.output.detach().float())
+        gradient_BTD, _ = item.padded(gradient.float())
+        ways = 2 if item.layer.bidirectional else 1
+        for way, (hidden, own) in enumerate(zip(hidden_BTD.chunk(ways, 2), gradient_BTD.chunk(ways, 2), strict=True)):
+            weight = item.layer.all_weights[0][1] if not way else item.layer.all_weights[1][1]
+            if way:
+                hidden, own = hidden.flip(1), own.flip(1)
+            penalty = penalty + _penalty(hidden, own, weight, item.layer.nonlinearity, length_B, bool(way))
+    return penalty
+
+
+def _penalty(
+    hidden_BTD: Tensor, direct_BTD: Tensor, weight_DD: Tensor, nonlinearity: str, length_B: Tensor, is_flipped: bool
+) -> Tensor:
+    """Ω of one layer in one direction, in the order of reading."""
+    slope_BTD = 1 - hidden_BTD**2 if nonlinearity == "tanh" else (hidden_BTD > 0).float()
+    steps = hidden_BTD.shape[1]
+    position_T = torch.arange(steps, device=length_B.device)
+    # Both states of a step must be real words; padding lies after them, or before them where time is turned round.
+    first_B, last_B = (steps - length_B, length_B * 0 + steps) if is_flipped else (length_B * 0, length_B)
+    real_BT = (position_T >= first_B[:, None]) & (position_T < last_B[:, None])
+    total_BD = direct_BTD[:, -1]
+    ratios, counts = weight_DD.new_zeros(()), 0
+    for k in range(steps - 2, -1, -1):
+        before_BD = slope_BTD[:, k + 1] * total_BD
+        back_BD = before_BD @ weight_DD
+        length = total_BD.norm(dim=1)
+        counted_B = real_BT[:, k] & real_BT[:, k + 1] & (length > TINY)
+        ratio_B = back_BD.norm(dim=1) / length.clamp(min=TINY)
+        ratios = ratios + ((ratio_B - 1) ** 2)[counted_B].sum()
+        counts += int(counted_B.sum())
+        total_BD = direct_BTD[:, k] + back_BD.detach()
+    return ratios / max(counts, 1)

@@ -1,0 +1,63 @@
+"""Scheduled sampling (Bengio et al. 2015): the decoder reads its own words now and then, as it will in search.
+
+At update i a target word is the true one with probability ε_i, else one drawn from the model's distribution after
+the words read so far. ε_i falls by a schedule, from teacher forcing (1) towards free running (0).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from nmt.config import ScheduledSamplingOptions
+from nmt.data.batching import Batch
+from nmt.models.seq2seq import Seq2Seq
+
+
+def truth_probability(options: ScheduledSamplingOptions, update: int) -> float:
+    """ε_i, the probability of the true word at update i, counted from 0.
+
+    ``constant``: k. ``linear``: max(floor, k - c i). ``exponential``: k^i. ``inverse_sigmoid``: k / (k + exp(i / k)).
+    """
+    if options.schedule == "none":
+        return 1.0
+    if options.schedule == "constant":
+        return options.k
+    if options.schedule == "linear":
+        return max(options.floor, options.k - options.c * update)
+    if options.schedule == "exponential":
+        return max(options.floor, options.k**update)
+    exponent = min(update / options.k, 700.0)  # a larger power of e is no number any more
+    return max(options.floor, options.k / (options.k + math.exp(exponent)))
+
+
+@torch.no_grad()
+def mixed_inputs(model: Seq2Seq, batch: Batch, probability: float) -> Tensor:
+    """The decoder's inputs with some of its own words in place of the true ones. [B, T]
+
+    The words are found step by step without gradients; training then unrolls the decoder over them as over true
+    ones, whatever kind it is. As in the paper, no gradient passes through the choice of a word.
+
+    Args:
+        model: in training mode, so that it hesitates as much as its dropout makes it.
+        batch: with the true inputs.
+        probability: of a true word.
+    """
+    true_BT = batch.target_input_BT
+    if probability >= 1:
+        return true_BT
+    is_true_BT = torch.rand(true_BT.shape, device=true_BT.device) < probability
+    start, end = int(true_BT[0, 0]), int(batch.target_output_BT[0, batch.target_length_B[0] - 1])
+    never = [int(model.decoder.embedding.table.padding_idx or 0), start, end]
+    state = model.start(batch.source_BS, batch.source_length_B)
+    token_B = true_BT[:, 0]
+    inputs = [token_B]
+    for position in range(1, true_BT.shape[1]):
+        output = model.step(token_B, state)
+        state = output.state
+        logits_BV = output.logits_NV.float()
+        logits_BV[:, never] = float("-inf")
+        own_B = torch.multinomial(logits_BV.softmax(-1), 1)[:, 0]
+        token_B = torch.where(is_true_BT[:, position], true_BT[:, position], own_B)
+        inputs.append(token_B)
+    return torch.stack(inputs, dim=1)

@@ -1,0 +1,77 @@
+"""Truncated backpropagation through time (Williams & Peng 1990) over long targets.
+
+The target is read in segments. After each, its loss goes backwards through that segment alone, and the decoder goes
+on from a state that knows nothing of how it came about. So memory is that of one segment. What does not lie in
+time, encoder and attention keys, learns from all segments.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmt.data.batching import Batch
+from nmt.models.seq2seq import Seq2Seq
+
+SegmentLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""From features [B, T, D], the words to predict [B, T] and how many of them are real [B] to what is to be minimised."""
+
+
+def backward_in_segments(
+    model: Seq2Seq, batch: Batch, segment_length: int, loss: SegmentLoss, scale: Callable[[Tensor], Tensor]
+) -> None:
+    """Add the gradients of a batch to the parameters'.
+
+    Args:
+        model: in training mode.
+        batch: on the model's device.
+        segment_length: target words a gradient travels back through at most.
+        loss: of a segment.
+        scale: applied to the encoder's extra losses, which are added once.
+    """
+    encoded = model.encode(batch.source_BS, batch.source_length_B)
+    start = model.decoder.start(encoded)
+    # The segments' gradients meet in leaves that stand for the start; from there they go through the encoder once.
+    state = _map(start, lambda t: t.detach().requires_grad_(t.requires_grad))
+    leaves = list(_tensors(state))
+    for first in range(0, batch.target_input_BT.shape[1], segment_length):
+        part = slice(first, first + segment_length)
+        features = []
+        for token_B in batch.target_input_BT[:, part].unbind(1):
+            features_BD, _, state = model.decoder.advance(token_B, state)
+            features.append(features_BD)
+        length_B = (batch.target_length_B - first).clamp(0, len(features))
+        if int(length_B.max()) == 0:
+            break
+        torch.autograd.backward(loss(torch.stack(features, dim=1), batch.target_output_BT[:, part], length_B))
+        kept = {id(leaf) for leaf in leaves}
+        state = _map(state, lambda t, kept=kept: t if id(t) in kept else t.detach())  # type: ignore[misc]
+    outputs = [(t, leaf.grad) for t, leaf in zip(_tensors(start), leaves, strict=True) if leaf.grad is not None]
+    extra = [scale(value) for value in encoded.aux_losses.values()]
+    torch.autograd.backward([*(t for t, _ in outputs), *extra], [*(g for _, g in outputs), *(None for _ in extra)])
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors in a state that have a gradient, in a fixed order."""
+    if isinstance(value, Tensor):
+        if value.requires_grad:
+            yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _tensors(part)
+    elif is_dataclass(value):
+        for f in fields(value):
+            yield from _tensors(getattr(value, f.name))
+
+
+def _map(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A state with every tensor changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, tuple):
+        return tuple(_map(part, change) for part in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _map(getattr(value, f.name), change) for f in fields(value)})
+    return value

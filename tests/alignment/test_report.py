@@ -1,0 +1,157 @@
+"""The HTML report: what it carries, and how it behaves in a real browser."""
+
+import base64
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nmt.alignment.report import ReportCandidate, ReportSentence, render_report
+from nmt.errors import UserError
+
+HEADS = ["mean", "layer 1 head 1"]
+SOURCE = ["Der", "Hund", "<b>bellt</b>", "."]
+TARGET = ["The", "dog", "</script>", "barks", "."]
+MEAN = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=np.float32)
+HEAD = np.full((5, 4), 0.25, dtype=np.float32)
+LINKS = [(0, 0), (1, 1), (2, 3), (3, 4)]
+
+
+def sentences() -> list[ReportSentence]:
+    best = ReportCandidate(TARGET, LINKS, [MEAN, HEAD], -1.25, [0.9, 0.8, 0.1, 0.7, 1.0])
+    second = ReportCandidate(["A", "dog"], [(0, 0)], [MEAN[:2], HEAD[:2]], -2.5, [0.5, 0.5])
+    gold: tuple[set[tuple[int, int]], set[tuple[int, int]]] = ({(0, 0), (1, 1)}, {(1, 1), (2, 2)})
+    arabic = ReportCandidate(["The", "boy"], [(0, 1)], [MEAN[:2, :2], HEAD[:2, :2]])
+    return [ReportSentence(SOURCE, [best, second], gold), ReportSentence(["الولد", "الصغير"], [arabic])]
+
+
+def page() -> str:
+    return render_report("Alignments <of> a test", "Made up.", HEADS, sentences())
+
+
+def carried(html: str) -> Any:
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
+    return json.loads(text)
+
+
+def test_the_page_carries_words_links_and_weights() -> None:
+    data = carried(page())
+    assert data["heads"] == HEADS
+    first, second = data["sentences"]
+    assert (first["source"], first["candidates"][0]["target"]) == (SOURCE, TARGET)
+    assert first["candidates"][0]["links"] == [list(link) for link in LINKS]
+    assert first["gold"] == {"sure": [[0, 0], [1, 1]], "possible": [[2, 2]]}
+    assert (first["candidates"][1]["score"], second["candidates"][0]["score"]) == (-2.5, None)
+    assert second["gold"] is None
+    for weights, text in zip((MEAN, HEAD), first["candidates"][0]["weights"], strict=True):
+        found = np.frombuffer(base64.b64decode(text), dtype=np.uint8).reshape(5, 4) / 255
+        np.testing.assert_allclose(found, weights, atol=0.5 / 255 + 1e-6)
+
+
+def test_text_of_sentences_is_never_markup() -> None:
+    html = page()
+    assert "Alignments &lt;of&gt; a test" in html
+    assert "<b>bellt" not in html
+    assert html.count("</script>") == 2
+
+
+def test_nothing_is_loaded_from_elsewhere() -> None:
+    html = page()
+    assert not re.findall(r"(?:src|href)=[\"'](?!data:|#)", html)
+    assert not re.findall(r"https?://|@import|url\((?!data:)", html)
+
+
+def test_a_report_of_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match="no sentence pairs"):
+        render_report("Nothing", "", HEADS, [])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, where both it and its driver are on the machine."""
+    driver = pytest.importorskip("playwright.sync_api")
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("needs Chromium")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with driver.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=path, args=arguments)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Iterator[Any]:
+    """The page in a window; its console must stay silent."""
+    (tmp_path / "report.html").write_text(page(), encoding="utf-8")
+    window = browser.new_page()
+    complaints: list[str] = []
+    window.on("console", lambda message: complaints.append(message.text))
+    window.on("pageerror", lambda error: complaints.append(str(error)))
+    window.goto((tmp_path / "report.html").as_uri())
+    yield window
+    assert complaints == []
+    window.close()
+
+
+def shares(window: Any, side: str) -> list[float]:
+    script = "words => words.map(word => Number(word.style.getPropertyValue('--share')))"
+    found: list[float] = window.eval_on_selector_all(f"#{side} .word", script)
+    return found
+
+
+def linked(window: Any, side: str) -> list[str]:
+    found: list[str] = window.eval_on_selector_all(f"#{side} .linked", "words => words.map(word => word.textContent)")
+    return found
+
+
+def test_pointing_at_a_word_shades_the_other_side(opened: Any) -> None:
+    opened.hover("#target .word >> nth=2")
+    assert shares(opened, "source") == pytest.approx([0, 0.5, 0.5, 0], abs=0.01)
+    assert linked(opened, "source") == []
+    opened.hover("#source .word >> nth=2")
+    assert shares(opened, "target") == pytest.approx([0, 0, 0.5, 1, 0], abs=0.01)
+    assert linked(opened, "target") == ["barks"]
+    opened.hover("h1")
+    assert shares(opened, "target") == [0, 0, 0, 0, 0]
+
+
+def test_another_head_is_shown_when_chosen(opened: Any) -> None:
+    opened.select_option("#head", label="layer 1 head 1")
+    opened.hover("#target .word >> nth=0")
+    assert shares(opened, "source") == pytest.approx([0.25] * 4, abs=0.01)
+
+
+def test_it_works_by_keyboard(opened: Any) -> None:
+    opened.focus("#target .word >> nth=0")
+    opened.keyboard.press("ArrowRight")
+    opened.keyboard.press("Enter")
+    assert linked(opened, "source") == ["Hund"]
+    opened.hover("#target .word >> nth=3")  # a word that is held stays
+    assert linked(opened, "source") == ["Hund"]
+    opened.keyboard.press("Escape")
+    assert linked(opened, "source") == []
+    opened.keyboard.press("]")
+    assert opened.text_content("#source .word >> nth=0") == "الولد"
+    assert opened.input_value("#sentence") == "1"
+    opened.keyboard.press("[")
+    assert opened.text_content("#source .word >> nth=0") == "Der"
+
+
+def test_other_candidates_and_sentences_can_be_chosen(opened: Any) -> None:
+    assert opened.locator("#matrix tbody tr").count() == 5
+    assert opened.locator("#matrix td.sure").count() == 2
+    assert opened.locator("#matrix td.possible").count() == 1
+    opened.click("#candidates button >> nth=1")
+    assert opened.locator("#matrix tbody tr").count() == 2
+    opened.fill("#find", "صغير")
+    assert opened.text_content("#status") == "1 of 2 sentences"
+    assert opened.text_content("#source .word >> nth=1") == "الصغير"
+    assert not opened.is_visible("#candidates")
+    opened.fill("#find", "dog")
+    assert opened.text_content("#source .word >> nth=1") == "Hund"

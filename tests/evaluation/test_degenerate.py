@@ -1,0 +1,94 @@
+"""Planted faults are found, and good text is left in peace."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from nmt.evaluation.degenerate import DegenerateCount, count_degenerate, degenerate
+
+GOOD = "Two men are standing on a red bridge and look at the river."
+SOURCE = "Zwei Männer stehen auf einer roten Brücke und schauen auf den Fluss."
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (GOOD, None),
+        ("", "empty"),
+        (" \t ", "empty"),
+        (SOURCE, "copy"),
+        (SOURCE.upper(), "copy"),
+        ("Two men are a red red red red red bridge.", "loop"),
+        ("A man in a hat in a hat in a hat in a hat.", "loop"),
+        ("in front of a fence, in front of a fence, in front of a fence", "loop"),
+        ("Zwei Männer " + "a" * 25, "loop"),
+        ("他在他在他在他在他在他在他在他在他在他在他在", "loop"),
+        ("No, no, no, no!", None),
+        ("Very, very good. - - - - - - - - - -", None),
+        ("One two three four. " + " ".join(f"word{n} and" for n in range(60)), "long"),
+    ],
+)
+def test_what_is_wrong(text: str, kind: str | None) -> None:
+    assert degenerate(text, SOURCE) == kind
+
+
+def test_too_short_is_measured_by_the_reference_and_else_by_the_source() -> None:
+    long = " ".join(f"Wort{n}" for n in range(30))
+    assert degenerate("A word.", long) == "short"
+    assert degenerate("A word.", long, "A short word.") is None
+    assert degenerate("A word.", None, long) == "short"
+    assert degenerate("A word.") is None
+
+
+def test_what_the_source_or_reference_does_is_no_fault() -> None:
+    chant = "Olé olé olé olé olé olé!"
+    assert degenerate(chant) == "loop"
+    assert degenerate(chant, "Olé olé olé olé olé olé, singen sie.") is None
+    assert degenerate(chant, SOURCE, chant) is None
+    assert degenerate(SOURCE, SOURCE, SOURCE) is None
+    assert degenerate("", "") is None
+    assert degenerate("", "etwas") == "empty"
+    assert degenerate("New York City", "New York City") is None
+
+
+def test_an_answer_to_several_turns_may_be_short() -> None:
+    turns = "\t".join(["Guten Tag, ich hätte gern einen Tisch für zwei Personen am Freitag."] * 4)
+    assert degenerate("Ok.", turns) is None
+    assert degenerate(SOURCE, f"{GOOD}\t{SOURCE}") == "copy"
+
+
+def test_scripts_of_many_bytes_are_not_called_short_or_long() -> None:
+    assert degenerate("两个男人站在一座红色的桥上看着河。", GOOD * 3) is None
+    assert degenerate(GOOD * 3, "两个男人站在一座红色的桥上看着河。" * 3) is None
+
+
+def test_counts_name_the_first_lines() -> None:
+    texts = [GOOD, "", SOURCE, GOOD, "", "", "", GOOD]
+    count = count_degenerate(texts, [SOURCE] * len(texts))
+    assert count.to_json() == {"loop": [], "copy": [3], "empty": [2, 5, 6, 7], "long": [], "short": []}
+    assert count.share == 5 / 8
+    assert count.is_serious
+    assert count.summary() == (
+        "5 of 8 translations (62.5%) look degenerate: 1 copy their source (line 3), 4 are empty (lines 2, 5, 6 …)"
+    )
+    assert DegenerateCount().summary() == count_degenerate([GOOD]).summary() == ""
+    assert not count_degenerate(["", GOOD]).is_serious  # a sentence is no trend
+    assert not count_degenerate([""] * 3 + [GOOD] * 200).is_serious
+
+
+def test_a_huge_line_takes_no_time() -> None:
+    text = " ".join(f"word{n % 977}" for n in range(10_000))
+    started = time.process_time()
+    assert degenerate(text) is None
+    assert time.process_time() - started < 5
+
+
+def test_real_references_and_training_text_are_good(shared_data: Path) -> None:
+    """The limits are chosen so that not one of 30,000 human translations is complained of."""
+    for split in ("test_2016_flickr", "val", "train"):
+        de, en = (
+            (shared_data / "multi30k" / f"{split}.{side}").read_text("utf-8").splitlines() for side in ("de", "en")
+        )
+        assert count_degenerate(en, de).num_degenerate == 0
+        assert count_degenerate(de, en, de).num_degenerate == 0

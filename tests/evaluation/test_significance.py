@@ -1,0 +1,170 @@
+"""The tests are sacreBLEU's, to the digit, and a planted difference is told from chance."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sacrebleu
+from sacrebleu.metrics.base import Metric
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
+from sacrebleu.significance import PairedTest
+
+from nmt.errors import UserError
+from nmt.evaluation.significance import Statistics, TestMethod, interval, paired_test, resampled_scores
+
+WORDS = [*"abcdefghijklmnopqrst"]
+
+
+def sentences(count: int, seed: int) -> list[str]:
+    made = random.Random(seed)
+    return [" ".join(made.choices(WORDS, k=made.randint(5, 14))) for _ in range(count)]
+
+
+def spoilt(lines: list[str], share: float, seed: int) -> list[str]:
+    """Each word replaced by another one with probability ``share``."""
+    made = random.Random(seed)
+    return [" ".join(made.choice(WORDS) if made.random() < share else w for w in line.split()) for line in lines]
+
+
+REFERENCES = sentences(120, 0)
+SYSTEMS = {
+    "base": spoilt(REFERENCES, 0.40, 1),
+    "alike": spoilt(REFERENCES, 0.40, 2),
+    "better": spoilt(REFERENCES, 0.25, 3),
+}
+
+
+@pytest.mark.parametrize(("method", "option"), [("bootstrap", "--paired-bs"), ("randomisation", "--paired-ar")])
+def test_figures_are_those_of_the_sacrebleu_program(method: TestMethod, option: str, tmp_path: Path) -> None:
+    files = {}
+    for name, lines in {**SYSTEMS, "reference": REFERENCES}.items():
+        files[name] = tmp_path / name
+        files[name].write_text("".join(line + "\n" for line in lines))
+    command = [sys.executable, "-m", "sacrebleu", str(files["reference"])]
+    command += ["-i", *(str(files[name]) for name in SYSTEMS)]
+    command += ["-m", "bleu", option, f"{option}-n", "300", "-f", "json"]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    test = paired_test(Statistics("bleu", SYSTEMS, [REFERENCES]), method, 300)
+    for row, (system, score) in zip(found, test.systems.items(), strict=True):
+        expected = row["BLEU"]
+        assert score.score == pytest.approx(expected["score"], abs=1e-5)
+        if method == "bootstrap":  # with randomisation the program gives no intervals
+            assert score.mean == pytest.approx(expected["mean"], abs=1e-4)
+            assert score.half_width == pytest.approx(expected["ci"], abs=1e-4)
+        assert (score.difference is None) == (system == "base")
+        if score.difference is not None:
+            assert score.difference.p_value == pytest.approx(expected["p_value"], abs=1e-6)
+
+
+@pytest.mark.parametrize(("key", "metric"), [("chrf", CHRF), ("ter", TER)])
+def test_other_metrics_are_tested_as_sacrebleu_does(key: str, metric: type[Metric]) -> None:
+    """By its functions: the program can't write their figures as JSON."""
+    named = list(SYSTEMS.items())
+    signatures, expected = PairedTest(named, {key: metric()}, [REFERENCES], test_type="bs", n_samples=200)()
+    test = paired_test(Statistics(key, SYSTEMS, [REFERENCES]), "bootstrap", 200)
+    assert {test.name: test.signature} == {name: str(signature) for name, signature in signatures.items()}
+    for score, result in zip(test.systems.values(), expected[test.name], strict=True):
+        assert (score.score, score.mean, score.half_width) == pytest.approx((result.score, result.mean, result.ci))
+        assert score.difference is None or score.difference.p_value == result.p_value
+
+
+@pytest.mark.parametrize("method", ["bootstrap", "randomisation"])
+@pytest.mark.parametrize("key", ["bleu", "chrf", "ter"])
+def test_a_planted_difference_is_found_and_chance_is_not(method: TestMethod, key: str) -> None:
+    test = paired_test(Statistics(key, SYSTEMS, [REFERENCES]), method, 300)
+    alike, better = test.systems["alike"].difference, test.systems["better"].difference
+    assert alike is not None
+    assert better is not None
+    assert (better.value > 0) == test.higher_is_better
+    assert better.is_significant
+    assert better.low * better.high > 0
+    assert better.low < better.value < better.high
+    assert test.verdict("better").startswith(f"better is better by {abs(better.value):.2f} {test.name} (95 % interval ")
+    assert not alike.is_significant
+    assert alike.low < 0 < alike.high
+    assert test.verdict("alike").startswith("No significant difference: ")
+    assert "may be chance" in test.verdict("alike")
+
+
+def test_who_is_ahead_is_named_with_an_interval_from_its_side() -> None:
+    """With the better one as the baseline the verdict names the baseline, and all figures stay positive."""
+    turned = {"better": SYSTEMS["better"], "base": SYSTEMS["base"]}
+    for key in ("bleu", "ter"):
+        test = paired_test(Statistics(key, turned, [REFERENCES]), "bootstrap", 200)
+        difference = test.systems["base"].difference
+        assert difference is not None
+        low, high = sorted((abs(difference.low), abs(difference.high)))
+        assert test.verdict("base").startswith(
+            f"better is better by {abs(difference.value):.2f} {test.name} (95 % interval {low:.2f} to {high:.2f}, p = "
+        )
+
+
+def test_the_same_translations_are_never_called_different() -> None:
+    """sacreBLEU's own p is its smallest here."""
+    twins = {"one": SYSTEMS["base"], "two": list(SYSTEMS["base"])}
+    for method in ("bootstrap", "randomisation"):
+        test = paired_test(Statistics("bleu", twins, [REFERENCES]), method, 100)
+        difference = test.systems["two"].difference
+        assert difference is not None
+        assert (difference.value, difference.low, difference.high, difference.p_value) == (0, 0, 0, 1)
+        assert test.verdict("two").startswith("two and one have the same BLEU")
+
+
+@pytest.mark.parametrize("method", ["bootstrap", "randomisation"])
+def test_few_sentences_prove_little(method: TestMethod) -> None:
+    """Sign test: of k sentences that differ, all may be better by chance with 2 in 2^k. sacreBLEU says 1 in 301."""
+    for num_different, least in ((1, 1.0), (2, 0.5), (5, 0.0625)):
+        better = SYSTEMS["base"].copy()
+        better[:num_different] = REFERENCES[:num_different]
+        test = paired_test(Statistics("bleu", {"a": SYSTEMS["base"], "b": better}, [REFERENCES]), method, 300)
+        difference = test.systems["b"].difference
+        assert difference is not None
+        assert difference.value > 0
+        assert difference.p_value >= least
+        assert not difference.is_significant
+    one = Statistics("chrf", {"a": ["a cat sat"], "b": ["a cat sits"]}, [["a cat sits"]])
+    assert paired_test(one, method, 100).verdict("b").startswith("No significant difference")
+
+
+def test_intervals_are_of_scores_of_whole_samples() -> None:
+    """An independent bootstrap: sentences drawn, put together and scored anew."""
+    statistics = Statistics("bleu", SYSTEMS, [REFERENCES])
+    found = resampled_scores(statistics, 5, 12345)
+    chosen = np.random.default_rng(12345).choice(120, size=(5, 120), replace=True)
+    for sample, score in zip(chosen, found["better"], strict=True):
+        expected = sacrebleu.corpus_bleu([SYSTEMS["better"][i] for i in sample], [[REFERENCES[i] for i in sample]])
+        assert score == pytest.approx(expected.score)
+    assert interval(np.arange(1000.0)[::-1]) == (25, 974)
+
+
+def test_scores_of_some_sentences_and_of_each() -> None:
+    other = spoilt(REFERENCES, 0.3, 9)
+    statistics = Statistics("bleu", SYSTEMS, [REFERENCES, other])
+    some = [3, 4, 50]
+    expected = sacrebleu.corpus_bleu(
+        [SYSTEMS["base"][i] for i in some], [[REFERENCES[i] for i in some], [other[i] for i in some]]
+    )
+    assert statistics.score("base", some) == pytest.approx(expected.score)
+    by_sentence = statistics.sentence_scores("base")
+    for index in some:
+        one = sacrebleu.sentence_bleu(SYSTEMS["base"][index], [REFERENCES[index], other[index]])
+        assert by_sentence[index] == pytest.approx(one.score)
+
+
+def test_the_seed_is_sacrebleus(monkeypatch: pytest.MonkeyPatch) -> None:
+    statistics = Statistics("bleu", SYSTEMS, [REFERENCES])
+    first = paired_test(statistics, "bootstrap", 100)
+    assert paired_test(statistics, "bootstrap", 100) == first
+    assert "seed:12345" in first.signature
+    monkeypatch.setenv("SACREBLEU_SEED", "7")
+    other = paired_test(statistics, "bootstrap", 100)
+    assert "seed:7" in other.signature
+    assert other.systems["better"].difference != first.systems["better"].difference
+    monkeypatch.setenv("SACREBLEU_SEED", "seven")
+    with pytest.raises(UserError, match="SACREBLEU_SEED"):
+        paired_test(statistics, "bootstrap", 100)

@@ -1,0 +1,265 @@
+"""What a recipe may say of a cell: its name, its options, how its weights and its state start."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nmt.config import ModelOptions
+from nmt.data.batching import Batch
+from nmt.data.vocabulary import Vocabularies
+from nmt.errors import UserError
+from nmt.models.build import build_model
+from nmt.models.cells import CELLS, Cell, CellChoice, CellStack, LearnedState, Recurrence
+from nmt.models.cells.base import InitialisedOptions
+from nmt.training.checkpoint import read_tensors
+
+SIZE = 12
+INITIALISED = [kind for kind, cell in CELLS.items() if issubclass(cell.Options, InitialisedOptions)]
+RECURRENT = {"type": "recurrent", "hidden_size": SIZE}
+BAHDANAU = {"type": "bahdanau", "hidden_size": SIZE}
+
+
+def refusal(vocabularies: Vocabularies, cell: Any, **others: Any) -> UserError:
+    options = ModelOptions(encoder={**RECURRENT, "cell": cell, **others}, decoder=BAHDANAU, embedding_size=8)
+    with pytest.raises(UserError) as caught:
+        build_model(options, vocabularies)
+    assert caught.value.remedy
+    return caught.value
+
+
+def gate_blocks(cell: CellChoice) -> list[Tensor]:
+    """The recurrent matrices of each gate, of a stack's two layers and of a recurrence's two in both directions."""
+    stack = CellStack(cell, [5], SIZE, num_layers=2, dropout=0.0)
+    recurrence = Recurrence(cell, 5, SIZE, num_layers=2, dropout=0.0, bidirectional=True)
+    weights = [
+        module.hidden_weight for part in (stack, recurrence) for module in part.modules() if isinstance(module, Cell)
+    ]
+    weights += recurrence.kernel_weights()
+    assert len(weights) == 6
+    return [block.detach().double() for weight in weights for block in weight.split(SIZE)]
+
+
+def radius(weight: Tensor) -> float:
+    return float(torch.linalg.eigvals(weight).abs().max())
+
+
+# How weights start
+
+
+@pytest.mark.parametrize("kind", INITIALISED)
+def test_orthogonal_recurrent_weights(kind: str) -> None:
+    for block in gate_blocks({"type": kind, "init": "orthogonal"}):
+        torch.testing.assert_close(block @ block.t(), torch.eye(SIZE, dtype=torch.float64), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", INITIALISED)
+def test_recurrent_weights_of_a_spectral_radius(kind: str) -> None:
+    for block in gate_blocks({"type": kind, "init": "spectral", "spectral_radius": 1.25}):
+        assert radius(block) == pytest.approx(1.25, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["rnn_relu", "rnn_tanh", "leaky"])
+def test_identity_recurrent_weights_and_no_bias(kind: str) -> None:
+    cell = {"type": kind, "init": "identity"}
+    for block in gate_blocks(cell):
+        assert torch.equal(block, torch.eye(SIZE, dtype=torch.float64))
+    for name, parameter in Recurrence(cell, 5, SIZE, 1, 0.0, bidirectional=True).named_parameters():
+        assert "bias" not in name or not parameter.any()
+
+
+def test_a_relu_network_of_identities_keeps_what_it_was_told() -> None:
+    """Le et al. 2015: without input, the state stays as it is."""
+    recurrence = Recurrence({"type": "rnn_relu", "init": "identity"}, 5, SIZE, num_layers=1, dropout=0.0)
+    state = torch.rand(2, 1, SIZE)
+    outputs_BTD, _ = recurrence(torch.zeros(2, 50, 5), (state,))
+    assert torch.equal(outputs_BTD[:, -1], state[:, 0])
+
+
+def test_the_same_options_draw_different_weights() -> None:
+    first, second, *_ = gate_blocks({"type": "rnn_tanh", "init": "orthogonal"})
+    assert not torch.allclose(first, second)
+
+
+@pytest.mark.parametrize("init", ["orthogonal", "spectral"])
+@pytest.mark.parametrize("kind", ["lstm", "peephole"])
+def test_the_initialisation_of_all_matrices_leaves_what_a_cell_chose(make_model: Any, kind: str, init: str) -> None:
+    cell = {"type": kind, "init": init}
+    plain, xavier = (
+        make_model({**RECURRENT, "cell": cell}, {**BAHDANAU, "cell": cell}, init=name) for name in ("torch", "xavier")
+    )
+    for (name, before), after in zip(plain.named_parameters(), xavier.parameters(), strict=True):
+        recurrent = "hidden_weight" in name or "weight_hh" in name
+        kept = before.dim() == 1 or recurrent or "embedding" in name or "output" in name
+        assert torch.equal(before, after) == kept, name
+
+
+def test_fresh_lstms_remember() -> None:
+    """Forget gates start open in every form, so that the gates' sum of biases is at least near 1."""
+    for kind, place in {"lstm": 1, "peephole": 1, "depth_gated": 1, "coupled": 0}.items():
+        stack = CellStack(kind, [5], 64, num_layers=2, dropout=0.0)
+        recurrence = Recurrence(kind, 5, 64, num_layers=2, dropout=0.0, bidirectional=True)
+        biases = [cell.bias for part in (stack, recurrence) for cell in part.modules() if isinstance(cell, Cell)]
+        for layer in recurrence.layers:
+            if isinstance(layer, nn.RNNBase):
+                biases += [b_ih + b_hh for _, _, b_ih, b_hh in layer.all_weights]
+        assert len(biases) == 6
+        for bias in biases:
+            means = [gate.mean().item() for gate in bias.split(64)]
+            assert means.pop(place) > 0.9
+            assert max(map(abs, means)) < 0.2
+
+
+# Cells with parameters of their own
+
+
+@pytest.mark.parametrize("gamma", [1.001, 2.0, 100.0])
+def test_a_learned_time_constant_starts_where_it_is_set_and_never_falls_below_one(gamma: float) -> None:
+    stack = CellStack({"type": "leaky", "gamma": gamma, "learned": True}, [5], SIZE, num_layers=1, dropout=0.0)
+    (cell,) = stack.cells
+    gates_NG, hidden_ND = torch.randn(3, SIZE), torch.randn(3, SIZE)
+
+    def moved_by() -> Tensor:
+        (found,) = cell(gates_NG, (hidden_ND,))
+        return (found - hidden_ND) / ((gates_NG + hidden_ND @ cell.hidden_weight.t()).tanh() - hidden_ND)
+
+    torch.testing.assert_close(moved_by(), torch.full((3, SIZE), 1 / gamma), rtol=1e-2, atol=0)
+    for extreme in (-50.0, 50.0):
+        with torch.no_grad():
+            cell.gamma_D.fill_(extreme)
+        assert (moved_by() <= 1 + 1e-4).all()
+
+
+def test_an_echo_state_has_its_radius_and_forgets_how_it_began() -> None:
+    torch.manual_seed(31)
+    cell = {"type": "echo_state", "spectral_radius": 0.7}
+    assert all(radius(block) == pytest.approx(0.7, abs=1e-4) for block in gate_blocks(cell))
+    recurrence = Recurrence(cell, 5, SIZE, num_layers=1, dropout=0.0)
+    x_BTD = torch.randn(1, 60, 5).expand(2, -1, -1)
+    outputs_BTD, _ = recurrence(x_BTD, (torch.randn(2, 1, SIZE),))
+    assert not torch.allclose(outputs_BTD[0, 0], outputs_BTD[1, 0], atol=1e-2)
+    torch.testing.assert_close(outputs_BTD[0, -1], outputs_BTD[1, -1], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("init", ["torch", "xavier"])
+def test_echo_states_are_not_trained_and_not_counted(make_model: Any, batch: Batch, init: str) -> None:
+    cell = {"cell": "echo_state", "num_layers": 2}
+    model = make_model({**RECURRENT, **cell}, {**BAHDANAU, **cell}, init=init)
+    fixed = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    assert len(fixed) == 2 * 2 * 4 + 4 + 3  # kernels' four, two ways, two layers; cells' four and three
+    assert all("recurrence" in name or "cells" in name for name in fixed)
+    count = sum(parameter.numel() for name, parameter in model.named_parameters() if name not in fixed)
+    assert model.num_parameters == count
+    for name, parameter in model.named_parameters():
+        if name in fixed and ("weight_hh" in name or "hidden_weight" in name):
+            assert radius(parameter.detach().double()) == pytest.approx(0.9, abs=1e-4)
+    model.train()
+    model(batch.source_BS, batch.source_length_B, batch.target_input_BT).features_BTD.square().sum().backward()
+    assert {name for name, parameter in model.named_parameters() if parameter.grad is None} == fixed | {
+        name for name, _ in model.named_parameters() if "output" in name
+    }
+
+
+def test_training_moves_all_but_the_echo_states_and_saves_them(train_tiny: Any) -> None:
+    settings = ["model.encoder.cell=echo_state", "model.decoder.cell=echo_state", "training.ema=0.9"]
+    settings += ["training.optimizer=adamw", "training.weight_decay=0.1", "training.validate_every=50"]
+    weights: list[dict[str, Tensor]] = []
+    for num_steps in (1, 4):
+        directory: Path = train_tiny(f"training.max_steps={num_steps}", *settings)
+        weights.append(read_tensors(directory / "model.safetensors"))
+    before, after = weights
+    for name, value in before.items():
+        fixed = "recurrence.layers" in name or "decoder.cells" in name
+        assert torch.equal(value, after[name]) == fixed, name
+
+
+# How states start
+
+
+def test_a_learned_state_is_the_same_for_every_row_and_learns() -> None:
+    state = LearnedState("lstm", num_layers=2, size=SIZE)
+    for part in state.parts:
+        nn.init.normal_(part)
+    hidden_NLD, cell_NLD = state(3)
+    assert hidden_NLD.shape == cell_NLD.shape == (3, 2, SIZE)
+    assert torch.equal(hidden_NLD[0], hidden_NLD[2])
+    assert not torch.equal(hidden_NLD, cell_NLD)
+    (hidden_NLD.sum() + 2 * cell_NLD.sum()).backward()
+    gradients = [part.grad for part in state.parts]
+    assert [gradient is not None and gradient.unique().item() for gradient in gradients] == [3, 6]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", CELLS)
+def test_an_encoder_starts_from_its_learned_state(make_model: Any, batch: Batch, kind: str) -> None:
+    options = {**RECURRENT, "cell": kind, "num_layers": 2, "start": "learned"}
+    encoder = make_model(options, BAHDANAU).encoder
+    for part in encoder.first_state.parts:
+        part.uniform_(-1, 1)
+    found = encoder(batch.source_BS, batch.source_length_B).memories[0].values_BSD
+    x_BSD = encoder.embedding(batch.source_BS)
+    shape = (1, 2, 2 * SIZE)
+    state = tuple(part.view(shape).repeat(len(x_BSD), 1, 1) for part in encoder.first_state.parts)
+    expected, _ = encoder.recurrence(x_BSD, state, batch.source_length_B)
+    torch.testing.assert_close(found, expected)
+    assert not torch.allclose(found, encoder.recurrence(x_BSD, None, batch.source_length_B)[0], atol=1e-3)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("decoder", [BAHDANAU, {**BAHDANAU, "type": "luong"}])
+def test_a_decoder_starts_from_its_learned_state(make_model: Any, batch: Batch, decoder: dict[str, Any]) -> None:
+    model = make_model(RECURRENT, {**decoder, "num_layers": 2, "start": "learned"})
+    for part in model.decoder.first_state.learned.parts:
+        part.uniform_(-1, 1)
+    hidden, cell = model.decoder.start(model.encode(batch.source_BS, batch.source_length_B)).cells
+    for found, part in zip((hidden, cell), model.decoder.first_state.learned.parts, strict=True):
+        for row in found:
+            assert torch.equal(row.flatten(), part)
+
+
+# What a user reads
+
+
+def test_a_misspelt_cell_gets_a_suggestion(joint_vocabularies: Vocabularies) -> None:
+    for cell in ("pephole", {"type": "pephole"}):
+        error = refusal(joint_vocabularies, cell)
+        assert "model.encoder.cell.type: there is no 'pephole'" in error.message
+        assert "'peephole'" in error.remedy
+
+
+def test_a_cell_without_a_type_lists_the_known_ones(joint_vocabularies: Vocabularies) -> None:
+    error = refusal(joint_vocabularies, {"gamma": 2})
+    assert "model.encoder.cell has no type" in error.message
+    assert "clockwork" in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("cell", "problem", "remedy"),
+    [
+        ({"type": "leaky", "gama": 2}, "unknown key 'gama'", "'gamma'"),
+        ({"type": "leaky", "gamma": 0.5}, "'gamma' is 0.5: input should be greater than or equal to 1", "'gamma'"),
+        ({"type": "leaky", "learned": True, "gamma": 1}, "a gamma of 1 can't be learned", "--set"),
+        ({"type": "lstm", "init": "identity"}, "'init' is 'identity'", "'init'"),
+        ({"type": "gru", "gamma": 2}, "unknown key 'gamma'", "init"),
+        ({"type": "echo_state", "spectral_radius": 1.0}, "'spectral_radius' is 1.0", "'spectral_radius'"),
+        ({"type": "echo_state", "init": "orthogonal"}, "unknown key 'init'", "input_scale"),
+    ],
+)
+def test_wrong_options_of_a_cell_are_named(
+    joint_vocabularies: Vocabularies, cell: dict[str, Any], problem: str, remedy: str
+) -> None:
+    error = refusal(joint_vocabularies, cell)
+    assert error.message.startswith("model.encoder.cell: ")
+    assert problem in error.message
+    assert remedy in error.remedy
+
+
+def test_a_cell_that_is_no_name_is_refused(joint_vocabularies: Vocabularies) -> None:
+    assert "'cell' is 3" in refusal(joint_vocabularies, 3).message
+
+
+def test_modules_must_divide_the_width(joint_vocabularies: Vocabularies) -> None:
+    error = refusal(joint_vocabularies, {"type": "clockwork", "num_modules": 5})
+    assert "hidden_size 12 is no multiple of 5 modules" in error.message

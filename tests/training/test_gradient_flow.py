@@ -1,0 +1,101 @@
+"""Pascanu's penalty, against Jacobians computed one by one."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from nmt.errors import UserError
+from nmt.training.gradient_flow import gradient_flow_penalty, recording
+
+D, T = 4, 5
+LENGTHS = [5, 3, 1]
+
+
+class Reader(nn.Module):
+    """A recurrent layer whose outputs are weighed into a loss."""
+
+    def __init__(self, nonlinearity: Any, bidirectional: bool, packed: bool) -> None:
+        super().__init__()
+        self.rnn = nn.RNN(3, D, batch_first=True, nonlinearity=nonlinearity, bidirectional=bidirectional)
+        self.packed = packed
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        if self.packed:
+            out, _ = pad_packed_sequence(self.rnn(pack_padded_sequence(x_BTD, torch.tensor(LENGTHS), True))[0], True)
+        else:
+            out, _ = self.rnn(x_BTD)
+        weights = torch.linspace(-1, 1, out.numel()).view_as(out)
+        return (out * weights).pow(2).sum() + (out * weights.flip(1)).sum()
+
+
+def expected_penalty(model: Reader, x_BTD: Tensor) -> float:
+    """The ratios from Jacobians by autograd, sentence by sentence and step by step, over an unrolled network."""
+    ratios: dict[bool, list[float]] = {False: [], True: []}
+    weights = torch.linspace(-1, 1, len(x_BTD) * T * D * (2 if model.rnn.bidirectional else 1))
+    weights = weights.view(len(x_BTD), T, -1)
+    activation = torch.tanh if model.rnn.nonlinearity == "tanh" else torch.relu
+    for row, length in enumerate(LENGTHS if model.packed else [T] * len(x_BTD)):
+        for backward in (False, True) if model.rnn.bidirectional else (False,):
+            w_ih, w_hh, b_ih, b_hh = model.rnn.all_weights[int(backward)]
+            part = slice(D, 2 * D) if backward else slice(0, D)
+            order = range(length - 1, -1, -1) if backward else range(length)
+            states: list[Tensor] = []
+            hidden = torch.zeros(D)
+            for position in order:
+                hidden = activation(w_ih @ x_BTD[row, position] + b_ih + w_hh @ hidden + b_hh)
+                hidden.retain_grad()
+                states.append(hidden)
+            out = torch.stack(states)
+            own, turned = weights[row, :, part], weights.flip(1)[row, :, part]
+            chosen = list(order)
+            loss = (out * own[chosen]).pow(2).sum() + (out * turned[chosen]).sum()
+            loss.backward(retain_graph=True)
+            for before, after in itertools.pairwise(states):
+                total = after.grad
+                (back,) = torch.autograd.grad(after, before, total, retain_graph=True)
+                ratios[backward].append((float(back.norm() / total.norm()) - 1) ** 2)
+    return sum(sum(found) / len(found) for found in ratios.values() if found)
+
+
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("packed", [False, True])
+def test_it_is_the_stretch_of_each_step_back(nonlinearity: str, bidirectional: bool, packed: bool) -> None:
+    torch.manual_seed(4)
+    model = Reader(nonlinearity, bidirectional, packed)
+    x_BTD = torch.randn(3, T, 3)
+    with recording(model) as recorded:
+        loss = model(x_BTD)
+    penalty = gradient_flow_penalty(loss, recorded)
+    assert penalty.item() == pytest.approx(expected_penalty(model, x_BTD), rel=1e-4)
+
+
+def test_its_gradient_reaches_the_recurrent_weights_alone_and_mends_them() -> None:
+    torch.manual_seed(5)
+    model = Reader("tanh", False, True)
+    with torch.no_grad():
+        model.rnn.weight_hh_l0.mul_(0.2)
+    x_BTD = torch.randn(3, T, 3)
+    optimizer = torch.optim.SGD([model.rnn.weight_hh_l0], lr=0.1)
+    found = []
+    for _ in range(30):
+        with recording(model) as recorded:
+            loss = model(x_BTD)
+        penalty = gradient_flow_penalty(loss, recorded)
+        gradients = torch.autograd.grad(penalty, list(model.parameters()), allow_unused=True)
+        assert [g is not None for g in gradients] == [
+            name == "rnn.weight_hh_l0" for name, _ in model.named_parameters()
+        ]
+        model.rnn.weight_hh_l0.grad = gradients[1]
+        optimizer.step()
+        found.append(penalty.item())
+    assert found[-1] < 0.5 * found[0]
+
+
+def test_a_model_without_plain_layers_is_refused() -> None:
+    with pytest.raises(UserError, match="plain recurrent"), recording(nn.LSTM(3, 4)):
+        pass

@@ -1,0 +1,93 @@
+"""Scheduled sampling: how often the truth is read, and that the decoder's own words follow from what it has read."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from nmt.config import ModelOptions, ScheduledSamplingOptions
+from nmt.data.batching import Batch, make_batch
+from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.models.build import DECODERS, build_model
+from nmt.models.seq2seq import Seq2Seq
+from nmt.training.scheduled_sampling import mixed_inputs, truth_probability
+
+WORDS = WordVocabulary([f"▁w{i}" for i in range(6)])
+BOTH = Vocabularies(WORDS, WORDS)
+
+
+def options(**values: Any) -> ScheduledSamplingOptions:
+    return ScheduledSamplingOptions(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "update", "expected"),
+    [
+        ({"schedule": "none"}, 10**6, 1.0),
+        ({"schedule": "constant", "k": 0.75}, 9, 0.75),
+        ({"schedule": "linear", "k": 0.9, "c": 0.01, "floor": 0.2}, 0, 0.9),
+        ({"schedule": "linear", "k": 0.9, "c": 0.01, "floor": 0.2}, 30, 0.6),
+        ({"schedule": "linear", "k": 0.9, "c": 0.01, "floor": 0.2}, 500, 0.2),
+        ({"schedule": "exponential", "k": 0.99}, 100, 0.99**100),
+        ({"schedule": "inverse_sigmoid", "k": 50}, 0, 50 / 51),
+        ({"schedule": "inverse_sigmoid", "k": 50}, 200, 50 / (50 + math.exp(4))),
+        ({"schedule": "inverse_sigmoid", "k": 50, "floor": 0.1}, 10**7, 0.1),
+    ],
+)
+def test_the_schedules_are_those_of_the_paper(values: dict[str, Any], update: int, expected: float) -> None:
+    assert truth_probability(options(**values), update) == pytest.approx(expected)
+
+
+def test_a_probability_above_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="at most 1"):
+        options(schedule="exponential", k=1.5)
+
+
+@pytest.fixture
+def batch() -> Batch:
+    return make_batch([([4, 5, 6], [7, 8, 9, 4, 5]), ([9], [6, 6])], BOTH)
+
+
+@pytest.fixture(params=DECODERS)
+def model(request: pytest.FixtureRequest) -> Seq2Seq:
+    torch.manual_seed(3)
+    encoder = "transformer" if request.param == "transformer" else "recurrent"
+    try:
+        made = build_model(
+            ModelOptions(encoder={"type": encoder}, decoder={"type": request.param}, embedding_size=16), BOTH
+        )
+    except ValueError as error:
+        pytest.skip(str(error))
+    return made.eval()
+
+
+def test_certain_truth_is_the_batch_itself(model: Seq2Seq, batch: Batch) -> None:
+    assert mixed_inputs(model, batch, 1.0) is batch.target_input_BT
+
+
+def test_own_words_are_drawn_after_the_words_read_so_far(model: Seq2Seq, batch: Batch) -> None:
+    """With a very sharp output the draw is the likeliest word; each must follow from all inputs before it."""
+    with torch.no_grad():
+        model.decoder.output.weight_VD.mul_(5000)
+    torch.manual_seed(11)
+    inputs_BT = mixed_inputs(model, batch, 0.4)
+    assert torch.equal(inputs_BT[:, 0], batch.target_input_BT[:, 0])
+    unrolled = model(batch.source_BS, batch.source_length_B, inputs_BT)
+    logits_BTV = model.decoder.output(unrolled.features_BTD)
+    logits_BTV[:, :, [WORDS.pad, WORDS.sos, WORDS.eos]] = float("-inf")
+    likeliest_BT = logits_BTV.argmax(2)[:, :-1]
+    own = inputs_BT[:, 1:] == likeliest_BT
+    true = inputs_BT[:, 1:] == batch.target_input_BT[:, 1:]
+    assert (own | true).all()
+    assert (own & ~true).any()
+
+
+def test_the_truth_is_read_as_often_as_said(batch: Batch) -> None:
+    torch.manual_seed(0)
+    model = build_model(ModelOptions(encoder={"type": "recurrent"}, decoder={"type": "recurrent"}), BOTH)
+    many = make_batch([([4], [4] * 40)] * 200, BOTH)
+    with torch.no_grad():  # never says 4 of its own accord
+        model.decoder.output.bias_V[4] = -1e4
+    share = (mixed_inputs(model, many, 0.3)[:, 1:] == 4).float().mean().item()
+    assert share == pytest.approx(0.3, abs=0.02)

@@ -1,0 +1,89 @@
+"""Truncated backpropagation: whole where nothing is cut, and cut where it should be."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt.config import ModelOptions
+from nmt.data.batching import Batch, make_batch
+from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.models.build import build_model
+from nmt.models.seq2seq import Seq2Seq
+from nmt.training.loss import token_loss
+from nmt.training.truncation import backward_in_segments
+
+WORDS = WordVocabulary([f"▁w{i}" for i in range(8)])
+BOTH = Vocabularies(WORDS, WORDS)
+SYSTEMS = {
+    "vanilla": ({"type": "recurrent"}, {"type": "recurrent", "cell": "gru"}),
+    "bahdanau": ({"type": "recurrent"}, {"type": "bahdanau"}),
+    "fed": ({"type": "recurrent"}, {"type": "luong", "input_feeding": True}),
+    "transformer": ({"type": "transformer", "dropout": 0.0}, {"type": "transformer", "dropout": 0.0}),
+}
+
+
+@pytest.fixture(params=SYSTEMS)
+def model(request: pytest.FixtureRequest) -> Seq2Seq:
+    torch.manual_seed(1)
+    encoder, decoder = SYSTEMS[request.param]
+    return build_model(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=16), BOTH)
+
+
+@pytest.fixture
+def batch() -> Batch:
+    return make_batch([([4, 5, 6], [7, 8, 9, 4, 5, 6, 10]), ([9, 11], [6, 6]), ([8], [])], BOTH)
+
+
+def loss_of(model: Seq2Seq) -> Any:
+    def loss(features_BTD: Tensor, target_BT: Tensor, length_B: Tensor) -> Tensor:
+        return token_loss(features_BTD, model.decoder.output, target_BT, length_B, 0.1).smoothed
+
+    return loss
+
+
+def gradients(model: Seq2Seq, batch: Batch, segment_length: int | None) -> dict[str, Tensor]:
+    model.zero_grad()
+    if segment_length is None:
+        features_BTD = model(batch.source_BS, batch.source_length_B, batch.target_input_BT).features_BTD
+        loss_of(model)(features_BTD, batch.target_output_BT, batch.target_length_B).backward()
+    else:
+        backward_in_segments(model, batch, segment_length, loss_of(model), lambda loss: loss)
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_one_segment_is_plain_backpropagation(model: Seq2Seq, batch: Batch) -> None:
+    whole, one = gradients(model, batch, None), gradients(model, batch, 100)
+    assert whole.keys() == one.keys()
+    for name in whole:
+        torch.testing.assert_close(one[name], whole[name], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("segment_length", [1, 3])
+def test_short_segments_change_what_travels_in_time_alone(model: Seq2Seq, batch: Batch, segment_length: int) -> None:
+    whole, cut = gradients(model, batch, None), gradients(model, batch, segment_length)
+    assert whole.keys() == cut.keys()
+    torch.testing.assert_close(cut["decoder.output.bias_V"], whole["decoder.output.bias_V"], atol=1e-4, rtol=1e-4)
+    different = [name for name in whole if not torch.allclose(cut[name], whole[name], atol=1e-4, rtol=1e-3)]
+    assert any(name.startswith("decoder") for name in different)
+
+
+def test_a_gradient_goes_back_no_further_than_its_segment(batch: Batch) -> None:
+    """Against a loop that detaches the state by hand."""
+    torch.manual_seed(2)
+    encoder, decoder = SYSTEMS["vanilla"]
+    model = build_model(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=16), BOTH)
+    cut = gradients(model, batch, 2)
+    model.zero_grad()
+    state: Any = model.start(batch.source_BS, batch.source_length_B)
+    features = []
+    for position, token_B in enumerate(batch.target_input_BT.unbind(1)):
+        if position and position % 2 == 0:
+            state = type(state)(tuple(part.detach() for part in state.cells), state.memory)
+        features_BD, _, state = model.decoder.advance(token_B, state)
+        features.append(features_BD)
+    loss_of(model)(torch.stack(features, 1), batch.target_output_BT, batch.target_length_B).backward()
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            torch.testing.assert_close(cut[name], parameter.grad, atol=1e-4, rtol=1e-4)
