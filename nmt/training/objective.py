@@ -65,8 +65,10 @@ class Objective(nn.Module):
         extra = {name: loss / num_passes for name, loss in unrolled.aux_losses.items()}
         total: Tensor = sum(extra.values(), losses.smoothed)
         if recorded:  # a mean, where all else is a sum over tokens
-            total = total + options.gradient_flow * losses.num_tokens * gradient_flow_penalty(total, recorded)
-        return BatchLoss(total, losses.nll.detach(), {name: loss.detach() for name, loss in extra.items()})
+            extra["gradient_flow"] = losses.num_tokens * gradient_flow_penalty(total, recorded)
+            total = total + options.gradient_flow * extra["gradient_flow"]
+        shown = {name: loss.detach() for name, loss in extra.items()}
+        return BatchLoss(total, losses.nll.detach(), shown)
 
     def backward_in_segments(self, batch: Batch, update: int, scale: Callable[[Tensor], Tensor]) -> Tensor:
         """Add the gradients of a batch by truncated backpropagation; give its summed -log p.

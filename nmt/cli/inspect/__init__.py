@@ -14,7 +14,7 @@ inspect_app = typer.Typer(
 )
 app.add_typer(inspect_app, name="inspect")
 
-COMMANDS = ("run", "memory", "gradients", "lengths")
+COMMANDS = ("run", "gradients", "lengths", "memory")
 """Modules of this folder, in the order of ``nmt inspect --help``; each registers its command with the group."""
 
 for _name in COMMANDS:
