@@ -135,7 +135,7 @@ class Machine(nn.Module):
     first slot.
 
     Args:
-        cell, hidden_size, num_layers, dropout: of the controller.
+        cell, hidden_size, num_layers, dropout, residual: of the controller.
         input_size: width of the input.
         options: of heads and slots.
     """
@@ -148,11 +148,12 @@ class Machine(nn.Module):
         num_layers: int,
         dropout: float,
         options: HeadOptions,
+        residual: bool = False,
     ) -> None:
         super().__init__()
         self.options = options
         read_size = options.num_read_heads * options.slot_size
-        self.controller = CellStack(cell, (input_size, read_size), hidden_size, num_layers, dropout)
+        self.controller = CellStack(cell, (input_size, read_size), hidden_size, num_layers, dropout, residual)
         self.readers = Heads(hidden_size, options, options.num_read_heads)
         self.writers = Heads(hidden_size, options, options.num_write_heads, 2 * options.slot_size)
         self.output_size = hidden_size + read_size
@@ -183,7 +184,7 @@ class Machine(nn.Module):
         found_NG = self.controller.project(state.reads_NHW.flatten(1), part=1)
         cells = self.controller(gates_NG + found_NG, state.cells)
         memory_NCW, ring = state.memory_NCW, state.ring
-        control_ND = cells[0][:, -1].to(memory_NCW.dtype)
+        control_ND = self.controller.output(cells).to(memory_NCW.dtype)
         with torch.autocast(control_ND.device.type, enabled=False):
             write_NHC, change = self.writers(control_ND, memory_NCW, state.write_NHC, ring)
             erase_NHW, add_NHW = change.chunk(2, dim=2)
@@ -192,7 +193,7 @@ class Machine(nn.Module):
             reads_NHW = read(read_NHC, memory_NCW)
         return MachineState(cells, memory_NCW, reads_NHW, read_NHC, write_NHC, ring)
 
-    @staticmethod
-    def output(state: MachineState) -> Tensor:
+    def output(self, state: MachineState) -> Tensor:
         """What others see of a step: [h; r of each read head]. [N, D]"""
-        return torch.cat((state.cells[0][:, -1], state.reads_NHW.flatten(1).to(state.cells[0].dtype)), dim=1)
+        hidden_ND = self.controller.output(state.cells)
+        return torch.cat((hidden_ND, state.reads_NHW.flatten(1).to(hidden_ND.dtype)), dim=1)

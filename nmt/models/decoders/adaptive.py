@@ -27,11 +27,14 @@ class AdaptiveDecoder(Decoder):
 
     def __init__(self, options: AdaptiveDecoderOptions, parts: DecoderParts) -> None:
         super().__init__()
-        size, words, context = options.hidden_size, parts.embedding.size, parts.memory_size
+        size, words = options.hidden_size, parts.embedding.size
         self.embedding, self.output = parts.embedding, parts.output
         self.first_state = FirstState(options, parts)
-        self.attention = parts.make_attention(options.attention, size, context)
-        self.cells = CellStack(options.cell, (words, context, 1), size, options.num_layers, options.dropout)
+        self.attention = parts.make_attention(options.attention, size, parts.memory_size)
+        context = self.attention.context_size(parts.memory_size)
+        self.cells = CellStack(
+            options.cell, (words, context, 1), size, options.num_layers, options.dropout, options.residual
+        )
         self.ponder = Ponder(size, options)
         self.time_penalty = options.time_penalty
         self.readout = nn.Linear(size + context + words, words)
@@ -46,7 +49,7 @@ class AdaptiveDecoder(Decoder):
         num_states = self.cells.num_states
 
         def step(parts: Parts, is_first: bool) -> Parts:
-            query_BKD = torch.unflatten(parts[0][:, -1], 0, (memory.mask_BS.shape[0], -1))
+            query_BKD = torch.unflatten(self.cells.output(parts[:num_states]), 0, (memory.mask_BS.shape[0], -1))
             context_BKD, weights_BKS = self.attention(query_BKD, memory)
             context_ND = context_BKD.flatten(0, 1)
             gates = gates_NG + self.cells.project(context_ND, part=1)
@@ -66,7 +69,7 @@ class AdaptiveDecoder(Decoder):
         assert state.memory is not None
         words_NE = self.dropout(self.embedding(token_N))
         cells, context_ND, weights_NS, _ = self._recur(self.cells.project(words_NE), state.cells, state.memory)
-        features_ND = self._features(cells[0][:, -1], context_ND, words_NE)
+        features_ND = self._features(self.cells.output(cells), context_ND, words_NE)
         return features_ND, weights_NS[:, None] if need_weights else None, RecurrentState(cells, state.memory)
 
     def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
@@ -77,7 +80,7 @@ class AdaptiveDecoder(Decoder):
         hidden, contexts, weights, thoughts = [], [], [], []
         for gates_BG in self.cells.project(words_TBE).unbind(0):
             cells, context_BD, weights_BS, pondering = self._recur(gates_BG, cells, state.memory)
-            hidden.append(cells[0][:, -1])
+            hidden.append(self.cells.output(cells))
             contexts.append(context_BD)
             weights.append(weights_BS)
             thoughts.append(pondering)

@@ -37,7 +37,9 @@ class NtmDecoder(Decoder):
         words, size = parts.embedding.size, options.slot_size
         self.embedding, self.output = parts.embedding, parts.output
         self.first_state = FirstState(options, parts)
-        self.machine = Machine(options.cell, words, options.hidden_size, options.num_layers, options.dropout, options)
+        self.machine = Machine(
+            options.cell, words, options.hidden_size, options.num_layers, options.dropout, options, options.residual
+        )
         self.readout = nn.Linear(self.machine.output_size + words, words)
         self.dropout = Dropout(options.dropout)
         self.goes_on = options.memory == "slots"

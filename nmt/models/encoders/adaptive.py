@@ -4,7 +4,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.models.cells import CellField, CellStack, CellState
+from nmt.models.cells import CellField, CellStack, CellState, choose_cell
 from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Embedding
 from nmt.models.halting import Parts, Ponder, PonderOptions
@@ -16,7 +16,7 @@ from nmt.models.masks import length_mask, reverse_within
 class AdaptiveEncoderOptions(PonderOptions):
     """Options of the encoder ``type: act_recurrent``."""
 
-    cell: CellField = Field({"type": "lstm"}, description="a key of `CELLS`, or {type: …} with its options")
+    cell: CellField = Field({"type": "lstm"}, description="name of a cell, or {type: NAME} and its options")
     hidden_size: int = Field(256, ge=1, description="of each direction")
     num_layers: int = Field(1, ge=1)
     bidirectional: bool = True
@@ -33,12 +33,14 @@ class AdaptiveRecurrence(nn.Module):
         super().__init__()
         self.cells = CellStack(options.cell, (input_size, 1), options.hidden_size, options.num_layers, options.dropout)
         self.ponder = Ponder(options.hidden_size, options)
+        self.cell, _ = choose_cell(options.cell)
         self.state_shape = (options.num_layers, options.hidden_size)
 
     def forward(self, x_BSD: Tensor, mask_BS: Tensor) -> tuple[Tensor, CellState, Tensor, Tensor]:
         """Outputs [B, S, D], the state after the last word, ponder steps and ponder cost [B, S]; 0 at padding."""
         flag_1G = self.cells.project(x_BSD.new_ones(1, 1), part=1)
-        state: CellState = (x_BSD.new_zeros(len(x_BSD), *self.state_shape),) * self.cells.num_states
+        dtype = self.cell.state_dtype(x_BSD.dtype)
+        state: CellState = (x_BSD.new_zeros(len(x_BSD), *self.state_shape, dtype=dtype),) * self.cells.num_states
         outputs, steps, costs = [], [], []
         for gates_BG, real_B in zip(self.cells.project(x_BSD).unbind(1), mask_BS.unbind(1), strict=True):
 

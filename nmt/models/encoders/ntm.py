@@ -4,7 +4,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.models.cells import CellField
+from nmt.models.cells import CellField, choose_cell
 from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Embedding
 from nmt.models.interfaces import Encoded, Encoder, Memory
@@ -15,7 +15,7 @@ from nmt.models.memory import HeadOptions, Machine, MachineState
 class NtmEncoderOptions(HeadOptions):
     """Options of the encoder ``type: ntm``."""
 
-    cell: CellField = Field({"type": "lstm"}, description="of the controller")
+    cell: CellField = Field({"type": "lstm"}, description="of the controller: a name, or {type: NAME} and its options")
     hidden_size: int = Field(100, ge=1, description="of the controller")
     num_layers: int = Field(1, ge=1)
     num_slots: int = Field(128, ge=1)
@@ -40,6 +40,7 @@ class NtmEncoder(Encoder):
         )
         self.blank_W = nn.Parameter(torch.empty(options.slot_size).uniform_(-0.05, 0.05))
         self.dropout = Dropout(options.dropout)
+        self.cell, _ = choose_cell(options.cell)
         self.num_slots, self.slot_size = options.num_slots, options.slot_size
         self.output_size, self.final_size = self.machine.output_size, options.hidden_size
 
@@ -48,7 +49,8 @@ class NtmEncoder(Encoder):
         rows = len(source_BS)
         gates_SBG = self.machine.project(self.dropout(self.embedding(source_BS.t())))
         controller = self.machine.controller
-        zero = gates_SBG.new_zeros(rows, len(controller.cells), self.final_size)
+        dtype = self.cell.state_dtype(gates_SBG.dtype)
+        zero = gates_SBG.new_zeros(rows, len(controller.cells), self.final_size, dtype=dtype)
         memory_BCW = self.blank_W.expand(rows, self.num_slots, -1)
         num_slots_B = torch.full((rows,), self.num_slots, device=source_BS.device)
         state = self.machine.start((zero,) * controller.num_states, memory_BCW, num_slots_B)
