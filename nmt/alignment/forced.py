@@ -46,6 +46,7 @@ class Attended:
     source_figures: Mapping[str, tuple[float, ...]]
     """Named figures of the words, such as their ponder steps."""
     target_figures: Mapping[str, tuple[float, ...]]
+    probabilities: tuple[float, ...]
 
 
 class ForcedAligner:
@@ -89,6 +90,7 @@ class ForcedAligner:
         pairs: Iterable[tuple[Words, Words]],
         options: LinkOptions = DEFAULT,
         on_cut: Callable[[int, int], None] = lambda number, num_pieces: None,
+        all_heads: bool = False,
     ) -> Iterator[WordAlignment]:
         """Alignments of the pairs, in order and in constant memory.
 
@@ -96,9 +98,12 @@ class ForcedAligner:
             pairs: source and target words.
             options: how links are taken from the weights.
             on_cut: called with the number of a pair that is cut, counted from 1, and the pieces of its longer side.
+            all_heads: give the weights of every head, too.
         """
-        for attended in self._attended(pairs, self.heads.heads, on_cut):
-            weights, source = attended.weights_HTS.mean(axis=0), attended.pair.source
+        wanted = range(len(self._model.decoder.head_names)) if all_heads else self.heads.heads
+        chosen = list(self.heads.heads if all_heads else range(len(wanted)))
+        for attended in self._attended(pairs, wanted, on_cut):
+            weights, source = attended.weights_HTS[chosen].mean(axis=0), attended.pair.source
             target_words = attended.pair.target.words
             links = word_links(evidence(source.words, target_words, weights, self.lexicon), options)
             alignment = WordAlignment(
@@ -109,6 +114,8 @@ class ForcedAligner:
                 attended.score,
                 source_figures=attended.source_figures,
                 target_figures=attended.target_figures,
+                probabilities=attended.probabilities,
+                head_weights=list(attended.weights_HTS) if all_heads else None,
             )
             if attended.turn_weights is not None:
                 alignment = replace(alignment, turns=turns_of_words(source), turn_weights=attended.turn_weights)
@@ -171,6 +178,7 @@ class ForcedAligner:
             turn_weights,
             source_figures=_of_words(forced.source_figures, source_words, sizes[0]),
             target_figures=_of_words(forced.target_figures, target_words, sizes[1]),
+            probabilities=_probabilities(forced.log_probability_T[:num_pieces], target_words, sizes[1]),
         )
 
 
@@ -193,6 +201,15 @@ def both_directions(
 def _of_words(figures: Mapping[str, Tensor], owners: Sequence[int], num_words: int) -> dict[str, tuple[float, ...]]:
     """The figures of a sentence's pieces as those of its words."""
     return {name: mean_of_pieces(values.float().cpu().numpy(), owners, num_words) for name, values in figures.items()}
+
+
+def _probabilities(log_probability_T: Tensor, owners: Sequence[int], num_words: int) -> tuple[float, ...]:
+    """Of words, from those of their pieces."""
+    log_p_W = np.zeros(num_words)
+    for log_p, word in zip(log_probability_T.tolist(), owners, strict=True):
+        if word >= 0:
+            log_p_W[word] += log_p
+    return tuple(np.exp(log_p_W).tolist())
 
 
 def _ids(pieces: Sequence[Piece]) -> list[int]:

@@ -47,6 +47,10 @@ class WordAlignment:
     source_figures: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Named figures of the source words, such as their ponder steps; of a word's pieces the mean."""
     target_figures: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    probabilities: Sequence[float] | None = None
+    """Of each target word, given the source and the words before."""
+    head_weights: Sequence[Weights] | None = None
+    """For every attention head of the model what ``weights`` is for the chosen ones; None unless asked for."""
 
     def __post_init__(self) -> None:
         expected = (len(self.target), len(self.source))

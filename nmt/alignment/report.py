@@ -16,14 +16,15 @@ The page carries its data as JSON:
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nmt.alignment.links import Link, Links
+from nmt.alignment.links import Link, Links, WordAlignment
 from nmt.errors import UserError
 
 
@@ -72,6 +73,35 @@ def render_report(title: str, description: str, heads: Sequence[str], sentences:
     # Inside a script element only "</" could end it, and "<!--" change how it is read.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     return render("align.html.j2", title=title, description=description, data=Markup(text))
+
+
+def gather(
+    alignments: Iterable[WordAlignment], sizes: Iterable[int], gold: Sequence[tuple[Links, Links]] | None = None
+) -> list[ReportSentence]:
+    """Sentences for the page.
+
+    Args:
+        alignments: with ``head_weights``; all candidates of a sentence one after another.
+        sizes: how many candidates each sentence has.
+        gold: sure and possible links of each sentence's first candidate.
+
+    Raises:
+        UserError: there are fewer lines of gold links than sentences.
+    """
+    stream = iter(alignments)
+    sentences = []
+    for number, size in enumerate(sizes):
+        found = list(islice(stream, size))
+        if not found:
+            break
+        if gold is not None and number >= len(gold):
+            raise UserError(f"There are only {len(gold):,} lines of gold links.", "Give a line for each sentence pair.")
+        candidates = [
+            ReportCandidate(a.target, a.links, [a.weights, *(a.head_weights or ())], a.score, a.probabilities)
+            for a in found
+        ]
+        sentences.append(ReportSentence(found[0].source, candidates, gold[number] if gold is not None else None))
+    return sentences
 
 
 def _sentence(sentence: ReportSentence) -> dict[str, Any]:

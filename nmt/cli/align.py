@@ -1,6 +1,6 @@
 """``nmt align``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,20 +11,24 @@ from nmt.cli.common import AttentionStep, Device, Heads, ModelDir, Quiet, app, e
 
 if TYPE_CHECKING:
     from nmt.alignment.links import WordAlignment
+    from nmt.alignment.matrix import GoldLinks
+    from nmt.alignment.report import ReportSentence
     from nmt.console import Bar
     from nmt.decoding.translator import Translator
 
 TextFormat = Literal["pharaoh", "json"]
-AlignmentFormat = Literal["pharaoh", "json", "png", "svg", "pdf"]
+AlignmentFormat = Literal["pharaoh", "json", "png", "svg", "pdf", "html"]
 Symmetrize = Literal["none", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
 PICTURES = ("png", "svg", "pdf")
 MAX_PICTURES = 20
+MAX_IN_PAGE = 1000
 
 
 @app.command(
     epilog=examples(
         "nmt align runs/de-en test.de test.en > links.pharaoh",
         "nmt align runs/de-en test.de test.en -o links.png --limit 10",
+        "nmt align runs/de-en test.de -o look.html --n-best 3",
         "nmt align runs/de-en test.tok.de test.tok.en --tokenized -o links.pharaoh",
         "nmt align runs/de-en test.de test.en --reverse runs/en-de --split-punctuation",
     )
@@ -39,7 +43,7 @@ def align(
         AlignmentFormat | None,
         typer.Option(
             help="pharaoh: links i-j of source and target word, counted from 0; json: words, links, weights and "
-            "score, an object a line; or a picture a sentence pair (pdf: a page).",
+            "score, an object a line; a picture a sentence pair (pdf: a page); or html: one page to look around in.",
             show_default="by the name of the output, else pharaoh",
         ),
     ] = None,
@@ -85,13 +89,20 @@ def align(
         float, typer.Option(metavar="X", min=0, max=1, help="Least weight of a link, with --method threshold.")
     ] = 0.3,
     numbers: Annotated[bool, typer.Option("--numbers", help="Write the weights into the cells of pictures.")] = False,
+    gold: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="True links to show in pictures and pages: i-j sure, i?j possible."),
+    ] = None,
+    n_best: Annotated[
+        int, typer.Option(metavar="N", min=1, help="In a page without a TARGET: candidates of each sentence.")
+    ] = 1,
     limit: Annotated[
         int | None,
         typer.Option(
             metavar="N",
             min=1,
             help="Only so many pairs, the first ones.",
-            show_default=f"all; the first {MAX_PICTURES} in pictures",
+            show_default=f"all; the first {MAX_PICTURES} in pictures, {MAX_IN_PAGE:,} in a page",
         ),
     ] = None,
     device: Device = "auto",
@@ -99,11 +110,15 @@ def align(
 ) -> None:
     """Word alignments of sentence pairs, from the model's attention."""
     from nmt.alignment.heads import AlignmentHeads
+    from nmt.alignment.links import read_pharaoh
+    from nmt.alignment.report import gather
     from nmt.console import progress_bar
     from nmt.decoding.translator import load
     from nmt.errors import UserError
 
     kind = format or _format_of(output)
+    if n_best > 1 and (kind != "html" or target is not None):
+        raise UserError("--n-best is for pages of the model's own translations.", "Give --format html and no TARGET.")
     if kind in PICTURES and output == "-":
         raise UserError(f"A {kind} picture needs a file.", f"Give -o links.{kind}.")
     if tokenized and target is None:
@@ -116,19 +131,27 @@ def align(
         translator.lexicon = None
         if backward is not None:
             backward.lexicon = None
+    limits = {"html": MAX_IN_PAGE, "pharaoh": None, "json": None}
+    candidates = list if kind == "html" else iter  # a page holds all it shows
+    groups = candidates(islice(_pairs(translator, source, target, n_best), limit or limits.get(kind, MAX_PICTURES)))
     options: dict[str, Any] = {"method": method, "threshold": threshold, "symmetrize": symmetrize}
-    pairs = islice(_pairs(translator, source, target), limit or (MAX_PICTURES if kind in PICTURES else None))
+    options |= {"split_punctuation": split_punctuation, "reverse": backward, "all_heads": kind == "html"}
+    true_links = read_pharaoh(gold) if gold is not None else None
     with progress_bar("aligning", limit, not on_screen(output)) as bar:
-        found = translator.align(pairs, tokenized, split_punctuation=split_punctuation, reverse=backward, **options)
-        alignments = _counted(found, bar)
+        pairs = (pair for group in groups for pair in group)
+        alignments = _counted(translator.align(pairs, tokenized, **options), bar)
         if kind == "pharaoh" or kind == "json":
             _write(alignments, kind, output)
+        elif kind == "html":
+            sentences = gather(alignments, map(len, groups), true_links)
+            _write_page(translator, sentences, source, target, output)
         else:
-            _draw(alignments, _picture(output, kind), numbers)
+            _draw(alignments, _picture(output, kind), numbers, true_links)
 
 
 def _format_of(output: str) -> AlignmentFormat:
     known: dict[str, AlignmentFormat] = {".json": "json", ".jsonl": "json", ".png": "png", ".svg": "svg", ".pdf": "pdf"}
+    known[".html"] = "html"
     return known.get(Path(output).suffix.lower(), "pharaoh")
 
 
@@ -139,15 +162,19 @@ def _picture(output: str, kind: str) -> Path:
     return path.with_suffix(f".{kind}") if is_picture else path.with_name(f"{path.name}.{kind}")
 
 
-def _pairs(translator: "Translator", source: str, target: str | None) -> Iterator[tuple[str, str]]:
-    """Source lines with the given target, or with the model's own translation."""
+def _pairs(
+    translator: "Translator", source: str, target: str | None, n_best: int
+) -> Iterator[Sequence[tuple[str, str]]]:
+    """Each source line with the given target, or with the model's own translations, the best first."""
     if target is None:
         from nmt.data.text import read_lines
 
-        return ((t.source, t.text) for t in translator.stream(read_lines(source)))
+        beam_size = max(n_best, translator.recipe.decoding.beam_size)
+        found = translator.stream(read_lines(source), n_best, beam_size=beam_size)
+        return ([(t.source, candidate.text) for candidate in t.n_best] for t in found)
     from nmt.data.corpus import FileText
 
-    return iter(FileText(Path(source), Path(target)))
+    return ([pair] for pair in FileText(Path(source), Path(target)))
 
 
 def _counted(alignments: "Iterator[WordAlignment]", bar: "Bar") -> "Iterator[WordAlignment]":
@@ -164,9 +191,30 @@ def _write(alignments: "Iterator[WordAlignment]", kind: TextFormat, output: str)
         write_alignments(alignments, kind, file)
 
 
-def _draw(alignments: "Iterator[WordAlignment]", path: Path, numbers: bool) -> None:
+def _write_page(
+    translator: "Translator", sentences: "list[ReportSentence]", source: str, target: str | None, output: str
+) -> None:
+    from nmt.alignment.report import render_report
+    from nmt.console import say
+    from nmt.data.text import open_output
+
+    data, names = translator.recipe.data, translator.model.decoder.head_names
+    chosen = [names[head] for head in translator.heads.heads]
+    mean = chosen[0] if len(chosen) == 1 else f"mean of {len(chosen)} heads"
+    heads = [f"{mean}, which links come from", *names]
+    shown = f"{len(sentences):,} sentences of {Path(source).name} with " + (
+        Path(target).name if target else "the model's own translations"
+    )
+    page = render_report(f"Word alignments, {data.source} → {data.target}", f"{shown}.", heads, sentences)
+    with open_output(output) as file:
+        file.write(page)
+    if output != "-":
+        say(f"wrote {output}")
+
+
+def _draw(alignments: "Iterator[WordAlignment]", path: Path, numbers: bool, gold: "Sequence[GoldLinks] | None") -> None:
     from nmt.alignment.plots import plot_alignments
     from nmt.console import say
 
-    written = plot_alignments(alignments, path, numbers=numbers)
+    written = plot_alignments(alignments, path, gold=gold, numbers=numbers)
     say(f"wrote {written[0]}" + (f" to {written[-1].name}" if len(written) > 1 else ""))

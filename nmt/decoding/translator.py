@@ -238,6 +238,7 @@ class Translator:
         *,
         split_punctuation: bool = False,
         reverse: "Translator | None" = None,
+        all_heads: bool = False,
         **options: Any,
     ) -> Iterator[WordAlignment]:
         """Word alignments of given sentence pairs, by forced decoding.
@@ -249,6 +250,7 @@ class Translator:
                 count what stands between white space.
             split_punctuation: in text that is not tokenised, count punctuation marks as words of their own.
             reverse: a model that translates the other way round: links are then what both agree on.
+            all_heads: give the weights of every head beside those that the links come from.
             options: those of :class:`nmt.alignment.extract.LinkOptions`.
 
         Raises:
@@ -262,7 +264,7 @@ class Translator:
         in_words = split_pairs(pairs, tokenized, split_punctuation, is_dialogue)
         link_options = LinkOptions(**options)
         if reverse is None:
-            return self._aligner()(in_words, link_options, on_cut)
+            return self._aligner()(in_words, link_options, on_cut, all_heads)
         if is_dialogue:
             raise UserError(
                 "A model of dialogues aligns in one direction only.", "Leave out the model of the other direction."
@@ -270,7 +272,7 @@ class Translator:
         ahead, back = tee(in_words)
         swapped = ((target, source) for source, target in back)
         return both_directions(
-            self._aligner()(ahead, link_options, on_cut),
+            self._aligner()(ahead, link_options, on_cut, all_heads),
             reverse._aligner()(swapped, link_options),
             link_options,
             (self.lexicon, reverse.lexicon),

@@ -1,6 +1,8 @@
 """``nmt align`` and ``nmt aer`` as a user sees them."""
 
 import json
+import math
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -250,3 +252,29 @@ def test_aer_warns_where_a_file_counts_words_from_one(run_nmt: RunNmt, tmp_path:
         done = run_nmt("aer", *files)
         assert done.returncode == 0
         assert f"{from_one} seems to count words from 1" in done.stderr
+
+
+def test_a_page_holds_words_heads_and_candidates(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    source, gold = tmp_path / "in.de", tmp_path / "gold"
+    source.write_text("Der Hund schläft im Garten.\nDie Katze sieht den Mond.\n", encoding="utf-8")
+    gold.write_text("0-0 1-1\n0-0 1?1\n", encoding="utf-8")
+    done = run_nmt("align", tiny_model, source, "-o", tmp_path / "look.html", "--n-best", "2", "--gold", gold)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "look.html").read_text("utf-8")
+    data = json.loads(re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)[0])
+    assert data["heads"] == ["attention, which links come from", "attention"]
+    first, second = data["sentences"]
+    assert first["source"] == ["Der", "Hund", "schläft", "im", "Garten."]
+    assert first["candidates"][0]["target"] == ["The", "dog", "sleeps", "in", "the", "garden."]
+    assert all(0 < p <= 1 for p in first["candidates"][0]["probabilities"])
+    assert [len(sentence["candidates"]) for sentence in (first, second)] == [2, 2]
+    assert second["gold"] == {"sure": [[0, 0]], "possible": [[1, 1]]}
+    product = math.prod(first["candidates"][0]["probabilities"])
+    assert product == pytest.approx(math.exp(first["candidates"][0]["score"]), rel=0.05)  # but for EOS
+
+
+def test_candidates_are_for_pages_alone(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.de").write_text("Der Hund.\n", encoding="utf-8")
+    done = run_nmt("align", tiny_model, tmp_path / "in.de", "--n-best", "2")
+    assert done.returncode == 2
+    assert "--n-best is for pages" in done.stderr
