@@ -13,14 +13,13 @@ Machines drift, so each turn runs all of them once, and the ratios are those of 
 
 import argparse
 import json
-import re
-import shlex
-import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+
+from turns import in_turns, mean_speed, named_command, peer_speed, run, table
 
 PATTERN = r"tokens_per_second\W*([\d.,]+)|([\d.,]+)\s*tokens/s"
 
@@ -33,21 +32,9 @@ def main() -> None:
     parser.add_argument("--pattern", default=PATTERN, help="regular expression whose first group is a speed")
     parser.add_argument("--turns", type=int, default=3, metavar="N")
     options = parser.parse_args()
-    runs: dict[str, list[float]] = {name: [] for name in (*options.recipes, *(name for name, _ in options.peer))}
-    for turn in range(1, options.turns + 1):
-        for recipe in options.recipes:
-            runs[recipe].append(nmt_speed(recipe, options.settings))
-        for name, command in options.peer:
-            runs[name].append(peer_speed(name, command, options.pattern))
-        print(f"turn {turn} of {options.turns} done", file=sys.stderr, flush=True)
-    print(table(runs, options.recipes[0]))
-
-
-def named_command(text: str) -> tuple[str, str]:
-    name, equals, command = text.partition("=")
-    if not (name and equals and command):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=COMMAND")
-    return name, command
+    measures = {recipe: partial(nmt_speed, recipe, options.settings) for recipe in options.recipes}
+    measures |= {name: partial(peer_speed, name, command, options.pattern) for name, command in options.peer}
+    print(table(in_turns(measures, options.turns), options.recipes[0], "target tokens/s"))
 
 
 def nmt_speed(recipe: str, settings: Sequence[str]) -> float:
@@ -58,38 +45,6 @@ def nmt_speed(recipe: str, settings: Sequence[str]) -> float:
         run([sys.executable, "-m", "nmt", "train", recipe, "-o", str(directory), *changes], recipe)
         lines = map(json.loads, (directory / "metrics.jsonl").read_text("utf-8").splitlines())
         return mean_speed([line["tokens_per_second"] for line in lines if line["event"] == "train"], recipe)
-
-
-def peer_speed(name: str, command: str, pattern: str) -> float:
-    """Run a command and read its speed from what it prints."""
-    found = re.finditer(pattern, run(shlex.split(command), name))
-    numbers = [next(group for group in match.groups() if group) for match in found]
-    return mean_speed([float(number.replace(",", "").rstrip(".")) for number in numbers], name)
-
-
-def run(command: Sequence[str], name: str) -> str:
-    """All that a command prints; where it fails, the end of that is the message."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{name} failed with exit code {done.returncode}:\n{done.stdout[-2000:]}")
-    return done.stdout
-
-
-def mean_speed(figures: Sequence[float], name: str) -> float:
-    if not figures:
-        sys.exit(f"{name} printed no speed that --pattern finds.")
-    return statistics.harmonic_mean(figures[1:] or figures)
-
-
-def table(runs: dict[str, list[float]], base: str) -> str:
-    """Speeds of each turn, their median, and how many times that of a peer the base is."""
-    columns = ["target tokens/s", *(f"turn {turn + 1}" for turn in range(len(runs[base]))), "median", f"{base} / this"]
-    lines = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
-    for name, speeds in runs.items():
-        median = statistics.median(speeds)
-        ratio = statistics.median(runs[base]) / median
-        lines.append(f"| {name} | {' | '.join(f'{s:,.0f}' for s in speeds)} | {median:,.0f} | {ratio:.2f} |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

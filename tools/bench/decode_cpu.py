@@ -1,0 +1,83 @@
+"""Translation speed of a model and of other engines, in turns on this machine, as a table in Markdown.
+
+    python tools/bench/decode_cpu.py runs/de-en test.de --reference test.en --modes fp32,bf16 --turns 3 \\
+        --peer "CTranslate2=python decode.py ctranslate2"
+
+Each measurement is a process of its own and times the translation of the whole file, without loading the model and
+after a warm-up. A peer is any command whose output tells its speed; ``--pattern`` finds the number, by default in
+"259.1 sentences/s". BLEU and the length of the output stand below the table, because a search that stops early is
+fast for no good reason.
+"""
+
+import argparse
+import json
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from turns import in_turns, named_command, peer_speed, run, table
+
+PATTERN = r"([\d.,]+)\s*sentences/s"
+WARM_UP = 16
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", metavar="MODEL_DIR")
+    parser.add_argument("source", metavar="SOURCE")
+    parser.add_argument("--reference", metavar="FILE")
+    parser.add_argument("--modes", default="fp32,bf16", help="some of fp32, bf16, int8")
+    parser.add_argument("--beam-size", type=int, default=5, metavar="N")
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N")
+    parser.add_argument("--threads", type=int, default=2, metavar="N")
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND", type=named_command)
+    parser.add_argument("--pattern", default=PATTERN, help="regular expression whose first group is a speed")
+    parser.add_argument("--turns", type=int, default=3, metavar="N")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(options)))
+        return
+    notes: dict[str, str] = {}
+    modes = {f"nmt {mode}": partial(nmt_speed, mode, notes) for mode in options.modes.split(",")}
+    peers = {name: partial(peer_speed, name, command, options.pattern) for name, command in options.peer}
+    print(table(in_turns(modes | peers, options.turns), next(iter(modes)), "sentences/s"))
+    print("\n".join(["", *notes.values()]))
+
+
+def nmt_speed(mode: str, notes: dict[str, str]) -> float:
+    """Measure in a process of its own, started with the same arguments."""
+    found = json.loads(run([sys.executable, __file__, *sys.argv[1:], "--measure", mode], mode).splitlines()[-1])
+    notes[mode] = f"nmt {mode}: {found['pieces']:,} pieces in all" + (f", {found['bleu']}" if found["bleu"] else "")
+    return float(found["speed"])
+
+
+def measure(options: argparse.Namespace) -> dict[str, object]:
+    """Translate once."""
+    import sacrebleu
+    import torch
+
+    import nmt
+
+    torch.set_num_threads(options.threads)
+    mode = options.measure
+    translator = nmt.load(
+        options.model, "cpu", "fp32" if mode == "int8" else mode, quantize="int8" if mode == "int8" else None
+    )
+    lines = Path(options.source).read_text("utf-8").splitlines()
+    search = {"beam_size": options.beam_size, "batch_size": options.batch_size}
+    translator.translate(lines[:WARM_UP], **search)
+    started = time.perf_counter()
+    found = translator.translate(lines, **search)
+    seconds = time.perf_counter() - started
+    bleu = ""
+    if options.reference:
+        references = Path(options.reference).read_text("utf-8").splitlines()
+        bleu = str(sacrebleu.corpus_bleu([translation.text for translation in found], [references]))
+    pieces = sum(len(translation.tokens) for translation in found)
+    return {"speed": len(lines) / seconds, "pieces": pieces, "bleu": bleu}
+
+
+if __name__ == "__main__":
+    main()
