@@ -70,12 +70,12 @@ def test_bleu_is_that_of_the_first_sentences_translated_by_beam(make_recipe: Rec
 def test_degenerate_translations_are_counted(make_recipe: RecipeMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = make_recipe("transformer", max_steps=1)
     model, data = make_model(recipe)
+    assert measure(recipe, data, model).degenerate.num_lines == 0
     references = list(data.valid.references[:5])
     spoilt = [*references[:3], "", "the the the the the the"]
     monkeypatch.setattr(Validator, "_translate", lambda self, *given: spoilt)
     result = measure(recipe, data, model, num_translated=5)
     assert {kind: lines for kind, lines in result.degenerate.lines.items() if lines} == {"empty": [4], "loop": [5]}
-    assert measure(recipe, data, model).degenerate.num_lines == 0
 
 
 def test_the_model_and_the_random_state_are_left_as_they_were(make_recipe: RecipeMaker) -> None:

@@ -143,9 +143,10 @@ class LocationAttention(Attention):
 
     def __init__(self, options: LocationOptions, query_size: int, memory_size: int) -> None:
         super().__init__()
+        self.max_positions = options.max_positions
         self.position = nn.Linear(query_size, options.max_positions, bias=False)
 
     def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
-        beyond = memory.mask_BS.shape[1] - self.position.out_features
+        beyond = memory.mask_BS.shape[1] - self.max_positions
         # A negative pad cuts off what a shorter source doesn't have.
         return F.pad(self.position(query_BQD), (0, beyond), value=float("-inf"))
