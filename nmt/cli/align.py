@@ -30,7 +30,7 @@ MAX_IN_PAGE = 1000
         "nmt align runs/de-en test.de test.en -o links.png --limit 10",
         "nmt align runs/de-en test.de -o look.html --n-best 3",
         "nmt align runs/de-en test.tok.de test.tok.en --tokenized -o links.pharaoh",
-        "nmt align runs/de-en test.de test.en --reverse runs/en-de --split-punctuation",
+        "nmt align runs/de-en test.de test.en --reverse runs/en-de",
     )
 )
 def align(
@@ -68,7 +68,11 @@ def align(
     ] = None,
     symmetrize: Annotated[
         Symmetrize,
-        typer.Option(help="How the choices of target and of source words are made one; none: of target words alone."),
+        typer.Option(
+            metavar="HOW",
+            help="How the choices of target and of source words are made one: intersection, union, grow-diag, "
+            "grow-diag-final or grow-diag-final-and; none: those of target words alone.",
+        ),
     ] = "grow-diag",
     lexicon: Annotated[
         bool,

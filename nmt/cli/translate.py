@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from nmt.decoding.results import ScoredPair, Translation
     from nmt.decoding.translator import Translator
 
+WORTH_A_WARNING = 20
+"""Of fewer lines nothing is said: who translates a sentence looks at it."""
+
 
 @app.command(
     short_help="Translate lines of text: N lines in, N lines out.",
@@ -50,8 +53,8 @@ if TYPE_CHECKING:
         'echo "Ein Hund schläft." | nmt translate runs/de-en --n-best 3 --scores',
         "nmt translate runs/de-en -i test.de -o test.jsonl --format jsonl",
         "nmt translate runs/de-en --score-only test.de test.en",
-        "nmt translate runs/de-en -i test.de --ensemble runs/other --no-repeat-ngram 3",
-        "nmt translate runs/de-en -i test.de --sample --beam-size 20 --mbr chrf --seed 7",
+        "nmt translate runs/de-en -i test.de --ensemble runs/other --n-best 3",
+        "nmt translate runs/de-en -i test.de --sample --beam-size 20 --mbr chrf",
     ),
 )
 def translate(
@@ -92,8 +95,8 @@ def translate(
     input_format: Annotated[
         Literal["text", "jsonl"],
         typer.Option(
-            help='jsonl: an object a line, {"source": "…", "prefix": "…", "must_contain": ["…"]}: what the translation '
-            "begins with, and what it says, word for word."
+            help="jsonl: an object a line with source and, for its translation, prefix and must_contain: what it "
+            "begins with, and a list of phrases that it says."
         ),
     ] = "text",
     format: Annotated[
@@ -208,7 +211,7 @@ def _translate(job: "Job", input: str, output: str, resume: bool) -> None:
             for line in replace(job, written=counted).run(lines, num_done + 1, bar.advance):
                 file.write(f"{line}\n")
                 file.flush()
-    if summary := degenerate.summary():
+    if degenerate.num_lines >= WORTH_A_WARNING and (summary := degenerate.summary()):
         (warn if degenerate.is_serious else say)(f"{summary}.")
 
 

@@ -59,7 +59,8 @@ def _variants() -> Iterator[tuple[str, Case]]:
         encoder = {**RECURRENT, **depth, "bidirectional": layers == 2}
         yield f"{name} {cell} {layers}", (encoder, {**decoder, **depth}, {})
     for (name, decoder), score in itertools.product(
-        (("bahdanau", BAHDANAU), ("luong", LUONG), ("fed", FED)), [score for score in ATTENTIONS if score != "additive"]
+        (("bahdanau", BAHDANAU), ("luong", LUONG), ("fed", FED)),
+        [score for score in ATTENTIONS if score not in ("additive", "hierarchical")],
     ):
         yield f"{name} {score}", (RECURRENT, {**decoder, "attention": {"type": score}}, {})
     for name, decoder in (("bahdanau", BAHDANAU), ("luong", LUONG), ("fed", FED)):

@@ -44,9 +44,9 @@ def test_training_uses_the_compiled_pass_and_validation_the_plain_one(
     def compile_nothing(function: Compile, **options: Any) -> Compile:
         assert options == {"dynamic": True}
 
-        def called(*arguments: Any) -> Any:
+        def called(*arguments: Any, **named: Any) -> Any:
             calls.append(torch.is_grad_enabled())
-            return function(*arguments)
+            return function(*arguments, **named)
 
         return called
 
@@ -64,7 +64,7 @@ def test_a_missing_compiler_is_told_with_the_way_on(
     missing = type("InductorError", (RuntimeError,), {"__module__": "torch._inductor.exc"})
 
     def compile_later(function: Compile, **options: Any) -> Compile:
-        def called(*arguments: Any) -> Any:
+        def called(*arguments: Any, **named: Any) -> Any:
             raise missing("No working C++ compiler found.\nSet TORCHDYNAMO_VERBOSE=1 for the stack trace.")
 
         return called
@@ -84,7 +84,7 @@ def test_a_missing_compiler_is_told_with_the_way_on(
 def test_errors_of_the_model_are_not_called_errors_of_the_compiler(
     make_recipe: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*arguments: Any) -> Any:
+    def fails(*arguments: Any, **named: Any) -> Any:
         raise ZeroDivisionError("in the model")
 
     monkeypatch.setattr(torch, "compile", lambda function, **options: fails)

@@ -76,8 +76,8 @@ def test_own_words_are_drawn_after_the_words_read_so_far(model: Seq2Seq, batch: 
     unrolled = model(batch.source_BS, batch.source_length_B, inputs_BT)
     logits_BTV = model.decoder.output(unrolled.features_BTD)
     logits_BTV[:, :, [WORDS.pad, WORDS.sos, WORDS.eos]] = float("-inf")
-    likeliest_BT = logits_BTV.argmax(2)[:, :-1]
-    own = inputs_BT[:, 1:] == likeliest_BT
+    drawn_BT = logits_BTV[:, :-1].gather(2, inputs_BT[:, 1:, None])[:, :, 0]
+    own = drawn_BT > logits_BTV[:, :-1].amax(2) - 8  # less likely ones are drawn once in thousands of times
     true = inputs_BT[:, 1:] == batch.target_input_BT[:, 1:]
     assert (own | true).all()
     assert (own & ~true).any()
