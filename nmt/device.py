@@ -49,6 +49,12 @@ def _cpu_has_bfloat16() -> bool:
     return any(check is not None and check() for check in checks)
 
 
+def use_tensor_cores(device: torch.device) -> None:
+    """Let float32 matrix products of training run as TF32 on a GPU that has it: ten bits of mantissa, much faster."""
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+
+
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[object]:
     """Run matrix products in the given precision inside this context."""
     if precision == "fp32":

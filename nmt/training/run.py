@@ -19,7 +19,7 @@ from nmt.data.prefetch import prefetched
 from nmt.data.text import open_output
 from nmt.data.vectors import read_vectors
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
-from nmt.device import Precision, pick_device, pick_precision
+from nmt.device import Precision, pick_device, pick_precision, use_tensor_cores
 from nmt.errors import UserError
 from nmt.models.build import build_model, resolve
 from nmt.models.seq2seq import Seq2Seq
@@ -75,6 +75,7 @@ def _train(recipe: Recipe, directory: Path, resume: bool, ranks: Ranks) -> Path:
     """What :func:`train` does, in one of the processes of a run."""
     device = pick_device(ranks.device(recipe.device))
     precision = pick_precision(recipe.training.precision, device)
+    use_tensor_cores(device)
     recipe, checkpoint = ranks.from_first(lambda: _open(recipe, directory, resume))
     seed_everything(recipe.seed)
     data = prepare_data(recipe, directory if checkpoint else None, ranks)
