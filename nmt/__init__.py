@@ -15,13 +15,13 @@ __version__ = "0.1.0"
 __all__ = ["UserError", "__version__", "load", "train"]
 
 if TYPE_CHECKING:
-    from nmt.decoding.translator import load
+    from nmt.decoding.loading import load
     from nmt.training.run import train
 
 
 def __getattr__(name: str) -> Any:
     if name == "load":
-        from nmt.decoding.translator import load
+        from nmt.decoding.loading import load
 
         return load
     if name == "train":

@@ -16,7 +16,8 @@ from nmt.alignment.plots import plot_alignment
 from nmt.config import load_recipe
 from nmt.data.grammar import AlignedPair, splits
 from nmt.data.text import open_output
-from nmt.decoding.translator import Translator, load
+from nmt.decoding.loading import load
+from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.scores import score_corpus
 from nmt.models.build import resolve

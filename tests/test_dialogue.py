@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import nmt
-from nmt.decoding.translator import Translator, load
+from nmt.decoding.loading import load
+from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 
 NOUNS = {"dog": "er", "moon": "er", "cat": "sie", "lamp": "sie"}

@@ -17,7 +17,8 @@ import torch
 from nmt.config import TaskOptions
 from nmt.data.batching import make_batch
 from nmt.data.tasks import Pair, task_pairs
-from nmt.decoding.translator import Translator, load
+from nmt.decoding.loading import load
+from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.models.masks import length_mask
 

@@ -117,7 +117,7 @@ def align(
     from nmt.alignment.links import read_pharaoh
     from nmt.alignment.report import gather
     from nmt.console import progress_bar
-    from nmt.decoding.translator import load
+    from nmt.decoding.loading import load
     from nmt.errors import UserError
 
     kind = format or _format_of(output)

@@ -136,8 +136,8 @@ def translate(
     batches. A file is named FILE.partial until it is complete: a run that was stopped goes on with --resume.
     """
     from nmt.decoding.job import Job
+    from nmt.decoding.loading import load
     from nmt.decoding.request import json_request, plain_request
-    from nmt.decoding.translator import load
     from nmt.decoding.unknown import read_lexicon
     from nmt.decoding.wording import Wording
     from nmt.errors import UserError

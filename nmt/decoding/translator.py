@@ -8,8 +8,6 @@ from itertools import islice, tee
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from nmt.alignment.extract import LinkOptions
 from nmt.alignment.forced import ForcedAligner, both_directions
 from nmt.alignment.heads import AlignmentHeads
@@ -18,7 +16,7 @@ from nmt.alignment.lexicon import FILE_NAME as LEXICON
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import WordAlignment
 from nmt.alignment.words import Words, split_pairs
-from nmt.config import DecodingOptions, Recipe, load_recipe, validate
+from nmt.config import DecodingOptions, Recipe, validate
 from nmt.console import warn
 from nmt.data.dialogue import current_turn, encode_source, source_pieces
 from nmt.data.text import in_windows
@@ -33,13 +31,10 @@ from nmt.decoding.results import Candidate, ScoredPair, Translation
 from nmt.decoding.search import search_all
 from nmt.decoding.unknown import source_words, spell_unknown
 from nmt.decoding.wording import Wording, check_wishes, wishes_of
-from nmt.device import Precision, autocast, pick_device, pick_precision
-from nmt.errors import UserError, nearest
-from nmt.models.build import build_model
+from nmt.device import Precision, autocast
+from nmt.errors import UserError
 from nmt.models.interfaces import Model
-from nmt.models.quantize import quantize_int8
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.checkpoint import load_weights
 
 ANY_WORDING = Wording()
 WINDOW = 16
@@ -349,72 +344,3 @@ class Translator:
             heads=self.heads,
             lexicon=lexicon,
         )
-
-
-def load(
-    model_dir: str | Path,
-    device: str = "auto",
-    precision: str = "fp32",
-    quantize: str | None = None,
-    ensemble: Sequence[str | Path] = (),
-) -> Translator:
-    """Read a model directory.
-
-    Args:
-        model_dir: what ``nmt train`` wrote.
-        device: auto, cpu, cuda, …
-        precision: fp32, bf16, fp16, or auto for what the hardware does best.
-        quantize: int8 for weights and activations of linear layers as bytes, on a CPU.
-        ensemble: model directories with the same vocabularies, whose probabilities are averaged in.
-
-    Raises:
-        UserError: it isn't a model directory, is incomplete, damaged, or from a newer nmt; an unknown option; an
-            ensemble whose vocabularies differ.
-    """
-    directory = Path(model_dir)
-    for value, known in ((precision, ("fp32", "bf16", "fp16", "auto")), (quantize or "int8", ("int8",))):
-        if value not in known:
-            raise UserError(f"There is no {value!r} to compute in.", nearest(value, known))
-    where = pick_device(device)
-    recipe, vocabularies, model = _read(directory, where, quantize)
-    others = []
-    for other in map(Path, ensemble):
-        _, own, another = _read(other, where, quantize)
-        if _fingerprints(own) != _fingerprints(vocabularies):
-            raise UserError(
-                f"{other} has another vocabulary than {directory}.",
-                f"Train it with --set vocabulary.path={directory}, so that the two can translate together.",
-            )
-        others.append(another)
-    heads = AlignmentHeads.load(directory, model.decoder)
-    return Translator(model, vocabularies, recipe, pick_precision(precision, where), heads, directory, others)
-
-
-def _fingerprints(vocabularies: Vocabularies) -> tuple[str, str]:
-    return vocabularies.source.fingerprint, vocabularies.target.fingerprint
-
-
-def _read(directory: Path, device: torch.device, quantize: str | None) -> tuple[Recipe, Vocabularies, Seq2Seq]:
-    """Recipe, vocabularies and model of a directory, ready to translate."""
-    if not (directory / "recipe.yaml").is_file():
-        raise _not_a_model(directory)
-    recipe = load_recipe(directory / "recipe.yaml")
-    vocabularies = Vocabularies.load(directory)
-    model = build_model(recipe.model, vocabularies)
-    load_weights(model, directory / "model.safetensors")
-    model.to(device).eval()
-    if quantize:
-        quantize_int8(model)
-    return recipe, vocabularies, model
-
-
-def _not_a_model(directory: Path) -> UserError:
-    inside = sorted(path.parent for path in directory.glob("*/recipe.yaml"))
-    outside = [parent for parent in directory.parents if (parent / "recipe.yaml").is_file()]
-    if directory.is_dir():
-        reason = "it has no recipe.yaml"
-    else:
-        reason = "it is a file" if directory.exists() else "there is no such folder"
-    guesses = [str(path) for path in (*inside[:3], *outside[:1])]
-    remedy = f"Did you mean {' or '.join(guesses)}?" if guesses else "Name a folder that `nmt train` wrote."
-    return UserError(f"{directory} is not a model directory: {reason}.", remedy)

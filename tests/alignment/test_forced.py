@@ -12,7 +12,8 @@ from nmt.alignment.forced import ForcedAligner
 from nmt.alignment.links import WordAlignment
 from nmt.alignment.words import Words
 from nmt.data.batching import make_batch
-from nmt.decoding.translator import Translator, load
+from nmt.decoding.loading import load
+from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 
 PAIRS = [

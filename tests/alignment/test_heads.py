@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nmt.alignment.heads import FILE_NAME, AlignmentHeads, HeadWeights, choose_heads
-from nmt.decoding.translator import load
+from nmt.decoding.loading import load
 from nmt.errors import UserError
 from nmt.models.interfaces import Decoder
 

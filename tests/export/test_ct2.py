@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nmt.decoding.translator import Translator, load
+from nmt.decoding.loading import load
+from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.export.ct2 import check_exportable, export, num_positions
 from nmt.export.run import ExportedModel, check, compare, made_up_lines

@@ -19,7 +19,7 @@ from nmt.data.encoded import encode_corpus
 from nmt.data.grammar import AlignedPair, splits
 from nmt.data.text import read_lines
 from nmt.data.vocabulary import Vocabularies
-from nmt.decoding.translator import load
+from nmt.decoding.loading import load
 from nmt.errors import UserError
 from nmt.training.guided import GuidedLoss, LinkFile, taught_heads
 

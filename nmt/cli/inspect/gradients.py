@@ -37,7 +37,7 @@ def gradients(
     """
     from nmt.console import progress_bar, say
     from nmt.data.corpus import FileText
-    from nmt.decoding.translator import load
+    from nmt.decoding.loading import load
     from nmt.inspection.gradients import gradient_norms, plot_gradients
     from nmt.training.history import short_names
 

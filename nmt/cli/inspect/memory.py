@@ -37,7 +37,7 @@ def memory(
     from nmt.alignment.plots import write_figures
     from nmt.console import say
     from nmt.data.text import read_lines
-    from nmt.decoding.translator import load
+    from nmt.decoding.loading import load
     from nmt.errors import UserError
     from nmt.inspection.memory import draw_memory, trace_memory
 

@@ -1,0 +1,86 @@
+"""From a model directory to a translator."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from nmt.alignment.heads import AlignmentHeads
+from nmt.config import Recipe, load_recipe
+from nmt.data.vocabulary import Vocabularies
+from nmt.decoding.translator import Translator
+from nmt.device import pick_device, pick_precision
+from nmt.errors import UserError, nearest
+from nmt.models.build import build_model
+from nmt.models.quantize import quantize_int8
+from nmt.models.seq2seq import Seq2Seq
+from nmt.training.checkpoint import load_weights
+
+
+def load(
+    model_dir: str | Path,
+    device: str = "auto",
+    precision: str = "fp32",
+    quantize: str | None = None,
+    ensemble: Sequence[str | Path] = (),
+) -> Translator:
+    """Read a model directory.
+
+    Args:
+        model_dir: what ``nmt train`` wrote.
+        device: auto, cpu, cuda, …
+        precision: fp32, bf16, fp16, or auto for what the hardware does best.
+        quantize: int8 for weights and activations of linear layers as bytes, on a CPU.
+        ensemble: model directories with the same vocabularies, whose probabilities are averaged in.
+
+    Raises:
+        UserError: it isn't a model directory, is incomplete, damaged, or from a newer nmt; an unknown option; an
+            ensemble whose vocabularies differ.
+    """
+    directory = Path(model_dir)
+    for value, known in ((precision, ("fp32", "bf16", "fp16", "auto")), (quantize or "int8", ("int8",))):
+        if value not in known:
+            raise UserError(f"There is no {value!r} to compute in.", nearest(value, known))
+    where = pick_device(device)
+    recipe, vocabularies, model = _read(directory, where, quantize)
+    others = []
+    for other in map(Path, ensemble):
+        _, own, another = _read(other, where, quantize)
+        if _fingerprints(own) != _fingerprints(vocabularies):
+            raise UserError(
+                f"{other} has another vocabulary than {directory}.",
+                f"Train it with --set vocabulary.path={directory}, so that the two can translate together.",
+            )
+        others.append(another)
+    heads = AlignmentHeads.load(directory, model.decoder)
+    return Translator(model, vocabularies, recipe, pick_precision(precision, where), heads, directory, others)
+
+
+def _fingerprints(vocabularies: Vocabularies) -> tuple[str, str]:
+    return vocabularies.source.fingerprint, vocabularies.target.fingerprint
+
+
+def _read(directory: Path, device: torch.device, quantize: str | None) -> tuple[Recipe, Vocabularies, Seq2Seq]:
+    """Recipe, vocabularies and model of a directory, ready to translate."""
+    if not (directory / "recipe.yaml").is_file():
+        raise _not_a_model(directory)
+    recipe = load_recipe(directory / "recipe.yaml")
+    vocabularies = Vocabularies.load(directory)
+    model = build_model(recipe.model, vocabularies)
+    load_weights(model, directory / "model.safetensors")
+    model.to(device).eval()
+    if quantize:
+        quantize_int8(model)
+    return recipe, vocabularies, model
+
+
+def _not_a_model(directory: Path) -> UserError:
+    inside = sorted(path.parent for path in directory.glob("*/recipe.yaml"))
+    outside = [parent for parent in directory.parents if (parent / "recipe.yaml").is_file()]
+    if directory.is_dir():
+        reason = "it has no recipe.yaml"
+    else:
+        reason = "it is a file" if directory.exists() else "there is no such folder"
+    guesses = [str(path) for path in (*inside[:3], *outside[:1])]
+    remedy = f"Did you mean {' or '.join(guesses)}?" if guesses else "Name a folder that `nmt train` wrote."
+    return UserError(f"{directory} is not a model directory: {reason}.", remedy)
