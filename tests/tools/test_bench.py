@@ -39,8 +39,9 @@ def _load(repo_root: Path, name: str) -> ModuleType:
     [
         ("step 10: 1,000 tokens/s\\nstep 20: 2,000 tokens/s\\nstep 30: 6,000 tokens/s", 3000),
         ("{'loss': 3.1, 'tokens_per_second': 1234.5}", 1234.5),
+        ("peer bf16 2616 target tokens/s", 2616),
     ],
-    ids=["the first holds the start", "the only one counts"],
+    ids=["the first holds the start", "the only one counts", "target tokens"],
 )
 def test_a_peers_speed_is_read_from_what_it_prints(repo_root: Path, printed: str, speed: float) -> None:
     tool = load_tool(repo_root, "train_cpu")

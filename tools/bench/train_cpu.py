@@ -4,7 +4,7 @@
         --peer "marian=python marian_train.py --steps 60" --peer "eole=eole train -c eole.yaml"
 
 A peer is any command whose output tells its speed, once or now and then; ``--pattern`` finds the number (its first
-group that matches), by default in "tokens_per_second: 1234.5" and "1,234 tokens/s". What nmt says is read from
+group that matches), by default in "tokens_per_second: 1234.5" and "1,234 target tokens/s". What nmt says is read from
 metrics.jsonl. The first figure of each run is left out where there are others, since it holds the start; the rest
 make a harmonic mean, which is tokens over time where the figures stand for equal numbers of tokens.
 
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from turns import in_turns, mean_speed, named_command, peer_speed, run, table
 
-PATTERN = r"tokens_per_second\W*([\d.,]+)|([\d.,]+)\s*tokens/s"
+PATTERN = r"tokens_per_second\W*([\d.,]+)|([\d.,]+)\s*(?:target )?tokens/s"
 
 
 def main() -> None:
