@@ -374,11 +374,14 @@ def test_n_best_is_sorted_and_distinct(model: Seq2Seq) -> None:
 
 
 @pytest.mark.parametrize("beam", [1, 4])
-def test_batch_size_changes_nothing(model: Seq2Seq, beam: int) -> None:
-    alone = translate(model, SOURCES, options_with(beam_size=beam, batch_size=1))
-    for batch_size in (2, 64):
-        together = translate(model, SOURCES, options_with(beam_size=beam, batch_size=batch_size))
-        for found, expected in zip(together, alone, strict=True):
+def test_batch_size_and_order_change_nothing(model: Seq2Seq, beam: int) -> None:
+    draw = random.Random(63)
+    sources = SOURCES + [draw.choices(range(4, len(WORDS)), k=draw.randrange(9)) for _ in range(12)]
+    alone = translate(model, sources, options_with(beam_size=beam, batch_size=1))
+    for batch_size in (2, 7, 64):
+        order = draw.sample(range(len(sources)), len(sources))
+        shuffled = translate(model, [sources[i] for i in order], options_with(beam_size=beam, batch_size=batch_size))
+        for found, expected in zip(shuffled, [alone[i] for i in order], strict=True):
             assert [h.ids for h in found] == [h.ids for h in expected]
             assert [h.score for h in found] == pytest.approx([h.score for h in expected], abs=1e-4)
 
