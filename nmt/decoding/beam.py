@@ -41,8 +41,9 @@ def beam_search(task: Task) -> list[list[Hypothesis]]:
         output = model.step(beam.last_N, state, need_weights=beam.coverage is not None)
         logits_NV = output.logits_NV.float()
         normaliser_N = log_normaliser(logits_NV)
+        tokens_Nt, sentence_N = beam.tokens_BKt.flatten(0, 1), beam.sentence_N
         for rule in task.rules:
-            rule(logits_NV, beam.tokens_BKt.flatten(0, 1), beam.sentence_N)
+            rule(logits_NV, tokens_Nt, sentence_N)
         if beam.coverage is not None:
             assert output.weights_NHS is not None
             beam.coverage = beam.coverage.plus(output.weights_NHS[:, model.alignment_heads].float().mean(1))

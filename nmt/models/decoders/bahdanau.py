@@ -19,7 +19,10 @@ class BahdanauDecoder(Decoder):
     Options = AttentionalDecoderOptions
     head_names = ("attention",)
 
-    def __init__(self, options: AttentionalDecoderOptions, parts: DecoderParts) -> None:
+    def __init__(
+        self, options: AttentionalDecoderOptions, parts: DecoderParts, extra_inputs: tuple[int, ...] = ()
+    ) -> None:
+        """``extra_inputs``: widths of what the cell of a variant reads beside word and context."""
         super().__init__()
         size, words = options.hidden_size, parts.embedding.size
         self.embedding, self.output = parts.embedding, parts.output
@@ -27,7 +30,7 @@ class BahdanauDecoder(Decoder):
         self.attention = parts.make_attention(options.attention, size, parts.memory_size)
         context = self.attention.context_size(parts.memory_size)
         self.cells = CellStack(
-            options.cell, (words, context), size, options.num_layers, options.dropout, options.residual
+            options.cell, (words, context, *extra_inputs), size, options.num_layers, options.dropout, options.residual
         )
         self.readout = nn.Linear(size + context + words, words)
         self.dropout = Dropout(options.dropout)
