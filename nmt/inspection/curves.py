@@ -16,8 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
 from nmt.alignment.fonts import font_families, quiet_fonts, visible
-from nmt.alignment.matrix import FAINT_INK, GRID, INK
-from nmt.inspection.style import line_style
+from nmt.alignment.matrix import FAINT_INK, INK
+from nmt.inspection.style import line_style, quiet_axes
 from nmt.pictures import suffix_of, write_figure
 from nmt.training.history import History, short_names
 
@@ -115,12 +115,7 @@ def _draw_panel(
         axes.set_yticks([])
     else:
         _scale(axes, panel)
-    axes.grid(color=GRID, linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=8, colors=FAINT_INK, length=0)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(GRID)
+    quiet_axes(axes)
 
 
 def _scale(axes: Axes, panel: Panel) -> None:

@@ -18,11 +18,11 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from nmt.alignment.fonts import font_families, quiet_fonts, visible
-from nmt.alignment.matrix import FAINT_INK, GRID, INK
+from nmt.alignment.matrix import INK
 from nmt.data.batching import lengths, make_batch
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.inspection.style import line_style
+from nmt.inspection.style import line_style, quiet_axes
 from nmt.pictures import suffix_of, write_figure
 from nmt.training.loss import token_loss
 
@@ -124,10 +124,6 @@ def _draw(found: Sequence[GradientNorms], dpi: int) -> Figure:
     axes.set_xlabel("words that the encoder reads after a word", fontsize=9, color=INK)
     axes.set_ylabel("gradient norm at the word, share of the largest", fontsize=9, color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(color=GRID, linewidth=0.7)
-    axes.tick_params(labelsize=8, colors=FAINT_INK, length=0)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(GRID)
+    quiet_axes(axes)
     axes.legend(frameon=False, prop={"family": font_families(names), "size": 9}, labelcolor=INK)
     return figure

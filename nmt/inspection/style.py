@@ -6,6 +6,10 @@ as well.
 
 from typing import Any
 
+from matplotlib.axes import Axes
+
+from nmt.alignment.matrix import FAINT_INK, GRID
+
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
 
@@ -17,3 +21,13 @@ def line_style(number: int, num_lines: int) -> dict[str, Any]:
         "linestyle": DASHES[number // len(COLOURS) % len(DASHES)],
         "linewidth": 1.2 + 1.4 * (num_lines - 1 - number) / num_lines,
     }
+
+
+def quiet_axes(axes: Axes) -> None:
+    """A faint grid behind the lines, and no more of a frame than two sides."""
+    axes.grid(color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=8, colors=FAINT_INK, length=0)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(GRID)
