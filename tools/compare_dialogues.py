@@ -3,9 +3,9 @@
     python tools/chat_corpus.py train.json dev.json -o chat
     python tools/compare_dialogues.py chat runs/chat
 
-trains what isn't in runs/chat yet (a stopped run goes on), translates what agents (English) and customers (German) say
-in the test split, and prints a table for each direction: BLEU with its 95 % interval, the difference to the model
-without context, and how likely that is by chance (paired bootstrap resampling, Koehn 2004, by sacreBLEU). The
+trains what isn't in runs/chat yet, translates what agents (English) and customers (German) say in the test split, and
+prints a table for each direction: BLEU with its 95 % interval, the difference to the model without context, and how
+likely that is by chance (paired bootstrap resampling, Koehn 2004, by sacreBLEU). What was stopped goes on. The
 hierarchical model is scored a second time with the contexts of the lines dealt out anew: a model that uses its context
 gets worse by that. Settings such as --set training.max_epochs=5 hold for all trainings.
 """
@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from runs import exit_codes, train, translate
 from sacrebleu.metrics import BLEU
 from sacrebleu.significance import PairedTest, Result
 
-import nmt
+from nmt.config import load_recipe
 from nmt.data.dialogue import TAB, current_turn, split_turns
 from nmt.data.text import read_lines
 
@@ -43,26 +44,6 @@ def shuffle_contexts(lines: Sequence[str], context: int, seed: int = 1) -> list[
         for row, other in zip(alike, alike[1:] + alike[:1], strict=True):
             shuffled[row] = TAB.join([*turns[other][:-1], turns[row][-1]])
     return shuffled
-
-
-def train(system: str, source: str, target: str, folder: Path, runs: Path, settings: Sequence[str]) -> Path:
-    """The model directory of a system, trained if it isn't yet."""
-    run = runs / f"{system}.{source}-{target}"
-    if not (run / "done").exists():
-        data = [f"data.root={folder}", f"data.source={source}", f"data.target={target}"]
-        nmt.train(f"chat/{system}", run, [*data, *settings], resume=True)
-        (run / "done").touch()
-    return run
-
-
-def translate(run: Path, lines: Sequence[str], output: Path, shuffled: bool = False) -> list[str]:
-    """Translations of the lines, kept in a file."""
-    translator = nmt.load(run)
-    if shuffled:
-        lines = shuffle_contexts(lines, translator.recipe.data.context or 0)
-    translations = [translation.text for translation in translator.translate(lines)]
-    output.write_text("".join(f"{line}\n" for line in translations), encoding="utf-8")
-    return translations
 
 
 def compare(outputs: dict[str, list[str]], references: list[str], samples: int) -> tuple[list[Result], str]:
@@ -89,28 +70,36 @@ def table(names: Sequence[str], results: Sequence[Result]) -> str:
     return "\n".join(rows)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="what tools/chat_corpus.py wrote")
-    parser.add_argument("runs", type=Path, help="folder for the model directories")
-    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--samples", type=int, default=1000, help="resamplings of the bootstrap (1000)")
-    arguments = parser.parse_args()
+def report(arguments: argparse.Namespace) -> None:
+    """Train, translate, and print the tables."""
     arguments.runs.mkdir(parents=True, exist_ok=True)
     for source, target, speaker in DIRECTIONS:
         stem = arguments.folder / f"test.{speaker}"
         lines = list(read_lines(f"{stem}.{source}"))
         references = [current_turn(line) for line in read_lines(f"{stem}.{target}")]
         outputs: dict[str, list[str]] = {}
+        data = [f"data.root={arguments.folder}", f"data.source={source}", f"data.target={target}"]
         for system in SYSTEMS:
-            run = train(system, source, target, arguments.folder, arguments.runs, arguments.settings)
+            run = arguments.runs / f"{system}.{source}-{target}"
+            train(f"chat/{system}", run, [*data, *arguments.settings])
             outputs[system] = translate(run, lines, run / f"test.{speaker}.{target}")
-        outputs[SHUFFLED] = translate(run, lines, run / f"test.{speaker}.shuffled.{target}", shuffled=True)
+        shuffled = shuffle_contexts(lines, load_recipe(run / "recipe.yaml").data.context or 0)
+        outputs[SHUFFLED] = translate(run, shuffled, run / f"test.{speaker}.shuffled.{target}")
         print(f"\n{source} → {target}, what the {speaker} says: {len(lines):,} turns\n")
         for names in (list(SYSTEMS), ["hierarchical", SHUFFLED, "flat"]):
             results, signature = compare({name: outputs[name] for name in names}, references, arguments.samples)
             print(f"{table(names, results)}\n")
         print(signature)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="what tools/chat_corpus.py wrote")
+    parser.add_argument("runs", type=Path, help="folder for the model directories")
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--samples", type=int, default=1000, help="resamplings of the bootstrap (1000)")
+    with exit_codes():
+        report(parser.parse_args())
 
 
 if __name__ == "__main__":

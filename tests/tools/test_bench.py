@@ -1,8 +1,7 @@
 """The measuring tools: figures are read from what is printed, and operations are counted right."""
 
-import importlib.util
 import sys
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -16,22 +15,7 @@ from nmt.data.vocabulary import Vocabularies, WordVocabulary
 from nmt.models.build import build_model
 from nmt.training.loss import token_loss
 
-
-def load_tool(repo_root: Path, name: str) -> ModuleType:
-    """The script, with what stands in its folder, as Python finds it when the script is run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(repo_root / "tools" / "bench"))
-        return _load(repo_root, name)
-
-
-def _load(repo_root: Path, name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"bench_{name}", repo_root / "tools" / "bench" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+LoadTool = Callable[[str], ModuleType]
 
 
 @pytest.mark.parametrize(
@@ -43,23 +27,23 @@ def _load(repo_root: Path, name: str) -> ModuleType:
     ],
     ids=["the first holds the start", "the only one counts", "target tokens"],
 )
-def test_a_peers_speed_is_read_from_what_it_prints(repo_root: Path, printed: str, speed: float) -> None:
-    tool = load_tool(repo_root, "train_cpu")
+def test_a_peers_speed_is_read_from_what_it_prints(load_tool: LoadTool, printed: str, speed: float) -> None:
+    tool = load_tool("bench/train_cpu")
     command = f'{sys.executable} -c "print(\\"{printed}\\")"'
     assert tool.peer_speed("peer", command, tool.PATTERN) == pytest.approx(speed)
     assert tool.peer_speed("peer", f"{sys.executable} -c 'print(\"v=7,5e\")'", r"v=(\d)") == 7
 
 
-def test_a_peer_that_fails_or_says_nothing_is_told(repo_root: Path) -> None:
-    tool = load_tool(repo_root, "train_cpu")
+def test_a_peer_that_fails_or_says_nothing_is_told(load_tool: LoadTool) -> None:
+    tool = load_tool("bench/train_cpu")
     with pytest.raises(SystemExit, match=r"(?s)marian failed with exit code 3.*no such model"):
         tool.peer_speed("marian", f"{sys.executable} -c 'print(\"no such model\"); exit(3)'", tool.PATTERN)
     with pytest.raises(SystemExit, match="marian printed no speed"):
         tool.peer_speed("marian", f"{sys.executable} -c 'print(1)'", tool.PATTERN)
 
 
-def test_the_table_has_medians_and_ratios(repo_root: Path) -> None:
-    text = load_tool(repo_root, "train_cpu").table(
+def test_the_table_has_medians_and_ratios(load_tool: LoadTool) -> None:
+    text = load_tool("bench/train_cpu").table(
         {"ours": [4000.0, 1000.0, 5000.0], "peer": [2000.0] * 3}, "ours", "tokens/s"
     )
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
@@ -68,8 +52,8 @@ def test_the_table_has_medians_and_ratios(repo_root: Path) -> None:
     assert len({len(row) for row in rows}) == 1
 
 
-def test_operations_are_about_those_that_pytorch_counts(repo_root: Path) -> None:
-    tool = load_tool(repo_root, "train_gpu")
+def test_operations_are_about_those_that_pytorch_counts(load_tool: LoadTool) -> None:
+    tool = load_tool("bench/train_gpu")
     rng = np.random.default_rng(3)
     words = WordVocabulary([f"▁w{i}" for i in range(300)])
     stack = {"type": "transformer", "num_layers": 2, "num_heads": 4, "feed_forward_size": 256}

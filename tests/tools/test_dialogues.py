@@ -1,9 +1,9 @@
 """The converter of the chat task's dialogues, and the comparison of systems on them."""
 
-import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,25 +13,17 @@ import pytest
 from nmt.data.dialogue import current_turn, split_turns
 from nmt.errors import UserError
 
-
-def load_tool(name: str, repo_root: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, repo_root / "tools" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+LoadTool = Callable[[str], ModuleType]
 
 
 @pytest.fixture(scope="module")
-def chat_corpus(repo_root: Path) -> ModuleType:
-    return load_tool("chat_corpus", repo_root)
+def chat_corpus(load_tool: LoadTool) -> ModuleType:
+    return load_tool("chat_corpus")
 
 
 @pytest.fixture(scope="module")
-def compare_dialogues(repo_root: Path) -> ModuleType:
-    return load_tool("compare_dialogues", repo_root)
+def compare_dialogues(load_tool: LoadTool) -> ModuleType:
+    return load_tool("compare_dialogues")
 
 
 def dialogue(number: int) -> list[dict[str, Any]]:

@@ -1,0 +1,49 @@
+"""Trainings and translations that go on where they were stopped: what comparisons of systems share."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import nmt
+from nmt.console import progress_bar, say, show_error
+from nmt.data.partial import ResumableOutput
+from nmt.data.text import read_lines
+from nmt.decoding.job import Job
+from nmt.training.interrupts import Interrupted
+
+
+def train(recipe: str, run: Path, settings: Sequence[str]) -> None:
+    """Train a model directory if it isn't yet; a file ``done`` in it tells that it is."""
+    if not (run / "done").exists():
+        nmt.train(recipe, run, settings, resume=True)
+        (run / "done").touch()
+
+
+def translate(run: Path, lines: Sequence[str], output: Path) -> list[str]:
+    """Translations of the lines by the model's own decoding, made if they aren't in a file yet."""
+    if not output.exists():
+        job, source, target = Job(nmt.load(run), lambda made: made.text), iter(lines), ResumableOutput(output)
+        with target.open(resume=True) as file, progress_bar(f"translating {output}", len(lines)) as bar:
+            num_done = job.skip(source, target.lines(), str(target.partial))
+            bar.advance(num_done)
+            for line in job.run(source, num_done + 1, bar.advance):
+                file.write(f"{line}\n")
+                file.flush()
+    return list(read_lines(output))
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Bad input and signals as a message and an exit code, as those of ``nmt``: 2, 130 for Ctrl-C, 143 for SIGTERM."""
+    try:
+        yield
+    except nmt.UserError as error:
+        show_error(error)
+        sys.exit(2)
+    except Interrupted as stop:
+        say(f"{stop}: stopped, checkpoint saved; the same command goes on")
+        sys.exit(128 + stop.signal_number)
+    except KeyboardInterrupt:
+        say("stopped; the same command goes on")
+        sys.exit(130)
