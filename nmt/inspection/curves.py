@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
-from nmt.alignment.fonts import font_families, quiet_fonts, visible
+from nmt.alignment.fonts import font_families, quiet_fonts
 from nmt.alignment.matrix import FAINT_INK, INK
-from nmt.inspection.style import line_style, quiet_axes
+from nmt.inspection.style import line_name, line_style, quiet_axes
 from nmt.pictures import suffix_of, write_figure
 from nmt.training.history import History, short_names
 
@@ -69,7 +69,7 @@ def plot_runs(histories: Sequence[History], path: Path | None = None, x: XAxis =
 
 @quiet_fonts()
 def _draw(histories: Sequence[History], x: XAxis, dpi: int) -> Figure:
-    names = [" ".join(map(visible, name.split())) for name in short_names([h.directory for h in histories])]
+    names = [line_name(name) for name in short_names([h.directory for h in histories])]
     families = font_families(names)
     # 0.26 inches a line of the legend, which stands above the panels.
     columns = max(1, min(len(names), 110 // (max(map(len, names)) + 8)))

@@ -17,12 +17,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from nmt.alignment.fonts import font_families, quiet_fonts, visible
+from nmt.alignment.fonts import font_families, quiet_fonts
 from nmt.alignment.matrix import INK
 from nmt.data.batching import lengths, make_batch
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
-from nmt.inspection.style import line_style, quiet_axes
+from nmt.inspection.style import line_name, line_style, quiet_axes
 from nmt.pictures import suffix_of, write_figure
 from nmt.training.loss import token_loss
 
@@ -113,7 +113,7 @@ def plot_gradients(found: Sequence[GradientNorms], path: Path | None = None, dpi
 
 @quiet_fonts()
 def _draw(found: Sequence[GradientNorms], dpi: int) -> Figure:
-    names = [" ".join(map(visible, norms.name.split())) for norms in found]
+    names = [line_name(norms.name) for norms in found]
     figure = Figure(figsize=(7.5, 4.5), dpi=dpi, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()

@@ -6,16 +6,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from nmt.alignment.fonts import font_families, quiet_fonts
+from nmt.alignment.matrix import FAINT_INK, INK
 from nmt.evaluation.compare import LengthScores
 from nmt.evaluation.significance import Statistics
+from nmt.inspection.style import line_name, line_style, quiet_axes
 
-# Okabe & Ito (2008) for colour-blind readers; markers and dashes tell lines apart without colour.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES = ("-", "--", "-.", ":")
-FAINT_INK = "#767676"
+"""They tell lines apart without colour."""
 
 
+@quiet_fonts()
 def draw_lengths(lengths: Sequence[LengthScores], statistics: Statistics, measured_by: str) -> Figure:
     """A line for each system over the length buckets, with the number of sentences in each along the foot.
 
@@ -27,27 +28,21 @@ def draw_lengths(lengths: Sequence[LengthScores], statistics: Statistics, measur
     figure = Figure(figsize=(max(6.4, 1.0 + 0.8 * len(lengths)), 4.2), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
+    names = [line_name(system) for system in statistics.systems]
     positions = range(len(lengths))
-    for number, system in enumerate(statistics.systems):
-        axes.plot(
-            positions,
-            [row.scores[statistics.key][system] for row in lengths],
-            color=COLOURS[number % len(COLOURS)],
-            marker=MARKERS[number % len(MARKERS)],
-            linestyle=DASHES[number // len(COLOURS) % len(DASHES)],
-            linewidth=2,
-            label=system,
-        )
+    for number, (name, system) in enumerate(zip(names, statistics.systems, strict=True)):
+        scores = [row.scores[statistics.key][system] for row in lengths]
+        marker = MARKERS[number % len(MARKERS)]
+        axes.plot(positions, scores, label=name, marker=marker, **line_style(number, len(names)))
     axes.set_xticks(positions, [f"{row.bucket.label}\n({len(row.bucket.sentences):,})" for row in lengths])
-    axes.set_xlabel(f"words of the {measured_by} (sentences)")
-    axes.set_ylabel(statistics.name + ("" if statistics.higher_is_better else " (less is better)"))
+    axes.set_xlabel(f"words of the {measured_by} (sentences)", fontsize=9, color=INK)
+    direction = "" if statistics.higher_is_better else " (less is better)"
+    axes.set_ylabel(f"{statistics.name}{direction}", fontsize=9, color=INK)
     axes.set_ylim(bottom=0)
     axes.margins(y=0.1)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
-    axes.grid(axis="y", color="#e4e4e4")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors="#1b1b1b")
-    figure.legend(loc="outside upper left", ncols=min(4, len(statistics.systems)), frameon=False)
+    quiet_axes(axes)
+    prop = {"family": font_families(names), "size": 9}
+    figure.legend(loc="outside upper left", ncols=min(4, len(names)), frameon=False, prop=prop, labelcolor=INK)
     axes.set_title(statistics.signature, loc="right", fontsize=6, color=FAINT_INK)
     return figure

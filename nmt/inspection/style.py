@@ -8,10 +8,16 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from nmt.alignment.fonts import visible
 from nmt.alignment.matrix import FAINT_INK, GRID
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
+
+
+def line_name(name: str) -> str:
+    """The name of a run or model with nothing in it that a legend can't show."""
+    return " ".join(map(visible, name.split()))
 
 
 def line_style(number: int, num_lines: int) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def lengths(
     test_set = read_test_set(systems, reference or [], source, least=1)
     rows, statistics = length_scores(test_set, metric, limits_of(buckets), tokenize)
     if output is not None:
-        from nmt.evaluation.length_plot import draw_lengths
+        from nmt.inspection.lengths import draw_lengths
 
         write_figure(draw_lengths(rows, statistics, test_set.measured_by), output)
     if as_json:
