@@ -25,10 +25,10 @@ from runs import exit_codes, train, translate
 
 import nmt
 from nmt.config import Recipe, load_recipe, shipped_recipes
-from nmt.console import progress_bar, say
+from nmt.console import progress_bar, say, show_error
 from nmt.data.corpus import open_text
 from nmt.data.text import explained, open_output, read_lines
-from nmt.data.vocabulary import train_vocabularies
+from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.errors import UserError, nearest
 from nmt.evaluation.compare import LengthScores, TestSet, length_scores
 from nmt.evaluation.scores import Score, score_corpus
@@ -242,12 +242,21 @@ def compare(arguments: argparse.Namespace) -> None:
     with explained(str(runs)):
         runs.mkdir(parents=True, exist_ok=True)
     vocabulary = arguments.vocabulary.resolve() if arguments.vocabulary else shared_vocabulary(runs, recipe)
+    Vocabularies.load(vocabulary)  # if it can't be read, that is said once
+    settings.append(f"vocabulary.path={vocabulary}")
     outputs = {name: runs / name / f"{test}.{target}" for name in systems}
+    failed = []
     for number, name in enumerate(chosen, start=1):
         say(f"{name} ({number} of {len(chosen)})")
-        train(systems[name], runs / name, [*settings, f"vocabulary.path={vocabulary}"])
-        translate(runs / name, sources, outputs[name])
+        try:
+            train(systems[name], runs / name, settings)
+            translate(runs / name, sources, outputs[name])
+        except UserError as error:  # such as a loss that is not finite: the others needn't suffer for it
+            show_error(error)
+            failed.append(name)
     done = {name: list(read_lines(output)) for name, output in outputs.items() if output.exists()}
+    if not done:
+        raise UserError("There is no table, because no system is done.", "The messages above say what to mend.")
     test_set = TestSet(done, [references], sources)
     table = make_table(runs, test_set, f"{test}, {source} → {target}")
     with open_output(runs / "table.md") as file:
@@ -257,6 +266,8 @@ def compare(arguments: argparse.Namespace) -> None:
     draw(test_set, [*LECTURES, *arguments.systems], runs / "lengths.png")
     print(table.to_markdown(), end="")
     say(f"wrote table.md, table.json and lengths.png in {runs}")
+    if failed:
+        raise UserError(f"Failed: {', '.join(failed)}.", "The messages above say why; the same command tries again.")
 
 
 def main() -> None:

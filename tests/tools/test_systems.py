@@ -137,6 +137,22 @@ def test_what_was_stopped_goes_on(
     assert (runs / "gru" / "val.en").read_text("utf-8").split("\n") == ["kept as it is", *translations[1:]]
 
 
+def test_a_system_that_fails_does_not_stop_the_others(
+    run: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:  # a Transformer has no hidden_size
+        run(tmp_path / "runs", "transformer", "gru")
+    assert stop.value.code == 2
+    shown = capsys.readouterr()
+    assert "unknown key 'hidden_size'" in shown.err
+    assert "Failed: transformer." in shown.err
+    assert "| `systems/gru` |" in shown.out
+    with pytest.raises(SystemExit) as stop:
+        run(tmp_path / "others", "transformer")
+    assert stop.value.code == 2
+    assert "no system is done" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
