@@ -101,7 +101,7 @@ def test_words_can_be_read_up_to_twenty_five() -> None:
     words = tuple(f"word{number}" for number in range(25))
     names = [f"layer {layer} head {head}" for layer in range(1, 7) for head in range(1, 9)]
     figure = draw(pair(48, words, words), names)
-    assert panels(figure)[0].get_xticklabels()[0].get_fontsize() >= 6
+    assert float(panels(figure)[0].get_xticklabels()[0].get_fontsize()) >= 6
     assert max(figure.get_size_inches()) < 40
 
 
