@@ -210,6 +210,13 @@ class TrainingOptions(Options):
     r_drop: float = Field(
         0.0, ge=0, description="weight α of R-Drop: two passes with different dropout must agree; takes twice as long"
     )
+    subword_sampling: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="read sentences in other pieces each time: smoothing of a unigram vocabulary (0.3; less varies "
+        "more), or share of BPE merges left out (0.1)",
+    )
     scheduled_sampling: ScheduledSamplingOptions = ScheduledSamplingOptions()
     truncate: int | None = Field(
         None, ge=1, description="truncated backpropagation: gradients go back through so many target words at most"
@@ -242,6 +249,8 @@ class TrainingOptions(Options):
             raise ValueError("schedule 'cosine' must know its end: set max_steps or max_epochs")
         if self.truncate and (self.r_drop or self.gradient_flow or self.compile):
             raise ValueError("truncate doesn't go with r_drop, gradient_flow and compile: leave out one of them")
+        if self.subword_sampling and self.guided_alignment:
+            raise ValueError("guided_alignment links pieces, which subword_sampling changes: leave out one of them")
         return self
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nmt.console import warn
 from nmt.data.encoded import EncodedCorpus
+from nmt.data.subword_sampling import SubwordSampler
 from nmt.data.vocabulary import Vocabularies, Vocabulary
 
 MAX_PADDING = 0.05
@@ -228,7 +229,7 @@ class BatchStream(Protocol):
 class TrainingBatches:
     """An endless stream of training batches that knows where it is, so that it can be resumed.
 
-    The order of an epoch depends on the seed and the epoch alone.
+    The order of an epoch, and the pieces drawn for it, depend on the seed and the epoch alone.
 
     Args:
         corpus: the encoded pairs.
@@ -237,6 +238,7 @@ class TrainingBatches:
         batch_tokens: see :func:`plan_batches`.
         seed: of the order.
         share: (k, n), where n processes take a batch each in turn, and this is the one with number k.
+        sampler: draws other pieces for each epoch, if any.
     """
 
     def __init__(
@@ -247,18 +249,28 @@ class TrainingBatches:
         batch_tokens: int,
         seed: int,
         share: tuple[int, int] = (0, 1),
+        sampler: SubwordSampler | None = None,
     ) -> None:
         self._corpus, self._indices, self._vocabularies = corpus, indices, vocabularies
         self._batch_tokens, self._seed, self._share = batch_tokens, seed, share
-        self._lengths = (corpus.source.lengths[indices] + 1, corpus.target.lengths[indices] + 1)  # with EOS
+        self._sampler = sampler
         self.epoch = 0
         """Passes over the data that are complete."""
         self._position = 0
-        self._plan = self._make_plan()
+        self._begin_epoch()
 
-    def _make_plan(self) -> list[npt.NDArray[np.int64]]:
+    def _begin_epoch(self) -> None:
+        """Draw the pieces and plan the batches of the present epoch."""
+        sides = self._corpus.source, self._corpus.target
+        if self._sampler is not None:
+            sides = self._sampler(self._corpus, self._seed, self.epoch)
+        self._source, self._target = sides
+        self._lengths = (self._source.lengths[self._indices] + 1, self._target.lengths[self._indices] + 1)  # with EOS
         rng = np.random.default_rng((self._seed, self.epoch))
-        return plan_batches(*self._lengths, self._batch_tokens, rng)
+        self._plan = plan_batches(*self._lengths, self._batch_tokens, rng)
+
+    def _pairs(self, indices: npt.NDArray[np.int64]) -> list[tuple[Ids, Ids]]:
+        return [(self._source[i], self._target[i]) for i in indices]
 
     def __len__(self) -> int:
         """Batches of the present epoch."""
@@ -267,24 +279,27 @@ class TrainingBatches:
     def __iter__(self) -> Iterator[Batch]:
         own, count = self._share
         while True:
-            batch = [self._advance() for _ in range(count)][own]
-            rows = self._indices[batch]
-            links = [self._corpus.links(i) for i in rows] if self._corpus.has_links else None
-            yield make_batch([self._corpus.pair(i) for i in rows], self._vocabularies, links)
+            for process in range(count):
+                if process == own:
+                    batch = self._make_batch(self._indices[self._plan[self._position]])
+                self._advance()
+            yield batch
 
-    def _advance(self) -> npt.NDArray[np.int64]:
-        """The next batch of the plan."""
-        batch = self._plan[self._position]
+    def _make_batch(self, rows: npt.NDArray[np.int64]) -> Batch:
+        links = [self._corpus.links(i) for i in rows] if self._corpus.has_links else None
+        return make_batch(self._pairs(rows), self._vocabularies, links)
+
+    def _advance(self) -> None:
+        """Go on to the next batch of the plan."""
         self._position += 1
         if self._position == len(self._plan):
             self.epoch, self._position = self.epoch + 1, 0
-            self._plan = self._make_plan()
-        return batch
+            self._begin_epoch()
 
     def target_shares(self) -> npt.NDArray[np.float64]:
         """The share of each id among the tokens to predict, EOS included. [V]"""
         vocabulary = self._vocabularies.target
-        counts = self._corpus.target.counts(self._indices, len(vocabulary))
+        counts = self._target.counts(self._indices, len(vocabulary))
         counts[vocabulary.eos] += len(self._indices)
         shares: npt.NDArray[np.float64] = counts / counts.sum()
         return shares
@@ -294,7 +309,7 @@ class TrainingBatches:
         longer_N = np.maximum(*self._lengths)
         size = max(1, batch_tokens // int(longer_N.max()))
         rows = np.resize(np.argsort(-longer_N, kind="stable"), size)  # over again, where there are too few
-        return make_batch([self._corpus.pair(i) for i in self._indices[rows]], self._vocabularies)
+        return make_batch(self._pairs(self._indices[rows]), self._vocabularies)
 
     @property
     def num_positions(self) -> int:
@@ -312,7 +327,7 @@ class TrainingBatches:
                 "the training text isn't the one that the run was started with: going on in the middle of the new one."
             )
         self.epoch, self._position = state["epoch"], state["position"]
-        self._plan = self._make_plan()
+        self._begin_epoch()
         if self._position >= len(self._plan):
             self.epoch, self._position = self.epoch + 1, 0
-            self._plan = self._make_plan()
+            self._begin_epoch()

@@ -46,14 +46,31 @@ class PieceLinks(Protocol):
         """The linked (source, target) pieces of each pair. [num_links, 2]"""
 
 
-class EncodedSide:
-    """The sentences of one language: a flat memory map of ids and where each sentence starts."""
+def map_ids(file: Path | BinaryIO, dtype: npt.DTypeLike, size: int) -> npt.NDArray[np.integer]:
+    """The ids in a file, memory-mapped. [size]"""
+    return np.memmap(file, dtype=dtype, mode="r") if size else np.zeros(0, dtype=dtype)
 
-    def __init__(self, stem: Path, dtype: str) -> None:
-        self.offsets: npt.NDArray[np.int64] = np.load(stem.with_suffix(".offsets.npy"))
-        size = int(self.offsets[-1])
-        path = stem.with_suffix(".ids")
-        self._ids = np.memmap(path, dtype=dtype, mode="r") if size else np.zeros(0, dtype=dtype)
+
+class EncodedSide:
+    """The sentences of one language: flat ids, memory-mapped, and where each sentence starts."""
+
+    def __init__(self, ids: npt.NDArray[np.integer], offsets: npt.NDArray[np.int64]) -> None:
+        self.offsets = offsets
+        self._ids = ids
+
+    @classmethod
+    def read(cls, stem: Path, dtype: str) -> "EncodedSide":
+        """From the files of the cache."""
+        offsets: npt.NDArray[np.int64] = np.load(stem.with_suffix(".offsets.npy"))
+        return cls(map_ids(stem.with_suffix(".ids"), dtype, int(offsets[-1])), offsets)
+
+    @property
+    def dtype(self) -> np.dtype[np.integer]:
+        """That of the ids."""
+        return self._ids.dtype
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -80,8 +97,8 @@ class EncodedCorpus:
         """Changes with the text, the vocabulary and the longest length."""
         meta = json.loads((directory / "meta.json").read_text())
         self.counts = Counts(**meta["counts"])
-        self.source = EncodedSide(directory / "source", meta["dtype"])
-        self.target = EncodedSide(directory / "target", meta["dtype"])
+        self.source = EncodedSide.read(directory / "source", meta["dtype"])
+        self.target = EncodedSide.read(directory / "target", meta["dtype"])
         self.lines: npt.NDArray[np.int64] = np.load(directory / "lines.npy")
         self.has_links = (directory / "links.offsets.npy").is_file()
         if self.has_links:

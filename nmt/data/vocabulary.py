@@ -16,7 +16,9 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 from nmt.config import VocabularyOptions
@@ -111,6 +113,39 @@ class SentencePieceVocabulary(Vocabulary):
     def encode(self, text: str) -> list[int]:
         ids: list[int] = self._processor.encode(_without_surrogates(text))
         return ids
+
+    @property
+    def can_sample(self) -> bool:
+        """False where there is one segmentation only: the pieces are characters."""
+        ordinary = range(len(self))
+        return any(
+            len(self.token(i).strip(SPACE)) > 1
+            for i in ordinary
+            if not (self._processor.is_control(i) or self._processor.is_unknown(i) or self._processor.is_byte(i))
+        )
+
+    def sample(self, texts: Sequence[str], alpha: float, seed: int) -> list[list[int]]:
+        """Ids of sentences in random segmentations, the same ones for the same seed.
+
+        Args:
+            texts: the sentences.
+            alpha: smoothing of the unigram model, or share of BPE merges that are left out.
+            seed: from 0 up to 2^32 - 1.
+        """
+        import sentencepiece
+
+        sampled: list[list[int]] = []
+
+        def draw() -> None:
+            sentencepiece.set_random_generator_seed(seed)
+            encode = partial(self._processor.encode, enable_sampling=True, alpha=alpha, nbest_size=-1)
+            sampled.extend(encode(_without_surrogates(text)) for text in texts)
+
+        # sentencepiece has a random generator for each thread and seeds it at its first use there.
+        thread = Thread(target=draw)
+        thread.start()
+        thread.join()
+        return sampled
 
     def pieces(self, text: str) -> list[Piece]:
         text = _without_surrogates(text)

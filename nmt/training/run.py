@@ -16,6 +16,7 @@ from nmt.data.corpus import ParallelText, open_text
 from nmt.data.dialogue import check_separator
 from nmt.data.encoded import EncodedCorpus, encode_corpus
 from nmt.data.prefetch import prefetched
+from nmt.data.subword_sampling import SubwordSampler
 from nmt.data.text import open_output
 from nmt.data.vectors import read_vectors
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
@@ -247,8 +248,9 @@ def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> V
 
 
 def _batches(recipe: Recipe, data: Data, batch_tokens: int, ranks: Ranks) -> TrainingBatches:
-    share = ranks.rank, ranks.size
-    return TrainingBatches(data.train, data.train_indices, data.vocabularies, batch_tokens, recipe.seed, share)
+    share, alpha = (ranks.rank, ranks.size), recipe.training.subword_sampling
+    sampler = SubwordSampler(data.vocabularies, alpha) if alpha is not None else None
+    return TrainingBatches(data.train, data.train_indices, data.vocabularies, batch_tokens, recipe.seed, share, sampler)
 
 
 def _with_batch_tokens(recipe: Recipe, data: Data, model: Seq2Seq, precision: Precision, ranks: Ranks) -> Recipe:

@@ -315,7 +315,7 @@ class Trainer:
         self.report.end(reason)
 
     def _total_steps(self) -> int | None:
-        """Updates until ``max_steps`` or ``max_epochs``; all epochs have the same number of batches."""
+        """Updates until ``max_steps`` or ``max_epochs``; the first epoch counts for all."""
         o = self.options
         batches_a_step = o.accumulate * self.ranks.size
         by_epochs = math.ceil(o.max_epochs * len(self.batches) / batches_a_step) if o.max_epochs else None
