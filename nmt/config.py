@@ -5,40 +5,17 @@ component (an encoder, an attention, a decoder) stand beside the component and a
 built; here ``model.encoder`` and ``model.decoder`` are mappings with a ``type``.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
+from nmt import yaml12
 from nmt.errors import UserError, nearest
 
 FORMAT_VERSION = 1
 """Version of the model directory. Raise it when an older nmt could no longer read a new directory."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads scalars as YAML 1.2 does: 1e-3 is a number, and no (Norwegian), yes, on and off are words."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in known if not tag.endswith((":bool", ":float"))]
-    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes what either version of YAML would read as something else than text."""
-
-
-for _tag, _pattern, _first in (
-    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    ("float", r"^[-+]?(?:\.\d+|\d+\.\d*|\d+(?=[eE]))(?:[eE][-+]?\d+)?$", "-+.0123456789"),
-):
-    for _class in (_Loader, _Dumper):
-        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 
 class Options(BaseModel):
@@ -306,8 +283,8 @@ class Recipe(Options):
     decoding: DecodingOptions = DecodingOptions()
 
     def to_yaml(self) -> str:
-        """The recipe as text that :func:`load_recipe` reads back to an equal recipe."""
-        return yaml.dump(self.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+        """The recipe as text that :func:`nmt.recipe.load_recipe` reads back to an equal recipe."""
+        return yaml12.dump(self.model_dump(mode="json"))
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -361,86 +338,3 @@ def _group_at(options: type[Options], path: Sequence[str]) -> type[Options]:
             break
         options = inner[0]
     return options
-
-
-def load_recipe(name: str | Path | Recipe, settings: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and apply ``KEY=VALUE`` settings to it.
-
-    Args:
-        name: a path, the name of a shipped recipe such as ``multi30k/transformer``, or a recipe.
-        settings: ``training.max_steps=100`` and the like; the value is read as YAML.
-
-    Raises:
-        UserError: no such recipe, not YAML, or a key or value that :func:`validate` refuses.
-    """
-    if isinstance(name, Recipe):
-        where, values = "the recipe", name.model_dump(mode="json")
-    else:
-        where = str(find_recipe(name))
-        values = _read_yaml(Path(where))
-    for setting in settings:
-        _apply(values, setting)
-    version = values.get("format_version", FORMAT_VERSION)
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise UserError(
-            f"{where} has format version {version}; this nmt reads up to {FORMAT_VERSION}.",
-            "It was written by a newer version: upgrade nmt.",
-        )
-    return validate(Recipe, values, where)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except OSError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}.", "Check its permissions.") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it can't be parsed"
-        raise UserError(f"{path}{line}: not YAML: {problem}.", "Check indentation and colons there.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text.", "Is it a recipe? Save it as UTF-8.") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path} is not a recipe: it holds no keys.", "See `nmt recipes` for examples.")
-    return values
-
-
-def _apply(values: dict[str, Any], setting: str) -> None:
-    """Put one ``KEY=VALUE`` into the nested mapping."""
-    key, equals, text = setting.partition("=")
-    if not equals or not key.strip():
-        raise UserError(f"--set {setting!r} has no '='.", "Write --set training.max_steps=1000.")
-    try:
-        value = yaml.load(text, _Loader)
-    except yaml.YAMLError:
-        raise UserError(f"--set {setting!r}: the value is not YAML.", "Quote it, or check its brackets.") from None
-    *groups, last = key.strip().split(".")
-    for group in groups:
-        inner = values.setdefault(group, {})
-        if not isinstance(inner, dict):
-            raise UserError(f"--set {setting!r}: {group!r} is a value, not a group of keys.", "Check the key.")
-        values = inner
-    values[last] = value
-
-
-def shipped_recipes() -> dict[str, Path]:
-    """Name and path of every recipe that comes with nmt, sorted by name."""
-    folder = Path(__file__).parent / "recipes"
-    if not folder.is_dir():  # a checkout: the recipes stand beside the package
-        folder = Path(__file__).parents[1] / "recipes"
-    return {str(path.relative_to(folder).with_suffix("")): path for path in sorted(folder.rglob("*.yaml"))}
-
-
-def find_recipe(name: str | Path) -> Path:
-    """The path of a recipe given by path or by shipped name."""
-    path = Path(name)
-    if path.is_file():
-        return path
-    shipped = shipped_recipes()
-    key = str(name).removesuffix(".yaml").removeprefix("recipes/")
-    if key in shipped:
-        return shipped[key]
-    if path.is_dir():
-        raise UserError(f"{path} is a folder, not a recipe.", "Name a YAML file, or a recipe listed by `nmt recipes`.")
-    raise UserError(f"There is no recipe {str(name)!r}: neither a file nor a shipped one.", nearest(key, list(shipped)))

@@ -13,7 +13,6 @@ from nmt.alignment.aer import score_files as score_links
 from nmt.alignment.formats import write_alignments
 from nmt.alignment.links import WordAlignment, format_pharaoh
 from nmt.alignment.plots import plot_alignment
-from nmt.config import load_recipe
 from nmt.data.grammar import AlignedPair, splits
 from nmt.data.text import open_output
 from nmt.decoding.loading import load
@@ -21,6 +20,7 @@ from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.scores import score_corpus
 from nmt.models.build import resolve
+from nmt.recipe import load_recipe
 from nmt.training.run import train
 
 NUM_PLOTS = 6

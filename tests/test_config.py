@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from nmt.config import Recipe, find_recipe, load_recipe, shipped_recipes, validate
+from nmt.config import Recipe, validate
 from nmt.errors import UserError
 from nmt.models.build import resolve
+from nmt.recipe import find_recipe, load_recipe, shipped_recipes
 
 MINIMAL = """\
 data: {source: de, target: en}

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Self, get_args
 
@@ -86,6 +87,12 @@ def short_name(name: str) -> str:
     """``2:1`` for ``layer 2 head 1``; other names as they are."""
     match = re.fullmatch(r"layer (\d+) head (\d+)", name)
     return f"{match[1]}:{match[2]}" if match else name
+
+
+def by_layer(names: Sequence[str]) -> list[list[int]]:
+    """Indices of heads, a list a layer; heads whose names have no layer are of one."""
+    layer_of = [short_name(name).rpartition(":")[0] for name in names]
+    return [list(heads) for _, heads in groupby(range(len(names)), key=lambda head: layer_of[head])]
 
 
 def _find(name: str, known: Sequence[str]) -> int:

@@ -54,7 +54,7 @@ MAX_VECTOR_CELLS = 10_000
 def draw_matrix(alignment: WordAlignment, gold: GoldLinks | None, title: str | None, numbers: bool, dpi: int) -> Figure:
     """The figure of one sentence pair; for the arguments see :func:`nmt.alignment.plots.plot_alignment`."""
     num_source, num_target = len(alignment.source), len(alignment.target)
-    _check(alignment, gold)
+    check(alignment, gold)
     cell = _cell_size(max(num_source, num_target, 1))
     # An empty sentence is drawn as one empty row or column, so that the other one can be read.
     width, height = max(num_source, 1) * cell, max(num_target, 1) * cell
@@ -65,22 +65,23 @@ def draw_matrix(alignment: WordAlignment, gold: GoldLinks | None, title: str | N
     title = " ".join(map(visible, (title or "").split()))
     families = font_families([*words[0], *words[1], title])
 
-    _draw_cells(axes, alignment, cell)
+    draw_cells(axes, alignment, cell)
     if gold is not None:
-        _draw_gold(axes, gold, cell)
+        draw_gold(axes, gold, cell)
     if numbers:
-        _draw_numbers(axes, alignment, cell, families)
+        draw_numbers(axes, alignment, cell, families)
     _draw_links(axes, alignment, cell, in_corner=numbers)
-    _label_axes(axes, words[0], words[1], cell, families)
+    label_axes(axes, words[0], words[1], cell, families)
+    draw_directions(axes, families)
     all_axes, right = [axes], width
     if alignment.turn_weights is not None:
         all_axes.append(_draw_turns(axes, alignment.turn_weights, alignment.turns, cell, families))
         right += (alignment.turn_weights.shape[1] + TURN_GAP) * cell
     right += draw_strips(axes, alignment, right / cell, families, _font_size(cell)) * cell
-    bar = _draw_bar(figure, width, height, right, families)
-    _draw_legend(figure, axes, _legend_entries(alignment, gold), families)
+    bar = draw_bar(figure, width, height, right, families)
+    draw_legend(figure, axes, [*_link_entries(alignment), *gold_entries(gold)], families)
     if title:
-        _draw_title(figure, axes, title, families)
+        draw_title(figure, axes, title, families)
     fit(figure, [*all_axes, bar], dpi)
     return figure
 
@@ -94,14 +95,15 @@ def _font_size(cell: float) -> float:
     return min(cell * 72 * 0.6, 11.0)
 
 
-def _draw_cells(axes: Axes, alignment: WordAlignment, cell: float) -> None:
+def draw_cells(axes: Axes, alignment: WordAlignment, cell: float, num_panels: int = 1) -> None:
+    """Shades, lines between words and the frame, in a picture of so many matrices."""
     num_target, num_source = alignment.weights.shape
     if alignment.weights.size:
         axes.pcolormesh(
             alignment.weights,
             cmap=SHADES,
             norm=Normalize(0, 1),
-            rasterized=alignment.weights.size > MAX_VECTOR_CELLS,
+            rasterized=alignment.weights.size * num_panels > MAX_VECTOR_CELLS,
         )
     line: dict[str, Any] = {"linewidth": min(0.7, cell * 2), "zorder": 2}
     for column in range(1, num_source):
@@ -112,11 +114,13 @@ def _draw_cells(axes: Axes, alignment: WordAlignment, cell: float) -> None:
         spine.set(color=GRID_OF_FIVE, linewidth=0.9, zorder=2.5)
 
 
-def _draw_gold(axes: Axes, gold: GoldLinks, cell: float) -> None:
+def draw_gold(axes: Axes, gold: GoldLinks, cell: float) -> None:
+    """Frames of true links, thick enough to be seen on the darkest shade."""
     sure, possible = gold
+    width = max(cell * 4, min(cell * 8, 1.2))
     for links, style in ((possible - sure, _possible_style()), (sure, _sure_style())):
         for source, target in sorted(links):
-            axes.add_patch(Rectangle((source + 0.08, target + 0.08), 0.84, 0.84, zorder=3, linewidth=cell * 4, **style))
+            axes.add_patch(Rectangle((source + 0.08, target + 0.08), 0.84, 0.84, zorder=3, linewidth=width, **style))
 
 
 def _sure_style() -> dict[str, Any]:
@@ -140,7 +144,7 @@ def _draw_links(axes: Axes, alignment: WordAlignment, cell: float, in_corner: bo
     axes.scatter(links[:, 0] + shift, links[:, 1] + shift, s=size**2, c=colours, linewidths=0, zorder=4)
 
 
-def _draw_numbers(axes: Axes, alignment: WordAlignment, cell: float, families: list[str]) -> None:
+def draw_numbers(axes: Axes, alignment: WordAlignment, cell: float, families: list[str]) -> None:
     """Weights of 0.01 and more, as hundredths after the point."""
     for target, source in zip(*np.nonzero(alignment.weights >= 0.005), strict=True):
         weight = float(alignment.weights[target, source])
@@ -158,7 +162,8 @@ def _draw_numbers(axes: Axes, alignment: WordAlignment, cell: float, families: l
         )
 
 
-def _label_axes(axes: Axes, source: Sequence[str], target: Sequence[str], cell: float, families: list[str]) -> None:
+def label_axes(axes: Axes, source: Sequence[str], target: Sequence[str], cell: float, families: list[str]) -> None:
+    """Source words above, target words on the left; none where a side is empty."""
     style: dict[str, Any] = {"fontsize": _font_size(cell), "family": families, "color": INK}
     axes.xaxis.tick_top()
     axes.tick_params(length=0, pad=3)
@@ -174,6 +179,10 @@ def _label_axes(axes: Axes, source: Sequence[str], target: Sequence[str], cell: 
         **style,
     )
     axes.set_yticks(np.arange(len(target)) + 0.5, target, parse_math=False, **style)
+
+
+def draw_directions(axes: Axes, families: list[str]) -> None:
+    """Which words are the source, which the target, in the corner between the two."""
     axes.text(
         0,
         1,
@@ -216,7 +225,7 @@ def _draw_turns(axes: Axes, weights: Weights, turns: Sequence[int], cell: float,
     return strip
 
 
-def _draw_bar(figure: Figure, width: float, height: float, right: float, families: list[str]) -> Axes:
+def draw_bar(figure: Figure, width: float, height: float, right: float, families: list[str]) -> Axes:
     """The scale of the shading: a thin bar right of all matrices, as high as they up to 1.4 inches."""
     length = min(1.4, max(height, 0.9))
     bar = figure.add_axes(((right + 0.16) / width, 1 - length / height, 0.09 / width, length / height))
@@ -231,19 +240,24 @@ def _draw_bar(figure: Figure, width: float, height: float, right: float, familie
 # --- what stands around the matrix -----------------------------------------------------------------------
 
 
-def _legend_entries(alignment: WordAlignment, gold: GoldLinks | None) -> list[Artist]:
-    entries: list[Artist] = []
-    if alignment.links:
-        entries.append(Line2D([], [], linestyle="", marker="o", markersize=4, color=INK, label="model link"))
-    if gold is not None:
-        entries.append(Rectangle((0, 0), 1, 1, **_sure_style(), label="gold, sure"))
-    if gold is not None and gold[1] - gold[0]:
+def _link_entries(alignment: WordAlignment) -> list[Artist]:
+    if not alignment.links:
+        return []
+    return [Line2D([], [], linestyle="", marker="o", markersize=4, color=INK, label="model link")]
+
+
+def gold_entries(gold: GoldLinks | None) -> list[Artist]:
+    """Of the legend, where there is a gold."""
+    if gold is None:
+        return []
+    entries: list[Artist] = [Rectangle((0, 0), 1, 1, **_sure_style(), label="gold, sure")]
+    if gold[1] - gold[0]:
         entries.append(Rectangle((0, 0), 1, 1, **_possible_style(), label="gold, possible"))
     return entries
 
 
-def _draw_legend(figure: Figure, axes: Axes, entries: list[Artist], families: list[str]) -> None:
-    """Below the matrix, in one row where that is not wider than the picture."""
+def draw_legend(figure: Figure, axes: Axes, entries: list[Artist], families: list[str]) -> None:
+    """Below ``axes``, those at the bottom left, in one row where that is not wider than the picture."""
     if not entries:
         return
     bounds = _bounds(figure)
@@ -264,13 +278,14 @@ def _draw_legend(figure: Figure, axes: Axes, entries: list[Artist], families: li
     )
 
 
-def _draw_title(figure: Figure, axes: Axes, title: str, families: list[str]) -> None:
+def draw_title(figure: Figure, axes: Axes, title: str, families: list[str]) -> None:
+    """Above all that is drawn so far; ``axes`` are those at the top left."""
     bounds = _bounds(figure)
     axes.text(
         0,
         1,
         textwrap.fill(title, max(24, int(bounds.width / 0.1))),
-        transform=_beside(axes, bounds.xmin, bounds.ymax - axes.bbox.height / figure.dpi + GAP),
+        transform=_beside(axes, bounds.xmin, bounds.ymax - axes.bbox.ymax / figure.dpi + GAP),
         ha="left",
         va="bottom",
         fontsize=11,
@@ -308,7 +323,8 @@ def fit(figure: Figure, all_axes: Sequence[Axes], dpi: int) -> None:
         )
 
 
-def _check(alignment: WordAlignment, gold: GoldLinks | None) -> None:
+def check(alignment: WordAlignment, gold: GoldLinks | None) -> None:
+    """Raises UserError where a sentence has more than MAX_WORDS words, or a gold link is outside the pair."""
     num_source, num_target = len(alignment.source), len(alignment.target)
     if max(num_source, num_target) > MAX_WORDS:
         raise UserError(

@@ -1,7 +1,7 @@
 """Files with pictures of word alignments, PNG, SVG and PDF; :mod:`nmt.alignment.matrix` draws them."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -12,6 +12,9 @@ from nmt.alignment.links import WordAlignment
 from nmt.alignment.matrix import MAX_WORDS, GoldLinks, draw_matrix
 from nmt.errors import UserError
 from nmt.pictures import suffix_of, write_figure, writing
+
+Draw = Callable[[WordAlignment, GoldLinks | None, str | None, bool, int], Figure]
+"""Draws a sentence pair with its gold, title, numbers or not, at so many pixels per inch."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,7 @@ def plot_alignments(
     titles: Sequence[str] | None = None,
     numbers: bool = False,
     dpi: int = 150,
+    draw: Draw = draw_matrix,
 ) -> list[Path]:
     """Draw many sentence pairs: a PDF with a page for each, or a PNG or SVG file for each.
 
@@ -69,6 +73,7 @@ def plot_alignments(
         titles: of each pair, in order; ``Sentence N`` otherwise, and none for a single pair.
         numbers: write the weights into their cells.
         dpi: pixels per inch of a PNG.
+        draw: what is drawn of a pair: its matrix, or with :func:`nmt.alignment.grid.draw_grid` that of each head.
 
     Returns:
         The files written.
@@ -82,7 +87,13 @@ def plot_alignments(
     first = list(islice(pairs, 2))
     if not first:
         raise UserError("there are no sentence pairs to draw", "Give a source and a target with lines.")
-    drawings = _drawings(chain(first, pairs), len(first) == 1, gold, titles, numbers, dpi)
+    drawings = _drawings(
+        chain(first, pairs),
+        len(first) == 1,
+        gold,
+        titles,
+        lambda alignment, pair_gold, title: draw(alignment, pair_gold, title, numbers, dpi),
+    )
     written = write_figures(drawings, path, dpi, numbered=len(first) > 1)
     if not written:
         raise UserError(
@@ -97,8 +108,7 @@ def _drawings(
     single: bool,
     gold: Sequence[GoldLinks] | None,
     titles: Sequence[str] | None,
-    numbers: bool,
-    dpi: int,
+    draw: Callable[[WordAlignment, GoldLinks | None, str | None], Figure],
 ) -> Iterator[tuple[int, Figure]]:
     for number, alignment in enumerate(pairs, start=1):
         if gold is not None and number > len(gold):
@@ -113,7 +123,7 @@ def _drawings(
         default = None if single else f"Sentence {number}"
         title = titles[number - 1] if titles is not None else default
         pair_gold = gold[number - 1] if gold is not None else None
-        yield number, draw_matrix(alignment, pair_gold, title, numbers, dpi)
+        yield number, draw(alignment, pair_gold, title)
 
 
 def write_figures(

@@ -1,6 +1,7 @@
 """``nmt align``."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -28,6 +29,7 @@ MAX_IN_PAGE = 1000
     epilog=examples(
         "nmt align runs/de-en test.de test.en > links.pharaoh",
         "nmt align runs/de-en test.de test.en -o links.png --limit 10",
+        "nmt align runs/de-en test.de test.en -o heads.png --grid --limit 1",
         "nmt align runs/de-en test.de -o look.html --n-best 3",
         "nmt align runs/de-en test.tok.de test.tok.en --tokenized -o links.pharaoh",
         "nmt align runs/de-en test.de test.en --reverse runs/en-de",
@@ -92,6 +94,13 @@ def align(
     threshold: Annotated[
         float, typer.Option(metavar="X", min=0, max=1, help="Least weight of a link, with --method threshold.")
     ] = 0.3,
+    grid: Annotated[
+        bool,
+        typer.Option(
+            "--grid",
+            help="In pictures, every attention head by itself: a row a layer; framed those that links are from.",
+        ),
+    ] = False,
     numbers: Annotated[bool, typer.Option("--numbers", help="Write the weights into the cells of pictures.")] = False,
     gold: Annotated[
         Path | None,
@@ -125,6 +134,8 @@ def align(
         raise UserError("--n-best is for pages of the model's own translations.", "Give --format html and no TARGET.")
     if kind in PICTURES and output == "-":
         raise UserError(f"A {kind} picture needs a file.", f"Give -o links.{kind}.")
+    if grid and kind not in PICTURES:
+        raise UserError(f"--grid is for pictures, and {kind} is none.", "Give -o heads.png, .svg or .pdf.")
     if tokenized and target is None:
         raise UserError("With --tokenized a TARGET is needed: the model's own output isn't tokenised.", "Name one.")
     translator = load(model_dir, device)
@@ -139,7 +150,7 @@ def align(
     candidates = list if kind == "html" else iter  # a page holds all it shows
     groups = candidates(islice(_pairs(translator, source, target, n_best), limit or limits.get(kind, MAX_PICTURES)))
     options: dict[str, Any] = {"method": method, "threshold": threshold, "symmetrize": symmetrize}
-    options |= {"split_punctuation": split_punctuation, "reverse": backward, "all_heads": kind == "html"}
+    options |= {"split_punctuation": split_punctuation, "reverse": backward, "all_heads": grid or kind == "html"}
     true_links = read_pharaoh(gold) if gold is not None else None
     with progress_bar("aligning", limit, not on_screen(output)) as bar:
         pairs = (pair for group in groups for pair in group)
@@ -150,7 +161,7 @@ def align(
             sentences = gather(alignments, map(len, groups), true_links)
             _write_page(translator, sentences, source, target, output)
         else:
-            _draw(alignments, _picture(output, kind), numbers, true_links)
+            _draw(alignments, _picture(output, kind), numbers, true_links, translator if grid else None)
 
 
 def _format_of(output: str) -> AlignmentFormat:
@@ -216,9 +227,21 @@ def _write_page(
         say(f"wrote {output}")
 
 
-def _draw(alignments: "Iterator[WordAlignment]", path: Path, numbers: bool, gold: "Sequence[GoldLinks] | None") -> None:
-    from nmt.alignment.plots import plot_alignments
+def _draw(
+    alignments: "Iterator[WordAlignment]",
+    path: Path,
+    numbers: bool,
+    gold: "Sequence[GoldLinks] | None",
+    heads_of: "Translator | None",
+) -> None:
+    """A picture a pair: its matrix or, where a model is given, that of each of its heads."""
+    from nmt.alignment.grid import draw_grid
+    from nmt.alignment.matrix import draw_matrix
+    from nmt.alignment.plots import Draw, plot_alignments
     from nmt.console import say
 
-    written = plot_alignments(alignments, path, gold=gold, numbers=numbers)
+    draw: Draw = draw_matrix
+    if heads_of is not None:
+        draw = partial(draw_grid, names=heads_of.model.decoder.head_names, chosen=heads_of.heads.heads)
+    written = plot_alignments(alignments, path, gold=gold, numbers=numbers, draw=draw)
     say(f"wrote {written[0]}" + (f" to {written[-1].name}" if len(written) > 1 else ""))

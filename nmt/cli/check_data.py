@@ -54,11 +54,11 @@ def check_data(
     """
     from dataclasses import asdict
 
-    from nmt.config import load_recipe
     from nmt.console import progress_bar
     from nmt.data.check.check import check_pairs, read_vocabularies, recipe_pairs
     from nmt.data.check.pairs import file_pairs
     from nmt.errors import UserError
+    from nmt.recipe import load_recipe
 
     if target is None:
         recipe = load_recipe(source, settings or [])

@@ -10,7 +10,7 @@ def recipes() -> None:
     """List the recipes that come with nmt."""
     import yaml
 
-    from nmt.config import shipped_recipes
+    from nmt.recipe import shipped_recipes
 
     shipped = shipped_recipes()
     width = max(map(len, shipped))

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from nmt.alignment.heads import AlignmentHeads
-from nmt.config import Recipe, load_recipe
+from nmt.config import Recipe
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.translator import Translator
 from nmt.device import pick_device, pick_precision
@@ -14,6 +14,7 @@ from nmt.errors import UserError, nearest
 from nmt.models.build import build_model
 from nmt.models.quantize import quantize_int8
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe import load_recipe
 from nmt.training.checkpoint import load_weights
 
 

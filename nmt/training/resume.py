@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nmt.config import Recipe, load_recipe
+from nmt.config import Recipe
 from nmt.console import say, warn
 from nmt.errors import UserError
+from nmt.recipe import load_recipe
 from nmt.training.checkpoint import CheckpointFolder, damage
 
 _FIXED = re.compile(

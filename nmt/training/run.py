@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nmt.config import ModelOptions, Recipe, load_recipe
+from nmt.config import ModelOptions, Recipe
 from nmt.console import progress_bar, say, warn
 from nmt.data.batching import TrainingBatches
 from nmt.data.corpus import ParallelText, open_text
@@ -24,6 +24,7 @@ from nmt.device import Precision, pick_device, pick_precision, use_tensor_cores
 from nmt.errors import UserError
 from nmt.models.build import build_model, resolve
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe import load_recipe
 from nmt.training.checkpoint import CheckpointFolder, cannot_write, step_of
 from nmt.training.distributed import ALONE, Ranks
 from nmt.training.guided import GuidedLoss, LinkFile, taught_heads

@@ -112,6 +112,38 @@ def test_a_picture_follows_the_suffix_of_the_output(
     assert (tmp_path / "other.png").read_bytes().startswith(b"\x89PNG")
 
 
+def svg_text(path: Path) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8"))
+
+
+def test_a_grid_has_every_head(
+    run_nmt: RunNmt, train_tiny: Callable[..., Path], tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    layers = "{type: transformer, num_layers: 2, num_heads: 2, feed_forward_size: 32}"
+    model = train_tiny("training.max_steps=3", f"model.encoder={layers}", f"model.decoder={layers}")
+    options = ("--grid", "--limit", 1, "-o", tmp_path / "heads.svg")
+    done = run_nmt("align", model, *pair, *options)
+    assert (done.returncode, done.stdout) == (0, "")
+    texts = svg_text(tmp_path / "heads.svg")
+    assert [text for text in texts if re.fullmatch(r"\d:\d", text)] == ["1:1", "1:2", "2:1", "2:2"]
+    assert (texts.count("schläft"), texts.count("sleeps")) == (2, 2)
+    # A model with one head has no grid: the picture is the usual one.
+    assert run_nmt("align", tiny_model, *pair, *options).returncode == 0
+    plain = tmp_path / "plain.svg"
+    run_nmt("align", tiny_model, *pair, "--limit", 1, "-o", plain)
+    assert plain.read_bytes() == (tmp_path / "heads.svg").read_bytes()
+
+
+@pytest.mark.parametrize("options", [(), ("--format", "json"), ("-o", "look.html")])
+def test_a_grid_is_a_picture(
+    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], options: tuple[str, ...]
+) -> None:
+    done = run_nmt("align", tiny_model, *pair, "--grid", *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--grid is for pictures" in done.stderr
+    assert "Give -o heads.png" in done.stderr
+
+
 def test_a_huge_line_is_aligned_as_far_as_the_model_reads(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "long.de").write_text("Der Hund schläft.\n" + "Hund " * 10_000 + "\n", encoding="utf-8")
     (tmp_path / "long.en").write_text("The dog sleeps.\n" + "dog " * 5 + "\n", encoding="utf-8")

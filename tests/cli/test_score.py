@@ -10,7 +10,7 @@ import sacrebleu
 from sacrebleu.metrics.bleu import BLEU
 
 import nmt
-from nmt.config import load_recipe
+from nmt.recipe import load_recipe
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 

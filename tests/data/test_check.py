@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from nmt.config import load_recipe
 from nmt.data.check.check import check_pairs, read_vocabularies, recipe_pairs
 from nmt.data.check.encoding import EncodingCheck, troubles
 from nmt.data.check.findings import DataReport, Finding, shorten
@@ -16,6 +15,7 @@ from nmt.data.check.pairs import PairSource, file_pairs, is_copy
 from nmt.data.grammar import generate
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
 from nmt.errors import UserError
+from nmt.recipe import load_recipe
 
 Pairs = list[tuple[str, str]]
 Write = Callable[..., PairSource]

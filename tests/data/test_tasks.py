@@ -106,7 +106,7 @@ def test_tasks_that_make_no_sense_are_refused(options: dict[str, object], reason
 
 
 def test_a_misspelt_task_names_its_key() -> None:
-    from nmt.config import load_recipe
+    from nmt.recipe import load_recipe
 
     with pytest.raises(UserError, match=r"'data\.task\.type' is 'cpoy'"):
         load_recipe("algorithmic/copy_ntm", ["data.task.type=cpoy"])

@@ -13,10 +13,11 @@ import torch
 from sacrebleu import corpus_bleu
 
 import nmt
-from nmt.config import Recipe, load_recipe
+from nmt.config import Recipe
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 from nmt.models.build import build_model, resolve
+from nmt.recipe import load_recipe
 from nmt.training.checkpoint import CheckpointFolder, load_weights, read_tensors
 from nmt.training.run import prepare_data, train
 from nmt.training.validation import Validator

@@ -22,12 +22,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nmt.config import Recipe, load_recipe
+from nmt.config import Recipe
 from nmt.data.batching import Batch, TrainingBatches
 from nmt.data.prefetch import prefetched
 from nmt.device import Precision, autocast, pick_device
 from nmt.models.build import build_model, resolve
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe import load_recipe
 from nmt.training.run import prepare_data
 from nmt.training.trainer import Trainer
 

@@ -120,7 +120,7 @@ def _text_pairs(text: ParallelText, languages: tuple[str, str]) -> PairSource:
 
 def read_vocabularies(path: Path) -> tuple[Vocabularies, int | None]:
     """The vocabularies of a model directory with its ``data.max_length``, or those of a file without one."""
-    from nmt.config import load_recipe
+    from nmt.recipe import load_recipe
 
     recipe = path / "recipe.yaml"
     return Vocabularies.load(path), load_recipe(recipe).data.max_length if recipe.is_file() else None

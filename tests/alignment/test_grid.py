@@ -1,0 +1,119 @@
+"""The picture of every head: how many panels, whose weights, which are marked, and where the words are."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
+
+from nmt.alignment.grid import draw_grid
+from nmt.alignment.heads import by_layer
+from nmt.alignment.links import WordAlignment
+from nmt.alignment.matrix import GoldLinks
+from nmt.errors import UserError
+from nmt.pictures import write_figure
+
+SOURCE, TARGET = ("Er", "hat", "geschlafen", "."), ("He", "slept", ".")
+NAMES = [f"layer {layer} head {head}" for layer in (1, 2) for head in (1, 2, 3)]
+
+
+def pair(num_heads: int, source: tuple[str, ...] = SOURCE, target: tuple[str, ...] = TARGET) -> WordAlignment:
+    random = np.random.default_rng(0)
+    shares = random.dirichlet(np.full(max(len(source), 1), 0.5), (num_heads, len(target))).astype(np.float32)
+    heads = list(shares[:, :, : len(source)])
+    return WordAlignment(source, target, heads[-1], (), head_weights=heads)
+
+
+def draw(
+    alignment: WordAlignment,
+    names: list[str],
+    chosen: tuple[int, ...] = (0,),
+    gold: GoldLinks | None = None,
+    numbers: bool = False,
+) -> Figure:
+    return draw_grid(alignment, gold, None, numbers, 100, names=names, chosen=chosen)
+
+
+def panels(figure: Figure) -> list[Axes]:
+    return [axes for axes in figure.axes if axes.get_title("left")]
+
+
+def ticks(axes: Axes) -> tuple[list[str], list[str]]:
+    return [t.get_text() for t in axes.get_xticklabels()], [t.get_text() for t in axes.get_yticklabels()]
+
+
+def test_each_head_has_a_panel_with_its_name_and_its_weights() -> None:
+    alignment = pair(6)
+    found = panels(draw(alignment, NAMES))
+    assert [axes.get_title("left") for axes in found] == ["1:1", "1:2", "1:3", "2:1", "2:2", "2:3"]
+    assert alignment.head_weights is not None
+    for axes, weights in zip(found, alignment.head_weights, strict=True):
+        (shades,) = (artist for artist in axes.collections if isinstance(artist, QuadMesh))
+        np.testing.assert_array_equal(np.asarray(shades.get_array()).reshape(3, 4), weights)
+        assert (shades.norm.vmin, shades.norm.vmax) == (0, 1), "heads must be comparable"
+
+
+def test_layers_are_rows_heads_are_columns_and_words_stand_along_the_edges() -> None:
+    found = panels(draw(pair(6), NAMES))
+    boxes = [axes.get_position() for axes in found]
+    assert boxes[0].x0 < boxes[1].x0 < boxes[2].x0
+    assert [box.x0 for box in boxes[:3]] == pytest.approx([box.x0 for box in boxes[3:]])
+    assert boxes[3].y1 < boxes[0].y0, "the first layer is above the second"
+    assert {box.y0 for box in boxes[3:]} == {boxes[3].y0}
+    with_source = [list(SOURCE)] * 3 + [[]] * 3
+    with_target = [list(TARGET), [], []] * 2
+    assert [ticks(axes) for axes in found] == list(zip(with_source, with_target, strict=True))
+
+
+def test_the_heads_that_links_come_from_are_framed() -> None:
+    found = panels(draw(pair(6), NAMES, chosen=(1, 5)))
+    widths = [axes.spines["left"].get_linewidth() for axes in found]
+    assert [width > 1 for width in widths] == [False, True, False, False, False, True]
+
+
+def test_gold_and_numbers_are_in_every_panel() -> None:
+    plain = panels(draw(pair(6), NAMES))
+    full = panels(draw(pair(6), NAMES, gold=({(0, 0), (3, 2)}, {(1, 1)}), numbers=True))
+    for before, after in zip(plain, full, strict=True):
+        assert len(after.patches) == len(before.patches) + 3
+        (shades,) = (artist for artist in after.collections if isinstance(artist, QuadMesh))
+        written = len(after.texts) - len(before.texts)
+        assert written == np.sum(np.asarray(shades.get_array()) >= 0.005)
+
+
+def test_a_single_head_is_the_plain_picture() -> None:
+    figure = draw(pair(1), ["attention"])
+    assert panels(figure) == []
+    assert ticks(figure.axes[0]) == (list(SOURCE), list(TARGET))
+
+
+def test_names_without_layers_are_one_row() -> None:
+    assert by_layer(NAMES) == [[0, 1, 2], [3, 4, 5]]
+    assert by_layer([f"head {head}" for head in range(1, 4)]) == [[0, 1, 2]]
+    found = panels(draw(pair(3), ["head 1", "head 2", "head 3"]))
+    assert [axes.get_title("left") for axes in found] == ["head 1", "head 2", "head 3"]
+    assert len({round(axes.get_position().y0, 6) for axes in found}) == 1
+
+
+def test_words_can_be_read_up_to_twenty_five() -> None:
+    words = tuple(f"word{number}" for number in range(25))
+    names = [f"layer {layer} head {head}" for layer in range(1, 7) for head in range(1, 9)]
+    figure = draw(pair(48, words, words), names)
+    assert float(panels(figure)[0].get_xticklabels()[0].get_fontsize()) >= 6
+    assert max(figure.get_size_inches()) < 40
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+@pytest.mark.parametrize(("source", "target"), [((), ()), (("שלום", "猫"), ("$x$",))])
+def test_any_words_in_every_format(
+    tmp_path: Path, suffix: str, source: tuple[str, ...], target: tuple[str, ...]
+) -> None:
+    write_figure(draw(pair(6, source, target), NAMES), tmp_path / f"heads{suffix}")
+    assert (tmp_path / f"heads{suffix}").stat().st_size > 0
+
+
+def test_gold_outside_the_pair_is_refused() -> None:
+    with pytest.raises(UserError, match="outside the pair"):
+        draw(pair(6), NAMES, gold=({(4, 0)}, set()))

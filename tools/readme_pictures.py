@@ -1,0 +1,130 @@
+"""The pictures of README.md and docs/, made anew by nmt's own commands from trained models and real data.
+
+    python tools/readme_pictures.py RUNS DATA
+    python tools/readme_pictures.py RUNS DATA --only heads -o elsewhere
+
+RUNS holds model directories:
+    vanilla, bahdanau, luong, transformer    recipes multi30k/…
+    copy_ntm                                 recipe algorithmic/copy_ntm
+    dialogue                                 the recipe and the corpus of tests/test_dialogue.py, 600 steps
+and translations of the test set by `nmt translate`: vanilla.test.en and so on.
+DATA holds
+    multi30k/test_2016_flickr.de, .en                    text
+    gold/test_2016_flickr.tok.de, .tok.en, .sure         tokens of its first pairs, and their true links
+
+Each command is printed before it runs. A picture is skipped, with a line that says so, where something it needs is
+missing.
+"""
+
+import argparse
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from nmt.data.text import read_lines
+
+PAIR = 13
+"""Of the gold: a relative clause, whose verb is at its end in German alone."""
+TEST_SET = "test_2016_flickr"
+SYSTEMS = ("vanilla", "bahdanau", "luong", "transformer")
+
+
+class Missing(Exception):
+    """Something that a picture needs isn't there."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where models and data are, and where a command's input may be written."""
+
+    runs: Path
+    data: Path
+    scratch: Path
+
+    def run(self, name: str) -> str:
+        return _existing(self.runs / name)
+
+    def text(self, name: str) -> str:
+        return _existing(self.data / name)
+
+    def line(self, name: str, number: int) -> str:
+        """A file with one line, counted from 1, of a text."""
+        (line,) = islice(read_lines(self.text(name)), number - 1, number)
+        return self.written(Path(name).name, line)
+
+    def written(self, name: str, line: str) -> str:
+        """A file with this line."""
+        (self.scratch / name).write_text(f"{line}\n", encoding="utf-8")
+        return str(self.scratch / name)
+
+
+def _existing(path: Path) -> str:
+    if not path.exists():
+        raise Missing(path)
+    return str(path)
+
+
+def _gold_pair(model: str, folders: Folders) -> list[str]:
+    source, target, gold = (folders.line(f"gold/{TEST_SET}.{end}", PAIR) for end in ("tok.de", "tok.en", "sure"))
+    return ["align", folders.run(model), source, target, "--tokenized", "--gold", gold]
+
+
+def alignment(folders: Folders) -> list[str]:
+    return _gold_pair("luong", folders)
+
+
+def heads(folders: Folders) -> list[str]:
+    return [*_gold_pair("transformer", folders), "--grid"]
+
+
+def lengths(folders: Folders) -> list[str]:
+    texts = [folders.text(f"multi30k/{TEST_SET}.{language}") for language in ("en", "de")]
+    return ["inspect", "lengths", *(folders.run(f"{name}.test.en") for name in SYSTEMS), "-r", texts[0], "-s", texts[1]]
+
+
+def memory(folders: Folders) -> list[str]:
+    return ["inspect", "memory", folders.run("copy_ntm"), "-i", folders.written("symbols", "a c b d e h g a b b c d")]
+
+
+def dialogue(folders: Folders) -> list[str]:
+    source = folders.written("dialogue.en", "I see the cat.\tYes.\tIs it old?")
+    target = folders.written("dialogue.de", "Ist sie alt?")
+    return ["align", folders.run("dialogue"), source, target, "--numbers"]
+
+
+PICTURES: dict[str, Callable[[Folders], list[str]]] = {
+    function.__name__: function for function in (alignment, heads, lengths, memory, dialogue)
+}
+"""By the name of the file, what `nmt` is called with."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, help="folder of model directories")
+    parser.add_argument("data", type=Path, help="folder with multi30k/ and gold/")
+    images = Path(__file__).resolve().parent.parent / "docs" / "images"
+    parser.add_argument("-o", "--output", type=Path, default=images, help="folder to write to (docs/images)")
+    parser.add_argument("--only", action="append", choices=PICTURES, help="just this picture; may be repeated")
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    for name in arguments.only or PICTURES:
+        with TemporaryDirectory() as scratch:
+            try:
+                command = PICTURES[name](Folders(arguments.runs, arguments.data, Path(scratch)))
+            except Missing as missing:
+                print(f"skipped {name}.png: there is no {missing}", flush=True)
+                continue
+            command += ["-o", str(arguments.output / f"{name}.png")]
+            print(shlex.join(["nmt", *command]), flush=True)
+            code = subprocess.run([sys.executable, "-m", "nmt", *command], check=False).returncode
+        if code:
+            sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
