@@ -21,9 +21,9 @@ from runs import exit_codes, train, translate
 from sacrebleu.metrics import BLEU
 from sacrebleu.significance import PairedTest, Result
 
-from nmt.config import load_recipe
 from nmt.data.dialogue import TAB, current_turn, split_turns
 from nmt.data.text import read_lines
+from nmt.recipe import load_recipe
 
 SYSTEMS = ("no_context", "flat", "hierarchical")
 DIRECTIONS = (("en", "de", "agent"), ("de", "en", "customer"))

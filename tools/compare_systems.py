@@ -24,7 +24,7 @@ from typing import Any
 from runs import exit_codes, train, translate
 
 import nmt
-from nmt.config import Recipe, load_recipe, shipped_recipes
+from nmt.config import Recipe
 from nmt.console import progress_bar, say, show_error
 from nmt.data.corpus import open_text
 from nmt.data.text import explained, open_output, read_lines
@@ -35,6 +35,7 @@ from nmt.evaluation.scores import Score, score_corpus
 from nmt.evaluation.texts import read_aligned
 from nmt.inspection.lengths import draw_lengths
 from nmt.pictures import write_figure
+from nmt.recipe import load_recipe, shipped_recipes
 from nmt.training.history import History, read_history
 
 LECTURES = ("vanilla", "bahdanau", "luong", "transformer")

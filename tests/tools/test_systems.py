@@ -11,9 +11,9 @@ from types import ModuleType
 import pytest
 
 import nmt
-from nmt.config import load_recipe
 from nmt.data.text import read_lines
 from nmt.evaluation.scores import score_corpus
+from nmt.recipe import load_recipe
 from nmt.training.history import read_history
 from nmt.training.trainer import Trainer
 
