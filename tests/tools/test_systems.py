@@ -60,7 +60,7 @@ def test_every_recipe_of_the_folder_is_a_system_on_equal_terms(compare_systems: 
         assert recipe.training.model_copy(update=own) == first.training, name
         assert recipe.model.embedding_size == 256, name
         # As wide as annotations of both directions together; the table says so.
-        wide = name in {"vanilla", "luong", "dot", "scaled_dot"}
+        wide = name in {"vanilla", "bahdanau", "luong", "dot", "scaled_dot"}
         assert recipe.model.decoder.get("hidden_size", 256) == (512 if wide else 256), name
     assert first.training.schedule != "cosine"  # it would need to know how many updates the minutes will be
 
