@@ -22,6 +22,8 @@ class Progress:
     best: float | None = None
     """Best validation metric so far: BLEU, or the loss."""
     best_step: int = 0
+    guided: bool = False
+    """The best was found, or will be, by training that teaches alignment."""
     validations_without_gain: int = 0
     validation_due: bool = False
     """The run was stopped before the validation of this update was over."""

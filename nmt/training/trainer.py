@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nmt.config import Recipe
+from nmt.console import say
 from nmt.data.batching import Batch, BatchStream
 from nmt.device import Precision, peak_memory_mb
 from nmt.errors import UserError
@@ -74,7 +75,7 @@ class Trainer:
             raise UserError("training.truncate works in one process alone.", "Set it to null, or start one process.")
         self._objective = Objective(model, self.options, precision, batches)
         self.objective = ranks.wrap(self._objective)
-        self.progress = Progress()
+        self.progress = Progress(guided=self.options.guided_alignment is not None)
         self.optimizer = _make_optimizer(model, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
         self.learning_rate = LearningRate(self.options, self._total_steps())
@@ -260,8 +261,17 @@ class Trainer:
             self.meter.load_state_dict(state["meter"])
             self.divergence.load_state_dict(state["divergence"])
         self._load_random(tensors, state)
+        self._begin_guidance()
         self._last_checkpoint = None if self.progress.validation_due else self.progress.step
         self._restore_model()
+
+    def _begin_guidance(self) -> None:
+        """Where attention is taught from now on, what was the best model before must not remain it: it isn't taught."""
+        guided = self.options.guided_alignment is not None
+        if guided and not self.progress.guided:
+            say("attention is taught from now on: the best model is looked for anew")
+            self.progress.best, self.progress.best_step = None, 0
+        self.progress.guided = guided
 
     def _load_random(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """The random states of this rank; new ones where it is one more than before."""

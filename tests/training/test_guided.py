@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,6 +187,32 @@ def test_a_taught_head_aligns_better_after_a_short_training(
     nmt.train(recipe, tmp_path / "guided", [guided])
     assert (tmp_path / "guided" / "alignment.json").is_file(), "the model directory must know the taught head"
     assert error_rate(tmp_path / "guided", test) < 0.7 * error_rate(tmp_path / "free", test)
+
+
+def test_a_run_that_is_taught_later_keeps_a_taught_model(
+    make_recipe: RecipeMaker, read_metrics: Callable[..., list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    """alignment.json names the taught head, so model.safetensors may not remain the best from before."""
+    write_corpus(tmp_path, 60)
+    changes = {
+        "data": {"root": str(tmp_path), "source": "en", "target": "de", "valid": "valid"},
+        "vocabulary": {"type": "word", "size": 1000, "joint": False},
+    }
+    recipe = make_recipe("luong", recipe=changes, max_steps=30, metric="loss")
+    run = nmt.train(recipe, tmp_path / "run")
+    before = (run / "model.safetensors").read_bytes()
+    guided = f"training.guided_alignment={{links: {tmp_path / 'train.links'}, split_punctuation: true}}"
+    spoiled = [guided, "training.max_steps=33", "training.learning_rate=0.5"]
+    nmt.train(recipe, run, spoiled, resume=True)
+    first, *_, last = read_metrics(run, "valid")
+    assert last["loss"] > first["loss"]
+    assert last["best"]
+    assert (run / "model.safetensors").read_bytes() != before
+    # Taught before and after, the best is the best of both.
+    taught = (run / "model.safetensors").read_bytes()
+    nmt.train(recipe, run, [*spoiled, "training.max_steps=36", "training.learning_rate=5"], resume=True)
+    assert not read_metrics(run, "valid")[-1]["best"]
+    assert (run / "model.safetensors").read_bytes() == taught
 
 
 def test_what_can_not_be_taught_is_refused(make_recipe: RecipeMaker, tmp_path: Path, tiny_corpus: Path) -> None:
