@@ -4,7 +4,7 @@
     python tools/readme_pictures.py RUNS DATA --only heads -o elsewhere
 
 RUNS holds model directories:
-    vanilla, bahdanau, luong, transformer    recipes multi30k/…
+    vanilla, bahdanau, luong, transformer    recipes multi30k/…; luong after `nmt learn-alignment`
     copy_ntm                                 recipe algorithmic/copy_ntm
     dialogue                                 the recipe and the corpus of tests/test_dialogue.py, 600 steps
 and translations of the test set by `nmt translate`: vanilla.test.en and so on.
