@@ -93,7 +93,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             grad = p.scatter_add_(1, target, p.new_full(target.shape, smoothing - 1))
             torch.mm(grad, weight, out=grad_features[part].flatten(0, 1))
             grad_weight += grad.t() @ features
-            grad_bias += grad.new_ones(len(grad)) @ grad  # several times faster than a sum over rows
+            grad_bias += (grad.new_ones(1, len(grad)) @ grad)[0]  # several times faster than a sum over rows
         if smoothing and grad_features is not None and grad_weight is not None and grad_bias is not None:
             grad_features -= smoothing * mean_weight_D
             grad_weight.addr_(u_V, features_NPD.sum((0, 1), dtype=wide), alpha=-smoothing)
