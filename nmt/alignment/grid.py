@@ -21,13 +21,11 @@ from nmt.alignment.matrix import (
     GoldLinks,
     check,
     draw_bar,
-    draw_cells,
     draw_directions,
-    draw_gold,
     draw_legend,
     draw_matrix,
-    draw_numbers,
     draw_title,
+    draw_weights,
     fit,
     gold_entries,
     label_axes,
@@ -82,11 +80,7 @@ def draw_grid(
         axes = figure.add_axes((*corner, width / right, height / total), xlim=(0, num_source), ylim=(num_target, 0))
         panels.append(axes)
         own = replace(alignment, weights=alignment.head_weights[head])
-        draw_cells(axes, own, cell, num_panels=len(names))
-        if gold is not None:
-            draw_gold(axes, gold, cell)
-        if numbers:
-            draw_numbers(axes, own, cell, families)
+        draw_weights(axes, own, gold, numbers, cell, families, num_panels=len(names))
         label_axes(axes, source if row == 0 else [], target if column == 0 else [], cell, families)
         axes.set_title(short_name(names[head]), loc="left", fontsize=9, family=families, color=INK, pad=4)
         if head in chosen:

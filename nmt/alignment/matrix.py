@@ -65,11 +65,7 @@ def draw_matrix(alignment: WordAlignment, gold: GoldLinks | None, title: str | N
     title = " ".join(map(visible, (title or "").split()))
     families = font_families([*words[0], *words[1], title])
 
-    draw_cells(axes, alignment, cell)
-    if gold is not None:
-        draw_gold(axes, gold, cell)
-    if numbers:
-        draw_numbers(axes, alignment, cell, families)
+    draw_weights(axes, alignment, gold, numbers, cell, families)
     _draw_links(axes, alignment, cell, in_corner=numbers)
     label_axes(axes, words[0], words[1], cell, families)
     draw_directions(axes, families)
@@ -95,8 +91,25 @@ def _font_size(cell: float) -> float:
     return min(cell * 72 * 0.6, 11.0)
 
 
-def draw_cells(axes: Axes, alignment: WordAlignment, cell: float, num_panels: int = 1) -> None:
-    """Shades, lines between words and the frame, in a picture of so many matrices."""
+def draw_weights(
+    axes: Axes,
+    alignment: WordAlignment,
+    gold: GoldLinks | None,
+    numbers: bool,
+    cell: float,
+    families: list[str],
+    num_panels: int = 1,
+) -> None:
+    """A matrix with its gold and its numbers, where there are any, in a picture of so many matrices."""
+    _draw_cells(axes, alignment, cell, num_panels)
+    if gold is not None:
+        _draw_gold(axes, gold, cell)
+    if numbers:
+        _draw_numbers(axes, alignment, cell, families)
+
+
+def _draw_cells(axes: Axes, alignment: WordAlignment, cell: float, num_panels: int) -> None:
+    """Shades, lines between words and the frame."""
     num_target, num_source = alignment.weights.shape
     if alignment.weights.size:
         axes.pcolormesh(
@@ -114,7 +127,7 @@ def draw_cells(axes: Axes, alignment: WordAlignment, cell: float, num_panels: in
         spine.set(color=GRID_OF_FIVE, linewidth=0.9, zorder=2.5)
 
 
-def draw_gold(axes: Axes, gold: GoldLinks, cell: float) -> None:
+def _draw_gold(axes: Axes, gold: GoldLinks, cell: float) -> None:
     """Frames of true links, thick enough to be seen on the darkest shade."""
     sure, possible = gold
     width = max(cell * 4, min(cell * 8, 1.2))
@@ -144,7 +157,7 @@ def _draw_links(axes: Axes, alignment: WordAlignment, cell: float, in_corner: bo
     axes.scatter(links[:, 0] + shift, links[:, 1] + shift, s=size**2, c=colours, linewidths=0, zorder=4)
 
 
-def draw_numbers(axes: Axes, alignment: WordAlignment, cell: float, families: list[str]) -> None:
+def _draw_numbers(axes: Axes, alignment: WordAlignment, cell: float, families: list[str]) -> None:
     """Weights of 0.01 and more, as hundredths after the point."""
     for target, source in zip(*np.nonzero(alignment.weights >= 0.005), strict=True):
         weight = float(alignment.weights[target, source])

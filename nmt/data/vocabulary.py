@@ -117,10 +117,9 @@ class SentencePieceVocabulary(Vocabulary):
     @property
     def can_sample(self) -> bool:
         """False where there is one segmentation only: the pieces are characters."""
-        ordinary = range(len(self))
         return any(
             len(self.token(i).strip(SPACE)) > 1
-            for i in ordinary
+            for i in range(len(self))
             if not (self._processor.is_control(i) or self._processor.is_unknown(i) or self._processor.is_byte(i))
         )
 

@@ -61,8 +61,6 @@ class _LinearCrossEntropy(torch.autograd.Function):
         wide = torch.promote_types(dtype, torch.float32)  # what sums are computed in
         weight, bias = weight_VD.to(dtype), bias_V.to(dtype)
         num_positions, num_passes, _ = features_NPD.shape
-        u_V = torch.full_like(bias, 1 / len(bias), dtype=wide) if prior_V is None else prior_V.to(wide)
-        mean_weight_D, mean_bias = u_V @ weight.to(wide), u_V @ bias.to(wide)
         need_grad = any(ctx.needs_input_grad[:3])
         grad_features = torch.empty_like(features_NPD) if need_grad else None
         grad_weight = torch.zeros_like(weight, dtype=wide) if need_grad else None
@@ -79,10 +77,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             log_normaliser = (logits.amax(1).to(wide) - p.amax(1).to(wide).log())[:, None]
             chunk_nll = (log_normaliser - logits.gather(1, target).to(wide)).sum()
             nll += chunk_nll
-            smoothed += (1 - smoothing) * chunk_nll
-            if smoothing:
-                mean_logits = features.sum(0, dtype=wide) @ mean_weight_D + len(features) * mean_bias
-                smoothed += smoothing * (log_normaliser.sum() - mean_logits)
+            smoothed += (1 - smoothing) * chunk_nll + smoothing * log_normaliser.sum()
             if num_passes == 2:
                 log_p = logits.to(wide) - log_normaliser
                 divergence, *grads = symmetric_divergence(log_p[0::2], log_p[1::2])
@@ -94,10 +89,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
             torch.mm(grad, weight, out=grad_features[part].flatten(0, 1))
             grad_weight += grad.t() @ features
             grad_bias += (grad.new_ones(1, len(grad)) @ grad)[0]  # several times faster than a sum over rows
-        if smoothing and grad_features is not None and grad_weight is not None and grad_bias is not None:
-            grad_features -= smoothing * mean_weight_D
-            grad_weight.addr_(u_V, features_NPD.sum((0, 1), dtype=wide), alpha=-smoothing)
-            grad_bias -= smoothing * num_positions * num_passes * u_V
+        if smoothing:  # -ε Σ_v u_v logit_v, over all positions at once
+            u_V = torch.full_like(bias, 1 / len(bias), dtype=wide) if prior_V is None else prior_V.to(wide)
+            mean_weight_D, sum_D = u_V @ weight.to(wide), features_NPD.sum((0, 1), dtype=wide)
+            count = num_positions * num_passes
+            smoothed -= smoothing * (sum_D @ mean_weight_D + count * (u_V @ bias.to(wide)))
+            if grad_features is not None and grad_weight is not None and grad_bias is not None:
+                grad_features -= smoothing * mean_weight_D
+                grad_weight.addr_(u_V, sum_D, alpha=-smoothing)
+                grad_bias -= smoothing * count * u_V
         ctx.save_for_backward(grad_features, grad_weight, grad_bias)
         ctx.num_passes, ctx.dtypes = num_passes, (weight_VD.dtype, bias_V.dtype)
         ctx.mark_non_differentiable(nll)
