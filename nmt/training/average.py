@@ -12,7 +12,6 @@ from nmt.alignment.lexicon import FILE_NAME as LEXICON
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 from nmt.training.checkpoint import CheckpointFolder, cannot_write, damage, read_tensors, save_weights, step_of
-from nmt.training.history import read_history
 
 
 def average_checkpoints(
@@ -42,10 +41,11 @@ def average_checkpoints(
     output = directory if output is None else Path(output)
     if output != directory and output.exists():
         raise UserError(f"{output} exists already.", "Choose a new folder.")
-    found = {step_of(path): path for path in CheckpointFolder(directory).all()}
+    folder = CheckpointFolder(directory)
+    found = {step_of(path): path for path in folder.all()}
     if not found:
         raise UserError(f"{directory} holds no checkpoints.", "Name the folder of a training run.")
-    chosen = _choose(directory, sorted(found), last, best, steps)
+    chosen = _choose(directory, sorted(found), [step_of(path) for path in folder.best()], last, best, steps)
     for step in chosen:
         if wrong := damage(found[step]):
             raise UserError(f"{found[step]} is damaged: {wrong}.", "Copy it again, or leave it out with --steps N,N.")
@@ -83,9 +83,14 @@ def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
 
 
 def _choose(
-    directory: Path, present: list[int], last: int | None, best: int | None, steps: Sequence[int] | None
+    directory: Path,
+    present: list[int],
+    validated: list[int],
+    last: int | None,
+    best: int | None,
+    steps: Sequence[int] | None,
 ) -> list[int]:
-    """The steps to average, in order."""
+    """The steps to average, in order; ``validated`` has the best first."""
     if [last, best, steps].count(None) != 2:
         raise UserError("It is not clear what to average.", "Give one of --last N, --best N and --steps N,N.")
     if steps is not None:
@@ -96,7 +101,7 @@ def _choose(
             )
         candidates, count = sorted(set(steps)), len(set(steps))
     elif best is not None:
-        candidates, count = _by_validation(directory, present)[:best], best
+        candidates, count = validated[:best], best
     else:
         assert last is not None
         candidates, count = present[-last:], last
@@ -109,17 +114,6 @@ def _choose(
             "Ask for fewer, or train with a larger training.keep_last.",
         )
     return sorted(candidates)
-
-
-def _by_validation(directory: Path, present: Sequence[int]) -> list[int]:
-    """The checkpoints that the log has a validation of, the best first: by BLEU, or by loss where there is none."""
-    history = read_history(directory)
-    steps, values = history.series("valid", "bleu")
-    if not steps:
-        steps, losses = history.series("valid", "loss")
-        values = [-loss for loss in losses]
-    metric = {int(step): value for step, value in zip(steps, values, strict=True) if step in present}
-    return sorted(metric, key=lambda step: metric[step], reverse=True)
 
 
 def _copy_description(directory: Path, output: Path) -> None:
