@@ -69,3 +69,18 @@ def test_operations_are_about_those_that_pytorch_counts(load_tool: LoadTool) -> 
         ).smoothed.backward()
     assert tool.matrix_operations(model, batch) == pytest.approx(counter.get_total_flops(), rel=0.05)
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_cells_are_measured_beside_the_lstm(
+    load_tool: LoadTool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool = load_tool("bench/cells")
+    small = ["--hidden-size", "8", "--batch", "2", "--length", "3", "--repeat", "1", "--turns", "2"]
+    monkeypatch.setattr(sys, "argv", ["cells.py", "--cells", "peephole", "gru", "--precision", "bf16", *small])
+    tool.main()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows[2:]] == ["lstm", "peephole", "gru"]
+    for row in rows[2:]:
+        assert all(float(speed.replace(",", "")) > 0 for speed in row[1:4])
+        medians = [float(other[3].replace(",", "")) for other in (rows[2], row)]
+        assert float(row[4]) == pytest.approx(medians[0] / medians[1], abs=0.02)
