@@ -137,3 +137,25 @@ def test_a_worse_system_is_told_from_one_that_is_as_good(compare_dialogues: Modu
     assert len(shown) == 6
     assert shown[2].startswith(f"| base | {base.score:.2f} |")
     assert f"{worse.score - base.score:+.2f}" in shown[4]
+
+
+def test_one_direction_from_training_to_table(
+    compare_dialogues: ModuleType,
+    converted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small = ["vocabulary.size=60", "vocabulary.type=bpe", "model.embedding_size=8", "model.decoder.hidden_size=8"]
+    settings = [f"--set={setting}" for setting in [*small, "training.max_steps=2", "decoding.max_length=8"]]
+    command = ["compare_dialogues.py", str(converted), str(tmp_path / "runs"), "--direction", "de-en", *settings]
+    monkeypatch.setattr(sys, "argv", [*command, "--samples", "20"])
+    compare_dialogues.main()
+    printed = capsys.readouterr().out
+    assert "de → en, what the customer says: 6 turns" in printed
+    assert "en → de" not in printed
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {
+        f"{system}.de-en" for system in ("no_context", "flat", "hierarchical")
+    }
+    for row in ("| no_context |", "| flat |", "| hierarchical, context shuffled |"):
+        assert row in printed
