@@ -5,11 +5,12 @@ from itertools import islice
 
 import pytest
 
-from nmt.data import grammar, lexicon, sampling
-from nmt.data.syntax import (
+from nmt.data import grammar
+from nmt.data.grammar import AlignedPair, lexicon, sampling
+from nmt.data.grammar.clauses import Clause, fronted, question, statement, subordinate
+from nmt.data.grammar.corpus import stream
+from nmt.data.grammar.phrases import (
     NOTHING,
-    AlignedPair,
-    Clause,
     Invariable,
     NounPhrase,
     Phrase,
@@ -17,13 +18,9 @@ from nmt.data.syntax import (
     RelativePronoun,
     comma,
     date,
-    fronted,
     pair,
     prepositional,
-    question,
     spell,
-    statement,
-    subordinate,
 )
 
 VERB = lexicon.VERB_BY_ENGLISH
@@ -220,7 +217,7 @@ def test_one_translation_per_source() -> None:
     translations: dict[str, str] = {}
     repeated = 0
     for seed in (1, 2, 3):
-        for sentence in islice(grammar.stream(seed), 10_000):
+        for sentence in islice(stream(seed), 10_000):
             repeated += sentence.source in translations
             assert translations.setdefault(sentence.source, sentence.target) == sentence.target
     assert repeated > 100

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nmt.data.lexicon_tables import (
+from nmt.data.grammar.tables import (
     ADJECTIVES,
     COMPOUNDS,
     DETERMINERS,

@@ -3,14 +3,10 @@
 import random
 from dataclasses import replace
 
-from nmt.data import lexicon
-from nmt.data.lexicon import (
-    Adjective,
-    Determiner,
-    Noun,
-    Verb,
-)
-from nmt.data.syntax import (
+from nmt.data.grammar import lexicon
+from nmt.data.grammar.clauses import Tense
+from nmt.data.grammar.lexicon import Adjective, Determiner, Noun, Verb
+from nmt.data.grammar.phrases import (
     NOTHING,
     Coordination,
     Invariable,
@@ -18,7 +14,6 @@ from nmt.data.syntax import (
     NounPhrase,
     Phrase,
     Pronoun,
-    Tense,
     ago,
     date,
     pair,

@@ -1,22 +1,26 @@
-"""The embedded corpus: English-German sentence pairs, generated with their true word alignments.
+"""Chooses the sentences of the embedded corpus: which constructions, and how often."""
 
-From the bottom: ``lexicon_tables`` lists the words, ``lexicon`` inflects them, ``syntax`` builds aligned
-phrases and says how words are linked, ``sampling`` chooses phrases, and this module chooses sentences. Each
-English sentence has one German translation.
-"""
-
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
-from nmt.data import lexicon
-from nmt.data.lexicon import (
-    Verb,
+from nmt.data.grammar import lexicon
+from nmt.data.grammar.clauses import Clause, Tense, fronted, question, statement, subordinate
+from nmt.data.grammar.lexicon import Verb
+from nmt.data.grammar.phrases import (
+    NOTHING,
+    AlignedPair,
+    Invariable,
+    Nominal,
+    NounPhrase,
+    Phrase,
+    Pronoun,
+    RelativePronoun,
+    comma,
+    pair,
+    prepositional,
+    spell,
 )
-from nmt.data.lexicon_tables import (
-    Case,
-)
-from nmt.data.sampling import (
+from nmt.data.grammar.sampling import (
     ACTIONS,
     ADJECTIVES_OF,
     ANY_TENSE,
@@ -33,28 +37,7 @@ from nmt.data.sampling import (
     A,
     PhraseSampler,
 )
-from nmt.data.syntax import (
-    NOTHING,
-    AlignedPair,
-    Clause,
-    Invariable,
-    Nominal,
-    NounPhrase,
-    Phrase,
-    Pronoun,
-    RelativePronoun,
-    Tense,
-    comma,
-    fronted,
-    pair,
-    prepositional,
-    question,
-    spell,
-    statement,
-    subordinate,
-)
-
-__all__ = ["AlignedPair", "generate", "splits"]
+from nmt.data.grammar.tables import Case
 
 
 class Sampler(PhraseSampler):
@@ -366,38 +349,3 @@ SENTENCES: list[Callable[[Sampler], AlignedPair]] = [
 ]  # fmt: skip
 # Out of 100, cumulated in the order of SENTENCES.
 SENTENCE_WEIGHTS = [26, 46, 55, 63, 71, 78, 83, 87, 93, 98, 100]
-
-
-def stream(seed: int) -> Iterator[AlignedPair]:
-    """Sentences without end, distinct by English text."""
-    sampler = Sampler(random.Random(seed))
-    seen: set[tuple[str, ...]] = set()
-    while True:
-        sentence = sampler.sentence()
-        if sentence.source_tokens not in seen:
-            seen.add(sentence.source_tokens)
-            yield sentence
-
-
-def generate(num_pairs: int, seed: int) -> list[AlignedPair]:
-    """``num_pairs`` sentence pairs, distinct by English text, the same for a seed on every machine."""
-    sentences = stream(seed)
-    return [next(sentences) for _ in range(num_pairs)]
-
-
-def splits(seed: int = 1, train: int = 24_000, valid: int = 500, test: int = 500) -> dict[str, list[AlignedPair]]:
-    """Train, valid and test; no English and no German sentence of valid or test is in another split."""
-    sentences = stream(seed)
-    held_out: set[tuple[str, ...]] = set()
-    result: dict[str, list[AlignedPair]] = {}
-    for name, size in (("test", test), ("valid", valid), ("train", train)):
-        chosen: list[AlignedPair] = []
-        while len(chosen) < size:
-            sentence = next(sentences)
-            if sentence.target_tokens in held_out:
-                continue
-            chosen.append(sentence)
-            if name != "train":
-                held_out.add(sentence.target_tokens)
-        result[name] = chosen
-    return {name: result[name] for name in ("train", "valid", "test")}
