@@ -194,6 +194,9 @@ class TrainingOptions(Options):
         description="read sentences in other pieces each time: smoothing of a unigram vocabulary (0.3; less varies "
         "more), or share of BPE merges left out (0.1)",
     )
+    subword_sampling_epochs: int | None = Field(
+        None, ge=1, description="subword_sampling is over after so many epochs; null: it never is"
+    )
     scheduled_sampling: ScheduledSamplingOptions = ScheduledSamplingOptions()
     truncate: int | None = Field(
         None, ge=1, description="truncated backpropagation: gradients go back through so many target words at most"
@@ -228,6 +231,8 @@ class TrainingOptions(Options):
             raise ValueError("truncate doesn't go with r_drop, gradient_flow and compile: leave out one of them")
         if self.subword_sampling and self.guided_alignment:
             raise ValueError("guided_alignment links pieces, which subword_sampling changes: leave out one of them")
+        if self.subword_sampling_epochs and not self.subword_sampling:
+            raise ValueError("subword_sampling_epochs says when subword_sampling ends, which isn't set")
         return self
 
 

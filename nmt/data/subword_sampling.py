@@ -25,12 +25,13 @@ class SubwordSampler:
     Args:
         vocabularies: of both sides, unigram or BPE.
         alpha: in (0, 1]; for unigram the smoothing, where less varies more, for BPE the share of merges left out.
+        num_epochs: after so many the pieces are those of the corpus, as translation reads them; None for never.
 
     Raises:
         UserError: a vocabulary knows one segmentation only.
     """
 
-    def __init__(self, vocabularies: Vocabularies, alpha: float) -> None:
+    def __init__(self, vocabularies: Vocabularies, alpha: float, num_epochs: int | None = None) -> None:
         sides = (vocabularies.source, vocabularies.target)
         self._vocabularies = [side for side in sides if isinstance(side, SentencePieceVocabulary) and side.can_sample]
         if len(self._vocabularies) < len(sides):
@@ -38,16 +39,18 @@ class SubwordSampler:
                 "training.subword_sampling varies subwords, but a word or a character has no other pieces.",
                 "Set vocabulary.type to unigram or bpe, or leave training.subword_sampling out.",
             )
-        self._alpha = alpha
+        self._alpha, self._num_epochs = alpha, num_epochs
 
-    def __call__(self, corpus: EncodedCorpus, *seed: int) -> tuple[EncodedSide, EncodedSide]:
-        """Source and target of the corpus in other pieces; the same ones for the same seed.
+    def __call__(self, corpus: EncodedCorpus, seed: int, epoch: int) -> tuple[EncodedSide, EncodedSide]:
+        """Source and target of the corpus as an epoch, from 0, reads them; the same for the same seed.
 
         Raises:
             UserError: the ids, which are kept in a temporary file, find no room on the disk.
         """
+        if self._num_epochs is not None and epoch >= self._num_epochs:
+            return corpus.source, corpus.target
         source, target = self._vocabularies
-        return self._vary(corpus.source, source, *seed, 0), self._vary(corpus.target, target, *seed, 1)
+        return self._vary(corpus.source, source, seed, epoch, 0), self._vary(corpus.target, target, seed, epoch, 1)
 
     def _vary(self, side: EncodedSide, vocabulary: SentencePieceVocabulary, *seed: int) -> EncodedSide:
         offsets = np.zeros(len(side) + 1, dtype=np.int64)

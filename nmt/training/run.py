@@ -249,8 +249,9 @@ def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> V
 
 
 def _batches(recipe: Recipe, data: Data, batch_tokens: int, ranks: Ranks) -> TrainingBatches:
-    share, alpha = (ranks.rank, ranks.size), recipe.training.subword_sampling
-    sampler = SubwordSampler(data.vocabularies, alpha) if alpha is not None else None
+    share, options, sampler = (ranks.rank, ranks.size), recipe.training, None
+    if options.subword_sampling is not None:
+        sampler = SubwordSampler(data.vocabularies, options.subword_sampling, options.subword_sampling_epochs)
     return TrainingBatches(data.train, data.train_indices, data.vocabularies, batch_tokens, recipe.seed, share, sampler)
 
 

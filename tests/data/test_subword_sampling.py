@@ -93,7 +93,7 @@ def test_turns_vary_between_separators_that_stay(tmp_path: Path, text: FileText)
     separator = vocabularies.source.separator
     assert separator is not None
     corpus = encode_corpus(dialogues, vocabularies, 99)
-    source, _ = SubwordSampler(vocabularies, 0.2)(corpus, 1)
+    source, _ = SubwordSampler(vocabularies, 0.2)(corpus, 1, 0)
 
     def split(ids: list[int]) -> list[str]:
         at = ids.index(separator)
@@ -110,7 +110,7 @@ def test_what_an_unk_stood_for_is_not_lost(tmp_path: Path, text: FileText) -> No
     for language in ("de", "en"):
         (tmp_path / f"odd.{language}").write_text("Der Hund ☃ schläft im Garten.\n" * 20)
     odd = encode_corpus(FileText(tmp_path / "odd.de", tmp_path / "odd.en"), vocabularies, 99)
-    source, target = SubwordSampler(vocabularies, 0.2)(odd, 1)
+    source, target = SubwordSampler(vocabularies, 0.2)(odd, 1, 0)
     assert vocabularies.source.unk in odd.source[0]
     assert sentences(source) == sentences(odd.source)
     assert sentences(target) == sentences(odd.target)
@@ -131,15 +131,17 @@ def test_a_full_disk_is_said(text: FileText, monkeypatch: pytest.MonkeyPatch) ->
     corpus = encode_corpus(text, vocabularies, 99)
     monkeypatch.setattr("tempfile.TemporaryFile", full)
     with pytest.raises(UserError, match="No space left on device") as caught:
-        SubwordSampler(vocabularies, 0.2)(corpus, 1)
+        SubwordSampler(vocabularies, 0.2)(corpus, 1, 0)
     assert "TMPDIR" in caught.value.remedy
 
 
 # in training
 
 
-def stream(corpus: EncodedCorpus, vocabularies: Vocabularies, share: tuple[int, int] = (0, 1)) -> TrainingBatches:
-    sampler = SubwordSampler(vocabularies, 0.2)
+def stream(
+    corpus: EncodedCorpus, vocabularies: Vocabularies, share: tuple[int, int] = (0, 1), num_epochs: int | None = None
+) -> TrainingBatches:
+    sampler = SubwordSampler(vocabularies, 0.2, num_epochs)
     return TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1, share, sampler)
 
 
@@ -167,6 +169,19 @@ def test_every_epoch_reads_other_pieces_and_a_resumed_one_the_same(text: FileTex
         resumed = stream(corpus, vocabularies)
         resumed.load_state_dict(state)
         assert content(next(iter(resumed))) == whole[stop]
+
+
+def test_after_its_epochs_the_likeliest_pieces_are_read_as_if_nothing_had_been_sampled(text: FileText) -> None:
+    vocabularies = vocabularies_of(text)
+    corpus = encode_corpus(text, vocabularies, 99)
+    sampled = stream(corpus, vocabularies, num_epochs=1)
+    plain = TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1)
+    first = [content(batch) for batch in itertools.islice(sampled, len(sampled))]
+    assert first != [content(batch) for batch in itertools.islice(plain, len(plain))]
+    assert first == [content(batch) for batch in itertools.islice(stream(corpus, vocabularies), len(first))]
+    assert (sampled.epoch, plain.epoch) == (1, 1)
+    for _ in range(len(plain) + 3):  # on into the next epoch
+        assert content(next(iter(sampled))) == content(next(iter(plain)))
 
 
 def test_batches_are_planned_by_the_pieces_drawn(text: FileText) -> None:
@@ -203,6 +218,7 @@ def test_a_run_that_was_stopped_in_an_epoch_ends_as_if_it_had_not_been(
         (("training.subword_sampling=1.5",), "less than or equal to 1"),
         (("training.subword_sampling=0.2", "training.guided_alignment.links=l"), "leave out one of them"),
         (("training.subword_sampling=0.2",), "no other pieces"),
+        (("training.subword_sampling_epochs=3",), "isn't set"),
     ],
 )
 def test_settings_that_cannot_be(train_tiny: TrainTiny, settings: tuple[str, ...], problem: str) -> None:
