@@ -43,27 +43,28 @@ def _shares(weights: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float
 def word_links(weights: Weights, options: LinkOptions, backward: Weights | None = None) -> tuple[Link, ...]:
     """Links between words, sorted.
 
+    With two directions the words choose among what both agree on: the geometric mean of the two, as Liang et al. 2006
+    multiply the posteriors of two models. A cell that one of them is sure of and the other hardly looks at gives way
+    to one that both hold possible, which links that were chosen by each alone can't show.
+
     Args:
         weights: attention [T_words, S_words].
         options: how.
-        backward: attention [S_words, T_words] of a model of the other direction; without one the source words
-            choose among the columns of ``weights``.
+        backward: attention [S_words, T_words] of a model of the other direction.
 
     Raises:
         UserError: an option is unknown or out of range.
     """
     compared = _compared(weights, options)
-    forward = _chosen(compared, options)
+    if backward is not None:
+        compared = np.sqrt(compared * _compared(backward, options).T)
+    forward = extract_links(compared, options.method, options.threshold)
     if options.symmetrize == "none":
         return forward
-    chosen = _chosen(compared.T if backward is None else _compared(backward, options), options)
+    chosen = extract_links(compared.T, options.method, options.threshold)
     return symmetrize(forward, [(source, target) for target, source in chosen], options.symmetrize)
 
 
 def _compared(weights: Weights, options: LinkOptions) -> Weights:
     """What a word compares before it chooses."""
     return balance(weights) if options.method == "argmax" else weights
-
-
-def _chosen(compared: Weights, options: LinkOptions) -> tuple[Link, ...]:
-    return extract_links(compared, options.method, options.threshold)

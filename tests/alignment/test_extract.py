@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from nmt.alignment.extract import LinkOptions, balance, word_links
-from nmt.alignment.symmetrize import symmetrize
 from nmt.errors import UserError
 
 # The third source word draws the eyes of all target words, as the end of a sentence often does.
@@ -38,17 +37,30 @@ def test_source_words_choose_among_the_columns() -> None:
     assert word_links(weights, LinkOptions(symmetrize="intersection")) == ((0, 0), (2, 1))
 
 
-@pytest.mark.parametrize("method", ["argmax", "threshold"])
-def test_a_model_of_the_other_direction_replaces_the_columns(method: str) -> None:
+def test_two_directions_choose_among_what_both_agree_on() -> None:
+    # Each direction is wrong about one word that the other is sure of.
+    forward = np.array([[0.9, 0.1, 0.0], [0.5, 0.4, 0.1], [0.0, 0.1, 0.9]], dtype=np.float32)
+    backward = np.array([[0.9, 0.1, 0.0], [0.1, 0.9, 0.0], [0.1, 0.5, 0.4]], dtype=np.float32)
+    options = LinkOptions(method="threshold", threshold=0.45)
+    assert word_links(forward, options) == ((0, 0), (0, 1), (2, 2))
+    assert word_links(backward, options) == ((0, 0), (1, 1), (1, 2))
+    assert word_links(forward, options, backward) == ((0, 0), (1, 1), (2, 2)), "√(0.4 · 0.9) for two of them"
+    assert word_links(forward, PLAIN, backward) == ((0, 0), (1, 1), (2, 2))
+
+
+@pytest.mark.parametrize("how", ["intersection", "union"])
+def test_it_is_the_same_from_both_sides(how: str) -> None:
     rng = np.random.default_rng(0)
-    forward, backward = rng.dirichlet([0.3] * 5, size=4), rng.dirichlet([0.3] * 4, size=5)
-    alone = LinkOptions(method=method, symmetrize="none")  # type: ignore[arg-type]
-    ahead = word_links(forward.astype(np.float32), alone)
-    back = [(source, target) for target, source in word_links(backward.astype(np.float32), alone)]
-    both = LinkOptions(method=method, symmetrize="grow-diag-final")  # type: ignore[arg-type]
-    found = word_links(forward.astype(np.float32), both, backward.astype(np.float32))
-    assert found == symmetrize(ahead, back, "grow-diag-final")
-    assert found != ahead
+    forward, backward = (rng.dirichlet([0.3] * n, size=m).astype(np.float32) for n, m in ((5, 4), (4, 5)))
+    options = LinkOptions(symmetrize=how)  # type: ignore[arg-type]
+    turned = {(source, target) for target, source in word_links(backward, options, forward)}
+    assert set(word_links(forward, options, backward)) == turned
+    assert turned != set(word_links(forward, options))
+
+
+def test_a_word_that_one_direction_never_looks_at_has_no_link() -> None:
+    backward = np.array([[1.0, 0.0], [1.0, 0.0]], dtype=np.float32)
+    assert word_links(np.eye(2, dtype=np.float32), PLAIN, backward) == ((0, 0),)
 
 
 def test_threshold_is_of_the_attention_itself_and_the_same_from_both_sides() -> None:
