@@ -190,7 +190,7 @@ def both_directions(
 ) -> Iterator[WordAlignment]:
     """Alignments of the same pairs by two models, the second of them of the other direction, made one.
 
-    Words, weights and score are those of the first; the links are made of the choices of both.
+    Words, weights and score are those of the first; the links are chosen among what both agree on.
     """
     for ahead, back in zip(forward, backward, strict=True):
         weights = evidence(ahead.source, ahead.target, ahead.weights, lexicons[0])
