@@ -41,11 +41,10 @@ def average_checkpoints(
     output = directory if output is None else Path(output)
     if output != directory and output.exists():
         raise UserError(f"{output} exists already.", "Choose a new folder.")
-    folder = CheckpointFolder(directory)
-    found = {step_of(path): path for path in folder.all()}
+    found = {step_of(path): path for path in CheckpointFolder(directory).all()}
     if not found:
         raise UserError(f"{directory} holds no checkpoints.", "Name the folder of a training run.")
-    chosen = _choose(directory, sorted(found), [step_of(path) for path in folder.best()], last, best, steps)
+    chosen = _choose(directory, sorted(found), last, best, steps)
     for step in chosen:
         if wrong := damage(found[step]):
             raise UserError(f"{found[step]} is damaged: {wrong}.", "Copy it again, or leave it out with --steps N,N.")
@@ -83,14 +82,9 @@ def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
 
 
 def _choose(
-    directory: Path,
-    present: list[int],
-    validated: list[int],
-    last: int | None,
-    best: int | None,
-    steps: Sequence[int] | None,
+    directory: Path, present: list[int], last: int | None, best: int | None, steps: Sequence[int] | None
 ) -> list[int]:
-    """The steps to average, in order; ``validated`` has the best first."""
+    """The steps to average, in order."""
     if [last, best, steps].count(None) != 2:
         raise UserError("It is not clear what to average.", "Give one of --last N, --best N and --steps N,N.")
     if steps is not None:
@@ -101,7 +95,7 @@ def _choose(
             )
         candidates, count = sorted(set(steps)), len(set(steps))
     elif best is not None:
-        candidates, count = validated[:best], best
+        candidates, count = [step_of(path) for path in CheckpointFolder(directory).best()][:best], best
     else:
         assert last is not None
         candidates, count = present[-last:], last
