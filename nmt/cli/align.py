@@ -4,10 +4,31 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from nmt.cli.align_options import (
+    MAX_IN_PAGE,
+    MAX_PICTURES,
+    PICTURES,
+    AlignmentFormat,
+    Candidates,
+    Format,
+    Gold,
+    Grid,
+    Limit,
+    Method,
+    Numbers,
+    PictureOutput,
+    Reverse,
+    Source,
+    SplitPunctuation,
+    Symmetrize,
+    Target,
+    TextFormat,
+    Threshold,
+    Tokenized,
+    WithLexicon,
+)
 from nmt.cli.common import AttentionStep, Device, Heads, ModelDir, Quiet, app, examples, on_screen
 
 if TYPE_CHECKING:
@@ -16,13 +37,6 @@ if TYPE_CHECKING:
     from nmt.alignment.report import ReportSentence
     from nmt.console import Bar
     from nmt.decoding.translator import Translator
-
-TextFormat = Literal["pharaoh", "json"]
-AlignmentFormat = Literal["pharaoh", "json", "png", "svg", "pdf", "html"]
-Symmetrize = Literal["none", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
-PICTURES = ("png", "svg", "pdf")
-MAX_PICTURES = 20
-MAX_IN_PAGE = 1000
 
 
 @app.command(
@@ -37,115 +51,36 @@ MAX_IN_PAGE = 1000
 )
 def align(
     model_dir: ModelDir,
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Source text, a sentence a line.")],
-    target: Annotated[
-        str | None, typer.Argument(metavar="TARGET", help="Its translation; the model's own if left out.")
-    ] = None,
-    format: Annotated[
-        AlignmentFormat | None,
-        typer.Option(
-            help="pharaoh: links i-j of source and target word, counted from 0; json: words, links, weights and "
-            "score, an object a line; a picture a sentence pair (pdf: a page); or html: one page to look around in.",
-            show_default="by the name of the output, else pharaoh",
-        ),
-    ] = None,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="File to write; - is standard output. Many pictures are numbered: links-0001.png ….",
-        ),
-    ] = "-",
-    tokenized: Annotated[
-        bool, typer.Option("--tokenized", help="The text is tokenised (punctuation apart); links count its tokens.")
-    ] = False,
-    split_punctuation: Annotated[
-        bool, typer.Option("--split-punctuation", help="In raw text, count punctuation marks as words of their own.")
-    ] = False,
-    reverse: Annotated[
-        Path | None,
-        typer.Option(metavar="MODEL_DIR", help="A model of the other direction: links are what both agree on."),
-    ] = None,
-    symmetrize: Annotated[
-        Symmetrize,
-        typer.Option(
-            metavar="HOW",
-            help="How the choices of target and of source words are made one: intersection, union, grow-diag, "
-            "grow-diag-final or grow-diag-final-and; none: those of target words alone.",
-        ),
-    ] = "grow-diag",
-    lexicon: Annotated[
-        bool,
-        typer.Option(
-            "--lexicon/--no-lexicon", help="Weigh the attention with the lexicon of `nmt learn-alignment`, if any."
-        ),
-    ] = True,
+    source: Source,
+    target: Target = None,
+    format: Format = None,
+    output: PictureOutput = "-",
+    tokenized: Tokenized = False,
+    split_punctuation: SplitPunctuation = False,
+    reverse: Reverse = None,
+    symmetrize: Symmetrize = "grow-diag",
+    lexicon: WithLexicon = True,
     heads: Heads = None,
     attention: AttentionStep = None,
-    method: Annotated[
-        Literal["argmax", "threshold"],
-        typer.Option(
-            help="argmax: each word links to the one it attends to most, after words have competed; threshold: all "
-            "weights from the threshold on."
-        ),
-    ] = "argmax",
-    threshold: Annotated[
-        float, typer.Option(metavar="X", min=0, max=1, help="Least weight of a link, with --method threshold.")
-    ] = 0.3,
-    grid: Annotated[
-        bool,
-        typer.Option(
-            "--grid",
-            help="In pictures, every attention head by itself: a row a layer; framed those that links are from.",
-        ),
-    ] = False,
-    numbers: Annotated[bool, typer.Option("--numbers", help="Write the weights into the cells of pictures.")] = False,
-    gold: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="True links to show in pictures and pages: i-j sure, i?j possible."),
-    ] = None,
-    n_best: Annotated[
-        int, typer.Option(metavar="N", min=1, help="In a page without a TARGET: candidates of each sentence.")
-    ] = 1,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Only so many pairs, the first ones.",
-            show_default=f"all; the first {MAX_PICTURES} in pictures, {MAX_IN_PAGE:,} in a page",
-        ),
-    ] = None,
+    method: Method = "argmax",
+    threshold: Threshold = 0.3,
+    grid: Grid = False,
+    numbers: Numbers = False,
+    gold: Gold = None,
+    n_best: Candidates = 1,
+    limit: Limit = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Word alignments of sentence pairs, from the model's attention."""
-    from nmt.alignment.heads import AlignmentHeads
     from nmt.alignment.links import read_pharaoh
     from nmt.alignment.report import gather
     from nmt.console import progress_bar
-    from nmt.decoding.loading import load
-    from nmt.errors import UserError
 
     kind = format or _format_of(output)
-    if n_best > 1 and (kind != "html" or target is not None):
-        raise UserError("--n-best is for pages of the model's own translations.", "Give --format html and no TARGET.")
-    if kind in PICTURES and output == "-":
-        raise UserError(f"A {kind} picture needs a file.", f"Give -o links.{kind}.")
-    if grid and kind not in PICTURES:
-        raise UserError(f"--grid is for pictures, and {kind} is none.", "Give -o heads.png, .svg or .pdf.")
-    if tokenized and target is None:
-        raise UserError("With --tokenized a TARGET is needed: the model's own output isn't tokenised.", "Name one.")
-    translator = load(model_dir, device)
-    if heads is not None or attention is not None:
-        translator.heads = AlignmentHeads.of(translator.model.decoder, heads, attention)
-    backward = load(reverse, device) if reverse is not None else None
-    if not lexicon:
-        translator.lexicon = None
-        if backward is not None:
-            backward.lexicon = None
+    _check(kind, output, target, tokenized, grid, n_best)
+    translator = _load(model_dir, device, lexicon, heads, attention)
+    backward = _load(reverse, device, lexicon) if reverse is not None else None
     limits = {"html": MAX_IN_PAGE, "pharaoh": None, "json": None}
     candidates = list if kind == "html" else iter  # a page holds all it shows
     groups = candidates(islice(_pairs(translator, source, target, n_best), limit or limits.get(kind, MAX_PICTURES)))
@@ -162,6 +97,35 @@ def align(
             _write_page(translator, sentences, source, target, output)
         else:
             _draw(alignments, _picture(output, kind), numbers, true_links, translator if grid else None)
+
+
+def _check(kind: str, output: str, target: str | None, tokenized: bool, grid: bool, n_best: int) -> None:
+    """Refuse options that don't go together, before a model is loaded."""
+    from nmt.errors import UserError
+
+    if n_best > 1 and (kind != "html" or target is not None):
+        raise UserError("--n-best is for pages of the model's own translations.", "Give --format html and no TARGET.")
+    if kind in PICTURES and output == "-":
+        raise UserError(f"A {kind} picture needs a file.", f"Give -o links.{kind}.")
+    if grid and kind not in PICTURES:
+        raise UserError(f"--grid is for pictures, and {kind} is none.", "Give -o heads.png, .svg or .pdf.")
+    if tokenized and target is None:
+        raise UserError("With --tokenized a TARGET is needed: the model's own output isn't tokenised.", "Name one.")
+
+
+def _load(
+    model_dir: Path, device: str, lexicon: bool, heads: str | None = None, attention: str | None = None
+) -> "Translator":
+    """A model with the heads that were asked for, or those that its model directory names."""
+    from nmt.alignment.heads import AlignmentHeads
+    from nmt.decoding.loading import load
+
+    translator = load(model_dir, device)
+    if heads is not None or attention is not None:
+        translator.heads = AlignmentHeads.of(translator.model.decoder, heads, attention)
+    if not lexicon:
+        translator.lexicon = None
+    return translator
 
 
 def _format_of(output: str) -> AlignmentFormat:

@@ -19,6 +19,39 @@ Buckets = Annotated[
         metavar="N,N,…", help="Longest length of each bucket but the last.", show_default="chosen from the text"
     ),
 ]
+Systems = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SYSTEM",
+        help="Translations of two systems or more, a line each; all are compared with the first.",
+        show_default=False,
+    ),
+]
+TrainingText = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="Training text of the target side, to tell rare words by.", show_default="REFERENCE"
+    ),
+]
+Test = Annotated[
+    Literal["randomisation", "bootstrap"],
+    typer.Option(help="Paired approximate randomisation, or paired bootstrap; both by sacreBLEU."),
+]
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=40, help="Trials or samples of the test.", show_default="10000 or, for bootstrap, 1000"
+    ),
+]
+Sentences = Annotated[
+    int, typer.Option(metavar="N", min=0, help="Sentences shown that got better, and worse, the most.")
+]
+SentencesBy = Annotated[
+    Literal["chrf", "bleu", "ter"], typer.Option(help="Score of a sentence that tells which those are.")
+]
+Html = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write one self-contained page too.", show_default=False)
+]
 
 
 def limits_of(buckets: str | None) -> list[int] | None:
@@ -42,46 +75,18 @@ def limits_of(buckets: str | None) -> list[int] | None:
     ),
 )
 def compare(
-    systems: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SYSTEM",
-            help="Translations of two systems or more, a line each; all are compared with the first.",
-            show_default=False,
-        ),
-    ],
+    systems: Systems,
     reference: References = None,
     source: Source = None,
-    train: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Training text of the target side, to tell rare words by.",
-            show_default="REFERENCE",
-        ),
-    ] = None,
-    test: Annotated[
-        Literal["randomisation", "bootstrap"],
-        typer.Option(help="Paired approximate randomisation, or paired bootstrap; both by sacreBLEU."),
-    ] = "randomisation",
-    samples: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=40, help="Trials or samples of the test.", show_default="10000 or, for bootstrap, 1000"
-        ),
-    ] = None,
+    train: TrainingText = None,
+    test: Test = "randomisation",
+    samples: Samples = None,
     metrics: Metrics = "bleu,chrf,ter",
-    sentences: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Sentences shown that got better, and worse, the most.")
-    ] = 5,
-    sentences_by: Annotated[
-        Literal["chrf", "bleu", "ter"], typer.Option(help="Score of a sentence that tells which those are.")
-    ] = "chrf",
+    sentences: Sentences = 5,
+    sentences_by: SentencesBy = "chrf",
     buckets: Buckets = None,
     tokenize: Tokenize = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write one self-contained page too.", show_default=False)
-    ] = None,
+    html: Html = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:

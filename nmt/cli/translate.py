@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from nmt.cli.common import Device, ModelDir, Output, Quiet, app, examples, is_terminal, on_screen
 from nmt.cli.search_options import (
@@ -35,6 +33,18 @@ from nmt.cli.search_options import (
     TopK,
     TopP,
 )
+from nmt.cli.translate_options import (
+    Format,
+    Input,
+    InputFormat,
+    Interactive,
+    NBest,
+    Precision,
+    Quantize,
+    Resume,
+    ScoreOnly,
+    Scores,
+)
 
 if TYPE_CHECKING:
     from nmt.data.partial import ResumableOutput
@@ -59,19 +69,10 @@ WORTH_A_WARNING = 20
 )
 def translate(
     model_dir: ModelDir,
-    input: Annotated[
-        str, typer.Option("--input", "-i", metavar="FILE", help="File to read (.gz too); - is standard input.")
-    ] = "-",
+    input: Input = "-",
     output: Output = "-",
     beam_size: BeamSize = None,
-    n_best: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Candidates of each line: with tabs between in text, a list in jsonl; at most the beam size.",
-        ),
-    ] = 1,
+    n_best: NBest = 1,
     batch_size: BatchSize = None,
     length_penalty: LengthPenalty = None,
     alpha: Alpha = None,
@@ -92,39 +93,14 @@ def translate(
     forbid: Forbid = None,
     replace_unknown: ReplaceUnknown = False,
     lexicon: Lexicon = None,
-    input_format: Annotated[
-        Literal["text", "jsonl"],
-        typer.Option(
-            help="jsonl: an object a line with source and, for its translation, prefix and must_contain: what it "
-            "begins with, and a list of phrases that it says."
-        ),
-    ] = "text",
-    format: Annotated[
-        Literal["text", "jsonl"],
-        typer.Option(help="text, or a JSON object a line, with scores, tokens, candidates and word alignment."),
-    ] = "text",
-    scores: Annotated[bool, typer.Option("--scores", help="Put its score and a tab before each candidate.")] = False,
-    score_only: Annotated[
-        tuple[str, str] | None,
-        typer.Option(
-            "--score-only",
-            metavar="SOURCE TARGET",
-            help="Translate nothing: say how probable the lines of TARGET are as translations of those of SOURCE.",
-        ),
-    ] = None,
-    precision: Annotated[
-        Literal["fp32", "bf16", "auto"],
-        typer.Option(help="Of matrix products. With bf16 a translation may depend a little on its batch-mates."),
-    ] = "fp32",
-    quantize: Annotated[
-        Literal["int8"] | None, typer.Option(help="Compute linear layers in bytes, on a CPU.", show_default="no")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was stopped, after the lines in FILE.partial.")
-    ] = False,
-    interactive: Annotated[
-        bool, typer.Option("--interactive", help="Ask for a sentence, answer, and ask again.")
-    ] = False,
+    input_format: InputFormat = "text",
+    format: Format = "text",
+    scores: Scores = False,
+    score_only: ScoreOnly = None,
+    precision: Precision = "fp32",
+    quantize: Quantize = None,
+    resume: Resume = False,
+    interactive: Interactive = False,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:

@@ -1,0 +1,48 @@
+"""The options of ``nmt translate`` beside those of search: what is read, and how it is written."""
+
+from typing import Annotated, Literal
+
+import typer
+
+Input = Annotated[
+    str, typer.Option("--input", "-i", metavar="FILE", help="File to read (.gz too); - is standard input.")
+]
+NBest = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Candidates of each line: with tabs between in text, a list in jsonl; at most the beam size.",
+    ),
+]
+InputFormat = Annotated[
+    Literal["text", "jsonl"],
+    typer.Option(
+        help="jsonl: an object a line with source and, for its translation, prefix and must_contain: what it "
+        "begins with, and a list of phrases that it says."
+    ),
+]
+Format = Annotated[
+    Literal["text", "jsonl"],
+    typer.Option(help="text, or a JSON object a line, with scores, tokens, candidates and word alignment."),
+]
+Scores = Annotated[bool, typer.Option("--scores", help="Put its score and a tab before each candidate.")]
+ScoreOnly = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        "--score-only",
+        metavar="SOURCE TARGET",
+        help="Translate nothing: say how probable the lines of TARGET are as translations of those of SOURCE.",
+    ),
+]
+Precision = Annotated[
+    Literal["fp32", "bf16", "auto"],
+    typer.Option(help="Of matrix products. With bf16 a translation may depend a little on its batch-mates."),
+]
+Quantize = Annotated[
+    Literal["int8"] | None, typer.Option(help="Compute linear layers in bytes, on a CPU.", show_default="no")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with a run that was stopped, after the lines in FILE.partial.")
+]
+Interactive = Annotated[bool, typer.Option("--interactive", help="Ask for a sentence, answer, and ask again.")]
