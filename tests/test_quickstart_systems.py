@@ -1,0 +1,87 @@
+"""Every system learns the embedded corpus: a quickstart each, two to six minutes on a CPU.
+
+pytest -m slow -s tests/test_quickstart_systems.py prints what each reached; docs/systems.md has the table.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def in_both(cell: str) -> list[str]:
+    """A cell in both directions of the encoder and in Luong's decoder."""
+    return [f"model.encoder.cell={cell}", f"model.decoder.cell={cell}"]
+
+
+def score(attention: str, decoder: str = "luong", size: int = 192) -> list[str]:
+    return [
+        f"model.decoder={{type: {decoder}, cell: lstm, hidden_size: {size}, dropout: 0.1, attention: {{{attention}}}}}"
+    ]
+
+
+def universal(side: str) -> str:
+    return f"model.{side}={{type: universal, num_heads: 4, feed_forward_size: 512, max_steps: 3, dropout: 0.1}}"
+
+
+def transformer(side: str) -> str:
+    return f"model.{side}={{type: transformer, num_layers: 2, num_heads: 4, feed_forward_size: 512, dropout: 0.1}}"
+
+
+SLOWER = ["training.learning_rate=0.002", "training.batch_tokens=2048"]
+"""For models that attend to themselves; the quickstart's rate is an LSTM's."""
+SYSTEMS = {
+    # cells
+    "elman": in_both("rnn_tanh"),
+    "relu": [*in_both("{type: rnn_relu, init: identity}"), "training.learning_rate=0.002"],
+    "leaky": in_both("{type: leaky, gamma: 2, learned: true}"),
+    "gru": in_both("gru"),
+    "peephole": in_both("peephole"),
+    "coupled": in_both("coupled"),
+    "depth_gated": [*in_both("depth_gated"), "model.encoder.num_layers=2", "model.decoder.num_layers=2"],
+    "clockwork": in_both("{type: clockwork, num_modules: 4}"),
+    "echo_state": in_both("echo_state"),
+    # states and depth
+    "learned_start": ["model.encoder.start=learned", "model.decoder.start=learned"],
+    "residual": [f"model.{side}.{key}" for side in ("encoder", "decoder") for key in ("num_layers=2", "residual=true")],
+    # scores
+    "additive": score("type: additive, size: 192"),
+    "concat": score("type: concat, size: 192"),
+    "dot": score("type: dot", size=256),
+    "scaled_dot": score("type: scaled_dot", size=256),
+    "cosine": score("type: cosine"),
+    "location": score("type: location"),
+    # decoders
+    "bahdanau": score("type: additive, size: 192", decoder="bahdanau"),
+    "input_feeding": ["model.decoder.input_feeding=true"],
+    "ntm": ["model.decoder={type: ntm, hidden_size: 192, slot_size: 192, num_free_slots: 4, dropout: 0.1}"],
+    "act_rnn": [*score("type: additive, size: 192", decoder="act_recurrent, max_steps: 3, time_penalty: 0.01")],
+    "transformer": [transformer("encoder"), transformer("decoder"), *SLOWER],
+    "universal_transformer": [universal("encoder"), universal("decoder"), *SLOWER],
+    # training
+    "scheduled_sampling": [
+        "training.scheduled_sampling.schedule=linear",
+        "training.scheduled_sampling.c=0.0002",
+        "training.scheduled_sampling.floor=0.75",
+    ],
+    "truncated_bptt": ["training.truncate=8"],
+    "gradient_flow": ["training.gradient_flow=0.1"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", SYSTEMS.values(), ids=SYSTEMS.keys())
+def test_a_system_learns_the_corpus(
+    run_nmt: Callable[..., "subprocess.CompletedProcess[str]"],
+    tmp_path: Path,
+    settings: list[str],
+    request: pytest.FixtureRequest,
+) -> None:
+    unhurried = ["training.max_minutes=null", *settings]
+    done = run_nmt("quickstart", "-o", tmp_path / "out", *(f"--set={setting}" for setting in unhurried))
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "out" / "quickstart.json").read_text("utf-8"))
+    print(f"\n{request.node.callspec.id}: BLEU {figures['bleu']}, AER {figures['aer']}, {figures['seconds']} s")
+    assert figures["bleu"] >= 85
