@@ -116,6 +116,9 @@ class ModelOptions(Options):
     scale_embeddings: bool = Field(
         False, description="multiply embeddings by the root of their width, as the Transformer does"
     )
+    word_dropout: float = Field(
+        0.0, ge=0, lt=1, description="training: zero this share of the words' embeddings, on both sides"
+    )
     init: Literal["torch", "xavier"] = Field("torch", description="initialisation of weight matrices")
 
 

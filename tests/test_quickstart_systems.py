@@ -67,7 +67,7 @@ SYSTEMS = {
         "training.scheduled_sampling.floor=0.75",
     ],
     "truncated_bptt": ["training.truncate=8"],
-    "gradient_flow": ["training.gradient_flow=0.1"],
+    "gradient_flow": [*in_both("rnn_tanh"), "training.gradient_flow=0.1"],
 }
 
 

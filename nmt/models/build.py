@@ -116,12 +116,13 @@ def build_model(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
         raise UserError(
             "model.tie: all shares source and target embeddings.", "Set vocabulary.joint to true, or tie: target."
         )
-    size = options.embedding_size
-    scale = options.scale_embeddings
+    size, scale, dropout = options.embedding_size, options.scale_embeddings, options.word_dropout
     separator = vocabularies.source.separator
-    source = Embedding(len(vocabularies.source), size, vocabularies.source.pad, scale, separator=separator)
+    source = Embedding(
+        len(vocabularies.source), size, vocabularies.source.pad, scale, separator=separator, dropout=dropout
+    )
     shared = source.weight if options.tie == "all" else None
-    target = Embedding(len(vocabularies.target), size, vocabularies.target.pad, scale, shared)
+    target = Embedding(len(vocabularies.target), size, vocabularies.target.pad, scale, shared, dropout=dropout)
     output = OutputLayer(size, len(vocabularies.target), None if options.tie == "none" else target.weight)
     try:
         encoder = encoder_class(encoder_options, source)

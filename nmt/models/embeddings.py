@@ -6,6 +6,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from nmt.models.dropout import Dropout
+
 
 class Embedding(nn.Module):
     """Ids to vectors.
@@ -18,6 +20,8 @@ class Embedding(nn.Module):
             the output layer has the size of the position code that is added to it.
         weight: an embedding matrix to share.
         separator: id that ends a turn of a dialogue, where the vocabulary has one.
+        dropout: probability that a word's whole vector is zero in training (Gal & Ghahramani 2016; Sennrich & Zhang
+            2019 for little text), each occurrence by itself.
     """
 
     def __init__(
@@ -28,12 +32,14 @@ class Embedding(nn.Module):
         scale: bool = False,
         weight: nn.Parameter | None = None,
         separator: int | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.table = nn.Embedding(vocabulary_size, size, padding_idx=pad)
         self.size = size
         self.separator = separator
         self._scale = math.sqrt(size) if scale else 1.0
+        self.dropout = Dropout(dropout)
         if weight is not None:
             self.table.weight = weight
         else:
@@ -67,6 +73,8 @@ class Embedding(nn.Module):
         vectors: Tensor = self.table(ids)
         if torch.is_autocast_enabled(ids.device.type):
             vectors = vectors.to(torch.get_autocast_dtype(ids.device.type))
+        if self.training and self.dropout.rate:
+            vectors = vectors * self.dropout(vectors.new_ones(*ids.shape, 1))
         return vectors * self._scale if self._scale != 1.0 else vectors
 
 
