@@ -12,7 +12,7 @@ from nmt.recipe import load_recipe
 from nmt.training.checkpoint import CheckpointFolder, damage
 
 _FIXED = re.compile(
-    r"model\.(?!init$|.*dropout|.*layer_drop)|vocabulary\.|data\.(source|target|context)$|training\.metric$"
+    r"model\.(?!init$|.*dropout|.*layer_drop|.*time_penalty)|vocabulary\.|data\.(source|target|context)$|training\.metric$"
     r"|format_version$"
 )
 """Keys that a run can't change: the saved weights, vocabulary and best figure belong to their values."""

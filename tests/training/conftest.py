@@ -27,6 +27,7 @@ SYSTEMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "luong": (RNN, {**RNN, "type": "luong", "attention": {"type": "general"}}),
     "luong with feeding": (RNN, {**RNN, "type": "luong", "attention": {"type": "general"}, "input_feeding": True}),
     "transformer": (TRANSFORMER, TRANSFORMER),
+    "universal": ({"type": "universal", "num_heads": 4, "feed_forward_size": 128}, TRANSFORMER),
 }
 
 RecipeMaker = Callable[..., Recipe]
