@@ -17,7 +17,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
 from nmt.alignment.fonts import font_families, quiet_fonts
 from nmt.alignment.matrix import FAINT_INK, INK
-from nmt.inspection.style import line_name, line_style, quiet_axes
+from nmt.inspection.style import legend_columns, line_name, line_style, quiet_axes
 from nmt.pictures import suffix_of, write_figure
 from nmt.training.history import History, short_names
 
@@ -72,7 +72,7 @@ def _draw(histories: Sequence[History], x: XAxis, dpi: int) -> Figure:
     names = [line_name(name) for name in short_names([h.directory for h in histories])]
     families = font_families(names)
     # 0.26 inches a line of the legend, which stands above the panels.
-    columns = max(1, min(len(names), 110 // (max(map(len, names)) + 8)))
+    columns = legend_columns(len(names), 110 // (max(map(len, names)) + 8))
     legend = 0.26 * -(-len(names) // columns) + 0.15
     figure = Figure(figsize=(11, 5.8 + legend), dpi=dpi, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)

@@ -10,7 +10,7 @@ from nmt.alignment.fonts import font_families, quiet_fonts
 from nmt.alignment.matrix import FAINT_INK, INK
 from nmt.evaluation.compare import LengthScores
 from nmt.evaluation.significance import Statistics
-from nmt.inspection.style import line_name, line_style, quiet_axes
+from nmt.inspection.style import legend_columns, line_name, line_style, quiet_axes
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """They tell lines apart without colour."""
@@ -43,6 +43,8 @@ def draw_lengths(lengths: Sequence[LengthScores], statistics: Statistics, measur
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     quiet_axes(axes)
     prop = {"family": font_families(names), "size": 9}
-    figure.legend(loc="outside upper left", ncols=min(4, len(names)), frameon=False, prop=prop, labelcolor=INK)
+    figure.legend(
+        loc="outside upper left", ncols=legend_columns(len(names), 4), frameon=False, prop=prop, labelcolor=INK
+    )
     axes.set_title(statistics.signature, loc="right", fontsize=6, color=FAINT_INK)
     return figure

@@ -4,6 +4,7 @@ Colours are those of Okabe & Ito (2008), which colour-blind readers can tell apa
 as well.
 """
 
+import math
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -27,6 +28,12 @@ def line_style(number: int, num_lines: int) -> dict[str, Any]:
         "linestyle": DASHES[number // len(COLOURS) % len(DASHES)],
         "linewidth": 1.2 + 1.4 * (num_lines - 1 - number) / num_lines,
     }
+
+
+def legend_columns(num_lines: int, most: int) -> int:
+    """As few rows as fit, and these equally long."""
+    rows = math.ceil(num_lines / max(1, most))
+    return math.ceil(num_lines / rows)
 
 
 def quiet_axes(axes: Axes) -> None:
