@@ -7,6 +7,7 @@ RUNS holds model directories:
     vanilla, bahdanau, luong, transformer    recipes multi30k/…; luong after `nmt learn-alignment`
     copy_ntm                                 recipe algorithmic/copy_ntm
     dialogue                                 the recipe and the corpus of tests/test_dialogue.py, 600 steps
+    systems                                  what tools/compare_systems.py made
 and translations of the test set by `nmt translate`: vanilla.test.en and so on.
 DATA holds
     multi30k/test_2016_flickr.de, .en                    text
@@ -18,6 +19,7 @@ missing.
 
 import argparse
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -52,6 +54,11 @@ class Folders:
     def text(self, name: str) -> str:
         return _existing(self.data / name)
 
+    def run_text(self, name: str, shown_as: str) -> str:
+        """A file of a run under the name that a picture is to show."""
+        shutil.copy(self.run(name), self.scratch / shown_as)
+        return str(self.scratch / shown_as)
+
     def line(self, name: str, number: int) -> str:
         """A file with one line, counted from 1, of a text."""
         (line,) = islice(read_lines(self.text(name)), number - 1, number)
@@ -82,9 +89,18 @@ def heads(folders: Folders) -> list[str]:
     return [*_gold_pair("transformer", folders), "--grid"]
 
 
+def _by_length(translations: list[str], folders: Folders) -> list[str]:
+    reference, source = (folders.text(f"multi30k/{TEST_SET}.{language}") for language in ("en", "de"))
+    return ["inspect", "lengths", *translations, "-r", reference, "-s", source]
+
+
 def lengths(folders: Folders) -> list[str]:
-    texts = [folders.text(f"multi30k/{TEST_SET}.{language}") for language in ("en", "de")]
-    return ["inspect", "lengths", *(folders.run(f"{name}.test.en") for name in SYSTEMS), "-r", texts[0], "-s", texts[1]]
+    return _by_length([folders.run(f"{name}.test.en") for name in SYSTEMS], folders)
+
+
+def systems(folders: Folders) -> list[str]:
+    names = (*SYSTEMS, "gru", "echo_state")
+    return _by_length([folders.run_text(f"systems/{name}/{TEST_SET}.en", f"{name}.en") for name in names], folders)
 
 
 def memory(folders: Folders) -> list[str]:
@@ -98,7 +114,7 @@ def dialogue(folders: Folders) -> list[str]:
 
 
 PICTURES: dict[str, Callable[[Folders], list[str]]] = {
-    function.__name__: function for function in (alignment, heads, lengths, memory, dialogue)
+    function.__name__: function for function in (alignment, heads, lengths, systems, memory, dialogue)
 }
 """By the name of the file, what `nmt` is called with."""
 
