@@ -16,10 +16,8 @@ def in_both(cell: str) -> list[str]:
     return [f"model.encoder.cell={cell}", f"model.decoder.cell={cell}"]
 
 
-def score(attention: str, decoder: str = "luong", size: int = 192) -> list[str]:
-    return [
-        f"model.decoder={{type: {decoder}, cell: lstm, hidden_size: {size}, dropout: 0.1, attention: {{{attention}}}}}"
-    ]
+def attending(attention: str, decoder: str = "type: luong", size: int = 192) -> list[str]:
+    return [f"model.decoder={{{decoder}, cell: lstm, hidden_size: {size}, dropout: 0.1, attention: {{{attention}}}}}"]
 
 
 def universal(side: str) -> str:
@@ -47,17 +45,17 @@ SYSTEMS = {
     "learned_start": ["model.encoder.start=learned", "model.decoder.start=learned"],
     "residual": [f"model.{side}.{key}" for side in ("encoder", "decoder") for key in ("num_layers=2", "residual=true")],
     # scores
-    "additive": score("type: additive, size: 192"),
-    "concat": score("type: concat, size: 192"),
-    "dot": score("type: dot", size=256),
-    "scaled_dot": score("type: scaled_dot", size=256),
-    "cosine": score("type: cosine"),
-    "location": score("type: location"),
+    "additive": attending("type: additive, size: 192"),
+    "concat": attending("type: concat, size: 192"),
+    "dot": attending("type: dot", size=256),
+    "scaled_dot": attending("type: scaled_dot", size=256),
+    "cosine": attending("type: cosine"),
+    "location": attending("type: location"),
     # decoders
-    "bahdanau": score("type: additive, size: 192", decoder="bahdanau"),
+    "bahdanau": attending("type: additive, size: 192", decoder="type: bahdanau"),
     "input_feeding": ["model.decoder.input_feeding=true"],
     "ntm": ["model.decoder={type: ntm, hidden_size: 192, slot_size: 192, num_free_slots: 4, dropout: 0.1}"],
-    "act_rnn": [*score("type: additive, size: 192", decoder="act_recurrent, max_steps: 3, time_penalty: 0.01")],
+    "act_rnn": attending("type: additive, size: 192", decoder="type: act_recurrent, max_steps: 3, time_penalty: 0.01"),
     "transformer": [transformer("encoder"), transformer("decoder"), *SLOWER],
     "universal_transformer": [universal("encoder"), universal("decoder"), *SLOWER],
     # training
