@@ -168,6 +168,9 @@ class TrainingOptions(Options):
         4096, description="padded positions of the longer side in a batch; auto: the most that fit on the GPU"
     )
     accumulate: int = Field(1, ge=1, description="batches whose gradients are added up for one update")
+    start_from: Path | None = Field(
+        None, description="a model directory whose weights and vocabulary a new run starts from: fine-tuning"
+    )
     max_steps: int | None = Field(None, ge=1, description="stop after this many updates")
     max_epochs: int | None = Field(None, ge=1, description="stop after this many passes over the data")
     max_minutes: float | None = Field(

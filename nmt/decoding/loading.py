@@ -14,7 +14,7 @@ from nmt.errors import UserError, nearest
 from nmt.models.build import build_model
 from nmt.models.quantize import quantize_int8
 from nmt.models.seq2seq import Seq2Seq
-from nmt.recipe import load_recipe
+from nmt.recipe import check_model_dir, load_recipe
 from nmt.training.checkpoint import load_weights
 
 
@@ -63,8 +63,7 @@ def _fingerprints(vocabularies: Vocabularies) -> tuple[str, str]:
 
 def _read(directory: Path, device: torch.device, quantize: str | None) -> tuple[Recipe, Vocabularies, Seq2Seq]:
     """Recipe, vocabularies and model of a directory, ready to translate."""
-    if not (directory / "recipe.yaml").is_file():
-        raise _not_a_model(directory)
+    check_model_dir(directory)
     recipe = load_recipe(directory / "recipe.yaml")
     vocabularies = Vocabularies.load(directory)
     model = build_model(recipe.model, vocabularies)
@@ -73,15 +72,3 @@ def _read(directory: Path, device: torch.device, quantize: str | None) -> tuple[
     if quantize:
         quantize_int8(model)
     return recipe, vocabularies, model
-
-
-def _not_a_model(directory: Path) -> UserError:
-    inside = sorted(path.parent for path in directory.glob("*/recipe.yaml"))
-    outside = [parent for parent in directory.parents if (parent / "recipe.yaml").is_file()]
-    if directory.is_dir():
-        reason = "it has no recipe.yaml"
-    else:
-        reason = "it is a file" if directory.exists() else "there is no such folder"
-    guesses = [str(path) for path in (*inside[:3], *outside[:1])]
-    remedy = f"Did you mean {' or '.join(guesses)}?" if guesses else "Name a folder that `nmt train` wrote."
-    return UserError(f"{directory} is not a model directory: {reason}.", remedy)

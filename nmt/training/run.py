@@ -24,12 +24,13 @@ from nmt.device import Precision, pick_device, pick_precision, use_tensor_cores
 from nmt.errors import UserError
 from nmt.models.build import build_model, resolve
 from nmt.models.seq2seq import Seq2Seq
-from nmt.recipe import load_recipe
+from nmt.recipe import check_model_dir, load_recipe
 from nmt.training.checkpoint import CheckpointFolder, cannot_write, step_of
 from nmt.training.distributed import ALONE, Ranks
 from nmt.training.guided import GuidedLoss, LinkFile, taught_heads
 from nmt.training.memory import CPU_BATCH_TOKENS, find_batch_tokens
 from nmt.training.objective import Objective
+from nmt.training.pretrained import start_from
 from nmt.training.resume import check_recipe, newest_intact
 from nmt.training.state import seed_everything
 from nmt.training.trainer import Trainer
@@ -82,6 +83,8 @@ def _train(recipe: Recipe, directory: Path, resume: bool, ranks: Ranks) -> Path:
     seed_everything(recipe.seed)
     data = prepare_data(recipe, directory if checkpoint else None, ranks)
     model = build_model(recipe.model, data.vocabularies)
+    if recipe.training.start_from and not checkpoint:
+        start_from(recipe.training.start_from, model, data.vocabularies)
     use_vectors(model, recipe.model, data.vocabularies, is_new=not checkpoint)
     model = model.to(device)
     _guide(model, recipe, directory, ranks)
@@ -117,6 +120,8 @@ def _open(recipe: Recipe, directory: Path, resume: bool) -> tuple[Recipe, Path |
         _refuse_to_overwrite(directory)
     if checkpoint:
         recipe = check_recipe(directory, recipe)
+    elif recipe.training.start_from:
+        check_model_dir(recipe.training.start_from)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -234,11 +239,9 @@ def _validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDAr
 
 
 def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> Vocabularies:
-    """Those of a model directory that is resumed; else the recipe's; else new ones from the text."""
-    if resumed is not None:
-        return Vocabularies.load(resumed)
-    if recipe.vocabulary.path is not None:
-        return Vocabularies.load(recipe.vocabulary.path)
+    """Those of a run that is resumed; else the recipe's; those of a model to start from; new ones from the text."""
+    if path := resumed or recipe.vocabulary.path or recipe.training.start_from:
+        return Vocabularies.load(path)
     with progress_bar("making the vocabulary", None):
         vocabularies = train_vocabularies(recipe.vocabulary, text, separator=text.context is not None)
     sizes = f"{len(vocabularies.source):,}"

@@ -1,0 +1,93 @@
+"""Runs that start from the weights of a trained model."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import nmt
+from nmt.config import Recipe
+from nmt.data.vocabulary import Vocabularies
+from nmt.errors import UserError
+from nmt.training.checkpoint import read_tensors
+from nmt.training.run import train
+
+RecipeMaker = Callable[..., Recipe]
+
+
+@pytest.fixture
+def trained(make_recipe: RecipeMaker, tmp_path: Path) -> Path:
+    return train(make_recipe("luong", max_steps=30), tmp_path / "trained")
+
+
+def weights(directory: Path) -> dict[str, torch.Tensor]:
+    return read_tensors(directory / "model.safetensors")
+
+
+def test_fine_tuning_starts_where_the_other_run_had_its_best(
+    make_recipe: RecipeMaker, read_metrics: Callable[..., Any], trained: Path, tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    before = {line["step"]: line["loss"] for line in read_metrics(trained, "valid")}
+    capfd.readouterr()
+    tuned = train(make_recipe("luong", start_from=trained, max_steps=1, learning_rate=1e-12), tmp_path / "tuned")
+    assert f"starting from {trained}: 100% of the weights\n" in capfd.readouterr().err
+    torch.testing.assert_close(weights(tuned), weights(trained), atol=1e-9, rtol=0)
+    (after,) = read_metrics(tuned, "valid")
+    assert after["loss"] == pytest.approx(min(before.values()), abs=1e-5)
+    assert after["step"] == 1
+
+
+def test_what_both_models_have_is_taken_and_the_rest_is_new(
+    make_recipe: RecipeMaker, trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recipe = make_recipe("luong with feeding", start_from=trained, max_steps=1, learning_rate=1e-12)
+    other = weights(train(recipe, tmp_path / "other"))
+    message = capfd.readouterr().err
+    assert "% of the weights; new: decoder." in message
+    assert "100%" not in message
+    old = weights(trained)
+    same = {name for name in old if name in other and torch.allclose(old[name], other[name], atol=1e-9)}
+    assert {name for name in old if name.startswith("encoder.")} <= same
+    assert same < set(other)
+
+
+def test_the_vocabulary_is_that_of_the_trained_model(
+    make_recipe: RecipeMaker, tiny_corpus: Path, trained: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "text"
+    shutil.copytree(tiny_corpus, text)
+    for side in ("de", "en"):
+        (text / f"train.{side}").write_text("Unerhörtes\nneu\n" * 40, encoding="utf-8")
+    recipe = {"data": {"root": str(text)}}
+    tuned = train(make_recipe("luong", recipe=recipe, start_from=trained, max_steps=1), tmp_path / "tuned")
+    assert Vocabularies.load(tuned).fingerprint == Vocabularies.load(trained).fingerprint
+
+    own = train(make_recipe("luong", recipe=recipe, max_steps=1), tmp_path / "own")
+    recipe["vocabulary"] = {"path": str(own)}
+    with pytest.raises(UserError, match="another vocabulary"):
+        train(make_recipe("luong", recipe=recipe, start_from=trained, max_steps=1), tmp_path / "refused")
+
+
+def test_a_resumed_run_needs_the_trained_model_no_more(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
+    whole = train(make_recipe("luong", start_from=trained, max_steps=6), tmp_path / "whole")
+    stopped = train(make_recipe("luong", start_from=trained, max_steps=3), tmp_path / "stopped")
+    shutil.rmtree(trained)
+    nmt.train(make_recipe("luong", start_from=trained, max_steps=6), stopped, resume=True)
+    torch.testing.assert_close(weights(stopped), weights(whole), atol=0, rtol=0)
+
+
+def test_what_can_t_be_started_from_is_refused_and_nothing_is_written(
+    make_recipe: RecipeMaker, trained: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="not a model directory") as caught:
+        train(make_recipe("luong", start_from=tmp_path, max_steps=1), tmp_path / "new")
+    assert str(trained) in caught.value.remedy
+    assert not (tmp_path / "new").exists()
+    wider = {"model": {"embedding_size": 36, "encoder": {"type": "recurrent", "hidden_size": 20}}}
+    wider["model"]["decoder"] = {"type": "luong", "hidden_size": 20, "attention": {"type": "additive", "size": 7}}
+    with pytest.raises(UserError, match="no weight matrix in common"):
+        train(make_recipe("luong", recipe=wider, start_from=trained, max_steps=1), tmp_path / "wider")
