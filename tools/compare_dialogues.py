@@ -6,9 +6,9 @@
 trains what isn't in runs/chat yet, translates what agents (English) and customers (German) say in the test split, and
 prints a table for each direction: BLEU with its 95 % interval, the difference to the model without context, and how
 likely that is by chance (paired bootstrap resampling, Koehn 2004, by sacreBLEU). What was stopped goes on. The
-hierarchical model is scored a second time with the contexts of the lines dealt out anew: a model that uses its context
-gets worse by that. Settings such as --set training.max_epochs=5 hold for all trainings. --direction en-de does half of
-it, so that two processes, each on a core of its own, can share the work.
+hierarchical model is trained a second time without the context, and scored a second time with the contexts of the lines
+dealt out anew: a model that uses its context gets worse by that. Settings such as --set training.max_epochs=5 hold for
+all trainings. --direction en-de does half of it, so that two processes, each on a core of its own, can share the work.
 """
 
 import argparse
@@ -26,7 +26,14 @@ from nmt.data.dialogue import TAB, current_turn, split_turns
 from nmt.data.text import read_lines
 from nmt.recipe import load_recipe
 
-SYSTEMS = ("no_context", "flat", "hierarchical")
+SYSTEMS: dict[str, tuple[str, list[str]]] = {
+    "no_context": ("chat/no_context", []),
+    "flat": ("chat/flat", []),
+    "hierarchical_alone": ("chat/hierarchical", ["data.context=0", "training.batch_tokens=1024"]),
+    "hierarchical": ("chat/hierarchical", []),
+}
+"""Recipe and settings of each. The hierarchical model that reads the current turn alone tells what its attention does
+without a context; its batches have as many sentences as those with one."""
 DIRECTIONS = {"en-de": "agent", "de-en": "customer"}
 """Who writes the source."""
 SHUFFLED = "hierarchical, context shuffled"
@@ -80,15 +87,17 @@ def report(arguments: argparse.Namespace) -> None:
         lines = list(read_lines(f"{stem}.{source}"))
         references = [current_turn(line) for line in read_lines(f"{stem}.{target}")]
         outputs: dict[str, list[str]] = {}
-        data = [f"data.root={arguments.folder}", f"data.source={source}", f"data.target={target}"]
-        for system in SYSTEMS:
+        languages = [f"data.source={source}", f"data.target={target}"]
+        settings = [f"data.root={arguments.folder}", *languages, *arguments.settings]
+        for system, (recipe, own) in SYSTEMS.items():
             run = arguments.runs / f"{system}.{direction}"
-            train(f"chat/{system}", run, [*data, *arguments.settings])
+            train(recipe, run, [*settings, *own])
             outputs[system] = translate(run, lines, run / f"test.{speaker}.{target}")
+        run = arguments.runs / f"hierarchical.{direction}"
         shuffled = shuffle_contexts(lines, load_recipe(run / "recipe.yaml").data.context or 0)
         outputs[SHUFFLED] = translate(run, shuffled, run / f"test.{speaker}.shuffled.{target}")
         print(f"\n{source} → {target}, what the {speaker} says: {len(lines):,} turns\n")
-        for names in (list(SYSTEMS), ["hierarchical", SHUFFLED, "flat"]):
+        for names in (list(SYSTEMS), ["hierarchical", SHUFFLED, "hierarchical_alone", "flat"]):
             results, signature = compare({name: outputs[name] for name in names}, references, arguments.samples)
             print(f"{table(names, results)}\n")
         print(signature)

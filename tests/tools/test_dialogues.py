@@ -12,6 +12,7 @@ import pytest
 
 from nmt.data.dialogue import current_turn, split_turns
 from nmt.errors import UserError
+from nmt.recipe import load_recipe
 
 LoadTool = Callable[[str], ModuleType]
 
@@ -155,7 +156,12 @@ def test_one_direction_from_training_to_table(
     assert "de → en, what the customer says: 6 turns" in printed
     assert "en → de" not in printed
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {
-        f"{system}.de-en" for system in ("no_context", "flat", "hierarchical")
+        f"{system}.de-en" for system in ("no_context", "flat", "hierarchical_alone", "hierarchical")
     }
-    for row in ("| no_context |", "| flat |", "| hierarchical, context shuffled |"):
+    for row in ("| no_context |", "| flat |", "| hierarchical, context shuffled |", "| hierarchical_alone |"):
         assert row in printed
+    contexts = {
+        system: load_recipe(tmp_path / "runs" / f"{system}.de-en" / "recipe.yaml").data.context
+        for system in compare_dialogues.SYSTEMS
+    }
+    assert contexts == {"no_context": 0, "flat": 2, "hierarchical_alone": 0, "hierarchical": 2}
