@@ -9,6 +9,9 @@ from torch.nn import functional as F
 
 from nmt.models.cells.base import Cell, CellState
 
+CLOSED = -2.0
+"""The bias of a gate that starts closed, as those of highway networks (Srivastava et al. 2015)."""
+
 
 class LstmCell(Cell):
     """Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000.
@@ -96,6 +99,14 @@ class DepthGatedLstmCell(PeepholeLstmCell):
     The LSTM with peepholes, and from the second layer on C^l_t = d C^{l-1}_t + f C^l_{t-1} + i C~ with
     d = σ(U x + v C^l_{t-1} + w C^{l-1}_t + b), which doesn't see the hidden state.
     """
+
+    @classmethod
+    def initialise(
+        cls, options: Any, inputs: Sequence[nn.Parameter], hidden: nn.Parameter, biases: Sequence[nn.Parameter]
+    ) -> None:
+        super().initialise(options, inputs, hidden, biases)
+        with torch.no_grad():  # starts closed: d + f above 1 would let the cell grow from step to step
+            biases[0][cls.num_gates * hidden.shape[1] :] = CLOSED
 
     def __init__(self, options: Any, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
         super().__init__(options, input_sizes, hidden_size, layer)
