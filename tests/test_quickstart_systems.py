@@ -41,7 +41,7 @@ ATTENTIVE = [
 SYSTEMS = {
     # cells
     "elman": [*in_both("rnn_tanh"), *PLAIN],
-    "relu": [*in_both("{type: rnn_relu, init: identity}"), "training.learning_rate=0.002"],
+    "relu": [*in_both("{type: rnn_relu, init: identity}"), *PLAIN],
     "leaky": in_both("{type: leaky, gamma: 2, learned: true}"),
     "gru": in_both("gru"),
     "peephole": in_both("peephole"),
