@@ -47,7 +47,7 @@ def start_from(directory: Path, model: Seq2Seq, vocabularies: Vocabularies) -> N
             f"training.start_from: {directory} has no weight matrix in common with this recipe's model.",
             "Start from a model of the same kind and sizes (its recipe.yaml tells), or leave training.start_from out.",
         )
-    share = sum(parameter.numel() for parameter in taken) / model.num_parameters
+    share = sum(parameter.numel() for parameter in taken if parameter.requires_grad) / model.num_parameters
     parts = list(dict.fromkeys(name.rpartition(".")[0] for name in new))
     further = f" and {len(parts) - NAMED} more" if len(parts) > NAMED else ""
     rest = f"; new: {', '.join(parts[:NAMED])}{further}" if new else ""
