@@ -47,7 +47,7 @@ SYSTEMS = {
     "peephole": in_both("peephole"),
     "coupled": in_both("coupled"),
     "depth_gated": [*in_both("depth_gated"), "model.encoder.num_layers=2", "model.decoder.num_layers=2"],
-    "clockwork": in_both("{type: clockwork, num_modules: 4}"),
+    "clockwork": [*in_both("{type: clockwork, num_modules: 4}"), *PLAIN],
     "echo_state": [
         *in_both("{type: echo_state, input_scale: 0.1}"),
         "model.decoder.hidden_size=384",
