@@ -49,7 +49,7 @@ SYSTEMS = {
     "depth_gated": [*in_both("depth_gated"), "model.encoder.num_layers=2", "model.decoder.num_layers=2"],
     "clockwork": [*in_both("{type: clockwork, num_modules: 4}"), *PLAIN],
     "echo_state": [
-        *in_both("{type: echo_state, input_scale: 0.1}"),
+        *in_both("echo_state"),
         "model.decoder.hidden_size=384",
         "training.max_epochs=12",
     ],

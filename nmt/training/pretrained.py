@@ -14,7 +14,24 @@ NAMED = 4
 """So many parts are named that the trained model doesn't have."""
 
 
-def start_from(directory: Path, model: Seq2Seq, vocabularies: Vocabularies) -> None:
+def check_vocabularies(directory: Path, vocabularies: Vocabularies) -> None:
+    """Refuse a model to start from whose token ids stand for other tokens.
+
+    Args:
+        directory: the model directory of the trained one.
+        vocabularies: the new model's, those of ``vocabulary.path``.
+
+    Raises:
+        UserError: they differ.
+    """
+    if Vocabularies.load(directory).fingerprint != vocabularies.fingerprint:
+        raise UserError(
+            f"training.start_from: {directory} has another vocabulary than vocabulary.path names.",
+            "Leave vocabulary.path out: the run then takes that of the model it starts from.",
+        )
+
+
+def start_from(directory: Path, model: Seq2Seq) -> None:
     """Copy into a new model each weight of a trained one that has the same name and shape, and say which are left.
 
     With the same recipe that is fine-tuning. Where the recipes differ, as in an encoder that reads further turns of a
@@ -22,17 +39,11 @@ def start_from(directory: Path, model: Seq2Seq, vocabularies: Vocabularies) -> N
 
     Args:
         directory: the model directory of the trained one; its best weights are taken.
-        model: the new one.
-        vocabularies: the new model's, which must be the trained one's.
+        model: the new one, with the trained one's vocabulary.
 
     Raises:
-        UserError: its weights are missing or damaged, its vocabulary is another one, or no matrix is in common.
+        UserError: its weights are missing or damaged, or no matrix is in common.
     """
-    if Vocabularies.load(directory).fingerprint != vocabularies.fingerprint:
-        raise UserError(
-            f"training.start_from: {directory} has another vocabulary than vocabulary.path names.",
-            "Leave vocabulary.path out: the run then takes that of the model it starts from.",
-        )
     trained = read_tensors(directory / "model.safetensors")
     taken, new = [], []
     with torch.no_grad():

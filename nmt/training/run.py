@@ -30,7 +30,7 @@ from nmt.training.distributed import ALONE, Ranks
 from nmt.training.guided import GuidedLoss, LinkFile, taught_heads
 from nmt.training.memory import CPU_BATCH_TOKENS, find_batch_tokens
 from nmt.training.objective import Objective
-from nmt.training.pretrained import start_from
+from nmt.training.pretrained import check_vocabularies, start_from
 from nmt.training.resume import check_recipe, newest_intact
 from nmt.training.state import seed_everything
 from nmt.training.trainer import Trainer
@@ -84,7 +84,7 @@ def _train(recipe: Recipe, directory: Path, resume: bool, ranks: Ranks) -> Path:
     data = prepare_data(recipe, directory if checkpoint else None, ranks)
     model = build_model(recipe.model, data.vocabularies)
     if recipe.training.start_from and not checkpoint:
-        start_from(recipe.training.start_from, model, data.vocabularies)
+        start_from(recipe.training.start_from, model)
     use_vectors(model, recipe.model, data.vocabularies, is_new=not checkpoint)
     model = model.to(device)
     _guide(model, recipe, directory, ranks)
@@ -240,8 +240,12 @@ def _validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDAr
 
 def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> Vocabularies:
     """Those of a run that is resumed; else the recipe's; those of a model to start from; new ones from the text."""
-    if path := resumed or recipe.vocabulary.path or recipe.training.start_from:
-        return Vocabularies.load(path)
+    trained = recipe.training.start_from
+    if path := resumed or recipe.vocabulary.path or trained:
+        vocabularies = Vocabularies.load(path)
+        if trained and not resumed:
+            check_vocabularies(trained, vocabularies)
+        return vocabularies
     with progress_bar("making the vocabulary", None):
         vocabularies = train_vocabularies(recipe.vocabulary, text, separator=text.context is not None)
     sizes = f"{len(vocabularies.source):,}"

@@ -112,7 +112,9 @@ class EchoStateOptions(Options):
     """Options of ``cell: echo_state``."""
 
     spectral_radius: float = Field(0.9, gt=0, lt=1, description="largest |eigenvalue| of the recurrent weights")
-    input_scale: float = Field(0.5, gt=0, description="input weights are drawn from U(±input_scale)")
+    input_scale: float = Field(
+        0.1, gt=0, description="input weights are drawn from U(±input_scale); large ones saturate the states"
+    )
 
 
 class EchoStateCell(TanhCell):
