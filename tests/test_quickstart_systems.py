@@ -48,11 +48,7 @@ SYSTEMS = {
     "coupled": in_both("coupled"),
     "depth_gated": [*in_both("depth_gated"), "model.encoder.num_layers=2", "model.decoder.num_layers=2"],
     "clockwork": [*in_both("{type: clockwork, num_modules: 4}"), *PLAIN],
-    "echo_state": [
-        *in_both("echo_state"),
-        "model.decoder.hidden_size=384",
-        "training.max_epochs=12",
-    ],
+    "echo_state": [*in_both("echo_state"), "model.decoder.hidden_size=384", "training.max_epochs=12"],
     # states and depth
     "learned_start": ["model.encoder.start=learned", "model.decoder.start=learned"],
     "residual": [f"model.{side}.{key}" for side in ("encoder", "decoder") for key in ("num_layers=2", "residual=true")],

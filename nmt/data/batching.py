@@ -322,7 +322,7 @@ class TrainingBatches:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where :meth:`state_dict` was taken; with the next epoch, where other settings give fewer batches."""
-        if state.get("corpus", self._corpus.fingerprint) != self._corpus.fingerprint:
+        if state["corpus"] != self._corpus.fingerprint:
             warn(
                 "the training text isn't the one that the run was started with: going on in the middle of the new one."
             )

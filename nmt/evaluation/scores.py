@@ -7,11 +7,10 @@ case. The signature says all of it.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmt.errors import UserError, nearest
-from nmt.evaluation.texts import check_lengths, read_aligned
+from nmt.evaluation.texts import check_lengths
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
@@ -139,18 +138,6 @@ def score_system(
         confidence = Confidence(result._mean, result._ci, num_resamples) if num_resamples > 1 else None
         scores[key] = Score(result.name, result.score, str(metric.get_signature()), str(result), confidence)
     return scores
-
-
-def score_files(
-    hypothesis: Path | str,
-    reference: Path | str,
-    metrics: Sequence[str] = DEFAULT_METRICS,
-    tokenize: str | None = None,
-) -> dict[str, Score]:
-    """Scores a file of translations, a line each, against a file of references; ``"-"`` is standard input."""
-    check_metrics(metrics)
-    hypotheses, references = read_aligned([hypothesis, reference])
-    return score_corpus(hypotheses, references, metrics, tokenize)
 
 
 def check_metrics(metrics: Sequence[str]) -> None:

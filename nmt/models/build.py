@@ -129,7 +129,7 @@ def build_model(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
         parts = DecoderParts(target, output, encoder.output_size, encoder.final_size, make_attention, encoder.slot_size)
         model = Seq2Seq(encoder, decoder_class(decoder_options, parts))
     except ValueError as error:
-        raise UserError(f"model: {error}.", "Change the sizes in the recipe's model.") from None
+        raise UserError(f"model: {error}.", "Change model.encoder or model.decoder in the recipe.") from None
     if options.init == "xavier":
         _xavier(model)
     return model

@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nmt.config import Options
+from nmt.models.cells import CellChoice, choose_cell
 
 Parts = tuple[Tensor, ...]
 
@@ -99,10 +100,19 @@ class Ponder(nn.Module):
     Args:
         width: D of the state's top layer, which the halting unit reads.
         options: limits.
+        cell: what is repeated.
+
+    Raises:
+        ValueError: the cell's states have no mean.
     """
 
-    def __init__(self, width: int, options: PonderOptions) -> None:
+    def __init__(self, width: int, options: PonderOptions, cell: CellChoice) -> None:
         super().__init__()
+        if choose_cell(cell)[0].has_clock:
+            raise ValueError(
+                "act_recurrent takes means of states, and a clockwork cell's count of steps has none; "
+                "choose another cell"
+            )
         self.unit = HaltingUnit(width, options)
         self.max_steps, self.epsilon = options.max_steps, options.epsilon
 

@@ -218,6 +218,8 @@ class Decoder(nn.Module, ABC):
     embedding: Embedding
     output: OutputLayer
     head_names: tuple[str, ...] = ()
+    has_aux_losses: bool = False
+    """Whether ``unroll`` gives extra losses, which reading token by token doesn't."""
     attention_step: AttentionStep = "output"
     """Where its attention is read as word alignment; docs/alignment.md has what each gives."""
 

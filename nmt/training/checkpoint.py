@@ -181,7 +181,7 @@ class CheckpointFolder:
 def damage(checkpoint: Path) -> str:
     """What is wrong with the files of a checkpoint; empty where they are as they were written.
 
-    One without SHA256SUMS, from an earlier version, is taken as it is.
+    One whose SHA256SUMS was deleted is taken as it is.
     """
     sums = checkpoint / SUMS
     try:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from nmt.config import TrainingOptions
 from nmt.data.batching import Batch, BatchStream
 from nmt.device import Precision, autocast
+from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.compilation import Forward, compiled_forward
 from nmt.training.gradient_flow import gradient_flow_penalty, recording
@@ -27,7 +28,7 @@ class BatchLoss:
     nll: Tensor
     """-log p of the target, to be shown; without a gradient."""
     extra: dict[str, Tensor] = field(default_factory=dict)
-    """The extra losses by name, to be shown."""
+    """The extra losses by name, and the figures of source and target tokens, to be shown."""
 
 
 class Objective(nn.Module):
@@ -38,11 +39,19 @@ class Objective(nn.Module):
         options: label smoothing, R-Drop, compilation.
         precision: of the matrix products.
         batches: what the model is trained on; asked for the shares of the target tokens.
+
+    Raises:
+        UserError: two parts of the recipe don't go together.
     """
 
     def __init__(self, model: Seq2Seq, options: TrainingOptions, precision: Precision, batches: BatchStream) -> None:
         super().__init__()
         self.model = model
+        if options.truncate and model.decoder.has_aux_losses:
+            raise UserError(
+                "training.truncate reads targets token by token, and the decoder's extra loss needs whole sentences.",
+                "Set training.truncate to null, or the decoder's time_penalty to 0.",
+            )
         self._options, self._precision = options, precision
         self._compiled: Forward | None = compiled_forward(model) if options.compile else None
         self._prior_V: Tensor | None = None
@@ -68,6 +77,10 @@ class Objective(nn.Module):
             extra["gradient_flow"] = losses.num_tokens * gradient_flow_penalty(total, recorded)
             total = total + options.gradient_flow * extra["gradient_flow"]
         shown = {name: loss.detach() for name, loss in extra.items()}
+        for name, figure_BT in unrolled.figures.items():
+            shown[f"target_{name}"] = figure_BT.detach().sum() / num_passes
+        for name, figure_BS in unrolled.source_figures.items():  # a mean of source tokens, among sums of target tokens
+            shown[f"source_{name}"] = losses.num_tokens * figure_BS.detach().sum() / read.source_length_B.sum()
         return BatchLoss(total, losses.nll.detach(), shown)
 
     def backward_in_segments(self, batch: Batch, update: int, scale: Callable[[Tensor], Tensor]) -> Tensor:

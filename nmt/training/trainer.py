@@ -257,9 +257,8 @@ class Trainer:
         self.learning_rate.load_state_dict(state["learning_rate"])
         if state["scaler"]:  # empty where another precision was used
             self.scaler.load_state_dict(state["scaler"])
-        if "random" in state:  # the first version kept less
-            self.meter.load_state_dict(state["meter"])
-            self.divergence.load_state_dict(state["divergence"])
+        self.meter.load_state_dict(state["meter"])
+        self.divergence.load_state_dict(state["divergence"])
         self._load_random(tensors, state)
         self._begin_guidance()
         self._last_checkpoint = None if self.progress.validation_due else self.progress.step
@@ -280,7 +279,7 @@ class Trainer:
             load_random(own, self.device)
         else:
             self.ranks.part_ways(self.seed, self.progress.step)
-        if "random" in state and self.ranks.rank < len(state["random"]):
+        if self.ranks.rank < len(state["random"]):
             load_random_numbers(state["random"][self.ranks.rank])
 
     def _restore_model(self) -> None:

@@ -5,12 +5,14 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from nmt.errors import UserError
-from nmt.evaluation.scores import METRICS, score_corpus, score_files
+from nmt.evaluation.scores import DEFAULT_METRICS, METRICS, Score, score_corpus
+from nmt.evaluation.texts import read_aligned
 
 REFERENCES = [
     "Ein Hund läuft über die Wiese.",
@@ -24,6 +26,14 @@ HYPOTHESES = [
     "Das Konzert beginnt um 19:30.",
     "Wo ist der Bahnhof?",
 ]
+
+
+def score_files(
+    hypothesis: Path | str, reference: Path | str, metrics: Sequence[str] = DEFAULT_METRICS
+) -> dict[str, Score]:
+    """As ``nmt score`` reads and scores files."""
+    hypotheses, references = read_aligned([hypothesis, reference])
+    return score_corpus(hypotheses, references, metrics)
 
 
 def write_lines(path: Path, lines: list[str], line_end: str = "\n") -> Path:

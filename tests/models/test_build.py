@@ -143,3 +143,11 @@ def test_a_resolved_recipe_holds_every_option_and_resolves_to_itself() -> None:
     assert resolved.model.decoder["cell"] == {"type": "gru", "init": "uniform", "spectral_radius": 0.95}
     assert resolve(resolved) == resolved
     assert recipe.model.decoder == decoder
+
+
+def test_act_refuses_a_cell_whose_states_have_no_mean(joint_vocabularies: Vocabularies) -> None:
+    pondering = {"type": "act_recurrent", "hidden_size": 8, "cell": "clockwork"}
+    for encoder, decoder in ((pondering, BAHDANAU), (RECURRENT, pondering)):
+        error = refused(joint_vocabularies, encoder, decoder)
+        assert "count of steps" in error.message + error.remedy
+        assert "another cell" in error.message + error.remedy

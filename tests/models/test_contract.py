@@ -106,6 +106,10 @@ def _variants() -> Iterator[tuple[str, Case]]:
         ({**ADAPTIVE, "num_layers": 2, "dropout": 0.2}, {**ADAPTIVE_DECODER, "num_layers": 2, "dropout": 0.2}, {}),
     )
     yield "act one way", ({**ADAPTIVE, "bidirectional": False, "cell": "gru"}, {**ADAPTIVE_DECODER, "cell": "gru"}, {})
+    for cell in CELLS:
+        yield f"ntm {cell}", ({**NTM_ENCODER, "cell": cell}, {**NTM, "cell": cell}, {})
+        if cell != "clockwork":
+            yield f"act {cell}", ({**ADAPTIVE, "cell": cell}, {**ADAPTIVE_DECODER, "cell": cell}, {})
     yield (
         "universal pre-norm",
         ({**UNIVERSAL, "norm": "pre"}, {**UNIVERSAL, "norm": "pre", "dropout": 0.2}, {"tie": "all"}),

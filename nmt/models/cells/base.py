@@ -52,6 +52,8 @@ class Cell(nn.Module, ABC):
     num_states: ClassVar[int] = 1
     """2 for an LSTM (hidden, cell) and 1 for the others."""
     num_gates: ClassVar[int] = 1
+    has_clock: ClassVar[bool] = False
+    """Whether the state counts steps, so that the mean of two states is none."""
 
     def __init__(self, options: Any, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
         super().__init__()

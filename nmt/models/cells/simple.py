@@ -86,6 +86,7 @@ class ClockworkCell(Cell):
     """
 
     Options = ClockworkOptions
+    has_clock = True
     period_D: Tensor
     heard_DD: Tensor
 

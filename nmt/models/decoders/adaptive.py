@@ -26,43 +26,28 @@ class AdaptiveDecoder(BahdanauDecoder):
 
     def __init__(self, options: AdaptiveDecoderOptions, parts: DecoderParts) -> None:
         super().__init__(options, parts, extra_inputs=(1,))
-        self.ponder = Ponder(options.hidden_size, options)
+        self.ponder = Ponder(options.hidden_size, options, options.cell)
         self.time_penalty = options.time_penalty
+        self.has_aux_losses = options.time_penalty > 0
 
-    def _think(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[Tensor, Tensor, CellState, Pondering]:
-        """One token: context [N, D], attention weights [N, S], the next state, and what it took."""
+    def _recur(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[Tensor, Tensor, CellState, Pondering]:
+        """As in Bahdanau's decoder, with how long the token took."""
         flag_1G = self.cells.project(gates_NG.new_ones(1, 1), part=2)
         num_states = self.cells.num_states
 
         def step(parts: Parts, is_first: bool) -> Parts:
             gates = gates_NG + flag_1G if is_first else gates_NG
-            context_ND, weights_NS, moved = super(AdaptiveDecoder, self)._recur(gates, parts[:num_states], memory)
+            context_ND, weights_NS, moved, _ = super(AdaptiveDecoder, self)._recur(gates, parts[:num_states], memory)
             return (*moved, context_ND, weights_NS)
 
         (*state, context_ND, weights_NS), pondering = self.ponder(step, cells)
         return context_ND, weights_NS, tuple(state), pondering
 
-    def _recur(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[Tensor, Tensor, CellState]:
-        return self._think(gates_NG, cells, memory)[:3]
-
     def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
-        state = self.start(encoded)
-        assert state.memory is not None
-        cells = state.cells
-        words_TBE = self.dropout(self.embedding(target_BT.t()))
-        hidden, contexts, weights, thoughts = [], [], [], []
-        for gates_BG in self.cells.project(words_TBE).unbind(0):
-            context_BD, weights_BS, cells, pondering = self._think(gates_BG, cells, state.memory)
-            hidden.append(self.cells.output(cells))
-            contexts.append(context_BD)
-            weights.append(weights_BS)
-            thoughts.append(pondering)
-        features_TBD = self._features(torch.stack(hidden), torch.stack(contexts), words_TBE)
+        unrolled, thoughts = self._unroll(target_BT, encoded, need_weights)
         real_BT = self.embedding.is_real(target_BT)
         cost_BT = torch.stack([pondering.cost_X for pondering in thoughts], dim=1)
-        return Unrolled(
-            features_TBD.transpose(0, 1),
-            torch.stack(weights, dim=1)[:, None] if need_weights else None,
-            {"ponder": self.time_penalty * (cost_BT * real_BT).sum()},
-            {"ponder": torch.stack([pondering.steps_X for pondering in thoughts], dim=1) * real_BT},
-        )
+        steps_BT = torch.stack([pondering.steps_X for pondering in thoughts], dim=1)
+        unrolled.aux_losses["ponder"] = self.time_penalty * (cost_BT * real_BT).sum()
+        unrolled.figures["ponder"] = steps_BT * real_BT
+        return unrolled

@@ -1,5 +1,7 @@
 """Bahdanau's decoder: attention comes before the cell, and its context enters the cell."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -38,13 +40,14 @@ class BahdanauDecoder(Decoder):
     def start(self, encoded: Encoded) -> RecurrentState:
         return RecurrentState(self.first_state(encoded), self.attention.prepare(encoded.memories[0]))
 
-    def _recur(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[Tensor, Tensor, CellState]:
-        """One step: context [N, D], weights [N, S] and the next state, from the words' share of the gates."""
+    def _recur(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[Tensor, Tensor, CellState, Any]:
+        """One step from the words' share of the gates: context [N, D], weights [N, S], the next state, and whatever a
+        variant has to tell of the step."""
         query_BKD = torch.unflatten(self.cells.output(cells), 0, (memory.mask_BS.shape[0], -1))
         context_BKD, weights_BKS = self.attention(query_BKD, memory)
         context_ND = context_BKD.flatten(0, 1)
         cells = self.cells(gates_NG + self.cells.project(context_ND, part=1), cells)
-        return context_ND, weights_BKS.flatten(0, 1), cells
+        return context_ND, weights_BKS.flatten(0, 1), cells, None
 
     def _features(self, hidden: Tensor, context: Tensor, words: Tensor) -> Tensor:
         out: Tensor = self.dropout(self.readout(torch.cat((hidden, context, words), dim=-1)).tanh())
@@ -55,21 +58,26 @@ class BahdanauDecoder(Decoder):
     ) -> tuple[Tensor, Tensor | None, RecurrentState]:
         assert state.memory is not None
         words_NE = self.dropout(self.embedding(token_N))
-        context_ND, weights_NS, cells = self._recur(self.cells.project(words_NE), state.cells, state.memory)
+        context_ND, weights_NS, cells, _ = self._recur(self.cells.project(words_NE), state.cells, state.memory)
         features_ND = self._features(self.cells.output(cells), context_ND, words_NE)
         return features_ND, weights_NS[:, None] if need_weights else None, RecurrentState(cells, state.memory)
 
     def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
+        return self._unroll(target_BT, encoded, need_weights)[0]
+
+    def _unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool) -> tuple[Unrolled, list[Any]]:
+        """Whole sentences, and what a variant had to tell of each step."""
         state = self.start(encoded)
         assert state.memory is not None
         cells = state.cells
         words_TBE = self.dropout(self.embedding(target_BT.t()))
-        hidden, contexts, weights = [], [], []
+        hidden, contexts, weights, told = [], [], [], []
         for gates_BG in self.cells.project(words_TBE).unbind(0):
-            context_BD, weights_BS, cells = self._recur(gates_BG, cells, state.memory)
+            context_BD, weights_BS, cells, of_step = self._recur(gates_BG, cells, state.memory)
             hidden.append(self.cells.output(cells))
             contexts.append(context_BD)
             weights.append(weights_BS)
+            told.append(of_step)
         features_TBD = self._features(torch.stack(hidden), torch.stack(contexts), words_TBE)
         weights_BHTS = torch.stack(weights, dim=1)[:, None] if need_weights else None
-        return Unrolled(features_TBD.transpose(0, 1), weights_BHTS)
+        return Unrolled(features_TBD.transpose(0, 1), weights_BHTS), told

@@ -35,6 +35,7 @@ class UniversalDecoder(Decoder):
         self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.dropout = Dropout(options.dropout)
         self.max_steps, self.time_penalty = options.max_steps, options.time_penalty
+        self.has_aux_losses = options.adaptive and options.time_penalty > 0
         self.head_names = tuple(f"head {head + 1}" for head in range(options.num_heads))
 
     def _project(self, memory: Memory) -> Memory:

@@ -32,7 +32,7 @@ class AdaptiveRecurrence(nn.Module):
     def __init__(self, options: AdaptiveEncoderOptions, input_size: int) -> None:
         super().__init__()
         self.cells = CellStack(options.cell, (input_size, 1), options.hidden_size, options.num_layers, options.dropout)
-        self.ponder = Ponder(options.hidden_size, options)
+        self.ponder = Ponder(options.hidden_size, options, options.cell)
         self.cell, _ = choose_cell(options.cell)
         self.state_shape = (options.num_layers, options.hidden_size)
 

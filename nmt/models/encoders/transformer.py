@@ -23,9 +23,6 @@ class BlockOptions(Options):
     dropout: float = Field(0.1, ge=0, lt=1, description="on embeddings and on what each sublayer adds")
     attention_dropout: float = Field(0.0, ge=0, lt=1, description="on attention weights")
     activation_dropout: float = Field(0.0, ge=0, lt=1, description="inside the feed-forward layer")
-    layer_drop: float = Field(
-        0.0, ge=0, lt=1, description="probability that a layer is left out of a training step (Fan et al. 2020)"
-    )
     norm: Literal["pre", "post"] = Field("pre", description="layer norm before each sublayer, or after the sum")
     positions: Literal["sinusoidal", "learned"] = "sinusoidal"
     max_positions: int = Field(512, ge=1, description="number of learned positions")
@@ -35,6 +32,9 @@ class TransformerOptions(BlockOptions):
     """Options of ``type: transformer``, for the encoder and the decoder. The width is ``embedding_size``."""
 
     num_layers: int = Field(3, ge=1)
+    layer_drop: float = Field(
+        0.0, ge=0, lt=1, description="probability that a layer is left out of a training step (Fan et al. 2020)"
+    )
 
 
 class FeedForward(nn.Module):
