@@ -27,21 +27,21 @@ class Options(BaseModel):
 class FilePair(Options):
     """Two line-aligned text files with names of their own."""
 
-    source: Path
-    target: Path
+    source: Path = Field(description="file of the source language")
+    target: Path = Field(description="file of the target language, line by line its translation")
 
 
 class TaskOptions(Options):
     """A task whose sentence pairs are generated: see ``nmt/data/tasks.py``."""
 
-    type: Literal["copy", "repeat_copy", "parity", "addition", "chain"]
+    type: Literal["copy", "repeat_copy", "parity", "addition", "chain"] = Field(description="what is to be computed")
     min_length: int = Field(1, ge=0, description="fewest symbols of a sequence, digits of a number, arrows to follow")
     max_length: int = Field(20, ge=0, description="most of them")
     num_symbols: int = Field(8, ge=2, le=26, description="copy tasks and chain: different symbols")
     max_repeats: int = Field(5, ge=1, description="repeat_copy: most repetitions")
     num_pairs: int = Field(20_000, ge=1, description="pairs of the training split")
     num_valid: int = Field(500, ge=1, description="pairs of any other split")
-    seed: int = Field(1, ge=0)
+    seed: int = Field(1, ge=0, description="of the pairs that are drawn")
 
     @model_validator(mode="after")
     def _has_lengths(self) -> "TaskOptions":
@@ -106,13 +106,13 @@ class VectorOptions(Options):
 class ModelOptions(Options):
     """The network: two components from the tables of ``nmt/models/build.py`` and what they share."""
 
-    encoder: dict[str, Any]
-    decoder: dict[str, Any]
+    encoder: dict[str, Any] = Field(description="type, a row of ENCODERS, and the options of its class")
+    decoder: dict[str, Any] = Field(description="type, a row of DECODERS, and the options of its class")
     embedding_size: int = Field(256, ge=1, description="width of source and target embeddings")
     tie: Literal["none", "target", "all"] = Field(
         "none", description="share weights: target embedding = output layer; all = source embedding too"
     )
-    vectors: VectorOptions = VectorOptions()
+    vectors: VectorOptions = Field(VectorOptions(), description="word vectors that embeddings start from")
     scale_embeddings: bool = Field(
         False, description="multiply embeddings by the root of their width, as the Transformer does"
     )
@@ -176,17 +176,21 @@ class TrainingOptions(Options):
     max_minutes: float | None = Field(
         None, gt=0, description="stop after this many minutes of training, over all resumes"
     )
-    optimizer: Literal["adam", "adamw"] = "adam"
+    optimizer: Literal["adam", "adamw"] = Field(
+        "adam", description="weight decay in the gradient (adam) or apart from it (adamw)"
+    )
     learning_rate: float = Field(1e-3, gt=0, description="the highest rate, reached at the end of the warm-up")
-    betas: tuple[float, float] = (0.9, 0.98)
-    eps: float = Field(1e-9, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
+    betas: tuple[float, float] = Field((0.9, 0.98), description="Adam: decay of the means of gradients and squares")
+    eps: float = Field(1e-9, gt=0, description="Adam: added to the denominator")
+    weight_decay: float = Field(0.0, ge=0, description="how strongly weights are drawn to zero")
     schedule: Schedule = Field("inverse_sqrt", description="cosine needs max_steps or max_epochs")
     warmup_steps: int = Field(1000, ge=0, description="updates of linear warm-up")
     min_learning_rate: float = Field(0.0, ge=0, description="cosine ends here; plateau stops training below it")
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="plateau: the rate is multiplied by this")
     plateau_patience: int = Field(2, ge=0, description="plateau: validations without a gain before it is")
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    label_smoothing: float = Field(
+        0.1, ge=0, lt=1, description="probability shared out among all tokens (Szegedy et al. 2016)"
+    )
     label_smoothing_prior: Literal["uniform", "unigram"] = Field(
         "uniform", description="where the smoothed share goes: to all tokens alike, or as often as they are in the text"
     )
@@ -203,7 +207,9 @@ class TrainingOptions(Options):
     subword_sampling_epochs: int | None = Field(
         None, ge=1, description="subword_sampling is over after so many epochs; null: it never is"
     )
-    scheduled_sampling: ScheduledSamplingOptions = ScheduledSamplingOptions()
+    scheduled_sampling: ScheduledSamplingOptions = Field(
+        ScheduledSamplingOptions(), description="how often the decoder reads the true word (Bengio et al. 2015)"
+    )
     truncate: int | None = Field(
         None, ge=1, description="truncated backpropagation: gradients go back through so many target words at most"
     )
@@ -224,7 +230,7 @@ class TrainingOptions(Options):
     keep_last: int = Field(2, ge=1, description="checkpoints kept, the newest")
     keep_best: int = Field(1, ge=0, description="checkpoints kept beside them, the best by validation")
     log_every: int = Field(50, ge=1, description="updates between lines of metrics.jsonl")
-    guided_alignment: GuidedAlignmentOptions | None = None
+    guided_alignment: GuidedAlignmentOptions | None = Field(None, description="word links that attention is taught")
     tensorboard: bool = Field(False, description="write tensorboard/ too (pip install 'nmt[tensorboard]')")
 
     @model_validator(mode="after")
@@ -283,15 +289,15 @@ class DecodingOptions(Options):
 class Recipe(Options):
     """One experiment, whole."""
 
-    description: str = ""
-    format_version: int = FORMAT_VERSION
-    seed: int = Field(1, ge=0)
+    description: str = Field("", description="a line that `nmt recipes` shows")
+    format_version: int = Field(FORMAT_VERSION, description="of recipes; a newer one than nmt's own is refused")
+    seed: int = Field(1, ge=0, description="of all that is random: a run repeats itself")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
-    data: DataOptions
-    vocabulary: VocabularyOptions = VocabularyOptions()
-    model: ModelOptions
-    training: TrainingOptions
-    decoding: DecodingOptions = DecodingOptions()
+    data: DataOptions = Field(description="the text")
+    vocabulary: VocabularyOptions = Field(VocabularyOptions(), description="how text becomes ids and back")
+    model: ModelOptions = Field(description="the network")
+    training: TrainingOptions = Field(description="how it learns, and for how long")
+    decoding: DecodingOptions = Field(DecodingOptions(), description="how it translates, unless it is told otherwise")
 
     def to_yaml(self) -> str:
         """The recipe as text that :func:`nmt.recipe.load_recipe` reads back to an equal recipe."""

@@ -37,6 +37,17 @@ def load_recipe(name: str | Path | Recipe, settings: Sequence[str] = ()) -> Reci
     return validate(Recipe, values, where)
 
 
+def default_output(name: str | Path | Recipe) -> Path:
+    """The model directory of a recipe where none is named: runs/NAME.
+
+    Raises:
+        UserError: a recipe that was made in a program has no name.
+    """
+    if isinstance(name, Recipe):
+        raise UserError("This recipe has no name to call its model directory by.", "Give output, as in runs/mine.")
+    return Path("runs") / Path(name).with_suffix("").name
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml12.load(path.read_text(encoding="utf-8"))

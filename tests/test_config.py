@@ -1,15 +1,16 @@
 """Recipes: shipped ones work, misspelt ones are told what to write instead."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from nmt.config import Recipe, validate
+from nmt.config import Options, Recipe, validate
 from nmt.errors import UserError
 from nmt.models.build import resolve
-from nmt.recipe import find_recipe, load_recipe, shipped_recipes
+from nmt.recipe import default_output, find_recipe, load_recipe, shipped_recipes
 
 MINIMAL = """\
 data: {source: de, target: en}
@@ -253,3 +254,24 @@ def test_options_cannot_be_changed_after_they_were_checked(recipe_file: Path) ->
 def test_the_written_recipe_is_plain_yaml(recipe_file: Path) -> None:
     recipe = resolve(load_recipe(recipe_file))
     assert validate(Recipe, yaml.safe_load(recipe.to_yaml()), "it") == recipe
+
+
+def all_options(kind: type[Options] = Options) -> Iterator[type[Options]]:
+    """The options classes of nmt itself; ``nmt.models.build`` has imported those of every component."""
+    for child in kind.__subclasses__():
+        if child.__module__.startswith("nmt."):
+            yield child
+        yield from all_options(child)
+
+
+def test_every_key_is_described() -> None:
+    """Messages about a wrong value end with what the key means."""
+    keys = {(kind.__name__, name): field for kind in all_options() for name, field in kind.model_fields.items()}
+    assert ("TransformerOptions", "num_heads") in keys
+    assert [key for key, field in keys.items() if not field.description] == []
+
+
+def test_a_model_directory_is_called_after_the_recipe() -> None:
+    assert default_output("multi30k/luong") == default_output(Path("my/luong.yaml")) == Path("runs/luong")
+    with pytest.raises(UserError, match="no name"):
+        default_output(load_recipe("multi30k/luong"))

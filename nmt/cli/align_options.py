@@ -62,7 +62,7 @@ Method = Annotated[
     ),
 ]
 Threshold = Annotated[
-    float, typer.Option(metavar="X", min=0, max=1, help="Least weight of a link, with --method threshold.")
+    float, typer.Option(metavar="X", min=0.001, max=1, help="Least weight of a link, with --method threshold.")
 ]
 Grid = Annotated[
     bool,

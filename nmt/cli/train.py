@@ -39,9 +39,10 @@ def train(
     A recipe names its data: a data set that is downloaded, or, with --set data.root=FOLDER, files of your own such
     as train.de, train.en, val.de and val.en. Ctrl-C stops after saving a checkpoint.
     """
+    from nmt.recipe import default_output
     from nmt.training.run import train as run
 
-    output = output or Path("runs") / Path(recipe).with_suffix("").name
+    output = output or default_output(recipe)
     again = ["nmt", "train", recipe, "-o", str(output), *(f"--set={setting}" for setting in settings or []), "--resume"]
     with stopped_by_signal(f"go on with: {shlex.join(again)}"):
         run(recipe, output, settings or [], resume)

@@ -106,7 +106,8 @@ def translate(
 ) -> None:
     """Translate lines of text: N lines in, N lines out, in the same order.
 
-    An empty line stays empty. A score is a log-probability divided by the length penalty; 0 is best.
+    An empty line stays empty. A score is a log-probability under the length penalty; without a
+    reward for length, 0 would be certainty.
 
     A program that writes a line and waits for its answer gets it at once; what comes in a stream is translated in
     batches. A file is named FILE.partial until it is complete: a run that was stopped goes on with --resume.

@@ -12,7 +12,7 @@ class Candidate:
 
     text: str
     score: float
-    """Log-probability divided by the length penalty; 0 for an empty line."""
+    """Log-probability under the length penalty; 0 for an empty line."""
     tokens: list[str]
 
 

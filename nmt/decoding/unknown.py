@@ -29,7 +29,11 @@ def spell_unknown(ids: Sequence[int], vocabulary: Vocabulary, words: Mapping[int
 
 
 def source_words(line: str, pieces: Sequence[Piece]) -> list[str]:
-    """The word of the source line that each of its pieces stands in: what lies between white space."""
+    """The word of the source line that each of its pieces stands in.
+
+    A piece of letters and digits alone stands in the run of them around it. Any other, as a comma or *E-Mail*, which
+    is one token of a word vocabulary, is its own word.
+    """
     words = []
     for piece in pieces:
         begin, end = piece.begin, piece.end

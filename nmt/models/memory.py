@@ -82,8 +82,8 @@ class HeadOptions(Options):
     """Options of the heads of a memory and of its slots."""
 
     slot_size: int = Field(64, ge=1, description="width of a slot")
-    num_read_heads: int = Field(1, ge=1)
-    num_write_heads: int = Field(1, ge=1)
+    num_read_heads: int = Field(1, ge=1, description="places read at a step")
+    num_write_heads: int = Field(1, ge=1, description="places written at a step")
     max_shift: int = Field(1, ge=0, description="a head moves by -max_shift … max_shift slots a step")
 
 

@@ -24,7 +24,7 @@ from nmt.device import Precision, pick_device, pick_precision, use_tensor_cores
 from nmt.errors import UserError
 from nmt.models.build import build_model, resolve
 from nmt.models.seq2seq import Seq2Seq
-from nmt.recipe import check_model_dir, load_recipe
+from nmt.recipe import check_model_dir, default_output, load_recipe
 from nmt.training.checkpoint import CheckpointFolder, cannot_write, step_of
 from nmt.training.distributed import ALONE, Ranks
 from nmt.training.guided import GuidedLoss, LinkFile, taught_heads
@@ -53,12 +53,17 @@ class Data:
     valid: ValidationSet
 
 
-def train(recipe: str | Path | Recipe, output: str | Path, settings: Sequence[str] = (), resume: bool = False) -> Path:
+def train(
+    recipe: str | Path | Recipe,
+    output: str | Path | None = None,
+    settings: Sequence[str] = (),
+    resume: bool = False,
+) -> Path:
     """Train a model directory.
 
     Args:
         recipe: a path, the name of a shipped recipe, or a recipe.
-        output: the model directory; made if it doesn't exist.
+        output: the model directory; made if it doesn't exist. None for runs/NAME, by the name of the recipe.
         settings: ``KEY=VALUE`` settings, as with ``--set``.
         resume: go on from the last checkpoint in ``output``; from the start where there is none.
 
@@ -69,9 +74,10 @@ def train(recipe: str | Path | Recipe, output: str | Path, settings: Sequence[st
         UserError: anything the user can mend; see the message.
         Interrupted: Ctrl-C or SIGTERM, after a checkpoint was saved.
     """
+    directory = Path(output) if output is not None else default_output(recipe)
     recipe = resolve(load_recipe(recipe, settings))
     with Ranks.joined(recipe.device) as ranks:
-        return _train(recipe, Path(output), resume, ranks)
+        return _train(recipe, directory, resume, ranks)
 
 
 def _train(recipe: Recipe, directory: Path, resume: bool, ranks: Ranks) -> Path:

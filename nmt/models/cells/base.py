@@ -29,7 +29,9 @@ class InitialisedOptions(Options):
 class GatedOptions(InitialisedOptions):
     """Options of a cell with gates."""
 
-    init: Literal["uniform", "orthogonal", "spectral"] = "uniform"
+    init: Literal["uniform", "orthogonal", "spectral"] = Field(
+        "uniform", description="recurrent weights of each gate: U(±1/√D); orthogonal; U scaled to spectral_radius"
+    )
 
 
 class Cell(nn.Module, ABC):

@@ -39,7 +39,7 @@ class LeakyOptions(InitialisedOptions):
 
     gamma: float = Field(2.0, ge=1, description="time constant in steps; where it is learned, its first value")
     learned: bool = Field(False, description="learn a gamma for each unit")
-    activation: Literal["tanh", "relu"] = "tanh"
+    activation: Literal["tanh", "relu"] = Field("tanh", description="of the candidate that the state moves towards")
 
     @model_validator(mode="after")
     def _can_be_learned(self) -> Self:

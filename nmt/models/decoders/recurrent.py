@@ -17,8 +17,8 @@ class RecurrentDecoderOptions(Options):
     """Options of every recurrent decoder; those of ``type: recurrent``, the vanilla seq2seq."""
 
     cell: CellField = Field({"type": "lstm"}, description="name of a cell, or {type: NAME} and its options")
-    hidden_size: int = Field(256, ge=1)
-    num_layers: int = Field(1, ge=1)
+    hidden_size: int = Field(256, ge=1, description="width of the state")
+    num_layers: int = Field(1, ge=1, description="cells one above another")
     dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and before the output layer")
     residual: bool = Field(False, description="from the second layer on, add what a layer reads to its output")
     start: Literal["dense", "copy", "zero", "learned"] = Field(

@@ -18,8 +18,8 @@ class AdaptiveEncoderOptions(PonderOptions):
 
     cell: CellField = Field({"type": "lstm"}, description="name of a cell, or {type: NAME} and its options")
     hidden_size: int = Field(256, ge=1, description="of each direction")
-    num_layers: int = Field(1, ge=1)
-    bidirectional: bool = True
+    num_layers: int = Field(1, ge=1, description="cells one above another")
+    bidirectional: bool = Field(True, description="read from both ends")
     dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations")
 
 

@@ -17,8 +17,8 @@ class NtmEncoderOptions(HeadOptions):
 
     cell: CellField = Field({"type": "lstm"}, description="of the controller: a name, or {type: NAME} and its options")
     hidden_size: int = Field(100, ge=1, description="of the controller")
-    num_layers: int = Field(1, ge=1)
-    num_slots: int = Field(128, ge=1)
+    num_layers: int = Field(1, ge=1, description="of the controller")
+    num_slots: int = Field(128, ge=1, description="rows of the memory")
     dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations")
 
 

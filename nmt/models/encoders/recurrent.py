@@ -18,8 +18,8 @@ class RecurrentEncoderOptions(Options):
 
     cell: CellField = Field({"type": "lstm"}, description="name of a cell, or {type: NAME} and its options")
     hidden_size: int = Field(256, ge=1, description="of each direction")
-    num_layers: int = Field(1, ge=1)
-    bidirectional: bool = True
+    num_layers: int = Field(1, ge=1, description="cells one above another")
+    bidirectional: bool = Field(True, description="read from both ends")
     residual: bool = Field(False, description="from the second layer on, add what a layer reads to its output")
     start: Literal["zero", "learned"] = Field("zero", description="first state: zeros, or parameters")
     reverse: bool = Field(False, description="read the source from its end (Sutskever et al. 2014)")
