@@ -8,8 +8,8 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from nmt.alignment.fonts import quiet_fonts
 from nmt.errors import UserError
+from nmt.fonts import quiet_fonts
 
 SUFFIXES = (".png", ".svg", ".pdf")
 

@@ -1,5 +1,6 @@
 """The installed package: what it exports, and that nothing heavy is imported before it is needed."""
 
+import ast
 import importlib.resources
 import resource
 import subprocess
@@ -62,6 +63,27 @@ def test_the_script_and_the_module_are_the_same_program() -> None:
         for command in ([script], [sys.executable, "-m", "nmt"])
     ]
     assert outputs[0] == outputs[1] == f"nmt {nmt.__version__}\n"
+
+
+BASE = ("errors", "config", "yaml12", "recipe", "console", "device", "durable", "fonts", "pictures", "report")
+LAYERS = (
+    BASE, ("data",), ("models", "evaluation"), ("alignment", "decoding"), ("training",), ("inspection", "export"),
+    ("quickstart", "verify"), ("cli",),
+)  # fmt: skip
+"""CONTRIBUTING.md has this order: a module imports from its own layer and from those before it."""
+
+
+def test_imports_point_one_way() -> None:
+    rank = {name: number for number, layer in enumerate(LAYERS) for name in layer}
+    package = Path(nmt.__file__).parent
+    modules = [path for path in package.rglob("*.py") if path.parent != package or not path.stem.startswith("__")]
+    assert len(modules) > 150
+    for path in modules:
+        own = path.relative_to(package).with_suffix("").parts[0]
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nmt."):
+                other = str(node.module).split(".")[1]
+                assert rank[other] <= rank[own], f"{path.relative_to(package)} imports {node.module}"
 
 
 def test_the_package_is_typed() -> None:

@@ -13,7 +13,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from nmt.alignment.fonts import font_families, quiet_fonts, visible
 from nmt.alignment.heads import by_layer, short_name
 from nmt.alignment.links import WordAlignment
 from nmt.alignment.matrix import (
@@ -30,6 +29,7 @@ from nmt.alignment.matrix import (
     gold_entries,
     label_axes,
 )
+from nmt.fonts import font_families, quiet_fonts, visible
 
 ACROSS, DOWN = 0.2, 0.34
 """Inches between neighbours; the names of heads stand between those above one another."""

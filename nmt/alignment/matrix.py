@@ -25,10 +25,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox, ScaledTranslation, Transform
 
-from nmt.alignment.fonts import font_families, quiet_fonts, visible
 from nmt.alignment.links import Links, Weights, WordAlignment
 from nmt.alignment.strips import draw_strips
 from nmt.errors import UserError
+from nmt.fonts import font_families, quiet_fonts, visible
 
 GoldLinks = tuple[Links, Links]
 """Sure and possible links of a sentence pair."""

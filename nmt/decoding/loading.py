@@ -14,8 +14,8 @@ from nmt.errors import UserError, nearest
 from nmt.models.build import build_model
 from nmt.models.quantize import quantize_int8
 from nmt.models.seq2seq import Seq2Seq
+from nmt.models.weights import load_weights
 from nmt.recipe import check_model_dir, load_recipe
-from nmt.training.checkpoint import load_weights
 
 
 def load(

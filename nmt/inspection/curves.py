@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
-from nmt.alignment.fonts import font_families, quiet_fonts
 from nmt.alignment.matrix import FAINT_INK, INK
+from nmt.fonts import font_families, quiet_fonts
 from nmt.inspection.style import legend_columns, line_name, line_style, quiet_axes
 from nmt.pictures import suffix_of, write_figure
 from nmt.training.history import History, short_names

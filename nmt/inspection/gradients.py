@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from nmt.alignment.fonts import font_families, quiet_fonts
 from nmt.alignment.matrix import INK
 from nmt.data.batching import lengths, make_batch
 from nmt.decoding.translator import Translator
 from nmt.errors import UserError
+from nmt.fonts import font_families, quiet_fonts
 from nmt.inspection.style import line_name, line_style, quiet_axes
 from nmt.pictures import suffix_of, write_figure
 from nmt.training.loss import token_loss

@@ -6,10 +6,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nmt.alignment.fonts import font_families, quiet_fonts
 from nmt.alignment.matrix import FAINT_INK, INK
 from nmt.evaluation.compare import LengthScores
 from nmt.evaluation.significance import Statistics
+from nmt.fonts import font_families, quiet_fonts
 from nmt.inspection.style import legend_columns, line_name, line_style, quiet_axes
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")

@@ -17,11 +17,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from nmt.alignment.fonts import font_families, quiet_fonts, visible
 from nmt.alignment.matrix import FAINT_INK, GRID_OF_FIVE, INK, MAX_WORDS, SHADES, fit
 from nmt.data.batching import make_batch
 from nmt.data.vocabulary import SPACE, Vocabularies, Vocabulary
 from nmt.errors import UserError
+from nmt.fonts import font_families, quiet_fonts, visible
 from nmt.models.decoders.ntm import NtmDecoder
 from nmt.models.encoders.ntm import NtmEncoder
 from nmt.models.memory import MachineState

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from nmt.data.text import open_output
 from nmt.errors import UserError
-from nmt.training.checkpoint import cannot_write
+from nmt.models.weights import cannot_write
 
 
 class Log:

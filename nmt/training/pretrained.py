@@ -8,7 +8,7 @@ from nmt.console import say
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.checkpoint import read_tensors
+from nmt.models.weights import read_tensors
 
 NAMED = 4
 """So many parts are named that the trained model doesn't have."""

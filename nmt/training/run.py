@@ -24,8 +24,9 @@ from nmt.device import Precision, pick_device, pick_precision, use_tensor_cores
 from nmt.errors import UserError
 from nmt.models.build import build_model, resolve
 from nmt.models.seq2seq import Seq2Seq
+from nmt.models.weights import cannot_write
 from nmt.recipe import check_model_dir, default_output, load_recipe
-from nmt.training.checkpoint import CheckpointFolder, cannot_write, step_of
+from nmt.training.checkpoint import CheckpointFolder, step_of
 from nmt.training.distributed import ALONE, Ranks
 from nmt.training.guided import GuidedLoss, LinkFile, taught_heads
 from nmt.training.memory import CPU_BATCH_TOKENS, find_batch_tokens

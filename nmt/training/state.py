@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nmt.training.checkpoint import weights_of
+from nmt.models.weights import weights_of
 
 
 @dataclass

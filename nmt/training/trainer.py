@@ -18,7 +18,8 @@ from nmt.data.batching import Batch, BatchStream
 from nmt.device import Precision, peak_memory_mb
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.checkpoint import CheckpointFolder, damage, read_tensors, save_weights, weights_of
+from nmt.models.weights import read_tensors, save_weights, weights_of
+from nmt.training.checkpoint import CheckpointFolder, damage
 from nmt.training.display import training_display
 from nmt.training.distributed import ALONE, Ranks
 from nmt.training.health import Divergence, give_up_if_stuck

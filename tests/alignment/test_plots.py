@@ -12,12 +12,12 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from nmt.alignment import fonts
-from nmt.alignment.fonts import font_families, script_of, visible
+from nmt import fonts
 from nmt.alignment.links import WordAlignment, extract_links
 from nmt.alignment.matrix import MAX_WORDS
 from nmt.alignment.plots import plot_alignment, plot_alignments
 from nmt.errors import UserError
+from nmt.fonts import font_families, script_of, visible
 
 ODD_WORDS = (
     "", "\t", "\x00\x07", "$x^2$", "$", r"\frac", "_", "%", "<b>&", "a\u200bb", "\u202eabc", "\u0301",

@@ -14,7 +14,7 @@ from nmt.errors import UserError
 from nmt.models.build import build_model
 from nmt.models.cells import CELLS, Cell, CellChoice, CellStack, LearnedState, Recurrence
 from nmt.models.cells.base import InitialisedOptions
-from nmt.training.checkpoint import read_tensors
+from nmt.models.weights import read_tensors
 
 SIZE = 12
 INITIALISED = [kind for kind, cell in CELLS.items() if issubclass(cell.Options, InitialisedOptions)]

@@ -21,7 +21,7 @@ from nmt.models.build import ATTENTIONS, DECODERS, ENCODERS
 from nmt.models.cells import CELLS
 from nmt.models.interfaces import Decoder
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.checkpoint import load_weights, save_weights, weights_of
+from nmt.models.weights import load_weights, save_weights, weights_of
 from nmt.training.loss import token_loss
 
 BEAM = 3

@@ -12,7 +12,7 @@ import pytest
 from torch import Tensor
 
 from nmt.config import Recipe, validate
-from nmt.training.checkpoint import read_tensors
+from nmt.models.weights import read_tensors
 
 RNN = {"type": "recurrent", "cell": "gru", "hidden_size": 48}
 ATTENTION = {"type": "additive", "size": 32}

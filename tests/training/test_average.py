@@ -10,8 +10,8 @@ import torch
 
 import nmt
 from nmt.errors import UserError
+from nmt.models.weights import read_tensors, save_weights
 from nmt.training.average import average_checkpoints, mean_weights
-from nmt.training.checkpoint import read_tensors, save_weights
 
 TrainTiny = Callable[..., Path]
 
@@ -36,7 +36,7 @@ def rewrite_validations(directory: Path, figures: dict[int, dict[str, float | No
         checkpoint = directory / "checkpoints" / f"step-{step:06d}"
         state = json.loads((checkpoint / "state.json").read_text("utf-8"))
         (checkpoint / "state.json").write_text(json.dumps(state | {"validation": measured}), encoding="utf-8")
-        (checkpoint / "SHA256SUMS").unlink()  # as in a run of an earlier version, which had none
+        (checkpoint / "SHA256SUMS").unlink()
 
 
 def test_the_mean_is_that_of_the_checkpoints_weight_by_weight(run: Path, tmp_path: Path) -> None:

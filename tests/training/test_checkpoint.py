@@ -14,16 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from nmt.errors import UserError
-from nmt.training import checkpoint as checkpoint_module
-from nmt.training.checkpoint import (
-    CheckpointFolder,
-    damage,
-    load_weights,
-    read_tensors,
-    save_weights,
-    step_of,
-    weights_of,
-)
+from nmt.models import weights as weights_module
+from nmt.models.weights import load_weights, read_tensors, save_weights, weights_of
+from nmt.training.checkpoint import CheckpointFolder, damage, step_of
 from nmt.training.resume import newest_intact
 
 
@@ -64,7 +57,7 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
                 path.write_bytes(path.read_bytes()[:50])
                 disk_full()
 
-            monkeypatch.setattr(checkpoint_module, "save_file", write_half)
+            monkeypatch.setattr(weights_module, "save_file", write_half)
         elif call == "write_text":
             monkeypatch.setattr(Path, "write_text", disk_full)
         else:
@@ -215,7 +208,7 @@ def test_every_damage_is_noticed(tmp_path: Path, file: str, how: str) -> None:
         path.unlink()
     else:
         path.write_bytes({"cut off": path.read_bytes()[:-1], "one bit": bytes(content), "empty": b""}[how])
-    if file == "SHA256SUMS" and how in ("gone", "cut off"):  # as in the first version; a line break less says the same
+    if file == "SHA256SUMS" and how in ("gone", "cut off"):  # nothing to compare with; a line break less says the same
         assert newest_intact(folder) == folder.at(20)
     else:
         assert newest_intact(folder) == folder.at(10)

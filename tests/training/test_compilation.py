@@ -10,7 +10,7 @@ import torch
 
 from nmt.config import Recipe
 from nmt.errors import UserError
-from nmt.training.checkpoint import read_tensors
+from nmt.models.weights import read_tensors
 from nmt.training.run import train
 
 RecipeMaker = Callable[..., Recipe]

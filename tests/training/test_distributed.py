@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from nmt.config import Recipe
-from nmt.training.checkpoint import CheckpointFolder, read_tensors
+from nmt.models.weights import read_tensors
+from nmt.training.checkpoint import CheckpointFolder
 from nmt.training.distributed import Ranks
 
 RecipeMaker = Callable[..., Recipe]

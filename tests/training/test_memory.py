@@ -14,8 +14,8 @@ from nmt.config import Recipe
 from nmt.data.batching import Batch, TrainingBatches, make_batch
 from nmt.errors import UserError
 from nmt.models.build import build_model
+from nmt.models.weights import read_tensors, weights_of
 from nmt.recipe import load_recipe
-from nmt.training.checkpoint import read_tensors, weights_of
 from nmt.training.memory import CPU_BATCH_TOKENS, is_out_of_memory, largest, largest_by_trying
 from nmt.training.objective import BatchLoss, Objective
 from nmt.training.run import Data, prepare_data, train

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.training.checkpoint import CheckpointFolder, damage, read_tensors
+from nmt.models.weights import read_tensors
+from nmt.training.checkpoint import CheckpointFolder, damage
 
 SETTINGS = [
     "model.encoder.dropout=0.2", "model.decoder.dropout=0.2", "training.ema=0.9", "training.accumulate=2",

@@ -12,7 +12,7 @@ import nmt
 from nmt.config import Recipe
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
-from nmt.training.checkpoint import read_tensors
+from nmt.models.weights import read_tensors
 from nmt.training.run import train
 
 RecipeMaker = Callable[..., Recipe]

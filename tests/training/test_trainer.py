@@ -16,11 +16,11 @@ from nmt.config import Recipe
 from nmt.data.batching import TrainingBatches, make_batch
 from nmt.data.prefetch import PrefetchedBatches
 from nmt.errors import UserError
+from nmt.models import weights as weights_module
 from nmt.models.build import build_model
-from nmt.training import checkpoint
+from nmt.models.weights import read_tensors, weights_of
 from nmt.training import objective as objective_module
 from nmt.training import run as run_module
-from nmt.training.checkpoint import read_tensors, weights_of
 from nmt.training.health import MAX_SKIPPED
 from nmt.training.run import prepare_data, train
 from nmt.training.trainer import Trainer
@@ -354,7 +354,7 @@ def test_a_disk_that_fills_up_costs_only_what_came_after_the_last_checkpoint(
     call: str,
 ) -> None:
     options = {"dropout": 0.2, "max_steps": 9, "checkpoint_every": 3, "validate_every": 9}
-    target = checkpoint if call == "save_file" else os
+    target = weights_module if call == "save_file" else os
     real = getattr(target, call)
 
     def full(*args: Any) -> None:

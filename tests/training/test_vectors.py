@@ -8,7 +8,7 @@ import torch
 
 import nmt
 from nmt.data.vocabulary import Vocabularies
-from nmt.training.checkpoint import read_tensors
+from nmt.models.weights import read_tensors
 
 SIZE = 48
 
