@@ -8,9 +8,10 @@ RUNS holds model directories:
     copy_ntm                                 recipe algorithmic/copy_ntm
     dialogue                                 the recipe and the corpus of tests/test_dialogue.py, 600 steps
     systems                                  what tools/compare_systems.py made
+    rnn                                      recipe multi30k/vanilla with cells rnn_tanh, 256 wide, at a rate of 0.001
 and translations of the test set by `nmt translate`: vanilla.test.en and so on.
 DATA holds
-    multi30k/test_2016_flickr.de, .en                    text
+    multi30k/test_2016_flickr.de, .en, val.de, .en       text
     gold/test_2016_flickr.tok.de, .tok.en, .sure         tokens of its first pairs, and their true links
 
 Each command is printed before it runs. A picture is skipped, with a line that says so, where something it needs is
@@ -107,6 +108,14 @@ def memory(folders: Folders) -> list[str]:
     return ["inspect", "memory", folders.run("copy_ntm"), "-i", folders.written("symbols", "a c b d e h g a b b c d")]
 
 
+def gradients(folders: Folders) -> list[str]:
+    models = {"RNN": "rnn", "LSTM": "systems/vanilla", "LSTM with attention": "systems/lstm"}
+    for name, run in models.items():
+        (folders.scratch / name).symlink_to(Path(folders.run(run)).resolve())
+    pairs = [folders.text(f"multi30k/val.{language}") for language in ("de", "en")]
+    return ["inspect", "gradients", *(str(folders.scratch / name) for name in models), "--pairs", *pairs]
+
+
 def dialogue(folders: Folders) -> list[str]:
     source = folders.written("dialogue.en", "I see the cat.\tYes.\tIs it old?")
     target = folders.written("dialogue.de", "Ist sie alt?")
@@ -114,7 +123,7 @@ def dialogue(folders: Folders) -> list[str]:
 
 
 PICTURES: dict[str, Callable[[Folders], list[str]]] = {
-    function.__name__: function for function in (alignment, heads, lengths, systems, memory, dialogue)
+    function.__name__: function for function in (alignment, heads, lengths, systems, memory, gradients, dialogue)
 }
 """By the name of the file, what `nmt` is called with."""
 
