@@ -85,7 +85,7 @@ def test_the_gradient_of_the_cost_is_that_of_the_remainder() -> None:
 
 def test_gradients_of_pondering() -> None:
     torch.manual_seed(3)
-    ponder = Ponder(4, PonderOptions(max_steps=4, epsilon=EPSILON)).double()
+    ponder = Ponder(4, PonderOptions(max_steps=4, epsilon=EPSILON), "rnn_tanh").double()
     weight = torch.randn(4, 4, dtype=torch.float64)
 
     def run(state: Tensor, weight: Tensor) -> Tensor:
