@@ -38,6 +38,7 @@ def test_what_can_be_made_is_made(repo_root: Path, tiny_model: Path, tmp_path: P
         "lengths": "vanilla.test.en",
         "systems": "systems/vanilla/test_2016_flickr.en",
         "memory": "copy_ntm",
+        "gradients": "rnn",
         "dialogue": "dialogue",
     }
     for name, missing in skipped.items():

@@ -33,7 +33,7 @@ def gradients(
 ) -> None:
     """How far back gradients reach: the norm of the loss's gradient at a source word, by the words read after it.
 
-    In a plain recurrent network without attention it vanishes within a few words, in an LSTM it doesn't.
+    In a plain recurrent network without attention it vanishes, in a trained LSTM it doesn't.
     """
     from nmt.console import progress_bar, say
     from nmt.data.corpus import FileText
@@ -51,7 +51,8 @@ def gradients(
     else:
         for norms in found:
             far = len(norms.mean_T) - 1
-            typer.echo(f"{norms.name}: {far} words back a gradient has {norms.decay:.1%} of its size at the last word")
+            share = f"{100 * norms.decay:.3g}%"
+            typer.echo(f"{norms.name}: {far} words back a gradient has {share} of its size at the last word")
     if output is not None:
         plot_gradients(found, output)
         say(f"wrote {output}")
