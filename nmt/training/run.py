@@ -250,7 +250,7 @@ def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> V
     trained = recipe.training.start_from
     if path := resumed or recipe.vocabulary.path or trained:
         vocabularies = Vocabularies.load(path)
-        if trained and not resumed:
+        if trained and path is recipe.vocabulary.path:
             check_vocabularies(trained, vocabularies)
         return vocabularies
     with progress_bar("making the vocabulary", None):
