@@ -5,7 +5,7 @@
 
 trains one system after another in runs/systems, translates the test split with each, and writes table.md, table.json
 and lengths.png there. What is done stays done, and what was stopped goes on. The systems are vanilla, bahdanau, luong
-and transformer of recipes/multi30k and all of recipes/systems. FOLDER holds train.de, train.en, val.de, val.en and the
+and transformer_256 of recipes/multi30k and all of recipes/systems. FOLDER holds train.de, train.en, val.de, val.en and the
 test split.
 
 Two processes that share the work make two halves of it: one with --share 1/2, one with --share 2/2. The table has
@@ -38,7 +38,7 @@ from nmt.pictures import write_figure
 from nmt.recipe import load_recipe, shipped_recipes
 from nmt.training.history import History, read_history
 
-LECTURES = ("vanilla", "bahdanau", "luong", "transformer")
+LECTURES = ("vanilla", "bahdanau", "luong", "transformer_256")
 """Those of recipes/multi30k; they are in every picture."""
 
 TERMS = (

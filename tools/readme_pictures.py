@@ -100,7 +100,7 @@ def lengths(folders: Folders) -> list[str]:
 
 
 def systems(folders: Folders) -> list[str]:
-    names = (*SYSTEMS, "gru", "echo_state")
+    names = ("vanilla", "bahdanau", "luong", "transformer_256", "gru", "echo_state")
     return _by_length([folders.run_text(f"systems/{name}/{TEST_SET}.en", f"{name}.en") for name in names], folders)
 
 

@@ -49,7 +49,7 @@ def run(compare_systems: ModuleType, tiny_corpus: Path, monkeypatch: pytest.Monk
 def test_every_recipe_of_the_folder_is_a_system_on_equal_terms(compare_systems: ModuleType, repo_root: Path) -> None:
     systems = compare_systems.all_systems()
     folder = {path.stem for path in (repo_root / "recipes" / "systems").glob("*.yaml")}
-    assert set(systems) == {"vanilla", "bahdanau", "luong", "transformer"} | folder
+    assert set(systems) == {"vanilla", "bahdanau", "luong", "transformer_256"} | folder
     minutes = "training.max_minutes=10"
     recipes = {name: load_recipe(recipe, [*compare_systems.TERMS, minutes]) for name, recipe in systems.items()}
     first = recipes["vanilla"]
@@ -84,7 +84,7 @@ def test_shares_make_a_whole_and_a_last_call_the_table(
     run(runs, "vanilla", "gru")
     text = capsys.readouterr().out
     assert text == (runs / "table.md").read_text("utf-8")
-    assert "Not done yet: bahdanau, luong, transformer," in text
+    assert "Not done yet: bahdanau, luong, transformer_256," in text
 
     references = list(read_lines(tiny_corpus / "val.en"))
     found = json.loads((runs / "table.json").read_text("utf-8"))
@@ -141,14 +141,14 @@ def test_a_system_that_fails_does_not_stop_the_others(
     run: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stop:  # a Transformer has no hidden_size
-        run(tmp_path / "runs", "transformer", "gru")
+        run(tmp_path / "runs", "transformer_256", "gru")
     assert stop.value.code == 2
     shown = capsys.readouterr()
     assert "unknown key 'hidden_size'" in shown.err
-    assert "Failed: transformer." in shown.err
+    assert "Failed: transformer_256." in shown.err
     assert "| `systems/gru` |" in shown.out
     with pytest.raises(SystemExit) as stop:
-        run(tmp_path / "others", "transformer")
+        run(tmp_path / "others", "transformer_256")
     assert stop.value.code == 2
     assert "no system is done" in capsys.readouterr().err
 
