@@ -5,8 +5,8 @@
 
 trains one system after another in runs/systems, translates the test split with each, and writes table.md, table.json
 and lengths.png there. What is done stays done, and what was stopped goes on. The systems are vanilla, bahdanau, luong
-and transformer_256 of recipes/multi30k and all of recipes/systems. FOLDER holds train.de, train.en, val.de, val.en and the
-test split.
+and transformer_256 of recipes/multi30k and all of recipes/systems. FOLDER holds train.de, train.en, val.de, val.en and
+the test split.
 
 Two processes that share the work make two halves of it: one with --share 1/2, one with --share 2/2. The table has
 what is there and says what is missing; one more call at the end shows it all.
