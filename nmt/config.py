@@ -207,6 +207,12 @@ class TrainingOptions(Options):
     subword_sampling_epochs: int | None = Field(
         None, ge=1, description="subword_sampling is over after so many epochs; null: it never is"
     )
+    both_directions_epochs: int | None = Field(
+        None,
+        ge=1,
+        description="in so many first epochs half of the pairs, drawn anew, are read from target to source; needs a "
+        "joint vocabulary",
+    )
     scheduled_sampling: ScheduledSamplingOptions = Field(
         ScheduledSamplingOptions(), description="how often the decoder reads the true word (Bengio et al. 2015)"
     )
@@ -243,6 +249,11 @@ class TrainingOptions(Options):
             raise ValueError("truncate doesn't go with r_drop, gradient_flow and compile: leave out one of them")
         if self.subword_sampling and self.guided_alignment:
             raise ValueError("guided_alignment links pieces, which subword_sampling changes: leave out one of them")
+        if self.both_directions_epochs and self.guided_alignment:
+            raise ValueError(
+                "guided_alignment links source to target, but both_directions_epochs reads both ways: "
+                "leave out one of them"
+            )
         if self.subword_sampling_epochs and not self.subword_sampling:
             raise ValueError("subword_sampling_epochs says when subword_sampling ends, which isn't set")
         return self

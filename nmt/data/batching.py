@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from nmt.console import warn
-from nmt.data.encoded import EncodedCorpus
-from nmt.data.subword_sampling import SubwordSampler
+from nmt.data.encoded import EncodedCorpus, Sides
 from nmt.data.vocabulary import Vocabularies, Vocabulary
 
 MAX_PADDING = 0.05
@@ -23,6 +22,8 @@ MAX_PADDING = 0.05
 Ids = Sequence[int] | npt.NDArray[np.integer]
 Links = npt.NDArray[np.integer]
 """Linked (source, target) positions of a sentence pair. [num_links, 2]"""
+Reading = Callable[[Sides, int, int], Sides]
+"""How an epoch reads the text: source and target, seed, and epoch from 0, to source and target."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,7 @@ class BatchStream(Protocol):
 class TrainingBatches:
     """An endless stream of training batches that knows where it is, so that it can be resumed.
 
-    The order of an epoch, and the pieces drawn for it, depend on the seed and the epoch alone.
+    The order of an epoch, and how it reads the sentences, depend on the seed and the epoch alone.
 
     Args:
         corpus: the encoded pairs.
@@ -238,7 +239,7 @@ class TrainingBatches:
         batch_tokens: see :func:`plan_batches`.
         seed: of the order.
         share: (k, n), where n processes take a batch each in turn, and this is the one with number k.
-        sampler: draws other pieces for each epoch, if any.
+        readings: what each epoch makes of the sentences, one after the other, such as other pieces.
     """
 
     def __init__(
@@ -249,21 +250,21 @@ class TrainingBatches:
         batch_tokens: int,
         seed: int,
         share: tuple[int, int] = (0, 1),
-        sampler: SubwordSampler | None = None,
+        readings: Sequence[Reading] = (),
     ) -> None:
         self._corpus, self._indices, self._vocabularies = corpus, indices, vocabularies
         self._batch_tokens, self._seed, self._share = batch_tokens, seed, share
-        self._sampler = sampler
+        self._readings = readings
         self.epoch = 0
         """Passes over the data that are complete."""
         self._position = 0
         self._begin_epoch()
 
     def _begin_epoch(self) -> None:
-        """Draw the pieces and plan the batches of the present epoch."""
-        sides = self._corpus.source, self._corpus.target
-        if self._sampler is not None:
-            sides = self._sampler(self._corpus, self._seed, self.epoch)
+        """Read the sentences as the present epoch does, and plan its batches."""
+        sides = self._corpus.sides
+        for reading in self._readings:
+            sides = reading(sides, self._seed, self.epoch)
         self._source, self._target = sides
         self._lengths = (self._source.lengths[self._indices] + 1, self._target.lengths[self._indices] + 1)  # with EOS
         rng = np.random.default_rng((self._seed, self.epoch))

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -51,7 +52,39 @@ def map_ids(file: Path | BinaryIO, dtype: npt.DTypeLike, size: int) -> npt.NDArr
     return np.memmap(file, dtype=dtype, mode="r") if size else np.zeros(0, dtype=dtype)
 
 
-class EncodedSide:
+class Sentences(ABC):
+    """The sentences of one side of a text, as ids."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> np.dtype[np.integer]:
+        """That of the ids."""
+
+    @property
+    @abstractmethod
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Pieces of each sentence, EOS not counted."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> npt.NDArray[np.integer]: ...
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def counts(self, indices: npt.NDArray[np.int64], num_ids: int) -> npt.NDArray[np.int64]:
+        """How often each id stands in some sentences. [num_ids]"""
+        total = np.zeros(num_ids, dtype=np.int64)
+        for start in range(0, len(indices), 10_000):
+            ids = np.concatenate([self[i] for i in indices[start : start + 10_000]])
+            total += np.bincount(ids, minlength=num_ids)
+        return total
+
+
+Sides = tuple[Sentences, Sentences]
+"""Source and target."""
+
+
+class EncodedSide(Sentences):
     """The sentences of one language: flat ids, memory-mapped, and where each sentence starts."""
 
     def __init__(self, ids: npt.NDArray[np.integer], offsets: npt.NDArray[np.int64]) -> None:
@@ -66,27 +99,17 @@ class EncodedSide:
 
     @property
     def dtype(self) -> np.dtype[np.integer]:
-        """That of the ids."""
         return self._ids.dtype
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        return np.diff(self.offsets)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """Pieces of each sentence, EOS not counted."""
-        return np.diff(self.offsets)
-
     def __getitem__(self, index: int) -> npt.NDArray[np.integer]:
         return self._ids[self.offsets[index] : self.offsets[index + 1]]
-
-    def counts(self, indices: npt.NDArray[np.int64], num_ids: int) -> npt.NDArray[np.int64]:
-        """How often each id stands in some sentences. [num_ids]"""
-        total = np.zeros(num_ids, dtype=np.int64)
-        for start in range(0, len(indices), 10_000):
-            ids = np.concatenate([self[i] for i in indices[start : start + 10_000]])
-            total += np.bincount(ids, minlength=num_ids)
-        return total
 
 
 class EncodedCorpus:
@@ -109,6 +132,10 @@ class EncodedCorpus:
 
     def __len__(self) -> int:
         return self.counts.kept
+
+    @property
+    def sides(self) -> Sides:
+        return self.source, self.target
 
     def pair(self, index: int) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]:
         """Source and target ids of a pair, without SOS and EOS."""

@@ -11,7 +11,7 @@ from itertools import groupby
 
 import numpy as np
 
-from nmt.data.encoded import EncodedCorpus, EncodedSide, map_ids
+from nmt.data.encoded import EncodedSide, Sentences, Sides, map_ids
 from nmt.data.vocabulary import SentencePieceVocabulary, Vocabularies
 from nmt.errors import UserError
 
@@ -41,18 +41,18 @@ class SubwordSampler:
             )
         self._alpha, self._num_epochs = alpha, num_epochs
 
-    def __call__(self, corpus: EncodedCorpus, seed: int, epoch: int) -> tuple[EncodedSide, EncodedSide]:
-        """Source and target of the corpus as an epoch, from 0, reads them; the same for the same seed.
+    def __call__(self, sides: Sides, seed: int, epoch: int) -> Sides:
+        """Source and target as an epoch, from 0, reads them; the same for the same seed.
 
         Raises:
             UserError: the ids, which are kept in a temporary file, find no room on the disk.
         """
         if self._num_epochs is not None and epoch >= self._num_epochs:
-            return corpus.source, corpus.target
-        source, target = self._vocabularies
-        return self._vary(corpus.source, source, seed, epoch, 0), self._vary(corpus.target, target, seed, epoch, 1)
+            return sides
+        (source, target), (of_source, of_target) = sides, self._vocabularies
+        return self._vary(source, of_source, seed, epoch, 0), self._vary(target, of_target, seed, epoch, 1)
 
-    def _vary(self, side: EncodedSide, vocabulary: SentencePieceVocabulary, *seed: int) -> EncodedSide:
+    def _vary(self, side: Sentences, vocabulary: SentencePieceVocabulary, *seed: int) -> EncodedSide:
         offsets = np.zeros(len(side) + 1, dtype=np.int64)
         try:
             with tempfile.TemporaryFile() as file:

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nmt.config import ModelOptions, Recipe
+from nmt.config import ModelOptions, Recipe, TrainingOptions
 from nmt.console import progress_bar, say, warn
-from nmt.data.batching import TrainingBatches
+from nmt.data.batching import Reading, TrainingBatches
+from nmt.data.both_directions import BothDirections
 from nmt.data.corpus import ParallelText, open_text
 from nmt.data.dialogue import check_separator
 from nmt.data.encoded import EncodedCorpus, encode_corpus
@@ -263,10 +264,20 @@ def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> V
 
 
 def _batches(recipe: Recipe, data: Data, batch_tokens: int, ranks: Ranks) -> TrainingBatches:
-    share, options, sampler = (ranks.rank, ranks.size), recipe.training, None
+    share, readings = (ranks.rank, ranks.size), _readings(recipe.training, data.vocabularies)
+    return TrainingBatches(
+        data.train, data.train_indices, data.vocabularies, batch_tokens, recipe.seed, share, readings
+    )
+
+
+def _readings(options: TrainingOptions, vocabularies: Vocabularies) -> list[Reading]:
+    """How epochs read the text, where it isn't as it stands."""
+    readings: list[Reading] = []
     if options.subword_sampling is not None:
-        sampler = SubwordSampler(data.vocabularies, options.subword_sampling, options.subword_sampling_epochs)
-    return TrainingBatches(data.train, data.train_indices, data.vocabularies, batch_tokens, recipe.seed, share, sampler)
+        readings.append(SubwordSampler(vocabularies, options.subword_sampling, options.subword_sampling_epochs))
+    if options.both_directions_epochs is not None:
+        readings.append(BothDirections(vocabularies, options.both_directions_epochs))
+    return readings
 
 
 def _with_batch_tokens(recipe: Recipe, data: Data, model: Seq2Seq, precision: Precision, ranks: Ranks) -> Recipe:

@@ -11,7 +11,7 @@ import pytest
 from nmt.config import VocabularyOptions, VocabularyType
 from nmt.data.batching import Batch, TrainingBatches
 from nmt.data.corpus import DialogueText, FileText, ParallelText
-from nmt.data.encoded import EncodedCorpus, EncodedSide, encode_corpus
+from nmt.data.encoded import EncodedCorpus, Sentences, encode_corpus
 from nmt.data.subword_sampling import SubwordSampler
 from nmt.data.vocabulary import SPACE, Vocabularies, train_vocabularies
 from nmt.errors import UserError
@@ -29,7 +29,7 @@ def text(tiny_corpus: Path) -> FileText:
     return FileText(tiny_corpus / "train.de", tiny_corpus / "train.en")
 
 
-def sentences(side: EncodedSide) -> list[list[int]]:
+def sentences(side: Sentences) -> list[list[int]]:
     return [side[row].tolist() for row in range(len(side))]
 
 
@@ -37,7 +37,7 @@ def sentences(side: EncodedSide) -> list[list[int]]:
 def test_the_pieces_vary_and_the_text_stays(text: FileText, kind: VocabularyType, alpha: float) -> None:
     vocabularies = vocabularies_of(text, kind)
     corpus = encode_corpus(text, vocabularies, 99)
-    sampled = SubwordSampler(vocabularies, alpha)(corpus, 1, 0)
+    sampled = SubwordSampler(vocabularies, alpha)(corpus.sides, 1, 0)
     for side, likeliest in zip(sampled, (corpus.source, corpus.target), strict=True):
         was, found = sentences(likeliest), sentences(side)
         assert [vocabularies.source.decode(ids) for ids in found] == [vocabularies.source.decode(ids) for ids in was]
@@ -49,7 +49,9 @@ def test_the_same_seed_draws_the_same_pieces(text: FileText) -> None:
     vocabularies = vocabularies_of(text)
     corpus = encode_corpus(text, vocabularies, 99)
     sampler = SubwordSampler(vocabularies, 0.2)
-    first, again, other = ([sentences(side) for side in sampler(corpus, *seed)] for seed in ((1, 0), (1, 0), (1, 1)))
+    first, again, other = (
+        [sentences(side) for side in sampler(corpus.sides, *seed)] for seed in ((1, 0), (1, 0), (1, 1))
+    )
     assert first == again
     assert first[0] != other[0]
     assert first[1] != other[1]
@@ -93,7 +95,7 @@ def test_turns_vary_between_separators_that_stay(tmp_path: Path, text: FileText)
     separator = vocabularies.source.separator
     assert separator is not None
     corpus = encode_corpus(dialogues, vocabularies, 99)
-    source, _ = SubwordSampler(vocabularies, 0.2)(corpus, 1, 0)
+    source, _ = SubwordSampler(vocabularies, 0.2)(corpus.sides, 1, 0)
 
     def split(ids: list[int]) -> list[str]:
         at = ids.index(separator)
@@ -110,7 +112,7 @@ def test_what_an_unk_stood_for_is_not_lost(tmp_path: Path, text: FileText) -> No
     for language in ("de", "en"):
         (tmp_path / f"odd.{language}").write_text("Der Hund ☃ schläft im Garten.\n" * 20)
     odd = encode_corpus(FileText(tmp_path / "odd.de", tmp_path / "odd.en"), vocabularies, 99)
-    source, target = SubwordSampler(vocabularies, 0.2)(odd, 1, 0)
+    source, target = SubwordSampler(vocabularies, 0.2)(odd.sides, 1, 0)
     assert vocabularies.source.unk in odd.source[0]
     assert sentences(source) == sentences(odd.source)
     assert sentences(target) == sentences(odd.target)
@@ -131,7 +133,7 @@ def test_a_full_disk_is_said(text: FileText, monkeypatch: pytest.MonkeyPatch) ->
     corpus = encode_corpus(text, vocabularies, 99)
     monkeypatch.setattr("tempfile.TemporaryFile", full)
     with pytest.raises(UserError, match="No space left on device") as caught:
-        SubwordSampler(vocabularies, 0.2)(corpus, 1, 0)
+        SubwordSampler(vocabularies, 0.2)(corpus.sides, 1, 0)
     assert "TMPDIR" in caught.value.remedy
 
 
@@ -142,7 +144,7 @@ def stream(
     corpus: EncodedCorpus, vocabularies: Vocabularies, share: tuple[int, int] = (0, 1), num_epochs: int | None = None
 ) -> TrainingBatches:
     sampler = SubwordSampler(vocabularies, 0.2, num_epochs)
-    return TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1, share, sampler)
+    return TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1, share, [sampler])
 
 
 def content(batch: Batch) -> tuple[list[list[int]], list[list[int]]]:

@@ -1,0 +1,71 @@
+"""Bidirectional training: at first a model learns to translate both ways (Ding et al. 2021).
+
+A language that is only read, or only written, is learned from half of the text. Where both languages share a
+vocabulary, pairs can be read the other way round as well; which way is meant, the model sees by the source.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.data.encoded import Sentences, Sides
+from nmt.data.vocabulary import Vocabularies
+from nmt.errors import UserError
+
+
+class BothDirections:
+    """Half of the pairs the other way round, drawn anew for each epoch.
+
+    So an epoch is as long as one in a single direction, and two of them read every pair once each way on average; the
+    paper reads both ways in one.
+
+    Args:
+        vocabularies: the same for both sides.
+        num_epochs: after so many all pairs are read from source to target.
+
+    Raises:
+        UserError: there are two vocabularies, or the source has turns of a dialogue, which no target has.
+    """
+
+    def __init__(self, vocabularies: Vocabularies, num_epochs: int) -> None:
+        if not vocabularies.joint:
+            raise UserError(
+                "training.both_directions_epochs reads pairs the other way round, which takes a joint vocabulary.",
+                "Set vocabulary.joint to true, or leave training.both_directions_epochs out.",
+            )
+        if vocabularies.source.separator is not None:
+            raise UserError(
+                "training.both_directions_epochs can't turn dialogues round: their targets have no turns before them.",
+                "Set data.context to null, or leave training.both_directions_epochs out.",
+            )
+        self._num_epochs = num_epochs
+
+    def __call__(self, sides: Sides, seed: int, epoch: int) -> Sides:
+        """Source and target as an epoch, from 0, reads them; the same for the same seed."""
+        if epoch >= self._num_epochs:
+            return sides
+        source, target = sides
+        turned_N = np.random.default_rng((seed, epoch)).random(len(source)) < 0.5
+        return Mixed(source, target, turned_N), Mixed(target, source, turned_N)
+
+
+class Mixed(Sentences):
+    """Some sentences from one side, the others from the other.
+
+    Args:
+        first, second: as many sentences each.
+        from_second_N: True where the sentence is that of ``second``.
+    """
+
+    def __init__(self, first: Sentences, second: Sentences, from_second_N: npt.NDArray[np.bool_]) -> None:
+        self._first, self._second, self._from_second_N = first, second, from_second_N
+
+    @property
+    def dtype(self) -> np.dtype[np.integer]:
+        return self._first.dtype
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        return np.where(self._from_second_N, self._second.lengths, self._first.lengths)
+
+    def __getitem__(self, index: int) -> npt.NDArray[np.integer]:
+        return (self._second if self._from_second_N[index] else self._first)[index]

@@ -1,0 +1,127 @@
+"""Bidirectional training: pairs are read either way round at first, and from source to target from then on."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nmt
+from nmt.config import VocabularyOptions
+from nmt.data.batching import TrainingBatches
+from nmt.data.both_directions import BothDirections
+from nmt.data.corpus import DialogueText, FileText, ParallelText
+from nmt.data.encoded import EncodedCorpus, Sides, encode_corpus
+from nmt.data.subword_sampling import SubwordSampler
+from nmt.data.text import read_lines
+from nmt.data.vocabulary import Vocabularies, train_vocabularies
+from nmt.errors import UserError
+
+TrainTiny = Callable[..., Path]
+JOINT = ("vocabulary.type=unigram", "vocabulary.joint=true", "vocabulary.size=100")
+
+
+def vocabularies_of(text: ParallelText, joint: bool = True, size: int = 60) -> Vocabularies:
+    options = VocabularyOptions(size=size, joint=joint)
+    return train_vocabularies(options, text, separator=text.context is not None)
+
+
+@pytest.fixture
+def text(tiny_corpus: Path) -> FileText:
+    return FileText(tiny_corpus / "train.de", tiny_corpus / "train.en")
+
+
+@pytest.fixture
+def vocabularies(text: FileText) -> Vocabularies:
+    return vocabularies_of(text)
+
+
+@pytest.fixture
+def corpus(text: FileText, vocabularies: Vocabularies) -> EncodedCorpus:
+    return encode_corpus(text, vocabularies, 99)
+
+
+def pairs(sides: Sides) -> list[tuple[list[int], list[int]]]:
+    return [(source.tolist(), target.tolist()) for source, target in zip(*sides, strict=True)]
+
+
+def test_half_of_the_pairs_are_turned_round_and_none_is_lost(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
+    read = BothDirections(vocabularies, 1)(corpus.sides, 1, 0)
+    turned = 0
+    for found, (source, target) in zip(pairs(read), pairs(corpus.sides), strict=True):
+        assert found in ((source, target), (target, source))
+        turned += found == (target, source)
+    assert len(corpus) * 0.3 < turned < len(corpus) * 0.7
+    for side in read:
+        assert side.lengths.tolist() == [len(ids) for ids in side]
+
+
+def test_each_epoch_turns_others_and_the_same_seed_the_same(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
+    both = BothDirections(vocabularies, 5)
+    first, again, next_epoch, other_seed = (pairs(both(corpus.sides, *of)) for of in ((1, 0), (1, 0), (1, 1), (2, 0)))
+    assert first == again
+    assert first != next_epoch
+    assert first != other_seed
+
+
+def test_after_its_epochs_pairs_are_read_as_they_stand(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
+    both = BothDirections(vocabularies, 2)
+    assert both(corpus.sides, 1, 1) != corpus.sides
+    assert both(corpus.sides, 1, 2) == corpus.sides
+
+
+def test_it_goes_with_sampled_pieces(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
+    sampled = SubwordSampler(vocabularies, 0.2)(corpus.sides, 1, 0)
+    read = pairs(BothDirections(vocabularies, 1)(sampled, 1, 0))
+    for found, (source, target) in zip(read, pairs(sampled), strict=True):
+        assert found in ((source, target), (target, source))
+    assert read != pairs(BothDirections(vocabularies, 1)(corpus.sides, 1, 0))
+
+
+def test_a_resumed_epoch_reads_what_was_left_of_it(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
+    def stream() -> TrainingBatches:
+        readings = [BothDirections(vocabularies, 2)]
+        return TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1, readings=readings)
+
+    batches = stream()
+    for _ in itertools.islice(batches, len(batches) + 2):
+        pass
+    state, expected = batches.state_dict(), next(iter(batches))
+    assert state["epoch"] == 1
+    resumed = stream()
+    resumed.load_state_dict(state)
+    assert next(iter(resumed)).source_BS.tolist() == expected.source_BS.tolist()
+
+
+def test_two_vocabularies_are_refused(text: FileText) -> None:
+    with pytest.raises(UserError, match="joint vocabulary") as caught:
+        BothDirections(vocabularies_of(text, joint=False, size=50), 1)
+    assert "vocabulary.joint" in caught.value.remedy
+
+
+def test_dialogues_are_refused(text: FileText, tmp_path: Path) -> None:
+    turns = [source for source, _ in text]
+    (tmp_path / "d.de").write_text("".join(f"{a}\t{b}\n" for a, b in itertools.pairwise(turns)))
+    (tmp_path / "d.en").write_text("".join(f"{b}\n" for b in turns[1:]))
+    dialogues = DialogueText(FileText(tmp_path / "d.de", tmp_path / "d.en"), 1)
+    with pytest.raises(UserError, match="can't turn dialogues round") as caught:
+        BothDirections(vocabularies_of(dialogues), 1)
+    assert "data.context" in caught.value.remedy
+
+
+def test_taught_attention_is_refused(train_tiny: TrainTiny) -> None:
+    with pytest.raises(UserError, match="reads both ways"):
+        train_tiny("training.both_directions_epochs=1", "training.guided_alignment={links: links}")
+
+
+def test_a_model_learns_the_other_direction_too(train_tiny: TrainTiny, tiny_corpus: Path) -> None:
+    backwards = list(zip(*(read_lines(tiny_corpus / f"train.{language}") for language in ("en", "de")), strict=True))
+
+    def score(model: Path) -> float:
+        return float(np.mean([pair.score for pair in nmt.load(model, "cpu").score(backwards)]))
+
+    length = ("training.max_steps=60", "training.schedule=constant", "training.metric=loss")
+    one_way = train_tiny(*JOINT, *length)
+    both_ways = train_tiny(*JOINT, *length, "training.both_directions_epochs=1000")
+    assert score(both_ways) > score(one_way) + 0.5
