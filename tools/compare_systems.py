@@ -49,8 +49,10 @@ TERMS = (
     "training.warmup_steps=200",
     "training.ema=0.999",
     "training.max_epochs=null",
-    # Subword regularisation pays in runs of an hour, not of ten minutes.
+    # Subword regularisation and bidirectional training pay in runs of an hour, not of ten minutes.
     "training.subword_sampling=null",
+    "training.subword_sampling_epochs=null",
+    "training.both_directions_epochs=null",
     # The minutes are for training: validation by loss, once an epoch and at the end, takes seconds, while beam search
     # would take some systems minutes.
     "training.metric=loss",
