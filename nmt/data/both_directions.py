@@ -11,6 +11,9 @@ from nmt.data.encoded import Sentences, Sides
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 
+_STREAM = 1
+"""Tells these random numbers from others of the same seed and epoch."""
+
 
 class BothDirections:
     """Half of the pairs the other way round, drawn anew for each epoch.
@@ -44,7 +47,8 @@ class BothDirections:
         if epoch >= self._num_epochs:
             return sides
         source, target = sides
-        turned_N = np.random.default_rng((seed, epoch)).random(len(source)) < 0.5
+        # Not the numbers that order the epoch: they would put all turned pairs of a length side by side.
+        turned_N = np.random.default_rng((seed, epoch, _STREAM)).random(len(source)) < 0.5
         return Mixed(source, target, turned_N), Mixed(target, source, turned_N)
 
 

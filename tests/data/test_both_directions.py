@@ -79,6 +79,23 @@ def test_it_goes_with_sampled_pieces(corpus: EncodedCorpus, vocabularies: Vocabu
     assert read != pairs(BothDirections(vocabularies, 1)(corpus.sides, 1, 0))
 
 
+def test_a_batch_has_pairs_of_both_directions(tmp_path: Path) -> None:
+    """Even where all sentences are equally long, so that random numbers alone say which ones share a batch."""
+    words = ["".join(letters) for letters in itertools.permutations("abcd")] * 4
+    (tmp_path / "t.de").write_text("".join(f"{word}\n" for word in words))
+    (tmp_path / "t.en").write_text("".join(f"{word.upper()}\n" for word in words))
+    text = FileText(tmp_path / "t.de", tmp_path / "t.en")
+    vocabularies = train_vocabularies(VocabularyOptions(type="character", joint=True), text)
+    corpus = encode_corpus(text, vocabularies, 99)
+    readings = [BothDirections(vocabularies, 5)]
+    batches = TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1, readings=readings)
+    mixed = []
+    for batch in itertools.islice(batches, 5 * len(batches)):
+        forwards = [vocabularies.source.decode(ids[:4]).islower() for ids in batch.source_BS.tolist()]
+        mixed.append(0 < sum(forwards) < len(forwards))
+    assert np.mean(mixed) > 0.9
+
+
 def test_a_resumed_epoch_reads_what_was_left_of_it(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
     def stream() -> TrainingBatches:
         readings = [BothDirections(vocabularies, 2)]
