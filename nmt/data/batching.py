@@ -298,9 +298,9 @@ class TrainingBatches:
             self._begin_epoch()
 
     def target_shares(self) -> npt.NDArray[np.float64]:
-        """The share of each id among the tokens to predict, EOS included. [V]"""
+        """The share of each id among the target tokens of the text, EOS included, however epochs read it. [V]"""
         vocabulary = self._vocabularies.target
-        counts = self._target.counts(self._indices, len(vocabulary))
+        counts = self._corpus.target.counts(self._indices, len(vocabulary))
         counts[vocabulary.eos] += len(self._indices)
         shares: npt.NDArray[np.float64] = counts / counts.sum()
         return shares

@@ -111,6 +111,18 @@ def test_a_resumed_epoch_reads_what_was_left_of_it(corpus: EncodedCorpus, vocabu
     assert next(iter(resumed)).source_BS.tolist() == expected.source_BS.tolist()
 
 
+def test_the_shares_of_target_tokens_are_those_of_the_target_language(
+    corpus: EncodedCorpus, vocabularies: Vocabularies
+) -> None:
+    """They are a prior for the whole run, of which only the first epochs predict the source language, too."""
+    indices = np.arange(len(corpus))
+    plain, both = (
+        TrainingBatches(corpus, indices, vocabularies, 60, 1, readings=readings).target_shares()
+        for readings in ([], [BothDirections(vocabularies, 2)])
+    )
+    np.testing.assert_array_equal(both, plain)
+
+
 def test_two_vocabularies_are_refused(text: FileText) -> None:
     with pytest.raises(UserError, match="joint vocabulary") as caught:
         BothDirections(vocabularies_of(text, joint=False, size=50), 1)
