@@ -185,6 +185,9 @@ class TrainingOptions(Options):
     weight_decay: float = Field(0.0, ge=0, description="how strongly weights are drawn to zero")
     schedule: Schedule = Field("inverse_sqrt", description="cosine needs max_steps or max_epochs")
     warmup_steps: int = Field(1000, ge=0, description="updates of linear warm-up")
+    stable_share: float = Field(
+        0.0, ge=0, lt=1, description="cosine: the rate stays at its highest for this share of the run before it falls"
+    )
     min_learning_rate: float = Field(0.0, ge=0, description="cosine ends here; plateau stops training below it")
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="plateau: the rate is multiplied by this")
     plateau_patience: int = Field(2, ge=0, description="plateau: validations without a gain before it is")

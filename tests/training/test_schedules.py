@@ -45,6 +45,20 @@ def test_cosine_goes_from_the_peak_to_the_lowest_rate_at_the_last_update() -> No
     assert rates == sorted(rates, reverse=True)
 
 
+def test_cosine_falls_after_the_stable_share_of_the_run() -> None:
+    rate = make(1000, schedule="cosine", warmup_steps=100, stable_share=0.4, min_learning_rate=0.0004)
+    assert rate.at(50) == pytest.approx(0.001)
+    assert [rate.at(step) for step in (100, 250, 400)] == [0.002] * 3
+    assert rate.at(550) == pytest.approx(0.0004 + 0.0016 * (1 + math.cos(math.pi / 4)) / 2)
+    assert rate.at(700) == pytest.approx((0.002 + 0.0004) / 2)
+    assert rate.at(1000) == pytest.approx(0.0004)
+
+
+def test_a_stable_share_within_the_warm_up_changes_nothing() -> None:
+    plain, early = (make(1000, schedule="cosine", warmup_steps=100, stable_share=share) for share in (0, 0.05))
+    assert [early.at(step) for step in range(1, 1001)] == [plain.at(step) for step in range(1, 1001)]
+
+
 def test_constant_stays() -> None:
     assert make(schedule="constant", warmup_steps=10).at(12_345) == 0.002
 
