@@ -248,6 +248,8 @@ class TrainingOptions(Options):
             raise ValueError("training would never end: set one of max_steps, max_epochs, max_minutes, patience")
         if self.schedule == "cosine" and not (self.max_steps or self.max_epochs):
             raise ValueError("schedule 'cosine' must know its end: set max_steps or max_epochs")
+        if self.stable_share and self.schedule != "cosine":
+            raise ValueError("stable_share tells when a cosine begins: set schedule to cosine, or leave it out")
         if self.truncate and (self.r_drop or self.gradient_flow or self.compile):
             raise ValueError("truncate doesn't go with r_drop, gradient_flow and compile: leave out one of them")
         if self.subword_sampling and self.guided_alignment:

@@ -161,6 +161,12 @@ def test_training_must_have_an_end(recipe_file: Path, settings: list[str], probl
     assert problem in caught.value.message
 
 
+def test_a_stable_share_without_a_cosine_is_refused(recipe_file: Path) -> None:
+    load_recipe(recipe_file, ["training.stable_share=0.5", "training.schedule=cosine"])
+    with pytest.raises(UserError, match="stable_share tells when a cosine begins"):
+        load_recipe(recipe_file, ["training.stable_share=0.5"])
+
+
 @pytest.mark.parametrize("end", ["max_steps=5", "max_epochs=1", "max_minutes=0.5", "patience=3"])
 def test_any_end_will_do(recipe_file: Path, end: str) -> None:
     load_recipe(recipe_file, ["training.max_steps=null", f"training.{end}"])
