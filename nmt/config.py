@@ -210,11 +210,12 @@ class TrainingOptions(Options):
     subword_sampling_epochs: int | None = Field(
         None, ge=1, description="subword_sampling is over after so many epochs; null: it never is"
     )
-    both_directions_epochs: int | None = Field(
-        None,
-        ge=1,
-        description="in so many first epochs half of the pairs, drawn anew, are read from target to source; needs a "
-        "joint vocabulary",
+    both_directions_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="in this share of max_epochs, the first ones, half of the pairs, drawn anew, are read from target "
+        "to source; needs a joint vocabulary",
     )
     scheduled_sampling: ScheduledSamplingOptions = Field(
         ScheduledSamplingOptions(), description="how often the decoder reads the true word (Bengio et al. 2015)"
@@ -254,9 +255,11 @@ class TrainingOptions(Options):
             raise ValueError("truncate doesn't go with r_drop, gradient_flow and compile: leave out one of them")
         if self.subword_sampling and self.guided_alignment:
             raise ValueError("guided_alignment links pieces, which subword_sampling changes: leave out one of them")
-        if self.both_directions_epochs and self.guided_alignment:
+        if self.both_directions_share and not self.max_epochs:
+            raise ValueError("both_directions_share is one of max_epochs: set max_epochs, or leave it out")
+        if self.both_directions_share and self.guided_alignment:
             raise ValueError(
-                "guided_alignment links source to target, but both_directions_epochs reads both ways: "
+                "guided_alignment links source to target, but both_directions_share reads both ways: "
                 "leave out one of them"
             )
         if self.subword_sampling_epochs and not self.subword_sampling:

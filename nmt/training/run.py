@@ -275,8 +275,8 @@ def _readings(options: TrainingOptions, vocabularies: Vocabularies) -> list[Read
     readings: list[Reading] = []
     if options.subword_sampling is not None:
         readings.append(SubwordSampler(vocabularies, options.subword_sampling, options.subword_sampling_epochs))
-    if options.both_directions_epochs is not None:
-        readings.append(BothDirections(vocabularies, options.both_directions_epochs))
+    if options.both_directions_share and options.max_epochs:
+        readings.append(BothDirections(vocabularies, options.both_directions_share, options.max_epochs))
     return readings
 
 
