@@ -207,8 +207,8 @@ class TrainingOptions(Options):
         description="read sentences in other pieces each time: smoothing of a unigram vocabulary (0.3; less varies "
         "more), or share of BPE merges left out (0.1)",
     )
-    subword_sampling_epochs: int | None = Field(
-        None, ge=1, description="subword_sampling is over after so many epochs; null: it never is"
+    subword_sampling_share: float = Field(
+        1.0, gt=0, le=1, description="subword_sampling is over after this share of max_epochs; 1: it never is"
     )
     both_directions_share: float = Field(
         0.0,
@@ -255,16 +255,22 @@ class TrainingOptions(Options):
             raise ValueError("truncate doesn't go with r_drop, gradient_flow and compile: leave out one of them")
         if self.subword_sampling and self.guided_alignment:
             raise ValueError("guided_alignment links pieces, which subword_sampling changes: leave out one of them")
-        if self.both_directions_share and not self.max_epochs:
-            raise ValueError("both_directions_share is one of max_epochs: set max_epochs, or leave it out")
+        for name, is_given in (
+            ("subword_sampling_share", self.subword_sampling and self.subword_sampling_share < 1),
+            ("both_directions_share", self.both_directions_share),
+        ):
+            if is_given and not self.max_epochs:
+                raise ValueError(f"{name} is one of max_epochs: set max_epochs, or leave {name} out")
         if self.both_directions_share and self.guided_alignment:
             raise ValueError(
                 "guided_alignment links source to target, but both_directions_share reads both ways: "
                 "leave out one of them"
             )
-        if self.subword_sampling_epochs and not self.subword_sampling:
-            raise ValueError("subword_sampling_epochs says when subword_sampling ends, which isn't set")
         return self
+
+    def epochs(self, share: float) -> int:
+        """So many epochs are a share of ``max_epochs``; rounded down, so that less than all leaves one."""
+        return int(share * (self.max_epochs or 0))
 
 
 class DecodingOptions(Options):

@@ -23,14 +23,13 @@ class BothDirections:
 
     Args:
         vocabularies: the same for both sides.
-        share: of the epochs, the first ones, rounded down; after them all pairs are read from source to target.
-        max_epochs: of the whole run.
+        num_epochs: after so many all pairs are read from source to target.
 
     Raises:
         UserError: there are two vocabularies, or the source has turns of a dialogue, which no target has.
     """
 
-    def __init__(self, vocabularies: Vocabularies, share: float, max_epochs: int) -> None:
+    def __init__(self, vocabularies: Vocabularies, num_epochs: int) -> None:
         if not vocabularies.joint:
             raise UserError(
                 "training.both_directions_share reads pairs the other way round, which takes a joint vocabulary.",
@@ -41,7 +40,7 @@ class BothDirections:
                 "training.both_directions_share can't turn dialogues round: their targets have no turns before them.",
                 "Set data.context to null, or leave training.both_directions_share out.",
             )
-        self._num_epochs = int(share * max_epochs)
+        self._num_epochs = num_epochs
 
     def __call__(self, sides: Sides, seed: int, epoch: int) -> Sides:
         """Source and target as an epoch, from 0, reads them; the same for the same seed."""

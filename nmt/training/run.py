@@ -274,9 +274,10 @@ def _readings(options: TrainingOptions, vocabularies: Vocabularies) -> list[Read
     """How epochs read the text, where it isn't as it stands."""
     readings: list[Reading] = []
     if options.subword_sampling is not None:
-        readings.append(SubwordSampler(vocabularies, options.subword_sampling, options.subword_sampling_epochs))
-    if options.both_directions_share and options.max_epochs:
-        readings.append(BothDirections(vocabularies, options.both_directions_share, options.max_epochs))
+        num_epochs = options.epochs(options.subword_sampling_share) if options.subword_sampling_share < 1 else None
+        readings.append(SubwordSampler(vocabularies, options.subword_sampling, num_epochs))
+    if options.both_directions_share:
+        readings.append(BothDirections(vocabularies, options.epochs(options.both_directions_share)))
     return readings
 
 

@@ -48,7 +48,7 @@ def pairs(sides: Sides) -> list[tuple[list[int], list[int]]]:
 
 
 def test_half_of_the_pairs_are_turned_round_and_none_is_lost(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
-    read = BothDirections(vocabularies, 0.5, 2)(corpus.sides, 1, 0)
+    read = BothDirections(vocabularies, 1)(corpus.sides, 1, 0)
     turned = 0
     for found, (source, target) in zip(pairs(read), pairs(corpus.sides), strict=True):
         assert found in ((source, target), (target, source))
@@ -59,7 +59,7 @@ def test_half_of_the_pairs_are_turned_round_and_none_is_lost(corpus: EncodedCorp
 
 
 def test_each_epoch_turns_others_and_the_same_seed_the_same(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
-    both = BothDirections(vocabularies, 0.5, 10)
+    both = BothDirections(vocabularies, 5)
     first, again, next_epoch, other_seed = (pairs(both(corpus.sides, *of)) for of in ((1, 0), (1, 0), (1, 1), (2, 0)))
     assert first == again
     assert first != next_epoch
@@ -67,26 +67,17 @@ def test_each_epoch_turns_others_and_the_same_seed_the_same(corpus: EncodedCorpu
 
 
 def test_after_its_epochs_pairs_are_read_as_they_stand(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
-    both = BothDirections(vocabularies, 0.5, 4)
+    both = BothDirections(vocabularies, 2)
     assert both(corpus.sides, 1, 1) != corpus.sides
     assert both(corpus.sides, 1, 2) == corpus.sides
 
 
-@pytest.mark.parametrize(("share", "max_epochs", "expected"), [(0.5, 1, 0), (0.5, 3, 1), (0.9, 3, 2), (0.25, 8, 2)])
-def test_an_epoch_from_source_to_target_is_always_left(
-    corpus: EncodedCorpus, vocabularies: Vocabularies, share: float, max_epochs: int, expected: int
-) -> None:
-    both = BothDirections(vocabularies, share, max_epochs)
-    turned = [both(corpus.sides, 1, epoch) != corpus.sides for epoch in range(max_epochs)]
-    assert turned == [epoch < expected for epoch in range(max_epochs)]
-
-
 def test_it_goes_with_sampled_pieces(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
     sampled = SubwordSampler(vocabularies, 0.2)(corpus.sides, 1, 0)
-    read = pairs(BothDirections(vocabularies, 0.5, 2)(sampled, 1, 0))
+    read = pairs(BothDirections(vocabularies, 1)(sampled, 1, 0))
     for found, (source, target) in zip(read, pairs(sampled), strict=True):
         assert found in ((source, target), (target, source))
-    assert read != pairs(BothDirections(vocabularies, 0.5, 2)(corpus.sides, 1, 0))
+    assert read != pairs(BothDirections(vocabularies, 1)(corpus.sides, 1, 0))
 
 
 def test_a_batch_has_pairs_of_both_directions(tmp_path: Path) -> None:
@@ -97,7 +88,7 @@ def test_a_batch_has_pairs_of_both_directions(tmp_path: Path) -> None:
     text = FileText(tmp_path / "t.de", tmp_path / "t.en")
     vocabularies = train_vocabularies(VocabularyOptions(type="character", joint=True), text)
     corpus = encode_corpus(text, vocabularies, 99)
-    readings = [BothDirections(vocabularies, 0.5, 10)]
+    readings = [BothDirections(vocabularies, 5)]
     batches = TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1, readings=readings)
     mixed = []
     for batch in itertools.islice(batches, 5 * len(batches)):
@@ -108,7 +99,7 @@ def test_a_batch_has_pairs_of_both_directions(tmp_path: Path) -> None:
 
 def test_a_resumed_epoch_reads_what_was_left_of_it(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
     def stream() -> TrainingBatches:
-        readings = [BothDirections(vocabularies, 0.5, 4)]
+        readings = [BothDirections(vocabularies, 2)]
         return TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1, readings=readings)
 
     batches = stream()
@@ -128,14 +119,14 @@ def test_the_shares_of_target_tokens_are_those_of_the_target_language(
     indices = np.arange(len(corpus))
     plain, both = (
         TrainingBatches(corpus, indices, vocabularies, 60, 1, readings=readings).target_shares()
-        for readings in ([], [BothDirections(vocabularies, 0.5, 4)])
+        for readings in ([], [BothDirections(vocabularies, 2)])
     )
     np.testing.assert_array_equal(both, plain)
 
 
 def test_two_vocabularies_are_refused(text: FileText) -> None:
     with pytest.raises(UserError, match="joint vocabulary") as caught:
-        BothDirections(vocabularies_of(text, joint=False, size=50), 0.5, 2)
+        BothDirections(vocabularies_of(text, joint=False, size=50), 1)
     assert "vocabulary.joint" in caught.value.remedy
 
 
@@ -145,18 +136,13 @@ def test_dialogues_are_refused(text: FileText, tmp_path: Path) -> None:
     (tmp_path / "d.en").write_text("".join(f"{b}\n" for b in turns[1:]))
     dialogues = DialogueText(FileText(tmp_path / "d.de", tmp_path / "d.en"), 1)
     with pytest.raises(UserError, match="can't turn dialogues round") as caught:
-        BothDirections(vocabularies_of(dialogues), 0.5, 2)
+        BothDirections(vocabularies_of(dialogues), 1)
     assert "data.context" in caught.value.remedy
 
 
 def test_taught_attention_is_refused(train_tiny: TrainTiny) -> None:
     with pytest.raises(UserError, match="reads both ways"):
         train_tiny(*SHARE, "training.guided_alignment={links: links}")
-
-
-def test_it_is_a_share_of_epochs(train_tiny: TrainTiny) -> None:
-    with pytest.raises(UserError, match="both_directions_share is one of max_epochs"):
-        train_tiny("training.both_directions_share=0.5")
 
 
 def test_a_model_learns_the_other_direction_too(train_tiny: TrainTiny, tiny_corpus: Path) -> None:

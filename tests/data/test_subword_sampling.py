@@ -220,7 +220,6 @@ def test_a_run_that_was_stopped_in_an_epoch_ends_as_if_it_had_not_been(
         (("training.subword_sampling=1.5",), "less than or equal to 1"),
         (("training.subword_sampling=0.2", "training.guided_alignment.links=l"), "leave out one of them"),
         (("training.subword_sampling=0.2",), "no other pieces"),
-        (("training.subword_sampling_epochs=3",), "isn't set"),
     ],
 )
 def test_settings_that_cannot_be(train_tiny: TrainTiny, settings: tuple[str, ...], problem: str) -> None:
