@@ -250,17 +250,17 @@ class TrainingOptions(Options):
         if self.schedule == "cosine" and not (self.max_steps or self.max_epochs):
             raise ValueError("schedule 'cosine' must know its end: set max_steps or max_epochs")
         if self.stable_share and self.schedule != "cosine":
-            raise ValueError("stable_share tells when a cosine begins: set schedule to cosine, or leave it out")
+            raise ValueError("stable_share tells when a cosine begins: set schedule to cosine, or stable_share to 0")
         if self.truncate and (self.r_drop or self.gradient_flow or self.compile):
             raise ValueError("truncate doesn't go with r_drop, gradient_flow and compile: leave out one of them")
         if self.subword_sampling and self.guided_alignment:
             raise ValueError("guided_alignment links pieces, which subword_sampling changes: leave out one of them")
-        for name, is_given in (
-            ("subword_sampling_share", self.subword_sampling and self.subword_sampling_share < 1),
-            ("both_directions_share", self.both_directions_share),
+        for name, is_given, off in (
+            ("subword_sampling_share", self.subword_sampling and self.subword_sampling_share < 1, 1),
+            ("both_directions_share", self.both_directions_share, 0),
         ):
             if is_given and not self.max_epochs:
-                raise ValueError(f"{name} is one of max_epochs: set max_epochs, or leave {name} out")
+                raise ValueError(f"{name} is one of max_epochs: set max_epochs, or {name} to {off}")
         if self.both_directions_share and self.guided_alignment:
             raise ValueError(
                 "guided_alignment links source to target, but both_directions_share reads both ways: "

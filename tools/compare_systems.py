@@ -52,6 +52,7 @@ TERMS = (
     "training.max_epochs=null",
     # Subword regularisation and bidirectional training pay in runs of an hour, not of ten minutes.
     "training.subword_sampling=null",
+    "training.subword_sampling_share=1",
     "training.both_directions_share=0",
     # The minutes are for training: validation by loss, once an epoch and at the end, takes seconds, while beam search
     # would take some systems minutes.

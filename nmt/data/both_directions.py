@@ -33,12 +33,12 @@ class BothDirections:
         if not vocabularies.joint:
             raise UserError(
                 "training.both_directions_share reads pairs the other way round, which takes a joint vocabulary.",
-                "Set vocabulary.joint to true, or leave training.both_directions_share out.",
+                "Set vocabulary.joint to true, or training.both_directions_share to 0.",
             )
         if vocabularies.source.separator is not None:
             raise UserError(
                 "training.both_directions_share can't turn dialogues round: their targets have no turns before them.",
-                "Set data.context to null, or leave training.both_directions_share out.",
+                "Set data.context to null, or training.both_directions_share to 0.",
             )
         self._num_epochs = num_epochs
 
