@@ -13,7 +13,7 @@ from nmt.alignment.aer import score_files as score_links
 from nmt.alignment.formats import write_alignments
 from nmt.alignment.links import WordAlignment, format_pharaoh
 from nmt.alignment.plots import plot_alignment
-from nmt.data.grammar import AlignedPair, splits
+from nmt.data.embedded_corpus import AlignedPair, splits
 from nmt.data.text import open_output
 from nmt.decoding.loading import load
 from nmt.decoding.translator import Translator
@@ -61,7 +61,7 @@ def quickstart(output: Path, settings: Sequence[str] = ()) -> QuickstartResult:
         raise UserError(f"{output} is not empty.", "Choose another folder with -o, or delete that one.")
     corpus = splits()
     _write_corpus(output / "data", corpus)
-    console.say(f"wrote {len(corpus['train']):,} English-German pairs, made from a grammar, to {output / 'data'}")
+    console.say(f"wrote {len(corpus['train']):,} English-German pairs of the embedded corpus to {output / 'data'}")
     train("quickstart", output / "model", settings)
     training_seconds = time.perf_counter() - started
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.data.grammar import splits
+from nmt.data.embedded_corpus import splits
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -21,7 +21,7 @@ def quickstart(
 ) -> None:
     """Train a small model on the embedded corpus, translate, score, align and plot: all of it in a few minutes.
 
-    Nothing is downloaded: the English-German sentences come from a grammar.
+    Nothing is downloaded: the English-German corpus is part of the package.
     """
     from nmt.quickstart import quickstart as run
     from nmt.quickstart import report

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.alignment.words import Words
-from nmt.data.grammar import splits
+from nmt.data.embedded_corpus import splits
 from nmt.data.vocabulary import SentencePieceVocabulary, Vocabulary, WordVocabulary
 
 TEXTS = [

@@ -12,7 +12,7 @@ from nmt.data.check.check import check_pairs, read_vocabularies, recipe_pairs
 from nmt.data.check.encoding import EncodingCheck, troubles
 from nmt.data.check.findings import DataReport, Finding, shorten
 from nmt.data.check.pairs import PairSource, file_pairs, is_copy
-from nmt.data.grammar import generate
+from nmt.data.embedded_corpus import splits
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
 from nmt.errors import UserError
 from nmt.recipe import load_recipe
@@ -24,7 +24,7 @@ Write = Callable[..., PairSource]
 @pytest.fixture(scope="module")
 def sound() -> Pairs:
     """1,300 different English-German sentence pairs."""
-    return [(pair.source, pair.target) for pair in generate(1300, seed=5)]
+    return [(pair.source, pair.target) for pair in splits(train=1300)["train"]]
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from nmt.alignment.links import format_pharaoh
 from nmt.config import GuidedAlignmentOptions, Recipe
 from nmt.data.batching import TrainingBatches, make_batch
 from nmt.data.corpus import FileText
+from nmt.data.embedded_corpus import AlignedPair, splits
 from nmt.data.encoded import encode_corpus
-from nmt.data.grammar import AlignedPair, splits
 from nmt.data.text import read_lines
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.loading import load

@@ -2,7 +2,7 @@
 
 A :class:`Phrase` holds English and German words, each German word naming the English words it translates, so
 any order of either side keeps the links right. Builders (:class:`NounPhrase`, :func:`prepositional`, …, and
-those of :mod:`nmt.data.grammar.clauses`) spell one construction each. Conventions of the links:
+those of :mod:`embedded_corpus.clauses`) spell one construction each. Conventions of the links:
 
 - A word links to the word it translates, article to article, punctuation to punctuation.
 - Has bought / hat gekauft, will buy / wird kaufen: auxiliary to auxiliary, verb to verb. "Is sleeping" has
@@ -19,31 +19,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol, TypeVar
 
-from nmt.data.grammar import lexicon, tables
-from nmt.data.grammar.lexicon import Adjective, Determiner, Noun
-from nmt.data.grammar.tables import Agreement, Case, Slot
+from embedded_corpus import lexicon, tables
+from embedded_corpus.lexicon import Adjective, Determiner, Noun
+from embedded_corpus.tables import Agreement, Case, Slot
 
-
-@dataclass(frozen=True, slots=True)
-class AlignedPair:
-    """One sentence in both languages; ``links`` are sorted (source token, target token) pairs from 0."""
-
-    source_tokens: tuple[str, ...]
-    target_tokens: tuple[str, ...]
-    links: tuple[tuple[int, int], ...]
-
-    @property
-    def source(self) -> str:
-        return detokenise(self.source_tokens)
-
-    @property
-    def target(self) -> str:
-        return detokenise(self.target_tokens)
-
-
-def detokenise(tokens: tuple[str, ...]) -> str:
-    """Raw text: a space before every token but the first and punctuation."""
-    return "".join(token if token in ".,?!" else f" {token}" for token in tokens).lstrip()
+from nmt.data.embedded_corpus import AlignedPair
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""The words of the embedded corpus, as tables; :mod:`nmt.data.grammar.lexicon` parses and inflects them.
+"""The words of the embedded corpus, as tables; :mod:`embedded_corpus.lexicon` parses and inflects them.
 
 Every English word (with its particle) has one German
 translation, or two that the words around it decide ("in the" -> "im" before a place, "am" before "evening").

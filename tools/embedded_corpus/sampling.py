@@ -3,10 +3,10 @@
 import random
 from dataclasses import replace
 
-from nmt.data.grammar import lexicon
-from nmt.data.grammar.clauses import Tense
-from nmt.data.grammar.lexicon import Adjective, Determiner, Noun, Verb
-from nmt.data.grammar.phrases import (
+from embedded_corpus import lexicon
+from embedded_corpus.clauses import Tense
+from embedded_corpus.lexicon import Adjective, Determiner, Noun, Verb
+from embedded_corpus.phrases import (
     NOTHING,
     Coordination,
     Invariable,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nmt.data.grammar.tables import (
+from embedded_corpus.tables import (
     ADJECTIVES,
     COMPOUNDS,
     DETERMINERS,

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from nmt.data.grammar import lexicon
-from nmt.data.grammar.lexicon import Modal, Verb
-from nmt.data.grammar.phrases import NOTHING, Nominal, NounPhrase, Phrase, Pronoun, SourceWord, TargetWord, words
-from nmt.data.grammar.tables import Case
+from embedded_corpus import lexicon
+from embedded_corpus.lexicon import Modal, Verb
+from embedded_corpus.phrases import NOTHING, Nominal, NounPhrase, Phrase, Pronoun, SourceWord, TargetWord, words
+from embedded_corpus.tables import Case
 
 Tense = Literal["present", "progressive", "past", "perfect", "modal"]
 

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from nmt.data.grammar import lexicon
-from nmt.data.grammar.clauses import Clause, Tense, fronted, question, statement, subordinate
-from nmt.data.grammar.lexicon import Verb
-from nmt.data.grammar.phrases import (
+from embedded_corpus import lexicon
+from embedded_corpus.clauses import Clause, Tense, fronted, question, statement, subordinate
+from embedded_corpus.lexicon import Verb
+from embedded_corpus.phrases import (
     NOTHING,
-    AlignedPair,
     Invariable,
     Nominal,
     NounPhrase,
@@ -20,7 +19,7 @@ from nmt.data.grammar.phrases import (
     prepositional,
     spell,
 )
-from nmt.data.grammar.sampling import (
+from embedded_corpus.sampling import (
     ACTIONS,
     ADJECTIVES_OF,
     ANY_TENSE,
@@ -37,7 +36,9 @@ from nmt.data.grammar.sampling import (
     A,
     PhraseSampler,
 )
-from nmt.data.grammar.tables import Case
+from embedded_corpus.tables import Case
+
+from nmt.data.embedded_corpus import AlignedPair
 
 
 class Sampler(PhraseSampler):
@@ -336,7 +337,7 @@ class Sampler(PhraseSampler):
 
     def sentence(self) -> AlignedPair:
         method = self.rng.choices(SENTENCES, cum_weights=SENTENCE_WEIGHTS)[0]
-        return method(self)
+        return replace(method(self), construction=method.__name__)
 
 
 TAKERS_OF = {
