@@ -2,7 +2,7 @@
 
 The public interface is three names, loaded when first used so that ``import nmt`` stays light:
 
-- ``nmt.load(model_dir)`` gives a :class:`nmt.decoding.translator.Translator`,
+- ``nmt.load(model_dir)`` gives a :class:`nmt.translator.Translator`,
 - ``nmt.train(recipe)`` trains a model directory,
 - ``nmt.UserError`` is raised for anything that the caller can mend.
 """
@@ -15,13 +15,13 @@ __version__ = "0.1.0"
 __all__ = ["UserError", "__version__", "load", "train"]
 
 if TYPE_CHECKING:
-    from nmt.decoding.loading import load
+    from nmt.loading import load
     from nmt.training.run import train
 
 
 def __getattr__(name: str) -> Any:
     if name == "load":
-        from nmt.decoding.loading import load
+        from nmt.loading import load
 
         return load
     if name == "train":

@@ -32,7 +32,7 @@ class FilePair(Options):
 
 
 class TaskOptions(Options):
-    """A task whose sentence pairs are generated: see ``nmt/data/tasks.py``."""
+    """A task whose sentence pairs are generated: see ``nmt/data/synthetic_tasks.py``."""
 
     type: Literal["copy", "repeat_copy", "parity", "addition", "chain"] = Field(description="what is to be computed")
     min_length: int = Field(1, ge=0, description="fewest symbols of a sequence, digits of a number, arrows to follow")
@@ -168,7 +168,7 @@ class TrainingOptions(Options):
         4096, description="padded positions of the longer side in a batch; auto: the most that fit on the GPU"
     )
     accumulate: int = Field(1, ge=1, description="batches whose gradients are added up for one update")
-    start_from: Path | None = Field(
+    init_from: Path | None = Field(
         None, description="a model directory whose weights and vocabulary a new run starts from: fine-tuning"
     )
     max_steps: int | None = Field(None, ge=1, description="stop after this many updates")
@@ -185,7 +185,7 @@ class TrainingOptions(Options):
     weight_decay: float = Field(0.0, ge=0, description="how strongly weights are drawn to zero")
     schedule: Schedule = Field("inverse_sqrt", description="cosine needs max_steps or max_epochs")
     warmup_steps: int = Field(1000, ge=0, description="updates of linear warm-up")
-    stable_share: float = Field(
+    stable_fraction: float = Field(
         0.0, ge=0, lt=1, description="cosine: the rate stays at its highest for this share of the run before it falls"
     )
     min_learning_rate: float = Field(0.0, ge=0, description="cosine ends here; plateau stops training below it")
@@ -207,10 +207,10 @@ class TrainingOptions(Options):
         description="read sentences in other pieces each time: smoothing of a unigram vocabulary (0.3; less varies "
         "more), or share of BPE merges left out (0.1)",
     )
-    subword_sampling_share: float = Field(
+    subword_sampling_fraction: float = Field(
         1.0, gt=0, le=1, description="subword_sampling is over after this share of max_epochs; 1: it never is"
     )
-    both_directions_share: float = Field(
+    bidirectional_fraction: float = Field(
         0.0,
         ge=0,
         lt=1,
@@ -249,21 +249,23 @@ class TrainingOptions(Options):
             raise ValueError("training would never end: set one of max_steps, max_epochs, max_minutes, patience")
         if self.schedule == "cosine" and not (self.max_steps or self.max_epochs):
             raise ValueError("schedule 'cosine' must know its end: set max_steps or max_epochs")
-        if self.stable_share and self.schedule != "cosine":
-            raise ValueError("stable_share tells when a cosine begins: set schedule to cosine, or stable_share to 0")
+        if self.stable_fraction and self.schedule != "cosine":
+            raise ValueError(
+                "stable_fraction tells when a cosine begins: set schedule to cosine, or stable_fraction to 0"
+            )
         if self.truncate and (self.r_drop or self.gradient_flow or self.compile):
             raise ValueError("truncate doesn't go with r_drop, gradient_flow and compile: leave out one of them")
         if self.subword_sampling and self.guided_alignment:
             raise ValueError("guided_alignment links pieces, which subword_sampling changes: leave out one of them")
         for name, is_given, off in (
-            ("subword_sampling_share", self.subword_sampling and self.subword_sampling_share < 1, 1),
-            ("both_directions_share", self.both_directions_share, 0),
+            ("subword_sampling_fraction", self.subword_sampling and self.subword_sampling_fraction < 1, 1),
+            ("bidirectional_fraction", self.bidirectional_fraction, 0),
         ):
             if is_given and not self.max_epochs:
                 raise ValueError(f"{name} is one of max_epochs: set max_epochs, or {name} to {off}")
-        if self.both_directions_share and self.guided_alignment:
+        if self.bidirectional_fraction and self.guided_alignment:
             raise ValueError(
-                "guided_alignment links source to target, but both_directions_share reads both ways: "
+                "guided_alignment links source to target, but bidirectional_fraction reads both ways: "
                 "leave out one of them"
             )
         return self

@@ -15,13 +15,13 @@ from nmt.alignment.links import WordAlignment, format_pharaoh
 from nmt.alignment.plots import plot_alignment
 from nmt.data.embedded_corpus import AlignedPair, splits
 from nmt.data.text import open_output
-from nmt.decoding.loading import load
-from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.evaluation.scores import score_corpus
+from nmt.loading import load
 from nmt.models.build import resolve
 from nmt.recipe import load_recipe
 from nmt.training.run import train
+from nmt.translator import Translator
 
 NUM_PLOTS = 6
 

@@ -162,9 +162,9 @@ def test_training_must_have_an_end(recipe_file: Path, settings: list[str], probl
 
 
 def test_a_stable_share_without_a_cosine_is_refused(recipe_file: Path) -> None:
-    load_recipe(recipe_file, ["training.stable_share=0.5", "training.schedule=cosine"])
-    with pytest.raises(UserError, match="stable_share tells when a cosine begins"):
-        load_recipe(recipe_file, ["training.stable_share=0.5"])
+    load_recipe(recipe_file, ["training.stable_fraction=0.5", "training.schedule=cosine"])
+    with pytest.raises(UserError, match="stable_fraction tells when a cosine begins"):
+        load_recipe(recipe_file, ["training.stable_fraction=0.5"])
 
 
 @pytest.mark.parametrize(("share", "max_epochs", "expected"), [(0.5, 1, 0), (0.5, 3, 1), (0.9, 3, 2), (0.25, 8, 2)])
@@ -174,11 +174,14 @@ def test_a_share_of_the_epochs_leaves_one(recipe_file: Path, share: float, max_e
 
 @pytest.mark.parametrize(
     "settings",
-    [["training.both_directions_share=0.5"], ["training.subword_sampling=0.4", "training.subword_sampling_share=0.5"]],
+    [
+        ["training.bidirectional_fraction=0.5"],
+        ["training.subword_sampling=0.4", "training.subword_sampling_fraction=0.5"],
+    ],
 )
 def test_a_share_of_the_epochs_needs_their_number(recipe_file: Path, settings: list[str]) -> None:
     load_recipe(recipe_file, [*settings, "training.max_epochs=4"])
-    with pytest.raises(UserError, match="share is one of max_epochs"):
+    with pytest.raises(UserError, match="fraction is one of max_epochs"):
         load_recipe(recipe_file, settings)
 
 

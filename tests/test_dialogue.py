@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import nmt
-from nmt.decoding.loading import load
-from nmt.decoding.translator import Translator
 from nmt.errors import UserError
+from nmt.loading import load
+from nmt.translator import Translator
 
 NOUNS = {"dog": "er", "moon": "er", "cat": "sie", "lamp": "sie"}
 SEEN = ["I see the {}.", "There was the {}!"]

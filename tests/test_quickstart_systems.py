@@ -21,7 +21,8 @@ def attending(attention: str, decoder: str = "type: luong", size: int = 192) -> 
 
 
 def universal(side: str) -> str:
-    return f"model.{side}={{type: universal, num_heads: 4, feed_forward_size: 512, max_steps: 3, dropout: 0.1}}"
+    options = "type: universal_transformer, num_heads: 4, feed_forward_size: 512, max_steps: 3, dropout: 0.1"
+    return f"model.{side}={{{options}}}"
 
 
 def transformer(side: str) -> str:
@@ -40,8 +41,8 @@ ATTENTIVE = [
 """What models need that attend to themselves, as in their recipes for Multi30k."""
 SYSTEMS = {
     # cells
-    "elman": [*in_both("rnn_tanh"), *PLAIN],
-    "relu": [*in_both("{type: rnn_relu, init: identity}"), *PLAIN],
+    "rnn_tanh": [*in_both("rnn_tanh"), *PLAIN],
+    "rnn_relu": [*in_both("{type: rnn_relu, init: identity}"), *PLAIN],
     "leaky": in_both("{type: leaky, gamma: 2, learned: true}"),
     "gru": in_both("gru"),
     "peephole": in_both("peephole"),
@@ -50,7 +51,7 @@ SYSTEMS = {
     "clockwork": [*in_both("{type: clockwork, num_modules: 4}"), *PLAIN],
     "echo_state": [*in_both("echo_state"), "model.decoder.hidden_size=384", "training.max_epochs=12"],
     # states and depth
-    "learned_start": ["model.encoder.start=learned", "model.decoder.start=learned"],
+    "learned_start": ["model.encoder.initial_state=learned", "model.decoder.bridge=learned"],
     "residual": [f"model.{side}.{key}" for side in ("encoder", "decoder") for key in ("num_layers=2", "residual=true")],
     # scores
     "additive": attending("type: additive, size: 192"),
@@ -63,7 +64,7 @@ SYSTEMS = {
     "bahdanau": attending("type: additive, size: 192", decoder="type: bahdanau"),
     "input_feeding": ["model.decoder.input_feeding=true"],
     "ntm": ["model.decoder={type: ntm, hidden_size: 192, slot_size: 192, num_free_slots: 4, dropout: 0.1}"],
-    "act_rnn": attending("type: additive, size: 192", decoder="type: act_recurrent, max_steps: 3, time_penalty: 0.01"),
+    "act_rnn": attending("type: additive, size: 192", decoder="type: act_rnn, max_steps: 3, time_penalty: 0.01"),
     "transformer": [transformer("encoder"), transformer("decoder"), *ATTENTIVE],
     "universal_transformer": [universal("encoder"), universal("decoder"), *ATTENTIVE],
     # training

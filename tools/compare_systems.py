@@ -46,14 +46,14 @@ TERMS = (
     # would be cut off at a high rate for the one and be over too early for the other; the inverse square root needs no
     # end, and the moving average stands in for the low rates at the end of a cosine.
     "training.schedule=inverse_sqrt",
-    "training.stable_share=0",
+    "training.stable_fraction=0",
     "training.warmup_steps=200",
     "training.ema=0.999",
     "training.max_epochs=null",
     # Subword regularisation and bidirectional training pay in runs of an hour, not of ten minutes.
     "training.subword_sampling=null",
-    "training.subword_sampling_share=1",
-    "training.both_directions_share=0",
+    "training.subword_sampling_fraction=1",
+    "training.bidirectional_fraction=0",
     # The minutes are for training: validation by loss, once an epoch and at the end, takes seconds, while beam search
     # would take some systems minutes.
     "training.metric=loss",

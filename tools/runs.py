@@ -7,10 +7,10 @@ from pathlib import Path
 
 import nmt
 from nmt.console import progress_bar, say, show_error
-from nmt.data.partial import ResumableOutput
+from nmt.data.resumable_output import ResumableOutput
 from nmt.data.text import read_lines
-from nmt.decoding.job import Job
 from nmt.training.interrupts import Interrupted
+from nmt.translation_job import Job
 
 
 def train(recipe: str, run: Path, settings: Sequence[str]) -> None:

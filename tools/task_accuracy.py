@@ -16,11 +16,11 @@ import torch
 
 from nmt.config import TaskOptions
 from nmt.data.batching import make_batch
-from nmt.data.tasks import Pair, task_pairs
-from nmt.decoding.loading import load
-from nmt.decoding.translator import Translator
+from nmt.data.synthetic_tasks import Pair, task_pairs
 from nmt.errors import UserError
+from nmt.loading import load
 from nmt.models.masks import length_mask
+from nmt.translator import Translator
 
 
 def accuracy(found: Sequence[str], pairs: Sequence[Pair]) -> tuple[float, float]:

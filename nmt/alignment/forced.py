@@ -15,9 +15,9 @@ from nmt.alignment.turns import merge_to_turns, turns_of_words
 from nmt.alignment.words import Words
 from nmt.data.dialogue import source_pieces
 from nmt.data.vocabulary import Piece, Vocabularies
-from nmt.decoding.forced import Forced, force_all
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
+from nmt.scoring import Forced, force_all
 
 DEFAULT = LinkOptions()
 WINDOW = 32

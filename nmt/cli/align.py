@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from nmt.alignment.matrix import GoldLinks
     from nmt.alignment.report import ReportSentence
     from nmt.console import Bar
-    from nmt.decoding.translator import Translator
+    from nmt.translator import Translator
 
 
 @app.command(
@@ -118,7 +118,7 @@ def _load(
 ) -> "Translator":
     """A model with the heads that were asked for, or those that its model directory names."""
     from nmt.alignment.heads import AlignmentHeads
-    from nmt.decoding.loading import load
+    from nmt.loading import load
 
     translator = load(model_dir, device)
     if heads is not None or attention is not None:

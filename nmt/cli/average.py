@@ -39,7 +39,7 @@ def average(
     """
     from nmt.console import say
     from nmt.errors import UserError
-    from nmt.training.average import average_checkpoints
+    from nmt.training.checkpointing.average import average_checkpoints
 
     if (output is not None) == replace:
         raise UserError("It is not clear where the mean goes.", "Give either -o FOLDER or --replace.")

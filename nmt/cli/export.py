@@ -30,9 +30,9 @@ def export(
     Needs the package ctranslate2: pip install 'nmt[ctranslate2]'.
     """
     from nmt.console import say
-    from nmt.decoding.loading import load
     from nmt.export.ct2 import export as write
     from nmt.export.run import check, usage
+    from nmt.loading import load
     from nmt.training.logging import read_samples
 
     translator = load(model_dir, "cpu")

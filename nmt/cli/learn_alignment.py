@@ -34,7 +34,7 @@ def learn_alignment(
     from nmt.alignment.heads import AlignmentHeads
     from nmt.console import progress_bar, say
     from nmt.data.corpus import FileText
-    from nmt.decoding.loading import load
+    from nmt.loading import load
 
     translator = load(model_dir, device)
     if heads is not None or attention is not None:

@@ -14,7 +14,7 @@ from nmt.cli.common import Quiet, Settings, app, examples, stopped_by_signal
         "nmt train multi30k/transformer -o runs/de-en",
         "nmt train multi30k/bahdanau -o runs/mine --set data.root=FOLDER",
         "nmt train multi30k/bahdanau -o runs/mine --set data.root=FOLDER --resume",
-        "nmt train recipe.yaml -o runs/tuned --set training.start_from=runs/mine",
+        "nmt train recipe.yaml -o runs/tuned --set training.init_from=runs/mine",
     )
 )
 def train(

@@ -47,10 +47,10 @@ from nmt.cli.translate_options import (
 )
 
 if TYPE_CHECKING:
-    from nmt.data.partial import ResumableOutput
-    from nmt.decoding.job import Job
+    from nmt.data.resumable_output import ResumableOutput
     from nmt.decoding.results import ScoredPair, Translation
-    from nmt.decoding.translator import Translator
+    from nmt.translation_job import Job
+    from nmt.translator import Translator
 
 WORTH_A_WARNING = 20
 """Of fewer lines nothing is said: who translates a sentence looks at it."""
@@ -112,12 +112,12 @@ def translate(
     A program that writes a line and waits for its answer gets it at once; what comes in a stream is translated in
     batches. A file is named FILE.partial until it is complete: a run that was stopped goes on with --resume.
     """
-    from nmt.decoding.job import Job
-    from nmt.decoding.loading import load
     from nmt.decoding.request import json_request, plain_request
     from nmt.decoding.unknown import read_lexicon
     from nmt.decoding.wording import Wording
     from nmt.errors import UserError
+    from nmt.loading import load
+    from nmt.translation_job import Job
 
     for name, is_given in (("--score-only", score_only is not None), ("--interactive", interactive)):
         if is_given and (input != "-" or resume or (interactive and (output != "-" or score_only))):
@@ -164,7 +164,7 @@ def translate(
 
 def _translate(job: "Job", input: str, output: str, resume: bool) -> None:
     from nmt.console import progress_bar, say, warn
-    from nmt.data.partial import ResumableOutput
+    from nmt.data.resumable_output import ResumableOutput
     from nmt.data.text import count_lines, read_lines
     from nmt.evaluation.degenerate import DegenerateCount
 

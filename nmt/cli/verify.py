@@ -9,7 +9,7 @@ import typer
 from nmt.cli.common import Device, ModelDir, Quiet, app, examples
 
 if TYPE_CHECKING:
-    from nmt.verify import Check
+    from nmt.inspection.verify import Check
 
 NUM_EXAMPLES = 3
 
@@ -43,7 +43,7 @@ def verify(
     from rich.console import Console
 
     from nmt.console import progress_bar, table
-    from nmt.verify import verify as run
+    from nmt.inspection.verify import verify as run
 
     pairs = _pairs(model_dir, source, target, limit)
     checks = []

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nmt.console import warn
-from nmt.data.encoded import EncodedCorpus, Sides
+from nmt.data.encoded_corpus import EncodedCorpus, Sides
 from nmt.data.vocabulary import Vocabularies, Vocabulary
 
 MAX_PADDING = 0.05

@@ -9,7 +9,7 @@ from typing import Any
 
 from nmt.config import DataOptions, FilePair, TaskOptions
 from nmt.data.dialogue import TAB, current_turn, split_turns
-from nmt.data.tasks import task_pairs
+from nmt.data.synthetic_tasks import task_pairs
 from nmt.data.text import read_lines
 from nmt.errors import UserError
 

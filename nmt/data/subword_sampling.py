@@ -11,7 +11,7 @@ from itertools import groupby
 
 import numpy as np
 
-from nmt.data.encoded import EncodedSide, Sentences, Sides, map_ids
+from nmt.data.encoded_corpus import EncodedSide, Sentences, Sides, map_ids
 from nmt.data.vocabulary import SentencePieceVocabulary, Vocabularies
 from nmt.errors import UserError
 

@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TextIO, TypeVar, cast
 
-from nmt.data.live import LiveStream, is_live
+from nmt.data.pipe_input import LiveStream, is_live
 from nmt.errors import UserError
 
 STANDARD_STREAM = "-"

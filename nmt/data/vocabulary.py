@@ -22,8 +22,8 @@ from threading import Thread
 from typing import Any, NamedTuple
 
 from nmt.config import VocabularyOptions
-from nmt.durable import sync
 from nmt.errors import UserError
+from nmt.files import sync
 
 SPACE = "▁"
 SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")

@@ -95,8 +95,8 @@ class Constraints:
         for candidate in candidates:
             _, parent, token = candidate
             if token != self._eos:
-                banks.setdefault(num_said([*histories[parent], token], phrases), []).append(candidate)
-            elif num_said(histories[parent], phrases) == complete:
+                banks.setdefault(num_matched([*histories[parent], token], phrases), []).append(candidate)
+            elif num_matched(histories[parent], phrases) == complete:
                 ending.append(candidate)
         queues = [iter(banks[said]) for said in sorted(banks, reverse=True)]
         going: list[Candidate] = []
@@ -113,7 +113,7 @@ def _take(queue: Iterator[Candidate], taken: list[Candidate], size: int) -> bool
     return False
 
 
-def num_said(pieces: Sequence[int], phrases: Sequence[Sequence[int]]) -> int:
+def num_matched(pieces: Sequence[int], phrases: Sequence[Sequence[int]]) -> int:
     """Pieces of phrases that are said: of whole ones, and of the longest that has just begun."""
     whole = begun = 0
     for phrase in phrases:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from nmt.alignment.links import Link
-
 
 @dataclass(frozen=True)
 class Candidate:
@@ -25,7 +23,7 @@ class Translation:
     score: float
     tokens: list[str]
     n_best: list[Candidate] = field(default_factory=list)
-    alignment: tuple[Link, ...] | None = None
+    alignment: tuple[tuple[int, int], ...] | None = None
     """Links between the words of source and translation; None if not asked for, or without attention."""
 
     def to_json(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from nmt.data.vocabulary import Vocabularies, Vocabulary
 from nmt.decoding.beam import beam_search
 from nmt.decoding.constraints import Constraints
 from nmt.decoding.finished import Hypothesis
-from nmt.decoding.rules import EndAtLimit, ForcedPrefix, NeverSpecial, NoRepeatedNgram, Rule
+from nmt.decoding.logits_processors import EndAtLimit, ForcedPrefix, NeverSpecial, NoRepeatedNgram, Rule
 from nmt.decoding.sampling import sample
 from nmt.decoding.task import Task, Wishes
 from nmt.errors import UserError

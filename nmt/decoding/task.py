@@ -8,7 +8,7 @@ from torch import Tensor
 from nmt.config import DecodingOptions
 from nmt.data.vocabulary import Vocabulary
 from nmt.decoding.constraints import Constraints
-from nmt.decoding.rules import Rule
+from nmt.decoding.logits_processors import Rule
 from nmt.models.interfaces import Model
 
 

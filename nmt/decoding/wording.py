@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from nmt.console import warn
 from nmt.data.vocabulary import Vocabulary
+from nmt.decoding.logits_processors import NeverPhrases, Rule
 from nmt.decoding.request import Request
 from nmt.decoding.results import Candidate
-from nmt.decoding.rules import NeverPhrases, Rule
 from nmt.decoding.task import Wishes
 
 

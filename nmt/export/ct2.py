@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from nmt.data.vocabulary import SentencePieceVocabulary
-from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.models.attention.multihead import MultiHeadAttention
 from nmt.models.decoders.transformer import TransformerDecoder
 from nmt.models.encoders.transformer import FeedForward, Residual, TransformerEncoder
+from nmt.translator import Translator
 
 Quantization = Literal["int8", "int16", "float16", "bfloat16"]
 

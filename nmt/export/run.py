@@ -9,9 +9,9 @@ from typing import Any
 
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.results import Candidate, ScoredPair
-from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.export.ct2 import require_ctranslate2
+from nmt.translator import Translator
 
 PATIENCE = 2.0
 """Of CTranslate2's beam search. At its default of 1 it stops at the first ``beam_size`` finished hypotheses; the

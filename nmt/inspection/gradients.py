@@ -19,12 +19,12 @@ from torch import Tensor
 
 from nmt.alignment.matrix import INK
 from nmt.data.batching import lengths, make_batch
-from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.fonts import font_families, quiet_fonts
 from nmt.inspection.style import line_name, line_style, quiet_axes
 from nmt.pictures import suffix_of, write_figure
 from nmt.training.loss import token_loss
+from nmt.translator import Translator
 
 BATCH_SIZE = 32
 MIN_SENTENCES = 10

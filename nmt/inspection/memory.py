@@ -24,7 +24,7 @@ from nmt.errors import UserError
 from nmt.fonts import font_families, quiet_fonts, visible
 from nmt.models.decoders.ntm import NtmDecoder
 from nmt.models.encoders.ntm import NtmEncoder
-from nmt.models.memory import MachineState
+from nmt.models.ntm_memory import MachineState
 from nmt.models.seq2seq import Seq2Seq
 
 Weights = npt.NDArray[np.float32]

@@ -23,20 +23,20 @@ from nmt.models.attention.scores import (
 )
 from nmt.models.cells import CELLS, as_mapping, initialised_weights
 from nmt.models.components import component
-from nmt.models.decoders.adaptive import AdaptiveDecoder
+from nmt.models.decoders.act import ActDecoder
 from nmt.models.decoders.bahdanau import BahdanauDecoder
 from nmt.models.decoders.luong import LuongDecoder
 from nmt.models.decoders.ntm import NtmDecoder
 from nmt.models.decoders.recurrent import RecurrentDecoder
 from nmt.models.decoders.transformer import TransformerDecoder
-from nmt.models.decoders.universal import UniversalDecoder
+from nmt.models.decoders.universal_transformer import UniversalTransformerDecoder
 from nmt.models.embeddings import Embedding
-from nmt.models.encoders.adaptive import AdaptiveEncoder
+from nmt.models.encoders.act import ActEncoder
 from nmt.models.encoders.hierarchical import HierarchicalEncoder
 from nmt.models.encoders.ntm import NtmEncoder
 from nmt.models.encoders.recurrent import RecurrentEncoder
 from nmt.models.encoders.transformer import TransformerEncoder
-from nmt.models.encoders.universal import UniversalEncoder
+from nmt.models.encoders.universal_transformer import UniversalTransformerEncoder
 from nmt.models.interfaces import Attention, Decoder, DecoderParts, Encoder, OutputLayer
 from nmt.models.seq2seq import Seq2Seq
 
@@ -44,8 +44,8 @@ ENCODERS: dict[str, type[Encoder]] = {
     "recurrent": RecurrentEncoder,
     "transformer": TransformerEncoder,
     "ntm": NtmEncoder,
-    "act_recurrent": AdaptiveEncoder,
-    "universal": UniversalEncoder,
+    "act_rnn": ActEncoder,
+    "universal_transformer": UniversalTransformerEncoder,
     "hierarchical": HierarchicalEncoder,
 }
 
@@ -66,8 +66,8 @@ DECODERS: dict[str, type[Decoder]] = {
     "luong": LuongDecoder,
     "transformer": TransformerDecoder,
     "ntm": NtmDecoder,
-    "act_recurrent": AdaptiveDecoder,
-    "universal": UniversalDecoder,
+    "act_rnn": ActDecoder,
+    "universal_transformer": UniversalTransformerDecoder,
 }
 
 NESTED: dict[str, Mapping[str, Any]] = {

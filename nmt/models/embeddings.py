@@ -60,7 +60,7 @@ class Embedding(nn.Module):
         return self._scale != 1.0
 
     @torch.no_grad()
-    def start_from(self, ids: Tensor, vectors: Tensor) -> None:
+    def init_from(self, ids: Tensor, vectors: Tensor) -> None:
         """Give some ids vectors made elsewhere. The others stay random, but become as large as these."""
         padding = int(self.table.padding_idx or 0)
         others = torch.ones(len(self.weight), dtype=torch.bool)

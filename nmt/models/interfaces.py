@@ -10,7 +10,7 @@ Shape legend, for every file in this folder; a tensor's name ends in its shape:
     Q  queries of a sentence: T when a whole sentence is unrolled, K in search
     L  layers                        U  turns of a dialogue
 
-Data flows one way: an :class:`Encoder` makes an :class:`Encoded`, a :class:`Decoder` starts a :class:`State`
+Data flows one way: an :class:`Encoder` makes an :class:`EncoderOutput`, a :class:`Decoder` starts a :class:`State`
 from it and goes from state to state. All that a decoder remembers lives in its state. What belongs to the
 sentence (its :class:`Memory`) is held once for each sentence, what belongs to a hypothesis once for each row, so
 that search never copies a memory.
@@ -30,7 +30,7 @@ AttentionStep = Literal["output", "input"]
 """Which word the attention of a decoder's step belongs to: the one that it predicts, or the one that it reads."""
 
 
-class PerSentence(ABC):
+class PerSource(ABC):
     """What a state holds once for each of the B sentences, however many hypotheses these have."""
 
     @abstractmethod
@@ -39,7 +39,7 @@ class PerSentence(ABC):
 
 
 @dataclass(frozen=True)
-class Memory(PerSentence):
+class Memory(PerSource):
     """What attention looks at: a vector for each position, and which of them are real."""
 
     values_BSD: Tensor
@@ -55,7 +55,7 @@ class Memory(PerSentence):
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncoderOutput:
     """A batch of encoded source sentences."""
 
     memories: tuple[Memory, ...]
@@ -78,7 +78,7 @@ class Encoder(nn.Module, ABC):
     """Width of the slots of an external memory, which is then the second of the memories."""
 
     @abstractmethod
-    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         """Encode a padded batch. What stands in the padding never changes the result."""
 
 
@@ -121,7 +121,7 @@ def _select(value: Any, rows: Tensor) -> Any:
 
 @dataclass(frozen=True)
 class State:
-    """What a decoder remembers. Tensors have N rows first; what is :class:`PerSentence` has B. Fields may be nested
+    """What a decoder remembers. Tensors have N rows first; what is :class:`PerSource` has B. Fields may be nested
     in tuples, and hold other states."""
 
     def reorder(self, rows: Tensor, sentences: Tensor | None = None) -> Self:
@@ -141,7 +141,7 @@ class State:
 def _reorder(value: Any, rows: Tensor, sentences: Tensor | None) -> Any:
     if isinstance(value, State):
         return value.reorder(rows, sentences)
-    if isinstance(value, PerSentence):
+    if isinstance(value, PerSource):
         return value if sentences is None else value.select(sentences)
     if isinstance(value, tuple):
         return tuple(_reorder(part, rows, sentences) for part in value)
@@ -159,7 +159,7 @@ class StepOutput:
 
 
 @dataclass(frozen=True)
-class Unrolled:
+class DecoderOutput:
     """What a decoder gives for whole target sentences, before the output layer."""
 
     features_BTD: Tensor
@@ -234,7 +234,7 @@ class Decoder(nn.Module, ABC):
         return 0, self.attention_step
 
     @abstractmethod
-    def start(self, encoded: Encoded) -> State:
+    def start(self, encoded: EncoderOutput) -> State:
         """The state before the first token, one row a sentence."""
 
     @abstractmethod
@@ -246,7 +246,7 @@ class Decoder(nn.Module, ABC):
         features_ND, weights_NHS, state = self.advance(token_N, state, need_weights)
         return StepOutput(self.output(features_ND), weights_NHS, state)
 
-    def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
+    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
         """Read whole sentences. A decoder that can do better than step by step overrides this."""
         state = self.start(encoded)
         features, weights = [], []
@@ -255,7 +255,7 @@ class Decoder(nn.Module, ABC):
             features.append(features_BD)
             if weights_BHS is not None:
                 weights.append(weights_BHS)
-        return Unrolled(torch.stack(features, dim=1), torch.stack(weights, dim=2) if weights else None)
+        return DecoderOutput(torch.stack(features, dim=1), torch.stack(weights, dim=2) if weights else None)
 
 
 class Model(Protocol):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from nmt.models.interfaces import Decoder, Encoded, Encoder, State, StepOutput, Unrolled
+from nmt.models.interfaces import Decoder, DecoderOutput, Encoder, EncoderOutput, State, StepOutput
 
 
 class Seq2Seq(nn.Module):
@@ -18,8 +18,8 @@ class Seq2Seq(nn.Module):
         self.guided_loss: Callable[[Tensor, Tensor], Tensor] | None = None
         """From attention weights [B, H, T, S] and links [B, T, S] to the loss of guided alignment, if trained."""
 
-    def encode(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
-        encoded: Encoded = self.encoder(source_BS, source_length_B)
+    def encode(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
+        encoded: EncoderOutput = self.encoder(source_BS, source_length_B)
         return encoded
 
     def forward(
@@ -29,7 +29,7 @@ class Seq2Seq(nn.Module):
         target_input_BT: Tensor,
         need_weights: bool = False,
         links_BTS: Tensor | None = None,
-    ) -> Unrolled:
+    ) -> DecoderOutput:
         """Teacher forcing: features for every target position, before the output layer.
 
         The extra losses of encoder and decoder come together in ``aux_losses``; those of one name are added up. That of

@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from nmt.durable import sync
 from nmt.errors import UserError
+from nmt.files import sync
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:

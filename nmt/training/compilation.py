@@ -6,10 +6,10 @@ from typing import Any
 import torch
 
 from nmt.errors import UserError
-from nmt.models.interfaces import Unrolled
+from nmt.models.interfaces import DecoderOutput
 from nmt.models.seq2seq import Seq2Seq
 
-Forward = Callable[..., Unrolled]
+Forward = Callable[..., DecoderOutput]
 
 _REMEDY = (
     "torch.compile needs a C++ compiler for the CPU and Triton for a GPU: install what is missing, "
@@ -31,7 +31,7 @@ def compiled_forward(model: Seq2Seq) -> Forward:
     except RuntimeError as error:  # a version of Python that PyTorch can't compile for yet
         raise _failure(error) from None
 
-    def forward(*arguments: Any, **named: Any) -> Unrolled:
+    def forward(*arguments: Any, **named: Any) -> DecoderOutput:
         try:
             return compiled(*arguments, **named)
         except Exception as error:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from nmt.config import TrainingOptions
 from nmt.console import Bar, draws_bars, progress_bar, say, silent_for
-from nmt.training.state import Progress
+from nmt.training.checkpointing.state import Progress
 
 SILENCE = 180.0
 """Seconds without a message (of a validation or an epoch) after which a log file gets a line."""

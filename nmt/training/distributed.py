@@ -20,8 +20,8 @@ from torch.nn.parallel import DistributedDataParallel
 from nmt.console import be_silent
 from nmt.errors import UserError
 from nmt.models.layer_drop import LayerDrop
+from nmt.training.checkpointing.state import seed_everything
 from nmt.training.interrupts import Interrupted
-from nmt.training.state import seed_everything
 
 PATIENCE = timedelta(minutes=30)
 """How long a rank waits for the others before it takes them for lost; one whose process ends is noticed at once."""
@@ -32,7 +32,7 @@ PREPARATION = timedelta(days=2)
 T = TypeVar("T")
 
 
-class Ranks:
+class ProcessGroup:
     """The processes of a run, as one of them sees them.
 
     Args:
@@ -97,13 +97,13 @@ class Ranks:
         torch.cuda.set_device(self.local_rank)
         return f"cuda:{self.local_rank}"
 
-    def part_ways(self, seed: int, step: int = 0) -> None:
+    def seed_per_rank(self, seed: int, step: int = 0) -> None:
         """Give each rank random numbers of its own, for dropout above all; rank 0 goes on with those of the recipe."""
         if self.rank:
             seed_everything(int(np.random.SeedSequence((seed, step, self.rank)).generate_state(1)[0]))
 
     @contextmanager
-    def first_here(self) -> Iterator[None]:
+    def local_rank_zero_first(self) -> Iterator[None]:
         """Let the first rank of each machine do what is inside, and the others after it, when its result is there."""
         if self.local_rank:
             self._wait()
@@ -163,7 +163,7 @@ class Ranks:
         numbers: list[float] = reduced.tolist()
         return numbers
 
-    def from_first(self, make: Callable[[], T]) -> T:
+    def broadcast(self, make: Callable[[], T]) -> T:
         """What rank 0 makes, for all of them."""
         values: list[Any] = [None if self.rank else make()]
         if self.size > 1:
@@ -183,7 +183,7 @@ class Ranks:
         return merged
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = ProcessGroup()
 """A run of one process."""
 
 _LOST = ("closed by peer", "reset by peer", "Broken pipe", "Timed out", "timed out", "NCCL", "gloo", "Gloo")

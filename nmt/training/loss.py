@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nmt.models.interfaces import OutputLayer
 from nmt.models.masks import length_mask
-from nmt.training.r_drop import symmetric_divergence
+from nmt.training.techniques.r_drop import symmetric_divergence
 
 CHUNK = 512
 """Rows of logits that exist at a time: target positions, of each pass where there are two."""

@@ -13,10 +13,10 @@ from nmt.device import Precision, autocast
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.compilation import Forward, compiled_forward
-from nmt.training.gradient_flow import gradient_flow_penalty, recording
 from nmt.training.loss import TokenLoss, token_loss
-from nmt.training.scheduled_sampling import mixed_inputs, truth_probability
-from nmt.training.truncation import backward_in_segments
+from nmt.training.techniques.gradient_flow import gradient_flow_penalty, recording
+from nmt.training.techniques.scheduled_sampling import mixed_inputs, truth_probability
+from nmt.training.techniques.truncation import backward_in_segments
 
 
 @dataclass(frozen=True)

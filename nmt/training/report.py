@@ -6,12 +6,12 @@ from typing import Any
 from nmt.console import say, warn
 from nmt.data.batching import Batch
 from nmt.evaluation.degenerate import DegenerateCount
+from nmt.training.checkpointing.state import Progress
 from nmt.training.display import TrainingDisplay, clock_text
-from nmt.training.health import RISE, Divergence
+from nmt.training.divergence import RISE, Divergence
 from nmt.training.logging import Log
-from nmt.training.memory import shape_text
 from nmt.training.meter import Meter
-from nmt.training.state import Progress
+from nmt.training.out_of_memory import shape_text
 from nmt.training.validation import Validation, ValidationSet
 
 NUM_SAMPLES = 5

@@ -12,14 +12,14 @@ import torch
 from nmt.config import ModelOptions, Recipe, TrainingOptions
 from nmt.console import progress_bar, say, warn
 from nmt.data.batching import Reading, TrainingBatches
-from nmt.data.both_directions import BothDirections
+from nmt.data.bidirectional import BidirectionalReading
 from nmt.data.corpus import ParallelText, open_text
 from nmt.data.dialogue import check_separator
-from nmt.data.encoded import EncodedCorpus, encode_corpus
+from nmt.data.encoded_corpus import EncodedCorpus, encode_corpus
 from nmt.data.prefetch import prefetched
+from nmt.data.pretrained_embeddings import read_vectors
 from nmt.data.subword_sampling import SubwordSampler
 from nmt.data.text import open_output
-from nmt.data.vectors import read_vectors
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.device import Precision, pick_device, pick_precision, use_tensor_cores
 from nmt.errors import UserError
@@ -27,16 +27,16 @@ from nmt.models.build import build_model, resolve
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import cannot_write
 from nmt.recipe import check_model_dir, default_output, load_recipe
-from nmt.training.checkpoint import CheckpointFolder, step_of
-from nmt.training.distributed import ALONE, Ranks
-from nmt.training.guided import GuidedLoss, LinkFile, taught_heads
-from nmt.training.memory import CPU_BATCH_TOKENS, find_batch_tokens
+from nmt.training.checkpointing.checkpoint import CheckpointFolder, step_of
+from nmt.training.checkpointing.resume import check_recipe, newest_intact
+from nmt.training.checkpointing.state import seed_everything
+from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.objective import Objective
-from nmt.training.pretrained import check_vocabularies, start_from
-from nmt.training.resume import check_recipe, newest_intact
-from nmt.training.state import seed_everything
+from nmt.training.out_of_memory import CPU_BATCH_TOKENS, find_batch_tokens
+from nmt.training.techniques.guided_alignment import GuidedLoss, LinkFile, taught_heads
 from nmt.training.trainer import Trainer
 from nmt.training.validation import ValidationSet, Validator
+from nmt.training.warm_start import check_vocabularies, init_from
 
 MIN_UPDATES = 50
 """So many batches an epoch ``training.batch_tokens: auto`` leaves at least: a few huge updates learn little."""
@@ -78,25 +78,25 @@ def train(
     """
     directory = Path(output) if output is not None else default_output(recipe)
     recipe = resolve(load_recipe(recipe, settings))
-    with Ranks.joined(recipe.device) as ranks:
+    with ProcessGroup.joined(recipe.device) as ranks:
         return _train(recipe, directory, resume, ranks)
 
 
-def _train(recipe: Recipe, directory: Path, resume: bool, ranks: Ranks) -> Path:
+def _train(recipe: Recipe, directory: Path, resume: bool, ranks: ProcessGroup) -> Path:
     """What :func:`train` does, in one of the processes of a run."""
     device = pick_device(ranks.device(recipe.device))
     precision = pick_precision(recipe.training.precision, device)
     use_tensor_cores(device)
-    recipe, checkpoint = ranks.from_first(lambda: _open(recipe, directory, resume))
+    recipe, checkpoint = ranks.broadcast(lambda: _open(recipe, directory, resume))
     seed_everything(recipe.seed)
     data = prepare_data(recipe, directory if checkpoint else None, ranks)
     model = build_model(recipe.model, data.vocabularies)
-    if recipe.training.start_from and not checkpoint:
-        start_from(recipe.training.start_from, model)
+    if recipe.training.init_from and not checkpoint:
+        init_from(recipe.training.init_from, model)
     use_vectors(model, recipe.model, data.vocabularies, is_new=not checkpoint)
     model = model.to(device)
     _guide(model, recipe, directory, ranks)
-    ranks.part_ways(recipe.seed)
+    ranks.seed_per_rank(recipe.seed)
     recipe = _with_batch_tokens(recipe, data, model, precision, ranks)
     batches = prefetched(_batches(recipe, data, _batch_tokens(recipe), ranks), device)
     trainer = Trainer(recipe, model, batches, _validator(recipe, data, precision, ranks), directory, precision, ranks)
@@ -128,8 +128,8 @@ def _open(recipe: Recipe, directory: Path, resume: bool) -> tuple[Recipe, Path |
         _refuse_to_overwrite(directory)
     if checkpoint:
         recipe = check_recipe(directory, recipe)
-    elif recipe.training.start_from:
-        check_model_dir(recipe.training.start_from)
+    elif recipe.training.init_from:
+        check_model_dir(recipe.training.init_from)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -153,7 +153,7 @@ def use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularie
         if is_new:
             with progress_bar(f"reading {path.name}", None):
                 found = read_vectors(path, vocabulary, options.embedding_size)
-            embedding.start_from(torch.from_numpy(found.ids), torch.from_numpy(found.values))
+            embedding.init_from(torch.from_numpy(found.ids), torch.from_numpy(found.values))
             words = f"{len(found.ids):,} of {found.num_words:,} words ({found.coverage:.0%})"
             say(f"{side} embeddings: {path.name} has {words}")
         embedding.weight.requires_grad_(not options.vectors.freeze)
@@ -171,7 +171,7 @@ def _refuse_to_overwrite(directory: Path) -> None:
         raise UserError(f"{directory} holds a trained model already.", remedy.capitalize())
 
 
-def prepare_data(recipe: Recipe, resumed: Path | None = None, ranks: Ranks = ALONE) -> Data:
+def prepare_data(recipe: Recipe, resumed: Path | None = None, ranks: ProcessGroup = SINGLE_PROCESS) -> Data:
     """Vocabularies (read, or made from the training text) and encoded corpora of a recipe.
 
     Args:
@@ -182,10 +182,10 @@ def prepare_data(recipe: Recipe, resumed: Path | None = None, ranks: Ranks = ALO
     options = recipe.data
     text = open_text(options, options.train)
     valid_text = open_text(options, options.valid) if options.valid is not None else None
-    vocabularies = ranks.from_first(lambda: _vocabularies(recipe, resumed, text))
+    vocabularies = ranks.broadcast(lambda: _vocabularies(recipe, resumed, text))
     if options.context is not None:
         check_separator(vocabularies.source)
-    with ranks.first_here(), progress_bar("encoding the training text", None) as bar:
+    with ranks.local_rank_zero_first(), progress_bar("encoding the training text", None) as bar:
         corpus = encode_corpus(text, vocabularies, options.max_length, bar.update, _links(recipe, vocabularies))
         valid = encode_corpus(valid_text, vocabularies, options.max_length) if valid_text is not None else None
     counts = corpus.counts
@@ -210,7 +210,7 @@ def _links(recipe: Recipe, vocabularies: Vocabularies) -> LinkFile | None:
     return LinkFile(guided.links, guided.split_punctuation, vocabularies, recipe.data.context, recipe.data.max_length)
 
 
-def _guide(model: Seq2Seq, recipe: Recipe, directory: Path, ranks: Ranks) -> None:
+def _guide(model: Seq2Seq, recipe: Recipe, directory: Path, ranks: ProcessGroup) -> None:
     """Have a head taught where the recipe says so; the model directory remembers which."""
     guided = recipe.training.guided_alignment
     if guided is None:
@@ -222,7 +222,7 @@ def _guide(model: Seq2Seq, recipe: Recipe, directory: Path, ranks: Ranks) -> Non
         )
     heads = taught_heads(guided, model.decoder)
     model.guided_loss = GuidedLoss(heads, guided.weight)
-    with ranks.first_here():
+    with ranks.local_rank_zero_first():
         heads.save(directory, model.decoder)
 
 
@@ -248,7 +248,7 @@ def _validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDAr
 
 def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> Vocabularies:
     """Those of a run that is resumed; else the recipe's; those of a model to start from; new ones from the text."""
-    trained = recipe.training.start_from
+    trained = recipe.training.init_from
     if path := resumed or recipe.vocabulary.path or trained:
         vocabularies = Vocabularies.load(path)
         if trained and path is recipe.vocabulary.path:
@@ -263,7 +263,7 @@ def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> V
     return vocabularies
 
 
-def _batches(recipe: Recipe, data: Data, batch_tokens: int, ranks: Ranks) -> TrainingBatches:
+def _batches(recipe: Recipe, data: Data, batch_tokens: int, ranks: ProcessGroup) -> TrainingBatches:
     share, readings = (ranks.rank, ranks.size), _readings(recipe.training, data.vocabularies)
     return TrainingBatches(
         data.train, data.train_indices, data.vocabularies, batch_tokens, recipe.seed, share, readings
@@ -274,14 +274,16 @@ def _readings(options: TrainingOptions, vocabularies: Vocabularies) -> list[Read
     """How epochs read the text, where it isn't as it stands."""
     readings: list[Reading] = []
     if options.subword_sampling is not None:
-        num_epochs = options.epochs(options.subword_sampling_share) if options.subword_sampling_share < 1 else None
+        num_epochs = (
+            options.epochs(options.subword_sampling_fraction) if options.subword_sampling_fraction < 1 else None
+        )
         readings.append(SubwordSampler(vocabularies, options.subword_sampling, num_epochs))
-    if options.both_directions_share:
-        readings.append(BothDirections(vocabularies, options.epochs(options.both_directions_share)))
+    if options.bidirectional_fraction:
+        readings.append(BidirectionalReading(vocabularies, options.epochs(options.bidirectional_fraction)))
     return readings
 
 
-def _with_batch_tokens(recipe: Recipe, data: Data, model: Seq2Seq, precision: Precision, ranks: Ranks) -> Recipe:
+def _with_batch_tokens(recipe: Recipe, data: Data, model: Seq2Seq, precision: Precision, ranks: ProcessGroup) -> Recipe:
     """The recipe with a number in place of ``training.batch_tokens: auto``, so that a resumed run has the same."""
     options = recipe.training
     if options.batch_tokens == "auto":
@@ -304,7 +306,7 @@ def _batch_tokens(recipe: Recipe) -> int:
     return recipe.training.batch_tokens
 
 
-def _validator(recipe: Recipe, data: Data, precision: Precision, ranks: Ranks) -> Validator:
+def _validator(recipe: Recipe, data: Data, precision: Precision, ranks: ProcessGroup) -> Validator:
     options = recipe.training
     size = options.validation_size if options.metric == "bleu" else 0
     return Validator(data.valid, data.vocabularies, recipe.decoding, size, _batch_tokens(recipe), precision, ranks)

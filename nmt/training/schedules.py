@@ -14,7 +14,7 @@ class LearningRate:
     - ``constant``: r
     - ``inverse_sqrt``: r √(w / s) (Vaswani et al. 2017)
     - ``cosine``: from r down to ``min_learning_rate`` in half a cosine, at the last update (Loshchilov & Hutter 2017);
-      after a ``stable_share`` of all updates at r (warm-up, stable, decay: Hu et al. 2024, arXiv:2404.06395)
+      after a ``stable_fraction`` of all updates at r (warm-up, stable, decay: Hu et al. 2024, arXiv:2404.06395)
     - ``plateau``: r, times ``plateau_factor`` whenever validation has not gained for ``plateau_patience`` turns
 
     Args:
@@ -36,7 +36,7 @@ class LearningRate:
             return o.learning_rate * math.sqrt(max(o.warmup_steps, 1) / step)
         if o.schedule == "cosine":
             assert self._total is not None
-            start = max(o.warmup_steps, round(o.stable_share * self._total))
+            start = max(o.warmup_steps, round(o.stable_fraction * self._total))
             done = min(1.0, max(0, step - start) / max(1, self._total - start))
             return o.min_learning_rate + (o.learning_rate - o.min_learning_rate) * (1 + math.cos(math.pi * done)) / 2
         return o.learning_rate * self._factor

@@ -19,18 +19,8 @@ from nmt.device import Precision, peak_memory_mb
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors, save_weights, weights_of
-from nmt.training.checkpoint import CheckpointFolder, damage
-from nmt.training.display import training_display
-from nmt.training.distributed import ALONE, Ranks
-from nmt.training.health import Divergence, give_up_if_stuck
-from nmt.training.interrupts import Interrupted, Interrupts
-from nmt.training.logging import Log, RunLog
-from nmt.training.memory import release_memory, shape_text, within_memory
-from nmt.training.meter import Counts, Meter
-from nmt.training.objective import Objective
-from nmt.training.report import Report
-from nmt.training.schedules import LearningRate
-from nmt.training.state import (
+from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage
+from nmt.training.checkpointing.state import (
     MovingAverage,
     Progress,
     load_optimizer,
@@ -42,6 +32,16 @@ from nmt.training.state import (
     random_tensors,
     without_prefix,
 )
+from nmt.training.display import training_display
+from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
+from nmt.training.divergence import Divergence, give_up_if_stuck
+from nmt.training.interrupts import Interrupted, Interrupts
+from nmt.training.logging import Log, RunLog
+from nmt.training.meter import Counts, Meter
+from nmt.training.objective import Objective
+from nmt.training.out_of_memory import release_memory, shape_text, within_memory
+from nmt.training.report import Report
+from nmt.training.schedules import LearningRate
 from nmt.training.validation import Validation, Validator
 
 
@@ -66,7 +66,7 @@ class Trainer:
         validator: Validator | None,
         directory: Path,
         precision: Precision,
-        ranks: Ranks = ALONE,
+        ranks: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.options, self.seed = recipe.training, recipe.seed
         self.model, self.batches, self.validator = model, batches, validator
@@ -279,7 +279,7 @@ class Trainer:
         if own:
             load_random(own, self.device)
         else:
-            self.ranks.part_ways(self.seed, self.progress.step)
+            self.ranks.seed_per_rank(self.seed, self.progress.step)
         if self.ranks.rank < len(state["random"]):
             load_random_numbers(state["random"][self.ranks.rank])
 

@@ -11,14 +11,14 @@ import torch
 from nmt.config import DecodingOptions
 from nmt.console import progress_bar
 from nmt.data.batching import make_batch, plan_batches
-from nmt.data.encoded import EncodedCorpus
+from nmt.data.encoded_corpus import EncodedCorpus
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.search import search_all
 from nmt.device import Precision, autocast
 from nmt.evaluation.degenerate import DegenerateCount, count_degenerate
 from nmt.evaluation.scores import score_corpus
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.distributed import ALONE, Ranks
+from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.loss import token_loss
 
 
@@ -80,7 +80,7 @@ class Validator:
         num_translated: int,
         batch_tokens: int,
         precision: Precision,
-        ranks: Ranks = ALONE,
+        ranks: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.data, self._vocabularies, self._decoding = data, vocabularies, decoding
         self._num_translated = min(num_translated, len(data.references))

@@ -12,9 +12,9 @@ from nmt.alignment.forced import ForcedAligner
 from nmt.alignment.links import WordAlignment
 from nmt.alignment.words import Words
 from nmt.data.batching import make_batch
-from nmt.decoding.loading import load
-from nmt.decoding.translator import Translator
 from nmt.errors import UserError
+from nmt.loading import load
+from nmt.translator import Translator
 
 PAIRS = [
     ("Der Hund schläft im Garten.", "The dog sleeps in the garden."),

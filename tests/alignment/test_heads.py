@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nmt.alignment.heads import FILE_NAME, AlignmentHeads, HeadWeights, choose_heads
-from nmt.decoding.loading import load
 from nmt.errors import UserError
+from nmt.loading import load
 from nmt.models.interfaces import Decoder
 
 

@@ -33,8 +33,8 @@ def pondering(train_tiny: Callable[..., Path]) -> Path:
     return train_tiny(
         "training.max_steps=3",
         "training.log_every=2",
-        f"model.encoder={{type: act_recurrent, {options}}}",
-        f"model.decoder={{type: act_recurrent, {options}}}",
+        f"model.encoder={{type: act_rnn, {options}}}",
+        f"model.decoder={{type: act_rnn, {options}}}",
     )
 
 

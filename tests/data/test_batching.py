@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nmt.config import DataOptions, VocabularyOptions
 from nmt.data.batching import Batch, TrainingBatches, make_batch, plan_batches
 from nmt.data.corpus import FileText, open_text
-from nmt.data.encoded import EncodedCorpus, encode_corpus
+from nmt.data.encoded_corpus import EncodedCorpus, encode_corpus
 from nmt.data.vocabulary import Vocabularies, Vocabulary, WordVocabulary, train_vocabularies
 
 

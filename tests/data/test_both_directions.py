@@ -10,16 +10,16 @@ import pytest
 import nmt
 from nmt.config import VocabularyOptions
 from nmt.data.batching import TrainingBatches
-from nmt.data.both_directions import BothDirections
+from nmt.data.bidirectional import BidirectionalReading
 from nmt.data.corpus import DialogueText, FileText, ParallelText
-from nmt.data.encoded import EncodedCorpus, Sides, encode_corpus
+from nmt.data.encoded_corpus import EncodedCorpus, Sides, encode_corpus
 from nmt.data.subword_sampling import SubwordSampler
 from nmt.data.text import read_lines
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.errors import UserError
 
 TrainTiny = Callable[..., Path]
-SHARE = ("training.max_epochs=1000", "training.both_directions_share=0.5")
+SHARE = ("training.max_epochs=1000", "training.bidirectional_fraction=0.5")
 JOINT = ("vocabulary.type=unigram", "vocabulary.joint=true", "vocabulary.size=100")
 
 
@@ -48,7 +48,7 @@ def pairs(sides: Sides) -> list[tuple[list[int], list[int]]]:
 
 
 def test_half_of_the_pairs_are_turned_round_and_none_is_lost(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
-    read = BothDirections(vocabularies, 1)(corpus.sides, 1, 0)
+    read = BidirectionalReading(vocabularies, 1)(corpus.sides, 1, 0)
     turned = 0
     for found, (source, target) in zip(pairs(read), pairs(corpus.sides), strict=True):
         assert found in ((source, target), (target, source))
@@ -59,7 +59,7 @@ def test_half_of_the_pairs_are_turned_round_and_none_is_lost(corpus: EncodedCorp
 
 
 def test_each_epoch_turns_others_and_the_same_seed_the_same(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
-    both = BothDirections(vocabularies, 5)
+    both = BidirectionalReading(vocabularies, 5)
     first, again, next_epoch, other_seed = (pairs(both(corpus.sides, *of)) for of in ((1, 0), (1, 0), (1, 1), (2, 0)))
     assert first == again
     assert first != next_epoch
@@ -67,17 +67,17 @@ def test_each_epoch_turns_others_and_the_same_seed_the_same(corpus: EncodedCorpu
 
 
 def test_after_its_epochs_pairs_are_read_as_they_stand(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
-    both = BothDirections(vocabularies, 2)
+    both = BidirectionalReading(vocabularies, 2)
     assert both(corpus.sides, 1, 1) != corpus.sides
     assert both(corpus.sides, 1, 2) == corpus.sides
 
 
 def test_it_goes_with_sampled_pieces(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
     sampled = SubwordSampler(vocabularies, 0.2)(corpus.sides, 1, 0)
-    read = pairs(BothDirections(vocabularies, 1)(sampled, 1, 0))
+    read = pairs(BidirectionalReading(vocabularies, 1)(sampled, 1, 0))
     for found, (source, target) in zip(read, pairs(sampled), strict=True):
         assert found in ((source, target), (target, source))
-    assert read != pairs(BothDirections(vocabularies, 1)(corpus.sides, 1, 0))
+    assert read != pairs(BidirectionalReading(vocabularies, 1)(corpus.sides, 1, 0))
 
 
 def test_a_batch_has_pairs_of_both_directions(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_batch_has_pairs_of_both_directions(tmp_path: Path) -> None:
     text = FileText(tmp_path / "t.de", tmp_path / "t.en")
     vocabularies = train_vocabularies(VocabularyOptions(type="character", joint=True), text)
     corpus = encode_corpus(text, vocabularies, 99)
-    readings = [BothDirections(vocabularies, 5)]
+    readings = [BidirectionalReading(vocabularies, 5)]
     batches = TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1, readings=readings)
     mixed = []
     for batch in itertools.islice(batches, 5 * len(batches)):
@@ -99,7 +99,7 @@ def test_a_batch_has_pairs_of_both_directions(tmp_path: Path) -> None:
 
 def test_a_resumed_epoch_reads_what_was_left_of_it(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
     def stream() -> TrainingBatches:
-        readings = [BothDirections(vocabularies, 2)]
+        readings = [BidirectionalReading(vocabularies, 2)]
         return TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1, readings=readings)
 
     batches = stream()
@@ -119,14 +119,14 @@ def test_the_shares_of_target_tokens_are_those_of_the_target_language(
     indices = np.arange(len(corpus))
     plain, both = (
         TrainingBatches(corpus, indices, vocabularies, 60, 1, readings=readings).target_shares()
-        for readings in ([], [BothDirections(vocabularies, 2)])
+        for readings in ([], [BidirectionalReading(vocabularies, 2)])
     )
     np.testing.assert_array_equal(both, plain)
 
 
 def test_two_vocabularies_are_refused(text: FileText) -> None:
     with pytest.raises(UserError, match="joint vocabulary") as caught:
-        BothDirections(vocabularies_of(text, joint=False, size=50), 1)
+        BidirectionalReading(vocabularies_of(text, joint=False, size=50), 1)
     assert "vocabulary.joint" in caught.value.remedy
 
 
@@ -136,7 +136,7 @@ def test_dialogues_are_refused(text: FileText, tmp_path: Path) -> None:
     (tmp_path / "d.en").write_text("".join(f"{b}\n" for b in turns[1:]))
     dialogues = DialogueText(FileText(tmp_path / "d.de", tmp_path / "d.en"), 1)
     with pytest.raises(UserError, match="can't turn dialogues round") as caught:
-        BothDirections(vocabularies_of(dialogues), 1)
+        BidirectionalReading(vocabularies_of(dialogues), 1)
     assert "data.context" in caught.value.remedy
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nmt.config import DataOptions, VocabularyOptions
 from nmt.data.corpus import open_text
 from nmt.data.dialogue import check_separator, current_turn, encode_source, source_pieces, split_turns
-from nmt.data.encoded import encode_corpus
+from nmt.data.encoded_corpus import encode_corpus
 from nmt.data.vocabulary import SEPARATOR, Vocabularies, Vocabulary, WordVocabulary, train_vocabularies
 from nmt.errors import UserError
 

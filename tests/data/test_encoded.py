@@ -1,4 +1,4 @@
-"""Encoded corpora: what is dropped, and when the cache is used, renewed or refused."""
+"""EncoderOutput corpora: what is dropped, and when the cache is used, renewed or refused."""
 
 import errno
 import json
@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.data import encoded
+from nmt.data import encoded_corpus as encoded
 from nmt.data.corpus import ParallelText
-from nmt.data.encoded import Counts, EncodedCorpus, cache_directory, encode_corpus
+from nmt.data.encoded_corpus import Counts, EncodedCorpus, cache_directory, encode_corpus
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
 from nmt.errors import UserError
 

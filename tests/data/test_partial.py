@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.data.partial import ResumableOutput
+from nmt.data.resumable_output import ResumableOutput
 from nmt.data.text import count_lines
 from nmt.errors import UserError
 

@@ -14,7 +14,7 @@ import torch
 from nmt.config import DataOptions, VocabularyOptions
 from nmt.data.batching import Batch, TrainingBatches
 from nmt.data.corpus import open_text
-from nmt.data.encoded import encode_corpus
+from nmt.data.encoded_corpus import encode_corpus
 from nmt.data.prefetch import AHEAD, PrefetchedBatches, prefetched
 from nmt.data.vocabulary import train_vocabularies
 

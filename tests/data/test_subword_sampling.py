@@ -11,7 +11,7 @@ import pytest
 from nmt.config import VocabularyOptions, VocabularyType
 from nmt.data.batching import Batch, TrainingBatches
 from nmt.data.corpus import DialogueText, FileText, ParallelText
-from nmt.data.encoded import EncodedCorpus, Sentences, encode_corpus
+from nmt.data.encoded_corpus import EncodedCorpus, Sentences, encode_corpus
 from nmt.data.subword_sampling import SubwordSampler
 from nmt.data.vocabulary import SPACE, Vocabularies, train_vocabularies
 from nmt.errors import UserError

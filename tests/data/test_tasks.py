@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from nmt.config import DataOptions, FilePair, TaskOptions
 from nmt.data.corpus import FileText, open_text
-from nmt.data.tasks import TASKS, task_pairs
+from nmt.data.synthetic_tasks import TASKS, task_pairs
 from nmt.errors import UserError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.data.vectors import read_vectors
+from nmt.data.pretrained_embeddings import read_vectors
 from nmt.data.vocabulary import WordVocabulary
 from nmt.errors import UserError
 

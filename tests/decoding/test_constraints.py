@@ -8,8 +8,8 @@ from torch import Tensor
 
 from nmt.config import DecodingOptions, ModelOptions
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
-from nmt.decoding.constraints import num_said
-from nmt.decoding.rules import NeverPhrases
+from nmt.decoding.constraints import num_matched
+from nmt.decoding.logits_processors import NeverPhrases
 from nmt.decoding.search import search_all
 from nmt.decoding.task import Wishes
 from nmt.errors import UserError
@@ -94,13 +94,13 @@ def test_only_a_plain_beam_can_be_bound(model: Seq2Seq, changes: dict[str, Any])
 
 def test_pieces_said_are_those_of_whole_phrases_and_the_longest_beginning() -> None:
     phrases = [(4, 5, 4, 6), (7,), (4, 5, 8)]
-    assert num_said([], phrases) == 0
-    assert num_said([9, 4, 5], phrases) == 2
-    assert num_said([4, 5, 4, 5], phrases) == 2
-    assert num_said([7, 4, 5, 4], phrases) == 1 + 3
-    assert num_said([4, 5, 4, 6, 7, 9], phrases) == 4 + 1
-    assert num_said([4, 5, 9], phrases) == 0
-    assert num_said([4, 5, 4, 6, 4, 5, 8, 7], phrases) == 4 + 3 + 1
+    assert num_matched([], phrases) == 0
+    assert num_matched([9, 4, 5], phrases) == 2
+    assert num_matched([4, 5, 4, 5], phrases) == 2
+    assert num_matched([7, 4, 5, 4], phrases) == 1 + 3
+    assert num_matched([4, 5, 4, 6, 7, 9], phrases) == 4 + 1
+    assert num_matched([4, 5, 9], phrases) == 0
+    assert num_matched([4, 5, 4, 6, 4, 5, 8, 7], phrases) == 4 + 3 + 1
 
 
 def test_where_no_translation_can_say_it_there_is_one_without_it(model: Seq2Seq) -> None:

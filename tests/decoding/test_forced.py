@@ -8,12 +8,12 @@ import pytest
 
 from nmt.config import DecodingOptions
 from nmt.data.vocabulary import Vocabularies
-from nmt.decoding.forced import force_all
-from nmt.decoding.loading import load
 from nmt.decoding.penalties import length_normalised
 from nmt.decoding.search import search_all
-from nmt.decoding.translator import Translator
+from nmt.loading import load
 from nmt.models.seq2seq import Seq2Seq
+from nmt.scoring import force_all
+from nmt.translator import Translator
 
 SOURCES = [[4, 9, 7, 5, 12], [10, 4], [8, 6, 14, 13, 5, 11, 7, 10, 17], [], [16, 16, 5], [9]]
 

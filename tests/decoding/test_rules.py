@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nmt.data.vocabulary import WordVocabulary
-from nmt.decoding.rules import EndAtLimit, ForcedPrefix, NeverPhrases, NeverSpecial, NoRepeatedNgram, Rule
+from nmt.decoding.logits_processors import EndAtLimit, ForcedPrefix, NeverPhrases, NeverSpecial, NoRepeatedNgram, Rule
 
 SOS, EOS, SIZE = 2, 3, 9
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from nmt.decoding.loading import load
-from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.export.ct2 import check_exportable, export, num_positions
 from nmt.export.run import ExportedModel, check, compare, made_up_lines
+from nmt.loading import load
 from nmt.training.logging import read_samples
+from nmt.translator import Translator
 
 TrainTiny = Callable[..., Path]
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -9,11 +9,11 @@ import torch
 import nmt
 from nmt.config import ModelOptions
 from nmt.data.batching import make_batch
-from nmt.decoding.translator import Translator
 from nmt.errors import UserError
 from nmt.inspection.gradients import gradient_norms, plot_gradients
 from nmt.models.build import build_model
 from nmt.training.loss import token_loss
+from nmt.translator import Translator
 
 PAIRS = [("der Hund schläft im Garten.", "the dog sleeps in the garden."), ("die Katze hört.", "the cat hears.")] * 8
 
@@ -51,7 +51,7 @@ def without_attention(like: Translator, cell: str) -> Translator:
     """A model as it starts, with the vocabularies of another one; its encoder reads from left to right."""
     torch.manual_seed(1)
     side = {"type": "recurrent", "cell": cell, "hidden_size": 32}
-    options = ModelOptions(encoder={**side, "bidirectional": False}, decoder={**side, "start": "copy"})
+    options = ModelOptions(encoder={**side, "bidirectional": False}, decoder={**side, "bridge": "copy"})
     return Translator(build_model(options, like.vocabularies).eval(), like.vocabularies, like.recipe)
 
 

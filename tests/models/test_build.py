@@ -59,8 +59,8 @@ def test_a_misspelt_option_gets_a_suggestion(joint_vocabularies: Vocabularies) -
 
 
 def test_a_value_out_of_range_names_its_key(joint_vocabularies: Vocabularies) -> None:
-    error = refused(joint_vocabularies, {**RECURRENT, "start": "nowhere"}, BAHDANAU)
-    assert "'start'" in error.message
+    error = refused(joint_vocabularies, {**RECURRENT, "initial_state": "nowhere"}, BAHDANAU)
+    assert "'initial_state'" in error.message
     assert "'learned'" in error.message
     assert "'dropout'" in refused(joint_vocabularies, {**RECURRENT, "dropout": 1.0}, BAHDANAU).message
 
@@ -73,7 +73,7 @@ def test_dot_attention_needs_equal_widths(joint_vocabularies: Vocabularies, scor
 
 
 def test_copying_a_state_needs_equal_widths(joint_vocabularies: Vocabularies) -> None:
-    error = refused(joint_vocabularies, RECURRENT, {**BAHDANAU, "start": "copy"})
+    error = refused(joint_vocabularies, RECURRENT, {**BAHDANAU, "bridge": "copy"})
     assert "hidden_size 16" in error.message
 
 
@@ -85,8 +85,8 @@ def test_heads_must_divide_the_width(joint_vocabularies: Vocabularies) -> None:
 
 def test_a_decoder_that_would_never_hear_the_source_is_refused(joint_vocabularies: Vocabularies) -> None:
     for start in ("zero", "learned"):
-        error = refused(joint_vocabularies, RECURRENT, {**RECURRENT, "start": start})
-        assert f"start: {start}" in error.message
+        error = refused(joint_vocabularies, RECURRENT, {**RECURRENT, "bridge": start})
+        assert f"bridge: {start}" in error.message
 
 
 def test_tying_all_needs_a_joint_vocabulary(separate_vocabularies: Vocabularies) -> None:
@@ -146,7 +146,7 @@ def test_a_resolved_recipe_holds_every_option_and_resolves_to_itself() -> None:
 
 
 def test_act_refuses_a_cell_whose_states_have_no_mean(joint_vocabularies: Vocabularies) -> None:
-    pondering = {"type": "act_recurrent", "hidden_size": 8, "cell": "clockwork"}
+    pondering = {"type": "act_rnn", "hidden_size": 8, "cell": "clockwork"}
     for encoder, decoder in ((pondering, BAHDANAU), (RECURRENT, pondering)):
         error = refused(joint_vocabularies, encoder, decoder)
         assert "count of steps" in error.message + error.remedy

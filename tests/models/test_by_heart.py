@@ -20,14 +20,14 @@ PAIRS = [
     ([15, 14], [4, 15]),
 ]
 RECURRENT = {"type": "recurrent", "hidden_size": 24}
-ADAPTIVE = {"type": "act_recurrent", "hidden_size": 24, "max_steps": 3}
-UNIVERSAL = {"type": "universal", "num_heads": 2, "feed_forward_size": 48, "max_steps": 3}
+ADAPTIVE = {"type": "act_rnn", "hidden_size": 24, "max_steps": 3}
+UNIVERSAL = {"type": "universal_transformer", "num_heads": 2, "feed_forward_size": 48, "max_steps": 3}
 NTM = {"type": "ntm", "hidden_size": 24, "slot_size": 12}
 SYSTEMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ntm, both sides": ({**NTM, "num_slots": 8}, {**NTM, "memory": "slots"}),
     "ntm over words": (RECURRENT, {**NTM, "num_free_slots": 2}),
     "act": (ADAPTIVE, {**ADAPTIVE, "attention": {"type": "additive", "size": 16}}),
-    "universal": (UNIVERSAL, UNIVERSAL),
+    "universal_transformer": (UNIVERSAL, UNIVERSAL),
 }
 
 

@@ -205,7 +205,7 @@ def test_a_learned_state_is_the_same_for_every_row_and_learns() -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("kind", CELLS)
 def test_an_encoder_starts_from_its_learned_state(make_model: Any, batch: Batch, kind: str) -> None:
-    options = {**RECURRENT, "cell": kind, "num_layers": 2, "start": "learned"}
+    options = {**RECURRENT, "cell": kind, "num_layers": 2, "initial_state": "learned"}
     encoder = make_model(options, BAHDANAU).encoder
     for part in encoder.first_state.parts:
         part.uniform_(-1, 1)
@@ -221,7 +221,7 @@ def test_an_encoder_starts_from_its_learned_state(make_model: Any, batch: Batch,
 @torch.no_grad()
 @pytest.mark.parametrize("decoder", [BAHDANAU, {**BAHDANAU, "type": "luong"}])
 def test_a_decoder_starts_from_its_learned_state(make_model: Any, batch: Batch, decoder: dict[str, Any]) -> None:
-    model = make_model(RECURRENT, {**decoder, "num_layers": 2, "start": "learned"})
+    model = make_model(RECURRENT, {**decoder, "num_layers": 2, "bridge": "learned"})
     for part in model.decoder.first_state.learned.parts:
         part.uniform_(-1, 1)
     hidden, cell = model.decoder.start(model.encode(batch.source_BS, batch.source_length_B)).cells

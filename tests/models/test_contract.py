@@ -41,9 +41,9 @@ CELL_OPTIONS: dict[str, dict[str, Any]] = {
 }
 NTM_ENCODER = {"type": "ntm", "hidden_size": 8, "num_slots": 6, "slot_size": 5, "num_write_heads": 2, "max_shift": 2}
 NTM = {"type": "ntm", "hidden_size": 8, "slot_size": 5, "num_read_heads": 2, "num_write_heads": 2}
-ADAPTIVE = {"type": "act_recurrent", "hidden_size": 8, "max_steps": 4}
-ADAPTIVE_DECODER = {**BAHDANAU, "type": "act_recurrent", "max_steps": 4}
-UNIVERSAL = {"type": "universal", "num_heads": 4, "feed_forward_size": 24, "max_steps": 4}
+ADAPTIVE = {"type": "act_rnn", "hidden_size": 8, "max_steps": 4}
+ADAPTIVE_DECODER = {**BAHDANAU, "type": "act_rnn", "max_steps": 4}
+UNIVERSAL = {"type": "universal_transformer", "num_heads": 4, "feed_forward_size": 24, "max_steps": 4}
 Case = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
@@ -69,7 +69,7 @@ def _variants() -> Iterator[tuple[str, Case]]:
     for (name, decoder), start in itertools.product(recurrent_decoders.items(), ("copy", "zero")):
         if (name, start) != ("recurrent", "zero"):
             encoder = {**RECURRENT, "reverse": True, "num_layers": 2, "hidden_size": 16, "bidirectional": False}
-            yield f"{name} {start}", (encoder, {**decoder, "start": start, "num_layers": 2}, {})
+            yield f"{name} {start}", (encoder, {**decoder, "bridge": start, "num_layers": 2}, {})
     for name, cell in CELL_OPTIONS.items():
         deep = {"cell": cell, "num_layers": 2}
         yield f"bahdanau {name}", ({**RECURRENT, **deep}, {**BAHDANAU, **deep}, {"init": "xavier"})
@@ -77,9 +77,10 @@ def _variants() -> Iterator[tuple[str, Case]]:
     for (name, decoder), cell in itertools.product(recurrent_decoders.items(), ("lstm", "gru", "clockwork")):
         deep = {"cell": cell, "num_layers": 3, "residual": True, "dropout": 0.1}
         yield f"{name} residual {cell}", ({**RECURRENT, **deep}, {**decoder, **deep}, {})
-        start = {"cell": cell, "num_layers": 2, "start": "learned"}
-        given = start if name != "recurrent" else {**start, "start": "dense"}
-        yield f"{name} learned start {cell}", ({**RECURRENT, **start}, {**decoder, **given}, {})
+        deep = {"cell": cell, "num_layers": 2}
+        bridge = "dense" if name == "recurrent" else "learned"
+        learned = {**RECURRENT, **deep, "initial_state": "learned"}
+        yield f"{name} learned start {cell}", (learned, {**decoder, **deep, "bridge": bridge}, {})
     for name, decoder in (("bahdanau", BAHDANAU), ("luong", LUONG), ("fed", FED)):
         near = {"type": "location", "max_positions": 3}
         yield f"{name} location, first words", (RECURRENT, {**decoder, "attention": near}, {})

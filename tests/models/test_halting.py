@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from nmt.data.batching import Batch, make_batch
-from nmt.models.encoders.adaptive import AdaptiveEncoderOptions, AdaptiveRecurrence
-from nmt.models.halting import HaltingUnit, Ponder, Pondering, PonderOptions
+from nmt.models.act import HaltingState, HaltingUnit, Ponder, PonderOptions
+from nmt.models.encoders.act import AdaptiveEncoderOptions, AdaptiveRecurrence
 
 EPSILON = 0.01
-ADAPTIVE = {"type": "act_recurrent", "hidden_size": 8, "max_steps": 5}
-UNIVERSAL = {"type": "universal", "num_heads": 4, "feed_forward_size": 24, "max_steps": 5}
+ADAPTIVE = {"type": "act_rnn", "hidden_size": 8, "max_steps": 5}
+UNIVERSAL = {"type": "universal_transformer", "num_heads": 4, "feed_forward_size": 24, "max_steps": 5}
 DECODERS: dict[str, dict[str, Any]] = {
-    "act_recurrent": {**ADAPTIVE, "attention": {"type": "additive", "size": 8}},
-    "universal": UNIVERSAL,
+    "act_rnn": {**ADAPTIVE, "attention": {"type": "additive", "size": 8}},
+    "universal_transformer": UNIVERSAL,
 }
 
 
@@ -42,7 +42,7 @@ UNITS = [
 @pytest.mark.parametrize("max_steps", [1, 2, 4, 6])
 def test_halting_follows_the_equations(max_steps: int) -> None:
     units_NX = torch.tensor(UNITS, dtype=torch.float64).t()
-    pondering = Pondering.start(torch.ones(len(UNITS), dtype=torch.bool), units_NX)
+    pondering = HaltingState.start(torch.ones(len(UNITS), dtype=torch.bool), units_NX)
     weights = []
     for n in range(max_steps):
         weight_X, pondering = pondering.halt(units_NX[n], n == max_steps - 1, EPSILON)
@@ -58,7 +58,7 @@ def test_halting_follows_the_equations(max_steps: int) -> None:
 
 
 def test_what_doesnt_run_has_no_weight_and_no_cost() -> None:
-    pondering = Pondering.start(torch.tensor([True, False]), torch.zeros(2))
+    pondering = HaltingState.start(torch.tensor([True, False]), torch.zeros(2))
     for n in range(3):
         weight_X, pondering = pondering.halt(torch.full((2,), 0.4), n == 2, EPSILON)
         assert weight_X[1] == 0
@@ -75,7 +75,7 @@ def test_a_fresh_unit_would_rather_halt() -> None:
 def test_the_gradient_of_the_cost_is_that_of_the_remainder() -> None:
     """N is a count, so d(N + R)/dh_n is -1 for each step before the last and 0 from there on (Graves, eq. 14)."""
     units = torch.tensor([0.2, 0.3, 0.4, 0.6], requires_grad=True)
-    pondering = Pondering.start(torch.ones(1, dtype=torch.bool), units)
+    pondering = HaltingState.start(torch.ones(1, dtype=torch.bool), units)
     for n in range(4):
         _, pondering = pondering.halt(units[n : n + 1], n == 3, EPSILON)
     pondering.cost_X.sum().backward()
@@ -217,6 +217,6 @@ def test_the_time_penalty_scales_the_ponder_cost(make_model: Any, batch: Batch) 
 
 def test_a_batch_of_one_word_ponders(make_model: Any, joint_vocabularies: Any) -> None:
     batch = make_batch([([], [])], joint_vocabularies)
-    model = make_model(ADAPTIVE, DECODERS["act_recurrent"])
+    model = make_model(ADAPTIVE, DECODERS["act_rnn"])
     unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
     assert float(unrolled.source_figures["ponder"]) >= 1

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.models import memory
-from nmt.models.memory import HeadOptions, Heads, Machine, MachineState
+from nmt.models import ntm_memory as memory
+from nmt.models.ntm_memory import HeadOptions, Heads, Machine, MachineState
 
 ROWS, SLOTS, WIDTH, HEADS, SHIFTS = 3, 7, 4, 2, 3
 SIZES = (7, 4, 1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nmt.data.batching import Batch
 from nmt.models.embeddings import sinusoids
-from nmt.models.interfaces import Encoded, Memory
+from nmt.models.interfaces import EncoderOutput, Memory
 from nmt.models.seq2seq import Seq2Seq
 
 SOURCE = torch.tensor([[4, 9, 7, 5, 3]])
@@ -21,7 +21,7 @@ ENCODER = {"type": "recurrent", "cell": "rnn_tanh", "hidden_size": 5}
 MakeModel = Callable[..., Seq2Seq]
 
 
-def encode(model: Seq2Seq) -> tuple[Encoded, Tensor, Tensor]:
+def encode(model: Seq2Seq) -> tuple[EncoderOutput, Tensor, Tensor]:
     """What the decoder gets, the annotations [S, D] and the words of the target [T, E]."""
     encoded = model.encode(SOURCE, torch.tensor([SOURCE.shape[1]]))
     words_TE: Tensor = model.decoder.embedding(TARGET)[0]
@@ -35,7 +35,7 @@ def attend(decoder: Any, query_D: Tensor, annotations_SD: Tensor) -> tuple[Tenso
     return weights_S @ annotations_SD, weights_S
 
 
-def assert_unrolls_to(model: Seq2Seq, encoded: Encoded, features: list[Tensor], weights: list[Tensor]) -> None:
+def assert_unrolls_to(model: Seq2Seq, encoded: EncoderOutput, features: list[Tensor], weights: list[Tensor]) -> None:
     found = model.decoder.unroll(TARGET, encoded, need_weights=True)
     torch.testing.assert_close(found.features_BTD[0], torch.stack(features), atol=1e-6, rtol=1e-5)
     if weights:
@@ -46,7 +46,7 @@ def assert_unrolls_to(model: Seq2Seq, encoded: Encoded, features: list[Tensor], 
 @torch.no_grad()
 def test_vanilla_seq2seq(make_model: MakeModel) -> None:
     """h_0 is the encoder's last state, h_t = tanh(U E y_{t-1} + W h_{t-1} + b), and the output reads h_t."""
-    model = make_model(ENCODER, {"type": "recurrent", "cell": "rnn_tanh", "hidden_size": 10, "start": "copy"})
+    model = make_model(ENCODER, {"type": "recurrent", "cell": "rnn_tanh", "hidden_size": 10, "bridge": "copy"})
     decoder: Any = model.decoder
     encoded, _, words_TE = encode(model)
     (cell,) = decoder.recurrence.layers
@@ -82,7 +82,13 @@ def test_bahdanau(make_model: MakeModel, score: str) -> None:
 @pytest.mark.parametrize("input_feeding", [False, True])
 def test_luong(make_model: MakeModel, input_feeding: bool) -> None:
     """h_t from E y_{t-1} (and h~_{t-1}); c_t from h_t; h~_t = tanh(W [c_t; h_t]) is what the output reads."""
-    options = {"type": "luong", "cell": "rnn_tanh", "hidden_size": 7, "attention": {"type": "general"}, "start": "zero"}
+    options = {
+        "type": "luong",
+        "cell": "rnn_tanh",
+        "hidden_size": 7,
+        "attention": {"type": "general"},
+        "bridge": "zero",
+    }
     model = make_model(ENCODER, {**options, "input_feeding": input_feeding})
     decoder: Any = model.decoder
     encoded, annotations_SD, words_TE = encode(model)
@@ -173,7 +179,7 @@ def test_extra_losses_of_both_sides_come_out_together(make_model: MakeModel, bat
     model = make_model(ENCODER, {"type": "recurrent", "hidden_size": 4})
     encode_plainly, unroll_plainly = model.encoder.forward, model.decoder.unroll
 
-    def encode_with_loss(*args: Any) -> Encoded:
+    def encode_with_loss(*args: Any) -> EncoderOutput:
         encoded = encode_plainly(*args)
         encoded.aux_losses["ponder"] = torch.tensor(2.0)
         return encoded

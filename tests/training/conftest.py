@@ -21,13 +21,13 @@ TRANSFORMER = {"type": "transformer", "num_layers": 1, "num_heads": 4, "feed_for
 SYSTEMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "vanilla": (
         {**RNN, "cell": "lstm", "reverse": True},
-        {**RNN, "cell": "lstm", "hidden_size": 96, "start": "copy"},
+        {**RNN, "cell": "lstm", "hidden_size": 96, "bridge": "copy"},
     ),
     "bahdanau": (RNN, {**RNN, "type": "bahdanau", "attention": ATTENTION}),
     "luong": (RNN, {**RNN, "type": "luong", "attention": {"type": "general"}}),
     "luong with feeding": (RNN, {**RNN, "type": "luong", "attention": {"type": "general"}, "input_feeding": True}),
     "transformer": (TRANSFORMER, TRANSFORMER),
-    "universal": ({"type": "universal", "num_heads": 4, "feed_forward_size": 128}, TRANSFORMER),
+    "universal_transformer": ({"type": "universal_transformer", "num_heads": 4, "feed_forward_size": 128}, TRANSFORMER),
 }
 
 RecipeMaker = Callable[..., Recipe]

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from nmt.errors import UserError
 from nmt.models import weights as weights_module
 from nmt.models.weights import load_weights, read_tensors, save_weights, weights_of
-from nmt.training.checkpoint import CheckpointFolder, damage, step_of
-from nmt.training.resume import newest_intact
+from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
+from nmt.training.checkpointing.resume import newest_intact
 
 
 class Tied(nn.Module):

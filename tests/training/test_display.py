@@ -12,9 +12,9 @@ from nmt import console
 from nmt.config import Recipe, TrainingOptions
 from nmt.console import progress_bar, say
 from nmt.training import display as display_module
+from nmt.training.checkpointing.state import Progress
 from nmt.training.display import TrainingDisplay, clock_text, duration_text, training_display
 from nmt.training.run import train
-from nmt.training.state import Progress
 
 RecipeMaker = Callable[..., Recipe]
 

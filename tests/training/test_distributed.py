@@ -15,8 +15,8 @@ import torch
 
 from nmt.config import Recipe
 from nmt.models.weights import read_tensors
-from nmt.training.checkpoint import CheckpointFolder
-from nmt.training.distributed import Ranks
+from nmt.training.checkpointing.checkpoint import CheckpointFolder
+from nmt.training.distributed import ProcessGroup
 
 RecipeMaker = Callable[..., Recipe]
 MetricsReader = Callable[..., list[dict[str, Any]]]
@@ -179,9 +179,9 @@ def test_more_processes_than_before_get_random_numbers_of_their_own(
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_what_is_shared_out_comes_back_in_order(count: int, size: int) -> None:
     items = list(range(count))
-    parts = [Ranks(rank, size).share(items) for rank in range(size)]
+    parts = [ProcessGroup(rank, size).share(items) for rank in range(size)]
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    assert Ranks(0, size).merge(parts) == items
+    assert ProcessGroup(0, size).merge(parts) == items
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.errors import UserError
-from nmt.training.gradient_flow import gradient_flow_penalty, recording
+from nmt.training.techniques.gradient_flow import gradient_flow_penalty, recording
 
 D, T = 4, 5
 LENGTHS = [5, 3, 1]

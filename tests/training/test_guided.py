@@ -17,12 +17,12 @@ from nmt.config import GuidedAlignmentOptions, Recipe
 from nmt.data.batching import TrainingBatches, make_batch
 from nmt.data.corpus import FileText
 from nmt.data.embedded_corpus import AlignedPair, splits
-from nmt.data.encoded import encode_corpus
+from nmt.data.encoded_corpus import encode_corpus
 from nmt.data.text import read_lines
 from nmt.data.vocabulary import Vocabularies
-from nmt.decoding.loading import load
 from nmt.errors import UserError
-from nmt.training.guided import GuidedLoss, LinkFile, taught_heads
+from nmt.loading import load
+from nmt.training.techniques.guided_alignment import GuidedLoss, LinkFile, taught_heads
 
 RecipeMaker = Callable[..., Recipe]
 B, H, T, S = 3, 2, 5, 4

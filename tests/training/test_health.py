@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nmt.config import Recipe
-from nmt.training.health import HORIZON, LONG, Divergence
+from nmt.training.divergence import HORIZON, LONG, Divergence
 from nmt.training.run import train
 
 RecipeMaker = Callable[..., Recipe]
@@ -76,8 +76,8 @@ def test_a_run_says_that_its_loss_ran_away(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A schedule that jumps to a rate far too high in the middle of a run."""
-    monkeypatch.setattr("nmt.training.health.HORIZON", 4)
-    monkeypatch.setattr("nmt.training.health.LONG", 8)
+    monkeypatch.setattr("nmt.training.divergence.HORIZON", 4)
+    monkeypatch.setattr("nmt.training.divergence.LONG", 8)
     from nmt.training.schedules import LearningRate
 
     monkeypatch.setattr(LearningRate, "at", lambda self, step: 0.01 if step < 40 else 3.0)

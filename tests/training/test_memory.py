@@ -16,10 +16,10 @@ from nmt.errors import UserError
 from nmt.models.build import build_model
 from nmt.models.weights import read_tensors, weights_of
 from nmt.recipe import load_recipe
-from nmt.training.memory import CPU_BATCH_TOKENS, is_out_of_memory, largest, largest_by_trying
+from nmt.training.checkpointing.state import optimizer_tensors
 from nmt.training.objective import BatchLoss, Objective
+from nmt.training.out_of_memory import CPU_BATCH_TOKENS, is_out_of_memory, largest, largest_by_trying
 from nmt.training.run import Data, prepare_data, train
-from nmt.training.state import optimizer_tensors
 from nmt.training.trainer import Trainer
 
 RecipeMaker = Callable[..., Recipe]

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from nmt.models.weights import read_tensors
-from nmt.training.checkpoint import CheckpointFolder, damage
+from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage
 
 SETTINGS = [
     "model.encoder.dropout=0.2", "model.decoder.dropout=0.2", "training.ema=0.9", "training.accumulate=2",

@@ -49,7 +49,7 @@ def test_the_gradient_flow_penalty_is_shown(curves: dict[str, list[dict[str, Any
 
 def test_ponder_steps_are_shown_beside_their_penalty(train_tiny: Callable[..., Path]) -> None:
     """Each token takes from one step to ``max_steps``; the penalty is τ (N + R), with R in (0, 1]."""
-    pondering = "type: act_recurrent, hidden_size: 16, max_steps: 4"
+    pondering = "type: act_rnn, hidden_size: 16, max_steps: 4"
     settings = [
         f"model.encoder={{{pondering}, time_penalty: 0}}",
         f"model.decoder={{{pondering}, time_penalty: 0.01, attention: {{type: additive}}}}",
@@ -71,7 +71,7 @@ def test_what_does_not_go_together_is_refused(train_tiny: Callable[..., Path]) -
 
 
 def test_truncation_refuses_a_ponder_cost_that_it_would_leave_out(train_tiny: Callable[..., Path]) -> None:
-    pondering = "model.decoder={type: act_recurrent, hidden_size: 16, attention: {type: additive}, time_penalty: %s}"
+    pondering = "model.decoder={type: act_rnn, hidden_size: 16, attention: {type: additive}, time_penalty: %s}"
     with pytest.raises(UserError, match="extra loss") as caught:
         train_tiny("training.truncate=2", "training.max_steps=1", pondering % 0.01)
     assert "time_penalty to 0" in caught.value.remedy

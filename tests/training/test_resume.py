@@ -11,7 +11,7 @@ import torch
 from nmt.config import Recipe
 from nmt.errors import UserError
 from nmt.models.weights import read_tensors
-from nmt.training.checkpoint import CheckpointFolder, step_of
+from nmt.training.checkpointing.checkpoint import CheckpointFolder, step_of
 from nmt.training.interrupts import Interrupted, Interrupts
 from nmt.training.logging import RunLog
 from nmt.training.run import train
@@ -146,7 +146,7 @@ def test_other_changes_are_said(make_recipe: RecipeMaker, tmp_path: Path, capsys
     assert "max_steps is" not in message
 
 
-@pytest.mark.parametrize(("system", "key"), [("transformer", "layer_drop"), ("universal", "time_penalty")])
+@pytest.mark.parametrize(("system", "key"), [("transformer", "layer_drop"), ("universal_transformer", "time_penalty")])
 def test_what_only_training_does_to_the_model_may_change(
     make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str], system: str, key: str
 ) -> None:

@@ -19,7 +19,7 @@ from nmt.errors import UserError
 from nmt.models.build import build_model, resolve
 from nmt.models.weights import load_weights, read_tensors
 from nmt.recipe import load_recipe
-from nmt.training.checkpoint import CheckpointFolder
+from nmt.training.checkpointing.checkpoint import CheckpointFolder
 from nmt.training.run import prepare_data, train
 from nmt.training.validation import Validator
 

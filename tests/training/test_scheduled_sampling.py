@@ -11,7 +11,7 @@ from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
 from nmt.models.build import DECODERS, build_model
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.scheduled_sampling import mixed_inputs, truth_probability
+from nmt.training.techniques.scheduled_sampling import mixed_inputs, truth_probability
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(6)])
 BOTH = Vocabularies(WORDS, WORDS)

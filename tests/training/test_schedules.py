@@ -46,7 +46,7 @@ def test_cosine_goes_from_the_peak_to_the_lowest_rate_at_the_last_update() -> No
 
 
 def test_cosine_falls_after_the_stable_share_of_the_run() -> None:
-    rate = make(1000, schedule="cosine", warmup_steps=100, stable_share=0.4, min_learning_rate=0.0004)
+    rate = make(1000, schedule="cosine", warmup_steps=100, stable_fraction=0.4, min_learning_rate=0.0004)
     assert rate.at(50) == pytest.approx(0.001)
     assert [rate.at(step) for step in (100, 250, 400)] == [0.002] * 3
     assert rate.at(550) == pytest.approx(0.0004 + 0.0016 * (1 + math.cos(math.pi / 4)) / 2)
@@ -55,7 +55,7 @@ def test_cosine_falls_after_the_stable_share_of_the_run() -> None:
 
 
 def test_a_stable_share_within_the_warm_up_changes_nothing() -> None:
-    plain, early = (make(1000, schedule="cosine", warmup_steps=100, stable_share=share) for share in (0, 0.05))
+    plain, early = (make(1000, schedule="cosine", warmup_steps=100, stable_fraction=share) for share in (0, 0.05))
     assert [early.at(step) for step in range(1, 1001)] == [plain.at(step) for step in range(1, 1001)]
 
 

@@ -21,7 +21,7 @@ from nmt.models.build import build_model
 from nmt.models.weights import read_tensors, weights_of
 from nmt.training import objective as objective_module
 from nmt.training import run as run_module
-from nmt.training.health import MAX_SKIPPED
+from nmt.training.divergence import MAX_SKIPPED
 from nmt.training.run import prepare_data, train
 from nmt.training.trainer import Trainer
 from nmt.training.validation import Validator

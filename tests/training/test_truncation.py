@@ -12,7 +12,7 @@ from nmt.data.vocabulary import Vocabularies, WordVocabulary
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.loss import token_loss
-from nmt.training.truncation import backward_in_segments
+from nmt.training.techniques.truncation import backward_in_segments
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(8)])
 BOTH = Vocabularies(WORDS, WORDS)

@@ -37,8 +37,8 @@ def gradients(
     """
     from nmt.console import progress_bar, say
     from nmt.data.corpus import FileText
-    from nmt.decoding.loading import load
     from nmt.inspection.gradients import gradient_norms, plot_gradients
+    from nmt.loading import load
     from nmt.training.history import short_names
 
     found = []

@@ -37,9 +37,9 @@ def memory(
     from nmt.alignment.plots import write_figures
     from nmt.console import say
     from nmt.data.text import read_lines
-    from nmt.decoding.loading import load
     from nmt.errors import UserError
     from nmt.inspection.memory import draw_memory, trace_memory
+    from nmt.loading import load
 
     translator = load(model_dir, device)
     lines = list(islice((line for line in read_lines(input) if line.strip()), limit))

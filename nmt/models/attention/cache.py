@@ -13,7 +13,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from nmt.models.interfaces import PerSentence
+from nmt.models.interfaces import PerSource
 
 KeysValues = tuple[Tensor, Tensor]
 """Each [B, H, S, d]."""
@@ -30,7 +30,7 @@ class _Written:
 
 
 @dataclass(frozen=True)
-class Cache(PerSentence):
+class Cache(PerSource):
     """The first ``num_slots`` of C slots. A cache never changes: :meth:`append` gives a longer one."""
 
     keys_BHCd: Tensor

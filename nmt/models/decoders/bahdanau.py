@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from nmt.models.cells import CellStack, CellState
 from nmt.models.decoders.recurrent import AttentionalDecoderOptions, FirstState, RecurrentState
 from nmt.models.dropout import Dropout
-from nmt.models.interfaces import Decoder, DecoderParts, Encoded, Memory, Unrolled
+from nmt.models.interfaces import Decoder, DecoderOutput, DecoderParts, EncoderOutput, Memory
 
 
 class BahdanauDecoder(Decoder):
@@ -37,7 +37,7 @@ class BahdanauDecoder(Decoder):
         self.readout = nn.Linear(size + context + words, words)
         self.dropout = Dropout(options.dropout)
 
-    def start(self, encoded: Encoded) -> RecurrentState:
+    def start(self, encoded: EncoderOutput) -> RecurrentState:
         return RecurrentState(self.first_state(encoded), self.attention.prepare(encoded.memories[0]))
 
     def _recur(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[Tensor, Tensor, CellState, Any]:
@@ -62,10 +62,10 @@ class BahdanauDecoder(Decoder):
         features_ND = self._features(self.cells.output(cells), context_ND, words_NE)
         return features_ND, weights_NS[:, None] if need_weights else None, RecurrentState(cells, state.memory)
 
-    def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
+    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
         return self._unroll(target_BT, encoded, need_weights)[0]
 
-    def _unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool) -> tuple[Unrolled, list[Any]]:
+    def _unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool) -> tuple[DecoderOutput, list[Any]]:
         """Whole sentences, and what a variant had to tell of each step."""
         state = self.start(encoded)
         assert state.memory is not None
@@ -80,4 +80,4 @@ class BahdanauDecoder(Decoder):
             told.append(of_step)
         features_TBD = self._features(torch.stack(hidden), torch.stack(contexts), words_TBE)
         weights_BHTS = torch.stack(weights, dim=1)[:, None] if need_weights else None
-        return Unrolled(features_TBD.transpose(0, 1), weights_BHTS), told
+        return DecoderOutput(features_TBD.transpose(0, 1), weights_BHTS), told

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from nmt.models.cells import CellStack, Recurrence
 from nmt.models.decoders.recurrent import AttentionalDecoderOptions, FirstState, RecurrentState
 from nmt.models.dropout import Dropout
-from nmt.models.interfaces import Decoder, DecoderParts, Encoded, Memory, Unrolled
+from nmt.models.interfaces import Decoder, DecoderOutput, DecoderParts, EncoderOutput, Memory
 
 
 class LuongDecoderOptions(AttentionalDecoderOptions):
@@ -42,7 +42,7 @@ class LuongDecoder(Decoder):
         self.attentional = nn.Linear(self.attention.context_size(parts.memory_size) + size, words)
         self.dropout = Dropout(options.dropout)
 
-    def start(self, encoded: Encoded) -> RecurrentState:
+    def start(self, encoded: EncoderOutput) -> RecurrentState:
         memory = self.attention.prepare(encoded.memories[0])
         feed_BD = None
         if self.input_feeding:
@@ -79,17 +79,17 @@ class LuongDecoder(Decoder):
             state = RecurrentState(cells, state.memory)
         return features_ND, weights_NS[:, None] if need_weights else None, state
 
-    def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
+    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
         state = self.start(encoded)
         assert state.memory is not None
         if not self.input_feeding:
             hidden_BTD, _ = self.recurrence(self.dropout(self.embedding(target_BT)), state.cells)
             features_BTD, weights_BTS = self._attend(hidden_BTD, state.memory)
-            return Unrolled(self.dropout(features_BTD), weights_BTS[:, None] if need_weights else None)
+            return DecoderOutput(self.dropout(features_BTD), weights_BTS[:, None] if need_weights else None)
         features, weights = [], []
         for gates_BG in self.cells.project(self.dropout(self.embedding(target_BT.t()))).unbind(0):
             features_BD, weights_BS, state = self._fed_step(gates_BG, state)
             features.append(features_BD)
             weights.append(weights_BS)
         weights_BHTS = torch.stack(weights, dim=1)[:, None] if need_weights else None
-        return Unrolled(torch.stack(features, dim=1), weights_BHTS)
+        return DecoderOutput(torch.stack(features, dim=1), weights_BHTS)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from nmt.models.decoders.recurrent import FirstState, RecurrentDecoderOptions
 from nmt.models.dropout import Dropout
-from nmt.models.interfaces import Decoder, DecoderParts, Encoded, Unrolled
-from nmt.models.memory import HeadOptions, Machine, MachineState
+from nmt.models.interfaces import Decoder, DecoderOutput, DecoderParts, EncoderOutput
+from nmt.models.ntm_memory import HeadOptions, Machine, MachineState
 
 
 class NtmDecoderOptions(RecurrentDecoderOptions, HeadOptions):
@@ -52,7 +52,7 @@ class NtmDecoder(Decoder):
         if self.num_free_slots:
             self.free_FW = nn.Parameter(torch.empty(self.num_free_slots, size).uniform_(-(size**-0.5), size**-0.5))
 
-    def start(self, encoded: Encoded) -> MachineState:
+    def start(self, encoded: EncoderOutput) -> MachineState:
         cells = self.first_state(encoded)
         if self.goes_on:
             memory = encoded.memories[1]
@@ -79,24 +79,24 @@ class NtmDecoder(Decoder):
         state = self.machine(self.machine.project(words_NE), state)
         return self._features(self.machine.output(state), words_NE), self._weights(state, need_weights), state
 
-    def states(self, target_BT: Tensor, encoded: Encoded) -> list[MachineState]:
+    def states(self, target_BT: Tensor, encoded: EncoderOutput) -> list[MachineState]:
         """The state after each position."""
         return self._read(self.dropout(self.embedding(target_BT.t())), encoded)
 
-    def _read(self, words_TBE: Tensor, encoded: Encoded) -> list[MachineState]:
+    def _read(self, words_TBE: Tensor, encoded: EncoderOutput) -> list[MachineState]:
         state, states = self.start(encoded), []
         for gates_BG in self.machine.project(words_TBE).unbind(0):
             state = self.machine(gates_BG, state)
             states.append(state)
         return states
 
-    def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
+    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
         words_TBE = self.dropout(self.embedding(target_BT.t()))
         states = self._read(words_TBE, encoded)
         found_TBD = torch.stack([self.machine.output(state) for state in states])
         weights = [w for state in states if (w := self._weights(state, need_weights)) is not None]
         features_TBD = self._features(found_TBD, words_TBE)
-        return Unrolled(features_TBD.transpose(0, 1), torch.stack(weights, dim=2) if weights else None)
+        return DecoderOutput(features_TBD.transpose(0, 1), torch.stack(weights, dim=2) if weights else None)
 
 
 def _check_slots(options: NtmDecoderOptions, parts: DecoderParts) -> None:

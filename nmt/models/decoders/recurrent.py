@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nmt.config import Options
 from nmt.models.cells import CellField, CellState, LearnedState, Recurrence, choose_cell
 from nmt.models.dropout import Dropout
-from nmt.models.interfaces import Decoder, DecoderParts, Encoded, Memory, State, Unrolled
+from nmt.models.interfaces import Decoder, DecoderOutput, DecoderParts, EncoderOutput, Memory, State
 
 
 class RecurrentDecoderOptions(Options):
@@ -21,7 +21,7 @@ class RecurrentDecoderOptions(Options):
     num_layers: int = Field(1, ge=1, description="cells one above another")
     dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and before the output layer")
     residual: bool = Field(False, description="from the second layer on, add what a layer reads to its output")
-    start: Literal["dense", "copy", "zero", "learned"] = Field(
+    bridge: Literal["dense", "copy", "zero", "learned"] = Field(
         "dense", description="first state: tanh(W · encoder's last state), that state itself, zeros, or parameters"
     )
 
@@ -55,13 +55,13 @@ class FirstState(nn.Module):
 
     def __init__(self, options: RecurrentDecoderOptions, parts: DecoderParts) -> None:
         super().__init__()
-        self.kind = options.start
+        self.kind = options.bridge
         self.num_layers, self.size = options.num_layers, options.hidden_size
         self.cell, _ = choose_cell(options.cell)
         self.num_states = self.cell.num_states
         if self.kind == "copy" and parts.final_size != self.size:
             raise ValueError(
-                f"start: copy needs hidden_size {parts.final_size}, the width of the encoder's last state, "
+                f"bridge: copy needs hidden_size {parts.final_size}, the width of the encoder's last state, "
                 f"not {self.size}"
             )
         self.learned: LearnedState | None = None
@@ -70,7 +70,7 @@ class FirstState(nn.Module):
         if self.kind == "dense":
             self.dense = nn.ModuleList(nn.Linear(parts.final_size, self.size) for _ in range(self.num_states))
 
-    def forward(self, encoded: Encoded) -> CellState:
+    def forward(self, encoded: EncoderOutput) -> CellState:
         memory = encoded.memories[0]
         num_rows, dtype = len(memory.mask_BS), self.cell.state_dtype(memory.values_BSD.dtype)
         if self.learned is not None:
@@ -103,9 +103,9 @@ class RecurrentDecoder(Decoder):
 
     def __init__(self, options: RecurrentDecoderOptions, parts: DecoderParts) -> None:
         super().__init__()
-        if options.start in ("zero", "learned"):
+        if options.bridge in ("zero", "learned"):
             raise ValueError(
-                f"start: {options.start} would keep the source from a decoder without attention: choose dense or copy"
+                f"bridge: {options.bridge} would keep the source from a decoder without attention: choose dense or copy"
             )
         self.embedding, self.output = parts.embedding, parts.output
         self.first_state = FirstState(options, parts)
@@ -121,7 +121,7 @@ class RecurrentDecoder(Decoder):
         self.readout = nn.Identity() if same else nn.Linear(options.hidden_size, parts.embedding.size)
         self.dropout = Dropout(options.dropout)
 
-    def start(self, encoded: Encoded) -> RecurrentState:
+    def start(self, encoded: EncoderOutput) -> RecurrentState:
         return RecurrentState(self.first_state(encoded))
 
     def advance(
@@ -130,8 +130,8 @@ class RecurrentDecoder(Decoder):
         features_N1D, cells = self._read(token_N[:, None], state)
         return features_N1D[:, 0], None, RecurrentState(cells)
 
-    def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
-        return Unrolled(self._read(target_BT, self.start(encoded))[0])
+    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
+        return DecoderOutput(self._read(target_BT, self.start(encoded))[0])
 
     def _read(self, token_NT: Tensor, state: RecurrentState) -> tuple[Tensor, CellState]:
         hidden_NTD, cells = self.recurrence(self.dropout(self.embedding(token_NT)), state.cells)

@@ -11,7 +11,7 @@ from nmt.models.attention.multihead import MultiHeadAttention, causal_bias, mask
 from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Positions
 from nmt.models.encoders.transformer import BlockOptions, FeedForward, Residual, TransformerOptions
-from nmt.models.interfaces import AttentionStep, Decoder, DecoderParts, Encoded, Memory, State, Unrolled
+from nmt.models.interfaces import AttentionStep, Decoder, DecoderOutput, DecoderParts, EncoderOutput, Memory, State
 from nmt.models.layer_drop import LayerDrop
 from nmt.models.layers import Layers
 
@@ -114,7 +114,7 @@ class TransformerDecoder(Decoder):
         keys = tuple(layer.cross_attention.project(memory.values_BSD) for layer in self.layers)
         return Memory(memory.values_BSD[:, :, :0], memory.mask_BS, keys)
 
-    def start(self, encoded: Encoded) -> TransformerState:
+    def start(self, encoded: EncoderOutput) -> TransformerState:
         memory = self._project(encoded.memories[0])
         # Search reads them at every step: in the order of reading, they needn't be copied there each time.
         keys = tuple((keys.contiguous(), values.contiguous()) for keys, values in memory.keys)
@@ -163,7 +163,7 @@ class TransformerDecoder(Decoder):
         state = replace(state, caches=caches, ancestor_NC=ancestor_NC, num_tokens=state.num_tokens + 1)
         return x_BKD.flatten(0, 1), weights_NHS, state
 
-    def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
+    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
         x_BTD = self.positions(self.embedding(target_BT))
         bias = causal_bias(target_BT.shape[1], target_BT.device)
         num_layers = len(self.layers)
@@ -171,7 +171,7 @@ class TransformerDecoder(Decoder):
         features_BTD, _, weights_BHTS = self._run(
             x_BTD, self._project(encoded.memories[0]), [None] * num_layers, bias, kept, need_weights
         )
-        return Unrolled(features_BTD, weights_BHTS)
+        return DecoderOutput(features_BTD, weights_BHTS)
 
 
 def with_own_slot(ancestor_NC: Tensor, num_sentences: int) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from nmt.models.encoders.recurrent import RecurrentEncoder
-from nmt.models.interfaces import Encoded
+from nmt.models.interfaces import EncoderOutput
 from nmt.models.masks import length_mask
 from nmt.models.turns import Folding, number_turns
 
@@ -20,7 +20,7 @@ class HierarchicalEncoder(RecurrentEncoder):
     after the current turn. A source without separators is one turn, and then this is the recurrent encoder.
     """
 
-    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
         turn_BS = number_turns(source_BS, mask_BS, self.embedding.separator)
         folding = Folding.of(turn_BS, mask_BS)

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from nmt.models.cells import CellField, choose_cell
 from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Embedding
-from nmt.models.interfaces import Encoded, Encoder, Memory
+from nmt.models.interfaces import Encoder, EncoderOutput, Memory
 from nmt.models.masks import length_mask
-from nmt.models.memory import HeadOptions, Machine, MachineState
+from nmt.models.ntm_memory import HeadOptions, Machine, MachineState
 
 
 class NtmEncoderOptions(HeadOptions):
@@ -61,12 +61,12 @@ class NtmEncoder(Encoder):
             states.append(state)
         return states
 
-    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
         states = self.states(source_BS, source_length_B)
         annotations_BSD = self.dropout(torch.stack([self.machine.output(state) for state in states], dim=1))
         slots = Memory(states[-1].memory_NCW, states[-1].ring[0])
-        return Encoded((Memory(annotations_BSD, mask_BS), slots), states[-1].cells)
+        return EncoderOutput((Memory(annotations_BSD, mask_BS), slots), states[-1].cells)
 
 
 def _where(is_on_B: Tensor, after: MachineState, before: MachineState) -> MachineState:

@@ -9,7 +9,7 @@ from nmt.config import Options
 from nmt.models.cells import CellField, LearnedState, Recurrence
 from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Embedding
-from nmt.models.interfaces import Encoded, Encoder, Memory
+from nmt.models.interfaces import Encoder, EncoderOutput, Memory
 from nmt.models.masks import length_mask, reverse_within
 
 
@@ -21,7 +21,7 @@ class RecurrentEncoderOptions(Options):
     num_layers: int = Field(1, ge=1, description="cells one above another")
     bidirectional: bool = Field(True, description="read from both ends")
     residual: bool = Field(False, description="from the second layer on, add what a layer reads to its output")
-    start: Literal["zero", "learned"] = Field("zero", description="first state: zeros, or parameters")
+    initial_state: Literal["zero", "learned"] = Field("zero", description="first state: zeros, or parameters")
     reverse: bool = Field(False, description="read the source from its end (Sutskever et al. 2014)")
     dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations")
 
@@ -47,13 +47,13 @@ class RecurrentEncoder(Encoder):
             options.residual,
         )
         self.first_state: LearnedState | None = None
-        if options.start == "learned":
+        if options.initial_state == "learned":
             self.first_state = LearnedState(options.cell, options.num_layers, self.recurrence.output_size)
         self.dropout = Dropout(options.dropout)
         self.reverse = options.reverse
         self.output_size = self.final_size = self.recurrence.output_size
 
-    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
         x_BSD = self.dropout(self.embedding(source_BS))
         if self.reverse:
@@ -62,4 +62,4 @@ class RecurrentEncoder(Encoder):
         annotations_BSD, final = self.recurrence(x_BSD, start, source_length_B)
         if self.reverse:
             annotations_BSD = reverse_within(annotations_BSD, source_length_B)
-        return Encoded((Memory(self.dropout(annotations_BSD), mask_BS),), final[: self.recurrence.num_states])
+        return EncoderOutput((Memory(self.dropout(annotations_BSD), mask_BS),), final[: self.recurrence.num_states])

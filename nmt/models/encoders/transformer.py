@@ -9,7 +9,7 @@ from nmt.config import Options
 from nmt.models.attention.multihead import MultiHeadAttention, padding_bias
 from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Embedding, Positions
-from nmt.models.interfaces import Encoded, Encoder, Memory
+from nmt.models.interfaces import Encoder, EncoderOutput, Memory
 from nmt.models.layer_drop import LayerDrop
 from nmt.models.layers import Layers
 from nmt.models.masks import length_mask
@@ -107,11 +107,11 @@ class TransformerEncoder(Encoder):
         self.layer_drop = LayerDrop(options.layer_drop)
         self.output_size = self.final_size = width
 
-    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
         bias = padding_bias(mask_BS)
         x_BSD = self.dropout(self.positions(self.embedding(source_BS)))
         for layer, kept in zip(self.layers, self.layer_drop.kept(len(self.layers)), strict=True):
             if kept:
                 x_BSD = layer(x_BSD, bias)
-        return Encoded((Memory(self.norm(x_BSD), mask_BS),))
+        return EncoderOutput((Memory(self.norm(x_BSD), mask_BS),))

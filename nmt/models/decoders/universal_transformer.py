@@ -6,16 +6,16 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from nmt.models.act import HaltingState
 from nmt.models.attention.cache import Cache
 from nmt.models.attention.multihead import causal_bias, mask_bias, padding_bias
 from nmt.models.decoders.transformer import DecoderLayer, TransformerState, with_own_slot
 from nmt.models.dropout import Dropout
-from nmt.models.encoders.universal import TimedPositions, UniversalHalting, UniversalOptions
-from nmt.models.halting import Pondering
-from nmt.models.interfaces import Decoder, DecoderParts, Encoded, Memory, Unrolled
+from nmt.models.encoders.universal_transformer import TimedPositions, UniversalHalting, UniversalOptions
+from nmt.models.interfaces import Decoder, DecoderOutput, DecoderParts, EncoderOutput, Memory
 
 
-class UniversalDecoder(Decoder):
+class UniversalTransformerDecoder(Decoder):
     """Dehghani et al. 2019: one decoder layer of the Transformer, applied again and again with shared weights.
 
     Token by token there is a cache for each step: a token that has halted is seen at all later steps as the mean
@@ -43,7 +43,7 @@ class UniversalDecoder(Decoder):
         keys, values = self.layer.cross_attention.project(memory.values_BSD)
         return Memory(memory.values_BSD[:, :, :0], memory.mask_BS, (keys.contiguous(), values.contiguous()))
 
-    def start(self, encoded: Encoded) -> TransformerState:
+    def start(self, encoded: EncoderOutput) -> TransformerState:
         memory = self._project(encoded.memories[0])
         no_ancestors = memory.mask_BS.new_empty(len(memory.mask_BS), 0)
         return TransformerState(memory, (Cache.empty(memory.keys),) * self.max_steps, no_ancestors, 0)
@@ -56,7 +56,7 @@ class UniversalDecoder(Decoder):
         self_bias: Tensor,
         need_weights: bool,
         num_tokens: int = 0,
-    ) -> tuple[Tensor, tuple[Cache, ...], Tensor | None, Pondering]:
+    ) -> tuple[Tensor, tuple[Cache, ...], Tensor | None, HaltingState]:
         """New tokens through as many steps as they need.
 
         Args:
@@ -68,7 +68,7 @@ class UniversalDecoder(Decoder):
         """
         cross_bias = padding_bias(memory.mask_BS)
         x_BQD, mean_BQD, mean_weights = self.dropout(x_BQD), torch.zeros_like(x_BQD), None
-        pondering = Pondering.start(torch.ones_like(x_BQD[..., 0], dtype=torch.bool), x_BQD)
+        pondering = HaltingState.start(torch.ones_like(x_BQD[..., 0], dtype=torch.bool), x_BQD)
         longer: list[Cache] = []
         for step in range(self.max_steps):
             seen_BQD = self._coded(x_BQD, step, num_tokens, caches is None)
@@ -109,13 +109,13 @@ class UniversalDecoder(Decoder):
         state = replace(state, caches=caches, ancestor_NC=ancestor_NC, num_tokens=state.num_tokens + 1)
         return x_BKD.flatten(0, 1), weights_NHS, state
 
-    def unroll(self, target_BT: Tensor, encoded: Encoded, need_weights: bool = False) -> Unrolled:
+    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
         memory, bias = self._project(encoded.memories[0]), causal_bias(target_BT.shape[1], target_BT.device)
         features_BTD, _, weights_BHTS, pondering = self._run(
             self.embedding(target_BT), memory, None, bias, need_weights
         )
         if self.halting.unit is None:
-            return Unrolled(features_BTD, weights_BHTS)
+            return DecoderOutput(features_BTD, weights_BHTS)
         real_BT = self.embedding.is_real(target_BT)
         ponder = self.time_penalty * (pondering.cost_X * real_BT).sum()
-        return Unrolled(features_BTD, weights_BHTS, {"ponder": ponder}, {"ponder": pondering.steps_X * real_BT})
+        return DecoderOutput(features_BTD, weights_BHTS, {"ponder": ponder}, {"ponder": pondering.steps_X * real_BT})

@@ -34,7 +34,7 @@ class PonderOptions(Options):
 
 
 @dataclass(frozen=True)
-class Pondering:
+class HaltingState:
     """How far each X has come."""
 
     total_X: Tensor
@@ -110,13 +110,12 @@ class Ponder(nn.Module):
         super().__init__()
         if choose_cell(cell)[0].has_clock:
             raise ValueError(
-                "act_recurrent takes means of states, and a clockwork cell's count of steps has none; "
-                "choose another cell"
+                "act_rnn takes means of states, and a clockwork cell's count of steps has none; choose another cell"
             )
         self.unit = HaltingUnit(width, options)
         self.max_steps, self.epsilon = options.max_steps, options.epsilon
 
-    def forward(self, step: Callable[[Parts, bool], Parts], start: Parts) -> tuple[Parts, Pondering]:
+    def forward(self, step: Callable[[Parts, bool], Parts], start: Parts) -> tuple[Parts, HaltingState]:
         """The mean of the parts over the ponder steps, and how long each row took.
 
         Args:
@@ -125,7 +124,7 @@ class Ponder(nn.Module):
             start: the parts before the first step, as far as ``step`` reads them.
         """
         parts, means = start, None
-        pondering = Pondering.start(torch.ones(len(start[0]), dtype=torch.bool, device=start[0].device), start[0])
+        pondering = HaltingState.start(torch.ones(len(start[0]), dtype=torch.bool, device=start[0].device), start[0])
         for n in range(self.max_steps):
             parts = step(parts, n == 0)
             unit_N = self.unit(parts[0][:, -1])

@@ -8,7 +8,6 @@ import torch
 from nmt.alignment.heads import AlignmentHeads
 from nmt.config import Recipe
 from nmt.data.vocabulary import Vocabularies
-from nmt.decoding.translator import Translator
 from nmt.device import pick_device, pick_precision
 from nmt.errors import UserError, nearest
 from nmt.models.build import build_model
@@ -16,6 +15,7 @@ from nmt.models.quantize import quantize_int8
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import load_weights
 from nmt.recipe import check_model_dir, load_recipe
+from nmt.translator import Translator
 
 
 def load(

@@ -26,12 +26,12 @@ def check_vocabularies(directory: Path, vocabularies: Vocabularies) -> None:
     """
     if Vocabularies.load(directory).fingerprint != vocabularies.fingerprint:
         raise UserError(
-            f"training.start_from: {directory} has another vocabulary than vocabulary.path names.",
+            f"training.init_from: {directory} has another vocabulary than vocabulary.path names.",
             "Leave vocabulary.path out: the run then takes that of the model it starts from.",
         )
 
 
-def start_from(directory: Path, model: Seq2Seq) -> None:
+def init_from(directory: Path, model: Seq2Seq) -> None:
     """Copy into a new model each weight of a trained one that has the same name and shape, and say which are left.
 
     With the same recipe that is fine-tuning. Where the recipes differ, as in an encoder that reads further turns of a
@@ -55,8 +55,8 @@ def start_from(directory: Path, model: Seq2Seq) -> None:
                 new.append(name)
     if not any(parameter.dim() > 1 for parameter in taken):  # biases of the output layer fit any model
         raise UserError(
-            f"training.start_from: {directory} has no weight matrix in common with this recipe's model.",
-            "Start from a model of the same kind and sizes (its recipe.yaml tells), or leave training.start_from out.",
+            f"training.init_from: {directory} has no weight matrix in common with this recipe's model.",
+            "Start from a model of the same kind and sizes (its recipe.yaml tells), or leave training.init_from out.",
         )
     share = sum(parameter.numel() for parameter in taken if parameter.requires_grad) / model.num_parameters
     parts = list(dict.fromkeys(name.rpartition(".")[0] for name in new))

@@ -23,7 +23,6 @@ from nmt.data.text import in_windows
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.ensemble import Ensemble
 from nmt.decoding.finished import Hypothesis
-from nmt.decoding.forced import force_all
 from nmt.decoding.mbr import by_likeness
 from nmt.decoding.penalties import length_normalised
 from nmt.decoding.request import Request, plain_request
@@ -35,6 +34,7 @@ from nmt.device import Precision, autocast
 from nmt.errors import UserError
 from nmt.models.interfaces import Model
 from nmt.models.seq2seq import Seq2Seq
+from nmt.scoring import force_all
 
 ANY_WORDING = Wording()
 WINDOW = 16

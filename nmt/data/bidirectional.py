@@ -7,7 +7,7 @@ vocabulary, pairs can be read the other way round as well; which way is meant, t
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data.encoded import Sentences, Sides
+from nmt.data.encoded_corpus import Sentences, Sides
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 
@@ -15,7 +15,7 @@ _STREAM = 1
 """Tells these random numbers from others of the same seed and epoch."""
 
 
-class BothDirections:
+class BidirectionalReading:
     """Half of the pairs the other way round, drawn anew for each epoch.
 
     So an epoch is as long as one in a single direction, and two of them read every pair once each way on average; the
@@ -32,13 +32,13 @@ class BothDirections:
     def __init__(self, vocabularies: Vocabularies, num_epochs: int) -> None:
         if not vocabularies.joint:
             raise UserError(
-                "training.both_directions_share reads pairs the other way round, which takes a joint vocabulary.",
-                "Set vocabulary.joint to true, or training.both_directions_share to 0.",
+                "training.bidirectional_fraction reads pairs the other way round, which takes a joint vocabulary.",
+                "Set vocabulary.joint to true, or training.bidirectional_fraction to 0.",
             )
         if vocabularies.source.separator is not None:
             raise UserError(
-                "training.both_directions_share can't turn dialogues round: their targets have no turns before them.",
-                "Set data.context to null, or training.both_directions_share to 0.",
+                "training.bidirectional_fraction can't turn dialogues round: their targets have no turns before them.",
+                "Set data.context to null, or training.bidirectional_fraction to 0.",
             )
         self._num_epochs = num_epochs
 

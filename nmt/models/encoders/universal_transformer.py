@@ -6,17 +6,17 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from nmt.models.act import HaltingState, HaltingUnit, PonderOptions, spread
 from nmt.models.attention.multihead import padding_bias
 from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Embedding, Positions, sinusoids
 from nmt.models.encoders.transformer import BlockOptions, EncoderLayer
-from nmt.models.halting import HaltingUnit, Pondering, PonderOptions, spread
-from nmt.models.interfaces import Encoded, Encoder, Memory
+from nmt.models.interfaces import Encoder, EncoderOutput, Memory
 from nmt.models.masks import length_mask
 
 
 class UniversalOptions(BlockOptions, PonderOptions):
-    """Options of ``type: universal``, for the encoder and the decoder. The width is ``embedding_size``."""
+    """Options of ``type: universal_transformer``, for the encoder and the decoder. The width is ``embedding_size``."""
 
     norm: Literal["pre", "post"] = Field("post", description="layer norm before each sublayer, or after the sum")
     adaptive: bool = Field(True, description="positions halt on their own; false: max_steps steps for all")
@@ -49,8 +49,8 @@ class UniversalHalting(nn.Module):
         self.max_steps, self.epsilon = options.max_steps, options.epsilon
 
     def forward(
-        self, state_BTD: Tensor, mean_BTD: Tensor, pondering: Pondering, step: int
-    ) -> tuple[Tensor, Tensor, Pondering, Tensor]:
+        self, state_BTD: Tensor, mean_BTD: Tensor, pondering: HaltingState, step: int
+    ) -> tuple[Tensor, Tensor, HaltingState, Tensor]:
         """After a step: what the next one starts from, the mean so far, how far each position has come, and p_n.
 
         Args:
@@ -70,7 +70,7 @@ class UniversalHalting(nn.Module):
         return next_BTD, mean_BTD, pondering, weight_BT
 
 
-class UniversalEncoder(Encoder):
+class UniversalTransformerEncoder(Encoder):
     """Dehghani et al. 2019: one encoder layer of the Transformer, applied again and again with shared weights.
 
     Each step adds position and time-step code, and each position halts when its halting units add up to 1 - ε.
@@ -91,12 +91,12 @@ class UniversalEncoder(Encoder):
         self.max_steps, self.time_penalty = options.max_steps, options.time_penalty
         self.output_size = self.final_size = width
 
-    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
         bias = padding_bias(mask_BS)
         x_BSD = self.dropout(self.embedding(source_BS))
         mean_BSD = torch.zeros_like(x_BSD)
-        pondering = Pondering.start(mask_BS, x_BSD)
+        pondering = HaltingState.start(mask_BS, x_BSD)
         for step in range(self.max_steps):
             state_BSD = self.layer(self.positions(x_BSD, step), bias)
             x_BSD, mean_BSD, pondering, _ = self.halting(state_BSD, mean_BSD, pondering, step)
@@ -104,6 +104,6 @@ class UniversalEncoder(Encoder):
                 break
         memory = Memory(self.norm(mean_BSD), mask_BS)
         if self.halting.unit is None:
-            return Encoded((memory,))
+            return EncoderOutput((memory,))
         ponder = self.time_penalty * pondering.cost_X.sum()
-        return Encoded((memory,), (), {"ponder": ponder}, {"ponder": pondering.steps_X})
+        return EncoderOutput((memory,), (), {"ponder": ponder}, {"ponder": pondering.steps_X})

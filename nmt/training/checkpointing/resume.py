@@ -9,7 +9,7 @@ from nmt.config import Recipe
 from nmt.console import say, warn
 from nmt.errors import UserError
 from nmt.recipe import load_recipe
-from nmt.training.checkpoint import CheckpointFolder, damage
+from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage
 
 _FIXED = re.compile(
     r"model\.(?!init$|.*dropout|.*layer_drop|.*time_penalty)|vocabulary\.|data\.(source|target|context)$|training\.metric$"

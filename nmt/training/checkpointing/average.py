@@ -12,7 +12,7 @@ from nmt.alignment.lexicon import FILE_NAME as LEXICON
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 from nmt.models.weights import cannot_write, read_tensors, save_weights
-from nmt.training.checkpoint import CheckpointFolder, damage, step_of
+from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
 
 
 def average_checkpoints(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nmt.decoding.results import Translation
-from nmt.decoding.translator import Translator
 from nmt.errors import UserError
+from nmt.translator import Translator
 
 NUM_CHECKED = 5
 """Lines of an earlier run that are translated again, to see whether they belong to this job."""

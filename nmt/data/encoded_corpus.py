@@ -1,4 +1,4 @@
-"""Encoded corpora: ids on disk, memory-mapped, made once for each text and vocabulary.
+"""EncoderOutput corpora: ids on disk, memory-mapped, made once for each text and vocabulary.
 
 A corpus larger than memory works, because nothing but the lengths is held; a second start is instant, because
 the cache is keyed by the content of the text and of the vocabulary.
@@ -22,8 +22,8 @@ import numpy.typing as npt
 from nmt.data.corpus import ParallelText
 from nmt.data.dialogue import encode_source
 from nmt.data.vocabulary import Vocabularies
-from nmt.durable import sync
 from nmt.errors import UserError
+from nmt.files import sync
 
 LAYOUT = 1  # raised when the files of the cache change
 

@@ -13,13 +13,13 @@ import torch
 from nmt.console import say
 from nmt.data.batching import Ids, make_batch
 from nmt.data.vocabulary import Vocabularies
-from nmt.decoding.forced import force_all
-from nmt.decoding.loading import load
 from nmt.decoding.results import Candidate, Translation
 from nmt.decoding.search import search_all
-from nmt.decoding.translator import Translator
 from nmt.errors import UserError
+from nmt.loading import load
 from nmt.models.seq2seq import Seq2Seq
+from nmt.scoring import force_all
+from nmt.translator import Translator
 
 TIE = 1e-5
 """Two translations whose scores are this close are equally good: either may be given."""

@@ -4,17 +4,17 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from nmt.models.act import Parts, Ponder, PonderOptions
 from nmt.models.cells import CellField, CellStack, CellState, choose_cell
 from nmt.models.dropout import Dropout
 from nmt.models.embeddings import Embedding
-from nmt.models.halting import Parts, Ponder, PonderOptions
-from nmt.models.interfaces import Encoded, Encoder, Memory
+from nmt.models.interfaces import Encoder, EncoderOutput, Memory
 from nmt.models.layers import Layers
 from nmt.models.masks import length_mask, reverse_within
 
 
 class AdaptiveEncoderOptions(PonderOptions):
-    """Options of the encoder ``type: act_recurrent``."""
+    """Options of the encoder ``type: act_rnn``."""
 
     cell: CellField = Field({"type": "lstm"}, description="name of a cell, or {type: NAME} and its options")
     hidden_size: int = Field(256, ge=1, description="of each direction")
@@ -57,7 +57,7 @@ class AdaptiveRecurrence(nn.Module):
         return torch.stack(outputs, 1), state, steps_BS, costs_BS
 
 
-class AdaptiveEncoder(Encoder):
+class ActEncoder(Encoder):
     """Annotations of a recurrent network that takes as many steps for each word as it needs, in each direction.
 
     ``ponder`` is the figure of a word: its steps, the mean of both directions.
@@ -76,7 +76,7 @@ class AdaptiveEncoder(Encoder):
         self.time_penalty = options.time_penalty
         self.output_size = self.final_size = num_directions * options.hidden_size
 
-    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> Encoded:
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
         x_BSD = self.dropout(self.embedding(source_BS))
         outputs, finals, steps, costs = [], [], [], []
@@ -90,7 +90,7 @@ class AdaptiveEncoder(Encoder):
             finals.append(final)
             steps.append(steps_BS)
             costs.append(costs_BS.sum())
-        return Encoded(
+        return EncoderOutput(
             (Memory(self.dropout(torch.cat(outputs, 2)), mask_BS),),
             tuple(torch.cat(parts, dim=2) for parts in zip(*finals, strict=True)),
             {"ponder": self.time_penalty * torch.stack(costs).sum()},

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nmt.durable import sync
 from nmt.errors import UserError
+from nmt.files import sync
 from nmt.models.weights import cannot_write, load_weights, read_tensors, save_weights
 
 SUMS = "SHA256SUMS"
