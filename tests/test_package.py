@@ -66,7 +66,7 @@ def test_the_script_and_the_module_are_the_same_program() -> None:
 
 
 LAYERS = (
-    "errors", "config", "yaml12", "recipe", "console", "device", "files", "fonts", "pictures", "report",
+    "errors", "config", "yaml12", "recipe", "console", "device", "files", "plugins", "fonts", "pictures", "report",
     "data", "models", "evaluation", "decoding", "scoring", "alignment", "training", "translator", "loading",
     "translation_job", "export", "inspection", "quickstart", "cli",
 )  # fmt: skip

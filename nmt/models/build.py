@@ -21,8 +21,7 @@ from nmt.models.attention.scores import (
     LocationAttention,
     ScaledDotAttention,
 )
-from nmt.models.cells import CELLS, as_mapping, initialised_weights
-from nmt.models.components import component
+from nmt.models.cells import CELLS, initialised_weights
 from nmt.models.decoders.act import ActDecoder
 from nmt.models.decoders.bahdanau import BahdanauDecoder
 from nmt.models.decoders.luong import LuongDecoder
@@ -39,38 +38,51 @@ from nmt.models.encoders.transformer import TransformerEncoder
 from nmt.models.encoders.universal_transformer import UniversalTransformerEncoder
 from nmt.models.interfaces import Attention, Decoder, DecoderParts, Encoder, OutputLayer
 from nmt.models.seq2seq import Seq2Seq
+from nmt.plugins import Table, as_mapping
 
-ENCODERS: dict[str, type[Encoder]] = {
-    "recurrent": RecurrentEncoder,
-    "transformer": TransformerEncoder,
-    "ntm": NtmEncoder,
-    "act_rnn": ActEncoder,
-    "universal_transformer": UniversalTransformerEncoder,
-    "hierarchical": HierarchicalEncoder,
-}
+ENCODERS: Table[Encoder] = Table(
+    "encoder",
+    Encoder,
+    {
+        "recurrent": RecurrentEncoder,
+        "transformer": TransformerEncoder,
+        "ntm": NtmEncoder,
+        "act_rnn": ActEncoder,
+        "universal_transformer": UniversalTransformerEncoder,
+        "hierarchical": HierarchicalEncoder,
+    },
+)
 
-ATTENTIONS: dict[str, type[Attention]] = {
-    "additive": AdditiveAttention,
-    "concat": ConcatAttention,
-    "cosine": CosineAttention,
-    "dot": DotAttention,
-    "general": GeneralAttention,
-    "location": LocationAttention,
-    "scaled_dot": ScaledDotAttention,
-    "hierarchical": HierarchicalAttention,
-}
+ATTENTIONS: Table[Attention] = Table(
+    "attention",
+    Attention,
+    {
+        "additive": AdditiveAttention,
+        "concat": ConcatAttention,
+        "cosine": CosineAttention,
+        "dot": DotAttention,
+        "general": GeneralAttention,
+        "location": LocationAttention,
+        "scaled_dot": ScaledDotAttention,
+        "hierarchical": HierarchicalAttention,
+    },
+)
 
-DECODERS: dict[str, type[Decoder]] = {
-    "recurrent": RecurrentDecoder,
-    "bahdanau": BahdanauDecoder,
-    "luong": LuongDecoder,
-    "transformer": TransformerDecoder,
-    "ntm": NtmDecoder,
-    "act_rnn": ActDecoder,
-    "universal_transformer": UniversalTransformerDecoder,
-}
+DECODERS: Table[Decoder] = Table(
+    "decoder",
+    Decoder,
+    {
+        "recurrent": RecurrentDecoder,
+        "bahdanau": BahdanauDecoder,
+        "luong": LuongDecoder,
+        "transformer": TransformerDecoder,
+        "ntm": NtmDecoder,
+        "act_rnn": ActDecoder,
+        "universal_transformer": UniversalTransformerDecoder,
+    },
+)
 
-NESTED: dict[str, Mapping[str, Any]] = {
+NESTED: dict[str, Table[Any]] = {
     "attention": ATTENTIONS,
     "cell": CELLS,
 }
@@ -87,19 +99,18 @@ def resolve(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"model": model.model_copy(update=resolved)})
 
 
-def _written_out(table: Mapping[str, Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    _, options = component(table, values, where)
-    written = {"type": values["type"], **options.model_dump(mode="json")}
+def _written_out(table: Table[Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    _, options = table.choose(values, where)
+    written = {"type": as_mapping(values)["type"], **options.model_dump(mode="json")}
     for key in NESTED.keys() & written.keys():
-        written[key] = _written_out(NESTED[key], as_mapping(written[key]), f"{where}.{key}")
+        written[key] = _written_out(NESTED[key], written[key], f"{where}.{key}")
     return written
 
 
 def make_attention(values: dict[str, Any], query_size: int, memory_size: int) -> Attention:
     """The attention that a decoder's ``attention`` mapping describes."""
-    attention, options = component(ATTENTIONS, values, "model.decoder.attention")
-    made: Attention = attention(options, query_size, memory_size)
-    return made
+    attention, options = ATTENTIONS.choose(values, "model.decoder.attention")
+    return attention(options, query_size, memory_size)
 
 
 def build_model(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
@@ -108,8 +119,8 @@ def build_model(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
     Raises:
         UserError: options that are wrong, or that don't fit together.
     """
-    encoder_class, encoder_options = component(ENCODERS, options.encoder, "model.encoder")
-    decoder_class, decoder_options = component(DECODERS, options.decoder, "model.decoder")
+    encoder_class, encoder_options = ENCODERS.choose(options.encoder, "model.encoder")
+    decoder_class, decoder_options = DECODERS.choose(options.decoder, "model.decoder")
     _written_out(ENCODERS, options.encoder, "model.encoder")  # a wrong option further in is named with its place
     _written_out(DECODERS, options.decoder, "model.decoder")
     if options.tie == "all" and not vocabularies.joint:

@@ -3,7 +3,7 @@
 from nmt.models.cells.base import Cell, CellState, GatedOptions
 from nmt.models.cells.gated import GruCell
 from nmt.models.cells.recurrence import CellStack, LearnedState, Recurrence, initialised_weights
-from nmt.models.cells.table import CELLS, CellChoice, CellField, as_mapping, choose_cell
+from nmt.models.cells.table import CELLS, CellChoice, CellField, choose_cell
 
 __all__ = [
     "CELLS",
@@ -16,7 +16,6 @@ __all__ = [
     "GruCell",
     "LearnedState",
     "Recurrence",
-    "as_mapping",
     "choose_cell",
     "initialised_weights",
 ]

@@ -9,27 +9,27 @@ from nmt.config import Options
 from nmt.models.cells.base import Cell
 from nmt.models.cells.gated import CoupledLstmCell, DepthGatedLstmCell, GruCell, LstmCell, PeepholeLstmCell
 from nmt.models.cells.simple import ClockworkCell, EchoStateCell, LeakyCell, ReluCell, TanhCell
-from nmt.models.components import component
+from nmt.plugins import Table, as_mapping
 
-CELLS: dict[str, type[Cell]] = {
-    "rnn_tanh": TanhCell,
-    "rnn_relu": ReluCell,
-    "leaky": LeakyCell,
-    "clockwork": ClockworkCell,
-    "echo_state": EchoStateCell,
-    "lstm": LstmCell,
-    "peephole": PeepholeLstmCell,
-    "coupled": CoupledLstmCell,
-    "depth_gated": DepthGatedLstmCell,
-    "gru": GruCell,
-}
+CELLS: Table[Cell] = Table(
+    "cell",
+    Cell,
+    {
+        "rnn_tanh": TanhCell,
+        "rnn_relu": ReluCell,
+        "leaky": LeakyCell,
+        "clockwork": ClockworkCell,
+        "echo_state": EchoStateCell,
+        "lstm": LstmCell,
+        "peephole": PeepholeLstmCell,
+        "coupled": CoupledLstmCell,
+        "depth_gated": DepthGatedLstmCell,
+        "gru": GruCell,
+    },
+)
 
 CellChoice = str | Mapping[str, Any]
 """``gru``, or ``{type: leaky, gamma: 4}``."""
-
-
-def as_mapping(choice: CellChoice) -> Mapping[str, Any]:
-    return {"type": choice} if isinstance(choice, str) else choice
 
 
 CellField = Annotated[dict[str, Any], BeforeValidator(as_mapping)]
@@ -38,4 +38,4 @@ CellField = Annotated[dict[str, Any], BeforeValidator(as_mapping)]
 
 def choose_cell(choice: CellChoice) -> tuple[type[Cell], Options]:
     """The class of a recipe's cell, and its checked options; raises UserError for a wrong one."""
-    return component(CELLS, as_mapping(choice), "cell")
+    return CELLS.choose(choice, "cell")
