@@ -19,7 +19,7 @@ from nmt.errors import UserError
 from nmt.evaluation.scores import score_corpus
 from nmt.loading import load
 from nmt.models.build import resolve
-from nmt.recipe import load_recipe
+from nmt.recipe import load_recipe, parse_settings
 from nmt.training.run import train
 from nmt.translator import Translator
 
@@ -56,7 +56,7 @@ def quickstart(output: Path, settings: Sequence[str] = ()) -> QuickstartResult:
     """
     started = time.perf_counter()
     settings = [f"data.root={json.dumps(str(output / 'data'))}", *settings]
-    resolve(load_recipe("quickstart", settings))  # refuses wrong settings before anything is written
+    resolve(load_recipe("quickstart", parse_settings(settings)))  # refuses wrong settings before anything is written
     if output.is_dir() and any(output.iterdir()):
         raise UserError(f"{output} is not empty.", "Choose another folder with -o, or delete that one.")
     corpus = splits()

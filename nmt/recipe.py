@@ -1,6 +1,7 @@
-"""Recipe files: found by name, read, and changed by ``KEY=VALUE`` settings."""
+"""Recipe files: found by name, read, and changed by overrides."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ from nmt.config import FORMAT_VERSION, Recipe, validate
 from nmt.errors import UserError, nearest
 
 
-def load_recipe(name: str | Path | Recipe, settings: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and apply ``KEY=VALUE`` settings to it.
+def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] = {}) -> Recipe:
+    """Read a recipe and apply overrides to it.
 
     Args:
         name: a path, the name of a shipped recipe such as ``multi30k/transformer``, or a recipe.
-        settings: ``training.max_steps=100`` and the like; the value is read as YAML.
+        overrides: dotted keys and their values, such as ``{"training.max_steps": 100}``, applied in this order.
 
     Raises:
         UserError: no such recipe, not YAML, or a key or value that :func:`nmt.config.validate` refuses.
@@ -26,8 +27,8 @@ def load_recipe(name: str | Path | Recipe, settings: Sequence[str] = ()) -> Reci
     else:
         where = str(find_recipe(name))
         values = _read_yaml(Path(where))
-    for setting in settings:
-        _apply(values, setting)
+    for key, value in overrides.items():
+        _override(values, key, value)
     version = values.get("format_version", FORMAT_VERSION)
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise UserError(
@@ -35,6 +36,26 @@ def load_recipe(name: str | Path | Recipe, settings: Sequence[str] = ()) -> Reci
             "It was written by a newer version: upgrade nmt.",
         )
     return validate(Recipe, values, where)
+
+
+def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """The overrides that ``--set KEY=VALUE`` gives; values are read as YAML, and a later setting of a key wins.
+
+    Raises:
+        UserError: a setting has no key, or its value is not YAML.
+    """
+    overrides: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            raise UserError(f"--set {setting!r} has no '='.", "Write --set training.max_steps=1000.")
+        overrides.pop(key, None)  # the order of the dictionary is the order in which overrides apply
+        try:
+            overrides[key] = yaml12.load(text)
+        except yaml.YAMLError:
+            raise UserError(f"--set {setting!r}: the value is not YAML.", "Quote it, or check its brackets.") from None
+    return overrides
 
 
 def default_output(name: str | Path | Recipe) -> Path:
@@ -65,22 +86,18 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def _apply(values: dict[str, Any], setting: str) -> None:
-    """Put one ``KEY=VALUE`` into the nested mapping."""
-    key, equals, text = setting.partition("=")
-    if not equals or not key.strip():
-        raise UserError(f"--set {setting!r} has no '='.", "Write --set training.max_steps=1000.")
-    try:
-        value = yaml12.load(text)
-    except yaml.YAMLError:
-        raise UserError(f"--set {setting!r}: the value is not YAML.", "Quote it, or check its brackets.") from None
-    *groups, last = key.strip().split(".")
+def _override(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set one dotted key of nested mappings."""
+    *groups, last = key.split(".")
     for group in groups:
         inner = values.setdefault(group, {})
         if not isinstance(inner, dict):
-            raise UserError(f"--set {setting!r}: {group!r} is a value, not a group of keys.", "Check the key.")
+            raise UserError(
+                f"The override of {key!r} can't be applied: {group!r} is a value, not a group of keys.",
+                "Check the key.",
+            )
         values = inner
-    values[last] = value
+    values[last] = deepcopy(value)  # a later override may change a part of it
 
 
 def shipped_recipes() -> dict[str, Path]:

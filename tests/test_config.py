@@ -10,7 +10,7 @@ import yaml
 from nmt.config import Options, Recipe, validate
 from nmt.errors import UserError
 from nmt.models.build import resolve
-from nmt.recipe import default_output, find_recipe, load_recipe, shipped_recipes
+from nmt.recipe import default_output, find_recipe, load_recipe, parse_settings, shipped_recipes
 
 MINIMAL = """\
 data: {source: de, target: en}
@@ -86,7 +86,7 @@ def test_text_that_looks_like_something_else_survives_being_written(recipe_file:
 )
 def test_an_unknown_key_suggests_the_nearest(recipe_file: Path, setting: str, unknown: str, meant: str) -> None:
     with pytest.raises(UserError) as caught:
-        resolve(load_recipe(recipe_file, [setting]))
+        resolve(load_recipe(recipe_file, parse_settings([setting])))
     assert f"unknown key {unknown!r}" in caught.value.message
     assert f"Did you mean {meant!r}?" in caught.value.remedy
 
@@ -94,7 +94,7 @@ def test_an_unknown_key_suggests_the_nearest(recipe_file: Path, setting: str, un
 def test_an_unknown_option_of_an_attention_names_its_place(recipe_file: Path) -> None:
     settings = ["model.decoder.attention={type: additive, sizes: 3}"]
     with pytest.raises(UserError, match=r"(?s)model\.decoder\.attention: unknown key 'sizes'.*Did you mean 'size'"):
-        resolve(load_recipe(recipe_file, settings))
+        resolve(load_recipe(recipe_file, parse_settings(settings)))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_wrong_value_names_the_key_the_value_and_what_it_means(
     recipe_file: Path, setting: str, parts: list[str]
 ) -> None:
     with pytest.raises(UserError) as caught:
-        load_recipe(recipe_file, [setting])
+        load_recipe(recipe_file, parse_settings([setting]))
     assert str(recipe_file) in caught.value.message
     for part in parts:
         assert part in caught.value.message
@@ -127,7 +127,7 @@ def test_a_wrong_value_names_the_key_the_value_and_what_it_means(
 
 def test_all_mistakes_are_named_at_once(recipe_file: Path) -> None:
     with pytest.raises(UserError) as caught:
-        load_recipe(recipe_file, ["training.max_steps=x", "data.sauce=de", "vocabulary.size=1"])
+        load_recipe(recipe_file, {"training.max_steps": "x", "data.sauce": "de", "vocabulary.size": 1})
     assert all(key in caught.value.message for key in ("max_steps", "data.sauce", "vocabulary.size"))
 
 
@@ -135,7 +135,7 @@ def test_a_missing_key_is_named(recipe_file: Path) -> None:
     recipe_file.write_text(MINIMAL.replace("source: de, ", ""))
     with pytest.raises(UserError, match=r"(?s)'data\.source' is missing.*--set data\.source="):
         load_recipe(recipe_file)
-    assert load_recipe(recipe_file, ["data.source=fr"]).data.source == "fr"
+    assert load_recipe(recipe_file, {"data.source": "fr"}).data.source == "fr"
 
 
 @pytest.mark.parametrize("key", ["1", "true", "null"])
@@ -157,19 +157,19 @@ def test_a_key_that_is_not_text_is_refused(recipe_file: Path, key: str) -> None:
 )
 def test_training_must_have_an_end(recipe_file: Path, settings: list[str], problem: str) -> None:
     with pytest.raises(UserError) as caught:
-        load_recipe(recipe_file, settings)
+        load_recipe(recipe_file, parse_settings(settings))
     assert problem in caught.value.message
 
 
 def test_a_stable_share_without_a_cosine_is_refused(recipe_file: Path) -> None:
-    load_recipe(recipe_file, ["training.stable_fraction=0.5", "training.schedule=cosine"])
+    load_recipe(recipe_file, {"training.stable_fraction": 0.5, "training.schedule": "cosine"})
     with pytest.raises(UserError, match="stable_fraction tells when a cosine begins"):
-        load_recipe(recipe_file, ["training.stable_fraction=0.5"])
+        load_recipe(recipe_file, {"training.stable_fraction": 0.5})
 
 
 @pytest.mark.parametrize(("share", "max_epochs", "expected"), [(0.5, 1, 0), (0.5, 3, 1), (0.9, 3, 2), (0.25, 8, 2)])
 def test_a_share_of_the_epochs_leaves_one(recipe_file: Path, share: float, max_epochs: int, expected: int) -> None:
-    assert load_recipe(recipe_file, [f"training.max_epochs={max_epochs}"]).training.epochs(share) == expected
+    assert load_recipe(recipe_file, {"training.max_epochs": max_epochs}).training.epochs(share) == expected
 
 
 @pytest.mark.parametrize(
@@ -180,14 +180,14 @@ def test_a_share_of_the_epochs_leaves_one(recipe_file: Path, share: float, max_e
     ],
 )
 def test_a_share_of_the_epochs_needs_their_number(recipe_file: Path, settings: list[str]) -> None:
-    load_recipe(recipe_file, [*settings, "training.max_epochs=4"])
+    load_recipe(recipe_file, parse_settings([*settings, "training.max_epochs=4"]))
     with pytest.raises(UserError, match="fraction is one of max_epochs"):
-        load_recipe(recipe_file, settings)
+        load_recipe(recipe_file, parse_settings(settings))
 
 
 @pytest.mark.parametrize("end", ["max_steps=5", "max_epochs=1", "max_minutes=0.5", "patience=3"])
 def test_any_end_will_do(recipe_file: Path, end: str) -> None:
-    load_recipe(recipe_file, ["training.max_steps=null", f"training.{end}"])
+    load_recipe(recipe_file, parse_settings(["training.max_steps=null", f"training.{end}"]))
 
 
 def test_a_newer_format_is_refused_even_with_keys_nobody_knows(recipe_file: Path) -> None:
@@ -239,7 +239,7 @@ def test_what_is_not_a_recipe_is_refused(recipe_file: Path, content: bytes, prob
     ],
 )
 def test_settings_are_read_as_yaml(recipe_file: Path, setting: str, value: Any) -> None:
-    found: Any = load_recipe(recipe_file, [setting])
+    found: Any = load_recipe(recipe_file, parse_settings([setting]))
     for key in setting.partition("=")[0].strip().split("."):
         found = found[key] if isinstance(found, dict) else getattr(found, key)
     assert found == value
@@ -247,12 +247,22 @@ def test_settings_are_read_as_yaml(recipe_file: Path, setting: str, value: Any) 
 
 
 def test_a_later_setting_wins(recipe_file: Path) -> None:
-    assert load_recipe(recipe_file, ["seed=3", "seed=4"]).seed == 4
+    assert load_recipe(recipe_file, parse_settings(["seed=3", "seed=4"])).seed == 4
+    again = ["model.encoder.cell=gru", "model.encoder={type: ntm}", "model.encoder.cell=lstm"]
+    assert load_recipe(recipe_file, parse_settings(again)).model.encoder == {"type": "ntm", "cell": "lstm"}
 
 
-def test_settings_apply_to_a_recipe_in_memory(recipe_file: Path) -> None:
+def test_overrides_apply_to_a_recipe_in_memory(recipe_file: Path) -> None:
     recipe = load_recipe(recipe_file)
-    assert load_recipe(recipe, ["seed=7"]) == recipe.model_copy(update={"seed": 7})
+    assert load_recipe(recipe, {"seed": 7}) == recipe.model_copy(update={"seed": 7})
+
+
+def test_overrides_are_python_values_and_stay_as_they_are(recipe_file: Path) -> None:
+    encoder = {"type": "recurrent"}
+    found = load_recipe(recipe_file, {"model.encoder": encoder, "model.encoder.cell": "gru", "data.root": Path("a")})
+    assert found.model.encoder == {"type": "recurrent", "cell": "gru"}
+    assert found.data.root == Path("a")
+    assert encoder == {"type": "recurrent"}
 
 
 @pytest.mark.parametrize(
@@ -267,7 +277,7 @@ def test_settings_apply_to_a_recipe_in_memory(recipe_file: Path) -> None:
 )
 def test_bad_settings_are_refused(recipe_file: Path, setting: str, problem: str) -> None:
     with pytest.raises(UserError, match=problem):
-        load_recipe(recipe_file, [setting])
+        load_recipe(recipe_file, parse_settings([setting]))
 
 
 def test_options_cannot_be_changed_after_they_were_checked(recipe_file: Path) -> None:

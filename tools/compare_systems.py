@@ -35,7 +35,7 @@ from nmt.evaluation.scores import Score, score_corpus
 from nmt.evaluation.texts import read_aligned
 from nmt.inspection.lengths import draw_lengths
 from nmt.pictures import write_figure
-from nmt.recipe import load_recipe, shipped_recipes
+from nmt.recipe import load_recipe, parse_settings, shipped_recipes
 from nmt.training.history import History, read_history
 
 LECTURES = ("vanilla", "bahdanau", "luong", "transformer_256")
@@ -242,7 +242,7 @@ def compare(arguments: argparse.Namespace) -> None:
     runs: Path = arguments.runs.resolve()  # names the vocabulary in recipes: wherever the next call starts, it is there
     settings = [f"data.root={arguments.folder.resolve()}", f"training.max_minutes={arguments.minutes}", *TERMS]
     settings += arguments.settings
-    recipe = load_recipe(systems[LECTURES[0]], settings)
+    recipe = load_recipe(systems[LECTURES[0]], parse_settings(settings))
     test, source, target = arguments.test, recipe.data.source, recipe.data.target
     sources, references = read_aligned([arguments.folder / f"{test}.{language}" for language in (source, target)])
     with explained(str(runs)):

@@ -58,10 +58,10 @@ def check_data(
     from nmt.data.check.check import check_pairs, read_vocabularies, recipe_pairs
     from nmt.data.check.pairs import file_pairs
     from nmt.errors import UserError
-    from nmt.recipe import load_recipe
+    from nmt.recipe import load_recipe, parse_settings
 
     if target is None:
-        recipe = load_recipe(source, settings or [])
+        recipe = load_recipe(source, parse_settings(settings or []))
         pairs, held_out = recipe_pairs(recipe)
         vocabulary, max_length = vocabulary or recipe.vocabulary.path, max_length or recipe.data.max_length
     elif settings:

@@ -26,7 +26,7 @@ from nmt.errors import UserError
 from nmt.models.build import build_model, resolve
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import cannot_write
-from nmt.recipe import check_model_dir, default_output, load_recipe
+from nmt.recipe import check_model_dir, default_output, load_recipe, parse_settings
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, step_of
 from nmt.training.checkpointing.resume import check_recipe, newest_intact
 from nmt.training.checkpointing.state import seed_everything
@@ -77,7 +77,7 @@ def train(
         Interrupted: Ctrl-C or SIGTERM, after a checkpoint was saved.
     """
     directory = Path(output) if output is not None else default_output(recipe)
-    recipe = resolve(load_recipe(recipe, settings))
+    recipe = resolve(load_recipe(recipe, parse_settings(settings)))
     with ProcessGroup.joined(recipe.device) as ranks:
         return _train(recipe, directory, resume, ranks)
 

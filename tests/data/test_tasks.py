@@ -109,4 +109,4 @@ def test_a_misspelt_task_names_its_key() -> None:
     from nmt.recipe import load_recipe
 
     with pytest.raises(UserError, match=r"'data\.task\.type' is 'cpoy'"):
-        load_recipe("algorithmic/copy_ntm", ["data.task.type=cpoy"])
+        load_recipe("algorithmic/copy_ntm", {"data.task.type": "cpoy"})

@@ -7,7 +7,7 @@ from nmt.data.batching import Batch
 from nmt.data.vocabulary import Vocabularies
 from nmt.models.build import build_model
 from nmt.models.cells import CELLS
-from nmt.recipe import load_recipe, shipped_recipes
+from nmt.recipe import load_recipe, parse_settings, shipped_recipes
 from nmt.training.loss import token_loss
 
 CELL_SETTINGS = [[f"model.encoder.cell={cell}", f"model.decoder.cell={cell}"] for cell in CELLS]
@@ -22,7 +22,7 @@ def test_a_recipe_builds_and_takes_a_step(
     name: str, settings: list[str], joint_vocabularies: Vocabularies, batch: Batch
 ) -> None:
     torch.manual_seed(41)
-    recipe = load_recipe(name, settings)
+    recipe = load_recipe(name, parse_settings(settings))
     model = build_model(recipe.model, joint_vocabularies).train()
 
     def loss() -> torch.Tensor:

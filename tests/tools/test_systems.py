@@ -13,7 +13,7 @@ import pytest
 import nmt
 from nmt.data.text import read_lines
 from nmt.evaluation.scores import score_corpus
-from nmt.recipe import load_recipe
+from nmt.recipe import load_recipe, parse_settings
 from nmt.training.history import read_history
 from nmt.training.trainer import Trainer
 
@@ -51,7 +51,9 @@ def test_every_recipe_of_the_folder_is_a_system_on_equal_terms(compare_systems: 
     folder = {path.stem for path in (repo_root / "recipes" / "systems").glob("*.yaml")}
     assert set(systems) == {"vanilla", "bahdanau", "luong", "transformer_256"} | folder
     minutes = "training.max_minutes=10"
-    recipes = {name: load_recipe(recipe, [*compare_systems.TERMS, minutes]) for name, recipe in systems.items()}
+    recipes = {
+        name: load_recipe(recipe, parse_settings([*compare_systems.TERMS, minutes])) for name, recipe in systems.items()
+    }
     first = recipes["vanilla"]
     for name, recipe in recipes.items():
         for part in ("data", "vocabulary", "decoding", "seed"):

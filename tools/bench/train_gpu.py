@@ -28,7 +28,7 @@ from nmt.data.prefetch import prefetched
 from nmt.device import Precision, autocast, pick_device
 from nmt.models.build import build_model, resolve
 from nmt.models.seq2seq import Seq2Seq
-from nmt.recipe import load_recipe
+from nmt.recipe import load_recipe, parse_settings
 from nmt.training.run import prepare_data
 from nmt.training.trainer import Trainer
 
@@ -89,7 +89,9 @@ def main() -> None:
                 if mode not in peaks:
                     peaks[mode] = matrix_rate(MODES[mode], device, 256 if options.tiny else 8192)
                 directory = Path(tempfile.mkdtemp(dir=folder))
-                found = measure(load_recipe(name, settings), MODES[mode], device, directory, warmup, updates)
+                found = measure(
+                    load_recipe(name, parse_settings(settings)), MODES[mode], device, directory, warmup, updates
+                )
                 show(name, mode, found, peaks[mode], options.json)
 
 
