@@ -1,0 +1,327 @@
+"""Golden values: a change of the code that isn't meant to change results gives the same losses and translations.
+
+- ``losses.json``: of every shipped recipe, and of the training techniques that no recipe turns on, the loss and the
+  gradient norm of 20 updates and the validation loss after them (fp32, CPU, one thread, seed 1, smaller networks).
+- ``models/NAME/``: small trained model directories, and in ``expected.jsonl`` what they give. They are the proof that
+  a model directory of a released format still loads and still translates in the same way. Until the first release
+  their ``recipe.yaml`` is edited where keys are renamed; from then on they stay as they are.
+
+The data come from the embedded corpus. Where a recipe key is renamed, ``SMALL``, ``SIZES`` and ``TECHNIQUES`` are the
+places to edit. Where a change of results is intended, the values are written again, and the commit says why::
+
+    OMP_NUM_THREADS=1 python tests/golden/test_golden.py --write-losses [NAME ...]
+    OMP_NUM_THREADS=1 python tests/golden/test_golden.py --write-expected
+    OMP_NUM_THREADS=1 python tests/golden/test_golden.py --train-models    # new weights, for a new format alone
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
+import yaml
+
+import nmt
+from nmt.data.embedded_corpus import AlignedPair, splits
+
+HERE = Path(__file__).resolve().parent
+RECIPES = HERE.parent.parent / "recipes"
+NUM_UPDATES = 20
+
+SMALL: dict[str, Any] = {
+    "seed": 1,
+    "device": "cpu",
+    "data.valid": "val",
+    "training.precision": "fp32",
+    "training.max_steps": NUM_UPDATES,
+    "training.warmup_steps": 5,
+    "training.batch_tokens": 240,
+    "training.validate_every": 1000,
+    "training.metric": "loss",
+    "training.log_every": 1,
+    "training.keep_best": 0,
+    # Its draws differ between processes with some versions of sentencepiece.
+    "training.subword_sampling": None,
+    "training.subword_sampling_fraction": 1.0,
+}
+"""The recipe keys that every case sets; ``data`` and ``vocabulary`` are set by :func:`_settings`."""
+
+SIZES = ("embedding_size", "hidden_size", "feed_forward_size", "slot_size", "size")
+"""Keys of widths under ``model``; each is divided by 4 where it is 128 or more."""
+
+TECHNIQUES: dict[str, tuple[str, dict[str, Any]]] = {
+    "accumulate": ("systems/gru", {"training.accumulate": 2, "training.clip_norm": 0.5}),
+    "adamw": ("multi30k/luong", {"training.optimizer": "adamw", "training.weight_decay": 0.1}),
+    "constant": ("multi30k/luong", {"training.schedule": "constant", "training.label_smoothing_prior": "unigram"}),
+    "gradient_flow": ("systems/rnn_tanh", {"training.gradient_flow": 0.5}),
+    "plateau": ("multi30k/luong", {"training.schedule": "plateau", "training.validate_every": 5}),
+    "r_drop": ("multi30k/transformer", {"training.r_drop": 1.0}),
+    "scheduled_sampling": (
+        "systems/lstm",
+        {"training.scheduled_sampling": {"schedule": "inverse_sigmoid", "k": 5.0, "floor": 0.2}},
+    ),
+    "truncate": ("systems/gru", {"training.truncate": 4}),
+    "word_dropout": ("systems/gru", {"model.word_dropout": 0.2}),
+}
+"""Cases by name: the recipe they start from, and the keys that turn the technique on."""
+
+CASES = sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in RECIPES.rglob("*.yaml"))
+CASES += [f"technique/{name}" for name in TECHNIQUES]
+
+MODELS: dict[str, dict[str, Any]] = {
+    "bahdanau": {
+        "description": "Bahdanau's model of the golden tests",
+        "vocabulary": {"type": "unigram", "size": 300, "normalization": "identity"},
+        "model": {
+            "embedding_size": 40,
+            "tie": "all",
+            "encoder": {"type": "recurrent", "cell": "gru", "hidden_size": 32, "bidirectional": True},
+            "decoder": {
+                "type": "bahdanau",
+                "cell": "lstm",
+                "hidden_size": 48,
+                "attention": {"type": "additive", "size": 32},
+            },
+        },
+        "training": {"learning_rate": 0.008, "ema": 0.99},
+        "decoding": {"alpha": 0.6},
+    },
+    "transformer": {
+        "description": "Transformer of the golden tests, with a head that is taught word alignment",
+        "vocabulary": {"type": "bpe", "size": 300, "normalization": "identity", "joint": False},
+        "model": {
+            "embedding_size": 48,
+            "tie": "target",
+            "scale_embeddings": True,
+            "init": "xavier",
+            "encoder": {"type": "transformer", "num_layers": 2, "num_heads": 4, "feed_forward_size": 96},
+            "decoder": {"type": "transformer", "num_layers": 2, "num_heads": 4, "feed_forward_size": 96},
+        },
+        "training": {"learning_rate": 0.006, "guided_alignment": {"links": "train.links", "split_punctuation": True}},
+        "decoding": {"length_penalty": "word_reward", "alpha": 0.3},
+    },
+}
+"""What the model directories were trained from."""
+
+HARD_LINES = [
+    "",
+    "Zażółć gęślą jaźń 東京 \U0001f600!",
+    "the the the the the the the the",
+    "   Two  spaces , and a tab\t.",
+]
+"""Source lines beside those of the corpus."""
+
+
+def write_corpus(folder: Path, num_train: int = 600) -> dict[str, list[AlignedPair]]:
+    """Write sentence pairs (en, de), their word links, and dialogues (chat/) into ``folder``."""
+    corpus = splits(train=num_train)
+    for name, pairs in (("train", corpus["train"]), ("val", corpus["valid"][:50])):
+        _write_lines(folder / f"{name}.en", [pair.source for pair in pairs])
+        _write_lines(folder / f"{name}.de", [pair.target for pair in pairs])
+        links = [" ".join(f"{source}-{target}" for source, target in pair.links) for pair in pairs]
+        _write_lines(folder / f"{name}.links", links)
+        dialogues = [pairs[start : start + 4] for start in range(0, len(pairs), 4)]
+        until = [dialogue[: end + 1] for dialogue in dialogues for end in range(len(dialogue))]
+        english = ["\t".join(pair.source for pair in turns) for turns in until]
+        _write_lines(folder / "chat" / f"{name}.en", english)
+        _write_lines(folder / "chat" / f"{name}.de", ["\t".join(pair.target for pair in turns) for turns in until])
+        _write_lines(folder / "chat" / f"{name}.prompt", english)
+        _write_lines(folder / "chat" / f"{name}.response", [turns[-1].source for turns in [*until[1:], until[0]]])
+    return corpus
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+
+
+def _settings(name: str, recipe: Mapping[str, Any], corpus: Path) -> dict[str, Any]:
+    """The keys of a case and their values, by dotted names."""
+    settings = dict(SMALL)
+    if name.startswith("algorithmic/"):
+        settings |= {"data.task.num_pairs": 600, "data.task.num_valid": 50}
+    elif name.startswith("chat/"):
+        settings |= {"data.root": str(corpus / "chat"), "vocabulary.size": 300}
+    else:
+        settings |= {"data.root": str(corpus), "data.source": "en", "data.target": "de", "vocabulary.size": 400}
+    if "guided_alignment" in recipe["training"]:
+        settings["training.guided_alignment.links"] = str(corpus / "train.links")
+    return settings
+
+
+def _shrink(values: dict[str, Any]) -> None:
+    """Divide the widths of a model by 4, in place."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            _shrink(value)
+        elif key in SIZES and value >= 128:
+            values[key] = value // 4
+
+
+def golden_losses(name: str, corpus: Path, folder: Path) -> dict[str, Any]:
+    """Train one case; its figures as in ``losses.json``."""
+    base, changes = (name, {}) if not name.startswith("technique/") else TECHNIQUES[name.partition("/")[2]]
+    recipe = yaml.safe_load((RECIPES / f"{base}.yaml").read_text(encoding="utf-8"))
+    _shrink(recipe["model"])
+    for key, value in {**_settings(base, recipe, corpus), **changes}.items():
+        *groups, last = key.split(".")
+        place = recipe
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[last] = value
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe, allow_unicode=True), encoding="utf-8")
+    with _one_thread():
+        directory = nmt.train(path, folder / "model")
+    events = [json.loads(line) for line in (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    trained = [event for event in events if event["event"] == "train"]
+    assert [event["step"] for event in trained] == list(range(1, NUM_UPDATES + 1))
+    return {
+        "loss": [event["loss"] for event in trained],
+        "gradient_norm": [event["gradient_norm"] for event in trained],
+        "valid": [event["loss"] for event in events if event["event"] == "valid"],
+    }
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _nmt(*arguments: object) -> None:
+    """Run a command in this process."""
+    from nmt.__main__ import main
+
+    code: object = 0
+    with pytest.MonkeyPatch.context() as patch, _one_thread():
+        patch.setattr(sys, "argv", ["nmt", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as leaving:
+            code = leaving.code
+    assert not code, f"nmt {arguments[0]} ended with exit code {code}"
+
+
+def outputs(model: Path, pairs: Sequence[tuple[str, str]], folder: Path) -> list[dict[str, Any]]:
+    """For each pair of source and reference: its translations, the reference's score, and their word alignment."""
+    source, reference, written = folder / "pairs.en", folder / "pairs.de", folder / "written.jsonl"
+    _write_lines(source, [pair[0] for pair in pairs])
+    _write_lines(reference, [pair[1] for pair in pairs])
+    jsonl = ("--format", "jsonl", "--device", "cpu", "--quiet", "-o", written)
+    commands: dict[str, tuple[object, ...]] = {
+        "translate": ("translate", model, "-i", source, "--beam-size", 5, "--n-best", 3, *jsonl),
+        "score": ("translate", model, "--score-only", source, reference, *jsonl),
+        "align": ("align", model, source, reference, "--format", "json", *jsonl[2:]),
+    }
+    found: list[dict[str, Any]] = [{} for _ in pairs]
+    for name, command in commands.items():
+        _nmt(*command)
+        for values, line in zip(found, written.read_text(encoding="utf-8").splitlines(), strict=True):
+            values[name] = json.loads(line)
+    return found
+
+
+def _expected(model: str) -> list[dict[str, Any]]:
+    lines = (HERE / "models" / model / "expected.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def _approximately(value: Any, absolute: float) -> Any:
+    """The same nested value, with floats that compare with a tolerance."""
+    if isinstance(value, dict):
+        return {key: _approximately(inner, absolute) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_approximately(inner, absolute) for inner in value]
+    return pytest.approx(value, rel=1e-4, abs=absolute) if isinstance(value, float) else value
+
+
+@pytest.fixture(scope="session")
+def golden_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("golden_corpus")
+    write_corpus(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_losses_are_the_same(name: str, golden_corpus: Path, tmp_path: Path) -> None:
+    expected = json.loads((HERE / "losses.json").read_text(encoding="utf-8"))[name]
+    found = golden_losses(name, golden_corpus, tmp_path)
+    assert found["loss"] == pytest.approx(expected["loss"], rel=1e-4, abs=2e-4)
+    assert found["gradient_norm"] == pytest.approx(expected["gradient_norm"], rel=2e-3, abs=2e-3)
+    assert found["valid"] == pytest.approx(expected["valid"], rel=1e-4, abs=2e-4)
+
+
+def test_every_case_has_losses_and_no_other() -> None:
+    assert sorted(json.loads((HERE / "losses.json").read_text(encoding="utf-8"))) == sorted(CASES)
+
+
+def _write_losses(chosen: Sequence[str], work: Path) -> None:
+    write_corpus(work / "corpus")
+    path = HERE / "losses.json"
+    losses = json.loads(path.read_text(encoding="utf-8")) if chosen else {}
+    for name in chosen or CASES:
+        (work / name).mkdir(parents=True)
+        losses[name] = golden_losses(name, work / "corpus", work / name)
+    lines = [f"{json.dumps(name)}: {json.dumps(losses[name])}" for name in CASES if name in losses]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def _train_models(work: Path) -> None:
+    write_corpus(work, num_train=12_000)
+    training = {"max_epochs": 8, "batch_tokens": 1200, "warmup_steps": 200, "schedule": "cosine", "precision": "fp32"}
+    for name, options in MODELS.items():
+        recipe = {"device": "cpu", "data": {"root": ".", "source": "en", "target": "de"}, **options}
+        recipe["training"] = {**training, "validation_size": 50, **options["training"]}
+        (work / f"{name}.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+        with contextlib.chdir(work):  # recipe.yaml holds relative paths
+            trained = nmt.train(f"{name}.yaml", name)
+            shutil.rmtree(HERE / "models" / name, ignore_errors=True)
+            unneeded = shutil.ignore_patterns("checkpoints", "samples", "metrics.jsonl", "*.html", "*.png")
+            shutil.copytree(trained, HERE / "models" / name, ignore=unneeded)
+
+
+def _write_expected(work: Path) -> None:
+    test = write_corpus(work)["test"][:20]
+    references = [pair.target for pair in test]
+    pairs = [(pair.source, pair.target) for pair in test]
+    pairs += list(zip(HARD_LINES, references, strict=False))
+    for name in MODELS:
+        found = outputs(HERE / "models" / name, pairs, work)
+        lines = [json.dumps(line, ensure_ascii=False) for line in found]
+        _write_lines(HERE / "models" / name / "expected.jsonl", lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write-losses", nargs="*", metavar="NAME")
+    parser.add_argument("--train-models", action="store_true")
+    parser.add_argument("--write-expected", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        os.environ["NMT_CACHE"] = f"{work}/cache"
+        if options.write_losses is not None:
+            _write_losses(options.write_losses, Path(work))
+        if options.train_models:
+            _train_models(Path(work))
+        if options.train_models or options.write_expected:
+            _write_expected(Path(work))
+
+
+if __name__ == "__main__":
+    main()
