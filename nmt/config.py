@@ -233,8 +233,8 @@ class TrainingOptions(Options):
         False, description="compile the model by torch.compile: minutes at the start, and a C++ compiler or Triton"
     )
     validate_every: int | None = Field(None, ge=1, description="updates between validations; null: once an epoch")
-    metric: Literal["bleu", "loss"] = Field("bleu", description="what is best by validation")
-    validation_size: int = Field(1000, ge=1, description="sentences translated for the validation BLEU")
+    metric: str = Field("bleu", description="the validation metric that selects the best model: bleu, chrf, ter, loss")
+    validation_size: int = Field(1000, ge=1, description="sentences translated for the validation metric")
     patience: int | None = Field(None, ge=1, description="stop after this many validations without a gain")
     checkpoint_every: int | None = Field(None, ge=1, description="updates between checkpoints; null: at validations")
     keep_last: int = Field(2, ge=1, description="checkpoints kept, the newest")
@@ -297,8 +297,8 @@ class DecodingOptions(Options):
     top_k: int | None = Field(None, ge=1, description="sample: only from so many likeliest pieces")
     top_p: float = Field(1.0, gt=0, le=1, description="sample: only from the likeliest pieces with this probability")
     seed: int = Field(1, ge=0, description="sample: the same seed draws the same translation of the same line")
-    mbr: Literal["none", "chrf", "bleu"] = Field(
-        "none", description="choose the candidate that is most like all the others (minimum Bayes risk)"
+    mbr: str = Field(
+        "none", description="minimum Bayes risk: choose the candidate most like the others by this metric (chrf, bleu)"
     )
     no_repeat_ngram: int | None = Field(None, ge=1, description="no run of so many pieces comes twice")
     max_length: int | None = Field(None, ge=1, description="longest output in pieces, whatever the source")

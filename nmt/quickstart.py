@@ -16,7 +16,7 @@ from nmt.alignment.plots import plot_alignment
 from nmt.data.embedded_corpus import AlignedPair, splits
 from nmt.data.text import open_output
 from nmt.errors import UserError
-from nmt.evaluation.scores import score_corpus
+from nmt.evaluation.metrics import score_corpus
 from nmt.loading import load
 from nmt.models.build import resolve
 from nmt.recipe import load_recipe, parse_settings

@@ -32,6 +32,7 @@ from nmt.decoding.unknown import source_words, spell_unknown
 from nmt.decoding.wording import Wording, check_wishes, wishes_of
 from nmt.device import Precision, autocast
 from nmt.errors import UserError
+from nmt.evaluation.metrics import check_metrics
 from nmt.models.interfaces import Model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.scoring import force_all
@@ -91,7 +92,9 @@ class Translator:
             UserError: an unknown option or a value out of range.
         """
         values = self.recipe.decoding.model_dump() | {k: v for k, v in changes.items() if v is not None}
-        return validate(DecodingOptions, values, "decoding")
+        decoding = validate(DecodingOptions, values, "decoding")
+        check_metrics([decoding.mbr], also=["none"])
+        return decoding
 
     def translate(self, lines: Iterable[str | Request], n_best: int = 1, **options: Any) -> list[Translation]:
         """Translate lines of text.
@@ -175,7 +178,7 @@ class Translator:
         found = dict(zip(filled, hypotheses, strict=True))
         for index, request in enumerate(window):
             candidates = [self._candidate(h, request.source, wording) for h in found.get(index, [])]
-            candidates = wording.allowed(first_line + index, by_likeness(candidates, decoding.mbr))
+            candidates = wording.allowed(first_line + index, by_likeness(candidates, decoding.mbr, request.source))
             best = candidates[0] if candidates else Candidate("", 0.0, [])
             if request.must_contain and index in found:
                 check_wishes(first_line + index, request, best.text)

@@ -31,7 +31,7 @@ from nmt.data.text import explained, open_output, read_lines
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.errors import UserError, nearest
 from nmt.evaluation.compare import LengthScores, TestSet, length_scores
-from nmt.evaluation.scores import Score, score_corpus
+from nmt.evaluation.metrics import Score, score_corpus
 from nmt.evaluation.texts import read_aligned
 from nmt.inspection.lengths import draw_lengths
 from nmt.pictures import write_figure

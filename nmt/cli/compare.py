@@ -35,7 +35,7 @@ TrainingText = Annotated[
 ]
 Test = Annotated[
     Literal["randomisation", "bootstrap"],
-    typer.Option(help="Paired approximate randomisation, or paired bootstrap; both by sacreBLEU."),
+    typer.Option(help="Paired approximate randomisation, or paired bootstrap."),
 ]
 Samples = Annotated[
     int | None,
@@ -47,7 +47,7 @@ Sentences = Annotated[
     int, typer.Option(metavar="N", min=0, help="Sentences shown that got better, and worse, the most.")
 ]
 SentencesBy = Annotated[
-    Literal["chrf", "bleu", "ter"], typer.Option(help="Score of a sentence that tells which those are.")
+    str, typer.Option(metavar="NAME", help="The metric of single sentences that selects these sentences.")
 ]
 Html = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write one self-contained page too.", show_default=False)

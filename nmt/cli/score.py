@@ -8,7 +8,7 @@ import typer
 from nmt.cli.common import AsJson, app, examples
 
 if TYPE_CHECKING:
-    from nmt.evaluation.scores import Score
+    from nmt.evaluation.metrics import Score
 
 Metrics = Annotated[str, typer.Option(metavar="NAMES", help="Some of bleu, chrf and ter, with commas between.")]
 References = Annotated[
@@ -68,7 +68,7 @@ def score(
     from nmt.console import warn
     from nmt.errors import UserError
     from nmt.evaluation.degenerate import count_degenerate
-    from nmt.evaluation.scores import check_metrics, score_system
+    from nmt.evaluation.metrics import check_metrics, score_system
     from nmt.evaluation.texts import labels, read_aligned
 
     names = split_names(metrics)
@@ -90,7 +90,9 @@ def score(
         typer.echo(json.dumps(objects[0] if len(files) == 1 else dict(zip(files, objects, strict=True))))
     elif len(files) == 1:
         for s in found[0].values():
-            typer.echo(f"{s.details}\n    {s.signature}")
+            c = s.confidence
+            interval = f" (μ = {c.mean:.2f} ± {c.half_width:.2f})" if c else ""
+            typer.echo(f"{s.name} = {s.score:.2f}{interval} {s.details}".rstrip() + f"\n    {s.signature}")
     else:
         _show(systems, found)
     for system, text in zip(systems, translations, strict=True):
@@ -101,8 +103,10 @@ def score(
 def _show(systems: list[str], found: "list[dict[str, Score]]") -> None:
     """A table with a row for each system, the signatures below."""
     from nmt.console import print_table
+    from nmt.evaluation.metrics import METRICS
 
-    columns = ["system", *(s.name + (" (less is better)" if s.name == "TER" else "") for s in found[0].values())]
+    directions = {name: "" if METRICS[name].higher_is_better else " (less is better)" for name in found[0]}
+    columns = ["system", *(s.name + directions[name] for name, s in found[0].items())]
     print_table("", columns, [[system, *map(_figure, s.values())] for system, s in zip(systems, found, strict=True)])
     if next(iter(found[0].values())).confidence is not None:
         typer.echo("score (mean of the samples ± half of the 95 % interval)")

@@ -79,8 +79,10 @@ Seed = Annotated[
     int | None, typer.Option(metavar="N", min=0, help="Of the samples of each line.", show_default=THE_RECIPES)
 ]
 Mbr = Annotated[
-    Literal["none", "chrf", "bleu"] | None,
-    typer.Option(help="Take the candidate that is most like all the others.", show_default=THE_RECIPES),
+    str | None,
+    typer.Option(
+        metavar="METRIC", help="Take the candidate most like all the others by chrf, bleu …", show_default=THE_RECIPES
+    ),
 ]
 Ensemble = Annotated[
     list[Path] | None,

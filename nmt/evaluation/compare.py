@@ -15,7 +15,7 @@ from nmt.errors import UserError
 from nmt.evaluation.buckets import Bucket, length_buckets, num_words
 from nmt.evaluation.degenerate import DegenerateCount, count_degenerate
 from nmt.evaluation.lexical import NgramChange, Tokens, WordClass, frequencies, ngram_changes, word_classes
-from nmt.evaluation.scores import METRICS, check_metrics
+from nmt.evaluation.metrics import METRICS, Bleu, check_metrics
 from nmt.evaluation.significance import MetricTest, Statistics, TestMethod, paired_test
 from nmt.evaluation.texts import labels, read_aligned
 
@@ -167,15 +167,18 @@ def compare(test_set: TestSet, options: Options | None = None, train: Path | str
         train: text in the target language in which words are counted; the first reference when None.
     """
     options = options or Options()
-    check_metrics([*options.metrics, options.sentence_metric])
-    keys = dict.fromkeys([*options.metrics, options.sentence_metric])
-    statistics = {key: _count(test_set, key, options.tokenize) for key in keys}
+    check_metrics([*options.metrics, options.sentence_metric], test_set.source is not None)
+    statistics = {key: _count(test_set, key, options.tokenize) for key in options.metrics}
     tests = {key: paired_test(statistics[key], options.method, options.num_samples) for key in options.metrics}
     tokens = {name: _tokens(texts, options.tokenize) for name, texts in test_set.systems.items()}
     reference = _tokens(test_set.references[0], options.tokenize)
     counts = frequencies(_streamed(read_lines(train), options.tokenize) if train is not None else reference)
-    by_sentence = {name: statistics[options.sentence_metric].sentence_scores(name) for name in test_set.systems}
-    sign = 1 if statistics[options.sentence_metric].higher_is_better else -1
+    ranking = METRICS[options.sentence_metric](options.tokenize)
+    by_sentence = {
+        name: ranking.sentence_scores(texts, test_set.references, test_set.source)
+        for name, texts in test_set.systems.items()
+    }
+    sign = 1 if ranking.higher_is_better else -1
     changes = {}
     for name in list(test_set.systems)[1:]:
         gained, lost = ngram_changes(tokens[test_set.baseline], tokens[name], reference)
@@ -214,13 +217,13 @@ def length_scores(
     test_set: TestSet, metric: str = "bleu", limits: Sequence[int] | None = None, tokenize: str | None = None
 ) -> tuple[list[LengthScores], Statistics]:
     """One metric by length, for any number of systems."""
-    check_metrics([metric])
+    check_metrics([metric], test_set.source is not None)
     statistics = _count(test_set, metric, tokenize)
     return scores_by_length(test_set, [statistics], limits), statistics
 
 
 def _count(test_set: TestSet, key: str, tokenize: str | None) -> Statistics:
-    return Statistics(key, test_set.systems, test_set.references, tokenize)
+    return Statistics(key, test_set.systems, test_set.references, tokenize, test_set.source)
 
 
 def _tokens(texts: Sequence[str], tokenize: str | None) -> list[Tokens]:
@@ -229,8 +232,7 @@ def _tokens(texts: Sequence[str], tokenize: str | None) -> list[Tokens]:
 
 def _streamed(texts: Iterable[str], tokenize: str | None) -> Iterable[Tokens]:
     """Words as BLEU counts them."""
-    prepare = METRICS["bleu"](tokenize)._preprocess_segment
-    return (tuple(prepare(text).split()) for text in texts)
+    return map(Bleu(tokenize).tokens, texts)
 
 
 def _sentence_changes(

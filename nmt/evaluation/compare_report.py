@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nmt.evaluation.compare import Comparison, LengthScores, PairChanges, SentenceChange
 from nmt.evaluation.differences import Span, word_differences
 from nmt.evaluation.lexical import NgramChange
+from nmt.evaluation.metrics import METRICS
 from nmt.evaluation.significance import LEVEL, NUM_SAMPLES, MetricTest, signed
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def scores_table(comparison: Comparison) -> FigureTable:
             if s.difference is not None:
                 sign = "+" if s.difference.value > 0 else ""
                 star = "*" if s.difference.is_significant else ""
-                note = f"{sign}{signed(s.difference.value)}, p = {s.difference.p_value:.2g}{star}"
-            cells.append(Cell(f"{s.score:.2f} ± {s.half_width:.2f}", note))
+                note = f"{sign}{signed(s.difference.value, test.decimals)}, p = {s.difference.p_value:.2g}{star}"
+            cells.append(Cell(f"{s.score:.{test.decimals}f} ± {s.half_width:.{test.decimals}f}", note))
         rows.append(Row(name, cells))
     columns = ["system", *(test.name if test.higher_is_better else f"{test.name}, less is better" for test in tests)]
     return FigureTable(
@@ -65,19 +66,23 @@ def scores_table(comparison: Comparison) -> FigureTable:
 
 def length_tables(comparison: Comparison) -> list[FigureTable]:
     """A table for each metric."""
-    return [length_table(comparison.lengths, test) for test in comparison.tests.values()]
+    return [length_table(comparison.lengths, key) for key in comparison.tests]
 
 
-def length_table(lengths: list[LengthScores], metric: Any) -> FigureTable:
-    """Buckets down, systems along. ``metric``: a MetricTest or Statistics, of which name and direction count."""
-    top = max((figure for row in lengths for figure in row.scores[metric.key].values()), default=0) or 1
-    systems = list(lengths[0].scores[metric.key]) if lengths else []
+def length_table(lengths: list[LengthScores], key: str) -> FigureTable:
+    """Buckets down, systems along, for one metric."""
+    metric = METRICS[key]
+    digits = metric.decimals - 1
+    top = max((figure for row in lengths for figure in row.scores[key].values()), default=0) or 1
+    systems = list(lengths[0].scores[key]) if lengths else []
     rows = []
     for row in lengths:
-        scores = row.scores[metric.key]
-        best = _best(metric.higher_is_better, {name: round(score, 1) for name, score in scores.items()})
+        scores = row.scores[key]
+        best = _best(metric.higher_is_better, {name: round(score, digits) for name, score in scores.items()})
         cells = [Cell(f"{len(row.bucket.sentences):,}")]
-        cells += [Cell(f"{s:.1f}", share=round(100 * s / top, 1), best=name in best) for name, s in scores.items()]
+        cells += [
+            Cell(f"{s:.{digits}f}", share=round(100 * s / top, 1), best=name in best) for name, s in scores.items()
+        ]
         rows.append(Row(row.bucket.label, cells))
     direction = "" if metric.higher_is_better else " (less is better)"
     return FigureTable(f"{metric.name}{direction} by words of a sentence", ["words", "sentences", *systems], rows)
@@ -181,8 +186,7 @@ def _warnings(comparison: Comparison) -> list[str]:
 
 
 def _sentence_metric(comparison: Comparison) -> str:
-    key = comparison.options.sentence_metric
-    return {"bleu": "BLEU", "chrf": "chrF2", "ter": "TER"}[key]
+    return METRICS[comparison.options.sentence_metric].name
 
 
 # JSON

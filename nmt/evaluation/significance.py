@@ -1,24 +1,29 @@
-"""Is the difference between two systems more than chance? Paired tests by sacreBLEU's own implementation.
+"""Whether the difference between two systems is more than chance: paired tests for any metric.
 
-Paired approximate randomisation (Riezler & Maxwell 2005) and paired bootstrap resampling (Koehn 2004), both with
-sacreBLEU's seed (``SACREBLEU_SEED``, 12345) and signature. The interval of the difference, which sacreBLEU
-doesn't give, comes from the same samples of sentences as its bootstrap.
+Paired approximate randomisation (Riezler & Maxwell 2005) and paired bootstrap resampling (Koehn 2004). Both resample
+the sufficient statistics of :meth:`nmt.evaluation.metrics.Metric.statistics`; for the metrics of sacreBLEU they draw
+the same samples as sacreBLEU with the same seed (``SACREBLEU_SEED``, 12345), and so give its p values.
 
-Randomisation is the default because it is the more careful one: sacreBLEU's bootstrap compares absolute
-differences with their own mean, and so calls small differences significant about twice as readily.
+Randomisation is the default because it is the more careful one: the bootstrap, as sacreBLEU defines it, compares
+absolute differences with their own mean, and so calls small differences significant about twice as readily.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from nmt.evaluation.scores import METRICS, check_seed
-
-if TYPE_CHECKING:
-    from sacrebleu.metrics.base import Metric
+from nmt.evaluation.metrics import (
+    METRICS,
+    Confidence,
+    FloatArray,
+    Metric,
+    bootstrap,
+    check_seed,
+    interval,
+    resampled_signature,
+)
 
 TestMethod = Literal["randomisation", "bootstrap"]
 
@@ -28,17 +33,16 @@ NUM_SAMPLES: dict[TestMethod, int] = {"randomisation": 10_000, "bootstrap": 1000
 LEVEL = 0.05
 """Differences with a smaller p are called significant."""
 
-Rows = list[list[float]]
-
 
 class Statistics:
-    """What a metric counts in each sentence of each system, counted once: whatever is computed comes from here.
+    """The sufficient statistics of each sentence of each system, computed once for all figures of a metric.
 
     Args:
         key: of ``METRICS``.
-        systems: translations by the name of their system.
-        references: whole references, each as long as the translations.
+        systems: translations by the name of their system; the first is the baseline.
+        references: complete references, each as long as the translations.
         tokenize: sacreBLEU's tokenizer for BLEU.
+        sources: for metrics that need them.
     """
 
     def __init__(
@@ -47,42 +51,20 @@ class Statistics:
         systems: Mapping[str, Sequence[str]],
         references: Sequence[Sequence[str]],
         tokenize: str | None = None,
+        sources: Sequence[str] | None = None,
     ) -> None:
-        self.key, self.systems, self.references = key, systems, references
-        self.metric: Metric = METRICS[key](tokenize)
-        self.rows: dict[str, Rows] = {
-            name: self.metric._extract_corpus_statistics(texts, references) for name, texts in systems.items()
-        }
+        self.key, self.metric = key, METRICS[key](tokenize)
+        self.of_system = {name: self.metric.statistics(texts, references, sources) for name, texts in systems.items()}
+        """Statistics (N, F) by system."""
 
     @property
-    def name(self) -> str:
-        """As it is printed: ``BLEU``, ``chrF2``, ``TER``."""
-        return str(self._result(next(iter(self.rows.values()))).name)
-
-    @property
-    def signature(self) -> str:
-        return str(self.metric.get_signature())
-
-    @property
-    def higher_is_better(self) -> bool:
-        return self.key != "ter"
+    def systems(self) -> list[str]:
+        return list(self.of_system)
 
     def score(self, system: str, sentences: Sequence[int] | None = None) -> float:
-        """The score of a system on some sentences, or on all: what sacreBLEU gives for a file of just those."""
-        rows = self.rows[system]
-        return float(self._result(rows if sentences is None else [rows[i] for i in sentences]).score)
-
-    def sentence_scores(self, system: str) -> list[float]:
-        """The score of each sentence by itself."""
-        metric = self.metric
-        if self.key == "bleu":  # of the sentence, as sacreBLEU advises: a short one has no 4-grams to get right
-            from sacrebleu.metrics.bleu import BLEU
-
-            metric = BLEU(effective_order=True)
-        return [float(metric._aggregate_and_compute([row]).score) for row in self.rows[system]]
-
-    def _result(self, rows: Rows) -> Any:
-        return self.metric._aggregate_and_compute(rows)
+        """The score of a system on some sentences, or on all: the corpus score of a file of just those."""
+        rows_NF = self.of_system[system]
+        return self.metric.score_from((rows_NF if sentences is None else rows_NF[list(sentences)]).sum(axis=0))
 
 
 @dataclass(frozen=True)
@@ -121,6 +103,7 @@ class MetricTest:
     key: str
     name: str
     higher_is_better: bool
+    decimals: int
     signature: str
     systems: dict[str, SystemScore]
 
@@ -133,9 +116,11 @@ class MetricTest:
         low, high = difference.low, difference.high
         if difference.value < 0:
             low, high = -high, -low
-        interval = f"95 % interval {signed(low)} to {signed(high)}, p = {difference.p_value:.2g}"
+        interval = (
+            f"95 % interval {signed(low, self.decimals)} to {signed(high, self.decimals)}, p = {difference.p_value:.2g}"
+        )
         better = system if (difference.value > 0) == self.higher_is_better else baseline
-        size = f"{abs(difference.value):.2f} {self.name}"
+        size = f"{abs(difference.value):.{self.decimals}f} {self.name}"
         if not difference.value:
             return f"{system} and {baseline} have the same {self.name} ({interval})."
         if difference.is_significant:
@@ -154,71 +139,56 @@ def paired_test(
         num_samples: samples or trials; sacreBLEU's default when None. Intervals take as many samples in a
             bootstrap, and 1,000 beside a randomisation.
     """
-    from sacrebleu.significance import PairedTest
-
     num_samples = num_samples or NUM_SAMPLES[method]
     num_resamples = num_samples if method == "bootstrap" else NUM_SAMPLES["bootstrap"]
-    seed = check_seed()
-    metric: Any = statistics.metric
-    systems = statistics.systems
-    rows_of = {id(texts): statistics.rows[name] for name, texts in systems.items()}
-    metric._extract_corpus_statistics = lambda texts, references: rows_of[id(texts)]  # as counted already
-    try:
-        signatures, results = PairedTest(
-            list(systems.items()),
-            {statistics.key: metric},
-            statistics.references,
-            test_type="bs" if method == "bootstrap" else "ar",
-            n_samples=num_samples,
-            n_ar_confidence=-1 if method == "bootstrap" else num_resamples,
-        )()
-    finally:
-        del metric._extract_corpus_statistics
-    ((name, signature),) = signatures.items()
-    outcomes: list[Any] = results[name]
-    samples = resampled_scores(statistics, num_resamples, seed)
-    baseline, *_ = systems
+    given = check_seed()
+    seed = int(np.random.SeedSequence(given).entropy)  # type: ignore[arg-type]  # one for all systems, even if random
+    metric, baseline = statistics.metric, statistics.systems[0]
+    samples = {name: bootstrap(metric, rows, num_resamples, seed) for name, rows in statistics.of_system.items()}
     found = {}
-    for system, result in zip(systems, outcomes, strict=True):
+    for system, rows_NF in statistics.of_system.items():
         difference = None
         if system != baseline:
-            low, high = interval(samples[system] - samples[baseline])
-            p_value = max(float(result.p_value), _least_p(statistics.rows[baseline], statistics.rows[system]))
-            difference = Difference(result.score - outcomes[0].score, low, high, p_value)
-        found[system] = SystemScore(float(result.score), float(result.mean), float(result.ci), difference)
-    return MetricTest(statistics.key, name, statistics.higher_is_better, str(signature), found)
+            value = statistics.score(system) - statistics.score(baseline)
+            baseline_NF = statistics.of_system[baseline]
+            if method == "bootstrap":
+                gaps_R = np.abs(samples[system] - samples[baseline])
+                chance_R = gaps_R - gaps_R.mean()
+            else:
+                chance_R = _swapped_gaps(metric, baseline_NF, rows_NF, num_samples, seed)
+            p_value = (1 + int((chance_R > abs(value)).sum())) / (1 + num_samples)
+            p_value = max(p_value, _least_p(baseline_NF, rows_NF))
+            difference = Difference(value, *interval(samples[system] - samples[baseline]), p_value)
+        confidence = Confidence.of(samples[system])
+        found[system] = SystemScore(statistics.score(system), confidence.mean, confidence.half_width, difference)
+    kind = {"bs" if method == "bootstrap" else "ar": num_samples}
+    signature = resampled_signature(metric.signature, **kind, seed=given)
+    return MetricTest(statistics.key, metric.name, metric.higher_is_better, metric.decimals, signature, found)
 
 
-def _least_p(baseline: Rows, system: Rows) -> float:
+def _swapped_gaps(metric: Metric, one_NF: FloatArray, other_NF: FloatArray, num_trials: int, seed: int) -> FloatArray:
+    """Absolute differences, (R,), after each sentence's translations were swapped or not at random."""
+    random = np.random.default_rng(seed)
+    both_F = one_NF.sum(axis=0) + other_NF.sum(axis=0)
+    gaps: list[float] = []
+    for start in range(0, num_trials, 32):  # as many at once as draw whole words of random bits, as sacreBLEU does
+        kept_RN = random.integers(2, size=(min(32, num_trials - start), len(one_NF)), dtype=bool)
+        totals_RF = kept_RN @ one_NF + ~kept_RN @ other_NF
+        gaps += [abs(metric.score_from(total_F) - metric.score_from(both_F - total_F)) for total_F in totals_RF]
+    return np.array(gaps)
+
+
+def _least_p(baseline_NF: FloatArray, system_NF: FloatArray) -> float:
     """The smallest p that the sentences allow: with k that differ there are 2^k ways to swap them, and at least two
     of these (none swapped, all swapped) give the real difference.
 
-    sacreBLEU counts only what is larger than the real difference, and so calls the smallest p what few sentences, or
-    none, can't show.
+    sacreBLEU counts only what is larger than the real difference, and so gives its smallest p where few sentences, or
+    none, differ.
     """
-    num_different = sum(old != new for old, new in zip(baseline, system, strict=True))
+    num_different = int((baseline_NF != system_NF).any(axis=1).sum())
     return min(1.0, 2.0 ** (1 - num_different))
 
 
-def resampled_scores(statistics: Statistics, num_samples: int, seed: int | None) -> dict[str, npt.NDArray[np.float64]]:
-    """The scores of each system in samples of sentences, the same for all and the same as sacreBLEU's."""
-    metric: Any = statistics.metric
-    num_sentences = len(next(iter(statistics.rows.values())))
-    chosen = np.random.default_rng(seed or None).choice(num_sentences, size=(num_samples, num_sentences), replace=True)
-    times = np.stack([np.bincount(sample, minlength=num_sentences) for sample in chosen]).astype(np.float64)
-    return {
-        name: np.array([metric._compute_score_from_stats(total).score for total in times @ np.array(rows, np.float64)])
-        for name, rows in statistics.rows.items()
-    }
-
-
-def interval(samples: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """What 95 % of the samples lie between, cut as sacreBLEU cuts: a fortieth on each side."""
-    ordered = np.sort(samples)
-    cut = len(ordered) // 40
-    return float(ordered[cut]), float(ordered[-1 - cut])
-
-
-def signed(figure: float) -> str:
+def signed(figure: float, decimals: int) -> str:
     """With a minus sign rather than a hyphen."""
-    return f"{round(figure, 2) + 0.0:.2f}".replace("-", "−")
+    return f"{round(figure, decimals) + 0.0:.{decimals}f}".replace("-", "−")

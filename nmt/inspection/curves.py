@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
 from nmt.alignment.matrix import FAINT_INK, INK
+from nmt.evaluation.metrics import METRICS, higher_is_better
 from nmt.fonts import font_families, quiet_fonts
 from nmt.inspection.style import legend_columns, line_name, line_style, quiet_axes
 from nmt.pictures import suffix_of, write_figure
@@ -37,14 +38,17 @@ class Panel:
     best: Callable[[Sequence[float]], float] | None = None
 
 
-PANELS = (
-    Panel("training loss", "train", "loss"),
-    Panel("validation loss", "valid", "loss", min),
-    Panel("validation BLEU", "valid", "bleu", max),
-    Panel("learning rate", "train", "learning_rate"),
-    Panel("gradient norm", "train", "gradient_norm"),
-    Panel("target tokens a second", "train", "tokens_per_second"),
-)
+def panels_of(histories: Sequence[History]) -> tuple[Panel, ...]:
+    """The panels of some runs; one is of the metric of their validations, of the first one where they differ."""
+    metric = next((name for history in histories for name in history.metrics), "bleu")
+    return (
+        Panel("training loss", "train", "loss"),
+        Panel("validation loss", "valid", "loss", min),
+        Panel(f"validation {METRICS[metric].name}", "valid", metric, max if higher_is_better(metric) else min),
+        Panel("learning rate", "train", "learning_rate"),
+        Panel("gradient norm", "train", "gradient_norm"),
+        Panel("target tokens a second", "train", "tokens_per_second"),
+    )
 
 
 def plot_runs(histories: Sequence[History], path: Path | None = None, x: XAxis = "updates", dpi: int = 150) -> Figure:
@@ -77,7 +81,7 @@ def _draw(histories: Sequence[History], x: XAxis, dpi: int) -> Figure:
     figure = Figure(figsize=(11, 5.8 + legend), dpi=dpi, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     styles = [line_style(number, len(histories)) for number in range(len(histories))]
-    for axes, panel in zip(figure.subplots(2, 3, sharex=True).flat, PANELS, strict=True):
+    for axes, panel in zip(figure.subplots(2, 3, sharex=True).flat, panels_of(histories), strict=True):
         _draw_panel(axes, panel, histories, styles, x)
         if axes.get_subplotspec().is_last_row():
             axes.set_xlabel(x, fontsize=9, color=INK)
@@ -120,7 +124,7 @@ def _draw_panel(
 
 def _scale(axes: Axes, panel: Panel) -> None:
     """Where the axis begins, and how its numbers are written."""
-    if panel.figure in ("learning_rate", "gradient_norm", "tokens_per_second", "bleu"):
+    if panel.figure != "loss":
         axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=STEPS))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))

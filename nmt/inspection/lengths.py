@@ -36,8 +36,8 @@ def draw_lengths(lengths: Sequence[LengthScores], statistics: Statistics, measur
         axes.plot(positions, scores, label=name, marker=marker, **line_style(number, len(names)))
     axes.set_xticks(positions, [f"{row.bucket.label}\n({len(row.bucket.sentences):,})" for row in lengths])
     axes.set_xlabel(f"words of the {measured_by} (sentences)", fontsize=9, color=INK)
-    direction = "" if statistics.higher_is_better else " (less is better)"
-    axes.set_ylabel(f"{statistics.name}{direction}", fontsize=9, color=INK)
+    direction = "" if statistics.metric.higher_is_better else " (less is better)"
+    axes.set_ylabel(f"{statistics.metric.name}{direction}", fontsize=9, color=INK)
     axes.set_ylim(bottom=0)
     axes.margins(y=0.1)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
@@ -46,5 +46,5 @@ def draw_lengths(lengths: Sequence[LengthScores], statistics: Statistics, measur
     figure.legend(
         loc="outside upper left", ncols=legend_columns(len(names), 4), frameon=False, prop=prop, labelcolor=INK
     )
-    axes.set_title(statistics.signature, loc="right", fontsize=6, color=FAINT_INK)
+    axes.set_title(statistics.metric.signature, loc="right", fontsize=6, color=FAINT_INK)
     return figure

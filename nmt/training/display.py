@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from nmt.config import TrainingOptions
 from nmt.console import Bar, draws_bars, progress_bar, say, silent_for
+from nmt.evaluation.metrics import score_text
 from nmt.training.checkpointing.state import Progress
 
 SILENCE = 180.0
@@ -40,7 +41,7 @@ class TrainingDisplay:
     def _draw(self, progress: Progress, epoch: int, loss: float, tokens_per_second: float, skipped: int) -> None:
         text = f"epoch {epoch + 1}  loss {loss:.3f}  {tokens_per_second:,.0f} tokens/s"
         if progress.best is not None:
-            text += f"  {'BLEU' if self._options.metric == 'bleu' else 'validation'} {progress.best:.2f}"
+            text += f"  best {score_text(self._options.metric, progress.best)}"
         if skipped:
             text += f"  {skipped} skipped"
         done = self.done(progress)

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from nmt.console import warn
 from nmt.errors import UserError
+from nmt.evaluation.metrics import METRICS, higher_is_better
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,8 @@ class Summary:
     validation_loss: float | None
     """The lowest."""
     validation_loss_step: int | None
-    bleu: float | None
-    """The highest."""
-    bleu_step: int | None
+    scores: dict[str, tuple[float | None, int | None]]
+    """The best score of each metric of the validations, and the update that it was found at."""
     tokens_per_second: float | None
     """Median over the lines of the log."""
     padding: float | None
@@ -47,7 +47,11 @@ class Summary:
     """The reason; None while it runs, or where it was killed."""
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Each metric is a key of its own, with ``NAME_step`` beside it."""
+        shown = asdict(self)
+        for name, (score, step) in shown.pop("scores").items():
+            shown |= {name: score, f"{name}_step": step}
+        return shown
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,11 @@ class History:
         ]
         return [a for a, _ in points], [b for _, b in points]
 
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics of the table that the validations have."""
+        return [name for name in METRICS if self.series("valid", name)[1]]
+
     def summary(self) -> Summary:
         lines = [line for event in self.events.values() for line in event]
         epochs = [int(line["epoch"]) for line in self.events.get("epoch", []) if isinstance(line.get("epoch"), int)]
@@ -73,7 +82,7 @@ class History:
         speeds = self.series("train", "tokens_per_second")[1]
         memory = self.series("train", "peak_memory_mb")[1]
         validation_loss, validation_loss_step = _best(*self.series("valid", "loss"), min)
-        bleu, bleu_step = _best(*self.series("valid", "bleu"), max)
+        directions = {name: max if higher_is_better(name) else min for name in self.metrics}
         ends = self.events.get("end", [])
         return Summary(
             directory=str(self.directory),
@@ -86,8 +95,7 @@ class History:
             best_training_loss=min(losses, default=None),
             validation_loss=validation_loss,
             validation_loss_step=validation_loss_step,
-            bleu=bleu,
-            bleu_step=bleu_step,
+            scores={name: _best(*self.series("valid", name), best) for name, best in directions.items()},
             tokens_per_second=statistics.median(speeds) if speeds else None,
             padding=_mean(self.series("train", "padding")[1]),
             waiting_for_data=_mean(self.series("train", "waiting_for_data")[1]),

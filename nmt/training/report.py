@@ -6,6 +6,7 @@ from typing import Any
 from nmt.console import say, warn
 from nmt.data.batching import Batch
 from nmt.evaluation.degenerate import DegenerateCount
+from nmt.evaluation.metrics import score_text
 from nmt.training.checkpointing.state import Progress
 from nmt.training.display import TrainingDisplay, clock_text
 from nmt.training.divergence import RISE, Divergence
@@ -48,14 +49,14 @@ class Report:
 
     def validation(self, result: Validation, improved: bool, data: ValidationSet) -> None:
         figures = {"loss": round(result.loss, 4)}
-        if result.bleu is not None:
-            figures |= {"bleu": round(result.bleu, 2), "degenerate": round(result.degenerate.share, 4)}
+        if result.score is not None:
+            figures |= {result.metric: round(result.score, 4), "degenerate": round(result.degenerate.share, 4)}
         self._write("valid", 0, **figures, best=improved)
         if result.translations:
             shown = slice(min(NUM_SAMPLES, len(result.translations)))
             samples = data.sources[shown], result.translations[shown], data.references[shown]
             self._log.write_samples(self._progress.step, *samples)
-        text = f"BLEU {result.bleu:5.2f}, " if result.bleu is not None else ""
+        text = f"{score_text(result.metric, result.score)}, " if result.score is not None else ""
         best = "  (best)" if improved else ""
         say(f"{self._clock}  step {self._progress.step}: validation {text}loss {result.loss:.3f}{best}")
 

@@ -23,6 +23,7 @@ from nmt.data.text import open_output
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.device import Precision, pick_device, pick_precision, use_tensor_cores
 from nmt.errors import UserError
+from nmt.evaluation.metrics import LOSS, check_metrics, score_text
 from nmt.models.build import build_model, resolve
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import cannot_write
@@ -78,6 +79,7 @@ def train(
     """
     directory = Path(output) if output is not None else default_output(recipe)
     recipe = resolve(load_recipe(recipe, parse_settings(settings)))
+    check_metrics([recipe.training.metric], also=[LOSS])
     with ProcessGroup.joined(recipe.device) as ranks:
         return _train(recipe, directory, resume, ranks)
 
@@ -114,7 +116,8 @@ def _train(recipe: Recipe, directory: Path, resume: bool, ranks: ProcessGroup) -
         _describe(directory, recipe, data.vocabularies)
     reason = trainer.run()
     best = trainer.progress
-    found = f"best {recipe.training.metric} {best.best:.2f} at step {best.best_step}; " if best.best is not None else ""
+    metric = recipe.training.metric
+    found = f"best {score_text(metric, best.best)} at step {best.best_step}; " if best.best is not None else ""
     say(f"done: {reason}; {found}the model is {directory}")
     return directory
 
@@ -307,9 +310,9 @@ def _batch_tokens(recipe: Recipe) -> int:
 
 
 def _validator(recipe: Recipe, data: Data, precision: Precision, ranks: ProcessGroup) -> Validator:
-    options = recipe.training
-    size = options.validation_size if options.metric == "bleu" else 0
-    return Validator(data.valid, data.vocabularies, recipe.decoding, size, _batch_tokens(recipe), precision, ranks)
+    size, budget = recipe.training.validation_size, _batch_tokens(recipe)
+    metric = recipe.training.metric
+    return Validator(data.valid, data.vocabularies, recipe.decoding, metric, size, budget, precision, ranks)
 
 
 def _describe(directory: Path, recipe: Recipe, vocabularies: Vocabularies) -> None:

@@ -212,7 +212,7 @@ class Trainer:
         self.progress.validation_due = False
         improved = result.beats(self.progress.best)
         if improved:
-            self.progress.best, self.progress.best_step = result.metric, self.progress.step
+            self.progress.best, self.progress.best_step = result.value, self.progress.step
         self.progress.validations_without_gain = 0 if improved else self.progress.validations_without_gain + 1
         self.learning_rate.after_validation(improved)
         self.report.validation(result, improved, self.validator.data)

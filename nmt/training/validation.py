@@ -1,8 +1,9 @@
-"""How good a model is on held-out text: loss over tokens, and BLEU on real beam output."""
+"""How good a model is on held-out text: loss over tokens, and a metric of its beam search output."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.search import search_all
 from nmt.device import Precision, autocast
 from nmt.evaluation.degenerate import DegenerateCount, count_degenerate
-from nmt.evaluation.scores import score_corpus
+from nmt.evaluation.metrics import LOSS, METRICS, higher_is_better
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.loss import token_loss
@@ -28,30 +29,34 @@ class Validation:
 
     loss: float
     """Mean -log p of a target token, in nats, without label smoothing."""
-    bleu: float | None
-    translations: list[str]
+    metric: str = LOSS
+    """What models are selected by: a name of ``METRICS``, or ``loss``."""
+    score: float | None = None
+    """Of the translations by that metric; None where it is the loss."""
+    translations: list[str] = field(default_factory=list)
     degenerate: DegenerateCount = field(default_factory=DegenerateCount)
     """Which of the translations went wrong plainly."""
 
     @property
-    def metric(self) -> float:
-        """BLEU, or the loss where BLEU was not asked for."""
-        return self.loss if self.bleu is None else self.bleu
+    def value(self) -> float:
+        """The score, or the loss where models are selected by it."""
+        return self.loss if self.score is None else self.score
 
-    def figures(self) -> dict[str, float | None]:
-        """What a checkpoint is ranked by; None for what isn't finite."""
-        return {"loss": self.loss if math.isfinite(self.loss) else None, "bleu": self.bleu}
+    def figures(self) -> dict[str, Any]:
+        """What a checkpoint is ranked by: ``value`` (None if it isn't finite) and ``higher_is_better``."""
+        value = self.value if math.isfinite(self.value) else None
+        return {"value": value, "higher_is_better": higher_is_better(self.metric)}
 
     def beats(self, best: float | None) -> bool:
-        """Whether the metric is better than the best so far; what isn't finite never is."""
-        if best is None or not math.isfinite(self.metric):
-            return math.isfinite(self.metric)
-        return self.metric < best if self.bleu is None else self.metric > best
+        """Whether the value is better than the best so far; one that isn't finite never is."""
+        if best is None or not math.isfinite(self.value):
+            return math.isfinite(self.value)
+        return self.value > best if higher_is_better(self.metric) else self.value < best
 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Held-out sentence pairs: encoded for the loss, and as text for BLEU."""
+    """Held-out sentence pairs: encoded for the loss, and as text for the metric."""
 
     corpus: EncodedCorpus
     indices: npt.NDArray[np.int64]
@@ -66,7 +71,8 @@ class Validator:
         data: the held-out pairs.
         vocabularies: those of the model.
         decoding: how translations are searched for.
-        num_translated: how many sentences, from the first, BLEU is computed on; 0 leaves it out.
+        metric: computed beside the loss: a name of ``METRICS``; with ``loss``, nothing is translated.
+        num_translated: how many sentences, from the first, are translated for the metric.
         batch_tokens: budget of a batch for the loss.
         precision: of the matrix products.
         ranks: the processes that share the work.
@@ -77,13 +83,15 @@ class Validator:
         data: ValidationSet,
         vocabularies: Vocabularies,
         decoding: DecodingOptions,
+        metric: str,
         num_translated: int,
         batch_tokens: int,
         precision: Precision,
         ranks: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.data, self._vocabularies, self._decoding = data, vocabularies, decoding
-        self._num_translated = min(num_translated, len(data.references))
+        self._name, self._metric = metric, METRICS[metric]() if metric != LOSS else None
+        self._num_translated = min(num_translated, len(data.references)) if self._metric else 0
         self._batch_tokens, self._precision, self._ranks = batch_tokens, precision, ranks
 
     @torch.inference_mode()
@@ -109,11 +117,11 @@ class Validator:
             return None
         loss = sum(nll for nll, _, _ in parts) / sum(num_tokens for _, num_tokens, _ in parts)
         translations = self._ranks.merge([texts for _, _, texts in parts])
-        if not translations:
-            return Validation(loss, None, translations)
-        references = self.data.references[: self._num_translated]
-        bleu = score_corpus(translations, references, ["bleu"])["bleu"].score
-        return Validation(loss, bleu, translations, count_degenerate(translations, self.data.sources, references))
+        if self._metric is None:
+            return Validation(loss)
+        sources, references = (lines[: self._num_translated] for lines in (self.data.sources, self.data.references))
+        score = self._metric.corpus_score(translations, [references], sources).score
+        return Validation(loss, self._name, score, translations, count_degenerate(translations, sources, references))
 
     def _loss(self, model: Seq2Seq, stop: Callable[[], bool]) -> tuple[float, int]:
         """Sum of -log p over the target tokens of this process's share, and their number."""

@@ -3,7 +3,7 @@
 import pytest
 from sacrebleu import sentence_bleu, sentence_chrf
 
-from nmt.decoding.mbr import Utility, expected_utilities
+from nmt.decoding.mbr import expected_utilities
 
 CANDIDATES = [
     "A dog runs across the grass.",
@@ -15,7 +15,7 @@ CANDIDATES = [
 
 
 @pytest.mark.parametrize("utility", ["chrf", "bleu"])
-def test_it_is_the_mean_likeness_to_every_candidate(utility: Utility) -> None:
+def test_it_is_the_mean_likeness_to_every_candidate(utility: str) -> None:
     metric = sentence_chrf if utility == "chrf" else sentence_bleu
     expected = [sum(metric(text, [other]).score for other in CANDIDATES) / len(CANDIDATES) for text in CANDIDATES]
     found = expected_utilities(CANDIDATES, utility)

@@ -15,7 +15,8 @@ from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest
 
 from nmt.errors import UserError
-from nmt.evaluation.significance import Statistics, TestMethod, interval, paired_test, resampled_scores
+from nmt.evaluation.metrics import METRICS, bootstrap, interval
+from nmt.evaluation.significance import Statistics, TestMethod, paired_test
 
 WORDS = [*"abcdefghijklmnopqrst"]
 
@@ -134,9 +135,9 @@ def test_few_sentences_prove_little(method: TestMethod) -> None:
 def test_intervals_are_of_scores_of_whole_samples() -> None:
     """An independent bootstrap: sentences drawn, put together and scored anew."""
     statistics = Statistics("bleu", SYSTEMS, [REFERENCES])
-    found = resampled_scores(statistics, 5, 12345)
+    found = bootstrap(statistics.metric, statistics.of_system["better"], 5, 12345)
     chosen = np.random.default_rng(12345).choice(120, size=(5, 120), replace=True)
-    for sample, score in zip(chosen, found["better"], strict=True):
+    for sample, score in zip(chosen, found, strict=True):
         expected = sacrebleu.corpus_bleu([SYSTEMS["better"][i] for i in sample], [[REFERENCES[i] for i in sample]])
         assert score == pytest.approx(expected.score)
     assert interval(np.arange(1000.0)[::-1]) == (25, 974)
@@ -150,7 +151,7 @@ def test_scores_of_some_sentences_and_of_each() -> None:
         [SYSTEMS["base"][i] for i in some], [[REFERENCES[i] for i in some], [other[i] for i in some]]
     )
     assert statistics.score("base", some) == pytest.approx(expected.score)
-    by_sentence = statistics.sentence_scores("base")
+    by_sentence = METRICS["bleu"]().sentence_scores(SYSTEMS["base"], [REFERENCES, other])
     for index in some:
         one = sacrebleu.sentence_bleu(SYSTEMS["base"][index], [REFERENCES[index], other[index]])
         assert by_sentence[index] == pytest.approx(one.score)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nmt.errors import UserError
-from nmt.inspection.curves import PANELS, plot_runs
+from nmt.inspection.curves import panels_of, plot_runs
 from nmt.training.history import History
 
 
@@ -28,7 +28,7 @@ def curves(axes: Any) -> list[Any]:
 def test_every_panel_has_every_run_in_a_style_of_its_own() -> None:
     histories = [make_history(f"run {number}", number + 1) for number in range(9)]
     figure = plot_runs(histories)
-    assert [axes.get_title("left") for axes in figure.axes] == [panel.title for panel in PANELS]
+    assert [axes.get_title("left") for axes in figure.axes] == [panel.title for panel in panels_of(histories)]
     for axes in figure.axes:
         assert len(curves(axes)) == 9
         assert len({(line.get_color(), line.get_linestyle()) for line in curves(axes)}) == 9

@@ -12,7 +12,7 @@ import pytest
 
 import nmt
 from nmt.data.text import read_lines
-from nmt.evaluation.scores import score_corpus
+from nmt.evaluation.metrics import score_corpus
 from nmt.recipe import load_recipe, parse_settings
 from nmt.training.history import read_history
 from nmt.training.trainer import Trainer

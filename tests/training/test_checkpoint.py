@@ -169,21 +169,22 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, file: str) -> None:
 # the best, the newest, the damaged
 
 
-def save_validated(folder: CheckpointFolder, figures: dict[int, tuple[float | None, float | None]]) -> None:
-    for step, (loss, bleu) in figures.items():
-        folder.save(step, weights_of(Tied()), {}, {"validation": {"loss": loss, "bleu": bleu}})
+def save_validated(folder: CheckpointFolder, higher_is_better: bool, values: dict[int, float | None]) -> None:
+    for step, value in values.items():
+        validation = {"value": value, "higher_is_better": higher_is_better}
+        folder.save(step, weights_of(Tied()), {}, {"validation": validation})
 
 
 def test_the_best_stay_beside_the_newest(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path, keep_last=1, keep_best=2)
-    save_validated(folder, {1: (3.0, 10.0), 2: (2.0, 30.0), 3: (1.0, 20.0), 4: (0.9, 25.0), 5: (0.8, None), 6: (9, 9)})
+    save_validated(folder, True, {1: 10.0, 2: 30.0, 3: 20.0, 4: 25.0, 5: -3.0, 6: 9.0})
     assert [step_of(path) for path in folder.all()] == [2, 4, 6]
     assert [step_of(path) for path in folder.best()] == [2, 4, 6]
 
 
-def test_without_bleu_the_lowest_loss_is_best_and_of_equals_the_first(tmp_path: Path) -> None:
+def test_where_lower_is_better_the_lowest_is_best_and_of_equals_the_first(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path, keep_last=1, keep_best=1)
-    save_validated(folder, {1: (3.0, None), 2: (2.0, None), 3: (2.0, None), 4: (None, None)})
+    save_validated(folder, False, {1: 3.0, 2: 2.0, 3: 2.0, 4: None})
     folder.save(5, weights_of(Tied()), {}, {"validation": None})
     assert [step_of(path) for path in folder.all()] == [2, 5]
 

@@ -43,7 +43,8 @@ def test_the_figures_of_a_run(tmp_path: Path) -> None:
     assert (found.updates, found.epochs, found.minutes, found.ended) == (30, 1, 3.02, "enough")
     assert (found.training_loss, found.best_training_loss) == (3.5, 3.0)
     assert (found.validation_loss, found.validation_loss_step) == (2.5, 20)
-    assert (found.bleu, found.bleu_step) == (12.0, 30)
+    assert found.scores == {"bleu": (12.0, 30)}
+    assert (found.to_json()["bleu"], found.to_json()["bleu_step"]) == (12.0, 30)
     assert found.tokens_per_second == 200, "the median, not the mean"
     assert (found.padding, found.waiting_for_data, found.peak_memory_mb) == (0.2, 0.02, 310)
     assert (found.description, found.parameters) == (None, None), "the log alone doesn't tell"

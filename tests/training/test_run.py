@@ -139,7 +139,7 @@ def test_the_model_is_the_best_checkpoints(
     data = prepare_data(recipe, tmp_path)
     model = build_model(recipe.model, data.vocabularies)
     load_weights(model, tmp_path / "model.safetensors")
-    validator = Validator(data.valid, data.vocabularies, recipe.decoding, 0, 64, "fp32")
+    validator = Validator(data.valid, data.vocabularies, recipe.decoding, "loss", 0, 64, "fp32")
     assert validator(model).loss == pytest.approx(best["loss"], abs=1e-4)
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-import sacrebleu
 import torch
+from sacrebleu.metrics import BLEU, CHRF, TER
 
 from nmt.config import Recipe
 from nmt.decoding.search import search_all
@@ -23,8 +24,8 @@ def make_model(recipe: Recipe) -> tuple[Seq2Seq, Data]:
     return build_model(recipe.model, data.vocabularies), data
 
 
-def measure(recipe: Recipe, data: Data, model: Seq2Seq, num_translated: int = 0, batch_tokens: int = 64) -> Validation:
-    validator = Validator(data.valid, data.vocabularies, recipe.decoding, num_translated, batch_tokens, "fp32")
+def measure(recipe: Recipe, data: Data, model: Seq2Seq, metric: str = "loss", batch_tokens: int = 64) -> Validation:
+    validator = Validator(data.valid, data.vocabularies, recipe.decoding, metric, 5, batch_tokens, "fp32")
     return validator(model)
 
 
@@ -56,15 +57,16 @@ def test_the_loss_is_the_mean_over_target_tokens(make_recipe: RecipeMaker, syste
     assert measure(recipe, data, model, batch_tokens=batch_tokens).loss == pytest.approx(expected, rel=1e-5)
 
 
-def test_bleu_is_that_of_the_first_sentences_translated_by_beam(make_recipe: RecipeMaker) -> None:
+@pytest.mark.parametrize("metric", [BLEU, CHRF, TER])
+def test_the_score_is_that_of_the_first_sentences_translated_by_beam(make_recipe: RecipeMaker, metric: Any) -> None:
     recipe = make_recipe("transformer", max_steps=1)
     model, data = make_model(recipe)
     model.eval()
-    result = measure(recipe, data, model, num_translated=5)
+    result = measure(recipe, data, model, metric.__name__.lower())
     found = search_all(model, [data.valid.corpus.source[i] for i in range(5)], data.vocabularies, recipe.decoding)
     translations = [data.vocabularies.target.decode(hypotheses[0].ids) for hypotheses in found]
     assert result.translations == translations
-    assert result.bleu == pytest.approx(sacrebleu.corpus_bleu(translations, [data.valid.references[:5]]).score)
+    assert result.score == pytest.approx(metric().corpus_score(translations, [data.valid.references[:5]]).score)
 
 
 def test_degenerate_translations_are_counted(make_recipe: RecipeMaker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +76,7 @@ def test_degenerate_translations_are_counted(make_recipe: RecipeMaker, monkeypat
     references = list(data.valid.references[:5])
     spoilt = [*references[:3], "", "the the the the the the"]
     monkeypatch.setattr(Validator, "_translate", lambda self, *given: spoilt)
-    result = measure(recipe, data, model, num_translated=5)
+    result = measure(recipe, data, model, "bleu")
     assert {kind: lines for kind, lines in result.degenerate.lines.items() if lines} == {"empty": [4], "loop": [5]}
 
 
@@ -84,7 +86,7 @@ def test_the_model_and_the_random_state_are_left_as_they_were(make_recipe: Recip
     for mode in (True, False):
         model.train(mode)
         before = torch.get_rng_state()
-        first, second = (measure(recipe, data, model, num_translated=3) for _ in range(2))
+        first, second = (measure(recipe, data, model, "bleu") for _ in range(2))
         assert first == second
         assert torch.equal(torch.get_rng_state(), before)
         assert model.training is mode
@@ -111,18 +113,20 @@ def test_held_out_pairs_are_measured_on_their_own_text(make_recipe: RecipeMaker,
 
 
 @pytest.mark.parametrize(
-    ("loss", "bleu", "best", "better"),
+    ("metric", "loss", "score", "best", "better"),
     [
-        (2.0, None, None, True),
-        (2.0, None, 2.5, True),
-        (2.0, None, 2.0, False),
-        (float("nan"), None, None, False),
-        (float("nan"), None, 2.0, False),
-        (float("inf"), None, None, False),
-        (9.0, 30.0, 29.0, True),
-        (1.0, 30.0, 30.0, False),
-        (1.0, 0.0, None, True),
+        ("loss", 2.0, None, None, True),
+        ("loss", 2.0, None, 2.5, True),
+        ("loss", 2.0, None, 2.0, False),
+        ("loss", float("nan"), None, None, False),
+        ("loss", float("nan"), None, 2.0, False),
+        ("loss", float("inf"), None, None, False),
+        ("bleu", 9.0, 30.0, 29.0, True),
+        ("bleu", 1.0, 30.0, 30.0, False),
+        ("bleu", 1.0, 0.0, None, True),
+        ("ter", 9.0, 29.0, 30.0, True),
+        ("ter", 1.0, 30.0, 29.0, False),
     ],
 )
-def test_what_is_better(loss: float, bleu: float | None, best: float | None, better: bool) -> None:
-    assert Validation(loss, bleu, []).beats(best) is better
+def test_what_is_better(metric: str, loss: float, score: float | None, best: float | None, better: bool) -> None:
+    assert Validation(loss, metric, score).beats(best) is better

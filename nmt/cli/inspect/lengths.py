@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -26,7 +26,7 @@ def lengths(
     ],
     reference: References = None,
     source: Source = None,
-    metric: Annotated[Literal["bleu", "chrf", "ter"], typer.Option(help="What is measured.")] = "bleu",
+    metric: Annotated[str, typer.Option(metavar="NAME", help="The metric: bleu, chrf, ter or a plugin's.")] = "bleu",
     buckets: Buckets = None,
     tokenize: Tokenize = None,
     output: Annotated[
@@ -49,15 +49,16 @@ def lengths(
         suffix_of(output)  # before the work
     test_set = read_test_set(systems, reference or [], source, least=1)
     rows, statistics = length_scores(test_set, metric, limits_of(buckets), tokenize)
+    signature = statistics.metric.signature
     if output is not None:
         from nmt.inspection.lengths import draw_lengths
 
         write_figure(draw_lengths(rows, statistics, test_set.measured_by), output)
     if as_json:
-        found = {"metric": metric, "signature": statistics.signature, "lengths": [row.to_json() for row in rows]}
+        found = {"metric": metric, "signature": signature, "lengths": [row.to_json() for row in rows]}
         typer.echo(json.dumps(found, ensure_ascii=False))
     else:
-        print_table(length_table(rows, statistics))
-        typer.echo(statistics.signature)
+        print_table(length_table(rows, metric))
+        typer.echo(signature)
     if output is not None:
         say(f"wrote {output}")

@@ -35,7 +35,7 @@ def run(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """What training runs reached, as a table and as curves: loss, BLEU, learning rate, gradient norm, tokens a second.
+    """What training runs reached, as a table and as curves of loss, validation metric, learning rate and speed.
 
     Several runs stand side by side. Minutes are those of training; validation's count, pauses before a resume don't.
     """
@@ -61,8 +61,11 @@ def _print(histories: "Sequence[History]", summaries: "Sequence[Summary]") -> No
     from nmt.console import table
     from nmt.training.history import short_names
 
+    metrics = list(dict.fromkeys(name for summary in summaries for name in summary.scores))
+
     console = Console()
-    runs = list(zip(short_names([h.directory for h in histories]), map(_figures, summaries), strict=True))
+    figures = [_figures(summary, metrics) for summary in summaries]
+    runs = list(zip(short_names([h.directory for h in histories]), figures, strict=True))
     at_once = max(1, (console.width - NAME_WIDTH) // RUN_WIDTH)
     for start in range(0, len(runs), at_once):
         shown = runs[start : start + at_once]
@@ -70,8 +73,9 @@ def _print(histories: "Sequence[History]", summaries: "Sequence[Summary]") -> No
         console.print(table("", ("", *(name for name, _ in shown)), rows))
 
 
-def _figures(s: "Summary") -> dict[str, str]:
-    """What a person reads, row by row."""
+def _figures(s: "Summary", metrics: "Sequence[str]") -> dict[str, str]:
+    """What a person reads, row by row. ``metrics``: those that any of the runs has."""
+    from nmt.evaluation.metrics import METRICS
 
     def number(value: float | None, form: str = ",.0f", step: int | None = None) -> str:
         shown = "–" if value is None else format(value, form)
@@ -86,7 +90,11 @@ def _figures(s: "Summary") -> dict[str, str]:
         "training loss, last": number(s.training_loss, ".3f"),
         "training loss, best": number(s.best_training_loss, ".3f"),
         "validation loss, best": number(s.validation_loss, ".3f", s.validation_loss_step),
-        "validation BLEU, best": number(s.bleu, ".2f", s.bleu_step),
+        **{
+            f"validation {METRICS[name].name}, best": number(score, f".{METRICS[name].decimals}f", step)
+            for name in metrics
+            for score, step in [s.scores.get(name, (None, None))]
+        },
         "tokens/s, median": number(s.tokens_per_second),
         "padding": number(s.padding, ".1%"),
         "waiting for data": number(s.waiting_for_data, ".1%"),

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -53,7 +52,8 @@ class CheckpointFolder:
             step: number of updates.
             weights: of the model.
             tensors: all other tensors of the training state.
-            state: the rest of it; must be JSON. ``state["validation"]`` (``loss`` and ``bleu``) ranks the checkpoint.
+            state: the rest of it; must be JSON. ``state["validation"]`` ranks the checkpoint (see
+                :meth:`nmt.training.validation.Validation.figures`).
         """
         final = self.at(step)
         temporary, replaced = (self._folder / f"{kind}-{step:06d}" for kind in ("writing", "replaced"))
@@ -137,15 +137,14 @@ def step_of(checkpoint: Path) -> int:
 
 
 def _metric(checkpoint: Path) -> float | None:
-    """The validation figure of a checkpoint, higher is better: BLEU, or the negative loss where there is no BLEU."""
+    """The validation figure that ranks a checkpoint, with its sign changed where lower is better."""
     try:
         measured = json.loads((checkpoint / "state.json").read_text("utf-8")).get("validation")
     except (OSError, ValueError):
         return None
-    if not measured:
+    if not measured or measured["value"] is None:
         return None
-    value = measured["bleu"] if measured["bleu"] is not None else -(measured["loss"] or math.nan)
-    return value if math.isfinite(value) else None
+    return float(measured["value"] if measured["higher_is_better"] else -measured["value"])
 
 
 def _digest(path: Path) -> str:

@@ -20,7 +20,7 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     best: float | None = None
-    """Best validation metric so far: BLEU, or the loss."""
+    """Best validation figure so far, by ``training.metric``."""
     best_step: int = 0
     guided: bool = False
     """The best was found, or will be, by training that teaches alignment."""

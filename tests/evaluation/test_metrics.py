@@ -8,10 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sacrebleu.metrics import BLEU, CHRF, TER
 
 from nmt.errors import UserError
-from nmt.evaluation.scores import DEFAULT_METRICS, METRICS, Score, score_corpus
+from nmt.evaluation.metrics import DEFAULT_METRICS, METRICS, Score, score_corpus, score_system
 from nmt.evaluation.texts import read_aligned
 
 REFERENCES = [
@@ -156,5 +158,27 @@ def test_a_tokenizer_that_lacks_its_package_says_so(monkeypatch: pytest.MonkeyPa
 
 
 def test_importing_scores_does_not_import_sacrebleu() -> None:
-    program = "import sys, nmt.evaluation.scores; sys.exit('sacrebleu' in sys.modules or 'torch' in sys.modules)"
+    program = "import sys, nmt.evaluation.metrics; sys.exit('sacrebleu' in sys.modules or 'torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_private_names_of_sacrebleu_that_are_used_exist() -> None:
+    """sacreBLEU has no public names for sufficient statistics; pyproject.toml bounds its version for that reason."""
+    from sacrebleu.metrics.base import Metric as Base
+
+    for kind in METRICS.values():
+        implementation = kind().implementation
+        assert isinstance(implementation, Base)
+        (statistics,) = implementation._extract_corpus_statistics(["a b c d e"], [["a b c d f"]])
+        by_sum = implementation._aggregate_and_compute([2 * np.array(statistics)])
+        assert by_sum.score == pytest.approx(implementation.corpus_score(["a b c d e"] * 2, [["a b c d f"] * 2]).score)
+
+
+def test_confidence_is_that_of_sacrebleu() -> None:
+    for name, metric in {"bleu": BLEU(), "chrf": CHRF(), "ter": TER()}.items():
+        expected = metric.corpus_score(HYPOTHESES, [REFERENCES], n_bootstrap=50)
+        score = score_system(HYPOTHESES, [REFERENCES], [name], num_resamples=50)[name]
+        assert score.signature == str(metric.get_signature())
+        assert score.confidence is not None
+        found = (score.confidence.mean, score.confidence.half_width)
+        assert found == pytest.approx((expected._mean, expected._ci), abs=1e-4)

@@ -1,0 +1,341 @@
+"""The table of metrics: how good translations are, compared with references.
+
+BLEU, chrF and TER are sacreBLEU's with its own defaults: BLEU and chrF are case-sensitive, BLEU tokenises by ``13a``,
+TER ignores case. The signature records all of this.
+
+Another metric is a subclass of :class:`Metric` and a row of ``METRICS``. It then works in validation and model
+selection (``training.metric``), in ``nmt score``, ``nmt compare`` and ``nmt inspect lengths``, and as a utility for
+minimum Bayes risk decoding.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.errors import UserError, nearest
+from nmt.evaluation.texts import check_lengths
+
+LOSS = "loss"
+"""The value of ``training.metric`` that selects models by validation loss. It is not a row of ``METRICS``."""
+
+FloatArray = npt.NDArray[np.float64]
+"""Names of arrays end in their shape: N sentences, F figures of a sentence, R resamples."""
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """A 95 % confidence interval by bootstrap resampling (Koehn 2004): ``mean`` ± ``half_width``."""
+
+    mean: float
+    half_width: float
+    num_resamples: int
+
+    @classmethod
+    def of(cls, scores_R: FloatArray) -> "Confidence":
+        """The interval of the scores of resamples."""
+        low, high = interval(scores_R)
+        return cls(float(scores_R.mean()), 0.5 * (high - low), len(scores_R))
+
+    def to_json(self) -> dict[str, float]:
+        return {
+            "level": 0.95,
+            "mean": round(self.mean, 4),
+            "half_width": round(self.half_width, 4),
+            "resamples": self.num_resamples,
+        }
+
+
+@dataclass(frozen=True)
+class Score:
+    """The score of a whole corpus.
+
+    Attributes:
+        name: as it is printed: ``BLEU``, ``chrF2``, ``TER``.
+        score: in the units of the metric.
+        signature: version and settings; scores can be compared only where signatures agree.
+        details: further figures for a reader, such as BLEU's n-gram precisions and brevity penalty.
+        confidence: where it was requested.
+    """
+
+    name: str
+    score: float
+    signature: str
+    details: str = ""
+    confidence: Confidence | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of ``nmt score --json``."""
+        shown: dict[str, Any] = {"score": round(self.score, 4), "signature": self.signature}
+        return shown if self.confidence is None else {**shown, "confidence": self.confidence.to_json()}
+
+
+class Metric(ABC):
+    """Scores translations against references.
+
+    The minimum is a ``name`` and :meth:`sentence_scores`; the score of a corpus is then the mean over its sentences.
+    A metric whose corpus score isn't a mean overrides :meth:`statistics` and :meth:`score_from`.
+
+    In all methods, ``hypotheses`` are N translations; ``references`` are one or more complete references of N
+    sentences each; ``sources`` are the N source sentences, or None where they are unknown.
+
+    Attributes:
+        name: as it is printed.
+        higher_is_better: whether a better translation has a higher score.
+        needs_source: whether it can't be computed without ``sources``.
+        decimals: digits of a score that are printed.
+
+    Args:
+        tokenize: the tokenizer that the user named; None for the metric's own. A metric without one ignores it.
+    """
+
+    name: ClassVar[str]
+    higher_is_better: ClassVar[bool] = True
+    needs_source: ClassVar[bool] = False
+    decimals: ClassVar[int] = 2
+
+    def __init__(self, tokenize: str | None = None) -> None:
+        self.tokenize = tokenize
+
+    @property
+    def signature(self) -> str:
+        """Version and settings. It may depend on the last references, so it is read after scoring."""
+        return self.name
+
+    @abstractmethod
+    def sentence_scores(
+        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
+    ) -> list[float]:
+        """The score of each sentence on its own."""
+
+    def statistics(
+        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
+    ) -> FloatArray:
+        """Figures of each sentence, (N, F), whose sums over any sentences determine the score of these sentences.
+
+        They are what paired tests and confidence intervals resample, so that nothing is scored twice.
+        """
+        scores_N = np.array(self.sentence_scores(hypotheses, references, sources), np.float64)
+        return np.stack([scores_N, np.ones_like(scores_N)], axis=1)
+
+    def score_from(self, totals_F: FloatArray) -> float:
+        """The corpus score of sentences whose :meth:`statistics` add up to ``totals_F``."""
+        return float(totals_F[0] / totals_F[1])
+
+    def corpus_score(
+        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
+    ) -> Score:
+        """The score of the corpus."""
+        score = self.score_from(self.statistics(hypotheses, references, sources).sum(axis=0))
+        return Score(self.name, score, self.signature)
+
+
+class SacreBleuMetric(Metric):
+    """A metric of sacreBLEU, by its public API but for sufficient statistics, which it has no public names for."""
+
+    def __init__(self, tokenize: str | None = None) -> None:
+        super().__init__(tokenize)
+        self.implementation = self._make()
+        self._by_sentence = self.implementation
+
+    def _make(self) -> Any:
+        """The metric of sacreBLEU."""
+        raise NotImplementedError
+
+    @property
+    def signature(self) -> str:
+        return str(self.implementation.get_signature())
+
+    def statistics(
+        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
+    ) -> FloatArray:
+        return np.array(self.implementation._extract_corpus_statistics(hypotheses, references), np.float64)
+
+    def score_from(self, totals_F: FloatArray) -> float:
+        return float(self.implementation._aggregate_and_compute([totals_F]).score)
+
+    def sentence_scores(
+        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
+    ) -> list[float]:
+        statistics_NF = self.statistics(hypotheses, references)
+        return [float(self._by_sentence._aggregate_and_compute([row_F]).score) for row_F in statistics_NF]
+
+    def corpus_score(
+        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
+    ) -> Score:
+        result = self.implementation.corpus_score(hypotheses, references)
+        details = str(result).removeprefix(f"{result.name} = {result.score:.2f}").strip()
+        return Score(self.name, float(result.score), self.signature, details)
+
+
+class Bleu(SacreBleuMetric):
+    """BLEU (Papineni et al. 2002; Post 2018); of single sentences with the effective order, as sacreBLEU advises."""
+
+    name = "BLEU"
+
+    def _make(self) -> Any:
+        from sacrebleu.metrics.bleu import BLEU
+
+        tokenizers = list(BLEU.TOKENIZERS)
+        if self.tokenize is not None and self.tokenize not in tokenizers:
+            raise UserError(f"Unknown tokenizer for BLEU: {self.tokenize!r}.", nearest(self.tokenize, tokenizers))
+        try:
+            self._by_sentence = BLEU(tokenize=self.tokenize, effective_order=True)
+            return BLEU(tokenize=self.tokenize)
+        except (ImportError, OSError, RuntimeError) as error:  # some need a package or a download
+            raise UserError(
+                f"The tokenizer {self.tokenize!r} can't be used: {str(error).strip()}",
+                "Install what it needs, or score with the default, 13a.",
+            ) from error
+
+    def tokens(self, text: str) -> tuple[str, ...]:
+        """The words of a text as BLEU counts them."""
+        return tuple(self.implementation.tokenizer(text.rstrip()).split())
+
+
+class Chrf(SacreBleuMetric):
+    """chrF2: F score (β = 2) of character n-grams up to 6 (Popović 2015)."""
+
+    name = "chrF2"
+
+    def _make(self) -> Any:
+        from sacrebleu.metrics.chrf import CHRF
+
+        return CHRF()
+
+
+class Ter(SacreBleuMetric):
+    """Translation edit rate in per cent of the reference's words; it can exceed 100 (Snover et al. 2006)."""
+
+    name = "TER"
+    higher_is_better = False
+
+    def _make(self) -> Any:
+        from sacrebleu.metrics.ter import TER
+
+        return TER()
+
+
+METRICS: dict[str, type[Metric]] = {"bleu": Bleu, "chrf": Chrf, "ter": Ter}
+"""Metrics by the name that recipes, options and JSON use."""
+
+DEFAULT_METRICS = ("bleu", "chrf")
+
+
+def check_metrics(names: Sequence[str], has_source: bool = True, also: Sequence[str] = ()) -> None:
+    """Refuse names that aren't in ``METRICS`` (or ``also``), and metrics that lack their source text."""
+    if not names:
+        raise UserError("No metric is named.", f"Name one or more of {', '.join(METRICS)}.")
+    for name in names:
+        if name not in METRICS and name not in also:
+            raise UserError(f"Unknown metric: {name!r}.", nearest(name, [*METRICS, *also]))
+        if name in METRICS and METRICS[name].needs_source and not has_source:
+            raise UserError(f"The metric {name!r} needs the source text.", "Give --source FILE.")
+
+
+def higher_is_better(name: str) -> bool:
+    """The direction of a metric of ``METRICS`` or of the loss."""
+    return name != LOSS and METRICS[name].higher_is_better
+
+
+def score_text(name: str, score: float) -> str:
+    """A score of a metric of ``METRICS`` or a loss with its name, such as ``BLEU 41.30``."""
+    return f"{METRICS[name].name} {score:.{METRICS[name].decimals}f}" if name != LOSS else f"loss {score:.3f}"
+
+
+def score_corpus(
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    tokenize: str | None = None,
+) -> dict[str, Score]:
+    """Scores translations, cased and detokenised, against one reference each.
+
+    Args:
+        hypotheses: the translations.
+        references: their references, in the same order.
+        metrics: keys of ``METRICS``.
+        tokenize: sacreBLEU's tokenizer for BLEU (``13a`` when None; ``zh``, ``ja-mecab``, ``char`` …).
+
+    Returns:
+        A score for each metric, in that order.
+    """
+    return score_system(hypotheses, [references], metrics, tokenize)
+
+
+def score_system(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    tokenize: str | None = None,
+    num_resamples: int = 0,
+    sources: Sequence[str] | None = None,
+) -> dict[str, Score]:
+    """Scores translations against one or several references each.
+
+    Args:
+        hypotheses, metrics, tokenize: as :func:`score_corpus`.
+        references: complete references, each as long as the hypotheses.
+        num_resamples: of the bootstrap, for a confidence interval; 0 leaves it out.
+        sources: for metrics that need them.
+    """
+    check_metrics(metrics, sources is not None)
+    seed = check_seed()
+    names = ["the reference"] if len(references) == 1 else [f"reference {n + 1}" for n in range(len(references))]
+    check_lengths({"the hypothesis": len(hypotheses), **dict(zip(names, map(len, references), strict=True))})
+    scores = {}
+    for name in metrics:
+        metric = METRICS[name](tokenize)
+        score = metric.corpus_score(hypotheses, references, sources)
+        if num_resamples > 1:
+            statistics_NF = metric.statistics(hypotheses, references, sources)
+            signature = resampled_signature(score.signature, bs=num_resamples, seed=seed)
+            confidence = Confidence.of(bootstrap(metric, statistics_NF, num_resamples, seed))
+            score = Score(score.name, score.score, signature, score.details, confidence)
+        scores[name] = score
+    return scores
+
+
+def bootstrap(metric: Metric, statistics_NF: FloatArray, num_samples: int, seed: int | None) -> FloatArray:
+    """The scores of samples of the sentences, drawn with replacement; the same sentences as sacreBLEU draws.
+
+    Args:
+        metric: has given the statistics.
+        statistics_NF: of each sentence.
+        num_samples: R.
+        seed: None for a random one.
+
+    Returns:
+        The score of each sample, (R,).
+    """
+    random, num_sentences = np.random.default_rng(seed), len(statistics_NF)
+    samples = (random.choice(num_sentences, num_sentences, replace=True) for _ in range(num_samples))
+    counts = (np.bincount(sample, minlength=num_sentences) for sample in samples)
+    return np.array([metric.score_from(count_N @ statistics_NF) for count_N in counts])
+
+
+def interval(samples_R: FloatArray) -> tuple[float, float]:
+    """The limits of 95 % of the samples, cut as sacreBLEU cuts: a fortieth on each side."""
+    ordered = np.sort(samples_R)
+    cut = len(ordered) // 40
+    return float(ordered[cut]), float(ordered[-1 - cut])
+
+
+def resampled_signature(signature: str, **settings: int | None) -> str:
+    """A signature with the settings of a resampling (``bs``, ``ar``, ``seed``) where sacreBLEU puts them."""
+    first, *others = signature.split("|")
+    return "|".join([first, *(f"{name}:{str(value).lower()}" for name, value in settings.items()), *others])
+
+
+def check_seed() -> int | None:
+    """The seed of resampling, from sacreBLEU's variable SACREBLEU_SEED; None draws a new one each time."""
+    given = os.environ.get("SACREBLEU_SEED", "12345")
+    if given.lower() == "none":
+        return None
+    if not given.isdecimal():
+        raise UserError(f"SACREBLEU_SEED is {given!r}, which is not a seed.", "Set it to a number, or to none.")
+    return int(given)

@@ -1,0 +1,98 @@
+"""A metric from outside, not sacreBLEU's, that needs the source: one class and one row, and every command has it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from nmt.decoding.mbr import expected_utilities
+from nmt.errors import UserError
+from nmt.evaluation.compare import Options, TestSet, compare, length_scores
+from nmt.evaluation.compare_report import to_html, to_json
+from nmt.evaluation.metrics import METRICS, Metric, score_corpus, score_system
+from nmt.evaluation.significance import Statistics, paired_test
+from nmt.training.history import read_history
+from nmt.training.run import train
+
+SHORT = ["training.max_steps=6", "training.validate_every=2", "training.keep_last=1"]
+
+
+class LengthError(Metric):
+    """How far a translation's length is from the mean of source's and reference's, in characters."""
+
+    name = "LenErr"
+    higher_is_better = False
+    needs_source = True
+    decimals = 3
+
+    def sentence_scores(
+        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
+    ) -> list[float]:
+        assert sources is not None
+        given = zip(hypotheses, references[0], sources, strict=True)
+        return [abs(len(text) - (len(reference) + len(source)) / 2) for text, reference, source in given]
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS, "length_error", LengthError)
+
+
+SOURCES = ["aaaa", "bbbbbb"] * 20
+REFERENCES = ["aaaa", "bbbbbb"] * 20
+SYSTEMS = {"base": ["aa", "bbbbbbb"] * 20, "better": ["aaaa", "bbbbbbb"] * 20}
+
+
+def test_its_corpus_score_is_the_mean_and_has_an_interval() -> None:
+    score = score_system(SYSTEMS["base"], [REFERENCES], ["length_error"], num_resamples=100, sources=SOURCES)
+    found = score["length_error"]
+    assert (found.score, found.signature) == (1.5, "LenErr|bs:100|seed:12345")
+    assert found.confidence is not None
+    assert 0 < found.confidence.half_width < 0.5
+    with pytest.raises(UserError, match="'length_error' needs the source"):
+        score_corpus(["a"], ["a"], ["length_error"])
+
+
+@pytest.mark.parametrize("method", ["bootstrap", "randomisation"])
+def test_systems_are_compared_by_it(method: str) -> None:
+    test = paired_test(Statistics("length_error", SYSTEMS, [REFERENCES], sources=SOURCES), method, 200)
+    difference = test.systems["better"].difference
+    assert difference is not None
+    assert difference.value == -1
+    assert difference.is_significant
+    assert test.verdict("better").startswith("better is better by 1.000 LenErr")
+
+
+def test_comparisons_and_lengths_have_it() -> None:
+    test_set = TestSet(SYSTEMS, [REFERENCES], SOURCES)
+    comparison = compare(test_set, Options(metrics=["length_error"], sentence_metric="length_error"))
+    assert to_json(comparison)["systems"]["better"]["scores"]["length_error"]["score"] == 0.5
+    assert comparison.changes["better"].num_better == 20
+    assert "1.500 ± " in to_html(comparison)
+    rows, _ = length_scores(test_set, "length_error", [4])
+    assert [row.scores["length_error"]["base"] for row in rows] == [1.5]
+
+
+def test_candidates_are_ranked_by_it() -> None:
+    found = expected_utilities(["aaa", "aaaa", "aaaaaa"], "length_error", "aaaa")
+    assert found.index(max(found)) == 1, "the nearest to all, because less is better"
+
+
+def test_a_model_is_selected_by_it(tiny_recipe: Path, tmp_path: Path) -> None:
+    train(tiny_recipe, tmp_path / "run", [*SHORT, "training.metric=length_error"])
+    run = tmp_path / "run"
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    valid = {line["step"]: line for line in lines if line["event"] == "valid"}
+    assert all(line.keys() >= {"loss", "length_error", "best"} for line in valid.values())
+    lowest = min(valid, key=lambda step: valid[step]["length_error"])
+    assert max(step for step, line in valid.items() if line["best"]) == lowest
+    assert (run / "checkpoints" / f"step-{lowest:06d}").is_dir()
+    assert read_history(run).summary().scores["length_error"] == (valid[lowest]["length_error"], lowest)
+
+
+def test_an_unknown_metric_is_refused_before_the_run(tiny_recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'lengt_error'") as caught:
+        train(tiny_recipe, tmp_path / "run", [*SHORT, "training.metric=lengt_error"])
+    assert caught.value.remedy == "Did you mean 'length_error'?"
+    assert not (tmp_path / "run").exists()
