@@ -3,7 +3,8 @@
 BLEU, chrF and TER are sacreBLEU's with its own defaults: BLEU and chrF are case-sensitive, BLEU tokenises by ``13a``,
 TER ignores case. The signature records all of this.
 
-Another metric is a subclass of :class:`Metric` and a row of ``METRICS``. It then works in validation and model
+Another metric is a subclass of :class:`Metric` and a row of ``METRICS``, or a component of a plugin
+(:mod:`nmt.plugins`). It then works in validation and model
 selection (``training.metric``), in ``nmt score``, ``nmt compare`` and ``nmt inspect lengths``, and as a utility for
 minimum Bayes risk decoding.
 """
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from nmt.errors import UserError, nearest
 from nmt.evaluation.texts import check_lengths
+from nmt.plugins import Table
 
 LOSS = "loss"
 """The value of ``training.metric`` that selects models by validation loss. It is not a row of ``METRICS``."""
@@ -220,7 +222,7 @@ class Ter(SacreBleuMetric):
         return TER()
 
 
-METRICS: dict[str, type[Metric]] = {"bleu": Bleu, "chrf": Chrf, "ter": Ter}
+METRICS: Table[Metric] = Table("metric", Metric, {"bleu": Bleu, "chrf": Chrf, "ter": Ter})
 """Metrics by the name that recipes, options and JSON use."""
 
 DEFAULT_METRICS = ("bleu", "chrf")
@@ -232,7 +234,8 @@ def check_metrics(names: Sequence[str], has_source: bool = True, also: Sequence[
         raise UserError("No metric is named.", f"Name one or more of {', '.join(METRICS)}.")
     for name in names:
         if name not in METRICS and name not in also:
-            raise UserError(f"Unknown metric: {name!r}.", nearest(name, [*METRICS, *also]))
+            remedy = f"{nearest(name, [*METRICS, *also])} A metric of a plugin needs the plugin: --plugin MODULE."
+            raise UserError(f"There is no metric {name!r}.", remedy)
         if name in METRICS and METRICS[name].needs_source and not has_source:
             raise UserError(f"The metric {name!r} needs the source text.", "Give --source FILE.")
 
