@@ -61,11 +61,17 @@ class EncoderOutput:
     memories: tuple[Memory, ...]
     """One for most encoders; one with an external memory gives its slots as the second."""
     final: tuple[Tensor, ...] = ()
-    """The recurrent state after the last word, each part [B, L, D]: hidden and, for an LSTM, cell."""
+    """The recurrent state after the last word, each part [B, L, D]: the hidden state and, for an LSTM, the cell state.
+    Whatever else a cell keeps, such as a count of steps, isn't part of it."""
     aux_losses: dict[str, Tensor] = field(default_factory=dict)
     """Named extra losses, summed over the batch; the trainer adds whatever is here."""
     figures: dict[str, Tensor] = field(default_factory=dict)
     """Named figures of the source tokens, such as their ponder steps, [B, S]; shown beside alignments."""
+
+    def __post_init__(self) -> None:
+        if any(part.shape != self.final[0].shape or not part.is_floating_point() for part in self.final):
+            shapes = [tuple(part.shape) for part in self.final]
+            raise ValueError(f"the parts of an encoder's final state must all be [B, L, D], not {shapes}")
 
 
 class Encoder(nn.Module, ABC):

@@ -8,6 +8,7 @@ import torch
 from nmt.data.batching import Batch
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
+from nmt.models.interfaces import EncoderOutput
 from nmt.models.seq2seq import Seq2Seq
 
 RECURRENT = {"type": "recurrent", "hidden_size": 6}
@@ -73,6 +74,27 @@ def test_an_encoder_leaves_the_memory_as_it_was_after_the_last_word(make_model: 
         torch.testing.assert_close(encoded.final[0][row], states[-1].cells[0][0])
         annotations = torch.cat([encoder.machine.output(state) for state in states])
         torch.testing.assert_close(encoded.memories[0].values_BSD[row, :length], annotations)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("bridge", ["copy", "dense"])
+def test_the_step_counter_of_a_controller_is_not_handed_to_the_decoder(
+    make_model: Any, batch: Batch, bridge: str
+) -> None:
+    encoder = {**ENCODER, "cell": "clockwork", "hidden_size": 8}
+    model = make(make_model, encoder, {"type": "bahdanau", "cell": "lstm", "hidden_size": 8, "bridge": bridge})
+    decoder: Any = model.decoder
+    encoded = model.encode(batch.source_BS, batch.source_length_B)
+    (final_BLD,) = encoded.final
+    for part, found_BLD in enumerate(decoder.start(encoded).cells):
+        expected_BLD = final_BLD if bridge == "copy" else decoder.first_state.dense[part](final_BLD).tanh()
+        torch.testing.assert_close(found_BLD, expected_BLD)
+
+
+@pytest.mark.parametrize("counter", [torch.zeros(2, 1, 1), torch.zeros(2, 1, 5, dtype=torch.long)])
+def test_a_final_state_of_unequal_parts_is_refused(counter: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="must all be"):
+        EncoderOutput((), (torch.zeros(2, 1, 5), counter))
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,8 @@ class NtmEncoder(Encoder):
         states = self.states(source_BS, source_length_B)
         annotations_BSD = self.dropout(torch.stack([self.machine.output(state) for state in states], dim=1))
         slots = Memory(states[-1].memory_NCW, states[-1].ring[0])
-        return EncoderOutput((Memory(annotations_BSD, mask_BS), slots), states[-1].cells)
+        final = states[-1].cells[: self.machine.controller.num_states]
+        return EncoderOutput((Memory(annotations_BSD, mask_BS), slots), final)
 
 
 def _where(is_on_B: Tensor, after: MachineState, before: MachineState) -> MachineState:
