@@ -193,17 +193,20 @@ class Translator:
         for translation, found in zip(translations, self._aligner()(pairs), strict=True):
             yield replace(translation, alignment=found.links)
 
-    def encode(self, line: str) -> list[int]:
-        """Ids of a source line as the model reads it, however many they are."""
+    def encode_source(self, line: str) -> list[int]:
+        """The ids of a source line as the model reads it, without EOS; a dialogue keeps its separators.
+
+        There may be more than ``max_pieces`` of them: the callers decide whether to cut or to refuse such a line.
+        """
         return encode_source(self.vocabularies.source, line, self.recipe.data.context, self.max_pieces)
 
     def encode_target(self, line: str) -> list[int]:
-        """Ids of a translation: of a dialogue, the current turn."""
+        """The ids of a translation, without SOS and EOS; of a dialogue, those of the current turn."""
         is_dialogue = self.recipe.data.context is not None
         return self.vocabularies.target.encode(current_turn(line) if is_dialogue else line)
 
     def _encode(self, number: int, line: str) -> list[int]:
-        ids = self.encode(line)
+        ids = self.encode_source(line)
         if len(ids) > self.max_pieces:
             warn(f"line {number} has {len(ids):,} pieces: only the first {self.max_pieces} are translated.")
         return ids[: self.max_pieces]
@@ -327,7 +330,7 @@ class Translator:
 
     def _encode_pair(self, number: int, pair: tuple[str, str]) -> tuple[list[int], list[int]] | None:
         """Ids of a pair; None for one that is too long, because half of it would have another score."""
-        source, target = self.encode(pair[0]), self.encode_target(pair[1])
+        source, target = self.encode_source(pair[0]), self.encode_target(pair[1])
         longest = max(len(source), len(target))
         if longest > self.max_pieces:
             warn(f"line {number} has {longest:,} pieces, more than {self.max_pieces}: it gets no score.")

@@ -14,6 +14,8 @@ import pytest
 
 import nmt
 from nmt.errors import UserError
+from nmt.inspection.gradients import gradient_norms
+from nmt.inspection.memory import trace_memory
 from nmt.loading import load
 from nmt.translator import Translator
 
@@ -180,6 +182,18 @@ def test_a_flat_model_without_turns_says_nothing_of_turns(tiny_model: Path, run_
     row = json.loads(done.stdout)
     assert row["target"] == ["The", "dog", "sleeps."]
     assert "turns" not in row
+
+
+def test_inspection_reads_a_dialogue_with_its_separators(train: Train) -> None:
+    """A dialogue of 11 source tokens in three turns is a sequence with two separators, and EOS."""
+    line, answer = "I see the cat.\tYes.\tIs it old?", "Ich sehe sie.\tIst sie alt?"
+    norms = gradient_norms(load(train("training.max_steps=1", *FLAT), "cpu"), [(line, answer)] * 10, "flat")
+    assert len(norms.mean_T) == 11 + 2 + 1
+    machine = "{type: ntm, hidden_size: 8, slot_size: 4"
+    both = f"model.encoder={machine}, num_slots: 9}}", f"model.decoder={machine}, memory: slots}}"
+    trace = trace_memory(load(train("training.max_steps=1", *both), "cpu"), line, answer)
+    assert " ".join(trace.source_steps) == "I see the cat . <turn> Yes . <turn> Is it old ? </s>"
+    assert " ".join(trace.target_steps) == "Ist sie alt ? </s>"
 
 
 def test_a_vocabulary_without_a_separator_is_refused(folder: Path, train: Train) -> None:

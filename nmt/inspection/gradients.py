@@ -56,8 +56,8 @@ def gradient_norms(translator: Translator, pairs: Iterable[tuple[str, str]], nam
     Raises:
         UserError: there are too few usable pairs.
     """
-    vocabularies, limit = translator.vocabularies, translator.max_pieces
-    encoded = ((vocabularies.source.encode(source), vocabularies.target.encode(target)) for source, target in pairs)
+    limit = translator.max_pieces
+    encoded = ((translator.encode_source(source), translator.encode_target(target)) for source, target in pairs)
     usable = ((source, target) for source, target in encoded if source and target and len(source) < limit)
     sums, counts = np.zeros(limit), np.zeros(limit, dtype=np.int64)
     while batch := list(islice(usable, BATCH_SIZE)):

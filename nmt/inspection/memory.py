@@ -19,13 +19,13 @@ from matplotlib.figure import Figure
 
 from nmt.alignment.matrix import FAINT_INK, GRID_OF_FIVE, INK, MAX_WORDS, SHADES, fit
 from nmt.data.batching import make_batch
-from nmt.data.vocabulary import SPACE, Vocabularies, Vocabulary
+from nmt.data.vocabulary import SPACE, Vocabulary
 from nmt.errors import UserError
 from nmt.fonts import font_families, quiet_fonts, visible
 from nmt.models.decoders.ntm import NtmDecoder
 from nmt.models.encoders.ntm import NtmEncoder
 from nmt.models.ntm_memory import MachineState
-from nmt.models.seq2seq import Seq2Seq
+from nmt.translator import Translator
 
 Weights = npt.NDArray[np.float32]
 
@@ -46,24 +46,24 @@ class MemoryTrace:
 
 
 @torch.inference_mode()
-def trace_memory(model: Seq2Seq, vocabularies: Vocabularies, source: str, target: Sequence[int]) -> MemoryTrace:
-    """Follow the heads over a source sentence and the ids of its translation.
+def trace_memory(translator: Translator, source: str, target: str) -> MemoryTrace:
+    """Follow the heads over a source line and its translation.
 
     Raises:
         UserError: the model has no external memory, or the sentence is empty or too long to draw.
     """
+    model, vocabularies = translator.model, translator.vocabularies
     encoder, decoder = model.encoder, model.decoder
     if not isinstance(encoder, NtmEncoder) and not isinstance(decoder, NtmDecoder):
         raise UserError(
             "This model has no external memory.", "Train one with the encoder or decoder ntm: algorithmic/copy_ntm."
         )
-    ids = vocabularies.source.encode(source)
-    if not ids or len(ids) + len(target) > MAX_WORDS:
-        raise UserError(
-            f"A sentence pair of {len(ids) + len(target)} pieces can't be drawn (1 to {MAX_WORDS}).", "Choose another."
-        )
-    batch = make_batch([(ids, target)], vocabularies).to(next(model.parameters()).device)
-    pieces = _names(vocabularies.source, ids)
+    source_ids, target_ids = translator.encode_source(source), translator.encode_target(target)
+    num_pieces = len(source_ids) + len(target_ids)
+    if not source_ids or num_pieces > MAX_WORDS:
+        raise UserError(f"A sentence pair of {num_pieces} pieces can't be drawn (1 to {MAX_WORDS}).", "Choose another.")
+    batch = make_batch([(source_ids, target_ids)], vocabularies).to(model.device)
+    pieces = _names(vocabularies.source, source_ids)
     states: list[MachineState] = []
     read: Sequence[str] = ()
     said: Sequence[str] = ()
@@ -74,7 +74,7 @@ def trace_memory(model: Seq2Seq, vocabularies: Vocabularies, source: str, target
         read, slots = pieces, [str(slot) for slot in range(encoder.num_slots)]
     if isinstance(decoder, NtmDecoder):
         states += decoder.states(batch.target_input_BT, model.encode(batch.source_BS, batch.source_length_B))
-        said = _names(vocabularies.target, target)
+        said = _names(vocabularies.target, target_ids)
     return MemoryTrace(
         tuple(read),
         tuple(said),

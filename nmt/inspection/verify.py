@@ -97,7 +97,7 @@ def _compared(
 def _forced(translator: Translator, lines: Sequence[str], targets: Sequence[str] | None) -> Iterator[Check]:
     """Log-probabilities as the search adds them up, in one forced pass, and forced step by step."""
     model, vocabularies, limit = translator.model, translator.vocabularies, translator.max_pieces
-    sources = [translator.encode(line)[:limit] for line in lines]
+    sources = [translator.encode_source(line)[:limit] for line in lines]
     size = translator.recipe.decoding.batch_size
     found = [hypotheses[0] for hypotheses in search_all(model, sources, vocabularies, translator.options())]
     pairs = [(source, hypothesis.ids) for source, hypothesis in zip(sources, found, strict=True)]

@@ -47,8 +47,7 @@ def memory(
         raise UserError("There is no line to translate.", "Give --input FILE, or text on standard input.")
     figures = []
     for number, translation in enumerate(translator.translate(lines), start=1):
-        target = translator.vocabularies.target.encode(translation.text)
-        trace = trace_memory(translator.model, translator.vocabularies, translation.source, target)
+        trace = trace_memory(translator, translation.source, translation.text)
         figures.append((number, draw_memory(trace)))
     written = write_figures(figures, output, numbered=len(figures) > 1)
     say(f"wrote {written[0]}" + (f" to {written[-1].name}" if len(written) > 1 else ""))
