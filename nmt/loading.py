@@ -10,11 +10,12 @@ from nmt.config import Recipe
 from nmt.data.vocabulary import Vocabularies
 from nmt.device import pick_device, pick_precision
 from nmt.errors import UserError, nearest
+from nmt.model_directory import ModelDirectory
 from nmt.models.build import build_model
 from nmt.models.quantize import quantize_int8
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import load_weights
-from nmt.recipe import check_model_dir, load_recipe
+from nmt.recipe import load_recipe
 from nmt.translator import Translator
 
 
@@ -63,11 +64,12 @@ def _fingerprints(vocabularies: Vocabularies) -> tuple[str, str]:
 
 def _read(directory: Path, device: torch.device, quantize: str | None) -> tuple[Recipe, Vocabularies, Seq2Seq]:
     """Recipe, vocabularies and model of a directory, ready to translate."""
-    check_model_dir(directory)
-    recipe = load_recipe(directory / "recipe.yaml")
+    files = ModelDirectory(directory)
+    files.check()
+    recipe = load_recipe(files.recipe)
     vocabularies = Vocabularies.load(directory)
     model = build_model(recipe.model, vocabularies)
-    load_weights(model, directory / "model.safetensors")
+    load_weights(model, files.weights)
     model.to(device).eval()
     if quantize:
         quantize_int8(model)

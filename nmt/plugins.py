@@ -153,7 +153,7 @@ class Table(Mapping[str, type[T]], Generic[T]):
         """
         rows = self._rows()
         if name not in rows:
-            remedy = f"{nearest(name, list(rows))} A {self.kind} of a plugin needs the plugin: --plugin MODULE."
+            remedy = f"{nearest(name, list(rows))} If it belongs to a plugin, give --plugin MODULE."
             raise UserError(f"{where}: there is no {self.kind} {name!r}.", remedy)
         return rows[name]
 

@@ -14,9 +14,9 @@ from nmt.alignment.formats import write_alignments
 from nmt.alignment.links import WordAlignment, format_pharaoh
 from nmt.alignment.plots import plot_alignment
 from nmt.data.embedded_corpus import AlignedPair, splits
-from nmt.data.text import open_output
 from nmt.errors import UserError
 from nmt.evaluation.metrics import score_corpus
+from nmt.files import open_output
 from nmt.loading import load
 from nmt.models.build import resolve
 from nmt.recipe import load_recipe, parse_settings

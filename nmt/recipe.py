@@ -120,18 +120,3 @@ def find_recipe(name: str | Path) -> Path:
     if path.is_dir():
         raise UserError(f"{path} is a folder, not a recipe.", "Name a YAML file, or a recipe listed by `nmt recipes`.")
     raise UserError(f"There is no recipe {str(name)!r}: neither a file nor a shipped one.", nearest(key, list(shipped)))
-
-
-def check_model_dir(directory: Path) -> None:
-    """Raise UserError, with a guess at what was meant, where a folder is not one that ``nmt train`` wrote."""
-    if (directory / "recipe.yaml").is_file():
-        return
-    inside = sorted(path.parent for path in directory.glob("*/recipe.yaml"))
-    outside = [parent for parent in directory.parents if (parent / "recipe.yaml").is_file()]
-    if directory.is_dir():
-        reason = "it has no recipe.yaml"
-    else:
-        reason = "it is a file" if directory.exists() else "there is no such folder"
-    guesses = [str(path) for path in (*inside[:3], *outside[:1])]
-    remedy = f"Did you mean {' or '.join(guesses)}?" if guesses else "Name a folder that `nmt train` wrote."
-    raise UserError(f"{directory} is not a model directory: {reason}.", remedy)

@@ -66,9 +66,9 @@ def test_the_script_and_the_module_are_the_same_program() -> None:
 
 
 LAYERS = (
-    "errors", "config", "yaml12", "recipe", "console", "device", "files", "plugins", "fonts", "pictures", "report",
-    "data", "models", "evaluation", "decoding", "scoring", "alignment", "training", "translator", "loading",
-    "translation_job", "export", "inspection", "quickstart", "cli",
+    "errors", "config", "yaml12", "recipe", "console", "device", "files", "model_directory", "plugins", "fonts",
+    "pictures", "report", "data", "models", "evaluation", "decoding", "scoring", "alignment", "training", "translator",
+    "loading", "translation_job", "export", "inspection", "quickstart", "cli",
 )  # fmt: skip
 """CONTRIBUTING.md has this order: a module imports from its own layer and from those before it."""
 

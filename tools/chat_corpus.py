@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nmt.data.dialogue import TAB
-from nmt.data.text import open_output
 from nmt.errors import UserError
+from nmt.files import open_output
 
 LANGUAGES = {"agent": ("en", "de"), "customer": ("de", "en")}
 """The language that each speaker writes, and that which it is translated to."""

@@ -27,12 +27,13 @@ import nmt
 from nmt.config import Recipe
 from nmt.console import progress_bar, say, show_error
 from nmt.data.corpus import open_text
-from nmt.data.text import explained, open_output, read_lines
+from nmt.data.text import read_lines
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.errors import UserError, nearest
 from nmt.evaluation.compare import LengthScores, TestSet, length_scores
 from nmt.evaluation.metrics import Score, score_corpus
 from nmt.evaluation.texts import read_aligned
+from nmt.files import explained, open_output
 from nmt.inspection.lengths import draw_lengths
 from nmt.pictures import write_figure
 from nmt.recipe import load_recipe, parse_settings, shipped_recipes

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import nmt
 from nmt.console import progress_bar, say, show_error
-from nmt.data.resumable_output import ResumableOutput
 from nmt.data.text import read_lines
+from nmt.files import ResumableOutput
 from nmt.training.interrupts import Interrupted
 from nmt.translation_job import Job
 

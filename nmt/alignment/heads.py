@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from nmt.alignment.extract import LinkOptions, word_links
 from nmt.alignment.links import Link
-from nmt.data.text import open_output
 from nmt.errors import UserError, nearest
+from nmt.files import open_output
 from nmt.models.interfaces import AttentionStep, Decoder
 
 FILE_NAME = "alignment.json"

@@ -20,8 +20,9 @@ import numpy as np
 
 from nmt.alignment.extract import balance
 from nmt.alignment.links import Weights, WordAlignment
-from nmt.data.text import open_output, read_lines
+from nmt.data.text import read_lines
 from nmt.errors import UserError
+from nmt.files import open_output
 
 FILE_NAME = "lexicon.tsv"
 LEAST_SHARE = 0.01

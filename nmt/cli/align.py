@@ -164,7 +164,7 @@ def _counted(alignments: "Iterator[WordAlignment]", bar: "Bar") -> "Iterator[Wor
 
 def _write(alignments: "Iterator[WordAlignment]", kind: TextFormat, output: str) -> None:
     from nmt.alignment.formats import write_alignments
-    from nmt.data.text import open_output
+    from nmt.files import open_output
 
     with open_output(output) as file:
         write_alignments(alignments, kind, file)
@@ -175,7 +175,7 @@ def _write_page(
 ) -> None:
     from nmt.alignment.report import render_report
     from nmt.console import say
-    from nmt.data.text import open_output
+    from nmt.files import open_output
 
     data, names = translator.recipe.data, translator.model.decoder.head_names
     chosen = [names[head] for head in translator.heads.heads]

@@ -96,10 +96,10 @@ def compare(
     words, n-grams gained and lost, and the sentences that changed the most. SACREBLEU_SEED sets another seed.
     """
     from nmt.console import say, warn
-    from nmt.data.text import open_output
     from nmt.evaluation.compare import Options, read_test_set
     from nmt.evaluation.compare import compare as run
     from nmt.evaluation.compare_report import print_comparison, to_html, to_json
+    from nmt.files import open_output
 
     options = Options(tuple(split_names(metrics)), test, samples, sentences_by, sentences, tokenize, limits_of(buckets))
     comparison = run(read_test_set(systems, reference or [], source), options, train)

@@ -47,8 +47,8 @@ from nmt.cli.translate_options import (
 )
 
 if TYPE_CHECKING:
-    from nmt.data.resumable_output import ResumableOutput
     from nmt.decoding.results import ScoredPair, Translation
+    from nmt.files import ResumableOutput
     from nmt.translation_job import Job
     from nmt.translator import Translator
 
@@ -164,9 +164,9 @@ def translate(
 
 def _translate(job: "Job", input: str, output: str, resume: bool) -> None:
     from nmt.console import progress_bar, say, warn
-    from nmt.data.resumable_output import ResumableOutput
     from nmt.data.text import count_lines, read_lines
     from nmt.evaluation.degenerate import DegenerateCount
+    from nmt.files import ResumableOutput
 
     typed = input == "-" and is_terminal(sys.stdin)
     if typed:
@@ -219,7 +219,7 @@ def _score(
 ) -> None:
     from nmt.console import progress_bar
     from nmt.data.corpus import FileText
-    from nmt.data.text import open_output
+    from nmt.files import open_output
 
     pairs = FileText(*map(Path, files))
     with progress_bar("scoring", None, not on_screen(output)) as bar, open_output(output) as file:

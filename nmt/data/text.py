@@ -9,8 +9,6 @@ import difflib
 import gzip
 import io
 import os
-import secrets
-import shutil
 import stat
 import sys
 import time
@@ -18,12 +16,11 @@ import zlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Self, TextIO, TypeVar, cast
+from typing import Any, BinaryIO, Self, TypeVar, cast
 
 from nmt.data.pipe_input import LiveStream, is_live
 from nmt.errors import UserError
-
-STANDARD_STREAM = "-"
+from nmt.files import STANDARD_STREAM
 
 LineT = TypeVar("LineT")
 
@@ -125,24 +122,6 @@ def _gather(lines: Lines, window: list[Any], size: int) -> None:
             return
 
 
-@contextlib.contextmanager
-def open_output(path: Path | str) -> Iterator[TextIO]:
-    r"""A stream for text to be written as UTF-8 with ``\n`` line ends.
-
-    A file appears under its name only when the block ends without an error; until then it has a temporary
-    name in the same folder. What is not a plain file (``/dev/null``, a named pipe) is written directly. A
-    reader that closes its end of the pipe early raises ``BrokenPipeError`` as usual.
-
-    Args:
-        path: the file, or ``"-"`` for standard output.
-
-    Raises:
-        UserError: the file or its folder can't be written, or the disk is full.
-    """
-    with _standard_output() if str(path) == STANDARD_STREAM else _output_file(path) as stream:
-        yield stream
-
-
 def describe(path: Path | str) -> str:
     """How messages name a file: its path, or that it is standard input."""
     return "standard input" if str(path) == STANDARD_STREAM else str(path)
@@ -162,9 +141,6 @@ def count_lines(path: Path | str) -> int | None:
         except (OSError, AttributeError, ValueError):  # whoever reads it says what is wrong
             return None
     return num_lines + (last != b"\n")
-
-
-# reading
 
 
 @contextlib.contextmanager
@@ -234,107 +210,3 @@ def _nearest_name(path: Path) -> str:
     names = [name for name in names if Path(name).suffix == path.suffix or name == f"{path.name}.gz"]
     nearest = difflib.get_close_matches(path.name, names, n=1)
     return f"Did you mean {path.parent / nearest[0]}?" if nearest else "Check the path."
-
-
-# writing
-
-
-class Output(io.TextIOWrapper):
-    """A UTF-8 text stream whose failures to write are errors for the user, wherever they surface."""
-
-    def __init__(self, buffer: BinaryIO, label: str, line_buffering: bool = False) -> None:
-        super().__init__(buffer, encoding="utf-8", newline="\n", line_buffering=line_buffering)
-        self._label = label
-
-    def write(self, text: str) -> int:
-        with explained(self._label):
-            return super().write(text)
-
-    def flush(self) -> None:
-        with explained(self._label):
-            super().flush()
-
-
-@contextlib.contextmanager
-def explained(label: str) -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise _cannot_write(label, error) from error
-
-
-@contextlib.contextmanager
-def _standard_output() -> Iterator[TextIO]:
-    if sys.stdout is None:
-        raise UserError("Standard output is closed.", "Name a file to write to with -o.")
-    buffer = getattr(sys.stdout, "buffer", None)
-    if buffer is None:  # a notebook's stream takes text only
-        yield sys.stdout
-        return
-    sys.stdout.flush()
-    stream = Output(buffer, "standard output", line_buffering=sys.stdout.isatty())
-    try:
-        yield stream
-        stream.flush()
-    finally:
-        # without detaching, the end of `stream` would close standard output
-        with contextlib.suppress(OSError, UserError):
-            stream.detach()
-
-
-@contextlib.contextmanager
-def _output_file(path: Path | str) -> Iterator[TextIO]:
-    label = str(path)
-    with explained(label):
-        is_plain = check_target(Path(path), label)
-        target = Path(os.path.realpath(path)) if is_plain else Path(path)  # a link stays a link
-        name = f".nmt-{os.getpid()}-{secrets.token_hex(4)}.tmp" if is_plain else target.name
-        written = target.with_name(name)
-        stream = Output(written.open("xb" if is_plain else "wb"), label)
-    try:
-        yield stream
-        with explained(label):
-            stream.close()
-            if is_plain:
-                publish(written, target)
-    except BaseException:
-        with contextlib.suppress(OSError, UserError):
-            stream.close()
-        with contextlib.suppress(OSError):
-            if is_plain:
-                written.unlink()
-        raise
-
-
-def publish(written: Path, target: Path) -> None:
-    """Give a finished file its name; one that it replaces leaves it its permissions."""
-    if target.exists():
-        shutil.copymode(target, written)
-    os.replace(written, target)
-
-
-def check_target(target: Path, label: str) -> bool:
-    """Refuses what can't be written before any work is done; False for a device or pipe."""
-    try:
-        mode = target.stat().st_mode
-    except FileNotFoundError:
-        if target.parent.is_dir():
-            return True
-        raise UserError(
-            f"{label} can't be written: there is no folder {target.parent}.",
-            f"Create it with `mkdir -p {target.parent}`.",
-        ) from None
-    if stat.S_ISDIR(mode):
-        raise UserError(f"{label} can't be written: it is a folder.", "Name a file in it.")
-    if not os.access(target, os.W_OK):
-        raise UserError(f"{label} can't be written: it is read-only.", "Remove it or name another file.")
-    return stat.S_ISREG(mode)
-
-
-def _cannot_write(label: str, error: OSError) -> UserError:
-    return UserError(
-        f"{label} can't be written: {(error.strerror or str(error)).lower()}.",
-        "Make room or fix the permissions, or write somewhere else.",
-    )

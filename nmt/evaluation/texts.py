@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from nmt.data.text import STANDARD_STREAM, describe, read_lines
+from nmt.data.text import describe, read_lines
 from nmt.errors import UserError
+from nmt.files import STANDARD_STREAM
 
 
 def read_aligned(paths: Sequence[Path | str]) -> list[list[str]]:

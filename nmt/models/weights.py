@@ -1,8 +1,5 @@
 """Weights on the disk: safetensors files, never half-written and never pickled."""
 
-import contextlib
-import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nmt.errors import UserError
-from nmt.files import sync
+from nmt.files import cannot_write, replacing
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
@@ -21,16 +18,16 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Write a safetensors file under a temporary name and rename it, so that a reader never sees half of it."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, temporary)
-        sync(temporary)
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise cannot_write(path, error) from None
+    """Write a safetensors file; a reader never sees half of it.
+
+    Raises:
+        UserError: it can't be written.
+    """
+    with replacing(path) as temporary:
+        try:
+            save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, temporary)
+        except (OSError, SafetensorError) as error:
+            raise cannot_write(path, error) from None
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -49,6 +46,12 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"{path} holds the weights of another model: {wrong[0]!r} doesn't fit the recipe ({len(wrong)} in all).",
             "recipe.yaml and the weights must come from the same training run.",
         )
+    broken = [name for name in parameters if not stored[name].isfinite().all()]
+    if broken:
+        raise UserError(
+            f"{path} holds numbers that are not finite, in {broken[0]!r} ({len(broken)} of {len(stored)} tensors).",
+            "The training run has diverged or the file is damaged: use another checkpoint, or train again.",
+        )
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(stored[name])
@@ -65,13 +68,3 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"{path} is damaged: {error}.",
             "Copy it again; if it is in a checkpoint, delete that folder to resume from the one before.",
         ) from None
-
-
-def cannot_write(path: Path, error: Exception) -> UserError:
-    """The message for a full disk or a folder that isn't writable."""
-    number = re.search(r"\(os error (\d+)\)", str(error))  # safetensors wraps the system's error in its own words
-    reason = os.strerror(int(number[1])) if number else getattr(error, "strerror", None) or str(error)
-    return UserError(
-        f"{path} can't be written: {reason}.",
-        "Free some space or choose another folder with -o; the last checkpoint is intact, so go on with --resume.",
-    )

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from nmt.data.text import open_output
 from nmt.errors import UserError
-from nmt.models.weights import cannot_write
+from nmt.files import cannot_write, open_output
 
 
 class Log:

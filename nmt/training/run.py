@@ -1,6 +1,7 @@
 """From a recipe to a trained model directory."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,15 +20,15 @@ from nmt.data.encoded_corpus import EncodedCorpus, encode_corpus
 from nmt.data.prefetch import prefetched
 from nmt.data.pretrained_embeddings import read_vectors
 from nmt.data.subword_sampling import SubwordSampler
-from nmt.data.text import open_output
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.device import Precision, pick_device, pick_precision, use_tensor_cores
 from nmt.errors import UserError
 from nmt.evaluation.metrics import LOSS, check_metrics, score_text
+from nmt.files import cannot_write, open_output
+from nmt.model_directory import ModelDirectory
 from nmt.models.build import build_model, resolve
 from nmt.models.seq2seq import Seq2Seq
-from nmt.models.weights import cannot_write
-from nmt.recipe import check_model_dir, default_output, load_recipe, parse_settings
+from nmt.recipe import default_output, load_recipe, parse_settings
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, step_of
 from nmt.training.checkpointing.resume import check_recipe, newest_intact
 from nmt.training.checkpointing.state import seed_everything
@@ -80,7 +81,10 @@ def train(
     directory = Path(output) if output is not None else default_output(recipe)
     recipe = resolve(load_recipe(recipe, parse_settings(settings)))
     check_metrics([recipe.training.metric], also=[LOSS])
-    with ProcessGroup.joined(recipe.device) as ranks:
+    with (
+        ProcessGroup.joined(recipe.device) as ranks,
+        ModelDirectory(directory).writing() if ranks.writes else nullcontext(),
+    ):
         return _train(recipe, directory, resume, ranks)
 
 
@@ -132,11 +136,7 @@ def _open(recipe: Recipe, directory: Path, resume: bool) -> tuple[Recipe, Path |
     if checkpoint:
         recipe = check_recipe(directory, recipe)
     elif recipe.training.init_from:
-        check_model_dir(recipe.training.init_from)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{directory} can't be made: {error.strerror}.", "Choose another folder with -o.") from None
+        ModelDirectory(recipe.training.init_from).check()
     return recipe, checkpoint
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt.data.text import open_output, read_lines
+from nmt.data.text import read_lines
 from nmt.errors import UserError
+from nmt.files import open_output
 
 FileWriter = Callable[[bytes], Path]
 
@@ -277,7 +278,7 @@ def test_a_full_disk_is_reported_with_the_path(num_characters: int) -> None:
 
 def run_writer(body: str, redirection: str) -> subprocess.CompletedProcess[str]:
     """Runs a program that writes to standard output in a C locale, and tells what became of it."""
-    program = f"import sys\nfrom nmt.data.text import open_output\nfrom nmt import UserError\n{body}"
+    program = f"import sys\nfrom nmt.files import open_output\nfrom nmt import UserError\n{body}"
     return subprocess.run(
         ["bash", "-c", f'"{sys.executable}" -c "$0" {redirection}', program],
         capture_output=True,

@@ -25,7 +25,7 @@ def refused(vocabularies: Vocabularies, encoder: dict[str, Any], decoder: dict[s
 
 def test_a_misspelt_type_gets_a_suggestion(joint_vocabularies: Vocabularies) -> None:
     error = refused(joint_vocabularies, {"type": "recurent"}, BAHDANAU)
-    assert "model.encoder.type: there is no 'recurent'" in error.message
+    assert "model.encoder.type: there is no encoder 'recurent'" in error.message
     assert "'recurrent'" in error.remedy
     error = refused(joint_vocabularies, RECURRENT, {"type": "Bahdanau"})
     assert "model.decoder" in error.message

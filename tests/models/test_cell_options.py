@@ -236,7 +236,7 @@ def test_a_decoder_starts_from_its_learned_state(make_model: Any, batch: Batch, 
 def test_a_misspelt_cell_gets_a_suggestion(joint_vocabularies: Vocabularies) -> None:
     for cell in ("pephole", {"type": "pephole"}):
         error = refusal(joint_vocabularies, cell)
-        assert "model.encoder.cell.type: there is no 'pephole'" in error.message
+        assert "model.encoder.cell.type: there is no cell 'pephole'" in error.message
         assert "'peephole'" in error.remedy
 
 

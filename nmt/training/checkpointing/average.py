@@ -11,7 +11,8 @@ from nmt.alignment.heads import FILE_NAME as ALIGNMENT_HEADS
 from nmt.alignment.lexicon import FILE_NAME as LEXICON
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
-from nmt.models.weights import cannot_write, read_tensors, save_weights
+from nmt.files import cannot_write
+from nmt.models.weights import read_tensors, save_weights
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
 
 

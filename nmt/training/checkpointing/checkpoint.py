@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from nmt.errors import UserError
-from nmt.files import sync
-from nmt.models.weights import cannot_write, load_weights, read_tensors, save_weights
+from nmt.files import cannot_write, sync
+from nmt.models.weights import load_weights, read_tensors, save_weights
 
 SUMS = "SHA256SUMS"
 """The file of a checkpoint with the digests of the others, in the form that ``sha256sum --check`` reads."""

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt.data.resumable_output import ResumableOutput
 from nmt.data.text import count_lines
 from nmt.errors import UserError
+from nmt.files import ResumableOutput
 
 
 def stop_after(path: Path, text: str, resume: bool = False) -> None:
@@ -70,7 +70,7 @@ def test_two_runs_do_not_write_into_one_file(tmp_path: Path) -> None:
 def test_what_is_no_file_can_not_be_resumed(tmp_path: Path) -> None:
     for name in ("-", "/dev/null"):
         assert ResumableOutput(name).partial is None
-        with pytest.raises(UserError, match="--resume needs a file"), ResumableOutput(name).open(resume=True):
+        with pytest.raises(UserError, match="--resume needs an output file"), ResumableOutput(name).open(resume=True):
             pass
     with pytest.raises(UserError, match="no folder"):
         ResumableOutput(tmp_path / "no" / "out.en")

@@ -1,0 +1,108 @@
+"""What a model directory holds: the names of its files, checks of what is read from it, and its lock.
+
+    recipe.yaml                  the resolved recipe, with the version of the format
+    vocabulary.*                 what turns text into ids and back
+    model.safetensors            the weights that translate (the best by validation)
+    checkpoints/step-NNNNNN/     what a run resumes from
+    metrics.jsonl  tensorboard/  the log of the run
+    samples/                     validation translations over time
+    alignment.json  lexicon.tsv  attention heads and word translations for alignment, where they were learned
+
+A directory can be moved, archived and loaded anywhere. It holds no code, and what is read from it is checked as data
+from a stranger: regular files inside the directory only, none of an unreasonable size.
+"""
+
+import contextlib
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from nmt.errors import UserError
+from nmt.files import cannot_write, locked, remove_unfinished
+
+RECIPE = "recipe.yaml"
+WEIGHTS = "model.safetensors"
+METRICS = "metrics.jsonl"
+ALIGNMENT = "alignment.json"
+LEXICON = "lexicon.tsv"
+
+MAX_BYTES = {RECIPE: 1 << 20, ALIGNMENT: 1 << 20, "vocabulary": 1 << 28, LEXICON: 1 << 30}
+"""Largest sizes of files that are read as a whole; those of real models are far below."""
+
+
+class ModelDirectory:
+    """The files of a model directory.
+
+    Args:
+        path: the folder; it need not exist yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.recipe, self.weights, self.metrics = self.path / RECIPE, self.path / WEIGHTS, self.path / METRICS
+        self.alignment, self.lexicon = self.path / ALIGNMENT, self.path / LEXICON
+        self.checkpoints, self.samples = self.path / "checkpoints", self.path / "samples"
+        self.tensorboard = self.path / "tensorboard"
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def check(self) -> None:
+        """Refuse a folder that ``nmt train`` hasn't written, and files in it that must not be read.
+
+        Raises:
+            UserError: it has no recipe, with a guess at what was meant; or a file that is no regular file, lies
+                outside, or is too large.
+        """
+        if not self.recipe.exists():
+            raise self._not_a_model_directory()
+        inside = self.path.resolve()
+        for file in (self.recipe, self.weights, self.alignment, self.lexicon, *sorted(self.path.glob("vocabulary*"))):
+            if file.exists() or file.is_symlink():
+                _check_file(file, inside)
+
+    def _not_a_model_directory(self) -> UserError:
+        inside = sorted(path.parent for path in self.path.glob(f"*/{RECIPE}"))
+        outside = [parent for parent in self.path.parents if (parent / RECIPE).is_file()]
+        if self.path.is_dir():
+            reason = f"it has no {RECIPE}"
+        else:
+            reason = "it is a file" if self.path.exists() else "there is no such folder"
+        guesses = [str(path) for path in (*inside[:3], *outside[:1])]
+        remedy = f"Did you mean {' or '.join(guesses)}?" if guesses else "Name a folder that `nmt train` wrote."
+        return UserError(f"{self.path} is not a model directory: {reason}.", remedy)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Make the folder if need be, and keep other processes from writing into it while this context is open.
+
+        What a killed process has left under a temporary name is removed.
+
+        Raises:
+            UserError: another process writes there, or the folder can't be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.path, error) from None
+        with locked(self.path / ".lock", str(self.path)):
+            for folder in (self.path, self.samples, self.checkpoints):
+                remove_unfinished(folder)
+            yield
+
+
+def _check_file(file: Path, directory: Path) -> None:
+    """Refuse what isn't a regular file of a reasonable size inside the directory."""
+    remedy = "Don't use this model directory unless you know why, or replace the file by the one that training wrote."
+    try:
+        resolved = file.resolve(strict=True)
+        status = resolved.stat()
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"{file} can't be read: {getattr(error, 'strerror', None) or error}.", remedy) from None
+    if not resolved.is_relative_to(directory):
+        raise UserError(f"{file} is a link to {resolved}, outside the model directory.", remedy)
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"{file} is not a regular file.", remedy)
+    limit = next((size for name, size in MAX_BYTES.items() if file.name.startswith(name)), None)
+    if limit is not None and status.st_size > limit:
+        raise UserError(f"{file} has {status.st_size:,} bytes, more than {limit:,}.", remedy)

@@ -1,0 +1,87 @@
+"""A model directory: what is refused before anything of it is read, and two processes that write into one."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+import nmt
+from nmt import UserError
+from nmt.model_directory import ModelDirectory
+
+
+def replace_by_fifo(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def link_outside(file: Path) -> None:
+    file.rename(file.parent.with_suffix(".moved"))
+    file.symlink_to(file.parent.with_suffix(".moved"))
+
+
+def make_huge(file: Path) -> None:
+    with file.open("ab") as stream:
+        stream.truncate(1 << 40)  # sparse: takes no space
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(replace_by_fifo, "not a regular file"), (link_outside, "outside the model directory"), (make_huge, "bytes")],
+)
+@pytest.mark.parametrize("name", ["recipe.yaml", "vocabulary.*"])
+def test_a_strange_file_is_refused_before_it_is_read(
+    tiny_model: Path, tmp_path: Path, change: Callable[[Path], None], message: str, name: str
+) -> None:
+    copy = shutil.copytree(tiny_model, tmp_path / "model")
+    file = min(copy.glob(name))
+    change(file)
+    with pytest.raises(UserError, match=message) as caught:
+        nmt.load(copy, "cpu")
+    assert file.name in caught.value.message
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tiny_model: Path, tmp_path: Path, value: float) -> None:
+    copy = shutil.copytree(tiny_model, tmp_path / "model")
+    weights = {name: tensor.clone() for name, tensor in load_file(copy / "model.safetensors").items()}
+    name = sorted(weights)[0]
+    weights[name].view(-1)[0] = value
+    save_file(weights, copy / "model.safetensors")
+    with pytest.raises(UserError, match="not finite") as caught:
+        nmt.load(copy, "cpu")
+    assert name in caught.value.message
+
+
+def test_a_second_writer_is_refused_and_the_lock_dies_with_its_process(tmp_path: Path) -> None:
+    program = (
+        "import sys, time\nfrom nmt.model_directory import ModelDirectory\n"
+        "with ModelDirectory(sys.argv[1]).writing():\n  print('ready', flush=True)\n  time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", program, tmp_path / "run"], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "ready\n"
+    directory = ModelDirectory(tmp_path / "run")
+    with pytest.raises(UserError, match="another process"), directory.writing():
+        pass
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    started = time.monotonic()
+    with directory.writing():
+        assert time.monotonic() - started < 5
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_writer(tmp_path: Path) -> None:
+    (tmp_path / "samples").mkdir()
+    (tmp_path / ".nmt-1-00.tmp").mkdir()
+    (tmp_path / ".nmt-1-00.tmp" / "half").write_text("x")
+    (tmp_path / "samples" / ".nmt-2-00.tmp").write_text("x")
+    with ModelDirectory(tmp_path).writing():
+        assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "samples"]
