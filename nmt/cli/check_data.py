@@ -9,14 +9,14 @@ import typer
 from nmt.cli.common import AsJson, Quiet, Settings, app, examples
 
 if TYPE_CHECKING:
-    from nmt.data.check.findings import DataReport
+    from nmt.data.filters.check import DataReport
 
 STYLES = {"serious": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 @app.command(
     name="check-data",
-    short_help="Is parallel text sound? What to mend before training.",
+    short_help="Report problems of parallel text before training.",
     epilog=examples(
         "nmt check-data train.de train.en --test test.de test.en",
         "nmt check-data train.de train.en --vocabulary runs/de-en",
@@ -24,15 +24,14 @@ STYLES = {"serious": "bold red", "warning": "yellow", "note": "cyan"}
     ),
 )
 def check_data(
-    source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="Text to translate from, or a recipe.", show_default=False)
-    ],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Source text, or a recipe.", show_default=False)],
     target: Annotated[
-        str | None, typer.Argument(metavar="TARGET", help="Its translation, line by line.", show_default=False)
+        str | None,
+        typer.Argument(metavar="TARGET", help="Its translation, line by line.", show_default=False),
     ] = None,
     test: Annotated[
         tuple[str, str] | None,
-        typer.Option("--test", metavar="SOURCE TARGET", help="Test text, which must not be in the training text."),
+        typer.Option("--test", metavar="SOURCE TARGET", help="Test text, which must not occur in the training text."),
     ] = None,
     vocabulary: Annotated[
         Path | None,
@@ -46,17 +45,17 @@ def check_data(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Look for what is wrong with parallel text, and say what to do about it.
+    """Report problems of parallel text, and how to solve them.
 
-    Counts and lengths, repeated pairs, test text in the training text, UNK and lengths under a vocabulary, lines in
-    the wrong language, misaligned pairs, and encoding trouble. A recipe's validation text is taken as its test text.
-    Ends with 1 where something is serious.
+    Looks for different numbers of lines, misaligned pairs, encoding errors, repeated pairs, test text in the training
+    text, lines in the wrong language, UNK and too many pieces. The test text of a recipe is its validation text. The
+    exit code is 1 if a problem is serious.
     """
     from dataclasses import asdict
 
     from nmt.console import progress_bar
-    from nmt.data.check.check import check_pairs, read_vocabularies, recipe_pairs
-    from nmt.data.check.pairs import file_pairs
+    from nmt.data.filters.check import check_pairs, read_vocabularies, recipe_pairs
+    from nmt.data.filters.statistics import file_pairs
     from nmt.errors import UserError
     from nmt.recipe import load_recipe, parse_settings
 
@@ -92,7 +91,7 @@ def _show(report: "DataReport") -> None:
     ]
     print_table("", [f"{report.num_pairs:,} pairs", "words", "mean", "median", "longest"], rows)
     console = Console(highlight=False)
-    console.print(f"{report.median_ratio:.2f} characters of the target for each of the source (median)", markup=False)
+    console.print(f"{report.median_ratio:.2f} target characters per source character (median)", markup=False)
     for finding in report.findings:
         console.print()
         console.print(f"{finding.severity}: {finding.message}", markup=False, style=STYLES[finding.severity])
@@ -101,7 +100,7 @@ def _show(report: "DataReport") -> None:
         console.print(f"  → {finding.remedy}", markup=False)
     counts = {s: sum(f.severity == s for f in report.findings) for s in STYLES}
     console.print()
-    verdict = "Nothing serious was found" if report.is_sound else "Mend what is serious before training"
+    verdict = "No serious problem was found" if report.is_sound else "Solve the serious problems before training"
     console.print(
         f"{verdict}: {counts['serious']} serious, {counts['warning']} warnings, {counts['note']} notes.", markup=False
     )

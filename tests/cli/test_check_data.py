@@ -13,7 +13,7 @@ def test_sound_text_ends_with_0(run_nmt: RunNmt, tiny_corpus: Path, tiny_model: 
     done = run_nmt("check-data", *files[:2], "--test", *files[2:], "--vocabulary", tiny_model)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0].split()[:2] == ["40", "pairs"]
-    assert done.stdout.splitlines()[-1].startswith("Nothing serious was found: 0 serious")
+    assert done.stdout.splitlines()[-1].startswith("No serious problem was found: 0 serious")
 
 
 def test_what_is_serious_ends_with_1_and_says_what_to_do(run_nmt: RunNmt, tiny_corpus: Path, tmp_path: Path) -> None:
@@ -21,10 +21,10 @@ def test_what_is_serious_ends_with_1_and_says_what_to_do(run_nmt: RunNmt, tiny_c
     spoilt.write_bytes((tiny_corpus / "train.en").read_bytes() + b"gr\xfcn [bold]\n")
     done = run_nmt("check-data", tiny_corpus / "train.de", spoilt)
     assert done.returncode == 1
-    assert "serious: train.de has 40 lines, train.en has 41." in done.stdout
+    assert "serious: train.de has 40 lines, train.en has 41: 1 line" in done.stdout
     assert "    line 41: gr\\xfcn [bold]" in done.stdout
     assert "  → Convert the file with `iconv" in done.stdout
-    assert "Mend what is serious" in done.stdout
+    assert "Solve the serious problems" in done.stdout
     assert max(len(line) for line in done.stdout.splitlines() if "    line " not in line) <= 80
 
 
@@ -43,7 +43,7 @@ def test_json(run_nmt: RunNmt, tiny_corpus: Path) -> None:
 def test_a_recipe_is_checked_with_its_settings(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:
     done = run_nmt("check-data", tiny_recipe, "--set", "data.max_length=2")
     assert "40 pairs" in done.stdout
-    assert "(100 %) with more than 2 words" in " ".join(done.stdout.split())
+    assert "more than 2 words on a side (100 %)" in " ".join(done.stdout.split())
     assert done.returncode == 1
 
 

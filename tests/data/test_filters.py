@@ -1,4 +1,4 @@
-"""Planted faults in parallel text are found where they are, and sound text is left in peace."""
+"""Problems inserted into parallel text are found where they are, and none in sound text."""
 
 import random
 import re
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from nmt.data.check.check import check_pairs, read_vocabularies, recipe_pairs
-from nmt.data.check.encoding import EncodingCheck, troubles
-from nmt.data.check.findings import DataReport, Finding, shorten
-from nmt.data.check.pairs import PairSource, file_pairs, is_copy
 from nmt.data.embedded_corpus import splits
+from nmt.data.filters.check import DataReport, check_pairs, flag, read_vocabularies, recipe_pairs
+from nmt.data.filters.filter import Finding, shorten
+from nmt.data.filters.statistics import PairSource, Statistics, file_pairs
+from nmt.data.filters.table import FILTERS, is_copy
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
 from nmt.errors import UserError
 from nmt.recipe import load_recipe
@@ -49,6 +49,10 @@ def write(tmp_path: Path) -> Write:
 
 def found(report: DataReport, check: str) -> list[Finding]:
     return [finding for finding in report.findings if finding.check == check]
+
+
+def line_problems(line: str) -> list[str]:
+    return sorted(each.name for each in FILTERS if each.line is not None and each.line(line))
 
 
 def lines_of(finding: Finding) -> list[int]:
@@ -90,7 +94,7 @@ def test_different_numbers_of_lines(pairs: Pairs, write: Write, tmp_path: Path) 
         file.write("one\ntwo\n")
     (finding,) = found(check_pairs(source), "line-counts")
     assert finding.severity == "serious"
-    assert finding.message == "train.en has 32 lines, train.de has 30."
+    assert finding.message == "train.en has 32 lines, train.de has 30: 2 lines (6.2 %) lack a partner."
     assert check_pairs(source).num_pairs == 30
 
 
@@ -127,6 +131,16 @@ def test_test_text_in_the_training_text(pairs: Pairs, write: Write) -> None:
     assert found(report, "short-test-pairs-in-train")[0].count == 1
     assert lines_of(found(report, "test-sources-in-train")[0]) == [long[5] + 1]
     assert not report.is_sound
+
+
+def test_pairs_that_occur_in_the_test_text_are_flagged(pairs: Pairs, write: Write) -> None:
+    """The report counts test pairs; what has to be removed are the pairs of the training text."""
+    long = next(index for index in range(1200, 1300) if len(pairs[index][0].split()) > 6)
+    train = [*pairs[:50], pairs[long], *pairs[50:60], pairs[long]]
+    statistics = Statistics(write(train), Statistics(write(pairs[1200:], "test")))
+    flagged = {each.name: found.indices.tolist() for each, found in flag(statistics, lambda num_lines: None)}
+    assert flagged["test-pairs-in-train"] == [50, 61]
+    assert flagged["duplicate-pairs"] == [61]
 
 
 # languages and alignment
@@ -175,7 +189,7 @@ def test_a_missing_line_is_noticed_and_placed(pairs: Pairs, write: Write) -> Non
     report = check_pairs(write(slipped))
     (finding,) = found(report, "misaligned")
     assert finding.severity == "serious"
-    assert "1 line earlier" in finding.message
+    assert "Targets 1 line before lines" in finding.message
     numbers = re.findall(r"lines ([\d,]+) to ([\d,]+)", finding.message)[0]
     first, last = (int(number.replace(",", "")) for number in numbers)
     assert first <= 503
@@ -213,16 +227,16 @@ def test_lengths_that_do_not_fit(pairs: Pairs, write: Write) -> None:
         ("gr\udcfcn", ["invalid-utf8"]),
     ],
 )
-def test_troubles_of_a_line(line: str, expected: list[str]) -> None:
-    assert troubles(line) == expected
+def test_encoding_errors_of_a_line(line: str, expected: list[str]) -> None:
+    assert line_problems(line) == expected
 
 
 def test_real_mojibake_is_recognised() -> None:
     for text in ("Grüße aus Köln", "l’été – déjà", "Привет, мир", "naïve café"):
         for encoding in ("latin-1", "cp1252"):
             spoilt = text.encode().decode(encoding, errors="replace")
-            assert "mojibake" in troubles(spoilt), spoilt
-        assert troubles(text) == []
+            assert "mojibake" in line_problems(spoilt), spoilt
+        assert line_problems(text) == []
 
 
 def test_invalid_bytes_are_serious_and_shown(pairs: Pairs, write: Write) -> None:
@@ -230,19 +244,17 @@ def test_invalid_bytes_are_serious_and_shown(pairs: Pairs, write: Write) -> None
     report = check_pairs(write(pairs[:100]))
     (finding,) = found(report, "invalid-utf8")
     assert finding.severity == "serious"
-    assert finding.message == "train.de: bytes that are not UTF-8 in 1 line (1 %)."
+    assert finding.message == "train.de: 1 line (1 %) contains bytes that are not UTF-8."
     assert [(example.line, example.text) for example in finding.examples] == [(6, "gr\\xfcn")]
 
 
-def test_normal_forms() -> None:
-    check = EncodingCheck("x")
-    for number, line in enumerate(["schön", "plain", unicodedata.normalize("NFD", "schön"), "你好"], start=1):
-        check.add(number, line)
-    (finding,) = check.findings(4)
-    assert (finding.check, finding.severity, finding.count, lines_of(finding)) == ("normal-forms", "warning", 1, [3])
-    only = EncodingCheck("x")
-    only.add(1, unicodedata.normalize("NFD", "schön"))
-    assert only.findings(1)[0].severity == "note"
+def test_normal_forms(write: Write) -> None:
+    composed, decomposed = "schön", unicodedata.normalize("NFD", "schön")
+    lines = [composed, "plain", decomposed, "你好"]
+    (finding,) = found(check_pairs(write([(line, "x") for line in lines])), "normal-forms")
+    assert (finding.severity, finding.count, lines_of(finding)) == ("warning", 1, [3])
+    (finding,) = found(check_pairs(write([(decomposed, "x")])), "normal-forms")
+    assert finding.severity == "note"
 
 
 def test_examples_are_one_short_line() -> None:
@@ -257,7 +269,7 @@ def test_unknown_words_and_pairs_that_are_too_long(write: Write) -> None:
     vocabulary = WordVocabulary(["▁a", "▁b"])
     report = check_pairs(write([("a b a", "a b c"), ("a a a a", "a")]), None, Vocabularies(vocabulary, vocabulary), 3)
     (unknown,) = found(report, "unknown")
-    assert unknown.message.startswith("train.de: 1 of 4 pieces (25 %) are UNK")
+    assert unknown.message.startswith("train.de: 1 of 4 pieces (25 %) becomes UNK")
     assert (unknown.count, lines_of(unknown)) == (1, [1])
     (long,) = found(report, "too-long")
     assert (long.count, lines_of(long), "pieces on a side" in long.message) == (1, [2], True)
@@ -265,7 +277,7 @@ def test_unknown_words_and_pairs_that_are_too_long(write: Write) -> None:
 
 def test_without_a_vocabulary_words_are_counted(write: Write) -> None:
     (long,) = found(check_pairs(write([("a b", "a b c d"), ("a", "a")]), max_length=3), "too-long")
-    assert "3 words, and so of pieces," in long.message
+    assert "1 pair of more than 3 words on a side (50 %) exceeds data.max_length" in long.message
 
 
 def test_bytes_of_a_byte_fallback_vocabulary(bytes_model: Path, write: Write, tiny_corpus: Path) -> None:
