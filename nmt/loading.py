@@ -12,7 +12,6 @@ from nmt.device import pick_device, pick_precision
 from nmt.errors import UserError, nearest
 from nmt.model_directory import ModelDirectory
 from nmt.models.build import build_model
-from nmt.models.quantize import quantize_int8
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import load_weights
 from nmt.recipe import load_recipe
@@ -23,7 +22,6 @@ def load(
     model_dir: str | Path,
     device: str = "auto",
     precision: str = "fp32",
-    quantize: str | None = None,
     ensemble: Sequence[str | Path] = (),
 ) -> Translator:
     """Read a model directory.
@@ -32,7 +30,6 @@ def load(
         model_dir: what ``nmt train`` wrote.
         device: auto, cpu, cuda, …
         precision: fp32, bf16, fp16, or auto for what the hardware does best.
-        quantize: int8 for weights and activations of linear layers as bytes, on a CPU.
         ensemble: model directories with the same vocabularies, whose probabilities are averaged in.
 
     Raises:
@@ -40,14 +37,14 @@ def load(
             ensemble whose vocabularies differ.
     """
     directory = Path(model_dir)
-    for value, known in ((precision, ("fp32", "bf16", "fp16", "auto")), (quantize or "int8", ("int8",))):
-        if value not in known:
-            raise UserError(f"There is no {value!r} to compute in.", nearest(value, known))
+    known = ("fp32", "bf16", "fp16", "auto")
+    if precision not in known:
+        raise UserError(f"There is no precision {precision!r}.", nearest(precision, known))
     where = pick_device(device)
-    recipe, vocabularies, model = _read(directory, where, quantize)
+    recipe, vocabularies, model = _read(directory, where)
     others = []
     for other in map(Path, ensemble):
-        _, own, another = _read(other, where, quantize)
+        _, own, another = _read(other, where)
         if _fingerprints(own) != _fingerprints(vocabularies):
             raise UserError(
                 f"{other} has another vocabulary than {directory}.",
@@ -62,7 +59,7 @@ def _fingerprints(vocabularies: Vocabularies) -> tuple[str, str]:
     return vocabularies.source.fingerprint, vocabularies.target.fingerprint
 
 
-def _read(directory: Path, device: torch.device, quantize: str | None) -> tuple[Recipe, Vocabularies, Seq2Seq]:
+def _read(directory: Path, device: torch.device) -> tuple[Recipe, Vocabularies, Seq2Seq]:
     """Recipe, vocabularies and model of a directory, ready to translate."""
     files = ModelDirectory(directory)
     files.check()
@@ -71,6 +68,4 @@ def _read(directory: Path, device: torch.device, quantize: str | None) -> tuple[
     model = build_model(recipe.model, vocabularies)
     load_weights(model, files.weights)
     model.to(device).eval()
-    if quantize:
-        quantize_int8(model)
     return recipe, vocabularies, model

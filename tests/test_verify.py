@@ -34,8 +34,7 @@ def test_a_sound_model_passes(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Pa
         [row] = [row for row in rows if name in row]
         assert row.split("│")[2:5] == ["    12 ", "    0 ", "         0 "]
         assert "as it must be" in row
-    for name in ("bfloat16", "int8"):
-        assert any(name in row and "% change" in row for row in rows)
+    assert any("bfloat16" in row and "% change" in row for row in rows)
     assert "isn't checked" in done.stderr  # CTranslate2 runs Transformers only, or isn't there
 
 

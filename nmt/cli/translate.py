@@ -40,7 +40,6 @@ from nmt.cli.translate_options import (
     Interactive,
     NBest,
     Precision,
-    Quantize,
     Resume,
     ScoreOnly,
     Scores,
@@ -98,7 +97,6 @@ def translate(
     scores: Scores = False,
     score_only: ScoreOnly = None,
     precision: Precision = "fp32",
-    quantize: Quantize = None,
     resume: Resume = False,
     interactive: Interactive = False,
     device: Device = "auto",
@@ -141,7 +139,7 @@ def translate(
         "seed": seed,
         "mbr": mbr,
     }
-    translator = load(model_dir, device, precision, quantize, ensemble or ())
+    translator = load(model_dir, device, precision, ensemble or ())
     if score_only:
         _score(translator, score_only, output, format, search)
         return

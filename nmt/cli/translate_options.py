@@ -39,9 +39,6 @@ Precision = Annotated[
     Literal["fp32", "bf16", "auto"],
     typer.Option(help="Of matrix products. With bf16 a translation may depend a little on its batch-mates."),
 ]
-Quantize = Annotated[
-    Literal["int8"] | None, typer.Option(help="Compute linear layers in bytes, on a CPU.", show_default="no")
-]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with a run that was stopped, after the lines in FILE.partial.")
 ]

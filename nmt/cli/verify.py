@@ -37,7 +37,7 @@ def verify(
     """Check on your own model and text that the way of computing doesn't change the answers.
 
     Batch size, order of the input, caches and the score of the search must give the same, but for ties: exit code 1
-    if they don't. bfloat16, int8 and the export to CTranslate2 round or search differently: the table says how often
+    if they don't. bfloat16 and the export to CTranslate2 round or search differently: the table says how often
     it shows.
     """
     from rich.console import Console

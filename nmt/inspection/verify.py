@@ -62,7 +62,7 @@ def verify(
         model_dir: what ``nmt train`` wrote.
         sources: lines to translate, none of them empty.
         targets: translations to force the model through; its own if left out.
-        device: what to compute on; int8 and the export are computed on the CPU.
+        device: what to compute on; the export is computed on the CPU.
     """
     translator = load(model_dir, device)
     lines = list(sources)
@@ -77,7 +77,6 @@ def verify(
     yield from _forced(translator, lines, None if targets is None else list(targets))
     bf16 = Translator(translator.model, translator.vocabularies, translator.recipe, "bf16")
     yield _compared("bfloat16", False, expected, bf16.translate(lines))
-    yield _compared("int8", False, expected, load(model_dir, "cpu", quantize="int8").translate(lines))
     yield from _exported(translator, lines, expected)
 
 
