@@ -320,6 +320,9 @@ class Recipe(Options):
     format_version: int = Field(FORMAT_VERSION, description="of recipes; a newer one than nmt's own is refused")
     seed: int = Field(1, ge=0, description="of all that is random: a run repeats itself")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    plugins: dict[str, str] = Field(
+        {}, description="modules of outside components, and their packages; training fills it in"
+    )
     data: DataOptions = Field(description="the text")
     vocabulary: VocabularyOptions = Field(VocabularyOptions(), description="how text becomes ids and back")
     model: ModelOptions = Field(description="the network")

@@ -48,6 +48,8 @@ class Plugin:
 
 
 _added: dict[str, tuple[type, Plugin]] = {}
+_modules: set[str] = set()
+"""Modules of the plugins that are there; a component can be both installed and in a module that the user names."""
 
 
 def add_component(name: str, component: type, plugin: Plugin | None = None) -> None:
@@ -61,13 +63,16 @@ def add_component(name: str, component: type, plugin: Plugin | None = None) -> N
     Raises:
         UserError: another plugin has added a component of that name and kind.
     """
+    plugin = plugin or Plugin(component.__module__)
     before = _added.get(name)
-    if before is not None and before[1] != (plugin or Plugin(component.__module__)):
+    if before is not None and before[0] is not component and before[1] != plugin:
         raise UserError(
-            f"Two plugins add a component {name!r}: {before[1].module} and {component.__module__}.",
+            f"Two plugins add a component {name!r}: {before[1].module} and {plugin.module}.",
             "Uninstall one of them, or rename its component.",
         )
-    _added[name] = component, plugin or Plugin(component.__module__)
+    _modules.add(plugin.module)
+    if before is None or before[0] is not component:
+        _added[name] = component, plugin
 
 
 def load_plugin(module: str) -> None:
@@ -216,12 +221,11 @@ def check_plugins(required: Mapping[str, str], where: str) -> None:
         UserError: a plugin is missing; the message says how to install or name it.
     """
     _load_installed()
-    present = {plugin.module for _, plugin in _added.values()}
     for module, distribution in required.items():
-        if module not in present:
-            install = f"Install it by `pip install {distribution}`, or name it" if distribution else "Name it"
+        if module not in _modules:
+            package = f" of the package {distribution}" if distribution else ""
+            remedy = f"Install the package: pip install {distribution}" if distribution else f"Give --plugin {module}"
             raise UserError(
-                f"{where} needs the plugin {module}{f' of the package {distribution}' if distribution else ''}, which "
-                "is not there.",
-                f"{install}: --plugin {module}. A plugin is code: take it only from somebody you trust.",
+                f"{where} needs the plugin {module}{package}, which is not loaded.",
+                f"{remedy}. A plugin runs code: take it only from a source that you trust.",
             )

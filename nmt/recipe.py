@@ -10,6 +10,7 @@ import yaml
 from nmt import yaml12
 from nmt.config import FORMAT_VERSION, Recipe, validate
 from nmt.errors import UserError, nearest
+from nmt.plugins import check_plugins
 
 
 def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] = {}) -> Recipe:
@@ -20,7 +21,8 @@ def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] = {}) ->
         overrides: dotted keys and their values, such as ``{"training.max_steps": 100}``, applied in this order.
 
     Raises:
-        UserError: no such recipe, not YAML, or a key or value that :func:`nmt.config.validate` refuses.
+        UserError: no such recipe, not YAML, a plugin that is missing, or a key or value that
+            :func:`nmt.config.validate` refuses.
     """
     if isinstance(name, Recipe):
         where, values = "the recipe", name.model_dump(mode="json")
@@ -29,6 +31,8 @@ def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] = {}) ->
         values = _read_yaml(Path(where))
     for key, value in overrides.items():
         _override(values, key, value)
+    if isinstance(plugins := values.get("plugins"), dict):  # before the components that it names are looked up
+        check_plugins({str(module): str(package) for module, package in plugins.items()}, where)
     version = values.get("format_version", FORMAT_VERSION)
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise UserError(

@@ -66,7 +66,7 @@ def test_the_script_and_the_module_are_the_same_program() -> None:
 
 
 LAYERS = (
-    "errors", "config", "yaml12", "recipe", "console", "device", "files", "model_directory", "plugins", "fonts",
+    "errors", "config", "yaml12", "console", "device", "files", "plugins", "recipe", "model_directory", "fonts",
     "pictures", "report", "data", "models", "evaluation", "decoding", "scoring", "alignment", "training", "translator",
     "loading", "translation_job", "export", "inspection", "quickstart", "cli",
 )  # fmt: skip

@@ -29,7 +29,7 @@ from nmt.cli.align_options import (
     Tokenized,
     WithLexicon,
 )
-from nmt.cli.common import AttentionStep, Device, Heads, ModelDir, Quiet, app, examples, on_screen
+from nmt.cli.common import AttentionStep, Device, Heads, ModelDir, Plugins, Quiet, app, examples, on_screen
 
 if TYPE_CHECKING:
     from nmt.alignment.links import WordAlignment
@@ -70,6 +70,7 @@ def align(
     n_best: Candidates = 1,
     limit: Limit = None,
     device: Device = "auto",
+    plugin: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """Word alignments of sentence pairs, from the model's attention."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.common import ModelDir, Quiet, app, examples
+from nmt.cli.common import ModelDir, Plugins, Quiet, app, examples
 
 
 @app.command(
@@ -31,6 +31,7 @@ def average(
     replace: Annotated[
         bool, typer.Option("--replace", help="Overwrite model.safetensors of MODEL_DIR instead.")
     ] = False,
+    plugin: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """The mean of a run's checkpoints, weight by weight (Vaswani et al. 2017, section 6.1).

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli.common import AsJson, Quiet, Settings, app, examples
+from nmt.cli.common import AsJson, Plugins, Quiet, Settings, app, examples
 
 if TYPE_CHECKING:
     from nmt.data.filters.check import DataReport
@@ -43,6 +43,7 @@ def check_data(
     ] = None,
     settings: Settings = None,
     as_json: AsJson = False,
+    plugin: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """Report problems of parallel text, and how to solve them.

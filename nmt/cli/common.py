@@ -35,6 +35,26 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _load_plugins(modules: list[str] | None) -> list[str] | None:
+    if modules:
+        from nmt.plugins import load_plugin
+
+        for module in modules:
+            load_plugin(module)
+    return modules
+
+
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="MODULE",
+        callback=_load_plugins,
+        help="Import the components of a module that isn't installed; may be repeated. A plugin is code: it can do "
+        "whatever you can.",
+        show_default=False,
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", callback=_be_quiet, help="No progress bars and messages, but warnings.")
 ]

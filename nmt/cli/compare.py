@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from nmt.cli.common import AsJson, Quiet, app, examples
+from nmt.cli.common import AsJson, Plugins, Quiet, app, examples
 from nmt.cli.score import Metrics, References, Tokenize, split_names
 
 Source = Annotated[
@@ -88,6 +88,7 @@ def compare(
     tokenize: Tokenize = None,
     html: Html = None,
     as_json: AsJson = False,
+    plugin: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """Compare translations of the same text: is B better than A, by how much, where, and may it be chance?

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from nmt.cli.common import ModelDir, Quiet, app, examples
+from nmt.cli.common import ModelDir, Plugins, Quiet, app, examples
 
 
 @app.command(
@@ -22,6 +22,7 @@ def export(
         Literal["int8", "int16", "float16", "bfloat16"] | None,
         typer.Option(help="Store the weights in this type.", show_default="float32"),
     ] = None,
+    plugin: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """Write a model in the format of another program, and check that it translates there as it does here.

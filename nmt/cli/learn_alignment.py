@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli.common import AttentionStep, Device, Heads, ModelDir, Quiet, app, examples
+from nmt.cli.common import AttentionStep, Device, Heads, ModelDir, Plugins, Quiet, app, examples
 
 if TYPE_CHECKING:
     from nmt.alignment.learn import Learned
@@ -24,6 +24,7 @@ def learn_alignment(
     heads: Heads = None,
     attention: AttentionStep = None,
     device: Device = "auto",
+    plugin: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """Learn from parallel text how a model aligns best: which heads to read, and what words mean.

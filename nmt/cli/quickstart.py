@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.common import Quiet, Settings, app, examples, stopped_by_signal
+from nmt.cli.common import Plugins, Quiet, Settings, app, examples, stopped_by_signal
 
 
 @app.command(
@@ -17,6 +17,7 @@ def quickstart(
         "quickstart"
     ),
     settings: Settings = None,
+    plugin: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a small model on the embedded corpus, translate, score, align and plot: all of it in a few minutes.

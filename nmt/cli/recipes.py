@@ -2,11 +2,11 @@
 
 import typer
 
-from nmt.cli.common import app, examples
+from nmt.cli.common import Plugins, app, examples
 
 
 @app.command(epilog=examples("nmt recipes"))
-def recipes() -> None:
+def recipes(plugin: Plugins = None) -> None:
     """List the recipes that come with nmt."""
     import yaml
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli.common import AsJson, app, examples
+from nmt.cli.common import AsJson, Plugins, app, examples
 
 if TYPE_CHECKING:
     from nmt.evaluation.metrics import Score
@@ -59,6 +59,7 @@ def score(
     ] = False,
     resamples: Annotated[int, typer.Option(metavar="N", min=2, help="Samples of the bootstrap.")] = 1000,
     as_json: AsJson = False,
+    plugin: Plugins = None,
 ) -> None:
     """BLEU, chrF and TER of detokenised translations, by sacreBLEU and with its signatures.
 

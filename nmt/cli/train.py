@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.common import Quiet, Settings, app, examples, stopped_by_signal
+from nmt.cli.common import Plugins, Quiet, Settings, app, examples, stopped_by_signal
 
 
 @app.command(
@@ -32,6 +32,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint in the output folder.")
     ] = False,
+    plugin: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a model from a recipe.
@@ -43,6 +44,7 @@ def train(
     from nmt.training.run import train as run
 
     output = output or default_output(recipe)
-    again = ["nmt", "train", recipe, "-o", str(output), *(f"--set={setting}" for setting in settings or []), "--resume"]
+    again = ["nmt", "train", recipe, "-o", str(output), *(f"--set={setting}" for setting in settings or [])]
+    again += [*(f"--plugin={module}" for module in plugin or []), "--resume"]
     with stopped_by_signal(f"go on with: {shlex.join(again)}"):
         run(recipe, output, settings or [], resume)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmt.cli.common import Device, ModelDir, Output, Quiet, app, examples, is_terminal, on_screen
+from nmt.cli.common import Device, ModelDir, Output, Plugins, Quiet, app, examples, is_terminal, on_screen
 from nmt.cli.search_options import (
     Alpha,
     BatchSize,
@@ -100,6 +100,7 @@ def translate(
     resume: Resume = False,
     interactive: Interactive = False,
     device: Device = "auto",
+    plugin: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """Translate lines of text: N lines in, N lines out, in the same order.

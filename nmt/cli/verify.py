@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli.common import Device, ModelDir, Quiet, app, examples
+from nmt.cli.common import Device, ModelDir, Plugins, Quiet, app, examples
 
 if TYPE_CHECKING:
     from nmt.inspection.verify import Check
@@ -32,6 +32,7 @@ def verify(
     ] = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Only so many lines, the first ones.")] = 100,
     device: Device = "auto",
+    plugin: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """Check on your own model and text that the way of computing doesn't change the answers.

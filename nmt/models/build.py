@@ -38,7 +38,7 @@ from nmt.models.encoders.transformer import TransformerEncoder
 from nmt.models.encoders.universal_transformer import UniversalTransformerEncoder
 from nmt.models.interfaces import Attention, Decoder, DecoderParts, Encoder, OutputLayer
 from nmt.models.seq2seq import Seq2Seq
-from nmt.plugins import Table, as_mapping
+from nmt.plugins import Table, as_mapping, required_plugins
 
 ENCODERS: Table[Encoder] = Table(
     "encoder",
@@ -90,13 +90,19 @@ NESTED: dict[str, Table[Any]] = {
 
 
 def resolve(recipe: Recipe) -> Recipe:
-    """The recipe with every option of its components written out; raises UserError for a wrong one."""
+    """The recipe with every option of its components written out, and the plugins that it needs.
+
+    Raises:
+        UserError: a component or an option of one that doesn't exist.
+    """
     model = recipe.model
     resolved = {
         "encoder": _written_out(ENCODERS, model.encoder, "model.encoder"),
         "decoder": _written_out(DECODERS, model.decoder, "model.decoder"),
     }
-    return recipe.model_copy(update={"model": model.model_copy(update=resolved)})
+    recipe = recipe.model_copy(update={"model": model.model_copy(update=resolved)})
+    choices = recipe.model_dump(mode="json", include={"model", "training", "decoding"})
+    return recipe.model_copy(update={"plugins": required_plugins(choices)})
 
 
 def _written_out(table: Table[Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:

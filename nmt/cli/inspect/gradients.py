@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.common import AsJson, Device, Quiet, examples
+from nmt.cli.common import AsJson, Device, Plugins, Quiet, examples
 from nmt.cli.inspect import inspect_app
 
 
@@ -29,6 +29,7 @@ def gradients(
     ] = None,
     as_json: AsJson = False,
     device: Device = "auto",
+    plugin: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """How far back gradients reach: the norm of the loss's gradient at a source word, by the words read after it.

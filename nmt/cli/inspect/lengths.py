@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.common import AsJson, Quiet, examples
+from nmt.cli.common import AsJson, Plugins, Quiet, examples
 from nmt.cli.compare import Buckets, Source, limits_of
 from nmt.cli.inspect import inspect_app
 from nmt.cli.score import References, Tokenize
@@ -34,6 +34,7 @@ def lengths(
         typer.Option("--output", "-o", metavar="FILE", help="Draw it: .png, .svg or .pdf.", show_default=False),
     ] = None,
     as_json: AsJson = False,
+    plugin: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """BLEU, chrF or TER of the sentences of each length: does a system fall behind where sentences get long?

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.common import Device, ModelDir, Quiet, examples
+from nmt.cli.common import Device, ModelDir, Plugins, Quiet, examples
 from nmt.cli.inspect import inspect_app
 
 
@@ -27,6 +27,7 @@ def memory(
     ] = Path("memory.png"),
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Only so many lines, the first ones.")] = 1,
     device: Device = "auto",
+    plugin: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """Draw where the heads of a neural Turing machine write (above) and read (below) as it translates.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nmt.cli.common import AsJson, Quiet, examples
+from nmt.cli.common import AsJson, Plugins, Quiet, examples
 from nmt.cli.inspect import inspect_app
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def run(
         Literal["updates", "minutes"], typer.Option("--x", help="What is on the horizontal axes of the curves.")
     ] = "updates",
     as_json: AsJson = False,
+    plugin: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
     """What training runs reached, as a table and as curves of loss, validation metric, learning rate and speed.

@@ -1,0 +1,13 @@
+"""Components for nmt that live outside of it, one module for each kind."""
+
+from nmt_example.attention import DistanceAttention
+from nmt_example.cells import MguCell
+from nmt_example.decoders import JordanDecoder
+from nmt_example.encoders import ConvolutionalEncoder
+
+COMPONENTS = {
+    "mgu": MguCell,
+    "distance": DistanceAttention,
+    "convolutional": ConvolutionalEncoder,
+    "jordan": JordanDecoder,
+}

@@ -1,0 +1,56 @@
+"""A decoder."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from nmt.config import Options
+from nmt.models.interfaces import Decoder, DecoderParts, EncoderOutput, Memory, State
+
+
+class JordanDecoderOptions(Options):
+    """Options of ``type: jordan``."""
+
+    attention: dict[str, Any] = Field({"type": "additive"}, description="score function and its options")
+
+
+@dataclass(frozen=True)
+class JordanState(State):
+    """What the output layer read in the last step, and the source."""
+
+    features_ND: Tensor
+    memory: Memory
+
+
+class JordanDecoder(Decoder):
+    """A recurrence over the output instead of a hidden state (Jordan 1986): y_t = tanh(W [E w_{t-1}; c_t; y_{t-1}]),
+    with attention from y_{t-1}."""
+
+    Options = JordanDecoderOptions
+    head_names = ("attention",)
+
+    def __init__(self, options: JordanDecoderOptions, parts: DecoderParts) -> None:
+        super().__init__()
+        self.embedding, self.output = parts.embedding, parts.output
+        size = parts.embedding.size
+        self.attention = parts.make_attention(options.attention, size, parts.memory_size)
+        self.first = nn.Linear(parts.final_size, size)
+        self.recurrence = nn.Linear(2 * size + self.attention.context_size(parts.memory_size), size)
+
+    def start(self, encoded: EncoderOutput) -> JordanState:
+        memory = self.attention.prepare(encoded.memories[0])
+        last_BD = encoded.final[0][:, -1] if encoded.final else memory.values_BSD[:, 0]
+        return JordanState(self.first(last_BD.to(memory.values_BSD.dtype)).tanh(), memory)
+
+    def advance(
+        self, token_N: Tensor, state: JordanState, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor | None, JordanState]:
+        query_BKD = state.features_ND.unflatten(0, (len(state.memory.mask_BS), -1))
+        context_BKD, weights_BKS = self.attention(query_BKD, state.memory)
+        read_NE = torch.cat((self.embedding(token_N), context_BKD.flatten(0, 1), state.features_ND), dim=1)
+        features_ND = self.recurrence(read_NE).tanh()
+        weights_NHS = weights_BKS.flatten(0, 1)[:, None] if need_weights else None
+        return features_ND, weights_NHS, JordanState(features_ND, state.memory)
