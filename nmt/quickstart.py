@@ -12,13 +12,14 @@ from nmt import console
 from nmt.alignment.aer import score_files as score_links
 from nmt.alignment.formats import write_alignments
 from nmt.alignment.links import WordAlignment, format_pharaoh
-from nmt.alignment.plots import plot_alignment
 from nmt.data.embedded_corpus import AlignedPair, splits
 from nmt.errors import UserError
 from nmt.evaluation.metrics import score_corpus
 from nmt.files import open_output
 from nmt.loading import load
 from nmt.models.build import resolve
+from nmt.plotting.matrix import draw_matrix
+from nmt.plotting.style import write_figure
 from nmt.recipe import load_recipe, parse_settings
 from nmt.training.run import train
 from nmt.translator import Translator
@@ -127,7 +128,8 @@ def _plot(folder: Path, alignments: Sequence[WordAlignment], pairs: Sequence[Ali
     longest = sorted(range(len(pairs)), key=lambda i: -len(pairs[i].target_tokens))
     for number, index in enumerate(longest[: 10 * NUM_PLOTS : 10], start=1):
         links = set(pairs[index].links)
-        plot_alignment(alignments[index], folder / f"alignment-{number}.png", gold=(links, links))
+        figure = draw_matrix(alignments[index], gold=(links, links))
+        write_figure(figure, folder / f"alignment-{number}.png")
 
 
 def report(result: QuickstartResult, output: Path) -> None:

@@ -34,8 +34,8 @@ from nmt.evaluation.compare import LengthScores, TestSet, length_scores
 from nmt.evaluation.metrics import Score, score_corpus
 from nmt.evaluation.texts import read_aligned
 from nmt.files import explained, open_output
-from nmt.inspection.lengths import draw_lengths
-from nmt.pictures import write_figure
+from nmt.plotting.curves import draw_lengths
+from nmt.plotting.style import write_figure
 from nmt.recipe import load_recipe, parse_settings, shipped_recipes
 from nmt.training.history import History, read_history
 
@@ -234,7 +234,13 @@ def draw(test_set: TestSet, names: Sequence[str], path: Path) -> None:
     """BLEU by length as ``nmt inspect lengths`` draws it, of some systems; of all where none of them is done."""
     shown = {name: test_set.systems[name] for name in dict.fromkeys(names) if name in test_set.systems}
     few = replace(test_set, systems=shown or test_set.systems)
-    write_figure(draw_lengths(*length_scores(few), few.measured_by), path)
+    rows, statistics = length_scores(few)
+    scores = {name: [row.scores["bleu"][name] for row in rows] for name in statistics.systems}
+    num_sentences = {row.bucket.label: len(row.bucket.sentences) for row in rows}
+    x_label = f"words of the {few.measured_by}"
+    write_figure(
+        draw_lengths(scores, num_sentences, x_label, statistics.metric.name, statistics.metric.signature), path
+    )
 
 
 def compare(arguments: argparse.Namespace) -> None:

@@ -33,9 +33,9 @@ from nmt.cli.common import AttentionStep, Device, Heads, ModelDir, Plugins, Quie
 
 if TYPE_CHECKING:
     from nmt.alignment.links import WordAlignment
-    from nmt.alignment.matrix import GoldLinks
     from nmt.alignment.report import ReportSentence
     from nmt.console import Bar
+    from nmt.plotting.matrix import GoldLinks
     from nmt.translator import Translator
 
 
@@ -200,13 +200,14 @@ def _draw(
     heads_of: "Translator | None",
 ) -> None:
     """A picture a pair: its matrix or, where a model is given, that of each of its heads."""
-    from nmt.alignment.grid import draw_grid
-    from nmt.alignment.matrix import draw_matrix
-    from nmt.alignment.plots import Draw, plot_alignments
+    from nmt.alignment.heads import by_layer, short_name
     from nmt.console import say
+    from nmt.plotting.matrix import Draw, draw_grid, draw_matrix, plot_alignments
 
     draw: Draw = draw_matrix
     if heads_of is not None:
-        draw = partial(draw_grid, names=heads_of.model.decoder.head_names, chosen=heads_of.heads.heads)
+        names = heads_of.model.decoder.head_names
+        layers = [[short_name(names[head]) for head in layer] for layer in by_layer(names)]
+        draw = partial(draw_grid, layers=layers, chosen=heads_of.heads.heads)
     written = plot_alignments(alignments, path, gold=gold, numbers=numbers, draw=draw)
     say(f"wrote {written[0]}" + (f" to {written[-1].name}" if len(written) > 1 else ""))

@@ -7,22 +7,14 @@ number of words that the encoder reads after it (Bengio et al. 1994; Pascanu et 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from nmt.alignment.matrix import INK
 from nmt.data.batching import lengths, make_batch
 from nmt.errors import UserError
-from nmt.fonts import font_families, quiet_fonts
-from nmt.inspection.style import line_name, line_style, quiet_axes
-from nmt.pictures import suffix_of, write_figure
 from nmt.training.loss import token_loss
 from nmt.translator import Translator
 
@@ -95,35 +87,3 @@ def _norms(translator: Translator, pairs: Sequence[tuple[list[int], list[int]]])
         handle.remove()
     norms: npt.NDArray[np.float64] = sum(gradients).norm(dim=2).double().cpu().numpy()  # type: ignore[union-attr]
     return norms
-
-
-def plot_gradients(found: Sequence[GradientNorms], path: Path | None = None, dpi: int = 150) -> Figure:
-    """Draw the norms of some models over the distance, each as a share of its largest, on a logarithmic scale.
-
-    Raises:
-        UserError: the suffix is unknown, or the file can't be written.
-    """
-    if path is not None:
-        suffix_of(path)
-    figure = _draw(found, dpi)
-    if path is not None:
-        write_figure(figure, path, dpi)
-    return figure
-
-
-@quiet_fonts()
-def _draw(found: Sequence[GradientNorms], dpi: int) -> Figure:
-    names = [line_name(norms.name) for norms in found]
-    figure = Figure(figsize=(7.5, 4.5), dpi=dpi, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for number, (name, norms) in enumerate(zip(names, found, strict=True)):
-        share_T = norms.mean_T / norms.mean_T.max()
-        axes.plot(range(len(share_T)), share_T, label=name, **line_style(number, len(found)))
-    axes.set_yscale("log")
-    axes.set_xlabel("words that the encoder reads after a word", fontsize=9, color=INK)
-    axes.set_ylabel("gradient norm at the word, share of the largest", fontsize=9, color=INK)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    quiet_axes(axes)
-    axes.legend(frameon=False, prop={"family": font_families(names), "size": 9}, labelcolor=INK)
-    return figure

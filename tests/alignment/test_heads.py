@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.alignment.heads import FILE_NAME, AlignmentHeads, HeadWeights, choose_heads
+from nmt.alignment.heads import FILE_NAME, AlignmentHeads, HeadWeights, by_layer, choose_heads
 from nmt.errors import UserError
 from nmt.loading import load
 from nmt.models.interfaces import Decoder
@@ -22,6 +22,11 @@ class SomeDecoder:
 @pytest.fixture
 def decoder() -> Decoder:
     return SomeDecoder()  # type: ignore[return-value]
+
+
+def test_heads_are_grouped_by_the_layer_of_their_names() -> None:
+    assert by_layer(SomeDecoder.head_names) == [[0, 1], [2, 3]]
+    assert by_layer([f"head {head}" for head in range(1, 4)]) == [[0, 1, 2]]
 
 
 def test_names_are_layer_and_head_or_those_of_the_decoder(decoder: Decoder) -> None:

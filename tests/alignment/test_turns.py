@@ -5,7 +5,6 @@ import pytest
 
 from nmt.alignment.formats import to_json
 from nmt.alignment.links import WordAlignment
-from nmt.alignment.plots import plot_alignment
 from nmt.alignment.turns import merge_to_turns, turns_of_words
 from nmt.alignment.words import Words
 from nmt.data.dialogue import source_pieces
@@ -58,23 +57,3 @@ def test_json_has_turns_only_for_dialogues() -> None:
 def test_turns_must_be_those_of_the_words() -> None:
     with pytest.raises(ValueError, match="turns of 0 words"):
         WordAlignment(("a",), ("x",), np.ones((1, 1), np.float32), (), turn_weights=np.ones((1, 1), np.float32))
-
-
-def test_the_picture_has_a_strip_of_turns_in_the_shades_of_their_weights() -> None:
-    plain = plot_alignment(alignment(None))
-    figure = plot_alignment(alignment([[0.25, 0.25, 0.5], [1, 0, 0]]))
-    assert len(figure.axes) == len(plain.axes) + 1
-    strip = next(axes for axes in figure.axes if "current turn" in [t.get_text() for t in axes.get_xticklabels()])
-    assert [t.get_text() for t in strip.get_xticklabels()] == ["turn 1", "turn 2", "current turn"]
-    (mesh,) = strip.collections
-    np.testing.assert_allclose(np.ravel(mesh.get_array()), [0.25, 0.25, 0.5, 1, 0, 0])
-    matrix, scale = figure.axes[0].get_position(), figure.axes[-1].get_position()
-    box = strip.get_position()
-    assert matrix.x1 < box.x0 < box.x1 < scale.x0
-    assert (box.y0, box.y1) == pytest.approx((matrix.y0, matrix.y1))
-    # A cell of the strip is a cell of the matrix.
-    assert box.width / 3 == pytest.approx(matrix.width / 4)
-
-
-def test_an_empty_dialogue_can_be_drawn() -> None:
-    plot_alignment(alignment([[1], [1]], source=""))

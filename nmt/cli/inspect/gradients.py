@@ -38,10 +38,14 @@ def gradients(
     """
     from nmt.console import progress_bar, say
     from nmt.data.corpus import FileText
-    from nmt.inspection.gradients import gradient_norms, plot_gradients
+    from nmt.inspection.gradients import gradient_norms
     from nmt.loading import load
+    from nmt.plotting.curves import draw_gradients
+    from nmt.plotting.style import suffix_of, write_figure
     from nmt.training.history import short_names
 
+    if output is not None:
+        suffix_of(output)  # before the work
     found = []
     for directory, name in zip(directories, short_names(directories), strict=True):
         with progress_bar(f"measuring {name}", None):
@@ -55,5 +59,5 @@ def gradients(
             share = f"{100 * norms.decay:.3g}%"
             typer.echo(f"{norms.name}: {far} words back a gradient has {share} of its size at the last word")
     if output is not None:
-        plot_gradients(found, output)
+        write_figure(draw_gradients({norms.name: norms.mean_T for norms in found}), output)
         say(f"wrote {output}")

@@ -44,7 +44,7 @@ def lengths(
     from nmt.console import say
     from nmt.evaluation.compare import length_scores, read_test_set
     from nmt.evaluation.compare_report import length_table, print_table
-    from nmt.pictures import suffix_of, write_figure
+    from nmt.plotting.style import suffix_of, write_figure
 
     if output is not None:
         suffix_of(output)  # before the work
@@ -52,9 +52,13 @@ def lengths(
     rows, statistics = length_scores(test_set, metric, limits_of(buckets), tokenize)
     signature = statistics.metric.signature
     if output is not None:
-        from nmt.inspection.lengths import draw_lengths
+        from nmt.plotting.curves import draw_lengths
 
-        write_figure(draw_lengths(rows, statistics, test_set.measured_by), output)
+        scores = {system: [row.scores[metric][system] for row in rows] for system in statistics.systems}
+        num_sentences = {row.bucket.label: len(row.bucket.sentences) for row in rows}
+        x_label = f"words of the {test_set.measured_by}"
+        y_label = statistics.metric.name + ("" if statistics.metric.higher_is_better else " (less is better)")
+        write_figure(draw_lengths(scores, num_sentences, x_label, y_label, signature), output)
     if as_json:
         found = {"metric": metric, "signature": signature, "lengths": [row.to_json() for row in rows]}
         typer.echo(json.dumps(found, ensure_ascii=False))

@@ -35,20 +35,20 @@ def memory(
     Time runs to the right, a column a step; the rows are the slots of the memory that any head looked at. Several lines
     make a page each of a PDF, or numbered pictures: memory-0001.png ….
     """
-    from nmt.alignment.plots import write_figures
     from nmt.console import say
     from nmt.data.text import read_lines
     from nmt.errors import UserError
-    from nmt.inspection.memory import draw_memory, trace_memory
+    from nmt.inspection.memory import trace_memory
     from nmt.loading import load
+    from nmt.plotting.memory import draw_memory
+    from nmt.plotting.style import suffix_of, write_figures
 
+    suffix_of(output)  # before the work
     translator = load(model_dir, device)
     lines = list(islice((line for line in read_lines(input) if line.strip()), limit))
     if not lines:
         raise UserError("There is no line to translate.", "Give --input FILE, or text on standard input.")
-    figures = []
-    for number, translation in enumerate(translator.translate(lines), start=1):
-        trace = trace_memory(translator, translation.source, translation.text)
-        figures.append((number, draw_memory(trace)))
-    written = write_figures(figures, output, numbered=len(figures) > 1)
+    traces = (trace_memory(translator, t.source, t.text) for t in translator.translate(lines))
+    figures = ((number, draw_memory(trace)) for number, trace in enumerate(traces, start=1))
+    written = write_figures(figures, output, numbered=len(lines) > 1)
     say(f"wrote {written[0]}" + (f" to {written[-1].name}" if len(written) > 1 else ""))

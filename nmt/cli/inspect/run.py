@@ -50,9 +50,16 @@ def run(
         _print(histories, summaries)
     if output is not None:
         from nmt.console import say
-        from nmt.inspection.curves import plot_runs
+        from nmt.evaluation.metrics import METRICS, higher_is_better
+        from nmt.plotting.curves import Panel, draw_runs
+        from nmt.plotting.style import write_figure
+        from nmt.training.history import short_names
 
-        plot_runs(histories, output, x)
+        names = short_names([history.directory for history in histories])
+        metric = next((name for history in histories for name in history.metrics), "bleu")
+        best = max if higher_is_better(metric) else min
+        panel = Panel(f"validation {METRICS[metric].name}", "valid", metric, best)
+        write_figure(draw_runs(dict(zip(names, histories, strict=True)), x, panel), output)
         say(f"wrote {output}")
 
 

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nmt.errors import UserError
-from nmt.inspection.curves import panels_of, plot_runs
+from nmt.plotting.curves import draw_gradients, draw_lengths, draw_runs
+from nmt.plotting.style import write_figure
 from nmt.training.history import History
 
 
@@ -27,8 +29,11 @@ def curves(axes: Any) -> list[Any]:
 
 def test_every_panel_has_every_run_in_a_style_of_its_own() -> None:
     histories = [make_history(f"run {number}", number + 1) for number in range(9)]
-    figure = plot_runs(histories)
-    assert [axes.get_title("left") for axes in figure.axes] == [panel.title for panel in panels_of(histories)]
+    figure = draw_runs({history.directory.name: history for history in histories})
+    assert [axes.get_title("left") for axes in figure.axes] == [
+        "training loss", "validation loss", "validation BLEU",
+        "learning rate", "gradient norm", "target tokens a second",
+    ]  # fmt: skip
     for axes in figure.axes:
         assert len(curves(axes)) == 9
         assert len({(line.get_color(), line.get_linestyle()) for line in curves(axes)}) == 9
@@ -38,7 +43,7 @@ def test_every_panel_has_every_run_in_a_style_of_its_own() -> None:
 
 @pytest.mark.parametrize(("x", "factor"), [("updates", 1.0), ("minutes", 3 / 60)])
 def test_points_are_those_of_the_log_and_the_best_has_a_dot(x: Any, factor: float) -> None:
-    figure = plot_runs([make_history("run")], x=x)
+    figure = draw_runs({"run": make_history("run")}, x)
     loss, validation, bleu = (figure.axes[number] for number in range(3))
     assert list(curves(loss)[0].get_ydata()) == [5 / s for s in range(1, 41)]
     assert list(curves(loss)[0].get_xdata()) == pytest.approx([factor * s for s in range(1, 41)])
@@ -51,7 +56,7 @@ def test_points_are_those_of_the_log_and_the_best_has_a_dot(x: Any, factor: floa
 
 def test_what_no_run_has_is_said_in_its_panel() -> None:
     history = make_history("run")
-    figure = plot_runs([History(history.directory, {"train": history.events["train"]})])
+    figure = draw_runs({"run": History(history.directory, {"train": history.events["train"]})})
     assert [text.get_text() for text in figure.axes[2].texts] == ["not in the log"]
     assert not figure.axes[0].texts
 
@@ -59,7 +64,7 @@ def test_what_no_run_has_is_said_in_its_panel() -> None:
 def test_a_spike_of_the_gradient_does_not_flatten_the_rest() -> None:
     history = make_history("run", steps=200)
     history.events["train"][3]["gradient_norm"] = 1e4
-    axes = plot_runs([history]).axes[4]
+    axes = draw_runs({"run": history}).axes[4]
     assert axes.get_ylim()[1] < 5
     assert [text.get_text() for text in axes.texts] == ["up to 1e+04"]
 
@@ -68,7 +73,7 @@ def test_a_spike_of_the_gradient_does_not_flatten_the_rest() -> None:
 def test_the_same_runs_give_the_same_file(tmp_path: Path, suffix: str) -> None:
     paths = [tmp_path / f"{name}{suffix}" for name in "ab"]
     for path in paths:
-        plot_runs([make_history("run"), make_history("läuft")], path)
+        write_figure(draw_runs({name: make_history(name) for name in ("run", "läuft")}), path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     if suffix == ".svg":
         assert "läuft" in paths[0].read_text("utf-8")
@@ -76,4 +81,16 @@ def test_the_same_runs_give_the_same_file(tmp_path: Path, suffix: str) -> None:
 
 def test_an_unknown_kind_of_picture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"\.png, \.svg, \.pdf"):
-        plot_runs([make_history("run")], tmp_path / "curves.jpeg")
+        write_figure(draw_runs({"run": make_history("run")}), tmp_path / "curves.jpeg")
+
+
+def test_lengths_and_gradients_have_a_line_for_each_name() -> None:
+    lengths = draw_lengths({"a": [10, 20], "b": [30, 25]}, {"up to 5": 1000, "6+": 20}, "words of the source", "BLEU")
+    (axes,) = lengths.axes
+    assert [list(line.get_ydata()) for line in axes.lines] == [[10, 20], [30, 25]]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["up to 5\n(1,000)", "6+\n(20)"]
+    assert [text.get_text() for text in lengths.legends[0].get_texts()] == ["a", "b"]
+    gradients = draw_gradients({"rnn": np.array([2.0, 4.0, 0.4]), "lstm": np.array([1.0, 1.0, 0.5])})
+    (axes,) = gradients.axes
+    assert [list(line.get_ydata()) for line in axes.lines] == [[0.5, 1, 0.1], [1, 1, 0.5]]
+    assert axes.get_yscale() == "log"

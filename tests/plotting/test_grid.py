@@ -1,5 +1,6 @@
 """The picture of every head: how many panels, whose weights, which are marked, and where the words are."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -7,16 +8,15 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-from nmt.alignment.grid import draw_grid
-from nmt.alignment.heads import by_layer
 from nmt.alignment.links import WordAlignment
-from nmt.alignment.matrix import GoldLinks
 from nmt.errors import UserError
-from nmt.pictures import write_figure
+from nmt.plotting.matrix import GoldLinks, draw_grid
+from nmt.plotting.style import write_figure
 
 SOURCE, TARGET = ("Er", "hat", "geschlafen", "."), ("He", "slept", ".")
-NAMES = [f"layer {layer} head {head}" for layer in (1, 2) for head in (1, 2, 3)]
+LAYERS = [[f"{layer}:{head}" for head in (1, 2, 3)] for layer in (1, 2)]
 
 
 def pair(num_heads: int, source: tuple[str, ...] = SOURCE, target: tuple[str, ...] = TARGET) -> WordAlignment:
@@ -28,12 +28,12 @@ def pair(num_heads: int, source: tuple[str, ...] = SOURCE, target: tuple[str, ..
 
 def draw(
     alignment: WordAlignment,
-    names: list[str],
+    layers: list[list[str]],
     chosen: tuple[int, ...] = (0,),
     gold: GoldLinks | None = None,
     numbers: bool = False,
 ) -> Figure:
-    return draw_grid(alignment, gold, None, numbers, 100, names=names, chosen=chosen)
+    return draw_grid(alignment, gold, None, numbers, layers=layers, chosen=chosen)
 
 
 def panels(figure: Figure) -> list[Axes]:
@@ -46,7 +46,7 @@ def ticks(axes: Axes) -> tuple[list[str], list[str]]:
 
 def test_each_head_has_a_panel_with_its_name_and_its_weights() -> None:
     alignment = pair(6)
-    found = panels(draw(alignment, NAMES))
+    found = panels(draw(alignment, LAYERS))
     assert [axes.get_title("left") for axes in found] == ["1:1", "1:2", "1:3", "2:1", "2:2", "2:3"]
     assert alignment.head_weights is not None
     for axes, weights in zip(found, alignment.head_weights, strict=True):
@@ -56,7 +56,7 @@ def test_each_head_has_a_panel_with_its_name_and_its_weights() -> None:
 
 
 def test_layers_are_rows_heads_are_columns_and_words_stand_along_the_edges() -> None:
-    found = panels(draw(pair(6), NAMES))
+    found = panels(draw(pair(6), LAYERS))
     boxes = [axes.get_position() for axes in found]
     assert boxes[0].x0 < boxes[1].x0 < boxes[2].x0
     assert [box.x0 for box in boxes[:3]] == pytest.approx([box.x0 for box in boxes[3:]])
@@ -68,14 +68,14 @@ def test_layers_are_rows_heads_are_columns_and_words_stand_along_the_edges() -> 
 
 
 def test_the_heads_that_links_come_from_are_framed() -> None:
-    found = panels(draw(pair(6), NAMES, chosen=(1, 5)))
+    found = panels(draw(pair(6), LAYERS, chosen=(1, 5)))
     widths = [axes.spines["left"].get_linewidth() for axes in found]
     assert [width > 1 for width in widths] == [False, True, False, False, False, True]
 
 
 def test_gold_and_numbers_are_in_every_panel() -> None:
-    plain = panels(draw(pair(6), NAMES))
-    full = panels(draw(pair(6), NAMES, gold=({(0, 0), (3, 2)}, {(1, 1)}), numbers=True))
+    plain = panels(draw(pair(6), LAYERS))
+    full = panels(draw(pair(6), LAYERS, gold=({(0, 0), (3, 2)}, {(1, 1)}), numbers=True))
     for before, after in zip(plain, full, strict=True):
         assert len(after.patches) == len(before.patches) + 3
         (shades,) = (artist for artist in after.collections if isinstance(artist, QuadMesh))
@@ -84,23 +84,36 @@ def test_gold_and_numbers_are_in_every_panel() -> None:
 
 
 def test_a_single_head_is_the_plain_picture() -> None:
-    figure = draw(pair(1), ["attention"])
+    figure = draw(pair(1), [["attention"]])
     assert panels(figure) == []
     assert ticks(figure.axes[0]) == (list(SOURCE), list(TARGET))
 
 
-def test_names_without_layers_are_one_row() -> None:
-    assert by_layer(NAMES) == [[0, 1, 2], [3, 4, 5]]
-    assert by_layer([f"head {head}" for head in range(1, 4)]) == [[0, 1, 2]]
-    found = panels(draw(pair(3), ["head 1", "head 2", "head 3"]))
-    assert [axes.get_title("left") for axes in found] == ["head 1", "head 2", "head 3"]
-    assert len({round(axes.get_position().y0, 6) for axes in found}) == 1
+def test_layers_may_have_different_numbers_of_heads() -> None:
+    found = panels(draw(pair(4), [["1:1"], ["2:1", "2:2", "2:3"]]))
+    assert [axes.get_title("left") for axes in found] == ["1:1", "2:1", "2:2", "2:3"]
+    assert len({round(axes.get_position().y0, 6) for axes in found}) == 2
+    (scale,) = found[0].child_axes
+    assert scale.get_window_extent().x0 > max(axes.get_window_extent().x1 for axes in found)
+
+
+def test_names_and_title_do_not_overlap_where_cells_are_few() -> None:
+    layers = [["head 1", "head 2", "head 3"]]
+    figure = draw_grid(pair(3, ("ja",), ("yes",)), title="Sentence 1", layers=layers, chosen=[0])
+    figure.savefig(BytesIO(), bbox_inches="tight")  # puts everything in its place
+    texts = figure.findobj(Text)
+    first, second, third, title = (
+        next(text.get_window_extent() for text in texts if text.get_text() == shown)
+        for shown in (*layers[0], "Sentence 1")
+    )
+    assert first.x1 < second.x0 < second.x1 < third.x0
+    assert title.y0 > first.y1
 
 
 def test_words_can_be_read_up_to_twenty_five() -> None:
     words = tuple(f"word{number}" for number in range(25))
-    names = [f"layer {layer} head {head}" for layer in range(1, 7) for head in range(1, 9)]
-    figure = draw(pair(48, words, words), names)
+    layers = [[f"{layer}:{head}" for head in range(1, 9)] for layer in range(1, 7)]
+    figure = draw(pair(48, words, words), layers)
     assert float(panels(figure)[0].get_xticklabels()[0].get_fontsize()) >= 6
     assert max(figure.get_size_inches()) < 40
 
@@ -110,10 +123,10 @@ def test_words_can_be_read_up_to_twenty_five() -> None:
 def test_any_words_in_every_format(
     tmp_path: Path, suffix: str, source: tuple[str, ...], target: tuple[str, ...]
 ) -> None:
-    write_figure(draw(pair(6, source, target), NAMES), tmp_path / f"heads{suffix}")
+    write_figure(draw(pair(6, source, target), LAYERS), tmp_path / f"heads{suffix}")
     assert (tmp_path / f"heads{suffix}").stat().st_size > 0
 
 
 def test_gold_outside_the_pair_is_refused() -> None:
     with pytest.raises(UserError, match="outside the pair"):
-        draw(pair(6), NAMES, gold=({(4, 0)}, set()))
+        draw(pair(6), LAYERS, gold=({(4, 0)}, set()))
