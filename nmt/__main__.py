@@ -7,6 +7,10 @@ import sys
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 2 bad usage or bad input, 130 Ctrl-C, 143 SIGTERM."""
+    # OpenMP's threads wait for each other by spinning; beside other busy processes that makes two threads many times
+    # slower than one. It must be set before PyTorch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
     from nmt.cli import app
     from nmt.errors import UserError
 

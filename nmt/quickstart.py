@@ -17,6 +17,7 @@ from nmt.errors import UserError
 from nmt.evaluation.metrics import score_corpus
 from nmt.files import open_output
 from nmt.loading import load
+from nmt.model_directory import ModelDirectory
 from nmt.models.build import resolve
 from nmt.plotting.matrix import draw_matrix
 from nmt.plotting.style import write_figure
@@ -40,6 +41,13 @@ class QuickstartResult:
     sentences_per_second: float
     training_seconds: float
     seconds: float
+    training_ended: str
+    """Why training ended."""
+
+    @property
+    def succeeded(self) -> bool:
+        """False where the time limit came before the end of training."""
+        return not self.training_ended.startswith("training.max_minutes")
 
 
 def quickstart(output: Path, settings: Sequence[str] = ()) -> QuickstartResult:
@@ -90,6 +98,9 @@ def quickstart(output: Path, settings: Sequence[str] = ()) -> QuickstartResult:
         sentences_per_second=round(speed, 1),
         training_seconds=round(training_seconds, 1),
         seconds=round(time.perf_counter() - started, 1),
+        training_ended=json.loads(ModelDirectory(output / "model").metrics.read_text("utf-8").splitlines()[-1])[
+            "reason"
+        ],
     )
     with open_output(output / "quickstart.json") as file:
         file.write(json.dumps(asdict(result), indent=2) + "\n")
@@ -133,7 +144,7 @@ def _plot(folder: Path, alignments: Sequence[WordAlignment], pairs: Sequence[Ali
 
 
 def report(result: QuickstartResult, output: Path) -> None:
-    """The table on standard output, and what to try next."""
+    """Print the table on standard output and suggest what to try next; or say why the quickstart did not succeed."""
     rows = [
         ("BLEU", f"{result.bleu:.1f}"),
         ("chrF", f"{result.chrf:.1f}"),
@@ -144,6 +155,13 @@ def report(result: QuickstartResult, output: Path) -> None:
     ]
     title = f"{result.num_sentences} unseen test sentences"
     Console().print(console.table(title, ("figure", "value"), rows))
+    if not result.succeeded:
+        console.warn(
+            f"the quickstart did not succeed: training was stopped by its time limit ({result.training_ended}), so the "
+            "figures above are those of a model that is not trained. The machine is too slow or busy with other work. "
+            "Try again when it is idle, or allow more time: --set training.max_minutes=20."
+        )
+        return
     model, data = output / "model", output / "data"
     console.say(
         f"""The pictures are in {output / "plots"}, the translations in {output / "test.translated.de"}.

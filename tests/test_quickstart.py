@@ -55,6 +55,14 @@ def test_everything_is_written(short_quickstart: RunNmt, run_nmt: RunNmt, tmp_pa
     assert run_nmt(*tokens).stdout == (output / "test.links").read_text("utf-8")
 
 
+def test_a_run_that_its_time_limit_stops_is_no_success(short_quickstart: RunNmt, tmp_path: Path) -> None:
+    done = short_quickstart("-o", tmp_path / "out", "--set=training.max_minutes=0.001")
+    assert done.returncode == 1
+    assert "did not succeed" in done.stderr
+    assert "training.max_minutes" in done.stderr
+    assert "Try next" not in done.stderr
+
+
 def test_no_test_sentence_is_in_the_training_text() -> None:
     corpus = splits(train=3000, valid=100, test=100)
     for side in ("source", "target"):

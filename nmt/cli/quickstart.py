@@ -28,4 +28,7 @@ def quickstart(
     from nmt.quickstart import report
 
     with stopped_by_signal("nmt quickstart starts anew: give it another folder with -o"):
-        report(run(output, settings or []), output)
+        result = run(output, settings or [])
+    report(result, output)
+    if not result.succeeded:
+        raise typer.Exit(1)

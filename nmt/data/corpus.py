@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from nmt.config import DataOptions, FilePair, TaskOptions
+from nmt.console import say, warn
 from nmt.data.dialogue import TAB, current_turn, split_turns
 from nmt.data.synthetic_tasks import task_pairs
 from nmt.data.text import read_lines
 from nmt.errors import UserError
+
+HUB_SECONDS = 15.0
+"""How long the hub of data sets may take to answer."""
 
 VALIDATION_NAMES = ("val", "valid", "validation", "dev")
 """Names that data sets give to one and the same split; each stands for the others."""
@@ -160,6 +164,8 @@ def _load_split(name: str, config: str | None, split: str) -> Any:
         if Path(name).is_dir() and any((Path(name) / f).exists() for f in ("dataset_dict.json", "dataset_info.json")):
             loaded = datasets.load_from_disk(name)
         else:
+            if not Path(name).exists():
+                _reach_hub(name)
             loaded = datasets.load_dataset(name, config)
     except Exception as error:  # the library raises a dozen kinds, all of them about the user's data set
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
@@ -177,6 +183,25 @@ def _load_split(name: str, config: str | None, split: str) -> Any:
         f"{name} has no split {split!r}; it has {', '.join(loaded)}.",
         "Set data.train and data.valid; data.valid=null holds out pairs.",
     )
+
+
+def _reach_hub(name: str) -> None:
+    """Say what is loaded from where; without an answer from the hub, have the libraries use their cache at once."""
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    if constants.HF_HUB_OFFLINE:
+        return
+    say(f"loading the data set {name} from {constants.ENDPOINT}")
+    try:
+        HfApi().dataset_info(name, timeout=HUB_SECONDS)
+    except RepositoryNotFoundError:
+        raise
+    except Exception:  # any failure to connect; the libraries themselves would try again for minutes
+        warn(f"{constants.ENDPOINT} does not answer: only data sets that were downloaded before can be loaded.")
+        import datasets
+
+        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
 
 
 def _aliases(split: str) -> tuple[str, ...]:

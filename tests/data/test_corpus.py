@@ -1,6 +1,10 @@
 """Parallel text comes out the same from every kind of source, and what is wrong with it is named."""
 
 import gzip
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -216,6 +220,28 @@ def test_a_language_that_a_data_set_lacks_is_named(tmp_path: Path, nested: bool)
 def test_a_data_set_that_does_not_exist_is_explained(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"(?s)can't be loaded.*--set data\.root=FOLDER"):
         open_text(options(hub=str(tmp_path / "nothing")), "train")
+
+
+def test_a_hub_that_does_not_answer_is_given_up_in_bounded_time(tmp_path: Path) -> None:
+    """The server accepts connections and is silent; the libraries alone would try again for minutes."""
+    program = (
+        "from nmt.config import DataOptions\nimport nmt.data.corpus as corpus\ncorpus.HUB_SECONDS = 1\n"
+        "corpus.open_text(DataOptions(hub='some/corpus', source='de', target='en'), 'train')"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+        changes = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | changes,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert f"loading the data set some/corpus from {endpoint}" in done.stderr
+    assert "does not answer" in done.stderr
+    assert "UserError: The data set 'some/corpus' can't be loaded" in done.stderr
 
 
 def test_files_win_over_the_hub(tmp_path: Path) -> None:
