@@ -198,6 +198,6 @@ def test_inspection_reads_a_dialogue_with_its_separators(train: Train) -> None:
 
 def test_a_vocabulary_without_a_separator_is_refused(folder: Path, train: Train) -> None:
     plain = train("training.max_steps=1", "data.context=null")
-    with pytest.raises(UserError, match=r"data\.context asks for dialogues") as caught:
+    with pytest.raises(UserError, match=r"data\.context is set, but the vocabulary") as caught:
         train(f"vocabulary.path={plain}")
     assert "data.context=null" in caught.value.remedy

@@ -1,8 +1,8 @@
 """Dialogues as text and as ids.
 
-As text, a line holds the turns of a dialogue with tabs between, the current one last: what is translated, or
-answered, is the last turn, and those before it are its context. A turn may be empty. As ids, the source is one
-sequence in which the vocabulary's separator ends each turn but the last, which EOS ends.
+As text, a line has the turns of a dialogue, separated by tabs. The last one is the current turn, which is translated
+or answered; the others are its context. A turn may be empty. As ids, the source is one sequence in which the
+vocabulary's separator token ends each turn except the last, which EOS ends.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,8 @@ def split_turns(line: str, context: int | None = None) -> list[str]:
     """The turns of a line, the current one last.
 
     Args:
-        context: at most so many turns before the current one are kept, the latest; None keeps all.
+        line: turns separated by tabs.
+        context: maximum number of turns before the current one, of which the latest are kept; None keeps all.
     """
     if context is None:
         return line.split(TAB)
@@ -33,36 +34,36 @@ def current_turn(line: str) -> str:
 
 
 def turns_of(text: str, positions: Iterable[int]) -> list[int]:
-    """The turn that each character position of a line is in, counted from the first turn of the line, 0."""
+    """The turn of each character position of a line, counted from 0."""
     return [text.count(TAB, 0, position) for position in positions]
 
 
 def check_separator(vocabulary: Vocabulary) -> None:
-    """Refuse a vocabulary that can't tell turns apart.
+    """Check that a vocabulary has a separator token.
 
     Raises:
-        UserError: it has no separator.
+        UserError: it has none.
     """
     if vocabulary.separator is None:
         raise UserError(
-            "data.context asks for dialogues, but the vocabulary has no piece that separates turns.",
-            "Let nmt make the vocabulary (--set vocabulary.path=null), or leave the context out "
+            "data.context is set, but the vocabulary has no token that separates turns.",
+            "Have a new vocabulary trained (--set vocabulary.path=null), or don't use context "
             "(--set data.context=null).",
         )
 
 
 def source_pieces(vocabulary: Vocabulary, line: str, context: int | None, limit: int | None = None) -> list[Piece]:
-    """The pieces of a source line, each with its place in the line.
+    """The pieces of a source line with their character positions in the line.
 
     Args:
-        vocabulary: of the source; with a separator, where ``context`` is given.
-        line: turns with tabs between, the current one last.
-        context: turns before the current one that are read; None for a model without turns, to which a tab is
+        vocabulary: of the source; it must have a separator if ``context`` is given.
+        line: turns separated by tabs, the current one last.
+        context: maximum number of turns before the current one; None for a model without turns, which treats tabs as
             white space.
-        limit: where the pieces are more than this, turns are left out, the oldest first; the current one stays.
+        limit: maximum number of pieces, above which the oldest turns are dropped, but never the current one.
 
     Returns:
-        The pieces; none where the current turn is empty, because then there is nothing to translate.
+        The pieces, or none if the current turn is empty and so has no translation.
     """
     if context is None:
         return vocabulary.pieces(line)
@@ -81,7 +82,7 @@ def source_pieces(vocabulary: Vocabulary, line: str, context: int | None, limit:
 
 
 def encode_source(vocabulary: Vocabulary, line: str, context: int | None, limit: int | None = None) -> list[int]:
-    """The ids of :func:`source_pieces`, found faster."""
+    """The ids of :func:`source_pieces`, computed faster."""
     if context is None:
         return vocabulary.encode(line)
     assert vocabulary.separator is not None
@@ -90,7 +91,7 @@ def encode_source(vocabulary: Vocabulary, line: str, context: int | None, limit:
 
 
 def _joined(turns: Sequence[Sequence[T]], limit: int | None) -> list[T]:
-    """The latest turns that fit, one after another."""
+    """Concatenate the latest turns whose total length is within the limit."""
     first, length = len(turns) - 1, len(turns[-1])
     while first and (limit is None or length + len(turns[first - 1]) <= limit):
         first -= 1

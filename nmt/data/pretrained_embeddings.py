@@ -1,5 +1,7 @@
-"""Word vectors made elsewhere, as initial embeddings: word2vec's text format (Mikolov et al. 2013), which begins with
-a line of counts, and GloVe's (Pennington et al. 2014), which doesn't."""
+"""Pretrained word vectors as initial embeddings, in the text formats of word2vec and GloVe.
+
+That of word2vec (Mikolov et al. 2013) begins with a line of counts; that of GloVe (Pennington et al. 2014) doesn't.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,81 +17,86 @@ from nmt.errors import UserError
 
 @dataclass(frozen=True)
 class WordVectors:
-    """The vectors that a file has for the pieces of a vocabulary."""
+    """The vectors of a file for the pieces of a vocabulary.
+
+    Attributes:
+        ids: pieces that have a vector. [num_found]
+        values: their vectors. [num_found, size]
+        num_words: pieces of the vocabulary that are whole words, with or without a vector.
+    """
 
     ids: npt.NDArray[np.int64]
-    """Pieces that have a vector."""
     values: npt.NDArray[np.float32]
-    """Their vectors, [pieces found, size]."""
     num_words: int
-    """Pieces of the vocabulary that are whole words, with or without a vector."""
 
     @property
     def coverage(self) -> float:
-        """Share of the whole words that have a vector."""
+        """Fraction of the whole words that have a vector."""
         return len(self.ids) / self.num_words if self.num_words else 0.0
 
 
 def read_vectors(path: Path, vocabulary: Vocabulary, size: int) -> WordVectors:
-    """The vectors of the words in a vocabulary; only those are held in memory.
+    """Read the vectors of the words in a vocabulary; only those are held in memory.
 
-    A piece is looked up as it is written and, where that fails, in lower case. Pieces that don't begin a word are no
-    words, and get none.
+    A piece is looked up as written, then in lower case. Pieces that don't begin a word get no vector.
 
     Args:
-        path: text, plain or .gz: a word and its numbers a line, with spaces between.
-        vocabulary: whose pieces are looked up.
-        size: numbers a vector must have.
+        path: text, plain or .gz: each line has a word and its numbers, separated by spaces.
+        vocabulary: its pieces are looked up.
+        size: required dimension of the vectors.
 
     Raises:
-        UserError: the file can't be read, a line is no vector, the size is another, or no word is in it.
+        UserError: the file can't be read, a line is not a vector of this size, or no word is in the vocabulary.
     """
-    wanted: dict[str, list[int]] = {}
+    exact: dict[str, list[int]] = {}
     lower: dict[str, list[int]] = {}
     for index in range(len(vocabulary)):
         if (token := vocabulary.token(index)).startswith(SPACE) and len(token) > 1:
-            wanted.setdefault(token[1:], []).append(index)
+            exact.setdefault(token[1:], []).append(index)
             lower.setdefault(token[1:].lower(), []).append(index)
-    exact: dict[int, npt.NDArray[np.float32]] = {}
-    lowered: dict[int, npt.NDArray[np.float32]] = {}
+    found_exact: dict[int, npt.NDArray[np.float32]] = {}
+    found_lower: dict[int, npt.NDArray[np.float32]] = {}
     for number, word, numbers in _rows(path, size):
-        if word in wanted or word in lower:
-            vector = _vector(path, number, word, numbers)
-            exact |= dict.fromkeys(wanted.get(word, ()), vector)
-            lowered |= dict.fromkeys(lower.get(word, ()), vector)
-    found = lowered | exact
+        if word in exact or word in lower:
+            vector = _vector(f"{path}, line {number}", word, numbers, size)
+            found_exact |= dict.fromkeys(exact.get(word, ()), vector)
+            found_lower |= dict.fromkeys(lower.get(word, ()), vector)
+    found, num_words = found_lower | found_exact, sum(map(len, exact.values()))
     if not found:
         raise UserError(
-            f"{path} has a vector for none of the {sum(map(len, wanted.values())):,} words of the vocabulary.",
-            "Is it of this language? Word vectors go with vocabulary.type: word.",
+            f"{path} has no vector for any of the {num_words:,} words of the vocabulary.",
+            "Check its language; word vectors need vocabulary.type: word.",
         )
     ids = np.array(sorted(found), dtype=np.int64)
-    return WordVectors(ids, np.stack([found[i] for i in ids.tolist()]), sum(map(len, wanted.values())))
+    return WordVectors(ids, np.stack([found[i] for i in ids.tolist()]), num_words)
 
 
 def _rows(path: Path, size: int) -> Iterator[tuple[int, str, list[str]]]:
-    """Line number, word and numbers of each line but word2vec's counts."""
+    """Number, word and vector of each line, without the counts of word2vec."""
     for number, line in enumerate(read_lines(path), start=1):
-        # From the right, because a few words of GloVe's largest file have spaces in them.
+        # Split from the right, because a few words of GloVe's largest file contain spaces.
         word, *numbers = line.rstrip().rsplit(" ", size)
         if number == 1 and line.count(" ") == 1 and word.isdecimal() and numbers[0].isdecimal():
             continue
         found = line.rstrip().count(" ")
         if number <= 2 and found != size:
+            first = line.split(" ")[0]
             raise UserError(
-                f"{path}, line {number}: {line.split()[0]!r} has {found} numbers, not model.embedding_size ({size}).",
-                f"Set model.embedding_size to {found}, or take vectors of {size} numbers.",
+                f"{path}, line {number}: {first!r} has {found} numbers, not model.embedding_size ({size}).",
+                f"Set model.embedding_size to {found}, or use vectors of {size} numbers.",
             )
         yield number, word, numbers
 
 
-def _vector(path: Path, number: int, word: str, numbers: list[str]) -> npt.NDArray[np.float32]:
+def _vector(place: str, word: str, numbers: list[str], size: int) -> npt.NDArray[np.float32]:
     try:
         vector = np.array(numbers, dtype=np.float32)
     except ValueError:
         raise UserError(
-            f"{path}, line {number}: not numbers after {word!r}.", "It must be text: a word and its numbers a line."
+            f"{place}: {word!r} is not followed by numbers.", "Each line must have a word and its numbers."
         ) from None
+    if len(vector) != size:
+        raise UserError(f"{place}: {word!r} has {len(vector)} numbers, not {size}.", "Correct or remove the line.")
     if not np.isfinite(vector).all():
-        raise UserError(f"{path}, line {number}: {word!r} has a number that isn't finite.", "Mend or drop the line.")
+        raise UserError(f"{place}: {word!r} has a number that isn't finite.", "Correct or remove the line.")
     return vector

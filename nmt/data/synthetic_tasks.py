@@ -1,6 +1,6 @@
-"""Algorithmic tasks as parallel text: what a memory (Graves et al. 2014) and pondering (Graves 2016) are tried on.
+"""Algorithmic tasks as parallel text, on which memories (Graves et al. 2014) and ACT (Graves 2016) are evaluated.
 
-A symbol is a word, so word vocabularies fit. Pairs are drawn independently; each split has a seed of its own.
+A symbol is a word, so use word vocabularies. Pairs are drawn independently; each split has its own seed.
 
     copy          g a c         ->  g a c
     repeat_copy   g a x3        ->  g a g a g a
@@ -21,9 +21,9 @@ Pair = tuple[str, str]
 
 
 def task_pairs(options: TaskOptions, split: str = "train") -> Iterator[Pair]:
-    """The pairs of a split: ``num_pairs`` for ``train``, ``num_valid`` for any other name.
+    """Generate the pairs of a split: ``num_pairs`` for ``train``, ``num_valid`` for any other name.
 
-    Lengths are uniform over ``min_length`` … ``max_length``.
+    Lengths are distributed uniformly from ``min_length`` to ``max_length``.
     """
     rng = np.random.default_rng((options.seed, zlib.crc32(split.encode())))
     draw = TASKS[options.type]
@@ -61,9 +61,9 @@ def _addition(rng: np.random.Generator, length: int, options: TaskOptions) -> Pa
 
 
 def _chain(rng: np.random.Generator, length: int, options: TaskOptions) -> Pair:
-    """Arrows that lead through all symbols and back to the first; how far to go is the last word.
+    """Arrows that form a cycle through all symbols, in random order; the last words are the start and number of steps.
 
-    Each symbol is the answer to some number of steps, so there is no way round following the arrows.
+    Every symbol is the answer for some number of steps, so the task can't be solved without following the arrows.
     """
     symbols = rng.permutation(list(string.ascii_lowercase[: options.num_symbols])).tolist()
     arrows = [first + second for first, second in zip(symbols, [*symbols[1:], symbols[0]], strict=True)]

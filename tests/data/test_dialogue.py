@@ -113,7 +113,7 @@ def test_a_vocabulary_keeps_its_separator_when_saved(vocabulary: Vocabulary, tmp
 def test_only_dialogues_have_a_separator(kind: str) -> None:
     plain = train(kind, separator=False).source
     assert plain.separator is None
-    with pytest.raises(UserError, match="no piece that separates turns"):
+    with pytest.raises(UserError, match="no token that separates turns"):
         check_separator(plain)
 
 

@@ -36,9 +36,11 @@ def test_compressed_files_are_read(tmp_path: Path) -> None:
     ("content", "message", "remedy"),
     [
         ("der 1 2\n", r"line 1: 'der' has 2 numbers, not model.embedding_size \(3\)", "embedding_size to 2"),
-        ("x 1 2 3\nder 1 zwei 3\n", "line 2: not numbers after 'der'", "text"),
-        ("der 1 nan 3\n", "isn't finite", "Mend"),
-        ("the 1 2 3\n", "none of the 5 words", "language"),
+        ("\nder 1 2 3\n", "line 1: '' has 0 numbers", "vectors of 3 numbers"),
+        ("x 1 2 3\ny 1 2 3\nder 1 2\n", "line 3: 'der' has 2 numbers, not 3", "remove"),
+        ("x 1 2 3\nder 1 zwei 3\n", "line 2: 'der' is not followed by numbers", "a word and its numbers"),
+        ("der 1 nan 3\n", "isn't finite", "remove"),
+        ("the 1 2 3\n", "any of the 5 words", "language"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, content: str, message: str, remedy: str) -> None:
