@@ -11,8 +11,8 @@ from torch import Tensor
 from nmt.decoding.results import Candidate, Translation
 from nmt.errors import UserError
 from nmt.inspection.verify import TIE, _compared, verify
-from nmt.models.attention.scores import AdditiveAttention
-from nmt.models.decoders.bahdanau import BahdanauDecoder
+from nmt.models.attention import AdditiveAttention
+from nmt.models.attentional import BahdanauDecoder
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 EXACT = [

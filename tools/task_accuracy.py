@@ -19,7 +19,7 @@ from nmt.data.batching import make_batch
 from nmt.data.synthetic_tasks import Pair, task_pairs
 from nmt.errors import UserError
 from nmt.loading import load
-from nmt.models.masks import length_mask
+from nmt.models.layers import length_mask
 from nmt.translator import Translator
 
 

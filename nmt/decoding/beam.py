@@ -16,7 +16,7 @@ from nmt.decoding.penalties import Coverage, length_normalised
 from nmt.decoding.task import Task
 from nmt.decoding.topk import log_normaliser
 from nmt.errors import UserError
-from nmt.models.masks import length_mask
+from nmt.models.layers import length_mask
 
 MAX_IDLE = 1 / 8
 """Share of the batch that may be done before it is made smaller: that means copying what the model remembers."""

@@ -17,9 +17,8 @@ from torch import Tensor, nn
 
 from nmt.data.vocabulary import SentencePieceVocabulary
 from nmt.errors import UserError
-from nmt.models.attention.multihead import MultiHeadAttention
-from nmt.models.decoders.transformer import TransformerDecoder
-from nmt.models.encoders.transformer import FeedForward, Residual, TransformerEncoder
+from nmt.models.multihead import MultiHeadAttention
+from nmt.models.transformer import FeedForward, Residual, TransformerDecoder, TransformerEncoder
 from nmt.translator import Translator
 
 Quantization = Literal["int8", "int16", "float16", "bfloat16"]

@@ -9,9 +9,7 @@ import torch
 from nmt.data.batching import make_batch
 from nmt.data.vocabulary import SPACE, Vocabulary
 from nmt.errors import UserError
-from nmt.models.decoders.ntm import NtmDecoder
-from nmt.models.encoders.ntm import NtmEncoder
-from nmt.models.ntm_memory import MachineState
+from nmt.models.ntm import NtmDecoder, NtmEncoder, NTMState
 from nmt.plotting.matrix import MAX_WORDS
 from nmt.plotting.memory import MemoryTrace
 from nmt.translator import Translator
@@ -38,7 +36,7 @@ def trace_memory(translator: Translator, source: str, target: str) -> MemoryTrac
         raise UserError(f"A sentence pair of {num_pieces} pieces can't be drawn (1 to {MAX_WORDS}).", "Choose another.")
     batch = make_batch([(source_ids, target_ids)], vocabularies).to(model.device)
     pieces = _names(vocabularies.source, source_ids)
-    states: list[MachineState] = []
+    states: list[NTMState] = []
     read: Sequence[str] = ()
     said: Sequence[str] = ()
     free = decoder.num_free_slots if isinstance(decoder, NtmDecoder) else 0

@@ -1,11 +1,11 @@
-"""Adaptive computation time (Graves 2016): units that say when a network has thought enough.
+"""Adaptive computation time (Graves 2016): halting, and the recurrent encoder and decoder that use it.
 
 At ponder step n of an input step, a halting unit gives h_n = σ(w s_n + b). The network stops at the first N at which
 h_1 + … + h_N reaches 1 - ε, or at ``max_steps``. Step n < N has the weight p_n = h_n, the last one the remainder
 R = 1 - Σ_{n<N} h_n, so the weights add up to one, and the result is the mean Σ p_n s_n. The ponder cost N + R joins
 the loss, times the time penalty τ; its gradient goes through R alone, because N is a count.
 
-X stands for whatever ponders on its own: the rows of a recurrent network, the positions of a Transformer.
+X stands for whatever halts on its own: the rows of a recurrent network, the positions of a Transformer.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nmt.config import Options
-from nmt.models.cells import CellChoice, choose_cell
+from nmt.models.attentional import AttentionalDecoderOptions, BahdanauDecoder
+from nmt.models.cells import CellChoice, CellField, CellState, choose_cell
+from nmt.models.interfaces import DecoderOutput, DecoderParts, Encoder, EncoderOutput, Memory
+from nmt.models.layers import Dropout, Embedding, Layers, length_mask, reverse_within
+from nmt.models.recurrence import CellStack
 
 Parts = tuple[Tensor, ...]
 
@@ -135,3 +139,133 @@ class Ponder(nn.Module):
                 break
         assert means is not None
         return means, pondering
+
+
+class AdaptiveEncoderOptions(PonderOptions):
+    """Options of the encoder ``type: act_rnn``."""
+
+    cell: CellField = Field({"type": "lstm"}, description="name of a cell, or {type: NAME} and its options")
+    hidden_size: int = Field(256, ge=1, description="of each direction")
+    num_layers: int = Field(1, ge=1, description="cells one above another")
+    bidirectional: bool = Field(True, description="read from both ends")
+    dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations")
+
+
+class AdaptiveRecurrence(nn.Module):
+    """One direction: s_t^n = cell([x_t; δ_{n,1}], s_t^{n-1}), s_t^0 = s_{t-1}, s_t = Σ p_n s_t^n (Graves 2016).
+
+    The flag δ tells the cell whether it sees the input for the first time.
+    """
+
+    def __init__(self, options: AdaptiveEncoderOptions, input_size: int) -> None:
+        super().__init__()
+        self.cells = CellStack(options.cell, (input_size, 1), options.hidden_size, options.num_layers, options.dropout)
+        self.ponder = Ponder(options.hidden_size, options, options.cell)
+        self.cell, _ = choose_cell(options.cell)
+        self.state_shape = (options.num_layers, options.hidden_size)
+
+    def forward(self, x_BSD: Tensor, mask_BS: Tensor) -> tuple[Tensor, CellState, Tensor, Tensor]:
+        """Outputs [B, S, D], the state after the last word, ponder steps and ponder cost [B, S]; 0 at padding."""
+        flag_1G = self.cells.project(x_BSD.new_ones(1, 1), part=1)
+        dtype = self.cell.state_dtype(x_BSD.dtype)
+        state: CellState = (x_BSD.new_zeros(len(x_BSD), *self.state_shape, dtype=dtype),) * self.cells.num_states
+        outputs, steps, costs = [], [], []
+        for gates_BG, real_B in zip(self.cells.project(x_BSD).unbind(1), mask_BS.unbind(1), strict=True):
+
+            def step(parts: Parts, is_first: bool, gates_BG: Tensor = gates_BG) -> Parts:
+                return self.cells(gates_BG + flag_1G if is_first else gates_BG, parts)  # type: ignore[no-any-return]
+
+            after, pondering = self.ponder(step, state)
+            real_B11 = real_B[:, None, None]
+            state = tuple(torch.where(real_B11, new, old) for new, old in zip(after, state, strict=True))
+            outputs.append(state[0][:, -1])
+            steps.append(pondering.steps_X)
+            costs.append(pondering.cost_X)
+        steps_BS, costs_BS = torch.stack(steps, 1) * mask_BS, torch.stack(costs, 1) * mask_BS
+        return torch.stack(outputs, 1), state, steps_BS, costs_BS
+
+
+class ActEncoder(Encoder):
+    """Annotations of a recurrent network that takes as many steps for each word as it needs, in each direction.
+
+    ``ponder`` is the figure of a word: its steps, the mean of both directions.
+    """
+
+    Options = AdaptiveEncoderOptions
+
+    def __init__(self, options: AdaptiveEncoderOptions, embedding: Embedding) -> None:
+        super().__init__()
+        self.embedding = embedding
+        num_directions = 2 if options.bidirectional else 1
+        self.directions: Layers[AdaptiveRecurrence] = Layers(
+            AdaptiveRecurrence(options, embedding.size) for _ in range(num_directions)
+        )
+        self.dropout = Dropout(options.dropout)
+        self.time_penalty = options.time_penalty
+        self.output_size = self.final_size = num_directions * options.hidden_size
+
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
+        mask_BS = length_mask(source_length_B, source_BS.shape[1])
+        x_BSD = self.dropout(self.embedding(source_BS))
+        outputs, finals, steps, costs = [], [], [], []
+        for direction, recurrence in enumerate(self.directions):
+            read_BSD = reverse_within(x_BSD, source_length_B) if direction else x_BSD
+            read_BSD, final, steps_BS, costs_BS = recurrence(read_BSD, mask_BS)
+            if direction:
+                read_BSD = reverse_within(read_BSD, source_length_B)
+                steps_BS = reverse_within(steps_BS[..., None], source_length_B)[..., 0]
+            outputs.append(read_BSD)
+            finals.append(final)
+            steps.append(steps_BS)
+            costs.append(costs_BS.sum())
+        return EncoderOutput(
+            (Memory(self.dropout(torch.cat(outputs, 2)), mask_BS),),
+            tuple(torch.cat(parts, dim=2) for parts in zip(*finals, strict=True)),
+            {"ponder": self.time_penalty * torch.stack(costs).sum()},
+            {"ponder": torch.stack(steps).mean(0)},
+        )
+
+
+class AdaptiveDecoderOptions(AttentionalDecoderOptions, PonderOptions):
+    """Options of the decoder ``type: act_rnn``."""
+
+
+class ActDecoder(BahdanauDecoder):
+    """Graves 2016 over the step of Bahdanau et al. 2015: look at the source, then move; as often as needed.
+
+    c_t^n = Σ a_i h_i with a from s_t^{n-1}; s_t^n = cell([E y_{t-1}; c_t^n; δ_{n,1}], s_t^{n-1}), s_t^0 = s_{t-1}.
+    State, context and attention weights of the step are their means under the halting weights p_n, and the output
+    layer reads tanh(W [s_t; c_t; E y_{t-1}]). ``ponder`` is the figure of a token: the steps taken to say it.
+    """
+
+    Options = AdaptiveDecoderOptions
+
+    def __init__(self, options: AdaptiveDecoderOptions, parts: DecoderParts) -> None:
+        super().__init__(options, parts, extra_inputs=(1,))
+        self.ponder = Ponder(options.hidden_size, options, options.cell)
+        self.time_penalty = options.time_penalty
+        self.has_aux_losses = options.time_penalty > 0
+
+    def _recur(
+        self, gates_NG: Tensor, cells: CellState, memory: Memory
+    ) -> tuple[Tensor, Tensor, CellState, HaltingState]:
+        """As in Bahdanau's decoder, with how long the token took."""
+        flag_1G = self.cells.project(gates_NG.new_ones(1, 1), part=2)
+        num_states = self.cells.num_states
+
+        def step(parts: Parts, is_first: bool) -> Parts:
+            gates = gates_NG + flag_1G if is_first else gates_NG
+            context_ND, weights_NS, moved, _ = super(ActDecoder, self)._recur(gates, parts[:num_states], memory)
+            return (*moved, context_ND, weights_NS)
+
+        (*state, context_ND, weights_NS), pondering = self.ponder(step, cells)
+        return context_ND, weights_NS, tuple(state), pondering
+
+    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
+        unrolled, thoughts = self._unroll(target_BT, encoded, need_weights)
+        real_BT = self.embedding.is_real(target_BT)
+        cost_BT = torch.stack([pondering.cost_X for pondering in thoughts], dim=1)
+        steps_BT = torch.stack([pondering.steps_X for pondering in thoughts], dim=1)
+        unrolled.aux_losses["ponder"] = self.time_penalty * (cost_BT * real_BT).sum()
+        unrolled.figures["ponder"] = steps_BT * real_BT
+        return unrolled

@@ -11,8 +11,8 @@ from torch import nn
 from nmt.config import ModelOptions, Recipe
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
-from nmt.models.attention.hierarchical import HierarchicalAttention
-from nmt.models.attention.scores import (
+from nmt.models.act import ActDecoder, ActEncoder
+from nmt.models.attention import (
     AdditiveAttention,
     ConcatAttention,
     CosineAttention,
@@ -21,23 +21,17 @@ from nmt.models.attention.scores import (
     LocationAttention,
     ScaledDotAttention,
 )
-from nmt.models.cells import CELLS, initialised_weights
-from nmt.models.decoders.act import ActDecoder
-from nmt.models.decoders.bahdanau import BahdanauDecoder
-from nmt.models.decoders.luong import LuongDecoder
-from nmt.models.decoders.ntm import NtmDecoder
-from nmt.models.decoders.recurrent import RecurrentDecoder
-from nmt.models.decoders.transformer import TransformerDecoder
-from nmt.models.decoders.universal_transformer import UniversalTransformerDecoder
-from nmt.models.embeddings import Embedding
-from nmt.models.encoders.act import ActEncoder
-from nmt.models.encoders.hierarchical import HierarchicalEncoder
-from nmt.models.encoders.ntm import NtmEncoder
-from nmt.models.encoders.recurrent import RecurrentEncoder
-from nmt.models.encoders.transformer import TransformerEncoder
-from nmt.models.encoders.universal_transformer import UniversalTransformerEncoder
+from nmt.models.attentional import BahdanauDecoder, LuongDecoder
+from nmt.models.cells import CELLS
+from nmt.models.hierarchical import HierarchicalAttention, HierarchicalEncoder
 from nmt.models.interfaces import Attention, Decoder, DecoderParts, Encoder, OutputLayer
+from nmt.models.layers import Embedding
+from nmt.models.ntm import NtmDecoder, NtmEncoder
+from nmt.models.recurrence import initialised_weights
+from nmt.models.recurrent import RecurrentDecoder, RecurrentEncoder
 from nmt.models.seq2seq import Seq2Seq
+from nmt.models.transformer import TransformerDecoder, TransformerEncoder
+from nmt.models.universal_transformer import UniversalTransformerDecoder, UniversalTransformerEncoder
 from nmt.plugins import Table, as_mapping, required_plugins
 
 ENCODERS: Table[Encoder] = Table(

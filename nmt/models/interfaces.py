@@ -24,7 +24,7 @@ from typing import Any, Literal, Protocol, Self
 import torch
 from torch import Tensor, nn
 
-from nmt.models.embeddings import Embedding
+from nmt.models.layers import Embedding
 
 AttentionStep = Literal["output", "input"]
 """Which word the attention of a decoder's step belongs to: the one that it predicts, or the one that it reads."""

@@ -1,11 +1,14 @@
-"""A list of layers that remembers what they are."""
+"""Small layers and functions that the models share: dropout, embeddings, positions, masks."""
 
+import math
 from collections.abc import Iterator
 from typing import Generic, TypeVar, cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 LayerT = TypeVar("LayerT", bound=nn.Module)
+_LOWEST = torch.iinfo(torch.int64).min
 
 
 class Layers(nn.ModuleList, Generic[LayerT]):
@@ -13,3 +16,188 @@ class Layers(nn.ModuleList, Generic[LayerT]):
 
     def __iter__(self) -> Iterator[LayerT]:
         return cast("Iterator[LayerT]", super().__iter__())
+
+
+def length_mask(length_B: Tensor, longest: int) -> Tensor:
+    """True at positions before each length. [B, longest]"""
+    return torch.arange(longest, device=length_B.device) < length_B[:, None]
+
+
+def reverse_within(x_BSD: Tensor, length_B: Tensor) -> Tensor:
+    """Each sequence in reverse order up to its own length; padding stays where it is."""
+    position_S = torch.arange(x_BSD.shape[1], device=x_BSD.device)
+    mirrored_BS = length_B[:, None] - 1 - position_S
+    index_BS = torch.where(mirrored_BS >= 0, mirrored_BS, position_S)
+    return x_BSD.gather(1, index_BS[:, :, None].expand_as(x_BSD))
+
+
+def inverse_softplus(value: float) -> float:
+    """The x whose softplus, log(1 + e^x), is a positive value."""
+    return value + math.log(-math.expm1(-value))
+
+
+class Dropout(nn.Module):
+    """Dropout (Srivastava et al. 2014): zero elements with probability ``rate`` in training, and scale the others by
+    1 / (1 - rate).
+
+    On a CPU, drawing a Bernoulli number for each element costs more than the matrix product before it. There, one
+    64-bit draw gives eight bytes, and a byte compared with a threshold decides an element: the rate is rounded to
+    1/256 … 255/256, and the scale uses the rounded rate, so that the expectation is exact. Elsewhere PyTorch's fused
+    kernel is the fastest.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"dropout rate {rate} is not in [0, 1)")
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.rate:
+            return x
+        if x.device.type != "cpu" or torch.compiler.is_compiling():  # the compiler fuses a mask of its own
+            return nn.functional.dropout(x, self.rate, training=True)
+        return x * byte_mask(x, self.rate)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate}"
+
+
+def byte_mask(x: Tensor, rate: float) -> Tensor:
+    """A mask like ``x`` of zeros and 1 / (1 - rate), from random bytes."""
+    threshold = min(max(1, round(rate * 256)), 255)
+    draws = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(_LOWEST, None)
+    keep = draws.view(torch.uint8)[: x.numel()].view(x.shape) >= threshold
+    return keep.to(x.dtype).mul_(256 / (256 - threshold))
+
+
+class LayerDrop(nn.Module):
+    """Leaves out each layer of a residual stack with probability ``rate`` in training; all are there otherwise.
+
+    What a layer would have added to the residual stream is missing then; nothing is scaled, as in the paper.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def kept(self, num_layers: int) -> list[bool]:
+        """Which layers take part, from the bottom."""
+        if not self.training or not self.rate:
+            return [True] * num_layers
+        # Drawn on the CPU, so that a GPU isn't waited for.
+        kept: list[bool] = (torch.rand(num_layers) >= self.rate).tolist()
+        return kept
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate}"
+
+
+class Embedding(nn.Module):
+    """Ids to vectors.
+
+    Args:
+        vocabulary_size: V.
+        size: width D.
+        pad: id whose vector is zero.
+        scale: multiply by the square root of D (Vaswani et al. 2017), so that an embedding that is shared with
+            the output layer has the size of the position code that is added to it.
+        weight: an embedding matrix to share.
+        separator: id that ends a turn of a dialogue, where the vocabulary has one.
+        dropout: probability that a word's whole vector is zero in training (Gal & Ghahramani 2016; Sennrich & Zhang
+            2019 for little text), each occurrence by itself.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        size: int,
+        pad: int,
+        scale: bool = False,
+        weight: nn.Parameter | None = None,
+        separator: int | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.table = nn.Embedding(vocabulary_size, size, padding_idx=pad)
+        self.size = size
+        self.separator = separator
+        self._scale = math.sqrt(size) if scale else 1.0
+        self.dropout = Dropout(dropout)
+        if weight is not None:
+            self.table.weight = weight
+        else:
+            with torch.no_grad():
+                nn.init.normal_(self.table.weight, std=size**-0.5)
+                self.table.weight[pad].zero_()
+
+    @property
+    def weight(self) -> nn.Parameter:
+        return cast(nn.Parameter, self.table.weight)
+
+    def is_real(self, ids: Tensor) -> Tensor:
+        """True where there is a token, False at PAD."""
+        return ids.ne(self.table.padding_idx or 0)
+
+    @property
+    def is_scaled(self) -> bool:
+        return self._scale != 1.0
+
+    @torch.no_grad()
+    def init_from(self, ids: Tensor, vectors: Tensor) -> None:
+        """Give some ids vectors made elsewhere. The others stay random, but become as large as these."""
+        padding = int(self.table.padding_idx or 0)
+        others = torch.ones(len(self.weight), dtype=torch.bool)
+        others[ids] = others[padding] = False
+        if others.any():
+            self.weight[others] *= vectors.std() / self._scale / self.weight[others].std()
+        self.weight[ids] = vectors.to(self.weight) / self._scale
+
+    def forward(self, ids: Tensor) -> Tensor:
+        vectors: Tensor = self.table(ids)
+        if torch.is_autocast_enabled(ids.device.type):
+            vectors = vectors.to(torch.get_autocast_dtype(ids.device.type))
+        if self.training and self.dropout.rate:
+            vectors = vectors * self.dropout(vectors.new_ones(*ids.shape, 1))
+        return vectors * self._scale if self._scale != 1.0 else vectors
+
+
+def sinusoids(num_positions: int, size: int, device: torch.device | None = None) -> Tensor:
+    """Sinusoidal position code (Vaswani et al. 2017, section 3.5). [num_positions, size]
+
+    PE(p, 2i) = sin(p / 10000^(2i/D)), PE(p, 2i+1) = cos(p / 10000^(2i/D)).
+    """
+    position = torch.arange(num_positions, device=device, dtype=torch.float32)[:, None]
+    frequency = torch.exp(torch.arange(0, size, 2, device=device) * (-math.log(10000.0) / size))
+    code = torch.zeros(num_positions, size, device=device)
+    code[:, 0::2] = torch.sin(position * frequency)
+    code[:, 1::2] = torch.cos(position * frequency[: size // 2])
+    return code
+
+
+class Positions(nn.Module):
+    """Adds a position code to embedded tokens: sinusoidal, of any length, or learned up to ``max_positions``."""
+
+    def __init__(self, size: int, kind: str = "sinusoidal", max_positions: int = 512) -> None:
+        super().__init__()
+        self.size = size
+        self.learned: nn.Embedding | None = None
+        if kind == "learned":
+            self.learned = nn.Embedding(max_positions, size)
+            nn.init.normal_(self.learned.weight, std=size**-0.5)
+        self._code = torch.empty(0, size)
+
+    def forward(self, x_BTD: Tensor, start: int = 0) -> Tensor:
+        """``start`` is the position of the first token."""
+        end = start + x_BTD.shape[1]
+        if self.learned is not None:
+            # Beyond the last learned position, the last one is the best guess there is.
+            last = self.learned.num_embeddings - 1
+            code: Tensor = self.learned(torch.arange(start, end, device=x_BTD.device).clamp(max=last))
+        else:
+            known = self._code  # another thread may put a shorter one in its place
+            if len(known) < end or known.device != x_BTD.device:
+                # Twice what is needed now: step by step, a long sentence must not ask anew at each.
+                self._code = known = sinusoids(max(2 * end, 256), self.size, x_BTD.device)
+            code = known[start:end]
+        return x_BTD + code.to(x_BTD.dtype)

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from nmt.console import be_silent
 from nmt.errors import UserError
-from nmt.models.layer_drop import LayerDrop
+from nmt.models.layers import LayerDrop
 from nmt.training.checkpointing.state import seed_everything
 from nmt.training.interrupts import Interrupted
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nmt.models.interfaces import OutputLayer
-from nmt.models.masks import length_mask
+from nmt.models.layers import length_mask
 from nmt.training.techniques.r_drop import symmetric_divergence
 
 CHUNK = 512

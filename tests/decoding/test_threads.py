@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import nmt
-from nmt.models.embeddings import Positions
+from nmt.models.layers import Positions
 
 LINES = ["Der Hund schläft im Garten.", "", "Heute trinkt die Katze kaltes Wasser.", "Mond " * 30, "Das Kind."]
 

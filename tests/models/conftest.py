@@ -10,8 +10,8 @@ from torch import nn
 from nmt.config import ModelOptions
 from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary import SEPARATOR, Vocabularies, WordVocabulary
-from nmt.models.attention.multihead import MultiHeadAttention
 from nmt.models.build import build_model
+from nmt.models.multihead import MultiHeadAttention
 from nmt.models.seq2seq import Seq2Seq
 
 MakeModel = Callable[..., Seq2Seq]

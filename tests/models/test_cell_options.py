@@ -12,8 +12,9 @@ from nmt.data.batching import Batch
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 from nmt.models.build import build_model
-from nmt.models.cells import CELLS, Cell, CellChoice, CellStack, LearnedState, Recurrence
+from nmt.models.cells import CELLS, Cell, CellChoice
 from nmt.models.cells.base import InitialisedOptions
+from nmt.models.recurrence import CellStack, LearnedState, Recurrence
 from nmt.models.weights import read_tensors
 
 SIZE = 12

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from nmt.models.cells import CELLS, Cell, CellChoice, CellStack, CellState, Recurrence, choose_cell
+from nmt.models.cells import CELLS, Cell, CellChoice, CellState, choose_cell
 from nmt.models.cells.gated import CoupledLstmCell, DepthGatedLstmCell, GruCell, LstmCell, PeepholeLstmCell
 from nmt.models.cells.simple import ClockworkCell, EchoStateCell, LeakyCell, ReluCell, TanhCell
-from nmt.models.masks import length_mask
+from nmt.models.layers import length_mask
+from nmt.models.recurrence import CellStack, Recurrence
 
 ROWS, INPUT, HIDDEN = 3, 3, 4
 LENGTHS = [4, 7, 1]

@@ -1,15 +1,282 @@
-"""The encoder and the decoder of a neural Turing machine: what they hand to the memory, and what to the output."""
+"""The neural Turing machine: its memory against the equations, its encoder and its decoder."""
 
+import math
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from nmt.data.batching import Batch
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
+from nmt.models import ntm
 from nmt.models.interfaces import EncoderOutput
+from nmt.models.ntm import HeadOptions, Heads, NTMCell, NTMState
 from nmt.models.seq2seq import Seq2Seq
+
+ROWS, SLOTS, WIDTH, HEADS, SHIFTS = 3, 7, 4, 2, 3
+SIZES = (7, 4, 1)
+"""Real slots of each row; one of a single slot is its own neighbour."""
+Vector = list[float]
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def distributions(seed: int = 0) -> Tensor:
+    """Weights over the real slots of each row. [N, H, C]"""
+    scores = random(ROWS, HEADS, SLOTS, seed=seed)
+    for row, size in enumerate(SIZES):
+        scores[row, :, size:] = float("-inf")
+    return scores.softmax(2)
+
+
+def ring(max_shift: int = 1) -> ntm.Ring:
+    return ntm.make_ring(torch.tensor(SIZES), SLOTS, max_shift)
+
+
+def cosine(u: Vector, v: Vector) -> float:
+    lengths = math.sqrt(sum(a * a for a in u)) * math.sqrt(sum(b * b for b in v))
+    return sum(a * b for a, b in zip(u, v, strict=True)) / lengths
+
+
+def by_content(key: Vector, strength: float, slots: list[Vector]) -> Vector:
+    exponentials = [math.exp(strength * cosine(key, slot)) for slot in slots]
+    return [value / sum(exponentials) for value in exponentials]
+
+
+def by_shifting(weights: Vector, shift: Vector) -> Vector:
+    reach, size = len(shift) // 2, len(weights)
+    found = [0.0] * size
+    for slot in range(size):
+        for origin in range(size):
+            for offset in range(-reach, reach + 1):
+                if (slot - origin - offset) % size == 0:
+                    found[slot] += weights[origin] * shift[offset + reach]
+    return found
+
+
+def by_sharpening(weights: Vector, gamma: float) -> Vector:
+    powers = [weight**gamma for weight in weights]
+    return [power / sum(powers) for power in powers]
+
+
+def assert_rows(found_NHC: Tensor, expected: list[list[Vector]]) -> None:
+    """Real slots as expected, the others exactly zero."""
+    for row, size in enumerate(SIZES):
+        for head in range(HEADS):
+            assert found_NHC[row, head, :size].tolist() == pytest.approx(expected[row][head], abs=1e-9)
+            assert not found_NHC[row, head, size:].any()
+
+
+def test_content_addressing() -> None:
+    """Equations 5 and 6."""
+    key, slots = random(ROWS, HEADS, WIDTH), random(ROWS, SLOTS, WIDTH, seed=1)
+    strength = random(ROWS, HEADS, seed=2).exp()
+    found = ntm.content_weights(key, strength, slots, ring()[0])
+    expected = [
+        [by_content(key[n, h].tolist(), float(strength[n, h]), slots[n, :size].tolist()) for h in range(HEADS)]
+        for n, size in enumerate(SIZES)
+    ]
+    assert_rows(found, expected)
+
+
+def test_a_blank_memory_is_read_evenly() -> None:
+    weights = ntm.content_weights(
+        random(ROWS, HEADS, WIDTH), torch.ones(ROWS, HEADS), torch.zeros(ROWS, SLOTS, WIDTH).double(), ring()[0]
+    )
+    assert_rows(weights, [[[1 / size] * size] * HEADS for size in SIZES])
+
+
+def test_interpolation() -> None:
+    """Equation 7."""
+    gate, content, previous = random(ROWS, HEADS).sigmoid(), distributions(1), distributions(2)
+    found = ntm.interpolate(gate, content, previous)
+    for n in range(ROWS):
+        for h in range(HEADS):
+            for i in range(SLOTS):
+                expected = gate[n, h] * content[n, h, i] + (1 - gate[n, h]) * previous[n, h, i]
+                assert float(found[n, h, i]) == pytest.approx(float(expected), abs=1e-12)
+
+
+@pytest.mark.parametrize("max_shift", [0, 1, 2, 5])
+def test_circular_shift(max_shift: int) -> None:
+    """Equation 8, on a ring as large as the sentence's own memory."""
+    weights, shift = distributions(1), random(ROWS, HEADS, 2 * max_shift + 1).softmax(2)
+    found = ntm.circular_shift(weights, shift, ring(max_shift))
+    expected = [
+        [by_shifting(weights[n, h, :size].tolist(), shift[n, h].tolist()) for h in range(HEADS)]
+        for n, size in enumerate(SIZES)
+    ]
+    assert_rows(found, expected)
+
+
+def test_a_shift_of_one_moves_to_the_next_slot_and_from_the_last_to_the_first() -> None:
+    first = torch.zeros(ROWS, 1, SLOTS)
+    first[:, :, 0] = 1.0
+    forward, back = torch.tensor([0.0, 0.0, 1.0]), torch.tensor([1.0, 0.0, 0.0])
+    moved = ntm.circular_shift(first, forward.expand(ROWS, 1, 3), ring())
+    assert moved.argmax(2).flatten().tolist() == [1, 1, 0]
+    moved = ntm.circular_shift(first, back.expand(ROWS, 1, 3), ring())
+    assert moved.argmax(2).flatten().tolist() == [6, 3, 0]
+
+
+def test_sharpening() -> None:
+    """Equation 9."""
+    weights, gamma = distributions(1), 1 + random(ROWS, HEADS).exp()
+    found = ntm.sharpen(weights, gamma)
+    expected = [
+        [by_sharpening(weights[n, h, :size].tolist(), float(gamma[n, h])) for h in range(HEADS)]
+        for n, size in enumerate(SIZES)
+    ]
+    assert_rows(found, expected)
+
+
+def test_sharpening_even_weights_by_a_high_power_stays_finite() -> None:
+    even = torch.full((1, 1, 4000), 1 / 4000)
+    sharp = ntm.sharpen(even, torch.full((1, 1), 500.0))
+    torch.testing.assert_close(sharp, even)
+
+
+def test_reading() -> None:
+    """Equation 2."""
+    weights, slots = distributions(1), random(ROWS, SLOTS, WIDTH)
+    found = ntm.read(weights, slots)
+    for n in range(ROWS):
+        for h in range(HEADS):
+            for w in range(WIDTH):
+                expected = sum(float(weights[n, h, i] * slots[n, i, w]) for i in range(SLOTS))
+                assert float(found[n, h, w]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_writing_with_two_heads() -> None:
+    """Equations 3 and 4: all heads erase, then all add. Padding stays what it was."""
+    weights, slots = distributions(1), random(ROWS, SLOTS, WIDTH)
+    erase, add = random(ROWS, HEADS, WIDTH, seed=3).sigmoid(), random(ROWS, HEADS, WIDTH, seed=4)
+    found = ntm.write(slots, weights, erase, add)
+    for n, size in enumerate(SIZES):
+        for i in range(SLOTS):
+            for w in range(WIDTH):
+                value = float(slots[n, i, w])
+                for h in range(HEADS):
+                    value *= 1 - float(weights[n, h, i] * erase[n, h, w])
+                for h in range(HEADS):
+                    value += float(weights[n, h, i] * add[n, h, w])
+                assert float(found[n, i, w]) == pytest.approx(value, abs=1e-12)
+        assert torch.equal(found[n, size:], slots[n, size:])
+
+
+def make_machine(num_read: int = 2, num_write: int = 2) -> NTMCell:
+    torch.manual_seed(7)
+    options = HeadOptions(slot_size=WIDTH, num_read_heads=num_read, num_write_heads=num_write)
+    machine = NTMCell("rnn_tanh", 3, 5, 1, 0.0, options).double()
+    for parameter in machine.parameters():
+        torch.nn.init.normal_(parameter, std=0.7)
+    return machine
+
+
+def start(machine: NTMCell) -> NTMState:
+    return machine.start((random(ROWS, 1, 5),), random(ROWS, SLOTS, WIDTH, seed=1), torch.tensor(SIZES))
+
+
+def head_by_loops(given: Vector, slots: list[Vector], previous: Vector) -> tuple[Vector, Vector]:
+    """Weights of one head from what the controller gives it, and what is left of that."""
+    key, (strength, gate), rest = given[:WIDTH], given[WIDTH : WIDTH + 2], given[WIDTH + 2 :]
+    shift, gamma, extra = rest[:SHIFTS], rest[SHIFTS], rest[SHIFTS + 1 :]
+    content = by_content(key, math.log1p(math.exp(strength)), slots)
+    open_ = 1 / (1 + math.exp(-gate))
+    weights = [open_ * new + (1 - open_) * old for new, old in zip(content, previous, strict=True)]
+    exponentials = [math.exp(value) for value in shift]
+    weights = by_shifting(weights, [value / sum(exponentials) for value in exponentials])
+    return by_sharpening(weights, 1 + math.log1p(math.exp(gamma))), extra
+
+
+@torch.no_grad()
+def test_three_steps_of_a_machine_from_the_equations() -> None:
+    machine = make_machine()
+    (cell,) = machine.controller.cells
+    state, x_TND = start(machine), random(3, ROWS, 3, seed=5)
+    hidden = state.cells[0][:, 0].clone()
+    slots = [state.memory_NCW[n, :size].tolist() for n, size in enumerate(SIZES)]
+    reads = [[[0.0] * WIDTH] * 2 for _ in SIZES]
+    places = {kind: [[[1.0] + [0.0] * (size - 1)] * 2 for size in SIZES] for kind in ("read", "write")}
+    for x_ND in x_TND:
+        state = machine(machine.project(x_ND), state)
+        for n in range(ROWS):
+            found = torch.tensor(reads[n], dtype=torch.float64).flatten()
+            gates = cell.input_weights[0] @ x_ND[n] + cell.input_weights[1] @ found
+            hidden[n] = (gates + cell.hidden_weight @ hidden[n] + cell.bias).tanh()
+            given = machine.writers.control(hidden[n]).view(2, -1).tolist()
+            writing = [head_by_loops(given[h], slots[n], places["write"][n][h]) for h in range(2)]
+            places["write"][n] = [weights for weights, _ in writing]
+            for i in range(SIZES[n]):
+                for w in range(WIDTH):
+                    for weights, extra in writing:
+                        slots[n][i][w] *= 1 - weights[i] / (1 + math.exp(-extra[w]))
+                    for weights, extra in writing:
+                        slots[n][i][w] += weights[i] * extra[WIDTH + w]
+            given = machine.readers.control(hidden[n]).view(2, -1).tolist()
+            places["read"][n] = [head_by_loops(given[h], slots[n], places["read"][n][h])[0] for h in range(2)]
+            reads[n] = [
+                [sum(weight * slot[w] for weight, slot in zip(weights, slots[n], strict=True)) for w in range(WIDTH)]
+                for weights in places["read"][n]
+            ]
+        assert_rows(state.write_NHC, places["write"])
+        assert_rows(state.read_NHC, places["read"])
+        for n, size in enumerate(SIZES):
+            expected = torch.tensor(slots[n], dtype=torch.float64)
+            torch.testing.assert_close(state.memory_NCW[n, :size], expected, atol=1e-9, rtol=0)
+            expected = torch.tensor(reads[n], dtype=torch.float64).flatten()
+            torch.testing.assert_close(machine.output(state)[n], torch.cat((hidden[n], expected)), atol=1e-9, rtol=0)
+
+
+def test_gradients_of_the_memory() -> None:
+    """Through every step of addressing, a write and a read."""
+    heads = Heads(5, HeadOptions(slot_size=WIDTH), 2, 2 * WIDTH).double()
+    inputs = tuple(
+        value.requires_grad_() for value in (random(ROWS, 5), random(ROWS, SLOTS, WIDTH, seed=1), distributions(2))
+    )
+
+    def run(control: Tensor, slots: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
+        # The weights must stay positive where gradcheck moves them.
+        previous = (previous + 0.1) * ring()[0][:, None]
+        weights, change = heads(control, slots, previous, ring())
+        erase, add = change.chunk(2, dim=2)
+        written = ntm.write(slots, weights, erase.sigmoid(), add)
+        return written, ntm.read(weights, written)
+
+    assert torch.autograd.gradcheck(run, inputs)
+
+
+def test_padding_is_never_read_nor_written() -> None:
+    machine, garbage = make_machine(), random(ROWS, SLOTS, WIDTH, seed=9) * 100
+    clean = start(machine)
+    dirty_memory = clean.memory_NCW.clone()
+    for row, size in enumerate(SIZES):
+        dirty_memory[row, size:] = garbage[row, size:]
+    dirty = machine.start(clean.cells, dirty_memory, torch.tensor(SIZES))
+    for x_ND in random(4, ROWS, 3, seed=5):
+        gates = machine.project(x_ND)
+        clean, dirty = machine(gates, clean), machine(gates, dirty)
+    assert torch.equal(clean.reads_NHW, dirty.reads_NHW)
+    for row, size in enumerate(SIZES):
+        assert torch.equal(clean.memory_NCW[row, :size], dirty.memory_NCW[row, :size])
+        assert torch.equal(dirty.memory_NCW[row, size:], dirty_memory[row, size:])
+
+
+def test_half_precision_stays_out_of_the_memory() -> None:
+    machine = make_machine().float()
+    with torch.autocast("cpu", torch.bfloat16):
+        x_ND = torch.randn(ROWS, 3)
+        state = machine.start(
+            (torch.zeros(ROWS, 1, 5),), torch.randn(ROWS, SLOTS, WIDTH).bfloat16(), torch.tensor(SIZES)
+        )
+        state = machine(machine.project(x_ND), state)
+    assert state.memory_NCW.dtype == state.read_NHC.dtype == torch.float32
+    torch.testing.assert_close(state.read_NHC.sum(2), torch.ones(ROWS, 2))
+
 
 RECURRENT = {"type": "recurrent", "hidden_size": 6}
 ENCODER = {"type": "ntm", "hidden_size": 7, "num_slots": 5, "slot_size": 4}

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from nmt.data.batching import Batch
-from nmt.models.embeddings import sinusoids
 from nmt.models.interfaces import EncoderOutput, Memory
+from nmt.models.layers import sinusoids
 from nmt.models.seq2seq import Seq2Seq
 
 SOURCE = torch.tensor([[4, 9, 7, 5, 3]])

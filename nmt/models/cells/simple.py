@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from nmt.config import Options
 from nmt.models.cells.base import Cell, CellState, InitialisedOptions, scale_to_radius, zero
-from nmt.models.numbers import inverse_softplus
+from nmt.models.layers import inverse_softplus
 
 
 class TanhCell(Cell):

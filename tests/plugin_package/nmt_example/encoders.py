@@ -4,9 +4,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nmt.config import Options
-from nmt.models.embeddings import Embedding
 from nmt.models.interfaces import Encoder, EncoderOutput, Memory
-from nmt.models.masks import length_mask
+from nmt.models.layers import Embedding, length_mask
 
 
 class ConvolutionalEncoderOptions(Options):

@@ -10,11 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from nmt.models.cells import CellChoice, choose_cell
 from nmt.models.cells.base import Cell, CellState
-from nmt.models.cells.table import CellChoice, choose_cell
-from nmt.models.dropout import Dropout
-from nmt.models.layers import Layers
-from nmt.models.masks import length_mask, reverse_within
+from nmt.models.layers import Dropout, Layers, length_mask, reverse_within
 
 
 class CellStack(nn.Module):

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from nmt.data.batching import Batch, make_batch
-from nmt.models.act import HaltingState, HaltingUnit, Ponder, PonderOptions
-from nmt.models.encoders.act import AdaptiveEncoderOptions, AdaptiveRecurrence
+from nmt.models.act import AdaptiveEncoderOptions, AdaptiveRecurrence, HaltingState, HaltingUnit, Ponder, PonderOptions
 
 EPSILON = 0.01
 ADAPTIVE = {"type": "act_rnn", "hidden_size": 8, "max_steps": 5}

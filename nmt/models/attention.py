@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from nmt.config import Options
 from nmt.models.interfaces import Attention, Memory
-from nmt.models.numbers import inverse_softplus
+from nmt.models.layers import inverse_softplus
 
 
 class ScoreOptions(Options):

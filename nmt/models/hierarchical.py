@@ -1,19 +1,103 @@
-"""Hierarchical attention over the turns of a dialogue (HRAN).
+"""Dialogues turn by turn: the hierarchical encoder and hierarchical attention (Xing et al. 2017, HRAN).
 
-Beside the legend of ``interfaces.py``: W words of a turn, X the sum of W over turns, M width of the utterance level,
-G gates of its cell.
+A turn ends with its separator, the last one with EOS, so that no turn is empty. Turns are numbered back from the
+current one, which is 0, so that the current turn has the same number in all dialogues.
+
+Beside the legend of ``interfaces.py``:
+
+    R  turns of all dialogues of a batch      X  the sum of W over turns
+    W  words of the longest turn              M  width of the utterance level
+    P  real positions of a batch              G  gates of its cell
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from nmt.config import Options
-from nmt.models.attention.scores import AdditiveAttention, SizedScoreOptions
+from nmt.models.attention import AdditiveAttention, SizedScoreOptions
 from nmt.models.cells import GatedOptions, GruCell
-from nmt.models.interfaces import Attention, Memory, attend
+from nmt.models.interfaces import Attention, EncoderOutput, Memory, attend
+from nmt.models.layers import length_mask
+from nmt.models.recurrent import RecurrentEncoder
+
+
+def number_turns(source_BS: Tensor, mask_BS: Tensor, separator: int | None) -> Tensor:
+    """The turn of each position, 0 for the current one; 0 in the padding, too. [B, S]
+
+    Args:
+        source_BS: ids.
+        mask_BS: True at real positions.
+        separator: id that ends a turn; None where there is but one.
+    """
+    if separator is None:
+        return torch.zeros_like(source_BS)
+    ends_BS = (source_BS == separator) & mask_BS
+    return ends_BS.flip(1).cumsum(1).flip(1)
+
+
+@dataclass(frozen=True)
+class Folding:
+    """Where the positions of sequences go when each turn becomes a row of its own.
+
+    Rows follow the dialogues and in each of them the order of time, so that real positions keep their order.
+    """
+
+    flat_P: Tensor
+    """The P real positions, as indices into B·S."""
+    folded_P: Tensor
+    """The same, as indices into R·W."""
+    length_R: Tensor
+    """Positions of each turn, its separator or EOS counted."""
+    current_B: Tensor
+    """The row of each dialogue's current turn."""
+
+    @classmethod
+    def of(cls, turn_BS: Tensor, mask_BS: Tensor) -> "Folding":
+        """Fold sequences by the numbers of their turns."""
+        first_B1 = torch.ones_like(mask_BS[:, :1])
+        starts_BS = torch.cat((first_B1, turn_BS[:, 1:] != turn_BS[:, :-1]), dim=1) & mask_BS
+        flat_P = mask_BS.flatten().nonzero().squeeze(1)
+        row_P = starts_BS.flatten()[flat_P].cumsum(0) - 1
+        length_R = row_P.bincount()
+        real_RW = length_mask(length_R, int(length_R.max()))
+        current_B = starts_BS.sum(1).cumsum(0) - 1
+        return cls(flat_P, real_RW.flatten().nonzero().squeeze(1), length_R, current_B)
+
+    def fold(self, ids_BS: Tensor, padding: int) -> Tensor:
+        """Ids, a turn a row. [R, W]"""
+        folded_RW = ids_BS.new_full((len(self.length_R), int(self.length_R.max())), padding)
+        folded_RW.view(-1)[self.folded_P] = ids_BS.flatten()[self.flat_P]
+        return folded_RW
+
+    def unfold(self, values_RWD: Tensor, shape: torch.Size) -> Tensor:
+        """Values of the words back in their sequences, zeros in the padding. [*shape, D]"""
+        values_PD = values_RWD.flatten(0, 1).index_select(0, self.folded_P)
+        flat = values_PD.new_zeros(shape.numel(), values_PD.shape[1]).index_copy(0, self.flat_P, values_PD)
+        return flat.view(*shape, -1)
+
+
+class HierarchicalEncoder(RecurrentEncoder):
+    """The word level of Xing et al. 2017: h_ij is the annotation of word j within utterance i, by one recurrent
+    encoder for all utterances, which starts anew in each. Options are those of ``type: recurrent``.
+
+    All turns of a batch are folded into rows and read at once. The memory holds the words in the order of the
+    source and says to which turn each belongs; what is found in the utterances hangs on the decoder's state, so the
+    utterance level is in :class:`nmt.models.attention.hierarchical.HierarchicalAttention`. ``final`` is the state
+    after the current turn. A source without separators is one turn, and then this is the recurrent encoder.
+    """
+
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
+        mask_BS = length_mask(source_length_B, source_BS.shape[1])
+        turn_BS = number_turns(source_BS, mask_BS, self.embedding.separator)
+        folding = Folding.of(turn_BS, mask_BS)
+        padding = int(self.embedding.table.padding_idx or 0)
+        turns = super().forward(folding.fold(source_BS, padding), folding.length_R)
+        values_BSD = folding.unfold(turns.memories[0].values_BSD, source_BS.shape)
+        memory = replace(turns.memories[0], values_BSD=values_BSD, mask_BS=mask_BS, turn_BS=turn_BS)
+        return replace(turns, memories=(memory,), final=tuple(part[folding.current_B] for part in turns.final))
 
 
 class HierarchicalAttentionOptions(Options):

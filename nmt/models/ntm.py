@@ -1,0 +1,372 @@
+"""The neural Turing machine (Graves et al. 2014): an external memory, its controller, the encoder and the decoder.
+
+Beside the legend of ``interfaces.py``:
+
+    C  slots of a memory             H  heads
+    W  width of a slot               R  shifts a head can choose from: -r … r, so R = 2r + 1
+
+Sentences of a batch may have different numbers of slots. Those of a sentence are the first n of C; they form a
+ring of their own, in which n - 1 is the neighbour of 0. Slots beyond them are never read or written, so that neither
+padding nor the other sentences of a batch change a result.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nmt.config import Options
+from nmt.models.cells import CellChoice, CellField, CellState, choose_cell
+from nmt.models.interfaces import Decoder, DecoderOutput, DecoderParts, Encoder, EncoderOutput, Memory, State
+from nmt.models.layers import Dropout, Embedding, length_mask
+from nmt.models.recurrence import CellStack
+from nmt.models.recurrent import FirstState, RecurrentDecoderOptions
+
+EPSILON = 1e-6
+"""Vectors shorter than this count as this long in a cosine."""
+
+Ring = tuple[Tensor, Tensor]
+"""Which slots are real [N, C], and for each shift and slot the slot that moves there [N, R, C]."""
+
+
+def make_ring(num_slots_N: Tensor, longest: int, max_shift: int) -> Ring:
+    """The rings of memories with ``num_slots_N`` of ``longest`` slots, for shifts up to ``max_shift``."""
+    slot_C = torch.arange(longest, device=num_slots_N.device)
+    shift_R = torch.arange(-max_shift, max_shift + 1, device=num_slots_N.device)
+    origin_NRC = (slot_C - shift_R[:, None]) % num_slots_N[:, None, None]
+    return length_mask(num_slots_N, longest), origin_NRC
+
+
+def content_weights(key_NHW: Tensor, strength_NH: Tensor, memory_NCW: Tensor, mask_NC: Tensor) -> Tensor:
+    """softmax over the real slots of β cos(k, M(i)): equations 5 and 6. [N, H, C]"""
+    cosine_NHC = F.normalize(key_NHW, dim=2, eps=EPSILON) @ F.normalize(memory_NCW, dim=2, eps=EPSILON).transpose(1, 2)
+    scores_NHC = (strength_NH[:, :, None] * cosine_NHC).masked_fill(~mask_NC[:, None], float("-inf"))
+    return scores_NHC.softmax(dim=2)
+
+
+def interpolate(gate_NH: Tensor, content_NHC: Tensor, previous_NHC: Tensor) -> Tensor:
+    """g w^c + (1 - g) w_{t-1}: equation 7. [N, H, C]"""
+    return previous_NHC + gate_NH[:, :, None] * (content_NHC - previous_NHC)
+
+
+def circular_shift(weights_NHC: Tensor, shift_NHR: Tensor, ring: Ring) -> Tensor:
+    """Σ_j w(j) s(i - j), indices modulo the number of slots: equation 8. [N, H, C]"""
+    mask_NC, origin_NRC = ring
+    num_heads, num_shifts = shift_NHR.shape[1:]
+    origin_NHRC = origin_NRC[:, None].expand(-1, num_heads, -1, -1)
+    moved_NHRC = weights_NHC[:, :, None].expand(-1, -1, num_shifts, -1).gather(3, origin_NHRC)
+    return (shift_NHR[..., None] * moved_NHRC).sum(2) * mask_NC[:, None]
+
+
+def sharpen(weights_NHC: Tensor, gamma_NH: Tensor) -> Tensor:
+    """w(i)^γ / Σ_j w(j)^γ: equation 9. [N, H, C]"""
+    # Any common factor cancels out; the largest weight keeps high powers from vanishing all at once.
+    largest_NH1 = weights_NHC.detach().amax(2, keepdim=True)
+    powers_NHC = (weights_NHC / largest_NH1) ** gamma_NH[:, :, None]
+    return powers_NHC / powers_NHC.sum(2, keepdim=True)
+
+
+def read(weights_NHC: Tensor, memory_NCW: Tensor) -> Tensor:
+    """r = Σ_i w(i) M(i): equation 2. [N, H, W]"""
+    return weights_NHC @ memory_NCW
+
+
+def write(memory_NCW: Tensor, weights_NHC: Tensor, erase_NHW: Tensor, add_NHW: Tensor) -> Tensor:
+    """M(i) <- M(i) (1 - w(i) e) + w(i) a: equations 3 and 4. Of several heads, all erase before any adds."""
+    for weights_NC, erase_NW in zip(weights_NHC.unbind(1), erase_NHW.unbind(1), strict=True):
+        memory_NCW = memory_NCW * (1 - weights_NC[:, :, None] * erase_NW[:, None])
+    return memory_NCW + weights_NHC.transpose(1, 2) @ add_NHW
+
+
+class HeadOptions(Options):
+    """Options of the heads of a memory and of its slots."""
+
+    slot_size: int = Field(64, ge=1, description="width of a slot")
+    num_read_heads: int = Field(1, ge=1, description="places read at a step")
+    num_write_heads: int = Field(1, ge=1, description="places written at a step")
+    max_shift: int = Field(1, ge=0, description="a head moves by -max_shift … max_shift slots a step")
+
+
+class Heads(nn.Module):
+    """Heads of one kind: from the controller's output to weights over the slots (section 3.3 of the paper).
+
+    For each head the controller gives a key k, its strength β = softplus, the gate g = σ, the shift s = softmax and
+    the sharpening γ = 1 + softplus, and ``extra`` numbers more.
+    """
+
+    def __init__(self, controller_size: int, options: HeadOptions, num_heads: int, extra: int = 0) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.sizes = [options.slot_size, 1, 1, 2 * options.max_shift + 1, 1, extra]
+        self.control = nn.Linear(controller_size, num_heads * sum(self.sizes))
+
+    def forward(
+        self, control_ND: Tensor, memory_NCW: Tensor, previous_NHC: Tensor, ring: Ring
+    ) -> tuple[Tensor, Tensor]:
+        """Weights [N, H, C], and the extra numbers as they are [N, H, extra]."""
+        given_NHX = torch.unflatten(self.control(control_ND), 1, (self.num_heads, -1))
+        key_NHW, strength, gate, shift_NHR, gamma, extra = torch.split(given_NHX, self.sizes, dim=2)
+        weights_NHC = content_weights(key_NHW, F.softplus(strength[:, :, 0]), memory_NCW, ring[0])
+        weights_NHC = interpolate(gate[:, :, 0].sigmoid(), weights_NHC, previous_NHC)
+        weights_NHC = circular_shift(weights_NHC, shift_NHR.softmax(2), ring)
+        return sharpen(weights_NHC, 1 + F.softplus(gamma[:, :, 0])), extra
+
+
+@dataclass(frozen=True)
+class NTMState(State):
+    """All that a neural Turing machine remembers; each hypothesis has a memory of its own."""
+
+    cells: CellState
+    """Of the controller, each part [N, L, D]."""
+    memory_NCW: Tensor
+    reads_NHW: Tensor
+    """What the read heads found last."""
+    read_NHC: Tensor
+    write_NHC: Tensor
+    """Where the heads were last."""
+    ring: Ring
+
+
+class NTMCell(nn.Module):
+    """A controller with heads on a memory: one step of a neural Turing machine.
+
+    The controller reads the input and what the read heads found at the step before. Then the write heads look for
+    their place and write, and the read heads look for theirs in the changed memory and read. All heads start on the
+    first slot.
+
+    Args:
+        cell, hidden_size, num_layers, dropout, residual: of the controller.
+        input_size: width of the input.
+        options: of heads and slots.
+    """
+
+    def __init__(
+        self,
+        cell: CellChoice,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        dropout: float,
+        options: HeadOptions,
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        self.options = options
+        read_size = options.num_read_heads * options.slot_size
+        self.controller = CellStack(cell, (input_size, read_size), hidden_size, num_layers, dropout, residual)
+        self.readers = Heads(hidden_size, options, options.num_read_heads)
+        self.writers = Heads(hidden_size, options, options.num_write_heads, 2 * options.slot_size)
+        self.output_size = hidden_size + read_size
+
+    def start(self, cells: CellState, memory_NCW: Tensor, num_slots_N: Tensor) -> NTMState:
+        """The state before the first step. Of each memory the first ``num_slots_N`` slots are real."""
+        # Small differences between slots count: half precision would blur them.
+        memory_NCW = memory_NCW.to(torch.promote_types(memory_NCW.dtype, torch.float32))
+        rows, num_slots, width = memory_NCW.shape
+        options = self.options
+        first = memory_NCW.new_zeros(rows, 1, num_slots)
+        first[:, :, 0] = 1.0
+        return NTMState(
+            cells,
+            memory_NCW,
+            memory_NCW.new_zeros(rows, options.num_read_heads, width),
+            first.expand(-1, options.num_read_heads, -1),
+            first.expand(-1, options.num_write_heads, -1),
+            make_ring(num_slots_N, num_slots, options.max_shift),
+        )
+
+    def project(self, x: Tensor) -> Tensor:
+        """The share of the input in the controller's gates, for all steps at once."""
+        return self.controller.project(x)
+
+    def forward(self, gates_NG: Tensor, state: NTMState) -> NTMState:
+        """One step from the projected input."""
+        found_NG = self.controller.project(state.reads_NHW.flatten(1), part=1)
+        cells = self.controller(gates_NG + found_NG, state.cells)
+        memory_NCW, ring = state.memory_NCW, state.ring
+        control_ND = self.controller.output(cells).to(memory_NCW.dtype)
+        with torch.autocast(control_ND.device.type, enabled=False):
+            write_NHC, change = self.writers(control_ND, memory_NCW, state.write_NHC, ring)
+            erase_NHW, add_NHW = change.chunk(2, dim=2)
+            memory_NCW = write(memory_NCW, write_NHC, erase_NHW.sigmoid(), add_NHW)
+            read_NHC, _ = self.readers(control_ND, memory_NCW, state.read_NHC, ring)
+            reads_NHW = read(read_NHC, memory_NCW)
+        return NTMState(cells, memory_NCW, reads_NHW, read_NHC, write_NHC, ring)
+
+    def output(self, state: NTMState) -> Tensor:
+        """What others see of a step: [h; r of each read head]. [N, D]"""
+        hidden_ND = self.controller.output(state.cells)
+        return torch.cat((hidden_ND, state.reads_NHW.flatten(1).to(hidden_ND.dtype)), dim=1)
+
+
+class NtmEncoderOptions(HeadOptions):
+    """Options of the encoder ``type: ntm``."""
+
+    cell: CellField = Field({"type": "lstm"}, description="of the controller: a name, or {type: NAME} and its options")
+    hidden_size: int = Field(100, ge=1, description="of the controller")
+    num_layers: int = Field(1, ge=1, description="of the controller")
+    num_slots: int = Field(128, ge=1, description="rows of the memory")
+    dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations")
+
+
+class NtmEncoder(Encoder):
+    """Graves et al. 2014: a controller reads the source word by word and writes into a memory, blank at first.
+
+    The first memory of what it gives holds an annotation for each word, [h_t; r_t], so that any decoder can follow;
+    the second one holds the slots as they are after the last word, with which the decoder ``ntm`` goes on if it is
+    told to (``memory: slots``). All slots start with the same learned content.
+    """
+
+    Options = NtmEncoderOptions
+
+    def __init__(self, options: NtmEncoderOptions, embedding: Embedding) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.machine = NTMCell(
+            options.cell, embedding.size, options.hidden_size, options.num_layers, options.dropout, options
+        )
+        self.blank_W = nn.Parameter(torch.empty(options.slot_size).uniform_(-0.05, 0.05))
+        self.dropout = Dropout(options.dropout)
+        self.cell, _ = choose_cell(options.cell)
+        self.num_slots, self.slot_size = options.num_slots, options.slot_size
+        self.output_size, self.final_size = self.machine.output_size, options.hidden_size
+
+    def states(self, source_BS: Tensor, source_length_B: Tensor) -> list[NTMState]:
+        """The state after each position; beyond a sentence's end it stays as it is."""
+        rows = len(source_BS)
+        gates_SBG = self.machine.project(self.dropout(self.embedding(source_BS.t())))
+        controller = self.machine.controller
+        dtype = self.cell.state_dtype(gates_SBG.dtype)
+        zero = gates_SBG.new_zeros(rows, len(controller.cells), self.final_size, dtype=dtype)
+        memory_BCW = self.blank_W.expand(rows, self.num_slots, -1)
+        num_slots_B = torch.full((rows,), self.num_slots, device=source_BS.device)
+        state = self.machine.start((zero,) * controller.num_states, memory_BCW, num_slots_B)
+        shortest, states = int(source_length_B.min()), []
+        for position, gates_BG in enumerate(gates_SBG.unbind(0)):
+            after = self.machine(gates_BG, state)
+            state = after if position < shortest else _where(position < source_length_B, after, state)
+            states.append(state)
+        return states
+
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
+        mask_BS = length_mask(source_length_B, source_BS.shape[1])
+        states = self.states(source_BS, source_length_B)
+        annotations_BSD = self.dropout(torch.stack([self.machine.output(state) for state in states], dim=1))
+        slots = Memory(states[-1].memory_NCW, states[-1].ring[0])
+        final = states[-1].cells[: self.machine.controller.num_states]
+        return EncoderOutput((Memory(annotations_BSD, mask_BS), slots), final)
+
+
+def _where(is_on_B: Tensor, after: NTMState, before: NTMState) -> NTMState:
+    """The new state of the sentences that go on, the old one of those that have ended."""
+
+    def chosen(new: Tensor, old: Tensor) -> Tensor:
+        return torch.where(is_on_B.view(-1, *[1] * (new.dim() - 1)), new, old)
+
+    return NTMState(
+        tuple(chosen(new, old) for new, old in zip(after.cells, before.cells, strict=True)),
+        chosen(after.memory_NCW, before.memory_NCW),
+        chosen(after.reads_NHW, before.reads_NHW),
+        chosen(after.read_NHC, before.read_NHC),
+        chosen(after.write_NHC, before.write_NHC),
+        after.ring,
+    )
+
+
+class NtmDecoderOptions(RecurrentDecoderOptions, HeadOptions):
+    """Options of the decoder ``type: ntm``."""
+
+    memory: Literal["annotations", "slots"] = Field(
+        "annotations", description="where the memory starts: a slot a source word, or the slots of the encoder ntm"
+    )
+    num_free_slots: int = Field(0, ge=0, description="slots beside those of the words, with a learned start")
+
+
+class NtmDecoder(Decoder):
+    """Graves et al. 2014: the controller reads [E y_{t-1}; r_{t-1}]; the output layer tanh(W [h_t; r_t; E y_{t-1}]).
+
+    ``memory: annotations`` translates: the memory starts as W h_i, a slot for each annotation of any encoder. Free
+    slots come before the words. The slots of a sentence form a ring, the first free one beside the last word, so a
+    head that shifts never meets padding. The read weights over the words are the alignment; what is read from free
+    slots is missing from their sum. ``memory: slots`` goes on with the memory that the encoder ``ntm`` has written.
+    """
+
+    Options = NtmDecoderOptions
+
+    def __init__(self, options: NtmDecoderOptions, parts: DecoderParts) -> None:
+        super().__init__()
+        words, size = parts.embedding.size, options.slot_size
+        self.embedding, self.output = parts.embedding, parts.output
+        self.first_state = FirstState(options, parts)
+        self.machine = NTMCell(
+            options.cell, words, options.hidden_size, options.num_layers, options.dropout, options, options.residual
+        )
+        self.readout = nn.Linear(self.machine.output_size + words, words)
+        self.dropout = Dropout(options.dropout)
+        self.goes_on = options.memory == "slots"
+        self.num_free_slots = options.num_free_slots
+        if self.goes_on:
+            _check_slots(options, parts)
+            return
+        self.head_names = tuple(f"read {head + 1}" for head in range(options.num_read_heads))
+        self.slots = nn.Linear(parts.memory_size, size)
+        if self.num_free_slots:
+            self.free_FW = nn.Parameter(torch.empty(self.num_free_slots, size).uniform_(-(size**-0.5), size**-0.5))
+
+    def start(self, encoded: EncoderOutput) -> NTMState:
+        cells = self.first_state(encoded)
+        if self.goes_on:
+            memory = encoded.memories[1]
+            return self.machine.start(cells, memory.values_BSD, memory.mask_BS.sum(1))
+        memory = encoded.memories[0]
+        slots_BCW = self.slots(memory.values_BSD)
+        if self.num_free_slots:
+            free_BFW = self.free_FW.to(slots_BCW.dtype).expand(len(slots_BCW), -1, -1)
+            slots_BCW = torch.cat((free_BFW, slots_BCW), dim=1)
+        return self.machine.start(cells, slots_BCW, memory.mask_BS.sum(1) + self.num_free_slots)
+
+    def _features(self, read: Tensor, words: Tensor) -> Tensor:
+        out: Tensor = self.dropout(self.readout(torch.cat((read, words), dim=-1)).tanh())
+        return out
+
+    def _weights(self, state: NTMState, wanted: bool) -> Tensor | None:
+        """Of the read heads over the words. [N, H, S]"""
+        return state.read_NHC[:, :, self.num_free_slots :] if wanted and not self.goes_on else None
+
+    def advance(
+        self, token_N: Tensor, state: NTMState, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor | None, NTMState]:
+        words_NE = self.dropout(self.embedding(token_N))
+        state = self.machine(self.machine.project(words_NE), state)
+        return self._features(self.machine.output(state), words_NE), self._weights(state, need_weights), state
+
+    def states(self, target_BT: Tensor, encoded: EncoderOutput) -> list[NTMState]:
+        """The state after each position."""
+        return self._read(self.dropout(self.embedding(target_BT.t())), encoded)
+
+    def _read(self, words_TBE: Tensor, encoded: EncoderOutput) -> list[NTMState]:
+        state, states = self.start(encoded), []
+        for gates_BG in self.machine.project(words_TBE).unbind(0):
+            state = self.machine(gates_BG, state)
+            states.append(state)
+        return states
+
+    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
+        words_TBE = self.dropout(self.embedding(target_BT.t()))
+        states = self._read(words_TBE, encoded)
+        found_TBD = torch.stack([self.machine.output(state) for state in states])
+        weights = [w for state in states if (w := self._weights(state, need_weights)) is not None]
+        features_TBD = self._features(found_TBD, words_TBE)
+        return DecoderOutput(features_TBD.transpose(0, 1), torch.stack(weights, dim=2) if weights else None)
+
+
+def _check_slots(options: NtmDecoderOptions, parts: DecoderParts) -> None:
+    if parts.slot_size is None:
+        raise ValueError("memory: slots needs the encoder ntm, whose memory it goes on with")
+    if parts.slot_size != options.slot_size:
+        raise ValueError(f"memory: slots needs slot_size {parts.slot_size}, as in the encoder, not {options.slot_size}")
+    if options.num_free_slots:
+        raise ValueError("num_free_slots is for memory: annotations; the encoder ntm has num_slots")

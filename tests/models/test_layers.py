@@ -1,0 +1,212 @@
+"""Layers that the models share: dropout, layer drop, embeddings and positions."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from nmt.data.batching import Batch
+from nmt.models.layers import (
+    Dropout,
+    Embedding,
+    LayerDrop,
+    Positions,
+    byte_mask,
+    length_mask,
+    reverse_within,
+    sinusoids,
+)
+from nmt.models.seq2seq import Seq2Seq
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.3, 0.5, 0.9])
+def test_rate_and_expectation(rate: float) -> None:
+    torch.manual_seed(41)
+    mask = byte_mask(torch.empty(400, 999), rate)
+    assert float((mask == 0).float().mean()) == pytest.approx(rate, abs=1 / 512 + 0.004)
+    # The scale follows the rate that bytes can express, so the mean is 1 but for chance.
+    assert float(mask.double().mean()) == pytest.approx(1.0, abs=0.02)
+    assert len(mask.unique()) == 2
+
+
+@pytest.mark.parametrize("rate", [1e-6, 0.003, 0.997, 0.9999])
+def test_rates_near_the_ends_of_the_range(rate: float) -> None:
+    torch.manual_seed(42)
+    mask = byte_mask(torch.empty(100_000), rate)
+    assert mask.isfinite().all()
+    assert 0 < float((mask == 0).float().mean()) < 1
+    assert float(mask.mean()) == pytest.approx(1.0, abs=0.3)
+
+
+def test_elements_are_dropped_independently() -> None:
+    """Eight elements share a draw: neighbours, and equal places in neighbouring draws, must not agree more often."""
+    torch.manual_seed(43)
+    dropped = (byte_mask(torch.empty(160_000), 0.5) == 0).float()
+    for distance in (1, 2, 3, 4, 5, 6, 7, 8, 16):
+        together = float((dropped[distance:] * dropped[:-distance]).mean())
+        assert together == pytest.approx(0.25, abs=0.01), f"distance {distance}"
+
+
+def test_rows_get_masks_of_their_own_and_a_seed_repeats_them() -> None:
+    dropout = Dropout(0.5)
+    torch.manual_seed(44)
+    first, second = dropout(torch.ones(3, 50)), dropout(torch.ones(3, 50))
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first, second)
+    torch.manual_seed(44)
+    assert torch.equal(dropout(torch.ones(3, 50)), first)
+
+
+def test_nothing_happens_in_eval_mode_or_at_rate_zero() -> None:
+    x = torch.randn(20, 20)
+    assert torch.equal(Dropout(0.5).eval()(x), x)
+    assert torch.equal(Dropout(0.0)(x), x)
+
+
+def test_the_gradient_goes_through_the_same_mask() -> None:
+    torch.manual_seed(45)
+    x = torch.ones(10, 10, requires_grad=True)
+    dropped = Dropout(0.4)(x)
+    dropped.sum().backward()
+    assert torch.equal(x.grad, dropped.detach())
+
+
+def test_any_shape_and_type() -> None:
+    torch.manual_seed(46)
+    dropout = Dropout(0.5)
+    assert dropout(torch.empty(0, 4)).numel() == 0
+    sliced = torch.ones(30, 30, dtype=torch.bfloat16).t()[::2]
+    dropped = dropout(sliced)
+    assert dropped.dtype == torch.bfloat16
+    assert set(dropped.float().unique().tolist()) == {0.0, 2.0}
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 2.0])
+def test_an_impossible_rate_is_refused(rate: float) -> None:
+    with pytest.raises(ValueError, match="rate"):
+        Dropout(rate)
+
+
+MakeModel = Callable[..., Seq2Seq]
+STACK = {"type": "transformer", "num_layers": 3, "num_heads": 2, "feed_forward_size": 8, "dropout": 0.0}
+
+
+def features(model: Seq2Seq, batch: Batch, **others: Any) -> torch.Tensor:
+    return model(batch.source_BS, batch.source_length_B, batch.target_input_BT, **others).features_BTD
+
+
+def test_each_layer_is_dropped_at_the_rate_by_itself() -> None:
+    torch.manual_seed(3)
+    drop = LayerDrop(0.3).train()
+    kept = torch.tensor([drop.kept(4) for _ in range(4000)]).float()
+    torch.testing.assert_close(kept.mean(0), torch.full((4,), 0.7), atol=0.03, rtol=0)
+    correlation = torch.corrcoef(kept.t())
+    assert (correlation - torch.eye(4)).abs().max() < 0.06
+
+
+@pytest.mark.parametrize(("rate", "training"), [(0.0, True), (0.9, False)])
+def test_without_a_rate_or_outside_training_nothing_is_dropped_or_drawn(rate: float, training: bool) -> None:
+    before = torch.get_rng_state()
+    assert LayerDrop(rate).train(training).kept(5) == [True] * 5
+    assert torch.equal(torch.get_rng_state(), before), "runs with a seed stay as they were"
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_what_is_left_computes_as_if_the_layer_had_never_been(
+    make_model: MakeModel, batch: Batch, norm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model({**STACK, "norm": norm, "layer_drop": 0.5}, {**STACK, "norm": norm, "layer_drop": 0.5}).train()
+    monkeypatch.setattr(LayerDrop, "kept", lambda self, num_layers: [True, False, True][:num_layers])
+    found = features(model, batch)
+    for side in (model.encoder, model.decoder):
+        del side.layers[1]  # type: ignore[union-attr, operator]
+    monkeypatch.setattr(LayerDrop, "kept", lambda self, num_layers: [True] * num_layers)
+    torch.testing.assert_close(found, features(model, batch))
+
+
+def test_a_dropped_layer_gets_no_gradient(make_model: MakeModel, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model(STACK, STACK).train()
+    monkeypatch.setattr(LayerDrop, "kept", lambda self, num_layers: [False, True, True])
+    features(model, batch).sum().backward()
+    without = {name for name, parameter in model.named_parameters() if parameter.grad is None}
+    assert without
+    assert {name for name in without if not name.startswith("decoder.output")} == {
+        name
+        for name, _ in model.named_parameters()
+        # The memory's keys are projected for all layers at once, but nobody asks for those of a dropped one.
+        if name.startswith(("encoder.layers.0.", "decoder.layers.0."))
+    }
+
+
+def test_layers_that_owe_their_weights_stay(make_model: MakeModel, batch: Batch) -> None:
+    decoder = {**STACK, "layer_drop": 0.9}
+    model = make_model(STACK, decoder).train()
+    unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, need_weights=True)
+    assert unrolled.weights_BHTS.shape[1] == len(model.decoder.head_names)
+    torch.testing.assert_close(unrolled.features_BTD, features(model.eval(), batch))
+
+
+@pytest.mark.parametrize("size", [8, 7])
+def test_sinusoids_follow_the_formula(size: int) -> None:
+    code = sinusoids(40, size)
+    for position in range(40):
+        for dimension in range(size):
+            angle = position / 10000 ** (2 * (dimension // 2) / size)
+            expected = math.cos(angle) if dimension % 2 else math.sin(angle)
+            assert float(code[position, dimension]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_positions_go_on_where_the_last_call_stopped() -> None:
+    """Token by token, far beyond what the first call computed, as search does."""
+    positions = Positions(6)
+    for start in range(600):
+        found = positions(torch.zeros(1, 1, 6), start)
+        if start in (0, 255, 256, 599):
+            torch.testing.assert_close(found[0, 0], sinusoids(600, 6)[start])
+    torch.testing.assert_close(positions(torch.ones(1, 2000, 6))[0], 1 + sinusoids(2000, 6))
+
+
+def test_learned_positions_last_beyond_their_number() -> None:
+    positions = Positions(6, "learned", max_positions=3)
+    assert positions.learned is not None
+    code = positions.learned.weight
+    found = positions(torch.zeros(1, 4, 6), start=1)[0]
+    torch.testing.assert_close(found, code[[1, 2, 2, 2]])
+
+
+def test_an_embedding_is_scaled_and_pad_is_zero_and_stays_so() -> None:
+    torch.manual_seed(31)
+    plain, scaled = Embedding(10, 16, pad=3), Embedding(10, 16, pad=3, scale=True)
+    scaled.table.weight = plain.weight
+    ids = torch.tensor([[1, 3, 9]])
+    torch.testing.assert_close(scaled(ids), 4 * plain(ids))
+    assert not plain(ids)[0, 1].any()
+    scaled(ids).sum().backward()
+    gradient = plain.weight.grad
+    assert gradient is not None
+    assert not gradient[3].any()
+    assert gradient[1].any()
+
+
+def test_word_dropout_takes_whole_words_in_training_alone() -> None:
+    torch.manual_seed(32)
+    embedding = Embedding(10, 16, pad=3, dropout=0.25)
+    ids = torch.randint(4, 10, (200, 50))
+    found, whole = embedding(ids), embedding.eval()(ids)
+    torch.testing.assert_close(whole, embedding.weight[ids])
+    dropped = ~found.any(dim=-1)
+    assert float(dropped.float().mean()) == pytest.approx(0.25, abs=0.02)
+    torch.testing.assert_close(found[~dropped], whole[~dropped] / 0.75)
+    assert 0 < dropped[ids == 4].float().mean() < 1  # each occurrence by itself
+
+
+def test_the_length_mask_is_true_before_the_length() -> None:
+    assert length_mask(torch.tensor([2, 0, 3]), 3).tolist() == [[True, True, False], [False] * 3, [True] * 3]
+
+
+def test_reversal_leaves_padding_in_place() -> None:
+    x_BSD = torch.tensor([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8], [9, -1, -2, -3, -4]])[:, :, None]
+    found = reverse_within(x_BSD, torch.tensor([3, 5, 1]))[:, :, 0].tolist()
+    assert found == [[3, 2, 1, 0, 0], [8, 7, 6, 5, 4], [9, -1, -2, -3, -4]]
