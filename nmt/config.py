@@ -21,7 +21,10 @@ FORMAT_VERSION = 1
 class Options(BaseModel):
     """Base of every group of options: immutable, and a key that isn't known is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+    # Validators are built at first use: the command line imports this module for the descriptions alone.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False, defer_build=True
+    )
 
 
 class FilePair(Options):
@@ -112,7 +115,7 @@ class ModelOptions(Options):
     tie: Literal["none", "target", "all"] = Field(
         "none", description="share weights: target embedding = output layer; all = source embedding too"
     )
-    vectors: VectorOptions = Field(VectorOptions(), description="word vectors that embeddings start from")
+    vectors: VectorOptions = Field(default_factory=VectorOptions, description="word vectors that embeddings start from")
     scale_embeddings: bool = Field(
         False, description="multiply embeddings by the root of their width, as the Transformer does"
     )
@@ -218,7 +221,8 @@ class TrainingOptions(Options):
         "to source; needs a joint vocabulary",
     )
     scheduled_sampling: ScheduledSamplingOptions = Field(
-        ScheduledSamplingOptions(), description="how often the decoder reads the true word (Bengio et al. 2015)"
+        default_factory=ScheduledSamplingOptions,
+        description="how often the decoder reads the true word (Bengio et al. 2015)",
     )
     truncate: int | None = Field(
         None, ge=1, description="truncated backpropagation: gradients go back through so many target words at most"
@@ -324,10 +328,14 @@ class Recipe(Options):
         {}, description="modules of outside components, and their packages; training fills it in"
     )
     data: DataOptions = Field(description="the text")
-    vocabulary: VocabularyOptions = Field(VocabularyOptions(), description="how text becomes ids and back")
+    vocabulary: VocabularyOptions = Field(
+        default_factory=VocabularyOptions, description="how text becomes ids and back"
+    )
     model: ModelOptions = Field(description="the network")
     training: TrainingOptions = Field(description="how it learns, and for how long")
-    decoding: DecodingOptions = Field(DecodingOptions(), description="how it translates, unless it is told otherwise")
+    decoding: DecodingOptions = Field(
+        default_factory=DecodingOptions, description="how it translates, unless options say otherwise"
+    )
 
     def to_yaml(self) -> str:
         """The recipe as text that :func:`nmt.recipe.load_recipe` reads back to an equal recipe."""

@@ -97,8 +97,8 @@ def _override(values: dict[str, Any], key: str, value: Any) -> None:
         inner = values.setdefault(group, {})
         if not isinstance(inner, dict):
             raise UserError(
-                f"The override of {key!r} can't be applied: {group!r} is a value, not a group of keys.",
-                "Check the key.",
+                f"{key!r} can't be set: {group!r} is a value, not a group of keys.",
+                "Check the key that you gave by --set or as an override.",
             )
         values = inner
     values[last] = deepcopy(value)  # a later override may change a part of it

@@ -10,40 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmt.cli.common import Device, ModelDir, Output, Plugins, Quiet, app, examples, is_terminal, on_screen
-from nmt.cli.search_options import (
-    Alpha,
-    BatchSize,
-    BeamGroups,
-    BeamSize,
-    CoveragePenalty,
-    Diversity,
-    EarlyStopping,
+from nmt.cli.schema import options_of
+from nmt.cli.translate_options import (
     Ensemble,
     Forbid,
-    LengthPenalty,
-    Lexicon,
-    MaxLength,
-    MaxLengthRatio,
-    Mbr,
-    NoRepeatNgram,
-    ReplaceUnknown,
-    Sample,
-    Seed,
-    Temperature,
-    TopK,
-    TopP,
-)
-from nmt.cli.translate_options import (
     Format,
     Input,
     InputFormat,
     Interactive,
+    Lexicon,
     NBest,
     Precision,
+    ReplaceUnknown,
     Resume,
     ScoreOnly,
     Scores,
 )
+from nmt.config import DecodingOptions
 
 if TYPE_CHECKING:
     from nmt.decoding.results import ScoredPair, Translation
@@ -63,31 +46,15 @@ WORTH_A_WARNING = 20
         "nmt translate runs/de-en -i test.de -o test.jsonl --format jsonl",
         "nmt translate runs/de-en --score-only test.de test.en",
         "nmt translate runs/de-en -i test.de --ensemble runs/other --n-best 3",
-        "nmt translate runs/de-en -i test.de --sample --beam-size 20 --mbr chrf",
+        "nmt translate runs/de-en -i test.de --search sample --beam-size 20 --mbr chrf",
     ),
 )
+@options_of(DecodingOptions)
 def translate(
     model_dir: ModelDir,
     input: Input = "-",
     output: Output = "-",
-    beam_size: BeamSize = None,
     n_best: NBest = 1,
-    batch_size: BatchSize = None,
-    length_penalty: LengthPenalty = None,
-    alpha: Alpha = None,
-    coverage_penalty: CoveragePenalty = None,
-    early_stopping: EarlyStopping = None,
-    max_length: MaxLength = None,
-    max_length_ratio: MaxLengthRatio = None,
-    no_repeat_ngram: NoRepeatNgram = None,
-    beam_groups: BeamGroups = None,
-    diversity: Diversity = None,
-    sample: Sample = False,
-    temperature: Temperature = None,
-    top_k: TopK = None,
-    top_p: TopP = None,
-    seed: Seed = None,
-    mbr: Mbr = None,
     ensemble: Ensemble = None,
     forbid: Forbid = None,
     replace_unknown: ReplaceUnknown = False,
@@ -102,6 +69,7 @@ def translate(
     device: Device = "auto",
     plugin: Plugins = None,
     quiet: Quiet = False,
+    **decoding: Any,
 ) -> None:
     """Translate lines of text: N lines in, N lines out, in the same order.
 
@@ -121,28 +89,9 @@ def translate(
     for name, is_given in (("--score-only", score_only is not None), ("--interactive", interactive)):
         if is_given and (input != "-" or resume or (interactive and (output != "-" or score_only))):
             raise UserError(f"{name} doesn't go with --input, --resume and the like.", f"Give {name} without them.")
-    search: dict[str, Any] = {
-        "beam_size": beam_size,
-        "batch_size": batch_size,
-        "length_penalty": length_penalty,
-        "alpha": alpha,
-        "coverage_penalty": coverage_penalty,
-        "early_stopping": early_stopping,
-        "max_length": max_length,
-        "max_length_ratio": max_length_ratio,
-        "no_repeat_ngram": no_repeat_ngram,
-        "beam_groups": beam_groups,
-        "diversity": diversity,
-        "search": "sample" if sample else None,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "seed": seed,
-        "mbr": mbr,
-    }
     translator = load(model_dir, device, precision, ensemble or ())
     if score_only:
-        _score(translator, score_only, output, format, search)
+        _score(translator, score_only, output, format, decoding)
         return
     job = Job(
         translator,
@@ -152,7 +101,7 @@ def translate(
             "with_alignment": format == "jsonl",
             "parse": json_request if input_format == "jsonl" else plain_request,
             "wording": Wording(forbid or (), replace_unknown, read_lexicon(lexicon) if lexicon else {}),
-            **search,
+            **decoding,
         },
     )
     if interactive:

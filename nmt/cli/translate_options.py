@@ -1,5 +1,6 @@
-"""The options of ``nmt translate`` beside those of search: what is read, and how it is written."""
+"""The options of ``nmt translate`` that are no keys of a recipe."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -43,3 +44,25 @@ Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with a run that was stopped, after the lines in FILE.partial.")
 ]
 Interactive = Annotated[bool, typer.Option("--interactive", help="Ask for a sentence, answer, and ask again.")]
+Ensemble = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--ensemble",
+        metavar="MODEL_DIR",
+        help="Another model whose probabilities are averaged in; may be repeated. Its vocabulary must be the same.",
+    ),
+]
+Forbid = Annotated[
+    list[str] | None,
+    typer.Option("--forbid", metavar="PHRASE", help="What no translation may say; may be repeated."),
+]
+ReplaceUnknown = Annotated[
+    bool,
+    typer.Option("--replace-unknown", help="Put the source word that is attended to most in place of an unknown word."),
+]
+Lexicon = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="With --replace-unknown: what source words mean, a tab between; others are copied."
+    ),
+]

@@ -22,7 +22,7 @@ def lines(done: "subprocess.CompletedProcess[str]") -> list[str]:
 
 
 def test_samples_depend_on_seed_and_line_alone(run_nmt: RunNmt, tiny_model: Path) -> None:
-    options = ("--sample", "--temperature", "3", "--beam-size", "4", "--n-best", "4", "--max-length", "6")
+    options = ("--search", "sample", "--temperature", "3", "--beam-size", "4", "--n-best", "4", "--max-length", "6")
     first = lines(run_nmt("translate", tiny_model, *options, stdin=SOURCE))
     assert first == lines(run_nmt("translate", tiny_model, *options, "--batch-size", "1", stdin=SOURCE))
     assert first[1] == lines(run_nmt("translate", tiny_model, *options, stdin="\n" + SOURCE.splitlines()[1] + "\n"))[1]
@@ -33,7 +33,7 @@ def test_samples_depend_on_seed_and_line_alone(run_nmt: RunNmt, tiny_model: Path
 def test_mbr_takes_the_candidate_most_like_the_others(run_nmt: RunNmt, tiny_model: Path) -> None:
     from nmt.decoding.mbr import expected_utilities
 
-    options = ("--sample", "--temperature", "2", "--beam-size", "8", "--n-best", "8")
+    options = ("--search", "sample", "--temperature", "2", "--beam-size", "8", "--n-best", "8")
     plain = lines(run_nmt("translate", tiny_model, *options, stdin=SOURCE))
     chosen = lines(run_nmt("translate", tiny_model, *options, "--mbr", "chrf", stdin=SOURCE))
     for before, after in zip(plain, chosen, strict=True):

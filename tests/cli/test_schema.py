@@ -1,0 +1,41 @@
+"""Options of commands that come from the schema of recipes."""
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from nmt.config import DecodingOptions
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_every_key_of_decoding_is_an_option_with_its_description(run_nmt: RunNmt) -> None:
+    shown = " ".join(run_nmt("translate", "--help").stdout.replace("(", " ").split())
+    for name, field in DecodingOptions.model_fields.items():
+        assert f"--{name.replace('_', '-')} " in shown
+        assert field.description is not None
+        assert " ".join(field.description[1:].replace("(", " ").split()) in shown
+    assert "--top-p X" in shown
+    assert "[default: from the recipe; x>0, x<=1]" in shown
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("--temperature", "0", "greater than 0"),
+        ("--top-p", "1.5", "less than or equal to 1"),
+        ("--beam-size", "0", "greater than or equal to 1"),
+        ("--beam-size", "2.5", "--beam-size"),
+        ("--alpha", "inf", "finite number"),
+        ("--search", "beem", "beam"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_before_a_model_is_loaded(
+    run_nmt: RunNmt, option: str, value: str, problem: str
+) -> None:
+    done = run_nmt("translate", "nowhere", option, value)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert option in done.stderr
+    assert problem in done.stderr
+    assert "nowhere" not in done.stderr
