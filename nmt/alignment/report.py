@@ -1,8 +1,8 @@
-"""Alignments as one HTML page to look around in; nothing is loaded, so it opens anywhere.
+"""Alignments as one interactive HTML page, which loads nothing and so opens anywhere.
 
 The page carries its data as JSON:
 
-    heads      list of str               what attention there is to choose from, first what the links are taken from
+    heads      list of str               names of the attention to choose from, first what the links are taken from
     sentences  list of objects:
       source      list of str            the source words
       gold        null, or {"sure": [[s, t], …], "possible": [[s, t], …]}
@@ -16,52 +16,33 @@ The page carries its data as JSON:
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from nmt.alignment.links import Link, Links, WordAlignment
+from nmt.alignment.links import Links, Weights, WordAlignment
 from nmt.errors import UserError
 
 
-@dataclass(frozen=True)
-class ReportCandidate:
-    """A translation with its alignment."""
-
-    target: Sequence[str]
-    links: Sequence[Link]
-    weights: Sequence[npt.NDArray[np.floating]]
-    """For each head [T_words, S_words]."""
-    score: float | None = None
-    probabilities: Sequence[float] | None = None
-    """Of each target word."""
-
-
-@dataclass(frozen=True)
-class ReportSentence:
-    """A source sentence with its translations, the best first, and the true links of that one, where known."""
-
-    source: Sequence[str]
-    candidates: Sequence[ReportCandidate]
-    gold: tuple[Links, Links] | None = None
-    """Sure and possible links."""
-
-
-def render_report(title: str, description: str, heads: Sequence[str], sentences: Sequence[ReportSentence]) -> str:
+def render_report(
+    title: str,
+    description: str,
+    heads: Sequence[str],
+    sentences: Sequence[Sequence[WordAlignment]],
+    gold: Sequence[tuple[Links, Links]] | None = None,
+) -> str:
     """The page.
 
     Args:
         title: heading.
         description: a sentence below it.
-        heads: names of the attention that each candidate's ``weights`` are.
-        sentences: what to show; at least one.
+        heads: names of what the ``weights`` and then the ``head_weights`` of each alignment are.
+        sentences: the candidates of each sentence, the best first; at least one.
+        gold: sure and possible links of each sentence's first candidate.
 
     Raises:
-        UserError: there is nothing to show.
+        UserError: there is nothing to show, or there are fewer lines of gold links than sentences.
     """
     from markupsafe import Markup
 
@@ -69,63 +50,31 @@ def render_report(title: str, description: str, heads: Sequence[str], sentences:
 
     if not sentences:
         raise UserError("There are no sentence pairs to show.", "Give files with at least one line.")
-    data = {"heads": list(heads), "sentences": [_sentence(sentence) for sentence in sentences]}
+    if gold is not None and len(gold) < len(sentences):
+        raise UserError(f"There are only {len(gold):,} lines of gold links.", "Give a line for each sentence pair.")
+    shown = [_sentence(candidates, gold[n] if gold is not None else None) for n, candidates in enumerate(sentences)]
+    data = json.dumps({"heads": list(heads), "sentences": shown}, ensure_ascii=False, separators=(",", ":"))
     # Inside a script element only "</" could end it, and "<!--" change how it is read.
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    return render("align.html.j2", title=title, description=description, data=Markup(text))
+    return render("align.html.j2", title=title, description=description, data=Markup(data.replace("<", "\\u003c")))
 
 
-def gather(
-    alignments: Iterable[WordAlignment], sizes: Iterable[int], gold: Sequence[tuple[Links, Links]] | None = None
-) -> list[ReportSentence]:
-    """Sentences for the page.
-
-    Args:
-        alignments: with ``head_weights``; all candidates of a sentence one after another.
-        sizes: how many candidates each sentence has.
-        gold: sure and possible links of each sentence's first candidate.
-
-    Raises:
-        UserError: there are fewer lines of gold links than sentences.
-    """
-    stream = iter(alignments)
-    sentences = []
-    for number, size in enumerate(sizes):
-        found = list(islice(stream, size))
-        if not found:
-            break
-        if gold is not None and number >= len(gold):
-            raise UserError(f"There are only {len(gold):,} lines of gold links.", "Give a line for each sentence pair.")
-        candidates = [
-            ReportCandidate(a.target, a.links, [a.weights, *(a.head_weights or ())], a.score, a.probabilities)
-            for a in found
-        ]
-        sentences.append(ReportSentence(found[0].source, candidates, gold[number] if gold is not None else None))
-    return sentences
+def _sentence(candidates: Sequence[WordAlignment], gold: tuple[Links, Links] | None) -> dict[str, Any]:
+    links = None
+    if gold is not None:
+        links = {"sure": sorted(gold[0]), "possible": sorted(gold[1] - gold[0])}
+    return {"source": candidates[0].source, "gold": links, "candidates": [_candidate(a) for a in candidates]}
 
 
-def _sentence(sentence: ReportSentence) -> dict[str, Any]:
-    gold = None
-    if sentence.gold is not None:
-        sure, possible = sentence.gold
-        gold = {"sure": sorted(map(list, sure)), "possible": sorted(map(list, possible - sure))}
+def _candidate(alignment: WordAlignment) -> dict[str, Any]:
+    probabilities = alignment.probabilities
     return {
-        "source": list(sentence.source),
-        "gold": gold,
-        "candidates": [_candidate(candidate) for candidate in sentence.candidates],
-    }
-
-
-def _candidate(candidate: ReportCandidate) -> dict[str, Any]:
-    probabilities = candidate.probabilities
-    return {
-        "target": list(candidate.target),
-        "links": [list(link) for link in candidate.links],
-        "score": None if candidate.score is None else round(candidate.score, 4),
+        "target": alignment.target,
+        "links": alignment.links,
+        "score": None if alignment.score is None else round(alignment.score, 4),
         "probabilities": None if probabilities is None else [round(float(p), 3) for p in probabilities],
-        "weights": [_bytes(weights) for weights in candidate.weights],
+        "weights": [_bytes(weights) for weights in (alignment.weights, *(alignment.head_weights or ()))],
     }
 
 
-def _bytes(weights: npt.NDArray[np.floating]) -> str:
+def _bytes(weights: Weights) -> str:
     return base64.b64encode(np.rint(np.clip(weights, 0, 1) * 255).astype(np.uint8).tobytes()).decode("ascii")

@@ -33,7 +33,6 @@ from nmt.cli.common import AttentionStep, Device, Heads, ModelDir, Plugins, Quie
 
 if TYPE_CHECKING:
     from nmt.alignment.links import WordAlignment
-    from nmt.alignment.report import ReportSentence
     from nmt.console import Bar
     from nmt.plotting.matrix import GoldLinks
     from nmt.translator import Translator
@@ -75,7 +74,6 @@ def align(
 ) -> None:
     """Word alignments of sentence pairs, from the model's attention."""
     from nmt.alignment.links import read_pharaoh
-    from nmt.alignment.report import gather
     from nmt.console import progress_bar
 
     kind = format or _format_of(output)
@@ -94,8 +92,8 @@ def align(
         if kind == "pharaoh" or kind == "json":
             _write(alignments, kind, output)
         elif kind == "html":
-            sentences = gather(alignments, map(len, groups), true_links)
-            _write_page(translator, sentences, source, target, output)
+            sentences = [list(islice(alignments, len(group))) for group in groups]
+            _write_page(translator, sentences, true_links, source, target, output)
         else:
             _draw(alignments, _picture(output, kind), numbers, true_links, translator if grid else None)
 
@@ -172,7 +170,12 @@ def _write(alignments: "Iterator[WordAlignment]", kind: TextFormat, output: str)
 
 
 def _write_page(
-    translator: "Translator", sentences: "list[ReportSentence]", source: str, target: str | None, output: str
+    translator: "Translator",
+    sentences: "Sequence[Sequence[WordAlignment]]",
+    gold: "Sequence[GoldLinks] | None",
+    source: str,
+    target: str | None,
+    output: str,
 ) -> None:
     from nmt.alignment.report import render_report
     from nmt.console import say
@@ -185,7 +188,7 @@ def _write_page(
     shown = f"{len(sentences):,} sentences of {Path(source).name} with " + (
         Path(target).name if target else "the model's own translations"
     )
-    page = render_report(f"Word alignments, {data.source} → {data.target}", f"{shown}.", heads, sentences)
+    page = render_report(f"Word alignments, {data.source} → {data.target}", f"{shown}.", heads, sentences, gold)
     with open_output(output) as file:
         file.write(page)
     if output != "-":

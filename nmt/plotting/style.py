@@ -173,9 +173,7 @@ def write_figure(figure: Figure, path: Path) -> None:
     Raises:
         UserError: the suffix is unknown, or the file cannot be written.
     """
-    metadata = METADATA[suffix_of(path)]
-    with _writing(path):
-        figure.savefig(path, metadata=metadata)
+    write_figures([(1, figure)], path, numbered=False)
 
 
 def write_figures(figures: Iterable[tuple[int, Figure]], path: Path, *, numbered: bool) -> list[Path]:
@@ -192,29 +190,26 @@ def write_figures(figures: Iterable[tuple[int, Figure]], path: Path, *, numbered
     Raises:
         UserError: the suffix is unknown, or a file cannot be written.
     """
-    if suffix_of(path) == ".pdf":
-        return _write_pages(figures, path)
-    written = []
-    for number, figure in figures:
-        file = path.with_stem(f"{path.stem}-{number:04d}") if numbered else path
-        write_figure(figure, file)
-        written.append(file)
-    return written
-
-
-def _write_pages(figures: Iterable[tuple[int, Figure]], path: Path) -> list[Path]:
+    metadata = METADATA[suffix_of(path)]
+    pages: PdfPages | None = None
     written: list[Path] = []
-    with _writing(path):
-        pages = PdfPages(path, metadata=METADATA[".pdf"])
     try:
         # Not one block around the loop: an error while a figure is made is no error of writing.
-        for _, figure in figures:
-            with _writing(path):
-                pages.savefig(figure)  # type: ignore[no-untyped-call]
-            written = [path]
+        for number, figure in figures:
+            if suffix_of(path) == ".pdf":
+                with _writing(path):
+                    pages = pages or PdfPages(path, metadata=metadata)
+                    pages.savefig(figure)  # type: ignore[no-untyped-call]
+                written = [path]
+            else:
+                file = path.with_stem(f"{path.stem}-{number:04d}") if numbered else path
+                with _writing(file):
+                    figure.savefig(file, metadata=metadata)
+                written.append(file)
     finally:
-        with _writing(path):
-            pages.close()  # type: ignore[no-untyped-call]
+        if pages is not None:
+            with _writing(path):
+                pages.close()  # type: ignore[no-untyped-call]
     return written
 
 

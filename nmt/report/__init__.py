@@ -1,7 +1,6 @@
-"""Pages that reports are written as: one HTML file each, with nothing to load, for any screen.
+"""HTML reports: each is one file that loads nothing, for screens of any width, in light and dark colours.
 
-``base.html.j2`` and ``style.css`` are what all of them share: structure, light and dark colours, tables, marks.
-A report is a template beside its code's name that extends ``base.html.j2``.
+All of them share ``style.css`` and the structure of ``base.html.j2``, which the template of a report extends.
 """
 
 from functools import cache
@@ -13,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def render(template: str, **values: Any) -> str:
-    """The page that a template of this folder makes of values; all text in them is escaped.
+    """Render a template of this folder.
 
     Args:
         template: its file name.
-        values: by the names that the template uses; a name it doesn't get is an error.
+        values: by the names that the template uses; all text in them is escaped. A missing one is an error.
     """
     from nmt import __version__
 

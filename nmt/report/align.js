@@ -59,7 +59,6 @@
     sides[side] = words.map((text, index) => {
       const button = element("button", text, "word");
       button.type = "button";
-      button.dir = "auto";
       button.tabIndex = index ? -1 : 0;
       if (probabilities) {
         const bar = element("i");

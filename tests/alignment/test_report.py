@@ -11,27 +11,32 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.alignment.report import ReportCandidate, ReportSentence, render_report
+from nmt.alignment.links import Links, WordAlignment
+from nmt.alignment.report import render_report
 from nmt.errors import UserError
 
 HEADS = ["mean", "layer 1 head 1"]
-SOURCE = ["Der", "Hund", "<b>bellt</b>", "."]
-TARGET = ["The", "dog", "</script>", "barks", "."]
+SOURCE = ("Der", "Hund", "<b>bellt</b>", ".")
+TARGET = ("The", "dog", "</script>", "barks", ".")
 MEAN = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=np.float32)
 HEAD = np.full((5, 4), 0.25, dtype=np.float32)
-LINKS = [(0, 0), (1, 1), (2, 3), (3, 4)]
+LINKS = ((0, 0), (1, 1), (2, 3), (3, 4))
+GOLD: list[tuple[Links, Links]] = [({(0, 0), (1, 1)}, {(1, 1), (2, 2)}), (set(), set())]
 
 
-def sentences() -> list[ReportSentence]:
-    best = ReportCandidate(TARGET, LINKS, [MEAN, HEAD], -1.25, [0.9, 0.8, 0.1, 0.7, 1.0])
-    second = ReportCandidate(["A", "dog"], [(0, 0)], [MEAN[:2], HEAD[:2]], -2.5, [0.5, 0.5])
-    gold: tuple[set[tuple[int, int]], set[tuple[int, int]]] = ({(0, 0), (1, 1)}, {(1, 1), (2, 2)})
-    arabic = ReportCandidate(["The", "boy"], [(0, 1)], [MEAN[:2, :2], HEAD[:2, :2]])
-    return [ReportSentence(SOURCE, [best, second], gold), ReportSentence(["الولد", "الصغير"], [arabic])]
+def sentences() -> list[list[WordAlignment]]:
+    best = WordAlignment(
+        SOURCE, TARGET, MEAN, LINKS, score=-1.25, probabilities=[0.9, 0.8, 0.1, 0.7, 1.0], head_weights=[HEAD]
+    )
+    second = WordAlignment(
+        SOURCE, ("A", "dog"), MEAN[:2], ((0, 0),), score=-2.5, probabilities=[0.5, 0.5], head_weights=[HEAD[:2]]
+    )
+    arabic = WordAlignment(("الولد", "الصغير"), ("The", "boy"), MEAN[:2, :2], ((0, 1),), head_weights=[HEAD[:2, :2]])
+    return [[best, second], [arabic]]
 
 
 def page() -> str:
-    return render_report("Alignments <of> a test", "Made up.", HEADS, sentences())
+    return render_report("Alignments <of> a test", "Made up.", HEADS, sentences(), GOLD)
 
 
 def carried(html: str) -> Any:
@@ -43,11 +48,11 @@ def test_the_page_carries_words_links_and_weights() -> None:
     data = carried(page())
     assert data["heads"] == HEADS
     first, second = data["sentences"]
-    assert (first["source"], first["candidates"][0]["target"]) == (SOURCE, TARGET)
+    assert (first["source"], first["candidates"][0]["target"]) == ([*SOURCE], [*TARGET])
     assert first["candidates"][0]["links"] == [list(link) for link in LINKS]
     assert first["gold"] == {"sure": [[0, 0], [1, 1]], "possible": [[2, 2]]}
     assert (first["candidates"][1]["score"], second["candidates"][0]["score"]) == (-2.5, None)
-    assert second["gold"] is None
+    assert second["gold"] == {"sure": [], "possible": []}
     for weights, text in zip((MEAN, HEAD), first["candidates"][0]["weights"], strict=True):
         found = np.frombuffer(base64.b64decode(text), dtype=np.uint8).reshape(5, 4) / 255
         np.testing.assert_allclose(found, weights, atol=0.5 / 255 + 1e-6)
@@ -69,6 +74,11 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
 def test_a_report_of_nothing_is_refused() -> None:
     with pytest.raises(UserError, match="no sentence pairs"):
         render_report("Nothing", "", HEADS, [])
+
+
+def test_gold_for_fewer_sentences_is_refused() -> None:
+    with pytest.raises(UserError, match="only 1 lines of gold"):
+        render_report("Two", "", HEADS, sentences(), GOLD[:1])
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +153,17 @@ def test_it_works_by_keyboard(opened: Any) -> None:
     assert opened.text_content("#source .word >> nth=0") == "Der"
 
 
+def test_words_of_a_right_to_left_script_run_from_right_to_left(opened: Any) -> None:
+    def lefts(side: str) -> list[float]:
+        script = "words => words.map(word => word.getBoundingClientRect().left)"
+        found: list[float] = opened.eval_on_selector_all(f"#{side} .word", script)
+        return found
+
+    opened.select_option("#sentence", "1")
+    assert lefts("source")[0] > lefts("source")[1]
+    assert lefts("target")[0] < lefts("target")[1]
+
+
 def test_other_candidates_and_sentences_can_be_chosen(opened: Any) -> None:
     assert opened.locator("#matrix tbody tr").count() == 5
     assert opened.locator("#matrix td.sure").count() == 2
@@ -164,9 +185,10 @@ def test_a_thousand_sentences_cost_less_than_two_seconds(browser: Any, tmp_path:
     heads = [f"layer {layer} head {head}" for layer in range(1, 4) for head in range(1, 5)]
     many = []
     for number in range(1000):
-        weights = list(random.dirichlet(np.full(14, 0.3), (len(heads) + 1, 15)))
-        source, target = ([f"{side}{number}-{word}" for word in range(size)] for side, size in (("s", 14), ("t", 15)))
-        many.append(ReportSentence(source, [ReportCandidate(target, [(i, i) for i in range(14)], weights, -9.5)]))
+        weights = list(random.dirichlet(np.full(14, 0.3), (len(heads) + 1, 15)).astype(np.float32))
+        source, target = (tuple(f"{side}{number}-{i}" for i in range(size)) for side, size in (("s", 14), ("t", 15)))
+        links = tuple((i, i) for i in range(14))
+        many.append([WordAlignment(source, target, weights[0], links, score=-9.5, head_weights=weights[1:])])
     path = tmp_path / "report.html"
     path.write_text(render_report("Many", "Made up.", ["mean", *heads], many), encoding="utf-8")
     window = browser.new_page()
