@@ -141,8 +141,9 @@ class SacreBleuMetric(Metric):
 
     def __init__(self, tokenize: str | None = None) -> None:
         super().__init__(tokenize)
+        self._by_sentence: Any = None
         self.implementation = self._make()
-        self._by_sentence = self.implementation
+        self._by_sentence = self._by_sentence or self.implementation
 
     def _make(self) -> Any:
         """The metric of sacreBLEU."""

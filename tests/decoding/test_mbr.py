@@ -11,6 +11,7 @@ CANDIDATES = [
     "Two women are talking.",
     "A dog runs over the grass.",
     "A dog runs across the grass.",
+    "A dog.",  # too short for 4-grams of words
 ]
 
 
