@@ -84,7 +84,7 @@ def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """EncoderOutput corpora go to a folder of this session, never to the user's cache."""
+    """Encoded corpora go to a folder of this session, never to the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NMT_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield

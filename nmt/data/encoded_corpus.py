@@ -1,4 +1,4 @@
-"""EncoderOutput corpora: ids on disk, memory-mapped, made once for each text and vocabulary.
+"""Encoded corpora: ids on disk, memory-mapped, made once for each text and vocabulary.
 
 A corpus larger than memory works, because nothing but the lengths is held; a second start is instant, because
 the cache is keyed by the content of the text and of the vocabulary.

@@ -56,7 +56,7 @@ class Options:
     num_samples: int | None = None
     """Trials or samples; None for sacreBLEU's default."""
     sentence_metric: str = "chrf"
-    """ProcessGroup the sentences that got better and worse."""
+    """Ranks the sentences that got better and worse."""
     num_sentences: int = 10
     """Shown of each."""
     tokenize: str | None = None

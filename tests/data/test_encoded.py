@@ -1,4 +1,4 @@
-"""EncoderOutput corpora: what is dropped, and when the cache is used, renewed or refused."""
+"""Encoded corpora: what is dropped, and when the cache is used, renewed or refused."""
 
 import errno
 import json
