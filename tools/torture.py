@@ -3,10 +3,10 @@
     python tools/torture.py --cases 10000 --seed 1
     python tools/torture.py --kind recipe --cases 500
 
-Each case changes honest input at random: a recipe, a ``--set``, a corpus, alignment files, a file of a model directory,
-or an option. It runs in a process of its own, forked after the imports. A case fails when the process prints a traceback,
-takes longer than ``--seconds`` or more than ``--megabytes`` of memory, is ended by a signal, or refuses its input (exit
-code 2) without a message and a remedy. The command that repeats a failed case is printed.
+Each case changes honest input at random: a recipe, a ``--set``, a corpus, alignment files, a file of a model
+directory, or an option. It runs in a process of its own, forked after the imports. A case fails when the process
+prints a traceback, takes longer than ``--seconds`` or more than ``--megabytes`` of memory, is ended by a signal, or
+refuses its input (exit code 2) without a message and a remedy. The command that repeats a failed case is printed.
 """
 
 import argparse
@@ -52,10 +52,11 @@ RECIPE: dict[str, Any] = {
 
 SCALARS = (
     "!!int abc", "!!float x", "0x_", "2024-13-45", "!!timestamp 1", "!!binary ====", "!!python/object:os.system x",
-    "1e18", "1000000000000000000", "-1", "0", "-1e-9", ".nan", ".inf", "-.inf", "1e400", "4294967296", "64000", "null",
-    "true", "~", '""', "[]", "{}", "[1, 2]", "{a: 1}", "{type: 3}", "{type: lstm, hiden: 1}", '"\\ud800"',
-    "x" * 100_000, "&a [*a]", "*b", "!x y", "auto", "none", "word", "lstm", "../../etc/passwd", "/dev/zero", "/dev/stdin",
-    "/", "\u202e", "'\\0'", "[[[[[[[[[[]]]]]]]]]]", "[" * 500 + "]" * 500, "0.5", "3", "1_000", "08", "1:30", "=", "<<", "?", "-", "@",
+    "1e18", "1000000000000000000", "-1", "0", "-1e-9", ".nan", ".inf", "-.inf", "1e400", "4294967296", "64000",
+    "null", "true", "~", '""', "[]", "{}", "[1, 2]", "{a: 1}", "{type: 3}", "{type: lstm, hiden: 1}", '"\\ud800"',
+    "x" * 100_000, "&a [*a]", "*b", "!x y", "auto", "none", "word", "lstm", "../../etc/passwd", "/dev/zero",
+    "/dev/stdin", "/", "\u202e", "'\\0'", "[[[[[[[[[[]]]]]]]]]]", "[" * 500 + "]" * 500, "0.5", "3", "1_000", "08",
+    "1:30", "=", "<<", "?", "-", "@",
 )  # fmt: skip
 """Values that a recipe doesn't expect, as YAML."""
 
