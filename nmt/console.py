@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -79,29 +79,25 @@ def show_error(error: UserError) -> None:
         stderr.print(error.remedy, markup=False, soft_wrap=True)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table whose first column is text and whose others are figures."""
-    made = Table(title=title, title_justify="left")
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+    """A table on standard output: with a rule on a terminal, and in a pipe or file as aligned text of any width.
+
+    Args:
+        title: above it; may be empty.
+        columns: headings; the first column is text, the others are figures.
+        rows: the cells, as plain text or with styles.
+    """
+    stdout = Console(highlight=False, markup=False)
+    table = Table(box=box.SIMPLE_HEAD if stdout.is_terminal else None, pad_edge=False)
     for index, column in enumerate(columns):
-        is_name = index == 0
-        made.add_column(column, justify="left" if is_name else "right", no_wrap=is_name, overflow="fold")
+        table.add_column(Text(column), justify="right" if index else "left", overflow="fold")
     for row in rows:
-        made.add_row(*row)
-    return made
-
-
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A result on standard output: :func:`table` on a terminal, and plain aligned text in a pipe or file."""
-    stdout = Console(highlight=False)
-    if stdout.is_terminal:
-        stdout.print(table(title, columns, [[escape(cell) for cell in row] for row in rows]))
-        return
-    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    lines = [title] if title else []
-    for row in (columns, *rows):
-        figures = "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
-        lines.append(f"{row[0]:{widths[0]}}{figures}".rstrip())
-    stdout.print("\n".join(lines), markup=False, soft_wrap=True)
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    if title:
+        stdout.print(title, style="bold")
+    if not stdout.is_terminal:
+        stdout = Console(highlight=False, width=100_000)
+    stdout.print(table)
 
 
 class Bar:

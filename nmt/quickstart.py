@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from nmt import console
 from nmt.alignment.aer import score_files as score_links
 from nmt.alignment.formats import write_alignments
@@ -81,7 +79,7 @@ def quickstart(output: Path, settings: Sequence[str] = ()) -> QuickstartResult:
     speed = len(test) / (time.perf_counter() - before)
     with open_output(output / "test.translated.de") as file:
         file.writelines(line + "\n" for line in translations)
-    scores = score_corpus(translations, [pair.target for pair in test], ["bleu", "chrf"])
+    scores = score_corpus(translations, [[pair.target for pair in test]])
     alignments = _align(translator, test)
     with open_output(output / "test.links") as file:
         write_alignments(alignments, "pharaoh", file)
@@ -154,7 +152,7 @@ def report(result: QuickstartResult, output: Path) -> None:
         ("minutes, all", f"{result.seconds / 60:.1f}"),
     ]
     title = f"{result.num_sentences} unseen test sentences"
-    Console().print(console.table(title, ("figure", "value"), rows))
+    console.print_table(title, ("figure", "value"), rows)
     if not result.succeeded:
         console.warn(
             f"the quickstart did not succeed: training was stopped by its time limit ({result.training_ended}), so the "

@@ -29,10 +29,10 @@ def test_a_sound_model_passes(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Pa
     done = run_nmt("verify", tiny_model, tiny_corpus / "train.de", tiny_corpus / "train.en", "--limit", 12)
     assert done.returncode == 0, done.stdout
     assert "WRONG" not in done.stdout
-    rows = [line for line in done.stdout.splitlines() if "│" in line]
+    rows = done.stdout.splitlines()
     for name in EXACT:
         [row] = [row for row in rows if name in row]
-        assert row.split("│")[2:5] == ["    12 ", "    0 ", "         0 "]
+        assert row.removeprefix(name).split()[:3] == ["12", "0", "0"]
         assert "as it must be" in row
     assert any("bfloat16" in row and "% change" in row for row in rows)
     assert "isn't checked" in done.stderr  # CTranslate2 runs Transformers only, or isn't there

@@ -30,9 +30,8 @@ from nmt.data.corpus import open_text
 from nmt.data.text import read_lines
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.errors import UserError, nearest
-from nmt.evaluation.compare import LengthScores, TestSet, length_scores
+from nmt.evaluation.compare import LengthScores, TestSet, length_scores, read_aligned
 from nmt.evaluation.metrics import Score, score_corpus
-from nmt.evaluation.texts import read_aligned
 from nmt.files import explained, open_output
 from nmt.plotting.curves import draw_lengths
 from nmt.plotting.style import write_figure
@@ -139,7 +138,7 @@ class Row:
         summary = history.summary()
         return cls(
             recipe,
-            score_corpus(translations, references),
+            score_corpus(translations, [references]),
             nmt.load(run, "cpu").model.num_parameters,
             model.decoder.get("hidden_size", model.embedding_size),
             summary.tokens_per_second,
@@ -226,7 +225,7 @@ def make_table(runs: Path, test_set: TestSet, title: str) -> Table:
             rows[name] = Row.of(systems[name], runs / name, translations, references)
             bar.advance()
     best_first = sorted(rows, key=lambda name: -rows[name].scores["bleu"].score)
-    lengths, _ = length_scores(test_set)
+    lengths = length_scores(test_set, [test_set.statistics("bleu")])
     return Table(title, {name: rows[name] for name in best_first}, lengths, [s for s in systems if s not in rows])
 
 
@@ -234,7 +233,8 @@ def draw(test_set: TestSet, names: Sequence[str], path: Path) -> None:
     """BLEU by length as ``nmt inspect lengths`` draws it, of some systems; of all where none of them is done."""
     shown = {name: test_set.systems[name] for name in dict.fromkeys(names) if name in test_set.systems}
     few = replace(test_set, systems=shown or test_set.systems)
-    rows, statistics = length_scores(few)
+    statistics = few.statistics("bleu")
+    rows = length_scores(few, [statistics])
     scores = {name: [row.scores["bleu"][name] for row in rows] for name in statistics.systems}
     num_sentences = {row.bucket.label: len(row.bucket.sentences) for row in rows}
     x_label = f"words of the {few.measured_by}"

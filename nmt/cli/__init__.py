@@ -8,8 +8,7 @@ COMMANDS = (
     "quickstart",
     "train",
     "translate",
-    "score",
-    "compare",
+    "evaluate",
     "align",
     "learn_alignment",
     "aer",
@@ -20,7 +19,7 @@ COMMANDS = (
     "verify",
     "recipes",
 )
-"""Modules of this folder, in the order of ``nmt --help``; each registers its command with the app."""
+"""Modules of this folder, in the order of ``nmt --help``; each registers its commands with the app."""
 
 for _name in COMMANDS:
     import_module(f"nmt.cli.{_name}")

@@ -54,13 +54,12 @@ def learn_alignment(
 
 def _show(learned: "Learned", names: list[str]) -> None:
     """How far each head agrees with the mean of all, on standard output."""
-    from rich.console import Console
 
-    from nmt.console import table
+    from nmt.console import print_table
 
     assert learned.agreement is not None
     rows = [
         (name, f"{share:.3f}", "yes" if name in names else "")
         for name, share in sorted(learned.agreement.items(), key=lambda item: -item[1])
     ]
-    Console().print(table("Attention heads", ("head", "agreement with all", "chosen"), rows))
+    print_table("Attention heads", ("head", "agreement with all", "chosen"), rows)

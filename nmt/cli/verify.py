@@ -43,7 +43,7 @@ def verify(
     """
     from rich.console import Console
 
-    from nmt.console import progress_bar, table
+    from nmt.console import print_table, progress_bar
     from nmt.inspection.verify import verify as run
 
     pairs = _pairs(model_dir, source, target, limit)
@@ -55,8 +55,8 @@ def verify(
             checks.append(check)
             bar.advance()
     rows = [(c.name, f"{c.num_lines}", f"{c.num_ties}", f"{len(c.differences)}", _verdict(c)) for c in checks]
+    print_table("", ("what is changed", "lines", "ties", "different", ""), rows)
     screen = Console(highlight=False)
-    screen.print(table("", ("what is changed", "lines", "ties", "different", ""), rows))
     for check in checks:
         for difference in check.differences[:NUM_EXAMPLES]:
             text = f"{check.name}, line {difference.line}:\n  usual: {difference.expected}\n  now:   {difference.found}"

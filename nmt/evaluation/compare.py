@@ -1,23 +1,32 @@
-"""Systems side by side on one test set: scores with tests, lengths, rare words, n-grams, and the telling sentences.
+"""Systems side by side on one test set: scores with tests, lengths, rare words, n-grams, and changed sentences.
 
-Everything is measured on the same detokenised, cased text. Scores, tests and lengths take all references; words
-and n-grams take the first one.
+Everything is measured on the same detokenised, cased text. Scores, tests and lengths use all references; words and
+n-grams use the first one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from nmt.data.dialogue import current_turn
 from nmt.data.text import describe, read_lines
 from nmt.errors import UserError
-from nmt.evaluation.buckets import Bucket, length_buckets, num_words
+from nmt.evaluation.analysis import (
+    Bucket,
+    NgramChange,
+    WordClass,
+    length_buckets,
+    ngram_changes,
+    num_words,
+    word_classes,
+)
 from nmt.evaluation.degenerate import DegenerateCount, count_degenerate
-from nmt.evaluation.lexical import NgramChange, Tokens, WordClass, frequencies, ngram_changes, word_classes
-from nmt.evaluation.metrics import METRICS, Bleu, check_metrics
+from nmt.evaluation.metrics import METRICS, Bleu, check_lengths, check_metrics
 from nmt.evaluation.significance import MetricTest, Statistics, TestMethod, paired_test
-from nmt.evaluation.texts import labels, read_aligned
+from nmt.files import STANDARD_STREAM
 
 
 @dataclass(frozen=True)
@@ -46,12 +55,15 @@ class TestSet:
     def measured_by(self) -> str:
         return "source" if self.source is not None else "reference"
 
+    def statistics(self, metric: str, tokenize: str | None = None) -> Statistics:
+        return Statistics(metric, self.systems, self.references, tokenize, self.source)
+
 
 @dataclass(frozen=True)
 class Options:
     """What is computed, and how."""
 
-    metrics: Sequence[str] = tuple(METRICS)
+    metrics: Sequence[str] = ("bleu", "chrf", "ter")
     method: TestMethod = "randomisation"
     num_samples: int | None = None
     """Trials or samples; None for sacreBLEU's default."""
@@ -106,7 +118,7 @@ class PairChanges:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that ``nmt compare`` finds out."""
+    """The result of ``nmt compare``."""
 
     test_set: TestSet
     options: Options
@@ -119,13 +131,94 @@ class Comparison:
     degenerate: dict[str, DegenerateCount]
 
     @property
-    def baseline(self) -> str:
-        return self.test_set.baseline
-
-    @property
     def verdicts(self) -> dict[str, list[str]]:
         """Sentences on each system but the baseline, one for each metric."""
         return {name: [test.verdict(name) for test in self.tests.values()] for name in self.changes}
+
+
+def compare(test_set: TestSet, options: Options | None = None, train: Path | str | None = None) -> Comparison:
+    """Compare all systems with the first.
+
+    Args:
+        test_set: of two systems or more.
+        options: what is computed.
+        train: text in the target language in which words are counted; the first reference when None.
+    """
+    options = options or Options()
+    check_metrics([*options.metrics, options.sentence_metric], test_set.source is not None)
+    statistics = {key: test_set.statistics(key, options.tokenize) for key in options.metrics}
+    tokens_of = Bleu(options.tokenize).tokens
+    tokens = {name: list(map(tokens_of, texts)) for name, texts in test_set.systems.items()}
+    reference = list(map(tokens_of, test_set.references[0]))
+    counted = map(tokens_of, read_lines(train)) if train is not None else reference
+    baseline, *others = test_set.systems
+    gained_and_lost = {name: ngram_changes(tokens[baseline], tokens[name], reference) for name in others}
+    return Comparison(
+        test_set,
+        options,
+        {key: paired_test(found, options.method, options.num_samples) for key, found in statistics.items()},
+        length_scores(test_set, list(statistics.values()), options.limits),
+        word_classes(tokens, reference, Counter(chain.from_iterable(counted))),
+        Path(describe(train)).name if train is not None else "the reference",
+        _pair_changes(test_set, options, gained_and_lost),
+        {
+            name: count_degenerate(texts, test_set.source, test_set.references[0])
+            for name, texts in test_set.systems.items()
+        },
+    )
+
+
+def length_scores(
+    test_set: TestSet, statistics: Sequence[Statistics], limits: Sequence[int] | None = None
+) -> list[LengthScores]:
+    """Corpus scores of the sentences in each length bucket."""
+    return [
+        LengthScores(
+            bucket,
+            {s.key: {name: s.score(name, bucket.sentences) for name in test_set.systems} for s in statistics},
+        )
+        for bucket in length_buckets(test_set.lengths, limits)
+    ]
+
+
+def _pair_changes(
+    test_set: TestSet, options: Options, ngrams: dict[str, tuple[list[NgramChange], list[NgramChange]]]
+) -> dict[str, PairChanges]:
+    """How many sentences are better, worse and the same than the baseline's, and those that changed most."""
+    metric = METRICS[options.sentence_metric](options.tokenize)
+    scores = {
+        name: metric.sentence_scores(texts, test_set.references, test_set.source)
+        for name, texts in test_set.systems.items()
+    }
+    baseline = test_set.baseline
+
+    def change(name: str, index: int) -> SentenceChange:
+        return SentenceChange(
+            index + 1,
+            test_set.source[index] if test_set.source is not None else None,
+            test_set.references[0][index],
+            test_set.systems[baseline][index],
+            test_set.systems[name][index],
+            scores[baseline][index],
+            scores[name][index],
+        )
+
+    changes = {}
+    for name, (gained, lost) in ngrams.items():
+        sign = 1 if metric.higher_is_better else -1
+        gains = [sign * (new - old) for old, new in zip(scores[baseline], scores[name], strict=True)]
+        better = sorted((i for i, gain in enumerate(gains) if gain > 0), key=lambda i: -gains[i])
+        worse = sorted((i for i, gain in enumerate(gains) if gain < 0), key=lambda i: gains[i])
+        changes[name] = PairChanges(
+            len(better),
+            len(worse),
+            len(gains) - len(better) - len(worse),
+            [change(name, index) for index in better[: options.num_sentences]],
+            [change(name, index) for index in worse[: options.num_sentences]],
+            gained,
+            lost,
+        )
+    return changes
 
 
 def read_test_set(
@@ -158,108 +251,44 @@ def read_test_set(
     )
 
 
-def compare(test_set: TestSet, options: Options | None = None, train: Path | str | None = None) -> Comparison:
-    """Compare all systems with the first.
+def read_aligned(paths: Sequence[Path | str]) -> list[list[str]]:
+    """The lines of files in which line N always belongs to line N of the others.
 
     Args:
-        test_set: of two systems or more.
-        options: what is computed.
-        train: text in the target language in which words are counted; the first reference when None.
+        paths: translations first; at most one is ``"-"``, standard input.
+
+    Raises:
+        UserError: the numbers of lines differ, there are none, or two are to come from standard input.
     """
-    options = options or Options()
-    check_metrics([*options.metrics, options.sentence_metric], test_set.source is not None)
-    statistics = {key: _count(test_set, key, options.tokenize) for key in options.metrics}
-    tests = {key: paired_test(statistics[key], options.method, options.num_samples) for key in options.metrics}
-    tokens = {name: _tokens(texts, options.tokenize) for name, texts in test_set.systems.items()}
-    reference = _tokens(test_set.references[0], options.tokenize)
-    counts = frequencies(_streamed(read_lines(train), options.tokenize) if train is not None else reference)
-    ranking = METRICS[options.sentence_metric](options.tokenize)
-    by_sentence = {
-        name: ranking.sentence_scores(texts, test_set.references, test_set.source)
-        for name, texts in test_set.systems.items()
-    }
-    sign = 1 if ranking.higher_is_better else -1
-    changes = {}
-    for name in list(test_set.systems)[1:]:
-        gained, lost = ngram_changes(tokens[test_set.baseline], tokens[name], reference)
-        changes[name] = PairChanges(
-            *_sentence_changes(test_set, name, by_sentence, sign, options.num_sentences), gained, lost
-        )
-    return Comparison(
-        test_set,
-        options,
-        tests,
-        scores_by_length(test_set, [statistics[key] for key in options.metrics], options.limits),
-        word_classes(tokens, reference, counts),
-        Path(describe(train)).name if train is not None else "the reference",
-        changes,
-        {
-            name: count_degenerate(texts, test_set.source, test_set.references[0])
-            for name, texts in test_set.systems.items()
-        },
-    )
+    if sum(str(path) == STANDARD_STREAM for path in paths) > 1:
+        raise UserError("Only one side can come from standard input.", "Name a file for the other.")
+    texts = [list(read_lines(path)) for path in paths]
+    check_lengths({describe(path): len(text) for path, text in zip(paths, texts, strict=True)})
+    return texts
 
 
-def scores_by_length(
-    test_set: TestSet, statistics: Sequence[Statistics], limits: Sequence[int] | None = None
-) -> list[LengthScores]:
-    """Corpus scores of the sentences in each length bucket."""
-    return [
-        LengthScores(
-            bucket,
-            {s.key: {name: s.score(name, bucket.sentences) for name in test_set.systems} for s in statistics},
-        )
-        for bucket in length_buckets(test_set.lengths, limits)
-    ]
+def labels(paths: Sequence[Path | str]) -> list[str]:
+    """Short names of systems: file names without the endings and folders that all of them share.
+
+    ``runs/a.test.en`` and ``runs/b.test.en`` become ``a`` and ``b``; ``a/test.en`` and ``b/test.en`` too.
+
+    Raises:
+        UserError: a file is named twice.
+    """
+    given = [describe(path) for path in paths]
+    for index, name in enumerate(given):
+        if name in given[:index]:
+            raise UserError(f"{name} is named twice.", "Name each system once.")
+    if len(given) == 1:
+        return [Path(given[0]).name]
+    folders = _without_shared_end([list(Path(name).parts) for name in given])
+    folders = _without_shared_end([parts[::-1] for parts in folders])
+    short = [".".join(parts) for parts in _without_shared_end(["/".join(parts[::-1]).split(".") for parts in folders])]
+    return short if len(set(short)) == len(short) else given
 
 
-def length_scores(
-    test_set: TestSet, metric: str = "bleu", limits: Sequence[int] | None = None, tokenize: str | None = None
-) -> tuple[list[LengthScores], Statistics]:
-    """One metric by length, for any number of systems."""
-    check_metrics([metric], test_set.source is not None)
-    statistics = _count(test_set, metric, tokenize)
-    return scores_by_length(test_set, [statistics], limits), statistics
-
-
-def _count(test_set: TestSet, key: str, tokenize: str | None) -> Statistics:
-    return Statistics(key, test_set.systems, test_set.references, tokenize, test_set.source)
-
-
-def _tokens(texts: Sequence[str], tokenize: str | None) -> list[Tokens]:
-    return list(_streamed(texts, tokenize))
-
-
-def _streamed(texts: Iterable[str], tokenize: str | None) -> Iterable[Tokens]:
-    """Words as BLEU counts them."""
-    return map(Bleu(tokenize).tokens, texts)
-
-
-def _sentence_changes(
-    test_set: TestSet, name: str, by_sentence: dict[str, list[float]], sign: int, most: int
-) -> tuple[int, int, int, list[SentenceChange], list[SentenceChange]]:
-    """How many sentences are better, worse and the same, and those that changed most."""
-    old, new = by_sentence[test_set.baseline], by_sentence[name]
-    gains = [sign * (n - o) for o, n in zip(old, new, strict=True)]
-    best = sorted(range(len(gains)), key=lambda index: (-gains[index], index))
-    worst = sorted(range(len(gains)), key=lambda index: (gains[index], index))
-
-    def change(index: int) -> SentenceChange:
-        return SentenceChange(
-            index + 1,
-            test_set.source[index] if test_set.source is not None else None,
-            test_set.references[0][index],
-            test_set.systems[test_set.baseline][index],
-            test_set.systems[name][index],
-            old[index],
-            new[index],
-        )
-
-    num_better, num_worse = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
-    return (
-        num_better,
-        num_worse,
-        len(gains) - num_better - num_worse,
-        [change(index) for index in best[: min(most, num_better)]],
-        [change(index) for index in worst[: min(most, num_worse)]],
-    )
+def _without_shared_end(names: list[list[str]]) -> list[list[str]]:
+    """Names in parts, without the last parts as long as all names share them and have others."""
+    while all(len(parts) > 1 for parts in names) and len({parts[-1] for parts in names}) == 1:
+        names = [parts[:-1] for parts in names]
+    return names

@@ -12,14 +12,13 @@ minimum Bayes risk decoding.
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from nmt.errors import UserError, nearest
-from nmt.evaluation.texts import check_lengths
 from nmt.plugins import Table
 
 LOSS = "loss"
@@ -62,6 +61,7 @@ class Score:
         signature: version and settings; scores can be compared only where signatures agree.
         details: further figures for a reader, such as BLEU's n-gram precisions and brevity penalty.
         confidence: where it was requested.
+        decimals: digits that are printed.
     """
 
     name: str
@@ -69,6 +69,18 @@ class Score:
     signature: str
     details: str = ""
     confidence: Confidence | None = None
+    decimals: int = 2
+
+    @property
+    def figure(self) -> str:
+        """The score as text, with its interval where it has one."""
+        c, digits = self.confidence, self.decimals
+        return f"{self.score:.{digits}f}" + (f" (μ = {c.mean:.{digits}f} ± {c.half_width:.{digits}f})" if c else "")
+
+    @property
+    def line(self) -> str:
+        """Name, score and details, as sacreBLEU prints them."""
+        return f"{self.name} = {self.figure} {self.details}".rstrip()
 
     def to_json(self) -> dict[str, Any]:
         """The object of ``nmt score --json``."""
@@ -133,7 +145,7 @@ class Metric(ABC):
     ) -> Score:
         """The score of the corpus."""
         score = self.score_from(self.statistics(hypotheses, references, sources).sum(axis=0))
-        return Score(self.name, score, self.signature)
+        return Score(self.name, score, self.signature, decimals=self.decimals)
 
 
 class SacreBleuMetric(Metric):
@@ -226,8 +238,6 @@ class Ter(SacreBleuMetric):
 METRICS: Table[Metric] = Table("metric", Metric, {"bleu": Bleu, "chrf": Chrf, "ter": Ter})
 """Metrics by the name that recipes, options and JSON use."""
 
-DEFAULT_METRICS = ("bleu", "chrf")
-
 
 def check_metrics(names: Sequence[str], has_source: bool = True, also: Sequence[str] = ()) -> None:
     """Refuse names that aren't in ``METRICS`` (or ``also``), and metrics that lack their source text."""
@@ -253,39 +263,24 @@ def score_text(name: str, score: float) -> str:
 
 def score_corpus(
     hypotheses: Sequence[str],
-    references: Sequence[str],
-    metrics: Sequence[str] = DEFAULT_METRICS,
-    tokenize: str | None = None,
-) -> dict[str, Score]:
-    """Scores translations, cased and detokenised, against one reference each.
-
-    Args:
-        hypotheses: the translations.
-        references: their references, in the same order.
-        metrics: keys of ``METRICS``.
-        tokenize: sacreBLEU's tokenizer for BLEU (``13a`` when None; ``zh``, ``ja-mecab``, ``char`` …).
-
-    Returns:
-        A score for each metric, in that order.
-    """
-    return score_system(hypotheses, [references], metrics, tokenize)
-
-
-def score_system(
-    hypotheses: Sequence[str],
     references: Sequence[Sequence[str]],
-    metrics: Sequence[str] = DEFAULT_METRICS,
+    metrics: Sequence[str] = ("bleu", "chrf"),
     tokenize: str | None = None,
     num_resamples: int = 0,
     sources: Sequence[str] | None = None,
 ) -> dict[str, Score]:
-    """Scores translations against one or several references each.
+    """Scores translations, cased and detokenised.
 
     Args:
-        hypotheses, metrics, tokenize: as :func:`score_corpus`.
-        references: complete references, each as long as the hypotheses.
+        hypotheses: N translations.
+        references: one or more complete references of N sentences each.
+        metrics: names of ``METRICS``.
+        tokenize: sacreBLEU's tokenizer for BLEU (``13a`` when None; ``zh``, ``ja-mecab``, ``char`` …).
         num_resamples: of the bootstrap, for a confidence interval; 0 leaves it out.
-        sources: for metrics that need them.
+        sources: N source sentences, for metrics that need them.
+
+    Returns:
+        A score for each metric, in that order.
     """
     check_metrics(metrics, sources is not None)
     seed = check_seed()
@@ -299,7 +294,7 @@ def score_system(
             statistics_NF = metric.statistics(hypotheses, references, sources)
             signature = resampled_signature(score.signature, bs=num_resamples, seed=seed)
             confidence = Confidence.of(bootstrap(metric, statistics_NF, num_resamples, seed))
-            score = Score(score.name, score.score, signature, score.details, confidence)
+            score = replace(score, signature=signature, confidence=confidence)
         scores[name] = score
     return scores
 
@@ -333,6 +328,22 @@ def resampled_signature(signature: str, **settings: int | None) -> str:
     """A signature with the settings of a resampling (``bs``, ``ar``, ``seed``) where sacreBLEU puts them."""
     first, *others = signature.split("|")
     return "|".join([first, *(f"{name}:{str(value).lower()}" for name, value in settings.items()), *others])
+
+
+def check_lengths(num_lines: dict[str, int]) -> None:
+    """Refuse texts with different numbers of lines, or without any. ``num_lines``: by the name for messages."""
+    (first, expected), *others = num_lines.items()
+    for name, count in others:
+        if count != expected:
+            raise UserError(
+                f"Different numbers of lines: {first} has {expected:,}, {name} has {count:,}.",
+                "Line N of one must translate line N of the other; check that neither was cut or filtered.",
+            )
+    if not expected:
+        raise UserError(
+            f"Nothing to score: {' and '.join(num_lines)} {'is' if len(num_lines) == 1 else 'are'} empty.",
+            "Check that the command which wrote the translations succeeded.",
+        )
 
 
 def check_seed() -> int | None:

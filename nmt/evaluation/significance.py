@@ -71,8 +71,8 @@ class Statistics:
 class Difference:
     """A system against the baseline: score minus score, whatever is better.
 
-    ``low`` and ``high`` hold 95 % of the differences in bootstrap samples. ``p_value``: how often chance alone
-    gives a difference of this size.
+    ``low`` and ``high`` are the limits of 95 % of the differences in bootstrap samples. ``p_value`` is how often
+    chance alone gives a difference of this size.
     """
 
     value: float
@@ -81,7 +81,7 @@ class Difference:
     p_value: float
 
     @property
-    def is_significant(self) -> bool:
+    def significant(self) -> bool:
         return self.p_value < LEVEL and self.value != 0
 
 
@@ -100,30 +100,29 @@ class SystemScore:
 class MetricTest:
     """All systems under one metric, the baseline first."""
 
-    key: str
-    name: str
-    higher_is_better: bool
-    decimals: int
+    metric: Metric
     signature: str
     systems: dict[str, SystemScore]
 
+    def number(self, figure: float) -> str:
+        """A score or a difference as text, with a minus sign rather than a hyphen."""
+        decimals = self.metric.decimals
+        return f"{round(figure, decimals) + 0.0:.{decimals}f}".replace("-", "−")
+
     def verdict(self, system: str) -> str:
-        """What can be said of a system against the baseline, as a sentence."""
-        baseline = next(iter(self.systems))
+        """A sentence about a system against the baseline."""
+        baseline, name = next(iter(self.systems)), self.metric.name
         difference = self.systems[system].difference
         assert difference is not None
-        # as seen from the one that is ahead
-        low, high = difference.low, difference.high
-        if difference.value < 0:
-            low, high = -high, -low
-        interval = (
-            f"95 % interval {signed(low, self.decimals)} to {signed(high, self.decimals)}, p = {difference.p_value:.2g}"
-        )
-        better = system if (difference.value > 0) == self.higher_is_better else baseline
-        size = f"{abs(difference.value):.{self.decimals}f} {self.name}"
+        limits = [difference.low, difference.high]
+        if difference.value < 0:  # as seen from the one that is ahead
+            limits = [-difference.high, -difference.low]
+        interval = f"95 % interval {' to '.join(map(self.number, limits))}, p = {difference.p_value:.2g}"
+        better = system if (difference.value > 0) == self.metric.higher_is_better else baseline
+        size = f"{self.number(abs(difference.value))} {name}"
         if not difference.value:
-            return f"{system} and {baseline} have the same {self.name} ({interval})."
-        if difference.is_significant:
+            return f"{system} and {baseline} have the same {name} ({interval})."
+        if difference.significant:
             return f"{better} is better by {size} ({interval})."
         return f"No significant difference: {better} is ahead by {size}, which may be chance ({interval})."
 
@@ -144,26 +143,26 @@ def paired_test(
     given = check_seed()
     seed = int(np.random.SeedSequence(given).entropy)  # type: ignore[arg-type]  # one for all systems, even if random
     metric, baseline = statistics.metric, statistics.systems[0]
-    samples = {name: bootstrap(metric, rows, num_resamples, seed) for name, rows in statistics.of_system.items()}
+    baseline_NF = statistics.of_system[baseline]
+    baseline_R = bootstrap(metric, baseline_NF, num_resamples, seed)
     found = {}
     for system, rows_NF in statistics.of_system.items():
-        difference = None
+        scores_R, difference = baseline_R, None
         if system != baseline:
+            scores_R = bootstrap(metric, rows_NF, num_resamples, seed)
             value = statistics.score(system) - statistics.score(baseline)
-            baseline_NF = statistics.of_system[baseline]
             if method == "bootstrap":
-                gaps_R = np.abs(samples[system] - samples[baseline])
+                gaps_R = np.abs(scores_R - baseline_R)
                 chance_R = gaps_R - gaps_R.mean()
             else:
                 chance_R = _swapped_gaps(metric, baseline_NF, rows_NF, num_samples, seed)
             p_value = (1 + int((chance_R > abs(value)).sum())) / (1 + num_samples)
             p_value = max(p_value, _least_p(baseline_NF, rows_NF))
-            difference = Difference(value, *interval(samples[system] - samples[baseline]), p_value)
-        confidence = Confidence.of(samples[system])
+            difference = Difference(value, *interval(scores_R - baseline_R), p_value)
+        confidence = Confidence.of(scores_R)
         found[system] = SystemScore(statistics.score(system), confidence.mean, confidence.half_width, difference)
     kind = {"bs" if method == "bootstrap" else "ar": num_samples}
-    signature = resampled_signature(metric.signature, **kind, seed=given)
-    return MetricTest(statistics.key, metric.name, metric.higher_is_better, metric.decimals, signature, found)
+    return MetricTest(metric, resampled_signature(metric.signature, **kind, seed=given), found)
 
 
 def _swapped_gaps(metric: Metric, one_NF: FloatArray, other_NF: FloatArray, num_trials: int, seed: int) -> FloatArray:
@@ -187,8 +186,3 @@ def _least_p(baseline_NF: FloatArray, system_NF: FloatArray) -> float:
     """
     num_different = int((baseline_NF != system_NF).any(axis=1).sum())
     return min(1.0, 2.0 ** (1 - num_different))
-
-
-def signed(figure: float, decimals: int) -> str:
-    """With a minus sign rather than a hyphen."""
-    return f"{round(figure, decimals) + 0.0:.{decimals}f}".replace("-", "−")

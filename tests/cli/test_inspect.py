@@ -11,8 +11,8 @@ RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 def test_the_table_has_a_column_a_run(run_nmt: RunNmt, tiny_model: Path, vanilla_model: Path) -> None:
     done = run_nmt("inspect", "run", tiny_model, vanilla_model)
     assert done.returncode == 0
-    [updates] = [line for line in done.stdout.splitlines() if line.startswith("│ updates")]
-    assert [cell.strip() for cell in updates.strip("│").split("│")] == ["updates", "200", "1"]
+    [updates] = [line for line in done.stdout.splitlines() if line.startswith("updates")]
+    assert updates.split() == ["updates", "200", "1"]
     assert "max_steps (200)" in done.stdout
     assert done.stderr == ""
 

@@ -1,18 +1,16 @@
 """What a comparison finds, against counts by hand and sacreBLEU on parts of the text."""
 
 import json
+from collections import Counter
 from html.parser import HTMLParser
 
 import pytest
 import sacrebleu
 
 from nmt.errors import UserError
-from nmt.evaluation.buckets import length_buckets, num_words
-from nmt.evaluation.compare import Comparison, Options, TestSet, compare, read_test_set
+from nmt.evaluation.analysis import Span, length_buckets, ngram_changes, num_words, word_classes, word_differences
+from nmt.evaluation.compare import Comparison, Options, TestSet, compare, labels, read_test_set
 from nmt.evaluation.compare_report import to_html, to_json
-from nmt.evaluation.differences import Span, word_differences
-from nmt.evaluation.lexical import frequencies, ngram_changes, word_classes
-from nmt.evaluation.texts import labels
 
 REFERENCES = ["the dog sees a zebra .", "a cat sleeps .", "the dog runs in the park .", "Tom & <b>Ann</b> eat ."] * 5
 OLD = ["the dog sees a horse .", "a cat sleeps .", "the cat runs in park .", "Tom & <i>Ann</i> eat ."] * 5
@@ -75,7 +73,7 @@ def test_scores_by_length_are_those_of_a_file_of_these_sentences(comparison: Com
 
 def test_word_classes_by_hand() -> None:
     """rare stands once in the training text, the 30 times, new never."""
-    counts = frequencies([["rare"], ["the"] * 30])
+    counts = Counter(["rare"] + ["the"] * 30)
     references = [["the", "rare", "new"], ["the", "the"]]
     systems = {"a": [["the", "rare", "rare"], ["the"]], "b": [["the", "new", "odd"], ["the", "the", "the"]]}
     never, once, often = word_classes(systems, references, counts)

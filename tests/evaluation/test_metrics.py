@@ -13,8 +13,8 @@ import pytest
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from nmt.errors import UserError
-from nmt.evaluation.metrics import DEFAULT_METRICS, METRICS, Score, score_corpus, score_system
-from nmt.evaluation.texts import read_aligned
+from nmt.evaluation.compare import read_aligned
+from nmt.evaluation.metrics import METRICS, Score, score_corpus
 
 REFERENCES = [
     "Ein Hund läuft über die Wiese.",
@@ -31,11 +31,11 @@ HYPOTHESES = [
 
 
 def score_files(
-    hypothesis: Path | str, reference: Path | str, metrics: Sequence[str] = DEFAULT_METRICS
+    hypothesis: Path | str, reference: Path | str, metrics: Sequence[str] = ("bleu", "chrf")
 ) -> dict[str, Score]:
     """As ``nmt score`` reads and scores files."""
     hypotheses, references = read_aligned([hypothesis, reference])
-    return score_corpus(hypotheses, references, metrics)
+    return score_corpus(hypotheses, [references], metrics)
 
 
 def write_lines(path: Path, lines: list[str], line_end: str = "\n") -> Path:
@@ -66,7 +66,7 @@ def test_scores_and_signatures_are_those_of_the_sacrebleu_program(hypothesis: Pa
 
 def test_known_values() -> None:
     """By hand: one of five words is wrong in one of two sentences, and there is no shorter sentence."""
-    scores = score_corpus(["a b c d e", "v w x y z"], ["a b c d e", "v w x y q"], ["ter", "bleu"])
+    scores = score_corpus(["a b c d e", "v w x y z"], [["a b c d e", "v w x y q"]], ["ter", "bleu"])
     assert list(scores) == ["ter", "bleu"]
     assert scores["ter"].score == pytest.approx(100 * 1 / 10)
     precisions = (9 / 10) * (7 / 8) * (5 / 6) * (3 / 4)
@@ -74,7 +74,7 @@ def test_known_values() -> None:
 
 
 def test_bleu_and_chrf_see_case_and_say_so() -> None:
-    scores = score_corpus([line.lower() for line in REFERENCES], REFERENCES)
+    scores = score_corpus([line.lower() for line in REFERENCES], [REFERENCES])
     assert list(scores) == ["bleu", "chrf"]
     for score in scores.values():
         assert score.score < 95
@@ -84,14 +84,14 @@ def test_bleu_and_chrf_see_case_and_say_so() -> None:
 
 
 def test_perfect_and_hopeless() -> None:
-    perfect = score_corpus(REFERENCES, REFERENCES, list(METRICS))
+    perfect = score_corpus(REFERENCES, [REFERENCES], list(METRICS))
     assert [round(score.score, 6) for score in perfect.values()] == [100, 100, 0]
-    hopeless = score_corpus([""] * 4, REFERENCES, list(METRICS))
+    hopeless = score_corpus([""] * 4, [REFERENCES], list(METRICS))
     assert [score.score for score in hopeless.values()] == [0, 0, 100]
 
 
 def test_the_tokenizer_can_be_chosen() -> None:
-    score = score_corpus(["我喜欢你。"], ["我很喜欢你。"], ["bleu"], tokenize="zh")["bleu"]
+    score = score_corpus(["我喜欢你。"], [["我很喜欢你。"]], ["bleu"], tokenize="zh")["bleu"]
     assert "tok:zh" in score.signature
     assert score.score > 30
 
@@ -119,7 +119,7 @@ def test_different_numbers_of_lines(hypothesis: Path, tmp_path: Path) -> None:
         score_files(hypothesis, short)
     assert f"{hypothesis} has 4, {short} has 3" in caught.value.message
     with pytest.raises(UserError, match="the hypothesis has 1, the reference has 2"):
-        score_corpus(["a"], ["a", "b"])
+        score_corpus(["a"], [["a", "b"]])
 
 
 def test_bad_files_are_named(hypothesis: Path, tmp_path: Path) -> None:
@@ -138,22 +138,22 @@ def test_bad_files_are_named(hypothesis: Path, tmp_path: Path) -> None:
 
 def test_unknown_names_suggest_the_nearest() -> None:
     with pytest.raises(UserError, match="'blue'") as caught:
-        score_corpus(["a"], ["a"], ["blue"])
+        score_corpus(["a"], [["a"]], ["blue"])
     assert "Did you mean 'bleu'?" in caught.value.remedy
     with pytest.raises(UserError, match="'comet'") as caught:
-        score_corpus(["a"], ["a"], ["comet"])
+        score_corpus(["a"], [["a"]], ["comet"])
     assert caught.value.remedy.startswith("Choose among bleu, chrf, ter. A metric of a plugin")
     with pytest.raises(UserError, match="No metric"):
-        score_corpus(["a"], ["a"], [])
+        score_corpus(["a"], [["a"]], [])
     with pytest.raises(UserError, match="'13b'") as caught:
-        score_corpus(["a"], ["a"], ["bleu"], tokenize="13b")
+        score_corpus(["a"], [["a"]], ["bleu"], tokenize="13b")
     assert "Did you mean '13a'?" in caught.value.remedy
 
 
 def test_a_tokenizer_that_lacks_its_package_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_ja_mecab.MeCab", None)
     with pytest.raises(UserError, match="'ja-mecab' can't be used") as caught:
-        score_corpus(["a"], ["a"], ["bleu"], tokenize="ja-mecab")
+        score_corpus(["a"], [["a"]], ["bleu"], tokenize="ja-mecab")
     assert "13a" in caught.value.remedy
 
 
@@ -177,7 +177,7 @@ def test_the_private_names_of_sacrebleu_that_are_used_exist() -> None:
 def test_confidence_is_that_of_sacrebleu() -> None:
     for name, metric in {"bleu": BLEU(), "chrf": CHRF(), "ter": TER()}.items():
         expected = metric.corpus_score(HYPOTHESES, [REFERENCES], n_bootstrap=50)
-        score = score_system(HYPOTHESES, [REFERENCES], [name], num_resamples=50)[name]
+        score = score_corpus(HYPOTHESES, [REFERENCES], [name], num_resamples=50)[name]
         assert score.signature == str(metric.get_signature())
         assert score.confidence is not None
         found = (score.confidence.mean, score.confidence.half_width)

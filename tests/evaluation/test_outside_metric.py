@@ -11,7 +11,7 @@ from nmt.decoding.mbr import expected_utilities
 from nmt.errors import UserError
 from nmt.evaluation.compare import Options, TestSet, compare, length_scores
 from nmt.evaluation.compare_report import to_html, to_json
-from nmt.evaluation.metrics import Metric, score_corpus, score_system
+from nmt.evaluation.metrics import Metric, score_corpus
 from nmt.evaluation.significance import Statistics, paired_test
 from nmt.training.history import read_history
 from nmt.training.run import train
@@ -47,13 +47,13 @@ SYSTEMS = {"base": ["aa", "bbbbbbb"] * 20, "better": ["aaaa", "bbbbbbb"] * 20}
 
 
 def test_its_corpus_score_is_the_mean_and_has_an_interval() -> None:
-    score = score_system(SYSTEMS["base"], [REFERENCES], ["length_error"], num_resamples=100, sources=SOURCES)
+    score = score_corpus(SYSTEMS["base"], [REFERENCES], ["length_error"], num_resamples=100, sources=SOURCES)
     found = score["length_error"]
     assert (found.score, found.signature) == (1.5, "LenErr|bs:100|seed:12345")
     assert found.confidence is not None
     assert 0 < found.confidence.half_width < 0.5
     with pytest.raises(UserError, match="'length_error' needs the source"):
-        score_corpus(["a"], ["a"], ["length_error"])
+        score_corpus(["a"], [["a"]], ["length_error"])
 
 
 @pytest.mark.parametrize("method", ["bootstrap", "randomisation"])
@@ -62,7 +62,7 @@ def test_systems_are_compared_by_it(method: str) -> None:
     difference = test.systems["better"].difference
     assert difference is not None
     assert difference.value == -1
-    assert difference.is_significant
+    assert difference.significant
     assert test.verdict("better").startswith("better is better by 1.000 LenErr")
 
 
@@ -72,7 +72,7 @@ def test_comparisons_and_lengths_have_it() -> None:
     assert to_json(comparison)["systems"]["better"]["scores"]["length_error"]["score"] == 0.5
     assert comparison.changes["better"].num_better == 20
     assert "1.500 ± " in to_html(comparison)
-    rows, _ = length_scores(test_set, "length_error", [4])
+    rows = length_scores(test_set, [test_set.statistics("length_error")], [4])
     assert [row.scores["length_error"]["base"] for row in rows] == [1.5]
 
 

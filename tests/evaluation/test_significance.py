@@ -68,8 +68,8 @@ def test_other_metrics_are_tested_as_sacrebleu_does(key: str, metric: type[Metri
     named = list(SYSTEMS.items())
     signatures, expected = PairedTest(named, {key: metric()}, [REFERENCES], test_type="bs", n_samples=200)()
     test = paired_test(Statistics(key, SYSTEMS, [REFERENCES]), "bootstrap", 200)
-    assert {test.name: test.signature} == {name: str(signature) for name, signature in signatures.items()}
-    for score, result in zip(test.systems.values(), expected[test.name], strict=True):
+    assert {test.metric.name: test.signature} == {name: str(signature) for name, signature in signatures.items()}
+    for score, result in zip(test.systems.values(), expected[test.metric.name], strict=True):
         assert (score.score, score.mean, score.half_width) == pytest.approx((result.score, result.mean, result.ci))
         assert score.difference is None or score.difference.p_value == result.p_value
 
@@ -81,12 +81,14 @@ def test_a_planted_difference_is_found_and_chance_is_not(method: TestMethod, key
     alike, better = test.systems["alike"].difference, test.systems["better"].difference
     assert alike is not None
     assert better is not None
-    assert (better.value > 0) == test.higher_is_better
-    assert better.is_significant
+    assert (better.value > 0) == test.metric.higher_is_better
+    assert better.significant
     assert better.low * better.high > 0
     assert better.low < better.value < better.high
-    assert test.verdict("better").startswith(f"better is better by {abs(better.value):.2f} {test.name} (95 % interval ")
-    assert not alike.is_significant
+    assert test.verdict("better").startswith(
+        f"better is better by {abs(better.value):.2f} {test.metric.name} (95 % interval "
+    )
+    assert not alike.significant
     assert alike.low < 0 < alike.high
     assert test.verdict("alike").startswith("No significant difference: ")
     assert "may be chance" in test.verdict("alike")
@@ -100,9 +102,9 @@ def test_who_is_ahead_is_named_with_an_interval_from_its_side() -> None:
         difference = test.systems["base"].difference
         assert difference is not None
         low, high = sorted((abs(difference.low), abs(difference.high)))
-        assert test.verdict("base").startswith(
-            f"better is better by {abs(difference.value):.2f} {test.name} (95 % interval {low:.2f} to {high:.2f}, p = "
-        )
+        size = f"{abs(difference.value):.2f} {test.metric.name}"
+        expected = f"better is better by {size} (95 % interval {low:.2f} to {high:.2f}, p = "
+        assert test.verdict("base").startswith(expected)
 
 
 def test_the_same_translations_are_never_called_different() -> None:
@@ -127,7 +129,7 @@ def test_few_sentences_prove_little(method: TestMethod) -> None:
         assert difference is not None
         assert difference.value > 0
         assert difference.p_value >= least
-        assert not difference.is_significant
+        assert not difference.significant
     one = Statistics("chrf", {"a": ["a cat sat"], "b": ["a cat sits"]}, [["a cat sits"]])
     assert paired_test(one, method, 100).verdict("b").startswith("No significant difference")
 

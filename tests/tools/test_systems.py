@@ -92,7 +92,7 @@ def test_shares_make_a_whole_and_a_last_call_the_table(
     found = json.loads((runs / "table.json").read_text("utf-8"))
     for name, recipe in (("vanilla", "multi30k/vanilla"), ("gru", "systems/gru")):
         row = found["systems"][name]
-        scores = score_corpus(list(read_lines(runs / name / "val.en")), references)
+        scores = score_corpus(list(read_lines(runs / name / "val.en")), [references])
         assert row["scores"] == {key: score.to_json() for key, score in scores.items()}
         model = nmt.load(runs / name, "cpu").model
         assert row["parameters"] == model.num_parameters

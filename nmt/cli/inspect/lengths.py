@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from nmt.cli.common import AsJson, Plugins, Quiet, examples
-from nmt.cli.compare import Buckets, Source, limits_of
+from nmt.cli.evaluate import Buckets, References, Source, Tokenize, limits_of
 from nmt.cli.inspect import inspect_app
-from nmt.cli.score import References, Tokenize
 
 
 @inspect_app.command(
@@ -43,13 +42,16 @@ def lengths(
     """
     from nmt.console import say
     from nmt.evaluation.compare import length_scores, read_test_set
-    from nmt.evaluation.compare_report import length_table, print_table
+    from nmt.evaluation.compare_report import length_table, print_figures
+    from nmt.evaluation.metrics import check_metrics
     from nmt.plotting.style import suffix_of, write_figure
 
     if output is not None:
         suffix_of(output)  # before the work
+    check_metrics([metric], source is not None)
     test_set = read_test_set(systems, reference or [], source, least=1)
-    rows, statistics = length_scores(test_set, metric, limits_of(buckets), tokenize)
+    statistics = test_set.statistics(metric, tokenize)
+    rows = length_scores(test_set, [statistics], limits_of(buckets))
     signature = statistics.metric.signature
     if output is not None:
         from nmt.plotting.curves import draw_lengths
@@ -63,7 +65,7 @@ def lengths(
         found = {"metric": metric, "signature": signature, "lengths": [row.to_json() for row in rows]}
         typer.echo(json.dumps(found, ensure_ascii=False))
     else:
-        print_table(length_table(rows, metric))
+        print_figures(length_table(rows, metric))
         typer.echo(signature)
     if output is not None:
         say(f"wrote {output}")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -66,19 +67,18 @@ def run(
 def _print(histories: "Sequence[History]", summaries: "Sequence[Summary]") -> None:
     from rich.console import Console
 
-    from nmt.console import table
+    from nmt.console import print_table
     from nmt.training.history import short_names
 
     metrics = list(dict.fromkeys(name for summary in summaries for name in summary.scores))
 
-    console = Console()
     figures = [_figures(summary, metrics) for summary in summaries]
     runs = list(zip(short_names([h.directory for h in histories]), figures, strict=True))
-    at_once = max(1, (console.width - NAME_WIDTH) // RUN_WIDTH)
+    at_once = max(1, (Console().width - NAME_WIDTH) // RUN_WIDTH)
     for start in range(0, len(runs), at_once):
         shown = runs[start : start + at_once]
         rows = [(name, *(figures[name] for _, figures in shown)) for name in shown[0][1]]
-        console.print(table("", ("", *(name for name, _ in shown)), rows))
+        print_table("", ("", *(name for name, _ in shown)), rows)
 
 
 def _figures(s: "Summary", metrics: "Sequence[str]") -> dict[str, str]:
@@ -90,7 +90,7 @@ def _figures(s: "Summary", metrics: "Sequence[str]") -> dict[str, str]:
         return shown if step is None else f"{shown} at {step:,}"
 
     return {
-        "recipe": s.description or "–",
+        "recipe": fill(s.description or "–", RUN_WIDTH),
         "parameters": number(s.parameters),
         "updates": number(s.updates),
         "epochs": number(s.epochs),
