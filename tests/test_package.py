@@ -91,7 +91,9 @@ def test_the_package_is_typed() -> None:
 
 
 def test_public_names() -> None:
-    assert set(nmt.__all__) == {"UserError", "__version__", "load", "train"}
+    assert {"UserError", "__version__", "load", "train", "build", "Translator", "Translation", "Recipe"} <= set(
+        nmt.__all__
+    )
     assert dir(nmt) == sorted(nmt.__all__)
     for name in nmt.__all__:
         assert getattr(nmt, name) is not None

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from nmt.config import ModelOptions, Recipe
+from nmt.config import ModelOptions, Recipe, validate
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 from nmt.models.act import ActDecoder, ActEncoder
@@ -111,6 +111,27 @@ def make_attention(values: dict[str, Any], query_size: int, memory_size: int) ->
     """The attention that a decoder's ``attention`` mapping describes."""
     attention, options = ATTENTIONS.choose(values, "model.decoder.attention")
     return attention(options, query_size, memory_size)
+
+
+def build(model: Mapping[str, Any] | ModelOptions | Recipe, vocabularies: Vocabularies) -> Seq2Seq:
+    """Make an encoder and a decoder with fresh weights, for a training loop of your own.
+
+    Args:
+        model: a recipe, or its part ``model``: a mapping with ``encoder``, ``decoder`` and ``embedding_size``.
+        vocabularies: of the source and the target; their sizes are those of the embeddings.
+
+    Returns:
+        A module with ``encoder(source_BS, source_length_B)`` and ``decoder.unroll(target_input_BT, encoded)``, whose
+        features ``decoder.output`` turns into logits; ``decoder.start`` and ``decoder.step`` decode token by token.
+
+    Raises:
+        UserError: options that are wrong, or that don't fit together.
+    """
+    if isinstance(model, Recipe):
+        model = model.model
+    return build_model(
+        model if isinstance(model, ModelOptions) else validate(ModelOptions, model, "model"), vocabularies
+    )
 
 
 def build_model(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
