@@ -273,12 +273,13 @@ def _draw_weights(axes: Axes, weights: Weights, gold: GoldLinks | None, numbers:
 
 def _write_numbers(axes: Axes, texts: Mapping[tuple[int, ...], str], weights: Weights) -> None:
     """Text in cells, by row and column: white where the weight makes the cell dark."""
+    size = font_size(axes) * 0.72
     for (row, column), text in texts.items():
         axes.text(
             column + 0.5,
             row + 0.55,
             text,
-            fontsize=font_size(axes) * 0.72,
+            fontsize=size,
             color="white" if weights[row, column] > 0.5 else INK,
             ha="center",
             va="center",
