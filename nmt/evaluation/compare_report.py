@@ -41,12 +41,12 @@ def scores_table(comparison: Comparison) -> FigureTable:
     columns = ["system"]
     for test in comparison.tests.values():
         columns.append(test.metric.name + ("" if test.metric.higher_is_better else ", less is better"))
-        for row, found in zip(rows, test.systems.values(), strict=True):
-            note, difference = "baseline", found.difference
-            if difference is not None:
+        for row, (name, score) in zip(rows, test.scores.items(), strict=True):
+            note, half_width = "baseline", score.confidence.half_width if score.confidence else 0.0
+            if (difference := test.differences.get(name)) is not None:
                 sign, star = "+" if difference.value > 0 else "", "*" if difference.significant else ""
                 note = f"{sign}{test.number(difference.value)}, p = {difference.p_value:.2g}{star}"
-            row.append(Cell(f"{test.number(found.score)} ± {test.number(found.half_width)}", note))
+            row.append(Cell(f"{test.number(score.score)} ± {test.number(half_width)}", note))
     baseline = comparison.test_set.baseline
     title = f"Score ± half of its 95 % interval; difference from {baseline}, * where p < {LEVEL}"
     return FigureTable(title, columns, rows)
@@ -148,10 +148,11 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
     test_set = comparison.test_set
     systems = {}
     for name in test_set.systems:
-        scores = {key: _rounded(asdict(test.systems[name])) for key, test in comparison.tests.items()}
+        scores = {}
         for key, test in comparison.tests.items():
-            if (difference := test.systems[name].difference) is not None:
-                scores[key]["difference"]["significant"] = difference.significant
+            difference = test.differences.get(name)
+            shown = difference and _rounded(asdict(difference)) | {"significant": difference.significant}
+            scores[key] = test.scores[name].to_json() | {"difference": shown}
         systems[name] = {"scores": scores, "degenerate": comparison.degenerate[name].to_json()}
     words = [_rounded(asdict(group)) for group in comparison.words]
     return {

@@ -149,17 +149,16 @@ class Metric(ABC):
 
 
 class SacreBleuMetric(Metric):
-    """A metric of sacreBLEU, by its public API but for sufficient statistics, which it has no public names for."""
+    """A metric of sacreBLEU, by its public API but for sufficient statistics, which it has no public names for.
 
-    def __init__(self, tokenize: str | None = None) -> None:
-        super().__init__(tokenize)
-        self._by_sentence: Any = None
-        self.implementation = self._make()
-        self._by_sentence = self._by_sentence or self.implementation
+    Args:
+        implementation: the metric of sacreBLEU.
+        by_sentence: computes scores of single sentences from the same statistics; ``implementation`` when None.
+    """
 
-    def _make(self) -> Any:
-        """The metric of sacreBLEU."""
-        raise NotImplementedError
+    def __init__(self, implementation: Any, by_sentence: Any = None) -> None:
+        super().__init__()
+        self.implementation, self._by_sentence = implementation, by_sentence or implementation
 
     @property
     def signature(self) -> str:
@@ -192,18 +191,16 @@ class Bleu(SacreBleuMetric):
 
     name = "BLEU"
 
-    def _make(self) -> Any:
+    def __init__(self, tokenize: str | None = None) -> None:
         from sacrebleu.metrics.bleu import BLEU
 
-        tokenizers = list(BLEU.TOKENIZERS)
-        if self.tokenize is not None and self.tokenize not in tokenizers:
-            raise UserError(f"Unknown tokenizer for BLEU: {self.tokenize!r}.", nearest(self.tokenize, tokenizers))
+        if tokenize is not None and tokenize not in BLEU.TOKENIZERS:
+            raise UserError(f"Unknown tokenizer for BLEU: {tokenize!r}.", nearest(tokenize, BLEU.TOKENIZERS))
         try:
-            self._by_sentence = BLEU(tokenize=self.tokenize, effective_order=True)
-            return BLEU(tokenize=self.tokenize)
+            super().__init__(BLEU(tokenize=tokenize), BLEU(tokenize=tokenize, effective_order=True))
         except (ImportError, OSError, RuntimeError) as error:  # some need a package or a download
             raise UserError(
-                f"The tokenizer {self.tokenize!r} can't be used: {str(error).strip()}",
+                f"The tokenizer {tokenize!r} can't be used: {str(error).strip()}",
                 "Install what it needs, or score with the default, 13a.",
             ) from error
 
@@ -217,10 +214,10 @@ class Chrf(SacreBleuMetric):
 
     name = "chrF2"
 
-    def _make(self) -> Any:
+    def __init__(self, tokenize: str | None = None) -> None:
         from sacrebleu.metrics.chrf import CHRF
 
-        return CHRF()
+        super().__init__(CHRF())
 
 
 class Ter(SacreBleuMetric):
@@ -229,10 +226,10 @@ class Ter(SacreBleuMetric):
     name = "TER"
     higher_is_better = False
 
-    def _make(self) -> Any:
+    def __init__(self, tokenize: str | None = None) -> None:
         from sacrebleu.metrics.ter import TER
 
-        return TER()
+        super().__init__(TER())
 
 
 METRICS: Table[Metric] = Table("metric", Metric, {"bleu": Bleu, "chrf": Chrf, "ter": Ter})
@@ -283,7 +280,6 @@ def score_corpus(
         A score for each metric, in that order.
     """
     check_metrics(metrics, sources is not None)
-    seed = check_seed()
     names = ["the reference"] if len(references) == 1 else [f"reference {n + 1}" for n in range(len(references))]
     check_lengths({"the hypothesis": len(hypotheses), **dict(zip(names, map(len, references), strict=True))})
     scores = {}
@@ -291,6 +287,7 @@ def score_corpus(
         metric = METRICS[name](tokenize)
         score = metric.corpus_score(hypotheses, references, sources)
         if num_resamples > 1:
+            seed = check_seed()
             statistics_NF = metric.statistics(hypotheses, references, sources)
             signature = resampled_signature(score.signature, bs=num_resamples, seed=seed)
             confidence = Confidence.of(bootstrap(metric, statistics_NF, num_resamples, seed))

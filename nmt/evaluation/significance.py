@@ -19,6 +19,7 @@ from nmt.evaluation.metrics import (
     Confidence,
     FloatArray,
     Metric,
+    Score,
     bootstrap,
     check_seed,
     interval,
@@ -86,23 +87,16 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class SystemScore:
-    """A system under one metric; 95 % of bootstrap samples score ``mean`` ± ``half_width``."""
-
-    score: float
-    mean: float
-    half_width: float
-    difference: Difference | None
-    """From the baseline; None for the baseline itself."""
-
-
-@dataclass(frozen=True)
 class MetricTest:
-    """All systems under one metric, the baseline first."""
+    """All systems under one metric: the score of each, the baseline first, and the differences of the others."""
 
     metric: Metric
-    signature: str
-    systems: dict[str, SystemScore]
+    scores: dict[str, Score]
+    differences: dict[str, Difference]
+
+    @property
+    def signature(self) -> str:
+        return next(iter(self.scores.values())).signature
 
     def number(self, figure: float) -> str:
         """A score or a difference as text, with a minus sign rather than a hyphen."""
@@ -111,9 +105,7 @@ class MetricTest:
 
     def verdict(self, system: str) -> str:
         """A sentence about a system against the baseline."""
-        baseline, name = next(iter(self.systems)), self.metric.name
-        difference = self.systems[system].difference
-        assert difference is not None
+        baseline, name, difference = next(iter(self.scores)), self.metric.name, self.differences[system]
         limits = [difference.low, difference.high]
         if difference.value < 0:  # as seen from the one that is ahead
             limits = [-difference.high, -difference.low]
@@ -145,9 +137,11 @@ def paired_test(
     metric, baseline = statistics.metric, statistics.systems[0]
     baseline_NF = statistics.of_system[baseline]
     baseline_R = bootstrap(metric, baseline_NF, num_resamples, seed)
-    found = {}
+    kind = {"bs" if method == "bootstrap" else "ar": num_samples}
+    signature = resampled_signature(metric.signature, **kind, seed=given)
+    scores, differences = {}, {}
     for system, rows_NF in statistics.of_system.items():
-        scores_R, difference = baseline_R, None
+        scores_R = baseline_R
         if system != baseline:
             scores_R = bootstrap(metric, rows_NF, num_resamples, seed)
             value = statistics.score(system) - statistics.score(baseline)
@@ -158,11 +152,9 @@ def paired_test(
                 chance_R = _swapped_gaps(metric, baseline_NF, rows_NF, num_samples, seed)
             p_value = (1 + int((chance_R > abs(value)).sum())) / (1 + num_samples)
             p_value = max(p_value, _least_p(baseline_NF, rows_NF))
-            difference = Difference(value, *interval(scores_R - baseline_R), p_value)
-        confidence = Confidence.of(scores_R)
-        found[system] = SystemScore(statistics.score(system), confidence.mean, confidence.half_width, difference)
-    kind = {"bs" if method == "bootstrap" else "ar": num_samples}
-    return MetricTest(metric, resampled_signature(metric.signature, **kind, seed=given), found)
+            differences[system] = Difference(value, *interval(scores_R - baseline_R), p_value)
+        scores[system] = Score(metric.name, statistics.score(system), signature, confidence=Confidence.of(scores_R))
+    return MetricTest(metric, scores, differences)
 
 
 def _swapped_gaps(metric: Metric, one_NF: FloatArray, other_NF: FloatArray, num_trials: int, seed: int) -> FloatArray:

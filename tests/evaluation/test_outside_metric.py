@@ -59,8 +59,7 @@ def test_its_corpus_score_is_the_mean_and_has_an_interval() -> None:
 @pytest.mark.parametrize("method", ["bootstrap", "randomisation"])
 def test_systems_are_compared_by_it(method: str) -> None:
     test = paired_test(Statistics("length_error", SYSTEMS, [REFERENCES], sources=SOURCES), method, 200)
-    difference = test.systems["better"].difference
-    assert difference is not None
+    difference = test.differences["better"]
     assert difference.value == -1
     assert difference.significant
     assert test.verdict("better").startswith("better is better by 1.000 LenErr")

@@ -51,15 +51,15 @@ def test_figures_are_those_of_the_sacrebleu_program(method: TestMethod, option: 
     command += ["-m", "bleu", option, f"{option}-n", "300", "-f", "json"]
     found = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
     test = paired_test(Statistics("bleu", SYSTEMS, [REFERENCES]), method, 300)
-    for row, (system, score) in zip(found, test.systems.items(), strict=True):
+    for row, (system, score) in zip(found, test.scores.items(), strict=True):
         expected = row["BLEU"]
         assert score.score == pytest.approx(expected["score"], abs=1e-5)
         if method == "bootstrap":  # with randomisation the program gives no intervals
-            assert score.mean == pytest.approx(expected["mean"], abs=1e-4)
-            assert score.half_width == pytest.approx(expected["ci"], abs=1e-4)
-        assert (score.difference is None) == (system == "base")
-        if score.difference is not None:
-            assert score.difference.p_value == pytest.approx(expected["p_value"], abs=1e-6)
+            assert score.confidence is not None
+            assert score.confidence.mean == pytest.approx(expected["mean"], abs=1e-4)
+            assert score.confidence.half_width == pytest.approx(expected["ci"], abs=1e-4)
+        if system != "base":
+            assert test.differences[system].p_value == pytest.approx(expected["p_value"], abs=1e-6)
 
 
 @pytest.mark.parametrize(("key", "metric"), [("chrf", CHRF), ("ter", TER)])
@@ -69,18 +69,18 @@ def test_other_metrics_are_tested_as_sacrebleu_does(key: str, metric: type[Metri
     signatures, expected = PairedTest(named, {key: metric()}, [REFERENCES], test_type="bs", n_samples=200)()
     test = paired_test(Statistics(key, SYSTEMS, [REFERENCES]), "bootstrap", 200)
     assert {test.metric.name: test.signature} == {name: str(signature) for name, signature in signatures.items()}
-    for score, result in zip(test.systems.values(), expected[test.metric.name], strict=True):
-        assert (score.score, score.mean, score.half_width) == pytest.approx((result.score, result.mean, result.ci))
-        assert score.difference is None or score.difference.p_value == result.p_value
+    for (system, score), result in zip(test.scores.items(), expected[test.metric.name], strict=True):
+        assert score.confidence is not None
+        found = score.score, score.confidence.mean, score.confidence.half_width
+        assert found == pytest.approx((result.score, result.mean, result.ci))
+        assert system == "base" or test.differences[system].p_value == result.p_value
 
 
 @pytest.mark.parametrize("method", ["bootstrap", "randomisation"])
 @pytest.mark.parametrize("key", ["bleu", "chrf", "ter"])
 def test_a_planted_difference_is_found_and_chance_is_not(method: TestMethod, key: str) -> None:
     test = paired_test(Statistics(key, SYSTEMS, [REFERENCES]), method, 300)
-    alike, better = test.systems["alike"].difference, test.systems["better"].difference
-    assert alike is not None
-    assert better is not None
+    alike, better = test.differences["alike"], test.differences["better"]
     assert (better.value > 0) == test.metric.higher_is_better
     assert better.significant
     assert better.low * better.high > 0
@@ -99,8 +99,7 @@ def test_who_is_ahead_is_named_with_an_interval_from_its_side() -> None:
     turned = {"better": SYSTEMS["better"], "base": SYSTEMS["base"]}
     for key in ("bleu", "ter"):
         test = paired_test(Statistics(key, turned, [REFERENCES]), "bootstrap", 200)
-        difference = test.systems["base"].difference
-        assert difference is not None
+        difference = test.differences["base"]
         low, high = sorted((abs(difference.low), abs(difference.high)))
         size = f"{abs(difference.value):.2f} {test.metric.name}"
         expected = f"better is better by {size} (95 % interval {low:.2f} to {high:.2f}, p = "
@@ -112,8 +111,7 @@ def test_the_same_translations_are_never_called_different() -> None:
     twins = {"one": SYSTEMS["base"], "two": list(SYSTEMS["base"])}
     for method in ("bootstrap", "randomisation"):
         test = paired_test(Statistics("bleu", twins, [REFERENCES]), method, 100)
-        difference = test.systems["two"].difference
-        assert difference is not None
+        difference = test.differences["two"]
         assert (difference.value, difference.low, difference.high, difference.p_value) == (0, 0, 0, 1)
         assert test.verdict("two").startswith("two and one have the same BLEU")
 
@@ -125,8 +123,7 @@ def test_few_sentences_prove_little(method: TestMethod) -> None:
         better = SYSTEMS["base"].copy()
         better[:num_different] = REFERENCES[:num_different]
         test = paired_test(Statistics("bleu", {"a": SYSTEMS["base"], "b": better}, [REFERENCES]), method, 300)
-        difference = test.systems["b"].difference
-        assert difference is not None
+        difference = test.differences["b"]
         assert difference.value > 0
         assert difference.p_value >= least
         assert not difference.significant
@@ -167,7 +164,7 @@ def test_the_seed_is_sacrebleus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SACREBLEU_SEED", "7")
     other = paired_test(statistics, "bootstrap", 100)
     assert "seed:7" in other.signature
-    assert other.systems["better"].difference != first.systems["better"].difference
+    assert other.differences["better"] != first.differences["better"]
     monkeypatch.setenv("SACREBLEU_SEED", "seven")
     with pytest.raises(UserError, match="SACREBLEU_SEED"):
         paired_test(statistics, "bootstrap", 100)
