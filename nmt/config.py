@@ -6,6 +6,7 @@ built; here ``model.encoder`` and ``model.decoder`` are mappings with a ``type``
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -25,6 +26,16 @@ class Options(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False, defer_build=True
     )
+
+
+@dataclass(frozen=True)
+class ChoiceOf:
+    """Metadata of a field that chooses a component: the kind of the :class:`nmt.plugins.Table` that has it.
+
+    The value is a name, or a mapping with the name as ``type`` and the options of the component.
+    """
+
+    kind: str
 
 
 class FilePair(Options):
@@ -107,10 +118,10 @@ class VectorOptions(Options):
 
 
 class ModelOptions(Options):
-    """The network: two components from the tables of ``nmt/models/build.py`` and what they share."""
+    """The network: an encoder and a decoder from the tables of ``nmt/models/build.py``, and what they share."""
 
-    encoder: dict[str, Any] = Field(description="type, a row of ENCODERS, and the options of its class")
-    decoder: dict[str, Any] = Field(description="type, a row of DECODERS, and the options of its class")
+    encoder: Annotated[dict[str, Any], ChoiceOf("encoder")] = Field(description="type, and the options of that type")
+    decoder: Annotated[dict[str, Any], ChoiceOf("decoder")] = Field(description="type, and the options of that type")
     embedding_size: int = Field(256, ge=1, description="width of source and target embeddings")
     tie: Literal["none", "target", "all"] = Field(
         "none", description="share weights: target embedding = output layer; all = source embedding too"

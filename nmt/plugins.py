@@ -27,7 +27,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from nmt.config import Options, validate
+from pydantic.fields import FieldInfo
+
+from nmt.config import ChoiceOf, Options, validate
 from nmt.console import warn
 from nmt.errors import UserError, nearest
 
@@ -114,6 +116,10 @@ def _load_installed() -> None:
         add_component(entry.name, component, Plugin(entry.module, distribution))
 
 
+TABLES: "dict[str, Table[Any]]" = {}
+"""The tables by their kind; a table is there when the module that defines it has been imported."""
+
+
 class Table(Mapping[str, type[T]], Generic[T]):
     """The components of one kind, by the name that a recipe uses: those of nmt and those of plugins.
 
@@ -125,6 +131,7 @@ class Table(Mapping[str, type[T]], Generic[T]):
 
     def __init__(self, kind: str, base: Any, rows: Mapping[str, type[T]]) -> None:
         self.kind, self.base, self.builtin = kind, base, dict(rows)
+        TABLES[kind] = self
 
     def _rows(self) -> dict[str, type[T]]:
         _load_installed()
@@ -178,6 +185,23 @@ class Table(Mapping[str, type[T]], Generic[T]):
         component = self.find(str(values["type"]), f"{where}.type")
         others = {key: value for key, value in values.items() if key != "type"}
         return component, validate(getattr(component, "Options", Options), others, where)
+
+    def written_out(self, choice: str | Mapping[str, Any], where: str) -> dict[str, Any]:
+        """A choice with every option, and every option of the components that it chooses in turn.
+
+        Args, raises: as :meth:`choose`.
+        """
+        _, options = self.choose(choice, where)
+        written = {"type": as_mapping(choice)["type"], **options.model_dump(mode="json")}
+        for name, field in type(options).model_fields.items():
+            for kind in kinds_of(field):
+                written[name] = TABLES[kind].written_out(written[name], f"{where}.{name}")
+        return written
+
+
+def kinds_of(field: FieldInfo) -> list[str]:
+    """The kind of component that a field chooses, if any."""
+    return [mark.kind for mark in field.metadata if isinstance(mark, ChoiceOf)]
 
 
 def as_mapping(choice: str | Mapping[str, Any]) -> Mapping[str, Any]:

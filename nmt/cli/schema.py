@@ -1,7 +1,9 @@
-"""Options of commands that are generated from the fields of a group of options, so that each is described once."""
+"""What the schema of recipes gives the command line: options of commands, and the list of all keys."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -11,7 +13,11 @@ from pydantic.fields import FieldInfo
 
 from nmt.config import Options
 
+TABLES = ("nmt.models.build", "nmt.evaluation.metrics")
+"""Modules that define the tables of components."""
+
 METAVARS = {int: "N", float: "X", str: "NAME", Path: "FILE"}
+TYPE_NAMES = {int: "integer", float: "number", str: "text", bool: "true or false", Path: "path", NoneType: "null"}
 BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -82,3 +88,101 @@ def bounds(field: FieldInfo) -> str:
     """The range of a number, such as ``x>0, x<=1``; empty for fields without one."""
     limits = [(sign, getattr(limit, name, None)) for limit in field.metadata for name, sign in BOUNDS.items()]
     return ", ".join(f"x{sign}{value:g}" for sign, value in limits if value is not None)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a recipe.
+
+    Attributes:
+        name: dotted, such as ``training.max_steps``.
+        kind: its type and range.
+        default: as YAML; None for a key without one.
+        meaning: its description in the schema.
+        component: of which component it is an option, such as ``model.encoder: recurrent``; empty for others.
+    """
+
+    name: str
+    kind: str
+    default: str | None
+    meaning: str
+    component: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.kind}, {'required' if self.default is None else f'default {self.default}'}"
+
+
+def recipe_keys(prefix: str = "") -> list[Key]:
+    """The keys of a recipe that are ``prefix`` or below it, each component with its options.
+
+    The options of a component's components, such as those of the cell of an encoder, are listed where ``prefix``
+    leads to them.
+
+    Raises:
+        UserError: there is no such key.
+    """
+    from nmt.config import Recipe
+    from nmt.errors import UserError, nearest
+
+    for module in TABLES:
+        import_module(module)
+    known = list(dict.fromkeys(_walk(Recipe, "", prefix)))
+    found = [key for key in known if key.name == prefix or key.name.startswith(f"{prefix}." if prefix else "")]
+    if not found:
+        raise UserError(f"There is no key {prefix!r} in a recipe.", nearest(prefix, [key.name for key in known]))
+    return found
+
+
+def _walk(group: type[Options], path: str, prefix: str, component: str = "") -> Iterator[Key]:
+    from nmt.plugins import TABLES, kinds_of
+
+    for field_name, field in group.model_fields.items():
+        name, inner = f"{path}{field_name}", _groups_in(field.annotation)
+        kinds = kinds_of(field)
+        if field.annotation not in inner:  # a group of keys that must be there is no value by itself
+            kind = ", ".join(f"{kind}, one of {' '.join(TABLES[kind])}" for kind in kinds) or _type_text(field)
+            default = None if field.is_required() else _as_yaml(field.get_default(call_default_factory=True))
+            yield Key(name, kind, default, field.description or "", component)
+        for options in inner:
+            yield from _walk(options, f"{name}.", prefix, component)
+        if not component or prefix.startswith(name):
+            for kind in kinds:
+                for row, cls in TABLES[kind].items():
+                    yield from _walk(getattr(cls, "Options", Options), f"{name}.", prefix, f"{name}: {row}")
+
+
+def _groups_in(annotation: Any) -> list[type[Options]]:
+    """The groups of options among the types of a field."""
+    kinds = [annotation, *get_args(annotation)]
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Options)]
+
+
+def _type_text(field: FieldInfo) -> str:
+    """The type of a field and its range."""
+    return ", ".join(part for part in (_type_name(field.annotation), bounds(field)) if part)
+
+
+def _type_name(annotation: Any) -> str:
+    """What a type is called in YAML."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_name(arguments[0])
+    if origin in (Union, UnionType):
+        return " or ".join(map(_type_name, arguments))
+    if origin is Literal:
+        return " | ".join(map(str, arguments))
+    if origin in (tuple, list):
+        return f"list of {_type_name(arguments[0])}s"
+    return TYPE_NAMES.get(annotation, "group of keys")
+
+
+def _as_yaml(value: Any) -> str:
+    """A value on one line of YAML."""
+    import yaml
+
+    if isinstance(value, Options):
+        value = value.model_dump(mode="json")
+    text: str = yaml.safe_dump(
+        list(value) if isinstance(value, tuple) else value, default_flow_style=True, width=10_000
+    )
+    return text.removesuffix("...\n").strip()

@@ -46,7 +46,7 @@ WORTH_A_WARNING = 20
         "nmt translate runs/de-en -i test.de -o test.jsonl --format jsonl",
         "nmt translate runs/de-en --score-only test.de test.en",
         "nmt translate runs/de-en -i test.de --ensemble runs/other --n-best 3",
-        "nmt translate runs/de-en -i test.de --search sample --beam-size 20 --mbr chrf",
+        "nmt translate runs/de-en -i test.de --search sample --mbr chrf",
     ),
 )
 @options_of(DecodingOptions)

@@ -5,15 +5,20 @@ Each computes a score for a query (the decoder's state) and a position of the me
 
 import math
 from dataclasses import replace
+from typing import Annotated, Any
 
 import torch
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.config import Options
+from nmt.config import ChoiceOf, Options
 from nmt.models.interfaces import Attention, Memory
 from nmt.models.layers import inverse_softplus
+from nmt.plugins import as_mapping
+
+AttentionField = Annotated[dict[str, Any], BeforeValidator(as_mapping), ChoiceOf("attention")]
+"""The type of an option ``attention``."""
 
 
 class ScoreOptions(Options):

@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from nmt.models.attention import AttentionField
 from nmt.models.cells import CellState
 from nmt.models.interfaces import Decoder, DecoderOutput, DecoderParts, EncoderOutput, Memory
 from nmt.models.layers import Dropout
@@ -16,7 +17,7 @@ from nmt.models.recurrent import FirstState, RecurrentDecoderOptions, RecurrentS
 class AttentionalDecoderOptions(RecurrentDecoderOptions):
     """Options of a recurrent decoder with attention."""
 
-    attention: dict[str, Any] = Field({"type": "additive"}, description="score function and its options")
+    attention: AttentionField = Field({"type": "additive"}, description="score function and its options")
 
 
 class BahdanauDecoder(Decoder):

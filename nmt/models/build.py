@@ -22,7 +22,6 @@ from nmt.models.attention import (
     ScaledDotAttention,
 )
 from nmt.models.attentional import BahdanauDecoder, LuongDecoder
-from nmt.models.cells import CELLS
 from nmt.models.hierarchical import HierarchicalAttention, HierarchicalEncoder
 from nmt.models.interfaces import Attention, Decoder, DecoderParts, Encoder, OutputLayer
 from nmt.models.layers import Embedding
@@ -32,7 +31,7 @@ from nmt.models.recurrent import RecurrentDecoder, RecurrentEncoder
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.transformer import TransformerDecoder, TransformerEncoder
 from nmt.models.universal_transformer import UniversalTransformerDecoder, UniversalTransformerEncoder
-from nmt.plugins import Table, as_mapping, required_plugins
+from nmt.plugins import Table, required_plugins
 
 ENCODERS: Table[Encoder] = Table(
     "encoder",
@@ -76,12 +75,6 @@ DECODERS: Table[Decoder] = Table(
     },
 )
 
-NESTED: dict[str, Table[Any]] = {
-    "attention": ATTENTIONS,
-    "cell": CELLS,
-}
-"""Options of a component that choose a further one from a table."""
-
 
 def resolve(recipe: Recipe) -> Recipe:
     """The recipe with every option of its components written out, and the plugins that it needs.
@@ -91,20 +84,12 @@ def resolve(recipe: Recipe) -> Recipe:
     """
     model = recipe.model
     resolved = {
-        "encoder": _written_out(ENCODERS, model.encoder, "model.encoder"),
-        "decoder": _written_out(DECODERS, model.decoder, "model.decoder"),
+        "encoder": ENCODERS.written_out(model.encoder, "model.encoder"),
+        "decoder": DECODERS.written_out(model.decoder, "model.decoder"),
     }
     recipe = recipe.model_copy(update={"model": model.model_copy(update=resolved)})
     choices = recipe.model_dump(mode="json", include={"model", "training", "decoding"})
     return recipe.model_copy(update={"plugins": required_plugins(choices)})
-
-
-def _written_out(table: Table[Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    _, options = table.choose(values, where)
-    written = {"type": as_mapping(values)["type"], **options.model_dump(mode="json")}
-    for key in NESTED.keys() & written.keys():
-        written[key] = _written_out(NESTED[key], written[key], f"{where}.{key}")
-    return written
 
 
 def make_attention(values: dict[str, Any], query_size: int, memory_size: int) -> Attention:
@@ -142,8 +127,8 @@ def build_model(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
     """
     encoder_class, encoder_options = ENCODERS.choose(options.encoder, "model.encoder")
     decoder_class, decoder_options = DECODERS.choose(options.decoder, "model.decoder")
-    _written_out(ENCODERS, options.encoder, "model.encoder")  # a wrong option further in is named with its place
-    _written_out(DECODERS, options.decoder, "model.decoder")
+    ENCODERS.written_out(options.encoder, "model.encoder")  # a wrong option further in is named with its place
+    DECODERS.written_out(options.decoder, "model.decoder")
     if options.tie == "all" and not vocabularies.joint:
         raise UserError(
             "model.tie: all shares source and target embeddings.", "Set vocabulary.joint to true, or tie: target."

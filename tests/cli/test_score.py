@@ -10,7 +10,6 @@ import sacrebleu
 from sacrebleu.metrics.bleu import BLEU
 
 import nmt
-from nmt.recipe import load_recipe
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -123,14 +122,6 @@ def test_what_is_the_reference_must_be_clear(run_nmt: RunNmt, files: tuple[Path,
         assert "which is the reference" in done.stderr
         assert "-r REFERENCE" in done.stderr
     assert run_nmt("score", files[0], "-r", files[1]).stdout == run_nmt("score", *files).stdout
-
-
-def test_recipes_are_listed_and_each_can_be_read(run_nmt: RunNmt) -> None:
-    lines = run_nmt("recipes").stdout.splitlines()
-    names = [line.split()[0] for line in lines]
-    assert {"quickstart", "multi30k/bahdanau", "multi30k/transformer", "bench/transformer_256"} <= set(names)
-    for name, line in zip(names, lines, strict=True):
-        assert line.removeprefix(name).strip() == load_recipe(name).description != ""
 
 
 def test_version(run_nmt: RunNmt) -> None:

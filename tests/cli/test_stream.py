@@ -94,7 +94,7 @@ def test_bad_input_keeps_what_came_before_it(
     assert f"7 lines are kept in {partial}" in done.stderr
     again = run_nmt("translate", tiny_model, "-i", source, "-o", output)
     assert again.returncode == 2
-    assert "--resume to go on" in again.stderr
+    assert "Give --resume to continue" in again.stderr
     source.write_bytes(b"".join(lines))
     assert run_nmt("translate", tiny_model, "-i", source, "-o", output, "--resume").returncode == 0
     assert output.read_text("utf-8").splitlines() == whole

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from nmt.config import Options
+from nmt.config import ChoiceOf, Options
 from nmt.models.cells.base import Cell, CellState, GatedOptions
 from nmt.models.cells.gated import CoupledLstmCell, DepthGatedLstmCell, GruCell, LstmCell, PeepholeLstmCell
 from nmt.models.cells.simple import ClockworkCell, EchoStateCell, LeakyCell, ReluCell, TanhCell
@@ -34,7 +34,7 @@ CellChoice = str | Mapping[str, Any]
 """``gru``, or ``{type: leaky, gamma: 4}``."""
 
 
-CellField = Annotated[dict[str, Any], BeforeValidator(as_mapping)]
+CellField = Annotated[dict[str, Any], BeforeValidator(as_mapping), ChoiceOf("cell")]
 """The type of an option ``cell``."""
 
 

@@ -1,20 +1,20 @@
 """A decoder."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from nmt.config import Options
+from nmt.models.attention import AttentionField
 from nmt.models.interfaces import Decoder, DecoderParts, EncoderOutput, Memory, State
 
 
 class JordanDecoderOptions(Options):
     """Options of ``type: jordan``."""
 
-    attention: dict[str, Any] = Field({"type": "additive"}, description="score function and its options")
+    attention: AttentionField = Field({"type": "additive"}, description="score function and its options")
 
 
 @dataclass(frozen=True)
