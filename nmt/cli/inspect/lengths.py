@@ -36,7 +36,7 @@ def lengths(
     plugin: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
-    """BLEU, chrF or TER of the sentences of each length: does a system fall behind where sentences get long?
+    """Scores of the sentences of each length, to see whether a system gets worse on long sentences.
 
     Lengths count the words of the source or, without one, of the reference.
     """
