@@ -8,7 +8,7 @@ built; here ``model.encoder`` and ``model.decoder`` are mappings with a ``type``
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypedDict, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
@@ -290,35 +290,46 @@ class TrainingOptions(Options):
         return int(share * (self.max_epochs or 0))
 
 
+Search = Literal["beam", "sample"]
+LengthPenalty = Literal["none", "average", "gnmt", "word_reward"]
+EarlyStopping = Literal["first", "likely", "exact"]
+
+
 class DecodingOptions(Options):
     """How translations are searched for, in validation and by default in ``nmt translate``."""
 
-    search: Literal["beam", "sample"] = Field("beam", description="the likeliest translations, or random ones")
-    beam_size: int = Field(5, ge=1, description="hypotheses kept; 1 is greedy search; with sample, samples drawn")
-    length_penalty: Literal["none", "average", "gnmt", "word_reward"] = Field(
+    search: Search = Field("beam", description="beam search for the likeliest translations, or random samples")
+    beam_size: int = Field(5, ge=1, description="hypotheses of a sentence; 1 is greedy search; samples with sample")
+    length_penalty: LengthPenalty = Field(
         "average",
         description="score: log p, log p / length^alpha, log p / ((5 + length) / 6)^alpha, or log p + alpha * length",
     )
     alpha: float = Field(1.0, ge=0, description="strength of the length penalty")
-    coverage_penalty: float = Field(0.0, ge=0, description="strength of GNMT's penalty for source words left out")
-    early_stopping: Literal["first", "likely", "exact"] = Field(
+    coverage_penalty: float = Field(
+        0.0, ge=0, description="strength of GNMT's penalty for source words without attention"
+    )
+    early_stopping: EarlyStopping = Field(
         "likely",
-        description="a sentence is done when its beam has finished; or when, beside that, its best unfinished "
-        "hypothesis scores no better than the best finished one as it stands (likely), or as it could ever (exact)",
+        description="a sentence is finished when it has beam_size finished hypotheses (first) and its best unfinished "
+        "one scores no better than the best finished one now (likely) or at any length (exact)",
     )
     beam_groups: int = Field(1, ge=1, description="diverse beam search: groups that the beam is divided into")
-    diversity: float = Field(0.5, ge=0, description="diverse beam search: penalty for a piece another group has chosen")
-    temperature: float = Field(1.0, gt=0, description="sample: below 1 likely pieces become likelier still")
-    top_k: int | None = Field(None, ge=1, description="sample: only from so many likeliest pieces")
-    top_p: float = Field(1.0, gt=0, le=1, description="sample: only from the likeliest pieces with this probability")
-    seed: int = Field(1, ge=0, description="sample: the same seed draws the same translation of the same line")
+    diversity: float = Field(
+        0.5, ge=0, description="diverse beam search: penalty for a token that another group has chosen"
+    )
+    temperature: float = Field(1.0, gt=0, description="sample: below 1, likely tokens become likelier")
+    top_k: int | None = Field(None, ge=1, description="sample: only from this many likeliest tokens")
+    top_p: float = Field(1.0, gt=0, le=1, description="sample: only from the likeliest tokens with this probability")
+    seed: int = Field(1, ge=0, description="sample: a seed gives the same translation of the same line")
     mbr: str = Field(
         "none", description="minimum Bayes risk: choose the candidate most like the others by this metric (chrf, bleu)"
     )
-    no_repeat_ngram: int | None = Field(None, ge=1, description="no run of so many pieces comes twice")
-    max_length: int | None = Field(None, ge=1, description="longest output in pieces, whatever the source")
-    max_length_ratio: float = Field(2.0, gt=0, description="longest output, in pieces, for each piece of the source")
-    max_length_extra: int = Field(20, ge=1, description="and this many pieces more")
+    logits_processors: dict[str, dict[str, Any]] = Field(
+        {}, description="logits processors by name, each with its options: {no_repeat_ngram: {size: 3}}"
+    )
+    max_length: int | None = Field(None, ge=1, description="longest translation in tokens, whatever the source")
+    max_length_ratio: float = Field(2.0, gt=0, description="longest translation in tokens, for each source token")
+    max_length_extra: int = Field(20, ge=1, description="tokens that are added to max_length_ratio times the source")
     batch_size: int = Field(64, ge=1, description="sentences translated at once")
 
     @model_validator(mode="after")
@@ -326,6 +337,29 @@ class DecodingOptions(Options):
         if self.beam_size % self.beam_groups:
             raise ValueError(f"a beam of {self.beam_size} can't be divided into {self.beam_groups} equal groups")
         return self
+
+
+class DecodingChanges(TypedDict, total=False):
+    """The keys of :class:`DecodingOptions` as keyword arguments; None leaves the value of the recipe."""
+
+    search: Search | None
+    beam_size: int | None
+    length_penalty: LengthPenalty | None
+    alpha: float | None
+    coverage_penalty: float | None
+    early_stopping: EarlyStopping | None
+    beam_groups: int | None
+    diversity: float | None
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    seed: int | None
+    mbr: str | None
+    logits_processors: dict[str, dict[str, Any]] | None
+    max_length: int | None
+    max_length_ratio: float | None
+    max_length_extra: int | None
+    batch_size: int | None
 
 
 class Recipe(Options):

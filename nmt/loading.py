@@ -1,9 +1,12 @@
-"""From a model directory to a translator."""
+"""From model directories to a translator, of one model or an ensemble."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from nmt.alignment.heads import AlignmentHeads
 from nmt.config import Recipe
@@ -12,6 +15,7 @@ from nmt.device import pick_device, pick_precision
 from nmt.errors import UserError, nearest
 from nmt.model_directory import ModelDirectory
 from nmt.models.build import build_model
+from nmt.models.interfaces import Model, State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import load_weights
 from nmt.recipe import load_recipe
@@ -52,7 +56,8 @@ def load(
             )
         others.append(another)
     heads = AlignmentHeads.load(directory, model.decoder)
-    return Translator(model, vocabularies, recipe, pick_precision(precision, where), heads, directory, others)
+    together = Ensemble([model, *others]) if others else None
+    return Translator(model, vocabularies, recipe, pick_precision(precision, where), heads, directory, together)
 
 
 def _fingerprints(vocabularies: Vocabularies) -> tuple[str, str]:
@@ -69,3 +74,43 @@ def _read(directory: Path, device: torch.device) -> tuple[Recipe, Vocabularies, 
     load_weights(model, files.weights)
     model.to(device).eval()
     return recipe, vocabularies, model
+
+
+@dataclass(frozen=True)
+class EnsembleState(State):
+    """What each model remembers."""
+
+    states: tuple[State, ...]
+
+
+class Ensemble:
+    """The mean of the models' probabilities at each step: log p = log (1/M) Σ_m p_m.
+
+    Args:
+        models: of any kind, with the same vocabularies.
+    """
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        self._models = tuple(models)
+        self.device = models[0].device
+        # Of a model's attention only the heads that align are given on, and a model without any is passed over.
+        self.alignment_heads = tuple(range(sum(len(model.alignment_heads) for model in models)))
+
+    def start(self, source_BS: Tensor, source_length_B: Tensor) -> EnsembleState:
+        return EnsembleState(tuple(model.start(source_BS, source_length_B) for model in self._models))
+
+    def step(self, token_N: Tensor, state: EnsembleState, need_weights: bool = False) -> StepOutput:
+        outputs = [
+            model.step(token_N, own, need_weights) for model, own in zip(self._models, state.states, strict=True)
+        ]
+        log_p_MNV = torch.stack([output.logits_NV.float().log_softmax(-1) for output in outputs])
+        weights = [
+            output.weights_NHS[:, list(model.alignment_heads)]
+            for model, output in zip(self._models, outputs, strict=True)
+            if output.weights_NHS is not None
+        ]
+        return StepOutput(
+            log_p_MNV.logsumexp(0) - math.log(len(outputs)),
+            torch.cat(weights, dim=1) if weights else None,
+            EnsembleState(tuple(output.state for output in outputs)),
+        )

@@ -1,19 +1,25 @@
-"""A translation job: lines in, lines out, and how one that was stopped goes on."""
+"""A translation job: lines in, lines out, resumed after a stop; and a conversation, line by line."""
 
+import contextlib
 import re
+import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
+from nmt.config import DecodingChanges
+from nmt.console import warn
+from nmt.data.text import in_windows
+from nmt.decoding.request import OutputConstraints, Request
 from nmt.decoding.results import Translation
 from nmt.errors import UserError
-from nmt.translator import Translator
+from nmt.translator import UNCONSTRAINED, WINDOW, Translator
 
 NUM_CHECKED = 5
 """Lines of an earlier run that are translated again, to see whether they belong to this job."""
 
 _FIGURE = re.compile(r"-?\d+\.\d+")
+_REMEDY = "Give the input, the model and the options of the run that was stopped, or delete the file to start again."
 
 
 @dataclass(frozen=True)
@@ -21,17 +27,32 @@ class Job:
     """What ``nmt translate`` makes of each line."""
 
     translator: Translator
-    written: Callable[[Translation], str]
+    write: Callable[[Translation], str]
     """The line of output, without its end."""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Of :meth:`Translator.stream`."""
+    read: Callable[[str, int], Request] = Request.from_text
+    """What a line of input, with its number, requests."""
+    n_best: int = 1
+    with_alignment: bool = False
+    constraints: OutputConstraints = UNCONSTRAINED
+    decoding: DecodingChanges = field(default_factory=DecodingChanges)
+    """Changes to the recipe's decoding options."""
 
     def run(
         self, lines: Iterable[str], first_line: int = 1, on_progress: Callable[[int], None] = lambda lines: None
     ) -> Iterator[str]:
         """Lines of output, in order; ``first_line`` is the number of the first in warnings."""
-        found = self.translator.stream(lines, on_progress=on_progress, first_line=first_line, **self.options)
-        return map(self.written, found)
+        for window in in_windows(lines, WINDOW * self.translator.options(**self.decoding).batch_size):
+            translations = self.translator.stream(
+                [self.read(line, number) for number, line in enumerate(window, start=first_line)],
+                self.n_best,
+                on_progress,
+                with_alignment=self.with_alignment,
+                first_line=first_line,
+                constraints=self.constraints,
+                **self.decoding,
+            )
+            yield from map(self.write, translations)
+            first_line += len(window)
 
     def skip(self, lines: Iterator[str], done: Iterable[str], name: str) -> int:
         """Pass over the lines that an earlier run has translated.
@@ -68,5 +89,27 @@ class Job:
             raise UserError(f"{name} comes from another job: line {at:,} is {output!r}, not {again!r}.", _REMEDY)
         return number
 
+    def converse(self) -> None:
+        """Ask for lines and print their translations, until the input ends."""
+        data = self.translator.recipe.data
+        for line in _typed(f"{data.source}> "):
+            if line.strip():
+                print(f"{data.target}> {next(self.run([line]))}", flush=True)
 
-_REMEDY = "Give the input, the model and the options of the run that was stopped, or delete the file to start anew."
+
+def _typed(prompt: str) -> Iterator[str]:
+    """Lines from the terminal or from a pipe."""
+    on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if on_terminal:
+        with contextlib.suppress(ImportError):
+            import readline  # noqa: F401 - gives input() a history and keys to edit the line
+    while True:
+        try:
+            if not on_terminal:  # input() would write its prompt among the results
+                print(prompt, end="", file=sys.stderr, flush=True)
+            yield input(prompt if on_terminal else "")
+        except EOFError:
+            print(file=sys.stderr)
+            return
+        except UnicodeDecodeError as error:
+            warn(f"that line is not {error.encoding.upper()}.")

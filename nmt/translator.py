@@ -4,32 +4,28 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
-from itertools import islice, tee
+from itertools import tee
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from nmt.alignment.extract import LinkOptions
-from nmt.alignment.forced import ForcedAligner, both_directions
+from nmt.alignment.forced import DEFAULT, ForcedAligner, both_directions
 from nmt.alignment.heads import AlignmentHeads
 from nmt.alignment.learn import Learned, learn
 from nmt.alignment.lexicon import FILE_NAME as LEXICON
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import WordAlignment
 from nmt.alignment.words import Words, split_pairs
-from nmt.config import DecodingOptions, Recipe, validate
+from nmt.config import DecodingChanges, DecodingOptions, Recipe, validate
 from nmt.console import warn
 from nmt.data.dialogue import current_turn, encode_source, source_pieces
 from nmt.data.text import in_windows
 from nmt.data.vocabulary import Vocabularies
-from nmt.decoding.ensemble import Ensemble
-from nmt.decoding.finished import Hypothesis
-from nmt.decoding.mbr import by_likeness
-from nmt.decoding.penalties import length_normalised
-from nmt.decoding.request import Request, plain_request
-from nmt.decoding.results import Candidate, ScoredPair, Translation
+from nmt.decoding.logits_processors import LogitsProcessor
+from nmt.decoding.request import OutputConstraints, Request
+from nmt.decoding.results import Candidate, ScoredPair, Translation, mbr_rerank, source_words, spell_unknown
 from nmt.decoding.search import search_all
-from nmt.decoding.unknown import source_words, spell_unknown
-from nmt.decoding.wording import Wording, check_wishes, wishes_of
+from nmt.decoding.task import Hypothesis, length_normalised
 from nmt.device import Precision, autocast
 from nmt.errors import UserError
 from nmt.evaluation.metrics import check_metrics
@@ -37,9 +33,11 @@ from nmt.models.interfaces import Model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.scoring import force_all
 
-ANY_WORDING = Wording()
+UNCONSTRAINED = OutputConstraints()
+NO_CANDIDATE = Candidate("", 0.0, [])
+"""Of an empty line."""
 WINDOW = 16
-"""Batches that are read before they are sorted by length and translated: what a stopped run loses at most."""
+"""Batches that are read before they are sorted by length and translated; a run that is stopped loses at most these."""
 
 
 class Translator:
@@ -48,13 +46,12 @@ class Translator:
     Args:
         model: in eval mode, on its device.
         vocabularies: those it was trained with.
-        recipe: that it was trained from; its ``decoding`` is the default for :meth:`translate`.
-        precision: of matrix products. With any other than fp32, where two candidates are nearly as good, the
-            sentences that share a batch may decide between them.
-        heads: where :meth:`align` reads the alignment; None for what the decoder holds for best.
+        recipe: the one it was trained with; its ``decoding`` has the defaults of :meth:`translate`.
+        precision: of matrix products. With bf16 or fp16, a translation can depend slightly on its batch.
+        heads: where :meth:`align` reads the alignment; None for the decoder's choice.
         directory: the model directory; :meth:`align` uses the ``lexicon.tsv`` in it, and :meth:`learn_alignment` writes
             there.
-        ensemble: models that translate together with this one; alignments and scores are this one's.
+        ensemble: an ensemble that translates in place of the model; alignments and scores are those of the model.
     """
 
     def __init__(
@@ -65,14 +62,14 @@ class Translator:
         precision: Precision = "fp32",
         heads: AlignmentHeads | None = None,
         directory: Path | None = None,
-        ensemble: Sequence[Seq2Seq] = (),
+        ensemble: Model | None = None,
     ) -> None:
-        self._searched: Model = Ensemble([model, *ensemble]) if ensemble else model
+        self._searched: Model = ensemble or model
         self.model, self.vocabularies, self.recipe, self.precision = model, vocabularies, recipe, precision
         self.heads = heads or AlignmentHeads.of(model.decoder)
         self._directory = directory
         self.max_pieces = 2 * recipe.data.max_length
-        """A longer source line is cut here: the model never saw anything like it."""
+        """A longer source line is cut here: the model was not trained on anything like it."""
 
     @cached_property
     def lexicon(self) -> Lexicon | None:
@@ -85,31 +82,44 @@ class Translator:
         """Whether the model can :meth:`align`."""
         return bool(self.model.decoder.head_names)
 
-    def options(self, **changes: Any) -> DecodingOptions:
+    def options(self, **decoding: Unpack[DecodingChanges]) -> DecodingOptions:
         """The recipe's decoding options with changes; None means no change.
 
         Raises:
             UserError: an unknown option or a value out of range.
         """
-        values = self.recipe.decoding.model_dump() | {k: v for k, v in changes.items() if v is not None}
-        decoding = validate(DecodingOptions, values, "decoding")
-        check_metrics([decoding.mbr], also=["none"])
-        return decoding
+        values = self.recipe.decoding.model_dump() | {k: v for k, v in decoding.items() if v is not None}
+        options = validate(DecodingOptions, values, "decoding")
+        check_metrics([options.mbr], also=["none"])
+        return options
 
-    def translate(self, lines: Iterable[str | Request], n_best: int = 1, **options: Any) -> list[Translation]:
+    def translate(
+        self,
+        lines: Iterable[str | Request],
+        n_best: int = 1,
+        *,
+        constraints: OutputConstraints = UNCONSTRAINED,
+        processors: Sequence[LogitsProcessor] = (),
+        **decoding: Unpack[DecodingChanges],
+    ) -> list[Translation]:
         """Translate lines of text.
 
         Args:
             lines: one sentence each; an empty one stays empty. For a model of dialogues, turns with tabs between,
-                of which the last is translated. A :class:`Request` says what its translation must say.
-            n_best: how many candidates each translation carries; at most the beam size.
-            options: changes to the recipe's decoding options: ``beam_size``, ``length_penalty``, ``alpha``,
-                ``batch_size`` and so on; and ``wording``, see :class:`nmt.decoding.wording.Wording`.
+                of which the last is translated. A :class:`Request` also has constraints on its translation.
+            n_best: how many candidates each translation has; at most the beam size.
+            constraints: what no translation may contain, and how unknown words are replaced.
+            processors: logits processors, beside those that ``logits_processors`` names.
+            decoding: ``beam_size``, ``length_penalty`` and all other keys of :class:`nmt.config.DecodingOptions`;
+                the recipe has the defaults.
 
         Returns:
             A translation for each line, in order.
+
+        Raises:
+            UserError: an option is wrong, or doesn't fit the model.
         """
-        return list(self.stream(lines, n_best, **options))
+        return list(self.stream(lines, n_best, constraints=constraints, processors=processors, **decoding))
 
     def stream(
         self,
@@ -118,71 +128,79 @@ class Translator:
         on_progress: Callable[[int], None] = lambda lines: None,
         *,
         with_alignment: bool = False,
-        read_ahead: int | None = None,
         first_line: int = 1,
-        parse: Callable[[str, int], Request] = plain_request,
-        wording: Wording = ANY_WORDING,
-        **options: Any,
+        constraints: OutputConstraints = UNCONSTRAINED,
+        processors: Sequence[LogitsProcessor] = (),
+        **decoding: Unpack[DecodingChanges],
     ) -> Iterator[Translation]:
         """As :meth:`translate`, for any number of lines in constant memory.
 
         Args:
-            lines, n_best, wording, options: as there.
+            lines, n_best, constraints, processors, decoding: as there.
             on_progress: called with the number of lines translated since the call before.
             with_alignment: align each line with its translation too, where the model has attention.
-            read_ahead: most lines read before the first is translated; 1 answers line by line. More of them make
-                batches of like length, and so are faster.
-            first_line: the number of the first line in warnings.
-            parse: what a line that is text asks for, from the line and its number.
+            first_line: the number of the first line, in warnings and for the random numbers of sampling.
         """
-        decoding = self.options(**options)
-        if n_best > decoding.beam_size:
+        options = self.options(**decoding)
+        if n_best > options.beam_size:
             raise UserError(
-                f"{n_best} candidates can't come from a beam of {decoding.beam_size}.",
+                f"{n_best} candidates can't come from a beam of {options.beam_size}.",
                 f"Give --beam-size {n_best} or more.",
             )
-        if wording.replace_unknown and not self.has_attention:
+        if constraints.replace_unknown and not self.has_attention:
             raise UserError("Unknown words can't be replaced by a model without attention.", "Leave that out.")
-        for window in in_windows(lines, read_ahead or WINDOW * decoding.batch_size):
-            numbered = enumerate(window, start=first_line)
-            requests = [parse(line, number) if isinstance(line, str) else line for number, line in numbered]
-            translations = self._translate_window(requests, first_line, n_best, decoding, wording, on_progress)
+        processors = [*constraints.processors(self.vocabularies), *processors]
+        for window in in_windows(lines, WINDOW * options.batch_size):
+            requests = [Request(line) if isinstance(line, str) else line for line in window]
+            hypotheses = self._search(requests, first_line, options, processors, on_progress)
+            numbered = zip(range(first_line, first_line + len(window)), requests, hypotheses, strict=True)
+            translations = (self._translation(*each, n_best, constraints, options.mbr) for each in numbered)
             first_line += len(window)
             yield from self._aligned(translations) if with_alignment else translations
 
-    def _translate_window(
+    def _search(
         self,
-        window: Sequence[Request],
+        requests: Sequence[Request],
         first_line: int,
-        n_best: int,
-        decoding: DecodingOptions,
-        wording: Wording,
+        options: DecodingOptions,
+        processors: Sequence[LogitsProcessor],
         on_progress: Callable[[int], None],
-    ) -> Iterator[Translation]:
-        target = self.vocabularies.target
-        encoded = [self._encode(number, request.source) for number, request in enumerate(window, start=first_line)]
+    ) -> list[list[Hypothesis]]:
+        """The hypotheses of each line; none for an empty one."""
+        encoded = [self._encode(number, request.source) for number, request in enumerate(requests, start=first_line)]
         filled = [index for index, ids in enumerate(encoded) if ids]
-        wishes = [wishes_of(window[index], target) for index in filled]
-        on_progress(len(window) - len(filled))
+        on_progress(len(requests) - len(filled))
         with self._computing():
-            hypotheses = search_all(
+            found = search_all(
                 self._searched,
                 [encoded[index] for index in filled],
                 self.vocabularies,
-                decoding,
+                options,
                 on_progress,
-                rules=wording.rules(target),
-                wishes=wishes if any(wish.num_pieces for wish in wishes) else None,
+                processors=processors,
+                constraints=[requests[index].constraints(self.vocabularies.target) for index in filled],
                 numbers=[first_line - 1 + index for index in filled],
             )
-        found = dict(zip(filled, hypotheses, strict=True))
-        for index, request in enumerate(window):
-            candidates = [self._candidate(h, request.source, wording) for h in found.get(index, [])]
-            candidates = wording.allowed(first_line + index, by_likeness(candidates, decoding.mbr, request.source))
-            best = candidates[0] if candidates else Candidate("", 0.0, [])
-            if request.must_contain and index in found:
-                check_wishes(first_line + index, request, best.text)
-            yield Translation(request.source, best.text, best.score, best.tokens, candidates[:n_best] or [best])
+        hypotheses: list[list[Hypothesis]] = [[] for _ in requests]
+        for index, of_line in zip(filled, found, strict=True):
+            hypotheses[index] = of_line
+        return hypotheses
+
+    def _translation(
+        self,
+        number: int,
+        request: Request,
+        hypotheses: Sequence[Hypothesis],
+        n_best: int,
+        constraints: OutputConstraints,
+        mbr: str,
+    ) -> Translation:
+        """The translation of a line from its hypotheses."""
+        candidates = [self._candidate(hypothesis, request.source, constraints) for hypothesis in hypotheses]
+        candidates = constraints.allowed(number, mbr_rerank(candidates, mbr, request.source)) or [NO_CANDIDATE]
+        best = candidates[0]
+        request.check(number, best.text)
+        return Translation(request.source, best.text, best.score, best.tokens, candidates[:n_best])
 
     def _aligned(self, translations: Iterable[Translation]) -> Iterator[Translation]:
         if not self.has_attention:
@@ -211,12 +229,12 @@ class Translator:
             warn(f"line {number} has {len(ids):,} pieces: only the first {self.max_pieces} are translated.")
         return ids[: self.max_pieces]
 
-    def _candidate(self, hypothesis: Hypothesis, line: str, wording: Wording) -> Candidate:
+    def _candidate(self, hypothesis: Hypothesis, line: str, constraints: OutputConstraints) -> Candidate:
         vocabulary, ids = self.vocabularies.target, hypothesis.ids
         text = vocabulary.decode(ids)
-        if wording.replace_unknown and vocabulary.unk in ids:
+        if constraints.replace_unknown and vocabulary.unk in ids:
             attended = self._attended_words(line, ids)
-            words = {at: wording.translated(attended[at]) for at, piece in enumerate(ids) if piece == vocabulary.unk}
+            words = {at: constraints.translated(attended[at]) for at, i in enumerate(ids) if i == vocabulary.unk}
             text = spell_unknown(ids, vocabulary, words)
         # A translation is one line, whatever pieces the model chose.
         return Candidate(" ".join(text.split()), hypothesis.score, [vocabulary.token(i) for i in ids])
@@ -240,7 +258,7 @@ class Translator:
         split_punctuation: bool = False,
         reverse: "Translator | None" = None,
         all_heads: bool = False,
-        **options: Any,
+        links: LinkOptions = DEFAULT,
     ) -> Iterator[WordAlignment]:
         """Word alignments of given sentence pairs, by forced decoding.
 
@@ -252,7 +270,7 @@ class Translator:
             split_punctuation: in text that is not tokenised, count punctuation marks as words of their own.
             reverse: a model that translates the other way round: links are then what both agree on.
             all_heads: give the weights of every head beside those that the links come from.
-            options: those of :class:`nmt.alignment.extract.LinkOptions`.
+            links: how links are taken from the attention.
 
         Raises:
             UserError: a model has no attention.
@@ -263,9 +281,8 @@ class Translator:
 
         is_dialogue = self.recipe.data.context is not None
         in_words = split_pairs(pairs, tokenized, split_punctuation, is_dialogue)
-        link_options = LinkOptions(**options)
         if reverse is None:
-            return self._aligner()(in_words, link_options, on_cut, all_heads)
+            return self._aligner()(in_words, links, on_cut, all_heads)
         if is_dialogue:
             raise UserError(
                 "A model of dialogues aligns in one direction only.", "Leave out the model of the other direction."
@@ -273,9 +290,9 @@ class Translator:
         ahead, back = tee(in_words)
         swapped = ((target, source) for source, target in back)
         return both_directions(
-            self._aligner()(ahead, link_options, on_cut, all_heads),
-            reverse._aligner()(swapped, link_options),
-            link_options,
+            self._aligner()(ahead, links, on_cut, all_heads),
+            reverse._aligner()(swapped, links),
+            links,
             (self.lexicon, reverse.lexicon),
         )
 
@@ -300,31 +317,34 @@ class Translator:
         return learned
 
     def score(
-        self, pairs: Iterable[tuple[str, str]], on_progress: Callable[[int], None] = lambda pairs: None, **options: Any
+        self,
+        pairs: Iterable[tuple[str, str]],
+        on_progress: Callable[[int], None] = lambda pairs: None,
+        **decoding: Unpack[DecodingChanges],
     ) -> Iterator[ScoredPair]:
         """How probable the model finds given translations, in order and in constant memory.
 
         Args:
             pairs: source and target text.
             on_progress: called with the number of pairs scored since the call before.
-            options: changes to the recipe's decoding options; ``length_penalty``, ``alpha`` and ``batch_size`` count.
-                There is no coverage penalty here.
+            decoding: as in :meth:`translate`; ``length_penalty``, ``alpha`` and ``batch_size`` have an effect. There is
+                no coverage penalty here.
         """
-        decoding = self.options(**options)
-        numbered = enumerate(pairs, start=1)
-        while window := list(islice(numbered, WINDOW * decoding.batch_size)):
-            encoded = [self._encode_pair(number, pair) for number, pair in window]
+        options, first_line = self.options(**decoding), 1
+        for window in in_windows(pairs, WINDOW * options.batch_size):
+            encoded = [self._encode_pair(number, pair) for number, pair in enumerate(window, start=first_line)]
+            first_line += len(window)
             whole = [ids for ids in encoded if ids is not None]
             with self._computing():
-                scored = iter(force_all(self.model, whole, self.vocabularies, decoding.batch_size))
-            for (_, (source, target)), ids in zip(window, encoded, strict=True):
+                scored = iter(force_all(self.model, whole, self.vocabularies, options.batch_size))
+            for (source, target), ids in zip(window, encoded, strict=True):
                 if ids is None:
                     yield ScoredPair(source, target, [], [], None, None)
                     continue
                 vocabulary, of_tokens_T = self.vocabularies.target, next(scored).log_probability_T
                 tokens = [vocabulary.token(i) for i in (*ids[1], vocabulary.eos)]
                 total = of_tokens_T.sum()
-                score = float(length_normalised(decoding, total, len(tokens)))
+                score = float(length_normalised(options, total, len(tokens)))
                 yield ScoredPair(source, target, tokens, of_tokens_T.tolist(), float(total), score)
             on_progress(len(window))
 

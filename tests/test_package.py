@@ -77,7 +77,7 @@ def test_imports_point_one_way() -> None:
     rank = {name: number for number, name in enumerate(LAYERS)}
     package = Path(nmt.__file__).parent
     modules = [path for path in package.rglob("*.py") if path.parent != package or not path.stem.startswith("__")]
-    assert len(modules) > 100
+    assert len(modules) > 80
     for path in modules:
         own = path.relative_to(package).with_suffix("").parts[0]
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nmt.cli.align_options import (
     MAX_IN_PAGE,
@@ -73,6 +73,7 @@ def align(
     quiet: Quiet = False,
 ) -> None:
     """Word alignments of sentence pairs, from the model's attention."""
+    from nmt.alignment.extract import LinkOptions
     from nmt.alignment.links import read_pharaoh
     from nmt.console import progress_bar
 
@@ -83,12 +84,18 @@ def align(
     limits = {"html": MAX_IN_PAGE, "pharaoh": None, "json": None}
     candidates = list if kind == "html" else iter  # a page holds all it shows
     groups = candidates(islice(_pairs(translator, source, target, n_best), limit or limits.get(kind, MAX_PICTURES)))
-    options: dict[str, Any] = {"method": method, "threshold": threshold, "symmetrize": symmetrize}
-    options |= {"split_punctuation": split_punctuation, "reverse": backward, "all_heads": grid or kind == "html"}
     true_links = read_pharaoh(gold) if gold is not None else None
     with progress_bar("aligning", limit, not on_screen(output)) as bar:
         pairs = (pair for group in groups for pair in group)
-        alignments = _counted(translator.align(pairs, tokenized, **options), bar)
+        alignments = translator.align(
+            pairs,
+            tokenized,
+            split_punctuation=split_punctuation,
+            reverse=backward,
+            all_heads=grid or kind == "html",
+            links=LinkOptions(method, threshold, symmetrize),
+        )
+        alignments = _counted(alignments, bar)
         if kind == "pharaoh" or kind == "json":
             _write(alignments, kind, output)
         elif kind == "html":

@@ -2,12 +2,12 @@
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nmt.cli.common import Device, ModelDir, Output, Plugins, Quiet, app, examples, is_terminal, on_screen
 from nmt.cli.schema import options_of
@@ -18,17 +18,19 @@ from nmt.cli.translate_options import (
     Input,
     InputFormat,
     Interactive,
-    Lexicon,
+    LogitsProcessors,
     NBest,
     Precision,
     ReplaceUnknown,
     Resume,
     ScoreOnly,
     Scores,
+    UnknownLexicon,
 )
 from nmt.config import DecodingOptions
 
 if TYPE_CHECKING:
+    from nmt.config import DecodingChanges
     from nmt.decoding.results import ScoredPair, Translation
     from nmt.files import ResumableOutput
     from nmt.translation_job import Job
@@ -55,10 +57,11 @@ def translate(
     input: Input = "-",
     output: Output = "-",
     n_best: NBest = 1,
+    logits_processor: LogitsProcessors = None,
     ensemble: Ensemble = None,
     forbid: Forbid = None,
     replace_unknown: ReplaceUnknown = False,
-    lexicon: Lexicon = None,
+    unknown_lexicon: UnknownLexicon = None,
     input_format: InputFormat = "text",
     format: Format = "text",
     scores: Scores = False,
@@ -79,9 +82,7 @@ def translate(
     A program that writes a line and waits for its answer gets it at once; what comes in a stream is translated in
     batches. A file is named FILE.partial until it is complete: a run that was stopped goes on with --resume.
     """
-    from nmt.decoding.request import json_request, plain_request
-    from nmt.decoding.unknown import read_lexicon
-    from nmt.decoding.wording import Wording
+    from nmt.decoding.request import OutputConstraints, Request, read_unknown_lexicon
     from nmt.errors import UserError
     from nmt.loading import load
     from nmt.translation_job import Job
@@ -89,25 +90,49 @@ def translate(
     for name, is_given in (("--score-only", score_only is not None), ("--interactive", interactive)):
         if is_given and (input != "-" or resume or (interactive and (output != "-" or score_only))):
             raise UserError(f"{name} doesn't go with --input, --resume and the like.", f"Give {name} without them.")
+    if logits_processor:
+        decoding["logits_processors"] = _processors(logits_processor)
     translator = load(model_dir, device, precision, ensemble or ())
     if score_only:
-        _score(translator, score_only, output, format, decoding)
+        _score(translator, score_only, output, format, cast("DecodingChanges", decoding))
         return
+    lexicon = read_unknown_lexicon(unknown_lexicon) if unknown_lexicon else {}
     job = Job(
         translator,
         _jsonl if format == "jsonl" else partial(_text, scores=scores),
-        {
-            "n_best": n_best,
-            "with_alignment": format == "jsonl",
-            "parse": json_request if input_format == "jsonl" else plain_request,
-            "wording": Wording(forbid or (), replace_unknown, read_lexicon(lexicon) if lexicon else {}),
-            **decoding,
-        },
+        Request.from_json if input_format == "jsonl" else Request.from_text,
+        n_best,
+        with_alignment=format == "jsonl",
+        constraints=OutputConstraints(forbid or (), replace_unknown, lexicon),
+        decoding=cast("DecodingChanges", decoding),
     )
     if interactive:
-        _converse(job)
+        job.converse()
     else:
         _translate(job, input, output, resume)
+
+
+def _processors(texts: list[str]) -> dict[str, dict[str, object]]:
+    """Logits processors and their options from YAML."""
+    import yaml
+
+    from nmt import yaml12
+    from nmt.errors import UserError
+
+    found: dict[str, dict[str, object]] = {}
+    for text in texts:
+        try:
+            values = yaml12.load(text)
+        except yaml.YAMLError:
+            values = None
+        values = {values: None} if isinstance(values, str) else values
+        if not isinstance(values, dict) or not all(isinstance(value, dict | None) for value in values.values()):
+            raise UserError(
+                f"--logits-processor {text!r} is not NAME: OPTIONS.",
+                "Write YAML such as --logits-processor 'no_repeat_ngram: {size: 3}'.",
+            )
+        found |= {str(name): value or {} for name, value in values.items()}
+    return found
 
 
 def _translate(job: "Job", input: str, output: str, resume: bool) -> None:
@@ -128,12 +153,12 @@ def _translate(job: "Job", input: str, output: str, resume: bool) -> None:
 
         def counted(translation: "Translation") -> str:
             degenerate.add(translation.text, translation.source)
-            return job.written(translation)
+            return job.write(translation)
 
         visible = is_terminal(sys.stderr) and not (typed or on_screen(output))
         total = count_lines(input) if visible else None
         with _work_is_kept(target), progress_bar("translating", total and total - num_done, visible) as bar:
-            for line in replace(job, written=counted).run(lines, num_done + 1, bar.advance):
+            for line in replace(job, write=counted).run(lines, num_done + 1, bar.advance):
                 file.write(f"{line}\n")
                 file.flush()
     if degenerate.num_lines >= WORTH_A_WARNING and (summary := degenerate.summary()):
@@ -155,15 +180,8 @@ def _work_is_kept(target: "ResumableOutput") -> Iterator[None]:
         raise
 
 
-def _converse(job: "Job") -> None:
-    from nmt.decoding.interactive import converse
-
-    data = job.translator.recipe.data
-    converse(lambda line: next(job.run([line])), data.source, data.target)
-
-
 def _score(
-    translator: "Translator", files: tuple[str, str], output: str, format: str, options: Mapping[str, object]
+    translator: "Translator", files: tuple[str, str], output: str, format: str, decoding: "DecodingChanges"
 ) -> None:
     from nmt.console import progress_bar
     from nmt.data.corpus import FileText
@@ -171,7 +189,7 @@ def _score(
 
     pairs = FileText(*map(Path, files))
     with progress_bar("scoring", None, not on_screen(output)) as bar, open_output(output) as file:
-        for pair in translator.score(pairs, bar.advance, **options):
+        for pair in translator.score(pairs, bar.advance, **decoding):
             file.write((_jsonl(pair) if format == "jsonl" else _scored_text(pair)) + "\n")
 
 

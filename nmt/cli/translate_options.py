@@ -20,7 +20,7 @@ InputFormat = Annotated[
     Literal["text", "jsonl"],
     typer.Option(
         help="jsonl: an object a line with source and, for its translation, prefix and must_contain: what it "
-        "begins with, and a list of phrases that it says."
+        "begins with, and a list of phrases that it contains."
     ),
 ]
 Format = Annotated[
@@ -37,8 +37,8 @@ ScoreOnly = Annotated[
     ),
 ]
 Precision = Annotated[
-    Literal["fp32", "bf16", "auto"],
-    typer.Option(help="Of matrix products. With bf16 a translation may depend a little on its batch-mates."),
+    Literal["fp32", "bf16", "fp16", "auto"],
+    typer.Option(help="Precision of matrix products; with bf16 and fp16 a translation can depend on its batch."),
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with a run that was stopped, after the lines in FILE.partial.")
@@ -54,15 +54,27 @@ Ensemble = Annotated[
 ]
 Forbid = Annotated[
     list[str] | None,
-    typer.Option("--forbid", metavar="PHRASE", help="What no translation may say; may be repeated."),
+    typer.Option("--forbid", metavar="PHRASE", help="A phrase that no translation contains; may be repeated."),
 ]
 ReplaceUnknown = Annotated[
     bool,
-    typer.Option("--replace-unknown", help="Put the source word that is attended to most in place of an unknown word."),
+    typer.Option(
+        "--replace-unknown", help="Replace an unknown word by the source word with the highest attention weight."
+    ),
 ]
-Lexicon = Annotated[
+UnknownLexicon = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="With --replace-unknown: what source words mean, a tab between; others are copied."
+        metavar="FILE",
+        help="With --replace-unknown: lines of a source word, a tab and its translation; others are copied.",
+    ),
+]
+LogitsProcessors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--logits-processor",
+        metavar="YAML",
+        help="A logits processor with its options, such as 'no_repeat_ngram: {size: 3}'; may be repeated.",
+        show_default="from the recipe",
     ),
 ]

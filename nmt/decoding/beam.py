@@ -1,37 +1,45 @@
 """Beam search over any model: it knows ``start``, ``step`` and ``reorder``, and nothing else about it.
 
-B sentences still in the batch, K hypotheses of each, N = B·K, G groups of k hypotheses, V vocabulary, t tokens so far.
+Beside the shapes of :mod:`nmt.decoding.task`: B counts the sentences still in the batch, k the hypotheses of a group.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from nmt.config import DecodingOptions
-from nmt.decoding.choice import choose
-from nmt.decoding.constraints import Constraints
-from nmt.decoding.finished import Finished, Hypothesis
-from nmt.decoding.penalties import Coverage, length_normalised
-from nmt.decoding.task import Task
-from nmt.decoding.topk import log_normaliser
+from nmt.decoding.logits_processors import LogitsProcessor
+from nmt.decoding.task import Hypothesis, SearchTask, length_normalised
 from nmt.errors import UserError
 from nmt.models.layers import length_mask
 
+if TYPE_CHECKING:
+    from nmt.decoding.constraints import PhraseConstraints
+
 MAX_IDLE = 1 / 8
-"""Share of the batch that may be done before it is made smaller: that means copying what the model remembers."""
+"""Share of the batch that may be finished before it is made smaller, which means copying the state of the model."""
+BLOCK = 64
+"""Tokens of the vocabulary whose maximum is computed together; maxima of blocks are cheap."""
+NOTHING = float("-inf")
+"""The log-probability of an empty place."""
 
 
 @torch.inference_mode()
-def beam_search(task: Task) -> list[list[Hypothesis]]:
+def beam_search(
+    task: SearchTask, processors: Sequence[LogitsProcessor], constraints: "PhraseConstraints | None" = None
+) -> list[list[Hypothesis]]:
     """The best translations of a batch, best first, at most ``beam_size`` of each sentence.
 
-    Of the 2K best continuations of a sentence, those that end among the first K are finished, and the best K that
-    go on are kept. When a sentence has K finished hypotheses, ``early_stopping`` decides whether it goes on
-    for the sake of an unfinished one: stopping at K alone favours short translations. A beam of 1 is greedy search.
+    Of the 2K best continuations of a sentence, those that end among the first K are finished, and the best K of the
+    others are kept. When a sentence has K finished hypotheses, ``early_stopping`` decides whether it is continued for
+    the sake of an unfinished one: stopping at K alone favours short translations. A beam of 1 is greedy search.
 
     With ``beam_groups`` the beam is divided into groups that are continued one after another, each
-    avoiding the pieces that those before it chose at this step (Vijayakumar et al. 2018).
+    avoiding the tokens that those before it chose at this step (Vijayakumar et al. 2018).
     """
     model, options = task.model, task.options
     beam = _Beam.start(task)
@@ -42,12 +50,12 @@ def beam_search(task: Task) -> list[list[Hypothesis]]:
         logits_NV = output.logits_NV.float()
         normaliser_N = log_normaliser(logits_NV)
         tokens_Nt, sentence_N = beam.tokens_BKt.flatten(0, 1), beam.sentence_N
-        for rule in task.rules:
-            rule(logits_NV, tokens_Nt, sentence_N)
+        for processor in processors:
+            processor(logits_NV, tokens_Nt, sentence_N, task)
         if beam.coverage is not None:
             assert output.weights_NHS is not None
             beam.coverage = beam.coverage.plus(output.weights_NHS[:, model.alignment_heads].float().mean(1))
-        rows = beam.advance(logits_NV, normaliser_N, task.target.eos, task.constraints)
+        rows = beam.advance(logits_NV, normaliser_N, task.target.eos, constraints)
 
         done_B = beam.is_done()
         num_done = int(done_B.sum())
@@ -70,31 +78,31 @@ class _Beam:
     tokens_BKt: Tensor
     score_BK: Tensor
     """Log-probability so far."""
-    finished: Finished
+    finished: "_Finished"
     sentence_B: Tensor
     """Which sentence of the whole batch this is."""
     limit_B: Tensor
-    coverage: Coverage | None = None
+    coverage: "Coverage | None" = None
 
     @classmethod
-    def start(cls, task: Task) -> "_Beam":
+    def start(cls, task: SearchTask) -> Self:
         options, device, num_sentences = task.options, task.source_BS.device, len(task.source_BS)
-        score_BK = torch.full((num_sentences, options.beam_size), float("-inf"), device=device)
+        score_BK = torch.full((num_sentences, options.beam_size), NOTHING, device=device)
         # All hypotheses start equal, so at first only one of each group may be continued.
         score_BK[:, :: options.beam_size // options.beam_groups] = 0.0
         beam = cls(
             options,
             torch.full((num_sentences, options.beam_size, 1), task.target.sos, device=device),
             score_BK,
-            Finished.none(num_sentences, options.beam_size, device),
+            _Finished.none(num_sentences, options.beam_size, device),
             torch.arange(num_sentences, device=device),
             task.limit_B,
         )
         if options.coverage_penalty:
             if not task.model.alignment_heads:
                 raise UserError("A coverage penalty needs a model with attention; this one has none.", "Leave it out.")
-            mask_BS = length_mask(task.source_length_B, task.source_BS.shape[1])
-            beam.coverage = Coverage.none(mask_BS[beam.sentence_N])
+            mask_NS = length_mask(task.source_length_B, task.source_BS.shape[1])[beam.sentence_N]
+            beam.coverage = Coverage(torch.zeros(mask_NS.shape, device=device), mask_NS)
         return beam
 
     @property
@@ -105,8 +113,10 @@ class _Beam:
     def last_N(self) -> Tensor:
         return self.tokens_BKt[:, :, -1].flatten()
 
-    def advance(self, logits_NV: Tensor, normaliser_N: Tensor, eos: int, constraints: Constraints | None) -> Tensor:
-        """Choose among all continuations: finish those that end, keep the best that go on.
+    def advance(
+        self, logits_NV: Tensor, normaliser_N: Tensor, eos: int, constraints: "PhraseConstraints | None"
+    ) -> Tensor:
+        """Choose among all continuations: finish those that end, keep the best others.
 
         Returns:
             The rows (indices into N) that the kept hypotheses continue.
@@ -118,7 +128,7 @@ class _Beam:
             has_finished_B = self.finished.score_BK[:, 0].isfinite()
             choice = constraints.choose(choice, logits_BKV, offset_BK, self.tokens_BKt, self.sentence_B, has_finished_B)
         self._finish(choice.ending_BK, choice.ending_parent_BK)
-        self.score_BK, parent_BK, token_BK = choice.going_BK, choice.parent_BK, choice.token_BK
+        self.score_BK, parent_BK, token_BK = choice.open_BK, choice.parent_BK, choice.token_BK
 
         first_row_B1 = torch.arange(0, len(logits_NV), self.options.beam_size, device=parent_BK.device)[:, None]
         rows = (first_row_B1 + parent_BK).flatten()
@@ -128,10 +138,10 @@ class _Beam:
         return rows
 
     def _finish(self, log_p_BK: Tensor, parent_BK: Tensor) -> None:
-        """Add what ends to the finished hypotheses; -inf stands for what doesn't."""
+        """Add the hypotheses that end to the finished ones; those that don't have -inf."""
         if log_p_BK.isneginf().all():
             return
-        length = self.tokens_BKt.shape[2]  # of what ends here: SOS is in, EOS is not
+        length = self.tokens_BKt.shape[2]  # of a hypothesis that ends here: SOS is counted, EOS is not
         score_BK = length_normalised(self.options, log_p_BK, length) + self._coverage_penalty().gather(1, parent_BK)
         tokens_BKt = self.tokens_BKt[:, :, 1:].gather(1, parent_BK[:, :, None].expand(-1, -1, length - 1))
         self.finished = self.finished.with_more(score_BK, log_p_BK, tokens_BKt)
@@ -143,17 +153,17 @@ class _Beam:
         return self.coverage.penalty(self.options.coverage_penalty).view_as(self.score_BK)
 
     def is_done(self) -> Tensor:
-        """Whether a sentence has all the finished hypotheses that it needs; its others are given up then. [B]"""
+        """Whether a sentence has all the finished hypotheses that it needs; its others are dropped then. [B]"""
         best_B = self.score_BK.amax(1)
-        enough_B = self.finished.are_full()
+        enough_B = self.finished.score_BK[:, -1].isfinite()
         if self.options.early_stopping == "exact":
-            # At best, the rest costs nothing and goes on to the limit.
+            # At best, the remaining tokens cost nothing, up to the limit.
             enough_B &= length_normalised(self.options, best_B, self.limit_B) <= self.finished.score_BK[:, -1]
         elif self.options.early_stopping == "likely":
             so_far_BK = length_normalised(self.options, self.score_BK, self.tokens_BKt.shape[2] - 1)
             enough_B &= (so_far_BK + self._coverage_penalty()).amax(1) <= self.finished.score_BK[:, 0]
         done_B = enough_B | best_B.isneginf()
-        self.score_BK = self.score_BK.masked_fill(done_B[:, None], float("-inf"))
+        self.score_BK = self.score_BK.masked_fill(done_B[:, None], NOTHING)
         return done_B
 
     def select(self, stay: Tensor) -> "_Beam":
@@ -168,3 +178,148 @@ class _Beam:
             limit_B=self.limit_B[stay],
             coverage=self.coverage and self.coverage.reorder(rows),
         )
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much attention each source position has received from each hypothesis."""
+
+    total_NS: Tensor
+    mask_NS: Tensor
+    """True at real source positions."""
+
+    def plus(self, weights_NS: Tensor) -> "Coverage":
+        return replace(self, total_NS=self.total_NS + weights_NS)
+
+    def reorder(self, rows: Tensor) -> "Coverage":
+        return Coverage(self.total_NS[rows], self.mask_NS[rows])
+
+    def penalty(self, beta: float) -> Tensor:
+        """β Σ_s log min(Σ_t a_ts, 1), 0 at best (Wu et al. 2016, equation 14). [N]"""
+        log_NS = self.total_NS.clamp(min=torch.finfo(self.total_NS.dtype).tiny, max=1.0).log()
+        return beta * log_NS.masked_fill(~self.mask_NS, 0.0).sum(1)
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """The K best finished hypotheses of each of B sentences, best first; a score of -inf is an empty place."""
+
+    score_BK: Tensor
+    log_probability_BK: Tensor
+    tokens_BKt: Tensor
+    length_BK: Tensor
+    """Tokens without SOS and EOS."""
+
+    @classmethod
+    def none(cls, num_sentences: int, size: int, device: torch.device) -> Self:
+        """Room for ``size`` hypotheses of each sentence."""
+        nothing_BK = torch.full((num_sentences, size), NOTHING, device=device)
+        length_BK = torch.zeros(num_sentences, size, dtype=torch.long, device=device)
+        return cls(nothing_BK, nothing_BK, length_BK[:, :, None][:, :, :0], length_BK)
+
+    def with_more(self, score_BM: Tensor, log_probability_BM: Tensor, tokens_BMt: Tensor) -> "_Finished":
+        """The best of these and M more of t tokens each."""
+        num_tokens = tokens_BMt.shape[2]
+        padded_BKt = F.pad(self.tokens_BKt, (0, num_tokens - self.tokens_BKt.shape[2]))
+        length_BM = torch.full_like(score_BM, num_tokens, dtype=torch.long)
+        score_BK, kept_BK = torch.cat((self.score_BK, score_BM), dim=1).topk(self.score_BK.shape[1], dim=1)
+        return _Finished(
+            score_BK,
+            torch.cat((self.log_probability_BK, log_probability_BM), dim=1).gather(1, kept_BK),
+            torch.cat((padded_BKt, tokens_BMt), dim=1).gather(1, kept_BK[:, :, None].expand(-1, -1, num_tokens)),
+            torch.cat((self.length_BK, length_BM), dim=1).gather(1, kept_BK),
+        )
+
+    def select(self, sentences: Tensor) -> "_Finished":
+        """Those of some sentences."""
+        return _Finished(*(getattr(self, f.name)[sentences] for f in fields(self)))
+
+    def hypotheses(self, sentence: int) -> list[Hypothesis]:
+        """Those of one sentence, best first."""
+        parts = (self.tokens_BKt, self.length_BK, self.score_BK, self.log_probability_BK)
+        rows = zip(*(part[sentence].tolist() for part in parts), strict=True)
+        return [Hypothesis(ids[:length], score, log_p) for ids, length, score, log_p in rows if score > NOTHING]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which continuations end, and which are kept. Log-probabilities are those of the whole hypotheses."""
+
+    ending_BK: Tensor
+    ending_parent_BK: Tensor
+    """The hypotheses (indices into K) that end."""
+    open_BK: Tensor
+    parent_BK: Tensor
+    """The hypotheses (indices into K) that are continued, with the token:"""
+    token_BK: Tensor
+
+
+def choose(logits_BKV: Tensor, offset_BK: Tensor, eos: int, options: DecodingOptions) -> Choice:
+    """Of the 2k best continuations of each group of k, those that end among the first k, and the best k others.
+
+    Args:
+        logits_BKV: forbidden tokens have -inf.
+        offset_BK: log-probability so far, less the normaliser of the logits.
+        eos: id of EOS.
+        options: beam and groups.
+    """
+    size = options.beam_size // options.beam_groups
+    ending, unfinished = [], []
+    for best_BC, parent_BC, token_BC in _continuations(logits_BKV, offset_BK, options):
+        ends_BC = token_BC == eos
+        ending.append((best_BC.masked_fill(~ends_BC, NOTHING)[:, :size], parent_BC[:, :size]))
+        open_Bk, kept_Bk = best_BC.masked_fill(ends_BC, NOTHING).topk(size, dim=1)
+        unfinished.append((open_Bk, parent_BC.gather(1, kept_Bk), token_BC.gather(1, kept_Bk)))
+    return Choice(*(torch.cat(parts, dim=1) for parts in (*zip(*ending, strict=True), *zip(*unfinished, strict=True))))
+
+
+def _continuations(
+    logits_BKV: Tensor, offset_BK: Tensor, options: DecodingOptions
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """For each group the 2k best continuations: log-probability, hypothesis (index into K) and token. [B, 2k]"""
+    size = options.beam_size // options.beam_groups
+    if options.beam_groups == 1:
+        yield top_continuations(logits_BKV, offset_BK, 2 * size)
+        return
+    times_chosen_BV = torch.zeros_like(logits_BKV[:, 0])
+    for start in range(0, options.beam_size, size):
+        group = slice(start, start + size)
+        penalty_BV = options.diversity * times_chosen_BV
+        best_BC, parent_BC, token_BC = top_continuations(
+            logits_BKV[:, group] - penalty_BV[:, None], offset_BK[:, group], 2 * size
+        )
+        times_chosen_BV.scatter_add_(1, token_BC[:, :size], torch.ones_like(best_BC[:, :size]))
+        yield best_BC + penalty_BV.gather(1, token_BC), parent_BC + start, token_BC
+
+
+def top_continuations(logits_BKV: Tensor, offset_BK: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The ``count`` best of all K·V sums ``logits + offset`` of each sentence, best first.
+
+    The vocabulary is neither sorted nor normalised as a whole: the ``count`` best elements lie in the ``count`` blocks
+    with the highest maxima, so only these are sorted.
+
+    Returns:
+        The sums, the hypothesis (index into K) and the token (index into V) of each. [B, count]
+    """
+    num_hypotheses, num_tokens = logits_BKV.shape[1:]
+    count = min(count, num_hypotheses * num_tokens)
+    if num_tokens % BLOCK:
+        logits_BKV = F.pad(logits_BKV, (0, -num_tokens % BLOCK), value=NOTHING)
+    blocks_BKCP = torch.unflatten(logits_BKV, 2, (-1, BLOCK))
+    num_blocks = blocks_BKCP.shape[2]
+    highest_BM = (blocks_BKCP.amax(3) + offset_BK[:, :, None]).flatten(1)
+    block_BM = highest_BM.topk(min(count, highest_BM.shape[1]), dim=1, sorted=False).indices
+    chosen_BMP = blocks_BKCP.flatten(1, 2).gather(1, block_BM[:, :, None].expand(-1, -1, BLOCK))
+    chosen_BMP = chosen_BMP + offset_BK.gather(1, block_BM // num_blocks)[:, :, None]
+    best_BC, index_BC = chosen_BMP.flatten(1).topk(count, dim=1)
+    where_BC = block_BM.gather(1, index_BC // BLOCK)
+    hypothesis_BC = torch.div(where_BC, num_blocks, rounding_mode="floor")
+    # Among forbidden continuations, all at -inf, padding may have been taken: any token will do.
+    token_BC = (where_BC % num_blocks * BLOCK + index_BC % BLOCK).clamp(max=num_tokens - 1)
+    return best_BC, hypothesis_BC, token_BC
+
+
+def log_normaliser(logits_NV: Tensor) -> Tensor:
+    """log Σ exp over the vocabulary. [N]"""
+    highest_N1 = logits_NV.amax(1, keepdim=True)
+    return (logits_NV - highest_N1).exp_().sum(1).log_() + highest_N1[:, 0]

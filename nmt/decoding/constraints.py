@@ -1,28 +1,42 @@
-"""Phrases that must appear in a translation (dynamic beam allocation, Post & Vilar 2018)."""
+"""Phrases that must appear in a translation: beam search with dynamic beam allocation (Post & Vilar 2018)."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 from torch import Tensor
 
-from nmt.decoding.choice import NOTHING, Choice
+from nmt.decoding.beam import NOTHING, Choice
 
 Candidate = tuple[float, int, int]
-"""Log-probability, hypothesis (index into K), piece."""
+"""Log-probability, hypothesis (index into K), token."""
 
 
-class Constraints:
+@dataclass(frozen=True)
+class LexicalConstraints:
+    """What one translation must contain, in ids."""
+
+    prefix: Sequence[int] = ()
+    """Tokens that it begins with."""
+    phrases: Sequence[Sequence[int]] = ()
+    """Sequences of tokens that it contains."""
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self.prefix) + sum(map(len, self.phrases))
+
+
+class PhraseConstraints:
     """The phrases of each sentence of a batch.
 
-    Beside the likeliest continuations, those are considered that say the next piece of a phrase. The beam is then
-    shared out among hypotheses that have said equally many pieces of phrases, so that those with many, which are
-    unlikely at first, aren't crowded out. A hypothesis ends when it has said all of them; at the limit the others
-    end, too, where the sentence has no translation yet.
+    Beside the likeliest continuations, those that continue a phrase are considered. The beam is then divided among
+    hypotheses that have matched equally many tokens of phrases, so that those with many, which are unlikely at first,
+    aren't crowded out. A hypothesis ends when it contains all phrases; at the limit the others end, too, where the
+    sentence has no translation yet.
 
-    Sentences without phrases are searched as ever. For the others this works hypothesis by hypothesis, in Python.
+    Sentences without phrases are searched as usual. For the others this works hypothesis by hypothesis, in Python.
 
     Args:
-        phrases: for each sentence the pieces of each of its phrases.
+        phrases: for each sentence the tokens of each of its phrases.
         eos: id of EOS.
     """
 
@@ -39,30 +53,31 @@ class Constraints:
         sentence_B: Tensor,
         has_finished_B: Tensor,
     ) -> Choice:
-        """Choose anew for the sentences that have phrases.
+        """Choose again for the sentences that have phrases.
 
         Args:
             unconstrained: the choice without them.
-            logits_BKV, offset_BK: see :func:`nmt.decoding.choice.choose`.
-            tokens_BKt: pieces so far, after SOS.
+            logits_BKV, offset_BK: see :func:`nmt.decoding.beam.choose`.
+            tokens_BKt: tokens so far, after SOS.
             sentence_B: which sentence of the batch this is.
             has_finished_B: whether it has a finished hypothesis.
         """
         result = Choice(*(getattr(unconstrained, f.name).clone() for f in fields(unconstrained)))
+        beam_size = offset_BK.shape[1]
         for row, sentence in enumerate(sentence_B.tolist()):
             phrases = self._phrases[sentence]
             if not phrases or not offset_BK[row].isfinite().any():
                 continue
             histories = tokens_BKt[row, :, 1:].tolist()
             candidates = self._candidates(unconstrained, row, logits_BKV[row], offset_BK[row], histories, phrases)
-            ending, going = self._share_out(candidates, histories, phrases, offset_BK.shape[1])
-            if not going and not ending and not has_finished_B[row]:
+            ending, kept = self._allocate(candidates, histories, phrases, beam_size)
+            if not kept and not ending and not has_finished_B[row]:
                 ending = candidates
-            result.ending_BK[row], result.going_BK[row] = NOTHING, NOTHING
-            for place, (log_p, parent, _) in enumerate(ending[: offset_BK.shape[1]]):
+            result.ending_BK[row], result.open_BK[row] = NOTHING, NOTHING
+            for place, (log_p, parent, _) in enumerate(ending[:beam_size]):
                 result.ending_BK[row, place], result.ending_parent_BK[row, place] = log_p, parent
-            for place, (log_p, parent, token) in enumerate(going):
-                result.going_BK[row, place] = log_p
+            for place, (log_p, parent, token) in enumerate(kept):
+                result.open_BK[row, place] = log_p
                 result.parent_BK[row, place], result.token_BK[row, place] = parent, token
         return result
 
@@ -75,20 +90,19 @@ class Constraints:
         histories: list[list[int]],
         phrases: Sequence[Sequence[int]],
     ) -> list[Candidate]:
-        """The likeliest of all, the likeliest of each hypothesis, and those that say more of a phrase; best first."""
-        kept = zip(unconstrained.parent_BK[row].tolist(), unconstrained.token_BK[row].tolist(), strict=True)
-        places = set(kept)
+        """The likeliest of all, the likeliest of each hypothesis, and those that continue a phrase; best first."""
+        places = set(zip(unconstrained.parent_BK[row].tolist(), unconstrained.token_BK[row].tolist(), strict=True))
         for parent, (offset, likeliest) in enumerate(zip(offset_K.tolist(), logits_KV.argmax(1).tolist(), strict=True)):
             if offset > NOTHING:
-                following = {likeliest, self._eos, *_next_pieces(histories[parent], phrases)}
+                following = {likeliest, self._eos, *_next_tokens(histories[parent], phrases)}
                 places |= {(parent, token) for token in following}
         candidates = ((float(logits_KV[p, t]) + float(offset_K[p]), p, t) for p, t in places)
         return sorted((c for c in candidates if c[0] > NOTHING), reverse=True)
 
-    def _share_out(
+    def _allocate(
         self, candidates: list[Candidate], histories: list[list[int]], phrases: Sequence[Sequence[int]], size: int
     ) -> tuple[list[Candidate], list[Candidate]]:
-        """The candidates that end, and those that go on: in turns one of each number of pieces said, most first."""
+        """The candidates that end, and ``size`` others: in turns one of each number of tokens matched, most first."""
         banks: dict[int, list[Candidate]] = {}
         ending = []
         complete = sum(map(len, phrases))
@@ -98,43 +112,33 @@ class Constraints:
                 banks.setdefault(num_matched([*histories[parent], token], phrases), []).append(candidate)
             elif num_matched(histories[parent], phrases) == complete:
                 ending.append(candidate)
-        queues = [iter(banks[said]) for said in sorted(banks, reverse=True)]
-        going: list[Candidate] = []
-        while queues and len(going) < size:
-            queues = [queue for queue in queues if _take(queue, going, size)]
-        return ending, going
+        # Candidates by their rank in their bank, then by the number of tokens matched.
+        ranked = sorted((rank, -matched, c) for matched, bank in banks.items() for rank, c in enumerate(bank))
+        return ending, [candidate for _, _, candidate in ranked[:size]]
 
 
-def _take(queue: Iterator[Candidate], taken: list[Candidate], size: int) -> bool:
-    """Take one while there is room; False when the queue is empty."""
-    if len(taken) < size and (candidate := next(queue, None)) is not None:
-        taken.append(candidate)
-        return True
-    return False
-
-
-def num_matched(pieces: Sequence[int], phrases: Sequence[Sequence[int]]) -> int:
-    """Pieces of phrases that are said: of whole ones, and of the longest that has just begun."""
+def num_matched(tokens: Sequence[int], phrases: Sequence[Sequence[int]]) -> int:
+    """Tokens of phrases that a hypothesis contains: of whole phrases, and of the longest that has just begun."""
     whole = begun = 0
     for phrase in phrases:
-        if _contains(pieces, phrase):
+        if _contains(tokens, phrase):
             whole += len(phrase)
         else:
-            begun = max(begun, _num_begun(pieces, phrase))
+            begun = max(begun, _num_begun(tokens, phrase))
     return whole + begun
 
 
-def _next_pieces(pieces: Sequence[int], phrases: Sequence[Sequence[int]]) -> set[int]:
-    """For each phrase that is not said yet the piece that continues or begins it."""
-    return {phrase[_num_begun(pieces, phrase)] for phrase in phrases if not _contains(pieces, phrase)}
+def _next_tokens(tokens: Sequence[int], phrases: Sequence[Sequence[int]]) -> set[int]:
+    """For each phrase that is not complete the token that continues or begins it."""
+    return {phrase[_num_begun(tokens, phrase)] for phrase in phrases if not _contains(tokens, phrase)}
 
 
-def _contains(pieces: Sequence[int], phrase: Sequence[int]) -> bool:
+def _contains(tokens: Sequence[int], phrase: Sequence[int]) -> bool:
     wanted = list(phrase)
-    return any(list(pieces[i : i + len(wanted)]) == wanted for i in range(len(pieces) - len(wanted) + 1))
+    return any(list(tokens[i : i + len(wanted)]) == wanted for i in range(len(tokens) - len(wanted) + 1))
 
 
-def _num_begun(pieces: Sequence[int], phrase: Sequence[int]) -> int:
-    """The most first pieces of the phrase that the last pieces are, short of the whole phrase."""
-    lengths = range(min(len(phrase) - 1, len(pieces)), 0, -1)
-    return next((n for n in lengths if list(pieces[-n:]) == list(phrase[:n])), 0)
+def _num_begun(tokens: Sequence[int], phrase: Sequence[int]) -> int:
+    """The most first tokens of the phrase that the last tokens are, short of the whole phrase."""
+    lengths = range(min(len(phrase) - 1, len(tokens)), 0, -1)
+    return next((n for n in lengths if list(tokens[-n:]) == list(phrase[:n])), 0)

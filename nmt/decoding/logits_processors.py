@@ -1,57 +1,72 @@
-"""What a hypothesis may not say next. A rule sets logits to -inf; probabilities are not renormalised, so that the score
-of a translation stays that of the model."""
+"""Logits processors: they change the logits of the next token before search chooses among the continuations.
 
-from collections.abc import Sequence
-from typing import Protocol
+Probabilities are not renormalised afterwards, so that where a processor only forbids tokens, the score of a translation
+stays that of the model.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from nmt.data.vocabulary import Vocabulary
+from nmt import config
+from nmt.config import validate
+from nmt.data.vocabulary import Vocabularies
+from nmt.decoding.task import SearchTask
+from nmt.plugins import Table
 
 FORBIDDEN = float("-inf")
 
 
-class Rule(Protocol):
-    """Looks at N hypotheses with the t tokens so far, SOS among them."""
+class LogitsProcessor(ABC):
+    """Base class of logits processors.
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor) -> None:
-        """Change ``logits_NV`` in place. ``sentence_N``: which sentence of the batch a hypothesis translates."""
+    A subclass with a row in :data:`LOGITS_PROCESSORS` can be chosen in a recipe, ``decoding.logits_processors: {NAME:
+    {OPTION: VALUE}}``, and by ``nmt translate --logits-processor``; a program can also give objects to
+    :meth:`nmt.translator.Translator.translate`. One object serves all batches, in several threads at a time: whatever
+    depends on a batch is computed from the arguments of the call, and never kept on ``self``.
+
+    Args:
+        options: an object of the class's ``Options``.
+        vocabularies: those of the model.
+    """
+
+    class Options(config.Options):
+        """A processor without options; a subclass with options declares a class of the same name."""
+
+    def __init__(self, options: Any, vocabularies: Vocabularies) -> None:
+        self.options, self.vocabularies = options, vocabularies
+
+    @abstractmethod
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+        """Change ``logits_NV`` in place.
+
+        Args:
+            logits_NV: unnormalised, float32; -inf forbids a token.
+            tokens_Nt: ids of each hypothesis so far, SOS first. Hypotheses that have ended may be among them.
+            sentence_N: the sentence of the batch, an index into B, that each hypothesis translates.
+            task: the batch, with the source sentences, their lengths and the decoding options.
+        """
 
 
-class NeverSpecial:
+class NeverSpecial(LogitsProcessor):
     """PAD and SOS are not part of a translation."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._ids = [vocabulary.pad, vocabulary.sos]
+    def __init__(self, vocabularies: Vocabularies) -> None:
+        self._ids = [vocabularies.target.pad, vocabularies.target.sos]
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
         logits_NV[:, self._ids] = FORBIDDEN
 
 
-class EndAtLimit:
-    """Only EOS is left when a translation has reached its greatest length.
+class ForcedPrefix(LogitsProcessor):
+    """The translations of one batch begin with given tokens.
 
     Args:
-        limit_B: the most pieces of each sentence's translation, EOS counted.
-        eos: id of EOS.
-    """
-
-    def __init__(self, limit_B: Tensor, eos: int) -> None:
-        self._limit_B, self._eos = limit_B, eos
-        self._shortest = int(limit_B.min())
-
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor) -> None:
-        if tokens_Nt.shape[1] < self._shortest:
-            return
-        _leave_only(logits_NV, self._limit_B[sentence_N] <= tokens_Nt.shape[1], self._eos)
-
-
-class ForcedPrefix:
-    """A translation begins with given pieces.
-
-    Args:
-        prefixes: of each sentence; may be empty.
+        prefixes: ids for each of the B sentences; may be empty.
     """
 
     def __init__(self, prefixes: Sequence[Sequence[int]]) -> None:
@@ -61,7 +76,7 @@ class ForcedPrefix:
         for row, prefix in zip(self._prefix_BT, prefixes, strict=True):
             row[: len(prefix)] = torch.tensor(prefix, dtype=torch.long)
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
         position = tokens_Nt.shape[1] - 1
         if position >= self._longest:
             return
@@ -70,40 +85,19 @@ class ForcedPrefix:
         _leave_only(logits_NV, forced_N, self._prefix_BT[sentence_N, position].to(logits_NV.device))
 
 
-class NoRepeatedNgram:
-    """No run of ``size`` pieces comes twice in a translation (Paulus et al. 2018)."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor) -> None:
-        if tokens_Nt.shape[1] <= self._size:  # SOS is no part of it
-            return
-        windows_NWn = tokens_Nt[:, 1:].unfold(1, self._size, 1)
-        last_Nn = tokens_Nt[:, tokens_Nt.shape[1] - self._size + 1 :]
-        seen_NW = (windows_NWn[:, :, :-1] == last_Nn[:, None]).all(2)
-        row, window = seen_NW.nonzero(as_tuple=True)
-        logits_NV[row, windows_NWn[row, window, -1]] = FORBIDDEN
-
-
-class NeverPhrases:
-    """Given runs of pieces never appear.
+class EndAtLimit(LogitsProcessor):
+    """Only EOS is left when a translation has reached its greatest length.
 
     Args:
-        phrases: their pieces, one or more each.
+        limit_B: the most tokens of each translation of one batch, EOS counted.
     """
 
-    def __init__(self, phrases: Sequence[Sequence[int]]) -> None:
-        self._phrases = phrases
+    def __init__(self, limit_B: Tensor) -> None:
+        self._limit_B, self._shortest = limit_B, int(limit_B.min())
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor) -> None:
-        for phrase in self._phrases:
-            *beginning, last = phrase
-            if len(beginning) >= tokens_Nt.shape[1]:
-                continue
-            tail = tokens_Nt[:, tokens_Nt.shape[1] - len(beginning) :]
-            begun_N = (tail == torch.tensor(beginning, dtype=torch.long, device=tail.device)).all(1)
-            logits_NV[begun_N, last] = FORBIDDEN
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+        if tokens_Nt.shape[1] >= self._shortest:
+            _leave_only(logits_NV, self._limit_B[sentence_N] <= tokens_Nt.shape[1], task.target.eos)
 
 
 def _leave_only(logits_NV: Tensor, where_N: Tensor, token: int | Tensor) -> None:
@@ -115,3 +109,70 @@ def _leave_only(logits_NV: Tensor, where_N: Tensor, token: int | Tensor) -> None
     kept = logits_NV[rows, chosen]
     logits_NV[rows] = FORBIDDEN
     logits_NV[rows, chosen] = kept
+
+
+class NoRepeatNgram(LogitsProcessor):
+    """No n-gram of tokens occurs twice in a translation (Paulus et al. 2018)."""
+
+    class Options(config.Options):
+        """Which n-grams."""
+
+        size: int = Field(3, ge=1, description="n: the number of tokens of an n-gram")
+
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+        size = self.options.size
+        if tokens_Nt.shape[1] <= size:  # SOS is not part of an n-gram
+            return
+        windows_NWn = tokens_Nt[:, 1:].unfold(1, size, 1)
+        last_Nn = tokens_Nt[:, tokens_Nt.shape[1] - size + 1 :]
+        seen_NW = (windows_NWn[:, :, :-1] == last_Nn[:, None]).all(2)
+        row, window = seen_NW.nonzero(as_tuple=True)
+        logits_NV[row, windows_NWn[row, window, -1]] = FORBIDDEN
+
+
+class ForbidPhrases(LogitsProcessor):
+    """Phrases do not occur in a translation, in the tokens that the vocabulary divides them into."""
+
+    class Options(config.Options):
+        """Which phrases."""
+
+        phrases: list[str] = Field(description="phrases as text")
+
+    def __init__(self, options: Any, vocabularies: Vocabularies) -> None:
+        super().__init__(options, vocabularies)
+        self._phrases = [ids for phrase in options.phrases if (ids := vocabularies.target.encode(phrase))]
+
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+        for phrase in self._phrases:
+            *beginning, last = phrase
+            if len(beginning) >= tokens_Nt.shape[1]:
+                continue
+            tail = tokens_Nt[:, tokens_Nt.shape[1] - len(beginning) :]
+            begun_N = (tail == torch.tensor(beginning, dtype=torch.long, device=tail.device)).all(1)
+            logits_NV[begun_N, last] = FORBIDDEN
+
+
+LOGITS_PROCESSORS: Table[LogitsProcessor] = Table(
+    "logits processor", LogitsProcessor, {"no_repeat_ngram": NoRepeatNgram, "forbid_phrases": ForbidPhrases}
+)
+"""The logits processors that a recipe can name."""
+
+
+def make_processors(
+    chosen: Mapping[str, Mapping[str, Any]], vocabularies: Vocabularies, where: str = "decoding.logits_processors"
+) -> list[LogitsProcessor]:
+    """The logits processors of a recipe, in its order.
+
+    Args:
+        chosen: name to options.
+        vocabularies: those of the model.
+        where: how a message names the place.
+
+    Raises:
+        UserError: there is no such processor, or an option is wrong.
+    """
+    found = []
+    for name, values in chosen.items():
+        processor = LOGITS_PROCESSORS.find(name, where)
+        found.append(processor(validate(processor.Options, values, f"{where}.{name}"), vocabularies))
+    return found

@@ -1,7 +1,12 @@
-"""What a translator gives back, and how it looks as JSON."""
+"""What a translator gives back: translations and scores, in text and as JSON; and what makes text of hypotheses."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
+
+from nmt.data.vocabulary import SPACE, Piece, Vocabulary
+from nmt.evaluation.metrics import METRICS, Metric
 
 
 @dataclass(frozen=True)
@@ -66,3 +71,87 @@ class ScoredPair:
             "log_probability": None if self.log_probability is None else round(self.log_probability, 6),
             "score": None if self.score is None else round(self.score, 6),
         }
+
+
+def mbr_rerank(candidates: list[Candidate], utility: str, source: str) -> list[Candidate]:
+    """The candidates, the one that is most like all the others first; as they are for ``none``.
+
+    Args:
+        candidates: translations of one sentence.
+        utility: a name of ``METRICS``, or ``none``.
+        source: the sentence, for metrics that need it.
+    """
+    if utility == "none" or len(candidates) < 2:
+        return candidates
+    utilities = expected_utilities([candidate.text for candidate in candidates], utility, source)
+    order = sorted(range(len(candidates)), key=lambda i: -utilities[i])
+    return [candidates[i] for i in order]
+
+
+def expected_utilities(candidates: Sequence[str], utility: str, source: str = "") -> list[float]:
+    """The mean score of each candidate with each of all candidates as the reference; higher is better.
+
+    Each counts as an equally likely reference: a sample that was drawn twice counts twice.
+
+    Args:
+        candidates: samples, or an n-best list.
+        utility: a name of ``METRICS``; its scores of single sentences count, negated where lower is better.
+        source: what the candidates translate.
+    """
+    metric = _metric_of(METRICS[utility])
+    times = {text: candidates.count(text) for text in candidates}
+    pairs = [(text, other) for text in times for other in times]
+    texts, others = zip(*pairs, strict=True)
+    scores = metric.sentence_scores(texts, [others], [source] * len(pairs))
+    sign = 1 if metric.higher_is_better else -1
+    totals = dict.fromkeys(times, 0.0)
+    for (text, other), score in zip(pairs, scores, strict=True):
+        totals[text] += sign * times[other] * score
+    return [totals[text] / len(candidates) for text in candidates]
+
+
+@cache
+def _metric_of(kind: type[Metric]) -> Metric:
+    """One for all sentences, because a neural metric takes long to load."""
+    return kind()
+
+
+def spell_unknown(ids: Sequence[int], vocabulary: Vocabulary, words: Mapping[int, str]) -> str:
+    """Decode with a word of one's own in place of UNK.
+
+    Args:
+        ids: of a translation.
+        vocabulary: of the target.
+        words: for positions in ``ids`` that hold UNK.
+    """
+    text, start = "", 0
+    for position in [*sorted(words), len(ids)]:
+        part = ids[start:position]
+        if part:
+            has_space = bool(text) and vocabulary.token(part[0]).startswith(SPACE)
+            text += (" " if has_space else "") + vocabulary.decode(part)
+        if position < len(ids):
+            text += (" " if text else "") + words[position]
+        start = position + 1
+    return text
+
+
+def source_words(line: str, pieces: Sequence[Piece]) -> list[str]:
+    """The word of the source line that each of its pieces stands in.
+
+    A piece of letters and digits alone stands in the run of them around it. Any other, as a comma or *E-Mail*, which
+    is one token of a word vocabulary, is its own word.
+    """
+    words = []
+    for piece in pieces:
+        begin, end = piece.begin, piece.end
+        while begin < end and line[begin].isspace():
+            begin += 1
+        left, right = begin, end
+        if line[begin:end].isalnum():
+            while left and line[left - 1].isalnum():
+                left -= 1
+            while right < len(line) and line[right].isalnum():
+                right += 1
+        words.append(line[left:right])
+    return words

@@ -1,65 +1,20 @@
-"""From encoded sentences to translations: limits, rules, batches of like length, and the search that was asked for."""
+"""From encoded sentences to hypotheses: batches of similar length, limits, and beam search or sampling."""
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nmt.config import DecodingOptions
 from nmt.data.batching import Ids, by_length, lengths, pad
-from nmt.data.vocabulary import Vocabularies, Vocabulary
-from nmt.decoding.beam import beam_search
-from nmt.decoding.constraints import Constraints
-from nmt.decoding.finished import Hypothesis
-from nmt.decoding.logits_processors import EndAtLimit, ForcedPrefix, NeverSpecial, NoRepeatedNgram, Rule
-from nmt.decoding.sampling import sample
-from nmt.decoding.task import Task, Wishes
+from nmt.data.vocabulary import Vocabularies
+from nmt.decoding.beam import beam_search, log_normaliser
+from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints
+from nmt.decoding.logits_processors import EndAtLimit, ForcedPrefix, LogitsProcessor, NeverSpecial, make_processors
+from nmt.decoding.task import Hypothesis, SearchTask, length_normalised
 from nmt.errors import UserError
 from nmt.models.interfaces import Model
-
-
-def max_lengths(source_length_B: Tensor, options: DecodingOptions) -> Tensor:
-    """The most pieces, EOS counted, that each translation may have. [B]"""
-    limit_B = (source_length_B * options.max_length_ratio).long() + options.max_length_extra
-    return limit_B if options.max_length is None else limit_B.clamp(max=options.max_length + 1)
-
-
-def search_batch(
-    model: Model,
-    sources: Sequence[Ids],
-    vocabularies: Vocabularies,
-    options: DecodingOptions,
-    *,
-    rules: Sequence[Rule] = (),
-    wishes: Sequence[Wishes] | None = None,
-    numbers: Sequence[int] | None = None,
-) -> list[list[Hypothesis]]:
-    """Translate a few sentences at once; see :func:`search_all`."""
-    target = vocabularies.target
-    source_BS = pad(sources, vocabularies.source, eos=True).to(model.device)
-    source_length_B = lengths(sources).to(model.device)
-    limit_B = max_lengths(source_length_B, options)
-    always: list[Rule] = [NeverSpecial(target), *rules]
-    if options.no_repeat_ngram:
-        always.append(NoRepeatedNgram(options.no_repeat_ngram))
-    constraints = None
-    if wishes is not None:
-        if any(wish.phrases for wish in wishes):
-            constraints = _constraints(wishes, target, options)
-        always.append(ForcedPrefix([wish.prefix for wish in wishes]))  # after the others: what must be said is said
-        limit_B += torch.tensor([wish.num_pieces for wish in wishes], device=model.device)
-    always.append(EndAtLimit(limit_B, target.eos))
-    numbers = numbers or range(len(sources))
-    task = Task(model, source_BS, source_length_B, target, options, always, limit_B, numbers, constraints)
-    return sample(task) if options.search == "sample" else beam_search(task)
-
-
-def _constraints(wishes: Sequence[Wishes], target: Vocabulary, options: DecodingOptions) -> Constraints:
-    if options.search == "sample" or options.beam_groups > 1:
-        raise UserError(
-            "Phrases that must appear need a plain beam search.", "Leave out sampling and beam groups, or the phrases."
-        )
-    return Constraints([wish.phrases for wish in wishes], target.eos)
 
 
 def search_all(
@@ -69,8 +24,8 @@ def search_all(
     options: DecodingOptions,
     on_progress: Callable[[int], None] = lambda sentences: None,
     *,
-    rules: Sequence[Rule] = (),
-    wishes: Sequence[Wishes] | None = None,
+    processors: Sequence[LogitsProcessor] = (),
+    constraints: Sequence[LexicalConstraints] | None = None,
     numbers: Sequence[int] | None = None,
 ) -> list[list[Hypothesis]]:
     """Translate any number of encoded sentences: sorted by length, in batches, back in their own order.
@@ -78,25 +33,122 @@ def search_all(
     Args:
         model: in eval mode.
         sources: ids of each sentence, without EOS.
-        vocabularies: for the special ids.
-        options: method, beam, penalties, limits and batch size.
+        vocabularies: those of the model.
+        options: method, beam, penalties, limits, logits processors and batch size.
         on_progress: called with the number of sentences of each finished batch.
-        rules: what translations may not say, beside what ``options`` rules out.
-        wishes: what each translation must say.
+        processors: applied before those of ``options``.
+        constraints: what each translation must contain.
         numbers: of the sentences, for the random numbers of sampling; from 0 on where None.
+
+    Raises:
+        UserError: the options don't fit the model or the constraints.
     """
+    always = [NeverSpecial(vocabularies), *processors, *make_processors(options.logits_processors, vocabularies)]
     results: list[list[Hypothesis]] = [[] for _ in sources]
     for chunk in by_length([len(source) for source in sources], options.batch_size):
-        found = search_batch(
+        batch = [sources[i] for i in chunk]
+        wanted = [LexicalConstraints() if constraints is None else constraints[i] for i in chunk]
+        source_length_B = lengths(batch)
+        limit_B = max_lengths(source_length_B, options) + torch.tensor([each.num_tokens for each in wanted])
+        task = SearchTask(
             model,
-            [sources[i] for i in chunk],
+            pad(batch, vocabularies.source, eos=True).to(model.device),
+            source_length_B.to(model.device),
             vocabularies,
             options,
-            rules=rules,
-            wishes=None if wishes is None else [wishes[i] for i in chunk],
-            numbers=[i if numbers is None else numbers[i] for i in chunk],
+            limit_B.to(model.device),
+            [i if numbers is None else numbers[i] for i in chunk],
         )
+        found = _search(task, always, wanted)
         for index, hypotheses in zip(chunk, found, strict=True):
             results[index] = hypotheses
         on_progress(len(chunk))
     return results
+
+
+def max_lengths(source_length_B: Tensor, options: DecodingOptions) -> Tensor:
+    """The most tokens, EOS counted, that each translation may have. [B]"""
+    limit_B = (source_length_B * options.max_length_ratio).long() + options.max_length_extra
+    return limit_B if options.max_length is None else limit_B.clamp(max=options.max_length + 1)
+
+
+def _search(
+    task: SearchTask, processors: Sequence[LogitsProcessor], constraints: Sequence[LexicalConstraints]
+) -> list[list[Hypothesis]]:
+    """Translate a batch."""
+    # The last ones overrule those before them.
+    processors = [*processors, ForcedPrefix([each.prefix for each in constraints]), EndAtLimit(task.limit_B)]
+    is_sampled, phrases = task.options.search == "sample", None
+    if any(each.phrases for each in constraints):
+        if is_sampled or task.options.beam_groups > 1:
+            raise UserError(
+                "Phrases that must appear need a plain beam search.",
+                "Leave out sampling and beam groups, or the phrases.",
+            )
+        phrases = PhraseConstraints([each.phrases for each in constraints], task.target.eos)
+    return sample(task, processors) if is_sampled else beam_search(task, processors, phrases)
+
+
+@torch.inference_mode()
+def sample(task: SearchTask, processors: Sequence[LogitsProcessor]) -> list[list[Hypothesis]]:
+    """``beam_size`` samples of each sentence, in the order of drawing.
+
+    They are the same for a seed whatever else is in the batch. The length penalty makes their scores; it doesn't choose
+    among them.
+    """
+    model, options, target = task.model, task.options, task.target
+    num_samples, device = options.beam_size, task.source_BS.device
+    longest = int(task.limit_B.max())
+    uniform_NT = torch.cat([uniform_numbers(options.seed, n, num_samples, longest) for n in task.numbers]).to(device)
+    sentence_N = torch.arange(len(task.source_BS), device=device).repeat_interleave(num_samples)
+    state = model.start(task.source_BS, task.source_length_B).reorder(sentence_N)
+    tokens_Nt = torch.full((len(sentence_N), 1), target.sos, device=device)
+    log_p_N = torch.zeros(len(sentence_N), device=device)
+    ended_N = torch.zeros(len(sentence_N), dtype=torch.bool, device=device)
+    while not ended_N.all():
+        output = model.step(tokens_Nt[:, -1], state)
+        logits_NV = output.logits_NV.float()
+        model_log_p_NV = logits_NV - log_normaliser(logits_NV)[:, None]
+        for processor in processors:
+            processor(logits_NV, tokens_Nt, sentence_N, task)
+        token_N = draw(logits_NV, uniform_NT[:, tokens_Nt.shape[1] - 1], options)
+        token_N = token_N.masked_fill(ended_N, target.eos)
+        log_p_N += model_log_p_NV.gather(1, token_N[:, None])[:, 0].masked_fill(ended_N, 0.0)
+        tokens_Nt = torch.cat((tokens_Nt, token_N[:, None]), dim=1)
+        ended_N |= token_N == target.eos
+        state = output.state
+    length_N = (tokens_Nt[:, 1:] != target.eos).sum(1)
+    score_N = length_normalised(options, log_p_N, length_N + 1)
+    rows = zip(tokens_Nt[:, 1:].tolist(), length_N.tolist(), score_N.tolist(), log_p_N.tolist(), strict=True)
+    samples = [Hypothesis(ids[:length], score, log_p) for ids, length, score, log_p in rows]
+    return [samples[start : start + num_samples] for start in range(0, len(samples), num_samples)]
+
+
+def uniform_numbers(seed: int, number: int, num_samples: int, length: int) -> Tensor:
+    """The random numbers in [0, 1) of one sentence: those of sample k and step t depend on nothing else.
+
+    Args:
+        seed: of the run.
+        number: of the sentence.
+        num_samples, length: K and t.
+    """
+    draws = [np.random.default_rng((seed, number, sample)).random(length) for sample in range(num_samples)]
+    return torch.from_numpy(np.stack(draws))
+
+
+def draw(logits_NV: Tensor, uniform_N: Tensor, options: DecodingOptions) -> Tensor:
+    """A token for each row, from its distribution at a temperature, truncated by ``top_k`` and ``top_p``. [N]
+
+    ``top_k`` keeps the k likeliest (Fan et al. 2018); ``top_p`` as few of the likeliest as have together a
+    probability of p or more (Holtzman et al. 2020). C counts the candidates that may be drawn.
+    """
+    count = min(options.top_k or logits_NV.shape[1], logits_NV.shape[1])
+    logits_NC, token_NC = logits_NV.topk(count, dim=1)
+    p_NC = (logits_NC.double() / options.temperature).softmax(1)
+    before_NC = p_NC.cumsum(1) - p_NC
+    p_NC = p_NC.masked_fill(before_NC >= options.top_p, 0.0)
+    up_to_NC = p_NC.cumsum(1)
+    chosen_N1 = (up_to_NC <= uniform_N[:, None] * up_to_NC[:, -1:]).sum(1, keepdim=True)
+    # Rounding may carry the last sum past the end of what is possible.
+    chosen_N1 = chosen_N1.minimum((p_NC > 0).sum(1, keepdim=True) - 1)
+    return token_NC.gather(1, chosen_N1)[:, 0]

@@ -14,6 +14,7 @@ from nmt.console import progress_bar
 from nmt.data.batching import make_batch, plan_batches
 from nmt.data.encoded_corpus import EncodedCorpus
 from nmt.data.vocabulary import Vocabularies
+from nmt.decoding.logits_processors import make_processors
 from nmt.decoding.search import search_all
 from nmt.device import Precision, autocast
 from nmt.evaluation.degenerate import DegenerateCount, count_degenerate
@@ -89,6 +90,7 @@ class Validator:
         precision: Precision,
         ranks: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
+        make_processors(decoding.logits_processors, vocabularies)  # refuses wrong ones before training
         self.data, self._vocabularies, self._decoding = data, vocabularies, decoding
         self._name, self._metric = metric, METRICS[metric]() if metric != LOSS else None
         self._num_translated = min(num_translated, len(data.references)) if self._metric else 0

@@ -115,7 +115,7 @@ def test_a_long_side_is_cut_and_reported(translator: Translator) -> None:
 def test_what_is_learned_by_heart_is_probable_and_aligned_sensibly(tiny_model: Path, tiny_corpus: Path) -> None:
     translator = load(tiny_model, "cpu")
     texts = [(tiny_corpus / f"train.{language}").read_text("utf-8").splitlines() for language in ("de", "en")]
-    right = list(translator.align(zip(*texts, strict=True), symmetrize="none"))
+    right = list(translator.align(zip(*texts, strict=True), links=LinkOptions(symmetrize="none")))
     wrong = list(translator.align(zip(texts[0], reversed(texts[1]), strict=True)))
     for good, bad in zip(right, wrong, strict=True):
         assert good.score is not None

@@ -6,10 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
 import nmt
-from nmt.decoding.request import Request
-from nmt.decoding.wording import Wording
+from nmt.alignment.heads import AlignmentHeads
+from nmt.decoding.logits_processors import LogitsProcessor
+from nmt.decoding.request import OutputConstraints, Request, read_unknown_lexicon
+from nmt.decoding.results import expected_utilities
+from nmt.decoding.task import SearchTask
 from nmt.errors import UserError
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -31,8 +36,6 @@ def test_samples_depend_on_seed_and_line_alone(run_nmt: RunNmt, tiny_model: Path
 
 
 def test_mbr_takes_the_candidate_most_like_the_others(run_nmt: RunNmt, tiny_model: Path) -> None:
-    from nmt.decoding.mbr import expected_utilities
-
     options = ("--search", "sample", "--temperature", "2", "--beam-size", "8", "--n-best", "8")
     plain = lines(run_nmt("translate", tiny_model, *options, stdin=SOURCE))
     chosen = lines(run_nmt("translate", tiny_model, *options, "--mbr", "chrf", stdin=SOURCE))
@@ -56,7 +59,7 @@ def test_an_ensemble_needs_one_vocabulary(run_nmt: RunNmt, tiny_model: Path, byt
     assert "vocabulary.path" in done.stderr
 
 
-def test_wishes_come_with_the_lines(run_nmt: RunNmt, tiny_model: Path) -> None:
+def test_constraints_come_with_the_lines(run_nmt: RunNmt, tiny_model: Path) -> None:
     asked = [
         {"source": "Der Hund schläft im Garten.", "prefix": "Today"},
         {"source": "Die Katze trinkt kaltes Wasser.", "must_contain": ["the moon"]},
@@ -86,30 +89,48 @@ def test_what_jsonl_wrote_can_be_read_again(run_nmt: RunNmt, tiny_model: Path) -
     assert lines(again) == lines(written)
 
 
-def test_a_forbidden_phrase_is_not_said(run_nmt: RunNmt, tiny_model: Path) -> None:
+def test_a_forbidden_phrase_is_avoided(run_nmt: RunNmt, tiny_model: Path) -> None:
     (before,) = lines(run_nmt("translate", tiny_model, stdin="Der Hund schläft im Garten.\n"))
     assert "the garden" in before
     (after,) = lines(run_nmt("translate", tiny_model, "--forbid", "the garden", stdin="Der Hund schläft im Garten.\n"))
     assert "the garden" not in after
 
 
-def test_a_wish_that_cannot_be_written_is_a_warning(tiny_model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_constraint_that_cannot_be_met_is_a_warning(tiny_model: Path, capfd: pytest.CaptureFixture[str]) -> None:
     translator = nmt.load(tiny_model, "cpu")
     (found,) = translator.translate([Request("Der Hund schläft.", must_contain=("Zweiundvierzig",))])
     assert found.text
     assert "line 1: 'Zweiundvierzig' could not be made part" in capfd.readouterr().err
 
 
-def test_unknown_words_come_from_the_source(tiny_model: Path) -> None:
-    """The tiny model knows no Fritz; where it says UNK it looks at the word it doesn't know."""
-    translator = nmt.load(tiny_model, "cpu")
-    unknown = translator.vocabularies.target.unk
-    line = "Der Fritz schläft im Garten."
-    spelt = translator._attended_words(line, [unknown, unknown, unknown])
-    assert set(spelt) <= {"Der", "Fritz", "schläft", "im", "Garten", "."}
-    plain = Wording(replace_unknown=True, lexicon={"fritz": "Fred"})
-    assert plain.translated("Fritz") == "Fred"
-    assert plain.translated("Garten") == "Garten"
+class UnknownAt(LogitsProcessor):
+    """Makes some tokens of every translation UNK."""
+
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+        if tokens_Nt.shape[1] - 1 in self.options:
+            logits_NV[:, task.target.unk] += 1000
+
+
+@pytest.mark.parametrize("step", ["output", "input"])
+def test_an_unknown_word_is_replaced_by_the_source_word_with_the_highest_weight(tiny_model: Path, step: str) -> None:
+    """The weights come from the decoder, step by step: those of the step that predicts UNK, or that reads it."""
+    translator, line = nmt.load(tiny_model, "cpu"), "Der Hund schläft im Garten ."
+    model, target = translator.model, translator.vocabularies.target
+    translator.heads = AlignmentHeads.of(model.decoder, None, step)
+    constraints = OutputConstraints(replace_unknown=True, unknown_lexicon={"hund": "DOG"})
+    replaced = []
+    for position in range(6):
+        unknown = UnknownAt([position], translator.vocabularies)
+        (found,) = translator.translate([line], beam_size=1, constraints=constraints, processors=[unknown])
+        ids = [target.unk if token == "<unk>" else target.encode(token)[0] for token in found.tokens]
+        state = model.start(torch.tensor([[*translator.encode_source(line), target.eos]]), torch.tensor([7]))
+        for token in [target.sos, *ids][: position + (2 if step == "input" else 1)]:
+            output = model.step(torch.tensor([token]), state, need_weights=True)
+            state = output.state
+        word = line.split()[int(output.weights_NHS[0].mean(0)[:-1].argmax())]
+        replaced.append({"Hund": "DOG"}.get(word, word))
+        assert found.text.replace(".", " .").split()[position] == replaced[-1]
+    assert len(set(replaced)) > 1
 
 
 def test_unknown_words_need_attention(run_nmt: RunNmt, vanilla_model: Path) -> None:
@@ -121,8 +142,15 @@ def test_unknown_words_need_attention(run_nmt: RunNmt, vanilla_model: Path) -> N
 def test_limits_and_repetition(run_nmt: RunNmt, tiny_model: Path) -> None:
     short = lines(run_nmt("translate", tiny_model, "--max-length", "2", stdin=SOURCE))
     assert all(len(line.split()) <= 2 for line in short)
-    once = lines(run_nmt("translate", tiny_model, "--no-repeat-ngram", "1", stdin=SOURCE))
+    once = lines(run_nmt("translate", tiny_model, "--logits-processor", "no_repeat_ngram: {size: 1}", stdin=SOURCE))
     assert all(len(set(line.split())) == len(line.split()) for line in once)
+
+
+@pytest.mark.parametrize("text", ["no_repeat_ngram: {size", "no_repeat_ngram: 3", "[1]", "no_repeat_ngrm: {size: 3}"])
+def test_a_processor_that_is_not_one_is_refused(run_nmt: RunNmt, tiny_model: Path, text: str) -> None:
+    done = run_nmt("translate", tiny_model, "--logits-processor", text, stdin=SOURCE)
+    assert done.returncode == 2
+    assert "no_repeat_ngram" in done.stderr
 
 
 def test_groups_must_divide_the_beam(run_nmt: RunNmt, tiny_model: Path) -> None:
@@ -140,8 +168,6 @@ def test_every_way_to_stop_translates(run_nmt: RunNmt, tiny_model: Path, name: s
 
 
 def test_a_lexicon_must_be_pairs(tmp_path: Path) -> None:
-    from nmt.decoding.unknown import read_lexicon
-
     (tmp_path / "lexicon").write_text("Haus\thouse\nHund dog\n", encoding="utf-8")
     with pytest.raises(UserError, match="line 2"):
-        read_lexicon(tmp_path / "lexicon")
+        read_unknown_lexicon(tmp_path / "lexicon")

@@ -8,10 +8,9 @@ from torch import Tensor
 
 from nmt.config import DecodingOptions, ModelOptions
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
-from nmt.decoding.constraints import num_matched
-from nmt.decoding.logits_processors import NeverPhrases
+from nmt.decoding.constraints import LexicalConstraints, num_matched
+from nmt.decoding.logits_processors import ForbidPhrases
 from nmt.decoding.search import search_all
-from nmt.decoding.task import Wishes
 from nmt.errors import UserError
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
@@ -19,7 +18,12 @@ from nmt.models.seq2seq import Seq2Seq
 WORDS = WordVocabulary([f"▁w{i}" for i in range(12)])
 BOTH = Vocabularies(WORDS, WORDS)
 SOURCES = [[4, 9, 7], [5], [8, 8, 11, 10, 6], [12]]
-WISHES = [Wishes(phrases=[[6, 7], [13]]), Wishes(), Wishes(phrases=[[9]], prefix=[5, 5]), Wishes(phrases=[[4, 4, 4]])]
+WANTED = [
+    LexicalConstraints(phrases=[[6, 7], [13]]),
+    LexicalConstraints(),
+    LexicalConstraints(phrases=[[9]], prefix=[5, 5]),
+    LexicalConstraints(phrases=[[4, 4, 4]]),
+]
 
 
 @pytest.fixture(scope="module", params=["transformer", "bahdanau"])
@@ -33,27 +37,34 @@ def options(**changes: Any) -> DecodingOptions:
     return DecodingOptions(**{"beam_size": 6, "max_length_ratio": 1.0, "max_length_extra": 3, **changes})
 
 
+def forbidding(phrases: list[list[int]]) -> ForbidPhrases:
+    processor = ForbidPhrases(ForbidPhrases.Options(phrases=[]), BOTH)
+    processor._phrases = phrases  # UNK, which may be among them, can't be written as text
+    return processor
+
+
 def contains(ids: list[int], phrase: Any) -> bool:
     return any(ids[i : i + len(phrase)] == list(phrase) for i in range(len(ids)))
 
 
 def test_every_translation_says_what_it_must(model: Seq2Seq) -> None:
     free = search_all(model, SOURCES, BOTH, options())
-    bound = search_all(model, SOURCES, BOTH, options(), wishes=WISHES)
-    for wish, before, hypotheses in zip(WISHES, free, bound, strict=True):
+    bound = search_all(model, SOURCES, BOTH, options(), constraints=WANTED)
+    for wanted, before, hypotheses in zip(WANTED, free, bound, strict=True):
         assert hypotheses
         for hypothesis in hypotheses:
-            assert all(contains(hypothesis.ids, phrase) for phrase in wish.phrases)
-            assert hypothesis.ids[: len(wish.prefix)] == list(wish.prefix)
-        if wish == Wishes():
+            assert all(contains(hypothesis.ids, phrase) for phrase in wanted.phrases)
+            assert hypothesis.ids[: len(wanted.prefix)] == list(wanted.prefix)
+        if wanted == LexicalConstraints():
             assert [h.ids for h in hypotheses] == [h.ids for h in before]
             assert [h.score for h in hypotheses] == pytest.approx([h.score for h in before])
         else:
-            assert not all(contains(before[0].ids, phrase) for phrase in (*wish.phrases, wish.prefix) if phrase)
+            assert not all(contains(before[0].ids, phrase) for phrase in (*wanted.phrases, wanted.prefix) if phrase)
 
 
 def test_the_score_stays_that_of_the_model(model: Seq2Seq) -> None:
-    for source, hypotheses in zip(SOURCES, search_all(model, SOURCES, BOTH, options(), wishes=WISHES), strict=True):
+    found = search_all(model, SOURCES, BOTH, options(), constraints=WANTED)
+    for source, hypotheses in zip(SOURCES, found, strict=True):
         for hypothesis in hypotheses:
             source_BS, length_B = torch.tensor([[*source, WORDS.eos]]), torch.tensor([len(source) + 1])
             with torch.no_grad():
@@ -64,22 +75,22 @@ def test_the_score_stays_that_of_the_model(model: Seq2Seq) -> None:
 
 
 def test_batch_size_changes_nothing(model: Seq2Seq) -> None:
-    together = search_all(model, SOURCES, BOTH, options(), wishes=WISHES)
-    alone = search_all(model, SOURCES, BOTH, options(batch_size=1), wishes=WISHES)
+    together = search_all(model, SOURCES, BOTH, options(), constraints=WANTED)
+    alone = search_all(model, SOURCES, BOTH, options(batch_size=1), constraints=WANTED)
     assert [[h.ids for h in found] for found in together] == [[h.ids for h in found] for found in alone]
 
 
 def test_a_phrase_that_is_said_anyway_changes_nothing(model: Seq2Seq) -> None:
     (free,) = search_all(model, SOURCES[:1], BOTH, options(beam_size=1))
-    wish = Wishes(phrases=[free[0].ids[1:3]])
-    (bound,) = search_all(model, SOURCES[:1], BOTH, options(), wishes=[wish])
+    wanted = LexicalConstraints(phrases=[free[0].ids[1:3]])
+    (bound,) = search_all(model, SOURCES[:1], BOTH, options(), constraints=[wanted])
     assert max(h.log_probability for h in bound) >= free[0].log_probability - 1e-4
 
 
 def test_forbidden_phrases_are_avoided(model: Seq2Seq) -> None:
     (free,) = search_all(model, SOURCES[:1], BOTH, options())
     phrases = [free[0].ids[:2], [free[0].ids[-1]]]
-    (found,) = search_all(model, SOURCES[:1], BOTH, options(), rules=[NeverPhrases(phrases)])
+    (found,) = search_all(model, SOURCES[:1], BOTH, options(), processors=[forbidding(phrases)])
     assert found
     for hypothesis in found:
         assert not any(contains(hypothesis.ids, phrase) for phrase in phrases)
@@ -88,8 +99,13 @@ def test_forbidden_phrases_are_avoided(model: Seq2Seq) -> None:
 @pytest.mark.parametrize("changes", [{"search": "sample"}, {"beam_groups": 2}])
 def test_only_a_plain_beam_can_be_bound(model: Seq2Seq, changes: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="plain beam search"):
-        search_all(model, SOURCES, BOTH, options(**changes), wishes=WISHES)
-    assert search_all(model, SOURCES[:1], BOTH, options(**changes), wishes=[Wishes(prefix=[5])])[0][0].ids[0] == 5
+        search_all(model, SOURCES, BOTH, options(**changes), constraints=WANTED)
+    assert (
+        search_all(model, SOURCES[:1], BOTH, options(**changes), constraints=[LexicalConstraints(prefix=[5])])[0][
+            0
+        ].ids[0]
+        == 5
+    )
 
 
 def test_pieces_said_are_those_of_whole_phrases_and_the_longest_beginning() -> None:
@@ -104,7 +120,8 @@ def test_pieces_said_are_those_of_whole_phrases_and_the_longest_beginning() -> N
 
 
 def test_where_no_translation_can_say_it_there_is_one_without_it(model: Seq2Seq) -> None:
-    wish = Wishes(phrases=[[6, 7]])
-    (found,) = search_all(model, SOURCES[:1], BOTH, options(), wishes=[wish], rules=[NeverPhrases([[6, 7]])])
+    wanted = LexicalConstraints(phrases=[[6, 7]])
+    forbidden = [forbidding([[6, 7]])]
+    (found,) = search_all(model, SOURCES[:1], BOTH, options(), constraints=[wanted], processors=forbidden)
     assert found
     assert not any(contains(hypothesis.ids, [6, 7]) for hypothesis in found)

@@ -5,8 +5,8 @@ import torch
 
 from nmt.config import DecodingOptions, ModelOptions
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
-from nmt.decoding.ensemble import Ensemble
 from nmt.decoding.search import search_all
+from nmt.loading import Ensemble
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 

@@ -14,10 +14,9 @@ from torch import Tensor
 from nmt.config import DecodingOptions, ModelOptions
 from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
-from nmt.decoding.finished import Hypothesis
-from nmt.decoding.penalties import length_normalised
-from nmt.decoding.search import max_lengths, search_all, search_batch
-from nmt.decoding.task import Wishes
+from nmt.decoding.constraints import LexicalConstraints
+from nmt.decoding.search import max_lengths, search_all
+from nmt.decoding.task import Hypothesis, length_normalised
 from nmt.errors import UserError
 from nmt.models.build import DECODERS, build_model
 from nmt.models.interfaces import State, StepOutput
@@ -88,7 +87,7 @@ def exhaustive(table: LogProbabilities, sentence: int, longest: int, options: De
 
 def toy_search(table: LogProbabilities, sources: list[list[int]], **options: Any) -> list[list[Hypothesis]]:
     model: Any = Table(table)
-    return search_batch(model, sources, Vocabularies(TOY, TOY), DecodingOptions(**options))
+    return search_all(model, sources, Vocabularies(TOY, TOY), DecodingOptions(**options))
 
 
 @pytest.mark.parametrize("penalty", ["none", "average", "gnmt", "word_reward"])
@@ -110,8 +109,8 @@ def test_the_best_translation_that_contains_a_phrase_is_found() -> None:
         beam_size=60, length_penalty="none", max_length_ratio=1.0, max_length_extra=1, early_stopping="exact"
     )
     model: Any = Table(random_table)
-    wish = Wishes(phrases=[[NO, YES]])
-    (found,) = search_all(model, [[YES]], Vocabularies(TOY, TOY), wide, wishes=[wish])
+    wanted = LexicalConstraints(phrases=[[NO, YES]])
+    (found,) = search_all(model, [[YES]], Vocabularies(TOY, TOY), wide, constraints=[wanted])
     everything = exhaustive(random_table, YES, 5, wide)
     expected = [h for h in everything if (NO, YES) in itertools.pairwise(h.ids)]
     assert found[0].ids == expected[0].ids != everything[0].ids
@@ -206,7 +205,7 @@ def test_no_ngram_is_repeated() -> None:
     options = {"beam_size": 3, "max_length_ratio": 4.0, "length_penalty": "none"}
     (looping,) = toy_search(table, [[YES, YES]], **options)
     assert any(h.ids[i : i + 2] == h.ids[i + 2 : i + 4] for h in looping for i in range(len(h.ids) - 3))
-    (free,) = toy_search(table, [[YES, YES]], no_repeat_ngram=2, **options)
+    (free,) = toy_search(table, [[YES, YES]], logits_processors={"no_repeat_ngram": {"size": 2}}, **options)
     assert free
     for hypothesis in free:
         pairs = list(itertools.pairwise(hypothesis.ids))

@@ -4,11 +4,13 @@ import tracemalloc
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
+from typing import Optional, get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nmt.config import DecodingChanges, DecodingOptions
 from nmt.errors import UserError
 from nmt.loading import load
 from nmt.translator import Translator
@@ -44,11 +46,11 @@ def test_any_lines_in_as_many_lines_out(translator: Translator, of_bytes: Transl
 
 
 @settings(deadline=None, max_examples=15)
-@given(lines=st.lists(SENTENCES, min_size=1, max_size=5), batch_size=st.integers(1, 5), read_ahead=st.integers(1, 7))
+@given(lines=st.lists(SENTENCES, min_size=1, max_size=5), batch_size=st.integers(1, 5))
 def test_neither_neighbours_nor_batches_change_a_translation(
-    of_bytes: Translator, lines: list[str], batch_size: int, read_ahead: int
+    of_bytes: Translator, lines: list[str], batch_size: int
 ) -> None:
-    together = list(of_bytes.stream(lines, batch_size=batch_size, read_ahead=read_ahead, beam_size=3))
+    together = list(of_bytes.stream(lines, batch_size=batch_size, beam_size=3))
     for line, translation in zip(lines, together, strict=True):
         [alone] = of_bytes.translate([line], beam_size=3)
         assert translation.score == pytest.approx(alone.score, abs=1e-4)
@@ -113,16 +115,12 @@ def test_a_stream_reads_no_further_than_it_must(translator: Translator) -> None:
     first = list(islice(translator.stream(endless(), beam_size=1, batch_size=1), 2))
     assert [translation.text for translation in first] == ["The dog sleeps in the garden."] * 2
     assert next(numbers) <= 100
-    one_by_one = translator.stream(endless(), beam_size=1, read_ahead=1)
-    before = next(numbers)
-    next(one_by_one)
-    assert next(numbers) == before + 2, "answers after one line, as somebody who types needs it"
 
 
 def test_progress_counts_every_line_once(translator: Translator) -> None:
     steps: list[int] = []
     lines = ["Der Hund.", "", "   ", "Die Katze sieht den Mond.", "Das Kind."] * 7
-    list(translator.stream(lines, on_progress=steps.append, batch_size=4, read_ahead=10))
+    list(translator.stream(lines, on_progress=steps.append, batch_size=4))
     assert sum(steps) == len(lines)
 
 
@@ -151,6 +149,11 @@ def test_a_long_line_is_cut_where_the_model_has_never_been(
 def test_wrong_options(translator: Translator, options: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         translator.translate(["Der Hund."], **options)  # type: ignore[arg-type]
+
+
+def test_named_options_are_those_of_the_schema() -> None:
+    fields = {name: field.annotation for name, field in DecodingOptions.model_fields.items()}
+    assert get_type_hints(DecodingChanges) == {name: Optional[kind] for name, kind in fields.items()}  # noqa: UP045
 
 
 def test_none_leaves_the_recipes_option(translator: Translator) -> None:

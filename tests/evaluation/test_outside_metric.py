@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nmt import plugins
-from nmt.decoding.mbr import expected_utilities
+from nmt.decoding.results import expected_utilities
 from nmt.errors import UserError
 from nmt.evaluation.compare import Options, TestSet, compare, length_scores
 from nmt.evaluation.compare_report import to_html, to_json

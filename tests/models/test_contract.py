@@ -19,7 +19,7 @@ from torch import Tensor
 from nmt.config import DecodingOptions, ModelOptions, Options
 from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary import Vocabularies
-from nmt.decoding.search import search_batch
+from nmt.decoding.search import search_all
 from nmt.models.build import ATTENTIONS, DECODERS, ENCODERS
 from nmt.models.cells import CELLS
 from nmt.models.interfaces import Decoder
@@ -330,7 +330,7 @@ def test_gradients_reach_every_parameter(model: Seq2Seq, batch: Batch) -> None:
 def test_training_goes_on_after_a_search(model: Seq2Seq, batch: Batch, joint_vocabularies: Vocabularies) -> None:
     """Validation runs in inference mode; nothing that it leaves in the model may stop the next update."""
     options = DecodingOptions(beam_size=2, max_length_extra=2)
-    search_batch(model, [[4, 5], [6]], joint_vocabularies, options)
+    search_all(model, [[4, 5], [6]], joint_vocabularies, options)
     model(batch.source_BS, batch.source_length_B, batch.target_input_BT).features_BTD.sum().backward()
 
 

@@ -1,0 +1,149 @@
+"""What a logits processor forbids, against a look at every hypothesis by itself; and processors from outside."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import Field
+from torch import Tensor
+
+import nmt
+from nmt import plugins
+from nmt.config import DecodingOptions, Options
+from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.decoding.logits_processors import (
+    EndAtLimit,
+    ForbidPhrases,
+    ForcedPrefix,
+    LogitsProcessor,
+    NeverSpecial,
+    NoRepeatNgram,
+)
+from nmt.decoding.task import SearchTask
+from nmt.errors import UserError
+
+SOS, EOS, SIZE = 2, 3, 9
+WORDS = WordVocabulary([f"▁{i}" for i in range(4, SIZE)])
+BOTH = Vocabularies(WORDS, WORDS)
+NO_MODEL: Any = None
+TASK = SearchTask(
+    NO_MODEL, torch.zeros(4, 1), torch.ones(4), BOTH, DecodingOptions(), limit_B=torch.zeros(4), numbers=range(4)
+)
+
+
+def allowed(
+    processor: LogitsProcessor, hypotheses: list[list[int]], sentences: list[int] | None = None
+) -> list[set[int]]:
+    """The tokens that may follow each hypothesis."""
+    tokens_Nt = torch.tensor([[SOS, *hypothesis] for hypothesis in hypotheses])
+    logits_NV = torch.randn(len(hypotheses), SIZE)
+    before = logits_NV.clone()
+    processor(logits_NV, tokens_Nt, torch.tensor(sentences or range(len(hypotheses))), TASK)
+    kept: Tensor = logits_NV.isfinite()
+    assert torch.equal(logits_NV[kept], before[kept])
+    return [set(row.nonzero()[:, 0].tolist()) for row in kept]
+
+
+EVERYTHING = set(range(SIZE))
+
+
+def test_pad_and_sos_are_never_allowed() -> None:
+    assert allowed(NeverSpecial(BOTH), [[4], [5]]) == [EVERYTHING - {WORDS.pad, WORDS.sos}] * 2
+
+
+def test_only_the_end_is_left_at_the_limit() -> None:
+    processor = EndAtLimit(torch.tensor([2, 4, 3]))
+    assert allowed(processor, [[], []], [0, 1]) == [EVERYTHING, EVERYTHING]
+    assert allowed(processor, [[5], [5], [6]], [1, 0, 2]) == [EVERYTHING, {EOS}, EVERYTHING]
+    assert allowed(processor, [[5, 5], [6, 6]], [1, 2]) == [EVERYTHING, {EOS}]
+
+
+def test_a_prefix_comes_first_and_then_nothing_is_forced() -> None:
+    processor = ForcedPrefix([[5, 6], [], [7]])
+    assert allowed(processor, [[], [], [], []], [0, 1, 2, 0]) == [{5}, EVERYTHING, {7}, {5}]
+    assert allowed(processor, [[5], [8], [7]]) == [{6}, EVERYTHING, EVERYTHING]
+    assert allowed(processor, [[5, 6], [8, 8], [7, 7]]) == [EVERYTHING] * 3
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_no_ngram_comes_twice(size: int) -> None:
+    draw, processor = random.Random(size), NoRepeatNgram(NoRepeatNgram.Options(size=size), BOTH)
+    for length in range(8):
+        hypotheses = [draw.choices(range(4, 7), k=length) for _ in range(20)]
+        expected = []
+        for hypothesis in hypotheses:
+            seen = {tuple(hypothesis[i : i + size]) for i in range(length - size + 1)}
+            beginning = hypothesis[length - size + 1 :]
+            expected.append({piece for piece in EVERYTHING if (*beginning, piece) not in seen or length < size})
+        assert allowed(processor, hypotheses) == expected
+
+
+def test_a_forbidden_phrase_is_stopped_at_its_last_token() -> None:
+    processor = ForbidPhrases(ForbidPhrases.Options(phrases=["5 6", "8", "5 6 7 4"]), BOTH)
+    hypotheses = [[5, 6, 7], [6, 7, 5], [4, 4, 4]]
+    assert allowed(processor, hypotheses) == [EVERYTHING - {8, 4}, EVERYTHING - {8, 6}, EVERYTHING - {8}]
+    assert allowed(processor, [[5]]) == [EVERYTHING - {8, 6}]
+    assert allowed(processor, [[]]) == [EVERYTHING - {8}]
+
+
+class Copying(LogitsProcessor):
+    """Outside processor: adds a bonus to the tokens of the target vocabulary that are words of the source."""
+
+    class Options(Options):
+        bonus: float = Field(1.0, ge=0)
+
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+        assert task.options.beam_size == len(sentence_N) / len(set(sentence_N.tolist()))
+        source, target = self.vocabularies.source, self.vocabularies.target
+        for row, sentence in enumerate(sentence_N.tolist()):
+            ids = task.source_BS[sentence, : task.source_length_B[sentence] - 1].tolist()
+            for i in range(4, len(target)):
+                if target.token(i) in {source.token(j) for j in ids}:
+                    logits_NV[row, i] += self.options.bonus
+
+
+LINE = "Heute wartet der Hund auf den Zug."  # only the full stop is in both vocabularies
+
+
+@pytest.fixture
+def copying(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(plugins, "_added", {})
+    plugins.add_component("copying", Copying)
+    return
+
+
+def test_a_processor_from_outside_knows_sources_options_and_vocabularies(tiny_model: Path, copying: None) -> None:
+    translator = nmt.load(tiny_model, "cpu")
+    (plain,) = translator.translate([LINE], beam_size=2)
+    assert plain.text == "Today the dog waits for the train."
+    processor = Copying(Copying.Options(bonus=1000), translator.vocabularies)
+    (given,) = translator.translate([LINE], beam_size=2, max_length=9, processors=[processor])
+    assert set(given.tokens) == {"."}
+    chosen = {"copying": {"bonus": 1000.0}}
+    (named,) = translator.translate([LINE], beam_size=2, max_length=9, logits_processors=chosen)
+    assert named == given
+    decoding = translator.recipe.decoding.model_copy(update={"logits_processors": chosen})
+    translator.recipe = translator.recipe.model_copy(update={"decoding": decoding})
+    assert translator.translate([LINE], beam_size=2, max_length=9) == [given]
+    assert translator.translate([LINE], beam_size=2, logits_processors={}) == [plain]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"no_repeat_ngrams": {}}, "no logits processor 'no_repeat_ngrams'"),
+        ({"no_repeat_ngram": {"size": 0}}, "logits_processors.no_repeat_ngram: 'size' is 0"),
+        ({"no_repeat_ngram": {"length": 3}}, "unknown key 'length'"),
+    ],
+)
+def test_wrong_processors_are_refused(tiny_model: Path, chosen: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        nmt.load(tiny_model, "cpu").translate([LINE], logits_processors=chosen)
+
+
+def test_a_wrong_processor_of_a_recipe_is_refused_before_training(tiny_recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no logits processor 'mine'"):
+        nmt.train(tiny_recipe, tmp_path / "run", {"decoding.logits_processors": {"mine": {}}, "training.max_steps": 1})
