@@ -177,6 +177,23 @@ def test_a_model_needs_the_module_that_it_was_trained_with(
     assert (done.returncode, done.stdout.count("\n")) == (0, 1)
 
 
+def test_translating_needs_no_plugin_for_the_metric_that_selected_the_model(
+    run_nmt: RunNmt, module: str, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metric = "from nmt.evaluation.metrics import Chrf\nclass Other(Chrf):\n    pass\nCOMPONENTS = {'other': Other}\n"
+    (tmp_path / f"{module}.py").write_text(metric)
+    settings = ["--set=training.max_steps=1", "--set=training.metric=other"]
+    assert run_nmt("train", tiny_recipe, "-o", "model", *settings, "--plugin", module).returncode == 0
+    monkeypatch.setattr(plugins, "_added", {})
+    monkeypatch.setattr(plugins, "_modules", set())
+    done = run_nmt("translate", "model", stdin="Der Hund schläft.\n")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    done = run_nmt("train", tiny_recipe, "-o", "model", *settings, "--resume")
+    assert done.returncode == 2
+    assert "There is no metric 'other'" in done.stderr
+    assert "--plugin" in done.stderr
+
+
 def test_a_recipe_never_causes_an_import(module: str, tiny_recipe: Path, tmp_path: Path) -> None:
     (tmp_path / f"{module}.py").write_text("raise SystemExit('imported')")
     with pytest.raises(UserError, match=f"the recipe needs the plugin {module} of the package evil"):

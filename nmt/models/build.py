@@ -88,7 +88,10 @@ def resolve(recipe: Recipe) -> Recipe:
         "decoder": DECODERS.written_out(model.decoder, "model.decoder"),
     }
     recipe = recipe.model_copy(update={"model": model.model_copy(update=resolved)})
-    choices = recipe.model_dump(mode="json", include={"model", "training", "decoding"})
+    # The metric that selects models isn't needed to load one; training checks it by itself.
+    choices = recipe.model_dump(
+        mode="json", include={"model", "training", "decoding"}, exclude={"training": {"metric"}}
+    )
     return recipe.model_copy(update={"plugins": required_plugins(choices)})
 
 

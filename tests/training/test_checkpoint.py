@@ -185,7 +185,8 @@ def test_the_best_stay_beside_the_newest(tmp_path: Path) -> None:
 def test_where_lower_is_better_the_lowest_is_best_and_of_equals_the_first(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path, keep_last=1, keep_best=1)
     save_validated(folder, False, {1: 3.0, 2: 2.0, 3: 2.0, 4: None})
-    folder.save(5, weights_of(Tied()), {}, {"validation": None})
+    for validation in ({"bleu": 99.0}, None):  # the first without the key that ranks
+        folder.save(5, weights_of(Tied()), {}, {"validation": validation})
     assert [step_of(path) for path in folder.all()] == [2, 5]
 
 

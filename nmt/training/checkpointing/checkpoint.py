@@ -142,9 +142,10 @@ def _metric(checkpoint: Path) -> float | None:
         measured = json.loads((checkpoint / "state.json").read_text("utf-8")).get("validation")
     except (OSError, ValueError):
         return None
-    if not measured or measured["value"] is None:
+    value = (measured or {}).get("value")
+    if value is None:  # not validated, or by a version that wrote other keys
         return None
-    return float(measured["value"] if measured["higher_is_better"] else -measured["value"])
+    return float(value if measured["higher_is_better"] else -value)
 
 
 def _digest(path: Path) -> str:
