@@ -136,18 +136,6 @@ class ModelOptions(Options):
     init: Literal["torch", "xavier"] = Field("torch", description="initialisation of weight matrices")
 
 
-class GuidedAlignmentOptions(Options):
-    """Word alignment that training teaches to one attention head (Chen et al. 2016; Garg et al. 2019)."""
-
-    links: Path = Field(description="Pharaoh file with a line for each pair of the training text, in its order")
-    split_punctuation: bool = Field(False, description="links count punctuation marks as words, as in `nmt align`")
-    weight: float = Field(0.05, gt=0, description="of the alignment loss beside that of the tokens")
-    head: str | None = Field(None, description="LAYER:HEAD that is taught, such as 2:1; null: the decoder's choice")
-    attention: Literal["output", "input"] | None = Field(
-        None, description="teach the step that predicts a word or the one that reads it; null: the decoder's choice"
-    )
-
-
 def _batch_tokens(value: Any) -> Any:
     if value == "auto" or (type(value) is int and value >= 1):
         return value
@@ -156,23 +144,6 @@ def _batch_tokens(value: Any) -> Any:
 
 BatchTokens = Annotated[int | Literal["auto"], PlainValidator(_batch_tokens)]
 Schedule = Literal["constant", "inverse_sqrt", "cosine", "plateau"]
-
-
-class ScheduledSamplingOptions(Options):
-    """How often the decoder reads the true word at update i in training, and not one of its own."""
-
-    schedule: Literal["none", "constant", "linear", "exponential", "inverse_sigmoid"] = Field(
-        "none", description="always; k; k - c i; k^i; or k / (k + exp(i / k))"
-    )
-    k: float = Field(1.0, gt=0, description="see schedule; at most 1 but for inverse_sigmoid, where larger is slower")
-    c: float = Field(1e-5, ge=0, description="linear: how much the probability falls an update")
-    floor: float = Field(0.0, ge=0, le=1, description="the probability falls no lower")
-
-    @model_validator(mode="after")
-    def _is_a_probability(self) -> "ScheduledSamplingOptions":
-        if self.schedule in ("constant", "linear", "exponential") and self.k > 1:
-            raise ValueError(f"scheduled sampling by schedule '{self.schedule}' needs k of at most 1, not {self.k:g}")
-        return self
 
 
 class TrainingOptions(Options):
@@ -211,36 +182,6 @@ class TrainingOptions(Options):
     label_smoothing_prior: Literal["uniform", "unigram"] = Field(
         "uniform", description="where the smoothed share goes: to all tokens alike, or as often as they are in the text"
     )
-    r_drop: float = Field(
-        0.0, ge=0, description="weight α of R-Drop: two passes with different dropout must agree; takes twice as long"
-    )
-    subword_sampling: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="read sentences in other pieces each time: smoothing of a unigram vocabulary (0.3; less varies "
-        "more), or share of BPE merges left out (0.1)",
-    )
-    subword_sampling_fraction: float = Field(
-        1.0, gt=0, le=1, description="subword_sampling is over after this share of max_epochs; 1: it never is"
-    )
-    bidirectional_fraction: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="in this share of max_epochs, the first ones, half of the pairs, drawn anew, are read from target "
-        "to source; needs a joint vocabulary",
-    )
-    scheduled_sampling: ScheduledSamplingOptions = Field(
-        default_factory=ScheduledSamplingOptions,
-        description="how often the decoder reads the true word (Bengio et al. 2015)",
-    )
-    truncate: int | None = Field(
-        None, ge=1, description="truncated backpropagation: gradients go back through so many target words at most"
-    )
-    gradient_flow: float = Field(
-        0.0, ge=0, description="weight of Pascanu's penalty on gradients that vanish in rnn_tanh and rnn_relu layers"
-    )
     clip_norm: float | None = Field(1.0, gt=0, description="gradients are scaled down to this global norm")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 where it is fast")
@@ -255,7 +196,9 @@ class TrainingOptions(Options):
     keep_last: int = Field(2, ge=1, description="checkpoints kept, the newest")
     keep_best: int = Field(1, ge=0, description="checkpoints kept beside them, the best by validation")
     log_every: int = Field(50, ge=1, description="updates between lines of metrics.jsonl")
-    guided_alignment: GuidedAlignmentOptions | None = Field(None, description="word links that attention is taught")
+    techniques: dict[str, dict[str, Any] | None] = Field(
+        {}, description="rows of TECHNIQUES with the options of their classes; null turns one off"
+    )
     tensorboard: bool = Field(False, description="write tensorboard/ too (pip install 'nmt[tensorboard]')")
 
     @model_validator(mode="after")
@@ -268,26 +211,7 @@ class TrainingOptions(Options):
             raise ValueError(
                 "stable_fraction tells when a cosine begins: set schedule to cosine, or stable_fraction to 0"
             )
-        if self.truncate and (self.r_drop or self.gradient_flow or self.compile):
-            raise ValueError("truncate doesn't go with r_drop, gradient_flow and compile: leave out one of them")
-        if self.subword_sampling and self.guided_alignment:
-            raise ValueError("guided_alignment links pieces, which subword_sampling changes: leave out one of them")
-        for name, is_given, off in (
-            ("subword_sampling_fraction", self.subword_sampling and self.subword_sampling_fraction < 1, 1),
-            ("bidirectional_fraction", self.bidirectional_fraction, 0),
-        ):
-            if is_given and not self.max_epochs:
-                raise ValueError(f"{name} is one of max_epochs: set max_epochs, or {name} to {off}")
-        if self.bidirectional_fraction and self.guided_alignment:
-            raise ValueError(
-                "guided_alignment links source to target, but bidirectional_fraction reads both ways: "
-                "leave out one of them"
-            )
         return self
-
-    def epochs(self, share: float) -> int:
-        """So many epochs are a share of ``max_epochs``; rounded down, so that less than all leaves one."""
-        return int(share * (self.max_epochs or 0))
 
 
 Search = Literal["beam", "sample"]

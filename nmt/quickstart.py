@@ -16,11 +16,10 @@ from nmt.evaluation.metrics import score_corpus
 from nmt.files import open_output
 from nmt.loading import load
 from nmt.model_directory import ModelDirectory
-from nmt.models.build import resolve
 from nmt.plotting.matrix import draw_matrix
 from nmt.plotting.style import write_figure
 from nmt.recipe import load_recipe, parse_settings
-from nmt.training.run import train
+from nmt.training.run import complete, train
 from nmt.translator import Translator
 
 NUM_PLOTS = 6
@@ -63,7 +62,7 @@ def quickstart(output: Path, settings: Sequence[str] = ()) -> QuickstartResult:
     """
     started = time.perf_counter()
     settings = [f"data.root={json.dumps(str(output / 'data'))}", *settings]
-    resolve(load_recipe("quickstart", parse_settings(settings)))  # refuses wrong settings before anything is written
+    complete(load_recipe("quickstart", parse_settings(settings)))  # refuses wrong settings before anything is written
     if output.is_dir() and any(output.iterdir()):
         raise UserError(f"{output} is not empty.", "Choose another folder with -o, or delete that one.")
     corpus = splits()

@@ -167,24 +167,6 @@ def test_a_stable_share_without_a_cosine_is_refused(recipe_file: Path) -> None:
         load_recipe(recipe_file, {"training.stable_fraction": 0.5})
 
 
-@pytest.mark.parametrize(("share", "max_epochs", "expected"), [(0.5, 1, 0), (0.5, 3, 1), (0.9, 3, 2), (0.25, 8, 2)])
-def test_a_share_of_the_epochs_leaves_one(recipe_file: Path, share: float, max_epochs: int, expected: int) -> None:
-    assert load_recipe(recipe_file, {"training.max_epochs": max_epochs}).training.epochs(share) == expected
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        ["training.bidirectional_fraction=0.5"],
-        ["training.subword_sampling=0.4", "training.subword_sampling_fraction=0.5"],
-    ],
-)
-def test_a_share_of_the_epochs_needs_their_number(recipe_file: Path, settings: list[str]) -> None:
-    load_recipe(recipe_file, parse_settings([*settings, "training.max_epochs=4"]))
-    with pytest.raises(UserError, match="fraction is one of max_epochs"):
-        load_recipe(recipe_file, parse_settings(settings))
-
-
 @pytest.mark.parametrize("end", ["max_steps=5", "max_epochs=1", "max_minutes=0.5", "patience=3"])
 def test_any_end_will_do(recipe_file: Path, end: str) -> None:
     load_recipe(recipe_file, parse_settings(["training.max_steps=null", f"training.{end}"]))

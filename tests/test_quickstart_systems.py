@@ -69,12 +69,12 @@ SYSTEMS = {
     "universal_transformer": [universal("encoder"), universal("decoder"), *ATTENTIVE],
     # training
     "scheduled_sampling": [
-        "training.scheduled_sampling.schedule=linear",
-        "training.scheduled_sampling.c=0.0002",
-        "training.scheduled_sampling.floor=0.75",
+        "training.techniques.scheduled_sampling.schedule=linear",
+        "training.techniques.scheduled_sampling.c=0.0002",
+        "training.techniques.scheduled_sampling.floor=0.75",
     ],
-    "truncated_bptt": ["training.truncate=8"],
-    "gradient_flow": [*in_both("rnn_tanh"), *PLAIN, "training.gradient_flow=0.1"],
+    "truncated_bptt": ["training.techniques.truncation.length=8"],
+    "gradient_flow": [*in_both("rnn_tanh"), *PLAIN, "training.techniques.gradient_flow.weight=0.1"],
 }
 
 

@@ -51,9 +51,7 @@ TERMS = (
     "training.ema=0.999",
     "training.max_epochs=null",
     # Subword regularisation and bidirectional training pay in runs of an hour, not of ten minutes.
-    "training.subword_sampling=null",
-    "training.subword_sampling_fraction=1",
-    "training.bidirectional_fraction=0",
+    "training.techniques={}",
     # The minutes are for training: validation by loss, once an epoch and at the end, takes seconds, while beam search
     # would take some systems minutes.
     "training.metric=loss",

@@ -41,4 +41,4 @@ if [ "${REVERSE:-0}" = 1 ]; then
 fi
 nmt align "$output/teacher" "$train_source" "$train_target" --split-punctuation "$@" -o "$output/train.links"
 train "${STUDENT:-multi30k/transformer_guided}" guided "$source" "$target" \
-    --set "training.guided_alignment.links=$output/train.links"
+    --set "training.techniques.guided_alignment.links=$output/train.links"

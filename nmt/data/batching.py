@@ -3,8 +3,8 @@
 B sentences, S source positions, T target positions.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -20,8 +20,8 @@ MAX_PADDING = 0.05
 """Share of padding from which a batch is cut when it is at least half full."""
 
 Ids = Sequence[int] | npt.NDArray[np.integer]
-Links = npt.NDArray[np.integer]
-"""Linked (source, target) positions of a sentence pair. [num_links, 2]"""
+Annotations = Mapping[str, Sequence[npt.NDArray[np.integer]]]
+"""Further integers of each pair of a batch, by name; see :class:`nmt.data.encoded_corpus.PairAnnotations`."""
 Reading = Callable[[Sides, int, int], Sides]
 """How an epoch reads the text: source and target, seed, and epoch from 0, to source and target."""
 
@@ -35,16 +35,14 @@ class Batch:
     target_input_BT: Tensor  # SOS y1 … yn
     target_output_BT: Tensor  # y1 … yn EOS
     target_length_B: Tensor
-    links_BTS: Tensor | None = None
-    """True where a target position translates a source position, both without SOS and with EOS; for guided alignment.
-
-    A position that translates nothing links to the EOS of the source, as EOS does itself.
-    """
+    annotations: Annotations = field(default_factory=dict)
+    """What training techniques have read beside the text, such as word links; an array for each pair."""
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
         """The batch with every tensor changed."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(**{name: change(part) for name, part in parts.items() if part is not None})
+        tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "annotations"}
+        changed: dict[str, Any] = {name: change(tensor) for name, tensor in tensors.items()}
+        return replace(self, **changed)
 
     def to(self, device: torch.device) -> Self:
         """The batch on another device; the copy overlaps with computation where memory is pinned."""
@@ -54,9 +52,12 @@ class Batch:
         """The batch in memory that a GPU of CUDA can copy from by itself."""
         return self._each(Tensor.pin_memory)
 
-    def twice(self) -> Self:
-        """The sentences and, below, the same ones again: two passes in one."""
-        return self._each(lambda part: torch.cat((part, part)))
+    def repeated(self, count: int) -> Self:
+        """The sentences ``count`` times, one copy below the other."""
+        if count == 1:
+            return self
+        annotations = {name: [*values] * count for name, values in self.annotations.items()}
+        return replace(self._each(lambda part: torch.cat([part] * count)), annotations=annotations)
 
     def halves(self) -> tuple[Self, Self]:
         """The first and the second half of the sentences, each padded to its own longest."""
@@ -72,7 +73,7 @@ class Batch:
             self.target_input_BT[rows, :longest_target],
             self.target_output_BT[rows, :longest_target],
             target_length,
-            None if self.links_BTS is None else self.links_BTS[rows, :longest_target, :longest_source],
+            {name: values[rows] for name, values in self.annotations.items()},
         )
 
     @property
@@ -120,23 +121,8 @@ def by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
         yield order[start : start + batch_size]
 
 
-def links_mask(links: Sequence[Links], source_length_B: Tensor, target_length_B: Tensor) -> Tensor:
-    """See :attr:`Batch.links_BTS`. [B, longest target, longest source]
-
-    Args:
-        links: for each pair the (source, target) positions that are linked. [num_links, 2]
-        source_length_B, target_length_B: with EOS.
-    """
-    mask = np.zeros((len(links), int(target_length_B.max()), int(source_length_B.max())), dtype=bool)
-    lengths_B = zip(source_length_B.tolist(), target_length_B.tolist(), strict=True)
-    for row, of_pair, (source_length, target_length) in zip(mask, links, lengths_B, strict=True):
-        row[of_pair[:, 1], of_pair[:, 0]] = True
-        row[:target_length, source_length - 1] |= ~row[:target_length].any(axis=1)
-    return torch.from_numpy(mask)
-
-
 def make_batch(
-    pairs: Sequence[tuple[Ids, Ids]], vocabularies: Vocabularies, links: Sequence[Links] | None = None
+    pairs: Sequence[tuple[Ids, Ids]], vocabularies: Vocabularies, annotations: Annotations | None = None
 ) -> Batch:
     """The six steps of batch preparation.
 
@@ -147,17 +133,16 @@ def make_batch(
     Args:
         pairs: source and target ids.
         vocabularies: for the special ids.
-        links: see :func:`links_mask`.
+        annotations: for each name an array for each pair.
     """
     sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
-    source_length_B, target_length_B = lengths(sources), lengths(targets)
     return Batch(
         source_BS=pad(sources, vocabularies.source, eos=True),
-        source_length_B=source_length_B,
+        source_length_B=lengths(sources),
         target_input_BT=pad(targets, vocabularies.target, sos=True),
         target_output_BT=pad(targets, vocabularies.target, eos=True),
-        target_length_B=target_length_B,
-        links_BTS=links_mask(links, source_length_B, target_length_B) if links is not None else None,
+        target_length_B=lengths(targets),
+        annotations=annotations or {},
     )
 
 
@@ -270,9 +255,6 @@ class TrainingBatches:
         rng = np.random.default_rng((self._seed, self.epoch))
         self._plan = plan_batches(*self._lengths, self._batch_tokens, rng)
 
-    def _pairs(self, indices: npt.NDArray[np.int64]) -> list[tuple[Ids, Ids]]:
-        return [(self._source[i], self._target[i]) for i in indices]
-
     def __len__(self) -> int:
         """Batches of the present epoch."""
         return len(self._plan)
@@ -287,8 +269,8 @@ class TrainingBatches:
             yield batch
 
     def _make_batch(self, rows: npt.NDArray[np.int64]) -> Batch:
-        links = [self._corpus.links(i) for i in rows] if self._corpus.has_links else None
-        return make_batch(self._pairs(rows), self._vocabularies, links)
+        annotations = {name: [values[i] for i in rows] for name, values in self._corpus.annotations.items()}
+        return make_batch([(self._source[i], self._target[i]) for i in rows], self._vocabularies, annotations)
 
     def _advance(self) -> None:
         """Go on to the next batch of the plan."""
@@ -310,7 +292,7 @@ class TrainingBatches:
         longer_N = np.maximum(*self._lengths)
         size = max(1, batch_tokens // int(longer_N.max()))
         rows = np.resize(np.argsort(-longer_N, kind="stable"), size)  # over again, where there are too few
-        return make_batch(self._pairs(self._indices[rows]), self._vocabularies)
+        return self._make_batch(self._indices[rows])
 
     @property
     def num_positions(self) -> int:

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -25,7 +25,7 @@ from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 from nmt.files import sync
 
-LAYOUT = 1  # raised when the files of the cache change
+LAYOUT = 2  # raised when the files of the cache change
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,19 @@ class Counts:
     too_long: int
 
 
-class PieceLinks(Protocol):
-    """Word alignments of a text as links between its pieces."""
+class PairAnnotations(Protocol):
+    """Integers that belong to each sentence pair, such as links between its pieces; a training technique reads them."""
+
+    name: str
+    """Of the annotations in a corpus and in a batch: letters, digits and underscores."""
+    width: int
+    """Integers of a row."""
 
     def fingerprint(self) -> str:
-        """Changes whenever the links do."""
+        """Changes whenever the annotations do."""
 
-    def of_pieces(self, text: Iterable[tuple[str, str]]) -> Iterator[npt.NDArray[np.integer]]:
-        """The linked (source, target) pieces of each pair. [num_links, 2]"""
+    def of_pairs(self, text: Iterable[tuple[str, str]]) -> Iterator[npt.NDArray[np.integer]]:
+        """The rows of each pair of a text, of empty ones and of those that are dropped, too. [num_rows, width]"""
 
 
 def map_ids(file: Path | BinaryIO, dtype: npt.DTypeLike, size: int) -> npt.NDArray[np.integer]:
@@ -123,12 +128,8 @@ class EncodedCorpus:
         self.source = EncodedSide.read(directory / "source", meta["dtype"])
         self.target = EncodedSide.read(directory / "target", meta["dtype"])
         self.lines: npt.NDArray[np.int64] = np.load(directory / "lines.npy")
-        self.has_links = (directory / "links.offsets.npy").is_file()
-        if self.has_links:
-            self._link_offsets: npt.NDArray[np.int64] = np.load(directory / "links.offsets.npy")
-            size = int(self._link_offsets[-1])
-            flat = np.memmap(directory / "links.int32", np.int32, "r") if size else np.zeros(0, np.int32)
-            self._links: npt.NDArray[np.integer] = flat.reshape(-1, 2)
+        self.annotations = {name: Rows(directory, name, width) for name, width in meta["annotations"].items()}
+        """Of each pair, by name."""
 
     def __len__(self) -> int:
         return self.counts.kept
@@ -141,9 +142,18 @@ class EncodedCorpus:
         """Source and target ids of a pair, without SOS and EOS."""
         return self.source[index], self.target[index]
 
-    def links(self, index: int) -> npt.NDArray[np.integer]:
-        """Linked (source, target) pieces of a pair, where the corpus :attr:`has_links`. [num_links, 2]"""
-        return self._links[self._link_offsets[index] : self._link_offsets[index + 1]]
+
+class Rows:
+    """Annotations of the pairs of a corpus: for each pair an array of rows, memory-mapped."""
+
+    def __init__(self, directory: Path, name: str, width: int) -> None:
+        self._offsets: npt.NDArray[np.int64] = np.load(directory / f"{name}.offsets.npy")
+        flat = map_ids(directory / f"{name}.int32", "int32", int(self._offsets[-1]) * width)
+        self._rows: npt.NDArray[np.integer] = flat.reshape(-1, width)
+
+    def __getitem__(self, index: int) -> npt.NDArray[np.integer]:
+        """Those of a pair. [num_rows, width]"""
+        return self._rows[self._offsets[index] : self._offsets[index + 1]]
 
 
 def cache_directory() -> Path:
@@ -157,7 +167,7 @@ def encode_corpus(
     vocabularies: Vocabularies,
     max_length: int,
     on_progress: Callable[[int], None] = lambda pairs: None,
-    links: PieceLinks | None = None,
+    annotations: Sequence[PairAnnotations] = (),
 ) -> EncodedCorpus:
     """The ids of a text, from the cache where they are in it already.
 
@@ -167,18 +177,18 @@ def encode_corpus(
         max_length: pairs with more pieces than this on either side are dropped and counted, like empty ones; a
             dialogue loses its oldest turns first.
         on_progress: called with the number of pairs read, now and then.
-        links: word alignments that are kept beside the ids.
+        annotations: kept beside the ids.
 
     Raises:
         UserError: no pair is left, or the cache can't be written.
     """
     key = f"{LAYOUT} {text.fingerprint()} {vocabularies.fingerprint} {max_length}"
-    if links is not None:
-        key += f" {links.fingerprint()}"
+    for annotation in annotations:
+        key += f" {annotation.name} {annotation.width} {annotation.fingerprint()}"
     directory = cache_directory() / "corpora" / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     if not (directory / "meta.json").is_file():
         try:
-            _write(directory, text, vocabularies, max_length, on_progress, links)
+            _write(directory, text, vocabularies, max_length, on_progress, annotations)
         except OSError as error:
             raise UserError(
                 f"The encoded corpus can't be written to {directory}: {error.strerror or error}.",
@@ -201,7 +211,7 @@ def _write(
     vocabularies: Vocabularies,
     max_length: int,
     on_progress: Callable[[int], None],
-    links: PieceLinks | None,
+    annotations: Sequence[PairAnnotations],
 ) -> None:
     """Encode into a folder with a temporary name, renamed when it is whole."""
     dtype = "uint16" if max(len(vocabularies.source), len(vocabularies.target)) <= 1 << 16 else "int32"
@@ -209,9 +219,11 @@ def _write(
     temporary = Path(tempfile.mkdtemp(prefix="writing-", dir=directory.parent))
     try:
         counts = _encode_pairs(temporary, text, vocabularies, max_length, dtype, on_progress)
-        if links is not None:
-            _write_links(temporary, links.of_pieces(text))
-        (temporary / "meta.json").write_text(json.dumps({"dtype": dtype, "counts": asdict(counts)}))
+        for annotation in annotations:
+            _write_annotations(temporary, annotation.name, annotation.of_pairs(text))
+        widths = {annotation.name: annotation.width for annotation in annotations}
+        meta = {"dtype": dtype, "counts": asdict(counts), "annotations": widths}
+        (temporary / "meta.json").write_text(json.dumps(meta))
         for path in temporary.iterdir():
             sync(path)
         if not (directory / "meta.json").is_file():  # or somebody else was faster
@@ -256,13 +268,13 @@ def _encode_pairs(
     return Counts(kept=len(lines), empty=empty, too_long=too_long)
 
 
-def _write_links(directory: Path, linked: Iterable[npt.NDArray[np.integer]]) -> None:
-    """The links of the pairs that were kept, in their order."""
+def _write_annotations(directory: Path, name: str, of_pairs: Iterable[npt.NDArray[np.integer]]) -> None:
+    """The rows of the pairs that were kept, in their order."""
     kept = set(np.load(directory / "lines.npy").tolist())
     offsets = array("q", [0])
-    with (directory / "links.int32").open("wb") as file:
-        for line, of_pair in enumerate(linked):
+    with (directory / f"{name}.int32").open("wb") as file:
+        for line, rows in enumerate(of_pairs):
             if line in kept:
-                file.write(of_pair.astype(np.int32).tobytes())
-                offsets.append(offsets[-1] + len(of_pair))
-    np.save(directory / "links.offsets.npy", np.frombuffer(offsets, dtype=np.int64))
+                file.write(rows.astype(np.int32).tobytes())
+                offsets.append(offsets[-1] + len(rows))
+    np.save(directory / f"{name}.offsets.npy", np.frombuffer(offsets, dtype=np.int64))

@@ -1,7 +1,5 @@
 """An encoder and a decoder put together."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
@@ -15,8 +13,6 @@ class Seq2Seq(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.guided_loss: Callable[[Tensor, Tensor], Tensor] | None = None
-        """From attention weights [B, H, T, S] and links [B, T, S] to the loss of guided alignment, if trained."""
 
     def encode(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         encoded: EncoderOutput = self.encoder(source_BS, source_length_B)
@@ -28,22 +24,16 @@ class Seq2Seq(nn.Module):
         source_length_B: Tensor,
         target_input_BT: Tensor,
         need_weights: bool = False,
-        links_BTS: Tensor | None = None,
     ) -> DecoderOutput:
         """Teacher forcing: features for every target position, before the output layer.
 
-        The extra losses of encoder and decoder come together in ``aux_losses``; those of one name are added up. That of
-        guided alignment, where there are links to follow, is ``alignment``.
+        The extra losses of encoder and decoder come together in ``aux_losses``; those of one name are added up.
         """
         encoded = self.encode(source_BS, source_length_B)
-        guided = self.guided_loss is not None and links_BTS is not None
-        unrolled = self.decoder.unroll(target_input_BT, encoded, need_weights or guided)
+        unrolled = self.decoder.unroll(target_input_BT, encoded, need_weights)
         for name, loss in encoded.aux_losses.items():
             unrolled.aux_losses[name] = unrolled.aux_losses[name] + loss if name in unrolled.aux_losses else loss
         unrolled.source_figures.update(encoded.figures)
-        if self.guided_loss is not None and links_BTS is not None:
-            assert unrolled.weights_BHTS is not None
-            unrolled.aux_losses["alignment"] = self.guided_loss(unrolled.weights_BHTS, links_BTS)
         return unrolled
 
     def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:

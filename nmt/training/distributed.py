@@ -75,8 +75,8 @@ class ProcessGroup:
             dist.destroy_process_group()
 
     @property
-    def writes(self) -> bool:
-        """Whether this rank writes files and messages."""
+    def is_main(self) -> bool:
+        """Whether this is rank 0, which writes files and messages."""
         return self.rank == 0
 
     def device(self, name: str) -> str:

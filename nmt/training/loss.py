@@ -5,7 +5,7 @@ Chunk by chunk, on positions that hold a token, the loss and its gradient with r
 output weights are computed in the forward pass, and the backward pass only scales them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,9 @@ from torch import Tensor
 
 from nmt.models.interfaces import OutputLayer
 from nmt.models.layers import length_mask
-from nmt.training.techniques.r_drop import symmetric_divergence
+
+LogitsLoss = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""From log-probabilities [N, P, V] of N positions in P passes to a loss and its gradient in the logits [N, P, V]."""
 
 CHUNK = 512
 """Rows of logits that exist at a time: target positions, of each pass where there are two."""
@@ -22,7 +24,7 @@ CHUNK = 512
 
 @dataclass(frozen=True)
 class TokenLoss:
-    """Sums over the tokens of a batch, the mean of both passes where there are two.
+    """Sums over the tokens of a batch, the mean of the passes where there are several.
 
     ``smoothed`` is what training minimises, ``nll`` is -log p(target).
     """
@@ -41,8 +43,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     is linear in the features, so it is left out of the logits and added to the sums: the vocabulary is gone through as
     few times as can be, and in the type of the logits.
 
-    With P = 2 passes, which stand side by side, it is the mean of both, plus α/2 times their symmetric divergence:
-    R-Drop's loss (Liang et al. 2021, equation 4), halved so that gradients are as large as without.
+    With P passes, which stand side by side, it is the mean of all. Further losses on the distributions, which give
+    their own gradients, are added to the sum over passes.
     """
 
     @staticmethod
@@ -54,7 +56,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         target_N: Tensor,
         smoothing: float,
         prior_V: Tensor | None,
-        alpha: float,
+        logits_losses: Sequence[LogitsLoss],
     ) -> tuple[Tensor, Tensor]:
         # Autocast doesn't reach into a custom function, so its type is applied by hand.
         dtype = features_NPD.dtype
@@ -78,11 +80,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
             chunk_nll = (log_normaliser - logits.gather(1, target).to(wide)).sum()
             nll += chunk_nll
             smoothed += (1 - smoothing) * chunk_nll + smoothing * log_normaliser.sum()
-            if num_passes == 2:
-                log_p = logits.to(wide) - log_normaliser
-                divergence, *grads = symmetric_divergence(log_p[0::2], log_p[1::2])
-                smoothed += alpha * divergence
-                p = (p + alpha * torch.stack(grads, dim=1).flatten(0, 1)).to(dtype)
+            for logits_loss in logits_losses:
+                log_p_NPV = torch.unflatten(logits.to(wide) - log_normaliser, 0, (-1, num_passes))
+                value, grad_NPV = logits_loss(log_p_NPV)
+                smoothed += value
+                p = (p + grad_NPV.flatten(0, 1)).to(dtype)
             if grad_features is None or grad_weight is None or grad_bias is None:
                 continue
             grad = p.scatter_add_(1, target, p.new_full(target.shape, smoothing - 1))
@@ -125,19 +127,19 @@ def token_loss(
     target_length_B: Tensor,
     smoothing: float,
     prior_V: Tensor | None = None,
-    r_drop: float = 0.0,
+    logits_losses: Sequence[LogitsLoss] = (),
 ) -> TokenLoss:
     """The loss of a batch, PAD left out.
 
     Args:
-        features_BTD: what the decoder gives before the output layer; of two passes, where there are twice as many
-            rows as targets, the first pass above the second.
+        features_BTD: what the decoder gives before the output layer; of several passes, where there are that many
+            times as many rows as targets, one pass above the other.
         output: the output layer.
         target_BT: the tokens to predict.
         target_length_B: how many of each row are real.
         smoothing: ε of label smoothing.
         prior_V: the distribution that label smoothing leans to; the uniform one by default.
-        r_drop: α of R-Drop, with two passes.
+        logits_losses: added to the sum over passes.
     """
     mask_BT = length_mask(target_length_B, target_BT.shape[1])
     index_N = mask_BT.flatten().nonzero().squeeze(1)
@@ -147,6 +149,6 @@ def token_loss(
         features_NPD = features_NPD.to(torch.get_autocast_dtype(features_NPD.device.type))
     target_N = target_BT.flatten().index_select(0, index_N)
     smoothed, nll = _linear_cross_entropy(
-        features_NPD, output.weight_VD, output.bias_V, target_N, smoothing, prior_V, r_drop
+        features_NPD, output.weight_VD, output.bias_V, target_N, smoothing, prior_V, logits_losses
     )
     return TokenLoss(smoothed, nll, len(index_N))

@@ -1,8 +1,8 @@
 """What training minimises: from a batch to a sum with a gradient."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +10,10 @@ from torch import Tensor, nn
 from nmt.config import TrainingOptions
 from nmt.data.batching import Batch, BatchStream
 from nmt.device import Precision, autocast
-from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.compilation import Forward, compiled_forward
 from nmt.training.loss import TokenLoss, token_loss
-from nmt.training.techniques.gradient_flow import gradient_flow_penalty, recording
-from nmt.training.techniques.scheduled_sampling import mixed_inputs, truth_probability
-from nmt.training.techniques.truncation import backward_in_segments
+from nmt.training.techniques.base import Technique, with_hook
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class BatchLoss:
     """Sums over the target tokens of a batch."""
 
     total: Tensor
-    """What is minimised: smoothed cross-entropy and the extra losses of the model."""
+    """What is minimised: smoothed cross-entropy and the extra losses of the model and of techniques."""
     nll: Tensor
     """-log p of the target, to be shown; without a gradient."""
     extra: dict[str, Tensor] = field(default_factory=dict)
@@ -36,77 +33,97 @@ class Objective(nn.Module):
 
     Args:
         model: its parameters are those of this module.
-        options: label smoothing, R-Drop, compilation.
+        options: label smoothing, compilation.
         precision: of the matrix products.
         batches: what the model is trained on; asked for the shares of the target tokens.
+        techniques: by name, what the recipe turns on.
 
     Raises:
-        UserError: two parts of the recipe don't go together.
+        UserError: a technique can't work with the model.
     """
 
-    def __init__(self, model: Seq2Seq, options: TrainingOptions, precision: Precision, batches: BatchStream) -> None:
+    def __init__(
+        self,
+        model: Seq2Seq,
+        options: TrainingOptions,
+        precision: Precision,
+        batches: BatchStream,
+        techniques: Mapping[str, Technique] | None = None,
+    ) -> None:
         super().__init__()
-        self.model = model
-        if options.truncate and model.decoder.has_aux_losses:
-            raise UserError(
-                "training.truncate reads targets token by token, and the decoder's extra loss needs whole sentences.",
-                "Set training.truncate to null, or the decoder's time_penalty to 0.",
-            )
-        self._options, self._precision = options, precision
+        self.model, self.precision = model, precision
+        self.techniques = dict(techniques or {})
+        for technique in self.techniques.values():
+            technique.setup_model(model)
+        self._all = list(self.techniques.values())
+        self._num_passes = max((technique.num_passes for technique in self._all), default=1)
+        self._need_weights = any(technique.needs_weights for technique in self._all)
+        self._logits_losses = [technique.logits_loss for technique in with_hook(self._all, "logits_loss")]
+        self._smoothing = options.label_smoothing
         self._compiled: Forward | None = compiled_forward(model) if options.compile else None
         self._prior_V: Tensor | None = None
         if options.label_smoothing and options.label_smoothing_prior == "unigram":
-            device = next(model.parameters()).device
-            self._prior_V = torch.tensor(batches.target_shares(), dtype=torch.float32, device=device)
+            self._prior_V = torch.tensor(batches.target_shares(), dtype=torch.float32, device=model.device)
 
     def forward(self, batch: Batch, update: int = 0) -> BatchLoss:
         """The loss of a batch at an update, counted from 0."""
-        options = self._options
-        num_passes = 2 if options.r_drop else 1
         run = self._compiled or self.model
-        with autocast(batch.source_BS.device, self._precision):
-            batch = self._with_own_words(batch, update)
-            read = batch.twice() if num_passes == 2 else batch
+        with autocast(batch.source_BS.device, self.precision):
+            batch = self._changed(batch, update)
+            read = batch.repeated(self._num_passes)
             with ExitStack() as stack:
-                recorded = stack.enter_context(recording(self.model)) if options.gradient_flow else []
-                unrolled = run(read.source_BS, read.source_length_B, read.target_input_BT, links_BTS=read.links_BTS)
-            losses = self._token_loss(unrolled.features_BTD, batch.target_output_BT, batch.target_length_B)
-        extra = {name: loss / num_passes for name, loss in unrolled.aux_losses.items()}
+                for technique in self._all:
+                    stack.enter_context(technique.during_forward(self.model))
+                output = run(read.source_BS, read.source_length_B, read.target_input_BT, self._need_weights)
+            losses = self._token_loss(output.features_BTD, batch.target_output_BT, batch.target_length_B)
+        extra = {name: loss / self._num_passes for name, loss in output.aux_losses.items()}
         total: Tensor = sum(extra.values(), losses.smoothed)
-        if recorded:  # a mean, where all else is a sum over tokens
-            extra["gradient_flow"] = losses.num_tokens * gradient_flow_penalty(total, recorded)
-            total = total + options.gradient_flow * extra["gradient_flow"]
+        for technique in self._all:
+            for name, loss in technique.extra_losses(read, output, total).items():
+                extra[name] = loss / self._num_passes
+                total = total + extra[name]
         shown = {name: loss.detach() for name, loss in extra.items()}
-        for name, figure_BT in unrolled.figures.items():
-            shown[f"target_{name}"] = figure_BT.detach().sum() / num_passes
-        for name, figure_BS in unrolled.source_figures.items():  # a mean of source tokens, among sums of target tokens
+        for name, figure_BT in output.figures.items():
+            shown[f"target_{name}"] = figure_BT.detach().sum() / self._num_passes
+        for name, figure_BS in output.source_figures.items():  # a mean of source tokens, among sums of target tokens
             shown[f"source_{name}"] = losses.num_tokens * figure_BS.detach().sum() / read.source_length_B.sum()
         return BatchLoss(total, losses.nll.detach(), shown)
 
-    def backward_in_segments(self, batch: Batch, update: int, scale: Callable[[Tensor], Tensor]) -> Tensor:
-        """Add the gradients of a batch by truncated backpropagation; give its summed -log p.
+    @property
+    def own_backward(self) -> str | None:
+        """The name of the technique that has a backward pass of its own; then :meth:`add_gradient` is to be called."""
+        return next((name for name, technique in self.techniques.items() if technique.has("backward")), None)
+
+    def add_gradient(self, batch: Batch, update: int, scale: Callable[[Tensor], Tensor]) -> BatchLoss:
+        """Add the gradients of a batch by the backward pass of a technique.
 
         Args:
+            batch: on the model's device.
+            update: counted from 0.
             scale: applied to each loss before it goes backwards.
         """
-        assert self._options.truncate is not None
+        assert self.own_backward is not None
         nll: list[Tensor] = []
+        total: list[Tensor] = []
 
         def loss(features_BTD: Tensor, target_BT: Tensor, length_B: Tensor) -> Tensor:
             losses = self._token_loss(features_BTD, target_BT, length_B)
             nll.append(losses.nll.detach())
+            total.append(losses.smoothed.detach())
             return scale(losses.smoothed)
 
-        with autocast(batch.source_BS.device, self._precision):
-            batch = self._with_own_words(batch, update)
-            backward_in_segments(self.model, batch, self._options.truncate, loss, scale)
-        return torch.stack(nll).sum()
+        with autocast(batch.source_BS.device, self.precision):
+            batch = self._changed(batch, update)
+            self.techniques[self.own_backward].backward(self.model, batch, loss, scale)
+        return BatchLoss(torch.stack(total).sum(), torch.stack(nll).sum())
 
-    def _with_own_words(self, batch: Batch, update: int) -> Batch:
-        probability = truth_probability(self._options.scheduled_sampling, update)
-        return replace(batch, target_input_BT=mixed_inputs(self.model, batch, probability))
+    def _changed(self, batch: Batch, update: int) -> Batch:
+        for technique in self._all:
+            batch = technique.change_batch(batch, self.model, update)
+        return batch
 
     def _token_loss(self, features_BTD: Tensor, target_BT: Tensor, length_B: Tensor) -> TokenLoss:
-        options, output = self._options, self.model.decoder.output
-        smoothing, prior_V = options.label_smoothing, self._prior_V
-        return token_loss(features_BTD, output, target_BT, length_B, smoothing, prior_V, options.r_drop)
+        output = self.model.decoder.output
+        return token_loss(
+            features_BTD, output, target_BT, length_B, self._smoothing, self._prior_V, self._logits_losses
+        )

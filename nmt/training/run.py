@@ -1,6 +1,6 @@
 """From a recipe to a trained model directory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -10,16 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nmt.config import ModelOptions, Recipe, TrainingOptions
+from nmt.config import ModelOptions, Recipe
 from nmt.console import progress_bar, say, warn
-from nmt.data.batching import Reading, TrainingBatches
-from nmt.data.bidirectional import BidirectionalReading
+from nmt.data.batching import TrainingBatches
 from nmt.data.corpus import ParallelText, open_text
 from nmt.data.dialogue import check_separator
 from nmt.data.encoded_corpus import EncodedCorpus, encode_corpus
 from nmt.data.prefetch import prefetched
 from nmt.data.pretrained_embeddings import read_vectors
-from nmt.data.subword_sampling import SubwordSampler
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.device import Precision, pick_device, pick_precision, use_tensor_cores
 from nmt.errors import UserError
@@ -35,7 +33,8 @@ from nmt.training.checkpointing.state import seed_everything
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.objective import Objective
 from nmt.training.out_of_memory import CPU_BATCH_TOKENS, find_batch_tokens
-from nmt.training.techniques.guided_alignment import GuidedLoss, LinkFile, taught_heads
+from nmt.training.techniques import make_techniques, resolve_techniques
+from nmt.training.techniques.base import Technique
 from nmt.training.trainer import Trainer
 from nmt.training.validation import ValidationSet, Validator
 from nmt.training.warm_start import check_vocabularies, init_from
@@ -79,13 +78,24 @@ def train(
         Interrupted: Ctrl-C or SIGTERM, after a checkpoint was saved.
     """
     directory = Path(output) if output is not None else default_output(recipe)
-    recipe = resolve(load_recipe(recipe, parse_settings(settings)))
+    recipe = complete(load_recipe(recipe, parse_settings(settings)))
     check_metrics([recipe.training.metric], also=[LOSS])
     with (
         ProcessGroup.joined(recipe.device) as ranks,
-        ModelDirectory(directory).writing() if ranks.writes else nullcontext(),
+        ModelDirectory(directory).writing() if ranks.is_main else nullcontext(),
     ):
         return _train(recipe, directory, resume, ranks)
+
+
+def complete(recipe: Recipe) -> Recipe:
+    """The recipe with every option of its components written out.
+
+    Raises:
+        UserError: a component that isn't known, an option that is wrong, or parts that don't go together.
+    """
+    recipe = resolve_techniques(resolve(recipe))
+    make_techniques(recipe)
+    return recipe
 
 
 def _train(recipe: Recipe, directory: Path, resume: bool, ranks: ProcessGroup) -> Path:
@@ -95,17 +105,18 @@ def _train(recipe: Recipe, directory: Path, resume: bool, ranks: ProcessGroup) -
     use_tensor_cores(device)
     recipe, checkpoint = ranks.broadcast(lambda: _open(recipe, directory, resume))
     seed_everything(recipe.seed)
-    data = prepare_data(recipe, directory if checkpoint else None, ranks)
+    techniques = make_techniques(recipe)
+    data = prepare_data(recipe, directory if checkpoint else None, ranks, techniques)
     model = build_model(recipe.model, data.vocabularies)
     if recipe.training.init_from and not checkpoint:
         init_from(recipe.training.init_from, model)
     use_vectors(model, recipe.model, data.vocabularies, is_new=not checkpoint)
     model = model.to(device)
-    _guide(model, recipe, directory, ranks)
     ranks.seed_per_rank(recipe.seed)
-    recipe = _with_batch_tokens(recipe, data, model, precision, ranks)
-    batches = prefetched(_batches(recipe, data, _batch_tokens(recipe), ranks), device)
-    trainer = Trainer(recipe, model, batches, _validator(recipe, data, precision, ranks), directory, precision, ranks)
+    recipe = _with_batch_tokens(recipe, data, model, precision, techniques, ranks)
+    batches = prefetched(_batches(recipe, data, _batch_tokens(recipe), techniques, ranks), device)
+    objective = Objective(model, recipe.training, precision, batches, techniques)
+    trainer = Trainer(recipe, objective, batches, _validator(recipe, data, precision, ranks), directory, ranks)
     processes = f"{ranks.size} processes, " if ranks.size > 1 else ""
     say(
         f"{model.num_parameters:,} parameters, {len(data.train_indices):,} training pairs in "
@@ -116,8 +127,8 @@ def _train(recipe: Recipe, directory: Path, resume: bool, ranks: ProcessGroup) -
         say(f"resumed at step {trainer.progress.step}")
     elif resume:
         say("no checkpoint to resume from: starting at the beginning")
-    if ranks.writes:
-        _describe(directory, recipe, data.vocabularies)
+    if ranks.is_main:
+        _describe(directory, recipe, data.vocabularies, techniques)
     reason = trainer.run()
     best = trainer.progress
     metric = recipe.training.metric
@@ -174,13 +185,19 @@ def _refuse_to_overwrite(directory: Path) -> None:
         raise UserError(f"{directory} holds a trained model already.", remedy.capitalize())
 
 
-def prepare_data(recipe: Recipe, resumed: Path | None = None, ranks: ProcessGroup = SINGLE_PROCESS) -> Data:
+def prepare_data(
+    recipe: Recipe,
+    resumed: Path | None = None,
+    ranks: ProcessGroup = SINGLE_PROCESS,
+    techniques: Mapping[str, Technique] | None = None,
+) -> Data:
     """Vocabularies (read, or made from the training text) and encoded corpora of a recipe.
 
     Args:
         recipe: names the text.
         resumed: the model directory whose vocabularies are to be used again.
         ranks: the processes of the run; one of them does the work.
+        techniques: of the recipe; they read the vocabularies, and say what batches are to have beside the ids.
     """
     options = recipe.data
     text = open_text(options, options.train)
@@ -188,8 +205,11 @@ def prepare_data(recipe: Recipe, resumed: Path | None = None, ranks: ProcessGrou
     vocabularies = ranks.broadcast(lambda: _vocabularies(recipe, resumed, text))
     if options.context is not None:
         check_separator(vocabularies.source)
+    for technique in (techniques or {}).values():
+        technique.setup_data(vocabularies)
+    annotations = [found for t in (techniques or {}).values() if (found := t.annotations()) is not None]
     with ranks.local_rank_zero_first(), progress_bar("encoding the training text", None) as bar:
-        corpus = encode_corpus(text, vocabularies, options.max_length, bar.update, _links(recipe, vocabularies))
+        corpus = encode_corpus(text, vocabularies, options.max_length, bar.update, annotations)
         valid = encode_corpus(valid_text, vocabularies, options.max_length) if valid_text is not None else None
     counts = corpus.counts
     if counts.empty or counts.too_long:
@@ -203,30 +223,6 @@ def prepare_data(recipe: Recipe, resumed: Path | None = None, ranks: ProcessGrou
         say(f"no validation split: {len(held_out)} training pairs are held out")
         return Data(vocabularies, corpus, indices, _validation_set(text, corpus, held_out))
     return Data(vocabularies, corpus, indices, _validation_set(valid_text, valid, np.arange(len(valid))))
-
-
-def _links(recipe: Recipe, vocabularies: Vocabularies) -> LinkFile | None:
-    """The word alignment that training is guided by, if any."""
-    guided = recipe.training.guided_alignment
-    if guided is None:
-        return None
-    return LinkFile(guided.links, guided.split_punctuation, vocabularies, recipe.data.context, recipe.data.max_length)
-
-
-def _guide(model: Seq2Seq, recipe: Recipe, directory: Path, ranks: ProcessGroup) -> None:
-    """Have a head taught where the recipe says so; the model directory remembers which."""
-    guided = recipe.training.guided_alignment
-    if guided is None:
-        return
-    if recipe.training.truncate is not None:
-        raise UserError(
-            "training.guided_alignment can't be taught by truncated backpropagation.",
-            "Set training.truncate to null, or leave the alignment out.",
-        )
-    heads = taught_heads(guided, model.decoder)
-    model.guided_loss = GuidedLoss(heads, guided.weight)
-    with ranks.local_rank_zero_first():
-        heads.save(directory, model.decoder)
 
 
 def _hold_out(recipe: Recipe, num_pairs: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -266,32 +262,28 @@ def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> V
     return vocabularies
 
 
-def _batches(recipe: Recipe, data: Data, batch_tokens: int, ranks: ProcessGroup) -> TrainingBatches:
-    share, readings = (ranks.rank, ranks.size), _readings(recipe.training, data.vocabularies)
+def _batches(
+    recipe: Recipe, data: Data, batch_tokens: int, techniques: Mapping[str, Technique], ranks: ProcessGroup
+) -> TrainingBatches:
+    share, readings = (ranks.rank, ranks.size), [technique.read_epoch for technique in techniques.values()]
     return TrainingBatches(
         data.train, data.train_indices, data.vocabularies, batch_tokens, recipe.seed, share, readings
     )
 
 
-def _readings(options: TrainingOptions, vocabularies: Vocabularies) -> list[Reading]:
-    """How epochs read the text, where it isn't as it stands."""
-    readings: list[Reading] = []
-    if options.subword_sampling is not None:
-        num_epochs = (
-            options.epochs(options.subword_sampling_fraction) if options.subword_sampling_fraction < 1 else None
-        )
-        readings.append(SubwordSampler(vocabularies, options.subword_sampling, num_epochs))
-    if options.bidirectional_fraction:
-        readings.append(BidirectionalReading(vocabularies, options.epochs(options.bidirectional_fraction)))
-    return readings
-
-
-def _with_batch_tokens(recipe: Recipe, data: Data, model: Seq2Seq, precision: Precision, ranks: ProcessGroup) -> Recipe:
+def _with_batch_tokens(
+    recipe: Recipe,
+    data: Data,
+    model: Seq2Seq,
+    precision: Precision,
+    techniques: Mapping[str, Technique],
+    ranks: ProcessGroup,
+) -> Recipe:
     """The recipe with a number in place of ``training.batch_tokens: auto``, so that a resumed run has the same."""
     options = recipe.training
     if options.batch_tokens == "auto":
-        batches = _batches(recipe, data, CPU_BATCH_TOKENS, ranks)
-        objective = Objective(model, options, precision, batches)
+        batches = _batches(recipe, data, CPU_BATCH_TOKENS, techniques, ranks)
+        objective = Objective(model, options, precision, batches, techniques)
         num_moments = 3 if options.ema else 2
         limit = max(CPU_BATCH_TOKENS, batches.num_positions // MIN_UPDATES)
         found = min(ranks.gather(find_batch_tokens(objective, batches.longest, num_moments, limit)))
@@ -315,7 +307,7 @@ def _validator(recipe: Recipe, data: Data, precision: Precision, ranks: ProcessG
     return Validator(data.valid, data.vocabularies, recipe.decoding, metric, size, budget, precision, ranks)
 
 
-def _describe(directory: Path, recipe: Recipe, vocabularies: Vocabularies) -> None:
+def _describe(directory: Path, recipe: Recipe, vocabularies: Vocabularies, techniques: Mapping[str, Technique]) -> None:
     """What a reader of the weights needs to know."""
     with open_output(directory / "recipe.yaml") as file:
         file.write(recipe.to_yaml())
@@ -323,3 +315,5 @@ def _describe(directory: Path, recipe: Recipe, vocabularies: Vocabularies) -> No
         vocabularies.save(directory)
     except OSError as error:
         raise cannot_write(directory, error) from None
+    for technique in techniques.values():
+        technique.save(directory)

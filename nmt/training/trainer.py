@@ -15,7 +15,7 @@ from torch import Tensor
 from nmt.config import Recipe
 from nmt.console import say
 from nmt.data.batching import Batch, BatchStream
-from nmt.device import Precision, peak_memory_mb
+from nmt.device import peak_memory_mb
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors, save_weights, weights_of
@@ -49,41 +49,42 @@ class Trainer:
     """Trains a model directory.
 
     Args:
-        recipe: resolved.
-        model: on its device.
+        recipe: complete.
+        objective: the model, on its device, and its loss.
         batches: the endless stream of training batches.
         validator: measures the model; None where there is nothing to validate on.
         directory: the model directory, already holding recipe and vocabulary.
-        precision: of the matrix products.
         ranks: the processes that train this model together.
     """
 
     def __init__(
         self,
         recipe: Recipe,
-        model: Seq2Seq,
+        objective: Objective,
         batches: BatchStream,
         validator: Validator | None,
         directory: Path,
-        precision: Precision,
         ranks: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.options, self.seed = recipe.training, recipe.seed
-        self.model, self.batches, self.validator = model, batches, validator
-        self.directory, self.precision, self.ranks = directory, precision, ranks
-        self.device = next(model.parameters()).device
-        if self.options.truncate and ranks.size > 1:
-            raise UserError("training.truncate works in one process alone.", "Set it to null, or start one process.")
-        self._objective = Objective(model, self.options, precision, batches)
-        self.objective = ranks.wrap(self._objective)
-        self.progress = Progress(guided=self.options.guided_alignment is not None)
+        self.model = model = objective.model
+        self.batches, self.validator, self.directory, self.ranks = batches, validator, directory, ranks
+        self.device, self.precision = model.device, objective.precision
+        if objective.own_backward and ranks.size > 1:
+            raise UserError(
+                f"training.techniques.{objective.own_backward} works in one process alone.",
+                "Leave it out, or start one process.",
+            )
+        self._objective, self.techniques = objective, objective.techniques
+        self.objective = ranks.wrap(objective)
+        self.progress = Progress()
         self.optimizer = _make_optimizer(model, recipe)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.learning_rate = LearningRate(self.options, self._total_steps())
         self.average = MovingAverage(model, self.options.ema) if self.options.ema else None
         self.meter, self.divergence = Meter(), Divergence()
         self.checkpoints = CheckpointFolder(directory, self.options.keep_last, self.options.keep_best)
-        log = RunLog(directory, self.options.tensorboard) if ranks.writes else Log()
+        log = RunLog(directory, self.options.tensorboard) if ranks.is_main else Log()
         self.report = Report(log, self.progress, self.meter)
         self.interrupts = Interrupts()
         self._signal: int | None = None
@@ -164,15 +165,15 @@ class Trainer:
             return self.scaler.scale(loss * (self.ranks.size / num_tokens))
 
         batch = batch.to(self.device)
-        if self.options.truncate:
-            return self._objective.backward_in_segments(batch, self.progress.step, scaled)
-        with nullcontext() if is_last else self.ranks.accumulating(self.objective):
-            loss = self.objective(batch, self.progress.step)
-            torch.autograd.backward(scaled(loss.total))
+        if self._objective.own_backward:
+            loss = self._objective.add_gradient(batch, self.progress.step, scaled)
+        else:
+            with nullcontext() if is_last else self.ranks.accumulating(self.objective):
+                loss = self.objective(batch, self.progress.step)
+                torch.autograd.backward(scaled(loss.total))
         # Of the other ranks' extra losses only the size is known, as if they were like this one's.
         self.meter.count_extra({name: float(value) * self.ranks.size for name, value in loss.extra.items()})
-        nll: Tensor = loss.nll
-        return nll
+        return loss.nll
 
     def _make_room(self, batch: Batch) -> None:
         """After a batch that didn't fit in memory: drop the gradients of the update."""
@@ -237,10 +238,11 @@ class Trainer:
             "scaler": self.scaler.state_dict(),
             "meter": self.meter.state_dict(),
             "divergence": self.divergence.state_dict(),
+            "techniques": {name: technique.state_dict() for name, technique in self.techniques.items()},
             "random": self.ranks.gather(random_numbers()),
         }
         self._last_checkpoint = self.progress.step
-        if not self.ranks.writes:
+        if not self.ranks.is_main:
             return
         with self.meter.pause():
             self.checkpoints.save(self.progress.step, weights_of(self.model), tensors, state)
@@ -261,17 +263,17 @@ class Trainer:
         self.meter.load_state_dict(state["meter"])
         self.divergence.load_state_dict(state["divergence"])
         self._load_random(tensors, state)
-        self._begin_guidance()
+        self._load_techniques(state["techniques"])
         self._last_checkpoint = None if self.progress.validation_due else self.progress.step
         self._restore_model()
 
-    def _begin_guidance(self) -> None:
-        """Where attention is taught from now on, what was the best model before must not remain it: it isn't taught."""
-        guided = self.options.guided_alignment is not None
-        if guided and not self.progress.guided:
-            say("attention is taught from now on: the best model is looked for anew")
-            self.progress.best, self.progress.best_step = None, 0
-        self.progress.guided = guided
+    def _load_techniques(self, states: Mapping[str, Any]) -> None:
+        for name, technique in self.techniques.items():
+            if name in states:
+                technique.load_state_dict(states[name])
+            elif technique.selects_anew:
+                say(f"training.techniques.{name} is new in this run: the best model is looked for anew")
+                self.progress.best, self.progress.best_step = None, 0
 
     def _load_random(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """The random states of this rank; new ones where it is one more than before."""
@@ -289,12 +291,12 @@ class Trainer:
         Where the run went back past damaged checkpoints, the file may even be newer.
         """
         best = self.checkpoints.at(self.progress.best_step)
-        if self.ranks.writes and self.progress.best is not None and best.is_dir() and not damage(best):
+        if self.ranks.is_main and self.progress.best is not None and best.is_dir() and not damage(best):
             average = without_prefix("average", read_tensors(best / "training.safetensors"))
             save_weights(average or read_tensors(best / "weights.safetensors"), self._model_path)
 
     def _save_model(self) -> None:
-        if self.ranks.writes:
+        if self.ranks.is_main:
             weights = self.average.weights if self.average is not None else weights_of(self.model)
             save_weights(weights, self._model_path)
 

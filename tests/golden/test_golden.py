@@ -52,8 +52,7 @@ SMALL: dict[str, Any] = {
     "training.log_every": 1,
     "training.keep_best": 0,
     # Its draws differ between processes with some versions of sentencepiece.
-    "training.subword_sampling": None,
-    "training.subword_sampling_fraction": 1.0,
+    "training.techniques.subword_sampling": None,
 }
 """The recipe keys that every case sets; ``data`` and ``vocabulary`` are set by :func:`_settings`."""
 
@@ -64,14 +63,14 @@ TECHNIQUES: dict[str, tuple[str, dict[str, Any]]] = {
     "accumulate": ("systems/gru", {"training.accumulate": 2, "training.clip_norm": 0.5}),
     "adamw": ("multi30k/luong", {"training.optimizer": "adamw", "training.weight_decay": 0.1}),
     "constant": ("multi30k/luong", {"training.schedule": "constant", "training.label_smoothing_prior": "unigram"}),
-    "gradient_flow": ("systems/rnn_tanh", {"training.gradient_flow": 0.5}),
+    "gradient_flow": ("systems/rnn_tanh", {"training.techniques.gradient_flow.weight": 0.5}),
     "plateau": ("multi30k/luong", {"training.schedule": "plateau", "training.validate_every": 5}),
-    "r_drop": ("multi30k/transformer", {"training.r_drop": 1.0}),
+    "r_drop": ("multi30k/transformer", {"training.techniques.r_drop.weight": 1.0}),
     "scheduled_sampling": (
         "systems/lstm",
-        {"training.scheduled_sampling": {"schedule": "inverse_sigmoid", "k": 5.0, "floor": 0.2}},
+        {"training.techniques.scheduled_sampling": {"schedule": "inverse_sigmoid", "k": 5.0, "floor": 0.2}},
     ),
-    "truncate": ("systems/gru", {"training.truncate": 4}),
+    "truncate": ("systems/gru", {"training.techniques.truncation.length": 4}),
     "word_dropout": ("systems/gru", {"model.word_dropout": 0.2}),
 }
 """Cases by name: the recipe they start from, and the keys that turn the technique on."""
@@ -108,7 +107,10 @@ MODELS: dict[str, dict[str, Any]] = {
             "encoder": {"type": "transformer", "num_layers": 2, "num_heads": 4, "feed_forward_size": 96},
             "decoder": {"type": "transformer", "num_layers": 2, "num_heads": 4, "feed_forward_size": 96},
         },
-        "training": {"learning_rate": 0.006, "guided_alignment": {"links": "train.links", "split_punctuation": True}},
+        "training": {
+            "learning_rate": 0.006,
+            "techniques": {"guided_alignment": {"links": "train.links", "split_punctuation": True}},
+        },
         "decoding": {"length_penalty": "word_reward", "alpha": 0.3},
     },
 }
@@ -155,8 +157,8 @@ def _settings(name: str, recipe: Mapping[str, Any], corpus: Path) -> dict[str, A
         settings |= {"data.root": str(corpus / "chat"), "vocabulary.size": 300}
     else:
         settings |= {"data.root": str(corpus), "data.source": "en", "data.target": "de", "vocabulary.size": 400}
-    if "guided_alignment" in recipe["training"]:
-        settings["training.guided_alignment.links"] = str(corpus / "train.links")
+    if "guided_alignment" in recipe["training"].get("techniques", {}):
+        settings["training.techniques.guided_alignment.links"] = str(corpus / "train.links")
     return settings
 
 

@@ -49,7 +49,7 @@ def test_teacher_links_student(run: Run, tmp_path: Path) -> None:
     assert calls[1] == f"learn-alignment {out}/teacher corpus/train.de corpus/train.en"
     assert calls[2] == f"align {out}/teacher corpus/train.de corpus/train.en --split-punctuation -o {out}/train.links"
     assert calls[3].startswith(f"train multi30k/transformer_guided -o {out}/guided")
-    assert calls[3].endswith(f"--set training.guided_alignment.links={out}/train.links")
+    assert calls[3].endswith(f"--set training.techniques.guided_alignment.links={out}/train.links")
     _, again = run("corpus", out)
     assert not [call for call in again if call.startswith("train ")], "what is trained stays"
 

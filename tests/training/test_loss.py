@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nmt.config import Recipe
 from nmt.models.interfaces import OutputLayer
 from nmt.training import loss as loss_module
-from nmt.training.loss import CHUNK, TokenLoss, token_loss
+from nmt.training.loss import CHUNK, LogitsLoss, TokenLoss, token_loss
+from nmt.training.techniques.r_drop import RDrop
 
 WIDTH, VOCABULARY = 6, 11
 IGNORED = -100
@@ -162,6 +164,10 @@ def test_a_uniform_prior_is_plain_label_smoothing() -> None:
     torch.testing.assert_close(problem.ours(0.3, uniform).smoothed, problem.ours(0.3).smoothed)
 
 
+def r_drop(alpha: float) -> list[LogitsLoss]:
+    return [RDrop(RDrop.Options(weight=alpha), Recipe.model_construct()).logits_loss]
+
+
 class TwoPasses(Problem):
     """The same targets with two sets of features, as two passes with different dropout give them."""
 
@@ -171,7 +177,8 @@ class TwoPasses(Problem):
         self.features_BTD = torch.cat((self.features_BTD, self.features_BTD + noise_BTD)).detach().requires_grad_()
 
     def r_drop(self, alpha: float, smoothing: float = 0.1) -> TokenLoss:
-        return token_loss(self.features_BTD, self.output, self.target_BT, self.length_B, smoothing, None, alpha)
+        losses = r_drop(alpha) if alpha else []
+        return token_loss(self.features_BTD, self.output, self.target_BT, self.length_B, smoothing, None, losses)
 
     def written_out(self, alpha: float, smoothing: float = 0.1) -> tuple[Tensor, Tensor]:
         """Equation 4 of the paper, halved, by PyTorch's own functions; and the mean -log p."""
@@ -218,6 +225,6 @@ def test_passes_that_agree_diverge_by_nothing() -> None:
     once = problem.ours(0.1)
     gradient = torch.autograd.grad(once.smoothed, problem.leaves()[1])
     twice_BTD = torch.cat((problem.features_BTD, problem.features_BTD))
-    twice = token_loss(twice_BTD, problem.output, problem.target_BT, problem.length_B, 0.1, None, 5.0)
+    twice = token_loss(twice_BTD, problem.output, problem.target_BT, problem.length_B, 0.1, None, r_drop(5.0))
     torch.testing.assert_close((twice.smoothed, twice.nll), (once.smoothed, once.nll))
     torch.testing.assert_close(torch.autograd.grad(twice.smoothed, problem.leaves()[1]), gradient)

@@ -70,7 +70,8 @@ def make_trainer(recipe: Recipe, directory: Path) -> tuple[Trainer, Data]:
     data = prepare_data(recipe)
     assert recipe.training.batch_tokens != "auto"
     batches = TrainingBatches(data.train, data.train_indices, data.vocabularies, recipe.training.batch_tokens, 1)
-    return Trainer(recipe, build_model(recipe.model, data.vocabularies), batches, None, directory, "fp32"), data
+    objective = Objective(build_model(recipe.model, data.vocabularies), recipe.training, "fp32", batches)
+    return Trainer(recipe, objective, batches, None, directory), data
 
 
 @pytest.mark.parametrize("where", ["forward", "backward"])
@@ -145,8 +146,8 @@ def test_halves_hold_the_same_pairs_with_no_more_padding_than_needed(make_recipe
     pairs = sorted((data.train.pair(i) for i in range(7)), key=lambda pair: len(pair[0]))
     for half, expected in zip(make_batch(pairs, data.vocabularies).halves(), (pairs[:4], pairs[4:]), strict=True):
         alone = make_batch(expected, data.vocabularies)
-        given = [f.name for f in fields(Batch) if f.name != "links_BTS"]
-        assert half.links_BTS is alone.links_BTS is None
+        given = [f.name for f in fields(Batch) if f.name != "annotations"]
+        assert not half.annotations
         assert all(torch.equal(getattr(half, name), getattr(alone, name)) for name in given)
 
 

@@ -22,7 +22,9 @@ from nmt.models.weights import read_tensors, weights_of
 from nmt.training import objective as objective_module
 from nmt.training import run as run_module
 from nmt.training.divergence import MAX_SKIPPED
+from nmt.training.objective import Objective
 from nmt.training.run import prepare_data, train
+from nmt.training.techniques import make_techniques
 from nmt.training.trainer import Trainer
 from nmt.training.validation import Validator
 
@@ -39,12 +41,14 @@ def make_trainer(recipe: Recipe, directory: Path) -> Trainer:
     """A trainer without validation, and with the weights of the recipe's seed."""
     directory.mkdir(exist_ok=True)
     torch.manual_seed(recipe.seed)
-    data = prepare_data(recipe)
+    techniques = make_techniques(recipe)
+    data = prepare_data(recipe, techniques=techniques)
     batches = TrainingBatches(
         data.train, data.train_indices, data.vocabularies, recipe.training.batch_tokens, recipe.seed
     )
     model = build_model(recipe.model, data.vocabularies)
-    return Trainer(recipe, model, batches, None, directory, "fp32")
+    objective = Objective(model, recipe.training, "fp32", batches, techniques)
+    return Trainer(recipe, objective, batches, None, directory)
 
 
 @pytest.mark.parametrize("system", ["bahdanau", "transformer"])
@@ -117,8 +121,9 @@ def test_gradients_of_several_batches_add_up_to_those_of_one(make_recipe: Recipe
 
 def test_r_drop_without_dropout_is_plain_training(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     gradients = []
-    for alpha in (0.0, 5.0):
-        trainer = make_trainer(make_recipe("transformer", max_steps=1, r_drop=alpha, clip_norm=None), tmp_path)
+    for techniques in ({}, {"r_drop": {"weight": 5.0}}):
+        recipe = make_recipe("transformer", max_steps=1, techniques=techniques, clip_norm=None)
+        trainer = make_trainer(recipe, tmp_path)
         gradients.append(_gradients_of_step(trainer, iter(trainer.batches)))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
 
@@ -126,13 +131,13 @@ def test_r_drop_without_dropout_is_plain_training(make_recipe: RecipeMaker, tmp_
 def test_r_drop_makes_passes_agree(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     """Measured on the model that was trained: two passes with dropout, far apart without it and near with it."""
     divergences = []
-    for alpha in (0.0, 10.0):
-        trainer = make_trainer(make_recipe("transformer", 0.3, max_steps=40, r_drop=alpha), tmp_path)
+    for techniques in ({}, {"r_drop": {"weight": 10.0}}):
+        trainer = make_trainer(make_recipe("transformer", 0.3, max_steps=40, techniques=techniques), tmp_path)
         batches = iter(trainer.batches)
         for _ in range(40):
             trainer.train_step(batches)
         batch = next(batches)
-        twice = batch.twice()
+        twice = batch.repeated(2)
         with torch.no_grad():
             unrolled = trainer.model(twice.source_BS, twice.source_length_B, twice.target_input_BT)
             log_p, log_q = trainer.model.decoder.output(unrolled.features_BTD).log_softmax(-1).chunk(2)

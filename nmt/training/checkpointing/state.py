@@ -22,8 +22,6 @@ class Progress:
     best: float | None = None
     """Best validation figure so far, by ``training.metric``."""
     best_step: int = 0
-    guided: bool = False
-    """The best was found, or will be, by training that teaches alignment."""
     validations_without_gain: int = 0
     validation_due: bool = False
     """The run was stopped before the validation of this update was over."""

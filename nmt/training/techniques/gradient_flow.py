@@ -14,13 +14,38 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
+from nmt import config
+from nmt.data.batching import Batch
 from nmt.errors import UserError
+from nmt.models.interfaces import DecoderOutput
+from nmt.models.seq2seq import Seq2Seq
+from nmt.training.techniques.base import Technique
 
 TINY = 1e-12
 """A gradient shorter than this says nothing about its direction: what a step does to it isn't counted."""
+
+
+class GradientFlow(Technique):
+    """The penalty for the plain recurrent layers that PyTorch's kernels compute."""
+
+    class Options(config.Options):
+        weight: float = Field(gt=0, description="of the penalty beside the loss of a token")
+
+    options: Options
+
+    @contextmanager
+    def during_forward(self, model: Seq2Seq) -> Iterator[None]:
+        with recording(model) as self._recorded:
+            yield
+
+    def extra_losses(self, batch: Batch, output: DecoderOutput, total: Tensor) -> dict[str, Tensor]:
+        penalty = gradient_flow_penalty(total, self._recorded)
+        # A mean over sentences and steps, where all else is a sum over tokens.
+        return {"gradient_flow": self.options.weight * (batch.num_target_tokens * penalty)}
 
 
 @dataclass(frozen=True)
@@ -50,8 +75,8 @@ def recording(model: nn.Module) -> Iterator[list[Recorded]]:
     layers = [module for module in model.modules() if isinstance(module, nn.RNN)]
     if not layers:
         raise UserError(
-            "training.gradient_flow is for plain recurrent networks, and this model has none.",
-            "Use cell: rnn_tanh or rnn_relu in an encoder, or set training.gradient_flow to 0.",
+            "training.techniques.gradient_flow is for plain recurrent networks, and this model has none.",
+            "Use cell: rnn_tanh or rnn_relu in an encoder, or leave gradient_flow out.",
         )
     found: list[Recorded] = []
 

@@ -10,55 +10,110 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from nmt import config
 from nmt.alignment.heads import AlignmentHeads
 from nmt.alignment.links import parse_pharaoh
 from nmt.alignment.words import Words, split_pairs
-from nmt.config import GuidedAlignmentOptions
-from nmt.data.batching import Links
+from nmt.config import Recipe
+from nmt.data.batching import Batch
 from nmt.data.dialogue import source_pieces
 from nmt.data.text import read_lines
 from nmt.data.vocabulary import Piece, Vocabularies
 from nmt.errors import UserError
-from nmt.models.interfaces import Decoder
+from nmt.models.interfaces import Decoder, DecoderOutput
+from nmt.models.seq2seq import Seq2Seq
+from nmt.training.techniques.base import Technique
 
 
-class GuidedLoss:
-    """λ Σ_t Σ_s -g_ts log a_ts over the target positions t of a batch (Garg et al. 2019).
+class GuidedAlignment(Technique):
+    """Batches have word links as annotations; the attention of one head is compared with them."""
 
-    a is the attention of the taught head, and g shares one unit out evenly among the source positions that t is
-    linked to.
+    class Options(config.Options):
+        links: Path = Field(description="Pharaoh file with a line for each pair of the training text, in its order")
+        split_punctuation: bool = Field(False, description="links count punctuation marks as words, as `nmt align`")
+        weight: float = Field(0.05, gt=0, description="of the alignment loss beside that of the tokens")
+        head: str | None = Field(None, description="LAYER:HEAD that is taught, such as 2:1; null: the decoder's choice")
+        attention: Literal["output", "input"] | None = Field(
+            None, description="teach the step that predicts a word or the one that reads it; null: the decoder's choice"
+        )
+
+    incompatible_with = ("subword_sampling", "bidirectional")  # they change the pieces that links are between
+    needs_weights = True
+    selects_anew = True  # alignment.json names the taught head, so the best model must be one whose head was taught
+    options: Options
+
+    def __init__(self, options: Options, recipe: Recipe) -> None:
+        super().__init__(options, recipe)
+        if not options.links.is_file():
+            raise UserError(
+                f"There is no file {options.links} with word links to guide training.",
+                f"Write it with `nmt align TEACHER SOURCE TARGET -o {options.links}`, or name another: "
+                "--set training.techniques.guided_alignment.links=FILE.",
+            )
+        self._data = recipe.data
+
+    def setup_data(self, vocabularies: Vocabularies) -> None:
+        self._vocabularies = vocabularies
+
+    def annotations(self) -> "LinkFile":
+        options, data = self.options, self._data
+        return LinkFile(options.links, options.split_punctuation, self._vocabularies, data.context, data.max_length)
+
+    def setup_model(self, model: Seq2Seq) -> None:
+        self._decoder = model.decoder
+        self._heads = taught_heads(self.options, model.decoder)
+
+    def save(self, directory: Path) -> None:
+        self._heads.save(directory, self._decoder)
+
+    def extra_losses(self, batch: Batch, output: DecoderOutput, total: Tensor) -> dict[str, Tensor]:
+        assert output.weights_BHTS is not None
+        links_BTS = links_mask(batch).to(total.device)
+        return {"alignment": self.options.weight * alignment_loss(output.weights_BHTS, links_BTS, self._heads)}
+
+
+def alignment_loss(weights_BHTS: Tensor, links_BTS: Tensor, heads: AlignmentHeads) -> Tensor:
+    """Σ_t Σ_s -g_ts log a_ts over the target positions t of a batch (Garg et al. 2019), summed over the batch.
+
+    a is the attention of the taught head, and g divides one unit evenly among the source positions that t is linked to.
 
     Args:
+        weights_BHTS: attention of all heads.
+        links_BTS: see :func:`links_mask`.
         heads: the one head that is taught, and the step whose weights are.
-        weight: λ.
     """
-
-    def __init__(self, heads: AlignmentHeads, weight: float) -> None:
-        (self._head,) = heads.heads
-        self._is_read = heads.attention == "input"
-        self._weight = weight
-
-    def __call__(self, weights_BHTS: Tensor, links_BTS: Tensor) -> Tensor:
-        """Summed over the batch.
-
-        Args:
-            weights_BHTS: attention of all heads.
-            links_BTS: see :attr:`nmt.data.batching.Batch.links_BTS`; False at all of a padded position.
-        """
-        weights_BTS = weights_BHTS[:, self._head].float()
-        if self._is_read:  # step t + 1 reads what step t predicts; nothing reads the last EOS
-            weights_BTS, links_BTS = weights_BTS[:, 1:], links_BTS[:, :-1]
-        shares_BTS = links_BTS / links_BTS.sum(dim=2, keepdim=True).clamp(min=1)
-        log_BTS = weights_BTS.clamp(min=torch.finfo(torch.bfloat16).tiny).log()
-        return -self._weight * (shares_BTS * log_BTS).sum()
+    (head,) = heads.heads
+    weights_BTS = weights_BHTS[:, head].float()
+    if heads.attention == "input":  # step t + 1 reads what step t predicts; nothing reads the last EOS
+        weights_BTS, links_BTS = weights_BTS[:, 1:], links_BTS[:, :-1]
+    shares_BTS = links_BTS / links_BTS.sum(dim=2, keepdim=True).clamp(min=1)
+    log_BTS = weights_BTS.clamp(min=torch.finfo(torch.bfloat16).tiny).log()
+    return -(shares_BTS * log_BTS).sum()
 
 
-def taught_heads(options: GuidedAlignmentOptions, decoder: Decoder) -> AlignmentHeads:
+def links_mask(batch: Batch) -> Tensor:
+    """True where a target position translates a source position, both without SOS and with EOS. [B, T, S]
+
+    A position that translates nothing links to the EOS of the source, as EOS does itself; padding is False throughout.
+    """
+    mask = np.zeros((len(batch.source_BS), batch.target_output_BT.shape[1], batch.source_BS.shape[1]), dtype=bool)
+    lengths_B = zip(batch.source_length_B.tolist(), batch.target_length_B.tolist(), strict=True)
+    links = batch.annotations[LinkFile.name]
+    for row, of_pair, (source_length, target_length) in zip(mask, links, lengths_B, strict=True):
+        row[of_pair[:, 1], of_pair[:, 0]] = True
+        row[:target_length, source_length - 1] |= ~row[:target_length].any(axis=1)
+    return torch.from_numpy(mask)
+
+
+def taught_heads(options: GuidedAlignment.Options, decoder: Decoder) -> AlignmentHeads:
     """The head that a recipe teaches, and at which step.
 
     Raises:
@@ -66,7 +121,7 @@ def taught_heads(options: GuidedAlignmentOptions, decoder: Decoder) -> Alignment
     """
     if not decoder.head_names:
         raise UserError(
-            "training.guided_alignment needs attention, which model.decoder hasn't.",
+            "training.techniques.guided_alignment needs attention, which model.decoder hasn't.",
             "Choose a decoder with attention, or remove the key.",
         )
     head, attention = decoder.guided_head
@@ -82,10 +137,10 @@ class LinkFile:
         split_punctuation: whether its links count punctuation marks as words.
         vocabularies: those of the model.
         context, max_length: of dialogues, see :func:`nmt.data.dialogue.source_pieces`.
-
-    Raises:
-        UserError: there is no such file.
     """
+
+    name = "links"
+    width = 2
 
     def __init__(
         self,
@@ -95,12 +150,6 @@ class LinkFile:
         context: int | None = None,
         max_length: int | None = None,
     ) -> None:
-        if not path.is_file():
-            raise UserError(
-                f"There is no file {path} with word links to guide training.",
-                f"Write it with `nmt align TEACHER SOURCE TARGET -o {path}`, or name another: "
-                "--set training.guided_alignment.links=FILE.",
-            )
         self._path, self._split_punctuation, self._vocabularies = path, split_punctuation, vocabularies
         self._context, self._max_length = context, max_length
 
@@ -111,7 +160,7 @@ class LinkFile:
             digest.update(f"{line}\n".encode())
         return digest.hexdigest()
 
-    def of_pieces(self, text: Iterable[tuple[str, str]]) -> Iterator[Links]:
+    def of_pairs(self, text: Iterable[tuple[str, str]]) -> Iterator[npt.NDArray[np.integer]]:
         """The linked (source, target) pieces of each pair; all pieces of two linked words are linked.
 
         Raises:
@@ -126,12 +175,12 @@ class LinkFile:
                 raise UserError(
                     f"{self._path} has {more} lines than the training text has pairs: line {number} is the first "
                     f"{'that is missing' if line is None else 'too many'}.",
-                    "training.guided_alignment.links needs a line for each pair; write it with `nmt align` from the "
-                    "same files.",
+                    "training.techniques.guided_alignment.links needs a line for each pair; write it with `nmt align` "
+                    "from the same files.",
                 )
             yield self._of_pair(pair, line, f"{self._path}, line {number}")
 
-    def _of_pair(self, pair: tuple[Words, Words], line: str, where: str) -> Links:
+    def _of_pair(self, pair: tuple[Words, Words], line: str, where: str) -> npt.NDArray[np.integer]:
         sure, possible = parse_pharaoh(line, where)
         source, target = pair
         for source_word, target_word in sure | possible:
@@ -140,7 +189,7 @@ class LinkFile:
                     f"{where}: the link {source_word}-{target_word} is outside {len(source.words)} source and "
                     f"{len(target.words)} target words.",
                     "Links count the words of the training text from 0; set "
-                    "training.guided_alignment.split_punctuation to true where they count punctuation marks, too.",
+                    "training.techniques.guided_alignment.split_punctuation to true where they count punctuation, too.",
                 )
         read = source_pieces(self._vocabularies.source, source.text, self._context, self._max_length)
         of_source = _pieces_of_words(source, read)

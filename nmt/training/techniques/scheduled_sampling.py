@@ -5,22 +5,48 @@ the words read so far. ε_i falls by a schedule, from teacher forcing (1) toward
 """
 
 import math
+from dataclasses import replace
+from typing import Literal
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from nmt.config import ScheduledSamplingOptions
+from nmt import config
 from nmt.data.batching import Batch
 from nmt.models.seq2seq import Seq2Seq
+from nmt.training.techniques.base import Technique
 
 
-def truth_probability(options: ScheduledSamplingOptions, update: int) -> float:
+class ScheduledSampling(Technique):
+    """The probability of a true word is a function of the update."""
+
+    class Options(config.Options):
+        schedule: Literal["constant", "linear", "exponential", "inverse_sigmoid"] = Field(
+            description="probability of a true word at update i: k; k - c i; k^i; or k / (k + exp(i / k))"
+        )
+        k: float = Field(1.0, gt=0, description="see schedule; at most 1 but for inverse_sigmoid: larger is slower")
+        c: float = Field(1e-5, ge=0, description="linear: how much the probability falls an update")
+        floor: float = Field(0.0, ge=0, le=1, description="the probability falls no lower")
+
+        @model_validator(mode="after")
+        def _is_a_probability(self) -> "ScheduledSampling.Options":
+            if self.schedule != "inverse_sigmoid" and self.k > 1:
+                raise ValueError(f"scheduled sampling by {self.schedule!r} needs k of at most 1, not {self.k:g}")
+            return self
+
+    options: Options
+
+    def change_batch(self, batch: Batch, model: Seq2Seq, update: int) -> Batch:
+        inputs_BT = mixed_inputs(model, batch, truth_probability(self.options, update))
+        return replace(batch, target_input_BT=inputs_BT)
+
+
+def truth_probability(options: ScheduledSampling.Options, update: int) -> float:
     """ε_i, the probability of the true word at update i, counted from 0.
 
     ``constant``: k. ``linear``: max(floor, k - c i). ``exponential``: k^i. ``inverse_sigmoid``: k / (k + exp(i / k)).
     """
-    if options.schedule == "none":
-        return 1.0
     if options.schedule == "constant":
         return options.k
     if options.schedule == "linear":

@@ -10,13 +10,35 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from nmt import config
 from nmt.data.batching import Batch
+from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
+from nmt.training.techniques.base import SegmentLoss, Technique
 
-SegmentLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""From features [B, T, D], the words to predict [B, T] and how many of them are real [B] to what is to be minimised."""
+
+class Truncation(Technique):
+    """A backward pass for each segment of the target."""
+
+    class Options(config.Options):
+        length: int = Field(ge=1, description="gradients go back through so many target words at most")
+
+    incompatible_with = ("training.compile",)
+    options: Options
+
+    def setup_model(self, model: Seq2Seq) -> None:
+        if model.decoder.has_aux_losses:
+            raise UserError(
+                "training.techniques.truncation reads targets token by token, and the decoder's extra loss needs "
+                "whole sentences.",
+                "Leave truncation out, or set the decoder's time_penalty to 0.",
+            )
+
+    def backward(self, model: Seq2Seq, batch: Batch, loss: SegmentLoss, scale: Callable[[Tensor], Tensor]) -> None:
+        backward_in_segments(model, batch, self.options.length, loss, scale)
 
 
 def backward_in_segments(

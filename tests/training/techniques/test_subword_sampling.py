@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.config import VocabularyOptions, VocabularyType
+from nmt.config import Recipe, TrainingOptions, VocabularyOptions, VocabularyType
 from nmt.data.batching import Batch, TrainingBatches
 from nmt.data.corpus import DialogueText, FileText, ParallelText
 from nmt.data.encoded_corpus import EncodedCorpus, Sentences, encode_corpus
-from nmt.data.subword_sampling import SubwordSampler
 from nmt.data.vocabulary import SPACE, Vocabularies, train_vocabularies
 from nmt.errors import UserError
 from nmt.training.run import train
+from nmt.training.techniques.subword_sampling import SubwordSampling
 
 TrainTiny = Callable[..., Path]
 
@@ -29,6 +29,15 @@ def text(tiny_corpus: Path) -> FileText:
     return FileText(tiny_corpus / "train.de", tiny_corpus / "train.en")
 
 
+def sampler_of(vocabularies: Vocabularies, alpha: float, num_epochs: int | None = None) -> SubwordSampling:
+    """The technique in a recipe that turns it on for so many epochs, or for all."""
+    options = SubwordSampling.Options(alpha=alpha, fraction=0.5 if num_epochs else 1.0)
+    training = TrainingOptions(max_epochs=2 * (num_epochs or 1))
+    technique = SubwordSampling(options, Recipe.model_construct(training=training))
+    technique.setup_data(vocabularies)
+    return technique
+
+
 def sentences(side: Sentences) -> list[list[int]]:
     return [side[row].tolist() for row in range(len(side))]
 
@@ -37,7 +46,7 @@ def sentences(side: Sentences) -> list[list[int]]:
 def test_the_pieces_vary_and_the_text_stays(text: FileText, kind: VocabularyType, alpha: float) -> None:
     vocabularies = vocabularies_of(text, kind)
     corpus = encode_corpus(text, vocabularies, 99)
-    sampled = SubwordSampler(vocabularies, alpha)(corpus.sides, 1, 0)
+    sampled = sampler_of(vocabularies, alpha).read_epoch(corpus.sides, 1, 0)
     for side, likeliest in zip(sampled, (corpus.source, corpus.target), strict=True):
         was, found = sentences(likeliest), sentences(side)
         assert [vocabularies.source.decode(ids) for ids in found] == [vocabularies.source.decode(ids) for ids in was]
@@ -48,9 +57,9 @@ def test_the_pieces_vary_and_the_text_stays(text: FileText, kind: VocabularyType
 def test_the_same_seed_draws_the_same_pieces(text: FileText) -> None:
     vocabularies = vocabularies_of(text)
     corpus = encode_corpus(text, vocabularies, 99)
-    sampler = SubwordSampler(vocabularies, 0.2)
+    sampler = sampler_of(vocabularies, 0.2)
     first, again, other = (
-        [sentences(side) for side in sampler(corpus.sides, *seed)] for seed in ((1, 0), (1, 0), (1, 1))
+        [sentences(side) for side in sampler.read_epoch(corpus.sides, *seed)] for seed in ((1, 0), (1, 0), (1, 1))
     )
     assert first == again
     assert first[0] != other[0]
@@ -95,7 +104,7 @@ def test_turns_vary_between_separators_that_stay(tmp_path: Path, text: FileText)
     separator = vocabularies.source.separator
     assert separator is not None
     corpus = encode_corpus(dialogues, vocabularies, 99)
-    source, _ = SubwordSampler(vocabularies, 0.2)(corpus.sides, 1, 0)
+    source, _ = sampler_of(vocabularies, 0.2).read_epoch(corpus.sides, 1, 0)
 
     def split(ids: list[int]) -> list[str]:
         at = ids.index(separator)
@@ -112,7 +121,7 @@ def test_what_an_unk_stood_for_is_not_lost(tmp_path: Path, text: FileText) -> No
     for language in ("de", "en"):
         (tmp_path / f"odd.{language}").write_text("Der Hund ☃ schläft im Garten.\n" * 20)
     odd = encode_corpus(FileText(tmp_path / "odd.de", tmp_path / "odd.en"), vocabularies, 99)
-    source, target = SubwordSampler(vocabularies, 0.2)(odd.sides, 1, 0)
+    source, target = sampler_of(vocabularies, 0.2).read_epoch(odd.sides, 1, 0)
     assert vocabularies.source.unk in odd.source[0]
     assert sentences(source) == sentences(odd.source)
     assert sentences(target) == sentences(odd.target)
@@ -121,7 +130,7 @@ def test_what_an_unk_stood_for_is_not_lost(tmp_path: Path, text: FileText) -> No
 @pytest.mark.parametrize("kind", ["word", "character"])
 def test_words_and_characters_have_no_other_pieces(text: FileText, kind: VocabularyType) -> None:
     with pytest.raises(UserError, match="no other pieces") as caught:
-        SubwordSampler(vocabularies_of(text, kind), 0.2)
+        sampler_of(vocabularies_of(text, kind), 0.2)
     assert "unigram or bpe" in caught.value.remedy
 
 
@@ -133,7 +142,7 @@ def test_a_full_disk_is_said(text: FileText, monkeypatch: pytest.MonkeyPatch) ->
     corpus = encode_corpus(text, vocabularies, 99)
     monkeypatch.setattr("tempfile.TemporaryFile", full)
     with pytest.raises(UserError, match="No space left on device") as caught:
-        SubwordSampler(vocabularies, 0.2)(corpus.sides, 1, 0)
+        sampler_of(vocabularies, 0.2).read_epoch(corpus.sides, 1, 0)
     assert "TMPDIR" in caught.value.remedy
 
 
@@ -143,8 +152,8 @@ def test_a_full_disk_is_said(text: FileText, monkeypatch: pytest.MonkeyPatch) ->
 def stream(
     corpus: EncodedCorpus, vocabularies: Vocabularies, share: tuple[int, int] = (0, 1), num_epochs: int | None = None
 ) -> TrainingBatches:
-    sampler = SubwordSampler(vocabularies, 0.2, num_epochs)
-    return TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1, share, [sampler])
+    sampler = sampler_of(vocabularies, 0.2, num_epochs)
+    return TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1, share, [sampler.read_epoch])
 
 
 def content(batch: Batch) -> tuple[list[list[int]], list[list[int]]]:
@@ -201,7 +210,12 @@ def test_processes_draw_the_same_pieces(text: FileText) -> None:
     assert [content(batch) for pair in zip(*shares, strict=True) for batch in pair] == alone
 
 
-SETTINGS = ("vocabulary.type=unigram", "vocabulary.joint=true", "vocabulary.size=100", "training.subword_sampling=0.2")
+SETTINGS = (
+    "vocabulary.type=unigram",
+    "vocabulary.joint=true",
+    "vocabulary.size=100",
+    "training.techniques.subword_sampling.alpha=0.2",
+)
 
 
 def test_a_run_that_was_stopped_in_an_epoch_ends_as_if_it_had_not_been(
@@ -217,9 +231,8 @@ def test_a_run_that_was_stopped_in_an_epoch_ends_as_if_it_had_not_been(
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        (("training.subword_sampling=1.5",), "less than or equal to 1"),
-        (("training.subword_sampling=0.2", "training.guided_alignment.links=l"), "leave out one of them"),
-        (("training.subword_sampling=0.2",), "no other pieces"),
+        (("training.techniques.subword_sampling.alpha=1.5",), "techniques.subword_sampling: .*less than or equal to 1"),
+        (("training.techniques.subword_sampling.alpha=0.2",), "no other pieces"),
     ],
 )
 def test_settings_that_cannot_be(train_tiny: TrainTiny, settings: tuple[str, ...], problem: str) -> None:

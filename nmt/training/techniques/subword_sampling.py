@@ -10,43 +10,50 @@ from collections.abc import Iterable
 from itertools import groupby
 
 import numpy as np
+from pydantic import Field
 
+from nmt import config
+from nmt.config import Recipe
 from nmt.data.encoded_corpus import EncodedSide, Sentences, Sides, map_ids
 from nmt.data.vocabulary import SentencePieceVocabulary, Vocabularies
 from nmt.errors import UserError
+from nmt.training.techniques.base import Technique, epochs_of
 
 CHUNK = 10_000
 """So many sentences are held in memory at once."""
 
 
-class SubwordSampler:
-    """Other segmentations of a corpus.
+class SubwordSampling(Technique):
+    """Other segmentations of the training text in each epoch."""
 
-    Args:
-        vocabularies: of both sides, unigram or BPE.
-        alpha: in (0, 1]; for unigram the smoothing, where less varies more, for BPE the share of merges left out.
-        num_epochs: after so many the pieces are those of the corpus, as translation reads them; None for never.
+    class Options(config.Options):
+        alpha: float = Field(
+            gt=0,
+            le=1,
+            description="smoothing of a unigram vocabulary (0.3; less varies more), or share of BPE merges left out "
+            "(0.1)",
+        )
+        fraction: float = Field(
+            1.0, gt=0, le=1, description="of max_epochs, the first ones, that read other pieces; 1: all epochs do"
+        )
 
-    Raises:
-        UserError: a vocabulary knows one segmentation only.
-    """
+    options: Options
 
-    def __init__(self, vocabularies: Vocabularies, alpha: float, num_epochs: int | None = None) -> None:
+    def __init__(self, options: Options, recipe: Recipe) -> None:
+        super().__init__(options, recipe)
+        key = "training.techniques.subword_sampling.fraction"
+        self._num_epochs = epochs_of(options.fraction, recipe, key) if options.fraction < 1 else None
+
+    def setup_data(self, vocabularies: Vocabularies) -> None:
         sides = (vocabularies.source, vocabularies.target)
         self._vocabularies = [side for side in sides if isinstance(side, SentencePieceVocabulary) and side.can_sample]
         if len(self._vocabularies) < len(sides):
             raise UserError(
-                "training.subword_sampling varies subwords, but a word or a character has no other pieces.",
-                "Set vocabulary.type to unigram or bpe, or leave training.subword_sampling out.",
+                "training.techniques.subword_sampling varies subwords, but a word or a character has no other pieces.",
+                "Set vocabulary.type to unigram or bpe, or leave subword_sampling out.",
             )
-        self._alpha, self._num_epochs = alpha, num_epochs
 
-    def __call__(self, sides: Sides, seed: int, epoch: int) -> Sides:
-        """Source and target as an epoch, from 0, reads them; the same for the same seed.
-
-        Raises:
-            UserError: the ids, which are kept in a temporary file, find no room on the disk.
-        """
+    def read_epoch(self, sides: Sides, seed: int, epoch: int) -> Sides:
         if self._num_epochs is not None and epoch >= self._num_epochs:
             return sides
         (source, target), (of_source, of_target) = sides, self._vocabularies
@@ -59,7 +66,7 @@ class SubwordSampler:
                 for start in range(0, len(side), CHUNK):
                     rows = range(start, min(start + CHUNK, len(side)))
                     chunk_seed = np.random.SeedSequence((*seed, start)).generate_state(1)[0]
-                    varied = _resegment([side[row] for row in rows], vocabulary, self._alpha, int(chunk_seed))
+                    varied = _resegment([side[row] for row in rows], vocabulary, self.options.alpha, int(chunk_seed))
                     offsets[rows.start + 1 : rows.stop + 1] = [len(ids) for ids in varied]
                     file.write(b"".join(np.array(ids, dtype=side.dtype).tobytes() for ids in varied))
                 file.flush()

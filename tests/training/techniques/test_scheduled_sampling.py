@@ -6,25 +6,24 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.config import ModelOptions, ScheduledSamplingOptions
+from nmt.config import ModelOptions
 from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
 from nmt.models.build import DECODERS, build_model
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.techniques.scheduled_sampling import mixed_inputs, truth_probability
+from nmt.training.techniques.scheduled_sampling import ScheduledSampling, mixed_inputs, truth_probability
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(6)])
 BOTH = Vocabularies(WORDS, WORDS)
 
 
-def options(**values: Any) -> ScheduledSamplingOptions:
-    return ScheduledSamplingOptions(**values)
+def options(**values: Any) -> ScheduledSampling.Options:
+    return ScheduledSampling.Options(**values)
 
 
 @pytest.mark.parametrize(
     ("values", "update", "expected"),
     [
-        ({"schedule": "none"}, 10**6, 1.0),
         ({"schedule": "constant", "k": 0.75}, 9, 0.75),
         ({"schedule": "linear", "k": 0.9, "c": 0.01, "floor": 0.2}, 0, 0.9),
         ({"schedule": "linear", "k": 0.9, "c": 0.01, "floor": 0.2}, 30, 0.6),

@@ -6,44 +6,48 @@ vocabulary, pairs can be read the other way round as well; which way is meant, t
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
+from nmt import config
+from nmt.config import Recipe
 from nmt.data.encoded_corpus import Sentences, Sides
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
+from nmt.training.techniques.base import Technique, epochs_of
 
 _STREAM = 1
 """Tells these random numbers from others of the same seed and epoch."""
 
 
-class BidirectionalReading:
+class Bidirectional(Technique):
     """Half of the pairs the other way round, drawn anew for each epoch.
 
     So an epoch is as long as one in a single direction, and two of them read every pair once each way on average; the
     paper reads both ways in one.
-
-    Args:
-        vocabularies: the same for both sides.
-        num_epochs: after so many all pairs are read from source to target.
-
-    Raises:
-        UserError: there are two vocabularies, or the source has turns of a dialogue, which no target has.
     """
 
-    def __init__(self, vocabularies: Vocabularies, num_epochs: int) -> None:
+    class Options(config.Options):
+        fraction: float = Field(
+            0.35, gt=0, lt=1, description="of max_epochs, the first ones, in which half of the pairs are turned round"
+        )
+
+    def __init__(self, options: Options, recipe: Recipe) -> None:
+        super().__init__(options, recipe)
+        self._num_epochs = epochs_of(options.fraction, recipe, "training.techniques.bidirectional.fraction")
+
+    def setup_data(self, vocabularies: Vocabularies) -> None:
         if not vocabularies.joint:
             raise UserError(
-                "training.bidirectional_fraction reads pairs the other way round, which takes a joint vocabulary.",
-                "Set vocabulary.joint to true, or training.bidirectional_fraction to 0.",
+                "training.techniques.bidirectional reads pairs the other way round, which takes a joint vocabulary.",
+                "Set vocabulary.joint to true, or leave bidirectional out.",
             )
         if vocabularies.source.separator is not None:
             raise UserError(
-                "training.bidirectional_fraction can't turn dialogues round: their targets have no turns before them.",
-                "Set data.context to null, or training.bidirectional_fraction to 0.",
+                "training.techniques.bidirectional can't turn dialogues round: their targets have no earlier turns.",
+                "Set data.context to null, or leave bidirectional out.",
             )
-        self._num_epochs = num_epochs
 
-    def __call__(self, sides: Sides, seed: int, epoch: int) -> Sides:
-        """Source and target as an epoch, from 0, reads them; the same for the same seed."""
+    def read_epoch(self, sides: Sides, seed: int, epoch: int) -> Sides:
         if epoch >= self._num_epochs:
             return sides
         source, target = sides

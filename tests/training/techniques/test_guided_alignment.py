@@ -13,7 +13,7 @@ import nmt
 from nmt.alignment.aer import score_links
 from nmt.alignment.heads import AlignmentHeads
 from nmt.alignment.links import format_pharaoh
-from nmt.config import GuidedAlignmentOptions, Recipe
+from nmt.config import Recipe
 from nmt.data.batching import TrainingBatches, make_batch
 from nmt.data.corpus import FileText
 from nmt.data.embedded_corpus import AlignedPair, splits
@@ -22,7 +22,13 @@ from nmt.data.text import read_lines
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 from nmt.loading import load
-from nmt.training.techniques.guided_alignment import GuidedLoss, LinkFile, taught_heads
+from nmt.training.techniques.guided_alignment import (
+    GuidedAlignment,
+    LinkFile,
+    alignment_loss,
+    links_mask,
+    taught_heads,
+)
 
 RecipeMaker = Callable[..., Recipe]
 B, H, T, S = 3, 2, 5, 4
@@ -41,13 +47,13 @@ def test_the_loss_is_the_cross_entropy_of_each_linked_position(attention: str) -
             linked = links_BTS[b, t].nonzero().flatten().tolist()
             if row < T and linked:
                 expected -= sum(math.log(float(weights_BHTS[b, 1, row, s])) for s in linked) / len(linked)
-    loss = GuidedLoss(AlignmentHeads((1,), attention), weight=0.3)  # type: ignore[arg-type]
-    assert float(loss(weights_BHTS, links_BTS)) == pytest.approx(0.3 * expected, rel=1e-5)
+    loss = alignment_loss(weights_BHTS, links_BTS, AlignmentHeads((1,), attention))  # type: ignore[arg-type]
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
 def test_attention_of_nothing_gives_a_finite_loss_and_gradient() -> None:
     weights_BHTS = torch.zeros(1, 1, 2, 2, requires_grad=True)
-    loss = GuidedLoss(AlignmentHeads((0,), "output"), 1.0)(weights_BHTS, torch.ones(1, 2, 2, dtype=torch.bool))
+    loss = alignment_loss(weights_BHTS, torch.ones(1, 2, 2, dtype=torch.bool), AlignmentHeads((0,), "output"))
     loss.backward()
     assert math.isfinite(loss.item())
     assert weights_BHTS.grad is not None
@@ -81,24 +87,22 @@ def test_links_stay_with_their_lines_when_pairs_are_dropped(
     tmp_path: Path, text: FileText, vocabularies: Vocabularies
 ) -> None:
     links = link_file(tmp_path, "0-0 2-2\n\n0-0 6-6\n2-1 1?2\n", vocabularies)
-    corpus = encode_corpus(text, vocabularies, max_length=5, links=links)
+    corpus = encode_corpus(text, vocabularies, max_length=5, annotations=[links])
     assert corpus.lines.tolist() == [0, 3]
-    assert corpus.has_links
     # "schläft." is one word between spaces, but two pieces of a word vocabulary.
-    assert corpus.links(0).tolist() == [[0, 0], [2, 2], [2, 3], [3, 2], [3, 3]]
-    assert corpus.links(1).tolist() == [[1, 2], [2, 1]]
+    assert corpus.annotations["links"][0].tolist() == [[0, 0], [2, 2], [2, 3], [3, 2], [3, 3]]
+    assert corpus.annotations["links"][1].tolist() == [[1, 2], [2, 1]]
     changed = link_file(tmp_path, "0-0 2-2\n\n0-0 6-6\n0-0\n", vocabularies)
-    assert encode_corpus(text, vocabularies, 5, links=changed).links(1).tolist() == [[0, 0]], (
-        "the cache knows the links"
-    )
-    assert not encode_corpus(text, vocabularies, 5).has_links
+    again = encode_corpus(text, vocabularies, 5, annotations=[changed])
+    assert again.annotations["links"][1].tolist() == [[0, 0]], "the cache knows the links"
+    assert not encode_corpus(text, vocabularies, 5).annotations
 
 
 def test_punctuation_marks_are_words_where_links_count_them(
     tmp_path: Path, text: FileText, vocabularies: Vocabularies
 ) -> None:
     links = link_file(tmp_path, "3-3\n\n\n\n", vocabularies, split=True)
-    assert encode_corpus(text, vocabularies, 5, links=links).links(0).tolist() == [[3, 3]]
+    assert encode_corpus(text, vocabularies, 5, annotations=[links]).annotations["links"][0].tolist() == [[3, 3]]
 
 
 @pytest.mark.parametrize(
@@ -114,42 +118,34 @@ def test_links_that_do_not_fit_the_text_are_refused(
     tmp_path: Path, text: FileText, vocabularies: Vocabularies, lines: str, message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        encode_corpus(text, vocabularies, 150, links=link_file(tmp_path, lines, vocabularies))
+        encode_corpus(text, vocabularies, 150, annotations=[link_file(tmp_path, lines, vocabularies)])
 
 
-def test_a_batch_carries_the_links_and_sends_the_rest_to_eos(vocabularies: Vocabularies) -> None:
-    links = [np.array([[1, 0], [0, 1], [1, 1]]), np.zeros((0, 2), np.int64)]
+def test_positions_without_a_link_are_linked_to_eos(vocabularies: Vocabularies) -> None:
+    links = {"links": [np.array([[1, 0], [0, 1], [1, 1]]), np.zeros((0, 2), np.int64)]}
     batch = make_batch([([5, 6, 7], [8, 9, 10]), ([5], [6])], vocabularies, links).to(torch.device("cpu"))
-    assert batch.links_BTS is not None
     first = [[0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 1]]
     second = [[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
-    assert batch.links_BTS.int().tolist() == [first, second]
-    assert make_batch([([5], [6])], vocabularies).links_BTS is None
+    assert links_mask(batch).int().tolist() == [first, second]
 
 
 def test_a_batch_in_halves_or_twice_keeps_its_links(vocabularies: Vocabularies) -> None:
     pairs = [([5, 6, 7], [8, 9, 10]), ([5], [6]), ([5, 6], [7])]
     links = [np.array([[1, 0]]), np.array([[0, 0]]), np.array([[1, 0]])]
-    batch = make_batch(pairs, vocabularies, links)
-    first, second = batch.halves()
-    assert first.links_BTS is not None
-    assert second.links_BTS is not None
-    alone = make_batch(pairs[2:], vocabularies, links[2:])
-    assert torch.equal(first.links_BTS, make_batch(pairs[:2], vocabularies, links[:2]).links_BTS)
-    assert torch.equal(second.links_BTS, alone.links_BTS)
-    doubled = batch.twice().links_BTS
-    assert doubled is not None
-    assert torch.equal(doubled[3:], doubled[:3])
+    batch = make_batch(pairs, vocabularies, {"links": links})
+    for half, part in zip(batch.halves(), (slice(2), slice(2, None)), strict=True):
+        alone = make_batch(pairs[part], vocabularies, {"links": links[part]})
+        assert torch.equal(links_mask(half), links_mask(alone))
+    assert torch.equal(links_mask(batch.repeated(2)), links_mask(batch).repeat(2, 1, 1))
 
 
 def test_training_batches_have_the_links_of_their_pairs(
     tmp_path: Path, text: FileText, vocabularies: Vocabularies
 ) -> None:
     links = link_file(tmp_path, "1-1\n\n1-1\n2-2\n", vocabularies)
-    corpus = encode_corpus(text, vocabularies, max_length=5, links=links)
+    corpus = encode_corpus(text, vocabularies, max_length=5, annotations=[links])
     batch = next(iter(TrainingBatches(corpus, np.array([1]), vocabularies, 100, seed=1)))
-    assert batch.links_BTS is not None
-    assert batch.links_BTS[0, :, :3].nonzero().tolist() == [[2, 2]]
+    assert links_mask(batch)[0, :, :3].nonzero().tolist() == [[2, 2]]
 
 
 def write_corpus(folder: Path, num_train: int) -> list[AlignedPair]:
@@ -183,8 +179,8 @@ def test_a_taught_head_aligns_better_after_a_short_training(
     }
     recipe = make_recipe(system, recipe=changes, max_steps=120, batch_tokens=512)
     nmt.train(recipe, tmp_path / "free")
-    guided = f"training.guided_alignment={{links: {tmp_path / 'train.links'}, split_punctuation: true, weight: 0.5}}"
-    nmt.train(recipe, tmp_path / "guided", [guided])
+    links = f"{{links: {tmp_path / 'train.links'}, split_punctuation: true, weight: 0.5}}"
+    nmt.train(recipe, tmp_path / "guided", [f"training.techniques.guided_alignment={links}"])
     assert (tmp_path / "guided" / "alignment.json").is_file(), "the model directory must know the taught head"
     assert error_rate(tmp_path / "guided", test) < 0.7 * error_rate(tmp_path / "free", test)
 
@@ -201,7 +197,7 @@ def test_a_run_that_is_taught_later_keeps_a_taught_model(
     recipe = make_recipe("luong", recipe=changes, max_steps=30, metric="loss")
     run = nmt.train(recipe, tmp_path / "run")
     before = (run / "model.safetensors").read_bytes()
-    guided = f"training.guided_alignment={{links: {tmp_path / 'train.links'}, split_punctuation: true}}"
+    guided = f"training.techniques.guided_alignment={{links: {tmp_path / 'train.links'}, split_punctuation: true}}"
     spoiled = [guided, "training.max_steps=33", "training.learning_rate=0.5"]
     nmt.train(recipe, run, spoiled, resume=True)
     first, *_, last = read_metrics(run, "valid")
@@ -225,11 +221,11 @@ def test_what_can_not_be_taught_is_refused(make_recipe: RecipeMaker, tmp_path: P
     ):
         recipe = make_recipe(system, max_steps=1)
         with pytest.raises(UserError, match=message):
-            nmt.train(recipe, tmp_path / system, [f"training.guided_alignment={settings}"])
+            nmt.train(recipe, tmp_path / system, [f"training.techniques.guided_alignment={settings}"])
 
 
 def test_the_recipe_chooses_head_and_step(tiny_model: Path) -> None:
     decoder = load(tiny_model, "cpu").model.decoder
-    assert taught_heads(GuidedAlignmentOptions(links=Path("x")), decoder) == AlignmentHeads((0,), "output")
-    read = taught_heads(GuidedAlignmentOptions(links=Path("x"), attention="input"), decoder)
+    assert taught_heads(GuidedAlignment.Options(links=Path("x")), decoder) == AlignmentHeads((0,), "output")
+    read = taught_heads(GuidedAlignment.Options(links=Path("x"), attention="input"), decoder)
     assert read == AlignmentHeads((0,), "input")

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 import nmt
-from nmt.config import VocabularyOptions
+from nmt.config import Recipe, TrainingOptions, VocabularyOptions
 from nmt.data.batching import TrainingBatches
-from nmt.data.bidirectional import BidirectionalReading
 from nmt.data.corpus import DialogueText, FileText, ParallelText
 from nmt.data.encoded_corpus import EncodedCorpus, Sides, encode_corpus
-from nmt.data.subword_sampling import SubwordSampler
 from nmt.data.text import read_lines
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.errors import UserError
+from nmt.training.techniques.bidirectional import Bidirectional
+from nmt.training.techniques.subword_sampling import SubwordSampling
 
 TrainTiny = Callable[..., Path]
-SHARE = ("training.max_epochs=1000", "training.bidirectional_fraction=0.5")
+SHARE = ("training.max_epochs=1000", "training.techniques.bidirectional.fraction=0.5")
 JOINT = ("vocabulary.type=unigram", "vocabulary.joint=true", "vocabulary.size=100")
 
 
@@ -43,41 +43,53 @@ def corpus(text: FileText, vocabularies: Vocabularies) -> EncodedCorpus:
     return encode_corpus(text, vocabularies, 99)
 
 
+def turned(vocabularies: Vocabularies, num_epochs: int) -> Bidirectional:
+    """The technique in a recipe whose fraction of ``max_epochs`` is so many epochs."""
+    training = TrainingOptions(max_epochs=2 * num_epochs)
+    technique = Bidirectional(Bidirectional.Options(fraction=0.5), Recipe.model_construct(training=training))
+    technique.setup_data(vocabularies)
+    return technique
+
+
 def pairs(sides: Sides) -> list[tuple[list[int], list[int]]]:
     return [(source.tolist(), target.tolist()) for source, target in zip(*sides, strict=True)]
 
 
 def test_half_of_the_pairs_are_turned_round_and_none_is_lost(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
-    read = BidirectionalReading(vocabularies, 1)(corpus.sides, 1, 0)
-    turned = 0
+    read = turned(vocabularies, 1).read_epoch(corpus.sides, 1, 0)
+    count = 0
     for found, (source, target) in zip(pairs(read), pairs(corpus.sides), strict=True):
         assert found in ((source, target), (target, source))
-        turned += found == (target, source)
-    assert len(corpus) * 0.3 < turned < len(corpus) * 0.7
+        count += found == (target, source)
+    assert len(corpus) * 0.3 < count < len(corpus) * 0.7
     for side in read:
         assert side.lengths.tolist() == [len(ids) for ids in side]
 
 
 def test_each_epoch_turns_others_and_the_same_seed_the_same(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
-    both = BidirectionalReading(vocabularies, 5)
-    first, again, next_epoch, other_seed = (pairs(both(corpus.sides, *of)) for of in ((1, 0), (1, 0), (1, 1), (2, 0)))
+    both = turned(vocabularies, 5)
+    first, again, next_epoch, other_seed = (
+        pairs(both.read_epoch(corpus.sides, *of)) for of in ((1, 0), (1, 0), (1, 1), (2, 0))
+    )
     assert first == again
     assert first != next_epoch
     assert first != other_seed
 
 
 def test_after_its_epochs_pairs_are_read_as_they_stand(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
-    both = BidirectionalReading(vocabularies, 2)
-    assert both(corpus.sides, 1, 1) != corpus.sides
-    assert both(corpus.sides, 1, 2) == corpus.sides
+    both = turned(vocabularies, 2)
+    assert both.read_epoch(corpus.sides, 1, 1) != corpus.sides
+    assert both.read_epoch(corpus.sides, 1, 2) == corpus.sides
 
 
 def test_it_goes_with_sampled_pieces(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
-    sampled = SubwordSampler(vocabularies, 0.2)(corpus.sides, 1, 0)
-    read = pairs(BidirectionalReading(vocabularies, 1)(sampled, 1, 0))
+    sampling = SubwordSampling(SubwordSampling.Options(alpha=0.2), Recipe.model_construct())
+    sampling.setup_data(vocabularies)
+    sampled = sampling.read_epoch(corpus.sides, 1, 0)
+    read = pairs(turned(vocabularies, 1).read_epoch(sampled, 1, 0))
     for found, (source, target) in zip(read, pairs(sampled), strict=True):
         assert found in ((source, target), (target, source))
-    assert read != pairs(BidirectionalReading(vocabularies, 1)(corpus.sides, 1, 0))
+    assert read != pairs(turned(vocabularies, 1).read_epoch(corpus.sides, 1, 0))
 
 
 def test_a_batch_has_pairs_of_both_directions(tmp_path: Path) -> None:
@@ -88,7 +100,7 @@ def test_a_batch_has_pairs_of_both_directions(tmp_path: Path) -> None:
     text = FileText(tmp_path / "t.de", tmp_path / "t.en")
     vocabularies = train_vocabularies(VocabularyOptions(type="character", joint=True), text)
     corpus = encode_corpus(text, vocabularies, 99)
-    readings = [BidirectionalReading(vocabularies, 5)]
+    readings = [turned(vocabularies, 5).read_epoch]
     batches = TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1, readings=readings)
     mixed = []
     for batch in itertools.islice(batches, 5 * len(batches)):
@@ -99,7 +111,7 @@ def test_a_batch_has_pairs_of_both_directions(tmp_path: Path) -> None:
 
 def test_a_resumed_epoch_reads_what_was_left_of_it(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
     def stream() -> TrainingBatches:
-        readings = [BidirectionalReading(vocabularies, 2)]
+        readings = [turned(vocabularies, 2).read_epoch]
         return TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1, readings=readings)
 
     batches = stream()
@@ -119,14 +131,30 @@ def test_the_shares_of_target_tokens_are_those_of_the_target_language(
     indices = np.arange(len(corpus))
     plain, both = (
         TrainingBatches(corpus, indices, vocabularies, 60, 1, readings=readings).target_shares()
-        for readings in ([], [BidirectionalReading(vocabularies, 2)])
+        for readings in ([], [turned(vocabularies, 2).read_epoch])
     )
     np.testing.assert_array_equal(both, plain)
 
 
+@pytest.mark.parametrize(("fraction", "max_epochs", "expected"), [(0.5, 1, 0), (0.5, 3, 1), (0.9, 3, 2), (0.25, 8, 2)])
+def test_a_fraction_of_the_epochs_leaves_one(
+    corpus: EncodedCorpus, vocabularies: Vocabularies, fraction: float, max_epochs: int, expected: int
+) -> None:
+    recipe = Recipe.model_construct(training=TrainingOptions(max_epochs=max_epochs))
+    technique = Bidirectional(Bidirectional.Options(fraction=fraction), recipe)
+    changed = [technique.read_epoch(corpus.sides, 1, epoch) != corpus.sides for epoch in range(max_epochs)]
+    assert changed == [True] * expected + [False] * (max_epochs - expected)
+
+
+@pytest.mark.parametrize("options", ["bidirectional: {}", "subword_sampling: {alpha: 0.4, fraction: 0.5}"])
+def test_a_fraction_of_the_epochs_needs_their_number(train_tiny: TrainTiny, options: str) -> None:
+    with pytest.raises(UserError, match=r"fraction is a fraction of training\.max_epochs, which is not set"):
+        train_tiny(f"training.techniques={{{options}}}")
+
+
 def test_two_vocabularies_are_refused(text: FileText) -> None:
     with pytest.raises(UserError, match="joint vocabulary") as caught:
-        BidirectionalReading(vocabularies_of(text, joint=False, size=50), 1)
+        turned(vocabularies_of(text, joint=False, size=50), 1)
     assert "vocabulary.joint" in caught.value.remedy
 
 
@@ -136,13 +164,13 @@ def test_dialogues_are_refused(text: FileText, tmp_path: Path) -> None:
     (tmp_path / "d.en").write_text("".join(f"{b}\n" for b in turns[1:]))
     dialogues = DialogueText(FileText(tmp_path / "d.de", tmp_path / "d.en"), 1)
     with pytest.raises(UserError, match="can't turn dialogues round") as caught:
-        BidirectionalReading(vocabularies_of(dialogues), 1)
+        turned(vocabularies_of(dialogues), 1)
     assert "data.context" in caught.value.remedy
 
 
-def test_taught_attention_is_refused(train_tiny: TrainTiny) -> None:
-    with pytest.raises(UserError, match="reads both ways"):
-        train_tiny(*SHARE, "training.guided_alignment={links: links}")
+def test_taught_attention_is_refused(train_tiny: TrainTiny, tiny_corpus: Path) -> None:
+    with pytest.raises(UserError, match=r"guided_alignment doesn't go with training\.techniques\.bidirectional"):
+        train_tiny(*SHARE, f"training.techniques.guided_alignment.links={tiny_corpus / 'train.de'}")
 
 
 def test_a_model_learns_the_other_direction_too(train_tiny: TrainTiny, tiny_corpus: Path) -> None:

@@ -1,0 +1,148 @@
+"""What a training technique can do: the hooks of :class:`Technique`.
+
+The loop over updates (``trainer.py``) and the loss (``objective.py``) call the hooks of every technique that a recipe
+turns on, and know none of them by name. Each hook does nothing unless a technique overrides it.
+
+Shapes: B sentences, S source and T target positions, N target tokens, P passes, V target vocabulary.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from nmt import config
+from nmt.config import Recipe
+from nmt.data.batching import Batch
+from nmt.data.encoded_corpus import PairAnnotations, Sides
+from nmt.data.vocabulary import Vocabularies
+from nmt.errors import UserError
+from nmt.models.interfaces import DecoderOutput
+from nmt.models.seq2seq import Seq2Seq
+
+SegmentLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""From features [B, T, D], the tokens to predict [B, T] and how many are real [B] to what is to be minimised."""
+
+IN_FORWARD = ("backward", "during_forward", "extra_losses", "logits_loss")
+"""Hooks that a technique with a backward pass of its own leaves out, or has itself."""
+
+
+class Technique:
+    """A change of how a model is trained; a recipe turns it on by its name in ``training.techniques``.
+
+    A subclass has its keys as a class ``Options`` and overrides the hooks that it needs. The hooks are called in the
+    order in which they stand here.
+
+    Args:
+        options: an instance of ``Options``.
+        recipe: complete and checked.
+
+    Raises:
+        UserError: the options don't fit the recipe.
+    """
+
+    class Options(config.Options):
+        """Without keys."""
+
+    incompatible_with: tuple[str, ...] = ()
+    """Names of other techniques, and keys such as ``training.compile`` that must be off."""
+    num_passes: int = 1
+    """How often each batch is read, with other dropout each time; losses are means over the passes."""
+    needs_weights: bool = False
+    """Whether the decoder has to give its attention weights."""
+    selects_anew: bool = False
+    """Whether the best model of before, in a run that is resumed with this technique added, may not remain the best."""
+
+    def __init__(self, options: Any, recipe: Recipe) -> None:
+        self.options = options
+
+    def setup_data(self, vocabularies: Vocabularies) -> None:
+        """Take what is needed from the vocabularies, before the training text is encoded.
+
+        Raises:
+            UserError: the technique can't work with these vocabularies.
+        """
+
+    def annotations(self) -> PairAnnotations | None:
+        """What batches are to have for each pair beside its ids, as ``Batch.annotations[name]``."""
+        return None
+
+    def read_epoch(self, sides: Sides, seed: int, epoch: int) -> Sides:
+        """Source and target as an epoch, counted from 0, reads them; the same in each process and after a resume."""
+        return sides
+
+    def setup_model(self, model: Seq2Seq) -> None:
+        """Take what is needed from the model, which is on its device.
+
+        Raises:
+            UserError: the technique can't work with this model.
+        """
+
+    def save(self, directory: Path) -> None:
+        """Write what the model directory must hold beside recipe, vocabulary and weights."""
+
+    def change_batch(self, batch: Batch, model: Seq2Seq, update: int) -> Batch:
+        """The batch that is trained on. ``update`` counts from 0."""
+        return batch
+
+    def during_forward(self, model: Seq2Seq) -> AbstractContextManager[object]:
+        """A context that is open while the model reads a batch, to watch its modules by hooks of PyTorch."""
+        return nullcontext()
+
+    def logits_loss(self, log_p_NPV: Tensor) -> tuple[Tensor, Tensor]:
+        """A loss on the distributions of N target positions, summed over positions and passes, and its gradient.
+
+        The output layer is computed in parts, which this is called for one after the other; so the gradient in the
+        logits, [N, P, V], is given explicitly.
+        """
+        raise NotImplementedError
+
+    def extra_losses(self, batch: Batch, output: DecoderOutput, total: Tensor) -> dict[str, Tensor]:
+        """Losses by name, summed over the batch; each is added to the total, and shown as a mean over target tokens.
+
+        Args:
+            batch: as the model has read it, with all passes.
+            output: what the model gave for it.
+            total: the sum of the losses so far; its graph must stay.
+        """
+        return {}
+
+    def backward(self, model: Seq2Seq, batch: Batch, loss: SegmentLoss, scale: Callable[[Tensor], Tensor]) -> None:
+        """Add the gradients of a batch in another way than by one backward pass.
+
+        Args:
+            model: in training mode.
+            batch: on the model's device.
+            loss: of part of the target positions.
+            scale: applied to losses that ``loss`` doesn't give, before they go backwards.
+        """
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint has to hold so that the run continues exactly, as JSON values."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what :meth:`state_dict` gave."""
+
+    def has(self, hook: str) -> bool:
+        """Whether this technique overrides a hook."""
+        return getattr(type(self), hook) is not getattr(Technique, hook)
+
+
+def with_hook(techniques: Iterable[Technique], hook: str) -> list[Technique]:
+    """The techniques that override a hook."""
+    return [technique for technique in techniques if technique.has(hook)]
+
+
+def epochs_of(fraction: float, recipe: Recipe, key: str) -> int:
+    """How many epochs a fraction of ``training.max_epochs`` is, rounded down.
+
+    Raises:
+        UserError: ``max_epochs`` isn't set; ``key`` is named as what depends on it.
+    """
+    if not recipe.training.max_epochs:
+        raise UserError(f"{key} is a fraction of training.max_epochs, which is not set.", "Set training.max_epochs.")
+    return int(fraction * recipe.training.max_epochs)

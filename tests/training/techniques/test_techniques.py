@@ -1,0 +1,211 @@
+"""The seam of training techniques, in real training runs: those of nmt, and some that are added from outside."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nmt import config, plugins
+from nmt.config import Recipe
+from nmt.data.batching import Batch
+from nmt.errors import UserError
+from nmt.models.interfaces import DecoderOutput
+from nmt.models.seq2seq import Seq2Seq
+from nmt.training.techniques.base import Technique
+
+TECHNIQUES = {
+    "plain": [],
+    "scheduled sampling": ["training.techniques.scheduled_sampling={schedule: linear, k: 1.0, c: 0.01, floor: 0.3}"],
+    "truncation": ["training.techniques.truncation.length=2"],
+    "gradient flow": ["model.encoder.cell=rnn_tanh", "training.techniques.gradient_flow.weight=0.1"],
+}
+
+
+def training_lines(directory: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in rows if row["event"] == "train"]
+
+
+@pytest.fixture(scope="module")
+def curves(train_tiny: Callable[..., Path]) -> dict[str, list[dict[str, Any]]]:
+    return {
+        name: training_lines(train_tiny("training.max_steps=40", "training.log_every=1", *settings))
+        for name, settings in TECHNIQUES.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["scheduled sampling", "truncation", "gradient flow"])
+def test_it_changes_training_and_still_learns(curves: dict[str, list[dict[str, Any]]], name: str) -> None:
+    losses = [line["loss"] for line in curves[name]]
+    assert sum(losses[-4:]) < 0.75 * sum(losses[:4])
+    assert losses != [line["loss"] for line in curves["plain"]]
+
+
+def test_truncation_is_exact_in_the_first_loss(curves: dict[str, list[dict[str, Any]]]) -> None:
+    """Before anything is learned, only gradients differ; the loss of the first update is the same."""
+    assert curves["truncation"][0]["loss"] == pytest.approx(curves["plain"][0]["loss"], rel=1e-4)
+
+
+def test_the_gradient_flow_penalty_is_shown(curves: dict[str, list[dict[str, Any]]]) -> None:
+    assert all(line["gradient_flow"] > 0 for line in curves["gradient flow"])
+    assert all("gradient_flow" not in line for line in curves["plain"])
+
+
+def test_ponder_steps_are_shown_beside_their_penalty(train_tiny: Callable[..., Path]) -> None:
+    """Each token takes from one step to ``max_steps``; the penalty is τ (N + R), with R in (0, 1]."""
+    pondering = "type: act_rnn, hidden_size: 16, max_steps: 4"
+    settings = [
+        f"model.encoder={{{pondering}, time_penalty: 0}}",
+        f"model.decoder={{{pondering}, time_penalty: 0.01, attention: {{type: additive}}}}",
+    ]
+    for line in training_lines(train_tiny("training.max_steps=3", "training.log_every=1", *settings)):
+        assert 1 <= line["source_ponder"] <= 4
+        assert 1 <= line["target_ponder"] <= 4
+        assert 0.01 * line["target_ponder"] < line["ponder"] <= 0.01 * (line["target_ponder"] + 1) + 1e-5
+
+
+def test_the_gradient_flow_penalty_needs_plain_layers(train_tiny: Callable[..., Path]) -> None:
+    with pytest.raises(UserError, match="plain recurrent"):
+        train_tiny("training.techniques.gradient_flow.weight=0.1", "training.max_steps=1")
+
+
+def test_what_does_not_go_together_is_refused(train_tiny: Callable[..., Path]) -> None:
+    techniques = "training.techniques={truncation: {length: 5}, %s: {weight: 1}}"
+    for other in ("r_drop", "gradient_flow"):
+        with pytest.raises(UserError, match=f"(?=.*techniques.truncation)(?=.*techniques.{other}).*doesn't go with"):
+            train_tiny(techniques % other, "training.max_steps=1")
+    with pytest.raises(UserError, match=r"techniques\.truncation doesn't go with training\.compile"):
+        train_tiny("training.techniques.truncation.length=5", "training.compile=true", "training.max_steps=1")
+
+
+def test_truncation_refuses_a_ponder_cost_that_it_would_leave_out(train_tiny: Callable[..., Path]) -> None:
+    pondering = "model.decoder={type: act_rnn, hidden_size: 16, attention: {type: additive}, time_penalty: %s}"
+    with pytest.raises(UserError, match="extra loss") as caught:
+        train_tiny("training.techniques.truncation.length=2", "training.max_steps=1", pondering % 0.01)
+    assert "time_penalty to 0" in caught.value.remedy
+    train_tiny("training.techniques.truncation.length=2", "training.max_steps=1", pondering % 0)
+
+
+# from outside
+
+
+class WordCounts:
+    """Annotations: how many words each side of a pair has."""
+
+    name, width = "word_counts", 2
+
+    def fingerprint(self) -> str:
+        return "1"
+
+    def of_pairs(self, text: Iterable[tuple[str, str]]) -> Iterator[Any]:
+        for source, target in text:
+            yield np.array([[len(source.split()), len(target.split())]])
+
+
+class Everything(Technique):
+    """Uses each hook: maximises entropy, penalises large features, masks words, and keeps books about all of it."""
+
+    class Options(config.Options):
+        entropy: float = 0.5
+        size: float = 0.1
+
+    num_passes = 2
+    needs_weights = True
+    options: Options
+
+    def __init__(self, options: Options, recipe: Recipe) -> None:
+        super().__init__(options, recipe)
+        self.calls = {"changed": 0, "forward": 0, "words": 0}
+
+    def annotations(self) -> WordCounts:
+        return WordCounts()
+
+    def save(self, directory: Path) -> None:
+        (directory / "everything.txt").write_text("saved")
+
+    def change_batch(self, batch: Batch, model: Seq2Seq, update: int) -> Batch:
+        self.calls["changed"] += 1
+        masked_BT = batch.target_input_BT.clone()
+        masked_BT[:, 1::2] = 1  # UNK
+        return replace(batch, target_input_BT=masked_BT)
+
+    def logits_loss(self, log_p_NPV: Tensor) -> tuple[Tensor, Tensor]:
+        p_NPV = log_p_NPV.exp()
+        entropy_NP1 = -(p_NPV * log_p_NPV).sum(-1, keepdim=True)
+        weight = self.options.entropy
+        return -weight * entropy_NP1.sum(), weight * p_NPV * (log_p_NPV + entropy_NP1)
+
+    def extra_losses(self, batch: Batch, output: DecoderOutput, total: Tensor) -> dict[str, Tensor]:
+        assert output.weights_BHTS is not None
+        assert len(batch.annotations["word_counts"]) == len(output.weights_BHTS)
+        assert total.requires_grad
+        self.calls["words"] += sum(int(rows.sum()) for rows in batch.annotations["word_counts"]) // 2
+        return {"size": self.options.size * output.features_BTD.pow(2).mean() * batch.num_target_tokens}
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self.calls)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.calls = dict(state)
+
+
+class Halved(Technique):
+    """A backward pass of its own: that of half of the loss."""
+
+    def backward(self, model: Seq2Seq, batch: Batch, loss: Any, scale: Any) -> None:
+        features_BTD = model(batch.source_BS, batch.source_length_B, batch.target_input_BT).features_BTD
+        torch.autograd.backward(loss(features_BTD, batch.target_output_BT, batch.target_length_B) / 2)
+
+
+@pytest.fixture
+def outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, technique in {"everything": Everything, "halved": Halved}.items():
+        monkeypatch.setitem(plugins._added, name, (technique, plugins.Plugin("tests")))
+
+
+@pytest.mark.usefixtures("outside")
+def test_a_technique_from_outside_has_every_hook(train_tiny: Callable[..., Path]) -> None:
+    on = ("training.techniques.everything.size=0.2", "training.log_every=1", "training.metric=loss")
+    whole = train_tiny("training.max_steps=4", *on)
+    assert (whole / "everything.txt").read_text() == "saved"
+    assert all(line["size"] > 0 for line in training_lines(whole))
+    [checkpoint] = (whole / "checkpoints").glob("step-*")
+    calls = json.loads((checkpoint / "state.json").read_text())["techniques"]["everything"]
+    assert calls["changed"] == 4
+    assert calls["words"] > 100
+    assert "size: 0.2" in (whole / "recipe.yaml").read_text()
+    for off in ("entropy", "size"):
+        less = train_tiny("training.max_steps=4", *on, f"training.techniques.everything.{off}=0")
+        assert training_lines(less)[-1]["loss"] != training_lines(whole)[-1]["loss"], f"{off} counts"
+
+
+@pytest.mark.usefixtures("outside")
+def test_a_backward_pass_from_outside_takes_the_place_of_ours(train_tiny: Callable[..., Path]) -> None:
+    settings = ("training.max_steps=1", "training.metric=loss", "training.log_every=1")
+    plain, halved = (
+        training_lines(train_tiny(*settings, f"training.techniques={{{techniques}}}"))[0]
+        for techniques in ("", "halved: {}")
+    )
+    assert halved["loss"] == pytest.approx(plain["loss"], rel=1e-4)
+    assert halved["gradient_norm"] == pytest.approx(plain["gradient_norm"] / 2, rel=1e-3)
+    with pytest.raises(UserError, match="doesn't go with"):
+        train_tiny(*settings, "training.techniques={halved: {}, everything: {}}")
+
+
+def test_an_unknown_technique_or_option_is_refused_with_the_nearest(train_tiny: Callable[..., Path]) -> None:
+    with pytest.raises(UserError, match="no training technique 'rdrop'") as caught:
+        train_tiny("training.techniques.rdrop={}")
+    assert "r_drop" in caught.value.remedy
+    with pytest.raises(UserError, match=r"training\.techniques\.r_drop: unknown key 'alpha'"):
+        train_tiny("training.techniques.r_drop.alpha=5")
+
+
+def test_null_turns_a_technique_off(train_tiny: Callable[..., Path]) -> None:
+    on = train_tiny("training.max_steps=1", "training.techniques.r_drop=null")
+    assert "techniques: {}" in (on / "recipe.yaml").read_text()
