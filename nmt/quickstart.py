@@ -8,8 +8,7 @@ from pathlib import Path
 
 from nmt import console
 from nmt.alignment.aer import score_files as score_links
-from nmt.alignment.formats import write_alignments
-from nmt.alignment.links import WordAlignment, format_pharaoh
+from nmt.alignment.links import WordAlignment, format_pharaoh, write_alignments
 from nmt.data.embedded_corpus import AlignedPair, splits
 from nmt.errors import UserError
 from nmt.evaluation.metrics import score_corpus

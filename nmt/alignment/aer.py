@@ -7,7 +7,7 @@ predicted links A, the sure links S and the possible links P, where S is a subse
     recall    = |A ∩ S| / |S|
     AER       = 1 - (|A ∩ S| + |A ∩ P|) / (|A| + |S|)
 
-So a possible link may be predicted or left out at no cost.
+so that a possible link may be predicted or left out at no cost.
 """
 
 from collections.abc import Sequence
@@ -18,31 +18,35 @@ from nmt.alignment.links import Link, Links, read_pharaoh
 from nmt.errors import UserError
 
 MIN_LINES = 5
-"""Fewer lines with links say nothing about the number that words are counted from."""
+"""With fewer lines that have links, the first number of words can't be told."""
 
 
 @dataclass(frozen=True)
 class AlignmentScore:
-    """Figures of a whole test set: links are counted over all sentences, then divided."""
+    """Figures of a whole test set, from the counts of links in all sentences.
+
+    Attributes:
+        precision: 0 to 1; 0 where nothing is predicted.
+        recall: 0 to 1; 0 where there is no sure link.
+        aer: 0 (perfect) to 1.
+        num_links: |A|, the predicted links.
+        num_sure: |S|.
+        num_possible: |P|, sure links included.
+        num_sentences: sentence pairs.
+    """
 
     precision: float
-    """0 to 1; 0 where nothing is predicted."""
     recall: float
-    """0 to 1; 0 where there is no sure link."""
     aer: float
-    """0 (perfect) to 1."""
     num_links: int
-    """|A|, the predicted links."""
     num_sure: int
-    """|S|"""
     num_possible: int
-    """|P|, the sure links among them."""
     num_sentences: int
 
 
 @dataclass(frozen=True)
 class Gold:
-    """Gold links, a set a sentence pair; possible links contain the sure ones."""
+    """Gold links, a set for each sentence pair; possible links contain the sure ones."""
 
     sure: list[set[Link]]
     possible: list[set[Link]]
@@ -58,14 +62,10 @@ def score_links(predicted: Sequence[Links], sure: Sequence[Links], possible: Seq
     Raises:
         ValueError: the three have different lengths.
     """
-    num_links = num_sure = num_possible = hits_sure = hits_possible = 0
-    for links, sure_links, possible_links in zip(predicted, sure, possible, strict=True):
-        allowed = sure_links | possible_links
-        num_links += len(links)
-        num_sure += len(sure_links)
-        num_possible += len(allowed)
-        hits_sure += len(links & sure_links)
-        hits_possible += len(links & allowed)
+    allowed = [sure_links | links for sure_links, links in zip(sure, possible, strict=True)]
+    num_links, num_sure, num_possible = (sum(map(len, links)) for links in (predicted, sure, allowed))
+    hits_sure = sum(len(links & correct) for links, correct in zip(predicted, sure, strict=True))
+    hits_possible = sum(len(links & correct) for links, correct in zip(predicted, allowed, strict=True))
     total = num_links + num_sure
     return AlignmentScore(
         precision=hits_possible / num_links if num_links else 0.0,
@@ -118,22 +118,18 @@ def score_files(links_path: Path, gold_path: Path, possible_path: Path | None = 
 
 
 def index_warning(links_path: Path, gold_path: Path, possible_path: Path | None = None) -> str | None:
-    """What to tell a user whose files seem to count words from different numbers, which makes any AER nonsense.
+    """A warning where files seem to count words from different numbers, which makes an AER meaningless.
 
     Some tools count words from 1. A file in which no link names a word 0 on either side, while another file has
     such links on both, is taken for one of theirs; one with few lines may have none by chance.
     """
-    paths = [links_path, gold_path, *([possible_path] if possible_path is not None else [])]
-    has_zero = []
-    for path in paths:
+    has_zero = {}
+    for path in (links_path, gold_path, *([possible_path] if possible_path is not None else [])):
         lines = [sure | possible for sure, possible in read_pharaoh(path) if sure or possible]
-        has_zero.append(
-            tuple(any(link[side] == 0 for line in lines for link in line) for side in (0, 1))
-            if len(lines) >= MIN_LINES
-            else None
-        )
-    from_one = [path for path, zero in zip(paths, has_zero, strict=True) if zero == (False, False)]
-    if from_one and (True, True) in has_zero:
+        if len(lines) >= MIN_LINES:
+            has_zero[path] = [any(link[side] == 0 for line in lines for link in line) for side in (0, 1)]
+    from_one = [path for path, sides in has_zero.items() if not any(sides)]
+    if from_one and any(all(sides) for sides in has_zero.values()):
         names = " and ".join(map(str, from_one))
         return f"{names} seems to count words from 1, not from 0: no link has a word 0. Subtract 1 from its numbers."
     return None

@@ -10,9 +10,8 @@ from torch import Tensor
 from nmt.alignment.extract import LinkOptions, word_links
 from nmt.alignment.heads import AlignmentHeads, HeadWeights, choose_heads
 from nmt.alignment.lexicon import Lexicon, evidence
-from nmt.alignment.links import Weights, WordAlignment, mean_of_pieces, merge_to_words
-from nmt.alignment.turns import merge_to_turns, turns_of_words
-from nmt.alignment.words import Words
+from nmt.alignment.links import Weights, WordAlignment
+from nmt.alignment.words import Words, mean_of_pieces, merge_to_turns, merge_to_words, turns_of_words
 from nmt.data.dialogue import source_pieces
 from nmt.data.vocabulary import Piece, Vocabularies
 from nmt.errors import UserError

@@ -1,15 +1,38 @@
-"""Word alignments: from the attention between subword pieces to links between words, and Pharaoh files.
+"""Word alignments, and their text formats: Pharaoh lines and JSON lines.
 
-Shapes: S source pieces or words, T target pieces or words. A link is the pair (source word, target
-word), both counted from 0, as in the Pharaoh format.
+A link is the pair (source word, target word), both counted from 0, as in the Pharaoh format. T and S in the names of
+arrays are the target and the source words.
+
+Schema of a JSON object, one a line:
+
+    source   list of str                 the source words
+    target   list of str                 the target words
+    links    list of [int, int]          (source word, target word), counted from 0, sorted
+    weights  list of lists of float      [target words][source words]; how much a target word attends to
+                                         each source word, rounded to 4 digits; a row sums to <= 1
+    score    float or null               natural log-probability of the target given the source
+
+and of a model of dialogues also
+
+    turns         list of int            the turn of each source word, counted from the first of the line, 0
+    turn_weights  list of lists of float [target words][turns]; how much a target word attends to each turn, its end
+                                         counted; for hierarchical attention, weights are this times the attention
+                                         within the turn
+
+and, for a model that counts something token by token, its figures by name, such as
+
+    ponder   {"source": list of float,   ponder steps of each word, the mean of its pieces; either side may be missing
+              "target": list of float}
 """
 
+import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +42,17 @@ from nmt.errors import UserError
 Link = tuple[int, int]
 Links = AbstractSet[Link]
 Weights = npt.NDArray[np.float32]
-LinkMethod = Literal["argmax", "threshold"]
+TextFormat = Literal["pharaoh", "json"]
 
 _PHARAOH_LINK = re.compile(r"([0-9]{1,9})([-?p])([0-9]{1,9})")
+# Unescaped, these would end a line for readers that split at every Unicode line break, or (lone
+# surrogates) could not be written as UTF-8.
+_UNSAFE_IN_A_LINE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
 class WordAlignment:
-    """One sentence pair, how much each target word attends to each source word, and the links.
+    """A sentence pair, the attention weights between its words, and the links.
 
     Raises:
         ValueError: ``weights`` is not [T_words, S_words], or a link is outside the sentence pair.
@@ -35,7 +61,7 @@ class WordAlignment:
     source: tuple[str, ...]
     target: tuple[str, ...]
     weights: Weights
-    """[T_words, S_words]: row t says how much target word t attends to each source word; rows sum to <= 1."""
+    """[T, S]: row t has the attention of target word t to each source word; rows sum to at most 1."""
     links: tuple[Link, ...]
     """(source, target), counted from 0, sorted."""
     score: float | None = None
@@ -43,14 +69,14 @@ class WordAlignment:
     turns: tuple[int, ...] = ()
     """Of a dialogue, the turn of each source word, counted from the first of the line, 0."""
     turn_weights: Weights | None = None
-    """Of a dialogue, [T_words, turns]: how much each target word attends to each turn; rows sum to 1."""
+    """Of a dialogue, [T, turns]: the attention of each target word to each turn; rows sum to 1."""
     source_figures: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Named figures of the source words, such as their ponder steps; of a word's pieces the mean."""
     target_figures: Mapping[str, Sequence[float]] = field(default_factory=dict)
     probabilities: Sequence[float] | None = None
     """Of each target word, given the source and the words before."""
     head_weights: Sequence[Weights] | None = None
-    """For every attention head of the model what ``weights`` is for the chosen ones; None unless asked for."""
+    """As ``weights``, for every attention head of the model; None unless requested."""
 
     def __post_init__(self) -> None:
         expected = (len(self.target), len(self.source))
@@ -67,94 +93,6 @@ class WordAlignment:
                     raise ValueError(f"{len(values)} figures '{name}' for {len(words)} words")
 
 
-def merge_to_words(
-    weights_TS: npt.NDArray[np.floating],
-    source_words: Sequence[int],
-    target_words: Sequence[int],
-    num_source: int,
-    num_target: int,
-) -> Weights:
-    """Turn attention between pieces into attention between words.
-
-    The attention that a target piece pays to a source word is the sum over the pieces of that word; a
-    target word attends as its pieces do on average (Clark et al. 2019, "What Does BERT Look At?").
-    Weight on pieces of no word (EOS) is dropped, not shared out: a row that sums to little says that the
-    model looked elsewhere.
-
-    Args:
-        weights_TS: attention of the pieces, [T_pieces, S_pieces].
-        source_words: for each source piece the index of its word, or -1 for a piece of no word.
-        target_words: likewise for the target.
-        num_source: number of source words; words without a piece get a column of zeros.
-        num_target: number of target words; words without a piece get a row of zeros.
-
-    Returns:
-        [num_target, num_source] float32.
-
-    Raises:
-        ValueError: the lengths do not fit ``weights_TS``, or an index is outside the words.
-    """
-    if weights_TS.shape != (len(target_words), len(source_words)):
-        raise ValueError(
-            f"weights of shape {weights_TS.shape} for {len(target_words)} target and {len(source_words)} source pieces"
-        )
-    merged = _means(target_words, num_target) @ weights_TS @ _membership(source_words, num_source)
-    return np.asarray(merged, dtype=np.float32)
-
-
-def mean_of_pieces(values: npt.NDArray[np.floating], words: Sequence[int], num_words: int) -> tuple[float, ...]:
-    """The mean over each word's pieces of a figure that every piece has; 0 for a word without a piece."""
-    return tuple((_means(words, num_words) @ values.astype(np.float64)).tolist())
-
-
-def _means(words: Sequence[int], num_words: int) -> npt.NDArray[np.float64]:
-    """[words, pieces]: takes the mean over the pieces of each word."""
-    membership = _membership(words, num_words)
-    means: npt.NDArray[np.float64] = (membership / np.maximum(membership.sum(axis=0, keepdims=True), 1)).T
-    return means
-
-
-def _membership(words: Sequence[int], num_words: int) -> npt.NDArray[np.float64]:
-    """[pieces, words]: 1 where the piece belongs to the word; a row of zeros for -1."""
-    index = np.asarray(words, dtype=np.int64)
-    if np.any((index < -1) | (index >= num_words)):
-        raise ValueError(f"word index outside -1..{num_words - 1} in {list(words)}")
-    membership = np.zeros((len(index), num_words))
-    pieces = np.flatnonzero(index >= 0)
-    membership[pieces, index[pieces]] = 1
-    return membership
-
-
-def extract_links(
-    weights: npt.NDArray[np.floating], method: LinkMethod = "argmax", threshold: float = 0.3
-) -> tuple[Link, ...]:
-    """Links of the attention [T_words, S_words], sorted.
-
-    Args:
-        weights: as in :class:`WordAlignment`.
-        method: ``argmax`` links each target word with the source word it attends to most (the first of
-            equals), and a target word that attends to nothing with none; ``threshold`` takes all cells of
-            at least ``threshold``, so that a word may have several links or none.
-        threshold: above 0, at most 1.
-
-    Raises:
-        UserError: the method is unknown or the threshold out of range.
-    """
-    if method == "threshold":
-        if not 0 < threshold <= 1:
-            raise UserError(
-                f"alignment threshold {threshold} is not above 0 and at most 1",
-                "Choose a share of the attention, for example 0.3.",
-            )
-        targets, sources = np.nonzero(weights >= threshold)
-    elif method == "argmax":
-        targets = np.flatnonzero(np.any(weights > 0, axis=1))
-        sources = weights[targets].argmax(axis=1) if len(targets) else targets
-    else:
-        raise UserError(f"unknown alignment method '{method}'", "Choose argmax or threshold.")
-    return tuple(sorted(zip(sources.tolist(), targets.tolist(), strict=True)))
-
-
 def parse_pharaoh(line: str, where: str = "the line") -> tuple[set[Link], set[Link]]:
     """Read the links of one sentence pair: ``0-0 1-2 3?4``.
 
@@ -162,6 +100,7 @@ def parse_pharaoh(line: str, where: str = "the line") -> tuple[set[Link], set[Li
     from 0; ``i?j`` and ``ipj`` are possible links. An empty line has no links.
 
     Args:
+        line: the text.
         where: the place that an error names, such as ``FILE, line N``.
 
     Returns:
@@ -187,7 +126,7 @@ def parse_pharaoh(line: str, where: str = "the line") -> tuple[set[Link], set[Li
 
 
 def format_pharaoh(links: Iterable[Link], possible: Iterable[Link] = ()) -> str:
-    """Write links in the Pharaoh format, sorted; those in ``possible`` alone are marked ``i?j``."""
+    """Links in the Pharaoh format, sorted; those in ``possible`` alone are marked ``i?j``."""
     sure = set(links)
     return " ".join(
         f"{source}{'-' if (source, target) in sure else '?'}{target}" for source, target in sorted(sure | set(possible))
@@ -195,7 +134,7 @@ def format_pharaoh(links: Iterable[Link], possible: Iterable[Link] = ()) -> str:
 
 
 def read_pharaoh(path: Path) -> list[tuple[set[Link], set[Link]]]:
-    """Read a Pharaoh file, a line a sentence pair; see :func:`parse_pharaoh` for what a line gives.
+    """Read a Pharaoh file with a line for each sentence pair; see :func:`parse_pharaoh` for what a line gives.
 
     Raises:
         UserError: the file cannot be read, is not UTF-8, or holds something that is not a link.
@@ -207,15 +146,63 @@ def read_pharaoh(path: Path) -> list[tuple[set[Link], set[Link]]]:
             f"cannot read the alignment file {path}: {error.strerror}",
             "Check the path; a Pharaoh file with a line for each sentence pair is needed.",
         ) from error
-    return [_parse_bytes(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+    pairs = []
+    for number, line in enumerate(lines, start=1):
+        where = f"{path}, line {number}"
+        try:
+            pairs.append(parse_pharaoh(line.decode("utf-8"), where))
+        except UnicodeDecodeError:
+            remedy = "Give a Pharaoh text file, such as `nmt align --format pharaoh` writes."
+            raise UserError(f"{where}: not UTF-8 text", remedy) from None
+    return pairs
 
 
-def _parse_bytes(line: bytes, where: str) -> tuple[set[Link], set[Link]]:
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{where}: not UTF-8 text",
-            "Give a Pharaoh text file, such as `nmt align --format pharaoh` writes.",
-        ) from error
-    return parse_pharaoh(text, where)
+def to_json(alignment: WordAlignment) -> dict[str, Any]:
+    """The alignment as plain lists and numbers; the schema stands at the head of this file."""
+    score = alignment.score
+    values: dict[str, Any] = {
+        "source": list(alignment.source),
+        "target": list(alignment.target),
+        "links": [[source, target] for source, target in alignment.links],
+        "weights": _rounded(alignment.weights),
+        "score": score if score is not None and math.isfinite(score) else None,
+    }
+    if alignment.turn_weights is not None:
+        values |= {"turns": list(alignment.turns), "turn_weights": _rounded(alignment.turn_weights)}
+    for side, named in (("source", alignment.source_figures), ("target", alignment.target_figures)):
+        for name, figures in named.items():
+            values.setdefault(name, {})[side] = [round(figure, 4) for figure in figures]
+    return values
+
+
+def _rounded(weights: Weights) -> list[list[float]]:
+    # In float64, because a rounded float32 prints as 0.30000001192092896.
+    rounded: list[list[float]] = np.round(weights.astype(np.float64), 4).tolist()
+    return rounded
+
+
+def write_alignments(alignments: Iterable[WordAlignment], format: TextFormat, stream: TextIO) -> None:
+    """Write one line for each sentence pair, so that line numbers stay those of the input.
+
+    Args:
+        format: ``pharaoh`` for the links alone, ``json`` for :func:`to_json`.
+
+    Raises:
+        UserError: the format is unknown.
+        ValueError: a weight is not finite, which JSON cannot say.
+    """
+    if format not in ("pharaoh", "json"):
+        raise UserError(f"unknown alignment format '{format}'", "Choose pharaoh or json.")
+    for alignment in alignments:
+        line = format_pharaoh(alignment.links) if format == "pharaoh" else json_line(to_json(alignment))
+        stream.write(f"{line}\n")
+
+
+def json_line(value: dict[str, Any]) -> str:
+    """JSON that stays one line for every reader, without a line end.
+
+    Raises:
+        ValueError: a number is not finite, which JSON cannot say.
+    """
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _UNSAFE_IN_A_LINE.sub(lambda match: f"\\u{ord(match.group()):04x}", line)

@@ -1,4 +1,4 @@
-"""Words of a text, where they stand in it, and which word each subword piece belongs to."""
+"""Words of a text, the word that each subword piece belongs to, and attention between pieces as that between words."""
 
 import re
 from collections import Counter
@@ -6,10 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from nmt.data.dialogue import TAB, current_turn, split_turns
+import numpy as np
+import numpy.typing as npt
+
+from nmt.alignment.links import Weights
+from nmt.data.dialogue import TAB, current_turn, split_turns, turns_of
 from nmt.data.vocabulary import Piece, WordVocabulary
 
-# What tokenisers part from the word before it, and from the word after it.
+# What tokenisers separate from the word before it, and from the word after it.
 _CLOSING = re.compile(r"[.,;:!?%)\]}…”]+|’|n['’]t|['’](?:s|d|m|t|re|ve|ll)", re.IGNORECASE)
 _OPENING = re.compile(r"[(\[{¿¡„]+|(?:[cdjlmnst]|qu)['’]", re.IGNORECASE)
 # Languages disagree on which of these opens: the first does, the next one closes.
@@ -26,7 +30,7 @@ class Words:
 
     @classmethod
     def split(cls, text: str) -> Self:
-        """The words of raw text: what stands between white space."""
+        """The words of raw text, separated by white space."""
         words, spans, position = text.split(), [], 0
         for word in words:
             begin = text.index(word, position)
@@ -42,10 +46,10 @@ class Words:
 
     @classmethod
     def detokenise(cls, tokens: Sequence[str]) -> Self:
-        """Tokens put together to raw text like that which a model was trained on, each still a word of its own.
+        """Tokens joined to raw text like that of the training data; each remains a word.
 
         Punctuation, closing brackets and parts of words such as ``n't`` are joined to the word before, opening
-        brackets to the word after; quotation marks open and close in turns.
+        brackets to the word after; quotation marks open and close alternately.
         """
         text, spans = "", []
         joined, quoted = True, False
@@ -62,7 +66,7 @@ class Words:
 
     @classmethod
     def join(cls, parts: Sequence["Words"], separator: str) -> Self:
-        """Several texts one after another, with something between that belongs to no word."""
+        """Several texts with a separator between them that belongs to no word."""
         spans, begin = [], 0
         for part in parts:
             spans += [(begin + first, begin + last) for first, last in part.spans]
@@ -71,7 +75,7 @@ class Words:
         return cls(text, tuple(word for part in parts for word in part.words), tuple(spans))
 
     def of_pieces(self, pieces: Sequence[Piece]) -> list[int]:
-        """The word that each piece stands for most of; -1 for a piece that stands for none."""
+        """The word that most of each piece belongs to; -1 for a piece that belongs to none."""
         word_at = [-1] * len(self.text)
         for index, (begin, end) in enumerate(self.spans):
             word_at[begin:end] = [index] * (end - begin)
@@ -102,3 +106,91 @@ def split_pairs(
         return Words.split_punctuation(text) if split_punctuation else Words.split(text)
 
     return ((words(source), words(current_turn(target) if is_dialogue else target)) for source, target in pairs)
+
+
+def merge_to_words(
+    weights_TS: npt.NDArray[np.floating],
+    source_words: Sequence[int],
+    target_words: Sequence[int],
+    num_source: int,
+    num_target: int,
+) -> Weights:
+    """Turn attention between pieces into attention between words.
+
+    The weight of a source word is the sum over its pieces; the weights of a target word are the mean over its pieces
+    (Clark et al. 2019, "What Does BERT Look At?"). The weight of pieces of no word (EOS) is dropped, so that rows may
+    sum to less than 1.
+
+    Args:
+        weights_TS: attention of the pieces, [T_pieces, S_pieces].
+        source_words: for each source piece the index of its word, or -1 for a piece of no word.
+        target_words: likewise for the target.
+        num_source: number of source words; words without a piece get a column of zeros.
+        num_target: number of target words; words without a piece get a row of zeros.
+
+    Returns:
+        [num_target, num_source] float32.
+
+    Raises:
+        ValueError: the lengths do not fit ``weights_TS``, or an index is outside the words.
+    """
+    if weights_TS.shape != (len(target_words), len(source_words)):
+        raise ValueError(
+            f"weights of shape {weights_TS.shape} for {len(target_words)} target and {len(source_words)} source pieces"
+        )
+    merged = _means(target_words, num_target) @ weights_TS @ _membership(source_words, num_source)
+    return np.asarray(merged, dtype=np.float32)
+
+
+def mean_of_pieces(values: npt.NDArray[np.floating], words: Sequence[int], num_words: int) -> tuple[float, ...]:
+    """The mean over each word's pieces of a figure that every piece has; 0 for a word without a piece."""
+    return tuple((_means(words, num_words) @ values.astype(np.float64)).tolist())
+
+
+def _means(words: Sequence[int], num_words: int) -> npt.NDArray[np.float64]:
+    """[words, pieces]: takes the mean over the pieces of each word."""
+    membership = _membership(words, num_words)
+    means: npt.NDArray[np.float64] = (membership / np.maximum(membership.sum(axis=0, keepdims=True), 1)).T
+    return means
+
+
+def _membership(words: Sequence[int], num_words: int) -> npt.NDArray[np.float64]:
+    """[pieces, words]: 1 where the piece belongs to the word; a row of zeros for -1."""
+    index = np.asarray(words, dtype=np.int64)
+    if np.any((index < -1) | (index >= num_words)):
+        raise ValueError(f"word index outside -1..{num_words - 1} in {list(words)}")
+    membership = np.zeros((len(index), num_words))
+    pieces = np.flatnonzero(index >= 0)
+    membership[pieces, index[pieces]] = 1
+    return membership
+
+
+def turns_of_words(source: Words) -> tuple[int, ...]:
+    """The turn of each source word, counted from the first of the line, 0."""
+    return tuple(turns_of(source.text, [begin for begin, _ in source.spans]))
+
+
+def merge_to_turns(
+    weights_TS: npt.NDArray[np.floating],
+    source: Words,
+    source_pieces: Sequence[Piece],
+    target_words: Sequence[int],
+    num_target: int,
+) -> Weights:
+    """Turn attention between pieces into attention of target words to turns; separators belong to their turns.
+
+    Args:
+        weights_TS: attention of the pieces, [T_pieces, S_pieces]; the rest to 1 of a row is the attention to EOS.
+        source, source_pieces: the words and the pieces that were read.
+        target_words: for each target piece the index of its word, or -1.
+        num_target: number of target words; words without a piece get a row of zeros.
+
+    Returns:
+        [num_target, turns] float32. For hierarchical attention these are the weights of the utterances.
+    """
+    num_turns = source.text.count(TAB) + 1
+    turns = turns_of(source.text, [piece.begin for piece in source_pieces])
+    merged = merge_to_words(weights_TS, turns, target_words, num_turns, num_target)
+    has_piece = np.isin(np.arange(num_target), target_words)
+    merged[has_piece, -1] = np.maximum(1 - merged[has_piece, :-1].sum(axis=1), 0)  # EOS ends the current turn
+    return merged

@@ -169,7 +169,7 @@ def _counted(alignments: "Iterator[WordAlignment]", bar: "Bar") -> "Iterator[Wor
 
 
 def _write(alignments: "Iterator[WordAlignment]", kind: TextFormat, output: str) -> None:
-    from nmt.alignment.formats import write_alignments
+    from nmt.alignment.links import write_alignments
     from nmt.files import open_output
 
     with open_output(output) as file:

@@ -198,7 +198,7 @@ def _scored_text(pair: "ScoredPair") -> str:
 
 
 def _jsonl(result: "Translation | ScoredPair") -> str:
-    from nmt.alignment.formats import json_line
+    from nmt.alignment.links import json_line
 
     return json_line(result.to_json())
 

@@ -11,7 +11,7 @@ from typing import get_args
 
 import pytest
 
-from nmt.alignment.symmetrize import SYMMETRIZATIONS
+from nmt.alignment.extract import SYMMETRIZATIONS
 from nmt.cli.align_options import Symmetrize
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
