@@ -9,7 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# Property tests draw the same examples in every run, and a busy machine fails none of them.
+hypothesis.settings.register_profile("nmt", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("nmt")
 
 # The models of the tests are tiny: a second thread costs them more in waiting than it computes. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

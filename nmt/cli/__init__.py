@@ -1,27 +1,10 @@
-"""The command line, a module a command: parse, call, print. Nothing heavy is imported before a command needs it."""
+"""The command line: parse, call, print. Nothing heavy is imported before a command needs it."""
 
 from importlib import import_module
 
 from nmt.cli.common import app
 
-COMMANDS = (
-    "quickstart",
-    "train",
-    "translate",
-    "evaluate",
-    "align",
-    "learn_alignment",
-    "aer",
-    "average",
-    "export",
-    "inspect",
-    "check_data",
-    "verify",
-    "recipes",
-)
-"""Modules of this folder, in the order of ``nmt --help``; each registers its commands with the app."""
-
-for _name in COMMANDS:
-    import_module(f"nmt.cli.{_name}")
+for _name in ("train", "translate", "evaluate", "align", "learn_alignment", "aer", "inspect", "checks"):
+    import_module(f"nmt.cli.{_name}")  # registers its commands, in the order of `nmt --help`
 
 __all__ = ["app"]

@@ -166,7 +166,9 @@ def compare(
     train: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="Training text of the target side, to tell rare words by.", show_default="REFERENCE"
+            metavar="FILE",
+            help="Training text of the target side, in which words are counted.",
+            show_default="REFERENCE",
         ),
     ] = None,
     test: Annotated[

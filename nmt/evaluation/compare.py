@@ -31,7 +31,7 @@ from nmt.files import STANDARD_STREAM
 
 @dataclass(frozen=True)
 class TestSet:
-    """Translations of several systems with what belongs to them, line by line; the first system is the baseline."""
+    """Translations of several systems with references and source, line by line; the first system is the baseline."""
 
     systems: dict[str, list[str]]
     references: list[list[str]]
@@ -61,7 +61,7 @@ class TestSet:
 
 @dataclass(frozen=True)
 class Options:
-    """What is computed, and how."""
+    """Options of a comparison."""
 
     metrics: Sequence[str] = ("bleu", "chrf", "ter")
     method: TestMethod = "randomisation"
@@ -141,7 +141,7 @@ def compare(test_set: TestSet, options: Options | None = None, train: Path | str
 
     Args:
         test_set: of two systems or more.
-        options: what is computed.
+        options: of the computation.
         train: text in the target language in which words are counted; the first reference when None.
     """
     options = options or Options()
@@ -232,7 +232,7 @@ def read_test_set(
     Args:
         systems: translations, at least ``least`` of them.
         references: one or more.
-        source: what was translated, where it is known.
+        source: the source text, if it is known.
 
     Raises:
         UserError: too few systems, no reference, or files that don't belong together.
@@ -240,7 +240,7 @@ def read_test_set(
     if len(systems) < least:
         raise UserError("A comparison needs two systems or more.", "Name the translations of each: A.en B.en.")
     if not references:
-        raise UserError("No reference is named.", "Give -r FILE, with what the translations should be.")
+        raise UserError("No reference is named.", "Give the reference translations: -r FILE.")
     names = labels(systems)
     texts = read_aligned([*systems, *references, *([source] if source is not None else [])])
     after = len(systems) + len(references)

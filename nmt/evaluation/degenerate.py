@@ -1,7 +1,7 @@
-"""Translations that went wrong so plainly that no reference is needed: loops, copies, empty lines, wild lengths.
+"""Degenerate translations, found without a reference: repetitions, copies of the source, empty ones, extreme lengths.
 
-The limits are wide on purpose: what they find should be worth reading. Among the references of Multi30k and the
-translations of its attention models they find next to nothing.
+The limits are deliberately wide: among the references of Multi30k and the translations of its attention models nearly
+nothing is reported.
 """
 
 import re
@@ -22,39 +22,37 @@ DESCRIPTIONS: dict[Kind, str] = {
     "short": "are far too short",
 }
 
-MAX_SHARE = 0.03
-"""Above this share of degenerate translations something is wrong with the model rather than with a sentence."""
-
-MIN_SERIOUS = 3
+MAX_SHARE, MIN_SERIOUS = 0.03, 3
+"""With a larger share than this, and at least so many, the cause is the model rather than single sentences."""
 
 MIN_COPIED_WORDS = 4
-"""A name, a number or an interjection is rightly the same in both languages."""
+"""Shorter texts, such as names and numbers, can be the same in both languages."""
 
 MAX_LENGTH_RATIO, LENGTH_SLACK = 4.0, 80
-"""Bytes of a translation for those of what it is measured by, and how many more are never wondered at.
+"""A length is extreme if it exceeds the expected one times the ratio, plus the slack, in bytes of UTF-8.
 
-Bytes of UTF-8, because a Chinese character (three) says about as much as three Latin letters do.
+Bytes, because a Chinese character (three bytes) carries about as much as three Latin letters.
 """
 
 _WORD = re.compile(r"\w+(?:['’\-]\w+)*")
 _MAX_PERIOD = 12
-# Scripts without spaces, and single letters: five times the same one to thirty characters, in all twenty or more.
+# Scripts without spaces, and single letters: one to thirty characters five times in a row, in all twenty or more.
 _CHARACTER_LOOP = re.compile(r"(.{1,30}?)\1{4,}")
 _MIN_CHARACTER_LOOP = 20
 
 
 def degenerate(text: str, source: str | None = None, reference: str | None = None) -> Kind | None:
-    """What is plainly wrong with a translation; None where nothing is.
+    """Whether a translation is degenerate, and how.
 
     Args:
         text: the translation.
-        source: what was translated; without it copies aren't found.
-        reference: how long it should be; the source serves where there is none, unless it has several turns (tabs
-            between), because an answer may be of any length.
+        source: the source sentence; without it copies aren't found.
+        reference: gives the expected length. Without it the source does, unless it has several turns (separated by
+            tabs), because an answer may have any length.
     """
-    measure = reference
-    if measure is None and source is not None and TAB not in source:
-        measure = source
+    expected = reference
+    if expected is None and source is not None and TAB not in source:
+        expected = source
     if not text.strip():
         given = reference if reference is not None else source
         return "empty" if given is None or given.strip() else None
@@ -62,20 +60,20 @@ def degenerate(text: str, source: str | None = None, reference: str | None = Non
         return "loop"
     if source is not None and _is_copy(text, current_turn(source)) and text != reference:
         return "copy"
-    if measure is not None and measure.strip():
-        length, expected = len(text.encode(errors="replace")), len(measure.encode(errors="replace"))
-        if length > MAX_LENGTH_RATIO * expected + LENGTH_SLACK:
+    if expected is not None and expected.strip():
+        length, expected_length = (len(line.encode(errors="replace")) for line in (text, expected))
+        if length > MAX_LENGTH_RATIO * expected_length + LENGTH_SLACK:
             return "long"
-        if expected > MAX_LENGTH_RATIO * length + LENGTH_SLACK:
+        if expected_length > MAX_LENGTH_RATIO * length + LENGTH_SLACK:
             return "short"
     return None
 
 
 def _loops(text: str) -> bool:
-    """Whether words follow one another again and again: one word five times, more words three times."""
+    """Whether words are repeated without interruption: one word five times, several words three times."""
     words = _WORD.findall(text.lower())
     for period in range(1, min(_MAX_PERIOD, len(words) // 2) + 1):
-        run = 0  # positions in a row whose word stands one period before, too
+        run = 0  # positions in a row that have the word of one period before
         needed = 4 if period == 1 else 2 * period
         for index in range(period, len(words)):
             run = run + 1 if words[index] == words[index - period] else 0
@@ -92,12 +90,12 @@ def _is_copy(text: str, source: str) -> bool:
 
 @dataclass
 class DegenerateCount:
-    """Counts degenerate translations as they come, and remembers where they are.
+    """Counts degenerate translations one by one, with their line numbers.
 
     Attributes:
-        num_lines: how many translations were seen.
-        lines: line numbers, from 1, by what is wrong.
-        num_before: lines of the file before the first that is looked at.
+        num_lines: translations seen.
+        lines: line numbers, from 1, by kind.
+        num_before: lines of the file before the first translation.
     """
 
     num_lines: int = 0
@@ -105,7 +103,7 @@ class DegenerateCount:
     num_before: int = 0
 
     def add(self, text: str, source: str | None = None, reference: str | None = None) -> Kind | None:
-        """Look at the next translation; see :func:`degenerate`."""
+        """Check the next translation; see :func:`degenerate`."""
         self.num_lines += 1
         kind = degenerate(text, source, reference)
         if kind is not None:
@@ -122,11 +120,11 @@ class DegenerateCount:
 
     @property
     def is_serious(self) -> bool:
-        """Whether there are more than single sentences that went wrong."""
+        """Whether the model rather than single sentences is the likely cause."""
         return self.num_degenerate >= MIN_SERIOUS and self.share > MAX_SHARE
 
     def summary(self) -> str:
-        """A sentence for people, or nothing: how many, what is wrong, and the first lines of each kind."""
+        """A sentence with the number of each kind and its first lines; empty if there are none."""
         if not self.num_degenerate:
             return ""
         kinds = [(kind, self.lines[kind]) for kind in DESCRIPTIONS if kind in self.lines]
@@ -134,14 +132,14 @@ class DegenerateCount:
         return f"{self.num_degenerate:,} of {self.num_lines:,} translations ({self.share:.1%}) look degenerate: {found}"
 
     def to_json(self) -> dict[str, list[int]]:
-        """Line numbers by what is wrong; every kind is there."""
+        """Line numbers by kind; every kind is present."""
         return {kind: self.lines.get(kind, []) for kind in DESCRIPTIONS}
 
 
 def count_degenerate(
     texts: Iterable[str], sources: Iterable[str] | None = None, references: Iterable[str] | None = None
 ) -> DegenerateCount:
-    """Look at all translations of a test set."""
+    """Check all translations of a test set."""
     count, unknown = DegenerateCount(), repeat(None)
     for text, source, reference in zip(texts, sources or unknown, references or unknown, strict=False):
         count.add(text, source, reference)

@@ -18,15 +18,15 @@ def run(train_tiny: TrainTiny) -> Path:
 def test_the_mean_is_a_model_that_translates(run_nmt: RunNmt, run: Path, tmp_path: Path) -> None:
     done = run_nmt("average", run, "--last", 2, "-o", tmp_path / "mean")
     assert (done.returncode, done.stdout) == (0, "")
-    assert f"the mean of 2 checkpoints, steps 2, 3, is {tmp_path / 'mean'}" in done.stderr.replace("\n", "")
+    assert f"wrote {tmp_path / 'mean'}: the average of 2 checkpoints, steps 2, 3" in done.stderr.replace("\n", "")
     assert run_nmt("translate", tmp_path / "mean", stdin="Der Hund schläft.\n").returncode == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--last", "2"], "not clear where the mean goes"),
-        (["--last", "2", "-o", "x", "--replace"], "not clear where the mean goes"),
+        (["--last", "2"], "No output is named"),
+        (["--last", "2", "-o", "x", "--replace"], "No output is named"),
         (["-o", "x"], "not clear what to average"),
         (["--steps", "1;2", "-o", "x"], "is not a list of numbers"),
         (["--last", "1", "-o", "x"], "--last"),

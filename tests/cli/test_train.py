@@ -91,7 +91,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on(run_nmt: RunNmt, tiny_reci
     _, messages = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Traceback" not in messages
-    assert "SIGINT: stopped, checkpoint saved; go on with: nmt train" in messages
+    assert "SIGINT: stopped, checkpoint saved; resume with: nmt train" in messages
     assert f"-o '{output}' --set=training.max_steps=1000000" in messages, "the command must repeat the settings"
     [checkpoint] = (output / "checkpoints").iterdir()
     step = int(checkpoint.name.removeprefix("step-"))

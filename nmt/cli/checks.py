@@ -1,15 +1,17 @@
-"""``nmt check-data``."""
+"""Commands that find errors: ``nmt check-data`` in text, ``nmt verify`` in what a model computes."""
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli.common import AsJson, Plugins, Quiet, Settings, app, examples
+from nmt.cli.common import AsJson, Device, ModelDir, Plugins, Quiet, Settings, app, examples
 
 if TYPE_CHECKING:
     from nmt.data.filters.check import DataReport
+    from nmt.inspection.verify import Check
 
 STYLES = {"serious": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -76,12 +78,12 @@ def check_data(
     if as_json:
         typer.echo(json.dumps({"sound": report.is_sound, **asdict(report)}, ensure_ascii=False))
     else:
-        _show(report)
+        _show_report(report)
     if not report.is_sound:
         raise typer.Exit(1)
 
 
-def _show(report: "DataReport") -> None:
+def _show_report(report: "DataReport") -> None:
     from rich.console import Console
 
     from nmt.console import print_table
@@ -105,3 +107,79 @@ def _show(report: "DataReport") -> None:
     console.print(
         f"{verdict}: {counts['serious']} serious, {counts['warning']} warnings, {counts['note']} notes.", markup=False
     )
+
+
+NUM_EXAMPLES = 3
+
+
+@app.command(
+    short_help="Check that batches, order, caches and precision don't change translations.",
+    epilog=examples("nmt verify runs/de-en", "nmt verify runs/de-en test.de test.en --limit 200"),
+)
+def verify(
+    model_dir: ModelDir,
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="SOURCE", help="Sentences to translate.", show_default="those in MODEL_DIR/samples"),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Argument(metavar="TARGET", help="Their translations, which are scored.", show_default="its own"),
+    ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Use only the first N lines.")] = 100,
+    device: Device = "auto",
+    plugin: Plugins = None,
+    quiet: Quiet = False,
+) -> None:
+    """Check with a model and text of your own that batches, order, caches and precision don't change translations.
+
+    Batch size, input order, caches and the scores of search must not change results, except for ties; the exit code
+    is 1 if they do. bfloat16 and the export to CTranslate2 round or search differently: the table has the share of
+    translations that this changes.
+    """
+    from rich.console import Console
+
+    from nmt.console import print_table, progress_bar
+    from nmt.inspection.verify import verify as run
+
+    pairs = _pairs(model_dir, source, target, limit)
+    checks = []
+    with progress_bar("checking", None) as bar:
+        for check in run(
+            model_dir, [pair[0] for pair in pairs], [pair[1] for pair in pairs] if target else None, device
+        ):
+            checks.append(check)
+            bar.advance()
+    rows = [(c.name, f"{c.num_lines}", f"{c.num_ties}", f"{len(c.differences)}", _verdict(c)) for c in checks]
+    print_table("", ("what is changed", "lines", "ties", "different", ""), rows)
+    screen = Console(highlight=False)
+    for check in checks:
+        for difference in check.differences[:NUM_EXAMPLES]:
+            text = f"{check.name}, line {difference.line}:\n  usual: {difference.expected}\n  now:   {difference.found}"
+            screen.print(text, markup=False, soft_wrap=True)
+    if not all(check.holds for check in checks):
+        raise typer.Exit(1)
+
+
+def _verdict(check: "Check") -> str:
+    if check.is_exact:
+        return "passed" if check.holds else "FAILED"
+    return f"{len(check.differences) / check.num_lines:.0%} change"
+
+
+def _pairs(model_dir: Path, source: str | None, target: str | None, limit: int) -> list[tuple[str, str]]:
+    """Lines with their translations; those without words are left out."""
+    from nmt.data.corpus import FileText
+    from nmt.data.text import read_lines
+    from nmt.errors import UserError
+    from nmt.training.logging import read_samples
+
+    if source is not None and target is not None:
+        found = list(islice(FileText(Path(source), Path(target)), limit))
+    elif source is not None:
+        found = [(line, "") for line in islice(read_lines(source), limit)]
+    else:
+        found = [(line, "") for line in read_samples(model_dir)[:limit]]
+        if not found and (model_dir / "recipe.yaml").exists():
+            raise UserError(f"{model_dir} has no samples to translate.", "Name a file with source sentences.")
+    return [pair for pair in found if pair[0].strip()]

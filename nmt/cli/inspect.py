@@ -1,0 +1,275 @@
+"""``nmt inspect``: commands that look into training runs, models and translations."""
+
+import json
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from nmt.cli.common import AsJson, Device, ModelDir, Plugins, Quiet, app, examples
+from nmt.cli.evaluate import Buckets, References, Source, Tokenize, limits_of
+
+if TYPE_CHECKING:
+    from nmt.training.history import History, Summary
+
+inspect_app = typer.Typer(
+    help="Inspect training runs, models and translations.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(inspect_app, name="inspect")
+
+Curves = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Draw the curves: .png, .svg or .pdf.", show_default=False),
+]
+Limit = Annotated[int, typer.Option(metavar="N", min=1, help="Use only the first N lines.")]
+
+NAME_WIDTH, RUN_WIDTH = 24, 18
+"""Characters of the columns of the table, which has as many runs side by side as the terminal has room for."""
+
+
+@inspect_app.command(
+    short_help="Results of training runs, as a table and as curves.",
+    epilog=examples("nmt inspect run runs/de-en", "nmt inspect run runs/luong runs/bahdanau -o curves.png --x minutes"),
+)
+def run(
+    directories: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR", help="Model directories of `nmt train`, running or done.", show_default=False),
+    ],
+    output: Curves = None,
+    x: Annotated[
+        Literal["updates", "minutes"], typer.Option("--x", help="The horizontal axis of the curves.")
+    ] = "updates",
+    as_json: AsJson = False,
+    plugin: Plugins = None,
+    quiet: Quiet = False,
+) -> None:
+    """Results of training runs, as a table and as curves of loss, validation metric, learning rate and speed.
+
+    Minutes include validation, but not the pauses before a run was resumed.
+    """
+    from nmt.training.history import read_histories
+
+    histories = read_histories(directories)
+    summaries = [history.summary() for history in histories]
+    if as_json:
+        typer.echo(json.dumps({"runs": [summary.to_json() for summary in summaries]}, ensure_ascii=False))
+    else:
+        _print_runs(histories, summaries)
+    if output is not None:
+        from nmt.console import say
+        from nmt.evaluation.metrics import METRICS, higher_is_better
+        from nmt.plotting.curves import Panel, draw_runs
+        from nmt.plotting.style import write_figure
+        from nmt.training.history import short_names
+
+        names = short_names([history.directory for history in histories])
+        metric = next((name for history in histories for name in history.metrics), "bleu")
+        best = max if higher_is_better(metric) else min
+        panel = Panel(f"validation {METRICS[metric].name}", "valid", metric, best)
+        write_figure(draw_runs(dict(zip(names, histories, strict=True)), x, panel), output)
+        say(f"wrote {output}")
+
+
+def _print_runs(histories: "Sequence[History]", summaries: "Sequence[Summary]") -> None:
+    from rich.console import Console
+
+    from nmt.console import print_table
+    from nmt.training.history import short_names
+
+    metrics = list(dict.fromkeys(name for summary in summaries for name in summary.scores))
+
+    figures = [_figures(summary, metrics) for summary in summaries]
+    runs = list(zip(short_names([h.directory for h in histories]), figures, strict=True))
+    at_once = max(1, (Console().width - NAME_WIDTH) // RUN_WIDTH)
+    for start in range(0, len(runs), at_once):
+        shown = runs[start : start + at_once]
+        rows = [(name, *(figures[name] for _, figures in shown)) for name in shown[0][1]]
+        print_table("", ("", *(name for name, _ in shown)), rows)
+
+
+def _figures(s: "Summary", metrics: "Sequence[str]") -> dict[str, str]:
+    """The rows of the table. ``metrics``: those that any of the runs has."""
+    from nmt.evaluation.metrics import METRICS
+
+    def number(value: float | None, form: str = ",.0f", step: int | None = None) -> str:
+        shown = "–" if value is None else format(value, form)
+        return shown if step is None else f"{shown} at {step:,}"
+
+    return {
+        "recipe": fill(s.description or "–", RUN_WIDTH),
+        "parameters": number(s.parameters),
+        "updates": number(s.updates),
+        "epochs": number(s.epochs),
+        "minutes": number(s.minutes, ".1f"),
+        "training loss, last": number(s.training_loss, ".3f"),
+        "training loss, best": number(s.best_training_loss, ".3f"),
+        "validation loss, best": number(s.validation_loss, ".3f", s.validation_loss_step),
+        **{
+            f"validation {METRICS[name].name}, best": number(score, f".{METRICS[name].decimals}f", step)
+            for name in metrics
+            for score, step in [s.scores.get(name, (None, None))]
+        },
+        "tokens/s, median": number(s.tokens_per_second),
+        "padding": number(s.padding, ".1%"),
+        "waiting for data": number(s.waiting_for_data, ".1%"),
+        "peak memory, MB": number(s.peak_memory_mb),
+        "ended": s.ended.removeprefix("training.") if s.ended else "no: running, or killed",
+    }
+
+
+@inspect_app.command(
+    short_help="How far back gradients reach in trained models.",
+    epilog=examples("nmt inspect gradients runs/rnn runs/lstm --pairs val.de val.en -o gradients.png"),
+)
+def gradients(
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="MODEL_DIR", help="Folders that `nmt train` wrote.", show_default=False)
+    ],
+    pairs: Annotated[
+        tuple[Path, Path],
+        typer.Option("--pairs", metavar="SOURCE TARGET", help="Sentence pairs, as two files.", show_default=False),
+    ],
+    limit: Limit = 500,
+    output: Curves = None,
+    as_json: AsJson = False,
+    device: Device = "auto",
+    plugin: Plugins = None,
+    quiet: Quiet = False,
+) -> None:
+    """How far back gradients reach: the norm of the loss's gradient at a source word, by the words read after it.
+
+    It vanishes in a plain recurrent network without attention, but not in a trained LSTM.
+    """
+    from nmt.console import progress_bar, say
+    from nmt.data.corpus import FileText
+    from nmt.inspection.gradients import gradient_norms
+    from nmt.loading import load
+    from nmt.plotting.curves import draw_gradients
+    from nmt.plotting.style import suffix_of, write_figure
+    from nmt.training.history import short_names
+
+    if output is not None:
+        suffix_of(output)  # before the work
+    found = []
+    for directory, name in zip(directories, short_names(directories), strict=True):
+        with progress_bar(f"measuring {name}", None):
+            found.append(gradient_norms(load(directory, device), islice(FileText(*pairs), limit), name))
+    if as_json:
+        shown = [{"model": norms.name, "norms": norms.mean_T.tolist(), "decay": norms.decay} for norms in found]
+        typer.echo(json.dumps({"models": shown}, ensure_ascii=False))
+    else:
+        for norms in found:
+            far = len(norms.mean_T) - 1
+            share = f"{100 * norms.decay:.3g}%"
+            typer.echo(f"{norms.name}: {far} words back a gradient has {share} of its size at the last word")
+    if output is not None:
+        write_figure(draw_gradients({norms.name: norms.mean_T for norms in found}), output)
+        say(f"wrote {output}")
+
+
+@inspect_app.command(
+    short_help="Scores by sentence length, as table and picture.",
+    epilog=examples(
+        "nmt inspect lengths A.en B.en -r test.en -s test.de -o lengths.png",
+        "nmt inspect lengths A.en -r test.en --metric chrf --buckets 10,20,30",
+    ),
+)
+def lengths(
+    systems: Annotated[
+        list[str],
+        typer.Argument(metavar="SYSTEM", help="Translations, a line each.", show_default=False),
+    ],
+    reference: References = None,
+    source: Source = None,
+    metric: Annotated[str, typer.Option(metavar="NAME", help="The metric: bleu, chrf, ter or a plugin's.")] = "bleu",
+    buckets: Buckets = None,
+    tokenize: Tokenize = None,
+    output: Curves = None,
+    as_json: AsJson = False,
+    plugin: Plugins = None,
+    quiet: Quiet = False,
+) -> None:
+    """Scores of the sentences of each length, to see whether a system gets worse on long sentences.
+
+    Lengths count the words of the source or, without one, of the reference.
+    """
+    from nmt.console import say
+    from nmt.evaluation.compare import length_scores, read_test_set
+    from nmt.evaluation.compare_report import length_table, print_figures
+    from nmt.evaluation.metrics import check_metrics
+    from nmt.plotting.style import suffix_of, write_figure
+
+    if output is not None:
+        suffix_of(output)  # before the work
+    check_metrics([metric], source is not None)
+    test_set = read_test_set(systems, reference or [], source, least=1)
+    statistics = test_set.statistics(metric, tokenize)
+    rows = length_scores(test_set, [statistics], limits_of(buckets))
+    signature = statistics.metric.signature
+    if output is not None:
+        from nmt.plotting.curves import draw_lengths
+
+        scores = {system: [row.scores[metric][system] for row in rows] for system in statistics.systems}
+        num_sentences = {row.bucket.label: len(row.bucket.sentences) for row in rows}
+        x_label = f"words of the {test_set.measured_by}"
+        y_label = statistics.metric.name + ("" if statistics.metric.higher_is_better else " (less is better)")
+        write_figure(draw_lengths(scores, num_sentences, x_label, y_label, signature), output)
+    if as_json:
+        found = {"metric": metric, "signature": signature, "lengths": [row.to_json() for row in rows]}
+        typer.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        print_figures(length_table(rows, metric))
+        typer.echo(signature)
+    if output is not None:
+        say(f"wrote {output}")
+
+
+@inspect_app.command(
+    short_help="Draw where a neural Turing machine writes and reads.",
+    epilog=examples(
+        'echo "a c b d" | nmt inspect memory runs/copy_ntm -o memory.png',
+        "nmt inspect memory runs/ntm --input test.de -o memory.pdf --limit 5",
+    ),
+)
+def memory(
+    model_dir: ModelDir,
+    input: Annotated[
+        str, typer.Option("--input", "-i", metavar="FILE", help="Source text; - is standard input.")
+    ] = "-",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Picture to write: .png, .svg or .pdf.")
+    ] = Path("memory.png"),
+    limit: Limit = 1,
+    device: Device = "auto",
+    plugin: Plugins = None,
+    quiet: Quiet = False,
+) -> None:
+    """Draw where the heads of a neural Turing machine write (above) and read (below) as it translates.
+
+    Time runs to the right, a column a step; the rows are the slots of the memory that any head looked at. Several lines
+    make a page each of a PDF, or numbered pictures: memory-0001.png ….
+    """
+    from nmt.console import say
+    from nmt.data.text import read_lines
+    from nmt.errors import UserError
+    from nmt.inspection.memory import trace_memory
+    from nmt.loading import load
+    from nmt.plotting.memory import draw_memory
+    from nmt.plotting.style import suffix_of, write_figures
+
+    suffix_of(output)  # before the work
+    translator = load(model_dir, device)
+    lines = list(islice((line for line in read_lines(input) if line.strip()), limit))
+    if not lines:
+        raise UserError("There is no line to translate.", "Give --input FILE, or text on standard input.")
+    traces = (trace_memory(translator, t.source, t.text) for t in translator.translate(lines))
+    figures = ((number, draw_memory(trace)) for number, trace in enumerate(traces, start=1))
+    written = write_figures(figures, output, numbered=len(lines) > 1)
+    say(f"wrote {written[0]}" + (f" to {written[-1].name}" if len(written) > 1 else ""))

@@ -1,0 +1,305 @@
+"""What holds for all inputs, not only for chosen ones: hypothesis draws them, the same ones in every run."""
+
+import gzip
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from nmt import yaml12
+from nmt.config import DecodingOptions, ModelOptions, Options, Recipe, VocabularyOptions
+from nmt.data.batching import MAX_PADDING, Batch, make_batch, plan_batches
+from nmt.data.text import count_lines, in_windows, read_lines
+from nmt.data.vocabulary import Vocabularies, Vocabulary, WordVocabulary, train_vocabularies
+from nmt.decoding.constraints import LexicalConstraints
+from nmt.decoding.search import search_all
+from nmt.errors import UserError
+from nmt.files import open_output
+from nmt.models.build import build_model
+from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe import load_recipe, parse_settings
+
+unicode_text = st.text(st.characters(codec="utf-8"), max_size=30)
+
+# Batches
+
+WORDS = WordVocabulary([f"▁w{i}" for i in range(12)])
+BOTH = Vocabularies(WORDS, WORDS)
+sentences = st.lists(st.integers(4, len(WORDS) - 1), max_size=6)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=60),
+    st.integers(1, 150),
+    st.none() | st.integers(0, 9),
+)
+def test_batches_hold_each_sentence_once_within_the_budget(
+    lengths: list[tuple[int, int]], budget: int, seed: int | None
+) -> None:
+    source_N, target_N = np.array(lengths).T
+    batches = plan_batches(source_N, target_N, budget, None if seed is None else np.random.default_rng(seed))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    for batch in batches:
+        longest_source, longest_target = int(source_N[batch].max()), int(target_N[batch].max())
+        assert len(batch) == 1 or len(batch) * max(longest_source, longest_target) <= budget
+        padding = 1 - (source_N[batch] + target_N[batch]).mean() / (longest_source + longest_target)
+        others = batch[:-1]
+        if len(others) and max(source_N[others].max(), target_N[others].max()) * len(others) > budget / 2:
+            assert padding <= MAX_PADDING
+
+
+def padded(rows: Sequence[Sequence[int]]) -> list[list[int]]:
+    longest = max(map(len, rows))
+    return [[*row, *[WORDS.pad] * (longest - len(row))] for row in rows]
+
+
+def tensors(batch: Batch) -> list[Any]:
+    return [value if value is None else value.tolist() for value in vars(batch).values()]
+
+
+@st.composite
+def linked_pairs(draw: st.DrawFn) -> tuple[list[int], list[int], Any]:
+    source, target = draw(sentences), draw(sentences)
+    position = st.tuples(st.integers(0, len(source)), st.integers(0, len(target)))
+    return source, target, np.array(draw(st.lists(position, max_size=5)), dtype=np.int64).reshape(-1, 2)
+
+
+@given(st.lists(linked_pairs(), min_size=2, max_size=6))
+def test_a_batch_is_padded_sentences_and_its_halves_are_batches(drawn: list[tuple[list[int], list[int], Any]]) -> None:
+    pairs, links = [(source, target) for source, target, _ in drawn], [links for _, _, links in drawn]
+    batch = make_batch(pairs, BOTH, links)
+    assert batch.source_BS.tolist() == padded([[*source, WORDS.eos] for source, _ in pairs])
+    assert batch.target_input_BT.tolist() == padded([[WORDS.sos, *target] for _, target in pairs])
+    assert batch.target_output_BT.tolist() == padded([[*target, WORDS.eos] for _, target in pairs])
+    assert batch.num_padding == int((batch.source_BS == WORDS.pad).sum() + (batch.target_output_BT == WORDS.pad).sum())
+    middle = (len(pairs) + 1) // 2
+    halves = make_batch(pairs[:middle], BOTH, links[:middle]), make_batch(pairs[middle:], BOTH, links[middle:])
+    assert [tensors(half) for half in batch.halves()] == [tensors(half) for half in halves]
+
+
+# Lines
+
+CHUNKS = [
+    b"\n",
+    b"\r\n",
+    b"\r",
+    b"\xef\xbb\xbf",
+    b"\x1f\x8b",
+    b"\xff",
+    b"\xc3",
+    b"\x00",
+    b"word ",
+    "ü\u2028\x85".encode(),
+]
+some_bytes = st.lists(st.sampled_from(CHUNKS), max_size=12).map(b"".join) | st.binary(max_size=40)
+
+
+def lines_of(content: bytes) -> list[bytes]:
+    r"""Lines end at ``\n`` or ``\r\n``, and a byte-order mark at the start of the text isn't part of it."""
+    *ended, last = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    return [line.removesuffix(b"\r") for line in ended] + ([last] if last else [])
+
+
+@given(some_bytes, st.booleans())
+@example(b"\xef\xbb\xbf", False)
+def test_any_bytes_are_read_line_by_line(tmp_path_factory: pytest.TempPathFactory, content: bytes, pack: bool) -> None:
+    assume(pack or not content.startswith(b"\x1f\x8b"))
+    path = tmp_path_factory.getbasetemp() / "lines.txt"
+    path.write_bytes(gzip.compress(content) if pack else content)
+    expected = lines_of(content)
+    read = list(read_lines(path, keep_invalid=True))
+    assert [line.encode("utf-8", "surrogateescape") for line in read] == expected
+    assert pack or content == b"\xef\xbb\xbf" or count_lines(path) == len(expected)
+    invalid = [number for number, line in enumerate(expected, 1) if line.decode("utf-8", "replace").encode() != line]
+    if invalid:
+        with pytest.raises(UserError, match=f"line {invalid[0]}: not UTF-8"):
+            list(read_lines(path))
+    else:
+        assert list(read_lines(path)) == [line.decode() for line in expected]
+
+
+@settings(max_examples=30)
+@given(st.lists(unicode_text.map(lambda text: text.replace("\n", "").rstrip("\r"))), st.integers(1, 5))
+def test_lines_that_are_written_are_read_again(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], size: int
+) -> None:
+    assume(not "".join(lines[:1]).startswith("\ufeff"))  # taken for a byte-order mark
+    path = tmp_path_factory.getbasetemp() / "written.txt"
+    with open_output(path) as stream:
+        stream.writelines(f"{line}\n" for line in lines)
+    windows = list(in_windows(read_lines(path), size))
+    assert [line for window in windows for line in window] == lines
+    assert [len(window) for window in windows[:-1]] == [size] * (len(windows) - 1)
+
+
+# Vocabularies
+
+TEXT = ["Der Hund sieht den Mond, nicht wahr?", "„Wo ist der Bahnhof?“, fragte sie um 7.30 Uhr.", "Öl übertrifft Grüße"]
+SIZES = {"unigram": 48, "bpe": 90, "character": 1000, "word": 1000}
+
+
+@cache
+def vocabulary_of(kind: str, **options: Any) -> Vocabulary:
+    size = SIZES[kind] + (256 if options.get("byte_fallback") else 0)
+    return train_vocabularies(
+        VocabularyOptions(**{"type": kind, "size": size, **options}), [(text, text) for text in TEXT]
+    ).source
+
+
+@pytest.mark.parametrize("kind", SIZES)
+@given(text=st.text(max_size=40))
+@example(text="a\x00b\ud800 \u2581c")
+def test_any_text_has_ids_in_range_and_pieces_in_order(kind: str, text: str) -> None:
+    vocabulary = vocabulary_of(kind)
+    ids = vocabulary.encode(text)
+    assert all(0 <= index < len(vocabulary) for index in ids)
+    assert not {vocabulary.pad, vocabulary.sos, vocabulary.eos} & set(ids)
+    assert isinstance(vocabulary.decode(ids), str)
+    pieces = vocabulary.pieces(text)
+    assert [piece.id for piece in pieces] == ids
+    edges = [edge for piece in pieces for edge in (piece.begin, piece.end)]
+    assert edges == sorted(edges)
+    assert set(edges) <= set(range(len(text) + 1))
+
+
+@pytest.mark.parametrize("kind", SIZES)
+@given(words=st.lists(st.sampled_from(" ".join(TEXT).split())))
+def test_known_words_survive(kind: str, words: list[str]) -> None:
+    vocabulary = vocabulary_of(kind)
+    assert vocabulary.decode(vocabulary.encode(" ".join(words))) == " ".join(words)
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "character"])
+@given(text=unicode_text)
+def test_with_bytes_and_without_normalization_any_text_survives(kind: str, text: str) -> None:
+    vocabulary = vocabulary_of(kind, byte_fallback=True, normalization="identity")
+    assume("\u2581" not in text)  # stands for a space
+    assert vocabulary.decode(vocabulary.encode(text)) == " ".join(text.split(" ")).strip(" ")
+
+
+@given(st.lists(unicode_text))
+def test_a_word_vocabulary_of_any_text_is_read_as_it_was_written(lines: list[str]) -> None:
+    assume(any(not line.isspace() and line for line in lines))
+    vocabulary = train_vocabularies(VocabularyOptions(type="word"), [(line, line) for line in lines]).source
+    again = WordVocabulary.from_bytes(vocabulary.to_bytes())
+    assert [again.encode(line) for line in lines] == [vocabulary.encode(line) for line in lines]
+    assert [again.token(i) for i in range(len(again))] == [vocabulary.token(i) for i in range(len(vocabulary))]
+
+
+# Lexical constraints
+
+
+@cache
+def random_model() -> Seq2Seq:
+    torch.manual_seed(3)
+    layer = {"type": "recurrent", "hidden_size": 8}
+    return build_model(ModelOptions(encoder=layer, decoder={**layer, "type": "luong"}, embedding_size=8), BOTH).eval()
+
+
+def contains(ids: list[int], phrase: Sequence[int]) -> bool:
+    return any(ids[i : i + len(phrase)] == list(phrase) for i in range(len(ids)))
+
+
+pieces_of_a_phrase = st.lists(st.integers(4, len(WORDS) - 1), min_size=1, max_size=3)
+
+
+@settings(max_examples=30)
+@given(sentences, st.lists(pieces_of_a_phrase, max_size=3), st.lists(st.integers(4, len(WORDS) - 1), max_size=2))
+def test_translations_contain_their_phrases(source: list[int], phrases: list[list[int]], prefix: list[int]) -> None:
+    options = DecodingOptions(beam_size=4, max_length=16)
+    wanted = LexicalConstraints(prefix=prefix, phrases=phrases)
+    [found] = search_all(random_model(), [source], BOTH, options, constraints=[wanted])
+    assert found
+    for hypothesis in found:
+        assert hypothesis.ids[: len(prefix)] == prefix
+        assert all(contains(hypothesis.ids, phrase) for phrase in phrases)
+
+
+# Recipes
+
+WORDS_OF_YAML = ["no", "1e3", "null", "~", "0x1f", "1_000", "12:30:45", "2024-01-01", "- a", "a: b", "#", "<<", "="]
+scalars = st.sampled_from(WORDS_OF_YAML) | unicode_text | st.integers() | st.booleans() | st.none()
+scalars |= st.floats(allow_nan=False, allow_infinity=False)
+yaml_values: st.SearchStrategy[Any] = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(unicode_text, inner, max_size=3), max_leaves=6
+)
+
+
+@given(yaml_values)
+def test_yaml_reads_what_it_writes(value: Any) -> None:
+    assert yaml12.load(yaml12.dump(value)) == value
+
+
+def values_of(annotation: Any, metadata: Sequence[Any] = ()) -> st.SearchStrategy[Any]:
+    """Values of a recipe key's type, within the bounds of its metadata."""
+    bounds = ("ge", "gt", "le", "lt")
+    limits = {name: getattr(mark, name) for mark in metadata for name in bounds if hasattr(mark, name)}
+    low, high = limits.get("ge", limits.get("gt")), limits.get("le", limits.get("lt"))
+    if get_origin(annotation) is Annotated:
+        return values_of(get_args(annotation)[0], metadata)
+    if get_origin(annotation) in (Union, UnionType):
+        return st.one_of(*(values_of(inner, metadata) for inner in get_args(annotation)))
+    if get_origin(annotation) is Literal:
+        return st.sampled_from(get_args(annotation))
+    if get_origin(annotation) is tuple:
+        return st.tuples(*map(values_of, get_args(annotation))).map(list)
+    if get_origin(annotation) is dict:
+        return st.dictionaries(unicode_text, yaml_values, max_size=2)
+    if isinstance(annotation, type) and issubclass(annotation, Options):
+        return groups(annotation)
+    simple = {
+        int: st.integers(low, high),
+        float: st.floats(low, high, exclude_min="gt" in limits, exclude_max="lt" in limits, allow_infinity=False),
+        bool: st.booleans(),
+        str: st.sampled_from(WORDS_OF_YAML) | unicode_text,
+        Path: unicode_text.filter(lambda text: "\x00" not in text),
+        type(None): st.none(),
+    }
+    return simple[annotation]
+
+
+@cache
+def groups(options: type[Options]) -> st.SearchStrategy[dict[str, Any]]:
+    """Some keys of a group, and all that it can't do without."""
+    strategies = {name: values_of(f.annotation, f.metadata) for name, f in options.model_fields.items()}
+    needed = [name for name, f in options.model_fields.items() if f.is_required()]
+    chosen = st.lists(st.sampled_from(list(strategies)), max_size=4).map(lambda names: {*names, *needed})
+    return chosen.flatmap(lambda names: st.fixed_dictionaries({name: strategies[name] for name in sorted(names)}))
+
+
+keys_of_recipes = st.sampled_from(
+    [
+        (f"{group}.{key}", values_of(f.annotation, f.metadata))
+        for group, options in Recipe.model_fields.items()
+        if isinstance(options.annotation, type) and issubclass(options.annotation, Options)
+        for key, f in options.annotation.model_fields.items()
+    ]
+    + [("description", unicode_text), ("seed", st.integers(0))]
+)
+
+
+@cache
+def shipped_recipe() -> Recipe:
+    return load_recipe("multi30k/transformer")
+
+
+@given(st.lists(keys_of_recipes.flatmap(lambda key: st.tuples(st.just(key[0]), key[1])), max_size=4).map(dict))
+def test_a_valid_recipe_is_read_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, overrides: Mapping[str, Any]
+) -> None:
+    try:
+        recipe = load_recipe(shipped_recipe(), overrides)
+    except UserError:
+        return  # each value is valid, but they don't go together
+    path = tmp_path_factory.getbasetemp() / "recipe.yaml"
+    path.write_text(recipe.to_yaml(), encoding="utf-8", newline="\n")
+    assert load_recipe(path) == recipe
+    settings_of_shell = [f"{key}={yaml12.dump(value)}" for key, value in overrides.items()]
+    assert load_recipe(shipped_recipe(), parse_settings(settings_of_shell)) == recipe
