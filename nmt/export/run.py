@@ -1,22 +1,22 @@
-"""An exported model at work, and whether it says what the original says."""
+"""An exported model at work, and the check that it computes what the original computes."""
 
 import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
+from nmt.config import DecodingChanges
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.results import Candidate, ScoredPair
 from nmt.errors import UserError
 from nmt.export.ct2 import require_ctranslate2
-from nmt.translator import Translator
+from nmt.translator import NO_CANDIDATE, Translator
 
 PATIENCE = 2.0
 """Of CTranslate2's beam search. At its default of 1 it stops at the first ``beam_size`` finished hypotheses; the
-search of nmt goes on while an unfinished one could still win."""
-
+search of nmt continues while an unfinished one could still win."""
 TOLERANCE = 1e-3
 """Of a token's log-probability in float32."""
 
@@ -38,30 +38,32 @@ class ExportedModel:
         except (RuntimeError, ValueError) as error:
             raise UserError(f"CTranslate2 can't load {directory}: {error}.", "Export the model again.") from None
 
-    def translate(self, lines: Sequence[str], translator: Translator, **options: Any) -> list[Candidate]:
+    def translate(
+        self, lines: Sequence[str], translator: Translator, **decoding: Unpack[DecodingChanges]
+    ) -> list[Candidate]:
         """The best translation of each line, with the options of :meth:`Translator.translate`."""
-        decoding = translator.options(**options)
-        if decoding.length_penalty not in ("none", "average") or decoding.search != "beam":
+        options = translator.options(**decoding)
+        if options.length_penalty not in ("none", "average") or options.search != "beam":
             raise UserError(
                 "CTranslate2 has no GNMT length penalty, word reward or sampling like ours.",
                 "Use beam search with the length penalty average or none.",
             )
-        alpha = decoding.alpha if decoding.length_penalty == "average" else 0.0
         sources = [self._pieces(line, translator) for line in lines]
         filled = [index for index, pieces in enumerate(sources) if pieces]
         found = self._model.translate_batch(
             [sources[index] for index in filled],
-            beam_size=decoding.beam_size,
-            patience=PATIENCE if decoding.beam_size > 1 else 1.0,
-            length_penalty=alpha,
+            beam_size=options.beam_size,
+            patience=PATIENCE if options.beam_size > 1 else 1.0,
+            length_penalty=options.alpha if options.length_penalty == "average" else 0.0,
             return_scores=True,
-            max_batch_size=decoding.batch_size,
+            max_batch_size=options.batch_size,
             max_decoding_length=512,
         )
-        candidates = [Candidate("", 0.0, [])] * len(lines)
+        candidates = [NO_CANDIDATE] * len(lines)
         for index, result in zip(filled, found, strict=True):
             tokens = result.hypotheses[0]
-            candidates[index] = Candidate(self._text(tokens), result.scores[0], tokens)
+            text = self._vocabularies.target.decode([self._ids[token] for token in tokens])
+            candidates[index] = Candidate(" ".join(text.split()), result.scores[0], tokens)
         return candidates
 
     def score(self, pairs: Sequence[ScoredPair], translator: Translator) -> list[list[float]]:
@@ -73,9 +75,6 @@ class ExportedModel:
     def _pieces(self, line: str, translator: Translator) -> list[str]:
         vocabulary = self._vocabularies.source
         return [vocabulary.token(i) for i in vocabulary.encode(line)[: translator.max_pieces]]
-
-    def _text(self, tokens: Sequence[str]) -> str:
-        return " ".join(self._vocabularies.target.decode([self._ids[token] for token in tokens]).split())
 
 
 @dataclass(frozen=True)
@@ -95,46 +94,40 @@ class Agreement:
         )
 
 
-def compare(exported: ExportedModel, translator: Translator, lines: Sequence[str]) -> Agreement:
-    """Translate lines with both, and have both score what the original said."""
-    original = translator.translate(lines, length_penalty="none")
-    others = exported.translate(lines, translator, length_penalty="none")
-    pairs = [pair for pair in translator.score((t.source, t.text) for t in original) if pair.tokens and pair.source]
-    difference = max(
-        (
-            abs(ours - theirs)
-            for pair, theirs_T in zip(pairs, exported.score(pairs, translator), strict=True)
-            for ours, theirs in zip(pair.token_log_probabilities, theirs_T, strict=True)
-        ),
-        default=math.nan,
-    )
-    return Agreement(len(lines), sum(a.text == b.text for a, b in zip(original, others, strict=True)), difference)
-
-
 def check(directory: Path, translator: Translator, lines: Sequence[str], exact: bool) -> Agreement:
-    """Run an exported folder on a few lines.
+    """Translate lines with an exported model and with the original, and score the translations of the original.
 
     Args:
         directory: what was exported.
         translator: the original.
-        lines: some to translate; made-up ones if there are none.
+        lines: some to translate; random ones if there are none.
         exact: the weights were not quantized.
 
     Raises:
         UserError: the exported model computes something else.
     """
-    found = compare(ExportedModel(directory), translator, lines or made_up_lines(translator, 5))
+    exported, lines = ExportedModel(directory), lines or random_lines(translator, 5)
+    original = translator.translate(lines, length_penalty="none")
+    others = exported.translate(lines, translator, length_penalty="none")
+    pairs = [pair for pair in translator.score((t.source, t.text) for t in original) if pair.tokens and pair.source]
+    differences = [
+        abs(ours - theirs)
+        for pair, theirs_T in zip(pairs, exported.score(pairs, translator), strict=True)
+        for ours, theirs in zip(pair.token_log_probabilities, theirs_T, strict=True)
+    ]
+    num_equal = sum(ours.text == other.text for ours, other in zip(original, others, strict=True))
+    found = Agreement(len(lines), num_equal, max(differences, default=math.nan))
     if exact and not found.largest_difference < TOLERANCE:
         raise UserError(
-            f"{directory} is no good: the log-probability of a token differs by {found.largest_difference:.3g} from "
+            f"{directory} can't be used: the log-probability of a token differs by {found.largest_difference:.3g} from "
             "that of the original.",
-            "Don't use it. Try another version of ctranslate2, and report this.",
+            "Try another version of ctranslate2, and report this.",
         )
     return found
 
 
-def made_up_lines(translator: Translator, num_lines: int) -> list[str]:
-    """Pieces of the source vocabulary at random: no sentences, but a model must do the same with them everywhere."""
+def random_lines(translator: Translator, num_lines: int) -> list[str]:
+    """Random pieces of the source vocabulary: no sentences, but their translations must agree all the same."""
     vocabulary, draw = translator.vocabularies.source, random.Random(1)
     return [vocabulary.decode(draw.choices(range(4, len(vocabulary)), k=draw.randint(3, 12))) for _ in range(num_lines)]
 

@@ -1,23 +1,19 @@
 """``nmt verify``: whether the way of computing changes a model's answers, on the user's own model and text."""
 
-import importlib.util
 import random
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import torch
 
 from nmt.console import say
 from nmt.data.batching import Ids, make_batch
-from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.results import Candidate, Translation
 from nmt.decoding.search import search_all
 from nmt.errors import UserError
 from nmt.loading import load
-from nmt.models.seq2seq import Seq2Seq
 from nmt.scoring import force_all
 from nmt.translator import Translator
 
@@ -30,7 +26,7 @@ BATCH_SIZES = (1, 7, 64)
 
 @dataclass(frozen=True)
 class Difference:
-    """A line that came out differently."""
+    """A line with another result; lines are counted from 1."""
 
     line: int
     expected: str
@@ -39,11 +35,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Check:
-    """One way of computing against the usual one."""
+    """One way of computing, compared with the default one."""
 
     name: str
     is_exact: bool
-    """Whether it must give the same; otherwise it is known to round, and the check counts how often it shows."""
+    """Whether results must be equal; otherwise the check only counts the lines where rounding shows."""
     num_lines: int
     num_ties: int
     differences: list[Difference]
@@ -61,8 +57,8 @@ def verify(
     Args:
         model_dir: what ``nmt train`` wrote.
         sources: lines to translate, none of them empty.
-        targets: translations to force the model through; its own if left out.
-        device: what to compute on; the export is computed on the CPU.
+        targets: translations for forced decoding; the model's own if left out.
+        device: of all checks but the export, which runs on the CPU.
     """
     translator = load(model_dir, device)
     lines = list(sources)
@@ -94,38 +90,39 @@ def _compared(
 
 
 def _forced(translator: Translator, lines: Sequence[str], targets: Sequence[str] | None) -> Iterator[Check]:
-    """Log-probabilities as the search adds them up, in one forced pass, and forced step by step."""
+    """Log-probabilities from beam search, from one forced pass, and from forced decoding step by step."""
     model, vocabularies, limit = translator.model, translator.vocabularies, translator.max_pieces
     sources = [translator.encode_source(line)[:limit] for line in lines]
-    size = translator.recipe.decoding.batch_size
     found = [hypotheses[0] for hypotheses in search_all(model, sources, vocabularies, translator.options())]
-    pairs = [(source, hypothesis.ids) for source, hypothesis in zip(sources, found, strict=True)]
-    forced = [float(f.log_probability_T.sum()) for f in force_all(model, pairs, vocabularies, size)]
-    yield _close("search = forced", [hypothesis.log_probability for hypothesis in found], forced)
-    if targets is not None:
-        ids = [translator.encode_target(target)[:limit] for target in targets]
-        pairs = list(zip(sources, ids, strict=True))
-        forced = [float(f.log_probability_T.sum()) for f in force_all(model, pairs, vocabularies, size)]
-    yield _close("caches: steps = unrolled", forced, list(_stepped(model, pairs, vocabularies, size)))
+    size = translator.recipe.decoding.batch_size
+
+    def forced(targets: Sequence[Ids]) -> list[float]:
+        pairs = list(zip(sources, targets, strict=True))
+        return [float(f.log_probability_T.sum()) for f in force_all(model, pairs, vocabularies, size)]
+
+    own = [hypothesis.ids for hypothesis in found]
+    yield _close("search = forced", [hypothesis.log_probability for hypothesis in found], forced(own))
+    ids = own if targets is None else [translator.encode_target(target)[:limit] for target in targets]
+    yield _close("caches: steps = unrolled", forced(ids), _stepped(translator, sources, ids))
 
 
 @torch.inference_mode()
-def _stepped(
-    model: Seq2Seq, pairs: Sequence[tuple[Ids, Ids]], vocabularies: Vocabularies, batch_size: int
-) -> Iterator[float]:
+def _stepped(translator: Translator, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[float]:
     """Log-probabilities of the targets, from one step of the decoder after another."""
-    waiting = iter(pairs)
-    while chunk := list(islice(waiting, batch_size)):
-        batch = make_batch(chunk, vocabularies).to(model.device)
+    model, size, totals = translator.model, translator.recipe.decoding.batch_size, list[float]()
+    for start in range(0, len(sources), size):
+        pairs = list(zip(sources[start : start + size], targets[start : start + size], strict=True))
+        batch = make_batch(pairs, translator.vocabularies).to(model.device)
         state: object = model.start(batch.source_BS, batch.source_length_B)
-        total_B = torch.zeros(len(chunk), device=batch.source_BS.device)
+        total_B = torch.zeros(len(pairs), device=model.device)
         for t in range(batch.target_input_BT.shape[1]):
             output = model.step(batch.target_input_BT[:, t], state)
             state = output.state
             log_p_BV = output.logits_NV.float().log_softmax(-1)
             log_p_B = log_p_BV.gather(1, batch.target_output_BT[:, t, None]).squeeze(1)
             total_B += log_p_B.masked_fill(t >= batch.target_length_B, 0.0)
-        yield from total_B.tolist()
+        totals += total_B.tolist()
+    return totals
 
 
 def _close(name: str, expected: Sequence[float], found: Sequence[float]) -> Check:
@@ -138,9 +135,6 @@ def _close(name: str, expected: Sequence[float], found: Sequence[float]) -> Chec
 
 
 def _exported(translator: Translator, lines: Sequence[str], expected: Sequence[Translation]) -> Iterator[Check]:
-    if importlib.util.find_spec("ctranslate2") is None:
-        say("The export to CTranslate2 isn't checked: the package is not installed.")
-        return
     from nmt.export.ct2 import export
     from nmt.export.run import ExportedModel
 
