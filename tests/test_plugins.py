@@ -80,10 +80,11 @@ def test_an_installed_package_adds_components_to_every_command(
 ) -> None:
     model, output = tmp_path / "model", tmp_path / "out.en"
     source, target = tiny_corpus / "train.de", tiny_corpus / "train.en"
-    changes = [f"--set={change}" for change in ("training.max_steps=3", *COMPONENTS["others"])]
+    processor = "decoding.logits_processors={min_length: {ratio: 3}}"
+    changes = [f"--set={change}" for change in ("training.max_steps=3", processor, *COMPONENTS["others"])]
     done = in_process(installed, ["train", tiny_recipe, "-o", model, *changes])
     assert done.returncode == 0, done.stderr
-    modules = ("nmt_example.attention", "nmt_example.decoders", "nmt_example.encoders")
+    modules = [f"nmt_example.{name}" for name in ("attention", "decoders", "encoders", "logits_processors")]
     assert load_recipe_text(model)["plugins"] == dict.fromkeys(modules, "nmt-example")
 
     translate = ["translate", model, "-i", source, "-o", output]
@@ -96,6 +97,8 @@ def test_an_installed_package_adds_components_to_every_command(
     )
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "links").read_text().splitlines()) == 40
+    texts = [path.read_text("utf-8").splitlines() for path in (source, output)]
+    assert all(len(translation.split()) >= 2 * len(line.split()) for line, translation in zip(*texts, strict=True))
     scores, gradients = done.stdout.splitlines()
     assert "bleu" in json.loads(scores)
     assert "words back" in gradients

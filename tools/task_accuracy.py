@@ -38,9 +38,8 @@ def accuracy(found: Sequence[str], pairs: Sequence[Pair]) -> tuple[float, float]
 @torch.inference_mode()
 def ponder_steps(translator: Translator, pairs: Sequence[Pair]) -> dict[str, float]:
     """Mean ponder steps of the tokens of each side, where the model counts them."""
-    vocabularies = translator.vocabularies
-    ids = [(vocabularies.source.encode(source), vocabularies.target.encode(target)) for source, target in pairs]
-    batch = make_batch(ids, vocabularies).to(next(translator.model.parameters()).device)
+    ids = [(translator.encode_source(source), translator.encode_target(target)) for source, target in pairs]
+    batch = make_batch(ids, translator.vocabularies).to(translator.model.device)
     unrolled = translator.model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
     sides = {
         "source": (unrolled.source_figures, batch.source_length_B),

@@ -1,0 +1,21 @@
+"""A logits processor."""
+
+from pydantic import Field
+from torch import Tensor
+
+from nmt import config
+from nmt.decoding.logits_processors import LogitsProcessor
+from nmt.decoding.task import SearchTask
+
+
+class MinLength(LogitsProcessor):
+    """A translation has at least as many tokens as a share of its source."""
+
+    class Options(config.Options):
+        """Options of ``min_length``."""
+
+        ratio: float = Field(0.5, ge=0, description="tokens of the translation for each token of the source")
+
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+        num_tokens, source_length_N = tokens_Nt.shape[1] - 1, task.source_length_B[sentence_N] - 1
+        logits_NV[num_tokens < self.options.ratio * source_length_N, task.target.eos] = float("-inf")
