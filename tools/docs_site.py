@@ -1,0 +1,175 @@
+"""The Markdown extension of the documentation site: equations, and the pages that are generated from the code.
+
+``zensical.toml`` names this module, so it must be importable when the site is built, and nmt too:
+
+    PYTHONPATH=tools zensical build --strict
+    PYTHONPATH=tools zensical serve
+
+- ``$…$`` and ``$$…$$`` hold LaTeX, as on GitHub. It becomes MathML, so that a page needs no script for it.
+- A line ``<!-- generated: NAME -->`` is replaced by what the function NAME of :data:`GENERATED` returns.
+- The roles of docstrings, such as ``:class:`Encoder```, are shown as code.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from latex2mathml.converter import convert
+from markdown import Extension, Markdown
+from markdown.inlinepatterns import InlineProcessor
+from markdown.preprocessors import Preprocessor
+
+ROOT = Path(__file__).resolve().parent.parent
+MARKER = re.compile(r"<!-- generated: (\w+) -->")
+
+
+def commands() -> str:
+    """The command line: a section for each command, from Typer."""
+    from typer.main import get_command
+
+    from nmt.cli import app
+
+    return "\n".join(_command_sections(get_command(app), "nmt", 1))
+
+
+def _command_sections(command: Any, name: str, level: int) -> Iterator[str]:
+    if level > 1:
+        yield f"\n{'#' * level} {name}\n\n{_text(command.help)}\n"
+    rows = []
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            rows.append((f"`{parameter.make_metavar(_context(command)).strip('{}')}`", _with_default(parameter)))
+        elif level == 1 or parameter.name != "help":
+            flags = ", ".join((*reversed(parameter.opts), *parameter.secondary_opts))
+            value = "" if parameter.is_flag else parameter.make_metavar(_context(command))
+            rows.append((f"`{flags} {value}".strip() + "`", _with_default(parameter)))
+    if rows:
+        yield _table(("argument or option", "meaning"), rows)
+    if level > 1 and command.epilog:
+        lines = command.epilog.replace("\b", "").strip().splitlines()[1:]
+        yield "\n```sh\n" + "\n".join(line.strip() for line in lines) + "\n```\n"
+    for inner_name, inner in getattr(command, "commands", {}).items():
+        yield from _command_sections(inner, f"{name} {inner_name}", 2 if level == 1 else 3)
+
+
+def _context(command: Any) -> Any:
+    return command.context_class(command, info_name=command.name)
+
+
+def _with_default(parameter: Any) -> str:
+    text = _text(getattr(parameter, "help", "") or "")
+    shown = parameter.show_default if isinstance(parameter.show_default, str) else None
+    default = shown or (parameter.default if parameter.show_default else None)
+    if callable(default) or default in (None, False, (), []):
+        return text + (" *Required.*" if parameter.required else "")
+    return f"{text} Default: {default}."
+
+
+def keys() -> str:
+    """The keys of recipes: a table for each part and each component, from the schema."""
+    from nmt.cli.schema import recipe_keys
+
+    sections: dict[str, list[tuple[str, ...]]] = {}
+    for part in ("", "model.encoder.cell", "model.decoder.attention"):
+        for key in recipe_keys(part):
+            if part and not key.component.startswith(part):
+                continue
+            section = f"`{key.component}`" if key.component else f"`{key.name.partition('.')[0]}`"
+            default = "*required*" if key.default is None else f"`{key.default}`"
+            sections.setdefault(section, []).append((f"`{key.name}`", key.kind, default, _text(key.meaning)))
+    parts = [f"\n## {name}\n\n{_table(('key', 'type', 'default', 'meaning'), rows)}" for name, rows in sections.items()]
+    return "\n".join(parts)
+
+
+def recipes() -> str:
+    """The recipes that come with the package, with their descriptions."""
+    from nmt.recipe import load_recipe, shipped_recipes
+
+    return _table(("recipe", "what it trains"), [(f"`{n}`", load_recipe(n).description) for n in shipped_recipes()])
+
+
+def layout() -> str:
+    """The modules of the package, with the first sentence of each one's docstring."""
+    sections = []
+    package = ROOT / "nmt"
+    for folder in (package, *sorted(path for path in package.rglob("*") if (path / "__init__.py").exists())):
+        rows = [(f"`{path.name}`", summary) for path in sorted(folder.glob("*.py")) if (summary := _summary(path))]
+        if rows:
+            sections.append(f"\n## `{folder.relative_to(ROOT)}/`\n\n{_table(('module', 'contents'), rows)}")
+    return "\n".join(sections)
+
+
+def _summary(path: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    return _text(re.split(r"(?<=\.)\s", docstring, maxsplit=1)[0])
+
+
+def changelog() -> str:
+    """CHANGELOG.md without its title."""
+    return (ROOT / "CHANGELOG.md").read_text("utf-8").partition("\n")[2]
+
+
+def contributing() -> str:
+    """CONTRIBUTING.md without its title."""
+    return (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("\n")[2]
+
+
+GENERATED: dict[str, Callable[[], str]] = {
+    function.__name__: function for function in (commands, keys, recipes, layout, changelog, contributing)
+}
+
+
+def _text(text: str) -> str:
+    """Text from the code as Markdown on one line for each paragraph."""
+    text = re.sub(r"``(.+?)``", r"`\1`", text or "")
+    paragraphs = re.split(r"\n\s*\n", text.strip())
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    def line(cells: tuple[str, ...]) -> str:
+        return "| " + " | ".join(_outside_code(cell.replace("\n", " ")) for cell in cells) + " |"
+
+    return "\n".join((line(head), line(("---",) * len(head)), *map(line, rows))) + "\n"
+
+
+def _outside_code(cell: str) -> str:
+    """Escape what Markdown would take for the end of a cell or for HTML, but not in code."""
+    parts = re.split(r"(`[^`]*`)", cell)
+    return "".join(part if index % 2 else re.sub(r"([|<*_])", r"\\\1", part) for index, part in enumerate(parts))
+
+
+class _Generated(Preprocessor):
+    def run(self, lines: list[str]) -> list[str]:
+        written = []
+        for line in lines:
+            marker = MARKER.fullmatch(line.strip())
+            written += GENERATED[marker[1]]().split("\n") if marker else [line]
+        return written
+
+
+class _Equation(InlineProcessor):
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[Any, int, int]:  # type: ignore[override]
+        display = "block" if m[1] == "$$" else "inline"
+        return self.md.htmlStash.store(convert(m[2].strip(), display=display)), m.start(0), m.end(0)
+
+
+class _Role(InlineProcessor):
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[str, int, int]:  # type: ignore[override]
+        return "", m.start(0), m.end(0)
+
+
+class DocsExtension(Extension):
+    """Registers the processors."""
+
+    def extendMarkdown(self, md: Markdown) -> None:
+        md.preprocessors.register(_Generated(md), "generated", 100)  # before fenced code, which it may contain
+        md.inlinePatterns.register(_Equation(r"(\$\$?)((?:(?!\$).)+?)\1", md), "equation", 186)  # after code spans
+        md.inlinePatterns.register(_Role(r":(?:class|meth|func|data|mod|attr|exc):(?=`)", md), "role", 191)
+
+
+def makeExtension(**options: Any) -> DocsExtension:
+    """The entry point that Markdown looks for."""
+    return DocsExtension(**options)
