@@ -37,14 +37,9 @@ def commands() -> str:
 def _command_sections(command: Any, name: str, level: int) -> Iterator[str]:
     if level > 1:
         yield f"\n{'#' * level} {name}\n\n{_text(command.help)}\n"
-    rows = []
-    for parameter in command.params:
-        if parameter.param_type_name == "argument":
-            rows.append((f"`{parameter.make_metavar(_context(command)).strip('{}')}`", _with_default(parameter)))
-        elif level == 1 or parameter.name != "help":
-            flags = ", ".join((*reversed(parameter.opts), *parameter.secondary_opts))
-            value = "" if parameter.is_flag else parameter.make_metavar(_context(command))
-            rows.append((f"`{flags} {value}".strip() + "`", _with_default(parameter)))
+    with command.make_context(name, [], resilient_parsing=True) as context:
+        records = [parameter.get_help_record(context) for parameter in command.params if parameter.name != "help"]
+    rows = [(f"`{flags.strip('{}')}`", _text(meaning)) for flags, meaning in filter(None, records)]
     if rows:
         yield _table(("argument or option", "meaning"), rows)
     if level > 1 and command.epilog:
@@ -52,19 +47,6 @@ def _command_sections(command: Any, name: str, level: int) -> Iterator[str]:
         yield "\n```sh\n" + "\n".join(line.strip() for line in lines) + "\n```\n"
     for inner_name, inner in getattr(command, "commands", {}).items():
         yield from _command_sections(inner, f"{name} {inner_name}", 2 if level == 1 else 3)
-
-
-def _context(command: Any) -> Any:
-    return command.context_class(command, info_name=command.name)
-
-
-def _with_default(parameter: Any) -> str:
-    text = _text(getattr(parameter, "help", "") or "")
-    shown = parameter.show_default if isinstance(parameter.show_default, str) else None
-    default = shown or (parameter.default if parameter.show_default else None)
-    if callable(default) or default in (None, False, (), []):
-        return text + (" *Required.*" if parameter.required else "")
-    return f"{text} Default: {default}."
 
 
 def keys() -> str:
@@ -76,7 +58,8 @@ def keys() -> str:
         for key in recipe_keys(part):
             if part and not key.component.startswith(part):
                 continue
-            section = f"`{key.component}`" if key.component else f"`{key.name.partition('.')[0]}`"
+            group = key.component or (key.name.partition(".")[0] if "." in key.name else "")
+            section = f"`{group}`" if group else "Top level"
             default = "*required*" if key.default is None else f"`{key.default}`"
             sections.setdefault(section, []).append((f"`{key.name}`", key.kind, default, _text(key.meaning)))
     parts = [f"\n## {name}\n\n{_table(('key', 'type', 'default', 'meaning'), rows)}" for name, rows in sections.items()]
