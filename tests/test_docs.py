@@ -132,7 +132,9 @@ def test_the_pages_have_code() -> None:
 @pytest.fixture
 def plugins_of_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The modules that pages tell the reader to write, in the current folder."""
-    (tmp_path / "mgu.py").write_text(next(code.text for code in blocks("python") if "COMPONENTS =" in code.text), "utf-8")
+    (tmp_path / "mgu.py").write_text(
+        next(code.text for code in blocks("python") if "COMPONENTS =" in code.text), "utf-8"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plugins, "_added", dict(plugins._added))
     monkeypatch.setattr(plugins, "_modules", set(plugins._modules))

@@ -1,6 +1,6 @@
 """Every system learns the embedded corpus: a quickstart each, two to nine minutes on one core.
 
-pytest -m slow -s tests/test_quickstart_systems.py prints what each reached; docs/systems.md has the table.
+pytest -m slow -s tests/test_quickstart_systems.py prints what each reached; docs/results.md has the table.
 """
 
 import json

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Guided alignment from nothing but parallel text: train a teacher, let it align its training text, and train a model
-# whose attention follows those links (see docs/alignment.md).
+# whose attention follows those links (see docs/how-to/align.md).
 #
 #   tools/guided_alignment.sh FOLDER OUTPUT [SOURCE TARGET]
 #

@@ -227,7 +227,7 @@ class Decoder(nn.Module, ABC):
     has_aux_losses: bool = False
     """Whether ``unroll`` gives extra losses, which reading token by token doesn't."""
     attention_step: AttentionStep = "output"
-    """Where its attention is read as word alignment; docs/alignment.md has what each gives."""
+    """Where its attention is read as word alignment; docs/how-to/align.md compares the two."""
 
     @property
     def alignment_heads(self) -> tuple[int, ...]:
