@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nmt.alignment.heads import AlignmentHeads
 from nmt.config import Recipe
 from nmt.data.vocabulary import Vocabularies
 from nmt.device import pick_device, pick_precision
@@ -55,9 +54,8 @@ def load(
                 f"Train it with --set vocabulary.path={directory}, so that the two can translate together.",
             )
         others.append(another)
-    heads = AlignmentHeads.load(directory, model.decoder)
     together = Ensemble([model, *others]) if others else None
-    return Translator(model, vocabularies, recipe, pick_precision(precision, where), heads, directory, together)
+    return Translator(model, vocabularies, recipe, pick_precision(precision, where), directory, together)
 
 
 def _fingerprints(vocabularies: Vocabularies) -> tuple[str, str]:

@@ -4,31 +4,27 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
-from itertools import tee
 from pathlib import Path
 from typing import Unpack
 
+from nmt.alignment.aligner import DEFAULT, AttentionAligner, Learned
 from nmt.alignment.extract import LinkOptions
-from nmt.alignment.forced import DEFAULT, ForcedAligner, both_directions
-from nmt.alignment.heads import AlignmentHeads
-from nmt.alignment.learn import Learned, learn
-from nmt.alignment.lexicon import FILE_NAME as LEXICON
-from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import WordAlignment
 from nmt.alignment.words import Words, split_pairs
 from nmt.config import DecodingChanges, DecodingOptions, Recipe, validate
 from nmt.console import warn
-from nmt.data.dialogue import current_turn, encode_source, source_pieces
+from nmt.data.dialogue import current_turn, encode_source
 from nmt.data.text import in_windows
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.logits_processors import LogitsProcessor
 from nmt.decoding.request import OutputConstraints, Request
-from nmt.decoding.results import Candidate, ScoredPair, Translation, mbr_rerank, source_words, spell_unknown
+from nmt.decoding.results import Candidate, ScoredPair, Translation, mbr_rerank, spell_unknown
 from nmt.decoding.search import search_all
 from nmt.decoding.task import Hypothesis, length_normalised
 from nmt.device import Precision, autocast
 from nmt.errors import UserError
 from nmt.evaluation.metrics import check_metrics
+from nmt.model_directory import ModelDirectory
 from nmt.models.interfaces import Model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.scoring import force_all
@@ -48,9 +44,7 @@ class Translator:
         vocabularies: those it was trained with.
         recipe: the one it was trained with; its ``decoding`` has the defaults of :meth:`translate`.
         precision: of matrix products. With bf16 or fp16, a translation can depend slightly on its batch.
-        heads: where :meth:`align` reads the alignment; None for the decoder's choice.
-        directory: the model directory; :meth:`align` uses the ``lexicon.tsv`` in it, and :meth:`learn_alignment` writes
-            there.
+        directory: the model directory; :meth:`align` reads in it what :meth:`learn_alignment` writes there.
         ensemble: an ensemble that translates in place of the model; alignments and scores are those of the model.
     """
 
@@ -60,22 +54,24 @@ class Translator:
         vocabularies: Vocabularies,
         recipe: Recipe,
         precision: Precision = "fp32",
-        heads: AlignmentHeads | None = None,
         directory: Path | None = None,
         ensemble: Model | None = None,
     ) -> None:
         self._searched: Model = ensemble or model
         self.model, self.vocabularies, self.recipe, self.precision = model, vocabularies, recipe, precision
-        self.heads = heads or AlignmentHeads.of(model.decoder)
         self._directory = directory
         self.max_pieces = 2 * recipe.data.max_length
         """A longer source line is cut here: the model was not trained on anything like it."""
 
     @cached_property
-    def lexicon(self) -> Lexicon | None:
-        """What :meth:`align` knows of words beside the attention."""
-        path = self._directory / LEXICON if self._directory is not None else None
-        return Lexicon.load(path) if path is not None and path.is_file() else None
+    def aligner(self) -> AttentionAligner:
+        """Reads word alignments from the attention of the model.
+
+        Raises:
+            UserError: the model has no attention.
+        """
+        files = ModelDirectory(self._directory) if self._directory is not None else None
+        return AttentionAligner(self.model, self.vocabularies, self.max_pieces, self.recipe.data.context, files)
 
     @property
     def has_attention(self) -> bool:
@@ -208,7 +204,7 @@ class Translator:
             return
         translations = list(translations)
         pairs = ((Words.split(t.source), Words.split(t.text)) for t in translations)
-        for translation, found in zip(translations, self._aligner()(pairs), strict=True):
+        for translation, found in zip(translations, self.aligner(pairs, warns=False), strict=True):
             yield replace(translation, alignment=found.links)
 
     def encode_source(self, line: str) -> list[int]:
@@ -233,22 +229,11 @@ class Translator:
         vocabulary, ids = self.vocabularies.target, hypothesis.ids
         text = vocabulary.decode(ids)
         if constraints.replace_unknown and vocabulary.unk in ids:
-            attended = self._attended_words(line, ids)
+            attended = self.aligner.attended_words(line, ids)
             words = {at: constraints.translated(attended[at]) for at, i in enumerate(ids) if i == vocabulary.unk}
             text = spell_unknown(ids, vocabulary, words)
         # A translation is one line, whatever pieces the model chose.
         return Candidate(" ".join(text.split()), hypothesis.score, [vocabulary.token(i) for i in ids])
-
-    def _attended_words(self, line: str, ids: Sequence[int]) -> list[str]:
-        """The source word that each piece of a translation attends to most."""
-        context, heads = self.recipe.data.context, self.heads or AlignmentHeads.of(self.model.decoder)
-        pieces = source_pieces(self.vocabularies.source, line, context, self.max_pieces)[: self.max_pieces]
-        pair = [piece.id for piece in pieces], ids
-        (forced,) = force_all(self.model, [pair], self.vocabularies, 1, heads.heads)
-        assert forced.weights_HTS is not None
-        first = 1 if heads.attention == "input" else 0  # a piece is read one step after it is predicted
-        words = source_words(line, pieces)
-        return [words[at] for at in forced.weights_HTS.mean(0)[first : first + len(ids)].argmax(1).tolist()]
 
     def align(
         self,
@@ -275,26 +260,14 @@ class Translator:
         Raises:
             UserError: a model has no attention.
         """
-
-        def on_cut(number: int, num_pieces: int) -> None:
-            warn(f"line {number} has {num_pieces:,} pieces: only the first {self.max_pieces} are aligned.")
-
         is_dialogue = self.recipe.data.context is not None
-        in_words = split_pairs(pairs, tokenized, split_punctuation, is_dialogue)
-        if reverse is None:
-            return self._aligner()(in_words, links, on_cut, all_heads)
-        if is_dialogue:
+        if is_dialogue and reverse is not None:
             raise UserError(
                 "A model of dialogues aligns in one direction only.", "Leave out the model of the other direction."
             )
-        ahead, back = tee(in_words)
-        swapped = ((target, source) for source, target in back)
-        return both_directions(
-            self._aligner()(ahead, links, on_cut, all_heads),
-            reverse._aligner()(swapped, links),
-            links,
-            (self.lexicon, reverse.lexicon),
-        )
+        in_words = split_pairs(pairs, tokenized, split_punctuation, is_dialogue)
+        backward = reverse.aligner if reverse is not None else None
+        return self.aligner(in_words, links, reverse=backward, all_heads=all_heads)
 
     def learn_alignment(
         self, pairs: Iterable[tuple[str, str]], tokenized: bool = False, on_progress: Callable[[], None] = lambda: None
@@ -309,12 +282,9 @@ class Translator:
         Raises:
             UserError: the model has no attention, there is no pair, or the model directory can't be written.
         """
-        assert self._directory is not None
         is_dialogue = self.recipe.data.context is not None
         in_words = split_pairs(pairs, tokenized, split_punctuation=True, is_dialogue=is_dialogue)
-        learned = learn(self._aligner(with_lexicon=False), self.model.decoder, in_words, self._directory, on_progress)
-        self.heads, self.lexicon = learned.heads, learned.lexicon
-        return learned
+        return self.aligner.learn(in_words, on_progress)
 
     def score(
         self,
@@ -359,14 +329,3 @@ class Translator:
 
     def _computing(self) -> AbstractContextManager[object]:
         return autocast(self.model.device, self.precision)
-
-    def _aligner(self, with_lexicon: bool = True) -> ForcedAligner:
-        lexicon = self.lexicon if with_lexicon else None
-        return ForcedAligner(
-            self.model,
-            self.vocabularies,
-            self.max_pieces,
-            context=self.recipe.data.context,
-            heads=self.heads,
-            lexicon=lexicon,
-        )

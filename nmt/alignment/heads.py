@@ -20,10 +20,9 @@ import numpy.typing as npt
 from nmt.alignment.extract import LinkOptions, word_links
 from nmt.alignment.links import Link
 from nmt.errors import UserError, nearest
-from nmt.files import open_output
+from nmt.files import write_text
 from nmt.models.interfaces import AttentionStep, Decoder
 
-FILE_NAME = "alignment.json"
 HeadWeights = npt.NDArray[np.float32]
 """[H, T_words, S_words]: how much each target word attends to each source word, head by head."""
 
@@ -58,13 +57,12 @@ class AlignmentHeads:
         return cls(tuple(dict.fromkeys(_find(name.strip(), decoder.head_names) for name in heads.split(","))), step)
 
     @classmethod
-    def load(cls, model_dir: Path, decoder: Decoder) -> Self:
-        """What a model directory says; the decoder's own where it says nothing.
+    def load(cls, path: Path, decoder: Decoder) -> Self:
+        """Read ``alignment.json``; where there is none, the decoder's own choice.
 
         Raises:
             UserError: the file is damaged, or names a head that the decoder lacks.
         """
-        path = model_dir / FILE_NAME
         if not path.is_file():
             return cls.of(decoder)
         try:
@@ -73,11 +71,9 @@ class AlignmentHeads:
         except (OSError, ValueError, TypeError, KeyError):
             raise UserError(f"{path} is damaged.", "Delete it; `nmt learn-alignment` writes it anew.") from None
 
-    def save(self, model_dir: Path, decoder: Decoder) -> None:
+    def save(self, path: Path, decoder: Decoder) -> None:
         """Write ``alignment.json``."""
-        values = {"heads": self.names(decoder), "attention": self.attention}
-        with open_output(model_dir / FILE_NAME) as file:
-            file.write(json.dumps(values) + "\n")
+        write_text(path, json.dumps({"heads": self.names(decoder), "attention": self.attention}) + "\n")
 
     def names(self, decoder: Decoder) -> list[str]:
         return [short_name(decoder.head_names[head]) for head in self.heads]

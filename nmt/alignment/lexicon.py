@@ -24,7 +24,6 @@ from nmt.data.text import read_lines
 from nmt.errors import UserError
 from nmt.files import open_output
 
-FILE_NAME = "lexicon.tsv"
 LEAST_SHARE = 0.01
 """Cells of the balanced attention below this aren't counted, and in the prior no cell is lower."""
 LEAST_COUNT = 0.05

@@ -128,9 +128,9 @@ def _load(
 
     translator = load(model_dir, device)
     if heads is not None or attention is not None:
-        translator.heads = AlignmentHeads.of(translator.model.decoder, heads, attention)
+        translator.aligner.heads = AlignmentHeads.of(translator.model.decoder, heads, attention)
     if not lexicon:
-        translator.lexicon = None
+        translator.aligner.lexicon = None
     return translator
 
 
@@ -189,7 +189,7 @@ def _write_page(
     from nmt.files import open_output
 
     data, names = translator.recipe.data, translator.model.decoder.head_names
-    chosen = [names[head] for head in translator.heads.heads]
+    chosen = [names[head] for head in translator.aligner.heads.heads]
     mean = chosen[0] if len(chosen) == 1 else f"mean of {len(chosen)} heads"
     heads = [f"{mean}, which links come from", *names]
     shown = f"{len(sentences):,} sentences of {Path(source).name} with " + (
@@ -218,6 +218,6 @@ def _draw(
     if heads_of is not None:
         names = heads_of.model.decoder.head_names
         layers = [[short_name(names[head]) for head in layer] for layer in by_layer(names)]
-        draw = partial(draw_grid, layers=layers, chosen=heads_of.heads.heads)
+        draw = partial(draw_grid, layers=layers, chosen=heads_of.aligner.heads.heads)
     written = plot_alignments(alignments, path, gold=gold, numbers=numbers, draw=draw)
     say(f"wrote {written[0]}" + (f" to {written[-1].name}" if len(written) > 1 else ""))

@@ -8,7 +8,7 @@ import typer
 from nmt.cli.common import AttentionStep, Device, Heads, ModelDir, Plugins, Quiet, app, examples
 
 if TYPE_CHECKING:
-    from nmt.alignment.learn import Learned
+    from nmt.alignment.aligner import Learned
 
 
 @app.command(
@@ -36,11 +36,12 @@ def learn_alignment(
     from nmt.console import progress_bar, say
     from nmt.data.corpus import FileText
     from nmt.loading import load
+    from nmt.model_directory import ModelDirectory
 
     translator = load(model_dir, device)
     if heads is not None or attention is not None:
-        translator.heads = AlignmentHeads.of(translator.model.decoder, heads, attention)
-        translator.heads.save(model_dir, translator.model.decoder)
+        chosen = AlignmentHeads.of(translator.model.decoder, heads, attention)
+        chosen.save(ModelDirectory(model_dir).alignment, translator.model.decoder)
     with progress_bar("aligning", None) as bar:
         learned = translator.learn_alignment(FileText(source, target), tokenized, lambda: bar.advance())
     names = learned.heads.names(translator.model.decoder)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from nmt.data.vocabulary import SPACE, Piece, Vocabulary
+from nmt.data.vocabulary import SPACE, Vocabulary
 from nmt.evaluation.metrics import METRICS, Metric
 
 
@@ -134,24 +134,3 @@ def spell_unknown(ids: Sequence[int], vocabulary: Vocabulary, words: Mapping[int
             text += (" " if text else "") + words[position]
         start = position + 1
     return text
-
-
-def source_words(line: str, pieces: Sequence[Piece]) -> list[str]:
-    """The word of the source line that each of its pieces stands in.
-
-    A piece of letters and digits alone stands in the run of them around it. Any other, as a comma or *E-Mail*, which
-    is one token of a word vocabulary, is its own word.
-    """
-    words = []
-    for piece in pieces:
-        begin, end = piece.begin, piece.end
-        while begin < end and line[begin].isspace():
-            begin += 1
-        left, right = begin, end
-        if line[begin:end].isalnum():
-            while left and line[left - 1].isalnum():
-                left -= 1
-            while right < len(line) and line[right].isalnum():
-                right += 1
-        words.append(line[left:right])
-    return words

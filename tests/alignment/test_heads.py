@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.alignment.heads import FILE_NAME, AlignmentHeads, HeadWeights, by_layer, choose_heads
+from nmt.alignment.heads import AlignmentHeads, HeadWeights, by_layer, choose_heads
 from nmt.errors import UserError
 from nmt.loading import load
 from nmt.models.interfaces import Decoder
@@ -48,23 +48,23 @@ def test_an_unknown_step_is_refused(decoder: Decoder) -> None:
 
 
 def test_the_model_directory_remembers(decoder: Decoder, tmp_path: Path) -> None:
-    assert AlignmentHeads.load(tmp_path, decoder) == AlignmentHeads.of(decoder)
-    heads = AlignmentHeads((3, 0), "input")
-    heads.save(tmp_path, decoder)
-    assert AlignmentHeads.load(tmp_path, decoder) == heads
+    path, heads = tmp_path / "alignment.json", AlignmentHeads((3, 0), "input")
+    assert AlignmentHeads.load(path, decoder) == AlignmentHeads.of(decoder)
+    heads.save(path, decoder)
+    assert AlignmentHeads.load(path, decoder) == heads
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"heads": "2:1"}', '{"heads": [1], "attention": "input"}'])
 def test_a_damaged_file_is_named(decoder: Decoder, tmp_path: Path, content: str) -> None:
-    (tmp_path / FILE_NAME).write_text(content)
+    (tmp_path / "alignment.json").write_text(content)
     with pytest.raises(UserError, match=r"alignment\.json is damaged"):
-        AlignmentHeads.load(tmp_path, decoder)
+        AlignmentHeads.load(tmp_path / "alignment.json", decoder)
 
 
 def test_a_head_that_the_model_lacks_is_named(tiny_model: Path, tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).write_text('{"heads": ["2:7"], "attention": "output"}')
+    (tmp_path / "alignment.json").write_text('{"heads": ["2:7"], "attention": "output"}')
     with pytest.raises(UserError, match="no attention head '2:7'"):
-        AlignmentHeads.load(tmp_path, load(tiny_model, "cpu").model.decoder)
+        AlignmentHeads.load(tmp_path / "alignment.json", load(tiny_model, "cpu").model.decoder)
 
 
 def test_heads_that_align_are_told_from_heads_that_do_not() -> None:

@@ -116,7 +116,7 @@ def test_an_unknown_word_is_replaced_by_the_source_word_with_the_highest_weight(
     """The weights come from the decoder, step by step: those of the step that predicts UNK, or that reads it."""
     translator, line = nmt.load(tiny_model, "cpu"), "Der Hund schläft im Garten ."
     model, target = translator.model, translator.vocabularies.target
-    translator.heads = AlignmentHeads.of(model.decoder, None, step)
+    translator.aligner.heads = AlignmentHeads.of(model.decoder, None, step)
     constraints = OutputConstraints(replace_unknown=True, unknown_lexicon={"hund": "DOG"})
     replaced = []
     for position in range(6):

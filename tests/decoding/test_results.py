@@ -3,8 +3,8 @@
 import pytest
 from sacrebleu import sentence_bleu, sentence_chrf
 
-from nmt.data.vocabulary import Piece, WordVocabulary
-from nmt.decoding.results import expected_utilities, source_words, spell_unknown
+from nmt.data.vocabulary import WordVocabulary
+from nmt.decoding.results import expected_utilities, spell_unknown
 
 CANDIDATES = [
     "A dog runs across the grass.",
@@ -34,9 +34,3 @@ def test_words_take_the_places_of_unk_with_the_right_spaces() -> None:
     assert spell_unknown([unk, OF, THE, unk], WORDS, {0: "Karl", 3: "Wald"}) == "Karl of the Wald"
     assert spell_unknown([unk, unk], WORDS, {0: "a", 1: "b"}) == "a b"
     assert spell_unknown([THE, DOG, DOT], WORDS, {}) == WORDS.decode([THE, DOG, DOT])
-
-
-def test_a_piece_stands_for_its_whole_word() -> None:
-    line = "Ein Fußballspieler, müde."
-    pieces = [Piece(9, 0, 3), Piece(9, 3, 8), Piece(9, 8, 18), Piece(9, 18, 19), Piece(9, 19, 24), Piece(9, 24, 25)]
-    assert source_words(line, pieces) == ["Ein", "Fußballspieler", "Fußballspieler", ",", "müde", "."]

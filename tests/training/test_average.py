@@ -64,9 +64,9 @@ def test_it_aligns_as_the_run_does(copied: Path, tmp_path: Path) -> None:
     (copied / "lexicon.tsv").write_text("hund\tdog\t3\n")
     average_checkpoints(copied, tmp_path / "mean", last=2)
     translator = nmt.load(tmp_path / "mean", "cpu")
-    assert translator.heads.attention == "input"
-    assert translator.lexicon is not None
-    assert len(translator.lexicon) == 1
+    assert translator.aligner.heads.attention == "input"
+    assert translator.aligner.lexicon is not None
+    assert len(translator.aligner.lexicon) == 1
 
 
 def test_sums_are_exact_enough_for_many_and_large_numbers(tmp_path: Path) -> None:

@@ -7,11 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nmt.alignment.heads import FILE_NAME as ALIGNMENT_HEADS
-from nmt.alignment.lexicon import FILE_NAME as LEXICON
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 from nmt.files import cannot_write
+from nmt.model_directory import ALIGNMENT, LEXICON
 from nmt.models.weights import read_tensors, save_weights
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
 
@@ -119,7 +118,7 @@ def _copy_description(directory: Path, output: Path) -> None:
         output.mkdir(parents=True)
         shutil.copyfile(directory / "recipe.yaml", output / "recipe.yaml")
         vocabularies.save(output)
-        for name in (ALIGNMENT_HEADS, LEXICON):
+        for name in (ALIGNMENT, LEXICON):
             if (directory / name).is_file():
                 shutil.copyfile(directory / name, output / name)
     except OSError as error:

@@ -28,6 +28,7 @@ from nmt.data.dialogue import source_pieces
 from nmt.data.text import read_lines
 from nmt.data.vocabulary import Piece, Vocabularies
 from nmt.errors import UserError
+from nmt.model_directory import ModelDirectory
 from nmt.models.interfaces import Decoder, DecoderOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.techniques.base import Technique
@@ -72,7 +73,7 @@ class GuidedAlignment(Technique):
         self._heads = taught_heads(self.options, model.decoder)
 
     def save(self, directory: Path) -> None:
-        self._heads.save(directory, self._decoder)
+        self._heads.save(ModelDirectory(directory).alignment, self._decoder)
 
     def extra_losses(self, batch: Batch, output: DecoderOutput, total: Tensor) -> dict[str, Tensor]:
         assert output.weights_BHTS is not None

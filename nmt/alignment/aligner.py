@@ -1,0 +1,231 @@
+"""Word alignment by attention: what a model attends to in forced decoding, word by word."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain, islice, tee
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from nmt.alignment.extract import LinkOptions, word_links
+from nmt.alignment.heads import AlignmentHeads, choose_heads, short_name
+from nmt.alignment.lexicon import Lexicon, evidence
+from nmt.alignment.links import Weights, WordAlignment
+from nmt.alignment.words import Words, mean_of_pieces, merge_to_turns, merge_to_words, turns_of_words
+from nmt.console import warn
+from nmt.data.dialogue import source_pieces
+from nmt.data.text import in_windows
+from nmt.data.vocabulary import Piece, Vocabularies
+from nmt.errors import UserError
+from nmt.model_directory import ModelDirectory
+from nmt.models.seq2seq import Seq2Seq
+from nmt.scoring import Forced, force_all
+
+DEFAULT = LinkOptions()
+WINDOW = 32
+"""Batches that are read before they are sorted by length and aligned."""
+NUM_PAIRS_FOR_HEADS = 500
+"""Sentence pairs that heads are chosen on; agreement hardly changes with more."""
+
+WordPair = tuple[Words, Words]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What :meth:`AttentionAligner.learn` wrote to the model directory."""
+
+    heads: AlignmentHeads
+    agreement: dict[str, float] | None
+    """Of each head with the mean of all; None where heads were not chosen: there is one, or they were known."""
+    lexicon: Lexicon
+    num_pairs: int
+
+
+class AttentionAligner:
+    """Aligns given sentence pairs by a model's attention.
+
+    Args:
+        model: in eval mode.
+        vocabularies: those of the model.
+        max_pieces: a longer side is cut here: words beyond have no links, and such a pair has no score.
+        context: of a model of dialogues, the turns before the current one that it reads.
+        files: the model directory, with what :meth:`learn` wrote; without it the heads are the decoder's choice.
+        batch_size: pairs at a time.
+
+    Attributes:
+        heads: where the alignment is read.
+        lexicon: word translations that are weighed with the attention when links are chosen; None for none.
+
+    Raises:
+        UserError: the model has no attention.
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        vocabularies: Vocabularies,
+        max_pieces: int,
+        context: int | None = None,
+        files: ModelDirectory | None = None,
+        batch_size: int = 32,
+    ) -> None:
+        if not model.decoder.head_names:
+            raise UserError(
+                "This model has no attention, so it can't align.",
+                "Train one with attention, such as multi30k/bahdanau or multi30k/transformer.",
+            )
+        self._model, self._vocabularies, self._files = model, vocabularies, files
+        self._max_pieces, self._context, self._batch_size = max_pieces, context, batch_size
+        self.heads = AlignmentHeads.load(files.alignment, model.decoder) if files else AlignmentHeads.of(model.decoder)
+
+    @cached_property
+    def lexicon(self) -> Lexicon | None:
+        return Lexicon.load(self._files.lexicon) if self._files and self._files.lexicon.is_file() else None
+
+    def __call__(
+        self,
+        pairs: Iterable[WordPair],
+        options: LinkOptions = DEFAULT,
+        *,
+        reverse: "AttentionAligner | None" = None,
+        all_heads: bool = False,
+        warns: bool = True,
+    ) -> Iterator[WordAlignment]:
+        """Alignments of the pairs, in order and in constant memory.
+
+        Args:
+            pairs: source and target words.
+            options: how links are taken from the weights.
+            reverse: the aligner of a model of the other direction: links are chosen among what both agree on, while
+                all else is from this model.
+            all_heads: give the weights of every head, too.
+            warns: warn of pairs that are cut.
+        """
+        ahead, back = tee(pairs) if reverse is not None else (pairs, ())
+        alignments = self._attended(ahead, all_heads, warns)
+        if reverse is None:
+            return (replace(found, links=word_links(self._evidence(found), options)) for found in alignments)
+        backward = reverse._attended(((target, source) for source, target in back), False, False)
+        return (
+            replace(found, links=word_links(self._evidence(found), options, reverse._evidence(other)))
+            for found, other in zip(alignments, backward, strict=True)
+        )
+
+    def learn(self, pairs: Iterable[WordPair], on_progress: Callable[[], None] = lambda: None) -> Learned:
+        """Choose heads, unless the model directory names them already, then learn the lexicon; both are written.
+
+        Args:
+            pairs: in words, punctuation apart.
+            on_progress: called after each pair.
+
+        Raises:
+            UserError: there is no pair to learn from, or a file can't be written.
+        """
+        assert self._files is not None
+        decoder, num_pairs, pairs = self._model.decoder, 0, iter(pairs)
+        first = [pair for pair in islice(pairs, NUM_PAIRS_FOR_HEADS) if all(side.words for side in pair)]
+        if not first:
+            raise UserError("There is no sentence pair to learn from.", "Give the two sides of the training text.")
+        agreement = None
+        if len(decoder.head_names) > 1 and not self._files.alignment.is_file():
+            found = [np.stack(list(a.head_weights or ())) for a in self._attended(first, all_heads=True, warns=False)]
+            chosen, shares = choose_heads(found)
+            self.heads = AlignmentHeads(chosen, self.heads.attention)
+            agreement = {short_name(name): share for name, share in zip(decoder.head_names, shares, strict=True)}
+            self.heads.save(self._files.alignment, decoder)
+
+        def counted() -> Iterator[WordAlignment]:
+            nonlocal num_pairs
+            for alignment in self._attended(chain(first, pairs), False, warns=False):
+                num_pairs += 1
+                on_progress()
+                yield alignment
+
+        self.lexicon = Lexicon.learn(counted())
+        self.lexicon.save(self._files.lexicon)
+        return Learned(self.heads, agreement, self.lexicon, num_pairs)
+
+    def attended_words(self, line: str, target: Sequence[int]) -> list[str]:
+        """For each token of a translation, given as ids, the source word that holds the piece of the highest weight."""
+        pieces = source_pieces(self._vocabularies.source, line, self._context, self._max_pieces)[: self._max_pieces]
+        (forced,) = force_all(self._model, [(_ids(pieces), target)], self._vocabularies, 1, self.heads.heads)
+        words = Words.split_punctuation(line)
+        word_of = [words.words[word] if word >= 0 else "" for word in words.of_pieces(pieces)]
+        return [word_of[piece] for piece in self._weights(forced, len(target)).mean(axis=0).argmax(axis=1)]
+
+    def _evidence(self, found: WordAlignment) -> Weights:
+        return evidence(found.source, found.target, found.weights, self.lexicon)
+
+    def _attended(self, pairs: Iterable[WordPair], all_heads: bool, warns: bool) -> Iterator[WordAlignment]:
+        """The attention between the words of each pair; without links."""
+        wanted = range(len(self._model.decoder.head_names)) if all_heads else self.heads.heads
+        number, limit = 0, self._max_pieces
+        for window in in_windows(pairs, WINDOW * self._batch_size):
+            pieces = [self._pieces(source, target) for source, target in window]
+            for both in pieces:
+                number += 1
+                if warns and (longest := max(map(len, both))) > limit:
+                    warn(f"line {number} has {longest:,} pieces: only the first {limit} are aligned.")
+            ids = [(_ids(source[:limit]), _ids(target[:limit])) for source, target in pieces]
+            found = force_all(self._model, ids, self._vocabularies, self._batch_size, wanted)
+            for pair, both, forced in zip(window, pieces, found, strict=True):
+                yield self._in_words(pair, both, forced, all_heads)
+
+    def _pieces(self, source: Words, target: Words) -> tuple[list[Piece], list[Piece]]:
+        pieces = source_pieces(self._vocabularies.source, source.text, self._context, self._max_pieces)
+        return pieces, self._vocabularies.target.pieces(target.text)
+
+    def _weights(self, forced: Forced, num_tokens: int) -> npt.NDArray[np.float32]:
+        """Attention of the steps that the alignment of each target token is read at. [H, T, S]"""
+        assert forced.weights_HTS is not None
+        first = 1 if self.heads.attention == "input" else 0  # a token is read one step after it is predicted
+        weights_HTS: npt.NDArray[np.float32] = forced.weights_HTS[:, first : first + num_tokens].cpu().numpy()
+        return weights_HTS
+
+    def _in_words(
+        self, pair: WordPair, pieces: tuple[list[Piece], list[Piece]], forced: Forced, all_heads: bool
+    ) -> WordAlignment:
+        """From the attention between pieces to that between words and, of a dialogue, to turns."""
+        source, target = pair
+        read, predicted = (side[: self._max_pieces] for side in pieces)
+        is_cut = max(map(len, pieces)) > self._max_pieces
+        weights_HTS = self._weights(forced, len(predicted))
+        source_words, target_words = source.of_pieces(read), target.of_pieces(predicted)
+        sizes = len(source.words), len(target.words)
+        heads = [merge_to_words(weights_TS, source_words, target_words, *sizes) for weights_TS in weights_HTS]
+        turn_weights = None
+        if self._context is not None:
+            turn_weights = merge_to_turns(weights_HTS.mean(axis=0), source, read, target_words, sizes[1])
+        return WordAlignment(
+            source.words,
+            target.words,
+            np.stack([heads[head] for head in self.heads.heads] if all_heads else heads).mean(axis=0),
+            links=(),
+            score=None if is_cut else float(forced.log_probability_T.sum()),
+            turns=turns_of_words(source) if turn_weights is not None else (),
+            turn_weights=turn_weights,
+            source_figures=_of_words(forced.source_figures, source_words, sizes[0]),
+            target_figures=_of_words(forced.target_figures, target_words, sizes[1]),
+            probabilities=_probabilities(forced.log_probability_T[: len(predicted)], target_words, sizes[1]),
+            head_weights=heads if all_heads else None,
+        )
+
+
+def _of_words(figures: Mapping[str, Tensor], owners: Sequence[int], num_words: int) -> dict[str, tuple[float, ...]]:
+    """The figures of a sentence's pieces as those of its words."""
+    return {name: mean_of_pieces(values.float().cpu().numpy(), owners, num_words) for name, values in figures.items()}
+
+
+def _probabilities(log_probability_T: Tensor, owners: Sequence[int], num_words: int) -> tuple[float, ...]:
+    """Of words, from those of their pieces."""
+    log_p_W = np.zeros(num_words)
+    for log_p, word in zip(log_probability_T.tolist(), owners, strict=True):
+        if word >= 0:
+            log_p_W[word] += log_p
+    return tuple(np.exp(log_p_W).tolist())
+
+
+def _ids(pieces: Sequence[Piece]) -> list[int]:
+    return [piece.id for piece in pieces]
