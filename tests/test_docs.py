@@ -21,6 +21,7 @@ from nmt.cli.schema import recipe_keys
 from nmt.data.vocabulary import SEPARATOR, Vocabularies, WordVocabulary
 from nmt.models.build import build_model
 from nmt.recipe import load_recipe, parse_settings
+from nmt.training.techniques import resolve_techniques
 
 ROOT = Path(__file__).resolve().parent.parent
 OTHER_TOOLKITS = "docs/reference/from-"
@@ -116,8 +117,8 @@ def vocabularies() -> Vocabularies:
 
 def check_recipe(name: str, overrides: Mapping[str, Any]) -> None:
     """A recipe with overrides is valid, and so are the options of its components."""
-    name = WRITTEN.get(name, name)
-    build_model(load_recipe(name, overrides).model, vocabularies())
+    recipe = resolve_techniques(load_recipe(WRITTEN.get(name, name), overrides))
+    build_model(recipe.model, vocabularies())
 
 
 NMT_COMMANDS = [code for code in commands() if arguments_of_nmt(shlex.split(code.text)) is not None]
@@ -197,7 +198,7 @@ KEY = r"(?:data|vocabulary|model|training|decoding)(?:\.\w+)+"
 def test_keys_in_paragraphs_are_those_of_recipes(code: Code) -> None:
     for key in re.findall(KEY, code.text):
         if not key.endswith((".safetensors", ".model")):
-            recipe_keys(key)
+            recipe_keys(key.removesuffix(".type"))
 
 
 @pytest.mark.parametrize("code", blocks("yaml"), ids=str)
