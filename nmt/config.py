@@ -10,32 +10,57 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from nmt import yaml12
-from nmt.errors import UserError, nearest
+from nmt.errors import UserError, nearest, shortened
 
 FORMAT_VERSION = 1
 """Version of the model directory. Raise it when an older nmt could no longer read a new directory."""
 
 
+MAX_INTEGER = 2**31 - 1
+MAX_TEXT = 1000
+MAX_PATH, MAX_NAME = 4096, 255
+
+
 class Options(BaseModel):
-    """Base of every group of options: immutable, and a key that isn't known is an error."""
+    """Base of every group of options: immutable, and a key that isn't known is an error.
+
+    Numbers, names and paths that nothing could work with are errors, too: seeds and counts beyond 32 bits, and names
+    that no file can have.
+    """
 
     # Validators are built at first use: the command line imports this module for the descriptions alone.
     model_config = ConfigDict(
         extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False, defer_build=True
     )
 
+    @field_validator("*")
+    @classmethod
+    def _is_possible(cls, value: Any) -> Any:
+        if isinstance(value, int) and abs(value) > MAX_INTEGER:
+            raise PydanticCustomError("impossible", f"Integers can be at most {MAX_INTEGER:,}")
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            raise PydanticCustomError("impossible", f"Text can have at most {MAX_TEXT:,} characters")
+        if isinstance(value, Path) and (
+            len(str(value)) > MAX_PATH or any(len(part) > MAX_NAME for part in value.parts)
+        ):
+            raise PydanticCustomError("impossible", f"Paths can have at most {MAX_PATH:,} characters, names {MAX_NAME}")
+        return value
+
 
 @dataclass(frozen=True)
 class ChoiceOf:
     """Metadata of a field that chooses a component: the kind of the :class:`nmt.plugins.Table` that has it.
 
-    The value is a name, or a mapping with the name as ``type`` and the options of the component.
+    The value is a name, or a mapping with the name as ``type`` and the options of the component. With ``many``, it is a
+    mapping from names to options.
     """
 
     kind: str
+    many: bool = False
 
 
 class FilePair(Options):
@@ -50,11 +75,11 @@ class TaskOptions(Options):
 
     type: Literal["copy", "repeat_copy", "parity", "addition", "chain"] = Field(description="what is to be computed")
     min_length: int = Field(1, ge=0, description="fewest symbols of a sequence, digits of a number, arrows to follow")
-    max_length: int = Field(20, ge=0, description="most of them")
+    max_length: int = Field(20, ge=0, le=10_000, description="most of them")
     num_symbols: int = Field(8, ge=2, le=26, description="copy tasks and chain: different symbols")
-    max_repeats: int = Field(5, ge=1, description="repeat_copy: most repetitions")
-    num_pairs: int = Field(20_000, ge=1, description="pairs of the training split")
-    num_valid: int = Field(500, ge=1, description="pairs of any other split")
+    max_repeats: int = Field(5, ge=1, le=1000, description="repeat_copy: most repetitions")
+    num_pairs: int = Field(20_000, ge=1, le=10_000_000, description="pairs of the training split")
+    num_valid: int = Field(500, ge=1, le=1_000_000, description="pairs of any other split")
     seed: int = Field(1, ge=0, description="of the pairs that are drawn")
 
     @model_validator(mode="after")
@@ -82,7 +107,9 @@ class DataOptions(Options):
         "val", description="name of the validation split; null holds out `hold_out` training pairs"
     )
     hold_out: int = Field(500, ge=1, description="pairs held out (at most 5 %) where there is no validation split")
-    max_length: int = Field(150, ge=1, description="pairs with more pieces than this on a side are dropped and counted")
+    max_length: int = Field(
+        150, ge=1, le=1_000_000, description="pairs with more pieces than this on a side are dropped and counted"
+    )
     context: int | None = Field(
         None,
         ge=0,
@@ -98,7 +125,9 @@ class VocabularyOptions(Options):
     """How text becomes ids and back."""
 
     type: VocabularyType = Field("unigram", description="sentencepiece unigram or bpe, characters, or whole words")
-    size: int = Field(8000, ge=8, description="number of pieces, specials counted; for words the most that are kept")
+    size: int = Field(
+        8000, ge=8, le=10_000_000, description="number of pieces, specials counted; for words the most that are kept"
+    )
     joint: bool = Field(True, description="one vocabulary for both languages (needed to tie all embeddings)")
     byte_fallback: bool = Field(False, description="spell unknown characters as bytes rather than UNK")
     min_count: int = Field(1, ge=1, description="word vocabularies: rarer words are UNK")
@@ -122,7 +151,7 @@ class ModelOptions(Options):
 
     encoder: Annotated[dict[str, Any], ChoiceOf("encoder")] = Field(description="type, and the options of that type")
     decoder: Annotated[dict[str, Any], ChoiceOf("decoder")] = Field(description="type, and the options of that type")
-    embedding_size: int = Field(256, ge=1, description="width of source and target embeddings")
+    embedding_size: int = Field(256, ge=1, le=100_000, description="width of source and target embeddings")
     tie: Literal["none", "target", "all"] = Field(
         "none", description="share weights: target embedding = output layer; all = source embedding too"
     )
@@ -152,7 +181,7 @@ class TrainingOptions(Options):
     batch_tokens: BatchTokens = Field(
         4096, description="padded positions of the longer side in a batch; auto: the most that fit on the GPU"
     )
-    accumulate: int = Field(1, ge=1, description="batches whose gradients are added up for one update")
+    accumulate: int = Field(1, ge=1, le=10_000, description="batches whose gradients are added up for one update")
     init_from: Path | None = Field(
         None, description="a model directory whose weights and vocabulary a new run starts from: fine-tuning"
     )
@@ -189,15 +218,17 @@ class TrainingOptions(Options):
         False, description="compile the model by torch.compile: minutes at the start, and a C++ compiler or Triton"
     )
     validate_every: int | None = Field(None, ge=1, description="updates between validations; null: once an epoch")
-    metric: str = Field("bleu", description="the validation metric that selects the best model: bleu, chrf, ter, loss")
+    metric: Annotated[str, ChoiceOf("metric")] = Field(
+        "bleu", description="the validation metric that selects the best model, or loss"
+    )
     validation_size: int = Field(1000, ge=1, description="sentences translated for the validation metric")
     patience: int | None = Field(None, ge=1, description="stop after this many validations without a gain")
     checkpoint_every: int | None = Field(None, ge=1, description="updates between checkpoints; null: at validations")
     keep_last: int = Field(2, ge=1, description="checkpoints kept, the newest")
     keep_best: int = Field(1, ge=0, description="checkpoints kept beside them, the best by validation")
     log_every: int = Field(50, ge=1, description="updates between lines of metrics.jsonl")
-    techniques: dict[str, dict[str, Any] | None] = Field(
-        {}, description="rows of TECHNIQUES with the options of their classes; null turns one off"
+    techniques: Annotated[dict[str, dict[str, Any] | None], ChoiceOf("training technique", many=True)] = Field(
+        {}, description="techniques by name, each with its options; null turns one off"
     )
     tensorboard: bool = Field(False, description="write tensorboard/ too (pip install 'nmt[tensorboard]')")
 
@@ -223,7 +254,9 @@ class DecodingOptions(Options):
     """How translations are searched for, in validation and by default in ``nmt translate``."""
 
     search: Search = Field("beam", description="beam search for the likeliest translations, or random samples")
-    beam_size: int = Field(5, ge=1, description="hypotheses of a sentence; 1 is greedy search; samples with sample")
+    beam_size: int = Field(
+        5, ge=1, le=1000, description="hypotheses of a sentence; 1 is greedy search; samples with sample"
+    )
     length_penalty: LengthPenalty = Field(
         "average",
         description="score: log p, log p / length^alpha, log p / ((5 + length) / 6)^alpha, or log p + alpha * length",
@@ -245,16 +278,22 @@ class DecodingOptions(Options):
     top_k: int | None = Field(None, ge=1, description="sample: only from this many likeliest tokens")
     top_p: float = Field(1.0, gt=0, le=1, description="sample: only from the likeliest tokens with this probability")
     seed: int = Field(1, ge=0, description="sample: a seed gives the same translation of the same line")
-    mbr: str = Field(
+    mbr: Annotated[str, ChoiceOf("metric")] = Field(
         "none", description="minimum Bayes risk: choose the candidate most like the others by this metric (chrf, bleu)"
     )
-    logits_processors: dict[str, dict[str, Any]] = Field(
+    logits_processors: Annotated[dict[str, dict[str, Any]], ChoiceOf("logits processor", many=True)] = Field(
         {}, description="logits processors by name, each with its options: {no_repeat_ngram: {size: 3}}"
     )
-    max_length: int | None = Field(None, ge=1, description="longest translation in tokens, whatever the source")
-    max_length_ratio: float = Field(2.0, gt=0, description="longest translation in tokens, for each source token")
-    max_length_extra: int = Field(20, ge=1, description="tokens that are added to max_length_ratio times the source")
-    batch_size: int = Field(64, ge=1, description="sentences translated at once")
+    max_length: int | None = Field(
+        None, ge=1, le=100_000, description="longest translation in tokens, whatever the source"
+    )
+    max_length_ratio: float = Field(
+        2.0, gt=0, le=1000, description="longest translation in tokens, for each source token"
+    )
+    max_length_extra: int = Field(
+        20, ge=1, le=100_000, description="tokens that are added to max_length_ratio times the source"
+    )
+    batch_size: int = Field(64, ge=1, le=100_000, description="sentences translated at once")
 
     @model_validator(mode="after")
     def _groups_are_equal(self) -> "DecodingOptions":
@@ -339,7 +378,7 @@ def _describe(options: type[Options], problem: dict[str, Any]) -> tuple[str, str
     """What is wrong with one key, and the remedy, from one entry of pydantic's error list."""
     location = [part for part in problem["loc"] if isinstance(part, str)]
     group = _group_at(options, location[:-1])
-    key = ".".join(str(part) for part in problem["loc"] if part not in ("str", "FilePair"))
+    key = ".".join(shortened(str(part)) for part in problem["loc"] if part not in ("str", "FilePair"))
     if problem["type"] == "extra_forbidden":
         return f"unknown key {key!r}", nearest(location[-1], list(group.model_fields))
     if problem["type"] == "missing":
@@ -349,7 +388,10 @@ def _describe(options: type[Options], problem: dict[str, Any]) -> tuple[str, str
     field = group.model_fields.get(location[-1]) if location else None
     about = f" ({field.description})" if field is not None and field.description else ""
     message = "this must be a group of keys" if problem["type"] == "model_type" else problem["msg"]
-    return f"{key!r} is {problem['input']!r}: {message[0].lower()}{message[1:]}{about}", f"Correct {key!r}."
+    return (
+        f"{key!r} is {shortened(repr(problem['input']))}: {message[0].lower()}{message[1:]}{about}",
+        f"Correct {key!r}.",
+    )
 
 
 def _group_at(options: type[Options], path: Sequence[str]) -> type[Options]:

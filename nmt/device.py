@@ -1,7 +1,9 @@
 """Where computation happens and in which precision: decided here and nowhere else."""
 
 import contextlib
+import os
 import sys
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -60,6 +62,17 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
     if precision == "fp32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def total_memory() -> int | None:
+    """Bytes of memory that this process can have: the machine's or its container's; None where that is unknown."""
+    found = []
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # Windows has no sysconf
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(ValueError, OSError):  # the limit can be the word max
+            found.append(int(Path(limit).read_text()))
+    return min(found, default=None)
 
 
 def peak_memory_mb(device: torch.device) -> int | None:

@@ -15,13 +15,23 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str, remedy: str = "") -> None:
-        super().__init__(f"{message}\n{remedy}" if remedy else message)
-        self.message = message
-        self.remedy = remedy
+        self.message, self.remedy = shortened(message, MAX_MESSAGE), shortened(remedy, MAX_MESSAGE)
+        super().__init__(f"{self.message}\n{self.remedy}" if remedy else self.message)
+
+
+MAX_MESSAGE = 4000
+"""Characters of a message: it may quote what the user wrote, however long."""
+
+
+def shortened(text: str, limit: int = 100) -> str:
+    """A text of at most ``limit`` characters, with an ellipsis in place of the middle of a longer one."""
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit - limit // 3 - 1]}…{text[-(limit // 3) :]}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A remedy for a misspelt word: the most similar known one, or all of them where none is similar."""
-    known = list(known)
+    known, word = list(known), word[:100]
     close = difflib.get_close_matches(word, known, n=1) or difflib.get_close_matches(word.lower(), known, n=1)
     return f"Did you mean {close[0]!r}?" if close else f"Choose among {', '.join(known)}."

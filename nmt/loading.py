@@ -13,10 +13,10 @@ from nmt.data.vocabulary import Vocabularies
 from nmt.device import pick_device, pick_precision
 from nmt.errors import UserError, nearest
 from nmt.model_directory import ModelDirectory
-from nmt.models.build import build_model
+from nmt.models.build import build_model, num_parameters
 from nmt.models.interfaces import Model, State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
-from nmt.models.weights import load_weights
+from nmt.models.weights import check_size, load_weights
 from nmt.recipe import load_recipe
 from nmt.translator import Translator
 
@@ -68,6 +68,7 @@ def _read(directory: Path, device: torch.device) -> tuple[Recipe, Vocabularies, 
     files.check()
     recipe = load_recipe(files.recipe)
     vocabularies = Vocabularies.load(directory)
+    check_size(files.weights, num_parameters(recipe.model, vocabularies))
     model = build_model(recipe.model, vocabularies)
     load_weights(model, files.weights)
     model.to(device).eval()

@@ -31,7 +31,7 @@ from pydantic.fields import FieldInfo
 
 from nmt.config import ChoiceOf, Options, validate
 from nmt.console import warn
-from nmt.errors import UserError, nearest
+from nmt.errors import UserError, nearest, shortened
 
 GROUP = "nmt.components"
 """The group of entry points that declare components."""
@@ -166,7 +166,7 @@ class Table(Mapping[str, type[T]], Generic[T]):
         rows = self._rows()
         if name not in rows:
             remedy = f"{nearest(name, list(rows))} If it belongs to a plugin, give --plugin MODULE."
-            raise UserError(f"{where}: there is no {self.kind} {name!r}.", remedy)
+            raise UserError(f"{where}: there is no {self.kind} {shortened(name)!r}.", remedy)
         return rows[name]
 
     def choose(self, choice: str | Mapping[str, Any], where: str) -> tuple[type[T], Any]:
@@ -194,14 +194,14 @@ class Table(Mapping[str, type[T]], Generic[T]):
         _, options = self.choose(choice, where)
         written = {"type": as_mapping(choice)["type"], **options.model_dump(mode="json")}
         for name, field in type(options).model_fields.items():
-            for kind in kinds_of(field):
-                written[name] = TABLES[kind].written_out(written[name], f"{where}.{name}")
+            for choice_of in choices_of(field):
+                written[name] = TABLES[choice_of.kind].written_out(written[name], f"{where}.{name}")
         return written
 
 
-def kinds_of(field: FieldInfo) -> list[str]:
-    """The kind of component that a field chooses, if any."""
-    return [mark.kind for mark in field.metadata if isinstance(mark, ChoiceOf)]
+def choices_of(field: FieldInfo) -> list[ChoiceOf]:
+    """What says which kind of component a field chooses, if it does."""
+    return [mark for mark in field.metadata if isinstance(mark, ChoiceOf)]
 
 
 def as_mapping(choice: str | Mapping[str, Any]) -> Mapping[str, Any]:

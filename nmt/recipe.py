@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 
 from nmt import yaml12
 from nmt.config import FORMAT_VERSION, Recipe, validate
-from nmt.errors import UserError, nearest
+from nmt.errors import UserError, nearest, shortened
 from nmt.plugins import check_plugins
 
 
@@ -53,12 +54,15 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         key, equals, text = setting.partition("=")
         key = key.strip()
         if not equals or not key:
-            raise UserError(f"--set {setting!r} has no '='.", "Write --set training.max_steps=1000.")
+            raise UserError(f"--set {shortened(setting)!r} has no '='.", "Write --set training.max_steps=1000.")
         overrides.pop(key, None)  # the order of the dictionary is the order in which overrides apply
         try:
             overrides[key] = yaml12.load(text)
-        except yaml.YAMLError:
-            raise UserError(f"--set {setting!r}: the value is not YAML.", "Quote it, or check its brackets.") from None
+        except yaml.YAMLError as error:
+            problem = getattr(error, "problem", None) or "it can't be parsed"
+            raise UserError(
+                f"--set {shortened(setting)!r}: the value is not YAML: {problem}.", "Quote it, or check its brackets."
+            ) from None
     return overrides
 
 
@@ -75,14 +79,19 @@ def default_output(name: str | Path | Recipe) -> Path:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml12.load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(yaml12.MAX_CHARACTERS + 1)  # no more: a file may have no end
+        values = yaml12.load(content.decode("utf-8-sig"))
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}.", "Check its permissions.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it can't be parsed"
-        raise UserError(f"{path}{line}: not YAML: {problem}.", "Check indentation and colons there.") from None
+        raise UserError(
+            f"{path}{line}: the YAML can't be read: {problem}.",
+            "Check indentation, colons and quotes there. `nmt recipes NAME` prints a recipe to start from.",
+        ) from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8 text.", "Is it a recipe? Save it as UTF-8.") from None
     if not isinstance(values, dict):
@@ -97,7 +106,7 @@ def _override(values: dict[str, Any], key: str, value: Any) -> None:
         inner = values.setdefault(group, {})
         if not isinstance(inner, dict):
             raise UserError(
-                f"{key!r} can't be set: {group!r} is a value, not a group of keys.",
+                f"{shortened(key)!r} can't be set: {shortened(group)!r} is a value, not a group of keys.",
                 "Check the key that you gave by --set or as an override.",
             )
         values = inner
@@ -115,12 +124,15 @@ def shipped_recipes() -> dict[str, Path]:
 def find_recipe(name: str | Path) -> Path:
     """The path of a recipe given by path or by shipped name."""
     path = Path(name)
-    if path.is_file():
+    if isfile(path):  # not path.is_file(), which raises for a name that is too long
         return path
     shipped = shipped_recipes()
     key = str(name).removesuffix(".yaml").removeprefix("recipes/")
     if key in shipped:
         return shipped[key]
-    if path.is_dir():
+    if isdir(path):
         raise UserError(f"{path} is a folder, not a recipe.", "Name a YAML file, or a recipe listed by `nmt recipes`.")
-    raise UserError(f"There is no recipe {str(name)!r}: neither a file nor a shipped one.", nearest(key, list(shipped)))
+    raise UserError(
+        f"There is no recipe {shortened(str(name))!r}: neither a file nor a shipped one.",
+        nearest(key, list(shipped)),
+    )

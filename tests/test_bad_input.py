@@ -245,6 +245,16 @@ def test_damaged_subword_vocabulary(run_nmt: RunNmt, bytes_model: Path, tmp_path
     refused(run_nmt("translate", model, stdin="Der Hund.\n"), str(model / "vocabulary.model"))
 
 
+def test_a_recipe_that_is_too_large_for_the_weights_takes_no_memory(
+    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    text = (model / "recipe.yaml").read_text("utf-8")
+    (model / "recipe.yaml").write_text(text.replace("hidden_size: 32", "hidden_size: 4000"), "utf-8")
+    monkeypatch.delattr("nmt.loading.build_model")
+    refused(run_nmt("translate", model), "model.safetensors holds the weights of another model", "parameters")
+
+
 # translate, align, score, aer
 
 

@@ -181,18 +181,80 @@ def test_a_newer_format_is_refused_even_with_keys_nobody_knows(recipe_file: Path
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"data:\n  source: de\n target: en\n", r"mine\.yaml, line 3: not YAML"),
-        (b"data: {source: de\n", r"mine\.yaml, line 2: not YAML"),
+        (b"data:\n  source: de\n target: en\n", r"mine\.yaml, line 3: the YAML can't be read"),
+        (b"data: {source: de\n", r"mine\.yaml, line 2: the YAML can't be read"),
         (b"a: \xff\n", r"mine\.yaml is not UTF-8"),
         (b"", "holds no keys"),
         (b"just some text\n", "holds no keys"),
-        (b"a: !!python/object/apply:os.system ['true']\n", r"mine\.yaml, line 1: not YAML"),
+        (b"a: !!python/object/apply:os.system ['true']\n", r"mine\.yaml, line 1: the YAML can't be read"),
     ],
 )
 def test_what_is_not_a_recipe_is_refused(recipe_file: Path, content: bytes, problem: str) -> None:
     recipe_file.write_bytes(content)
     with pytest.raises(UserError, match=problem):
         load_recipe(recipe_file)
+
+
+BOMB = "a0: &a0 [x, x, x]\n" + "".join(f"a{n + 1}: &a{n + 1} [{f'*a{n}, ' * 9}]\n" for n in range(9))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (BOMB, r"aliases \(\*\) are not allowed"),
+        ("a: " + "[" * 500 + "]" * 500, "more than 50 levels of nesting"),
+        ("a: [" + "1, " * 30_000 + "]", "more than 20,000 keys and values"),
+        ("a: " + "x" * 2_000_000, "more than 1,048,576 characters"),
+        ("seed: !!int abc", "'abc' is not of the type int"),
+        ("seed: !!float x", "'x' is not of the type float"),
+        ("seed: !!timestamp 1", "timestamp"),
+        ('description: "\\ud800"', "characters that text can't have"),
+        ('description: "\\0"', "characters that text can't have"),
+        ("? " + "x" * 100_000 + "\n: 1", "unknown key 'xxx"),
+    ],
+)
+def test_a_hostile_text_is_refused_with_a_short_message(recipe_file: Path, text: str, problem: str) -> None:
+    recipe_file.write_text(f"{MINIMAL}{text}\n")
+    with pytest.raises(UserError, match=problem) as caught:
+        load_recipe(recipe_file)
+    assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("text", ["0x_", "1_000", "2024-13-45", "12:30", "<<", "=", "~x", "9" * 200 + "x"])
+def test_text_that_is_no_number_in_yaml_1_2_is_text(recipe_file: Path, text: str) -> None:
+    recipe_file.write_text(f"{MINIMAL}description: {text}\n")
+    assert load_recipe(recipe_file).description == text
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("seed", 2**32, "at most 2,147,483,647"),
+        ("data.task", {"type": "copy", "max_length": 10**18}, "less than or equal to 10000"),
+        ("model.encoder.hidden_size", 10**18, "less than or equal to 100000"),
+        ("model.encoder.num_layers", 64_000, "less than or equal to 1000"),
+        ("training.accumulate", 10**18, "less than or equal to 10000"),
+        ("training.max_steps", 10**18, "at most 2,147,483,647"),
+        ("decoding.beam_size", 10**9, "less than or equal to 1000"),
+        ("data.source", "x" * 100_000, "at most 1,000 characters"),
+        ("data.root", "x" * 100_000, "names 255"),
+        ("vocabulary.path", "x/" * 3000, "at most 4,096 characters"),
+        ("model.encoder.type", "x" * 100_000, "there is no encoder 'xxx"),
+        ("x" * 100_000, 1, "unknown key 'xxx"),
+    ],
+)
+def test_an_impossible_value_is_refused_with_a_short_message(
+    recipe_file: Path, key: str, value: Any, problem: str
+) -> None:
+    with pytest.raises(UserError, match=problem) as caught:
+        resolve(load_recipe(recipe_file, {key: value}))
+    assert len(str(caught.value)) < 10_000
+    assert key.split(".")[-1][:50] in str(caught.value)
+
+
+def test_a_recipe_with_an_impossible_name_is_not_found() -> None:
+    with pytest.raises(UserError, match=r"There is no recipe 'xxx.*…"):
+        load_recipe("x" * 100_000)
 
 
 # --set

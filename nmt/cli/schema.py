@@ -11,14 +11,19 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from nmt.config import Options
+from nmt.config import ChoiceOf, Options
 
-TABLES = ("nmt.models.build", "nmt.evaluation.metrics")
+TABLES = (
+    "nmt.evaluation.metrics",
+    "nmt.models.build",
+    "nmt.decoding.logits_processors",
+    "nmt.training.techniques",
+)
 """Modules that define the tables of components."""
 
 METAVARS = {int: "N", float: "X", str: "NAME", Path: "FILE"}
 TYPE_NAMES = {int: "integer", float: "number", str: "text", bool: "true or false", Path: "path", NoneType: "null"}
-BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+BOUNDS = {"gt": "<", "ge": "<=", "lt": "<", "le": "<="}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -71,9 +76,9 @@ def _option(name: str, field: FieldInfo) -> Any:
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
         metavar=METAVARS.get(kind),
-        help=f"{described(field)} [default: from the recipe{'; ' * bool(field.metadata)}{bounds(field)}]",
+        help=f"{described(field)} [default: from the recipe{'; ' * bool(bounds(field))}{bounds(field)}]",
         show_default=False,
-        callback=check if field.metadata else None,
+        callback=check if bounds(field) else None,
     )
     return Annotated[kind | None, option]
 
@@ -85,9 +90,11 @@ def described(field: FieldInfo) -> str:
 
 
 def bounds(field: FieldInfo) -> str:
-    """The range of a number, such as ``x>0, x<=1``; empty for fields without one."""
-    limits = [(sign, getattr(limit, name, None)) for limit in field.metadata for name, sign in BOUNDS.items()]
-    return ", ".join(f"x{sign}{value:g}" for sign, value in limits if value is not None)
+    """The range of a number, such as ``0<x<=1``; empty for fields without one."""
+    found = {name: getattr(limit, name) for limit in field.metadata for name in BOUNDS if hasattr(limit, name)}
+    lower = [f"{value}{BOUNDS[name]}" for name, value in found.items() if name in ("gt", "ge")]
+    upper = [f"{BOUNDS[name]}{value}" for name, value in found.items() if name in ("lt", "le")]
+    return f"{''.join(lower)}x{''.join(upper)}" if found else ""
 
 
 @dataclass(frozen=True)
@@ -134,21 +141,26 @@ def recipe_keys(prefix: str = "") -> list[Key]:
 
 
 def _walk(group: type[Options], path: str, prefix: str, component: str = "") -> Iterator[Key]:
-    from nmt.plugins import TABLES, kinds_of
+    from nmt.plugins import TABLES, choices_of
 
     for field_name, field in group.model_fields.items():
         name, inner = f"{path}{field_name}", _groups_in(field.annotation)
-        kinds = kinds_of(field)
+        choices = choices_of(field)
         if field.annotation not in inner:  # a group of keys that must be there is no value by itself
-            kind = ", ".join(f"{kind}, one of {' '.join(TABLES[kind])}" for kind in kinds) or _type_text(field)
+            kind = ", ".join(_choice_text(choice, list(TABLES[choice.kind])) for choice in choices) or _type_text(field)
             default = None if field.is_required() else _as_yaml(field.get_default(call_default_factory=True))
             yield Key(name, kind, default, field.description or "", component)
         for options in inner:
             yield from _walk(options, f"{name}.", prefix, component)
         if not component or prefix.startswith(name):
-            for kind in kinds:
-                for row, cls in TABLES[kind].items():
-                    yield from _walk(getattr(cls, "Options", Options), f"{name}.", prefix, f"{name}: {row}")
+            for choice in choices:
+                for row, cls in TABLES[choice.kind].items():
+                    place, title = (f"{name}.{row}", f"{name}.{row}") if choice.many else (name, f"{name}: {row}")
+                    yield from _walk(getattr(cls, "Options", Options), f"{place}.", prefix, title)
+
+
+def _choice_text(choice: ChoiceOf, names: list[str]) -> str:
+    return f"{choice.kind}{'s' if choice.many else ''}, {'some' if choice.many else 'one'} of {' '.join(names)}"
 
 
 def _groups_in(annotation: Any) -> list[type[Options]]:

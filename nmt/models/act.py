@@ -29,7 +29,7 @@ Parts = tuple[Tensor, ...]
 class PonderOptions(Options):
     """Options of whatever ponders."""
 
-    max_steps: int = Field(6, ge=1, description="most ponder steps")
+    max_steps: int = Field(6, ge=1, le=1000, description="most ponder steps")
     epsilon: float = Field(0.01, gt=0, lt=1, description="halt when the halting units add up to 1 - epsilon")
     halting_bias: float = Field(
         1.0, description="first bias of the halting unit: 1 for short thoughts, -1 for long ones"
@@ -145,8 +145,8 @@ class AdaptiveEncoderOptions(PonderOptions):
     """Options of the encoder ``type: act_rnn``."""
 
     cell: CellField = Field({"type": "lstm"}, description="name of a cell, or {type: NAME} and its options")
-    hidden_size: int = Field(256, ge=1, description="of each direction")
-    num_layers: int = Field(1, ge=1, description="cells one above another")
+    hidden_size: int = Field(256, ge=1, le=100_000, description="of each direction")
+    num_layers: int = Field(1, ge=1, le=1000, description="cells one above another")
     bidirectional: bool = Field(True, description="read from both ends")
     dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations")
 

@@ -28,7 +28,7 @@ class ScoreOptions(Options):
 class SizedScoreOptions(Options):
     """Options of a score with a hidden layer."""
 
-    size: int = Field(256, ge=1, description="width of the hidden layer A")
+    size: int = Field(256, ge=1, le=100_000, description="width of the hidden layer A")
 
 
 class AdditiveAttention(Attention):
@@ -135,7 +135,9 @@ class CosineAttention(Attention):
 class LocationOptions(Options):
     """Options of ``type: location``."""
 
-    max_positions: int = Field(150, ge=1, description="positions that can be attended to, the first ones of a source")
+    max_positions: int = Field(
+        150, ge=1, le=1_000_000, description="positions that can be attended to, the first ones of a source"
+    )
 
 
 class LocationAttention(Attention):

@@ -6,10 +6,13 @@ To add a system: write its module with an ``Options`` class in its folder, and a
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from nmt.config import ModelOptions, Recipe, validate
 from nmt.data.vocabulary import Vocabularies
+from nmt.device import total_memory
 from nmt.errors import UserError
 from nmt.models.act import ActDecoder, ActEncoder
 from nmt.models.attention import (
@@ -122,12 +125,52 @@ def build(model: Mapping[str, Any] | ModelOptions | Recipe, vocabularies: Vocabu
     )
 
 
-def build_model(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
+def build_model(options: ModelOptions, vocabularies: Vocabularies, num_copies: int = 1) -> Seq2Seq:
     """The network of a recipe, with fresh weights from torch's random state.
 
+    Args:
+        num_copies: numbers that memory must hold for each weight; 4 in training, with gradients and two moments.
+
     Raises:
-        UserError: options that are wrong, or that don't fit together.
+        UserError: options that are wrong, that don't fit together, or that need more memory than there is.
     """
+    num_bytes, memory = 4 * num_copies * (num_parameters(options, vocabularies) or 0), total_memory()
+    if memory is not None and num_bytes > memory:
+        kinds = "weights, gradients and moments" if num_copies > 1 else "weights"
+        raise UserError(
+            f"The {kinds} of this model need {num_bytes / 1e9:,.1f} GB; this machine has {memory / 1e9:,.1f} GB.",
+            "Lower model.embedding_size, the sizes and num_layers of model.encoder and model.decoder, or "
+            "vocabulary.size.",
+        )
+    return _assembled(options, vocabularies)
+
+
+def num_parameters(options: ModelOptions, vocabularies: Vocabularies) -> int | None:
+    """How many parameters a model would have, without memory for any; None where that can't be known beforehand.
+
+    Raises:
+        UserError: as :func:`build_model`.
+    """
+    try:
+        with torch.device("meta"), _SizesAlone():
+            model = _assembled(options, vocabularies)
+    except (RuntimeError, TypeError):  # a component of a plugin that computes with its weights when it is made
+        return None
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+class _SizesAlone(TorchFunctionMode):
+    """Leaves out operations in place, such as those that draw weights: for sizes alone they take long."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if args and name.endswith("_") and not name.endswith("__"):
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def _assembled(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
+    """The network, whatever memory it needs."""
     encoder_class, encoder_options = ENCODERS.choose(options.encoder, "model.encoder")
     decoder_class, decoder_options = DECODERS.choose(options.decoder, "model.decoder")
     ENCODERS.written_out(options.encoder, "model.encoder")  # a wrong option further in is named with its place

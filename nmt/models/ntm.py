@@ -84,10 +84,10 @@ def write(memory_NCW: Tensor, weights_NHC: Tensor, erase_NHW: Tensor, add_NHW: T
 class HeadOptions(Options):
     """Options of the heads of a memory and of its slots."""
 
-    slot_size: int = Field(64, ge=1, description="width of a slot")
-    num_read_heads: int = Field(1, ge=1, description="places read at a step")
-    num_write_heads: int = Field(1, ge=1, description="places written at a step")
-    max_shift: int = Field(1, ge=0, description="a head moves by -max_shift … max_shift slots a step")
+    slot_size: int = Field(64, ge=1, le=100_000, description="width of a slot")
+    num_read_heads: int = Field(1, ge=1, le=1000, description="places read at a step")
+    num_write_heads: int = Field(1, ge=1, le=1000, description="places written at a step")
+    max_shift: int = Field(1, ge=0, le=1000, description="a head moves by -max_shift … max_shift slots a step")
 
 
 class Heads(nn.Module):
@@ -206,9 +206,9 @@ class NtmEncoderOptions(HeadOptions):
     """Options of the encoder ``type: ntm``."""
 
     cell: CellField = Field({"type": "lstm"}, description="of the controller: a name, or {type: NAME} and its options")
-    hidden_size: int = Field(100, ge=1, description="of the controller")
-    num_layers: int = Field(1, ge=1, description="of the controller")
-    num_slots: int = Field(128, ge=1, description="rows of the memory")
+    hidden_size: int = Field(100, ge=1, le=100_000, description="of the controller")
+    num_layers: int = Field(1, ge=1, le=1000, description="of the controller")
+    num_slots: int = Field(128, ge=1, le=100_000, description="rows of the memory")
     dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations")
 
 
@@ -282,7 +282,9 @@ class NtmDecoderOptions(RecurrentDecoderOptions, HeadOptions):
     memory: Literal["annotations", "slots"] = Field(
         "annotations", description="where the memory starts: a slot a source word, or the slots of the encoder ntm"
     )
-    num_free_slots: int = Field(0, ge=0, description="slots beside those of the words, with a learned start")
+    num_free_slots: int = Field(
+        0, ge=0, le=100_000, description="slots beside those of the words, with a learned start"
+    )
 
 
 class NtmDecoder(Decoder):

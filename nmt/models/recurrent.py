@@ -18,8 +18,8 @@ class RecurrentEncoderOptions(Options):
     """Options of ``type: recurrent``."""
 
     cell: CellField = Field({"type": "lstm"}, description="name of a cell, or {type: NAME} and its options")
-    hidden_size: int = Field(256, ge=1, description="of each direction")
-    num_layers: int = Field(1, ge=1, description="cells one above another")
+    hidden_size: int = Field(256, ge=1, le=100_000, description="of each direction")
+    num_layers: int = Field(1, ge=1, le=1000, description="cells one above another")
     bidirectional: bool = Field(True, description="read from both ends")
     residual: bool = Field(False, description="from the second layer on, add what a layer reads to its output")
     initial_state: Literal["zero", "learned"] = Field("zero", description="first state: zeros, or parameters")
@@ -70,8 +70,8 @@ class RecurrentDecoderOptions(Options):
     """Options of every recurrent decoder; those of ``type: recurrent``, the vanilla seq2seq."""
 
     cell: CellField = Field({"type": "lstm"}, description="name of a cell, or {type: NAME} and its options")
-    hidden_size: int = Field(256, ge=1, description="width of the state")
-    num_layers: int = Field(1, ge=1, description="cells one above another")
+    hidden_size: int = Field(256, ge=1, le=100_000, description="width of the state")
+    num_layers: int = Field(1, ge=1, le=1000, description="cells one above another")
     dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and before the output layer")
     residual: bool = Field(False, description="from the second layer on, add what a layer reads to its output")
     bridge: Literal["dense", "copy", "zero", "learned"] = Field(

@@ -30,6 +30,20 @@ def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
             raise cannot_write(path, error) from None
 
 
+def check_size(path: Path, num_parameters: int | None) -> None:
+    """Refuse a file that is too small for a model, before memory is taken for it.
+
+    Raises:
+        UserError: it has fewer bytes than the model has parameters.
+    """
+    num_bytes = path.stat().st_size if path.is_file() else None  # reading it has the message for one that is missing
+    if num_bytes is not None and num_bytes < (num_parameters or 0):
+        raise UserError(
+            f"{path} holds the weights of another model: {num_bytes:,} bytes for {num_parameters:,} parameters.",
+            "recipe.yaml and the weights must come from the same training run.",
+        )
+
+
 def load_weights(model: nn.Module, path: Path) -> None:
     """Read what :func:`save_weights` wrote into a model of the same shape.
 

@@ -107,7 +107,7 @@ def _train(recipe: Recipe, directory: Path, resume: bool, ranks: ProcessGroup) -
     seed_everything(recipe.seed)
     techniques = make_techniques(recipe)
     data = prepare_data(recipe, directory if checkpoint else None, ranks, techniques)
-    model = build_model(recipe.model, data.vocabularies)
+    model = build_model(recipe.model, data.vocabularies, num_copies=4)
     if recipe.training.init_from and not checkpoint:
         init_from(recipe.training.init_from, model)
     use_vectors(model, recipe.model, data.vocabularies, is_new=not checkpoint)

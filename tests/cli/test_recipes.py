@@ -55,7 +55,7 @@ def test_every_key_of_a_recipe_is_listed(name: str) -> None:
 
 def test_keys_have_type_range_default_and_meaning(run_nmt: RunNmt) -> None:
     done = run_nmt("recipes", "--keys", "training.max_steps")
-    assert done.stdout == "training.max_steps: integer or null, x>=1, default null\n    stop after this many updates\n"
+    assert done.stdout == "training.max_steps: integer or null, 1<=x, default null\n    stop after this many updates\n"
     [encoder, *options] = recipe_keys("model.encoder")
     assert str(encoder).startswith("model.encoder: encoder, one of recurrent transformer ")
     assert str(encoder).endswith(", required")

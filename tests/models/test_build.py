@@ -8,7 +8,8 @@ import torch
 from nmt.config import DataOptions, ModelOptions, Recipe, TrainingOptions
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
-from nmt.models.build import build_model, resolve
+from nmt.models.build import build_model, num_parameters, resolve
+from nmt.recipe import load_recipe
 
 RECURRENT = {"type": "recurrent", "hidden_size": 8}
 BAHDANAU = {"type": "bahdanau", "hidden_size": 8}
@@ -151,3 +152,27 @@ def test_act_refuses_a_cell_whose_states_have_no_mean(joint_vocabularies: Vocabu
         error = refused(joint_vocabularies, encoder, decoder)
         assert "count of steps" in error.message + error.remedy
         assert "another cell" in error.message + error.remedy
+
+
+def test_a_model_is_counted_without_being_built(joint_vocabularies: Vocabularies) -> None:
+    options = load_recipe("quickstart").model
+    state = torch.get_rng_state()
+    count = num_parameters(options, joint_vocabularies)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert count == sum(parameter.numel() for parameter in build_model(options, joint_vocabularies).parameters())
+
+
+def test_a_model_that_memory_cannot_hold_is_refused(
+    joint_vocabularies: Vocabularies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = load_recipe("multi30k/luong").model
+    huge = load_recipe("multi30k/luong", {"model.encoder.hidden_size": 100_000}).model
+    memory = 8 * (num_parameters(options, joint_vocabularies) or 0)
+    monkeypatch.setattr("nmt.models.build.total_memory", lambda: memory)
+    build_model(options, joint_vocabularies)
+    for model, num_copies, message in (
+        (options, 4, r"The weights, gradients and moments of this model need 0\.\d GB; this machine has 0\.\d GB"),
+        (huge, 1, r"(?s)The weights of this model need 32\d\.\d GB.*Lower model\.embedding_size"),
+    ):
+        with pytest.raises(UserError, match=message):
+            build_model(model, joint_vocabularies, num_copies)

@@ -74,7 +74,7 @@ class LeakyCell(Cell):
 class ClockworkOptions(Options):
     """Options of ``cell: clockwork``."""
 
-    num_modules: int = Field(4, ge=1, description="modules of equal size, with periods 1, 2, 4, …")
+    num_modules: int = Field(4, ge=1, le=1000, description="modules of equal size, with periods 1, 2, 4, …")
 
 
 class ClockworkCell(Cell):
