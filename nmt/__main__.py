@@ -34,7 +34,7 @@ def main() -> None:
 def _leave_broken_pipe() -> None:
     """The reader of our output has had enough; stdout must not be flushed once more at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    sys.exit(128 + signal.SIGPIPE)
+    sys.exit(128 + 13)  # SIGPIPE, which Windows doesn't name
 
 
 if __name__ == "__main__":

@@ -302,6 +302,8 @@ class ResumableOutput:
                 os.fsync(output.fileno())
                 if self._final.exists():
                     shutil.copymode(self._final, self.partial)
+                if os.name == "nt":  # Windows can't rename an open file
+                    output.close()
                 os.replace(self.partial, self._final)
                 sync(self._final.parent)
         finally:

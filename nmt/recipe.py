@@ -118,7 +118,7 @@ def shipped_recipes() -> dict[str, Path]:
     folder = Path(__file__).parent / "recipes"
     if not folder.is_dir():  # a checkout: the recipes stand beside the package
         folder = Path(__file__).parents[1] / "recipes"
-    return {str(path.relative_to(folder).with_suffix("")): path for path in sorted(folder.rglob("*.yaml"))}
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
 
 
 def find_recipe(name: str | Path) -> Path:
@@ -127,7 +127,7 @@ def find_recipe(name: str | Path) -> Path:
     if isfile(path):  # not path.is_file(), which raises for a name that is too long
         return path
     shipped = shipped_recipes()
-    key = str(name).removesuffix(".yaml").removeprefix("recipes/")
+    key = path.as_posix().removesuffix(".yaml").removeprefix("recipes/")
     if key in shipped:
         return shipped[key]
     if isdir(path):

@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 import shlex
+import shutil
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from nmt.training.techniques import resolve_techniques
 ROOT = Path(__file__).resolve().parent.parent
 OTHER_TOOLKITS = "docs/reference/from-"
 """Start of the names of pages whose code is mostly that of other toolkits."""
-DOCS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))
+DOCS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/**/*.md"))
 PAGES = ["README.md", "CONTRIBUTING.md", "recipes/README.md", *(p for p in DOCS if not p.startswith(OTHER_TOOLKITS))]
 
 
@@ -218,8 +219,7 @@ def small_data(tiny_model: Path, tiny_corpus: Path, tmp_path: Path, monkeypatch:
         arguments = real.bind(*given, **named).arguments
         check_recipe(arguments["recipe"], parse_settings(arguments.get("settings", ())))
 
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "de-en").symlink_to(tiny_model)
+    shutil.copytree(tiny_model, tmp_path / "runs" / "de-en")
     (tmp_path / "big.de").write_bytes((tiny_corpus / "val.de").read_bytes())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(nmt, "train", train, raising=False)

@@ -57,6 +57,7 @@ def test_nothing_done_leaves_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "out.en").read_text() == "eins\n"
 
 
+@pytest.mark.posix
 def test_two_runs_do_not_write_into_one_file(tmp_path: Path) -> None:
     first, second = ResumableOutput(tmp_path / "out.en"), ResumableOutput(tmp_path / "out.en")
     with first.open(resume=False) as file:
@@ -67,6 +68,7 @@ def test_two_runs_do_not_write_into_one_file(tmp_path: Path) -> None:
     assert (tmp_path / "out.en").read_text() == "eins\n"
 
 
+@pytest.mark.posix
 def test_what_is_no_file_can_not_be_resumed(tmp_path: Path) -> None:
     for name in ("-", "/dev/null"):
         assert ResumableOutput(name).partial is None
@@ -76,6 +78,7 @@ def test_what_is_no_file_can_not_be_resumed(tmp_path: Path) -> None:
         ResumableOutput(tmp_path / "no" / "out.en")
 
 
+@pytest.mark.posix
 def test_a_link_stays_a_link_and_permissions_stay(tmp_path: Path) -> None:
     real, link = tmp_path / "real", tmp_path / "link"
     real.write_text("alt")
@@ -88,6 +91,7 @@ def test_a_link_stays_a_link_and_permissions_stay(tmp_path: Path) -> None:
     assert real.stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("content", "expected"),
     [(b"", 0), (b"\n", 1), (b"a", 1), (b"a\nb", 2), (b"a\r\nb\r\n", 2), (b"\n" * 3_000_000, 3_000_000)],
@@ -97,6 +101,7 @@ def test_lines_are_counted(tmp_path: Path, content: bytes, expected: int) -> Non
     assert count_lines(tmp_path / "text") == expected
 
 
+@pytest.mark.posix
 def test_what_can_be_read_only_once_or_not_at_all_is_not_counted(tmp_path: Path) -> None:
     (tmp_path / "packed").write_bytes(b"\x1f\x8b" + b"\n" * 9)
     assert count_lines(tmp_path / "packed") is None

@@ -32,6 +32,7 @@ def make_huge(file: Path) -> None:
         stream.truncate(1 << 40)  # sparse: takes no space
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("change", "message"),
     [(replace_by_fifo, "not a regular file"), (link_outside, "outside the model directory"), (make_huge, "bytes")],
@@ -60,6 +61,7 @@ def test_weights_that_are_not_finite_are_refused(tiny_model: Path, tmp_path: Pat
     assert name in caught.value.message
 
 
+@pytest.mark.posix
 def test_a_second_writer_is_refused_and_the_lock_dies_with_its_process(tmp_path: Path) -> None:
     program = (
         "import sys, time\nfrom nmt.model_directory import ModelDirectory\n"

@@ -2,7 +2,6 @@
 
 import ast
 import importlib.resources
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +40,8 @@ def test_scores_need_no_torch() -> None:
 
 def test_help_answers_in_half_a_second() -> None:
     """Of processor time: on a machine that does other things as well the clock says little."""
+
+    resource = pytest.importorskip("resource", reason="Windows doesn't tell the processor time of other processes")
 
     def used() -> float:
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)

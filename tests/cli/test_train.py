@@ -84,6 +84,7 @@ def test_resume_without_a_checkpoint_says_so_and_starts(run_nmt: RunNmt, tiny_re
     assert "no checkpoint to resume from" in done.stderr
 
 
+@pytest.mark.posix
 def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:
     output = tmp_path / "a run"
     process = start_training(tiny_recipe, output)
@@ -103,6 +104,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on(run_nmt: RunNmt, tiny_reci
     assert events(output, "end")[-1]["step"] == step + 3
 
 
+@pytest.mark.posix
 def test_sigterm_keeps_a_checkpoint_too(tiny_recipe: Path, tmp_path: Path) -> None:
     process = start_training(tiny_recipe, tmp_path / "run")
     process.send_signal(signal.SIGTERM)

@@ -253,6 +253,7 @@ def test_a_pipe_gets_translations_and_nothing_else(tiny_model: Path) -> None:
     assert done.stderr == b""
 
 
+@pytest.mark.posix
 def test_a_reader_that_leaves_early_is_no_error_to_shout_about(tiny_model: Path, tmp_path: Path) -> None:
     many = tmp_path / "many.de"
     many.write_text(SENTENCES[0] + "\n" * 300_000, encoding="utf-8")
@@ -266,6 +267,7 @@ def test_a_reader_that_leaves_early_is_no_error_to_shout_about(tiny_model: Path,
     assert process.returncode == 141  # as if SIGPIPE had ended it
 
 
+@pytest.mark.posix
 def test_ctrl_c_leaves_nothing_behind(tiny_model: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "nmt", "translate", tiny_model, "-o", tmp_path / "out.en"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -280,6 +282,7 @@ def test_ctrl_c_leaves_nothing_behind(tiny_model: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.posix
 def test_a_closed_standard_input_is_explained(tiny_model: Path) -> None:
     command = ["bash", "-c", '"$0" -m nmt translate "$1" <&-', sys.executable, tiny_model]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -12,6 +12,8 @@ import pytest
 from nmt.data.text import in_windows, read_lines
 from nmt.errors import UserError
 
+pytestmark = pytest.mark.posix
+
 
 @pytest.fixture
 def fifo(tmp_path: Path) -> Path:

@@ -205,6 +205,7 @@ def test_a_failed_run_leaves_what_was_there(tmp_path: Path, error: type[BaseExce
     assert folder_content(tmp_path) == ["out.txt"]
 
 
+@pytest.mark.posix
 def test_rewriting_keeps_links_and_permissions(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     real, link = tmp_path / "real" / "out.txt", tmp_path / "link.txt"
@@ -218,6 +219,7 @@ def test_rewriting_keeps_links_and_permissions(tmp_path: Path) -> None:
     assert real.stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.posix
 def test_new_files_have_the_usual_permissions(tmp_path: Path) -> None:
     with open_output(tmp_path / "out.txt"):
         pass
@@ -225,6 +227,7 @@ def test_new_files_have_the_usual_permissions(tmp_path: Path) -> None:
     assert (tmp_path / "out.txt").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
 
 
+@pytest.mark.posix
 def test_devices_and_pipes_are_written_in_place(tmp_path: Path) -> None:
     with open_output("/dev/null") as stream:
         stream.write("weg\n")
@@ -239,6 +242,7 @@ def test_devices_and_pipes_are_written_in_place(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
+@pytest.mark.posix
 def test_unwritable_places_are_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     refusals = {
@@ -253,7 +257,8 @@ def test_unwritable_places_are_refused_at_once(tmp_path: Path) -> None:
         assert str(path) in caught.value.message
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
+@pytest.mark.posix
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="the superuser may write anywhere")
 def test_read_only_files_and_folders_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     path.touch(mode=0o444)
@@ -288,6 +293,7 @@ def run_writer(body: str, redirection: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.posix
 def test_dash_is_standard_output_whatever_the_locale() -> None:
     body = "print('a')\nwith open_output('-') as out: out.write('ä\\n')\nprint('b')"
     result = run_writer(body, "")
@@ -304,6 +310,7 @@ def test_full_standard_output_is_reported_once() -> None:
     assert "Exception ignored" not in result.stderr
 
 
+@pytest.mark.posix
 def test_a_reader_that_stops_early_is_a_broken_pipe() -> None:
     body = """
 try:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.posix
+
 Run = Callable[..., tuple[int, list[str]]]
 
 # Stands in for nmt: notes its arguments and makes the folder that follows -o.

@@ -5,15 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 
 def test_every_picture_of_the_documentation_is_known(repo_root: Path) -> None:
-    pages = [repo_root / "README.md", repo_root / "recipes" / "README.md", *(repo_root / "docs").glob("*.md")]
+    pages = [repo_root / "README.md", repo_root / "recipes" / "README.md", *(repo_root / "docs").rglob("*.md")]
     shown = {name for page in pages for name in re.findall(r"images/(\w+)\.png", page.read_text("utf-8"))}
     script = (repo_root / "tools" / "readme_pictures.py").read_text("utf-8")
     assert shown == {path.stem for path in (repo_root / "docs" / "images").iterdir()}
     assert shown == set(re.findall(r"^def (\w+)\(folders: Folders\)", script, re.MULTILINE))
 
 
+@pytest.mark.posix
 def test_what_can_be_made_is_made(repo_root: Path, tiny_model: Path, tmp_path: Path) -> None:
     runs, gold, output = tmp_path / "runs", tmp_path / "data" / "gold", tmp_path / "images"
     runs.mkdir()

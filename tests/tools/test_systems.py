@@ -110,6 +110,7 @@ def test_shares_make_a_whole_and_a_last_call_the_table(
     assert (runs / "lengths.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.posix
 def test_what_was_stopped_goes_on(
     run: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,6 +146,8 @@ class Zygote:
 
 @pytest.fixture(scope="session")
 def zygote() -> Iterator[Zygote]:
+    if sys.platform != "linux":
+        pytest.skip("needs fork and /proc of Linux")
     made = Zygote()
     yield made
     made.close()

@@ -183,6 +183,7 @@ def test_what_is_shared_out_comes_back_in_order(count: int, size: int) -> None:
     assert ProcessGroup(0, size).merge(parts) == items
 
 
+@pytest.mark.posix
 @pytest.mark.slow
 def test_torchrun_starts_it_and_passes_ctrl_c_on(write_recipe: Any, tmp_path: Path) -> None:
     directory = tmp_path / "run"

@@ -27,6 +27,7 @@ except Interrupted as error:
 """
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_is_noted_and_the_second_acts_as_before(number: signal.Signals) -> None:
     acted = []
@@ -63,6 +64,7 @@ def test_a_thread_other_than_the_main_one_may_train() -> None:
     assert entered == [None]
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_saves_and_goes_on_as_if_nothing_had_happened(
     number: signal.Signals,
