@@ -1,6 +1,6 @@
-"""Forced decoding: a model is made to say a given translation, and tells how probable it finds each piece.
+"""Forced decoding: the log-probability of each token of a given translation, and the attention on the way.
 
-B pairs of a batch, H heads, S source pieces, T target pieces with EOS, V target vocabulary, D width of the features.
+B pairs of a batch, H heads, S source tokens, T target tokens with EOS, V target vocabulary, D width of the features.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,14 +16,14 @@ from nmt.models.seq2seq import Seq2Seq
 
 @dataclass(frozen=True)
 class Forced:
-    """A sentence pair as the model sees it."""
+    """What forced decoding of a sentence pair gives."""
 
     log_probability_T: Tensor
-    """Natural log-probability of each target piece given the source and the pieces before; EOS is the last."""
+    """Natural log-probability of each target token given the source and the tokens before; EOS is the last."""
     weights_HTS: Tensor | None
-    """Attention of the heads asked for, with EOS of the target and without that of the source; None without heads."""
+    """Attention of the requested heads, with EOS of the target and without that of the source; None without heads."""
     source_figures: dict[str, Tensor] = field(default_factory=dict)
-    """Named figures of the source pieces, such as their ponder steps, without EOS. [S]"""
+    """Named figures of the source tokens, such as their ponder steps, without EOS. [S]"""
     target_figures: dict[str, Tensor] = field(default_factory=dict)
 
 

@@ -16,11 +16,11 @@ from nmt.console import warn
 from nmt.data.dialogue import current_turn, encode_source
 from nmt.data.text import in_windows
 from nmt.data.vocabulary import Vocabularies
+from nmt.decoding.beam import Hypothesis, length_normalised
 from nmt.decoding.logits_processors import LogitsProcessor
 from nmt.decoding.request import OutputConstraints, Request
 from nmt.decoding.results import Candidate, ScoredPair, Translation, mbr_rerank, spell_unknown
 from nmt.decoding.search import search_all
-from nmt.decoding.task import Hypothesis, length_normalised
 from nmt.device import Precision, autocast
 from nmt.errors import UserError
 from nmt.evaluation.metrics import check_metrics
@@ -44,7 +44,7 @@ class Translator:
         vocabularies: those it was trained with.
         recipe: the one it was trained with; its ``decoding`` has the defaults of :meth:`translate`.
         precision: of matrix products. With bf16 or fp16, a translation can depend slightly on its batch.
-        directory: the model directory; :meth:`align` reads in it what :meth:`learn_alignment` writes there.
+        directory: the model directory, where :meth:`learn_alignment` writes its results and :meth:`align` reads them.
         ensemble: an ensemble that translates in place of the model; alignments and scores are those of the model.
     """
 
@@ -232,7 +232,7 @@ class Translator:
             attended = self.aligner.attended_words(line, ids)
             words = {at: constraints.translated(attended[at]) for at, i in enumerate(ids) if i == vocabulary.unk}
             text = spell_unknown(ids, vocabulary, words)
-        # A translation is one line, whatever pieces the model chose.
+        # A translation is one line, whatever tokens the model chose.
         return Candidate(" ".join(text.split()), hypothesis.score, [vocabulary.token(i) for i in ids])
 
     def align(
@@ -250,12 +250,12 @@ class Translator:
         Args:
             pairs: source and target text; of a model of dialogues, the source with its turns, and of the target the
                 current turn counts.
-            tokenized: the text is tokenised, punctuation apart; links then count its tokens. Otherwise they
-                count what stands between white space.
-            split_punctuation: in text that is not tokenised, count punctuation marks as words of their own.
-            reverse: a model that translates the other way round: links are then what both agree on.
-            all_heads: give the weights of every head beside those that the links come from.
-            links: how links are taken from the attention.
+            tokenized: the text is tokenised, with punctuation separated: words are its tokens. Otherwise words are
+                separated by white space.
+            split_punctuation: in text that is not tokenised, punctuation marks are words, too.
+            reverse: a model of the other direction: links are chosen among those that both agree on.
+            all_heads: give the weights of every head, too.
+            links: how links are chosen by the attention.
 
         Raises:
             UserError: a model has no attention.

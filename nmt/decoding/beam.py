@@ -1,6 +1,6 @@
 """Beam search over any model: it knows ``start``, ``step`` and ``reorder``, and nothing else about it.
 
-Beside the shapes of :mod:`nmt.decoding.task`: B counts the sentences still in the batch, k the hypotheses of a group.
+B counts the sentences still in the batch, k the hypotheses of a group.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nmt.config import DecodingOptions
-from nmt.decoding.logits_processors import LogitsProcessor
-from nmt.decoding.task import Hypothesis, SearchTask, length_normalised
+from nmt.decoding.logits_processors import LogitsProcessor, SearchTask
 from nmt.errors import UserError
 from nmt.models.layers import length_mask
 
@@ -26,6 +25,16 @@ BLOCK = 64
 """Tokens of the vocabulary whose maximum is computed together; maxima of blocks are cheap."""
 NOTHING = float("-inf")
 """The log-probability of an empty place."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A finished translation, in ids, without SOS and EOS."""
+
+    ids: list[int]
+    score: float
+    """Log-probability under the length and coverage penalties: hypotheses are ranked by it."""
+    log_probability: float
 
 
 @torch.inference_mode()
@@ -323,3 +332,19 @@ def log_normaliser(logits_NV: Tensor) -> Tensor:
     """log Σ exp over the vocabulary. [N]"""
     highest_N1 = logits_NV.amax(1, keepdim=True)
     return (logits_NV - highest_N1).exp_().sum(1).log_() + highest_N1[:, 0]
+
+
+def length_normalised(options: DecodingOptions, log_probability: Tensor, length: Tensor | int) -> Tensor:
+    """The scores of hypotheses of ``length`` tokens, EOS counted.
+
+    ``none``: log p. ``average``: log p / length^α. ``gnmt``: log p / ((5 + length) / 6)^α (Wu et al. 2016, equation
+    14). ``word_reward``: log p + α length (He et al. 2016). A score never falls with the length.
+    """
+    length = torch.as_tensor(length, dtype=log_probability.dtype, device=log_probability.device)
+    if options.length_penalty == "average":
+        return log_probability / length**options.alpha
+    if options.length_penalty == "gnmt":
+        return log_probability / ((5 + length) / 6) ** options.alpha
+    if options.length_penalty == "word_reward":
+        return log_probability + options.alpha * length
+    return log_probability

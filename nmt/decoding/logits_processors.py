@@ -6,6 +6,7 @@ stays that of the model.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,12 +14,34 @@ from pydantic import Field
 from torch import Tensor
 
 from nmt import config
-from nmt.config import validate
-from nmt.data.vocabulary import Vocabularies
-from nmt.decoding.task import SearchTask
+from nmt.config import DecodingOptions, validate
+from nmt.data.vocabulary import Vocabularies, Vocabulary
+from nmt.models.interfaces import Model
 from nmt.plugins import Table
 
 FORBIDDEN = float("-inf")
+
+
+@dataclass(frozen=True)
+class SearchTask:
+    """A batch of sentences to translate."""
+
+    model: Model
+    """In eval mode."""
+    source_BS: Tensor
+    """Ids with EOS, padded."""
+    source_length_B: Tensor
+    """EOS counted."""
+    vocabularies: Vocabularies
+    options: DecodingOptions
+    limit_B: Tensor
+    """The most tokens of each translation, EOS counted."""
+    numbers: Sequence[int]
+    """Of the sentences among all that are translated; sampling seeds its random numbers with them."""
+
+    @property
+    def target(self) -> Vocabulary:
+        return self.vocabularies.target
 
 
 class LogitsProcessor(ABC):

@@ -1,4 +1,4 @@
-"""What a translator gives back: translations and scores, in text and as JSON; and what makes text of hypotheses."""
+"""The results of a translator, in text and as JSON: reranking of candidates, and words in place of UNK."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Translation:
-    """A line and its translation. ``n_best`` holds the candidates, the best first."""
+    """A line and its translation; ``n_best`` has the candidates, best first."""
 
     source: str
     text: str
@@ -29,7 +29,7 @@ class Translation:
     tokens: list[str]
     n_best: list[Candidate] = field(default_factory=list)
     alignment: tuple[tuple[int, int], ...] | None = None
-    """Links between the words of source and translation; None if not asked for, or without attention."""
+    """Links between the words of source and translation; None if not requested, or without attention."""
 
     def to_json(self) -> dict[str, Any]:
         """The object of ``nmt translate --format jsonl``."""
@@ -45,7 +45,7 @@ class Translation:
 
 @dataclass(frozen=True)
 class ScoredPair:
-    """A given translation and how probable the model finds it. All logarithms are natural ones.
+    """A given translation and its probability. All logarithms are natural.
 
     A pair with a side that is too long for the model has no score: its figures are None, its lists empty.
     """
@@ -53,13 +53,13 @@ class ScoredPair:
     source: str
     target: str
     tokens: list[str]
-    """The pieces of the target and EOS."""
+    """Those of the target, and EOS."""
     token_log_probabilities: list[float]
     """Of each token, given the source and the tokens before."""
     log_probability: float | None
     """Their sum."""
     score: float | None
-    """The sum divided by the length penalty: what beam search ranks by."""
+    """The sum under the length penalty, by which beam search ranks."""
 
     def to_json(self) -> dict[str, Any]:
         """The object of ``nmt translate --score-only … --format jsonl``."""
@@ -117,7 +117,7 @@ def _metric_of(kind: type[Metric]) -> Metric:
 
 
 def spell_unknown(ids: Sequence[int], vocabulary: Vocabulary, words: Mapping[int, str]) -> str:
-    """Decode with a word of one's own in place of UNK.
+    """Decode with given words in place of UNK.
 
     Args:
         ids: of a translation.

@@ -9,10 +9,16 @@ from torch import Tensor
 from nmt.config import DecodingOptions
 from nmt.data.batching import Ids, by_length, lengths, pad
 from nmt.data.vocabulary import Vocabularies
-from nmt.decoding.beam import beam_search, log_normaliser
+from nmt.decoding.beam import Hypothesis, beam_search, length_normalised, log_normaliser
 from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints
-from nmt.decoding.logits_processors import EndAtLimit, ForcedPrefix, LogitsProcessor, NeverSpecial, make_processors
-from nmt.decoding.task import Hypothesis, SearchTask, length_normalised
+from nmt.decoding.logits_processors import (
+    EndAtLimit,
+    ForcedPrefix,
+    LogitsProcessor,
+    NeverSpecial,
+    SearchTask,
+    make_processors,
+)
 from nmt.errors import UserError
 from nmt.models.interfaces import Model
 

@@ -331,11 +331,14 @@ def test_a_pair_without_a_score_keeps_its_line(run_nmt: RunNmt, tiny_model: Path
 # precision
 
 
-def test_other_precisions_translate_as_well(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path) -> None:
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_other_precisions_translate_as_well(
+    run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, precision: str
+) -> None:
     source, expected = tiny_corpus / "train.de", (tiny_corpus / "train.en").read_text("utf-8").splitlines()
     exact = run_nmt("translate", tiny_model, "-i", source, "--scores").stdout
     assert run_nmt("translate", tiny_model, "-i", source, "--scores", "--precision", "fp32").stdout == exact
-    done = run_nmt("translate", tiny_model, "-i", source, "--scores", "--precision", "bf16")
+    done = run_nmt("translate", tiny_model, "-i", source, "--scores", "--precision", precision)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout != exact, "scores show that something else was computed"
     translations = [line.split("\t")[1] for line in done.stdout.splitlines()]

@@ -11,10 +11,9 @@ from torch import Tensor
 
 import nmt
 from nmt.alignment.heads import AlignmentHeads
-from nmt.decoding.logits_processors import LogitsProcessor
+from nmt.decoding.logits_processors import LogitsProcessor, SearchTask
 from nmt.decoding.request import OutputConstraints, Request, read_unknown_lexicon
 from nmt.decoding.results import expected_utilities
-from nmt.decoding.task import SearchTask
 from nmt.errors import UserError
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]

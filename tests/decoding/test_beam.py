@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from nmt.config import DecodingOptions
-from nmt.decoding.beam import Coverage, log_normaliser, top_continuations
-from nmt.decoding.task import length_normalised
+from nmt.decoding.beam import Coverage, length_normalised, log_normaliser, top_continuations
 
 
 @pytest.mark.parametrize("num_pieces", [2, 5, 63, 64, 65, 1000])

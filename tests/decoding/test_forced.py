@@ -8,8 +8,8 @@ import pytest
 
 from nmt.config import DecodingOptions
 from nmt.data.vocabulary import Vocabularies
+from nmt.decoding.beam import length_normalised
 from nmt.decoding.search import search_all
-from nmt.decoding.task import length_normalised
 from nmt.loading import load
 from nmt.models.seq2seq import Seq2Seq
 from nmt.scoring import force_all

@@ -21,9 +21,10 @@ from nmt.decoding.logits_processors import (
     LogitsProcessor,
     NeverSpecial,
     NoRepeatNgram,
+    SearchTask,
 )
-from nmt.decoding.task import SearchTask
 from nmt.errors import UserError
+from nmt.recipe import load_recipe
 
 SOS, EOS, SIZE = 2, 3, 9
 WORDS = WordVocabulary([f"▁{i}" for i in range(4, SIZE)])
@@ -145,5 +146,6 @@ def test_wrong_processors_are_refused(tiny_model: Path, chosen: dict[str, Any], 
 
 
 def test_a_wrong_processor_of_a_recipe_is_refused_before_training(tiny_recipe: Path, tmp_path: Path) -> None:
+    changes = {"decoding.logits_processors": {"mine": {}}, "training.max_steps": 1}
     with pytest.raises(UserError, match="no logits processor 'mine'"):
-        nmt.train(tiny_recipe, tmp_path / "run", {"decoding.logits_processors": {"mine": {}}, "training.max_steps": 1})
+        nmt.train(load_recipe(tiny_recipe, changes), tmp_path / "run")

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from nmt.config import DecodingOptions
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.decoding.beam import Hypothesis
 from nmt.decoding.search import draw, search_all, uniform_numbers
-from nmt.decoding.task import Hypothesis
 from nmt.models.interfaces import State, StepOutput
 
 WORDS = WordVocabulary(["▁a", "▁b", "▁c"])

@@ -14,9 +14,9 @@ from torch import Tensor
 from nmt.config import DecodingOptions, ModelOptions
 from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.decoding.beam import Hypothesis, length_normalised
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.search import max_lengths, search_all
-from nmt.decoding.task import Hypothesis, length_normalised
 from nmt.errors import UserError
 from nmt.models.build import DECODERS, build_model
 from nmt.models.interfaces import State, StepOutput

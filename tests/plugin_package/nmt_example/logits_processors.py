@@ -4,8 +4,7 @@ from pydantic import Field
 from torch import Tensor
 
 from nmt import config
-from nmt.decoding.logits_processors import LogitsProcessor
-from nmt.decoding.task import SearchTask
+from nmt.decoding.logits_processors import LogitsProcessor, SearchTask
 
 
 class MinLength(LogitsProcessor):
