@@ -1,4 +1,4 @@
-"""What the commands share: the app, options that mean the same everywhere, and how a stopped run is told."""
+"""What the commands share: the app, common options, and the message of a run that was stopped."""
 
 import sys
 from collections.abc import Iterator
@@ -50,16 +50,16 @@ Plugins = Annotated[
         "--plugin",
         metavar="MODULE",
         callback=_load_plugins,
-        help="Import the components of a module that isn't installed; may be repeated. A plugin is code: it can do "
-        "whatever you can.",
+        help="Import the components of a module that isn't installed; may be repeated. A plugin runs code with "
+        "your rights.",
         show_default=False,
     ),
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", callback=_be_quiet, help="No progress bars and messages, but warnings.")
+    bool, typer.Option("--quiet", "-q", callback=_be_quiet, help="Show no progress bars and messages, only warnings.")
 ]
 Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="File to write; - is standard output.")]
-Device = Annotated[str, typer.Option(metavar="NAME", help="What to compute on: auto, cpu, cuda, cuda:1, mps.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="The device: auto, cpu, cuda, cuda:1, mps.")]
 ModelDir = Annotated[
     Path, typer.Argument(metavar="MODEL_DIR", help="Folder that `nmt train` wrote.", show_default=False)
 ]
@@ -67,14 +67,14 @@ Heads = Annotated[
     str | None,
     typer.Option(
         metavar="LIST",
-        help="Attention heads whose mean is the alignment, as LAYER:HEAD: 2:1,2:3.",
+        help="Attention heads whose mean is the alignment, as LAYER:HEAD, such as 2:1,2:3.",
         show_default="as MODEL_DIR says",
     ),
 ]
 AttentionStep = Annotated[
     Literal["output", "input"] | None,
     typer.Option(
-        help="Read the attention of the step that predicts a word, or of the step that reads it.",
+        help="Use the attention of the step that predicts a word (output) or of the step that reads it (input).",
         show_default="as MODEL_DIR says",
     ),
 ]
@@ -104,7 +104,7 @@ def options(
 
 
 def on_screen(output: str) -> bool:
-    """Whether results go to a terminal, where a progress bar would get between them."""
+    """Whether results go to a terminal, where a progress bar would be mixed with them."""
     return output == "-" and is_terminal(sys.stdout)
 
 

@@ -7,26 +7,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
 
 from nmt.cli.common import Device, ModelDir, Output, Plugins, Quiet, app, examples, is_terminal, on_screen
 from nmt.cli.schema import options_of
-from nmt.cli.translate_options import (
-    Ensemble,
-    Forbid,
-    Format,
-    Input,
-    InputFormat,
-    Interactive,
-    LogitsProcessors,
-    NBest,
-    Precision,
-    ReplaceUnknown,
-    Resume,
-    ScoreOnly,
-    Scores,
-    UnknownLexicon,
-)
 from nmt.config import DecodingOptions
 
 if TYPE_CHECKING:
@@ -36,8 +22,80 @@ if TYPE_CHECKING:
     from nmt.translation_job import Job
     from nmt.translator import Translator
 
+Input = Annotated[
+    str, typer.Option("--input", "-i", metavar="FILE", help="File to read (.gz too); - is standard input.")
+]
+NBest = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Candidates of each line, at most the beam size: separated by tabs in text, a list in jsonl.",
+    ),
+]
+InputFormat = Annotated[
+    Literal["text", "jsonl"],
+    typer.Option(
+        help="jsonl: an object per line with source and optionally prefix, with which the translation begins, and "
+        "must_contain, a list of phrases in it."
+    ),
+]
+Format = Annotated[
+    Literal["text", "jsonl"],
+    typer.Option(help="text, or a JSON object per line with scores, tokens, candidates and word alignment."),
+]
+Scores = Annotated[bool, typer.Option("--scores", help="Write its score and a tab before each candidate.")]
+ScoreOnly = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        "--score-only",
+        metavar="SOURCE TARGET",
+        help="Instead of translating, score the lines of TARGET as translations of those of SOURCE.",
+    ),
+]
+Precision = Annotated[
+    Literal["fp32", "bf16", "fp16", "auto"],
+    typer.Option(help="Precision of matrix products; with bf16 and fp16 a translation can depend on its batch."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume a stopped run after the lines in FILE.partial.")]
+Interactive = Annotated[bool, typer.Option("--interactive", help="Ask for sentences and answer each.")]
+Ensemble = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--ensemble",
+        metavar="MODEL_DIR",
+        help="Another model whose probabilities are averaged in; may be repeated. Its vocabulary must be the same.",
+    ),
+]
+Forbid = Annotated[
+    list[str] | None,
+    typer.Option("--forbid", metavar="PHRASE", help="A phrase that no translation contains; may be repeated."),
+]
+ReplaceUnknown = Annotated[
+    bool,
+    typer.Option(
+        "--replace-unknown", help="Replace an unknown word by the source word with the highest attention weight."
+    ),
+]
+UnknownLexicon = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="With --replace-unknown: lines of a source word, a tab and its translation; others are copied.",
+    ),
+]
+LogitsProcessors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--logits-processor",
+        metavar="YAML",
+        help="A logits processor with its options, such as 'no_repeat_ngram: {size: 3}'; may be repeated.",
+        show_default="from the recipe",
+    ),
+]
+
 WORTH_A_WARNING = 20
-"""Of fewer lines nothing is said: who translates a sentence looks at it."""
+"""Lines from which on degenerate translations are reported: of fewer, the user sees each."""
 
 
 @app.command(
@@ -76,11 +134,11 @@ def translate(
 ) -> None:
     """Translate lines of text: N lines in, N lines out, in the same order.
 
-    An empty line stays empty. A score is a log-probability under the length penalty; without a
-    reward for length, 0 would be certainty.
+    An empty line stays empty. A score is a log-probability under the length penalty: at most 0 unless a word reward is
+    used.
 
-    A program that writes a line and waits for its answer gets it at once; what comes in a stream is translated in
-    batches. A file is named FILE.partial until it is complete: a run that was stopped goes on with --resume.
+    Lines that arrive together are translated in batches, and a program that waits for the answer to a line gets it at
+    once. The output is named FILE.partial until it is complete; --resume continues a run that was stopped.
     """
     from nmt.decoding.request import OutputConstraints, Request, read_unknown_lexicon
     from nmt.errors import UserError
@@ -167,7 +225,7 @@ def _translate(job: "Job", input: str, output: str, resume: bool) -> None:
 
 @contextmanager
 def _work_is_kept(target: "ResumableOutput") -> Iterator[None]:
-    """Tell where the work of a run is that stops before its end, and how to go on."""
+    """Say where the output of a run is that stops before its end, and how to resume it."""
     from nmt.console import say
 
     try:
@@ -175,7 +233,7 @@ def _work_is_kept(target: "ResumableOutput") -> Iterator[None]:
     except BaseException:
         if num_lines := target.num_lines:
             again = [argument for argument in sys.argv[1:] if argument != "--resume"]
-            say(f"{num_lines:,} lines are kept in {target.partial}. Go on after them with:")
+            say(f"{num_lines:,} lines are kept in {target.partial}. Resume after them with:")
             say(f"  {shlex.join(['nmt', *again, '--resume'])}")
         raise
 

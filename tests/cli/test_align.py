@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 
 from nmt.alignment.extract import SYMMETRIZATIONS
-from nmt.cli.align_options import Symmetrize
+from nmt.cli.alignment import Symmetrize
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -1,41 +1,107 @@
-"""``nmt align``."""
+"""Commands of word alignment: ``nmt align``, ``learn-alignment`` and ``aer``."""
 
+import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from nmt.cli.align_options import (
-    MAX_IN_PAGE,
-    MAX_PICTURES,
-    PICTURES,
-    AlignmentFormat,
-    Candidates,
-    Format,
-    Gold,
-    Grid,
-    Limit,
-    Method,
-    Numbers,
-    PictureOutput,
-    Reverse,
-    Source,
-    SplitPunctuation,
-    Symmetrize,
-    Target,
-    TextFormat,
-    Threshold,
-    Tokenized,
-    WithLexicon,
-)
-from nmt.cli.common import AttentionStep, Device, Heads, ModelDir, Plugins, Quiet, app, examples, on_screen
+import typer
+
+from nmt.cli.common import AsJson, AttentionStep, Device, Heads, ModelDir, Plugins, Quiet, app, examples, on_screen
 
 if TYPE_CHECKING:
+    from nmt.alignment.aligner import Learned
     from nmt.alignment.links import WordAlignment
     from nmt.console import Bar
     from nmt.plotting.matrix import GoldLinks
     from nmt.translator import Translator
+
+
+TextFormat = Literal["pharaoh", "json"]
+AlignmentFormat = Literal["pharaoh", "json", "png", "svg", "pdf", "html"]
+PICTURES = ("png", "svg", "pdf")
+MAX_PICTURES = 20
+MAX_IN_PAGE = 1000
+
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help="Source text, a sentence a line.")]
+Target = Annotated[str | None, typer.Argument(metavar="TARGET", help="Its translation; by default the model's own.")]
+Format = Annotated[
+    AlignmentFormat | None,
+    typer.Option(
+        help="pharaoh: links i-j of source and target word, counted from 0; json: words, links, weights and "
+        "score, an object per line; a picture per sentence pair (pdf: a page); or html: one interactive page.",
+        show_default="by the name of the output, else pharaoh",
+    ),
+]
+PictureOutput = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="File to write; - is standard output. Many pictures are numbered: links-0001.png ….",
+    ),
+]
+Tokenized = Annotated[
+    bool, typer.Option("--tokenized", help="The text is tokenised (punctuation apart); links count its tokens.")
+]
+SplitPunctuation = Annotated[
+    bool, typer.Option("--split-punctuation", help="In raw text, count punctuation marks as words of their own.")
+]
+Reverse = Annotated[
+    Path | None,
+    typer.Option(metavar="MODEL_DIR", help="A model of the other direction; links are those of both models."),
+]
+Symmetrize = Annotated[
+    Literal["none", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"],
+    typer.Option(
+        metavar="HOW",
+        help="How the links of target words and of source words are combined: intersection, union, grow-diag, "
+        "grow-diag-final or grow-diag-final-and; none: those of target words alone.",
+    ),
+]
+WithLexicon = Annotated[
+    bool,
+    typer.Option(
+        "--lexicon/--no-lexicon", help="Weigh the attention with the lexicon of `nmt learn-alignment`, if any."
+    ),
+]
+Method = Annotated[
+    Literal["argmax", "threshold"],
+    typer.Option(
+        help="argmax: a link from each word to the word with the highest normalised attention weight; threshold: "
+        "links for all weights of at least the threshold."
+    ),
+]
+Threshold = Annotated[
+    float, typer.Option(metavar="X", min=0.001, max=1, help="Least weight of a link, with --method threshold.")
+]
+Grid = Annotated[
+    bool,
+    typer.Option(
+        "--grid",
+        help="Pictures of each attention head, a row per layer; the heads that links are from have a frame.",
+    ),
+]
+Numbers = Annotated[bool, typer.Option("--numbers", help="Write the weights into the cells of pictures.")]
+Gold = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Gold links, shown in pictures and pages: i-j sure, i?j possible."),
+]
+Candidates = Annotated[
+    int, typer.Option(metavar="N", min=1, help="In a page without a TARGET: candidates of each sentence.")
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Use only the first N pairs.",
+        show_default=f"all; {MAX_PICTURES} for pictures, {MAX_IN_PAGE:,} for a page",
+    ),
+]
 
 
 @app.command(
@@ -72,7 +138,7 @@ def align(
     plugin: Plugins = None,
     quiet: Quiet = False,
 ) -> None:
-    """Word alignments of sentence pairs, from the model's attention."""
+    """Write word alignments of sentence pairs, from the attention of a model."""
     from nmt.alignment.extract import LinkOptions
     from nmt.alignment.links import read_pharaoh
     from nmt.console import progress_bar
@@ -221,3 +287,86 @@ def _draw(
         draw = partial(draw_grid, layers=layers, chosen=heads_of.aligner.heads.heads)
     written = plot_alignments(alignments, path, gold=gold, numbers=numbers, draw=draw)
     say(f"wrote {written[0]}" + (f" to {written[-1].name}" if len(written) > 1 else ""))
+
+
+@app.command(
+    name="learn-alignment",
+    short_help="Learn from parallel text which attention heads align best, and a lexicon.",
+    epilog=examples("nmt learn-alignment runs/de-en train.de train.en"),
+)
+def learn_alignment(
+    model_dir: ModelDir,
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text, preferably of the training data.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation.")],
+    tokenized: Annotated[bool, typer.Option("--tokenized", help="The text is tokenised (punctuation apart).")] = False,
+    heads: Heads = None,
+    attention: AttentionStep = None,
+    device: Device = "auto",
+    plugin: Plugins = None,
+    quiet: Quiet = False,
+) -> None:
+    """Learn from parallel text which attention heads align best, and a lexicon of word translations.
+
+    No gold alignment is needed. Writes alignment.json and lexicon.tsv into MODEL_DIR, which nmt align then uses. Heads
+    that alignment.json has already are kept.
+    """
+    from nmt.alignment.heads import AlignmentHeads
+    from nmt.console import progress_bar, say
+    from nmt.data.corpus import FileText
+    from nmt.loading import load
+    from nmt.model_directory import ModelDirectory
+
+    translator = load(model_dir, device)
+    if heads is not None or attention is not None:
+        chosen = AlignmentHeads.of(translator.model.decoder, heads, attention)
+        chosen.save(ModelDirectory(model_dir).alignment, translator.model.decoder)
+    with progress_bar("aligning", None) as bar:
+        learned = translator.learn_alignment(FileText(source, target), tokenized, lambda: bar.advance())
+    names = learned.heads.names(translator.model.decoder)
+    if learned.agreement is not None:
+        _show_agreement(learned, names)
+    say(
+        f"{model_dir} reads heads {', '.join(names)} and knows {len(learned.lexicon):,} pairs of words, "
+        f"from {learned.num_pairs:,} sentence pairs"
+    )
+
+
+def _show_agreement(learned: "Learned", names: list[str]) -> None:
+    """A table of how far each head agrees with the mean of all heads."""
+    from nmt.console import print_table
+
+    assert learned.agreement is not None
+    rows = [
+        (name, f"{share:.3f}", "yes" if name in names else "")
+        for name, share in sorted(learned.agreement.items(), key=lambda item: -item[1])
+    ]
+    print_table("Attention heads", ("head", "agreement with all", "chosen"), rows)
+
+
+@app.command(
+    epilog=examples("nmt aer links.pharaoh gold.pharaoh", "nmt aer links.pharaoh gold.sure --possible gold.possible")
+)
+def aer(
+    links: Annotated[Path, typer.Argument(metavar="LINKS", help="Pharaoh links, a line per sentence pair.")],
+    gold: Annotated[Path, typer.Argument(metavar="GOLD", help="Gold links: i-j sure, i?j possible.")],
+    possible: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Possible links in a file of their own.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Alignment error rate, precision and recall (Och & Ney 2003)."""
+    from dataclasses import asdict
+
+    from nmt.alignment.aer import index_warning, score_files
+    from nmt.console import warn
+
+    found = score_files(links, gold, possible)
+    warning = index_warning(links, gold, possible)
+    if warning is not None:
+        warn(warning)
+    if as_json:
+        typer.echo(json.dumps(asdict(found)))
+    else:
+        typer.echo(f"AER {found.aer:.4f}  precision {found.precision:.4f}  recall {found.recall:.4f}")
+        counts = f"{found.num_links} links, {found.num_sure} sure, {found.num_possible} possible"
+        typer.echo(f"    {counts}, {found.num_sentences} pairs")
