@@ -37,7 +37,7 @@ def force(
         model: in eval mode.
         pairs: ids of source and target, without SOS and EOS.
         vocabularies: for the special ids.
-        heads: of the decoder's ``head_names``, those whose attention is asked for.
+        heads: of the decoder's ``heads``, those whose attention is asked for.
     """
     decoder = model.decoder
     batch = make_batch(pairs, vocabularies).to(model.device)
@@ -49,8 +49,8 @@ def force(
         target_T1 = batch.target_output_BT[row, : len(target) + 1, None]
         log_probability_T = logits_TV.float().log_softmax(-1).gather(1, target_T1).squeeze(1)
         of_pair = None if weights_BHTS is None else weights_BHTS[row, :, : len(target) + 1, : len(source)].float()
-        source_figures = {name: values[row, : len(source)] for name, values in unrolled.source_figures.items()}
-        target_figures = {name: values[row, : len(target)] for name, values in unrolled.figures.items()}
+        source_figures = {name: values[row, : len(source)] for name, values in unrolled.source_diagnostics.items()}
+        target_figures = {name: values[row, : len(target)] for name, values in unrolled.diagnostics.items()}
         yield Forced(log_probability_T, of_pair, source_figures, target_figures)
 
 

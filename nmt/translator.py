@@ -76,7 +76,7 @@ class Translator:
     @property
     def has_attention(self) -> bool:
         """Whether the model can :meth:`align`."""
-        return bool(self.model.decoder.head_names)
+        return bool(self.model.decoder.heads)
 
     def options(self, **decoding: Unpack[DecodingChanges]) -> DecodingOptions:
         """The recipe's decoding options with changes; None means no change.

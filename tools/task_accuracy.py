@@ -42,8 +42,8 @@ def ponder_steps(translator: Translator, pairs: Sequence[Pair]) -> dict[str, flo
     batch = make_batch(ids, translator.vocabularies).to(translator.model.device)
     unrolled = translator.model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
     sides = {
-        "source": (unrolled.source_figures, batch.source_length_B),
-        "target": (unrolled.figures, batch.target_length_B),
+        "source": (unrolled.source_diagnostics, batch.source_length_B),
+        "target": (unrolled.diagnostics, batch.target_length_B),
     }
     means = {}
     for side, (figures, length_B) in sides.items():

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from nmt.alignment.extract import LinkOptions, word_links
-from nmt.alignment.heads import AlignmentHeads, choose_heads, short_name
+from nmt.alignment.heads import AlignmentHeads, choose_heads
 from nmt.alignment.lexicon import Lexicon, evidence
 from nmt.alignment.links import Weights, WordAlignment
 from nmt.alignment.words import Words, mean_of_pieces, merge_to_turns, merge_to_words, turns_of_words
@@ -71,7 +71,7 @@ class AttentionAligner:
         files: ModelDirectory | None = None,
         batch_size: int = 32,
     ) -> None:
-        if not model.decoder.head_names:
+        if not model.decoder.heads:
             raise UserError(
                 "This model has no attention, so it can't align.",
                 "Train one with attention, such as multi30k/bahdanau or multi30k/transformer.",
@@ -129,11 +129,11 @@ class AttentionAligner:
         if not first:
             raise UserError("There is no sentence pair to learn from.", "Give the two sides of the training text.")
         agreement = None
-        if len(decoder.head_names) > 1 and not self._files.alignment.is_file():
+        if len(decoder.heads) > 1 and not self._files.alignment.is_file():
             found = [np.stack(list(a.head_weights or ())) for a in self._attended(first, all_heads=True, warns=False)]
             chosen, shares = choose_heads(found)
             self.heads = AlignmentHeads(chosen, self.heads.attention)
-            agreement = {short_name(name): share for name, share in zip(decoder.head_names, shares, strict=True)}
+            agreement = {head.short_name: share for head, share in zip(decoder.heads, shares, strict=True)}
             self.heads.save(self._files.alignment, decoder)
 
         def counted() -> Iterator[WordAlignment]:
@@ -160,7 +160,7 @@ class AttentionAligner:
 
     def _attended(self, pairs: Iterable[WordPair], all_heads: bool, warns: bool) -> Iterator[WordAlignment]:
         """The attention between the words of each pair; without links."""
-        wanted = range(len(self._model.decoder.head_names)) if all_heads else self.heads.heads
+        wanted = range(len(self._model.decoder.heads)) if all_heads else self.heads.heads
         number, limit = 0, self._max_pieces
         for window in in_windows(pairs, WINDOW * self._batch_size):
             pieces = [self._pieces(source, target) for source, target in window]

@@ -7,7 +7,6 @@ A model directory may say so in ``alignment.json``:
 """
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,12 +20,10 @@ from nmt.alignment.extract import LinkOptions, word_links
 from nmt.alignment.links import Link
 from nmt.errors import UserError, nearest
 from nmt.files import write_text
-from nmt.models.interfaces import AttentionStep, Decoder
+from nmt.models.interfaces import AttentionStep, Decoder, Head
 
 HeadWeights = npt.NDArray[np.float32]
 """[H, T_words, S_words]: how much each target word attends to each source word, head by head."""
-
-_LAYER_HEAD = re.compile(r"(\d+):(\d+)")
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class AlignmentHeads:
     """The heads whose mean is read as word alignment, and the step it is read at."""
 
     heads: tuple[int, ...]
-    """Indices into the decoder's ``head_names``."""
+    """Indices into the decoder's ``heads``."""
     attention: AttentionStep
 
     @classmethod
@@ -43,7 +40,7 @@ class AlignmentHeads:
 
         Args:
             decoder: one with attention.
-            heads: names as in ``2:1,2:3`` (layer and head, counted from 1) or in the decoder's ``head_names``.
+            heads: names separated by commas, such as ``2:1,2:3`` (layer and head, counted from 1).
             attention: ``output`` or ``input``.
 
         Raises:
@@ -54,7 +51,7 @@ class AlignmentHeads:
         step: AttentionStep = "input" if (attention or decoder.attention_step) == "input" else "output"
         if heads is None:
             return cls(decoder.alignment_heads, step)
-        return cls(tuple(dict.fromkeys(_find(name.strip(), decoder.head_names) for name in heads.split(","))), step)
+        return cls(tuple(dict.fromkeys(_find(name.strip(), decoder.heads) for name in heads.split(","))), step)
 
     @classmethod
     def load(cls, path: Path, decoder: Decoder) -> Self:
@@ -76,27 +73,20 @@ class AlignmentHeads:
         write_text(path, json.dumps({"heads": self.names(decoder), "attention": self.attention}) + "\n")
 
     def names(self, decoder: Decoder) -> list[str]:
-        return [short_name(decoder.head_names[head]) for head in self.heads]
+        return [decoder.heads[head].short_name for head in self.heads]
 
 
-def short_name(name: str) -> str:
-    """``2:1`` for ``layer 2 head 1``; other names as they are."""
-    match = re.fullmatch(r"layer (\d+) head (\d+)", name)
-    return f"{match[1]}:{match[2]}" if match else name
+def by_layer(heads: Sequence[Head]) -> list[list[int]]:
+    """Indices of heads, a list a layer."""
+    return [list(indices) for _, indices in groupby(range(len(heads)), key=lambda index: heads[index].layer)]
 
 
-def by_layer(names: Sequence[str]) -> list[list[int]]:
-    """Indices of heads, a list a layer; heads whose names have no layer are of one."""
-    layer_of = [short_name(name).rpartition(":")[0] for name in names]
-    return [list(heads) for _, heads in groupby(range(len(names)), key=lambda head: layer_of[head])]
-
-
-def _find(name: str, known: Sequence[str]) -> int:
-    match = _LAYER_HEAD.fullmatch(name)
-    full = f"layer {int(match[1])} head {int(match[2])}" if match else name
-    if full not in known:
-        raise UserError(f"The model has no attention head {name!r}.", nearest(name, [short_name(n) for n in known]))
-    return known.index(full)
+def _find(name: str, heads: Sequence[Head]) -> int:
+    for index, head in enumerate(heads):
+        if name in (head.short_name, head.name):
+            return index
+    known = [head.short_name for head in heads]
+    raise UserError(f"The model has no attention head {name!r}.", nearest(name, known))
 
 
 def choose_heads(weights: Sequence[HeadWeights]) -> tuple[tuple[int, ...], list[float]]:

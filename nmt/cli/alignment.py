@@ -254,7 +254,7 @@ def _write_page(
     from nmt.console import say
     from nmt.files import open_output
 
-    data, names = translator.recipe.data, translator.model.decoder.head_names
+    data, names = translator.recipe.data, [head.name for head in translator.model.decoder.heads]
     chosen = [names[head] for head in translator.aligner.heads.heads]
     mean = chosen[0] if len(chosen) == 1 else f"mean of {len(chosen)} heads"
     heads = [f"{mean}, which links come from", *names]
@@ -276,14 +276,14 @@ def _draw(
     heads_of: "Translator | None",
 ) -> None:
     """A picture a pair: its matrix or, where a model is given, that of each of its heads."""
-    from nmt.alignment.heads import by_layer, short_name
+    from nmt.alignment.heads import by_layer
     from nmt.console import say
     from nmt.plotting.matrix import Draw, draw_grid, draw_matrix, plot_alignments
 
     draw: Draw = draw_matrix
     if heads_of is not None:
-        names = heads_of.model.decoder.head_names
-        layers = [[short_name(names[head]) for head in layer] for layer in by_layer(names)]
+        heads = heads_of.model.decoder.heads
+        layers = [[heads[index].short_name for index in layer] for layer in by_layer(heads)]
         draw = partial(draw_grid, layers=layers, chosen=heads_of.aligner.heads.heads)
     written = plot_alignments(alignments, path, gold=gold, numbers=numbers, draw=draw)
     say(f"wrote {written[0]}" + (f" to {written[-1].name}" if len(written) > 1 else ""))

@@ -9,7 +9,7 @@ import torch
 from nmt.data.batching import make_batch
 from nmt.data.vocabulary import SPACE, Vocabulary
 from nmt.errors import UserError
-from nmt.models.ntm import NtmDecoder, NtmEncoder, NTMState
+from nmt.models.interfaces import HasExternalMemory, MemoryAccess
 from nmt.plotting.matrix import MAX_WORDS
 from nmt.plotting.memory import MemoryTrace
 from nmt.translator import Translator
@@ -26,7 +26,7 @@ def trace_memory(translator: Translator, source: str, target: str) -> MemoryTrac
     """
     model, vocabularies = translator.model, translator.vocabularies
     encoder, decoder = model.encoder, model.decoder
-    if not isinstance(encoder, NtmEncoder) and not isinstance(decoder, NtmDecoder):
+    if not isinstance(encoder, HasExternalMemory) and not isinstance(decoder, HasExternalMemory):
         raise UserError(
             "This model has no external memory.", "Train one with the encoder or decoder ntm: algorithmic/copy_ntm."
         )
@@ -36,35 +36,40 @@ def trace_memory(translator: Translator, source: str, target: str) -> MemoryTrac
         raise UserError(f"A sentence pair of {num_pieces} pieces can't be drawn (1 to {MAX_WORDS}).", "Choose another.")
     batch = make_batch([(source_ids, target_ids)], vocabularies).to(model.device)
     pieces = _names(vocabularies.source, source_ids)
-    states: list[NTMState] = []
-    read: Sequence[str] = ()
-    said: Sequence[str] = ()
-    free = decoder.num_free_slots if isinstance(decoder, NtmDecoder) else 0
-    slots = [*(f"free-{number + 1}" for number in range(free)), *pieces]
-    if isinstance(encoder, NtmEncoder) and not (isinstance(decoder, NtmDecoder) and not decoder.goes_on):
-        states += encoder.states(batch.source_BS, batch.source_length_B)
-        read, slots = pieces, [str(slot) for slot in range(encoder.num_slots)]
-    if isinstance(decoder, NtmDecoder):
-        states += decoder.states(batch.target_input_BT, model.encode(batch.source_BS, batch.source_length_B))
-        said = _names(vocabularies.target, target_ids)
-    return MemoryTrace(
-        tuple(read),
-        tuple(said),
-        tuple(slots),
-        _stack([state.write_NHC for state in states]),
-        _stack([state.read_NHC for state in states]),
-    )
+    accesses: list[MemoryAccess] = []
+    source_steps: tuple[str, ...] = ()
+    target_steps: tuple[str, ...] = ()
+    if isinstance(decoder, HasExternalMemory):
+        encoded = model.encode(batch.source_BS, batch.source_length_B)
+        accesses.append(decoder.memory_access(batch.target_input_BT, encoded))
+        target_steps = _names(vocabularies.target, target_ids)
+    # A decoder whose slots belong to source positions has a memory of its own.
+    if isinstance(encoder, HasExternalMemory) and all(access.num_free_slots is None for access in accesses):
+        accesses.insert(0, encoder.memory_access(batch.source_BS, batch.source_length_B))
+        source_steps = pieces
+    num_free = accesses[-1].num_free_slots
+    if num_free is None:
+        slots = tuple(map(str, range(accesses[0].writes_BHTC.shape[3])))
+    else:
+        slots = (*(f"free-{number + 1}" for number in range(num_free)), *pieces)
+    writes, reads = [access.writes_BHTC for access in accesses], [access.reads_BHTC for access in accesses]
+    return MemoryTrace(source_steps, target_steps, slots, _stack(writes), _stack(reads))
 
 
-def _names(vocabulary: Vocabulary, ids: Sequence[int]) -> list[str]:
+def _names(vocabulary: Vocabulary, ids: Sequence[int]) -> tuple[str, ...]:
     """Pieces as a picture shows them, and EOS."""
-    return [*(vocabulary.token(i).removeprefix(SPACE) or SPACE for i in ids), "</s>"]
+    return (*(vocabulary.token(i).removeprefix(SPACE) or SPACE for i in ids), "</s>")
 
 
 def _stack(weights: Sequence[torch.Tensor]) -> Weights:
-    """Encoder and decoder may have different numbers of heads; a head that is missing looks at nothing."""
-    num_heads = max(weight.shape[1] for weight in weights)
-    stacked = np.zeros((num_heads, len(weights), weights[0].shape[2]), dtype=np.float32)
-    for step, weight_1HC in enumerate(weights):
-        stacked[: weight_1HC.shape[1], step] = weight_1HC[0].float().cpu().numpy()
-    return stacked
+    """The steps of encoder and decoder one after another. [heads, steps, slots]
+
+    They may have different numbers of heads; a head that is missing has no weights.
+    """
+    stacked = np.zeros((max(w.shape[1] for w in weights), sum(w.shape[2] for w in weights), weights[0].shape[3]))
+    first = 0
+    for weights_1HTC in weights:
+        _, num_heads, num_steps, _ = weights_1HTC.shape
+        stacked[:num_heads, first : first + num_steps] = weights_1HTC[0].float().cpu().numpy()
+        first += num_steps
+    return stacked.astype(np.float32)

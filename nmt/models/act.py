@@ -17,34 +17,33 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nmt.config import Options
-from nmt.models.attentional import AttentionalDecoderOptions, BahdanauDecoder
+from nmt.models.attentional import AttentionalDecoderOptions, AttentionalState, BahdanauDecoder
 from nmt.models.cells import CellChoice, CellField, CellState, choose_cell
-from nmt.models.interfaces import DecoderOutput, DecoderParts, Encoder, EncoderOutput, Memory
-from nmt.models.layers import Dropout, Embedding, Layers, length_mask, reverse_within
+from nmt.models.interfaces import DecoderOutput, DecoderParts, Encoder, EncoderOutput, EncoderParts, Memory
+from nmt.models.layers import Dropout, Layers, length_mask, reverse_within
 from nmt.models.recurrence import CellStack
+from nmt.plugins import as_mapping
 
 Parts = tuple[Tensor, ...]
 
 
 class PonderOptions(Options):
-    """Options of whatever ponders."""
+    """Options of adaptive computation time."""
 
     max_steps: int = Field(6, ge=1, le=1000, description="most ponder steps")
     epsilon: float = Field(0.01, gt=0, lt=1, description="halt when the halting units add up to 1 - epsilon")
-    halting_bias: float = Field(
-        1.0, description="first bias of the halting unit: 1 for short thoughts, -1 for long ones"
-    )
+    halting_bias: float = Field(1.0, description="first bias of the halting unit: 1 for few steps, -1 for many")
     time_penalty: float = Field(0.001, ge=0, description="weight of the ponder cost of a token in the loss (τ)")
 
 
 @dataclass(frozen=True)
 class HaltingState:
-    """How far each X has come."""
+    """The progress of each X."""
 
     total_X: Tensor
     """Sum of the halting units before the last step."""
     running_X: Tensor
-    """True where there is more to think."""
+    """True where more steps follow."""
     steps_X: Tensor
     """N so far."""
     remainder_X: Tensor
@@ -52,16 +51,16 @@ class HaltingState:
 
     @classmethod
     def start(cls, running_X: Tensor, like: Tensor) -> Self:
-        """Nothing thought yet. Where ``running_X`` is False nothing will be, and nothing is counted."""
+        """The state before the first step. Where ``running_X`` is False, no step is taken or counted."""
         zero_X = like.new_zeros(running_X.shape, dtype=torch.promote_types(like.dtype, torch.float32))
         return cls(zero_X, running_X, zero_X, zero_X)
 
     def halt(self, unit_X: Tensor, is_last: bool, epsilon: float) -> tuple[Tensor, Self]:
-        """The weight p_n of a step, and how far each X has come with it.
+        """The weight p_n of a step, and the state after it.
 
         Args:
             unit_X: the halting units h_n.
-            is_last: no more steps are allowed.
+            is_last: the step is the last one allowed.
             epsilon: as in :class:`PonderOptions`.
         """
         zero_X = torch.zeros_like(unit_X)
@@ -81,7 +80,7 @@ class HaltingState:
 
 
 class HaltingUnit(nn.Module):
-    """h = σ(w s + b); b starts at ``halting_bias``: at 1, as in the paper, thoughts are short at first."""
+    """h = σ(w s + b); b starts at ``halting_bias``: at 1, as in the paper, steps are few at first."""
 
     def __init__(self, width: int, options: PonderOptions) -> None:
         super().__init__()
@@ -99,28 +98,28 @@ def spread(weight_X: Tensor, x: Tensor) -> Tensor:
 
 
 class Ponder(nn.Module):
-    """Repeats the step of a recurrent network until its halting unit is satisfied.
+    """Repeats the step of a recurrent network until its halting unit stops it.
 
     Args:
         width: D of the state's top layer, which the halting unit reads.
         options: limits.
-        cell: what is repeated.
+        cell: the recipe's choice of the cell that is repeated.
 
     Raises:
-        ValueError: the cell's states have no mean.
+        ValueError: the states of the cell can't be averaged.
     """
 
     def __init__(self, width: int, options: PonderOptions, cell: CellChoice) -> None:
         super().__init__()
-        if choose_cell(cell)[0].has_clock:
-            raise ValueError(
-                "act_rnn takes means of states, and a clockwork cell's count of steps has none; choose another cell"
-            )
+        if not choose_cell(cell)[0].averageable:
+            name = as_mapping(cell)["type"]
+            reason = f"adaptive computation time averages states, and those of the cell {name} have no mean"
+            raise ValueError(f"{reason}: choose another cell")
         self.unit = HaltingUnit(width, options)
         self.max_steps, self.epsilon = options.max_steps, options.epsilon
 
     def forward(self, step: Callable[[Parts, bool], Parts], start: Parts) -> tuple[Parts, HaltingState]:
-        """The mean of the parts over the ponder steps, and how long each row took.
+        """The mean of the parts over the ponder steps, and the steps that each row took.
 
         Args:
             step: from the parts of the ponder step before, and whether this one is the first, to the next parts.
@@ -161,14 +160,11 @@ class AdaptiveRecurrence(nn.Module):
         super().__init__()
         self.cells = CellStack(options.cell, (input_size, 1), options.hidden_size, options.num_layers, options.dropout)
         self.ponder = Ponder(options.hidden_size, options, options.cell)
-        self.cell, _ = choose_cell(options.cell)
-        self.state_shape = (options.num_layers, options.hidden_size)
 
     def forward(self, x_BSD: Tensor, mask_BS: Tensor) -> tuple[Tensor, CellState, Tensor, Tensor]:
         """Outputs [B, S, D], the state after the last word, ponder steps and ponder cost [B, S]; 0 at padding."""
         flag_1G = self.cells.project(x_BSD.new_ones(1, 1), part=1)
-        dtype = self.cell.state_dtype(x_BSD.dtype)
-        state: CellState = (x_BSD.new_zeros(len(x_BSD), *self.state_shape, dtype=dtype),) * self.cells.num_states
+        state = self.cells.zeros(len(x_BSD), x_BSD)
         outputs, steps, costs = [], [], []
         for gates_BG, real_B in zip(self.cells.project(x_BSD).unbind(1), mask_BS.unbind(1), strict=True):
 
@@ -188,21 +184,22 @@ class AdaptiveRecurrence(nn.Module):
 class ActEncoder(Encoder):
     """Annotations of a recurrent network that takes as many steps for each word as it needs, in each direction.
 
-    ``ponder`` is the figure of a word: its steps, the mean of both directions.
+    The diagnostic ``ponder`` is the number of steps of a word, the mean of both directions.
     """
 
     Options = AdaptiveEncoderOptions
 
-    def __init__(self, options: AdaptiveEncoderOptions, embedding: Embedding) -> None:
+    def __init__(self, options: AdaptiveEncoderOptions, parts: EncoderParts) -> None:
         super().__init__()
-        self.embedding = embedding
+        self.embedding = parts.embedding
         num_directions = 2 if options.bidirectional else 1
         self.directions: Layers[AdaptiveRecurrence] = Layers(
-            AdaptiveRecurrence(options, embedding.size) for _ in range(num_directions)
+            AdaptiveRecurrence(options, self.embedding.size) for _ in range(num_directions)
         )
         self.dropout = Dropout(options.dropout)
         self.time_penalty = options.time_penalty
-        self.output_size = self.final_size = num_directions * options.hidden_size
+        self.final_size = num_directions * options.hidden_size
+        self.memory_sizes = (self.final_size,)
 
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
@@ -231,11 +228,11 @@ class AdaptiveDecoderOptions(AttentionalDecoderOptions, PonderOptions):
 
 
 class ActDecoder(BahdanauDecoder):
-    """Graves 2016 over the step of Bahdanau et al. 2015: look at the source, then move; as often as needed.
+    """Graves 2016 over the step of Bahdanau et al. 2015, attention and then the cell, as often as needed.
 
     c_t^n = Σ a_i h_i with a from s_t^{n-1}; s_t^n = cell([E y_{t-1}; c_t^n; δ_{n,1}], s_t^{n-1}), s_t^0 = s_{t-1}.
     State, context and attention weights of the step are their means under the halting weights p_n, and the output
-    layer reads tanh(W [s_t; c_t; E y_{t-1}]). ``ponder`` is the figure of a token: the steps taken to say it.
+    layer reads tanh(W [s_t; c_t; E y_{t-1}]). The diagnostic ``ponder`` is the number of steps that predict a token.
     """
 
     Options = AdaptiveDecoderOptions
@@ -246,26 +243,28 @@ class ActDecoder(BahdanauDecoder):
         self.time_penalty = options.time_penalty
         self.has_aux_losses = options.time_penalty > 0
 
-    def _recur(
+    def _move(
         self, gates_NG: Tensor, cells: CellState, memory: Memory
     ) -> tuple[Tensor, Tensor, CellState, HaltingState]:
-        """As in Bahdanau's decoder, with how long the token took."""
+        """As in Bahdanau's decoder, with the halting of the step."""
         flag_1G = self.cells.project(gates_NG.new_ones(1, 1), part=2)
         num_states = self.cells.num_states
 
         def step(parts: Parts, is_first: bool) -> Parts:
             gates = gates_NG + flag_1G if is_first else gates_NG
-            context_ND, weights_NS, moved, _ = super(ActDecoder, self)._recur(gates, parts[:num_states], memory)
+            context_ND, weights_NS, moved, _ = super(ActDecoder, self)._move(gates, parts[:num_states], memory)
             return (*moved, context_ND, weights_NS)
 
         (*state, context_ND, weights_NS), pondering = self.ponder(step, cells)
         return context_ND, weights_NS, tuple(state), pondering
 
-    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
-        unrolled, thoughts = self._unroll(target_BT, encoded, need_weights)
-        real_BT = self.embedding.is_real(target_BT)
-        cost_BT = torch.stack([pondering.cost_X for pondering in thoughts], dim=1)
-        steps_BT = torch.stack([pondering.steps_X for pondering in thoughts], dim=1)
-        unrolled.aux_losses["ponder"] = self.time_penalty * (cost_BT * real_BT).sum()
-        unrolled.figures["ponder"] = steps_BT * real_BT
-        return unrolled
+    def advance(
+        self, token_NT: Tensor, state: AttentionalState, need_weights: bool = False
+    ) -> tuple[DecoderOutput, AttentionalState]:
+        output, state, halting = self._read(token_NT, state, need_weights)
+        real_NT = self.embedding.is_real(token_NT)
+        cost_NT = torch.stack([step.cost_X for step in halting], dim=1)
+        steps_NT = torch.stack([step.steps_X for step in halting], dim=1)
+        output.aux_losses["ponder"] = self.time_penalty * (cost_NT * real_NT).sum()
+        output.diagnostics["ponder"] = steps_NT * real_NT
+        return output, state

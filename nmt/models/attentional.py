@@ -1,5 +1,6 @@
 """Recurrent decoders with attention: Bahdanau's, where it comes before the cell, and Luong's, where it comes after."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from nmt.models.attention import AttentionField
 from nmt.models.cells import CellState
-from nmt.models.interfaces import Decoder, DecoderOutput, DecoderParts, EncoderOutput, Memory
+from nmt.models.interfaces import SINGLE_HEAD, Decoder, DecoderOutput, DecoderParts, EncoderOutput, Memory
 from nmt.models.layers import Dropout
 from nmt.models.recurrence import CellStack, Recurrence
 from nmt.models.recurrent import FirstState, RecurrentDecoderOptions, RecurrentState
@@ -20,15 +21,24 @@ class AttentionalDecoderOptions(RecurrentDecoderOptions):
     attention: AttentionField = Field({"type": "additive"}, description="score function and its options")
 
 
+@dataclass(frozen=True)
+class AttentionalState(RecurrentState):
+    """State of a recurrent decoder with attention."""
+
+    memory: Memory
+    feed_ND: Tensor | None = None
+    """Luong's attentional vector of the step before, for input feeding."""
+
+
 class BahdanauDecoder(Decoder):
     """Bahdanau et al. 2015: c_t = Σ a_ti h_i with a_t from s_{t-1}; s_t = cell([E y_{t-1}; c_t], s_{t-1}).
 
     The output layer reads tanh(W [s_t; c_t; E y_{t-1}]). What depends on the target words alone, and the output,
-    is computed for the whole sentence outside the loop.
+    is computed for all tokens at once outside the loop.
     """
 
     Options = AttentionalDecoderOptions
-    head_names = ("attention",)
+    heads = (SINGLE_HEAD,)
 
     def __init__(
         self, options: AttentionalDecoderOptions, parts: DecoderParts, extra_inputs: tuple[int, ...] = ()
@@ -46,50 +56,40 @@ class BahdanauDecoder(Decoder):
         self.readout = nn.Linear(size + context + words, words)
         self.dropout = Dropout(options.dropout)
 
-    def start(self, encoded: EncoderOutput) -> RecurrentState:
-        return RecurrentState(self.first_state(encoded), self.attention.prepare(encoded.memories[0]))
+    def start(self, encoded: EncoderOutput) -> AttentionalState:
+        return AttentionalState(self.first_state(encoded), self.attention.prepare(encoded.memories[0]))
 
-    def _recur(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[Tensor, Tensor, CellState, Any]:
+    def advance(
+        self, token_NT: Tensor, state: AttentionalState, need_weights: bool = False
+    ) -> tuple[DecoderOutput, AttentionalState]:
+        return self._read(token_NT, state, need_weights)[:2]
+
+    def _read(
+        self, token_NT: Tensor, state: AttentionalState, need_weights: bool
+    ) -> tuple[DecoderOutput, AttentionalState, list[Any]]:
+        """As :meth:`advance`, and what :meth:`_move` gives of each step for a variant."""
+        cells, memory = state.cells, state.memory
+        words_TNE = self.dropout(self.embedding(token_NT.t()))
+        hidden, contexts, weights, extras = [], [], [], []
+        for gates_NG in self.cells.project(words_TNE).unbind(0):
+            context_ND, weights_NS, cells, extra = self._move(gates_NG, cells, memory)
+            hidden.append(self.cells.output(cells))
+            contexts.append(context_ND)
+            weights.append(weights_NS)
+            extras.append(extra)
+        read_TNX = torch.cat((torch.stack(hidden), torch.stack(contexts), words_TNE), dim=-1)
+        features_TND = self.dropout(self.readout(read_TNX).tanh())
+        weights_NHTS = torch.stack(weights, dim=1)[:, None] if need_weights else None
+        return DecoderOutput(features_TND.transpose(0, 1), weights_NHTS), AttentionalState(cells, memory), extras
+
+    def _move(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[Tensor, Tensor, CellState, Any]:
         """One step from the words' share of the gates: context [N, D], weights [N, S], the next state, and whatever a
-        variant has to tell of the step."""
+        variant keeps of the step."""
         query_BKD = torch.unflatten(self.cells.output(cells), 0, (memory.mask_BS.shape[0], -1))
         context_BKD, weights_BKS = self.attention(query_BKD, memory)
         context_ND = context_BKD.flatten(0, 1)
         cells = self.cells(gates_NG + self.cells.project(context_ND, part=1), cells)
         return context_ND, weights_BKS.flatten(0, 1), cells, None
-
-    def _features(self, hidden: Tensor, context: Tensor, words: Tensor) -> Tensor:
-        out: Tensor = self.dropout(self.readout(torch.cat((hidden, context, words), dim=-1)).tanh())
-        return out
-
-    def advance(
-        self, token_N: Tensor, state: RecurrentState, need_weights: bool = False
-    ) -> tuple[Tensor, Tensor | None, RecurrentState]:
-        assert state.memory is not None
-        words_NE = self.dropout(self.embedding(token_N))
-        context_ND, weights_NS, cells, _ = self._recur(self.cells.project(words_NE), state.cells, state.memory)
-        features_ND = self._features(self.cells.output(cells), context_ND, words_NE)
-        return features_ND, weights_NS[:, None] if need_weights else None, RecurrentState(cells, state.memory)
-
-    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
-        return self._unroll(target_BT, encoded, need_weights)[0]
-
-    def _unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool) -> tuple[DecoderOutput, list[Any]]:
-        """Whole sentences, and what a variant had to tell of each step."""
-        state = self.start(encoded)
-        assert state.memory is not None
-        cells = state.cells
-        words_TBE = self.dropout(self.embedding(target_BT.t()))
-        hidden, contexts, weights, told = [], [], [], []
-        for gates_BG in self.cells.project(words_TBE).unbind(0):
-            context_BD, weights_BS, cells, of_step = self._recur(gates_BG, cells, state.memory)
-            hidden.append(self.cells.output(cells))
-            contexts.append(context_BD)
-            weights.append(weights_BS)
-            told.append(of_step)
-        features_TBD = self._features(torch.stack(hidden), torch.stack(contexts), words_TBE)
-        weights_BHTS = torch.stack(weights, dim=1)[:, None] if need_weights else None
-        return DecoderOutput(features_TBD.transpose(0, 1), weights_BHTS), told
 
 
 class LuongDecoderOptions(AttentionalDecoderOptions):
@@ -102,12 +102,12 @@ class LuongDecoder(Decoder):
     """Luong et al. 2015, global attention: h_t = cell(E y_{t-1}, h_{t-1}), c_t = Σ a_ti h_i with a_t from h_t,
     and the output layer reads the attentional vector h~_t = tanh(W [c_t; h_t]).
 
-    Without input feeding the recurrence needs no attention, so a whole sentence is one call of the recurrent
+    Without input feeding the recurrence needs no attention, so that all tokens are one call of the recurrent
     kernel and one batched attention. With it, the cell reads [E y_{t-1}; h~_{t-1}] in a loop.
     """
 
     Options = LuongDecoderOptions
-    head_names = ("attention",)
+    heads = (SINGLE_HEAD,)
 
     def __init__(self, options: LuongDecoderOptions, parts: DecoderParts) -> None:
         super().__init__()
@@ -124,54 +124,41 @@ class LuongDecoder(Decoder):
         self.attentional = nn.Linear(self.attention.context_size(parts.memory_size) + size, words)
         self.dropout = Dropout(options.dropout)
 
-    def start(self, encoded: EncoderOutput) -> RecurrentState:
+    def start(self, encoded: EncoderOutput) -> AttentionalState:
         memory = self.attention.prepare(encoded.memories[0])
         feed_BD = None
         if self.input_feeding:
             feed_BD = memory.values_BSD.new_zeros(len(memory.values_BSD), self.attentional.out_features)
-        return RecurrentState(self.first_state(encoded), memory, feed_BD)
-
-    def _attend(self, hidden_BQD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Attentional vectors [B, Q, D] and weights [B, Q, S] of top-layer states."""
-        context_BQD, weights_BQS = self.attention(hidden_BQD, memory)
-        return self.attentional(torch.cat((context_BQD, hidden_BQD), dim=-1)).tanh(), weights_BQS
-
-    def _fed_step(self, gates_NG: Tensor, state: RecurrentState) -> tuple[Tensor, Tensor, RecurrentState]:
-        """With input feeding: attentional vectors [N, D], weights [N, S] and the next state."""
-        assert state.memory is not None
-        assert state.feed_ND is not None
-        cells = self.cells(gates_NG + self.cells.project(state.feed_ND, part=1), state.cells)
-        hidden_BKD = torch.unflatten(self.cells.output(cells), 0, (state.memory.mask_BS.shape[0], -1))
-        feed_BKD, weights_BKS = self._attend(hidden_BKD, state.memory)
-        feed_ND = self.dropout(feed_BKD.flatten(0, 1))
-        return feed_ND, weights_BKS.flatten(0, 1), RecurrentState(cells, state.memory, feed_ND)
+        return AttentionalState(self.first_state(encoded), memory, feed_BD)
 
     def advance(
-        self, token_N: Tensor, state: RecurrentState, need_weights: bool = False
-    ) -> tuple[Tensor, Tensor | None, RecurrentState]:
-        words_NE = self.dropout(self.embedding(token_N))
+        self, token_NT: Tensor, state: AttentionalState, need_weights: bool = False
+    ) -> tuple[DecoderOutput, AttentionalState]:
         if self.input_feeding:
-            features_ND, weights_NS, state = self._fed_step(self.cells.project(words_NE), state)
+            features_NTD, weights_NTS, state = self._read_feeding(token_NT, state)
         else:
-            assert state.memory is not None
-            hidden_N1D, cells = self.recurrence(words_NE[:, None], state.cells)
-            hidden_BKD = torch.unflatten(hidden_N1D[:, 0], 0, (state.memory.mask_BS.shape[0], -1))
-            features_BKD, weights_BKS = self._attend(hidden_BKD, state.memory)
-            features_ND, weights_NS = self.dropout(features_BKD.flatten(0, 1)), weights_BKS.flatten(0, 1)
-            state = RecurrentState(cells, state.memory)
-        return features_ND, weights_NS[:, None] if need_weights else None, state
+            hidden_NTD, cells = self.recurrence(self.dropout(self.embedding(token_NT)), state.cells)
+            features_NTD, weights_NTS = self._attend(hidden_NTD, state.memory)
+            state = AttentionalState(cells, state.memory)
+        return DecoderOutput(features_NTD, weights_NTS[:, None] if need_weights else None), state
 
-    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
-        state = self.start(encoded)
-        assert state.memory is not None
-        if not self.input_feeding:
-            hidden_BTD, _ = self.recurrence(self.dropout(self.embedding(target_BT)), state.cells)
-            features_BTD, weights_BTS = self._attend(hidden_BTD, state.memory)
-            return DecoderOutput(self.dropout(features_BTD), weights_BTS[:, None] if need_weights else None)
+    def _read_feeding(self, token_NT: Tensor, state: AttentionalState) -> tuple[Tensor, Tensor, AttentionalState]:
+        """Attentional vectors [N, T, D], weights [N, T, S] and the state after the last token."""
+        cells, feed_ND = state.cells, state.feed_ND
         features, weights = [], []
-        for gates_BG in self.cells.project(self.dropout(self.embedding(target_BT.t()))).unbind(0):
-            features_BD, weights_BS, state = self._fed_step(gates_BG, state)
-            features.append(features_BD)
-            weights.append(weights_BS)
-        weights_BHTS = torch.stack(weights, dim=1)[:, None] if need_weights else None
-        return DecoderOutput(torch.stack(features, dim=1), weights_BHTS)
+        for gates_NG in self.cells.project(self.dropout(self.embedding(token_NT.t()))).unbind(0):
+            assert feed_ND is not None
+            cells = self.cells(gates_NG + self.cells.project(feed_ND, part=1), cells)
+            feed_N1D, weights_N1S = self._attend(self.cells.output(cells)[:, None], state.memory)
+            feed_ND = feed_N1D[:, 0]
+            features.append(feed_N1D)
+            weights.append(weights_N1S)
+        return torch.cat(features, dim=1), torch.cat(weights, dim=1), AttentionalState(cells, state.memory, feed_ND)
+
+    def _attend(self, hidden_NTD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Attentional vectors [N, T, D] and weights [N, T, S] of top-layer states."""
+        shape = hidden_NTD.shape[:2]
+        hidden_BQD = torch.unflatten(hidden_NTD, 0, (len(memory.mask_BS), -1)).flatten(1, 2)
+        context_BQD, weights_BQS = self.attention(hidden_BQD, memory)
+        features_BQD = self.dropout(self.attentional(torch.cat((context_BQD, hidden_BQD), dim=-1)).tanh())
+        return features_BQD.reshape(*shape, -1), weights_BQS.reshape(*shape, -1)

@@ -26,7 +26,7 @@ from nmt.models.attention import (
 )
 from nmt.models.attentional import BahdanauDecoder, LuongDecoder
 from nmt.models.hierarchical import HierarchicalAttention, HierarchicalEncoder
-from nmt.models.interfaces import Attention, Decoder, DecoderParts, Encoder, OutputLayer
+from nmt.models.interfaces import Attention, Decoder, DecoderParts, Encoder, EncoderParts, OutputLayer
 from nmt.models.layers import Embedding
 from nmt.models.ntm import NtmDecoder, NtmEncoder
 from nmt.models.recurrence import initialised_weights
@@ -180,16 +180,13 @@ def _assembled(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
             "model.tie: all shares source and target embeddings.", "Set vocabulary.joint to true, or tie: target."
         )
     size, scale, dropout = options.embedding_size, options.scale_embeddings, options.word_dropout
-    separator = vocabularies.source.separator
-    source = Embedding(
-        len(vocabularies.source), size, vocabularies.source.pad, scale, separator=separator, dropout=dropout
-    )
+    source = Embedding(len(vocabularies.source), size, vocabularies.source.pad, scale, dropout=dropout)
     shared = source.weight if options.tie == "all" else None
     target = Embedding(len(vocabularies.target), size, vocabularies.target.pad, scale, shared, dropout=dropout)
     output = OutputLayer(size, len(vocabularies.target), None if options.tie == "none" else target.weight)
     try:
-        encoder = encoder_class(encoder_options, source)
-        parts = DecoderParts(target, output, encoder.output_size, encoder.final_size, make_attention, encoder.slot_size)
+        encoder = encoder_class(encoder_options, EncoderParts(source, vocabularies.source))
+        parts = DecoderParts(target, output, encoder.memory_sizes, encoder.final_size, make_attention)
         model = Seq2Seq(encoder, decoder_class(decoder_options, parts))
     except ValueError as error:
         raise UserError(f"model: {error}.", "Change model.encoder or model.decoder in the recipe.") from None

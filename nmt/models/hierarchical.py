@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from nmt.config import Options
 from nmt.models.attention import AdditiveAttention, SizedScoreOptions
 from nmt.models.cells import GatedOptions, GruCell
-from nmt.models.interfaces import Attention, EncoderOutput, Memory, attend
+from nmt.models.interfaces import Attention, EncoderOutput, EncoderParts, Memory, attend
 from nmt.models.layers import length_mask
-from nmt.models.recurrent import RecurrentEncoder
+from nmt.models.recurrent import RecurrentEncoder, RecurrentEncoderOptions
 
 
 def number_turns(source_BS: Tensor, mask_BS: Tensor, separator: int | None) -> Tensor:
@@ -85,18 +85,22 @@ class HierarchicalEncoder(RecurrentEncoder):
 
     All turns of a batch are folded into rows and read at once. The memory holds the words in the order of the
     source and says to which turn each belongs; what is found in the utterances hangs on the decoder's state, so the
-    utterance level is in :class:`nmt.models.attention.hierarchical.HierarchicalAttention`. ``final`` is the state
+    utterance level is in :class:`HierarchicalAttention`. ``final`` is the state
     after the current turn. A source without separators is one turn, and then this is the recurrent encoder.
     """
 
+    def __init__(self, options: RecurrentEncoderOptions, parts: EncoderParts) -> None:
+        super().__init__(options, parts)
+        self.separator = parts.vocabulary.separator
+
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
-        turn_BS = number_turns(source_BS, mask_BS, self.embedding.separator)
+        turn_BS = number_turns(source_BS, mask_BS, self.separator)
         folding = Folding.of(turn_BS, mask_BS)
         padding = int(self.embedding.table.padding_idx or 0)
         turns = super().forward(folding.fold(source_BS, padding), folding.length_R)
         values_BSD = folding.unfold(turns.memories[0].values_BSD, source_BS.shape)
-        memory = replace(turns.memories[0], values_BSD=values_BSD, mask_BS=mask_BS, turn_BS=turn_BS)
+        memory = replace(turns.memories[0], values_BSD=values_BSD, mask_BS=mask_BS, positions={"turn": turn_BS})
         return replace(turns, memories=(memory,), final=tuple(part[folding.current_B] for part in turns.final))
 
 
@@ -153,7 +157,7 @@ class HierarchicalAttention(Attention):
 
     def prepare(self, memory: Memory) -> FoldedMemory:
         mask_BS = memory.mask_BS
-        turn_BS = torch.zeros_like(mask_BS, dtype=torch.long) if memory.turn_BS is None else memory.turn_BS
+        turn_BS = memory.positions.get("turn", torch.zeros_like(mask_BS, dtype=torch.long))
         num_turns = int(turn_BS.max()) + 1
         is_turn_BUS = (turn_BS[:, None] == torch.arange(num_turns, device=turn_BS.device)[:, None]) & mask_BS[:, None]
         length_BU = is_turn_BUS.sum(2)

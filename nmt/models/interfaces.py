@@ -7,27 +7,34 @@ Shape legend, for every file in this folder; a tensor's name ends in its shape:
     T  target positions              A  width of attention keys
     K  hypotheses of a sentence      H  attention heads
     N  rows of a decoder: B·K, the hypotheses of one sentence side by side
-    Q  queries of a sentence: T when a whole sentence is unrolled, K in search
+    Q  queries of a sentence: K·T, the positions of each hypothesis side by side
     L  layers                        U  turns of a dialogue
 
 Data flows one way: an :class:`Encoder` makes an :class:`EncoderOutput`, a :class:`Decoder` starts a :class:`State`
-from it and goes from state to state. All that a decoder remembers lives in its state. What belongs to the
-sentence (its :class:`Memory`) is held once for each sentence, what belongs to a hypothesis once for each row, so
-that search never copies a memory.
+from it and advances from state to state. All that a decoder remembers is in its state. What belongs to the sentence
+(its :class:`Memory`) is held once for each sentence, what belongs to a hypothesis once for each row, so that search
+never copies a memory.
+
+To write a component outside this package: subclass :class:`Encoder`, :class:`Attention` or :class:`Decoder` (or
+:class:`nmt.models.cells.base.Cell`), give it an attribute ``Options`` (a subclass of :class:`nmt.config.Options` with
+the keys that a recipe can set), and add it to the tables as :mod:`nmt.plugins` describes. The tests in
+``tests/models/test_contract.py`` check what is promised here.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
+from nmt.config import Options
+from nmt.data.vocabulary import Vocabulary
 from nmt.models.layers import Embedding
 
 AttentionStep = Literal["output", "input"]
-"""Which word the attention of a decoder's step belongs to: the one that it predicts, or the one that it reads."""
+"""Which token the attention of a decoder's step belongs to: the one that it predicts, or the one that it reads."""
 
 
 class PerSource(ABC):
@@ -40,15 +47,15 @@ class PerSource(ABC):
 
 @dataclass(frozen=True)
 class Memory(PerSource):
-    """What attention looks at: a vector for each position, and which of them are real."""
+    """What attention reads: a vector for each position, and a mask of the real positions."""
 
     values_BSD: Tensor
     mask_BS: Tensor
     """True at real positions, False at padding."""
     keys: Any = None
     """The attention's projection of the values, computed once a sentence by :meth:`Attention.prepare`."""
-    turn_BS: Tensor | None = None
-    """The turn of each position, counted back from the current one (0), where the encoder tells turns apart."""
+    positions: Mapping[str, Tensor] = field(default_factory=dict)
+    """What an encoder tells of each position beside its vector, by name, [B, S, …]: see its documentation."""
 
     def select(self, sentences: Tensor) -> Self:
         return type(self)(*(_select(getattr(self, f.name), sentences) for f in fields(self)))
@@ -59,14 +66,14 @@ class EncoderOutput:
     """A batch of encoded source sentences."""
 
     memories: tuple[Memory, ...]
-    """One for most encoders; one with an external memory gives its slots as the second."""
+    """The first holds an annotation for each source position; further ones are up to the encoder."""
     final: tuple[Tensor, ...] = ()
     """The recurrent state after the last word, each part [B, L, D]: the hidden state and, for an LSTM, the cell state.
-    Whatever else a cell keeps, such as a count of steps, isn't part of it."""
+    Whatever else a cell keeps, such as a count of steps, isn't part of it. Empty where an encoder has no such state."""
     aux_losses: dict[str, Tensor] = field(default_factory=dict)
-    """Named extra losses, summed over the batch; the trainer adds whatever is here."""
-    figures: dict[str, Tensor] = field(default_factory=dict)
-    """Named figures of the source tokens, such as their ponder steps, [B, S]; shown beside alignments."""
+    """Extra losses by name, summed over the batch; training adds them to the loss."""
+    diagnostics: dict[str, Tensor] = field(default_factory=dict)
+    """Numbers to be shown for each source token, by name, such as its ponder steps. [B, S]"""
 
     def __post_init__(self) -> None:
         if any(part.shape != self.final[0].shape or not part.is_floating_point() for part in self.final):
@@ -74,34 +81,61 @@ class EncoderOutput:
             raise ValueError(f"the parts of an encoder's final state must all be [B, L, D], not {shapes}")
 
 
-class Encoder(nn.Module, ABC):
-    """Source ids to memories. Sets ``output_size`` (D of its first memory) and ``final_size`` (D of ``final``)."""
+@dataclass(frozen=True)
+class EncoderParts:
+    """What every encoder is built from, beside its own options."""
 
     embedding: Embedding
-    output_size: int
+    vocabulary: Vocabulary
+    """Of the source; has the ids with a meaning of their own, such as that of padding and EOS."""
+
+
+class Encoder(nn.Module, ABC):
+    """Source ids to memories.
+
+    ``__init__(self, options, parts)`` takes the checked options and :class:`EncoderParts`, and sets the three
+    attributes below. It raises ValueError where options don't fit together.
+    """
+
+    Options: ClassVar[type[Options]]
+    embedding: Embedding
+    memory_sizes: tuple[int, ...]
+    """The width D of each memory in :class:`EncoderOutput`."""
     final_size: int
-    slot_size: int | None = None
-    """Width of the slots of an external memory, which is then the second of the memories."""
+    """The width D of ``final``; that of the first memory for an encoder without a final state."""
 
     @abstractmethod
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
-        """Encode a padded batch. What stands in the padding never changes the result."""
+        """Encode a padded batch.
+
+        A sentence's result must not depend on its batch-mates, nor on the ids in the padding.
+
+        Args:
+            source_BS: ids, each sentence with EOS at its end, then padding.
+            source_length_B: EOS counted, so at least 1.
+        """
 
 
 class Attention(nn.Module, ABC):
-    """A score between queries and the positions of a memory; softmax over positions gives the weights."""
+    """A score between queries and the positions of a memory; softmax over positions gives the weights.
+
+    ``__init__(self, options, query_size, memory_size)`` takes the checked options and the widths of query and memory.
+    Most attentions define :meth:`scores`, and :meth:`prepare` where the memory needs a projection.
+    """
+
+    Options: ClassVar[type[Options]]
 
     def context_size(self, memory_size: int) -> int:
         """Width of the context: that of the memory, unless an attention makes something else of its values."""
         return memory_size
 
     def prepare(self, memory: Memory) -> Memory:
-        """Project the keys, once for a sentence."""
+        """The memory with its ``keys``, computed once for a sentence."""
         return memory
 
     @abstractmethod
     def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
-        """Unnormalised scores. [B, Q, S]"""
+        """Unnormalised scores; those of padding don't count. [B, Q, S]"""
 
     def forward(self, query_BQD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """The context (weighted mean of the values) and the weights. [B, Q, D], [B, Q, S]"""
@@ -122,6 +156,8 @@ def _select(value: Any, rows: Tensor) -> Any:
         return value.index_select(0, rows)
     if isinstance(value, tuple):
         return tuple(_select(part, rows) for part in value)
+    if isinstance(value, Mapping):
+        return {name: _select(part, rows) for name, part in value.items()}
     return value
 
 
@@ -137,11 +173,7 @@ class State:
             rows: indices into N, the hypotheses of a sentence side by side.
             sentences: indices into B, where sentences leave or move; None leaves what is held per sentence as it is.
         """
-        changes = {}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            changes[f.name] = _reorder(value, rows, sentences)
-        return replace(self, **changes)
+        return replace(self, **{f.name: _reorder(getattr(self, f.name), rows, sentences) for f in fields(self)})
 
 
 def _reorder(value: Any, rows: Tensor, sentences: Tensor | None) -> Any:
@@ -156,31 +188,34 @@ def _reorder(value: Any, rows: Tensor, sentences: Tensor | None) -> Any:
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What one step of a decoder gives."""
+    """What one step of search gets."""
 
     logits_NV: Tensor
     weights_NHS: Tensor | None
-    """Attention weights of every head the decoder has, where they were asked for."""
+    """Attention weights of every head of the decoder, where they were asked for."""
     state: State
 
 
 @dataclass(frozen=True)
 class DecoderOutput:
-    """What a decoder gives for whole target sentences, before the output layer."""
+    """What a decoder gives for the tokens that it reads, before the output layer."""
 
     features_BTD: Tensor
+    """Input of the output layer, which predicts the next token; in search there are N rows instead of B."""
     weights_BHTS: Tensor | None = None
+    """Attention weights of every head, where they were asked for."""
     aux_losses: dict[str, Tensor] = field(default_factory=dict)
-    figures: dict[str, Tensor] = field(default_factory=dict)
-    """Named figures of the target tokens, at the position that says the token, [B, T]."""
-    source_figures: dict[str, Tensor] = field(default_factory=dict)
-    """Those of the encoder, [B, S]."""
+    """Extra losses by name, summed over the tokens that aren't padding; training adds them to the loss."""
+    diagnostics: dict[str, Tensor] = field(default_factory=dict)
+    """Numbers to be shown for each target token, by name, at the position that predicts the token. [B, T]"""
+    source_diagnostics: dict[str, Tensor] = field(default_factory=dict)
+    """Those of the encoder. [B, S]"""
 
 
 class OutputLayer(nn.Module):
     """Features to logits over the target vocabulary; ``weight_VD`` may be the target embedding's.
 
-    A class of its own because the training loss wants its weights rather than its logits: see
+    A class of its own because the training loss uses its weights rather than its logits: see
     ``nmt/training/loss.py``.
     """
 
@@ -203,36 +238,69 @@ class DecoderParts:
     embedding: Embedding
     output: OutputLayer
     """Expects features as wide as the embedding, so that the two can share their weights."""
-    memory_size: int
-    """Width of the encoder's memory."""
+    memory_sizes: tuple[int, ...]
+    """Those of the encoder."""
     final_size: int
-    """Width of the encoder's final state; of its memory, where it has none."""
+    """That of the encoder."""
     make_attention: Callable[[dict[str, Any], int, int], Attention]
     """From the recipe's ``attention`` mapping, the width of the query and that of the memory."""
-    slot_size: int | None = None
-    """Width of the slots of the encoder's external memory, where it has one."""
+
+    @property
+    def memory_size(self) -> int:
+        """Width of the annotations, the encoder's first memory."""
+        return self.memory_sizes[0]
+
+
+@dataclass(frozen=True)
+class Head:
+    """An attention head of a decoder."""
+
+    index: int = 0
+    """Counted from 0 within its layer, or within its kind."""
+    layer: int | None = None
+    """Counted from 0; None for a decoder whose attention has no layers."""
+    kind: str = "head"
+
+    @property
+    def name(self) -> str:
+        """For people, who count from 1: ``layer 2 head 1``, ``head 1``, ``attention``."""
+        if self.kind == "attention":
+            return self.kind
+        name = f"{self.kind} {self.index + 1}"
+        return name if self.layer is None else f"layer {self.layer + 1} {name}"
+
+    @property
+    def short_name(self) -> str:
+        """``2:1`` for layer 2 head 1; others as :attr:`name`."""
+        return self.name if self.layer is None else f"{self.layer + 1}:{self.index + 1}"
+
+
+SINGLE_HEAD = Head(kind="attention")
+"""That of a decoder with one head."""
 
 
 class Decoder(nn.Module, ABC):
     """Target tokens, one after another.
 
-    ``step`` and ``unroll`` compute the same thing: one token a call, or whole sentences with the true previous
-    token (teacher forcing). ``head_names`` names the attention heads whose weights both can give; it is empty for
-    a decoder without attention.
+    ``__init__(self, options, parts)`` takes the checked options and :class:`DecoderParts`, and sets ``embedding`` and
+    ``output`` to those of ``parts``. It raises ValueError where options don't fit together. Nothing may be remembered
+    on ``self``: one decoder serves several threads and searches at once.
     """
 
+    Options: ClassVar[type[Options]]
     embedding: Embedding
     output: OutputLayer
-    head_names: tuple[str, ...] = ()
+    heads: tuple[Head, ...] = ()
+    """The attention heads in the order of their weights; none for a decoder without attention to the annotations."""
     has_aux_losses: bool = False
-    """Whether ``unroll`` gives extra losses, which reading token by token doesn't."""
+    """Whether ``advance`` gives extra losses."""
     attention_step: AttentionStep = "output"
     """Where its attention is read as word alignment; docs/how-to/align.md compares the two."""
 
     @property
     def alignment_heads(self) -> tuple[int, ...]:
-        """Indices into ``head_names`` whose mean is the best word alignment; all, unless a decoder knows better."""
-        return tuple(range(len(self.head_names)))
+        """Indices into ``heads`` whose mean is the best word alignment; all, unless a decoder knows better."""
+        return tuple(range(len(self.heads)))
 
     @property
     def guided_head(self) -> tuple[int, AttentionStep]:
@@ -244,24 +312,46 @@ class Decoder(nn.Module, ABC):
         """The state before the first token, one row a sentence."""
 
     @abstractmethod
-    def advance(self, token_N: Tensor, state: Any, need_weights: bool = False) -> tuple[Tensor, Tensor | None, State]:
-        """Read a token: features for the output layer [N, D], weights [N, H, S] if asked for, the next state."""
+    def advance(self, token_NT: Tensor, state: Any, need_weights: bool = False) -> tuple[DecoderOutput, State]:
+        """Read T tokens of each row, and give the state after the last one.
+
+        Reading tokens one by one must give the same as reading them at once, and what a position gives depends on no
+        later token. ``state`` stays as it was, so that it can be continued again.
+
+        Args:
+            token_NT: ids; the first token of all is SOS.
+            state: from :meth:`start` or :meth:`advance`, possibly reordered.
+            need_weights: give the attention weights, too.
+        """
 
     def step(self, token_N: Tensor, state: Any, need_weights: bool = False) -> StepOutput:
-        """Read a token and give the logits of the next one."""
-        features_ND, weights_NHS, state = self.advance(token_N, state, need_weights)
-        return StepOutput(self.output(features_ND), weights_NHS, state)
+        """Read one token and give the logits of the next one."""
+        read, state = self.advance(token_N[:, None], state, need_weights)
+        weights_NHS = None if read.weights_BHTS is None else read.weights_BHTS[:, :, 0]
+        return StepOutput(self.output(read.features_BTD[:, 0]), weights_NHS, state)
 
     def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
-        """Read whole sentences. A decoder that can do better than step by step overrides this."""
-        state = self.start(encoded)
-        features, weights = [], []
-        for token_B in target_BT.unbind(1):
-            features_BD, weights_BHS, state = self.advance(token_B, state, need_weights)
-            features.append(features_BD)
-            if weights_BHS is not None:
-                weights.append(weights_BHS)
-        return DecoderOutput(torch.stack(features, dim=1), torch.stack(weights, dim=2) if weights else None)
+        """Read whole sentences (teacher forcing)."""
+        return self.advance(target_BT, self.start(encoded), need_weights)[0]
+
+
+@dataclass(frozen=True)
+class MemoryAccess:
+    """Where the heads of an external memory write and read, over whole sentences."""
+
+    writes_BHTC: Tensor
+    """The weight of each of C slots for each write head at each step."""
+    reads_BHTC: Tensor
+    num_free_slots: int | None = None
+    """The number of slots that come before those of the source positions; None where no slot belongs to a position."""
+
+
+class HasExternalMemory(ABC):
+    """A capability of encoders and decoders; ``nmt inspect memory`` shows it."""
+
+    @abstractmethod
+    def memory_access(self, *inputs: Any) -> MemoryAccess:
+        """The weights over the slots. ``inputs``: those of an encoder's ``forward``, or of a decoder's ``unroll``."""
 
 
 class Model(Protocol):
@@ -272,7 +362,7 @@ class Model(Protocol):
 
     @property
     def alignment_heads(self) -> tuple[int, ...]:
-        """Heads whose mean says what a step looks at; none for a model without attention."""
+        """Heads whose mean tells what a step attends to; none for a model without attention."""
 
     def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
         """The state before the first token, one row a sentence."""

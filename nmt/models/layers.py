@@ -103,7 +103,6 @@ class Embedding(nn.Module):
         scale: multiply by the square root of D (Vaswani et al. 2017), so that an embedding that is shared with
             the output layer has the size of the position code that is added to it.
         weight: an embedding matrix to share.
-        separator: id that ends a turn of a dialogue, where the vocabulary has one.
         dropout: probability that a word's whole vector is zero in training (Gal & Ghahramani 2016; Sennrich & Zhang
             2019 for little text), each occurrence by itself.
     """
@@ -115,13 +114,11 @@ class Embedding(nn.Module):
         pad: int,
         scale: bool = False,
         weight: nn.Parameter | None = None,
-        separator: int | None = None,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.table = nn.Embedding(vocabulary_size, size, padding_idx=pad)
         self.size = size
-        self.separator = separator
         self._scale = math.sqrt(size) if scale else 1.0
         self.dropout = Dropout(dropout)
         if weight is not None:

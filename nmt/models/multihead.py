@@ -94,11 +94,6 @@ def mask_bias(mask: Tensor) -> Tensor:
     return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, float("-inf"))
 
 
-def causal_bias(length: int, device: torch.device) -> Tensor:
-    """Zero at and below the diagonal, -inf above. [length, length]"""
-    return torch.full((length, length), float("-inf"), device=device).triu(1)
-
-
 KeysValues = tuple[Tensor, Tensor]
 """Each [B, H, S, d]."""
 
@@ -135,6 +130,8 @@ class Cache(PerSource):
     def append(self, keys_values: KeysValues) -> "Cache":
         """The cache with new slots behind its own. Nothing is copied while there is room."""
         num_slots = self.num_slots + keys_values[0].shape[2]
+        if not self.num_slots:
+            return Cache(*keys_values, num_slots, _Written(num_slots))
         if torch.is_grad_enabled():  # what the backward pass will read must not be written to
             joined = [torch.cat(pair, dim=2) for pair in zip(self.keys_values, keys_values, strict=True)]
             return Cache(joined[0], joined[1], num_slots, _Written(num_slots))

@@ -19,9 +19,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.config import Options
-from nmt.models.cells import CellChoice, CellField, CellState, choose_cell
-from nmt.models.interfaces import Decoder, DecoderOutput, DecoderParts, Encoder, EncoderOutput, Memory, State
-from nmt.models.layers import Dropout, Embedding, length_mask
+from nmt.models.cells import CellChoice, CellField, CellState
+from nmt.models.interfaces import (
+    Decoder,
+    DecoderOutput,
+    DecoderParts,
+    Encoder,
+    EncoderOutput,
+    EncoderParts,
+    HasExternalMemory,
+    Head,
+    Memory,
+    MemoryAccess,
+    State,
+)
+from nmt.models.layers import Dropout, length_mask
 from nmt.models.recurrence import CellStack
 from nmt.models.recurrent import FirstState, RecurrentDecoderOptions
 
@@ -212,52 +224,51 @@ class NtmEncoderOptions(HeadOptions):
     dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations")
 
 
-class NtmEncoder(Encoder):
+class NtmEncoder(Encoder, HasExternalMemory):
     """Graves et al. 2014: a controller reads the source word by word and writes into a memory, blank at first.
 
-    The first memory of what it gives holds an annotation for each word, [h_t; r_t], so that any decoder can follow;
-    the second one holds the slots as they are after the last word, with which the decoder ``ntm`` goes on if it is
-    told to (``memory: slots``). All slots start with the same learned content.
+    Its first memory holds an annotation for each word, [h_t; r_t], so that any decoder can follow; the second one
+    holds the slots after the last word, with which the decoder ``ntm`` continues where its option is ``memory: slots``.
+    All slots start with the same learned content.
     """
 
     Options = NtmEncoderOptions
 
-    def __init__(self, options: NtmEncoderOptions, embedding: Embedding) -> None:
+    def __init__(self, options: NtmEncoderOptions, parts: EncoderParts) -> None:
         super().__init__()
-        self.embedding = embedding
+        self.embedding = parts.embedding
         self.machine = NTMCell(
-            options.cell, embedding.size, options.hidden_size, options.num_layers, options.dropout, options
+            options.cell, self.embedding.size, options.hidden_size, options.num_layers, options.dropout, options
         )
         self.blank_W = nn.Parameter(torch.empty(options.slot_size).uniform_(-0.05, 0.05))
         self.dropout = Dropout(options.dropout)
-        self.cell, _ = choose_cell(options.cell)
-        self.num_slots, self.slot_size = options.num_slots, options.slot_size
-        self.output_size, self.final_size = self.machine.output_size, options.hidden_size
+        self.num_slots = options.num_slots
+        self.memory_sizes, self.final_size = (self.machine.output_size, options.slot_size), options.hidden_size
 
-    def states(self, source_BS: Tensor, source_length_B: Tensor) -> list[NTMState]:
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
+        mask_BS = length_mask(source_length_B, source_BS.shape[1])
+        states = self._states(source_BS, source_length_B)
+        annotations_BSD = self.dropout(torch.stack([self.machine.output(state) for state in states], dim=1))
+        slots = Memory(states[-1].memory_NCW, states[-1].ring[0])
+        final = states[-1].cells[: self.machine.controller.num_states]
+        return EncoderOutput((Memory(annotations_BSD, mask_BS), slots), final)
+
+    def memory_access(self, source_BS: Tensor, source_length_B: Tensor) -> MemoryAccess:
+        return _access(self._states(source_BS, source_length_B), None)
+
+    def _states(self, source_BS: Tensor, source_length_B: Tensor) -> list[NTMState]:
         """The state after each position; beyond a sentence's end it stays as it is."""
-        rows = len(source_BS)
         gates_SBG = self.machine.project(self.dropout(self.embedding(source_BS.t())))
-        controller = self.machine.controller
-        dtype = self.cell.state_dtype(gates_SBG.dtype)
-        zero = gates_SBG.new_zeros(rows, len(controller.cells), self.final_size, dtype=dtype)
-        memory_BCW = self.blank_W.expand(rows, self.num_slots, -1)
-        num_slots_B = torch.full((rows,), self.num_slots, device=source_BS.device)
-        state = self.machine.start((zero,) * controller.num_states, memory_BCW, num_slots_B)
+        cells = self.machine.controller.zeros(len(source_BS), gates_SBG)
+        memory_BCW = self.blank_W.expand(len(source_BS), self.num_slots, -1)
+        num_slots_B = torch.full((len(source_BS),), self.num_slots, device=source_BS.device)
+        state = self.machine.start(cells, memory_BCW, num_slots_B)
         shortest, states = int(source_length_B.min()), []
         for position, gates_BG in enumerate(gates_SBG.unbind(0)):
             after = self.machine(gates_BG, state)
             state = after if position < shortest else _where(position < source_length_B, after, state)
             states.append(state)
         return states
-
-    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
-        mask_BS = length_mask(source_length_B, source_BS.shape[1])
-        states = self.states(source_BS, source_length_B)
-        annotations_BSD = self.dropout(torch.stack([self.machine.output(state) for state in states], dim=1))
-        slots = Memory(states[-1].memory_NCW, states[-1].ring[0])
-        final = states[-1].cells[: self.machine.controller.num_states]
-        return EncoderOutput((Memory(annotations_BSD, mask_BS), slots), final)
 
 
 def _where(is_on_B: Tensor, after: NTMState, before: NTMState) -> NTMState:
@@ -287,13 +298,13 @@ class NtmDecoderOptions(RecurrentDecoderOptions, HeadOptions):
     )
 
 
-class NtmDecoder(Decoder):
+class NtmDecoder(Decoder, HasExternalMemory):
     """Graves et al. 2014: the controller reads [E y_{t-1}; r_{t-1}]; the output layer tanh(W [h_t; r_t; E y_{t-1}]).
 
     ``memory: annotations`` translates: the memory starts as W h_i, a slot for each annotation of any encoder. Free
-    slots come before the words. The slots of a sentence form a ring, the first free one beside the last word, so a
-    head that shifts never meets padding. The read weights over the words are the alignment; what is read from free
-    slots is missing from their sum. ``memory: slots`` goes on with the memory that the encoder ``ntm`` has written.
+    slots come before the words. The slots of a sentence form a ring, the first free one beside the last word, so that
+    a head that shifts never meets padding. The read weights over the words are the alignment; what is read from free
+    slots is missing from their sum. ``memory: slots`` continues with the memory that the encoder ``ntm`` has written.
     """
 
     Options = NtmDecoderOptions
@@ -308,19 +319,19 @@ class NtmDecoder(Decoder):
         )
         self.readout = nn.Linear(self.machine.output_size + words, words)
         self.dropout = Dropout(options.dropout)
-        self.goes_on = options.memory == "slots"
+        self.continues = options.memory == "slots"
         self.num_free_slots = options.num_free_slots
-        if self.goes_on:
+        if self.continues:
             _check_slots(options, parts)
             return
-        self.head_names = tuple(f"read {head + 1}" for head in range(options.num_read_heads))
+        self.heads = tuple(Head(head, kind="read") for head in range(options.num_read_heads))
         self.slots = nn.Linear(parts.memory_size, size)
         if self.num_free_slots:
             self.free_FW = nn.Parameter(torch.empty(self.num_free_slots, size).uniform_(-(size**-0.5), size**-0.5))
 
     def start(self, encoded: EncoderOutput) -> NTMState:
         cells = self.first_state(encoded)
-        if self.goes_on:
+        if self.continues:
             memory = encoded.memories[1]
             return self.machine.start(cells, memory.values_BSD, memory.mask_BS.sum(1))
         memory = encoded.memories[0]
@@ -330,45 +341,42 @@ class NtmDecoder(Decoder):
             slots_BCW = torch.cat((free_BFW, slots_BCW), dim=1)
         return self.machine.start(cells, slots_BCW, memory.mask_BS.sum(1) + self.num_free_slots)
 
-    def _features(self, read: Tensor, words: Tensor) -> Tensor:
-        out: Tensor = self.dropout(self.readout(torch.cat((read, words), dim=-1)).tanh())
-        return out
+    def advance(self, token_NT: Tensor, state: NTMState, need_weights: bool = False) -> tuple[DecoderOutput, NTMState]:
+        words_TNE = self.dropout(self.embedding(token_NT.t()))
+        states = self._states(words_TNE, state)
+        found_TND = torch.stack([self.machine.output(state) for state in states])
+        features_TND = self.dropout(self.readout(torch.cat((found_TND, words_TNE), dim=-1)).tanh())
+        weights_NHTS = None
+        if need_weights and not self.continues:
+            weights_NHTS = torch.stack([state.read_NHC[:, :, self.num_free_slots :] for state in states], dim=2)
+        return DecoderOutput(features_TND.transpose(0, 1), weights_NHTS), states[-1]
 
-    def _weights(self, state: NTMState, wanted: bool) -> Tensor | None:
-        """Of the read heads over the words. [N, H, S]"""
-        return state.read_NHC[:, :, self.num_free_slots :] if wanted and not self.goes_on else None
+    def memory_access(self, target_BT: Tensor, encoded: EncoderOutput) -> MemoryAccess:
+        states = self._states(self.dropout(self.embedding(target_BT.t())), self.start(encoded))
+        return _access(states, None if self.continues else self.num_free_slots)
 
-    def advance(
-        self, token_N: Tensor, state: NTMState, need_weights: bool = False
-    ) -> tuple[Tensor, Tensor | None, NTMState]:
-        words_NE = self.dropout(self.embedding(token_N))
-        state = self.machine(self.machine.project(words_NE), state)
-        return self._features(self.machine.output(state), words_NE), self._weights(state, need_weights), state
-
-    def states(self, target_BT: Tensor, encoded: EncoderOutput) -> list[NTMState]:
+    def _states(self, words_TNE: Tensor, state: NTMState) -> list[NTMState]:
         """The state after each position."""
-        return self._read(self.dropout(self.embedding(target_BT.t())), encoded)
-
-    def _read(self, words_TBE: Tensor, encoded: EncoderOutput) -> list[NTMState]:
-        state, states = self.start(encoded), []
-        for gates_BG in self.machine.project(words_TBE).unbind(0):
-            state = self.machine(gates_BG, state)
+        states = []
+        for gates_NG in self.machine.project(words_TNE).unbind(0):
+            state = self.machine(gates_NG, state)
             states.append(state)
         return states
 
-    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
-        words_TBE = self.dropout(self.embedding(target_BT.t()))
-        states = self._read(words_TBE, encoded)
-        found_TBD = torch.stack([self.machine.output(state) for state in states])
-        weights = [w for state in states if (w := self._weights(state, need_weights)) is not None]
-        features_TBD = self._features(found_TBD, words_TBE)
-        return DecoderOutput(features_TBD.transpose(0, 1), torch.stack(weights, dim=2) if weights else None)
+
+def _access(states: list[NTMState], num_free_slots: int | None) -> MemoryAccess:
+    writes_BHTC, reads_BHTC = (
+        torch.stack(weights, dim=2) for weights in zip(*((s.write_NHC, s.read_NHC) for s in states), strict=True)
+    )
+    return MemoryAccess(writes_BHTC, reads_BHTC, num_free_slots)
 
 
 def _check_slots(options: NtmDecoderOptions, parts: DecoderParts) -> None:
-    if parts.slot_size is None:
-        raise ValueError("memory: slots needs the encoder ntm, whose memory it goes on with")
-    if parts.slot_size != options.slot_size:
-        raise ValueError(f"memory: slots needs slot_size {parts.slot_size}, as in the encoder, not {options.slot_size}")
+    if len(parts.memory_sizes) < 2:
+        raise ValueError("memory: slots needs an encoder with a memory of slots, such as ntm")
+    if parts.memory_sizes[1] != options.slot_size:
+        raise ValueError(
+            f"memory: slots needs slot_size {parts.memory_sizes[1]}, as in the encoder, not {options.slot_size}"
+        )
     if options.num_free_slots:
         raise ValueError("num_free_slots is for memory: annotations; the encoder ntm has num_slots")

@@ -37,12 +37,18 @@ class CellStack(nn.Module):
         residual: bool = False,
     ) -> None:
         super().__init__()
-        kind, options = choose_cell(cell)
+        self.kind, options = choose_cell(cell)
+        kind, self.hidden_size = self.kind, hidden_size
         sizes = [tuple(input_sizes)] + [(hidden_size,)] * (num_layers - 1)
         self.cells: Layers[Cell] = Layers(kind(options, size, hidden_size, layer) for layer, size in enumerate(sizes))
         self.num_states = kind.num_states
         self.residual = residual
         self.dropout = Dropout(dropout)
+
+    def zeros(self, num_rows: int, like: Tensor) -> CellState:
+        """A state of zeros for inputs of the type of ``like``."""
+        shape, dtype = (num_rows, len(self.cells), self.hidden_size), self.kind.state_dtype(like.dtype)
+        return (like.new_zeros(shape, dtype=dtype),) * self.num_states
 
     def project(self, x: Tensor, part: int = 0) -> Tensor:
         """The share of one of the inputs in the gates of the lowest cell."""
@@ -52,13 +58,13 @@ class CellStack(nn.Module):
     def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         """One step: projected input of the lowest cell, and the next state of all layers."""
         layers: list[CellState] = []
-        x_ND = below_ND = None
+        x_ND = None
         for layer, cell in enumerate(self.cells):
             if x_ND is not None:
                 gates_NG = cell.project(self.dropout(x_ND))
-            layers.append(cell(gates_NG, tuple(part[:, layer] for part in state), below_ND))
+            below = (layers[-1] if layers else None,) if cell.reads_below else ()
+            layers.append(cell(gates_NG, tuple(part[:, layer] for part in state), *below))
             hidden_ND = layers[-1][0]
-            below_ND = layers[-1][1] if self.num_states > 1 else None
             x_ND = hidden_ND if x_ND is None or not self.residual else x_ND + hidden_ND
         if len(layers) == 1:
             return tuple(part[:, None] for part in layers[0])
@@ -82,39 +88,40 @@ class LoopLayer(nn.Module):
         self.cells: Layers[Cell] = Layers(cells)
 
     def forward(
-        self, x_BTD: Tensor, state: CellState | None, length_B: Tensor | None, below: list[Tensor] | None
-    ) -> tuple[Tensor, CellState, list[Tensor]]:
-        """Outputs [B, T, D], the state after the last position (each part [B, D], directions side by side), and the
-        second part of every state [T, B, hidden] for each direction: an LSTM's cells, in the order of reading.
+        self, x_BTD: Tensor, state: CellState | None, length_B: Tensor | None, below: list[CellState] | None
+    ) -> tuple[Tensor, CellState, list[CellState]]:
+        """Outputs [B, T, D], the state after the last position (each part [B, D], directions side by side), and for
+        each direction the states at all positions (each part [T, B, hidden]), in the order of reading.
 
         Args:
             x_BTD: the layer's input.
             state: the first state, directions side by side; zeros where None.
             length_B: of each sentence; T where None.
-            below: the cells of the layer below, as they come out here.
+            below: the states of the layer below at all positions.
         """
-        outputs, finals, seconds = [], [], []
+        outputs, finals, states = [], [], []
         for way, cell in enumerate(self.cells):
             start = None if state is None else tuple(part.chunk(len(self.cells), dim=1)[way] for part in state)
             parts = _read(cell, _turned(x_BTD, length_B) if way else x_BTD, start, below[way] if below else None)
             finals.append([_last(part_TBD, length_B) for part_TBD in parts])
             output_BTD = parts[0].transpose(0, 1).to(x_BTD.dtype)
             outputs.append(_turned(output_BTD, length_B) if way else output_BTD)
-            seconds.append(parts[-1])
+            states.append(parts)
         if length_B is not None:
             padding_BT1 = ~length_mask(length_B, x_BTD.shape[1])[:, :, None]
             outputs = [output_BTD.masked_fill(padding_BT1, 0) for output_BTD in outputs]
-        return torch.cat(outputs, dim=2), tuple(torch.cat(ways, dim=1) for ways in zip(*finals, strict=True)), seconds
+        return torch.cat(outputs, dim=2), tuple(torch.cat(ways, dim=1) for ways in zip(*finals, strict=True)), states
 
 
-def _read(cell: Cell, x_BTD: Tensor, state: CellState | None, below_TBD: Tensor | None) -> tuple[Tensor, ...]:
+def _read(cell: Cell, x_BTD: Tensor, state: CellState | None, below: CellState | None) -> CellState:
     """The time loop: every part of the state after each position. [T, B, D]"""
     if state is None:
         zeros_BD = x_BTD.new_zeros(len(x_BTD), cell.hidden_size, dtype=cell.state_dtype(x_BTD.dtype))
         state = (zeros_BD,) * cell.num_states
     steps = []
     for position, gates_BG in enumerate(cell.project(x_BTD.transpose(0, 1)).unbind(0)):
-        state = cell(gates_BG, state, None if below_TBD is None else below_TBD[position])
+        extra = (below and tuple(part[position] for part in below),) if cell.reads_below else ()
+        state = cell(gates_BG, state, *extra)
         steps.append(state)
     return tuple(torch.stack(parts) for parts in zip(*steps, strict=True))
 
@@ -189,7 +196,7 @@ class Recurrence(nn.Module):
         starts there. Without, all have the length T, or what comes after a sentence's end is never looked at.
         """
         finals: list[CellState] = []
-        below: list[Tensor] | None = None
+        below: list[CellState] | None = None
         for index, layer in enumerate(self.layers):
             read_BTD = self.dropout(x_BTD) if index else x_BTD
             start = None if state is None else tuple(part[:, index] for part in state)

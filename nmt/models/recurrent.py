@@ -9,8 +9,17 @@ from torch import Tensor, nn
 
 from nmt.config import Options
 from nmt.models.cells import CellField, CellState, choose_cell
-from nmt.models.interfaces import Decoder, DecoderOutput, DecoderParts, Encoder, EncoderOutput, Memory, State
-from nmt.models.layers import Dropout, Embedding, length_mask, reverse_within
+from nmt.models.interfaces import (
+    Decoder,
+    DecoderOutput,
+    DecoderParts,
+    Encoder,
+    EncoderOutput,
+    EncoderParts,
+    Memory,
+    State,
+)
+from nmt.models.layers import Dropout, length_mask, reverse_within
 from nmt.models.recurrence import LearnedState, Recurrence
 
 
@@ -35,12 +44,12 @@ class RecurrentEncoder(Encoder):
 
     Options = RecurrentEncoderOptions
 
-    def __init__(self, options: RecurrentEncoderOptions, embedding: Embedding) -> None:
+    def __init__(self, options: RecurrentEncoderOptions, parts: EncoderParts) -> None:
         super().__init__()
-        self.embedding = embedding
+        self.embedding = parts.embedding
         self.recurrence = Recurrence(
             options.cell,
-            embedding.size,
+            self.embedding.size,
             options.hidden_size,
             options.num_layers,
             options.dropout,
@@ -52,7 +61,8 @@ class RecurrentEncoder(Encoder):
             self.first_state = LearnedState(options.cell, options.num_layers, self.recurrence.output_size)
         self.dropout = Dropout(options.dropout)
         self.reverse = options.reverse
-        self.output_size = self.final_size = self.recurrence.output_size
+        self.final_size = self.recurrence.output_size
+        self.memory_sizes = (self.final_size,)
 
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
@@ -85,9 +95,6 @@ class RecurrentState(State):
 
     cells: CellState
     """Each part [N, L, D]."""
-    memory: Memory | None = None
-    feed_ND: Tensor | None = None
-    """Luong's attentional vector of the step before, for input feeding."""
 
 
 class FirstState(nn.Module):
@@ -172,14 +179,7 @@ class RecurrentDecoder(Decoder):
         return RecurrentState(self.first_state(encoded))
 
     def advance(
-        self, token_N: Tensor, state: RecurrentState, need_weights: bool = False
-    ) -> tuple[Tensor, None, RecurrentState]:
-        features_N1D, cells = self._read(token_N[:, None], state)
-        return features_N1D[:, 0], None, RecurrentState(cells)
-
-    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
-        return DecoderOutput(self._read(target_BT, self.start(encoded))[0])
-
-    def _read(self, token_NT: Tensor, state: RecurrentState) -> tuple[Tensor, CellState]:
+        self, token_NT: Tensor, state: RecurrentState, need_weights: bool = False
+    ) -> tuple[DecoderOutput, RecurrentState]:
         hidden_NTD, cells = self.recurrence(self.dropout(self.embedding(token_NT)), state.cells)
-        return self.dropout(self.readout(hidden_NTD)), cells
+        return DecoderOutput(self.dropout(self.readout(hidden_NTD))), RecurrentState(cells)

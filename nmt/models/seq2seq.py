@@ -33,7 +33,7 @@ class Seq2Seq(nn.Module):
         unrolled = self.decoder.unroll(target_input_BT, encoded, need_weights)
         for name, loss in encoded.aux_losses.items():
             unrolled.aux_losses[name] = unrolled.aux_losses[name] + loss if name in unrolled.aux_losses else loss
-        unrolled.source_figures.update(encoded.figures)
+        unrolled.source_diagnostics.update(encoded.diagnostics)
         return unrolled
 
     def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:

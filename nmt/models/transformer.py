@@ -1,7 +1,9 @@
 """The Transformer (Vaswani et al. 2017): encoder and decoder, and the sublayers that they share."""
 
-from collections.abc import Iterable, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 import torch
@@ -16,11 +18,13 @@ from nmt.models.interfaces import (
     DecoderParts,
     Encoder,
     EncoderOutput,
+    EncoderParts,
+    Head,
     Memory,
     State,
 )
-from nmt.models.layers import Dropout, Embedding, LayerDrop, Layers, Positions, length_mask
-from nmt.models.multihead import Cache, KeysValues, MultiHeadAttention, causal_bias, mask_bias, padding_bias
+from nmt.models.layers import Dropout, LayerDrop, Layers, Positions, length_mask
+from nmt.models.multihead import Cache, KeysValues, MultiHeadAttention, mask_bias, padding_bias
 
 
 class BlockOptions(Options):
@@ -102,10 +106,10 @@ class TransformerEncoder(Encoder):
 
     Options = TransformerOptions
 
-    def __init__(self, options: TransformerOptions, embedding: Embedding) -> None:
+    def __init__(self, options: TransformerOptions, parts: EncoderParts) -> None:
         super().__init__()
-        width = embedding.size
-        self.embedding = embedding
+        width = parts.embedding.size
+        self.embedding = parts.embedding
         self.num_heads = options.num_heads
         self.positions = Positions(width, options.positions, options.max_positions)
         self.layers: Layers[EncoderLayer] = Layers(EncoderLayer(width, options) for _ in range(options.num_layers))
@@ -113,7 +117,7 @@ class TransformerEncoder(Encoder):
         self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.dropout = Dropout(options.dropout)
         self.layer_drop = LayerDrop(options.layer_drop)
-        self.output_size = self.final_size = width
+        self.memory_sizes, self.final_size = (width,), width
 
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
@@ -123,18 +127,6 @@ class TransformerEncoder(Encoder):
             if kept:
                 x_BSD = layer(x_BSD, bias)
         return EncoderOutput((Memory(self.norm(x_BSD), mask_BS),))
-
-
-@dataclass(frozen=True)
-class TransformerState(State):
-    """``memory.keys`` holds the cross-attention keys and values of every layer."""
-
-    memory: Memory
-    caches: tuple[Cache, ...]
-    """Of each layer."""
-    ancestor_NC: Tensor
-    """True at the slots of the caches that hold a hypothesis' own past."""
-    num_tokens: int
 
 
 class DecoderLayer(nn.Module):
@@ -153,37 +145,117 @@ class DecoderLayer(nn.Module):
     def forward(
         self,
         x_BQD: Tensor,
-        cache: Cache | None,
+        cache: Cache,
         self_bias: Tensor,
         cross: KeysValues,
         cross_bias: Tensor,
         need_weights: bool,
-    ) -> tuple[Tensor, Cache | None, Tensor | None]:
-        """The T tokens of a sentence, or the next token of its K hypotheses, through the layer.
+    ) -> tuple[Tensor, Cache, Tensor | None]:
+        """New tokens of the K hypotheses of a sentence through the layer.
 
         Returns:
-            Their vectors, the cache with them (None where none was given) and the cross-attention weights.
+            Their vectors, the cache with them, and the cross-attention weights [B, H, Q, S] if asked for.
         """
         y_BQD = self.around_self.before(x_BQD)
-        keys_values = self.self_attention.project(y_BQD)
-        if cache is not None:
-            cache = cache.append(keys_values)
-            keys_values = cache.keys_values
-        attended_BQD, _ = self.self_attention(y_BQD, keys_values, self_bias)
+        cache = cache.append(self.self_attention.project(y_BQD))
+        attended_BQD, _ = self.self_attention(y_BQD, cache.keys_values, self_bias)
         x_BQD = self.around_self.after(x_BQD, attended_BQD)
 
         y_BQD = self.around_cross.before(x_BQD)
-        attended_BQD, weights = self.cross_attention(y_BQD, cross, cross_bias, need_weights)
+        attended_BQD, weights_BHQS = self.cross_attention(y_BQD, cross, cross_bias, need_weights)
         x_BQD = self.around_cross.after(x_BQD, attended_BQD)
 
         y_BQD = self.around_feed_forward.before(x_BQD)
-        return self.around_feed_forward.after(x_BQD, self.feed_forward(y_BQD)), cache, weights
+        return self.around_feed_forward.after(x_BQD, self.feed_forward(y_BQD)), cache, weights_BHQS
 
 
-class TransformerDecoder(Decoder):
-    """A stack of :class:`DecoderLayer`. Every head of every layer can show its cross-attention.
+@dataclass(frozen=True)
+class TransformerState(State):
+    """State of a decoder of Transformer layers."""
 
-    Layers are dropped where whole sentences are unrolled and no weights are asked for, which each layer would owe.
+    memory: Memory
+    """Its ``keys`` are the keys and values of each layer's attention to the source."""
+    caches: tuple[Cache, ...]
+    """Of each layer."""
+    ancestor_NC: Tensor
+    """True at the slots of the caches that hold a hypothesis' own past."""
+    num_tokens: int
+
+    @classmethod
+    def start(cls, memory: Memory, attentions: Iterable[MultiHeadAttention], num_caches: int) -> "TransformerState":
+        """The state before the first token; ``attentions`` are those to the source."""
+        keys = tuple(attention.project(memory.values_BSD) for attention in attentions)
+        if not torch.is_grad_enabled():  # search reads them at every step, which is faster in the order of reading
+            keys = tuple((keys.contiguous(), values.contiguous()) for keys, values in keys)
+        no_ancestors = memory.mask_BS.new_empty(len(memory.mask_BS), 0)
+        # Nothing reads the values themselves any more.
+        memory = Memory(memory.values_BSD[:, :, :0], memory.mask_BS, keys)
+        return cls(memory, (Cache.empty(keys[0]),) * num_caches, no_ancestors, 0)
+
+    def visible_slots(self, num_new: int) -> Tensor:
+        """For T new tokens of each row, which slots each may see: its ancestors, its predecessors among the new ones,
+        and its own. [N, T, C + K·T]"""
+        num_rows, num_sentences = len(self.ancestor_NC), len(self.memory.mask_BS)
+        own_KK = torch.eye(num_rows // num_sentences, dtype=torch.bool, device=self.ancestor_NC.device)
+        past_TT = torch.ones(num_new, num_new, dtype=torch.bool, device=self.ancestor_NC.device).tril()
+        own_KTQ = (own_KK[:, None, :, None] & past_TT[None, :, None]).flatten(2)
+        ancestor_NTC = self.ancestor_NC[:, None].expand(-1, num_new, -1)
+        return torch.cat((ancestor_NTC, own_KTQ.repeat(num_sentences, 1, 1)), dim=2)
+
+
+class CachedDecoder(Decoder):
+    """A decoder of Transformer layers, which reads any number of tokens in one pass. The keys and values of the tokens
+    before are in caches. The K hypotheses of a sentence are read as if they were one sequence of Q = K·T positions."""
+
+    def advance(
+        self, token_NT: Tensor, state: TransformerState, need_weights: bool = False
+    ) -> tuple[DecoderOutput, TransformerState]:
+        return self._read(token_NT, state, need_weights, is_last=False)
+
+    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
+        return self._read(target_BT, self.start(encoded), need_weights, is_last=True)[0]
+
+    @abstractmethod
+    def start(self, encoded: EncoderOutput) -> TransformerState: ...
+
+    @abstractmethod
+    def _run(
+        self, token_NT: Tensor, state: TransformerState, self_bias: Tensor, need_weights: bool, is_last: bool
+    ) -> tuple[DecoderOutput, tuple[Cache, ...]]:
+        """Run the layers: features and diagnostics with B rows of Q positions, weights [B, H, Q, S], and the caches.
+
+        Args:
+            token_NT: new tokens.
+            state: before them.
+            self_bias: -inf at slots that a token may not see. [B, 1, Q, C]
+            need_weights: give the weights.
+            is_last: the caches won't be read.
+        """
+
+    def _read(
+        self, token_NT: Tensor, state: TransformerState, need_weights: bool, is_last: bool
+    ) -> tuple[DecoderOutput, TransformerState]:
+        (num_rows, num_new), num_sentences = token_NT.shape, len(state.memory.mask_BS)
+        visible_NTC = state.visible_slots(num_new)
+        self_bias = mask_bias(visible_NTC).view(num_sentences, 1, -1, visible_NTC.shape[2])
+        output, caches = self._run(token_NT, state, self_bias, need_weights, is_last)
+        weights_NHTS = None
+        if output.weights_BHTS is not None:
+            weights_NHTS = torch.unflatten(output.weights_BHTS, 2, (-1, num_new)).transpose(1, 2).flatten(0, 1)
+        output = DecoderOutput(
+            output.features_BTD.reshape(num_rows, num_new, -1),
+            weights_NHTS,
+            output.aux_losses,
+            {name: values.view(num_rows, num_new) for name, values in output.diagnostics.items()},
+        )
+        num_tokens = state.num_tokens + num_new
+        return output, replace(state, caches=caches, ancestor_NC=visible_NTC[:, -1], num_tokens=num_tokens)
+
+
+class TransformerDecoder(CachedDecoder):
+    """A stack of :class:`DecoderLayer`. Every head of every layer can give its cross-attention.
+
+    Layers are dropped where whole sentences are unrolled, unless weights are asked for, which every layer must give.
     """
 
     Options = TransformerOptions
@@ -201,90 +273,39 @@ class TransformerDecoder(Decoder):
         self.dropout = Dropout(options.dropout)
         self.layer_drop = LayerDrop(options.layer_drop)
         self.output = parts.output
-        self.head_names = tuple(
-            f"layer {layer + 1} head {head + 1}"
-            for layer in range(options.num_layers)
-            for head in range(options.num_heads)
-        )
+        heads = product(range(options.num_layers), range(options.num_heads))
+        self.heads = tuple(Head(head, layer) for layer, head in heads)
 
     @property
     def alignment_heads(self) -> tuple[int, ...]:
         """The heads of the last layer but one, which align best (Garg et al. 2019)."""
-        layer, heads = max(len(self.layers) - 2, 0), len(self.head_names) // len(self.layers)
-        return tuple(range(layer * heads, (layer + 1) * heads))
+        layer = max(len(self.layers) - 2, 0)
+        return tuple(index for index, head in enumerate(self.heads) if head.layer == layer)
 
     @property
     def guided_head(self) -> tuple[int, AttentionStep]:
         """The first of those heads, at the step that has read the word to align (Garg et al. 2019)."""
         return self.alignment_heads[0], "input"
 
-    def _project(self, memory: Memory) -> Memory:
-        """The memory with the keys and values of every layer; nobody asks for its own values any more."""
-        keys = tuple(layer.cross_attention.project(memory.values_BSD) for layer in self.layers)
-        return Memory(memory.values_BSD[:, :, :0], memory.mask_BS, keys)
-
     def start(self, encoded: EncoderOutput) -> TransformerState:
-        memory = self._project(encoded.memories[0])
-        # Search reads them at every step: in the order of reading, they needn't be copied there each time.
-        keys = tuple((keys.contiguous(), values.contiguous()) for keys, values in memory.keys)
-        no_ancestors = memory.mask_BS.new_empty(len(memory.mask_BS), 0)
-        return TransformerState(replace(memory, keys=keys), tuple(map(Cache.empty, keys)), no_ancestors, 0)
+        attentions = [layer.cross_attention for layer in self.layers]
+        return TransformerState.start(encoded.memories[0], attentions, len(self.layers))
 
     def _run(
-        self,
-        x_BQD: Tensor,
-        memory: Memory,
-        caches: Iterable[Cache | None],
-        self_bias: Tensor,
-        kept: Sequence[bool],
-        need_weights: bool,
-    ) -> tuple[Tensor, tuple[Cache, ...], Tensor | None]:
-        """New tokens through the layers that are kept: features, longer caches, weights of all heads [B, H, Q, S]."""
-        cross_bias = padding_bias(memory.mask_BS)
-        x_BQD = self.dropout(x_BQD)
-        longer: list[Cache] = []
+        self, token_NT: Tensor, state: TransformerState, self_bias: Tensor, need_weights: bool, is_last: bool
+    ) -> tuple[DecoderOutput, tuple[Cache, ...]]:
+        cross_bias = padding_bias(state.memory.mask_BS)
+        x_NTD = self.positions(self.embedding(token_NT), state.num_tokens)
+        x_BQD = self.dropout(x_NTD.view(len(cross_bias), -1, x_NTD.shape[2]))
+        num_layers = len(self.layers)
+        kept = self.layer_drop.kept(num_layers) if is_last and not need_weights else [True] * num_layers
+        caches: list[Cache] = []
         weights: list[Tensor] = []
-        for layer, cache, cross, is_kept in zip(self.layers, caches, memory.keys, kept, strict=True):
+        for layer, cache, cross, is_kept in zip(self.layers, state.caches, state.memory.keys, kept, strict=True):
             if not is_kept:
                 continue
-            x_BQD, grown, layer_weights = layer(x_BQD, cache, self_bias, cross, cross_bias, need_weights)
-            if grown is not None:
-                longer.append(grown)
-            if layer_weights is not None:
-                weights.append(layer_weights)
-        return self.norm(x_BQD), tuple(longer), torch.cat(weights, dim=1) if need_weights else None
-
-    def advance(
-        self, token_N: Tensor, state: TransformerState, need_weights: bool = False
-    ) -> tuple[Tensor, Tensor | None, TransformerState]:
-        num_sentences = len(state.memory.mask_BS)
-        ancestor_NC = with_own_slot(state.ancestor_NC, num_sentences)
-        x_N1D = self.positions(self.embedding(token_N[:, None]), state.num_tokens)
-        x_BKD, caches, weights_BHKS = self._run(
-            x_N1D.view(num_sentences, -1, x_N1D.shape[2]),
-            state.memory,
-            state.caches,
-            mask_bias(ancestor_NC).view(num_sentences, 1, -1, ancestor_NC.shape[1]),
-            [True] * len(self.layers),
-            need_weights,
-        )
-        weights_NHS = weights_BHKS.transpose(1, 2).flatten(0, 1) if weights_BHKS is not None else None
-        state = replace(state, caches=caches, ancestor_NC=ancestor_NC, num_tokens=state.num_tokens + 1)
-        return x_BKD.flatten(0, 1), weights_NHS, state
-
-    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
-        x_BTD = self.positions(self.embedding(target_BT))
-        bias = causal_bias(target_BT.shape[1], target_BT.device)
-        num_layers = len(self.layers)
-        kept = [True] * num_layers if need_weights else self.layer_drop.kept(num_layers)
-        features_BTD, _, weights_BHTS = self._run(
-            x_BTD, self._project(encoded.memories[0]), [None] * num_layers, bias, kept, need_weights
-        )
-        return DecoderOutput(features_BTD, weights_BHTS)
-
-
-def with_own_slot(ancestor_NC: Tensor, num_sentences: int) -> Tensor:
-    """Each of the K hypotheses of a sentence gets a slot of its own behind the present ones. [N, C + K]"""
-    num_hypotheses = len(ancestor_NC) // num_sentences
-    own_KK = torch.eye(num_hypotheses, dtype=torch.bool, device=ancestor_NC.device)
-    return torch.cat((ancestor_NC, own_KK.repeat(num_sentences, 1)), dim=1)
+            x_BQD, cache, layer_weights = layer(x_BQD, cache, self_bias, cross, cross_bias, need_weights)
+            caches.append(cache)
+            weights.append(layer_weights)
+        weights_BHQS = torch.cat(weights, dim=1) if need_weights else None
+        return DecoderOutput(self.norm(x_BQD), weights_BHQS), tuple(caches)

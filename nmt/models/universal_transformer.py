@@ -1,7 +1,5 @@
 """The Universal Transformer (Dehghani et al. 2019): one layer applied again and again, as often as a position needs."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -9,10 +7,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nmt.models.act import HaltingState, HaltingUnit, PonderOptions, spread
-from nmt.models.interfaces import Decoder, DecoderOutput, DecoderParts, Encoder, EncoderOutput, Memory
-from nmt.models.layers import Dropout, Embedding, Positions, length_mask, sinusoids
-from nmt.models.multihead import Cache, causal_bias, mask_bias, padding_bias
-from nmt.models.transformer import BlockOptions, DecoderLayer, EncoderLayer, TransformerState, with_own_slot
+from nmt.models.interfaces import DecoderOutput, DecoderParts, Encoder, EncoderOutput, EncoderParts, Head, Memory
+from nmt.models.layers import Dropout, Positions, length_mask, sinusoids
+from nmt.models.multihead import Cache, padding_bias
+from nmt.models.transformer import BlockOptions, CachedDecoder, DecoderLayer, EncoderLayer, TransformerState
 
 
 class UniversalOptions(BlockOptions, PonderOptions):
@@ -74,22 +72,22 @@ class UniversalTransformerEncoder(Encoder):
     """Dehghani et al. 2019: one encoder layer of the Transformer, applied again and again with shared weights.
 
     Each step adds position and time-step code, and each position halts when its halting units add up to 1 - ε.
-    ``ponder`` is the figure of a word: its steps.
+    The diagnostic ``ponder`` is the number of steps of a word.
     """
 
     Options = UniversalOptions
 
-    def __init__(self, options: UniversalOptions, embedding: Embedding) -> None:
+    def __init__(self, options: UniversalOptions, parts: EncoderParts) -> None:
         super().__init__()
-        width = embedding.size
-        self.embedding = embedding
+        width = parts.embedding.size
+        self.embedding = parts.embedding
         self.positions = TimedPositions(width, options)
         self.layer = EncoderLayer(width, options)
         self.halting = UniversalHalting(width, options)
         self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.dropout = Dropout(options.dropout)
         self.max_steps, self.time_penalty = options.max_steps, options.time_penalty
-        self.output_size = self.final_size = width
+        self.memory_sizes, self.final_size = (width,), width
 
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
@@ -109,12 +107,12 @@ class UniversalTransformerEncoder(Encoder):
         return EncoderOutput((memory,), (), {"ponder": ponder}, {"ponder": pondering.steps_X})
 
 
-class UniversalTransformerDecoder(Decoder):
+class UniversalTransformerDecoder(CachedDecoder):
     """Dehghani et al. 2019: one decoder layer of the Transformer, applied again and again with shared weights.
 
-    Token by token there is a cache for each step: a token that has halted is seen at all later steps as the mean
-    state it ended with, so its keys are needed there too. A head's attention to the source is the mean of its
-    steps under the halting weights. ``ponder`` is the figure of a token: the steps taken to say it.
+    There is a cache for each step: a token that has halted is seen at all later steps as the mean state it ended with,
+    so its keys are needed there too. A head's attention to the source is the mean of its steps under the halting
+    weights. The diagnostic ``ponder`` is the number of steps that predict a token.
     """
 
     Options = UniversalOptions
@@ -130,86 +128,39 @@ class UniversalTransformerDecoder(Decoder):
         self.dropout = Dropout(options.dropout)
         self.max_steps, self.time_penalty = options.max_steps, options.time_penalty
         self.has_aux_losses = options.adaptive and options.time_penalty > 0
-        self.head_names = tuple(f"head {head + 1}" for head in range(options.num_heads))
-
-    def _project(self, memory: Memory) -> Memory:
-        """The memory with the keys and values of attention; nobody asks for its own values any more."""
-        keys, values = self.layer.cross_attention.project(memory.values_BSD)
-        return Memory(memory.values_BSD[:, :, :0], memory.mask_BS, (keys.contiguous(), values.contiguous()))
+        self.heads = tuple(Head(head) for head in range(options.num_heads))
 
     def start(self, encoded: EncoderOutput) -> TransformerState:
-        memory = self._project(encoded.memories[0])
-        no_ancestors = memory.mask_BS.new_empty(len(memory.mask_BS), 0)
-        return TransformerState(memory, (Cache.empty(memory.keys),) * self.max_steps, no_ancestors, 0)
+        return TransformerState.start(encoded.memories[0], [self.layer.cross_attention], self.max_steps)
 
     def _run(
-        self,
-        x_BQD: Tensor,
-        memory: Memory,
-        caches: Sequence[Cache] | None,
-        self_bias: Tensor,
-        need_weights: bool,
-        num_tokens: int = 0,
-    ) -> tuple[Tensor, tuple[Cache, ...], Tensor | None, HaltingState]:
-        """New tokens through as many steps as they need.
-
-        Args:
-            x_BQD: embedded: the T tokens of a sentence, or the next one of its K hypotheses, behind ``num_tokens``.
-            caches: of each step; None where all tokens are here.
-
-        Returns:
-            Features, the longer caches, mean weights [B, H, Q, S] if asked for, and how long each token took.
-        """
-        cross_bias = padding_bias(memory.mask_BS)
-        x_BQD, mean_BQD, mean_weights = self.dropout(x_BQD), torch.zeros_like(x_BQD), None
-        pondering = HaltingState.start(torch.ones_like(x_BQD[..., 0], dtype=torch.bool), x_BQD)
-        longer: list[Cache] = []
-        for step in range(self.max_steps):
-            seen_BQD = self._coded(x_BQD, step, num_tokens, caches is None)
-            cache = caches[step] if caches is not None else None
+        self, token_NT: Tensor, state: TransformerState, self_bias: Tensor, need_weights: bool, is_last: bool
+    ) -> tuple[DecoderOutput, tuple[Cache, ...]]:
+        cross_bias, (cross,) = padding_bias(state.memory.mask_BS), state.memory.keys
+        token_BQ = token_NT.reshape(len(cross_bias), -1)
+        x_BQD = self.dropout(self.embedding(token_BQ))
+        mean_BQD, mean_weights = torch.zeros_like(x_BQD), None
+        pondering = HaltingState.start(torch.ones_like(token_BQ, dtype=torch.bool), x_BQD)
+        caches: list[Cache] = []
+        for step, cache in enumerate(state.caches):
+            x_NTD = x_BQD.view(*token_NT.shape, -1)
+            timed_BQD = self.positions(x_NTD, step, state.num_tokens).view_as(x_BQD)
             if not pondering.running_X.any():
-                if cache is None:
+                if is_last:
                     break
-                # Later tokens may go on here, and will look at this one.
-                longer.append(cache.append(self.layer.self_attention.project(self.layer.around_self.before(seen_BQD))))
+                # Later tokens may take this step, and will see these.
+                caches.append(cache.append(self.layer.self_attention.project(self.layer.around_self.before(timed_BQD))))
                 continue
-            state_BQD, grown, weights = self.layer(seen_BQD, cache, self_bias, memory.keys, cross_bias, need_weights)
-            if grown is not None:
-                longer.append(grown)
+            layer = self.layer(timed_BQD, cache, self_bias, cross, cross_bias, need_weights)
+            state_BQD, cache, weights_BHQS = layer
+            caches.append(cache)
             x_BQD, mean_BQD, pondering, weight_BQ = self.halting(state_BQD, mean_BQD, pondering, step)
             if need_weights:
-                weighted = weight_BQ[:, None, :, None].to(weights.dtype) * weights
+                weighted = weight_BQ[:, None, :, None].to(weights_BHQS.dtype) * weights_BHQS
                 mean_weights = weighted if mean_weights is None else mean_weights + weighted
-        return self.norm(mean_BQD), tuple(longer), mean_weights, pondering
-
-    def _coded(self, x_BQD: Tensor, step: int, num_tokens: int, is_sentence: bool) -> Tensor:
-        """With the code of the step and of the positions: one after another, or all at ``num_tokens``."""
-        if is_sentence:
-            coded_BQD: Tensor = self.positions(x_BQD, step)
-            return coded_BQD
-        return self.positions(x_BQD.flatten(0, 1)[:, None], step, num_tokens).view_as(x_BQD)  # type: ignore[no-any-return]
-
-    def advance(
-        self, token_N: Tensor, state: TransformerState, need_weights: bool = False
-    ) -> tuple[Tensor, Tensor | None, TransformerState]:
-        num_sentences = len(state.memory.mask_BS)
-        ancestor_NC = with_own_slot(state.ancestor_NC, num_sentences)
-        bias = mask_bias(ancestor_NC).view(num_sentences, 1, -1, ancestor_NC.shape[1])
-        x_BKD = self.embedding(token_N.view(num_sentences, -1))
-        x_BKD, caches, weights_BHKS, _ = self._run(
-            x_BKD, state.memory, state.caches, bias, need_weights, state.num_tokens
-        )
-        weights_NHS = weights_BHKS.transpose(1, 2).flatten(0, 1) if weights_BHKS is not None else None
-        state = replace(state, caches=caches, ancestor_NC=ancestor_NC, num_tokens=state.num_tokens + 1)
-        return x_BKD.flatten(0, 1), weights_NHS, state
-
-    def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
-        memory, bias = self._project(encoded.memories[0]), causal_bias(target_BT.shape[1], target_BT.device)
-        features_BTD, _, weights_BHTS, pondering = self._run(
-            self.embedding(target_BT), memory, None, bias, need_weights
-        )
-        if self.halting.unit is None:
-            return DecoderOutput(features_BTD, weights_BHTS)
-        real_BT = self.embedding.is_real(target_BT)
-        ponder = self.time_penalty * (pondering.cost_X * real_BT).sum()
-        return DecoderOutput(features_BTD, weights_BHTS, {"ponder": ponder}, {"ponder": pondering.steps_X * real_BT})
+        output = DecoderOutput(self.norm(mean_BQD), mean_weights)
+        if self.halting.unit is not None:
+            real_BQ = self.embedding.is_real(token_BQ)
+            output.aux_losses["ponder"] = self.time_penalty * (pondering.cost_X * real_BQ).sum()
+            output.diagnostics["ponder"] = pondering.steps_X * real_BQ
+        return output, tuple(caches)

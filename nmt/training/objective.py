@@ -83,9 +83,10 @@ class Objective(nn.Module):
                 extra[name] = loss / self._num_passes
                 total = total + extra[name]
         shown = {name: loss.detach() for name, loss in extra.items()}
-        for name, figure_BT in output.figures.items():
+        for name, figure_BT in output.diagnostics.items():
             shown[f"target_{name}"] = figure_BT.detach().sum() / self._num_passes
-        for name, figure_BS in output.source_figures.items():  # a mean of source tokens, among sums of target tokens
+        # A mean of source tokens, among sums of target tokens.
+        for name, figure_BS in output.source_diagnostics.items():
             shown[f"source_{name}"] = losses.num_tokens * figure_BS.detach().sum() / read.source_length_B.sum()
         return BatchLoss(total, losses.nll.detach(), shown)
 

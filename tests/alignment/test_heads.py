@@ -8,13 +8,13 @@ import pytest
 from nmt.alignment.heads import AlignmentHeads, HeadWeights, by_layer, choose_heads
 from nmt.errors import UserError
 from nmt.loading import load
-from nmt.models.interfaces import Decoder
+from nmt.models.interfaces import SINGLE_HEAD, Decoder, Head
 
 
 class SomeDecoder:
     """As much of a decoder as heads are about."""
 
-    head_names = tuple(f"layer {layer} head {head}" for layer in (1, 2) for head in (1, 2))
+    heads = tuple(Head(head, layer) for layer in (0, 1) for head in (0, 1))
     alignment_heads = (0, 1)
     attention_step = "output"
 
@@ -24,9 +24,15 @@ def decoder() -> Decoder:
     return SomeDecoder()  # type: ignore[return-value]
 
 
-def test_heads_are_grouped_by_the_layer_of_their_names() -> None:
-    assert by_layer(SomeDecoder.head_names) == [[0, 1], [2, 3]]
-    assert by_layer([f"head {head}" for head in range(1, 4)]) == [[0, 1, 2]]
+def test_heads_are_grouped_by_layer() -> None:
+    assert by_layer(SomeDecoder.heads) == [[0, 1], [2, 3]]
+    assert by_layer([Head(head) for head in range(3)]) == [[0, 1, 2]]
+
+
+def test_heads_have_names_for_people() -> None:
+    assert [head.name for head in SomeDecoder.heads[:2]] == ["layer 1 head 1", "layer 1 head 2"]
+    assert [head.short_name for head in (*SomeDecoder.heads[2:], Head(1, kind="read"))] == ["2:1", "2:2", "read 2"]
+    assert SINGLE_HEAD.name == SINGLE_HEAD.short_name == "attention"
 
 
 def test_names_are_layer_and_head_or_those_of_the_decoder(decoder: Decoder) -> None:

@@ -351,7 +351,7 @@ def test_a_score_is_that_of_the_forced_translation(model: Seq2Seq) -> None:
 def test_coverage_is_part_of_the_score(model: Seq2Seq) -> None:
     """Against the weights of the forced translation; a model without attention can't know what it has covered."""
     options = options_with(coverage_penalty=0.4)
-    if not model.decoder.head_names:
+    if not model.decoder.heads:
         with pytest.raises(UserError, match="coverage penalty"):
             translate(model, SOURCES, options)
         return

@@ -155,7 +155,7 @@ def test_a_universal_encoder_halts_position_by_position(make_model: Any, bias: f
         current = torch.stack([states[p] if p in running else means[p] for p in range(length)])
     encoded = model.encode(source, torch.tensor([length]))
     torch.testing.assert_close(encoded.memories[0].values_BSD[0], means, atol=1e-5, rtol=1e-5)
-    assert encoded.figures["ponder"][0].tolist() == num_steps
+    assert encoded.diagnostics["ponder"][0].tolist() == num_steps
     expected = 0.001 * (sum(num_steps) + sum(remainders))
     assert float(encoded.aux_losses["ponder"]) == pytest.approx(expected, rel=1e-5)
     assert len(set(num_steps)) > 1 or bias != 0.0
@@ -195,13 +195,13 @@ def test_ponder_costs_are_those_of_the_real_tokens(make_model: Any, batch: Batch
         )
         alone += float(single.aux_losses["ponder"])
         for figures, own, length in (
-            (together.source_figures, single.source_figures, source_length),
-            (together.figures, single.figures, target_length),
+            (together.source_diagnostics, single.source_diagnostics, source_length),
+            (together.diagnostics, single.diagnostics, target_length),
         ):
             assert figures["ponder"][row, :length].tolist() == own["ponder"][0].tolist()
             assert not figures["ponder"][row, length:].any()
     assert float(together.aux_losses["ponder"]) == pytest.approx(alone, rel=1e-5)
-    assert together.figures["ponder"].unique().numel() > 1
+    assert together.diagnostics["ponder"].unique().numel() > 1
 
 
 @torch.no_grad()
@@ -218,4 +218,4 @@ def test_a_batch_of_one_word_ponders(make_model: Any, joint_vocabularies: Any) -
     batch = make_batch([([], [])], joint_vocabularies)
     model = make_model(ADAPTIVE, DECODERS["act_rnn"])
     unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
-    assert float(unrolled.source_figures["ponder"]) >= 1
+    assert float(unrolled.source_diagnostics["ponder"]) >= 1

@@ -13,7 +13,7 @@ from nmt.models.attention import CosineAttention
 from nmt.models.build import ATTENTIONS, make_attention
 from nmt.models.interfaces import Attention, Memory
 from nmt.models.layers import length_mask
-from nmt.models.multihead import MultiHeadAttention, causal_bias, padding_bias
+from nmt.models.multihead import MultiHeadAttention, mask_bias, padding_bias
 
 WIDTH, LENGTHS = 6, [4, 2, 5]
 # Hierarchical attention has no score of a single word: see test_hierarchical.py.
@@ -172,7 +172,7 @@ def test_causal_self_attention_equals_pytorchs(torch_attention: TorchAttention) 
     x_BTD = torch.randn(2, 5, 8)
     future = torch.ones(5, 5, dtype=torch.bool).triu(1)
     expected, _ = theirs(x_BTD, x_BTD, x_BTD, attn_mask=future)
-    found, _ = ours(x_BTD, ours.project(x_BTD), causal_bias(5, x_BTD.device))
+    found, _ = ours(x_BTD, ours.project(x_BTD), mask_bias(~future))
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
 
 
@@ -185,7 +185,7 @@ def test_written_out_attention_equals_the_fused_kernel(masked: str) -> None:
     bias = {
         "nothing": None,
         "padding": padding_bias(length_mask(torch.tensor(LENGTHS), 5)),
-        "future": causal_bias(5, queries.device),
+        "future": mask_bias(torch.ones(5, 5, dtype=torch.bool).tril()),
     }[masked]
     found, _ = attention._explicit(queries, keys, values, bias)
     torch.testing.assert_close(found, F.scaled_dot_product_attention(queries, keys, values, bias))

@@ -255,7 +255,8 @@ def test_gradients_of_a_cell(choice: CellChoice, layer: int) -> None:
             self.cell = cell
 
         def forward(self, x: Tensor, below: Tensor, *state: Tensor) -> CellState:
-            return self.cell(self.cell.project(x), state, below)[: cell.num_states]
+            below_state = ((below, below) if layer else None,) if cell.reads_below else ()
+            return self.cell(self.cell.project(x), state, *below_state)[: cell.num_states]
 
     def step(x: Tensor, below: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
         state, parameters = others[: cell.num_states], others[cell.num_states :]

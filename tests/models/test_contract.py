@@ -22,7 +22,6 @@ from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.search import search_all
 from nmt.models.build import ATTENTIONS, DECODERS, ENCODERS
 from nmt.models.cells import CELLS
-from nmt.models.interfaces import Decoder
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import load_weights, save_weights, weights_of
 from nmt.plugins import Table
@@ -192,7 +191,7 @@ def assert_close(found: Tensor | None, expected: Tensor | None) -> None:
 
 
 @torch.no_grad()
-def test_unrolling_equals_stepping(model: Seq2Seq, batch: Batch) -> None:
+def test_reading_at_once_equals_reading_in_steps_and_in_parts(model: Seq2Seq, batch: Batch) -> None:
     encoded = model.encode(batch.source_BS, batch.source_length_B)
     fast = model.decoder.unroll(batch.target_input_BT, encoded, need_weights=True)
     state = model.decoder.start(encoded)
@@ -201,9 +200,13 @@ def test_unrolling_equals_stepping(model: Seq2Seq, batch: Batch) -> None:
         assert_close(output.logits_NV, model.decoder.output(fast.features_BTD[:, position]))
         assert_close(output.weights_NHS, None if fast.weights_BHTS is None else fast.weights_BHTS[:, :, position])
         state = output.state
-    slow = Decoder.unroll(model.decoder, batch.target_input_BT, encoded, need_weights=True)
-    assert_close(slow.features_BTD, fast.features_BTD)
-    assert_close(slow.weights_BHTS, fast.weights_BHTS)
+    first, state = model.decoder.advance(batch.target_input_BT[:, :3], model.decoder.start(encoded), need_weights=True)
+    second, _ = model.decoder.advance(batch.target_input_BT[:, 3:], state, need_weights=True)
+    assert_close(torch.cat((first.features_BTD, second.features_BTD), dim=1), fast.features_BTD)
+    if fast.weights_BHTS is None:
+        assert first.weights_BHTS is second.weights_BHTS is None
+    else:
+        assert_close(torch.cat((first.weights_BHTS, second.weights_BHTS), dim=2), fast.weights_BHTS)
 
 
 @torch.no_grad()
@@ -238,13 +241,15 @@ def test_reordering_takes_everything_along(model: Seq2Seq, batch: Batch) -> None
         state = output.state.reorder(rows, None if kept is None else chosen)
         tokens = torch.randint(4, 16, (len(rows), 1), generator=random)
         history_NT, sentences = torch.cat((history_NT[rows], tokens), 1), sentences[chosen]
-    output = model.decoder.step(history_NT[:, -1], state, need_weights=True)
+    tokens = torch.randint(4, 16, (len(rows), 1), generator=random)
+    history_NT = torch.cat((history_NT, tokens), 1)
+    output, _ = model.decoder.advance(history_NT[:, -2:], state, need_weights=True)
 
     origin_N = sentences.repeat_interleave(BEAM)
     encoded = model.encode(batch.source_BS[origin_N], batch.source_length_B[origin_N])
     unrolled = model.decoder.unroll(history_NT, encoded, need_weights=True)
-    assert_close(output.logits_NV, model.decoder.output(unrolled.features_BTD[:, -1]))
-    assert_close(output.weights_NHS, None if unrolled.weights_BHTS is None else unrolled.weights_BHTS[:, :, -1])
+    assert_close(output.features_BTD, unrolled.features_BTD[:, -2:])
+    assert_close(output.weights_BHTS, None if unrolled.weights_BHTS is None else unrolled.weights_BHTS[:, :, -2:])
 
 
 @torch.no_grad()
@@ -350,8 +355,8 @@ def test_loaded_weights_give_the_same_output(
 @torch.no_grad()
 def test_attention_weights_are_a_distribution_over_real_words(model: Seq2Seq, batch: Batch) -> None:
     _, weights_BHTS = run(model, batch)
-    heads = model.decoder.head_names
-    assert len(set(heads)) == len(heads)
+    heads = model.decoder.heads
+    assert len({head.name for head in heads}) == len({head.short_name for head in heads}) == len(heads)
     if weights_BHTS is None:
         assert heads == ()
         return

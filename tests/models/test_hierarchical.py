@@ -118,7 +118,7 @@ def make_memory(dialogues: list[list[int]], longest: int = 0) -> Memory:
     for row, turns in enumerate(dialogues):
         numbers = [len(turns) - 1 - number for number, length in enumerate(turns) for _ in range(length)]
         turn_BS[row, : len(numbers)] = torch.tensor(numbers)
-    return Memory(values_BSD, length_mask(torch.tensor(lengths), longest), turn_BS=turn_BS)
+    return Memory(values_BSD, length_mask(torch.tensor(lengths), longest), positions={"turn": turn_BS})
 
 
 def product(weight: Tensor, vector: Vector) -> Vector:
@@ -209,9 +209,9 @@ def test_dialogues_beside_and_padding_change_nothing(attention: HierarchicalAtte
     for row, lengths in enumerate(DIALOGUES):
         rows = torch.tensor([row])
         alone = memory.select(rows)
-        assert alone.turn_BS is not None
         size = sum(lengths)
-        alone = Memory(alone.values_BSD[:, :size], alone.mask_BS[:, :size], turn_BS=alone.turn_BS[:, :size])
+        positions = {"turn": alone.positions["turn"][:, :size]}
+        alone = Memory(alone.values_BSD[:, :size], alone.mask_BS[:, :size], positions=positions)
         context, weights = attention(query_BQD[rows], attention.prepare(alone))
         torch.testing.assert_close(context_BQM[rows], context)
         torch.testing.assert_close(weights_BQS[rows, :, :size], weights)
@@ -235,7 +235,7 @@ def test_gradients_are_those_of_finite_differences(attention: HierarchicalAttent
     values_BSD = memory.values_BSD.requires_grad_()
 
     def run(query_BQD: Tensor, values_BSD: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
-        prepared = attention.prepare(Memory(values_BSD, memory.mask_BS, turn_BS=memory.turn_BS))
+        prepared = attention.prepare(Memory(values_BSD, memory.mask_BS, positions=memory.positions))
         context, weights = attention(query_BQD, prepared)
         return context, weights
 
@@ -249,7 +249,9 @@ def test_the_latest_turn_is_read_first(attention: HierarchicalAttention) -> None
     query_BQD = torch.randn(1, 1, QUERY, dtype=torch.float64)
 
     def within(values_BSD: Tensor) -> list[Tensor]:
-        _, weights = attention(query_BQD, attention.prepare(Memory(values_BSD, memory.mask_BS, turn_BS=memory.turn_BS)))
+        _, weights = attention(
+            query_BQD, attention.prepare(Memory(values_BSD, memory.mask_BS, positions=memory.positions))
+        )
         return [turn / turn.sum() for turn in weights[0, 0].split([2, 3, 4])]
 
     before = within(memory.values_BSD)

@@ -144,7 +144,7 @@ def test_layers_that_owe_their_weights_stay(make_model: MakeModel, batch: Batch)
     decoder = {**STACK, "layer_drop": 0.9}
     model = make_model(STACK, decoder).train()
     unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, need_weights=True)
-    assert unrolled.weights_BHTS.shape[1] == len(model.decoder.head_names)
+    assert unrolled.weights_BHTS.shape[1] == len(model.decoder.heads)
     torch.testing.assert_close(unrolled.features_BTD, features(model.eval(), batch))
 
 

@@ -308,14 +308,14 @@ def test_a_translator_starts_with_free_slots_and_then_a_slot_a_word(make_model: 
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("goes_on", [False, True])
-def test_the_output_reads_state_findings_and_word(make_model: Any, goes_on: bool) -> None:
-    options = {**DECODER, "memory": "slots"} if goes_on else DECODER
+@pytest.mark.parametrize("continues", [False, True])
+def test_the_output_reads_state_findings_and_word(make_model: Any, continues: bool) -> None:
+    options = {**DECODER, "memory": "slots"} if continues else DECODER
     model = make(make_model, ENCODER, options)
     decoder: Any = model.decoder
     encoded = model.encode(torch.tensor([[4, 9, 7, 3]]), torch.tensor([4]))
     state, features, weights = decoder.start(encoded), [], []
-    if goes_on:
+    if continues:
         assert torch.equal(state.memory_NCW, encoded.memories[1].values_BSD)
     for word in decoder.embedding(TARGET)[0]:
         state = decoder.machine(decoder.machine.project(word[None]), state)
@@ -324,7 +324,7 @@ def test_the_output_reads_state_findings_and_word(make_model: Any, goes_on: bool
         weights.append(state.read_NHC[0])
     found = decoder.unroll(TARGET, encoded, need_weights=True)
     torch.testing.assert_close(found.features_BTD[0], torch.stack(features), atol=1e-6, rtol=1e-5)
-    if goes_on:
+    if continues:
         assert found.weights_BHTS is None
     else:
         torch.testing.assert_close(found.weights_BHTS[0], torch.stack(weights, dim=1), atol=1e-6, rtol=1e-5)
@@ -336,7 +336,7 @@ def test_an_encoder_leaves_the_memory_as_it_was_after_the_last_word(make_model: 
     encoder: Any = model.encoder
     encoded = model.encode(batch.source_BS, batch.source_length_B)
     for row, length in enumerate(batch.source_length_B.tolist()):
-        states = encoder.states(batch.source_BS[row : row + 1, :length], torch.tensor([length]))
+        states = encoder._states(batch.source_BS[row : row + 1, :length], torch.tensor([length]))
         torch.testing.assert_close(encoded.memories[1].values_BSD[row], states[-1].memory_NCW[0])
         torch.testing.assert_close(encoded.final[0][row], states[-1].cells[0][0])
         annotations = torch.cat([encoder.machine.output(state) for state in states])
@@ -367,7 +367,7 @@ def test_a_final_state_of_unequal_parts_is_refused(counter: torch.Tensor) -> Non
 @pytest.mark.parametrize(
     ("encoder", "changes", "reason"),
     [
-        (RECURRENT, {"memory": "slots"}, "needs the encoder ntm"),
+        (RECURRENT, {"memory": "slots"}, "needs an encoder with a memory of slots"),
         (ENCODER, {"memory": "slots", "slot_size": 6}, "slot_size 4, as in the encoder, not 6"),
         (ENCODER, {"memory": "slots", "num_free_slots": 2}, "num_free_slots is for memory: annotations"),
     ],

@@ -1,4 +1,4 @@
-"""What a recurrent cell is: one step of a recurrence, its weights and how they start."""
+"""The contract of a recurrent cell: one step of a recurrence, its weights and their first values."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from nmt.config import Options
 
 CellState = tuple[Tensor, ...]
-"""Each part [N, D]; the first is the hidden state, which is also the output, and the second an LSTM's cell."""
+"""Each part [N, D]: the hidden state, which is also the output, then for an LSTM the cell state, then whatever else a
+cell keeps."""
 
 
 class InitialisedOptions(Options):
@@ -35,27 +36,51 @@ class GatedOptions(InitialisedOptions):
 
 
 class Cell(nn.Module, ABC):
-    """One step of a recurrence, split in two: :meth:`project`, which depends on the input alone and is computed for
-    all positions at once outside the time loop, and :meth:`forward`, which has the one matrix product of a step.
+    """One step of a recurrence.
 
-    The state keeps the precision it starts with, whatever that of the products is.
+    A step is split in two: :meth:`project`, which depends on the input alone and is computed for all positions at once
+    outside the time loop, and :meth:`forward`, which has the one matrix product of a step. A cell outside nmt is a
+    subclass like this one::
+
+        class IndependentCell(Cell):
+            # h_t = tanh(U x_t + w h_{t-1} + b), with a weight w for each unit in place of W
+            num_gates = 1
+
+            def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
+                (hidden_ND,) = state
+                return ((gates_NG + self.hidden_weight.diagonal() * hidden_ND).tanh().to(hidden_ND.dtype),)
+
+    - With ``num_gates`` the weights exist: U in ``input_weights`` (one [G, input size] for each input), W in
+      ``hidden_weight`` [G, D] and b in ``bias`` [G], where G is ``num_gates`` · D, the gates one after another. They
+      are drawn from U(±1/√D), and b is zero; :meth:`initialise` changes that. A cell may add parameters of its own.
+    - ``gates_NG`` is the sum of the projected inputs, U x + b, in the precision of the computation; the state keeps
+      the precision of :meth:`state_dtype`, and what :meth:`forward` returns must have it.
+      :meth:`add_recurrent` gives U x + W h + b in that precision.
+    - A state has ``num_states`` parts [N, D], which start at zero or at what a decoder's bridge gives, and possibly
+      further ones that only the cell knows, such as a count of steps; they are absent in a first state.
 
     Args:
         options: of ``Options``, checked.
         input_sizes: widths of the inputs. Several have a weight each and are projected one by one, so that those
             that are known beforehand (words) stay outside the loop, and the others (contexts) inside.
-        hidden_size: width of the state.
+        hidden_size: D, width of the state.
         layer: number of the layer in its stack, the lowest 0.
+
+    Raises:
+        ValueError: the options don't fit the sizes.
     """
 
     Options: ClassVar[type[Options]] = GatedOptions
     kernel: ClassVar[Callable[..., nn.RNNBase] | None] = None
-    """PyTorch's form of the cell for whole sequences, where it has one."""
+    """PyTorch's module that computes the cell over whole sequences, where there is one: called with ``input_size``,
+    ``hidden_size``, ``batch_first`` and ``bidirectional``."""
     num_states: ClassVar[int] = 1
     """2 for an LSTM (hidden, cell) and 1 for the others."""
     num_gates: ClassVar[int] = 1
-    has_clock: ClassVar[bool] = False
-    """Whether the state counts steps, so that the mean of two states is none."""
+    averageable: ClassVar[bool] = True
+    """Whether the weighted mean of states is a state."""
+    reads_below: ClassVar[bool] = False
+    """Whether :meth:`forward` takes a third argument: the new state of the layer below, None in the lowest layer."""
 
     def __init__(self, options: Any, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
         super().__init__()
@@ -71,14 +96,14 @@ class Cell(nn.Module, ABC):
 
     @property
     def num_input_gates(self) -> int:
-        """Gates that see the input; a cell may have some that don't see the hidden state."""
+        """Gates that see the input; a cell may have further ones that don't see the hidden state."""
         return self.num_gates
 
     @classmethod
     def initialise(
         cls, options: Any, inputs: Sequence[nn.Parameter], hidden: nn.Parameter, biases: Sequence[nn.Parameter]
     ) -> None:
-        """Change the start values of weights drawn from U(±1/√D): those of a cell, or those of a kernel."""
+        """Change the first values of weights drawn from U(±1/√D): those of a cell, or those of a kernel."""
         if isinstance(options, InitialisedOptions):
             start_recurrent(hidden, options)
             if options.init == "identity":
@@ -99,14 +124,8 @@ class Cell(nn.Module, ABC):
         return torch.addmm(gates_NG, hidden_ND, self.hidden_weight.t()).to(hidden_ND.dtype)
 
     @abstractmethod
-    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
-        """The next state.
-
-        Args:
-            gates_NG: the projected inputs, added up.
-            state: the present state.
-            below_ND: an LSTM's cell of the layer below at this step, of use to a depth-gated one alone.
-        """
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
+        """The next state from the projected inputs, added up, and the present state."""
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ class LstmCell(Cell):
         with torch.no_grad():  # a forget gate that starts open (Jozefowicz et al. 2015)
             biases[0][cls.forget_gate * size : (cls.forget_gate + 1) * size] = 1.0
 
-    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         hidden, cell = state
         size = self.hidden_size
         gates, candidate = torch.split(self.add_recurrent(gates_NG, hidden), [3 * size, size], dim=1)
@@ -52,7 +52,7 @@ class CoupledLstmCell(LstmCell):
     num_gates = 3
     forget_gate = 0
 
-    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         hidden, cell = state
         size = self.hidden_size
         gates, candidate = torch.split(self.add_recurrent(gates_NG, hidden), [2 * size, size], dim=1)
@@ -75,7 +75,7 @@ class PeepholeLstmCell(LstmCell):
         bound = hidden_size**-0.5
         self.peephole = nn.Parameter(torch.empty(3 * hidden_size).uniform_(-bound, bound))
 
-    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         hidden, cell = state
         return self._remember(self.add_recurrent(gates_NG, hidden), cell)
 
@@ -100,6 +100,8 @@ class DepthGatedLstmCell(PeepholeLstmCell):
     d = σ(U x + v C^l_{t-1} + w C^{l-1}_t + b), which doesn't see the hidden state.
     """
 
+    reads_below = True
+
     @classmethod
     def initialise(
         cls, options: Any, inputs: Sequence[nn.Parameter], hidden: nn.Parameter, biases: Sequence[nn.Parameter]
@@ -119,11 +121,11 @@ class DepthGatedLstmCell(PeepholeLstmCell):
     def num_input_gates(self) -> int:
         return self.num_gates + (1 if self.layer else 0)
 
-    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
-        if not self.layer:
+    def forward(self, gates_NG: Tensor, state: CellState, below: CellState | None = None) -> CellState:
+        if below is None:
             return super().forward(gates_NG, state)
-        assert below_ND is not None
         hidden, cell = state
+        _, below_ND = below
         size = self.hidden_size
         gates, depth = torch.split(gates_NG, [4 * size, size], dim=1)
         depth = torch.addcmul(depth.to(cell.dtype), cell, self.depth_peephole)
@@ -143,7 +145,7 @@ class GruCell(Cell):
     def project(self, x: Tensor, part: int = 0) -> Tensor:
         return F.linear(x, self.input_weights[part])
 
-    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         (hidden,) = state
         sizes = [2 * self.hidden_size, self.hidden_size]
         from_input, candidate = torch.split(gates_NG.to(hidden.dtype), sizes, dim=1)

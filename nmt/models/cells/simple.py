@@ -20,7 +20,7 @@ class TanhCell(Cell):
     Options: ClassVar[type[Options]] = InitialisedOptions
     kernel = partial(nn.RNN, nonlinearity="tanh")
 
-    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         return (self.add_recurrent(gates_NG, state[0]).tanh(),)
 
 
@@ -30,7 +30,7 @@ class ReluCell(Cell):
     Options = InitialisedOptions
     kernel = partial(nn.RNN, nonlinearity="relu")
 
-    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         return (self.add_recurrent(gates_NG, state[0]).relu(),)
 
 
@@ -61,7 +61,7 @@ class LeakyCell(Cell):
         if options.learned:
             self.gamma_D = nn.Parameter(torch.full((hidden_size,), inverse_softplus(options.gamma - 1)))
 
-    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         (hidden,) = state
         candidate = self.add_recurrent(gates_NG, hidden)
         candidate = candidate.tanh() if self.options.activation == "tanh" else candidate.relu()
@@ -86,7 +86,7 @@ class ClockworkCell(Cell):
     """
 
     Options = ClockworkOptions
-    has_clock = True
+    averageable = False
     period_D: Tensor
     heard_DD: Tensor
 
@@ -102,7 +102,7 @@ class ClockworkCell(Cell):
         weight = self.hidden_weight * self.heard_DD
         return torch.addmm(gates_NG, hidden_ND, weight.t()).to(hidden_ND.dtype)
 
-    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         hidden = state[0]
         step_N1 = state[1] if len(state) > 1 else torch.zeros(len(hidden), 1, dtype=torch.long, device=hidden.device)
         new = self.add_recurrent(gates_NG, hidden).tanh()

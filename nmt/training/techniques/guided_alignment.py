@@ -120,7 +120,7 @@ def taught_heads(options: GuidedAlignment.Options, decoder: Decoder) -> Alignmen
     Raises:
         UserError: the decoder has no attention or no such head.
     """
-    if not decoder.head_names:
+    if not decoder.heads:
         raise UserError(
             "training.techniques.guided_alignment needs attention, which model.decoder hasn't.",
             "Choose a decoder with attention, or remove the key.",

@@ -60,14 +60,11 @@ def backward_in_segments(
     leaves = list(_tensors(state))
     for first in range(0, batch.target_input_BT.shape[1], segment_length):
         part = slice(first, first + segment_length)
-        features = []
-        for token_B in batch.target_input_BT[:, part].unbind(1):
-            features_BD, _, state = model.decoder.advance(token_B, state)
-            features.append(features_BD)
-        length_B = (batch.target_length_B - first).clamp(0, len(features))
+        read, state = model.decoder.advance(batch.target_input_BT[:, part], state)
+        length_B = (batch.target_length_B - first).clamp(0, read.features_BTD.shape[1])
         if int(length_B.max()) == 0:
             break
-        torch.autograd.backward(loss(torch.stack(features, dim=1), batch.target_output_BT[:, part], length_B))
+        torch.autograd.backward(loss(read.features_BTD, batch.target_output_BT[:, part], length_B))
         kept = {id(leaf) for leaf in leaves}
         state = _map(state, lambda t, kept=kept: t if id(t) in kept else t.detach())  # type: ignore[misc]
     outputs = [(t, leaf.grad) for t, leaf in zip(_tensors(start), leaves, strict=True) if leaf.grad is not None]

@@ -15,7 +15,7 @@ class MguCell(Cell):
 
     num_gates = 2
 
-    def forward(self, gates_NG: Tensor, state: CellState, below_ND: Tensor | None = None) -> CellState:
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         (hidden_ND,) = state
         forget_ND, candidate_ND = gates_NG.chunk(2, dim=1)
         own_forget_ND, own_candidate_ND = F.linear(hidden_ND, self.hidden_weight).chunk(2, dim=1)

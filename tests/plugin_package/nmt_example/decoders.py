@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nmt.config import Options
 from nmt.models.attention import AttentionField
-from nmt.models.interfaces import Decoder, DecoderParts, EncoderOutput, Memory, State
+from nmt.models.interfaces import SINGLE_HEAD, Decoder, DecoderOutput, DecoderParts, EncoderOutput, Memory, State
 
 
 class JordanDecoderOptions(Options):
@@ -30,7 +30,7 @@ class JordanDecoder(Decoder):
     with attention from y_{t-1}."""
 
     Options = JordanDecoderOptions
-    head_names = ("attention",)
+    heads = (SINGLE_HEAD,)
 
     def __init__(self, options: JordanDecoderOptions, parts: DecoderParts) -> None:
         super().__init__()
@@ -46,11 +46,15 @@ class JordanDecoder(Decoder):
         return JordanState(self.first(last_BD.to(memory.values_BSD.dtype)).tanh(), memory)
 
     def advance(
-        self, token_N: Tensor, state: JordanState, need_weights: bool = False
-    ) -> tuple[Tensor, Tensor | None, JordanState]:
-        query_BKD = state.features_ND.unflatten(0, (len(state.memory.mask_BS), -1))
-        context_BKD, weights_BKS = self.attention(query_BKD, state.memory)
-        read_NE = torch.cat((self.embedding(token_N), context_BKD.flatten(0, 1), state.features_ND), dim=1)
-        features_ND = self.recurrence(read_NE).tanh()
-        weights_NHS = weights_BKS.flatten(0, 1)[:, None] if need_weights else None
-        return features_ND, weights_NHS, JordanState(features_ND, state.memory)
+        self, token_NT: Tensor, state: JordanState, need_weights: bool = False
+    ) -> tuple[DecoderOutput, JordanState]:
+        features_ND, memory = state.features_ND, state.memory
+        features, weights = [], []
+        for word_NE in self.embedding(token_NT).unbind(1):
+            context_BKD, weights_BKS = self.attention(features_ND.unflatten(0, (len(memory.mask_BS), -1)), memory)
+            read_NX = torch.cat((word_NE, context_BKD.flatten(0, 1), features_ND), dim=1)
+            features_ND = self.recurrence(read_NX).tanh()
+            features.append(features_ND)
+            weights.append(weights_BKS.flatten(0, 1)[:, None])
+        weights_NHTS = torch.stack(weights, dim=2) if need_weights else None
+        return DecoderOutput(torch.stack(features, dim=1), weights_NHTS), JordanState(features_ND, memory)

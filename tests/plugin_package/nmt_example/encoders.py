@@ -4,8 +4,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nmt.config import Options
-from nmt.models.interfaces import Encoder, EncoderOutput, Memory
-from nmt.models.layers import Embedding, length_mask
+from nmt.models.interfaces import Encoder, EncoderOutput, EncoderParts, Memory
+from nmt.models.layers import length_mask
 
 
 class ConvolutionalEncoderOptions(Options):
@@ -20,10 +20,11 @@ class ConvolutionalEncoder(Encoder):
 
     Options = ConvolutionalEncoderOptions
 
-    def __init__(self, options: ConvolutionalEncoderOptions, embedding: Embedding) -> None:
+    def __init__(self, options: ConvolutionalEncoderOptions, parts: EncoderParts) -> None:
         super().__init__()
-        self.embedding = embedding
-        size = self.output_size = self.final_size = embedding.size
+        self.embedding = parts.embedding
+        size = self.final_size = parts.embedding.size
+        self.memory_sizes = (size,)
         self.convolution = nn.Conv1d(size, size, 2 * options.radius + 1, padding=options.radius)
 
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:

@@ -80,10 +80,10 @@ def test_a_gradient_goes_back_no_further_than_its_segment(batch: Batch) -> None:
     features = []
     for position, token_B in enumerate(batch.target_input_BT.unbind(1)):
         if position and position % 2 == 0:
-            state = type(state)(tuple(part.detach() for part in state.cells), state.memory)
-        features_BD, _, state = model.decoder.advance(token_B, state)
-        features.append(features_BD)
-    loss_of(model)(torch.stack(features, 1), batch.target_output_BT, batch.target_length_B).backward()
+            state = type(state)(tuple(part.detach() for part in state.cells))
+        read, state = model.decoder.advance(token_B[:, None], state)
+        features.append(read.features_BTD)
+    loss_of(model)(torch.cat(features, 1), batch.target_output_BT, batch.target_length_B).backward()
     for name, parameter in model.named_parameters():
         if parameter.grad is not None:
             torch.testing.assert_close(cut[name], parameter.grad, atol=1e-4, rtol=1e-4)
