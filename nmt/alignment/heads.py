@@ -48,7 +48,7 @@ class AlignmentHeads:
         """
         if attention not in (None, *get_args(AttentionStep)):
             raise UserError(f"There is no attention {attention!r}.", "Choose output or input.")
-        step: AttentionStep = "input" if (attention or decoder.attention_step) == "input" else "output"
+        step: AttentionStep = "input" if attention == "input" else "output"
         if heads is None:
             return cls(decoder.alignment_heads, step)
         return cls(tuple(dict.fromkeys(_find(name.strip(), decoder.heads) for name in heads.split(","))), step)

@@ -241,7 +241,6 @@ class ActDecoder(BahdanauDecoder):
         super().__init__(options, parts, extra_inputs=(1,))
         self.ponder = Ponder(options.hidden_size, options, options.cell)
         self.time_penalty = options.time_penalty
-        self.has_aux_losses = options.time_penalty > 0
 
     def _move(
         self, gates_NG: Tensor, cells: CellState, memory: Memory

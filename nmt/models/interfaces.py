@@ -18,7 +18,8 @@ never copies a memory.
 To write a component outside this package: subclass :class:`Encoder`, :class:`Attention` or :class:`Decoder` (or
 :class:`nmt.models.cells.base.Cell`), give it an attribute ``Options`` (a subclass of :class:`nmt.config.Options` with
 the keys that a recipe can set), and add it to the tables as :mod:`nmt.plugins` describes. The tests in
-``tests/models/test_contract.py`` check what is promised here.
+``tests/models/test_contract.py`` check what is promised here. A module that leaves parameters out of some updates has
+a true attribute ``skips_parameters``, which training on several GPUs needs to know.
 """
 
 from abc import ABC, abstractmethod
@@ -292,20 +293,14 @@ class Decoder(nn.Module, ABC):
     output: OutputLayer
     heads: tuple[Head, ...] = ()
     """The attention heads in the order of their weights; none for a decoder without attention to the annotations."""
-    has_aux_losses: bool = False
-    """Whether ``advance`` gives extra losses."""
-    attention_step: AttentionStep = "output"
-    """Where its attention is read as word alignment; docs/how-to/align.md compares the two."""
+    supervised_step: AttentionStep = "output"
+    """The step whose attention learns word alignment best when it is trained to: see docs/how-to/align.md."""
 
     @property
     def alignment_heads(self) -> tuple[int, ...]:
-        """Indices into ``heads`` whose mean is the best word alignment; all, unless a decoder knows better."""
+        """Indices into ``heads`` whose mean is the best word alignment, and whose first is the one to train for it.
+        All, unless a decoder knows better."""
         return tuple(range(len(self.heads)))
-
-    @property
-    def guided_head(self) -> tuple[int, AttentionStep]:
-        """The head that guided alignment trains, and the step whose weights it trains."""
-        return 0, self.attention_step
 
     @abstractmethod
     def start(self, encoded: EncoderOutput) -> State:

@@ -81,6 +81,10 @@ class LayerDrop(nn.Module):
         super().__init__()
         self.rate = rate
 
+    @property
+    def skips_parameters(self) -> bool:
+        return self.rate > 0
+
     def kept(self, num_layers: int) -> list[bool]:
         """Which layers take part, from the bottom."""
         if not self.training or not self.rate:

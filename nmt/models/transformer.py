@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from nmt.config import Options
 from nmt.models.interfaces import (
-    AttentionStep,
     Decoder,
     DecoderOutput,
     DecoderParts,
@@ -259,6 +258,7 @@ class TransformerDecoder(CachedDecoder):
     """
 
     Options = TransformerOptions
+    supervised_step = "input"  # the step that has read the word to align (Garg et al. 2019)
 
     def __init__(self, options: TransformerOptions, parts: DecoderParts) -> None:
         super().__init__()
@@ -281,11 +281,6 @@ class TransformerDecoder(CachedDecoder):
         """The heads of the last layer but one, which align best (Garg et al. 2019)."""
         layer = max(len(self.layers) - 2, 0)
         return tuple(index for index, head in enumerate(self.heads) if head.layer == layer)
-
-    @property
-    def guided_head(self) -> tuple[int, AttentionStep]:
-        """The first of those heads, at the step that has read the word to align (Garg et al. 2019)."""
-        return self.alignment_heads[0], "input"
 
     def start(self, encoded: EncoderOutput) -> TransformerState:
         attentions = [layer.cross_attention for layer in self.layers]

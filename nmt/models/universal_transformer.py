@@ -127,7 +127,6 @@ class UniversalTransformerDecoder(CachedDecoder):
         self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.dropout = Dropout(options.dropout)
         self.max_steps, self.time_penalty = options.max_steps, options.time_penalty
-        self.has_aux_losses = options.adaptive and options.time_penalty > 0
         self.heads = tuple(Head(head) for head in range(options.num_heads))
 
     def start(self, encoded: EncoderOutput) -> TransformerState:

@@ -19,7 +19,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from nmt.console import be_silent
 from nmt.errors import UserError
-from nmt.models.layers import LayerDrop
 from nmt.training.checkpointing.state import seed_everything
 from nmt.training.interrupts import Interrupted
 
@@ -123,7 +122,7 @@ class ProcessGroup:
         return DistributedDataParallel(
             module,
             device_ids=[device] if device.type == "cuda" else None,
-            find_unused_parameters=any(isinstance(part, LayerDrop) and part.rate for part in module.modules()),
+            find_unused_parameters=any(getattr(part, "skips_parameters", False) for part in module.modules()),
         )
 
     def accumulating(self, module: nn.Module) -> AbstractContextManager[None]:

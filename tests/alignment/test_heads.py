@@ -16,7 +16,6 @@ class SomeDecoder:
 
     heads = tuple(Head(head, layer) for layer in (0, 1) for head in (0, 1))
     alignment_heads = (0, 1)
-    attention_step = "output"
 
 
 @pytest.fixture

@@ -125,9 +125,8 @@ def taught_heads(options: GuidedAlignment.Options, decoder: Decoder) -> Alignmen
             "training.techniques.guided_alignment needs attention, which model.decoder hasn't.",
             "Choose a decoder with attention, or remove the key.",
         )
-    head, attention = decoder.guided_head
-    heads = AlignmentHeads.of(decoder, options.head, options.attention or attention)
-    return heads if options.head is not None else AlignmentHeads((head,), heads.attention)
+    heads = AlignmentHeads.of(decoder, options.head, options.attention or decoder.supervised_step)
+    return heads if options.head is not None else AlignmentHeads(decoder.alignment_heads[:1], heads.attention)
 
 
 class LinkFile:

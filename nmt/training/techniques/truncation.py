@@ -5,7 +5,7 @@ on from a state that knows nothing of how it came about. So memory is that of on
 time, encoder and attention keys, learns from all segments.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -15,7 +15,6 @@ from torch import Tensor
 
 from nmt import config
 from nmt.data.batching import Batch
-from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.techniques.base import SegmentLoss, Technique
 
@@ -28,14 +27,6 @@ class Truncation(Technique):
 
     incompatible_with = ("training.compile",)
     options: Options
-
-    def setup_model(self, model: Seq2Seq) -> None:
-        if model.decoder.has_aux_losses:
-            raise UserError(
-                "training.techniques.truncation reads targets token by token, and the decoder's extra loss needs "
-                "whole sentences.",
-                "Leave truncation out, or set the decoder's time_penalty to 0.",
-            )
 
     def backward(self, model: Seq2Seq, batch: Batch, loss: SegmentLoss, scale: Callable[[Tensor], Tensor]) -> None:
         backward_in_segments(model, batch, self.options.length, loss, scale)
@@ -51,7 +42,7 @@ def backward_in_segments(
         batch: on the model's device.
         segment_length: target words a gradient travels back through at most.
         loss: of a segment.
-        scale: applied to the encoder's extra losses, which are added once.
+        scale: applied to the model's extra losses; those of the encoder are added once.
     """
     encoded = model.encode(batch.source_BS, batch.source_length_B)
     start = model.decoder.start(encoded)
@@ -64,7 +55,8 @@ def backward_in_segments(
         length_B = (batch.target_length_B - first).clamp(0, read.features_BTD.shape[1])
         if int(length_B.max()) == 0:
             break
-        torch.autograd.backward(loss(read.features_BTD, batch.target_output_BT[:, part], length_B))
+        extra = [scale(value) for value in read.aux_losses.values()]
+        torch.autograd.backward([loss(read.features_BTD, batch.target_output_BT[:, part], length_B), *extra])
         kept = {id(leaf) for leaf in leaves}
         state = _map(state, lambda t, kept=kept: t if id(t) in kept else t.detach())  # type: ignore[misc]
     outputs = [(t, leaf.grad) for t, leaf in zip(_tensors(start), leaves, strict=True) if leaf.grad is not None]
@@ -77,8 +69,8 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         if value.requires_grad:
             yield value
-    elif isinstance(value, tuple):
-        for part in value:
+    elif isinstance(value, (tuple, Mapping)):
+        for part in value.values() if isinstance(value, Mapping) else value:
             yield from _tensors(part)
     elif is_dataclass(value):
         for f in fields(value):
@@ -91,6 +83,8 @@ def _map(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
         return change(value)
     if isinstance(value, tuple):
         return tuple(_map(part, change) for part in value)
+    if isinstance(value, Mapping):
+        return {name: _map(part, change) for name, part in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{f.name: _map(getattr(value, f.name), change) for f in fields(value)})
     return value

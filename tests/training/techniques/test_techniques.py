@@ -84,14 +84,6 @@ def test_what_does_not_go_together_is_refused(train_tiny: Callable[..., Path]) -
         train_tiny("training.techniques.truncation.length=5", "training.compile=true", "training.max_steps=1")
 
 
-def test_truncation_refuses_a_ponder_cost_that_it_would_leave_out(train_tiny: Callable[..., Path]) -> None:
-    pondering = "model.decoder={type: act_rnn, hidden_size: 16, attention: {type: additive}, time_penalty: %s}"
-    with pytest.raises(UserError, match="extra loss") as caught:
-        train_tiny("training.techniques.truncation.length=2", "training.max_steps=1", pondering % 0.01)
-    assert "time_penalty to 0" in caught.value.remedy
-    train_tiny("training.techniques.truncation.length=2", "training.max_steps=1", pondering % 0)
-
-
 # from outside
 
 

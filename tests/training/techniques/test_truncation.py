@@ -20,6 +20,11 @@ SYSTEMS = {
     "vanilla": ({"type": "recurrent"}, {"type": "recurrent", "cell": "gru"}),
     "bahdanau": ({"type": "recurrent"}, {"type": "bahdanau"}),
     "fed": ({"type": "recurrent"}, {"type": "luong", "input_feeding": True}),
+    "act": ({"type": "act_rnn", "max_steps": 3}, {"type": "act_rnn", "max_steps": 3, "time_penalty": 0.5}),
+    "universal": (
+        {"type": "universal_transformer", "dropout": 0.0, "max_steps": 3},
+        {"type": "universal_transformer", "dropout": 0.0, "max_steps": 3, "time_penalty": 0.5},
+    ),
     "transformer": ({"type": "transformer", "dropout": 0.0}, {"type": "transformer", "dropout": 0.0}),
 }
 
@@ -46,8 +51,9 @@ def loss_of(model: Seq2Seq) -> Any:
 def gradients(model: Seq2Seq, batch: Batch, segment_length: int | None) -> dict[str, Tensor]:
     model.zero_grad()
     if segment_length is None:
-        features_BTD = model(batch.source_BS, batch.source_length_B, batch.target_input_BT).features_BTD
-        loss_of(model)(features_BTD, batch.target_output_BT, batch.target_length_B).backward()
+        output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
+        loss = loss_of(model)(output.features_BTD, batch.target_output_BT, batch.target_length_B)
+        sum(output.aux_losses.values(), loss).backward()
     else:
         backward_in_segments(model, batch, segment_length, loss_of(model), lambda loss: loss)
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
