@@ -81,26 +81,32 @@ def test_an_installed_package_adds_components_to_every_command(
     model, output = tmp_path / "model", tmp_path / "out.en"
     source, target = tiny_corpus / "train.de", tiny_corpus / "train.en"
     processor = "decoding.logits_processors={min_length: {ratio: 3}}"
-    changes = [f"--set={change}" for change in ("training.max_steps=3", processor, *COMPONENTS["others"])]
+    training = ["training.metric=word_recall", "training.techniques.activation_decay={}", "training.log_every=1"]
+    changes = [f"--set={change}" for change in ("training.max_steps=3", processor, *training, *COMPONENTS["others"])]
     done = in_process(installed, ["train", tiny_recipe, "-o", model, *changes])
     assert done.returncode == 0, done.stderr
     modules = [f"nmt_example.{name}" for name in ("attention", "decoders", "encoders", "logits_processors")]
-    assert load_recipe_text(model)["plugins"] == dict.fromkeys(modules, "nmt-example")
+    assert load_recipe_text(model)["plugins"] == dict.fromkeys(modules, "nmt-example"), "what translating needs"
+    log = (model / "metrics.jsonl").read_text()
+    assert '"word_recall": ' in log
+    assert '"activation_decay": ' in log
 
     translate = ["translate", model, "-i", source, "-o", output]
     done = in_process(
         installed,
         translate,
         ["align", model, source, target, "-o", tmp_path / "links"],
-        ["score", output, target, "--json"],
+        ["score", output, target, "--metrics", "word_recall,bleu", "--json"],
+        ["compare", output, source, "-r", target, "--metrics", "word_recall", "--samples", 40, "--json"],
         ["inspect", "gradients", model, "--pairs", source, target],
     )
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "links").read_text().splitlines()) == 40
     texts = [path.read_text("utf-8").splitlines() for path in (source, output)]
     assert all(len(translation.split()) >= 2 * len(line.split()) for line, translation in zip(*texts, strict=True))
-    scores, gradients = done.stdout.splitlines()
-    assert "bleu" in json.loads(scores)
+    scores, comparison, gradients = done.stdout.splitlines()
+    assert json.loads(scores).keys() == {"word_recall", "bleu"}
+    assert '"word_recall"' in comparison
     assert "words back" in gradients
 
     done = in_process(None, translate)

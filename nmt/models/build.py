@@ -91,10 +91,8 @@ def resolve(recipe: Recipe) -> Recipe:
         "decoder": DECODERS.written_out(model.decoder, "model.decoder"),
     }
     recipe = recipe.model_copy(update={"model": model.model_copy(update=resolved)})
-    # The metric that selects models isn't needed to load one; training checks it by itself.
-    choices = recipe.model_dump(
-        mode="json", include={"model", "training", "decoding"}, exclude={"training": {"metric"}}
-    )
+    # What trained a model isn't needed to load it; training looks up its own components.
+    choices = recipe.model_dump(mode="json", include={"model", "decoding"})
     return recipe.model_copy(update={"plugins": required_plugins(choices)})
 
 

@@ -5,6 +5,8 @@ from nmt_example.cells import MguCell
 from nmt_example.decoders import JordanDecoder
 from nmt_example.encoders import ConvolutionalEncoder
 from nmt_example.logits_processors import MinLength
+from nmt_example.metrics import WordRecall
+from nmt_example.techniques import ActivationDecay
 
 COMPONENTS = {
     "mgu": MguCell,
@@ -12,4 +14,6 @@ COMPONENTS = {
     "convolutional": ConvolutionalEncoder,
     "jordan": JordanDecoder,
     "min_length": MinLength,
+    "word_recall": WordRecall,
+    "activation_decay": ActivationDecay,
 }
