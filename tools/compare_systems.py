@@ -38,7 +38,7 @@ from nmt.plotting.style import write_figure
 from nmt.recipe import load_recipe, parse_settings, shipped_recipes
 from nmt.training.history import History, read_history
 
-LECTURES = ("vanilla", "bahdanau", "luong", "transformer_256")
+BASIC = ("vanilla", "bahdanau", "luong", "transformer_256")
 """Those of recipes/multi30k; they are in every picture."""
 
 TERMS = (
@@ -65,8 +65,8 @@ TERMS = (
 
 def all_systems() -> dict[str, str]:
     """The recipe of each system by its short name. One that is new in recipes/systems is among them by itself."""
-    lectures = {name: f"multi30k/{name}" for name in LECTURES}
-    return lectures | {key.partition("/")[2]: key for key in shipped_recipes() if key.startswith("systems/")}
+    basic = {name: f"multi30k/{name}" for name in BASIC}
+    return basic | {key.partition("/")[2]: key for key in shipped_recipes() if key.startswith("systems/")}
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def compare(arguments: argparse.Namespace) -> None:
     runs: Path = arguments.runs.resolve()  # names the vocabulary in recipes: wherever the next call starts, it is there
     settings = [f"data.root={arguments.folder.resolve()}", f"training.max_minutes={arguments.minutes}", *TERMS]
     settings += arguments.settings
-    recipe = load_recipe(systems[LECTURES[0]], parse_settings(settings))
+    recipe = load_recipe(systems[BASIC[0]], parse_settings(settings))
     test, source, target = arguments.test, recipe.data.source, recipe.data.target
     sources, references = read_aligned([arguments.folder / f"{test}.{language}" for language in (source, target)])
     with explained(str(runs)):
@@ -274,7 +274,7 @@ def compare(arguments: argparse.Namespace) -> None:
         file.write(table.to_markdown())
     with open_output(runs / "table.json") as file:
         json.dump(table.to_json(), file, ensure_ascii=False, indent=1)
-    draw(test_set, [*LECTURES, *arguments.systems], runs / "lengths.png")
+    draw(test_set, [*BASIC, *arguments.systems], runs / "lengths.png")
     print(table.to_markdown(), end="")
     say(f"wrote table.md, table.json and lengths.png in {runs}")
     if failed:
