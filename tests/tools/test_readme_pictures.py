@@ -12,7 +12,7 @@ def test_every_picture_of_the_documentation_is_known(repo_root: Path) -> None:
     pages = [repo_root / "README.md", repo_root / "recipes" / "README.md", *(repo_root / "docs").rglob("*.md")]
     shown = {name for page in pages for name in re.findall(r"images/(\w+)\.png", page.read_text("utf-8"))}
     script = (repo_root / "tools" / "readme_pictures.py").read_text("utf-8")
-    assert shown == {path.stem for path in (repo_root / "docs" / "images").iterdir()}
+    assert shown == {path.stem for path in (repo_root / "docs" / "images").glob("*.png")}
     assert shown == set(re.findall(r"^def (\w+)\(folders: Folders\)", script, re.MULTILINE))
 
 
