@@ -2,8 +2,11 @@
 
 import ast
 import importlib.resources
+import re
 import subprocess
 import sys
+import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -85,6 +88,17 @@ def test_imports_point_one_way() -> None:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nmt."):
                 other = str(node.module).split(".")[1]
                 assert rank[other] <= rank[own], f"{path.relative_to(package)} imports {node.module}"
+
+
+def test_versions_are_bounded_and_the_oldest_are_those_of_the_constraints(repo_root: Path) -> None:
+    project = tomllib.loads((repo_root / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    allowed = [*project["dependencies"], *extras["tensorboard"], *extras["ctranslate2"]]
+    for requirement in (*allowed, *chain(*extras.values())):
+        assert re.search(r",<[\d.]+$|==", requirement)
+    lines = (repo_root / "constraints-oldest.txt").read_text("utf-8").splitlines()
+    pins = [line.replace("==", ">=") for line in lines if not line.startswith("#")]
+    assert pins == [requirement.partition(",<")[0] for requirement in allowed]
 
 
 def test_the_package_is_typed() -> None:
