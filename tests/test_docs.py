@@ -6,7 +6,7 @@ import re
 import shlex
 import shutil
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -241,3 +241,60 @@ def test_python_runs(page: str) -> None:
         imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
         if not imported & OUTSIDE:
             exec(compile(tree, code.page, "exec"), names)
+
+
+NOT_RUN = {"train", "quickstart", "average", "export", "--interactive", "--resume", "--plugin"}
+"""What only parses here: it takes minutes, or needs a run with many checkpoints, a terminal or a Transformer."""
+
+NUM_LINES = 12
+
+
+@pytest.fixture(scope="module")
+def ntm_model(train_tiny: Callable[..., Path]) -> Path:
+    ntm = "{type: ntm, hidden_size: 16, slot_size: 8}"
+    return train_tiny("training.max_steps=1", f"model.encoder={ntm}", f"model.decoder={ntm}")
+
+
+def put_in_place(name: str, corpus: Path, models: Mapping[bool, Path]) -> None:
+    """Make the file or the model directory that a command names, unless an earlier command has made it."""
+    path = Path(name)
+    if path.exists() or ("/" not in name and not path.suffix):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.parts[0] == "runs" or name == "quickstart/model":
+        shutil.copytree(models["ntm" in name], path)
+    elif path.suffix in (".de", ".en", ".prompt"):
+        lines = (corpus / f"train.{'de' if path.suffix == '.de' else 'en'}").read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join(lines[:NUM_LINES]))
+    elif path.suffix in (".pharaoh", ".links", ".sure", ".possible"):
+        path.write_text("0-0\n" * NUM_LINES)
+    elif path.suffix == ".tsv":
+        path.write_text("hund\tdog\t1\n")
+
+
+@pytest.mark.parametrize(
+    "page", sorted({code.page for code in NMT_COMMANDS if not NOT_RUN & set(shlex.split(code.text))})
+)
+def test_commands_run_on_small_data(
+    page: str, run_nmt: Any, tiny_model: Path, ntm_model: Path, tiny_corpus: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_corpus, "FOLDER")
+    output = ""  # of the command before
+    for code in commands():
+        words = shlex.split(code.text)
+        arguments = arguments_of_nmt(words) or []
+        if code.page != page or NOT_RUN & set(arguments):
+            continue
+        for before, word in zip(["", *words], words, strict=False):
+            if before not in ("-o", "--output", "--html"):
+                put_in_place(word, tiny_corpus, {False: tiny_model, True: ntm_model})
+        if words[:1] == ["echo"]:
+            output = f"{words[1]}\n"
+        elif words[:1] == ["cat"]:
+            output = Path(words[1]).read_text("utf-8")
+        elif arguments:
+            done = run_nmt(*arguments, stdin=output)
+            assert done.returncode == 0 or arguments[0] == "check-data", f"{code} {code.text}\n{done.stderr}"
+            output = done.stdout
