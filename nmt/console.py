@@ -83,7 +83,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str 
     """A table on standard output: with a rule on a terminal, and in a pipe or file as aligned text of any width.
 
     Args:
-        title: above it; may be empty.
+        title: above it, after an empty line; may be empty.
         columns: headings; the first column is text, the others are figures.
         rows: the cells, as plain text or with styles.
     """
@@ -94,7 +94,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str 
     for row in rows:
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     if title:
-        stdout.print(title, style="bold")
+        stdout.print(f"\n{title}", style="bold")
     if not stdout.is_terminal:
         stdout = Console(highlight=False, width=100_000)
     stdout.print(table)

@@ -30,8 +30,9 @@ from nmt.data.corpus import open_text
 from nmt.data.text import read_lines
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.errors import UserError, nearest
-from nmt.evaluation.compare import LengthScores, TestSet, length_scores, read_aligned
+from nmt.evaluation.compare import length_scores, read_aligned
 from nmt.evaluation.metrics import Score, score_corpus
+from nmt.evaluation.significance import Statistics, TestSet
 from nmt.files import explained, open_output
 from nmt.plotting.curves import draw_lengths
 from nmt.plotting.style import write_figure
@@ -174,15 +175,15 @@ class Table:
 
     title: str
     rows: dict[str, Row]
-    lengths: list[LengthScores]
+    lengths: list[dict[str, Any]]
     """BLEU by words of the source."""
     missing: list[str]
 
     def to_markdown(self) -> str:
         columns = ["recipe", "BLEU", "chrF", "parameters", "width", "target tokens/s", "updates", "epochs", "minutes"]
-        buckets = [f"{length.bucket.label} ({len(length.bucket.sentences):,})" for length in self.lengths]
+        buckets = [f"{row['label']} ({row['sentences']:,})" for row in self.lengths]
         by_length = [
-            [f"`{row.recipe}`", *(f"{length.scores['bleu'][name]:.1f}" for length in self.lengths)]
+            [f"`{row.recipe}`", *(f"{length['scores']['bleu'][name]:.1f}" for length in self.lengths)]
             for name, row in self.rows.items()
         ]
         scores = next(iter(self.rows.values())).scores.values()
@@ -205,7 +206,7 @@ class Table:
         return {
             "title": self.title,
             "systems": {name: row.to_json() for name, row in self.rows.items()},
-            "lengths": [length.to_json() for length in self.lengths],
+            "lengths": self.lengths,
             "missing": self.missing,
         }
 
@@ -223,7 +224,7 @@ def make_table(runs: Path, test_set: TestSet, title: str) -> Table:
             rows[name] = Row.of(systems[name], runs / name, translations, references)
             bar.advance()
     best_first = sorted(rows, key=lambda name: -rows[name].scores["bleu"].score)
-    lengths = length_scores(test_set, [test_set.statistics("bleu")])
+    lengths = length_scores(test_set, [Statistics("bleu", test_set)])
     return Table(title, {name: rows[name] for name in best_first}, lengths, [s for s in systems if s not in rows])
 
 
@@ -231,10 +232,10 @@ def draw(test_set: TestSet, names: Sequence[str], path: Path) -> None:
     """BLEU by length as ``nmt inspect lengths`` draws it, of some systems; of all where none of them is done."""
     shown = {name: test_set.systems[name] for name in dict.fromkeys(names) if name in test_set.systems}
     few = replace(test_set, systems=shown or test_set.systems)
-    statistics = few.statistics("bleu")
+    statistics = Statistics("bleu", few)
     rows = length_scores(few, [statistics])
-    scores = {name: [row.scores["bleu"][name] for row in rows] for name in statistics.systems}
-    num_sentences = {row.bucket.label: len(row.bucket.sentences) for row in rows}
+    scores = {name: [row["scores"]["bleu"][name] for row in rows] for name in few.systems}
+    num_sentences = {row["label"]: row["sentences"] for row in rows}
     x_label = f"words of the {few.measured_by}"
     write_figure(
         draw_lengths(scores, num_sentences, x_label, statistics.metric.name, statistics.metric.signature), path

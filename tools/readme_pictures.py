@@ -92,7 +92,7 @@ def heads(folders: Folders) -> list[str]:
 
 def _by_length(translations: list[str], folders: Folders) -> list[str]:
     reference, source = (folders.text(f"multi30k/{TEST_SET}.{language}") for language in ("en", "de"))
-    return ["inspect", "lengths", *translations, "-r", reference, "-s", source]
+    return ["inspect", "lengths", *translations, "-r", reference, "-s", source, "--buckets", "5,10,15,20"]
 
 
 def lengths(folders: Folders) -> list[str]:

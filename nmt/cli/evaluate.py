@@ -28,12 +28,8 @@ Tokenize = Annotated[
         metavar="NAME", help="sacreBLEU's tokenizer for BLEU: zh, ja-mecab, ko-mecab, char …", show_default="13a"
     ),
 ]
-Buckets = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N,N,…", help="Longest length of each bucket but the last.", show_default="chosen from the text"
-    ),
-]
+Buckets = Annotated[str, typer.Option(metavar="N,N,…", help="Longest length of each bucket but the last.")]
+BUCKETS = "5,10,15,20,30,40,60"
 
 
 def split_names(names: str) -> list[str]:
@@ -41,16 +37,15 @@ def split_names(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-def limits_of(buckets: str | None) -> list[int] | None:
+def limits_of(buckets: str) -> list[int]:
     """The numbers of ``--buckets``."""
     from nmt.errors import UserError
 
-    if buckets is None:
-        return None
-    try:
-        return [int(number) for number in split_names(buckets)]
-    except ValueError:
-        raise UserError(f"--buckets: {buckets!r} isn't a list of numbers.", "Write, for example, 10,20,30.") from None
+    numbers = split_names(buckets)
+    limits = [int(number) for number in numbers if number.isdecimal()]
+    if not numbers or len(limits) < len(numbers) or limits != sorted({0, *limits})[1:]:
+        raise UserError(f"--buckets: {buckets!r} isn't a list of rising numbers.", "Write, for example, 10,20,30.")
+    return limits
 
 
 @app.command(
@@ -108,7 +103,7 @@ def score(
                 "Give HYPOTHESIS REFERENCE, or any number of translations with -r REFERENCE.",
             )
         files, reference = files[:1], files[1:]
-    test_set = read_test_set(files, reference, source, least=1)
+    test_set = read_test_set(files, reference, source)
     references, sources = test_set.references, test_set.source
     num_resamples = resamples if confidence else 0
     found = {
@@ -128,16 +123,15 @@ def score(
 def _show(found: "dict[str, dict[str, Score]]") -> None:
     """One system in lines; several as a table with a row each and the signatures below."""
     from nmt.console import print_table
-    from nmt.evaluation.metrics import METRICS
+    from nmt.evaluation.metrics import directed_name
 
     first, *others = found.values()
     if not others:
         for s in first.values():
             typer.echo(f"{s.line}\n    {s.signature}")
         return
-    directions = ["" if METRICS[name].higher_is_better else " (less is better)" for name in first]
-    columns = ["system", *(s.name + direction for s, direction in zip(first.values(), directions, strict=True))]
-    print_table("", columns, [[system, *(s.figure for s in scores.values())] for system, scores in found.items()])
+    rows = [[system, *(s.figure for s in scores.values())] for system, scores in found.items()]
+    print_table("", ["system", *map(directed_name, first)], rows)
     if any(s.confidence for s in first.values()):
         typer.echo("score (μ = mean of the samples ± half of the 95 % interval)")
     for s in first.values():
@@ -187,7 +181,7 @@ def compare(
     sentences_by: Annotated[
         str, typer.Option(metavar="NAME", help="The metric of single sentences that selects these sentences.")
     ] = "chrf",
-    buckets: Buckets = None,
+    buckets: Buckets = BUCKETS,
     tokenize: Tokenize = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write one self-contained page too.", show_default=False)
@@ -204,20 +198,19 @@ def compare(
     from nmt.console import say, warn
     from nmt.evaluation.compare import Options, read_test_set
     from nmt.evaluation.compare import compare as run
-    from nmt.evaluation.compare_report import print_comparison, to_html, to_json
+    from nmt.evaluation.compare_report import print_comparison, to_html
     from nmt.files import open_output
 
     options = Options(tuple(split_names(metrics)), test, samples, sentences_by, sentences, tokenize, limits_of(buckets))
-    comparison = run(read_test_set(systems, reference or [], source), options, train)
+    found = run(read_test_set(systems, reference or [], source), options, train)
     if html is not None:
         with open_output(html) as file:
-            file.write(to_html(comparison))
+            file.write(to_html(found))
     if as_json:
-        typer.echo(json.dumps(to_json(comparison), ensure_ascii=False))
+        typer.echo(json.dumps(found, ensure_ascii=False))
     else:
-        print_comparison(comparison)
-    for name, count in comparison.degenerate.items():
-        if count.num_degenerate:
-            warn(f"{name}: {count.summary()}.")
+        print_comparison(found)
+    for warning in found["warnings"]:
+        warn(warning)
     if html is not None:
         say(f"wrote {html}")

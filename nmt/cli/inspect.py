@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nmt.cli.common import AsJson, Device, ModelDir, Plugins, Quiet, app, examples
-from nmt.cli.evaluate import Buckets, References, Source, Tokenize, limits_of
+from nmt.cli.evaluate import BUCKETS, Buckets, References, Source, Tokenize, limits_of
 
 if TYPE_CHECKING:
     from nmt.training.history import History, Summary
@@ -189,7 +189,7 @@ def lengths(
     reference: References = None,
     source: Source = None,
     metric: Annotated[str, typer.Option(metavar="NAME", help="The metric: bleu, chrf, ter or a plugin's.")] = "bleu",
-    buckets: Buckets = None,
+    buckets: Buckets = BUCKETS,
     tokenize: Tokenize = None,
     output: Curves = None,
     as_json: AsJson = False,
@@ -200,32 +200,32 @@ def lengths(
 
     Lengths count the words of the source or, without one, of the reference.
     """
-    from nmt.console import say
+    from nmt.console import print_table, say
     from nmt.evaluation.compare import length_scores, read_test_set
-    from nmt.evaluation.compare_report import length_table, print_figures
-    from nmt.evaluation.metrics import check_metrics
+    from nmt.evaluation.compare_report import length_table
+    from nmt.evaluation.metrics import check_metrics, directed_name
+    from nmt.evaluation.significance import Statistics
     from nmt.plotting.style import suffix_of, write_figure
 
     if output is not None:
         suffix_of(output)  # before the work
+    limits = limits_of(buckets)
     check_metrics([metric], source is not None)
-    test_set = read_test_set(systems, reference or [], source, least=1)
-    statistics = test_set.statistics(metric, tokenize)
-    rows = length_scores(test_set, [statistics], limits_of(buckets))
+    test_set = read_test_set(systems, reference or [], source)
+    statistics = Statistics(metric, test_set, tokenize)
+    rows = length_scores(test_set, [statistics], limits)
     signature = statistics.metric.signature
     if output is not None:
         from nmt.plotting.curves import draw_lengths
 
-        scores = {system: [row.scores[metric][system] for row in rows] for system in statistics.systems}
-        num_sentences = {row.bucket.label: len(row.bucket.sentences) for row in rows}
+        scores = {system: [row["scores"][metric][system] for row in rows] for system in test_set.systems}
+        num_sentences = {row["label"]: row["sentences"] for row in rows}
         x_label = f"words of the {test_set.measured_by}"
-        y_label = statistics.metric.name + ("" if statistics.metric.higher_is_better else " (less is better)")
-        write_figure(draw_lengths(scores, num_sentences, x_label, y_label, signature), output)
+        write_figure(draw_lengths(scores, num_sentences, x_label, directed_name(metric), signature), output)
     if as_json:
-        found = {"metric": metric, "signature": signature, "lengths": [row.to_json() for row in rows]}
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        typer.echo(json.dumps({"metric": metric, "signature": signature, "lengths": rows}, ensure_ascii=False))
     else:
-        print_figures(length_table(rows, metric))
+        print_table(*length_table(rows, metric))
         typer.echo(signature)
     if output is not None:
         say(f"wrote {output}")

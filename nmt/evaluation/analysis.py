@@ -3,61 +3,40 @@
 Words are those that BLEU counts: sacreBLEU's tokens, cased. Matches are clipped, as in BLEU (Papineni et al. 2002): a
 word counts as right at most as often as the reference has it in that sentence. The tables follow compare-mt (Neubig
 et al. 2019).
+
+Results are rows of ``nmt compare --json``.
 """
 
 import math
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import groupby, pairwise
-from operator import itemgetter
-from typing import NamedTuple
-
-from nmt.errors import UserError
+from typing import Any, NamedTuple
 
 Tokens = Sequence[str]
 
-MAX_BUCKETS = 8
-WIDTHS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-MIN_SENTENCES = 10
-"""A bucket of fewer sentences has no reliable score; it is merged with its shorter neighbour."""
+FREQUENCIES = (0, 1, 4, 9, 99, 999)
+"""How often the most frequent words of each class but the last occur in the training text (or the reference)."""
 
-FREQUENCIES = (0, 1, 2, 5, 10, 100, 1000)
-"""Where each class of words begins, by how often they occur in the training text (or the reference)."""
-
-MAX_ORDER = 4
-"""The longest n-grams that are compared."""
+MAX_ORDER, NUM_NGRAMS = 4, 10
+"""The longest n-grams that are compared, and how many are listed."""
 
 # Scripts without spaces differ character by character.
 _WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|\w+(?:['’\-]\w+)*|[^\w\s]")
 
 
-def _range_label(low: int, high: int | None) -> str:
-    """``2–4``, ``5`` or, without an end, ``6+``."""
-    if high is None:
-        return f"{low}+"
-    return f"{low}" if low == high else f"{low}–{high}"
+def ranges(limits: Sequence[int]) -> list[dict[str, Any]]:
+    """From 0 to the first limit, from there to the second, and so on; the last range has no limit (``high`` None).
 
-
-# sentences by length
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """Sentences of ``low`` to ``high`` words (None: and more), by their index."""
-
-    low: int
-    high: int | None
-    sentences: tuple[int, ...]
-
-    @property
-    def label(self) -> str:
-        if not self.low:
-            return "any" if self.high is None else f"up to {self.high}"
-        return _range_label(self.low, self.high)
+    A ``label`` is ``2–4``, ``5`` or ``6+``.
+    """
+    lows, highs = [0, *(limit + 1 for limit in limits)], [*limits, None]
+    return [
+        {"low": low, "high": high, "label": f"{low}+" if high is None else f"{low}" if low == high else f"{low}–{high}"}
+        for low, high in zip(lows, highs, strict=True)
+    ]
 
 
 def num_words(text: str) -> int:
@@ -66,124 +45,40 @@ def num_words(text: str) -> int:
     return len(text.strip()) if words == 1 and len(text.strip()) > 30 else words
 
 
-def length_buckets(lengths: Sequence[int], limits: Sequence[int] | None = None) -> list[Bucket]:
-    """Sort sentences by length.
-
-    Args:
-        lengths: of each sentence.
-        limits: the longest length of each bucket but the last, which is open. When None, steps of one width are
-            chosen that give at most MAX_BUCKETS of them, none with fewer than MIN_SENTENCES sentences.
-
-    Returns:
-        Buckets in order of length, empty ones left out.
-    """
-    if limits is not None:
-        if not limits or limits[0] < 1 or any(a >= b for a, b in pairwise(limits)):
-            raise UserError(f"Bad limits of length: {', '.join(map(str, limits))}.", "Give rising numbers: 10,20,30.")
-        return [bucket for bucket in _bucketed(lengths, limits) if bucket.sentences]
-    if not lengths:
-        return []
-    # The few longest sentences must not decide the width.
-    long = sorted(lengths)[min(len(lengths) - 1, int(0.98 * len(lengths)))]
-    width = next((w for w in WIDTHS if long <= w * MAX_BUCKETS), -(-long // MAX_BUCKETS))
-    merged: list[Bucket] = []
-    for bucket in _bucketed(lengths, range(width, max(long, width + 1), width)):
-        if merged and min(len(bucket.sentences), len(merged[-1].sentences)) < MIN_SENTENCES:
-            last = merged.pop()
-            bucket = Bucket(last.low, bucket.high, tuple(sorted(last.sentences + bucket.sentences)))
-        merged.append(bucket)
-    return merged
-
-
-def _bucketed(lengths: Sequence[int], limits: Sequence[int]) -> list[Bucket]:
-    inside: list[list[int]] = [[] for _ in range(len(limits) + 1)]
-    for index, length in enumerate(lengths):
-        inside[bisect_left(limits, length)].append(index)
-    lows, highs = [0, *(limit + 1 for limit in limits)], [*limits, None]
-    return [Bucket(low, high, tuple(found)) for low, high, found in zip(lows, highs, inside, strict=True)]
-
-
-# words by frequency
-
-
-@dataclass(frozen=True)
-class WordScores:
-    """``recall`` is the share of the reference's words that were found: word accuracy. None: nothing to count."""
-
-    precision: float | None
-    recall: float | None
-    f1: float | None
-
-
-@dataclass(frozen=True)
-class WordClass:
-    """How well words that occur ``low`` to ``high`` times (None: and more) are translated, by system.
-
-    ``num_words``: of the reference in this class.
-    """
-
-    low: int
-    high: int | None
-    num_words: int
-    scores: dict[str, WordScores]
-
-    @property
-    def label(self) -> str:
-        return _range_label(self.low, self.high)
-
-
 def word_classes(
     systems: Mapping[str, Sequence[Tokens]], references: Sequence[Tokens], frequency: Counter[str]
-) -> list[WordClass]:
-    """Precision, recall and F1 of words by their frequency; classes without words of the reference are left out."""
+) -> list[dict[str, Any]]:
+    """Precision, recall and F1 of words by their frequency; classes without words of the reference are left out.
+
+    ``recall`` is the share of the reference's words that were found: word accuracy. None: there is nothing to count.
+    """
 
     def totals(texts: Iterable[Counter[str]]) -> list[int]:
-        sums = [0] * len(FREQUENCIES)
+        sums = [0] * (len(FREQUENCIES) + 1)
         for counts in texts:
             for word, count in counts.items():
-                sums[bisect_right(FREQUENCIES, frequency[word]) - 1] += count
+                sums[bisect_left(FREQUENCIES, frequency[word])] += count
         return sums
 
     in_reference = [Counter(tokens) for tokens in references]
     expected = totals(in_reference)
-    figures = {}
+    classes = [bucket | {"num_words": n, "scores": {}} for bucket, n in zip(ranges(FREQUENCIES), expected, strict=True)]
     for name, texts in systems.items():
         counted = [Counter(tokens) for tokens in texts]
         right = totals(mine & theirs for mine, theirs in zip(counted, in_reference, strict=True))
-        figures[name] = list(map(_word_scores, right, totals(counted), expected))
-    highs = [*(low - 1 for low in FREQUENCIES[1:]), None]
-    return [
-        WordClass(low, high, expected[number], {name: found[number] for name, found in figures.items()})
-        for number, (low, high) in enumerate(zip(FREQUENCIES, highs, strict=True))
-        if expected[number]
-    ]
-
-
-def _word_scores(num_right: int, num_given: int, num_expected: int) -> WordScores:
-    pairs = (num_right, num_given), (num_right, num_expected), (2 * num_right, num_given + num_expected)
-    return WordScores(*(part / whole if whole else None for part, whole in pairs))
-
-
-# n-grams
-
-
-@dataclass(frozen=True)
-class NgramChange:
-    """An n-gram of the reference, and how often each of two systems has it right."""
-
-    words: str
-    baseline: int
-    system: int
-    reference: int
+        for group, matched, given, wanted in zip(classes, right, totals(counted), expected, strict=True):
+            ratios = {"precision": (matched, given), "recall": (matched, wanted), "f1": (2 * matched, given + wanted)}
+            group["scores"][name] = {key: part / whole if whole else None for key, (part, whole) in ratios.items()}
+    return [group for group in classes if group["num_words"]]
 
 
 def ngram_changes(
-    baseline: Sequence[Tokens], system: Sequence[Tokens], references: Sequence[Tokens], num_shown: int = 10
-) -> tuple[list[NgramChange], list[NgramChange]]:
-    """The n-grams (n up to 4) that a system gains most and loses most against the baseline.
+    baseline: Sequence[Tokens], system: Sequence[Tokens], references: Sequence[Tokens]
+) -> dict[str, list[dict[str, Any]]]:
+    """The n-grams (n up to 4) that a system has ``gained`` most and ``lost`` most against the baseline.
 
     Ranked by (s − b) / √(s + b), s and b being how often the two have it right: how far from an even share that is,
-    in standard deviations. Of n-grams with the same counts that contain one another only the longest is given.
+    in standard deviations.
     """
     right_baseline, right_system, expected = Counter[Tokens](), Counter[Tokens](), Counter[Tokens]()
     for old, new, reference in zip(baseline, system, references, strict=True):
@@ -191,45 +86,19 @@ def ngram_changes(
         expected.update(wanted)
         right_baseline.update(_ngrams(old) & wanted)
         right_system.update(_ngrams(new) & wanted)
-    gained = _ranked(right_system, right_baseline, num_shown)
-    lost = _ranked(right_baseline, right_system, num_shown)
 
-    def change(ngram: Tokens) -> NgramChange:
-        return NgramChange(" ".join(ngram), right_baseline[ngram], right_system[ngram], expected[ngram])
+    def ranked(better: Counter[Tokens], worse: Counter[Tokens]) -> list[dict[str, Any]]:
+        lead = {n: (count - worse[n]) / math.sqrt(count + worse[n]) for n, count in better.items() if count > worse[n]}
+        first = sorted(lead, key=lambda ngram: (-lead[ngram], -len(ngram), ngram))[:NUM_NGRAMS]
+        counts = {"baseline": right_baseline, "system": right_system, "reference": expected}
+        return [{"words": " ".join(n), **{key: count[n] for key, count in counts.items()}} for n in first]
 
-    return [change(ngram) for ngram in gained], [change(ngram) for ngram in lost]
+    return {"gained": ranked(right_system, right_baseline), "lost": ranked(right_baseline, right_system)}
 
 
 def _ngrams(tokens: Tokens) -> Counter[Tokens]:
-    return Counter(
-        tuple(tokens[start : start + order])
-        for order in range(1, MAX_ORDER + 1)
-        for start in range(len(tokens) - order + 1)
-    )
-
-
-def _ranked(better: Counter[Tokens], worse: Counter[Tokens], most: int) -> list[Tokens]:
-    """N-grams that ``better`` has more often than ``worse``, the clearest first."""
-    lead = {
-        ngram: (count - worse[ngram]) / math.sqrt(count + worse[ngram])
-        for ngram, count in better.items()
-        if count > worse[ngram] + 1
-    }
-    chosen: list[Tokens] = []
-    for ngram in sorted(lead, key=lambda ngram: (-lead[ngram], -len(ngram), ngram)):
-        counts = better[ngram], worse[ngram]
-        if not any(_contains(longer, ngram) and (better[longer], worse[longer]) == counts for longer in chosen):
-            chosen.append(ngram)
-        if len(chosen) == most:
-            break
-    return chosen
-
-
-def _contains(longer: Tokens, ngram: Tokens) -> bool:
-    return any(longer[i : i + len(ngram)] == ngram for i in range(len(longer) - len(ngram) + 1))
-
-
-# word by word
+    orders = range(1, MAX_ORDER + 1)
+    return Counter(tuple(tokens[i : i + order]) for order in orders for i in range(len(tokens) - order + 1))
 
 
 class Span(NamedTuple):
@@ -246,10 +115,10 @@ def word_differences(text: str, other: str) -> list[Span]:
     """
     words = list(_WORD.finditer(text))
     matcher = SequenceMatcher(None, [match[0] for match in words], _WORD.findall(other), autojunk=False)
-    same = [True] * len(text)
-    for kind, start, end, _, _ in matcher.get_opcodes():
+    spans, end = [], 0
+    for kind, first, last, _, _ in matcher.get_opcodes():
         if kind in ("replace", "delete"):
-            positions = range(words[start].start(), words[end - 1].end())
-            same[positions.start : positions.stop] = [False] * len(positions)
-    runs = groupby(zip(text, same, strict=True), key=itemgetter(1))
-    return [Span("".join(character for character, _ in run), is_same) for is_same, run in runs]
+            start, stop = words[first].start(), words[last - 1].end()
+            spans += [Span(text[end:start], True), Span(text[start:stop], False)]
+            end = stop
+    return [span for span in (*spans, Span(text[end:], True)) if span.text]

@@ -4,9 +4,11 @@ Everything is measured on the same detokenised, cased text. Scores, tests and le
 n-grams use the first one.
 """
 
+import json
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,49 +16,14 @@ from typing import Any
 from nmt.data.dialogue import current_turn
 from nmt.data.text import describe, read_lines
 from nmt.errors import UserError
-from nmt.evaluation.analysis import (
-    Bucket,
-    NgramChange,
-    WordClass,
-    length_buckets,
-    ngram_changes,
-    num_words,
-    word_classes,
-)
-from nmt.evaluation.degenerate import DegenerateCount, count_degenerate
+from nmt.evaluation.analysis import Tokens, ngram_changes, num_words, ranges, word_classes
+from nmt.evaluation.degenerate import count_degenerate
 from nmt.evaluation.metrics import METRICS, Bleu, check_lengths, check_metrics
-from nmt.evaluation.significance import MetricTest, Statistics, TestMethod, paired_test
+from nmt.evaluation.significance import Statistics, TestMethod, TestSet, paired_test
 from nmt.files import STANDARD_STREAM
 
-
-@dataclass(frozen=True)
-class TestSet:
-    """Translations of several systems with references and source, line by line; the first system is the baseline."""
-
-    systems: dict[str, list[str]]
-    references: list[list[str]]
-    source: list[str] | None = None
-
-    __test__ = False  # pytest takes the name for one of its own
-
-    def __len__(self) -> int:
-        return len(self.references[0])
-
-    @property
-    def baseline(self) -> str:
-        return next(iter(self.systems))
-
-    @property
-    def lengths(self) -> list[int]:
-        """Words of each source sentence (of a dialogue's current turn); of the first reference without a source."""
-        return [num_words(current_turn(line)) for line in (self.source or self.references[0])]
-
-    @property
-    def measured_by(self) -> str:
-        return "source" if self.source is not None else "reference"
-
-    def statistics(self, metric: str, tokenize: str | None = None) -> Statistics:
-        return Statistics(metric, self.systems, self.references, tokenize, self.source)
+LENGTHS = (5, 10, 15, 20, 30, 40, 60)
+"""The longest sentences of each bucket but the last, in words."""
 
 
 @dataclass(frozen=True)
@@ -72,190 +39,146 @@ class Options:
     num_sentences: int = 10
     """Shown of each."""
     tokenize: str | None = None
-    limits: Sequence[int] | None = None
-    """Of the length buckets; chosen from the text when None."""
+    limits: Sequence[int] = LENGTHS
+    """Of the length buckets."""
 
 
-@dataclass(frozen=True)
-class LengthScores:
-    """The scores of a length bucket: by metric, then by system."""
-
-    bucket: Bucket
-    scores: dict[str, dict[str, float]]
-
-    def to_json(self) -> dict[str, Any]:
-        """As in ``nmt compare --json`` and ``nmt inspect lengths --json``."""
-        scores = {key: {name: round(s, 4) for name, s in found.items()} for key, found in self.scores.items()}
-        bucket = {"low": self.bucket.low, "high": self.bucket.high, "sentences": len(self.bucket.sentences)}
-        return {**bucket, "scores": scores}
-
-
-@dataclass(frozen=True)
-class SentenceChange:
-    """A sentence that two systems translate differently well. ``line`` counts from 1."""
-
-    line: int
-    source: str | None
-    reference: str
-    baseline: str
-    system: str
-    baseline_score: float
-    system_score: float
-
-
-@dataclass(frozen=True)
-class PairChanges:
-    """A system against the baseline, looked at closely."""
-
-    num_better: int
-    num_worse: int
-    num_same: int
-    better: list[SentenceChange]
-    worse: list[SentenceChange]
-    gained: list[NgramChange]
-    lost: list[NgramChange]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The result of ``nmt compare``."""
-
-    test_set: TestSet
-    options: Options
-    tests: dict[str, MetricTest]
-    lengths: list[LengthScores]
-    words: list[WordClass]
-    counted_in: str
-    """Where words were counted: the training text's name, or that it was the reference."""
-    changes: dict[str, PairChanges]
-    degenerate: dict[str, DegenerateCount]
-
-    @property
-    def verdicts(self) -> dict[str, list[str]]:
-        """Sentences on each system but the baseline, one for each metric."""
-        return {name: [test.verdict(name) for test in self.tests.values()] for name in self.changes}
-
-
-def compare(test_set: TestSet, options: Options | None = None, train: Path | str | None = None) -> Comparison:
+def compare(test_set: TestSet, options: Options | None = None, train: Path | str | None = None) -> dict[str, Any]:
     """Compare all systems with the first.
 
     Args:
         test_set: of two systems or more.
         options: of the computation.
         train: text in the target language in which words are counted; the first reference when None.
+
+    Returns:
+        The object of ``nmt compare --json``.
     """
-    options = options or Options()
+    options, reference = options or Options(), test_set.references[0]
+    baseline, *others = test_set.systems
+    if not others:
+        raise UserError("A comparison needs two systems or more.", "Name the translations of each: A.en B.en.")
     check_metrics([*options.metrics, options.sentence_metric], test_set.source is not None)
-    statistics = {key: test_set.statistics(key, options.tokenize) for key in options.metrics}
+    statistics = [Statistics(key, test_set, options.tokenize) for key in options.metrics]
+    tests = {s.key: paired_test(s, options.method, options.num_samples) for s in statistics}
+    systems, warnings = {}, []
+    for name, texts in test_set.systems.items():
+        scores = {}
+        for key, test in tests.items():
+            difference = asdict(test.differences[name]) if name != baseline else None
+            scores[key] = test.scores[name].to_json() | {"difference": difference}
+        degenerate = count_degenerate(texts, test_set.source, reference)
+        systems[name] = {"scores": scores, "degenerate": degenerate.to_json()}
+        if summary := degenerate.summary():
+            warnings.append(f"{name}: {summary}.")
     tokens_of = Bleu(options.tokenize).tokens
     tokens = {name: list(map(tokens_of, texts)) for name, texts in test_set.systems.items()}
-    reference = list(map(tokens_of, test_set.references[0]))
-    counted = map(tokens_of, read_lines(train)) if train is not None else reference
-    baseline, *others = test_set.systems
-    gained_and_lost = {name: ngram_changes(tokens[baseline], tokens[name], reference) for name in others}
-    return Comparison(
-        test_set,
-        options,
-        {key: paired_test(found, options.method, options.num_samples) for key, found in statistics.items()},
-        length_scores(test_set, list(statistics.values()), options.limits),
-        word_classes(tokens, reference, Counter(chain.from_iterable(counted))),
-        Path(describe(train)).name if train is not None else "the reference",
-        _pair_changes(test_set, options, gained_and_lost),
-        {
-            name: count_degenerate(texts, test_set.source, test_set.references[0])
-            for name, texts in test_set.systems.items()
+    tokens_of_reference = list(map(tokens_of, reference))
+    counted = map(tokens_of, read_lines(train)) if train is not None else tokens_of_reference
+    found = {
+        "baseline": baseline,
+        "sentences": len(reference),
+        "references": len(test_set.references),
+        "measured_by": test_set.measured_by,
+        "test": options.method,
+        "signatures": {key: test.scores[baseline].signature for key, test in tests.items()},
+        "systems": systems,
+        "warnings": warnings,
+        "verdicts": {name: [test.verdict(name) for test in tests.values()] for name in others},
+        "lengths": length_scores(test_set, statistics, options.limits),
+        "words": {
+            "counted_in": Path(describe(train)).name if train is not None else "the reference",
+            "classes": word_classes(tokens, tokens_of_reference, Counter(chain.from_iterable(counted))),
         },
-    )
+        "changes": _changes(test_set, options, tokens, tokens_of_reference),
+    }
+    rounded: dict[str, Any] = json.loads(json.dumps(found), parse_float=lambda digits: round(float(digits), 6))
+    return rounded
 
 
 def length_scores(
-    test_set: TestSet, statistics: Sequence[Statistics], limits: Sequence[int] | None = None
-) -> list[LengthScores]:
-    """Corpus scores of the sentences in each length bucket."""
-    return [
-        LengthScores(
-            bucket,
-            {s.key: {name: s.score(name, bucket.sentences) for name in test_set.systems} for s in statistics},
-        )
-        for bucket in length_buckets(test_set.lengths, limits)
-    ]
+    test_set: TestSet, statistics: Sequence[Statistics], limits: Sequence[int] = LENGTHS
+) -> list[dict[str, Any]]:
+    """Corpus scores by words of the source (of a dialogue's current turn) or, without one, of the first reference.
+
+    ``limits`` are the longest lengths of all buckets but the last; empty buckets are left out. The result has the rows
+    of ``nmt compare --json``, ``scores`` by metric, then by system.
+    """
+    inside: list[list[int]] = [[] for _ in range(len(limits) + 1)]
+    for index, line in enumerate(test_set.source or test_set.references[0]):
+        inside[bisect_left(limits, num_words(current_turn(line)))].append(index)
+    rows = []
+    for bucket, indices in zip(ranges(limits), inside, strict=True):
+        if indices:
+            scores = {s.key: {name: round(s.score(name, indices), 4) for name in test_set.systems} for s in statistics}
+            rows.append(bucket | {"sentences": len(indices), "scores": scores})
+    return rows
 
 
-def _pair_changes(
-    test_set: TestSet, options: Options, ngrams: dict[str, tuple[list[NgramChange], list[NgramChange]]]
-) -> dict[str, PairChanges]:
-    """How many sentences are better, worse and the same than the baseline's, and those that changed most."""
-    metric = METRICS[options.sentence_metric](options.tokenize)
-    scores = {
-        name: metric.sentence_scores(texts, test_set.references, test_set.source)
-        for name, texts in test_set.systems.items()
-    }
-    baseline = test_set.baseline
-
-    def change(name: str, index: int) -> SentenceChange:
-        return SentenceChange(
-            index + 1,
-            test_set.source[index] if test_set.source is not None else None,
-            test_set.references[0][index],
-            test_set.systems[baseline][index],
-            test_set.systems[name][index],
-            scores[baseline][index],
-            scores[name][index],
-        )
-
+def _changes(
+    test_set: TestSet, options: Options, tokens: Mapping[str, Sequence[Tokens]], reference: Sequence[Tokens]
+) -> dict[str, Any]:
+    """How many sentences are better, worse and the same than the baseline's, and what changed most."""
+    metric, (baseline, *others) = METRICS[options.sentence_metric](options.tokenize), test_set.systems
+    systems, references, source = test_set.systems, test_set.references, test_set.source
+    scores = {name: metric.sentence_scores(texts, references, source) for name, texts in systems.items()}
     changes = {}
-    for name, (gained, lost) in ngrams.items():
+    for name in others:
+
+        def shown(index: int, name: str = name) -> dict[str, Any]:
+            return {
+                "line": index + 1,
+                "source": source[index] if source is not None else None,
+                "reference": references[0][index],
+                "baseline": systems[baseline][index],
+                "system": systems[name][index],
+                "baseline_score": scores[baseline][index],
+                "system_score": scores[name][index],
+            }
+
         sign = 1 if metric.higher_is_better else -1
         gains = [sign * (new - old) for old, new in zip(scores[baseline], scores[name], strict=True)]
         better = sorted((i for i, gain in enumerate(gains) if gain > 0), key=lambda i: -gains[i])
         worse = sorted((i for i, gain in enumerate(gains) if gain < 0), key=lambda i: gains[i])
-        changes[name] = PairChanges(
-            len(better),
-            len(worse),
-            len(gains) - len(better) - len(worse),
-            [change(name, index) for index in better[: options.num_sentences]],
-            [change(name, index) for index in worse[: options.num_sentences]],
-            gained,
-            lost,
-        )
+        changes[name] = {
+            "metric": metric.name,
+            "num_better": len(better),
+            "num_worse": len(worse),
+            "num_same": gains.count(0),
+            "better": list(map(shown, better[: options.num_sentences])),
+            "worse": list(map(shown, worse[: options.num_sentences])),
+            **ngram_changes(tokens[baseline], tokens[name], reference),
+        }
     return changes
 
 
 def read_test_set(
-    systems: Sequence[Path | str],
-    references: Sequence[Path | str],
-    source: Path | str | None = None,
-    least: int = 2,
+    systems: Sequence[Path | str], references: Sequence[Path | str], source: Path | str | None = None
 ) -> TestSet:
     """Read the files of a test set.
 
     Args:
-        systems: translations, at least ``least`` of them.
+        systems: translations; a system has the name of its file or, where two have the same, its path.
         references: one or more.
         source: the source text, if it is known.
 
     Raises:
-        UserError: too few systems, no reference, or files that don't belong together.
+        UserError: no reference, a system that is named twice, or files that don't belong together.
     """
-    if len(systems) < least:
-        raise UserError("A comparison needs two systems or more.", "Name the translations of each: A.en B.en.")
     if not references:
         raise UserError("No reference is named.", "Give the reference translations: -r FILE.")
-    names = labels(systems)
-    texts = read_aligned([*systems, *references, *([source] if source is not None else [])])
-    after = len(systems) + len(references)
-    return TestSet(
-        dict(zip(names, texts, strict=False)),
-        texts[len(systems) : after],
-        texts[after] if source is not None else None,
-    )
+    paths = [describe(path) for path in systems]
+    names = [Path(path).name for path in paths]
+    if len(set(names)) < len(names):
+        names = paths
+    if len(set(names)) < len(names):
+        raise UserError(f"{Counter(names).most_common(1)[0][0]} is named twice.", "Name each system once.")
+    texts = iter(read_aligned([*systems, *references, *([source] if source is not None else [])]))
+    return TestSet({name: next(texts) for name in names}, [next(texts) for _ in references], next(texts, None))
 
 
 def read_aligned(paths: Sequence[Path | str]) -> list[list[str]]:
-    """The lines of files in which line N always belongs to line N of the others.
-
-    Args:
-        paths: translations first; at most one is ``"-"``, standard input.
+    """The lines of files in which line N always belongs to line N of the others; translations first.
 
     Raises:
         UserError: the numbers of lines differ, there are none, or two are to come from standard input.
@@ -265,30 +188,3 @@ def read_aligned(paths: Sequence[Path | str]) -> list[list[str]]:
     texts = [list(read_lines(path)) for path in paths]
     check_lengths({describe(path): len(text) for path, text in zip(paths, texts, strict=True)})
     return texts
-
-
-def labels(paths: Sequence[Path | str]) -> list[str]:
-    """Short names of systems: file names without the endings and folders that all of them share.
-
-    ``runs/a.test.en`` and ``runs/b.test.en`` become ``a`` and ``b``; ``a/test.en`` and ``b/test.en`` too.
-
-    Raises:
-        UserError: a file is named twice.
-    """
-    given = [describe(path) for path in paths]
-    for index, name in enumerate(given):
-        if name in given[:index]:
-            raise UserError(f"{name} is named twice.", "Name each system once.")
-    if len(given) == 1:
-        return [Path(given[0]).name]
-    folders = _without_shared_end([list(Path(name).parts) for name in given])
-    folders = _without_shared_end([parts[::-1] for parts in folders])
-    short = [".".join(parts) for parts in _without_shared_end(["/".join(parts[::-1]).split(".") for parts in folders])]
-    return short if len(set(short)) == len(short) else given
-
-
-def _without_shared_end(names: list[list[str]]) -> list[list[str]]:
-    """Names in parts, without the last parts as long as all names share them and have others."""
-    while all(len(parts) > 1 for parts in names) and len({parts[-1] for parts in names}) == 1:
-        names = [parts[:-1] for parts in names]
-    return names

@@ -4,9 +4,8 @@ BLEU, chrF and TER are sacreBLEU's with its own defaults: BLEU and chrF are case
 TER ignores case. The signature records all of this.
 
 Another metric is a subclass of :class:`Metric` and a row of ``METRICS``, or a component of a plugin
-(:mod:`nmt.plugins`). It then works in validation and model
-selection (``training.metric``), in ``nmt score``, ``nmt compare`` and ``nmt inspect lengths``, and as a utility for
-minimum Bayes risk decoding.
+(:mod:`nmt.plugins`). It then works in validation and model selection (``training.metric``), in ``nmt score``,
+``nmt compare`` and ``nmt inspect lengths``, and as a utility for minimum Bayes risk decoding.
 """
 
 import os
@@ -27,55 +26,29 @@ LOSS = "loss"
 FloatArray = npt.NDArray[np.float64]
 """Names of arrays end in their shape: N sentences, F figures of a sentence, R resamples."""
 
-
-@dataclass(frozen=True)
-class Confidence:
-    """A 95 % confidence interval by bootstrap resampling (Koehn 2004): ``mean`` ± ``half_width``."""
-
-    mean: float
-    half_width: float
-    num_resamples: int
-
-    @classmethod
-    def of(cls, scores_R: FloatArray) -> "Confidence":
-        """The interval of the scores of resamples."""
-        low, high = interval(scores_R)
-        return cls(float(scores_R.mean()), 0.5 * (high - low), len(scores_R))
-
-    def to_json(self) -> dict[str, float]:
-        return {
-            "level": 0.95,
-            "mean": round(self.mean, 4),
-            "half_width": round(self.half_width, 4),
-            "resamples": self.num_resamples,
-        }
+Texts = Sequence[str]
+References = Sequence[Texts]
 
 
 @dataclass(frozen=True)
 class Score:
-    """The score of a whole corpus.
-
-    Attributes:
-        name: as it is printed: ``BLEU``, ``chrF2``, ``TER``.
-        score: in the units of the metric.
-        signature: version and settings; scores can be compared only where signatures agree.
-        details: further figures for a reader, such as BLEU's n-gram precisions and brevity penalty.
-        confidence: where it was requested.
-        decimals: digits that are printed.
-    """
+    """The score of a whole corpus, in the units of its metric."""
 
     name: str
     score: float
     signature: str
+    """Version and settings; scores can be compared only where signatures agree."""
     details: str = ""
-    confidence: Confidence | None = None
+    """Further figures for a reader, such as BLEU's n-gram precisions and brevity penalty."""
+    confidence: dict[str, float] | None = None
+    """See :func:`confidence_of`."""
     decimals: int = 2
 
     @property
     def figure(self) -> str:
         """The score as text, with its interval where it has one."""
-        c, digits = self.confidence, self.decimals
-        return f"{self.score:.{digits}f}" + (f" (μ = {c.mean:.{digits}f} ± {c.half_width:.{digits}f})" if c else "")
+        c, digits = self.confidence, f".{self.decimals}f"
+        return f"{self.score:{digits}}" + (f" (μ = {c['mean']:{digits}} ± {c['half_width']:{digits}})" if c else "")
 
     @property
     def line(self) -> str:
@@ -85,7 +58,7 @@ class Score:
     def to_json(self) -> dict[str, Any]:
         """The object of ``nmt score --json``."""
         shown: dict[str, Any] = {"score": round(self.score, 4), "signature": self.signature}
-        return shown if self.confidence is None else {**shown, "confidence": self.confidence.to_json()}
+        return shown if self.confidence is None else {**shown, "confidence": self.confidence}
 
 
 class Metric(ABC):
@@ -121,14 +94,10 @@ class Metric(ABC):
         return self.name
 
     @abstractmethod
-    def sentence_scores(
-        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
-    ) -> list[float]:
+    def sentence_scores(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> list[float]:
         """The score of each sentence on its own."""
 
-    def statistics(
-        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
-    ) -> FloatArray:
+    def statistics(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> FloatArray:
         """Figures of each sentence, (N, F), whose sums over any sentences determine the score of these sentences.
 
         They are what paired tests and confidence intervals resample, so that nothing is scored twice.
@@ -140,9 +109,7 @@ class Metric(ABC):
         """The corpus score of sentences whose :meth:`statistics` add up to ``totals_F``."""
         return float(totals_F[0] / totals_F[1])
 
-    def corpus_score(
-        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
-    ) -> Score:
+    def corpus_score(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> Score:
         """The score of the corpus."""
         score = self.score_from(self.statistics(hypotheses, references, sources).sum(axis=0))
         return Score(self.name, score, self.signature, decimals=self.decimals)
@@ -151,36 +118,33 @@ class Metric(ABC):
 class SacreBleuMetric(Metric):
     """A metric of sacreBLEU, by its public API but for sufficient statistics, which it has no public names for.
 
-    Args:
-        implementation: the metric of sacreBLEU.
-        by_sentence: computes scores of single sentences from the same statistics; ``implementation`` when None.
+    Attributes:
+        kind: the key of ``sacrebleu.metrics.METRICS``.
     """
 
-    def __init__(self, implementation: Any, by_sentence: Any = None) -> None:
-        super().__init__()
-        self.implementation, self._by_sentence = implementation, by_sentence or implementation
+    kind: ClassVar[str]
+
+    def __init__(self, tokenize: str | None = None) -> None:
+        from sacrebleu.metrics import METRICS as IMPLEMENTATIONS
+
+        super().__init__(tokenize)
+        self.implementation = self._by_sentence = IMPLEMENTATIONS[self.kind]()
 
     @property
     def signature(self) -> str:
         return str(self.implementation.get_signature())
 
-    def statistics(
-        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
-    ) -> FloatArray:
+    def statistics(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> FloatArray:
         return np.array(self.implementation._extract_corpus_statistics(hypotheses, references), np.float64)
 
     def score_from(self, totals_F: FloatArray) -> float:
         return float(self.implementation._aggregate_and_compute([totals_F]).score)
 
-    def sentence_scores(
-        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
-    ) -> list[float]:
+    def sentence_scores(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> list[float]:
         statistics_NF = self.statistics(hypotheses, references)
         return [float(self._by_sentence._aggregate_and_compute([row_F]).score) for row_F in statistics_NF]
 
-    def corpus_score(
-        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], sources: Sequence[str] | None = None
-    ) -> Score:
+    def corpus_score(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> Score:
         result = self.implementation.corpus_score(hypotheses, references)
         details = str(result).removeprefix(f"{result.name} = {result.score:.2f}").strip()
         return Score(self.name, float(result.score), self.signature, details)
@@ -189,15 +153,17 @@ class SacreBleuMetric(Metric):
 class Bleu(SacreBleuMetric):
     """BLEU (Papineni et al. 2002; Post 2018); of single sentences with the effective order, as sacreBLEU advises."""
 
-    name = "BLEU"
+    name, kind = "BLEU", "BLEU"
 
     def __init__(self, tokenize: str | None = None) -> None:
+        super().__init__()
         from sacrebleu.metrics.bleu import BLEU
 
         if tokenize is not None and tokenize not in BLEU.TOKENIZERS:
             raise UserError(f"Unknown tokenizer for BLEU: {tokenize!r}.", nearest(tokenize, BLEU.TOKENIZERS))
         try:
-            super().__init__(BLEU(tokenize=tokenize), BLEU(tokenize=tokenize, effective_order=True))
+            self.implementation = BLEU(tokenize=tokenize)
+            self._by_sentence = BLEU(tokenize=tokenize, effective_order=True)
         except (ImportError, OSError, RuntimeError) as error:  # some need a package or a download
             raise UserError(
                 f"The tokenizer {tokenize!r} can't be used: {str(error).strip()}",
@@ -212,24 +178,14 @@ class Bleu(SacreBleuMetric):
 class Chrf(SacreBleuMetric):
     """chrF2: F score (β = 2) of character n-grams up to 6 (Popović 2015)."""
 
-    name = "chrF2"
-
-    def __init__(self, tokenize: str | None = None) -> None:
-        from sacrebleu.metrics.chrf import CHRF
-
-        super().__init__(CHRF())
+    name, kind = "chrF2", "CHRF"
 
 
 class Ter(SacreBleuMetric):
     """Translation edit rate in per cent of the reference's words; it can exceed 100 (Snover et al. 2006)."""
 
-    name = "TER"
+    name, kind = "TER", "TER"
     higher_is_better = False
-
-    def __init__(self, tokenize: str | None = None) -> None:
-        from sacrebleu.metrics.ter import TER
-
-        super().__init__(TER())
 
 
 METRICS: Table[Metric] = Table("metric", Metric, {"bleu": Bleu, "chrf": Chrf, "ter": Ter})
@@ -253,61 +209,49 @@ def higher_is_better(name: str) -> bool:
     return name != LOSS and METRICS[name].higher_is_better
 
 
+def directed_name(name: str) -> str:
+    """How tables call a metric: ``BLEU``, ``TER (less is better)``."""
+    return METRICS[name].name + ("" if METRICS[name].higher_is_better else " (less is better)")
+
+
 def score_text(name: str, score: float) -> str:
     """A score of a metric of ``METRICS`` or a loss with its name, such as ``BLEU 41.30``."""
     return f"{METRICS[name].name} {score:.{METRICS[name].decimals}f}" if name != LOSS else f"loss {score:.3f}"
 
 
 def score_corpus(
-    hypotheses: Sequence[str],
-    references: Sequence[Sequence[str]],
+    hypotheses: Texts,
+    references: References,
     metrics: Sequence[str] = ("bleu", "chrf"),
     tokenize: str | None = None,
     num_resamples: int = 0,
-    sources: Sequence[str] | None = None,
+    sources: Texts | None = None,
 ) -> dict[str, Score]:
-    """Scores translations, cased and detokenised.
+    """Scores translations, cased and detokenised, by each metric.
 
     Args:
-        hypotheses: N translations.
-        references: one or more complete references of N sentences each.
+        hypotheses, references, sources: as in :class:`Metric`.
         metrics: names of ``METRICS``.
         tokenize: sacreBLEU's tokenizer for BLEU (``13a`` when None; ``zh``, ``ja-mecab``, ``char`` …).
         num_resamples: of the bootstrap, for a confidence interval; 0 leaves it out.
-        sources: N source sentences, for metrics that need them.
-
-    Returns:
-        A score for each metric, in that order.
     """
     check_metrics(metrics, sources is not None)
-    names = ["the reference"] if len(references) == 1 else [f"reference {n + 1}" for n in range(len(references))]
-    check_lengths({"the hypothesis": len(hypotheses), **dict(zip(names, map(len, references), strict=True))})
+    check_lengths({"the hypothesis": len(hypotheses)} | {f"reference {n}": len(r) for n, r in enumerate(references, 1)})
     scores = {}
     for name in metrics:
         metric = METRICS[name](tokenize)
         score = metric.corpus_score(hypotheses, references, sources)
         if num_resamples > 1:
             seed = check_seed()
-            statistics_NF = metric.statistics(hypotheses, references, sources)
+            samples_R = bootstrap(metric, metric.statistics(hypotheses, references, sources), num_resamples, seed)
             signature = resampled_signature(score.signature, bs=num_resamples, seed=seed)
-            confidence = Confidence.of(bootstrap(metric, statistics_NF, num_resamples, seed))
-            score = replace(score, signature=signature, confidence=confidence)
+            score = replace(score, signature=signature, confidence=confidence_of(samples_R))
         scores[name] = score
     return scores
 
 
-def bootstrap(metric: Metric, statistics_NF: FloatArray, num_samples: int, seed: int | None) -> FloatArray:
-    """The scores of samples of the sentences, drawn with replacement; the same sentences as sacreBLEU draws.
-
-    Args:
-        metric: has given the statistics.
-        statistics_NF: of each sentence.
-        num_samples: R.
-        seed: None for a random one.
-
-    Returns:
-        The score of each sample, (R,).
-    """
+def bootstrap(metric: Metric, statistics_NF: FloatArray, num_samples: int, seed: int) -> FloatArray:
+    """The scores, (R,), of samples of the sentences drawn with replacement: the samples that sacreBLEU draws."""
     random, num_sentences = np.random.default_rng(seed), len(statistics_NF)
     samples = (random.choice(num_sentences, num_sentences, replace=True) for _ in range(num_samples))
     counts = (np.bincount(sample, minlength=num_sentences) for sample in samples)
@@ -321,33 +265,35 @@ def interval(samples_R: FloatArray) -> tuple[float, float]:
     return float(ordered[cut]), float(ordered[-1 - cut])
 
 
-def resampled_signature(signature: str, **settings: int | None) -> str:
+def confidence_of(samples_R: FloatArray) -> dict[str, float]:
+    """The 95 % interval of bootstrap samples (Koehn 2004), ``mean`` ± ``half_width``, as JSON has it."""
+    low, high = interval(samples_R)
+    limits = {"mean": round(float(samples_R.mean()), 4), "half_width": round(0.5 * (high - low), 4)}
+    return {"level": 0.95, **limits, "resamples": len(samples_R)}
+
+
+def resampled_signature(signature: str, **settings: int) -> str:
     """A signature with the settings of a resampling (``bs``, ``ar``, ``seed``) where sacreBLEU puts them."""
     first, *others = signature.split("|")
-    return "|".join([first, *(f"{name}:{str(value).lower()}" for name, value in settings.items()), *others])
+    return "|".join([first, *(f"{name}:{value}" for name, value in settings.items()), *others])
 
 
 def check_lengths(num_lines: dict[str, int]) -> None:
     """Refuse texts with different numbers of lines, or without any. ``num_lines``: by the name for messages."""
-    (first, expected), *others = num_lines.items()
-    for name, count in others:
-        if count != expected:
-            raise UserError(
-                f"Different numbers of lines: {first} has {expected:,}, {name} has {count:,}.",
-                "Line N of one must translate line N of the other; check that neither was cut or filtered.",
-            )
-    if not expected:
+    if len(set(num_lines.values())) > 1:
         raise UserError(
-            f"Nothing to score: {' and '.join(num_lines)} {'is' if len(num_lines) == 1 else 'are'} empty.",
-            "Check that the command which wrote the translations succeeded.",
+            f"Different numbers of lines: {', '.join(f'{name} has {count:,}' for name, count in num_lines.items())}.",
+            "Line N of one must translate line N of the other; check that none was cut or filtered.",
+        )
+    if not any(num_lines.values()):
+        raise UserError(
+            f"Nothing to score: {next(iter(num_lines))} is empty.", "Check that the command which wrote it succeeded."
         )
 
 
-def check_seed() -> int | None:
-    """The seed of resampling, from sacreBLEU's variable SACREBLEU_SEED; None draws a new one each time."""
+def check_seed() -> int:
+    """The seed of resampling: sacreBLEU's variable SACREBLEU_SEED."""
     given = os.environ.get("SACREBLEU_SEED", "12345")
-    if given.lower() == "none":
-        return None
     if not given.isdecimal():
-        raise UserError(f"SACREBLEU_SEED is {given!r}, which is not a seed.", "Set it to a number, or to none.")
+        raise UserError(f"SACREBLEU_SEED is {given!r}, which is not a seed.", "Set it to a number.")
     return int(given)

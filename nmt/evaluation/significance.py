@@ -16,12 +16,14 @@ import numpy as np
 
 from nmt.evaluation.metrics import (
     METRICS,
-    Confidence,
     FloatArray,
     Metric,
+    References,
     Score,
+    Texts,
     bootstrap,
     check_seed,
+    confidence_of,
     interval,
     resampled_signature,
 )
@@ -35,37 +37,37 @@ LEVEL = 0.05
 """Differences with a smaller p are called significant."""
 
 
-class Statistics:
-    """The sufficient statistics of each sentence of each system, computed once for all figures of a metric.
+@dataclass(frozen=True)
+class TestSet:
+    """Translations of several systems with references and source, line by line; the first system is the baseline."""
 
-    Args:
-        key: of ``METRICS``.
-        systems: translations by the name of their system; the first is the baseline.
-        references: complete references, each as long as the translations.
-        tokenize: sacreBLEU's tokenizer for BLEU.
-        sources: for metrics that need them.
-    """
+    systems: Mapping[str, Texts]
+    references: References
+    source: Texts | None = None
 
-    def __init__(
-        self,
-        key: str,
-        systems: Mapping[str, Sequence[str]],
-        references: Sequence[Sequence[str]],
-        tokenize: str | None = None,
-        sources: Sequence[str] | None = None,
-    ) -> None:
-        self.key, self.metric = key, METRICS[key](tokenize)
-        self.of_system = {name: self.metric.statistics(texts, references, sources) for name, texts in systems.items()}
-        """Statistics (N, F) by system."""
+    __test__ = False  # pytest takes the name for one of its own
 
     @property
-    def systems(self) -> list[str]:
-        return list(self.of_system)
+    def measured_by(self) -> str:
+        """The side whose words are the length of a sentence."""
+        return "source" if self.source is not None else "reference"
+
+
+class Statistics:
+    """The sufficient statistics of each sentence of each system, computed once for all figures of a metric."""
+
+    def __init__(self, key: str, test_set: TestSet, tokenize: str | None = None) -> None:
+        self.key, self.metric = key, METRICS[key](tokenize)
+        self.of_system = {
+            name: self.metric.statistics(texts, test_set.references, test_set.source)
+            for name, texts in test_set.systems.items()
+        }
+        """Statistics (N, F) by system."""
 
     def score(self, system: str, sentences: Sequence[int] | None = None) -> float:
         """The score of a system on some sentences, or on all: the corpus score of a file of just those."""
         rows_NF = self.of_system[system]
-        return self.metric.score_from((rows_NF if sentences is None else rows_NF[list(sentences)]).sum(axis=0))
+        return self.metric.score_from((rows_NF if sentences is None else rows_NF[sentences]).sum(axis=0))
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,7 @@ class Difference:
     low: float
     high: float
     p_value: float
-
-    @property
-    def significant(self) -> bool:
-        return self.p_value < LEVEL and self.value != 0
+    significant: bool
 
 
 @dataclass(frozen=True)
@@ -94,29 +93,20 @@ class MetricTest:
     scores: dict[str, Score]
     differences: dict[str, Difference]
 
-    @property
-    def signature(self) -> str:
-        return next(iter(self.scores.values())).signature
-
-    def number(self, figure: float) -> str:
-        """A score or a difference as text, with a minus sign rather than a hyphen."""
-        decimals = self.metric.decimals
-        return f"{round(figure, decimals) + 0.0:.{decimals}f}".replace("-", "−")
-
     def verdict(self, system: str) -> str:
-        """A sentence about a system against the baseline."""
+        """A sentence about a system against the baseline, with the interval as seen from the one that is ahead."""
         baseline, name, difference = next(iter(self.scores)), self.metric.name, self.differences[system]
-        limits = [difference.low, difference.high]
-        if difference.value < 0:  # as seen from the one that is ahead
-            limits = [-difference.high, -difference.low]
-        interval = f"95 % interval {' to '.join(map(self.number, limits))}, p = {difference.p_value:.2g}"
-        better = system if (difference.value > 0) == self.metric.higher_is_better else baseline
-        size = f"{self.number(abs(difference.value))} {name}"
+        sign, digits = -1 if difference.value < 0 else 1, f".{self.metric.decimals}f"
+        low, high = sorted((sign * difference.low, sign * difference.high))
+        limits = f"{low:{digits}} to {high:{digits}}".replace("-", "−")
+        interval = f"(95 % interval {limits}, p = {difference.p_value:.2g})"
         if not difference.value:
-            return f"{system} and {baseline} have the same {name} ({interval})."
+            return f"{system} and {baseline} have the same {name} {interval}."
+        better = system if (difference.value > 0) == self.metric.higher_is_better else baseline
+        size = f"{abs(difference.value):{digits}} {name}"
         if difference.significant:
-            return f"{better} is better by {size} ({interval})."
-        return f"No significant difference: {better} is ahead by {size}, which may be chance ({interval})."
+            return f"{better} is better by {size} {interval}."
+        return f"No significant difference: {better} is ahead by {size}, which may be chance {interval}."
 
 
 def paired_test(
@@ -132,28 +122,30 @@ def paired_test(
     """
     num_samples = num_samples or NUM_SAMPLES[method]
     num_resamples = num_samples if method == "bootstrap" else NUM_SAMPLES["bootstrap"]
-    given = check_seed()
-    seed = int(np.random.SeedSequence(given).entropy)  # type: ignore[arg-type]  # one for all systems, even if random
-    metric, baseline = statistics.metric, statistics.systems[0]
-    baseline_NF = statistics.of_system[baseline]
-    baseline_R = bootstrap(metric, baseline_NF, num_resamples, seed)
-    kind = {"bs" if method == "bootstrap" else "ar": num_samples}
-    signature = resampled_signature(metric.signature, **kind, seed=given)
-    scores, differences = {}, {}
-    for system, rows_NF in statistics.of_system.items():
-        scores_R = baseline_R
-        if system != baseline:
-            scores_R = bootstrap(metric, rows_NF, num_resamples, seed)
-            value = statistics.score(system) - statistics.score(baseline)
-            if method == "bootstrap":
-                gaps_R = np.abs(scores_R - baseline_R)
-                chance_R = gaps_R - gaps_R.mean()
-            else:
-                chance_R = _swapped_gaps(metric, baseline_NF, rows_NF, num_samples, seed)
-            p_value = (1 + int((chance_R > abs(value)).sum())) / (1 + num_samples)
-            p_value = max(p_value, _least_p(baseline_NF, rows_NF))
-            differences[system] = Difference(value, *interval(scores_R - baseline_R), p_value)
-        scores[system] = Score(metric.name, statistics.score(system), signature, confidence=Confidence.of(scores_R))
+    seed = check_seed()
+    metric, (baseline, *others) = statistics.metric, statistics.of_system
+    samples = {name: bootstrap(metric, rows_NF, num_resamples, seed) for name, rows_NF in statistics.of_system.items()}
+    signature = resampled_signature(
+        metric.signature, **{"bs" if method == "bootstrap" else "ar": num_samples}, seed=seed
+    )
+    scores = {
+        name: Score(metric.name, statistics.score(name), signature, "", confidence_of(samples_R), metric.decimals)
+        for name, samples_R in samples.items()
+    }
+    differences = {}
+    for name in others:
+        value, gaps_R = scores[name].score - scores[baseline].score, samples[name] - samples[baseline]
+        pair = statistics.of_system[baseline], statistics.of_system[name]
+        if method == "bootstrap":
+            chance_R = abs(gaps_R) - abs(gaps_R).mean()
+        else:
+            chance_R = _swapped_gaps(metric, *pair, num_samples, seed)
+        p_value = (1 + int((chance_R > abs(value)).sum())) / (1 + num_samples)
+        # With k sentences that differ there are 2^k ways to swap them, and at least two of these (none, all) give the
+        # real difference. sacreBLEU counts only what is larger, and so gives its smallest p where few sentences differ.
+        num_different = int((pair[0] != pair[1]).any(axis=1).sum())
+        p_value = max(p_value, min(1.0, 2.0 ** (1 - num_different)))
+        differences[name] = Difference(value, *interval(gaps_R), p_value, p_value < LEVEL)
     return MetricTest(metric, scores, differences)
 
 
@@ -167,14 +159,3 @@ def _swapped_gaps(metric: Metric, one_NF: FloatArray, other_NF: FloatArray, num_
         totals_RF = kept_RN @ one_NF + ~kept_RN @ other_NF
         gaps += [abs(metric.score_from(total_F) - metric.score_from(both_F - total_F)) for total_F in totals_RF]
     return np.array(gaps)
-
-
-def _least_p(baseline_NF: FloatArray, system_NF: FloatArray) -> float:
-    """The smallest p that the sentences allow: with k that differ there are 2^k ways to swap them, and at least two
-    of these (none swapped, all swapped) give the real difference.
-
-    sacreBLEU counts only what is larger than the real difference, and so gives its smallest p where few sentences, or
-    none, differ.
-    """
-    num_different = int((baseline_NF != system_NF).any(axis=1).sum())
-    return min(1.0, 2.0 ** (1 - num_different))

@@ -88,7 +88,7 @@ def test_a_table_of_systems_with_signatures_below(run_nmt: RunNmt, two_systems: 
     lines = run_nmt("score", first, second, "-r", reference, "--metrics", "bleu,ter").stdout.splitlines()
     assert lines[0].split(maxsplit=2) == ["system", "BLEU", "TER (less is better)"]
     bleu = [sacrebleu.corpus_bleu(p.read_text().splitlines(), [REFERENCES]).score for p in (first, second)]
-    assert [line.split()[:2] for line in lines[1:3]] == [["out", f"{bleu[0]:.2f}"], ["other", f"{bleu[1]:.2f}"]]
+    assert [line.split()[:2] for line in lines[1:3]] == [["out.en", f"{bleu[0]:.2f}"], ["other.en", f"{bleu[1]:.2f}"]]
     assert lines[3].startswith("BLEU: nrefs:1|case:mixed")
     assert lines[4].startswith("TER: nrefs:1|case:lc")
 

@@ -3,14 +3,17 @@
 import json
 from collections import Counter
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import pytest
 import sacrebleu
 
 from nmt.errors import UserError
-from nmt.evaluation.analysis import Span, length_buckets, ngram_changes, num_words, word_classes, word_differences
-from nmt.evaluation.compare import Comparison, Options, TestSet, compare, labels, read_test_set
-from nmt.evaluation.compare_report import to_html, to_json
+from nmt.evaluation.analysis import Span, ngram_changes, num_words, ranges, word_classes, word_differences
+from nmt.evaluation.compare import Options, compare, length_scores, read_test_set
+from nmt.evaluation.compare_report import to_html
+from nmt.evaluation.significance import Statistics, TestSet
 
 REFERENCES = ["the dog sees a zebra .", "a cat sleeps .", "the dog runs in the park .", "Tom & <b>Ann</b> eat ."] * 5
 OLD = ["the dog sees a horse .", "a cat sleeps .", "the cat runs in park .", "Tom & <i>Ann</i> eat ."] * 5
@@ -18,38 +21,13 @@ NEW = ["the dog sees a zebra .", "a dog sleeps .", "the dog runs in the park .",
 
 
 @pytest.fixture(scope="module")
-def comparison() -> Comparison:
+def found() -> dict[str, Any]:
     options = Options(num_samples=100, num_sentences=9, limits=[5])
     return compare(TestSet({"old": OLD, "<new>": NEW}, [REFERENCES], REFERENCES), options)
 
 
-# lengths
-
-
-def test_buckets_hold_each_sentence_once_in_order_of_length() -> None:
-    lengths = [*range(1, 41), *[12] * 60, 300]
-    buckets = length_buckets(lengths)
-    assert sorted(i for bucket in buckets for i in bucket.sentences) == list(range(len(lengths)))
-    for bucket in buckets:
-        assert all(bucket.low <= lengths[i] <= (bucket.high or 300) for i in bucket.sentences)
-        assert len(bucket.sentences) >= 10
-    assert [bucket.high for bucket in buckets[:-1]] == [bucket.low - 1 for bucket in buckets[1:]]
-    assert buckets[-1].high is None
-    assert len(buckets) <= 8
-
-
-def test_given_limits_and_bad_ones() -> None:
-    buckets = length_buckets([3, 10, 11, 25], [10, 20])
-    assert [(bucket.label, bucket.sentences) for bucket in buckets] == [
-        ("up to 10", (0, 1)),
-        ("11–20", (2,)),
-        ("21+", (3,)),
-    ]
-    for limits in ([], [0, 5], [5, 5]):
-        with pytest.raises(UserError, match="limits"):
-            length_buckets([1], limits)
-    assert length_buckets([]) == []
-    assert [bucket.label for bucket in length_buckets([0, 1, 30])] == ["any"]
+def test_ranges_have_labels() -> None:
+    assert [bucket["label"] for bucket in ranges([0, 5, 6])] == ["0", "1–5", "6", "7+"]
 
 
 def test_words_of_text_without_spaces_are_its_characters() -> None:
@@ -58,14 +36,19 @@ def test_words_of_text_without_spaces_are_its_characters() -> None:
     assert num_words("") == 0
 
 
-def test_scores_by_length_are_those_of_a_file_of_these_sentences(comparison: Comparison) -> None:
-    short, long = comparison.lengths
-    assert (short.bucket.label, long.bucket.label) == ("up to 5", "6+")
+def test_scores_by_length_are_those_of_a_file_of_these_sentences(found: dict[str, Any]) -> None:
+    short, long = found["lengths"]
+    assert (short["label"], long["label"], short["sentences"], long["sentences"]) == ("0–5", "6+", 10, 10)
     chosen = [i for i, line in enumerate(REFERENCES) if len(line.split()) > 5]
-    assert list(long.bucket.sentences) == chosen
     for name, lines in (("old", OLD), ("<new>", NEW)):
         expected = sacrebleu.corpus_bleu([lines[i] for i in chosen], [[REFERENCES[i] for i in chosen]]).score
-        assert long.scores["bleu"][name] == pytest.approx(expected)
+        assert long["scores"]["bleu"][name] == pytest.approx(expected, abs=1e-4)
+
+
+def test_buckets_without_sentences_are_left_out() -> None:
+    test_set = TestSet({"a": ["x", "x y z"]}, [["x", "x y z"]])
+    rows = length_scores(test_set, [Statistics("chrf", test_set)], [1, 2])
+    assert [(row["low"], row["high"], row["sentences"]) for row in rows] == [(0, 1, 1), (3, None, 1)]
 
 
 # words
@@ -77,42 +60,39 @@ def test_word_classes_by_hand() -> None:
     references = [["the", "rare", "new"], ["the", "the"]]
     systems = {"a": [["the", "rare", "rare"], ["the"]], "b": [["the", "new", "odd"], ["the", "the", "the"]]}
     never, once, often = word_classes(systems, references, counts)
-    assert [group.label for group in (never, once, often)] == ["0", "1", "10–99"]
-    assert [group.num_words for group in (never, once, often)] == [1, 1, 3]
-    assert (once.scores["a"].precision, once.scores["a"].recall) == (0.5, 1)
-    assert once.scores["a"].f1 == pytest.approx(2 / 3)
-    assert (once.scores["b"].precision, once.scores["b"].recall, once.scores["b"].f1) == (None, 0, 0)
-    assert (never.scores["b"].precision, never.scores["b"].recall) == (0.5, 1)
-    assert (often.scores["a"].precision, often.scores["a"].recall) == (1, pytest.approx(2 / 3))
-    assert often.scores["b"].precision == pytest.approx(3 / 4)  # clipped: the reference has two
+    assert [group["label"] for group in (never, once, often)] == ["0", "1", "10–99"]
+    assert [group["num_words"] for group in (never, once, often)] == [1, 1, 3]
+    assert once["scores"]["a"] == {"precision": 0.5, "recall": 1, "f1": pytest.approx(2 / 3)}
+    assert once["scores"]["b"] == {"precision": None, "recall": 0, "f1": 0}
+    assert never["scores"]["b"] == {"precision": 0.5, "recall": 1, "f1": pytest.approx(2 / 3)}
+    assert often["scores"]["a"] == {"precision": 1, "recall": pytest.approx(2 / 3), "f1": pytest.approx(4 / 5)}
+    assert often["scores"]["b"]["precision"] == pytest.approx(3 / 4)  # clipped: the reference has two
 
 
-def test_ngrams_gained_and_lost(comparison: Comparison) -> None:
-    gained, lost = ngram_changes(*([line.split() for line in text] for text in (OLD, NEW, REFERENCES)))
-    assert {change.words for change in lost} >= {"a cat sleeps ."}
-    assert "cat" not in {change.words for change in lost}  # the longer one says it
-    assert all((change.baseline, change.system, change.reference) == (5, 0, 5) for change in lost)
-    assert any("zebra" in change.words for change in gained)
-    assert all(change.system > change.baseline and change.system <= change.reference for change in gained)
-    assert comparison.changes["<new>"].gained
+def test_ngrams_gained_and_lost(found: dict[str, Any]) -> None:
+    changes = ngram_changes(*([line.split() for line in text] for text in (OLD, NEW, REFERENCES)))
+    assert changes["lost"][0] == {"words": "a cat sleeps .", "baseline": 5, "system": 0, "reference": 5}
+    assert any("zebra" in change["words"] for change in changes["gained"])
+    assert all(change["baseline"] < change["system"] <= change["reference"] for change in changes["gained"])
+    assert len(found["changes"]["<new>"]["gained"]) == 10
 
 
 # sentences
 
 
-def test_changed_sentences_are_ranked_by_sentence_score(comparison: Comparison) -> None:
-    changes = comparison.changes["<new>"]
-    assert (changes.num_better, changes.num_worse, changes.num_same) == (15, 5, 0)
-    assert (len(changes.better), len(changes.worse)) == (9, 5)
+def test_changed_sentences_are_ranked_by_sentence_score(found: dict[str, Any]) -> None:
+    changes = found["changes"]["<new>"]
+    assert (changes["num_better"], changes["num_worse"], changes["num_same"]) == (15, 5, 0)
+    assert (len(changes["better"]), len(changes["worse"])) == (9, 5)
     gain = [
         sacrebleu.sentence_chrf(new, [ref]).score - sacrebleu.sentence_chrf(old, [ref]).score
         for old, new, ref in zip(OLD, NEW, REFERENCES, strict=True)
     ]
-    best, worst = changes.better[0], changes.worse[0]
-    assert gain[best.line - 1] == max(gain)
-    assert best.system_score - best.baseline_score == pytest.approx(max(gain))
-    assert gain[worst.line - 1] == min(gain)
-    assert (worst.reference, worst.baseline, worst.system) == ("a cat sleeps .", "a cat sleeps .", "a dog sleeps .")
+    best, worst = changes["better"][0], changes["worse"][0]
+    assert gain[best["line"] - 1] == max(gain)
+    assert best["system_score"] - best["baseline_score"] == pytest.approx(max(gain), abs=1e-5)
+    assert gain[worst["line"] - 1] == min(gain)
+    assert [worst[key] for key in ("reference", "baseline", "system")] == [*["a cat sleeps ."] * 2, "a dog sleeps ."]
 
 
 def test_word_differences_keep_the_text() -> None:
@@ -127,20 +107,16 @@ def test_word_differences_keep_the_text() -> None:
 # reports
 
 
-def test_json_has_every_figure(comparison: Comparison) -> None:
-    found = json.loads(json.dumps(to_json(comparison)))
-    assert found["baseline"] == "old"
-    assert set(found["systems"]) == {"old", "<new>"}
-    old, bleu = (found["systems"][name]["scores"]["bleu"] for name in ("old", "<new>"))
-    assert bleu["score"] == pytest.approx(sacrebleu.corpus_bleu(NEW, [REFERENCES]).score, abs=1e-4)
-    assert bleu["difference"]["value"] == pytest.approx(
-        bleu["score"] - found["systems"]["old"]["scores"]["bleu"]["score"], abs=1e-3
-    )
-    assert bleu["difference"]["significant"] is True
+def test_json_has_every_figure(found: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(found)) == found
+    assert (found["baseline"], found["sentences"], found["references"]) == ("old", 20, 1)
+    old, new = (found["systems"][name]["scores"]["bleu"] for name in ("old", "<new>"))
+    assert new["score"] == pytest.approx(sacrebleu.corpus_bleu(NEW, [REFERENCES]).score, abs=1e-4)
+    assert new["difference"]["value"] == pytest.approx(new["score"] - old["score"], abs=1e-3)
+    assert new["difference"]["significant"] is True
     assert old["difference"] is None
     assert list(found["signatures"]) == ["bleu", "chrf", "ter"]
     assert found["changes"]["<new>"]["worse"][0]["line"] == 2
-    assert found["lengths"][1]["scores"]["bleu"]["old"] > 0
 
 
 class _Page(HTMLParser):
@@ -161,8 +137,8 @@ class _Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_self_contained_and_escapes_text(comparison: Comparison) -> None:
-    text = to_html(comparison)
+def test_the_page_is_self_contained_and_escapes_text(found: dict[str, Any]) -> None:
+    text = to_html(found)
     page = _Page(text)
     assert page.open == []
     links = [value or "" for name, value in page.attributes if name in {"src", "href"}]
@@ -177,8 +153,8 @@ def test_the_page_is_self_contained_and_escapes_text(comparison: Comparison) -> 
     assert "a <mark>dog</mark> sleeps" in text
 
 
-def test_tables_of_the_page_can_be_read_aloud(comparison: Comparison) -> None:
-    page = _Page(to_html(comparison))
+def test_tables_of_the_page_can_be_read_aloud(found: dict[str, Any]) -> None:
+    page = _Page(to_html(found))
     assert page.tags.count("table") == page.tags.count("caption") > 5
     assert ("scope", "col") in page.attributes
     assert ("scope", "row") in page.attributes
@@ -189,19 +165,19 @@ def test_tables_of_the_page_can_be_read_aloud(comparison: Comparison) -> None:
 # reading
 
 
-def test_names_are_what_differs() -> None:
-    assert labels(["runs/a.test.en", "runs/b.test.en"]) == ["a", "b"]
-    assert labels(["x/a/test.en", "x/b/test.en"]) == ["a", "b"]
-    assert labels(["a/one.en", "b/two.en"]) == ["a/one", "b/two"]
-    assert labels(["a/one.en"]) == ["one.en"]
-    assert labels(["a", "a.en"]) == ["a", "a.en"]
-    assert labels([".x.en", ".y.en"]) == [".x", ".y"]
-    with pytest.raises(UserError, match="twice"):
-        labels(["a", "a"])
-
-
-def test_too_few_files_are_refused() -> None:
-    with pytest.raises(UserError, match="two systems"):
-        read_test_set(["a"], ["r"])
+def test_systems_have_the_names_of_their_files_or_paths(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.en", "b.en", "c/a.en", "test.en", "test.de")]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("a line\n")
+    a, b, other, reference, source = paths
+    test_set = read_test_set([a, b], [reference, reference], source)
+    assert (list(test_set.systems), len(test_set.references)) == (["a.en", "b.en"], 2)
+    assert (test_set.source, test_set.measured_by) == (["a line"], "source")
+    assert list(read_test_set([a, other], [reference]).systems) == [str(a), str(other)]
+    with pytest.raises(UserError, match=r"a\.en is named twice"):
+        read_test_set([a, a], [reference])
     with pytest.raises(UserError, match="No reference"):
-        read_test_set(["a", "b"], [])
+        read_test_set([a, b], [])
+    with pytest.raises(UserError, match="two systems"):
+        compare(read_test_set([a], [reference]))

@@ -118,7 +118,7 @@ def test_different_numbers_of_lines(hypothesis: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Different numbers of lines") as caught:
         score_files(hypothesis, short)
     assert f"{hypothesis} has 4, {short} has 3" in caught.value.message
-    with pytest.raises(UserError, match="the hypothesis has 1, the reference has 2"):
+    with pytest.raises(UserError, match="the hypothesis has 1, reference 1 has 2"):
         score_corpus(["a"], [["a", "b"]])
 
 
@@ -180,5 +180,5 @@ def test_confidence_is_that_of_sacrebleu() -> None:
         score = score_corpus(HYPOTHESES, [REFERENCES], [name], num_resamples=50)[name]
         assert score.signature == str(metric.get_signature())
         assert score.confidence is not None
-        found = (score.confidence.mean, score.confidence.half_width)
+        found = (score.confidence["mean"], score.confidence["half_width"])
         assert found == pytest.approx((expected._mean, expected._ci), abs=1e-4)

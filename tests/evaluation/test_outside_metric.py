@@ -9,10 +9,10 @@ import pytest
 from nmt import plugins
 from nmt.decoding.results import expected_utilities
 from nmt.errors import UserError
-from nmt.evaluation.compare import Options, TestSet, compare, length_scores
-from nmt.evaluation.compare_report import to_html, to_json
+from nmt.evaluation.compare import Options, compare, length_scores
+from nmt.evaluation.compare_report import to_html
 from nmt.evaluation.metrics import Metric, score_corpus
-from nmt.evaluation.significance import Statistics, paired_test
+from nmt.evaluation.significance import Statistics, TestSet, paired_test
 from nmt.training.history import read_history
 from nmt.training.run import train
 
@@ -44,6 +44,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 SOURCES = ["aaaa", "bbbbbb"] * 20
 REFERENCES = ["aaaa", "bbbbbb"] * 20
 SYSTEMS = {"base": ["aa", "bbbbbbb"] * 20, "better": ["aaaa", "bbbbbbb"] * 20}
+TEST_SET = TestSet(SYSTEMS, [REFERENCES], SOURCES)
 
 
 def test_its_corpus_score_is_the_mean_and_has_an_interval() -> None:
@@ -51,14 +52,14 @@ def test_its_corpus_score_is_the_mean_and_has_an_interval() -> None:
     found = score["length_error"]
     assert (found.score, found.signature) == (1.5, "LenErr|bs:100|seed:12345")
     assert found.confidence is not None
-    assert 0 < found.confidence.half_width < 0.5
+    assert 0 < found.confidence["half_width"] < 0.5
     with pytest.raises(UserError, match="'length_error' needs the source"):
         score_corpus(["a"], [["a"]], ["length_error"])
 
 
 @pytest.mark.parametrize("method", ["bootstrap", "randomisation"])
 def test_systems_are_compared_by_it(method: str) -> None:
-    test = paired_test(Statistics("length_error", SYSTEMS, [REFERENCES], sources=SOURCES), method, 200)
+    test = paired_test(Statistics("length_error", TEST_SET), method, 200)
     difference = test.differences["better"]
     assert difference.value == -1
     assert difference.significant
@@ -66,13 +67,12 @@ def test_systems_are_compared_by_it(method: str) -> None:
 
 
 def test_comparisons_and_lengths_have_it() -> None:
-    test_set = TestSet(SYSTEMS, [REFERENCES], SOURCES)
-    comparison = compare(test_set, Options(metrics=["length_error"], sentence_metric="length_error"))
-    assert to_json(comparison)["systems"]["better"]["scores"]["length_error"]["score"] == 0.5
-    assert comparison.changes["better"].num_better == 20
-    assert "1.500 ± " in to_html(comparison)
-    rows = length_scores(test_set, [test_set.statistics("length_error")], [4])
-    assert [row.scores["length_error"]["base"] for row in rows] == [1.5]
+    found = compare(TEST_SET, Options(metrics=["length_error"], sentence_metric="length_error"))
+    assert found["systems"]["better"]["scores"]["length_error"]["score"] == 0.5
+    assert found["changes"]["better"]["num_better"] == 20
+    assert "1.500 ± " in to_html(found)
+    rows = length_scores(TEST_SET, [Statistics("length_error", TEST_SET)], [4])
+    assert [row["scores"]["length_error"]["base"] for row in rows] == [1.5]
 
 
 def test_candidates_are_ranked_by_it() -> None:

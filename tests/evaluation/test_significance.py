@@ -16,7 +16,7 @@ from sacrebleu.significance import PairedTest
 
 from nmt.errors import UserError
 from nmt.evaluation.metrics import METRICS, bootstrap, interval
-from nmt.evaluation.significance import Statistics, TestMethod, paired_test
+from nmt.evaluation.significance import MetricTest, Statistics, TestMethod, TestSet, paired_test
 
 WORDS = [*"abcdefghijklmnopqrst"]
 
@@ -40,6 +40,10 @@ SYSTEMS = {
 }
 
 
+def paired(key: str, systems: dict[str, list[str]], method: TestMethod, num_samples: int) -> MetricTest:
+    return paired_test(Statistics(key, TestSet(systems, [REFERENCES])), method, num_samples)
+
+
 @pytest.mark.parametrize(("method", "option"), [("bootstrap", "--paired-bs"), ("randomisation", "--paired-ar")])
 def test_figures_are_those_of_the_sacrebleu_program(method: TestMethod, option: str, tmp_path: Path) -> None:
     files = {}
@@ -50,14 +54,14 @@ def test_figures_are_those_of_the_sacrebleu_program(method: TestMethod, option: 
     command += ["-i", *(str(files[name]) for name in SYSTEMS)]
     command += ["-m", "bleu", option, f"{option}-n", "300", "-f", "json"]
     found = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
-    test = paired_test(Statistics("bleu", SYSTEMS, [REFERENCES]), method, 300)
+    test = paired("bleu", SYSTEMS, method, 300)
     for row, (system, score) in zip(found, test.scores.items(), strict=True):
         expected = row["BLEU"]
         assert score.score == pytest.approx(expected["score"], abs=1e-5)
         if method == "bootstrap":  # with randomisation the program gives no intervals
             assert score.confidence is not None
-            assert score.confidence.mean == pytest.approx(expected["mean"], abs=1e-4)
-            assert score.confidence.half_width == pytest.approx(expected["ci"], abs=1e-4)
+            assert score.confidence["mean"] == pytest.approx(expected["mean"], abs=1e-4)
+            assert score.confidence["half_width"] == pytest.approx(expected["ci"], abs=1e-4)
         if system != "base":
             assert test.differences[system].p_value == pytest.approx(expected["p_value"], abs=1e-6)
 
@@ -67,19 +71,19 @@ def test_other_metrics_are_tested_as_sacrebleu_does(key: str, metric: type[Metri
     """By its functions: the program can't write their figures as JSON."""
     named = list(SYSTEMS.items())
     signatures, expected = PairedTest(named, {key: metric()}, [REFERENCES], test_type="bs", n_samples=200)()
-    test = paired_test(Statistics(key, SYSTEMS, [REFERENCES]), "bootstrap", 200)
-    assert {test.metric.name: test.signature} == {name: str(signature) for name, signature in signatures.items()}
+    test = paired(key, SYSTEMS, "bootstrap", 200)
+    assert [score.signature for score in test.scores.values()] == [str(*signatures.values())] * 3
     for (system, score), result in zip(test.scores.items(), expected[test.metric.name], strict=True):
         assert score.confidence is not None
-        found = score.score, score.confidence.mean, score.confidence.half_width
-        assert found == pytest.approx((result.score, result.mean, result.ci))
+        found = score.score, score.confidence["mean"], score.confidence["half_width"]
+        assert found == pytest.approx((result.score, result.mean, result.ci), abs=1e-4)
         assert system == "base" or test.differences[system].p_value == result.p_value
 
 
 @pytest.mark.parametrize("method", ["bootstrap", "randomisation"])
 @pytest.mark.parametrize("key", ["bleu", "chrf", "ter"])
 def test_a_planted_difference_is_found_and_chance_is_not(method: TestMethod, key: str) -> None:
-    test = paired_test(Statistics(key, SYSTEMS, [REFERENCES]), method, 300)
+    test = paired(key, SYSTEMS, method, 300)
     alike, better = test.differences["alike"], test.differences["better"]
     assert (better.value > 0) == test.metric.higher_is_better
     assert better.significant
@@ -98,7 +102,7 @@ def test_who_is_ahead_is_named_with_an_interval_from_its_side() -> None:
     """With the better one as the baseline the verdict names the baseline, and all figures stay positive."""
     turned = {"better": SYSTEMS["better"], "base": SYSTEMS["base"]}
     for key in ("bleu", "ter"):
-        test = paired_test(Statistics(key, turned, [REFERENCES]), "bootstrap", 200)
+        test = paired(key, turned, "bootstrap", 200)
         difference = test.differences["base"]
         low, high = sorted((abs(difference.low), abs(difference.high)))
         size = f"{abs(difference.value):.2f} {test.metric.name}"
@@ -110,7 +114,7 @@ def test_the_same_translations_are_never_called_different() -> None:
     """sacreBLEU's own p is its smallest here."""
     twins = {"one": SYSTEMS["base"], "two": list(SYSTEMS["base"])}
     for method in ("bootstrap", "randomisation"):
-        test = paired_test(Statistics("bleu", twins, [REFERENCES]), method, 100)
+        test = paired("bleu", twins, method, 100)
         difference = test.differences["two"]
         assert (difference.value, difference.low, difference.high, difference.p_value) == (0, 0, 0, 1)
         assert test.verdict("two").startswith("two and one have the same BLEU")
@@ -122,18 +126,18 @@ def test_few_sentences_prove_little(method: TestMethod) -> None:
     for num_different, least in ((1, 1.0), (2, 0.5), (5, 0.0625)):
         better = SYSTEMS["base"].copy()
         better[:num_different] = REFERENCES[:num_different]
-        test = paired_test(Statistics("bleu", {"a": SYSTEMS["base"], "b": better}, [REFERENCES]), method, 300)
+        test = paired("bleu", {"a": SYSTEMS["base"], "b": better}, method, 300)
         difference = test.differences["b"]
         assert difference.value > 0
         assert difference.p_value >= least
         assert not difference.significant
-    one = Statistics("chrf", {"a": ["a cat sat"], "b": ["a cat sits"]}, [["a cat sits"]])
+    one = Statistics("chrf", TestSet({"a": ["a cat sat"], "b": ["a cat sits"]}, [["a cat sits"]]))
     assert paired_test(one, method, 100).verdict("b").startswith("No significant difference")
 
 
 def test_intervals_are_of_scores_of_whole_samples() -> None:
     """An independent bootstrap: sentences drawn, put together and scored anew."""
-    statistics = Statistics("bleu", SYSTEMS, [REFERENCES])
+    statistics = Statistics("bleu", TestSet(SYSTEMS, [REFERENCES]))
     found = bootstrap(statistics.metric, statistics.of_system["better"], 5, 12345)
     chosen = np.random.default_rng(12345).choice(120, size=(5, 120), replace=True)
     for sample, score in zip(chosen, found, strict=True):
@@ -144,7 +148,7 @@ def test_intervals_are_of_scores_of_whole_samples() -> None:
 
 def test_scores_of_some_sentences_and_of_each() -> None:
     other = spoilt(REFERENCES, 0.3, 9)
-    statistics = Statistics("bleu", SYSTEMS, [REFERENCES, other])
+    statistics = Statistics("bleu", TestSet(SYSTEMS, [REFERENCES, other]))
     some = [3, 4, 50]
     expected = sacrebleu.corpus_bleu(
         [SYSTEMS["base"][i] for i in some], [[REFERENCES[i] for i in some], [other[i] for i in some]]
@@ -157,13 +161,13 @@ def test_scores_of_some_sentences_and_of_each() -> None:
 
 
 def test_the_seed_is_sacrebleus(monkeypatch: pytest.MonkeyPatch) -> None:
-    statistics = Statistics("bleu", SYSTEMS, [REFERENCES])
+    statistics = Statistics("bleu", TestSet(SYSTEMS, [REFERENCES]))
     first = paired_test(statistics, "bootstrap", 100)
     assert paired_test(statistics, "bootstrap", 100) == first
-    assert "seed:12345" in first.signature
+    assert "seed:12345" in first.scores["base"].signature
     monkeypatch.setenv("SACREBLEU_SEED", "7")
     other = paired_test(statistics, "bootstrap", 100)
-    assert "seed:7" in other.signature
+    assert "seed:7" in other.scores["base"].signature
     assert other.differences["better"] != first.differences["better"]
     monkeypatch.setenv("SACREBLEU_SEED", "seven")
     with pytest.raises(UserError, match="SACREBLEU_SEED"):
