@@ -2,14 +2,17 @@
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nmt.data.batching import Batch, make_batch
 from nmt.models.act import AdaptiveEncoderOptions, AdaptiveRecurrence, HaltingState, HaltingUnit, Ponder, PonderOptions
 
 EPSILON = 0.01
+Vector = npt.NDArray[np.float64]
 ADAPTIVE = {"type": "act_rnn", "hidden_size": 8, "max_steps": 5}
 UNIVERSAL = {"type": "universal_transformer", "num_heads": 4, "feed_forward_size": 24, "max_steps": 5}
 DECODERS: dict[str, dict[str, Any]] = {
@@ -95,33 +98,120 @@ def test_gradients_of_pondering() -> None:
     assert torch.autograd.gradcheck(run, (state.requires_grad_(), weight.requires_grad_()))
 
 
+def randomise(module: nn.Module, bias: float, std: float = 1.0) -> None:
+    """Weights with which steps differ, and the bias of the halting units."""
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=std)
+    for part in module.modules():
+        if isinstance(part, HaltingUnit):
+            part.linear.bias.fill_(bias)
+
+
+def numbers(module: nn.Module) -> dict[str, Vector]:
+    return {name: parameter.detach().numpy() for name, parameter in module.named_parameters()}
+
+
+def sigmoid(x: Vector) -> float:
+    return float(1 / (1 + np.exp(-x.item())))
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("bias", [-3.0, -1.0, 1.0])
 def test_a_recurrent_step_ponders_as_in_the_paper(bias: float) -> None:
-    """s^n from [x; first?] and s^{n-1}; the state that goes on to the next word is the mean (equations 1 to 13)."""
+    """s^n from [x; first?] and s^{n-1}, the halting unit reads its top layer, and the next word starts from the mean
+    (equations 1 to 13)."""
     torch.manual_seed(4)
-    recurrence = AdaptiveRecurrence(AdaptiveEncoderOptions(cell="rnn_tanh", hidden_size=3, max_steps=4), 2).double()
-    for parameter in recurrence.parameters():
-        torch.nn.init.normal_(parameter)
-    unit = recurrence.ponder.unit.linear
-    unit.bias.fill_(bias)
-    (cell,) = recurrence.cells.cells
+    options = AdaptiveEncoderOptions(cell="rnn_tanh", hidden_size=3, num_layers=2, max_steps=4)
+    recurrence = AdaptiveRecurrence(options, 2).double()
+    randomise(recurrence, bias)
+    w = numbers(recurrence)
     x_SD = torch.randn(5, 2, dtype=torch.float64)
     outputs, final, steps, costs = recurrence(x_SD[None], torch.ones(1, 5, dtype=torch.bool))
-    state = torch.zeros(3, dtype=torch.float64)
-    for position, x_D in enumerate(x_SD):
-        states, thought = [], state
+    state = np.zeros((2, 3))
+    for position, x in enumerate(x_SD.numpy()):
+        states, units, (low, top) = [], [], state
         for n in range(4):
-            flag = torch.tensor([1.0 if n == 0 else 0.0], dtype=torch.float64)
-            gates = cell.input_weights[0] @ x_D + cell.input_weights[1] @ flag
-            thought = (gates + cell.hidden_weight @ thought + cell.bias).tanh()
-            states.append(thought)
-        weights, num_steps, remainder = by_hand([float((unit(s)).sigmoid()) for s in states], 4)
-        state = sum((w * s for w, s in zip(weights, states, strict=False)), torch.zeros(3, dtype=torch.float64))
-        torch.testing.assert_close(outputs[0, position], state, atol=1e-10, rtol=0)
+            gates = w["cells.cells.0.input_weights.0"] @ x + w["cells.cells.0.bias"]
+            gates = gates + w["cells.cells.0.input_weights.1"][:, 0] * (n == 0)
+            low = np.tanh(gates + w["cells.cells.0.hidden_weight"] @ low)
+            gates = w["cells.cells.1.input_weights.0"] @ low + w["cells.cells.1.bias"]
+            top = np.tanh(gates + w["cells.cells.1.hidden_weight"] @ top)
+            units.append(sigmoid(w["ponder.unit.linear.weight"] @ top + w["ponder.unit.linear.bias"]))
+            states.append(np.stack((low, top)))
+        weights, num_steps, remainder = by_hand(units, 4)
+        state = sum(p * s for p, s in zip(weights, states, strict=False))
+        np.testing.assert_allclose(outputs[0, position].numpy(), state[1], atol=1e-10)
         assert float(steps[0, position]) == num_steps
         assert float(costs[0, position]) == pytest.approx(num_steps + remainder, abs=1e-10)
-    torch.testing.assert_close(final[0][0, 0], state, atol=1e-10, rtol=0)
+    np.testing.assert_allclose(final[0][0].numpy(), state, atol=1e-10)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("bias", [-3.0, 0.0, 3.0])
+def test_the_decoder_computes_its_equation(make_model: Any, bias: float) -> None:
+    """c^n from s^{n-1}; s^n = cell([E y; c^n; first?], s^{n-1}); h_n from the top layer of s^n; state, context and
+    weights are means under p_n, and the output layer reads tanh(W [s; c; E y])."""
+    options = {**DECODERS["act_rnn"], "cell": "rnn_tanh", "num_layers": 2, "time_penalty": 0.1}
+    model = make_model({"type": "recurrent", "cell": "rnn_tanh", "hidden_size": 4}, options).double()
+    randomise(model.decoder, bias, std=0.5)
+    w = numbers(model.decoder)
+    target = torch.tensor([[2, 6, 11, 8]])
+    encoded = model.encode(torch.tensor([[4, 9, 7, 5, 3]]), torch.tensor([5]))
+    found = model.decoder.unroll(target, encoded, need_weights=True)
+    annotations = encoded.memories[0].values_BSD[0].numpy()
+    keys = annotations @ w["attention.key.weight"].T
+    first = np.tanh(w["first_state.dense.0.weight"] @ encoded.final[0][0, 0].numpy() + w["first_state.dense.0.bias"])
+    state, costs, all_steps = (first, first), 0.0, []  # the one layer of the encoder stands for both
+    for position, word in enumerate(w["embedding.table.weight"][target[0].numpy()]):
+        parts, units, (low, top) = [], [], state
+        for n in range(5):
+            query = w["attention.query.weight"] @ top + w["attention.query.bias"]
+            scores = np.tanh(query + keys) @ w["attention.score.weight"][0]
+            weights = np.exp(scores) / np.exp(scores).sum()
+            context = weights @ annotations
+            gates = w["cells.cells.0.input_weights.0"] @ word + w["cells.cells.0.input_weights.1"] @ context
+            gates = gates + w["cells.cells.0.input_weights.2"][:, 0] * (n == 0) + w["cells.cells.0.bias"]
+            low = np.tanh(gates + w["cells.cells.0.hidden_weight"] @ low)
+            gates = w["cells.cells.1.input_weights.0"] @ low + w["cells.cells.1.bias"]
+            top = np.tanh(gates + w["cells.cells.1.hidden_weight"] @ top)
+            units.append(sigmoid(w["ponder.unit.linear.weight"] @ top + w["ponder.unit.linear.bias"]))
+            parts.append((low, top, context, weights))
+        halting, num_steps, remainder = by_hand(units, 5)
+        low, top, context, weights = (
+            sum(p * part for p, part in zip(halting, step_parts, strict=False))
+            for step_parts in zip(*parts, strict=True)
+        )
+        state = low, top
+        features = np.tanh(w["readout.weight"] @ np.concatenate((top, context, word)) + w["readout.bias"])
+        np.testing.assert_allclose(found.features_BTD[0, position].numpy(), features, atol=1e-10)
+        np.testing.assert_allclose(found.weights_BHTS[0, 0, position].numpy(), weights, atol=1e-10)
+        all_steps.append(num_steps)
+        costs += num_steps + remainder
+    assert found.diagnostics["ponder"][0].tolist() == all_steps
+    assert float(found.aux_losses["ponder"]) == pytest.approx(0.1 * costs, abs=1e-10)
+    assert max(all_steps) > 1
+
+
+@torch.no_grad()
+def test_ponder_steps_of_both_directions_are_in_the_order_of_the_words(make_model: Any, batch: Batch) -> None:
+    encoder = make_model(ADAPTIVE, DECODERS["act_rnn"]).encoder
+    randomise(encoder, -1.0)
+    forward, backward = encoder.directions
+    encoded = encoder(batch.source_BS, batch.source_length_B)
+    unequal = False
+    for row, length in enumerate(batch.source_length_B.tolist()):
+        x_BSD, mask = (
+            encoder.embedding(batch.source_BS[row : row + 1, :length]),
+            torch.ones(1, length, dtype=torch.bool),
+        )
+        there, _, steps_there, _ = forward(x_BSD, mask)
+        back, _, steps_back, _ = backward(x_BSD.flip(1), mask)
+        expected = (steps_there + steps_back.flip(1)) / 2
+        assert torch.equal(encoded.diagnostics["ponder"][row, :length], expected[0])
+        annotations = torch.cat((there, back.flip(1)), dim=2)
+        torch.testing.assert_close(encoded.memories[0].values_BSD[row, :length], annotations[0])
+        unequal = unequal or not torch.equal(steps_back, steps_back.flip(1))
+    assert unequal, "the order can't be told from these steps"
 
 
 @torch.no_grad()

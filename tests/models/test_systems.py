@@ -112,6 +112,26 @@ def test_luong(make_model: MakeModel, input_feeding: bool) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("bridge", ["copy", "dense"])
+@pytest.mark.parametrize(("num_layers", "taken"), [(1, [0, 0]), (2, [0, 1]), (3, [1, 2])])
+def test_layers_of_the_first_state_are_matched_from_the_top(
+    make_model: MakeModel, batch: Batch, bridge: str, num_layers: int, taken: list[int]
+) -> None:
+    """Of a deeper encoder the upper layers count, and a shallower one gives its last layer to the rest."""
+    encoder = {**ENCODER, "num_layers": num_layers}
+    model = make_model(encoder, {**ENCODER, "type": "recurrent", "hidden_size": 10, "num_layers": 2, "bridge": bridge})
+    decoder: Any = model.decoder
+    encoded = model.encode(batch.source_BS, batch.source_length_B)
+    (found_BLD,) = decoder.start(encoded).cells
+    for layer, source_layer in enumerate(taken):
+        expected_BD = encoded.final[0][:, source_layer]
+        if bridge == "dense":
+            (dense,) = decoder.first_state.dense
+            expected_BD = (expected_BD @ dense.weight.t() + dense.bias).tanh()
+        torch.testing.assert_close(found_BLD[:, layer], expected_BD)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("scale", [False, True])
 def test_transformer(make_model: MakeModel, torch_attention: Any, norm: str, scale: bool) -> None:
