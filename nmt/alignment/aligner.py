@@ -1,4 +1,4 @@
-"""Word alignment by attention: what a model attends to in forced decoding, word by word."""
+"""Word alignment by the attention of a model in forced decoding."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

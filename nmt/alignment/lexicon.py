@@ -1,8 +1,8 @@
-"""What words mean, learned from a model's own alignments, and how it sharpens them.
+"""Word translation probabilities, learned from a model's own alignments, and the posterior that they give.
 
-Attention is asked for before the decoder knows the word that it will say, so it can't tell which of two likely
-source words that word translates. Once the word is known, Bayes' rule gives the posterior (as in the posterior
-attention of Shankar & Sarawagi 2019, with a lexicon in place of the decoder's output):
+Attention is computed before the decoder chooses a word, so it can't tell which of two likely source words that word
+translates. Once the word is known, Bayes' rule gives the posterior (as in the posterior attention of Shankar & Sarawagi
+2019, with a lexicon in place of the decoder's output):
 
     p(source word s | target word t, attention) ∝ attention(t, s) · p(t | s)
 
@@ -25,11 +25,11 @@ from nmt.errors import UserError
 from nmt.files import open_output
 
 LEAST_SHARE = 0.01
-"""Cells of the balanced attention below this aren't counted, and in the prior no cell is lower."""
+"""Cells of the balanced attention below this aren't counted; in the prior, lower cells are raised to it."""
 LEAST_COUNT = 0.05
 """Pairs of words with an expected count below this aren't written."""
 UNSEEN = 1.0
-"""Pseudo-counts, shared out among target words by their frequency."""
+"""Pseudo-counts of a source word, divided among the target words by their frequency."""
 
 _EDGES = re.compile(r"^\W+|\W+$")
 
@@ -57,7 +57,7 @@ class Lexicon:
 
     @classmethod
     def learn(cls, alignments: Iterable[WordAlignment]) -> Self:
-        """Expected counts over aligned sentence pairs."""
+        """Expected counts over sentence pairs with attention; their links aren't used."""
         counts: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
         for alignment in alignments:
             source, target = _keys(alignment.source), _keys(alignment.target)
@@ -110,7 +110,7 @@ class Lexicon:
 
 
 def evidence(source: Sequence[str], target: Sequence[str], weights: Weights, lexicon: Lexicon | None) -> Weights:
-    """What links are taken from: attention, or with a lexicon the posterior. [T_words, S_words]"""
+    """The weights that links are chosen by: the attention or, with a lexicon, the posterior. [T_words, S_words]"""
     if lexicon is None or not weights.size:
         return weights
     posterior = np.maximum(balance(weights), LEAST_SHARE) * lexicon.probability(source, target)
@@ -119,7 +119,7 @@ def evidence(source: Sequence[str], target: Sequence[str], weights: Weights, lex
 
 
 def _keys(words: Iterable[str]) -> list[str]:
-    """Words as the lexicon knows them: a mark that stands alone is a word, too."""
+    """Words as the lexicon has them; a punctuation mark on its own is a word, too."""
     return [_EDGES.sub("", word.lower()) or word for word in words]
 
 
