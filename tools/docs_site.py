@@ -60,7 +60,7 @@ def keys() -> str:
                 continue
             group = key.component or (key.name.partition(".")[0] if "." in key.name else "")
             section = f"`{group}`" if group else "Top level"
-            default = "*required*" if key.default is None else f"`{key.default}`"
+            default = "required" if key.default is None else f"`{key.default}`"
             sections.setdefault(section, []).append((f"`{key.name}`", key.kind, default, _text(key.meaning)))
     parts = [f"\n## {name}\n\n{_table(('key', 'type', 'default', 'meaning'), rows)}" for name, rows in sections.items()]
     return "\n".join(parts)
@@ -119,9 +119,11 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def _outside_code(cell: str) -> str:
-    """Escape what Markdown would take for the end of a cell or for HTML, but not in code."""
-    parts = re.split(r"(`[^`]*`)", cell)
-    return "".join(part if index % 2 else re.sub(r"([|<*_])", r"\\\1", part) for index, part in enumerate(parts))
+    """Escape what Markdown would take for the end of a cell, for markup or for HTML, but not in code."""
+    parts = re.split(r"(`[^`]*`)", cell)  # every second part is code
+    for index in range(0, len(parts), 2):
+        parts[index] = re.sub(r"([|*_{])", r"\\\1", parts[index]).replace("<", "&lt;")
+    return "".join(parts)
 
 
 class _Generated(Preprocessor):
