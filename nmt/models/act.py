@@ -5,7 +5,7 @@ h_1 + … + h_N reaches 1 - ε, or at ``max_steps``. Step n < N has the weight p
 R = 1 - Σ_{n<N} h_n, so the weights add up to one, and the result is the mean Σ p_n s_n. The ponder cost N + R joins
 the loss, times the time penalty τ; its gradient goes through R alone, because N is a count.
 
-X stands for whatever halts on its own: the rows of a recurrent network, the positions of a Transformer.
+X stands for what halts separately: the rows of a recurrent network, the positions of a Transformer.
 """
 
 from collections.abc import Callable
@@ -127,17 +127,17 @@ class Ponder(nn.Module):
             start: the parts before the first step, as far as ``step`` reads them.
         """
         parts, means = start, None
-        pondering = HaltingState.start(torch.ones(len(start[0]), dtype=torch.bool, device=start[0].device), start[0])
+        halting = HaltingState.start(torch.ones(len(start[0]), dtype=torch.bool, device=start[0].device), start[0])
         for n in range(self.max_steps):
             parts = step(parts, n == 0)
             unit_N = self.unit(parts[0][:, -1])
-            weight_N, pondering = pondering.halt(unit_N, n == self.max_steps - 1, self.epsilon)
+            weight_N, halting = halting.halt(unit_N, n == self.max_steps - 1, self.epsilon)
             weighted = tuple(spread(weight_N, part) * part for part in parts)
             means = weighted if means is None else tuple(a + b for a, b in zip(means, weighted, strict=True))
-            if not pondering.running_X.any():
+            if not halting.running_X.any():
                 break
         assert means is not None
-        return means, pondering
+        return means, halting
 
 
 class AdaptiveEncoderOptions(PonderOptions):
@@ -153,7 +153,7 @@ class AdaptiveEncoderOptions(PonderOptions):
 class AdaptiveRecurrence(nn.Module):
     """One direction: s_t^n = cell([x_t; δ_{n,1}], s_t^{n-1}), s_t^0 = s_{t-1}, s_t = Σ p_n s_t^n (Graves 2016).
 
-    The flag δ tells the cell whether it sees the input for the first time.
+    The flag δ is 1 at the first step of an input.
     """
 
     def __init__(self, options: AdaptiveEncoderOptions, input_size: int) -> None:
@@ -171,12 +171,12 @@ class AdaptiveRecurrence(nn.Module):
             def step(parts: Parts, is_first: bool, gates_BG: Tensor = gates_BG) -> Parts:
                 return self.cells(gates_BG + flag_1G if is_first else gates_BG, parts)  # type: ignore[no-any-return]
 
-            after, pondering = self.ponder(step, state)
+            after, halting = self.ponder(step, state)
             real_B11 = real_B[:, None, None]
             state = tuple(torch.where(real_B11, new, old) for new, old in zip(after, state, strict=True))
             outputs.append(state[0][:, -1])
-            steps.append(pondering.steps_X)
-            costs.append(pondering.cost_X)
+            steps.append(halting.steps_X)
+            costs.append(halting.cost_X)
         steps_BS, costs_BS = torch.stack(steps, 1) * mask_BS, torch.stack(costs, 1) * mask_BS
         return torch.stack(outputs, 1), state, steps_BS, costs_BS
 
@@ -254,8 +254,8 @@ class ActDecoder(BahdanauDecoder):
             context_ND, weights_NS, moved, _ = super(ActDecoder, self)._move(gates, parts[:num_states], memory)
             return (*moved, context_ND, weights_NS)
 
-        (*state, context_ND, weights_NS), pondering = self.ponder(step, cells)
-        return context_ND, weights_NS, tuple(state), pondering
+        (*state, context_ND, weights_NS), halting = self.ponder(step, cells)
+        return context_ND, weights_NS, tuple(state), halting
 
     def advance(
         self, token_NT: Tensor, state: AttentionalState, need_weights: bool = False

@@ -141,7 +141,7 @@ class LocationOptions(Options):
 
 
 class LocationAttention(Attention):
-    """Luong et al. 2015, equation 8: a = softmax(W s), a score for each position whatever stands there.
+    """Luong et al. 2015, equation 8: a = softmax(W s), a score for each position that depends on the query alone.
 
     A source may be longer than ``max_positions``; its further positions get no weight.
     """

@@ -83,7 +83,7 @@ class BahdanauDecoder(Decoder):
         return DecoderOutput(features_TND.transpose(0, 1), weights_NHTS), AttentionalState(cells, memory), extras
 
     def _move(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[Tensor, Tensor, CellState, Any]:
-        """One step from the words' share of the gates: context [N, D], weights [N, S], the next state, and whatever a
+        """One step from the words' share of the gates: context [N, D], weights [N, S], the next state, and what a
         variant keeps of the step."""
         query_BKD = torch.unflatten(self.cells.output(cells), 0, (memory.mask_BS.shape[0], -1))
         context_BKD, weights_BKS = self.attention(query_BKD, memory)

@@ -84,8 +84,8 @@ class HierarchicalEncoder(RecurrentEncoder):
     encoder for all utterances, which starts anew in each. Options are those of ``type: recurrent``.
 
     All turns of a batch are folded into rows and read at once. The memory holds the words in the order of the
-    source and says to which turn each belongs; what is found in the utterances hangs on the decoder's state, so the
-    utterance level is in :class:`HierarchicalAttention`. ``final`` is the state
+    source with the turn of each; what is found in the utterances depends on the decoder's state, so the utterance
+    level is in :class:`HierarchicalAttention`. ``final`` is the state
     after the current turn. A source without separators is one turn, and then this is the recurrent encoder.
     """
 
@@ -135,10 +135,10 @@ class HierarchicalAttention(Attention):
         context              c = Σ_i b_i l_i
 
     The weight of a word is b_i a_ij: weights sum to 1 over the dialogue, and over an utterance to its b_i. A memory
-    that doesn't tell turns apart is one utterance.
+    without turns is one utterance.
 
     The only loop is that of the utterance encoder. Its input weights are applied to all words once a sentence rather
-    than to r_i at every step, which comes to the same because r_i is linear in them.
+    than to r_i at every step, which gives the same because r_i is linear in them.
     """
 
     Options = HierarchicalAttentionOptions

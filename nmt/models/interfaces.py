@@ -3,7 +3,7 @@
 Shape legend, for every file in this folder; a tensor's name ends in its shape:
 
     B  sentences of a batch          V  target vocabulary
-    S  source positions              D  model width (of whatever the tensor holds)
+    S  source positions              D  width of the vectors in a tensor
     T  target positions              A  width of attention keys
     K  hypotheses of a sentence      H  attention heads
     N  rows of a decoder: B·K, the hypotheses of one sentence side by side
@@ -25,7 +25,7 @@ a true attribute ``skips_parameters``, which training on several GPUs needs to k
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -34,16 +34,17 @@ from nmt.config import Options
 from nmt.data.vocabulary import Vocabulary
 from nmt.models.layers import Embedding
 
+HolderT = TypeVar("HolderT")
 AttentionStep = Literal["output", "input"]
 """Which token the attention of a decoder's step belongs to: the one that it predicts, or the one that it reads."""
 
 
-class PerSource(ABC):
-    """What a state holds once for each of the B sentences, however many hypotheses these have."""
+class PerSource:
+    """What a state holds once for each of the B sentences, however many hypotheses these have: a frozen dataclass."""
 
-    @abstractmethod
     def select(self, sentences: Tensor) -> Self:
         """That of some sentences. ``sentences``: indices into B."""
+        return _reordered(self, sentences, sentences)
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,7 @@ class Memory(PerSource):
     keys: Any = None
     """The attention's projection of the values, computed once a sentence by :meth:`Attention.prepare`."""
     positions: Mapping[str, Tensor] = field(default_factory=dict)
-    """What an encoder tells of each position beside its vector, by name, [B, S, …]: see its documentation."""
-
-    def select(self, sentences: Tensor) -> Self:
-        return type(self)(*(_select(getattr(self, f.name), sentences) for f in fields(self)))
+    """Further properties of each position by name, [B, S, …], such as its turn in a dialogue."""
 
 
 @dataclass(frozen=True)
@@ -151,17 +149,6 @@ def attend(scores_BQS: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
     return torch.bmm(weights_BQS.to(memory.values_BSD.dtype), memory.values_BSD), weights_BQS
 
 
-def _select(value: Any, rows: Tensor) -> Any:
-    """Index the first dimension of every tensor in a nested value."""
-    if isinstance(value, Tensor):
-        return value.index_select(0, rows)
-    if isinstance(value, tuple):
-        return tuple(_select(part, rows) for part in value)
-    if isinstance(value, Mapping):
-        return {name: _select(part, rows) for name, part in value.items()}
-    return value
-
-
 @dataclass(frozen=True)
 class State:
     """What a decoder remembers. Tensors have N rows first; what is :class:`PerSource` has B. Fields may be nested
@@ -174,17 +161,26 @@ class State:
             rows: indices into N, the hypotheses of a sentence side by side.
             sentences: indices into B, where sentences leave or move; None leaves what is held per sentence as it is.
         """
-        return replace(self, **{f.name: _reorder(getattr(self, f.name), rows, sentences) for f in fields(self)})
+        return _reordered(self, rows, sentences)
 
 
-def _reorder(value: Any, rows: Tensor, sentences: Tensor | None) -> Any:
-    if isinstance(value, State):
-        return value.reorder(rows, sentences)
-    if isinstance(value, PerSource):
-        return value if sentences is None else value.select(sentences)
-    if isinstance(value, tuple):
-        return tuple(_reorder(part, rows, sentences) for part in value)
-    return _select(value, rows)
+def _reordered(holder: HolderT, rows: Tensor, sentences: Tensor | None) -> HolderT:
+    """A dataclass with every tensor in it indexed by rows, and what is per source by sentences."""
+
+    def reorder(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.index_select(0, rows)
+        if isinstance(value, State):
+            return value.reorder(rows, sentences)
+        if isinstance(value, PerSource):
+            return value if sentences is None else value.select(sentences)
+        if isinstance(value, tuple):
+            return tuple(map(reorder, value))
+        if isinstance(value, Mapping):
+            return {name: reorder(part) for name, part in value.items()}
+        return value
+
+    return replace(holder, **{f.name: reorder(getattr(holder, f.name)) for f in fields(holder)})  # type: ignore
 
 
 @dataclass(frozen=True)
@@ -357,7 +353,7 @@ class Model(Protocol):
 
     @property
     def alignment_heads(self) -> tuple[int, ...]:
-        """Heads whose mean tells what a step attends to; none for a model without attention."""
+        """Heads whose mean is the alignment; none for a model without attention."""
 
     def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
         """The state before the first token, one row a sentence."""

@@ -272,7 +272,7 @@ class NtmEncoder(Encoder, HasExternalMemory):
 
 
 def _where(is_on_B: Tensor, after: NTMState, before: NTMState) -> NTMState:
-    """The new state of the sentences that go on, the old one of those that have ended."""
+    """The new state of sentences that haven't ended, the old one of the others."""
 
     def chosen(new: Tensor, old: Tensor) -> Tensor:
         return torch.where(is_on_B.view(-1, *[1] * (new.dim() - 1)), new, old)

@@ -103,8 +103,8 @@ class FirstState(nn.Module):
     ``dense`` is tanh(W h) for each part and layer of the state (Bahdanau et al. 2015, appendix A.2.2), from the
     mean annotation where the encoder has no last state; ``copy`` takes the state as it is (Sutskever et al.
     2014) and so needs the same width on both sides. Layers are matched from the top: of a deeper encoder the
-    upper layers count, and a shallower one lends its last layer to the rest. ``learned`` and ``zero`` don't look at
-    the encoder.
+    upper layers count, and a shallower one gives its last layer to the rest. ``learned`` and ``zero`` don't use the
+    encoder.
     """
 
     def __init__(self, options: RecurrentDecoderOptions, parts: DecoderParts) -> None:
@@ -133,7 +133,7 @@ class FirstState(nn.Module):
             zeros_NLD = memory.values_BSD.new_zeros(num_rows, self.num_layers, self.size, dtype=dtype)
             return (zeros_NLD,) * self.num_states
         final = encoded.final or (mean_annotation(memory)[:, None],)
-        # An encoder with fewer state parts than the decoder lends its last one to the rest.
+        # An encoder with fewer state parts than the decoder gives its last one to the rest.
         parts = [final[min(i, len(final) - 1)] for i in range(self.num_states)]
         last = final[0].shape[1] - 1
         lowest = max(0, last + 1 - self.num_layers)

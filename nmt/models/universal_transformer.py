@@ -1,5 +1,7 @@
 """The Universal Transformer (Dehghani et al. 2019): one layer applied again and again, as often as a position needs."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -35,10 +37,10 @@ class TimedPositions(nn.Module):
 
 
 class UniversalHalting(nn.Module):
-    """Halting of each position: what its state becomes, step by step.
+    """Applies a layer step by step, until each position halts.
 
-    While a position thinks, the others see its latest state. When it halts, they go on seeing the mean of its states
-    under the halting weights, which is also its result.
+    While a position runs, the others see its latest state. When it has halted, they see the mean of its states under
+    the halting weights, which is also its result. Without ``adaptive``, the last step has all the weight.
     """
 
     def __init__(self, width: int, options: UniversalOptions) -> None:
@@ -47,25 +49,26 @@ class UniversalHalting(nn.Module):
         self.max_steps, self.epsilon = options.max_steps, options.epsilon
 
     def forward(
-        self, state_BTD: Tensor, mean_BTD: Tensor, pondering: HaltingState, step: int
-    ) -> tuple[Tensor, Tensor, HaltingState, Tensor]:
-        """After a step: what the next one starts from, the mean so far, how far each position has come, and p_n.
+        self, layer: Callable[[Tensor, int], Tensor], x_BTD: Tensor, running_BT: Tensor
+    ) -> tuple[Tensor, Tensor, HaltingState, list[Tensor]]:
+        """The mean state of each position, its latest state, its halting, and the weights p_n of the steps taken.
 
         Args:
-            state_BTD: what the block gave.
-            mean_BTD: Σ p_n s_n of the steps before.
-            pondering: how far each position had come.
-            step: counts from 0.
+            layer: from the latest states and the number of the step, counted from 0, to the next states.
+            x_BTD: the states before the first step.
+            running_BT: False at positions that take no steps, such as padding.
         """
-        is_last = step == self.max_steps - 1
-        if self.unit is not None:
-            unit_BT = self.unit(state_BTD)
-        else:  # the last step has all the weight
-            unit_BT = torch.zeros_like(pondering.total_X)
-        weight_BT, pondering = pondering.halt(unit_BT, is_last, self.epsilon)
-        mean_BTD = mean_BTD + spread(weight_BT, state_BTD) * state_BTD
-        next_BTD = torch.where(pondering.running_X[..., None], state_BTD, mean_BTD)
-        return next_BTD, mean_BTD, pondering, weight_BT
+        mean_BTD, halting, weights = torch.zeros_like(x_BTD), HaltingState.start(running_BT, x_BTD), []
+        for step in range(self.max_steps):
+            state_BTD = layer(x_BTD, step)
+            unit_BT = self.unit(state_BTD) if self.unit is not None else torch.zeros_like(halting.total_X)
+            weight_BT, halting = halting.halt(unit_BT, step == self.max_steps - 1, self.epsilon)
+            mean_BTD = mean_BTD + spread(weight_BT, state_BTD) * state_BTD
+            x_BTD = torch.where(halting.running_X[..., None], state_BTD, mean_BTD)
+            weights.append(weight_BT)
+            if not halting.running_X.any():
+                break
+        return mean_BTD, x_BTD, halting, weights
 
 
 class UniversalTransformerEncoder(Encoder):
@@ -86,25 +89,21 @@ class UniversalTransformerEncoder(Encoder):
         self.halting = UniversalHalting(width, options)
         self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.dropout = Dropout(options.dropout)
-        self.max_steps, self.time_penalty = options.max_steps, options.time_penalty
+        self.time_penalty = options.time_penalty
         self.memory_sizes, self.final_size = (width,), width
 
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
         bias = padding_bias(mask_BS)
         x_BSD = self.dropout(self.embedding(source_BS))
-        mean_BSD = torch.zeros_like(x_BSD)
-        pondering = HaltingState.start(mask_BS, x_BSD)
-        for step in range(self.max_steps):
-            state_BSD = self.layer(self.positions(x_BSD, step), bias)
-            x_BSD, mean_BSD, pondering, _ = self.halting(state_BSD, mean_BSD, pondering, step)
-            if not pondering.running_X.any():
-                break
+        mean_BSD, _, halting, _ = self.halting(
+            lambda x, step: self.layer(self.positions(x, step), bias), x_BSD, mask_BS
+        )
         memory = Memory(self.norm(mean_BSD), mask_BS)
         if self.halting.unit is None:
             return EncoderOutput((memory,))
-        ponder = self.time_penalty * pondering.cost_X.sum()
-        return EncoderOutput((memory,), (), {"ponder": ponder}, {"ponder": pondering.steps_X})
+        ponder = self.time_penalty * halting.cost_X.sum()
+        return EncoderOutput((memory,), (), {"ponder": ponder}, {"ponder": halting.steps_X})
 
 
 class UniversalTransformerDecoder(CachedDecoder):
@@ -126,40 +125,43 @@ class UniversalTransformerDecoder(CachedDecoder):
         self.halting = UniversalHalting(width, options)
         self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.dropout = Dropout(options.dropout)
-        self.max_steps, self.time_penalty = options.max_steps, options.time_penalty
+        self.time_penalty = options.time_penalty
         self.heads = tuple(Head(head) for head in range(options.num_heads))
 
     def start(self, encoded: EncoderOutput) -> TransformerState:
-        return TransformerState.start(encoded.memories[0], [self.layer.cross_attention], self.max_steps)
+        return TransformerState.start(encoded.memories[0], [self.layer.cross_attention], self.halting.max_steps)
 
     def _run(
         self, token_NT: Tensor, state: TransformerState, self_bias: Tensor, need_weights: bool, is_last: bool
     ) -> tuple[DecoderOutput, tuple[Cache, ...]]:
         cross_bias, (cross,) = padding_bias(state.memory.mask_BS), state.memory.keys
         token_BQ = token_NT.reshape(len(cross_bias), -1)
-        x_BQD = self.dropout(self.embedding(token_BQ))
-        mean_BQD, mean_weights = torch.zeros_like(x_BQD), None
-        pondering = HaltingState.start(torch.ones_like(token_BQ, dtype=torch.bool), x_BQD)
         caches: list[Cache] = []
-        for step, cache in enumerate(state.caches):
-            x_NTD = x_BQD.view(*token_NT.shape, -1)
-            timed_BQD = self.positions(x_NTD, step, state.num_tokens).view_as(x_BQD)
-            if not pondering.running_X.any():
-                if is_last:
-                    break
-                # Later tokens may take this step, and will see these.
-                caches.append(cache.append(self.layer.self_attention.project(self.layer.around_self.before(timed_BQD))))
-                continue
-            layer = self.layer(timed_BQD, cache, self_bias, cross, cross_bias, need_weights)
-            state_BQD, cache, weights_BHQS = layer
+        weights: list[Tensor] = []
+
+        def timed(x_BQD: Tensor, step: int) -> Tensor:
+            coded: Tensor = self.positions(x_BQD.view(*token_NT.shape, -1), step, state.num_tokens)
+            return coded.view_as(x_BQD)
+
+        def apply(x_BQD: Tensor, step: int) -> Tensor:
+            read = timed(x_BQD, step), state.caches[step], self_bias, cross, cross_bias, need_weights
+            state_BQD, cache, weights_BHQS = self.layer(*read)
             caches.append(cache)
-            x_BQD, mean_BQD, pondering, weight_BQ = self.halting(state_BQD, mean_BQD, pondering, step)
-            if need_weights:
-                weighted = weight_BQ[:, None, :, None].to(weights_BHQS.dtype) * weights_BHQS
-                mean_weights = weighted if mean_weights is None else mean_weights + weighted
-        output = DecoderOutput(self.norm(mean_BQD), mean_weights)
+            weights.append(weights_BHQS)
+            return state_BQD  # type: ignore[no-any-return]
+
+        everywhere = torch.ones_like(token_BQ, dtype=torch.bool)
+        mean_BQD, x_BQD, halting, p_n = self.halting(apply, self.dropout(self.embedding(token_BQ)), everywhere)
+        for step in range(len(caches), 0 if is_last else self.halting.max_steps):
+            # Later tokens may take more steps, and will see these.
+            y_BQD = self.layer.around_self.before(timed(x_BQD, step))
+            caches.append(state.caches[step].append(self.layer.self_attention.project(y_BQD)))
+        output = DecoderOutput(self.norm(mean_BQD))
+        if need_weights:
+            mean_weights = sum(p_BQ[:, None, :, None].to(w.dtype) * w for p_BQ, w in zip(p_n, weights, strict=True))
+            output = replace(output, weights_BHTS=mean_weights)
         if self.halting.unit is not None:
             real_BQ = self.embedding.is_real(token_BQ)
-            output.aux_losses["ponder"] = self.time_penalty * (pondering.cost_X * real_BQ).sum()
-            output.diagnostics["ponder"] = pondering.steps_X * real_BQ
+            output.aux_losses["ponder"] = self.time_penalty * (halting.cost_X * real_BQ).sum()
+            output.diagnostics["ponder"] = halting.steps_X * real_BQ
         return output, tuple(caches)

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from nmt.config import Options
 
 CellState = tuple[Tensor, ...]
-"""Each part [N, D]: the hidden state, which is also the output, then for an LSTM the cell state, then whatever else a
-cell keeps."""
+"""Each part [N, D]: the hidden state, which is also the output, then for an LSTM the cell state, then what else a cell
+keeps."""
 
 
 class InitialisedOptions(Options):

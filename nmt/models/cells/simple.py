@@ -81,14 +81,14 @@ class ClockworkCell(Cell):
     """Clockwork RNN (Koutník et al. 2014): module k has the period 2^k, and at step t (the first is 0) it computes
     h_t = tanh(U x_t + W h_{t-1} + b) where its period divides t, and keeps h_{t-1} where not.
 
-    A module hears itself and slower ones, so W is block-triangular. The state has a second part, the number of
+    A module reads itself and slower ones, so W is block-triangular. The state has a second part, the number of
     steps so far [N, 1]; a state without it is at the beginning.
     """
 
     Options = ClockworkOptions
     averageable = False
     period_D: Tensor
-    heard_DD: Tensor
+    read_DD: Tensor
 
     def __init__(self, options: ClockworkOptions, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
         super().__init__(options, input_sizes, hidden_size, layer)
@@ -96,10 +96,10 @@ class ClockworkCell(Cell):
             raise ValueError(f"clockwork: hidden_size {hidden_size} is no multiple of {options.num_modules} modules")
         period_D = 2 ** torch.arange(options.num_modules).repeat_interleave(hidden_size // options.num_modules)
         self.register_buffer("period_D", period_D, persistent=False)
-        self.register_buffer("heard_DD", period_D >= period_D[:, None], persistent=False)
+        self.register_buffer("read_DD", period_D >= period_D[:, None], persistent=False)
 
     def add_recurrent(self, gates_NG: Tensor, hidden_ND: Tensor) -> Tensor:
-        weight = self.hidden_weight * self.heard_DD
+        weight = self.hidden_weight * self.read_DD
         return torch.addmm(gates_NG, hidden_ND, weight.t()).to(hidden_ND.dtype)
 
     def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
