@@ -15,6 +15,7 @@ from a stranger: regular files inside the directory only, none of an unreasonabl
 import contextlib
 import stat
 from collections.abc import Iterator
+from os.path import exists, isdir, isfile
 from pathlib import Path
 
 from nmt.errors import UserError
@@ -54,7 +55,7 @@ class ModelDirectory:
             UserError: it has no recipe, with a guess at what was meant; or a file that is no regular file, lies
                 outside, or is too large.
         """
-        if not self.recipe.exists():
+        if not exists(self.recipe):  # not self.recipe.exists(), which raises for a name that is too long
             raise self._not_a_model_directory()
         inside = self.path.resolve()
         for file in (self.recipe, self.weights, self.alignment, self.lexicon, *sorted(self.path.glob("vocabulary*"))):
@@ -62,12 +63,12 @@ class ModelDirectory:
                 _check_file(file, inside)
 
     def _not_a_model_directory(self) -> UserError:
-        inside = sorted(path.parent for path in self.path.glob(f"*/{RECIPE}"))
-        outside = [parent for parent in self.path.parents if (parent / RECIPE).is_file()]
-        if self.path.is_dir():
+        inside = sorted(path.parent for path in self.path.glob(f"*/{RECIPE}")) if isdir(self.path) else []
+        outside = [parent for parent in self.path.parents if isfile(parent / RECIPE)]
+        if isdir(self.path):
             reason = f"it has no {RECIPE}"
         else:
-            reason = "it is a file" if self.path.exists() else "there is no such folder"
+            reason = "it is a file" if exists(self.path) else "there is no such folder"
         guesses = [str(path) for path in (*inside[:3], *outside[:1])]
         remedy = f"Did you mean {' or '.join(guesses)}?" if guesses else "Name a folder that `nmt train` wrote."
         return UserError(f"{self.path} is not a model directory: {reason}.", remedy)

@@ -54,6 +54,13 @@ def test_unknown_recipe_suggests_the_nearest(run_nmt: RunNmt) -> None:
     refused(run_nmt("train", "multi30k/transfromer"), "'multi30k/transfromer'", "'multi30k/transformer'?")
 
 
+@pytest.mark.parametrize("command", [["train"], ["recipes"], ["translate"], ["recipes", "--keys"], ["inspect", "run"]])
+def test_a_name_of_100_000_characters_is_refused_with_a_short_message(run_nmt: RunNmt, command: list[str]) -> None:
+    done = run_nmt(*command, "x" * 100_000)
+    refused(done, "xxx")
+    assert len(done.stderr) < 9000
+
+
 def test_misspelt_key_suggests_the_nearest(train: RunNmt) -> None:
     refused(train("training.learning_rat=0.1"), "'training.learning_rat'", "'learning_rate'?")
 
