@@ -15,7 +15,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from PIL import Image
 
-from nmt.alignment.extract import extract_links
+from nmt.alignment.extract import LinkOptions, extract_links
 from nmt.alignment.links import WordAlignment
 from nmt.errors import UserError
 from nmt.plotting.matrix import MAX_WORDS, GoldLinks, draw_matrix, plot_alignments
@@ -31,7 +31,7 @@ ODD_WORDS = (
 def pair(source: tuple[str, ...], target: tuple[str, ...]) -> WordAlignment:
     weights = np.random.default_rng(0).dirichlet(np.full(max(len(source), 1), 0.2), len(target))
     weights_32 = weights[:, : len(source)].astype(np.float32)
-    return WordAlignment(source, target, weights_32, extract_links(weights_32))
+    return WordAlignment(source, target, weights_32, extract_links(weights_32, LinkOptions()))
 
 
 def pixels(figure: Figure) -> npt.NDArray[np.uint8]:
