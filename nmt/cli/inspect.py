@@ -154,20 +154,20 @@ def gradients(
 
     if output is not None:
         suffix_of(output)  # before the work
-    found = []
+    found = {}
     for directory, name in zip(directories, short_names(directories), strict=True):
         with progress_bar(f"measuring {name}", None):
-            found.append(gradient_norms(load(directory, device), islice(FileText(*pairs), limit), name))
+            found[name] = gradient_norms(load(directory, device), islice(FileText(*pairs), limit))
+    decays = {name: float(norm_T[-1] / norm_T[0]) for name, norm_T in found.items()}
     if as_json:
-        shown = [{"model": norms.name, "norms": norms.mean_T.tolist(), "decay": norms.decay} for norms in found]
+        shown = [{"model": name, "norms": norm_T.tolist(), "decay": decays[name]} for name, norm_T in found.items()]
         typer.echo(json.dumps({"models": shown}, ensure_ascii=False))
     else:
-        for norms in found:
-            far = len(norms.mean_T) - 1
-            share = f"{100 * norms.decay:.3g}%"
-            typer.echo(f"{norms.name}: {far} words back a gradient has {share} of its size at the last word")
+        for name, norm_T in found.items():
+            share = f"{100 * decays[name]:.3g}%"
+            typer.echo(f"{name}: {len(norm_T) - 1} words back a gradient has {share} of its size at the last word")
     if output is not None:
-        write_figure(draw_gradients({norms.name: norms.mean_T for norms in found}), output)
+        write_figure(draw_gradients(found), output)
         say(f"wrote {output}")
 
 
