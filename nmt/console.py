@@ -79,20 +79,20 @@ def show_error(error: UserError) -> None:
         stderr.print(error.remedy, markup=False, soft_wrap=True)
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
     """A table on standard output: with a rule on a terminal, and in a pipe or file as aligned text of any width.
 
     Args:
         title: above it, after an empty line; may be empty.
         columns: headings; the first column is text, the others are figures.
-        rows: the cells.
+        rows: the cells, as plain text or with styles.
     """
     stdout = Console(highlight=False, markup=False)
     table = Table(box=box.SIMPLE_HEAD if stdout.is_terminal else None, pad_edge=False)
     for index, column in enumerate(columns):
         table.add_column(Text(column), justify="right" if index else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     if title:
         stdout.print(f"\n{title}", style="bold")
     if not stdout.is_terminal:

@@ -187,8 +187,8 @@ def test_a_flat_model_without_turns_says_nothing_of_turns(tiny_model: Path, run_
 def test_inspection_reads_a_dialogue_with_its_separators(train: Train) -> None:
     """A dialogue of 11 source tokens in three turns is a sequence with two separators, and EOS."""
     line, answer = "I see the cat.\tYes.\tIs it old?", "Ich sehe sie.\tIst sie alt?"
-    norms = gradient_norms(load(train("training.max_steps=1", *FLAT), "cpu"), [(line, answer)] * 10)
-    assert len(norms) == 11 + 2 + 1
+    norms = gradient_norms(load(train("training.max_steps=1", *FLAT), "cpu"), [(line, answer)] * 10, "flat")
+    assert len(norms.mean_T) == 11 + 2 + 1
     machine = "{type: ntm, hidden_size: 8, slot_size: 4"
     both = f"model.encoder={machine}, num_slots: 9}}", f"model.decoder={machine}, memory: slots}}"
     trace = trace_memory(load(train("training.max_steps=1", *both), "cpu"), line, answer)

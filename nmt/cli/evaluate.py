@@ -20,7 +20,7 @@ References = Annotated[
 ]
 Source = Annotated[
     str | None,
-    typer.Option("--source", "-s", metavar="FILE", help="The source text, for lengths and metrics that need it."),
+    typer.Option("--source", "-s", metavar="FILE", help="The source text; lengths are then those of its sentences."),
 ]
 Tokenize = Annotated[
     str | None,
@@ -57,16 +57,24 @@ def limits_of(buckets: str) -> list[int]:
     ),
 )
 def score(
-    files: Annotated[
-        list[str],
+    hypothesis: Annotated[
+        str,
         typer.Argument(
-            metavar="FILE",
-            help="Translations, then the reference; with -r: translations of one or more systems. - is standard input.",
-            show_default=False,
+            metavar="HYPOTHESIS", help="Translations, a line each; - is standard input.", show_default=False
         ),
     ],
+    others: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="REFERENCE",
+            help="Reference translations, a line each. With -r: translations of more systems.",
+            show_default=False,
+        ),
+    ] = None,
     reference: References = None,
-    source: Source = None,
+    source: Annotated[
+        str | None, typer.Option("--source", "-s", metavar="FILE", help="The source text, for metrics that need it.")
+    ] = None,
     metrics: Metrics = "bleu,chrf,ter",
     tokenize: Tokenize = None,
     confidence: Annotated[bool, typer.Option("--confidence", help="95 % confidence intervals by bootstrap.")] = False,
@@ -87,11 +95,12 @@ def score(
 
     names = split_names(metrics)
     check_metrics(names, source is not None)
+    files = [hypothesis, *(others or [])]
     if not reference:
         if len(files) != 2:
             raise UserError(
-                f"Of {len(files)} files it isn't clear which is the reference.",
-                "Give the translations and the reference, or any number of translations with -r REFERENCE.",
+                f"{len(files)} file{'s' if len(files) > 1 else ''}, but nothing says which is the reference.",
+                "Give HYPOTHESIS REFERENCE, or any number of translations with -r REFERENCE.",
             )
         files, reference = files[:1], files[1:]
     test_set = read_test_set(files, reference, source)

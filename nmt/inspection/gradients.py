@@ -5,6 +5,7 @@ number of words that the encoder reads after it (Bengio et al. 1994; Pascanu et 
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -22,16 +23,27 @@ MIN_SENTENCES = 10
 """A mean of fewer sentences isn't shown."""
 
 
-def gradient_norms(translator: Translator, pairs: Iterable[tuple[str, str]]) -> npt.NDArray[np.float64]:
+@dataclass(frozen=True)
+class GradientNorms:
+    """Mean gradient norm by distance from the last source word read, 0 for that word itself."""
+
+    name: str
+    mean_T: npt.NDArray[np.float64]
+    num_sentences_T: npt.NDArray[np.int64]
+
+    @property
+    def decay(self) -> float:
+        """The mean norm at the farthest distance shown, as a share of that at the nearest."""
+        return float(self.mean_T[-1] / self.mean_T[0])
+
+
+def gradient_norms(translator: Translator, pairs: Iterable[tuple[str, str]], name: str) -> GradientNorms:
     """Measure a model on sentence pairs.
 
     Args:
         translator: the model.
         pairs: source and target text; empty and over-long ones are passed over.
-
-    Returns:
-        Mean gradient norm by distance from the last source word read, 0 for that word itself; as far as there are
-        MIN_SENTENCES or more.
+        name: of the model, for tables and pictures.
 
     Raises:
         UserError: there are too few usable pairs.
@@ -50,7 +62,7 @@ def gradient_norms(translator: Translator, pairs: Iterable[tuple[str, str]]) -> 
     shown = int((counts >= MIN_SENTENCES).sum())
     if not shown:
         raise UserError(f"{int(counts[0])} sentence pairs are too few for means.", f"Give {MIN_SENTENCES} or more.")
-    return sums[:shown] / counts[:shown]
+    return GradientNorms(name, sums[:shown] / counts[:shown], counts[:shown])
 
 
 def _norms(translator: Translator, pairs: Sequence[tuple[list[int], list[int]]]) -> npt.NDArray[np.float64]:

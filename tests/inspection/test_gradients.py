@@ -21,7 +21,7 @@ PAIRS = [("der Hund schläft im Garten.", "the dog sleeps in the garden."), ("di
 def test_norms_are_those_of_finite_differences(tiny_model: Path) -> None:
     translator = nmt.load(tiny_model, "cpu")
     translator.model.double()
-    found = gradient_norms(translator, PAIRS[:1] * 10)
+    found = gradient_norms(translator, PAIRS[:1] * 10, "model")
     ids = [(translator.vocabularies.source.encode(s), translator.vocabularies.target.encode(t)) for s, t in PAIRS[:1]]
     batch = make_batch(ids, translator.vocabularies)
     model, table = translator.model, translator.model.encoder.embedding.table
@@ -44,7 +44,7 @@ def test_norms_are_those_of_finite_differences(tiny_model: Path) -> None:
                 slopes.append((above - loss()) / 2e-5)
                 table.weight[index, d] += 1e-5
             expected.append(np.linalg.norm(slopes))
-    np.testing.assert_allclose(found, expected[::-1], rtol=1e-3)
+    np.testing.assert_allclose(found.mean_T, expected[::-1], rtol=1e-3)
 
 
 def without_attention(like: Translator, cell: str) -> Translator:
@@ -66,14 +66,14 @@ def test_gradients_vanish_in_a_plain_network_and_not_in_an_lstm(tiny_model: Path
     plain, lstm = (without_attention(like, cell) for cell in ("rnn_tanh", "lstm"))
     with torch.no_grad():
         lstm.model.encoder.recurrence.layers[0].bias_ih_l0[32:64] = 4  # type: ignore[index, union-attr]
-    norms = [gradient_norms(model, text) for model in (plain, lstm)]
-    of_plain, of_lstm = (norm_T / norm_T[0] for norm_T in norms)
-    assert len(of_plain) == len(of_lstm) == 31  # EOS, which is read last, and the words
-    assert of_plain[-1] < 1e-3
-    assert of_lstm[-1] > 1e-2
-    assert (of_plain[10:] < 0.1 * of_lstm[10:]).all()
+    found = {"rnn": gradient_norms(plain, text, "rnn"), "lstm": gradient_norms(lstm, text, "lstm")}
+    assert [len(norms.mean_T) for norms in found.values()] == [31, 31]  # EOS, which is read last, and the words
+    assert found["rnn"].decay < 1e-3
+    assert found["lstm"].decay > 1e-2
+    shares = {name: norms.mean_T / norms.mean_T[0] for name, norms in found.items()}
+    assert (shares["rnn"][10:] < 0.1 * shares["lstm"][10:]).all()
 
 
 def test_too_few_sentences_are_refused(tiny_model: Path) -> None:
     with pytest.raises(UserError, match="too few"):
-        gradient_norms(nmt.load(tiny_model, "cpu"), PAIRS[:3])
+        gradient_norms(nmt.load(tiny_model, "cpu"), PAIRS[:3], "model")

@@ -111,7 +111,7 @@ def test_a_full_disk_costs_only_what_came_after_the_last_checkpoint(
     pid = zygote.start(messages, command(directory, 60), largest_file=weights.stat().st_size // 2)
     assert zygote.wait(pid) == 2
     text = messages.read_text()
-    assert "can't be written: File too large" in text
+    assert "can't be written: file too large" in text
     assert "Free some space" in text
     assert "--resume" in text
     assert "Traceback" not in text
