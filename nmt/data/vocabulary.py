@@ -16,9 +16,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Any, NamedTuple
 
 from nmt.config import VocabularyOptions
@@ -114,37 +112,11 @@ class SentencePieceVocabulary(Vocabulary):
         ids: list[int] = self._processor.encode(_without_surrogates(text))
         return ids
 
-    @property
-    def can_sample(self) -> bool:
-        """False where there is one segmentation only: the pieces are characters."""
-        return any(
-            len(self.token(i).strip(SPACE)) > 1
-            for i in range(len(self))
-            if not (self._processor.is_control(i) or self._processor.is_unknown(i) or self._processor.is_byte(i))
-        )
-
-    def sample(self, texts: Sequence[str], alpha: float, seed: int) -> list[list[int]]:
-        """Ids of sentences in random segmentations, the same ones for the same seed.
-
-        Args:
-            texts: the sentences.
-            alpha: smoothing of the unigram model, or share of BPE merges that are left out.
-            seed: from 0 up to 2^32 - 1.
-        """
-        import sentencepiece
-
-        sampled: list[list[int]] = []
-
-        def draw() -> None:
-            sentencepiece.set_random_generator_seed(seed)
-            encode = partial(self._processor.encode, enable_sampling=True, alpha=alpha, nbest_size=-1)
-            sampled.extend(encode(_without_surrogates(text)) for text in texts)
-
-        # sentencepiece has a random generator for each thread and seeds it at its first use there.
-        thread = Thread(target=draw)
-        thread.start()
-        thread.join()
-        return sampled
+    def scores(self) -> dict[str, float]:
+        """The score of each piece that is text: log p in a unigram model, minus the rank of a merge in BPE."""
+        p = self._processor
+        kinds = (p.is_control, p.is_unknown, p.is_byte, p.is_unused)
+        return {self.token(i): float(p.get_score(i)) for i in range(len(self)) if not any(kind(i) for kind in kinds)}
 
     def pieces(self, text: str) -> list[Piece]:
         text = _without_surrogates(text)

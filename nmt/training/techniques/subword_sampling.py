@@ -3,24 +3,40 @@
 A unigram vocabulary draws a segmentation in proportion to its probability raised to the power alpha (Kudo 2018);
 a BPE vocabulary leaves out each merge with probability alpha (BPE-dropout, Provilkov et al. 2020). Validation and
 translation read the likeliest pieces.
+
+Pieces don't go across words, so the words of a text are drawn independently, and what the draws need is computed once
+for each distinct word. All random numbers come from NumPy's generator: the same seed gives the same pieces in every
+process. A word with a piece that is no text (UNK, bytes) keeps its pieces.
 """
 
+import math
 import tempfile
-from collections.abc import Iterable
-from itertools import groupby
+from abc import ABC, abstractmethod
+from array import array
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from nmt import config
 from nmt.config import Recipe
 from nmt.data.encoded_corpus import EncodedSide, Sentences, Sides, map_ids
-from nmt.data.vocabulary import SentencePieceVocabulary, Vocabularies
+from nmt.data.vocabulary import SPACE, SentencePieceVocabulary, Vocabularies
 from nmt.errors import UserError
 from nmt.training.techniques.base import Technique, epochs_of
 
 CHUNK = 10_000
 """So many sentences are held in memory at once."""
+
+MAX_REMEMBERED = 5_000_000
+"""Entries of what is remembered of words, beyond which it is computed anew: some hundred megabytes."""
+
+Word = tuple[int, ...]
+"""A word of the text, as the pieces that it has without sampling."""
+Ids = npt.NDArray[np.int64]
 
 
 class SubwordSampling(Technique):
@@ -45,51 +61,250 @@ class SubwordSampling(Technique):
         self._num_epochs = epochs_of(options.fraction, recipe, key) if options.fraction < 1 else None
 
     def setup_data(self, vocabularies: Vocabularies) -> None:
-        sides = (vocabularies.source, vocabularies.target)
-        self._vocabularies = [side for side in sides if isinstance(side, SentencePieceVocabulary) and side.can_sample]
-        if len(self._vocabularies) < len(sides):
-            raise UserError(
-                "training.techniques.subword_sampling varies subwords, but a word or a character has no other pieces.",
-                "Set vocabulary.type to unigram or bpe, or leave subword_sampling out.",
-            )
+        source = segmentations(vocabularies.source, self.options.alpha)
+        target = source if vocabularies.joint else segmentations(vocabularies.target, self.options.alpha)
+        self._segmentations = source, target
 
     def read_epoch(self, sides: Sides, seed: int, epoch: int) -> Sides:
         if self._num_epochs is not None and epoch >= self._num_epochs:
             return sides
-        (source, target), (of_source, of_target) = sides, self._vocabularies
-        return self._vary(source, of_source, seed, epoch, 0), self._vary(target, of_target, seed, epoch, 1)
-
-    def _vary(self, side: Sentences, vocabulary: SentencePieceVocabulary, *seed: int) -> EncodedSide:
-        offsets = np.zeros(len(side) + 1, dtype=np.int64)
-        try:
-            with tempfile.TemporaryFile() as file:
-                for start in range(0, len(side), CHUNK):
-                    rows = range(start, min(start + CHUNK, len(side)))
-                    chunk_seed = np.random.SeedSequence((*seed, start)).generate_state(1)[0]
-                    varied = _resegment([side[row] for row in rows], vocabulary, self.options.alpha, int(chunk_seed))
-                    offsets[rows.start + 1 : rows.stop + 1] = [len(ids) for ids in varied]
-                    file.write(b"".join(np.array(ids, dtype=side.dtype).tobytes() for ids in varied))
-                file.flush()
-                np.cumsum(offsets, out=offsets)
-                return EncodedSide(map_ids(file, side.dtype, int(offsets[-1])), offsets)
-        except OSError as error:
-            raise UserError(
-                f"The sampled subwords can't be written to {tempfile.gettempdir()}: {error.strerror or error}.",
-                "Free some space, or point the environment variable TMPDIR at another folder.",
-            ) from None
+        (source, target), (of_source, of_target) = sides, self._segmentations
+        return _vary(source, of_source, seed, epoch, 0), _vary(target, of_target, seed, epoch, 1)
 
 
-def _resegment(
-    sentences: Iterable[Iterable[int]], vocabulary: SentencePieceVocabulary, alpha: float, seed: int
-) -> list[list[int]]:
-    """Sentences in other pieces. The turns of a dialogue vary, and the separators between them stay."""
-    # Pieces of a turn with an UNK stay as they are, too: the text that it stood for is lost.
-    fixed = {vocabulary.unk, vocabulary.separator}
+def _vary(side: Sentences, drawn: "Segmentations", *seed: int) -> EncodedSide:
+    """Sentences in other pieces, in a temporary file; each chunk has random numbers of its own."""
+    offsets = np.zeros(len(side) + 1, dtype=np.int64)
+    try:
+        with tempfile.TemporaryFile() as file:
+            for start in range(0, len(side), CHUNK):
+                rows = range(start, min(start + CHUNK, len(side)))
+                rng = np.random.default_rng((*seed, start))
+                ids, lengths = drawn.of_sentences([side[row] for row in rows], rng)
+                offsets[rows.start + 1 : rows.stop + 1] = lengths
+                file.write(ids.astype(side.dtype).tobytes())
+            file.flush()
+            np.cumsum(offsets, out=offsets)
+            return EncodedSide(map_ids(file, side.dtype, int(offsets[-1])), offsets)
+    except OSError as error:
+        raise UserError(
+            f"The sampled subwords can't be written to {tempfile.gettempdir()}: {error.strerror or error}.",
+            "Free some space, or point the environment variable TMPDIR at another folder.",
+        ) from None
 
-    def is_separator(index: int) -> bool:
-        return index == vocabulary.separator
 
-    runs = [[[int(i) for i in run] for _, run in groupby(ids, is_separator)] for ids in sentences]
-    varied = [run for sentence in runs for run in sentence if fixed.isdisjoint(run)]
-    sampled = iter(vocabulary.sample([vocabulary.decode(run) for run in varied], alpha, seed))
-    return [[i for run in turns for i in (next(sampled) if fixed.isdisjoint(run) else run)] for turns in runs]
+def segmentations(vocabulary: object, alpha: float) -> "Segmentations":
+    """The random segmentations of a vocabulary.
+
+    Raises:
+        UserError: it has one segmentation only.
+    """
+    if isinstance(vocabulary, SentencePieceVocabulary) and any(
+        len(piece.strip(SPACE)) > 1 for piece in vocabulary.scores()
+    ):
+        # sentencepiece gives the merges of a BPE model whole numbers as scores: minus their rank.
+        is_bpe = all(score == round(score) for score in vocabulary.scores().values())
+        return BpeDropout(vocabulary, alpha) if is_bpe else UnigramLattices(vocabulary, alpha)
+    raise UserError(
+        "training.techniques.subword_sampling varies subwords, but a word or a character has no other pieces.",
+        "Set vocabulary.type to unigram or bpe, or leave subword_sampling out.",
+    )
+
+
+class Segmentations(ABC):
+    """Draws segmentations of words.
+
+    Args:
+        vocabulary: of subwords.
+        alpha: see :class:`SubwordSampling`.
+    """
+
+    def __init__(self, vocabulary: SentencePieceVocabulary, alpha: float) -> None:
+        self.alpha, self.scores = alpha, vocabulary.scores()
+        self.tokens = [vocabulary.token(i) for i in range(len(vocabulary))]
+        self.ids = {token: index for index, token in enumerate(self.tokens)}
+        self.longest = max(map(len, self.scores))
+        self._is_text = np.array([token in self.scores for token in self.tokens])
+        # Pieces of a model that was trained elsewhere may go across words: then a sentence is one word.
+        crosses = any(SPACE in piece[1:] for piece in self.scores)
+        self._begins_word = np.array([token.startswith(SPACE) and not crosses for token in self.tokens])
+        if vocabulary.separator is not None:
+            self._begins_word[vocabulary.separator] = True
+        self._separator = vocabulary.separator
+
+    def of_sentences(self, sentences: Sequence[npt.NDArray[np.integer]], rng: np.random.Generator) -> tuple[Ids, Ids]:
+        """Draw segmentations of some sentences: all ids, and the length of each sentence."""
+        ends = np.cumsum([len(sentence) for sentence in sentences])
+        ids: Ids = np.concatenate([np.asarray(sentence, dtype=np.int64) for sentence in sentences])
+        begins = self._begins_word[ids]
+        begins[1:] |= ids[:-1] == (-1 if self._separator is None else self._separator)
+        begins[np.concatenate(([0], ends[:-1]))] = True
+        first = np.flatnonzero(begins)
+        pieces = ids.tolist()
+        words = [tuple(pieces[a:b]) for a, b in pairwise([*first.tolist(), len(pieces)])]
+        drawn, counts = self.of_words(words, rng)
+        return drawn, np.add.reduceat(counts, np.searchsorted(first, np.concatenate(([0], ends[:-1]))))
+
+    @abstractmethod
+    def of_words(self, words: Sequence[Word], rng: np.random.Generator) -> tuple[Ids, Ids]:
+        """Draw a segmentation of each word: all ids, and how many each word has."""
+
+    def text(self, word: Word) -> str:
+        """The characters of a word; empty for one that keeps its pieces."""
+        return "".join(self.tokens[i] for i in word) if self._is_text[list(word)].all() else ""
+
+
+class UnigramLattices(Segmentations):
+    """P(segmentation)^alpha by forward filtering and backward sampling over the lattice of each word.
+
+    A lattice has a node for each position between characters, and at node j an edge for each piece that ends there.
+    With F_j the logarithm of the sum of P^alpha over the segmentations of the first j characters, an edge of score s
+    that begins at i is drawn with probability exp(alpha s + F_i - F_j). The nodes of all words are numbered on, and an
+    edge's key is its node plus the cumulative probability, so that one search in sorted keys draws for many words.
+    """
+
+    def __init__(self, vocabulary: SentencePieceVocabulary, alpha: float) -> None:
+        super().__init__(vocabulary, alpha)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._last_node: dict[Word, int] = {}
+        self._num_nodes = 0
+        self._keys, self._pieces, self._from = array("d"), array("q"), array("q")
+        self._is_first = array("b")
+
+    def of_words(self, words: Sequence[Word], rng: np.random.Generator) -> tuple[Ids, Ids]:
+        if len(self._keys) > MAX_REMEMBERED:
+            self._forget()
+        nodes = np.fromiter((self._node(word) for word in words), np.int64, len(words))
+        keys, pieces, origins, is_first = map(np.array, (self._keys, self._pieces, self._from, self._is_first))
+        active, drawn, owners = np.arange(len(words)), [], []
+        while len(active):
+            edges = np.searchsorted(keys, nodes + rng.random(len(nodes)), side="right")
+            drawn.append(pieces[edges])
+            owners.append(active)
+            unfinished = is_first[origins[edges]] == 0
+            nodes, active = origins[edges][unfinished], active[unfinished]
+        owner = np.concatenate(owners[::-1])  # from the last pieces of words to the first, turned round
+        order = np.argsort(owner, kind="stable")
+        return np.concatenate(drawn[::-1])[order], np.bincount(owner, minlength=len(words))
+
+    def _node(self, word: Word) -> int:
+        """The last node of a word."""
+        node = self._last_node.get(word)
+        if node is None:
+            self._add(word)
+            node = self._last_node[word] = self._num_nodes - 1
+        return node
+
+    def _add(self, word: Word) -> None:
+        text = self.text(word)
+        first = self._num_nodes
+        edges_at = self._lattice(text) if text else [[(j, i, 1.0)] for j, i in enumerate(word)]
+        self._is_first.extend([1, *[0] * len(edges_at)])
+        self._num_nodes += len(edges_at) + 1
+        for node, edges in enumerate(edges_at, start=first + 1):
+            cumulative = 0.0
+            for number, (begin, piece, probability) in enumerate(edges, start=1):
+                cumulative = cumulative + probability if number < len(edges) else 1.0
+                self._keys.append(node + cumulative)
+                self._pieces.append(piece)
+                self._from.append(first + begin)
+
+    def _lattice(self, text: str) -> list[list[tuple[int, int, float]]]:
+        """For each position from 1 the edges that end there: where they begin, their pieces and probabilities."""
+        forward, edges_at = [0.0], []
+        for end in range(1, len(text) + 1):
+            found = [
+                (begin, text[begin:end], self.alpha * self.scores[text[begin:end]] + forward[begin])
+                for begin in range(max(0, end - self.longest), end)
+                if forward[begin] > -math.inf and text[begin:end] in self.scores
+            ]
+            highest = max((weight for _, _, weight in found), default=-math.inf)
+            total = highest + math.log(sum(math.exp(weight - highest) for _, _, weight in found)) if found else highest
+            forward.append(total)
+            edges_at.append([(begin, self.ids[piece], math.exp(weight - total)) for begin, piece, weight in found])
+        return edges_at
+
+
+class BpeDropout(Segmentations):
+    """Merges by rank, each left out with probability alpha when its turn comes, as in sentencepiece.
+
+    A merge that was left out comes again only when one beside it has been made. What becomes of a word follows from
+    which merges are left out, so the way to its pieces is remembered by these.
+    """
+
+    def __init__(self, vocabulary: SentencePieceVocabulary, alpha: float) -> None:
+        super().__init__(vocabulary, alpha)
+        self._paths: dict[Word, _Path] = {}
+        self._num_states = 0
+
+    def of_words(self, words: Sequence[Word], rng: np.random.Generator) -> tuple[Ids, Ids]:
+        if self._num_states > MAX_REMEMBERED / 5:  # which are larger than edges
+            self._paths, self._num_states = {}, 0
+        num_made, found = _before_left_out(rng, self.alpha), []
+        for word in words:
+            path = self._paths.get(word)
+            if path is None:
+                path = self._paths[word] = self._whole(word)
+            while (made := next(num_made)) < len(path.states):
+                following = path.left_out[made]
+                if following is None:
+                    following = path.left_out[made] = self._path(path.text, *path.states[made])
+                path = following
+            found.append(path.pieces)
+        return np.array([i for pieces in found for i in pieces]), np.array([len(pieces) for pieces in found])
+
+    def _whole(self, word: Word) -> "_Path":
+        """The path of a word whose merges are all made."""
+        text = self.text(word)
+        if not text:
+            return _Path(text, [], word)
+        agenda: _Agenda = []
+        for begin in range(len(text) - 1):
+            self._consider(agenda, text, begin, begin + 1, begin + 2)
+        return self._path(text, tuple(range(len(text) + 1)), agenda)
+
+    def _consider(self, agenda: "_Agenda", text: str, begin: int, middle: int, end: int) -> None:
+        if (score := self.scores.get(text[begin:end])) is not None:
+            insort(agenda, (-score, begin, middle, end))
+
+    def _path(self, text: str, bounds: tuple[int, ...], agenda: "_Agenda") -> "_Path":
+        """Make all merges of an agenda, from a word in pieces between ``bounds``."""
+        states = []
+        while agenda:
+            (_, begin, middle, end), agenda = agenda[0], agenda[1:]
+            at = bisect_left(bounds, begin)
+            if bounds[at : at + 3] != (begin, middle, end):  # merged with something else
+                continue
+            states.append((bounds, agenda))
+            bounds, agenda = bounds[: at + 1] + bounds[at + 2 :], agenda.copy()
+            if at > 0:
+                self._consider(agenda, text, bounds[at - 1], begin, end)
+            if at + 2 < len(bounds):
+                self._consider(agenda, text, begin, end, bounds[at + 2])
+        self._num_states += len(states) + 1
+        return _Path(text, states, tuple(self.ids[text[a:b]] for a, b in pairwise(bounds)))
+
+
+_Agenda = list[tuple[float, int, int, int]]
+"""Neighbours that can be merged, sorted: rank, begin, middle and end."""
+
+
+class _Path:
+    """How a word is merged from a state on, unless a merge is left out."""
+
+    __slots__ = ("left_out", "pieces", "states", "text")
+
+    def __init__(self, text: str, states: list[tuple[tuple[int, ...], _Agenda]], pieces: Word) -> None:
+        self.text, self.pieces = text, pieces
+        self.states = states
+        """For each merge of the path the pieces before it, and what is to be merged if it is left out."""
+        self.left_out: list[_Path | None] = [None] * len(states)
+        """The paths that begin when one of them is left out."""
+
+
+def _before_left_out(rng: np.random.Generator, alpha: float) -> Iterator[int]:
+    """Numbers of merges that are made before one is left out."""
+    while True:
+        yield from (rng.geometric(alpha, 1 << 14) - 1).tolist()

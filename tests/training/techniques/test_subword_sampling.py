@@ -1,7 +1,10 @@
 """Subword regularisation: the same sentences in other pieces, each epoch anew, and the same ones for the same seed."""
 
 import itertools
-from collections import Counter
+import os
+import subprocess
+import sys
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +15,12 @@ from nmt.config import Recipe, TrainingOptions, VocabularyOptions, VocabularyTyp
 from nmt.data.batching import Batch, TrainingBatches
 from nmt.data.corpus import DialogueText, FileText, ParallelText
 from nmt.data.encoded_corpus import EncodedCorpus, Sentences, encode_corpus
-from nmt.data.vocabulary import SPACE, Vocabularies, train_vocabularies
+from nmt.data.vocabulary import SPACE, SentencePieceVocabulary, Vocabularies, Vocabulary, train_vocabularies
 from nmt.errors import UserError
+from nmt.recipe import parse_settings
 from nmt.training.run import train
-from nmt.training.techniques.subword_sampling import SubwordSampling
+from nmt.training.techniques import subword_sampling
+from nmt.training.techniques.subword_sampling import SubwordSampling, segmentations
 
 TrainTiny = Callable[..., Path]
 
@@ -66,33 +71,133 @@ def test_the_same_seed_draws_the_same_pieces(text: FileText) -> None:
     assert first[1] != other[1]
 
 
-def test_pieces_are_drawn_as_often_as_the_paper_says() -> None:
-    """Kudo 2018, equation 8: P(x)^alpha over the sum of it for all segmentations."""
-    words = ["ab"] * 40 + ["a"] * 30 + ["b"] * 20 + ["abb", "bab"] * 5
-    vocabularies = train_vocabularies(VocabularyOptions(size=9), [(word, word) for word in words])
-    vocabulary, alpha = vocabularies.source, 0.5
-    processor = vocabulary._processor  # type: ignore[attr-defined]
-    score = {vocabulary.token(i): processor.get_score(i) for i in range(4, len(vocabulary))}
-    sentence = SPACE + "abab"
+def draw(vocabulary: Vocabulary, text: str, alpha: float, draws: int) -> Counter[str]:
+    """How often each segmentation of a text is drawn."""
+    sentences = [np.array(vocabulary.encode(text))] * draws
+    ids, lengths = segmentations(vocabulary, alpha).of_sentences(sentences, np.random.default_rng(1))
+    assert len(lengths) == draws
+    return Counter(" ".join(map(vocabulary.token, found)) for found in np.split(ids, np.cumsum(lengths)[:-1]))
 
-    def segmentations(rest: str) -> list[list[str]]:
+
+def assert_drawn(found: Counter[str], expected: dict[str, float]) -> None:
+    draws = found.total()
+    assert found.keys() <= expected.keys()
+    for pieces, probability in expected.items():
+        assert found[pieces] / draws == pytest.approx(probability, abs=4 * np.sqrt(probability / draws) + 1e-3), pieces
+
+
+@pytest.fixture(scope="module")
+def letters() -> SentencePieceVocabulary:
+    words = ["ab"] * 40 + ["a"] * 30 + ["b"] * 20 + ["abb", "bab"] * 5
+    return subwords(words, "unigram", 9)
+
+
+def subwords(words: list[str], kind: VocabularyType, size: int) -> SentencePieceVocabulary:
+    made = train_vocabularies(VocabularyOptions(type=kind, size=size), [(word, word) for word in words]).source
+    assert isinstance(made, SentencePieceVocabulary)
+    return made
+
+
+@pytest.mark.parametrize("sentence", ["abab", "ab ba", "bab a"])
+def test_pieces_are_drawn_as_often_as_the_paper_says(letters: SentencePieceVocabulary, sentence: str) -> None:
+    """Kudo 2018, equation 8: P(x)^alpha over the sum of it for all segmentations of the sentence."""
+    alpha, scores = 0.5, letters.scores()
+
+    def segmentations_of(rest: str) -> list[list[str]]:
         if not rest:
             return [[]]
-        starts = [rest[:end] for end in range(1, len(rest) + 1) if rest[:end] in score]
-        return [[start, *others] for start in starts for others in segmentations(rest[len(start) :])]
+        starts = [rest[:end] for end in range(1, len(rest) + 1) if rest[:end] in scores]
+        return [[start, *others] for start in starts for others in segmentations_of(rest[len(start) :])]
 
-    weights = {
-        " ".join(pieces): np.exp(alpha * sum(map(score.__getitem__, pieces))) for pieces in segmentations(sentence)
-    }
-    assert len(weights) > 2
-    draws = 4000
-    drawn = Counter(
-        " ".join(map(vocabulary.token, ids))
-        for ids in vocabulary.sample(["abab"] * draws, alpha, seed=1)  # type: ignore[attr-defined]
-    )
-    for pieces, weight in weights.items():
-        expected = weight / sum(weights.values())
-        assert drawn[pieces] / draws == pytest.approx(expected, abs=4 * np.sqrt(expected / draws) + 1e-3)
+    text = SPACE + sentence.replace(" ", SPACE)
+    weights = {" ".join(x): np.exp(alpha * sum(map(scores.__getitem__, x))) for x in segmentations_of(text)}
+    assert len(weights) > 1
+    assert_drawn(draw(letters, sentence, alpha, 4000), {x: w / sum(weights.values()) for x, w in weights.items()})
+
+
+def test_merges_are_left_out_as_often_as_in_bpe_dropout() -> None:
+    """Every outcome of the choices, written out over lists of symbols."""
+    vocabulary = subwords(["abab"] * 9 + ["aba"] * 7 + ["ab"] * 5 + ["ba", "a", "b"], "bpe", 11)
+    alpha, scores = 0.3, vocabulary.scores()
+    assert sum(len(piece) > 1 for piece in scores) > 3
+    expected: defaultdict[str, float] = defaultdict(float)
+
+    def follow(symbols: list[tuple[int, str]], waiting: set[tuple[int, int]], probability: float) -> None:
+        """``symbols``: places and pieces; ``waiting``: pairs of places that are still to be merged."""
+        possible = [
+            (-scores[one + other], a, b)
+            for (a, one), (b, other) in itertools.pairwise(symbols)
+            if (a, b) in waiting and one + other in scores
+        ]
+        if not possible:
+            expected[" ".join(piece for _, piece in symbols)] += probability
+            return
+        _, a, b = min(possible)
+        follow(symbols, waiting - {(a, b)}, alpha * probability)
+        at = [place for place, _ in symbols].index(a)
+        merged = [*symbols[:at], (a, symbols[at][1] + symbols[at + 1][1]), *symbols[at + 2 :]]
+        beside = {(x, y) for (x, _), (y, _) in itertools.pairwise(merged) if a in (x, y)}
+        others = {pair for pair in waiting if b not in pair and a not in pair}
+        follow(merged, others | beside, (1 - alpha) * probability)
+
+    symbols = list(enumerate(SPACE + "abab"))
+    follow(symbols, {(a, b) for (a, _), (b, _) in itertools.pairwise(symbols)}, 1.0)
+    assert len(expected) > 5
+    assert_drawn(draw(vocabulary, "abab", alpha, 4000), expected)
+
+
+@pytest.mark.parametrize(("kind", "alpha"), [("unigram", 200.0), ("bpe", 1e-12)])
+def test_without_variation_the_pieces_are_the_likeliest(text: FileText, kind: VocabularyType, alpha: float) -> None:
+    vocabulary = vocabularies_of(text, kind).source
+    sentences = [np.array(vocabulary.encode(line)) for pair in text for line in pair]
+    ids, lengths = segmentations(vocabulary, alpha).of_sentences(sentences, np.random.default_rng(1))
+    assert ids.tolist() == np.concatenate(sentences).tolist()
+    assert lengths.tolist() == [len(sentence) for sentence in sentences]
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_what_is_remembered_has_an_end(text: FileText, kind: VocabularyType, monkeypatch: pytest.MonkeyPatch) -> None:
+    vocabularies = vocabularies_of(text, kind)
+    corpus = encode_corpus(text, vocabularies, 99)
+    drawn = []
+    for limit in (subword_sampling.MAX_REMEMBERED, 0):
+        monkeypatch.setattr(subword_sampling, "MAX_REMEMBERED", limit)
+        sampler = sampler_of(vocabularies, 0.3)
+        drawn.append([list(map(sentences, sampler.read_epoch(corpus.sides, 1, epoch))) for epoch in range(2)])
+    assert drawn[0] == drawn[1]
+
+
+PROCESS = """
+import sys
+from pathlib import Path
+from nmt.config import Recipe
+from nmt.data.corpus import FileText
+from nmt.data.encoded_corpus import encode_corpus
+from nmt.data.vocabulary import Vocabularies
+from nmt.training.techniques import subword_sampling
+
+folder = Path(sys.argv[1])
+vocabularies = Vocabularies.load(Path(sys.argv[2]))
+corpus = encode_corpus(FileText(folder / "train.de", folder / "train.en"), vocabularies, 99)
+options = subword_sampling.SubwordSampling.Options(alpha=0.2)
+technique = subword_sampling.SubwordSampling(options, Recipe.model_construct())
+technique.setup_data(vocabularies)
+for epoch in range(2):
+    for side in technique.read_epoch(corpus.sides, 1, epoch):
+        print([side[row].tolist() for row in range(len(side))])
+"""
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_two_processes_draw_the_same_pieces(tiny_corpus: Path, tmp_path: Path, kind: VocabularyType) -> None:
+    vocabularies_of(FileText(tiny_corpus / "train.de", tiny_corpus / "train.en"), kind).save(tmp_path)
+    command = [sys.executable, "-c", PROCESS, tiny_corpus, tmp_path]
+    printed = [
+        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout
+        for seed in ("1", "2")
+    ]
+    assert printed[0] == printed[1]
+    assert len(printed[0]) > 10_000
 
 
 def test_turns_vary_between_separators_that_stay(tmp_path: Path, text: FileText) -> None:
@@ -116,15 +221,21 @@ def test_turns_vary_between_separators_that_stay(tmp_path: Path, text: FileText)
     assert list(map(split, found)) == list(map(split, was))
 
 
-def test_what_an_unk_stood_for_is_not_lost(tmp_path: Path, text: FileText) -> None:
-    vocabularies = vocabularies_of(text)
+@pytest.mark.parametrize("byte_fallback", [False, True])
+def test_a_word_with_unk_or_bytes_keeps_its_pieces(tmp_path: Path, text: FileText, byte_fallback: bool) -> None:
+    options = VocabularyOptions(size=350 if byte_fallback else 100, byte_fallback=byte_fallback)
+    vocabularies = train_vocabularies(options, text)
     for language in ("de", "en"):
-        (tmp_path / f"odd.{language}").write_text("Der Hund ☃ schläft im Garten.\n" * 20)
+        (tmp_path / f"odd.{language}").write_text("Der Hund ☃schläft im Garten.\n" * 20)
     odd = encode_corpus(FileText(tmp_path / "odd.de", tmp_path / "odd.en"), vocabularies, 99)
-    source, target = sampler_of(vocabularies, 0.2).read_epoch(odd.sides, 1, 0)
-    assert vocabularies.source.unk in odd.source[0]
-    assert sentences(source) == sentences(odd.source)
-    assert sentences(target) == sentences(odd.target)
+    source, _ = sampler_of(vocabularies, 0.2).read_epoch(odd.sides, 1, 0)
+    vocabulary = vocabularies.source
+    word = vocabulary.encode("☃schläft")
+    assert (vocabulary.unk in word) != byte_fallback
+    assert len({tuple(ids) for ids in sentences(source)}) > 5
+    for ids in sentences(source):
+        assert any(ids[start : start + len(word)] == word for start in range(len(ids)))
+        assert vocabulary.decode(ids) == vocabulary.decode(odd.source[0].tolist())
 
 
 @pytest.mark.parametrize("kind", ["word", "character"])
@@ -202,14 +313,6 @@ def test_batches_are_planned_by_the_pieces_drawn(text: FileText) -> None:
         assert max(batch.source_BS.numel(), batch.target_output_BT.numel()) <= 60 or len(batch.source_BS) == 1
 
 
-def test_processes_draw_the_same_pieces(text: FileText) -> None:
-    vocabularies = vocabularies_of(text)
-    corpus = encode_corpus(text, vocabularies, 99)
-    alone = [content(batch) for batch in itertools.islice(stream(corpus, vocabularies), 20)]
-    shares = [itertools.islice(stream(corpus, vocabularies, (process, 2)), 10) for process in range(2)]
-    assert [content(batch) for pair in zip(*shares, strict=True) for batch in pair] == alone
-
-
 SETTINGS = (
     "vocabulary.type=unigram",
     "vocabulary.joint=true",
@@ -221,10 +324,10 @@ SETTINGS = (
 def test_a_run_that_was_stopped_in_an_epoch_ends_as_if_it_had_not_been(
     train_tiny: TrainTiny, tiny_recipe: Path, tmp_path: Path
 ) -> None:
-    settings = (*SETTINGS, "training.schedule=constant", "training.metric=loss")
+    settings = (*SETTINGS, "training.schedule.type=constant", "training.metric=loss")
     whole = train_tiny(*settings, "training.max_steps=9")
-    train(tiny_recipe, tmp_path, (*settings, "training.max_steps=4"))
-    train(tiny_recipe, tmp_path, (*settings, "training.max_steps=9"), resume=True)
+    train(tiny_recipe, tmp_path, overrides=parse_settings([*settings, "training.max_steps=4"]))
+    train(tiny_recipe, tmp_path, overrides=parse_settings([*settings, "training.max_steps=9"]), resume=True)
     assert (tmp_path / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
