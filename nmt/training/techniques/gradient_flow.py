@@ -50,11 +50,13 @@ class GradientFlow(Technique):
 
 @dataclass(frozen=True)
 class Recorded:
-    """What one plain recurrent layer has put out for a batch."""
+    """What one plain recurrent layer has given for a batch."""
 
     layer: nn.RNN
     output: Tensor
-    """As it came: packed [positions, D] or padded [B, T, D]; part of the graph."""
+    """As the layer gave it: packed [positions, D] or padded [B, T, D]; part of the graph."""
+    last_WBD: Tensor
+    """The state after the last word of each direction (W), which the kernel gives apart; part of the graph."""
     packing: PackedSequence | None
 
     def padded(self, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,7 +69,7 @@ class Recorded:
 
 @contextmanager
 def recording(model: nn.Module) -> Iterator[list[Recorded]]:
-    """Collect what the plain recurrent layers of a model put out inside this context.
+    """Collect what the plain recurrent layers of a model give inside this context.
 
     Raises:
         UserError: the model has none.
@@ -80,13 +82,13 @@ def recording(model: nn.Module) -> Iterator[list[Recorded]]:
         )
     found: list[Recorded] = []
 
-    def record(layer: nn.Module, inputs: object, outputs: tuple[Tensor | PackedSequence, object]) -> None:
+    def record(layer: nn.Module, inputs: object, outputs: tuple[Tensor | PackedSequence, Tensor]) -> None:
         assert isinstance(layer, nn.RNN)
-        output = outputs[0]
+        output, last_WBD = outputs
         if isinstance(output, PackedSequence):
-            found.append(Recorded(layer, output.data, output))
+            found.append(Recorded(layer, output.data, last_WBD, output))
         else:
-            found.append(Recorded(layer, output, None))
+            found.append(Recorded(layer, output, last_WBD, None))
 
     handles = [layer.register_forward_hook(record) for layer in layers]
     try:
@@ -102,22 +104,37 @@ def gradient_flow_penalty(loss: Tensor, recorded: list[Recorded]) -> Tensor:
     Args:
         loss: E; its graph is kept.
         recorded: from :func:`recording`, while ``loss`` was computed.
+
+    Raises:
+        UserError: the loss doesn't depend on a layer, whose penalty would be 0.
     """
-    outputs = [item.output for item in recorded]
-    # The kernel's inner steps are not in the graph, so this is each state's direct share; the recursion adds the rest.
-    direct: Sequence[Tensor | None] = torch.autograd.grad(loss, outputs, retain_graph=True, allow_unused=True)
+    tensors = [tensor for item in recorded for tensor in (item.output, item.last_WBD)]
+    # What each state gives to the loss directly, by the layer's output or as its last state; the recursion adds what
+    # goes through later states.
+    found: Sequence[Tensor | None] = torch.autograd.grad(loss, tensors, retain_graph=True, allow_unused=True)
+    direct = iter(found)
     penalty = loss.new_zeros(())
-    for item, gradient in zip(recorded, direct, strict=True):
-        if gradient is None:
-            continue
+    for item in recorded:
+        gradient, last_gradient_WBD = next(direct), next(direct)
+        if gradient is None and last_gradient_WBD is None:
+            raise UserError(
+                "training.techniques.gradient_flow: the loss doesn't depend on one of the plain recurrent layers.",
+                "Choose a decoder that reads the encoder's annotations or its last state, or leave gradient_flow out.",
+            )
+        gradient = torch.zeros_like(item.output) if gradient is None else gradient
         hidden_BTD, length_B = item.padded(item.output.detach().float())
         gradient_BTD, _ = item.padded(gradient.float())
-        ways = 2 if item.layer.bidirectional else 1
-        for way, (hidden, own) in enumerate(zip(hidden_BTD.chunk(ways, 2), gradient_BTD.chunk(ways, 2), strict=True)):
-            weight = item.layer.all_weights[0][1] if not way else item.layer.all_weights[1][1]
+        num_ways = len(item.last_WBD)
+        ways = zip(hidden_BTD.chunk(num_ways, 2), gradient_BTD.chunk(num_ways, 2), strict=True)
+        for way, (hidden, own) in enumerate(ways):
+            if last_gradient_WBD is not None:
+                own = own.clone()
+                end_B = torch.zeros_like(length_B) if way else length_B - 1
+                own[torch.arange(len(own), device=own.device), end_B] += last_gradient_WBD[way].float()
             if way:
                 hidden, own = hidden.flip(1), own.flip(1)
-            penalty = penalty + _penalty(hidden, own, weight, item.layer.nonlinearity, length_B, bool(way))
+            weight_DD = item.layer.all_weights[way][1]
+            penalty = penalty + _penalty(hidden, own, weight_DD, item.layer.nonlinearity, length_B, bool(way))
     return penalty
 
 

@@ -8,28 +8,37 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from nmt.config import ModelOptions
+from nmt.data.batching import make_batch
+from nmt.data.vocabulary import Vocabularies, WordVocabulary
 from nmt.errors import UserError
+from nmt.models.build import build_model
 from nmt.training.techniques.gradient_flow import gradient_flow_penalty, recording
 
 D, T = 4, 5
-LENGTHS = [5, 3, 1]
+LENGTHS = [3, 5, 1]
+LAST = torch.linspace(-2, 1, 2 * 3 * D).view(2, 3, D)
+"""What a last state counts in the loss: directions, sentences, width."""
 
 
 class Reader(nn.Module):
-    """A recurrent layer whose outputs are weighed into a loss."""
+    """A recurrent layer whose outputs and last states are weighed into a loss."""
 
-    def __init__(self, nonlinearity: Any, bidirectional: bool, packed: bool) -> None:
+    def __init__(self, nonlinearity: Any, bidirectional: bool, packed: bool, reads: str = "outputs") -> None:
         super().__init__()
         self.rnn = nn.RNN(3, D, batch_first=True, nonlinearity=nonlinearity, bidirectional=bidirectional)
-        self.packed = packed
+        self.packed, self.reads = packed, reads
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         if self.packed:
-            out, _ = pad_packed_sequence(self.rnn(pack_padded_sequence(x_BTD, torch.tensor(LENGTHS), True))[0], True)
+            packed, last = self.rnn(pack_padded_sequence(x_BTD, torch.tensor(LENGTHS), True, enforce_sorted=False))
+            out, _ = pad_packed_sequence(packed, True)
         else:
-            out, _ = self.rnn(x_BTD)
+            out, last = self.rnn(x_BTD)
         weights = torch.linspace(-1, 1, out.numel()).view_as(out)
-        return (out * weights).pow(2).sum() + (out * weights.flip(1)).sum()
+        of_outputs = (out * weights).pow(2).sum() + (out * weights.flip(1)).sum()
+        of_last = (last * LAST[: len(last)]).pow(2).sum() + (last * LAST[: len(last)]).sum()
+        return (of_outputs if self.reads != "last" else 0) + (of_last if self.reads != "outputs" else 0)
 
 
 def expected_penalty(model: Reader, x_BTD: Tensor) -> float:
@@ -52,10 +61,17 @@ def expected_penalty(model: Reader, x_BTD: Tensor) -> float:
             out = torch.stack(states)
             own, turned = weights[row, :, part], weights.flip(1)[row, :, part]
             chosen = list(order)
-            loss = (out * own[chosen]).pow(2).sum() + (out * turned[chosen]).sum()
+            loss = torch.zeros(())
+            if model.reads != "last":
+                loss = loss + (out * own[chosen]).pow(2).sum() + (out * turned[chosen]).sum()
+            if model.reads != "outputs":
+                final = states[-1] * LAST[int(backward), row]
+                loss = loss + final.pow(2).sum() + final.sum()
             loss.backward(retain_graph=True)
             for before, after in itertools.pairwise(states):
                 total = after.grad
+                if not total.norm():  # a unit of rectifiers that is off says nothing about a direction
+                    continue
                 (back,) = torch.autograd.grad(after, before, total, retain_graph=True)
                 ratios[backward].append((float(back.norm() / total.norm()) - 1) ** 2)
     return sum(sum(found) / len(found) for found in ratios.values() if found)
@@ -64,9 +80,10 @@ def expected_penalty(model: Reader, x_BTD: Tensor) -> float:
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("packed", [False, True])
-def test_it_is_the_stretch_of_each_step_back(nonlinearity: str, bidirectional: bool, packed: bool) -> None:
+@pytest.mark.parametrize("reads", ["outputs", "last", "both"])
+def test_it_is_the_stretch_of_each_step_back(nonlinearity: str, bidirectional: bool, packed: bool, reads: str) -> None:
     torch.manual_seed(4)
-    model = Reader(nonlinearity, bidirectional, packed)
+    model = Reader(nonlinearity, bidirectional, packed, reads)
     x_BTD = torch.randn(3, T, 3)
     with recording(model) as recorded:
         loss = model(x_BTD)
@@ -94,6 +111,34 @@ def test_its_gradient_reaches_the_recurrent_weights_alone_and_mends_them() -> No
         optimizer.step()
         found.append(penalty.item())
     assert found[-1] < 0.5 * found[0]
+
+
+@pytest.mark.parametrize("bridge", ["copy", "dense"])
+def test_an_encoder_whose_last_state_alone_is_read_has_a_penalty(bridge: str) -> None:
+    """The vanilla seq2seq: no gradient comes by the encoder's outputs."""
+    torch.manual_seed(1)
+    words = WordVocabulary([f"▁w{i}" for i in range(8)])
+    both = Vocabularies(words, words)
+    plain = {"type": "recurrent", "cell": "rnn_tanh", "hidden_size": 8}
+    options = ModelOptions(
+        encoder={**plain, "bidirectional": False}, decoder={**plain, "bridge": bridge}, embedding_size=8
+    )
+    model = build_model(options, both)
+    batch = make_batch([([4, 5, 6, 7], [7, 8, 9]), ([9, 11], [6, 6])], both)
+    with recording(model) as recorded:
+        loss = model(batch.source_BS, batch.source_length_B, batch.target_input_BT).features_BTD.pow(2).sum()
+    in_encoder, in_decoder = (gradient_flow_penalty(loss, [item]) for item in recorded)
+    assert in_encoder > 0.01
+    assert in_decoder > 0.01
+    torch.testing.assert_close(gradient_flow_penalty(loss, recorded), in_encoder + in_decoder)
+
+
+def test_a_layer_that_the_loss_does_not_depend_on_is_refused() -> None:
+    model = Reader("tanh", False, False)
+    with recording(model) as recorded:
+        model(torch.randn(3, T, 3))
+    with pytest.raises(UserError, match="doesn't depend on"):
+        gradient_flow_penalty(torch.zeros((), requires_grad=True) * 2, recorded)
 
 
 def test_a_model_without_plain_layers_is_refused() -> None:

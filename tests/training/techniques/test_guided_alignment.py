@@ -22,6 +22,7 @@ from nmt.data.text import read_lines
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 from nmt.loading import load
+from nmt.models.build import build_model
 from nmt.training.techniques.guided_alignment import (
     GuidedAlignment,
     LinkFile,
@@ -49,6 +50,38 @@ def test_the_loss_is_the_cross_entropy_of_each_linked_position(attention: str) -
                 expected -= sum(math.log(float(weights_BHTS[b, 1, row, s])) for s in linked) / len(linked)
     loss = alignment_loss(weights_BHTS, links_BTS, AlignmentHeads((1,), attention))  # type: ignore[arg-type]
     assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("attention", ["output", "input"])
+@pytest.mark.parametrize("system", ["luong", "transformer"])
+def test_the_loss_of_a_batch_is_that_of_the_decoders_steps(
+    system: str, attention: str, make_recipe: RecipeMaker, tmp_path: Path, vocabularies: Vocabularies
+) -> None:
+    """Step t reads target word t - 1 and predicts word t; both are told from the links of a batch."""
+    torch.manual_seed(2)
+    (tmp_path / "links").touch()
+    options = GuidedAlignment.Options(links=tmp_path / "links", weight=0.5, attention=attention)  # type: ignore[arg-type]
+    recipe = make_recipe(system, max_steps=1)
+    model = build_model(recipe.model, vocabularies).eval()
+    technique = GuidedAlignment(options, recipe)
+    technique.setup_model(model)
+    links = {"links": [np.array([[2, 0], [0, 2]]), np.array([[1, 1]])]}
+    batch = make_batch([([5, 6, 7], [8, 9, 10]), ([5, 9], [6, 7])], vocabularies, links)
+    output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, need_weights=True)
+    state = model.start(batch.source_BS, batch.source_length_B)
+    (head,) = technique._heads.heads
+    expected = 0.0
+    linked = [[2, 3, 0, 3], [2, 1, 2]]  # of each target word and of EOS, one source position; 3 and 2 are EOS
+    for step, token_B in enumerate(batch.target_input_BT.unbind(1)):
+        found = model.step(token_B, state, need_weights=True)
+        state = found.state
+        word = step if attention == "output" else step - 1
+        for row in range(2):
+            if 0 <= word < len(linked[row]) and step < batch.target_input_BT.shape[1]:
+                assert found.weights_NHS is not None
+                expected -= math.log(found.weights_NHS[row, head, linked[row][word]].item())
+    [loss] = technique.extra_losses(batch, output, torch.zeros(())).values()
+    assert loss.item() == pytest.approx(0.5 * expected, rel=1e-4)
 
 
 def test_attention_of_nothing_gives_a_finite_loss_and_gradient() -> None:
@@ -179,8 +212,8 @@ def test_a_taught_head_aligns_better_after_a_short_training(
     }
     recipe = make_recipe(system, recipe=changes, max_steps=120, batch_tokens=512)
     nmt.train(recipe, tmp_path / "free")
-    links = f"{{links: {tmp_path / 'train.links'}, split_punctuation: true, weight: 0.5}}"
-    nmt.train(recipe, tmp_path / "guided", [f"training.techniques.guided_alignment={links}"])
+    guided = {"links": str(tmp_path / "train.links"), "split_punctuation": True, "weight": 0.5}
+    nmt.train(recipe, tmp_path / "guided", overrides={"training.techniques.guided_alignment": guided})
     assert (tmp_path / "guided" / "alignment.json").is_file(), "the model directory must know the taught head"
     assert error_rate(tmp_path / "guided", test) < 0.7 * error_rate(tmp_path / "free", test)
 
@@ -197,16 +230,17 @@ def test_a_run_that_is_taught_later_keeps_a_taught_model(
     recipe = make_recipe("luong", recipe=changes, max_steps=30, metric="loss")
     run = nmt.train(recipe, tmp_path / "run")
     before = (run / "model.safetensors").read_bytes()
-    guided = f"training.techniques.guided_alignment={{links: {tmp_path / 'train.links'}, split_punctuation: true}}"
-    spoiled = [guided, "training.max_steps=33", "training.learning_rate=0.5"]
-    nmt.train(recipe, run, spoiled, resume=True)
+    guided = {"links": str(tmp_path / "train.links"), "split_punctuation": True}
+    spoiled = {"training.techniques.guided_alignment": guided, "training.max_steps": 33, "training.learning_rate": 0.5}
+    nmt.train(recipe, run, overrides=spoiled, resume=True)
     first, *_, last = read_metrics(run, "valid")
     assert last["loss"] > first["loss"]
     assert last["best"]
     assert (run / "model.safetensors").read_bytes() != before
     # Taught before and after, the best is the best of both.
     taught = (run / "model.safetensors").read_bytes()
-    nmt.train(recipe, run, [*spoiled, "training.max_steps=36", "training.learning_rate=5"], resume=True)
+    again = {**spoiled, "training.max_steps": 36, "training.learning_rate": 5}
+    nmt.train(recipe, run, overrides=again, resume=True)
     assert not read_metrics(run, "valid")[-1]["best"]
     assert (run / "model.safetensors").read_bytes() == taught
 
@@ -215,13 +249,13 @@ def test_what_can_not_be_taught_is_refused(make_recipe: RecipeMaker, tmp_path: P
     path = tmp_path / "links"
     path.write_text("\n" * sum(1 for _ in read_lines(tiny_corpus / "train.de")))
     for system, settings, message in (
-        ("vanilla", f"{{links: {path}}}", "guided_alignment needs attention"),
-        ("transformer", f"{{links: {path}, head: '7:1'}}", "no attention head '7:1'"),
-        ("luong", f"{{links: {tmp_path / 'none'}}}", "There is no file .*none with word links"),
+        ("vanilla", {"links": str(path)}, "guided_alignment needs attention"),
+        ("transformer", {"links": str(path), "head": "7:1"}, "no attention head '7:1'"),
+        ("luong", {"links": str(tmp_path / "none")}, "There is no file .*none with word links"),
     ):
         recipe = make_recipe(system, max_steps=1)
         with pytest.raises(UserError, match=message):
-            nmt.train(recipe, tmp_path / system, [f"training.techniques.guided_alignment={settings}"])
+            nmt.train(recipe, tmp_path / system, overrides={"training.techniques.guided_alignment": settings})
 
 
 def test_the_recipe_chooses_head_and_step(tiny_model: Path) -> None:
