@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from nmt import yaml12
@@ -49,6 +59,21 @@ class Options(BaseModel):
         ):
             raise PydanticCustomError("impossible", f"Paths can have at most {MAX_PATH:,} characters, names {MAX_NAME}")
         return value
+
+
+@dataclass(frozen=True)
+class OnResume:
+    """Metadata of a field: what a resumed run does with another value than the run was started with.
+
+    ``refuse``: the saved weights, vocabulary or best figure belong to the value; ``report``: it is changed and
+    reported, which is the default; ``silent``: it is changed. A rule holds for everything inside a field, unless a
+    field there has its own.
+    """
+
+    rule: Literal["refuse", "report", "silent"]
+
+
+FIXED, FREE, SILENT = OnResume("refuse"), OnResume("report"), OnResume("silent")
 
 
 @dataclass(frozen=True)
@@ -100,8 +125,10 @@ class DataOptions(Options):
     hub: str | None = Field(None, description="data set for the `datasets` library: a hub name or a saved folder")
     hub_config: str | None = Field(None, description="configuration of the hub data set, where it has several")
     task: TaskOptions | None = Field(None, description="an algorithmic task, generated; wins over root and hub")
-    source: str = Field(description="language translated from: a file suffix, or a column of the hub data set")
-    target: str = Field(description="language translated to")
+    source: Annotated[str, FIXED] = Field(
+        description="language translated from: a file suffix, or a column of the hub data set"
+    )
+    target: Annotated[str, FIXED] = Field(description="language translated to")
     train: str | FilePair = Field("train", description="name of the training split, or {source: FILE, target: FILE}")
     valid: str | FilePair | None = Field(
         "val", description="name of the validation split; null holds out `hold_out` training pairs"
@@ -110,7 +137,7 @@ class DataOptions(Options):
     max_length: int = Field(
         150, ge=1, le=1_000_000, description="pairs with more pieces than this on a side are dropped and counted"
     )
-    context: int | None = Field(
+    context: Annotated[int | None, FIXED] = Field(
         None,
         ge=0,
         description="dialogues: a line holds turns with tabs between, the current one last, and so many turns before "
@@ -159,10 +186,10 @@ class ModelOptions(Options):
     scale_embeddings: bool = Field(
         False, description="multiply embeddings by the root of their width, as the Transformer does"
     )
-    word_dropout: float = Field(
+    word_dropout: Annotated[float, FREE] = Field(
         0.0, ge=0, lt=1, description="training: zero this share of the words' embeddings, on both sides"
     )
-    init: Literal["torch", "xavier"] = Field("torch", description="initialisation of weight matrices")
+    init: Annotated[Literal["torch", "xavier"], FREE] = Field("torch", description="initialisation of weight matrices")
 
 
 def _batch_tokens(value: Any) -> Any:
@@ -172,7 +199,27 @@ def _batch_tokens(value: Any) -> Any:
 
 
 BatchTokens = Annotated[int | Literal["auto"], PlainValidator(_batch_tokens)]
-Schedule = Literal["constant", "inverse_sqrt", "cosine", "plateau"]
+DEFAULT_SCHEDULE = "inverse_sqrt"
+
+
+def _typed(value: Any) -> Any:
+    """``adam`` as ``{type: adam}``; a mapping as it is."""
+    return {"type": value} if isinstance(value, str) else value
+
+
+def _default_schedule(value: dict[str, Any]) -> dict[str, Any]:
+    return {"type": DEFAULT_SCHEDULE, **value}
+
+
+class OptimizerOptions(Options):
+    """How a gradient becomes a change of the weights."""
+
+    type: Literal["adam", "adamw"] = Field(
+        "adam", description="weight decay in the gradient (adam) or apart from it (adamw)"
+    )
+    betas: tuple[float, float] = Field((0.9, 0.98), description="decay of the means of gradients and squares")
+    eps: float = Field(1e-9, gt=0, description="added to the denominator")
+    weight_decay: float = Field(0.0, ge=0, description="how strongly weights are drawn to zero")
 
 
 class TrainingOptions(Options):
@@ -185,26 +232,20 @@ class TrainingOptions(Options):
     init_from: Path | None = Field(
         None, description="a model directory whose weights and vocabulary a new run starts from: fine-tuning"
     )
-    max_steps: int | None = Field(None, ge=1, description="stop after this many updates")
-    max_epochs: int | None = Field(None, ge=1, description="stop after this many passes over the data")
-    max_minutes: float | None = Field(
+    max_steps: Annotated[int | None, SILENT] = Field(None, ge=1, description="stop after this many updates")
+    max_epochs: Annotated[int | None, SILENT] = Field(
+        None, ge=1, description="stop after this many passes over the data"
+    )
+    max_minutes: Annotated[float | None, SILENT] = Field(
         None, gt=0, description="stop after this many minutes of training, over all resumes"
     )
-    optimizer: Literal["adam", "adamw"] = Field(
-        "adam", description="weight decay in the gradient (adam) or apart from it (adamw)"
+    optimizer: Annotated[OptimizerOptions, BeforeValidator(_typed)] = Field(
+        default_factory=OptimizerOptions, description="adam, adamw, or a mapping with the type and its options"
     )
     learning_rate: float = Field(1e-3, gt=0, description="the highest rate, reached at the end of the warm-up")
-    betas: tuple[float, float] = Field((0.9, 0.98), description="Adam: decay of the means of gradients and squares")
-    eps: float = Field(1e-9, gt=0, description="Adam: added to the denominator")
-    weight_decay: float = Field(0.0, ge=0, description="how strongly weights are drawn to zero")
-    schedule: Schedule = Field("inverse_sqrt", description="cosine needs max_steps or max_epochs")
-    warmup_steps: int = Field(1000, ge=0, description="updates of linear warm-up")
-    stable_fraction: float = Field(
-        0.0, ge=0, lt=1, description="cosine: the rate stays at its highest for this share of the run before it falls"
-    )
-    min_learning_rate: float = Field(0.0, ge=0, description="cosine ends here; plateau stops training below it")
-    plateau_factor: float = Field(0.5, gt=0, lt=1, description="plateau: the rate is multiplied by this")
-    plateau_patience: int = Field(2, ge=0, description="plateau: validations without a gain before it is")
+    schedule: Annotated[
+        dict[str, Any], BeforeValidator(_typed), AfterValidator(_default_schedule), ChoiceOf("schedule")
+    ] = Field({"type": DEFAULT_SCHEDULE}, description="how the learning rate changes; type, and its options")
     label_smoothing: float = Field(
         0.1, ge=0, lt=1, description="probability shared out among all tokens (Szegedy et al. 2016)"
     )
@@ -218,7 +259,7 @@ class TrainingOptions(Options):
         False, description="compile the model by torch.compile: minutes at the start, and a C++ compiler or Triton"
     )
     validate_every: int | None = Field(None, ge=1, description="updates between validations; null: once an epoch")
-    metric: Annotated[str, ChoiceOf("metric")] = Field(
+    metric: Annotated[str, ChoiceOf("metric"), FIXED] = Field(
         "bleu", description="the validation metric that selects the best model, or loss"
     )
     validation_size: int = Field(1000, ge=1, description="sentences translated for the validation metric")
@@ -236,12 +277,6 @@ class TrainingOptions(Options):
     def _has_an_end(self) -> "TrainingOptions":
         if not (self.max_steps or self.max_epochs or self.max_minutes or self.patience):
             raise ValueError("training would never end: set one of max_steps, max_epochs, max_minutes, patience")
-        if self.schedule == "cosine" and not (self.max_steps or self.max_epochs):
-            raise ValueError("schedule 'cosine' must know its end: set max_steps or max_epochs")
-        if self.stable_fraction and self.schedule != "cosine":
-            raise ValueError(
-                "stable_fraction tells when a cosine begins: set schedule to cosine, or stable_fraction to 0"
-            )
         return self
 
 
@@ -328,18 +363,20 @@ class DecodingChanges(TypedDict, total=False):
 class Recipe(Options):
     """One experiment, whole."""
 
-    description: str = Field("", description="a line that `nmt recipes` shows")
-    format_version: int = Field(FORMAT_VERSION, description="of recipes; a newer one than nmt's own is refused")
+    description: Annotated[str, SILENT] = Field("", description="a line that `nmt recipes` shows")
+    format_version: Annotated[int, FIXED] = Field(
+        FORMAT_VERSION, description="of recipes; a newer one than nmt's own is refused"
+    )
     seed: int = Field(1, ge=0, description="of all that is random: a run repeats itself")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    device: Annotated[str, SILENT] = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     plugins: dict[str, str] = Field(
         {}, description="modules of outside components, and their packages; training fills it in"
     )
     data: DataOptions = Field(description="the text")
-    vocabulary: VocabularyOptions = Field(
+    vocabulary: Annotated[VocabularyOptions, FIXED] = Field(
         default_factory=VocabularyOptions, description="how text becomes ids and back"
     )
-    model: ModelOptions = Field(description="the network")
+    model: Annotated[ModelOptions, FIXED] = Field(description="the network")
     training: TrainingOptions = Field(description="how it learns, and for how long")
     decoding: DecodingOptions = Field(
         default_factory=DecodingOptions, description="how it translates, unless options say otherwise"

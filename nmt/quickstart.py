@@ -2,9 +2,10 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from nmt import console
 from nmt.alignment.aer import score_files as score_links
@@ -17,7 +18,7 @@ from nmt.loading import load
 from nmt.model_directory import ModelDirectory
 from nmt.plotting.matrix import draw_matrix
 from nmt.plotting.style import write_figure
-from nmt.recipe import load_recipe, parse_settings
+from nmt.recipe import load_recipe
 from nmt.training.run import complete, train
 from nmt.translator import Translator
 
@@ -46,7 +47,7 @@ class QuickstartResult:
         return not self.training_ended.startswith("training.max_minutes")
 
 
-def quickstart(output: Path, settings: Sequence[str] = ()) -> QuickstartResult:
+def quickstart(output: Path, overrides: Mapping[str, Any] = {}) -> QuickstartResult:
     """Train, translate, score, align and plot.
 
     Writes into ``output``: ``data/`` (the corpus, with its true alignments), ``model/`` (a model directory),
@@ -54,20 +55,20 @@ def quickstart(output: Path, settings: Sequence[str] = ()) -> QuickstartResult:
 
     Args:
         output: made if it doesn't exist, and empty if it does.
-        settings: changes to the recipe ``quickstart``, as with ``--set``.
+        overrides: keys of the recipe ``quickstart`` and their values.
 
     Raises:
-        UserError: ``output`` holds something already or can't be written, or a setting is wrong.
+        UserError: ``output`` holds something already or can't be written, or an override is wrong.
     """
     started = time.perf_counter()
-    settings = [f"data.root={json.dumps(str(output / 'data'))}", *settings]
-    complete(load_recipe("quickstart", parse_settings(settings)))  # refuses wrong settings before anything is written
+    overrides = {"data.root": str(output / "data"), **overrides}
+    complete(load_recipe("quickstart", overrides))  # refuses wrong values before anything is written
     if output.is_dir() and any(output.iterdir()):
         raise UserError(f"{output} is not empty.", "Choose another folder with -o, or delete that one.")
     corpus = splits()
     _write_corpus(output / "data", corpus)
     console.say(f"wrote {len(corpus['train']):,} English-German pairs of the embedded corpus to {output / 'data'}")
-    train("quickstart", output / "model", settings)
+    train("quickstart", output / "model", overrides=overrides)
     training_seconds = time.perf_counter() - started
 
     translator = load(output / "model")

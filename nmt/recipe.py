@@ -13,6 +13,9 @@ from nmt.config import FORMAT_VERSION, Recipe, validate
 from nmt.errors import UserError, nearest, shortened
 from nmt.plugins import check_plugins
 
+COMPONENTS = ("attention", "cell", "optimizer", "schedule")
+"""Keys whose value may be a name in place of a mapping with that name as its ``type``."""
+
 
 def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] = {}) -> Recipe:
     """Read a recipe and apply overrides to it.
@@ -104,6 +107,8 @@ def _override(values: dict[str, Any], key: str, value: Any) -> None:
     *groups, last = key.split(".")
     for group in groups:
         inner = values.setdefault(group, {})
+        if group in COMPONENTS and isinstance(inner, str):
+            values[group] = inner = {"type": inner}
         if not isinstance(inner, dict):
             raise UserError(
                 f"{shortened(key)!r} can't be set: {shortened(group)!r} is a value, not a group of keys.",

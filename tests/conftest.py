@@ -112,7 +112,7 @@ model:
   embedding_size: 48
   encoder: {type: recurrent, cell: lstm, hidden_size: 32, bidirectional: true}
   decoder: {type: bahdanau, cell: lstm, hidden_size: 48, attention: {type: additive, size: 48}}
-training: {batch_tokens: 96, max_steps: 200, learning_rate: 0.015, warmup_steps: 20, schedule: cosine,
+training: {batch_tokens: 96, max_steps: 200, learning_rate: 0.015, schedule: {type: cosine, warmup_steps: 20},
            validate_every: 200, precision: fp32, log_every: 10, label_smoothing: 0.0}
 """
 
@@ -134,8 +134,9 @@ def train_tiny(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> T
 
     def train(*settings: str) -> Path:
         import nmt
+        from nmt.recipe import parse_settings
 
-        return nmt.train(tiny_recipe, tmp_path_factory.mktemp("run") / "model", settings)
+        return nmt.train(tiny_recipe, tmp_path_factory.mktemp("run") / "model", overrides=parse_settings(settings))
 
     return train
 

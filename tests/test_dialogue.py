@@ -17,6 +17,7 @@ from nmt.errors import UserError
 from nmt.inspection.gradients import gradient_norms
 from nmt.inspection.memory import trace_memory
 from nmt.loading import load
+from nmt.recipe import parse_settings
 from nmt.translator import Translator
 
 NOUNS = {"dog": "er", "moon": "er", "cat": "sie", "lamp": "sie"}
@@ -33,7 +34,7 @@ model:
   encoder: {type: hierarchical, cell: gru, hidden_size: 16}
   decoder: {type: bahdanau, cell: gru, hidden_size: 32,
             attention: {type: hierarchical, size: 24, hidden_size: 24}}
-training: {batch_tokens: 120, max_steps: 350, learning_rate: 0.01, warmup_steps: 20, schedule: cosine,
+training: {batch_tokens: 120, max_steps: 350, learning_rate: 0.01, schedule: {type: cosine, warmup_steps: 20},
            validate_every: 350, metric: loss, precision: fp32, label_smoothing: 0.0}
 """
 FLAT = ("model.encoder.type=recurrent", "model.decoder.attention={type: additive, size: 24}")
@@ -66,7 +67,9 @@ RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture(scope="module")
 def train(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Train:
     def run(*settings: str) -> Path:
-        return nmt.train(folder / "recipe.yaml", tmp_path_factory.mktemp("run") / "model", settings)
+        return nmt.train(
+            folder / "recipe.yaml", tmp_path_factory.mktemp("run") / "model", overrides=parse_settings(settings)
+        )
 
     return run
 

@@ -217,7 +217,7 @@ def small_data(tiny_model: Path, tiny_corpus: Path, tmp_path: Path, monkeypatch:
 
     def train(*given: Any, **named: Any) -> None:
         arguments = real.bind(*given, **named).arguments
-        check_recipe(arguments["recipe"], parse_settings(arguments.get("settings", ())))
+        check_recipe(arguments["recipe"], arguments.get("overrides", {}))
 
     shutil.copytree(tiny_model, tmp_path / "runs" / "de-en")
     (tmp_path / "big.de").write_bytes((tiny_corpus / "val.de").read_bytes())

@@ -70,8 +70,8 @@ def test_the_script_and_the_module_are_the_same_program() -> None:
 
 
 LAYERS = (
-    "errors", "config", "yaml12", "console", "device", "files", "plugins", "recipe", "model_directory", "plotting",
-    "report", "data", "models", "evaluation", "decoding", "scoring", "alignment", "training", "translator",
+    "errors", "config", "yaml12", "console", "device", "files", "plugins", "recipe", "model_directory",
+    "report", "data", "models", "evaluation", "decoding", "scoring", "alignment", "training", "plotting", "translator",
     "loading", "translation_job", "export", "inspection", "quickstart", "cli",
 )  # fmt: skip
 """CONTRIBUTING.md has this order: a module imports from its own layer and from those before it."""
@@ -117,7 +117,7 @@ def test_public_names() -> None:
 
 
 def test_train_and_load_from_python(tiny_recipe: Path, tmp_path: Path) -> None:
-    directory = nmt.train(tiny_recipe, tmp_path / "run", ["training.max_steps=2"])
+    directory = nmt.train(tiny_recipe, tmp_path / "run", overrides={"training.max_steps": 2})
     assert directory == tmp_path / "run"
     translator = nmt.load(str(directory))
     [translation] = translator.translate(["Der Hund schläft."], beam_size=2)

@@ -35,7 +35,7 @@ ATTENTIVE = [
     "model.scale_embeddings=true",
     "model.init=xavier",
     "training.learning_rate=0.002",
-    "training.warmup_steps=400",
+    "training.schedule.warmup_steps=400",
     "training.max_epochs=12",
 ]
 """What models need that attend to themselves, as in their recipes for Multi30k."""

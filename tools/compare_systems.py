@@ -46,9 +46,7 @@ TERMS = (
     # A slow system gets fewer updates out of the same minutes than a fast one. A cosine over the epochs of a recipe
     # would be cut off at a high rate for the one and be over too early for the other; the inverse square root needs no
     # end, and the moving average stands in for the low rates at the end of a cosine.
-    "training.schedule=inverse_sqrt",
-    "training.stable_fraction=0",
-    "training.warmup_steps=200",
+    "training.schedule={type: inverse_sqrt, warmup_steps: 200}",
     "training.ema=0.999",
     "training.max_epochs=null",
     # Subword regularisation and bidirectional training pay in runs of an hour, not of ten minutes.
@@ -234,12 +232,7 @@ def draw(test_set: TestSet, names: Sequence[str], path: Path) -> None:
     few = replace(test_set, systems=shown or test_set.systems)
     statistics = Statistics("bleu", few)
     rows = length_scores(few, [statistics])
-    scores = {name: [row["scores"]["bleu"][name] for row in rows] for name in few.systems}
-    num_sentences = {row["label"]: row["sentences"] for row in rows}
-    x_label = f"words of the {few.measured_by}"
-    write_figure(
-        draw_lengths(scores, num_sentences, x_label, statistics.metric.name, statistics.metric.signature), path
-    )
+    write_figure(draw_lengths(rows, "bleu", few.measured_by, statistics.metric.signature), path)
 
 
 def compare(arguments: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ import nmt
 from nmt.console import progress_bar, say, show_error
 from nmt.data.text import read_lines
 from nmt.files import ResumableOutput
+from nmt.recipe import parse_settings
 from nmt.training.interrupts import Interrupted
 from nmt.translation_job import Job
 
@@ -16,7 +17,7 @@ from nmt.translation_job import Job
 def train(recipe: str, run: Path, settings: Sequence[str]) -> None:
     """Train a model directory if it isn't yet; a file ``done`` in it tells that it is."""
     if not (run / "done").exists():
-        nmt.train(recipe, run, settings, resume=True)
+        nmt.train(recipe, run, overrides=parse_settings(settings), resume=True)
         (run / "done").touch()
 
 

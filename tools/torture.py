@@ -46,7 +46,13 @@ RECIPE: dict[str, Any] = {
             "attention": {"type": "additive", "size": 8},
         },
     },
-    "training": {"batch_tokens": 200, "max_steps": 2, "warmup_steps": 1, "validation_size": 4, "precision": "fp32"},
+    "training": {
+        "batch_tokens": 200,
+        "max_steps": 2,
+        "schedule": {"warmup_steps": 1},
+        "validation_size": 4,
+        "precision": "fp32",
+    },
     "decoding": {"beam_size": 2},
 }
 
@@ -463,7 +469,7 @@ def make_base(folder: Path) -> None:
     (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE), "utf-8")
     os.chdir(folder)
     os.environ["NMT_CACHE"] = str(folder / "cache")
-    nmt.train("recipe.yaml", "model", settings=["training.max_steps=4", "training.checkpoint_every=2"])
+    nmt.train("recipe.yaml", "model", overrides={"training.max_steps": 4, "training.checkpoint_every": 2})
 
 
 def main() -> None:

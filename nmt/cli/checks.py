@@ -172,7 +172,7 @@ def _pairs(model_dir: Path, source: str | None, target: str | None, limit: int) 
     from nmt.data.corpus import FileText
     from nmt.data.text import read_lines
     from nmt.errors import UserError
-    from nmt.training.logging import read_samples
+    from nmt.training.sinks import read_samples
 
     if source is not None and target is not None:
         found = list(islice(FileText(Path(source), Path(target)), limit))

@@ -17,6 +17,7 @@ TABLES = (
     "nmt.evaluation.metrics",
     "nmt.models.build",
     "nmt.decoding.logits_processors",
+    "nmt.training.schedules",
     "nmt.training.techniques",
 )
 """Modules that define the tables of components."""

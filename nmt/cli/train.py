@@ -29,9 +29,10 @@ def quickstart(
     """
     from nmt.quickstart import quickstart as run
     from nmt.quickstart import report
+    from nmt.recipe import parse_settings
 
     with stopped_by_signal("to start again, give nmt quickstart another folder with -o"):
-        result = run(output, settings or [])
+        result = run(output, parse_settings(settings or []))
     report(result, output)
     if not result.succeeded:
         raise typer.Exit(1)
@@ -68,14 +69,14 @@ def train(
     A recipe names its data: a data set that is downloaded, or, with --set data.root=FOLDER, files of your own such
     as train.de, train.en, val.de and val.en. Ctrl-C stops after saving a checkpoint.
     """
-    from nmt.recipe import default_output
+    from nmt.recipe import default_output, parse_settings
     from nmt.training.run import train as run
 
     output = output or default_output(recipe)
     again = ["nmt", "train", recipe, "-o", str(output), *(f"--set={setting}" for setting in settings or [])]
     again += [*(f"--plugin={module}" for module in plugin or []), "--resume"]
     with stopped_by_signal(f"resume with: {shlex.join(again)}"):
-        run(recipe, output, settings or [], resume)
+        run(recipe, output, overrides=parse_settings(settings or []), resume=resume)
 
 
 @app.command(
@@ -156,7 +157,7 @@ def export(
     from nmt.export.ct2 import export as write
     from nmt.export.run import check, usage
     from nmt.loading import load
-    from nmt.training.logging import read_samples
+    from nmt.training.sinks import read_samples
 
     translator = load(model_dir, "cpu")
     write(translator, output, quantization)

@@ -205,8 +205,6 @@ class BatchStream(Protocol):
 
     def __iter__(self) -> Iterator[Batch]: ...
 
-    def target_shares(self) -> npt.NDArray[np.float64]: ...
-
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
@@ -278,14 +276,6 @@ class TrainingBatches:
         if self._position == len(self._plan):
             self.epoch, self._position = self.epoch + 1, 0
             self._begin_epoch()
-
-    def target_shares(self) -> npt.NDArray[np.float64]:
-        """The share of each id among the target tokens of the text, EOS included, however epochs read it. [V]"""
-        vocabulary = self._vocabularies.target
-        counts = self._corpus.target.counts(self._indices, len(vocabulary))
-        counts[vocabulary.eos] += len(self._indices)
-        shares: npt.NDArray[np.float64] = counts / counts.sum()
-        return shares
 
     def longest(self, batch_tokens: int) -> Batch:
         """The batch of an epoch that takes most memory under a budget: one of the longest sentences."""

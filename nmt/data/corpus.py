@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,30 @@ class TaskText(ParallelText):
         return hashlib.blake2b(described.encode(), digest_size=16).hexdigest()
 
 
+class GivenText(ParallelText):
+    """Sentence pairs that a program holds in memory; a line break in a sentence counts as a space.
+
+    Raises:
+        UserError: an element is no pair of strings.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[str, str]], name: str) -> None:
+        self.name, self._pairs = name, pairs
+        for number, pair in enumerate(pairs):
+            if len(pair) != 2 or not all(isinstance(side, str) for side in pair):
+                raise UserError(f"{name}[{number}] is {pair!r}.", "Give pairs of strings: (source, target).")
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for source, target in self._pairs:
+            yield " ".join(source.splitlines()), " ".join(target.splitlines())
+
+    def fingerprint(self) -> str:
+        digest = hashlib.blake2b(digest_size=16)
+        for pair in self:
+            digest.update("".join(f"{side}\n" for side in pair).encode(errors="replace"))
+        return digest.hexdigest()
+
+
 class DialogueText(ParallelText):
     """Another text read as dialogues: source lines keep their latest turns, target lines the current one."""
 
@@ -237,6 +261,12 @@ def open_text(options: DataOptions, split: str | FilePair) -> ParallelText:
             f"Write two files, such as {split}.{options.source} and {split}.{options.target}.",
         )
     return DialogueText(text, options.context)
+
+
+def given_text(options: DataOptions, pairs: Sequence[tuple[str, str]], name: str) -> ParallelText:
+    """The text of pairs in memory, read as dialogues where the options say so. ``name``: in messages."""
+    text = GivenText(pairs, name)
+    return text if options.context is None else DialogueText(text, options.context)
 
 
 def _open(options: DataOptions, split: str | FilePair) -> ParallelText:

@@ -6,8 +6,6 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from nmt.data.batching import Batch, BatchStream
@@ -74,9 +72,6 @@ class PrefetchedBatches:
                         return
         except BaseException as error:  # raised again by __iter__
             _put(items, error, stopped)
-
-    def target_shares(self) -> npt.NDArray[np.float64]:
-        return self._batches.target_shares()
 
     def state_dict(self) -> dict[str, Any]:
         """The position in the data after the last batch that was yielded."""

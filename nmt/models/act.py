@@ -10,13 +10,13 @@ X stands for what halts separately: the rows of a recurrent network, the positio
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, Self
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.config import Options
+from nmt.config import FREE, Options
 from nmt.models.attentional import AttentionalDecoderOptions, AttentionalState, BahdanauDecoder
 from nmt.models.cells import CellChoice, CellField, CellState, choose_cell
 from nmt.models.interfaces import DecoderOutput, DecoderParts, Encoder, EncoderOutput, EncoderParts, Memory
@@ -33,7 +33,9 @@ class PonderOptions(Options):
     max_steps: int = Field(6, ge=1, le=1000, description="most ponder steps")
     epsilon: float = Field(0.01, gt=0, lt=1, description="halt when the halting units add up to 1 - epsilon")
     halting_bias: float = Field(1.0, description="first bias of the halting unit: 1 for few steps, -1 for many")
-    time_penalty: float = Field(0.001, ge=0, description="weight of the ponder cost of a token in the loss (τ)")
+    time_penalty: Annotated[float, FREE] = Field(
+        0.001, ge=0, description="weight of the ponder cost of a token in the loss (τ)"
+    )
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,9 @@ class AdaptiveEncoderOptions(PonderOptions):
     hidden_size: int = Field(256, ge=1, le=100_000, description="of each direction")
     num_layers: int = Field(1, ge=1, le=1000, description="cells one above another")
     bidirectional: bool = Field(True, description="read from both ends")
-    dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations")
+    dropout: Annotated[float, FREE] = Field(
+        0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations"
+    )
 
 
 class AdaptiveRecurrence(nn.Module):

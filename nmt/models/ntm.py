@@ -11,14 +11,14 @@ padding nor the other sentences of a batch change a result.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.config import Options
+from nmt.config import FREE, Options
 from nmt.models.cells import CellChoice, CellField, CellState
 from nmt.models.interfaces import (
     Decoder,
@@ -221,7 +221,9 @@ class NtmEncoderOptions(HeadOptions):
     hidden_size: int = Field(100, ge=1, le=100_000, description="of the controller")
     num_layers: int = Field(1, ge=1, le=1000, description="of the controller")
     num_slots: int = Field(128, ge=1, le=100_000, description="rows of the memory")
-    dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations")
+    dropout: Annotated[float, FREE] = Field(
+        0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations"
+    )
 
 
 class NtmEncoder(Encoder, HasExternalMemory):

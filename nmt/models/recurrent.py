@@ -1,13 +1,13 @@
 """The recurrent encoder, the vanilla seq2seq decoder, and what all recurrent decoders share."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.config import Options
+from nmt.config import FREE, Options
 from nmt.models.cells import CellField, CellState, choose_cell
 from nmt.models.interfaces import (
     Decoder,
@@ -33,7 +33,9 @@ class RecurrentEncoderOptions(Options):
     residual: bool = Field(False, description="from the second layer on, add what a layer reads to its output")
     initial_state: Literal["zero", "learned"] = Field("zero", description="first state: zeros, or parameters")
     reverse: bool = Field(False, description="read the source from its end (Sutskever et al. 2014)")
-    dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations")
+    dropout: Annotated[float, FREE] = Field(
+        0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations"
+    )
 
 
 class RecurrentEncoder(Encoder):
@@ -82,7 +84,9 @@ class RecurrentDecoderOptions(Options):
     cell: CellField = Field({"type": "lstm"}, description="name of a cell, or {type: NAME} and its options")
     hidden_size: int = Field(256, ge=1, le=100_000, description="width of the state")
     num_layers: int = Field(1, ge=1, le=1000, description="cells one above another")
-    dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings, between layers and before the output layer")
+    dropout: Annotated[float, FREE] = Field(
+        0.0, ge=0, lt=1, description="on embeddings, between layers and before the output layer"
+    )
     residual: bool = Field(False, description="from the second layer on, add what a layer reads to its output")
     bridge: Literal["dense", "copy", "zero", "learned"] = Field(
         "dense", description="first state: tanh(W · encoder's last state), that state itself, zeros, or parameters"

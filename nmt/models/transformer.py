@@ -4,13 +4,13 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.config import Options
+from nmt.config import FREE, Options
 from nmt.models.interfaces import (
     Decoder,
     DecoderOutput,
@@ -31,9 +31,9 @@ class BlockOptions(Options):
 
     num_heads: int = Field(4, ge=1, le=1000, description="of each attention; they share out the width")
     feed_forward_size: int = Field(1024, ge=1, le=100_000, description="width inside the feed-forward layer")
-    dropout: float = Field(0.1, ge=0, lt=1, description="on embeddings and on what each sublayer adds")
-    attention_dropout: float = Field(0.0, ge=0, lt=1, description="on attention weights")
-    activation_dropout: float = Field(0.0, ge=0, lt=1, description="inside the feed-forward layer")
+    dropout: Annotated[float, FREE] = Field(0.1, ge=0, lt=1, description="on embeddings and on what each sublayer adds")
+    attention_dropout: Annotated[float, FREE] = Field(0.0, ge=0, lt=1, description="on attention weights")
+    activation_dropout: Annotated[float, FREE] = Field(0.0, ge=0, lt=1, description="inside the feed-forward layer")
     norm: Literal["pre", "post"] = Field("pre", description="layer norm before each sublayer, or after the sum")
     positions: Literal["sinusoidal", "learned"] = Field("sinusoidal", description="code added to the embeddings")
     max_positions: int = Field(512, ge=1, le=1_000_000, description="number of learned positions")
@@ -43,7 +43,7 @@ class TransformerOptions(BlockOptions):
     """Options of ``type: transformer``, for the encoder and the decoder. The width is ``embedding_size``."""
 
     num_layers: int = Field(3, ge=1, le=1000, description="layers one above another")
-    layer_drop: float = Field(
+    layer_drop: Annotated[float, FREE] = Field(
         0.0, ge=0, lt=1, description="probability that a layer is left out of a training step (Fan et al. 2020)"
     )
 

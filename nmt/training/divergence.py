@@ -28,7 +28,7 @@ def give_up_if_stuck(skipped_in_a_row: int, precision: Precision, step: int, los
     raise UserError(
         f"The loss or its gradient was not finite in {skipped_in_a_row} updates in a row "
         f"(loss {loss} at update {step}).",
-        "Lower training.learning_rate, lengthen training.warmup_steps, set training.clip_norm, or use "
+        "Lower training.learning_rate, raise training.schedule.warmup_steps, set training.clip_norm, or use "
         "training.precision=fp32; the last checkpoint is intact, so go on with --resume.",
     )
 

@@ -1,4 +1,4 @@
-"""Sums behind the lines of metrics.jsonl: loss, speed, padding, and time lost in waiting."""
+"""Sums behind the figures of a run: loss, speed, padding, and time lost in waiting."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ class Counts:
 
 
 @dataclass
-class _Sums:
+class Sums:
     """Since the last line of the log; ``epoch_…`` since the epoch began."""
 
     loss: float = 0.0
@@ -36,16 +36,16 @@ class _Sums:
     extra: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass
 class Meter:
-    """Adds up what :meth:`line` then gives as figures. Its state is part of a checkpoint, so curves have no seam."""
+    """Adds up what :meth:`take` then gives as figures. Its state is part of a checkpoint, so curves have no seam."""
 
-    _sums: _Sums = field(default_factory=_Sums)
-    _started: float = field(default_factory=time.perf_counter)
+    def __init__(self) -> None:
+        self.sums = Sums()
+        self._started = time.perf_counter()
 
     def count(self, counts: Counts, loss: float, gradient_norm: float) -> None:
         """Take in an update. ``loss``: mean -log p of its tokens."""
-        s = self._sums
+        s = self.sums
         s.loss += loss * counts.tokens
         s.tokens += counts.tokens
         s.positions += counts.positions
@@ -58,11 +58,7 @@ class Meter:
     def count_extra(self, losses: Mapping[str, float]) -> None:
         """Take in the extra losses of a batch, summed over it, by name."""
         for name, loss in losses.items():
-            self._sums.extra[name] = self._sums.extra.get(name, 0.0) + loss
-
-    def skip(self) -> None:
-        """Take in an update that was left out."""
-        self._sums.skipped += 1
+            self.sums.extra[name] = self.sums.extra.get(name, 0.0) + loss
 
     @contextmanager
     def pause(self) -> Iterator[None]:
@@ -76,29 +72,25 @@ class Meter:
         """Count the time inside this context as waiting for data."""
         began = time.perf_counter()
         yield
-        self._sums.waiting_seconds += time.perf_counter() - began
+        self.sums.waiting_seconds += time.perf_counter() - began
 
     @property
     def loss(self) -> float | None:
         """Mean -log p of the tokens so far; None before the first."""
-        return self._sums.loss / self._sums.tokens if self._sums.tokens else None
+        return self.sums.loss / self.sums.tokens if self.sums.tokens else None
 
     @property
     def tokens_per_second(self) -> float:
-        return self._sums.tokens / max(self._elapsed, 1e-9)
-
-    @property
-    def skipped(self) -> int:
-        return self._sums.skipped
+        return self.sums.tokens / max(self._elapsed, 1e-9)
 
     @property
     def _elapsed(self) -> float:
         return time.perf_counter() - self._started
 
-    def line(self) -> dict[str, Any]:
-        """The figures since the line before, from which the next line starts anew; empty where nothing was counted."""
-        s, elapsed = self._sums, self._elapsed
-        self._sums = _Sums(epoch_positions=s.epoch_positions, epoch_padding=s.epoch_padding)
+    def take(self) -> dict[str, Any]:
+        """Figures of :class:`nmt.training.events.TrainingLoss`, which start anew; empty where nothing was counted."""
+        s, elapsed = self.sums, self._elapsed
+        self.sums = Sums(epoch_positions=s.epoch_positions, epoch_padding=s.epoch_padding)
         self._started = time.perf_counter()
         if not s.updates + s.skipped:
             return {}
@@ -110,18 +102,18 @@ class Meter:
             "padding": round(s.padding / s.positions, 5) if trained else None,
             "waiting_for_data": round(s.waiting_seconds / elapsed, 5),
             "skipped": s.skipped,
-            **{name: round(loss / s.tokens, 5) if trained else None for name, loss in s.extra.items()},
+            "extra": {name: round(loss / s.tokens, 5) if trained else None for name, loss in s.extra.items()},
         }
 
     def end_epoch(self) -> float:
-        """Share of padding in the epoch that ends here."""
-        share = self._sums.epoch_padding / max(self._sums.epoch_positions, 1)
-        self._sums.epoch_padding = self._sums.epoch_positions = 0
-        return share
+        """Fraction of padding in the epoch that ends here."""
+        fraction = self.sums.epoch_padding / max(self.sums.epoch_positions, 1)
+        self.sums.epoch_padding = self.sums.epoch_positions = 0
+        return fraction
 
     def state_dict(self) -> dict[str, Any]:
-        return {**asdict(self._sums), "elapsed": self._elapsed}
+        return {**asdict(self.sums), "elapsed": self._elapsed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._sums = _Sums(**{key: value for key, value in state.items() if key != "elapsed"})
+        self.sums = Sums(**{key: value for key, value in state.items() if key != "elapsed"})
         self._started = time.perf_counter() - state["elapsed"]

@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from nmt.config import TrainingOptions
-from nmt.data.batching import Batch, BatchStream
+from nmt.data.batching import Batch
 from nmt.device import Precision, autocast
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.compilation import Forward, compiled_forward
@@ -35,8 +37,8 @@ class Objective(nn.Module):
         model: its parameters are those of this module.
         options: label smoothing, compilation.
         precision: of the matrix products.
-        batches: what the model is trained on; asked for the shares of the target tokens.
         techniques: by name, what the recipe turns on.
+        prior_V: what label smoothing tends to; the uniform distribution by default.
 
     Raises:
         UserError: a technique can't work with the model.
@@ -47,8 +49,8 @@ class Objective(nn.Module):
         model: Seq2Seq,
         options: TrainingOptions,
         precision: Precision,
-        batches: BatchStream,
         techniques: Mapping[str, Technique] | None = None,
+        prior_V: npt.NDArray[np.float64] | None = None,
     ) -> None:
         super().__init__()
         self.model, self.precision = model, precision
@@ -61,9 +63,7 @@ class Objective(nn.Module):
         self._logits_losses = [technique.logits_loss for technique in with_hook(self._all, "logits_loss")]
         self._smoothing = options.label_smoothing
         self._compiled: Forward | None = compiled_forward(model) if options.compile else None
-        self._prior_V: Tensor | None = None
-        if options.label_smoothing and options.label_smoothing_prior == "unigram":
-            self._prior_V = torch.tensor(batches.target_shares(), dtype=torch.float32, device=model.device)
+        self._prior_V = None if prior_V is None else torch.tensor(prior_V, dtype=torch.float32, device=model.device)
 
     def forward(self, batch: Batch, update: int = 0) -> BatchLoss:
         """The loss of a batch at an update, counted from 0."""

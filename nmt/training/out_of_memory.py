@@ -6,11 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from nmt.console import say
-from nmt.data.batching import Batch
+from nmt.data.batching import Batch, TrainingBatches
 from nmt.errors import UserError
 
 CPU_BATCH_TOKENS = 4096
 """What ``training.batch_tokens: auto`` means where trying is dangerous."""
+
+MIN_UPDATES = 50
+"""So many batches an epoch ``training.batch_tokens: auto`` leaves at least: a few huge updates learn little."""
 
 MARGIN = 0.9
 """Share of what was found to fit that is used: allocators lose some memory between their blocks."""
@@ -78,7 +81,7 @@ def release_memory(device: torch.device) -> None:
         torch.get_device_module(device).empty_cache()
 
 
-def find_batch_tokens(objective: nn.Module, longest: Callable[[int], Batch], num_moments: int, limit: int) -> int:
+def find_batch_tokens(objective: nn.Module, batches: TrainingBatches, num_moments: int) -> int:
     """The value of ``training.batch_tokens: auto``.
 
     On a GPU it is found by trying. On the CPU nothing is tried: a system promises memory that it doesn't have, and
@@ -86,9 +89,8 @@ def find_batch_tokens(objective: nn.Module, longest: Callable[[int], Batch], num
 
     Args:
         objective: gives the loss of a batch.
-        longest: makes a batch of so many positions from the longest sentences.
+        batches: of the training text.
         num_moments: tensors as large as the weights that the optimizer and the moving average will add.
-        limit: more than this is never tried.
     """
     if next(objective.parameters()).device.type == "cpu":
         say(
@@ -96,7 +98,8 @@ def find_batch_tokens(objective: nn.Module, longest: Callable[[int], Batch], num
             "the machine down. Set it to a number if the run takes too much memory, or could take more."
         )
         return CPU_BATCH_TOKENS
-    found = largest_by_trying(objective, longest, num_moments, limit)
+    limit = max(CPU_BATCH_TOKENS, batches.num_positions // MIN_UPDATES)
+    found = largest_by_trying(objective, batches.longest, num_moments, limit)
     say(f"training.batch_tokens is auto: {found:,} fit")
     return found
 

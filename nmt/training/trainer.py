@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt.config import Recipe
+from nmt.config import TrainingOptions
 from nmt.console import say
 from nmt.data.batching import Batch, BatchStream
 from nmt.device import peak_memory_mb
 from nmt.errors import UserError
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors, save_weights, weights_of
+from nmt.training import events
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage
 from nmt.training.checkpointing.state import (
     MovingAverage,
@@ -32,41 +33,46 @@ from nmt.training.checkpointing.state import (
     random_tensors,
     without_prefix,
 )
-from nmt.training.display import training_display
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.divergence import Divergence, give_up_if_stuck
-from nmt.training.interrupts import REPEATED, Interrupted, Interrupts, Orphaned
-from nmt.training.logging import Log, RunLog
+from nmt.training.events import Event, Sink, ignore
+from nmt.training.interrupts import Interrupted, Interrupts
 from nmt.training.meter import Counts, Meter
 from nmt.training.objective import Objective
 from nmt.training.out_of_memory import release_memory, shape_text, within_memory
-from nmt.training.report import Report
-from nmt.training.schedules import LearningRate
+from nmt.training.schedules import make_schedule
 from nmt.training.validation import Validation, Validator
+
+NUM_SAMPLES = 5
+"""Translations in the event of a validation."""
 
 
 class Trainer:
     """Trains a model directory.
 
     Args:
-        recipe: complete.
+        options: complete.
         objective: the model, on its device, and its loss.
         batches: the endless stream of training batches.
         validator: measures the model; None where there is nothing to validate on.
         directory: the model directory, already holding recipe and vocabulary.
+        emit: takes the events of the run.
+        seed: of a rank that resumes without random states of its own.
         ranks: the processes that train this model together.
     """
 
     def __init__(
         self,
-        recipe: Recipe,
+        options: TrainingOptions,
         objective: Objective,
         batches: BatchStream,
         validator: Validator | None,
         directory: Path,
+        emit: Sink = ignore,
+        seed: int = 1,
         ranks: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        self.options, self.seed = recipe.training, recipe.seed
+        self.options, self.seed, self._sink = options, seed, emit
         self.model = model = objective.model
         self.batches, self.validator, self.directory, self.ranks = batches, validator, directory, ranks
         self.device, self.precision = model.device, objective.precision
@@ -78,16 +84,14 @@ class Trainer:
         self._objective, self.techniques = objective, objective.techniques
         self.objective = ranks.wrap(objective)
         self.progress = Progress()
-        self.optimizer = _make_optimizer(model, recipe)
+        self.optimizer = _make_optimizer(model, options)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
-        self.learning_rate = LearningRate(self.options, self._total_steps())
-        self.average = MovingAverage(model, self.options.ema) if self.options.ema else None
+        self.schedule = make_schedule(options, self._total_steps())
+        self.average = MovingAverage(model, options.ema) if options.ema else None
         self.meter, self.divergence = Meter(), Divergence()
-        self.checkpoints = CheckpointFolder(directory, self.options.keep_last, self.options.keep_best)
-        log = RunLog(directory, self.options.tensorboard) if ranks.is_main else Log()
-        self.report = Report(log, self.progress, self.meter)
-        self.interrupts = Interrupts(REPEATED if ranks.size > 1 else 0.0)
-        self._stop: Interrupted | Orphaned | None = None
+        self.checkpoints = CheckpointFolder(directory, options.keep_last, options.keep_best)
+        self.interrupts = Interrupts()
+        self._signal: int | None = None
         self._measured: Validation | None = None
         self._last_checkpoint: int | None = None
         self._clock = time.perf_counter()
@@ -97,37 +101,47 @@ class Trainer:
 
         Raises:
             Interrupted: after Ctrl-C or SIGTERM, with a checkpoint saved.
-            Orphaned: torchrun has ended; a checkpoint is saved.
             UserError: the loss stays non-finite, a sentence doesn't fit in memory, or the disk is full.
         """
         self.model.train()
         batches = iter(self.batches)
         self._clock = time.perf_counter() - self.progress.seconds
-        self.report.start()
-        try:
-            with self.interrupts, training_display(self.options, self._total_steps()) as display:
-                if self.progress.validation_due:
-                    self._validate_and_save(checkpoint_due=True)
-                while not (reason := self._end()):
-                    epoch = self.batches.epoch
-                    self.train_step(batches)
-                    self.report.show(display, self.batches.epoch)
-                    epoch_ended, is_last = self.batches.epoch > epoch, bool(self._end())
-                    if is_last or self._is_due(self.options.log_every):
-                        self._report_training()
-                    if epoch_ended:
-                        self.report.epoch(epoch + 1)
-                    self.progress.validation_due = is_last or self._is_due(self.options.validate_every, epoch_ended)
-                    every = self.options.checkpoint_every or self.options.validate_every
-                    self._validate_and_save(checkpoint_due=is_last or self._is_due(every, epoch_ended))
-            self._finish(reason)
-        finally:
-            self.report.close()
+        self._emit(events.Started, total_steps=self._total_steps(), max_minutes=self.options.max_minutes)
+        if self.progress.step:
+            self._emit(events.Resumed)
+        with self.interrupts:
+            if self.progress.validation_due:
+                self._validate_and_save(checkpoint_due=True)
+            while not (reason := self._end()):
+                epoch = self.batches.epoch
+                self.train_step(batches)
+                epoch_ended, is_last = self.batches.epoch > epoch, bool(self._end())
+                self._report(epoch_ended, is_last)
+                self.progress.validation_due = is_last or self._is_due(self.options.validate_every, epoch_ended)
+                every = self.options.checkpoint_every or self.options.validate_every
+                self._validate_and_save(checkpoint_due=is_last or self._is_due(every, epoch_ended))
+        self.save()
+        if not self._model_path.exists():
+            self._save_model()
+        self._emit(events.Ended, reason=reason)
         return reason
 
-    def _report_training(self) -> None:
-        rate = self.learning_rate.at(self.progress.step)
-        self.report.training(epoch=self.batches.epoch, learning_rate=rate, peak_memory_mb=peak_memory_mb(self.device))
+    def _report(self, epoch_ended: bool, is_last: bool) -> None:
+        """Emit the figures of an update."""
+        epoch, loss = self.batches.epoch, self.meter.loss
+        if loss is not None:
+            speed, skipped = self.meter.tokens_per_second, self.meter.sums.skipped
+            best = {"metric": self.options.metric, "best": self.progress.best}
+            self._emit(events.Updated, epoch=epoch, loss=loss, tokens_per_second=speed, skipped=skipped, **best)
+        if (is_last or self._is_due(self.options.log_every)) and (figures := self.meter.take()):
+            rate, memory = self.schedule.at(self.progress.step), peak_memory_mb(self.device)
+            self._emit(events.TrainingLoss, epoch=epoch, learning_rate=rate, peak_memory_mb=memory, **figures)
+        if epoch_ended:
+            self._emit(events.EpochEnded, epoch=epoch, padding=round(self.meter.end_epoch(), 5))
+
+    def _emit(self, event: type[Event], ahead: int = 0, /, **values: Any) -> None:
+        """Emit an event of the present step, or of the update ``ahead`` of it."""
+        self._sink(event(step=self.progress.step + ahead, seconds=self.progress.seconds, **values))
 
     def train_step(self, batches: Iterator[Batch]) -> None:
         """One update: gradients of ``accumulate`` batches, clipped and applied."""
@@ -136,7 +150,7 @@ class Trainer:
         self._measured = None
         step, counts = self.progress.step + 1, self._counts(group)
         for parameters in self.optimizer.param_groups:
-            parameters["lr"] = self.learning_rate.at(step)
+            parameters["lr"] = self.schedule.at(step)
 
         nll = within_memory(group, partial(self._add_gradient, counts.tokens), self._make_room)
         self.scaler.unscale_(self.optimizer)
@@ -149,8 +163,9 @@ class Trainer:
                 self.average.update(step)
             self.progress.skipped_in_a_row = 0
             self.meter.count(counts, loss, gradient_norm)
-            if step > self.options.warmup_steps and self.divergence.update(loss):
-                self.report.diverged(self.divergence)
+            if step > self.schedule.warmup_steps and self.divergence.update(loss):
+                lowest, average = round(self.divergence.lowest, 4), round(self.divergence.average, 4)
+                self._emit(events.Diverged, 1, lowest=lowest, average=average, best_step=self.progress.best_step)
         else:
             self._skip(loss, gradient_norm)
         self.scaler.update()
@@ -181,24 +196,26 @@ class Trainer:
         self.ranks.refuse_to_split(shape_text(batch))
         self.optimizer.zero_grad(set_to_none=True)
         release_memory(self.device)
-        self.report.out_of_memory(batch)
+        lengths = {"source_length": batch.source_BS.shape[1], "target_length": batch.target_output_BT.shape[1]}
+        self._emit(events.OutOfMemory, 1, sentences=len(batch.source_BS), **lengths)
 
     def _skip(self, loss: float, gradient_norm: float) -> None:
         """Leave out an update whose loss or gradient isn't finite; give up when there are many in a row."""
-        self.meter.skip()
+        self.meter.sums.skipped += 1
         self.progress.skipped_in_a_row += 1
-        self.report.skipped(loss, gradient_norm, self.scaler.get_scale() if self.scaler.is_enabled() else None)
+        scale = self.scaler.get_scale() if self.scaler.is_enabled() else None
+        self._emit(events.Skipped, 1, loss=loss, gradient_norm=gradient_norm, scale=scale)
         give_up_if_stuck(self.progress.skipped_in_a_row, self.precision, self.progress.step + 1, loss)
 
     def _validate_and_save(self, checkpoint_due: bool) -> None:
-        """What is to be done after an update, and the way out where the run is to stop."""
+        """What is to be done after an update, and the way out where a signal has come."""
         improved = self.progress.validation_due and self.validate()
-        if checkpoint_due or improved or self._stop is not None:
+        if checkpoint_due or improved or self._signal is not None:
             self.save()
         if improved:  # after the checkpoint: the model is never newer than what a resumed run goes on from
             self._save_model()
-        if self._stop is not None:
-            raise self._stop
+        if self._signal is not None:
+            raise Interrupted(self._signal)
 
     def validate(self) -> bool:
         """Measure the model; whether it is the best so far. A signal ends it early, and it remains due."""
@@ -206,7 +223,7 @@ class Trainer:
             self.progress.validation_due = False
             return False
         with self.meter.pause(), self.average.in_model() if self.average is not None else nullcontext():
-            result = self.validator(self.model, lambda: self.interrupts.received is not None or self.ranks.orphaned)
+            result = self.validator(self.model, lambda: self.interrupts.received is not None)
         self._agree()
         if result is None:
             return False
@@ -216,10 +233,13 @@ class Trainer:
         if improved:
             self.progress.best, self.progress.best_step = result.value, self.progress.step
         self.progress.validations_without_gain = 0 if improved else self.progress.validations_without_gain + 1
-        self.learning_rate.after_validation(improved)
-        self.report.validation(result, improved, self.validator.data)
-        if self.progress.step > self.options.warmup_steps:  # before, it is no news
-            self.report.degenerate(result.degenerate)
+        self.schedule.after_validation(improved)
+        data = self.validator.data
+        shown = zip(data.sources, result.translations[:NUM_SAMPLES], data.references, strict=False)
+        figures = {name: getattr(result, name) for name in ("loss", "metric", "score", "degenerate")}
+        self._emit(events.Validated, **figures, best=improved, samples=tuple(events.Sample(*texts) for texts in shown))
+        if result.degenerate.is_serious and self.progress.step > self.schedule.warmup_steps:  # before, it is no news
+            self._emit(events.Warned, message=f"{result.degenerate.summary()}.")
         return improved
 
     def save(self) -> None:
@@ -235,7 +255,7 @@ class Trainer:
             "progress": asdict(self.progress),
             "validation": self._measured and self._measured.figures(),
             "batches": self.batches.state_dict(),
-            "learning_rate": self.learning_rate.state_dict(),
+            "schedule": {self.options.schedule["type"]: self.schedule.state_dict()},
             "scaler": self.scaler.state_dict(),
             "meter": self.meter.state_dict(),
             "divergence": self.divergence.state_dict(),
@@ -246,9 +266,10 @@ class Trainer:
         if not self.ranks.is_main:
             return
         with self.meter.pause():
-            self.checkpoints.save(self.progress.step, weights_of(self.model), tensors, state)
+            path = self.checkpoints.save(self.progress.step, weights_of(self.model), tensors, state)
             if self.progress.best is None:  # nothing is better than the newest
                 self._save_model()
+        self._emit(events.Saved, checkpoint=path)
 
     def resume(self, checkpoint: Path) -> None:
         """Go on where a checkpoint was taken."""
@@ -258,7 +279,8 @@ class Trainer:
             self.average.load(without_prefix("average", tensors))
         vars(self.progress).update(state["progress"], skipped_in_a_row=0)
         self.batches.load_state_dict(state["batches"])
-        self.learning_rate.load_state_dict(state["learning_rate"])
+        if (before := state["schedule"].get(self.options.schedule["type"])) is not None:
+            self.schedule.load_state_dict(before)
         if state["scaler"]:  # empty where another precision was used
             self.scaler.load_state_dict(state["scaler"])
         self.meter.load_state_dict(state["meter"])
@@ -316,16 +338,7 @@ class Trainer:
             return f"training.max_minutes ({o.max_minutes:g}) reached"
         if o.patience and p.validations_without_gain >= o.patience:
             return f"no gain in {o.patience} validations (training.patience)"
-        if self.learning_rate.exhausted:
-            return "the learning rate fell below training.min_learning_rate"
-        return ""
-
-    def _finish(self, reason: str) -> None:
-        """What is still to be written."""
-        self.save()
-        if not self._model_path.exists():
-            self._save_model()
-        self.report.end(reason)
+        return self.schedule.end
 
     def _total_steps(self) -> int | None:
         """Updates until ``max_steps`` or ``max_epochs``; the first epoch counts for all."""
@@ -338,12 +351,9 @@ class Trainer:
         return self.progress.step % every == 0 if every else epoch_ended
 
     def _agree(self) -> None:
-        """Read the clock and look for a reason to stop: all ranks must end at the same update."""
-        seconds, signal, orphaned = self.ranks.highest(
-            time.perf_counter() - self._clock, self.interrupts.received or 0, self.ranks.orphaned
-        )
-        self.progress.seconds = seconds
-        self._stop = Interrupted(int(signal)) if signal else Orphaned(has_checkpoint=True) if orphaned else None
+        """Read the clock and look for a signal: all ranks must end at the same update."""
+        seconds, signal = self.ranks.highest(time.perf_counter() - self._clock, self.interrupts.received or 0)
+        self.progress.seconds, self._signal = seconds, int(signal) or None
 
     def _counts(self, group: Sequence[Batch]) -> Counts:
         """Sizes of an update, over all ranks."""
@@ -360,8 +370,9 @@ def _random_name(rank: int) -> str:
     return f"random-{rank}" if rank else "random"
 
 
-def _make_optimizer(model: Seq2Seq, recipe: Recipe) -> torch.optim.Optimizer:
-    o = recipe.training
-    kind = torch.optim.Adam if o.optimizer == "adam" else torch.optim.AdamW
+def _make_optimizer(model: Seq2Seq, options: TrainingOptions) -> torch.optim.Optimizer:
+    o = options.optimizer
+    kind = torch.optim.Adam if o.type == "adam" else torch.optim.AdamW
     parameters = [p for p in model.parameters() if p.requires_grad]
-    return kind(parameters, lr=o.learning_rate, betas=o.betas, eps=o.eps, weight_decay=o.weight_decay, fused=True)
+    rate = options.learning_rate
+    return kind(parameters, lr=rate, betas=o.betas, eps=o.eps, weight_decay=o.weight_decay, fused=True)

@@ -130,8 +130,12 @@ def test_a_loss_that_is_not_finite_ends_with_advice_and_loses_nothing(
 ) -> None:
     command = ["train", tiny_recipe, "-o", tmp_path / "run", "--set", "training.max_steps=4"]
     assert run_nmt(*command).returncode == 0
-    settings = ["training.max_steps=100", "training.learning_rate=1e38", "training.warmup_steps=0"]
-    settings += ["training.schedule=constant", "training.clip_norm=null"]
+    settings = [
+        "training.max_steps=100",
+        "training.learning_rate=1e38",
+        "training.schedule={type: constant, warmup_steps: 0}",
+    ]
+    settings += ["training.schedule={type: constant, warmup_steps: 0}", "training.clip_norm=null"]
     done = run_nmt(*command[:4], *(f"--set={setting}" for setting in settings), "--resume")
     assert done.returncode == 2
     assert "not finite" in done.stderr

@@ -13,6 +13,7 @@ from nmt.evaluation.compare import Options, compare, length_scores
 from nmt.evaluation.compare_report import to_html
 from nmt.evaluation.metrics import Metric, score_corpus
 from nmt.evaluation.significance import Statistics, TestSet, paired_test
+from nmt.recipe import parse_settings
 from nmt.training.history import read_history
 from nmt.training.run import train
 
@@ -81,7 +82,7 @@ def test_candidates_are_ranked_by_it() -> None:
 
 
 def test_a_model_is_selected_by_it(tiny_recipe: Path, tmp_path: Path) -> None:
-    train(tiny_recipe, tmp_path / "run", [*SHORT, "training.metric=length_error"])
+    train(tiny_recipe, tmp_path / "run", overrides=parse_settings([*SHORT, "training.metric=length_error"]))
     run = tmp_path / "run"
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
     valid = {line["step"]: line for line in lines if line["event"] == "valid"}
@@ -94,6 +95,6 @@ def test_a_model_is_selected_by_it(tiny_recipe: Path, tmp_path: Path) -> None:
 
 def test_an_unknown_metric_is_refused_before_the_run(tiny_recipe: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'lengt_error'") as caught:
-        train(tiny_recipe, tmp_path / "run", [*SHORT, "training.metric=lengt_error"])
+        train(tiny_recipe, tmp_path / "run", overrides=parse_settings([*SHORT, "training.metric=lengt_error"]))
     assert caught.value.remedy.startswith("Did you mean 'length_error'?")
     assert not (tmp_path / "run").exists()

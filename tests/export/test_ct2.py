@@ -12,7 +12,7 @@ from nmt.errors import UserError
 from nmt.export.ct2 import check_exportable, export, num_positions
 from nmt.export.run import ExportedModel, check, random_lines
 from nmt.loading import load
-from nmt.training.logging import read_samples
+from nmt.training.sinks import read_samples
 from nmt.translator import Translator
 
 TrainTiny = Callable[..., Path]

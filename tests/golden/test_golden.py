@@ -45,7 +45,7 @@ SMALL: dict[str, Any] = {
     "data.valid": "val",
     "training.precision": "fp32",
     "training.max_steps": NUM_UPDATES,
-    "training.warmup_steps": 5,
+    "training.schedule.warmup_steps": 5,
     "training.batch_tokens": 240,
     "training.validate_every": 1000,
     "training.metric": "loss",
@@ -61,10 +61,10 @@ SIZES = ("embedding_size", "hidden_size", "feed_forward_size", "slot_size", "siz
 
 TECHNIQUES: dict[str, tuple[str, dict[str, Any]]] = {
     "accumulate": ("systems/gru", {"training.accumulate": 2, "training.clip_norm": 0.5}),
-    "adamw": ("multi30k/luong", {"training.optimizer": "adamw", "training.weight_decay": 0.1}),
-    "constant": ("multi30k/luong", {"training.schedule": "constant", "training.label_smoothing_prior": "unigram"}),
+    "adamw": ("multi30k/luong", {"training.optimizer": {"type": "adamw", "weight_decay": 0.1}}),
+    "constant": ("multi30k/luong", {"training.schedule.type": "constant", "training.label_smoothing_prior": "unigram"}),
     "gradient_flow": ("systems/rnn_tanh", {"training.techniques.gradient_flow.weight": 0.5}),
-    "plateau": ("multi30k/luong", {"training.schedule": "plateau", "training.validate_every": 5}),
+    "plateau": ("multi30k/luong", {"training.schedule.type": "plateau", "training.validate_every": 5}),
     "r_drop": ("multi30k/transformer", {"training.techniques.r_drop.weight": 1.0}),
     "scheduled_sampling": (
         "systems/lstm",
@@ -311,7 +311,8 @@ def _write_losses(chosen: Sequence[str], work: Path) -> None:
 
 def _train_models(work: Path) -> None:
     write_corpus(work, num_train=12_000)
-    training = {"max_epochs": 8, "batch_tokens": 1200, "warmup_steps": 200, "schedule": "cosine", "precision": "fp32"}
+    schedule = {"type": "cosine", "warmup_steps": 200}
+    training = {"max_epochs": 8, "batch_tokens": 1200, "schedule": schedule, "precision": "fp32"}
     for name, options in MODELS.items():
         recipe = {"device": "cpu", "data": {"root": ".", "source": "en", "target": "de"}, **options}
         recipe["training"] = {**training, "validation_size": 50, **options["training"]}

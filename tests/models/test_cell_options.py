@@ -176,7 +176,7 @@ def test_echo_states_are_not_trained_and_not_counted(make_model: Any, batch: Bat
 
 def test_training_moves_all_but_the_echo_states_and_saves_them(train_tiny: Any) -> None:
     settings = ["model.encoder.cell=echo_state", "model.decoder.cell=echo_state", "training.ema=0.9"]
-    settings += ["training.optimizer=adamw", "training.weight_decay=0.1", "training.validate_every=50"]
+    settings += ["training.optimizer={type: adamw, weight_decay: 0.1}", "training.validate_every=50"]
     weights: list[dict[str, Tensor]] = []
     for num_steps in (1, 4):
         directory: Path = train_tiny(f"training.max_steps={num_steps}", *settings)

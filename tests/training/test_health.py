@@ -11,6 +11,7 @@ import pytest
 from nmt.config import Recipe
 from nmt.training.divergence import HORIZON, LONG, Divergence
 from nmt.training.run import train
+from nmt.training.schedules import InverseSqrt
 
 RecipeMaker = Callable[..., Recipe]
 
@@ -78,13 +79,11 @@ def test_a_run_says_that_its_loss_ran_away(
     """A schedule that jumps to a rate far too high in the middle of a run."""
     monkeypatch.setattr("nmt.training.divergence.HORIZON", 4)
     monkeypatch.setattr("nmt.training.divergence.LONG", 8)
-    from nmt.training.schedules import LearningRate
-
-    monkeypatch.setattr(LearningRate, "at", lambda self, step: 0.01 if step < 40 else 3.0)
+    monkeypatch.setattr(InverseSqrt, "at", lambda self, step: 0.01 if step < 40 else 3.0)
     train(make_recipe(max_steps=70, validate_every=35, clip_norm=None), tmp_path)
     (line,) = read_metrics(tmp_path, "diverged")
     assert 48 <= line["step"] < 65
     message = " ".join(capsys.readouterr().err.split())
-    assert "the training loss has run away: it was down to" in message
+    assert "the training loss has diverged: it was down to" in message
     assert "lower training.learning_rate" in message
     assert "The best model, of step 35, is kept." in message

@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 from nmt.config import Recipe
-from nmt.data.batching import Batch, TrainingBatches, make_batch
+from nmt.data.batching import Batch, make_batch
 from nmt.errors import UserError
 from nmt.models.build import build_model
 from nmt.models.weights import read_tensors, weights_of
 from nmt.recipe import load_recipe
 from nmt.training.checkpointing.state import optimizer_tensors
+from nmt.training.data import Data, prepare_data
 from nmt.training.objective import BatchLoss, Objective
 from nmt.training.out_of_memory import CPU_BATCH_TOKENS, is_out_of_memory, largest, largest_by_trying
-from nmt.training.run import Data, prepare_data, train
+from nmt.training.run import train
 from nmt.training.trainer import Trainer
 
 RecipeMaker = Callable[..., Recipe]
@@ -69,9 +70,9 @@ def make_trainer(recipe: Recipe, directory: Path) -> tuple[Trainer, Data]:
     torch.manual_seed(1)
     data = prepare_data(recipe)
     assert recipe.training.batch_tokens != "auto"
-    batches = TrainingBatches(data.train, data.train_indices, data.vocabularies, recipe.training.batch_tokens, 1)
-    objective = Objective(build_model(recipe.model, data.vocabularies), recipe.training, "fp32", batches)
-    return Trainer(recipe, objective, batches, None, directory), data
+    objective = Objective(build_model(recipe.model, data.vocabularies), recipe.training, "fp32")
+    batches = data.batches(recipe.training.batch_tokens, 1)
+    return Trainer(recipe.training, objective, batches, None, directory), data
 
 
 @pytest.mark.parametrize("where", ["forward", "backward"])

@@ -17,8 +17,8 @@ from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage
 
 SETTINGS = [
     "model.encoder.dropout=0.2", "model.decoder.dropout=0.2", "training.ema=0.9", "training.accumulate=2",
-    "training.schedule=plateau", "training.plateau_patience=0", "training.warmup_steps=5",
-    "training.min_learning_rate=1e-30", "training.validate_every=6", "training.checkpoint_every=4",
+    "training.schedule={type: plateau, patience: 0, warmup_steps: 5, min_learning_rate: 1e-30}",
+    "training.validate_every=6", "training.checkpoint_every=4",
     "training.keep_best=2", "training.log_every=1", "decoding.beam_size=2",
 ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,17 @@ import torch
 
 from nmt.config import Recipe
 from nmt.errors import UserError
+from nmt.evaluation.degenerate import DegenerateCount
+from nmt.model_directory import ModelDirectory
 from nmt.models.weights import read_tensors
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, step_of
+from nmt.training.events import Ended, Resumed, Sample, Started, Validated
 from nmt.training.interrupts import Interrupted, Interrupts
-from nmt.training.logging import RunLog
 from nmt.training.run import train
+from nmt.training.sinks import open_sinks
 from nmt.training.validation import Validator
 
+RNN = {"type": "recurrent", "cell": "gru", "hidden_size": 48, "dropout": 0.0}
 RecipeMaker = Callable[..., Recipe]
 MetricsReader = Callable[..., list[dict[str, Any]]]
 CheckpointReader = Callable[..., Any]
@@ -84,7 +89,7 @@ def test_the_best_checkpoint_is_kept_whatever_the_rhythm_of_checkpoints(
     make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
 ) -> None:
     """Validations between two checkpoints, with a rate so high at the end that the last ones are not the best."""
-    options = {"schedule": "constant", "learning_rate": 0.3, "warmup_steps": 60, "clip_norm": None}
+    options = {"schedule": {"type": "constant", "warmup_steps": 60}, "learning_rate": 0.3, "clip_norm": None}
     train(make_recipe(max_steps=50, validate_every=5, checkpoint_every=24, keep_best=2, **options), tmp_path)
     improved = [line["step"] for line in read_metrics(tmp_path, "valid") if line["best"]]
     assert improved[-1] < 48
@@ -118,9 +123,13 @@ def test_when_all_checkpoints_are_damaged_the_run_is_refused_and_left_alone(
         ({"recipe": {"data": {"source": "en", "target": "de"}}}, "data.source is 'en', was 'de'; data.target is 'de'"),
         ({"recipe": {"vocabulary": {"size": 77}}}, "vocabulary.size is 77, was 200"),
         ({"system": "transformer"}, "model.encoder.type is 'transformer', was 'recurrent'"),
+        (
+            {"recipe": {"model": {"decoder": {**RNN, "type": "luong", "attention": {"type": "dot"}}}}},
+            "model.decoder.attention.type is 'dot', was 'general'",
+        ),
         ({"metric": "bleu"}, "training.metric is 'bleu', was 'loss'"),
     ],
-    ids=["tied weights", "direction", "vocabulary", "system", "metric"],
+    ids=["tied weights", "direction", "vocabulary", "system", "score", "metric"],
 )
 def test_what_a_run_cannot_go_on_with_is_refused(
     make_recipe: RecipeMaker, tmp_path: Path, changes: dict[str, Any], said: str
@@ -141,7 +150,7 @@ def test_other_changes_are_said(make_recipe: RecipeMaker, tmp_path: Path, capsys
     assert "other settings" not in said(capsys), "more steps are what resuming is for"
     train(make_recipe(max_steps=3, dropout=0.1, learning_rate=0.02), tmp_path, resume=True)
     message = said(capsys)
-    assert "going on with other settings: model.encoder.dropout is 0.1, was 0.0;" in message
+    assert "resuming with other settings: model.encoder.dropout is 0.1, was 0.0;" in message
     assert "training.learning_rate is 0.02, was 0.01" in message
     assert "max_steps is" not in message
 
@@ -192,23 +201,20 @@ def test_another_training_text_is_said(
 
 
 def test_the_log_goes_back_to_the_checkpoint(tmp_path: Path) -> None:
-    log = RunLog(tmp_path)
-    log.go_back(0)
-    for step in (2, 4, 6):
-        log.write("train", step, step, loss=1.0)
-        log.write_samples(step, ["a"], ["b"], ["c"])
-    log.write("end", 4, 7, reason="max_steps")
-    log.close()
+    validated = partial(Validated, loss=1.0, metric="loss", score=None, degenerate=DegenerateCount(), best=True)
+    with open_sinks(ModelDirectory(tmp_path), tensorboard=False) as emit:
+        emit(Started(step=0, seconds=0, total_steps=9, max_minutes=None))
+        for step in (2, 4, 6):
+            emit(validated(step=step, seconds=step, samples=(Sample("a", "b", "c"),)))
+        emit(Ended(step=4, seconds=7, reason="max_steps"))
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"event": "train", "step": 4, "sec')  # a kill came in the middle
     (tmp_path / "samples" / "mine.txt").write_text("notes")
-    (tmp_path / "samples" / ".nmt-123-abc.tmp").write_text("half a sam")
-    log = RunLog(tmp_path)
-    log.go_back(4)
-    log.write("resume", 4, 8)
-    log.close()
+    with open_sinks(ModelDirectory(tmp_path), tensorboard=False) as emit:
+        emit(Started(step=4, seconds=8, total_steps=9, max_minutes=None))
+        emit(Resumed(step=4, seconds=8))
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()]
-    assert [(line["event"], line["step"]) for line in lines] == [("train", 2), ("train", 4), ("resume", 4)]
+    assert [(line["event"], line["step"]) for line in lines] == [("valid", 2), ("valid", 4), ("resume", 4)]
     assert {path.name for path in (tmp_path / "samples").iterdir()} == {
         "step-000002.txt",
         "step-000004.txt",
@@ -220,9 +226,7 @@ def test_a_run_that_starts_anew_has_a_log_of_its_own(
     make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
 ) -> None:
     """The attempt before was killed before its first checkpoint."""
-    log = RunLog(tmp_path)
-    log.write("train", 2, 1.0, loss=9.0)
-    log.close()
+    (tmp_path / "metrics.jsonl").write_text('{"event": "train", "step": 2, "seconds": 1.0, "loss": 9.0}\n')
     train(make_recipe(max_steps=4), tmp_path)
     assert [line["step"] for line in read_metrics(tmp_path, "train")] == [2, 4]
     assert read_metrics(tmp_path, "train")[0]["loss"] != 9.0

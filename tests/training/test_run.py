@@ -20,7 +20,8 @@ from nmt.models.build import build_model, resolve
 from nmt.models.weights import load_weights, read_tensors
 from nmt.recipe import load_recipe
 from nmt.training.checkpointing.checkpoint import CheckpointFolder
-from nmt.training.run import prepare_data, train
+from nmt.training.data import prepare_data
+from nmt.training.run import train
 from nmt.training.validation import Validator
 
 RecipeMaker = Callable[..., Recipe]
@@ -124,7 +125,7 @@ def test_the_model_is_the_best_checkpoints(
     ema: float,
 ) -> None:
     """The rate is so high at the end that the last weights are worse than earlier ones."""
-    options = {"schedule": "constant", "learning_rate": 0.3, "warmup_steps": 60, "clip_norm": None}
+    options = {"schedule": {"type": "constant", "warmup_steps": 60}, "learning_rate": 0.3, "clip_norm": None}
     train(make_recipe(max_steps=50, validate_every=5, keep_last=99, ema=ema, **options), tmp_path)
     lines = read_metrics(tmp_path, "valid")
     best = min(lines, key=lambda line: line["loss"])
@@ -136,7 +137,7 @@ def test_the_model_is_the_best_checkpoints(
     torch.testing.assert_close(read_tensors(tmp_path / "model.safetensors"), expected, rtol=0, atol=0)
     # The figure was measured on these weights, and not on those of the update.
     recipe = load_recipe(tmp_path / "recipe.yaml")
-    data = prepare_data(recipe, tmp_path)
+    data = prepare_data(recipe, resumed=tmp_path)
     model = build_model(recipe.model, data.vocabularies)
     load_weights(model, tmp_path / "model.safetensors")
     validator = Validator(data.valid, data.vocabularies, recipe.decoding, "loss", 0, 64, "fp32")
@@ -188,9 +189,9 @@ def test_patience_ends_a_run_that_gains_nothing_even_across_a_resume(
 def test_plateau_lowers_the_rate_and_ends_even_across_resumes(
     make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
 ) -> None:
-    options = {"learning_rate": 1e-30, "min_learning_rate": 4e-31, "plateau_patience": 1, "warmup_steps": 0}
+    schedule = {"type": "plateau", "min_learning_rate": 4e-31, "patience": 1, "warmup_steps": 0}
     for resume, max_steps in ((False, 4), (True, 8), (True, 99)):
-        recipe = make_recipe(schedule="plateau", max_steps=max_steps, validate_every=2, **options)
+        recipe = make_recipe(schedule=schedule, max_steps=max_steps, validate_every=2, learning_rate=1e-30)
         train(recipe, tmp_path, resume=resume)
     assert last_step(tmp_path, "learning rate fell below") == 10
     rates = [line["learning_rate"] for line in read_metrics(tmp_path, "train")]
@@ -229,7 +230,9 @@ def test_resuming_with_another_model_leaves_the_directory_as_it_was(make_recipe:
     train(make_recipe(max_steps=2), tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     wider = make_recipe(max_steps=4, recipe={"model": {"embedding_size": 40}})
-    with pytest.raises(UserError, match=r"(?s)can't go on.*: model\.embedding_size is 40, was 32\.\n.*recipe\.yaml"):
+    with pytest.raises(
+        UserError, match=r"(?s)can't be resumed.*: model\.embedding_size is 40, was 32\.\n.*recipe\.yaml"
+    ):
         train(wider, tmp_path, resume=True)
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
@@ -276,8 +279,8 @@ def test_an_existing_vocabulary_can_be_named(make_recipe: RecipeMaker, tmp_path:
 def test_settings_change_a_recipe_from_a_file_and_one_in_memory(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     recipe = make_recipe(max_steps=9)
     (tmp_path / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
-    train(tmp_path / "recipe.yaml", tmp_path / "file", ["training.max_steps=2"])
-    train(recipe, tmp_path / "memory", ["training.max_steps=2"])
+    train(tmp_path / "recipe.yaml", tmp_path / "file", overrides={"training.max_steps": 2})
+    train(recipe, tmp_path / "memory", overrides={"training.max_steps": 2})
     assert steps(tmp_path / "file") == steps(tmp_path / "memory") == [2]
 
 
@@ -291,7 +294,7 @@ def test_a_folder_that_cannot_be_made_is_reported_before_any_work(make_recipe: R
 def test_a_missing_validation_split_is_reported_before_any_work(
     make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nmt.training.run.train_vocabularies", lambda *_: pytest.fail("work was done"))
+    monkeypatch.setattr("nmt.training.data.train_vocabularies", lambda *_: pytest.fail("work was done"))
     with pytest.raises(UserError, match=r"no .*test\.de"):
         train(make_recipe(max_steps=1, recipe={"data": {"valid": "test"}}), tmp_path)
 

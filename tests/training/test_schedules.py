@@ -1,16 +1,22 @@
 """Learning rates against their formulas, and what validation does to them."""
 
+import json
 import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nmt import plugins
 from nmt.config import TrainingOptions
-from nmt.training.schedules import LearningRate
+from nmt.errors import UserError
+from nmt.training.schedules import Schedule, make_schedule, resolve_schedule
 
 
-def make(total_steps: int | None = None, **options: Any) -> LearningRate:
-    return LearningRate(TrainingOptions(max_steps=1000, **{"learning_rate": 0.002, **options}), total_steps)
+def make(total_steps: int | None = None, *, schedule: str, **options: Any) -> Schedule:
+    given = TrainingOptions(max_steps=1000, learning_rate=0.002, schedule={"type": schedule, **options})
+    return make_schedule(given, total_steps)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "inverse_sqrt", "cosine", "plateau"])
@@ -64,7 +70,7 @@ def test_constant_stays() -> None:
 
 
 def test_plateau_falls_after_its_patience_and_a_gain_begins_it_anew() -> None:
-    rate = make(schedule="plateau", warmup_steps=0, plateau_factor=0.5, plateau_patience=2)
+    rate = make(schedule="plateau", warmup_steps=0, factor=0.5, patience=2)
     seen = []
     for improved in [True, False, False, True, False, False, False, False, False, False]:
         rate.after_validation(improved)
@@ -74,25 +80,25 @@ def test_plateau_falls_after_its_patience_and_a_gain_begins_it_anew() -> None:
 
 @pytest.mark.parametrize("schedule", ["constant", "inverse_sqrt", "cosine"])
 def test_other_schedules_take_no_notice_of_validation(schedule: str) -> None:
-    rate = make(1000, schedule=schedule, warmup_steps=10, plateau_patience=0)
+    rate = make(1000, schedule=schedule, warmup_steps=10)
     before = rate.at(500)
     for _ in range(5):
         rate.after_validation(improved=False)
     assert rate.at(500) == before
-    assert not rate.exhausted
+    assert not rate.end
 
 
 def test_plateau_ends_below_the_lowest_rate() -> None:
-    rate = make(schedule="plateau", warmup_steps=0, plateau_patience=0, min_learning_rate=0.001)
+    rate = make(schedule="plateau", warmup_steps=0, patience=0, min_learning_rate=0.001)
     rate.after_validation(improved=False)
     assert rate.at(1) == 0.001
-    assert not rate.exhausted
+    assert not rate.end
     rate.after_validation(improved=False)
-    assert rate.exhausted
+    assert rate.end == "the learning rate fell below training.schedule.min_learning_rate"
 
 
 def test_plateau_goes_on_where_it_was() -> None:
-    rate, resumed = (make(schedule="plateau", warmup_steps=0, plateau_patience=2) for _ in range(2))
+    rate, resumed = (make(schedule="plateau", warmup_steps=0, patience=2) for _ in range(2))
     for _ in range(5):
         rate.after_validation(improved=False)
     resumed.load_state_dict(rate.state_dict())
@@ -101,3 +107,48 @@ def test_plateau_goes_on_where_it_was() -> None:
         rate.after_validation(improved=False)
         resumed.after_validation(improved=False)
     assert resumed.at(9) == rate.at(9) == 0.0005
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"schedule": "linear"}, "there is no schedule 'linear'"),
+        ({"schedule": {"type": "constant", "stable_fraction": 0.5}}, "unknown key 'stable_fraction'"),
+        ({"schedule": {"type": "cosine", "stable_fraction": 1}}, "less than 1"),
+        ({"schedule": "cosine", "max_steps": None, "patience": 3}, "'cosine' must know its end"),
+    ],
+)
+def test_a_schedule_that_can_not_be_is_refused(values: dict[str, Any], problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        resolve_schedule(TrainingOptions(**{"max_steps": 9, **values}))
+
+
+def test_a_name_and_a_mapping_mean_the_same_and_the_default_is_filled_in() -> None:
+    written = [
+        resolve_schedule(TrainingOptions(max_steps=9, schedule=schedule)).schedule
+        for schedule in ("inverse_sqrt", {"type": "inverse_sqrt"}, {"warmup_steps": 1000})
+    ]
+    assert written == [{"type": "inverse_sqrt", "warmup_steps": 1000}] * 3
+
+
+class Steps(Schedule):
+    """Halves the rate every so many updates."""
+
+    class Options(Schedule.Options):
+        every: int
+
+    options: Options
+
+    def after_warmup(self, step: int) -> float:
+        return self.peak * 0.5 ** (step // self.options.every)
+
+
+def test_a_schedule_from_outside_sets_the_rates(
+    train_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(plugins._added, "steps", (Steps, plugins.Plugin("tests")))
+    settings = ("training.schedule={type: steps, every: 3, warmup_steps: 2}", "training.metric=loss")
+    run = train_tiny(*settings, "training.max_steps=7", "training.log_every=1", "training.learning_rate=0.01")
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rates = [line["learning_rate"] for line in lines if line["event"] == "train"]
+    assert rates == pytest.approx([0.005, 0.01, 0.005, 0.005, 0.005, 0.0025, 0.0025])

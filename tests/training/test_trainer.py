@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nmt.config import Recipe
-from nmt.data.batching import TrainingBatches, make_batch
+from nmt.data.batching import make_batch
 from nmt.data.prefetch import PrefetchedBatches
 from nmt.errors import UserError
 from nmt.models import weights as weights_module
@@ -21,9 +21,10 @@ from nmt.models.build import build_model
 from nmt.models.weights import read_tensors, weights_of
 from nmt.training import objective as objective_module
 from nmt.training import run as run_module
+from nmt.training.data import prepare_data
 from nmt.training.divergence import MAX_SKIPPED
 from nmt.training.objective import Objective
-from nmt.training.run import prepare_data, train
+from nmt.training.run import train
 from nmt.training.techniques import make_techniques
 from nmt.training.trainer import Trainer
 from nmt.training.validation import Validator
@@ -42,13 +43,13 @@ def make_trainer(recipe: Recipe, directory: Path) -> Trainer:
     directory.mkdir(exist_ok=True)
     torch.manual_seed(recipe.seed)
     techniques = make_techniques(recipe)
-    data = prepare_data(recipe, techniques=techniques)
-    batches = TrainingBatches(
-        data.train, data.train_indices, data.vocabularies, recipe.training.batch_tokens, recipe.seed
-    )
+    data = prepare_data(recipe, techniques)
+    assert recipe.training.batch_tokens != "auto"
+    batches = data.batches(recipe.training.batch_tokens, recipe.seed)
     model = build_model(recipe.model, data.vocabularies)
-    objective = Objective(model, recipe.training, "fp32", batches, techniques)
-    return Trainer(recipe, objective, batches, None, directory)
+    prior_V = data.target_shares() if recipe.training.label_smoothing_prior == "unigram" else None
+    objective = Objective(model, recipe.training, "fp32", techniques, prior_V)
+    return Trainer(recipe.training, objective, batches, None, directory)
 
 
 @pytest.mark.parametrize("system", ["bahdanau", "transformer"])
@@ -318,7 +319,7 @@ def test_float16_finds_its_scale_by_real_overflows_even_across_a_resume(
 
 
 def test_an_absurd_learning_rate_is_reported(make_recipe: RecipeMaker, tmp_path: Path) -> None:
-    recipe = make_recipe("transformer", max_steps=99, learning_rate=1e30, clip_norm=None, warmup_steps=0)
+    recipe = make_recipe("transformer", max_steps=99, learning_rate=1e30, clip_norm=None, schedule={"warmup_steps": 0})
     with pytest.raises(UserError, match=r"(?s)not finite.*Lower training\.learning_rate"):
         train(recipe, tmp_path)
 
@@ -343,7 +344,7 @@ def test_degenerate_translations_are_logged_and_after_the_warm_up_warned_of(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(Validator, "_translate", lambda self, *given: ["the " * 9] * 4 + ["one good sentence"] * 4)
-    train(make_recipe(max_steps=4, validate_every=2, warmup_steps=2, metric="bleu"), tmp_path)
+    train(make_recipe(max_steps=4, validate_every=2, schedule={"warmup_steps": 2}, metric="bleu"), tmp_path)
     assert [line["degenerate"] for line in read_metrics(tmp_path, "valid")] == [0.5, 0.5]
     warnings = [line for line in capfd.readouterr().err.splitlines() if "look degenerate" in line]
     assert len(warnings) == 1
@@ -369,7 +370,7 @@ def test_a_disk_that_fills_up_costs_only_what_came_after_the_last_checkpoint(
 
     with monkeypatch.context() as patch:
         patch.setattr(target, call, full)
-        with pytest.raises(UserError, match=r"(?s)can't be written: No space left on device.*--resume"):
+        with pytest.raises(UserError, match=r"can't be written: no space left on device"):
             train(make_recipe(**options), tmp_path / "broken")
     assert [path.name for path in (tmp_path / "broken" / "checkpoints").iterdir()] == ["step-000003"]
     train(make_recipe(**options), tmp_path / "broken", resume=True)
@@ -381,5 +382,5 @@ def test_a_disk_that_fills_up_costs_only_what_came_after_the_last_checkpoint(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_log_that_cannot_be_written_is_reported(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
-    with pytest.raises(UserError, match=r"metrics\.jsonl can't be written: No space left on device"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl can't be written: no space left on device"):
         train(make_recipe(max_steps=4), tmp_path)

@@ -12,7 +12,7 @@ from nmt.config import Recipe
 from nmt.decoding.search import search_all
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.run import Data, prepare_data
+from nmt.training.data import Data, prepare_data
 from nmt.training.validation import Validation, Validator
 
 RecipeMaker = Callable[..., Recipe]

@@ -31,7 +31,7 @@ def test_embeddings_start_from_vectors_and_stay_when_frozen(
     train_tiny: Callable[..., Path], vectors: Path, freeze: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
     settings = ["training.max_steps=8", f"model.vectors.source={vectors}", f"model.vectors.freeze={freeze}"]
-    directory = train_tiny(*settings, "training.checkpoint_every=1", "training.warmup_steps=1")
+    directory = train_tiny(*settings, "training.checkpoint_every=1", "training.schedule.warmup_steps=1")
     assert "source embeddings: vectors.txt has 2 of " in capfd.readouterr().err
     hund = source_embedding(directory, "Hund")
     assert torch.equal(hund, torch.full((SIZE,), 0.5)) == freeze
@@ -40,5 +40,5 @@ def test_embeddings_start_from_vectors_and_stay_when_frozen(
 
     # The file isn't needed any more, and what was frozen stays so.
     vectors.unlink()
-    nmt.train(directory / "recipe.yaml", directory, ["training.max_steps=10"], resume=True)
+    nmt.train(directory / "recipe.yaml", directory, overrides={"training.max_steps": 10}, resume=True)
     assert torch.equal(source_embedding(directory, "Hund"), torch.full((SIZE,), 0.5)) == freeze

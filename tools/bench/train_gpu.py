@@ -23,14 +23,15 @@ import numpy as np
 import torch
 
 from nmt.config import Recipe
-from nmt.data.batching import Batch, TrainingBatches
+from nmt.data.batching import Batch
 from nmt.data.prefetch import prefetched
 from nmt.device import Precision, autocast, pick_device
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe import load_recipe, parse_settings
+from nmt.training.data import prepare_data
 from nmt.training.objective import Objective
-from nmt.training.run import complete, prepare_data
+from nmt.training.run import complete
 from nmt.training.techniques import make_techniques
 from nmt.training.trainer import Trainer
 
@@ -159,15 +160,15 @@ def measure(recipe: Recipe, mode: Mode, device: torch.device, directory: Path, w
     recipe = complete(recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)}))
     torch.manual_seed(recipe.seed)
     techniques = make_techniques(recipe)
-    data = prepare_data(recipe, techniques=techniques)
+    data = prepare_data(recipe, techniques)
     model = build_model(recipe.model, data.vocabularies).to(device).train()
     batch_tokens = recipe.training.batch_tokens
     assert batch_tokens != "auto", "training.batch_tokens must be a number here"
-    stream = TrainingBatches(data.train, data.train_indices, data.vocabularies, batch_tokens, recipe.seed)
+    stream = data.batches(batch_tokens, recipe.seed)
     counted: list[Batch] = []
     with tf32(mode.tf32):
-        objective = Objective(model, recipe.training, mode.precision, stream, techniques)
-        trainer = Trainer(recipe, objective, prefetched(stream, device), None, directory)
+        objective = Objective(model, recipe.training, mode.precision, techniques)
+        trainer = Trainer(recipe.training, objective, prefetched(stream, device), None, directory)
         batches = iter(trainer.batches)
         for _ in range(warmup):
             trainer.train_step(batches)

@@ -1,24 +1,17 @@
-"""Going on with a run: from which checkpoint, and with which recipe."""
+"""Resuming a run: from which checkpoint, and with which recipe."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from nmt.config import Recipe
+from pydantic.fields import FieldInfo
+
+from nmt.config import OnResume, Options, Recipe
 from nmt.console import say, warn
 from nmt.errors import UserError
+from nmt.plugins import TABLES, choices_of
 from nmt.recipe import load_recipe
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage
-
-_FIXED = re.compile(
-    r"model\.(?!init$|.*dropout|.*layer_drop|.*time_penalty)|vocabulary\.|data\.(source|target|context)$|training\.metric$"
-    r"|format_version$"
-)
-"""Keys that a run can't change: the saved weights, vocabulary and best figure belong to their values."""
-
-_SILENT = re.compile(r"description$|training\.max_|device$")
-"""Keys whose change needs no word: they are what a resumed run is usually given."""
 
 
 def newest_intact(folder: CheckpointFolder) -> Path | None:
@@ -49,7 +42,7 @@ def newest_intact(folder: CheckpointFolder) -> Path | None:
 
 
 def check_recipe(directory: Path, recipe: Recipe) -> Recipe:
-    """Say what differs from the recipe that a run was started with, and refuse what it can't go on with.
+    """Report what differs from the recipe that a run was started with, and refuse what it can't be resumed with.
 
     Returns:
         The recipe, with ``auto`` replaced by what the run had found.
@@ -65,27 +58,43 @@ def check_recipe(directory: Path, recipe: Recipe) -> Recipe:
     if recipe.training.batch_tokens == "auto":
         training = recipe.training.model_copy(update={"batch_tokens": before.training.batch_tokens})
         recipe = recipe.model_copy(update={"training": training})
-    old, new = _flat(before.model_dump(mode="json")), _flat(recipe.model_dump(mode="json"))
-    changes = [
-        f"{key} is {new.get(key)!r}, was {old.get(key)!r}"
-        for key in dict.fromkeys((*new, *old))
-        if new.get(key) != old.get(key)
-    ]
-    refused = [change for change in changes if _FIXED.match(change.split(" is ")[0])]
-    if refused:
+    old, new = (_flat(Recipe, given.model_dump(mode="json")) for given in (before, recipe))
+    changes: dict[str, list[str]] = {"refuse": [], "report": [], "silent": []}
+    for key in dict.fromkeys((*new, *old)):
+        (now, rule), (was, rule_before) = new.get(key, (None, "")), old.get(key, (None, ""))
+        if now != was:
+            changes[rule or rule_before].append(f"{key} is {now!r}, was {was!r}")
+    if changes["refuse"]:
         raise UserError(
-            f"{directory} holds a run that can't go on with this recipe: {'; '.join(refused)}.",
+            f"{directory} holds a run that can't be resumed with this recipe: {'; '.join(changes['refuse'])}.",
             f"Give --resume the recipe of the run ({directory / 'recipe.yaml'}), or train anew in another folder (-o).",
         )
-    said = [change for change in changes if not _SILENT.match(change)]
-    if said:
-        say(f"going on with other settings: {'; '.join(said)}")
+    if changes["report"]:
+        say(f"resuming with other settings: {'; '.join(changes['report'])}")
     return recipe
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with keys such as ``training.max_steps``."""
-    flat: dict[str, Any] = {}
+def _flat(
+    options: type[Options] | None, values: Mapping[str, Any], prefix: str = "", rule: str = "report"
+) -> dict[str, tuple[Any, str]]:
+    """Nested mappings as one, with keys such as ``training.max_steps``: values, and what resuming does with others."""
+    flat: dict[str, tuple[Any, str]] = {}
     for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        field = options.model_fields.get(key) if options is not None else None
+        marks = [mark.rule for mark in field.metadata if isinstance(mark, OnResume)] if field is not None else []
+        own: str = marks[0] if marks else rule
+        if isinstance(value, Mapping):
+            inside = None if field is None else _options_inside(field, value)
+            flat |= _flat(inside, value, f"{prefix}{key}.", own)
+        else:
+            flat[f"{prefix}{key}"] = value, own
     return flat
+
+
+def _options_inside(field: FieldInfo, value: Mapping[str, Any]) -> type[Options] | None:
+    """The class of the options in a field whose value is a mapping: of a group, or of the component that it chooses."""
+    for choice in choices_of(field):
+        row = TABLES[choice.kind].get(str(value.get("type")))
+        return getattr(row, "Options", None)
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Options)), None)

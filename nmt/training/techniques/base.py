@@ -121,7 +121,7 @@ class Technique:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint has to hold so that the run continues exactly, as JSON values."""
+        """What a checkpoint has to hold so that the run continues exactly, as JSON values; that of rank 0 is saved."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -124,18 +124,6 @@ def test_a_resumed_epoch_reads_what_was_left_of_it(corpus: EncodedCorpus, vocabu
     assert next(iter(resumed)).source_BS.tolist() == expected.source_BS.tolist()
 
 
-def test_the_shares_of_target_tokens_are_those_of_the_target_language(
-    corpus: EncodedCorpus, vocabularies: Vocabularies
-) -> None:
-    """They are a prior for the whole run, of which only the first epochs predict the source language, too."""
-    indices = np.arange(len(corpus))
-    plain, both = (
-        TrainingBatches(corpus, indices, vocabularies, 60, 1, readings=readings).target_shares()
-        for readings in ([], [turned(vocabularies, 2).read_epoch])
-    )
-    np.testing.assert_array_equal(both, plain)
-
-
 @pytest.mark.parametrize(("fraction", "max_epochs", "expected"), [(0.5, 1, 0), (0.5, 3, 1), (0.9, 3, 2), (0.25, 8, 2)])
 def test_a_fraction_of_the_epochs_leaves_one(
     corpus: EncodedCorpus, vocabularies: Vocabularies, fraction: float, max_epochs: int, expected: int
@@ -179,7 +167,7 @@ def test_a_model_learns_the_other_direction_too(train_tiny: TrainTiny, tiny_corp
     def score(model: Path) -> float:
         return float(np.mean([pair.score for pair in nmt.load(model, "cpu").score(backwards)]))
 
-    length = ("training.max_steps=60", "training.schedule=constant", "training.metric=loss")
+    length = ("training.max_steps=60", "training.schedule.type=constant", "training.metric=loss")
     one_way = train_tiny(*JOINT, *length)
     both_ways = train_tiny(*JOINT, *length, *SHARE)
     assert score(both_ways) > score(one_way) + 0.5

@@ -3,18 +3,20 @@
 import io
 import re
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from nmt import console
-from nmt.config import Recipe, TrainingOptions
+from nmt.config import Recipe
 from nmt.console import progress_bar, say
-from nmt.training import display as display_module
-from nmt.training.checkpointing.state import Progress
-from nmt.training.display import TrainingDisplay, clock_text, duration_text, training_display
+from nmt.training import sinks as sinks_module
+from nmt.training.events import Started, Updated
 from nmt.training.run import train
+from nmt.training.sinks import ConsoleSink, clock_text, duration_text, fraction_done, seconds_left
 
 RecipeMaker = Callable[..., Recipe]
 
@@ -37,41 +39,39 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Terminal]:
     return make
 
 
-@pytest.fixture
-def make_display() -> Callable[..., TrainingDisplay]:
-    def make(total_steps: int | None = None, **options: object) -> TrainingDisplay:
-        given = TrainingOptions(**({"patience": 3} | options))  # type: ignore[arg-type]
-        with training_display(given, total_steps) as display:
-            return display
-
-    return make
+def started(total_steps: int | None = None, max_minutes: float | None = None) -> Started:
+    return Started(step=0, seconds=0.0, total_steps=total_steps, max_minutes=max_minutes)
 
 
-def test_the_nearest_end_decides_what_is_done_and_left(make_display: Callable[..., TrainingDisplay]) -> None:
-    progress = Progress(step=100, seconds=50.0)
-    by_steps, by_time = make_display(400), make_display(max_minutes=5)
-    assert (by_steps.done(progress), by_steps.seconds_left(progress)) == (0.25, 150)
-    assert (by_time.done(progress), by_time.seconds_left(progress)) == (pytest.approx(1 / 6), 250)
-    both = make_display(400, max_minutes=1)
-    assert (both.done(progress), both.seconds_left(progress)) == (pytest.approx(5 / 6), 10)
-    neither = make_display()
-    assert (neither.done(progress), neither.seconds_left(progress)) == (None, None)
-    assert make_display(400).seconds_left(Progress()) is None, "nothing is known before the first update"
+def updated(step: int, seconds: float, **values: Any) -> Updated:
+    figures = {"epoch": 2, "loss": 3.25, "tokens_per_second": 4321.0, "skipped": 0, "metric": "bleu", "best": None}
+    return Updated(step=step, seconds=seconds, **(figures | values))
+
+
+def test_the_nearest_end_decides_what_is_done_and_left() -> None:
+    now = updated(100, 50.0)
+    by_steps, by_time, both, neither = started(400), started(None, 5), started(400, 1), started()
+    assert (fraction_done(by_steps, now), seconds_left(by_steps, now)) == (0.25, 150)
+    assert (fraction_done(by_time, now), seconds_left(by_time, now)) == (pytest.approx(1 / 6), 250)
+    assert (fraction_done(both, now), seconds_left(both, now)) == (pytest.approx(5 / 6), 10)
+    assert (fraction_done(neither, now), seconds_left(neither, now)) == (None, None)
+    assert seconds_left(by_steps, updated(0, 0.0)) is None, "nothing is known before the first update"
 
 
 def test_a_log_file_gets_a_line_only_after_a_silence(
-    make_display: Callable[..., TrainingDisplay], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(console.time, "monotonic", lambda: now)
-    display, progress = make_display(40_000), Progress(step=1200, seconds=600.0)
-    say("an epoch is done")
-    capsys.readouterr()
-    display.update(progress, 2, 3.25, 4321.0)
-    assert capsys.readouterr().err == ""
-    now += display_module.SILENCE
-    display.update(progress, 2, 3.25, 4321.0)
-    display.update(progress, 2, 3.25, 4321.0)
+    with closing(ConsoleSink()) as show:
+        show(started(40_000))
+        say("an epoch is done")
+        capsys.readouterr()
+        show(updated(1200, 600.0))
+        assert capsys.readouterr().err == ""
+        now += sinks_module.SILENCE
+        show(updated(1200, 600.0))
+        show(updated(1200, 600.0))
     expected = " 10:00  step 1,200 of 40,000, epoch 3: loss 3.250, 4,321 tokens/s, about 5 h 23 min left\n"
     assert capsys.readouterr().err == expected, "one line, which itself breaks the silence"
 
@@ -80,7 +80,7 @@ def test_a_log_file_never_gets_control_codes(
     make_recipe: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # as in many a CI; it asks for colours, not for bars in a file
-    monkeypatch.setattr(display_module, "SILENCE", 0.0)
+    monkeypatch.setattr(sinks_module, "SILENCE", 0.0)
     train(make_recipe(max_steps=4), tmp_path)
     written = capsys.readouterr().err
     assert "step 3 of 4, epoch 1: loss" in written
@@ -90,9 +90,9 @@ def test_a_log_file_never_gets_control_codes(
 @pytest.mark.parametrize("width", [80, 160])
 def test_a_terminal_shows_the_figures_and_the_time_left(terminal: Callable[[int], Terminal], width: int) -> None:
     file = terminal(width)
-    options = TrainingOptions(max_steps=40_000)
-    with training_display(options, 40_000) as display:
-        display.update(Progress(step=12_000, seconds=100.0, best=31.234, best_step=9), 7, 3.456, 13_210.0)
+    with closing(ConsoleSink()) as show:
+        show(started(40_000))
+        show(updated(12_000, 100.0, epoch=7, loss=3.456, tokens_per_second=13_210.0, best=31.234))
     last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
     for shown in ("step 12,000", "epoch 8", "loss 3.456", "13,210 tokens/s", "BLEU 31.23", "30 %", "left"):
         assert shown in last, (shown, last)

@@ -1,17 +1,36 @@
-"""Weights to start from: those of a model that was trained before, on other text or with other parts."""
+"""The weights that a run starts from: random ones, those of a trained model, word vectors."""
 
 from pathlib import Path
 
 import torch
 
-from nmt.console import say
+from nmt.config import ModelOptions
+from nmt.console import progress_bar, say
+from nmt.data.pretrained_embeddings import read_vectors
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
+from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors
 
 NAMED = 4
 """So many parts are named that the trained model doesn't have."""
+
+
+def make_model(options: ModelOptions, vocabularies: Vocabularies, start: Path | None, is_new: bool) -> Seq2Seq:
+    """The model of a recipe, with the weights that training starts from.
+
+    Args:
+        options: of the recipe.
+        vocabularies: of the run.
+        start: a model directory whose weights are taken where they fit.
+        is_new: False where the weights will come from a checkpoint, so that nothing is read.
+    """
+    model = build_model(options, vocabularies, num_copies=4)  # weights, gradient and two moments
+    if start is not None and is_new:
+        init_from(start, model)
+    _use_vectors(model, options, vocabularies, is_new)
+    return model
 
 
 def check_vocabularies(directory: Path, vocabularies: Vocabularies) -> None:
@@ -63,3 +82,21 @@ def init_from(directory: Path, model: Seq2Seq) -> None:
     further = f" and {len(parts) - NAMED} more" if len(parts) > NAMED else ""
     rest = f"; new: {', '.join(parts[:NAMED])}{further}" if new else ""
     say(f"starting from {directory}: {share:.0%} of the weights{rest}")
+
+
+def _use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularies, is_new: bool) -> None:
+    """Start embeddings from word vectors, and freeze them, where the recipe says so."""
+    sides = {
+        "source": (options.vectors.source, model.encoder.embedding, vocabularies.source),
+        "target": (options.vectors.target, model.decoder.embedding, vocabularies.target),
+    }
+    for side, (path, embedding, vocabulary) in sides.items():
+        if path is None:
+            continue
+        if is_new:
+            with progress_bar(f"reading {path.name}", None):
+                found = read_vectors(path, vocabulary, options.embedding_size)
+            embedding.init_from(torch.from_numpy(found.ids), torch.from_numpy(found.values))
+            words = f"{len(found.ids):,} of {found.num_words:,} words ({found.coverage:.0%})"
+            say(f"{side} embeddings: {path.name} has {words}")
+        embedding.weight.requires_grad_(not options.vectors.freeze)

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from nmt.config import Recipe
-from nmt.training.logging import RunLog
+from nmt.model_directory import ModelDirectory
+from nmt.training.events import Event, Saved, Skipped, Started, TrainingLoss, Validated
 from nmt.training.run import train
+from nmt.training.sinks import open_sinks
 
 RecipeMaker = Callable[..., Recipe]
 MetricsReader = Callable[..., list[dict[str, Any]]]
@@ -74,16 +76,45 @@ def test_peak_memory_is_in_every_line_of_training(
 
 def test_what_is_not_finite_is_null_in_json_and_itself_on_the_board(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    log = RunLog(tmp_path, tensorboard=True)
-    log.go_back(0)
-    log.write("train", 3, 1.5, loss=math.nan, learning_rate=None)
-    log.close()
+    with open_sinks(ModelDirectory(tmp_path), tensorboard=True) as emit:
+        emit(Started(step=0, seconds=0.0, total_steps=9, max_minutes=None))
+        emit(Skipped(step=3, seconds=1.5, loss=math.nan, gradient_norm=2.0, scale=None))
     assert json.loads((tmp_path / "metrics.jsonl").read_text("utf-8")) == {
-        "event": "train", "step": 3, "seconds": 1.5, "loss": None, "learning_rate": None
+        "event": "skip", "step": 3, "seconds": 1.5, "loss": None, "gradient_norm": 2.0, "scale": None
     }  # fmt: skip
     scalars, texts = read_board(tmp_path)
-    [(step, loss)] = scalars["train/loss"]
+    [(step, loss)] = scalars["skip/loss"]
     assert step == 3
     assert math.isnan(loss)
-    assert scalars.keys() == {"train/loss", "train/seconds"}
+    assert scalars.keys() == {"skip/loss", "skip/gradient_norm", "skip/seconds"}
     assert not texts
+
+
+def test_a_program_gets_every_event_in_order(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
+) -> None:
+    seen: list[Event] = []
+    recipe = make_recipe(max_steps=8, validate_every=4, metric="bleu")
+    train(recipe, tmp_path, on_event=seen.append)
+    kinds = [type(event).__name__ for event in seen]
+    assert (kinds[0], kinds[-1]) == ("Started", "Ended")
+    assert kinds.count("Updated") == 8
+    assert kinds.count("EpochEnded") == 1
+    logged = [(event.name, event.step) for event in seen if event.name]
+    assert logged == [(line["event"], line["step"]) for line in read_metrics(tmp_path)]
+    losses = [event.loss for event in seen if isinstance(event, TrainingLoss)]
+    assert losses == [line["loss"] for line in read_metrics(tmp_path, "train")]
+    validations = [event for event in seen if isinstance(event, Validated)]
+    assert [event.step for event in validations] == [4, 8]
+    assert validations[1].samples[0].reference == read_first_line(recipe.data.root, "val.en")
+    assert validations[1].score is not None
+    assert [event.checkpoint.name for event in seen if isinstance(event, Saved)] == ["step-000004", "step-000008"]
+    resumed: list[Event] = []
+    train(make_recipe(max_steps=9, validate_every=4, metric="bleu"), tmp_path, resume=True, on_event=resumed.append)
+    assert [type(event).__name__ for event in resumed[:2]] == ["Started", "Resumed"]
+    assert {event.step for event in resumed} == {8, 9}
+
+
+def read_first_line(folder: Path | None, name: str) -> str:
+    assert folder is not None
+    return (folder / name).read_text("utf-8").split("\n")[0]

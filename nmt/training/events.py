@@ -1,0 +1,196 @@
+"""The events of a training run. The trainer emits them; sinks (``sinks.py``, and ``nmt.train(on_event=…)``) take them.
+
+import nmt
+from nmt.training.events import TrainingLoss, Validated
+
+def show(event):
+    if isinstance(event, Validated):
+        print(event.step, event.loss, event.samples[0].translation)
+
+nmt.train("multi30k/luong", "runs/mine", on_event=show)
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+from nmt.evaluation.degenerate import DegenerateCount
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened in a run."""
+
+    name: ClassVar[str] = ""
+    """Of its lines in ``metrics.jsonl``; empty for an event that isn't written there."""
+    step: int
+    """The number of the update that it belongs to, counted from 1."""
+    seconds: float
+    """Training time so far, over all resumes."""
+
+    def figures(self) -> dict[str, Any]:
+        """What ``metrics.jsonl`` has of it beside name, step and seconds."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("step", "seconds")}
+
+
+Sink = Callable[[Event], None]
+"""Takes the events of a run in their order, in rank 0 alone."""
+
+
+def ignore(event: Event) -> None:
+    """A sink that does nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started(Event):
+    """A run begins or is resumed; what an earlier run wrote about updates after ``step`` no longer holds."""
+
+    total_steps: int | None
+    """Updates of the whole run, where their number is known."""
+    max_minutes: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed(Event):
+    """The run continues from the checkpoint of this step."""
+
+    name = "resume"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Updated(Event):
+    """An update is done. Figures are means since the last :class:`TrainingLoss`."""
+
+    epoch: int
+    """Passes over the data that are complete."""
+    loss: float
+    tokens_per_second: float
+    skipped: int
+    metric: str
+    best: float | None
+    """The best validation figure so far, by ``metric``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingLoss(Event):
+    """Figures of the updates since the last such event; None where all of them were skipped."""
+
+    name = "train"
+    epoch: int
+    loss: float | None
+    """Mean -log p of a target token, in nats."""
+    tokens_per_second: float
+    """Target tokens without padding; time spent in validation and in saving doesn't count."""
+    gradient_norm: float | None
+    """Before clipping."""
+    padding: float | None
+    """Fraction of the positions."""
+    waiting_for_data: float
+    """Fraction of the time."""
+    skipped: int
+    extra: Mapping[str, float | None]
+    """Extra losses and diagnostics of the model and of techniques, per target token."""
+    learning_rate: float
+    peak_memory_mb: int | None
+
+    def figures(self) -> dict[str, Any]:
+        figures = super().figures()
+        extra: dict[str, Any] = figures.pop("extra")
+        return figures | extra
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochEnded(Event):
+    """A pass over the data is complete."""
+
+    name = "epoch"
+    epoch: int
+    padding: float
+    """Fraction of the positions of the epoch."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A validation sentence and its translation."""
+
+    source: str
+    translation: str
+    reference: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validated(Event):
+    """The model was measured on held-out text."""
+
+    name = "valid"
+    loss: float
+    """Mean -log p of a target token, in nats."""
+    metric: str
+    """What models are selected by."""
+    score: float | None
+    """Of the translations by that metric; None where it is the loss."""
+    degenerate: DegenerateCount
+    best: bool
+    """Whether it is the best validation so far."""
+    samples: tuple[Sample, ...] = field(default=())
+
+    def figures(self) -> dict[str, Any]:
+        scores: dict[str, Any] = {}
+        if self.score is not None:
+            scores = {self.metric: round(self.score, 4), "degenerate": round(self.degenerate.share, 4)}
+        return {"loss": round(self.loss, 4), **scores, "best": self.best}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved(Event):
+    """A checkpoint was written."""
+
+    checkpoint: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped(Event):
+    """An update was left out, because its loss or gradient isn't finite."""
+
+    name = "skip"
+    loss: float
+    gradient_norm: float
+    scale: float | None
+    """Of the loss in float16, whose scaling finds its value by overflowing now and then."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutOfMemory(Event):
+    """A batch didn't fit in memory and is split in two."""
+
+    name = "out_of_memory"
+    sentences: int
+    source_length: int
+    target_length: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diverged(Event):
+    """The training loss has been far above its lowest value for long."""
+
+    name = "diverged"
+    lowest: float
+    average: float
+    best_step: int
+    """Of the best model so far; 0 where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warned(Event):
+    """Something that the user should know."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended(Event):
+    """The run is over."""
+
+    name = "end"
+    reason: str

@@ -1,0 +1,70 @@
+"""The text of a run: what a recipe names, and pairs that a program gives."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nmt
+from nmt.config import Recipe
+from nmt.errors import UserError
+from nmt.training.data import MAX_HELD_OUT, open_texts, prepare_data
+from nmt.training.events import Event, Validated
+
+RecipeMaker = Callable[..., Recipe]
+
+
+@pytest.fixture
+def pairs(tiny_corpus: Path) -> list[tuple[str, str]]:
+    sides = [(tiny_corpus / f"train.{language}").read_text("utf-8").splitlines() for language in ("de", "en")]
+    return list(zip(*sides, strict=True))
+
+
+def test_pairs_in_memory_train_as_those_of_files(
+    make_recipe: RecipeMaker, pairs: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    recipe = make_recipe(max_steps=4, recipe={"data": {"valid": "train"}})
+    nowhere = {"data.root": str(tmp_path / "nowhere")}
+    files = nmt.train(recipe, tmp_path / "files")
+    memory = nmt.train(recipe, tmp_path / "memory", overrides=nowhere, pairs=pairs, valid=pairs)
+    assert (memory / "model.safetensors").read_bytes() == (files / "model.safetensors").read_bytes()
+    assert (memory / "vocabulary.txt").read_text("utf-8") == (files / "vocabulary.txt").read_text("utf-8")
+
+
+def test_without_validation_pairs_some_are_held_out(
+    make_recipe: RecipeMaker, pairs: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    seen: list[Event] = []
+    recipe = make_recipe(max_steps=1, metric="bleu")
+    nmt.train(recipe, tmp_path / "run", pairs=pairs, on_event=seen.append)
+    [validated] = [event for event in seen if isinstance(event, Validated)]
+    samples = [(sample.source, sample.reference) for sample in validated.samples]
+    assert len(samples) == int(MAX_HELD_OUT * len(pairs))
+    assert set(samples) <= set(pairs)
+
+
+@pytest.mark.parametrize("wrong", [("one side",), ("one", 2), ("a", "b", "c")])
+def test_what_is_no_pair_is_refused(make_recipe: RecipeMaker, wrong: Any) -> None:
+    with pytest.raises(UserError, match=r"valid\[1\] is \(") as caught:
+        open_texts(make_recipe(max_steps=1).data, [("a", "b")], [("a", "b"), wrong])
+    assert "(source, target)" in caught.value.remedy
+
+
+def test_a_line_break_in_memory_is_a_space_and_changes_the_fingerprint(make_recipe: RecipeMaker) -> None:
+    options = make_recipe(max_steps=1).data
+    text, _ = open_texts(options, [("a\nb", "c\r\nd")])
+    assert list(text) == [("a b", "c d")]
+    assert text.fingerprint() == open_texts(options, [("a b", "c d")])[0].fingerprint()
+    assert text.fingerprint() != open_texts(options, [("a b", "c"), ("d", "")])[0].fingerprint()
+
+
+def test_the_shares_of_target_tokens(make_recipe: RecipeMaker, tiny_corpus: Path) -> None:
+    """They are a prior for the whole run, so techniques that read the text in another way don't change them."""
+    data = prepare_data(make_recipe(max_steps=1))
+    vocabulary, lines = data.vocabularies.target, (tiny_corpus / "train.en").read_text("utf-8").splitlines()
+    counts = np.zeros(len(vocabulary))
+    for line in lines:
+        np.add.at(counts, [*vocabulary.encode(line), vocabulary.eos], 1)
+    np.testing.assert_allclose(data.target_shares(), counts / counts.sum())
