@@ -10,6 +10,8 @@ def main() -> None:
     # OpenMP's threads wait for each other by spinning; beside other busy processes that makes two threads many times
     # slower than one. It must be set before PyTorch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # PyTorch's warnings in C++ show stacks of the machine that it was built on; what matters is in our messages.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
     from nmt.cli import app
     from nmt.errors import UserError

@@ -98,7 +98,12 @@ def prepare_data(
         technique.setup_data(vocabularies)
     annotations = [found for technique in used if (found := technique.annotations()) is not None]
     with ranks.local_rank_zero_first(), progress_bar("encoding the training text", None) as bar:
-        corpus = encode_corpus(text, vocabularies, options.max_length, bar.update, annotations)
+
+        def on_progress(line: int) -> None:
+            ranks.check()
+            bar.update(line)
+
+        corpus = encode_corpus(text, vocabularies, options.max_length, on_progress, annotations)
         valid = encode_corpus(valid_text, vocabularies, options.max_length) if valid_text is not None else None
     counts = corpus.counts
     if counts.empty or counts.too_long:

@@ -3,11 +3,18 @@
 ``torchrun`` starts the processes, here called ranks, and tells each its number by environment variables. Each has the
 same model and takes its own batches; gradients are averaged over the ranks within the backward pass. Rank 0 writes.
 Without ``torchrun`` there is one rank, and nothing here communicates.
+
+During an update all ranks are about equally far, and they wait for each other in blocking calls of PyTorch. Before the
+training one works for minutes or hours; the others poll meanwhile (:meth:`ProcessGroup.check`), because Python handles
+no signal during a blocking call, and PyTorch doesn't tell that another rank or torchrun itself has ended.
 """
 
 import os
+import select
+import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
@@ -15,18 +22,19 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from nmt.console import be_silent
 from nmt.errors import UserError
 from nmt.training.checkpointing.state import seed_everything
-from nmt.training.interrupts import Interrupted
+from nmt.training.interrupts import REPEATED, Interrupted, Interrupts, Orphaned
 
 PATIENCE = timedelta(minutes=30)
 """How long a rank waits for the others before it takes them for lost; one whose process ends is noticed at once."""
 
-PREPARATION = timedelta(days=2)
-"""How long the others wait while one encodes the training text."""
+POLLING = 0.2
+"""Seconds between two looks at whether the others have come."""
 
 T = TypeVar("T")
 
@@ -42,8 +50,11 @@ class ProcessGroup:
 
     def __init__(self, rank: int = 0, size: int = 1, local_rank: int = 0) -> None:
         self.rank, self.size, self.local_rank = rank, size, local_rank
-        self._preparing: Any = None
         self._talking: Any = None
+        self._store: Any = None
+        self._num_meetings = 0
+        self._torchrun = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
+        self._neighbours: list[int] = []
 
     @classmethod
     @contextmanager
@@ -61,17 +72,52 @@ class ProcessGroup:
         on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
         if ranks.rank:
             be_silent()
-        with _failures_told(ranks.rank):
-            dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+        with ranks._failures_told():
+            ranks._store, *_ = next(rendezvous("env://"))
+            backend = "nccl" if on_gpu else "gloo"
+            dist.init_process_group(backend, None, PATIENCE, size, ranks.rank, ranks._store)
             # Numbers and text go by the CPU, beside the gradients, whatever those go by.
-            ranks._talking = dist.new_group(backend="gloo", timeout=PATIENCE)
-            ranks._preparing = dist.new_group(backend="gloo", timeout=PREPARATION)
+            ranks._talking = dist.new_group(timeout=PATIENCE, backend="gloo")
+            ranks._meet_neighbours()
             try:
                 yield ranks
-            except Interrupted:  # agreed on, so nobody is waiting
-                dist.destroy_process_group()
+            except (Interrupted, Orphaned) as stop:
+                if stop.has_checkpoint:  # so all ranks have agreed on it
+                    ranks._leave()
                 raise
-            dist.destroy_process_group()
+            ranks._leave()
+
+    def _meet_neighbours(self) -> None:
+        """Have the system tell when a rank on this machine ends. Only Linux can; elsewhere torchrun ends the others."""
+        here = socket.gethostname()
+        for machine, process in self.gather((here, os.getpid())):
+            if machine == here and process != os.getpid() and hasattr(os, "pidfd_open"):
+                with suppress(OSError):  # a container that has its own numbers
+                    self._neighbours.append(os.pidfd_open(process))
+
+    def _leave(self) -> None:
+        """End together: torchrun ends all ranks when one has left with an error, and rank 0 may still be writing."""
+        with Interrupts(REPEATED):
+            dist.barrier(self._talking)
+        dist.destroy_process_group()
+        for neighbour in self._neighbours:
+            os.close(neighbour)
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether torchrun, which started this process, has ended. Any other parent may end."""
+        return self._torchrun is not None and self._torchrun != os.getppid()
+
+    def check(self) -> None:
+        """To be called now and then during long work before the training.
+
+        Raises:
+            UserError: another rank or torchrun has ended.
+        """
+        if self.orphaned:
+            raise Orphaned(has_checkpoint=False)
+        if select.select(self._neighbours, [], [], 0)[0]:
+            raise self._lost()
 
     @property
     def is_main(self) -> bool:
@@ -105,14 +151,22 @@ class ProcessGroup:
     def local_rank_zero_first(self) -> Iterator[None]:
         """Let the first rank of each machine do what is inside, and the others after it, when its result is there."""
         if self.local_rank:
-            self._wait()
+            self._meet()
         yield
         if not self.local_rank:
-            self._wait()
+            self._meet()
 
-    def _wait(self) -> None:
-        if self.size > 1:
-            dist.barrier(self._preparing)
+    def _meet(self) -> None:
+        """Wait until all ranks are here, however long it takes."""
+        if self.size == 1:
+            return
+        self._num_meetings += 1
+        key = f"nmt-meeting-{self._num_meetings}"
+        num_present = self._store.add(key, 1)
+        while num_present < self.size:
+            time.sleep(POLLING)
+            self.check()
+            num_present = self._store.add(key, 0)
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """A module whose backward pass averages gradients over the ranks."""
@@ -166,9 +220,33 @@ class ProcessGroup:
         """What rank 0 makes, for all of them."""
         values: list[Any] = [None if self.rank else make()]
         if self.size > 1:
-            dist.broadcast_object_list(values, src=0, group=self._preparing)
+            self._meet()
+            dist.broadcast_object_list(values, src=0, group=self._talking)
         made: T = values[0]
         return made
+
+    @contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        """Turn the loss of another rank or of torchrun, which has the store, into a message."""
+        try:
+            try:
+                yield
+            except RuntimeError as error:  # DistBackendError is one
+                if not isinstance(error, dist.DistError) and not any(sign in str(error) for sign in _LOST):
+                    raise
+                time.sleep(POLLING)  # torchrun's connections close a little before it has ended
+                raise (Orphaned(has_checkpoint=False) if self.orphaned else self._lost()) from None
+        except Orphaned:
+            if self.rank:
+                raise SystemExit(2) from None  # one message is enough
+            raise
+
+    def _lost(self) -> UserError:
+        return UserError(
+            f"Process {self.rank} has lost the others: one of them has ended, or has not answered for "
+            f"{PATIENCE.total_seconds() / 60:.0f} minutes.",
+            "The message of that process has the reason. The last checkpoint is intact: resume with --resume.",
+        )
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
         """The part of this rank: every ``size``-th, so that work sorted by length is shared fairly."""
@@ -186,18 +264,3 @@ SINGLE_PROCESS = ProcessGroup()
 """A run of one process."""
 
 _LOST = ("closed by peer", "reset by peer", "Broken pipe", "Timed out", "timed out", "NCCL", "gloo", "Gloo")
-
-
-@contextmanager
-def _failures_told(rank: int) -> Iterator[None]:
-    """Turn the loss of another rank into a message."""
-    try:
-        yield
-    except RuntimeError as error:  # DistBackendError is one
-        if not isinstance(error, dist.DistError) and not any(sign in str(error) for sign in _LOST):
-            raise
-        raise UserError(
-            f"Process {rank} has lost the others: {str(error).splitlines()[0]}",
-            "One of them has ended or doesn't answer; its own message says why. The last checkpoint is intact, so go "
-            "on with --resume.",
-        ) from None

@@ -2,25 +2,53 @@
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Self
+
+from nmt.errors import UserError
+
+REPEATED = 3.0
+"""Seconds in which the same signal again is no second request: torchrun passes a signal on to ranks that have it."""
 
 
 class Interrupted(Exception):
     """The run was asked to stop and has saved a checkpoint. ``signal_number`` tells by what."""
+
+    has_checkpoint = True
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal.Signals(signal_number).name)
         self.signal_number = signal_number
 
 
+class Orphaned(UserError):
+    """torchrun has ended without ending the processes that it had started.
+
+    Args:
+        has_checkpoint: the ranks have agreed to stop, and have saved a checkpoint.
+    """
+
+    def __init__(self, has_checkpoint: bool) -> None:
+        self.has_checkpoint = has_checkpoint
+        super().__init__(
+            f"torchrun, which started this run, has ended: stopped{', checkpoint saved' if has_checkpoint else ''}.",
+            "Start torchrun again, with --resume. If nobody ended it, memory may have run out (see `dmesg`).",
+        )
+
+
 class Interrupts:
-    """While this context is open, Ctrl-C and SIGTERM set ``received``; a second one acts at once."""
+    """While this context is open, Ctrl-C and SIGTERM set ``received``; a second one acts at once.
+
+    Args:
+        repeated: seconds after the first in which others are ignored.
+    """
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self) -> None:
+    def __init__(self, repeated: float = 0.0) -> None:
         self.received: int | None = None
+        self._repeated, self._first = repeated, 0.0
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> Self:
@@ -31,8 +59,13 @@ class Interrupts:
         return self
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
-        self._restore()
+        is_first = self.received is None
+        if is_first:
+            self.received, self._first = number, time.monotonic()
+        if time.monotonic() - self._first >= self._repeated:
+            self._restore()
+            if not is_first:
+                signal.raise_signal(number)
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

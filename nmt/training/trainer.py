@@ -36,7 +36,7 @@ from nmt.training.checkpointing.state import (
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.divergence import Divergence, give_up_if_stuck
 from nmt.training.events import Event, Sink, ignore
-from nmt.training.interrupts import Interrupted, Interrupts
+from nmt.training.interrupts import REPEATED, Interrupted, Interrupts, Orphaned
 from nmt.training.meter import Counts, Meter
 from nmt.training.objective import Objective
 from nmt.training.out_of_memory import release_memory, shape_text, within_memory
@@ -90,8 +90,8 @@ class Trainer:
         self.average = MovingAverage(model, options.ema) if options.ema else None
         self.meter, self.divergence = Meter(), Divergence()
         self.checkpoints = CheckpointFolder(directory, options.keep_last, options.keep_best)
-        self.interrupts = Interrupts()
-        self._signal: int | None = None
+        self.interrupts = Interrupts(REPEATED if ranks.size > 1 else 0.0)
+        self._stop: Interrupted | Orphaned | None = None
         self._measured: Validation | None = None
         self._last_checkpoint: int | None = None
         self._clock = time.perf_counter()
@@ -101,6 +101,7 @@ class Trainer:
 
         Raises:
             Interrupted: after Ctrl-C or SIGTERM, with a checkpoint saved.
+            Orphaned: torchrun has ended; a checkpoint is saved.
             UserError: the loss stays non-finite, a sentence doesn't fit in memory, or the disk is full.
         """
         self.model.train()
@@ -208,14 +209,14 @@ class Trainer:
         give_up_if_stuck(self.progress.skipped_in_a_row, self.precision, self.progress.step + 1, loss)
 
     def _validate_and_save(self, checkpoint_due: bool) -> None:
-        """What is to be done after an update, and the way out where a signal has come."""
+        """What is to be done after an update, and the way out where the run is to stop."""
         improved = self.progress.validation_due and self.validate()
-        if checkpoint_due or improved or self._signal is not None:
+        if checkpoint_due or improved or self._stop is not None:
             self.save()
         if improved:  # after the checkpoint: the model is never newer than what a resumed run goes on from
             self._save_model()
-        if self._signal is not None:
-            raise Interrupted(self._signal)
+        if self._stop is not None:
+            raise self._stop
 
     def validate(self) -> bool:
         """Measure the model; whether it is the best so far. A signal ends it early, and it remains due."""
@@ -223,7 +224,7 @@ class Trainer:
             self.progress.validation_due = False
             return False
         with self.meter.pause(), self.average.in_model() if self.average is not None else nullcontext():
-            result = self.validator(self.model, lambda: self.interrupts.received is not None)
+            result = self.validator(self.model, lambda: self.interrupts.received is not None or self.ranks.orphaned)
         self._agree()
         if result is None:
             return False
@@ -351,9 +352,12 @@ class Trainer:
         return self.progress.step % every == 0 if every else epoch_ended
 
     def _agree(self) -> None:
-        """Read the clock and look for a signal: all ranks must end at the same update."""
-        seconds, signal = self.ranks.highest(time.perf_counter() - self._clock, self.interrupts.received or 0)
-        self.progress.seconds, self._signal = seconds, int(signal) or None
+        """Read the clock and look for a reason to stop: all ranks must end at the same update."""
+        seconds, signal, orphaned = self.ranks.highest(
+            time.perf_counter() - self._clock, self.interrupts.received or 0, self.ranks.orphaned
+        )
+        self.progress.seconds = seconds
+        self._stop = Interrupted(int(signal)) if signal else Orphaned(has_checkpoint=True) if orphaned else None
 
     def _counts(self, group: Sequence[Batch]) -> Counts:
         """Sizes of an update, over all ranks."""

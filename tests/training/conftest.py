@@ -1,6 +1,7 @@
 """Small recipes for the tiny corpus, and what the tests ask of a trained model directory."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -107,16 +108,35 @@ class Zygote:
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, Path(__file__).with_name("zygote.py")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"TORCH_CPP_LOG_LEVEL": "ERROR"},
         )  # fmt: skip
 
     def start(
-        self, messages: Path, arguments: list[str], largest_file: int | None = None, **environment: object
+        self,
+        messages: Path,
+        arguments: list[str],
+        largest_file: int | None = None,
+        before: str = "",
+        **environment: object,
     ) -> int:
-        """A process whose messages go to a file; its PID."""
+        """A process whose messages go to a file, and that runs some code ``before`` nmt; its PID."""
+        return self._ask(self._wanted(messages, arguments, largest_file, before, environment))
+
+    def start_through(self, messages: Path, arguments: list[str], **environment: object) -> tuple[int, int]:
+        """A process that is started by another, as torchrun does; the PIDs of the other and of the process."""
+        file = messages.with_name(f"pid-{messages.name}")
+        between = self._ask({**self._wanted(messages, arguments, None, "", environment), "through": str(file)})
+        while not file.exists():
+            time.sleep(0.01)
+        return between, int(file.read_text())
+
+    @staticmethod
+    def _wanted(
+        messages: Path, arguments: list[str], largest_file: int | None, before: str, environment: dict[str, object]
+    ) -> dict[str, Any]:
         variables = {name: str(value) for name, value in environment.items()}
-        wanted = {"arguments": arguments, "messages": str(messages), "largest_file": largest_file}
-        return self._ask({**wanted, "environment": variables})
+        wanted = {"arguments": arguments, "messages": str(messages), "largest_file": largest_file, "before": before}
+        return {**wanted, "environment": variables}
 
     def wait(self, pid: int) -> int:
         """The exit code of a process, or the negative number of the signal that ended it."""

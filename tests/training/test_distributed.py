@@ -1,11 +1,15 @@
 """Two processes on the CPU train as one does with twice the batches, and end together."""
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,7 @@ import torch
 
 from nmt.config import Recipe
 from nmt.models.weights import read_tensors
-from nmt.training.checkpointing.checkpoint import CheckpointFolder
+from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
 from nmt.training.distributed import ProcessGroup
 
 RecipeMaker = Callable[..., Recipe]
@@ -38,20 +42,41 @@ def write_recipe(make_recipe: RecipeMaker, tmp_path: Path) -> Callable[..., str]
 def start(zygote: Any, tmp_path: Path) -> Callable[..., list[int]]:
     """``start(recipe, directory, size)``: processes that train together, as torchrun starts them; their PIDs."""
 
-    def start(recipe: str, directory: Path, size: int = 2, largest_file: int | None = None) -> list[int]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+    def start(
+        recipe: str, directory: Path, size: int = 2, largest_file: int | None = None, before: str = ""
+    ) -> list[int]:
         arguments = ["train", recipe, "-o", str(directory), "--resume"]
         return [
-            zygote.start(
-                tmp_path / f"messages-{rank}", arguments, None if rank else largest_file,
-                RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=size, MASTER_ADDR="127.0.0.1", MASTER_PORT=port,
-            )
-            for rank in range(size)
-        ]  # fmt: skip
+            zygote.start(tmp_path / f"messages-{rank}", arguments, None if rank else largest_file, before, **variables)
+            for rank, variables in enumerate(variables_of_ranks(size))
+        ]
 
     return start
+
+
+def variables_of_ranks(size: int) -> list[dict[str, object]]:
+    """The environment that torchrun gives each process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {"WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
+    return [{"RANK": rank, "LOCAL_RANK": rank, **common} for rank in range(size)]
+
+
+def ends(zygote: Any, pids: list[int], seconds: float = 60) -> list[int]:
+    """The exit codes of processes; those that haven't ended in time are killed."""
+
+    def kill() -> None:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    timer = threading.Timer(seconds, kill)
+    timer.start()
+    try:
+        return [zygote.wait(pid) for pid in pids]
+    finally:
+        timer.cancel()
 
 
 def messages(tmp_path: Path) -> list[str]:
@@ -137,6 +162,14 @@ def test_a_signal_to_one_ends_both_at_the_same_update_and_they_go_on_exactly(
         torch.testing.assert_close(one, two, rtol=0, atol=0)
 
 
+def assert_tells_of_the_loss(text: str, rank: int) -> None:
+    """In our words: nothing of PyTorch's, which names files of the machine that it was built on."""
+    assert f"Process {rank} has lost the others" in text
+    assert "resume with --resume" in " ".join(text.split())
+    for foreign in ("Traceback", "pytorch", "gloo", "c10d", "frame #"):
+        assert foreign not in text
+
+
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_process_ends_the_other_with_a_message_and_the_run_can_go_on(
     write_recipe: Any, start: Any, zygote: Any, read_metrics: MetricsReader, tmp_path: Path, killed: int
@@ -145,20 +178,120 @@ def test_a_killed_process_ends_the_other_with_a_message_and_the_run_can_go_on(
     pids = start(recipe, directory)
     zygote.wait_for_step(pids[0], directory, 5)
     os.kill(pids[killed], signal.SIGKILL)
-    signal.alarm(60)  # a hang would be a failure
-    statuses = [zygote.wait(pid) for pid in pids]
-    signal.alarm(0)
+    statuses = ends(zygote, pids)
     assert statuses[killed] == -signal.SIGKILL
     assert statuses[1 - killed] == 2
-    text = messages(tmp_path)[1 - killed]
-    assert f"Process {1 - killed} has lost the others" in text
-    assert "go on with --resume" in " ".join(text.split())
-    assert "Traceback" not in text
+    assert_tells_of_the_loss(messages(tmp_path)[1 - killed], 1 - killed)
     # And on, with one process where there were two.
     last = int(CheckpointFolder(directory).all()[-1].name.removeprefix("step-"))
     (pid,) = start(write_recipe(max_steps=last + 3, checkpoint_every=3, log_every=1), directory, size=1)
     assert zygote.wait(pid) == 0, messages(tmp_path)
     assert [line["step"] for line in read_metrics(directory, "train")] == list(range(1, last + 4))
+
+
+@pytest.fixture
+def long_preparation(tiny_corpus: Path, tmp_path: Path) -> Path:
+    """A corpus that is encoded for minutes by :data:`SLOW_ENCODING`."""
+    folder = tmp_path / "long"
+    shutil.copytree(tiny_corpus, folder)
+    for path in folder.glob("train.*"):
+        path.write_text(path.read_text("utf-8") * 2000, encoding="utf-8")
+    return folder
+
+
+SLOW_ENCODING = """
+import time
+import nmt.data.encoded_corpus
+plain = nmt.data.encoded_corpus.encode_source
+def slow(*arguments):
+    time.sleep(0.001)
+    return plain(*arguments)
+nmt.data.encoded_corpus.encode_source = slow
+"""
+
+
+@pytest.mark.parametrize(
+    ("ended", "number", "statuses"),
+    [
+        (0, signal.SIGKILL, [-signal.SIGKILL, 2]),
+        (1, signal.SIGKILL, [2, -signal.SIGKILL]),
+        (1, signal.SIGINT, [2, 128 + signal.SIGINT]),
+    ],
+    ids=["the one that works", "one that waits", "Ctrl-C to one that waits"],
+)
+def test_while_one_prepares_the_data_the_end_of_another_is_noticed_within_seconds(
+    write_recipe: Any, start: Any, zygote: Any, long_preparation: Path, tmp_path: Path, ended: int,
+    number: signal.Signals, statuses: list[int],
+) -> None:  # fmt: skip
+    data = {"root": str(long_preparation), "source": "de", "target": "en"}
+    pids = start(write_recipe(max_steps=2, recipe={"data": data}), tmp_path / "run", before=SLOW_ENCODING)
+    while "made a vocabulary" not in messages(tmp_path)[0]:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    os.kill(pids[ended], number)
+    assert ends(zygote, pids) == statuses, messages(tmp_path)  # the preparation would take 80 seconds at the least
+    assert_tells_of_the_loss(messages(tmp_path)[1 - ended], 1 - ended)
+    assert "Traceback" not in messages(tmp_path)[ended]
+
+
+def test_when_torchrun_is_killed_its_processes_stop_with_a_checkpoint(
+    write_recipe: Any, zygote: Any, tmp_path: Path
+) -> None:
+    recipe, directory = write_recipe(max_steps=100_000, checkpoint_every=100_000, log_every=1), tmp_path / "run"
+    arguments = ["train", recipe, "-o", str(directory)]
+    started = [
+        zygote.start_through(tmp_path / f"messages-{rank}", arguments, **variables)
+        for rank, variables in enumerate(variables_of_ranks(2))
+    ]
+    zygote.wait_for_step(started[0][1], directory, 5)
+    for between, pid in reversed(started):  # rank 1 first, as if torchrun had ended on its machine alone
+        os.kill(between, signal.SIGKILL)
+        assert ends(zygote, [between, pid]) == [-signal.SIGKILL, 2], messages(tmp_path)
+    first, second = messages(tmp_path)
+    assert "torchrun, which started this run, has ended: stopped, checkpoint saved" in " ".join(first.split())
+    assert "Traceback" not in first
+    assert second == ""
+    step = step_of(CheckpointFolder(directory).all()[-1])
+    assert step >= 5
+    assert damage(CheckpointFolder(directory).at(step)) == ""
+
+
+def test_a_single_process_may_outlive_the_shell_that_started_it(write_recipe: Any, zygote: Any, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    arguments = ["train", write_recipe(max_steps=60, log_every=1), "-o", str(directory)]
+    shell, pid = zygote.start_through(tmp_path / "messages", arguments)
+    zygote.wait_for_step(pid, directory, 2)
+    os.kill(shell, signal.SIGKILL)
+    assert zygote.wait(shell) == -signal.SIGKILL
+    assert zygote.wait(pid) == 0, messages(tmp_path)
+
+
+SLOW_SAVING = """
+import time
+from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
+plain = CheckpointFolder.save
+def slow(*arguments):
+    time.sleep(1.5)
+    return plain(*arguments)
+CheckpointFolder.save = slow
+"""
+
+
+def test_no_process_leaves_before_the_checkpoint_is_written(
+    write_recipe: Any, start: Any, zygote: Any, tmp_path: Path
+) -> None:
+    """torchrun ends the others when one has left; and it sends a signal again to processes that have it already."""
+    recipe, directory = write_recipe(max_steps=100_000, validate_every=100_000, log_every=1), tmp_path / "run"
+    pids = start(recipe, directory, before=SLOW_SAVING)
+    zygote.wait_for_step(pids[0], directory, 3)
+    for _ in range(2):
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        time.sleep(0.3)
+    assert zygote.wait(pids[1]) == 143
+    assert len(CheckpointFolder(directory).all()) == 1
+    assert zygote.wait(pids[0]) == 143
+    assert "Traceback" not in "".join(messages(tmp_path))
 
 
 def test_a_full_disk_ends_both(write_recipe: Any, start: Any, zygote: Any, tmp_path: Path) -> None:

@@ -44,6 +44,17 @@ def test_the_first_signal_is_noted_and_the_second_acts_as_before(number: signal.
         signal.signal(number, before)
 
 
+def test_a_signal_that_torchrun_passes_on_again_is_the_same_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Interrupts(repeated=3.0) as interrupts:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert interrupts.received == signal.SIGINT
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now + 3.1)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
 def test_signals_mean_what_they_meant_when_all_is_over() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with Interrupts():
