@@ -129,10 +129,9 @@ class Translator:
         processors: Sequence[LogitsProcessor] = (),
         **decoding: Unpack[DecodingChanges],
     ) -> Iterator[Translation]:
-        """As :meth:`translate`, for any number of lines in constant memory.
+        """As :meth:`translate`, for any number of lines in constant memory; the options that are not below are its own.
 
         Args:
-            lines, n_best, constraints, processors, decoding: as there.
             on_progress: called with the number of lines translated since the call before.
             with_alignment: align each line with its translation too, where the model has attention.
             first_line: the number of the first line, in warnings and for the random numbers of sampling.
