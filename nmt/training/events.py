@@ -1,13 +1,13 @@
 """The events of a training run. The trainer emits them; sinks (``sinks.py``, and ``nmt.train(on_event=…)``) take them.
 
-    import nmt
-    from nmt.training.events import TrainingLoss, Validated
+import nmt
+from nmt.training.events import TrainingLoss, Validated
 
-    def show(event):
-        if isinstance(event, Validated):
-            print(event.step, event.loss, event.samples[0].translation)
+def show(event):
+    if isinstance(event, Validated):
+        print(event.step, event.loss, event.samples[0].translation)
 
-    nmt.train("multi30k/luong", "runs/mine", on_event=show)
+nmt.train("multi30k/luong", "runs/mine", on_event=show)
 """
 
 from collections.abc import Callable, Mapping
