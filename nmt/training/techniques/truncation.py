@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from nmt import config
+from nmt import options as groups
 from nmt.data.batching import Batch
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.techniques.base import SegmentLoss, Technique
@@ -22,7 +22,7 @@ from nmt.training.techniques.base import SegmentLoss, Technique
 class Truncation(Technique):
     """A backward pass for each segment of the target."""
 
-    class Options(config.Options):
+    class Options(groups.Options):
         length: int = Field(ge=1, description="gradients go back through so many target words at most")
 
     incompatible_with = ("training.compile",)
