@@ -184,9 +184,6 @@ class TrainingOptions(Options):
     label_smoothing: float = Field(
         0.1, ge=0, lt=1, description="probability shared out among all tokens (Szegedy et al. 2016)"
     )
-    label_smoothing_prior: Literal["uniform", "unigram"] = Field(
-        "uniform", description="where the smoothed share goes: to all tokens alike, or as often as they are in the text"
-    )
     clip_norm: float | None = Field(1.0, gt=0, description="gradients are scaled down to this global norm")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 where it is fast")
