@@ -47,7 +47,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the content can't be synced or renamed. Errors of the block itself pass as they are.
     """
-    temporary = path.with_name(f".nmt-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = _temporary(path)
     try:
         yield temporary
         with explained(path):
@@ -65,6 +65,18 @@ def replacing(path: Path) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 temporary.unlink()
         raise
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".nmt-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def remove_folder(path: Path) -> None:
+    """Delete a folder that no reader may see half of: it loses its name first. Failures to delete are ignored."""
+    temporary = _temporary(path)
+    with contextlib.suppress(OSError):
+        os.replace(path, temporary)
+        shutil.rmtree(temporary)
 
 
 def remove_unfinished(folder: Path) -> None:

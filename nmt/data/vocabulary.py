@@ -10,7 +10,6 @@ never found in text: `nmt/data/dialogue.py` puts it between the turns of a line.
 
 import hashlib
 import io
-import os
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 
 from nmt.config import VocabularyOptions
 from nmt.errors import UserError
-from nmt.files import sync
+from nmt.files import write_bytes
 
 SPACE = "▁"
 SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
@@ -213,10 +212,7 @@ class Vocabularies:
         sides = {"": self.source} if self.joint else {".source": self.source, ".target": self.target}
         files = {directory / f"vocabulary{side}{v.suffix}": v.to_bytes() for side, v in sides.items()}
         for path, content in files.items():
-            temporary = path.with_name(f"writing-{path.name}")
-            temporary.write_bytes(content)
-            sync(temporary)
-            os.replace(temporary, path)
+            write_bytes(path, content)
         for path in directory.glob("vocabulary.*"):
             if path not in files:
                 path.unlink()

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nmt.errors import UserError
-from nmt.files import cannot_write, replacing
+from nmt.files import explained, replacing
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
@@ -23,11 +23,20 @@ def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
     Raises:
         UserError: it can't be written.
     """
-    with replacing(path) as temporary:
-        try:
-            save_file({name: tensor.contiguous().cpu() for name, tensor in weights.items()}, temporary)
-        except (OSError, SafetensorError) as error:
-            raise cannot_write(path, error) from None
+    with replacing(path) as temporary, explained(path):
+        write_tensors(weights, temporary)
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write a safetensors file where nobody reads yet.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    try:
+        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:
+        raise OSError(str(error)) from None
 
 
 def check_size(path: Path, num_parameters: int | None) -> None:

@@ -1,5 +1,8 @@
 """The events of a training run. The trainer emits them; sinks (``sinks.py``, and ``nmt.train(on_event=…)``) take them.
 
+import nmt
+from nmt.training.events import TrainingLoss, Validated
+
 def show(event):
     if isinstance(event, Validated):
         print(event.step, event.loss, event.samples[0].translation)
@@ -8,7 +11,7 @@ nmt.train("multi30k/luong", "runs/mine", on_event=show)
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,12 +20,14 @@ from nmt.evaluation.degenerate import DegenerateCount
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that happened in a run: at which update, counted from 1, and after how many seconds of training."""
+    """Something that happened in a run."""
 
     name: ClassVar[str] = ""
     """Of its lines in ``metrics.jsonl``; empty for an event that isn't written there."""
     step: int
+    """The number of the update that it belongs to, counted from 1."""
     seconds: float
+    """Training time so far, over all resumes."""
 
     def figures(self) -> dict[str, Any]:
         """What ``metrics.jsonl`` has of it beside name, step and seconds."""
@@ -30,7 +35,7 @@ class Event:
 
 
 Sink = Callable[[Event], None]
-"""Takes the events of a run in their order; called in rank 0 alone."""
+"""Takes the events of a run in their order, in rank 0 alone."""
 
 
 def ignore(event: Event) -> None:
@@ -39,15 +44,20 @@ def ignore(event: Event) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Started(Event):
-    """A run begins, or is resumed after update ``step``; what was written about later updates no longer holds."""
+    """A run begins or is resumed; what an earlier run wrote about updates after ``step`` no longer holds."""
 
-    name = "resume"  # a new run has no line
+    validation_due: bool = False
+    """The validation of ``step`` is done first; what an earlier run wrote about it does not hold either."""
     total_steps: int | None
     """Updates of the whole run, where their number is known."""
     max_minutes: float | None
 
-    def figures(self) -> dict[str, Any]:
-        return {}
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed(Event):
+    """The run continues from the checkpoint of this step."""
+
+    name = "resume"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +104,12 @@ class TrainingLoss(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class EpochEnded(Event):
-    """A pass over the data is complete. ``padding``: the fraction of its positions."""
+    """A pass over the data is complete."""
 
     name = "epoch"
     epoch: int
     padding: float
+    """Fraction of the positions of the epoch."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +135,7 @@ class Validated(Event):
     degenerate: DegenerateCount
     best: bool
     """Whether it is the best validation so far."""
-    samples: tuple[Sample, ...] = ()
+    samples: tuple[Sample, ...] = field(default=())
 
     def figures(self) -> dict[str, Any]:
         scores: dict[str, Any] = {}
@@ -153,7 +164,7 @@ class Skipped(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class OutOfMemory(Event):
-    """A batch of so many sentences didn't fit in memory and is split in two."""
+    """A batch didn't fit in memory and is split in two."""
 
     name = "out_of_memory"
     sentences: int
@@ -163,12 +174,13 @@ class OutOfMemory(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Diverged(Event):
-    """The training loss has been far above its lowest value for long. ``best_step``: 0 without a best model so far."""
+    """The training loss has been far above its lowest value for long."""
 
     name = "diverged"
     lowest: float
     average: float
     best_step: int
+    """Of the best model so far; 0 where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)

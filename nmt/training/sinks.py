@@ -12,9 +12,21 @@ from nmt.errors import UserError
 from nmt.evaluation.metrics import score_text
 from nmt.files import cannot_write, open_output
 from nmt.model_directory import ModelDirectory
-from nmt.training import events
 from nmt.training.divergence import RISE
-from nmt.training.events import Event, Sample, Sink, Started, Updated, Validated
+from nmt.training.events import (
+    Diverged,
+    EpochEnded,
+    Event,
+    OutOfMemory,
+    Resumed,
+    Sample,
+    Sink,
+    Skipped,
+    Started,
+    Updated,
+    Validated,
+    Warned,
+)
 
 SILENCE = 180.0
 """Seconds without a message (of a validation or an epoch) after which a log file gets a line."""
@@ -28,12 +40,13 @@ def open_sinks(directory: ModelDirectory, tensorboard: bool, on_event: Sink | No
         UserError: the log can't be written, or TensorBoard isn't installed.
     """
     with contextlib.ExitStack() as stack:
-        ours: list[MetricsFile | TensorBoard | ConsoleSink] = [MetricsFile(directory.metrics), ConsoleSink()]
+        sinks: list[Sink] = [stack.enter_context(contextlib.closing(MetricsFile(directory.metrics)))]
+        sinks.append(SampleFiles(directory.samples))
         if tensorboard:
-            ours.append(TensorBoard(directory.tensorboard))
-        for sink in ours:
-            stack.callback(sink.close)
-        sinks: list[Sink] = [*ours, SampleFiles(directory.samples), *([on_event] if on_event is not None else [])]
+            sinks.append(stack.enter_context(contextlib.closing(TensorBoard(directory.tensorboard))))
+        sinks.append(stack.enter_context(contextlib.closing(ConsoleSink())))
+        if on_event is not None:
+            sinks.append(on_event)
 
         def emit(event: Event) -> None:
             for sink in sinks:
@@ -61,8 +74,8 @@ class MetricsFile:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Started):
-            self._go_back(event.step)
-        if not is_logged(event):
+            self._go_back(event.step, event.validation_due)
+        if not event.name:
             return
         # JSON has no NaN and no infinity.
         figures = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in event.figures().items()}
@@ -73,12 +86,12 @@ class MetricsFile:
         except OSError as error:
             raise cannot_write(self._path, error) from None
 
-    def _go_back(self, step: int) -> None:
+    def _go_back(self, step: int, validation_due: bool) -> None:
         if not self._path.is_file():  # a device
             return
         with self._path.open(encoding="utf-8", errors="replace") as written:
             lines = written.readlines()
-        kept = [line for line in lines if _is_before(line, step)]
+        kept = [line for line in lines if _is_before(line, step, validation_due)]
         if kept != lines:
             self._file.close()
             with open_output(self._path) as file:
@@ -90,16 +103,12 @@ class MetricsFile:
             self._file.close()
 
 
-def is_logged(event: Event) -> bool:
-    """Whether ``metrics.jsonl`` has a line for it."""
-    return bool(event.name) and not (isinstance(event, Started) and not event.step)
-
-
-def _is_before(line: str, step: int) -> bool:
-    """Whether a line of the log was written by a given update or before."""
+def _is_before(line: str, step: int, validation_due: bool) -> bool:
+    """Whether a line of the log was written by a given update or before, and isn't written again."""
     try:
         event = json.loads(line)
-        return bool(line.endswith("\n") and event["step"] <= step and event["event"] != "end")
+        is_repeated = validation_due and event["event"] == "valid" and event["step"] == step
+        return bool(line.endswith("\n") and event["step"] <= step and event["event"] != "end" and not is_repeated)
     except (ValueError, KeyError, TypeError):
         return False
 
@@ -154,7 +163,7 @@ class TensorBoard:
     def __call__(self, event: Event) -> None:
         if isinstance(event, Started):
             self._board = self._make(str(self._folder), purge_step=event.step + 1)
-        if not is_logged(event):
+        if not event.name:
             return
         for name, value in {"seconds": round(event.seconds, 3), **event.figures()}.items():
             if isinstance(value, (int, float)):
@@ -186,26 +195,26 @@ class ConsoleSink:
                 self._started = event
                 ends = bool(event.total_steps or event.max_minutes)
                 self._bar = self._stack.enter_context(progress_bar("training", 1.0 if ends else None))
-                if step:
-                    say(f"resumed at step {step}")
+            case Resumed():
+                say(f"resumed at step {step}")
             case Updated():
                 self._show(event)
-            case events.EpochEnded():
+            case EpochEnded():
                 say(f"{clock}  epoch {event.epoch} done at step {step}, padding {event.padding:.1%}")
             case Validated():
                 score = f"{score_text(event.metric, event.score)}, " if event.score is not None else ""
                 best = "  (best)" if event.best else ""
                 say(f"{clock}  step {step}: validation {score}loss {event.loss:.3f}{best}")
-            case events.Skipped() if event.scale is None:
+            case Skipped() if event.scale is None:
                 wrong = "gradient" if math.isfinite(event.loss) else "loss"
                 warn(f"the {wrong} of update {step} is not finite: the update is left out.")
-            case events.OutOfMemory():
+            case OutOfMemory():
                 warn(
                     f"out of memory in update {step}: {event.sentences} sentence pairs of up to "
                     f"{event.source_length:,} source and {event.target_length:,} target positions don't fit and are "
                     "split in two. If this happens often, lower training.batch_tokens or data.max_length."
                 )
-            case events.Diverged():
+            case Diverged():
                 best = f" The best model, of step {event.best_step}, is kept." if event.best_step else ""
                 warn(
                     f"the training loss has diverged: it was down to {event.lowest:.2f} and has been more than "
@@ -213,7 +222,7 @@ class ConsoleSink:
                     "training.learning_rate, more training.schedule.warmup_steps or a smaller training.clip_norm."
                     f"{best}"
                 )
-            case events.Warned():
+            case Warned():
                 warn(event.message)
 
     def _show(self, event: Updated) -> None:

@@ -118,11 +118,12 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(run_nmt: RunNmt, tiny_rec
     command = ["train", tiny_recipe, "-o", tmp_path / "run", "--set", "training.checkpoint_every=4"]
     assert run_nmt(*command, "--set", "training.max_steps=9").returncode == 0
     last = tmp_path / "run" / "checkpoints" / "step-000009"
-    os.replace(last, last.with_name("writing-000009"))  # as if it had been killed while it wrote
+    unfinished = last.with_name(".nmt-1-00000000.tmp")
+    os.replace(last, unfinished)  # as if it had been killed while it wrote
     done = run_nmt(*command, "--set", "training.max_steps=10", "--resume")
     assert done.returncode == 0
     assert "resumed at step 8" in done.stderr
-    assert not last.with_name("writing-000009").exists()
+    assert not unfinished.exists()
 
 
 def test_a_loss_that_is_not_finite_ends_with_advice_and_loses_nothing(

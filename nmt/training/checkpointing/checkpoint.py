@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from nmt.errors import UserError
-from nmt.files import cannot_write, sync
-from nmt.models.weights import load_weights, read_tensors, save_weights
+from nmt.files import explained, remove_folder, remove_unfinished, replacing, sync
+from nmt.models.weights import load_weights, read_tensors, write_tensors
 
 SUMS = "SHA256SUMS"
 """The file of a checkpoint with the digests of the others, in the form that ``sha256sum --check`` reads."""
@@ -56,46 +55,41 @@ class CheckpointFolder:
                 :meth:`nmt.training.validation.Validation.figures`).
         """
         final = self.at(step)
-        temporary, replaced = (self._folder / f"{kind}-{step:06d}" for kind in ("writing", "replaced"))
-        try:
-            self.tidy()
-            temporary.mkdir(parents=True)
-            save_weights(weights, temporary / "weights.safetensors")
-            save_weights(tensors, temporary / "training.safetensors")
-            _write(temporary / "state.json", json.dumps(state))
+        self.tidy()
+        with explained(final):
+            self._folder.mkdir(parents=True, exist_ok=True)
+        # The same update, saved once more: never a moment without a complete checkpoint of it.
+        with replacing(self._newer(step) if final.exists() else final) as temporary, explained(final):
+            temporary.mkdir()
+            write_tensors(weights, temporary / "weights.safetensors")
+            write_tensors(tensors, temporary / "training.safetensors")
+            (temporary / "state.json").write_text(json.dumps(state), encoding="utf-8")
             sums = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
-            _write(temporary / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
-            sync(temporary)
-            if final.exists():  # the same update, saved once more: never a moment without it
-                os.replace(final, replaced)
-            os.replace(temporary, final)
-            sync(self._folder)
-        except OSError as error:
-            raise cannot_write(final, error) from None
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            (temporary / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
         self.tidy()
         kept = {*self.all()[-self._keep_last :], *self.best()[: self._keep_best]}
         for path in self.all():
             if path not in kept:
-                shutil.rmtree(path, ignore_errors=True)
+                remove_folder(path)
         return final
 
+    def _newer(self, step: int) -> Path:
+        return self._folder / f"newer-{step:06d}"
+
     def tidy(self) -> None:
-        """Undo or finish what a kill left between two renames."""
-        for unfinished in self._folder.glob("writing-*"):
-            shutil.rmtree(unfinished, ignore_errors=True)
-        for replaced in self._folder.glob("replaced-*"):
-            final = replaced.with_name(replaced.name.replace("replaced", "step", 1))
-            if final.exists():
-                shutil.rmtree(replaced, ignore_errors=True)
-            else:
-                os.replace(replaced, final)
+        """Remove what a killed process has left, and give a checkpoint that was saved once more its name."""
+        remove_unfinished(self._folder)
+        for newer in self._folder.glob("newer-*"):
+            final = newer.with_name(newer.name.replace("newer", "step", 1))
+            remove_folder(final)
+            with explained(final):
+                os.replace(newer, final)
+                sync(self._folder)
 
     def set_aside(self, checkpoint: Path) -> None:
         """Rename a damaged checkpoint to ``damaged-NNNNNN``, so that it is neither used again nor counted."""
         aside = checkpoint.with_name(checkpoint.name.replace("step", "damaged", 1))
-        shutil.rmtree(aside, ignore_errors=True)
+        remove_folder(aside)
         os.replace(checkpoint, aside)
 
     @staticmethod
@@ -151,8 +145,3 @@ def _metric(checkpoint: Path) -> float | None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-    sync(path)

@@ -1,0 +1,198 @@
+"""A process that is ended before any single file operation of a checkpoint loses nothing.
+
+The work is done in a process of the zygote, which forks a process for each operation: that one works on a copy of the
+folder and ends itself before the n-th operation (opening for writing, sync, rename, deletion, new folder), n = 1, 2, …
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from nmt.model_directory import ModelDirectory
+from nmt.models import weights
+from nmt.models.weights import load_weights, read_tensors, save_weights, weights_of
+from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
+from nmt.training.checkpointing.resume import newest_intact
+from nmt.training.run import train
+
+CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "fsync", "half a file"}
+FOR_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def end_before(number: int, folder: Path) -> None:
+    """End this process before an operation with this number changes the folder."""
+    count = 0
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal count
+        if event == "open":
+            path, _, flags = arguments
+            if not isinstance(path, (str, bytes, os.PathLike)) or not flags & FOR_WRITING:
+                return
+            if not os.fsdecode(path).startswith(str(folder)):
+                return
+        elif event not in CHANGES:
+            return
+        count += 1
+        if count == number:
+            os._exit(9)
+
+    real_fsync, real_save = os.fsync, save_file
+
+    def fsync(descriptor: int) -> None:
+        hook("fsync", ())
+        real_fsync(descriptor)
+
+    def save_in_halves(tensors: dict[str, torch.Tensor], path: Path) -> None:
+        real_save(tensors, path)
+        content = path.read_bytes()
+        os.truncate(path, len(content) // 2)
+        hook("half a file", ())
+        real_save(tensors, path)
+
+    os.fsync, weights.save_file = fsync, save_in_halves  # type: ignore[assignment]
+    sys.addaudithook(hook)
+
+
+def crashes(work: Callable[[Path], Any], before: Path, scratch: Path) -> Iterator[Path]:
+    """What a folder is like after ``work`` has ended before its first, second, … operation; last after all of them."""
+    number, exit_code = 0, 9
+    while exit_code:
+        number += 1
+        folder = scratch / "crashed" / before.name
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(before, folder)
+        pid = os.fork()
+        if not pid:
+            end_before(number, folder)
+            work(folder)
+            os._exit(0)
+        exit_code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        assert exit_code in (0, 9)
+        yield folder
+    print(f"{number - 1} operations", file=sys.stderr)
+
+
+def in_another_process(work: Callable[[], Any]) -> None:
+    pid = os.fork()
+    if not pid:
+        work()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def filled(value: float) -> nn.Module:
+    model = nn.Linear(3, 2)
+    for parameter in model.parameters():
+        nn.init.constant_(parameter, value)
+    return model
+
+
+def save(folder: Path, step: int, value: float) -> None:
+    """A checkpoint and the best model, both of which hold the value."""
+    model = weights_of(filled(value))
+    CheckpointFolder(folder, keep_last=1).save(step, model, {"moment": torch.tensor([value])}, {"value": value})
+    save_weights(model, folder / "model.safetensors")
+
+
+def crash_while_saving(scratch: Path, step: int) -> None:
+    """There is a checkpoint at step 10 with the value 1; one at ``step`` with the value 2 comes in its place."""
+    before = scratch / "run"
+    before.mkdir()
+    save(before, 10, 1.0)
+    values = []
+    for folder in crashes(lambda folder: save(folder, step, 2.0), before, scratch):
+        with ModelDirectory(folder).writing():
+            newest = newest_intact(CheckpointFolder(folder))
+        assert newest is not None
+        model = nn.Linear(3, 2)
+        tensors, state = CheckpointFolder.load(newest, model)
+        values.append(state["value"])
+        assert model.bias[0] == tensors["moment"][0] == values[-1]
+        assert step_of(newest) == (10 if values[-1] == 1.0 else step)
+        load_weights(model, folder / "model.safetensors")
+        assert model.bias[0] in (values[-1], 1.0)  # never newer than what is resumed from
+        assert {path.name for path in (folder / "checkpoints").iterdir()} <= {"step-000010", f"step-{step:06d}"}
+        assert sorted(path.name for path in folder.iterdir()) == [".lock", "checkpoints", "model.safetensors"]
+    assert values == sorted(values)
+    assert set(values) == {1.0, 2.0}
+
+
+def crash_while_training(scratch: Path, recipe: str) -> None:
+    """A run of which the last checkpoint awaits its validation: it is saved once more, then others come."""
+    before, whole = scratch / "run", scratch / "whole"
+    values = {"max_steps": 6, "validate_every": 4, "keep_last": 1, "ema": 0.9, "log_every": 1}
+    overrides = {f"training.{key}": value for key, value in values.items()}
+
+    def interrupted() -> None:
+        import signal
+
+        from nmt.training.interrupts import Interrupted
+        from nmt.training.validation import Validator
+
+        plain = Validator.__call__
+
+        def signalled(*arguments: Any) -> Any:
+            signal.raise_signal(signal.SIGTERM)
+            return plain(*arguments)
+
+        Validator.__call__ = signalled  # type: ignore[method-assign]
+        try:
+            train(recipe, before, overrides=overrides)
+        except Interrupted:
+            return
+        raise AssertionError
+
+    continued = partial(train, recipe, overrides=overrides, resume=True)
+    in_another_process(interrupted)
+    in_another_process(partial(continued, whole))
+    (checkpoint,) = CheckpointFolder(before).all()
+    assert json.loads((checkpoint / "state.json").read_text())["progress"]["validation_due"]
+    for number, folder in enumerate(crashes(continued, before, scratch)):
+        in_another_process(partial(continued, folder))
+        for name in ("checkpoints/step-000006/weights", "checkpoints/step-000006/training", "model"):
+            ours, theirs = (read_tensors(directory / f"{name}.safetensors") for directory in (folder, whole))
+            assert [key for key in theirs if not torch.equal(ours[key], theirs[key])] == [], (number, name)
+        for part in (".", "checkpoints", "samples"):
+            assert sorted(os.listdir(folder / part)) == sorted(os.listdir(whole / part)), number
+        assert [damage(path) for path in CheckpointFolder(folder).all() if damage(path)] == []
+        assert losses(folder) == losses(whole), number
+
+
+def losses(folder: Path) -> list[tuple[str, int, float]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return [(line["event"], line["step"], line["loss"]) for line in lines if "loss" in line]
+
+
+@pytest.fixture
+def crash(zygote: Any, tmp_path: Path) -> Callable[[str], None]:
+    """``crash(CALL)``: do the work in a process that can be forked fast."""
+
+    def run(call: str) -> None:
+        code = f"import os, runpy\nfrom pathlib import Path\nscratch = Path({str(tmp_path)!r})\n"
+        code += f"tests = runpy.run_path({__file__!r})\ntests{call}\nos._exit(0)"
+        messages = tmp_path / "messages"
+        assert zygote.wait(zygote.start(messages, [], before=code)) == 0, messages.read_text()[-3000:]
+        print(messages.read_text()[-200:])
+
+    return run
+
+
+@pytest.mark.parametrize("step", [10, 20], ids=["the same update again", "a later update"])
+def test_no_operation_of_saving_a_checkpoint_can_lose_the_last_one(crash: Callable[[str], None], step: int) -> None:
+    crash(f"['crash_while_saving'](scratch, {step})")
+
+
+@pytest.mark.slow
+def test_no_operation_of_a_run_can_change_how_it_ends(crash: Callable[[str], None], tiny_recipe: Path) -> None:
+    crash(f"['crash_while_training'](scratch, {str(tiny_recipe)!r})")
