@@ -88,10 +88,19 @@ def state_of(directory: Path, step: int) -> dict[str, Any]:
     return dict(json.loads(path.read_text("utf-8")))
 
 
-@pytest.mark.parametrize(("accumulate", "metric"), [(1, "bleu"), (2, "loss")])
+SAMPLED = {
+    "recipe": {"vocabulary": {"type": "unigram", "size": 90}},
+    "techniques": {"subword_sampling": {"alpha": 0.2}},
+}
+"""Each rank draws the pieces of an epoch by itself: the ranks must agree on where batches begin."""
+
+
+@pytest.mark.parametrize(
+    ("accumulate", "changes"), [(1, {"metric": "bleu"}), (2, {}), (1, SAMPLED)], ids=["bleu", "accumulate", "sampled"]
+)
 def test_two_processes_are_one_with_twice_the_batches(
     write_recipe: Any, start: Any, zygote: Any, read_metrics: MetricsReader, tmp_path: Path, accumulate: int,
-    metric: str,
+    changes: dict[str, Any],
 ) -> None:  # fmt: skip
     # Without a large eps, Adam makes whole steps of gradients that are zero but for rounding (biases of keys).
     options = {
@@ -101,7 +110,7 @@ def test_two_processes_are_one_with_twice_the_batches(
         "schedule": {"warmup_steps": 0},
         "optimizer": {"eps": 1e-3},
     }
-    options |= {"metric": metric}
+    options |= changes
     together, alone = tmp_path / "together", tmp_path / "alone"
     for pid in start(write_recipe(**options, accumulate=accumulate), together):
         assert zygote.wait(pid) == 0, messages(tmp_path)
