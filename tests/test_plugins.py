@@ -81,15 +81,22 @@ def test_an_installed_package_adds_components_to_every_command(
     model, output = tmp_path / "model", tmp_path / "out.en"
     source, target = tiny_corpus / "train.de", tiny_corpus / "train.en"
     processor = "decoding.logits_processors={min_length: {ratio: 3}}"
-    training = ["training.metric=word_recall", "training.techniques.activation_decay={}", "training.log_every=1"]
+    training = [
+        "training.metric=word_recall",
+        "training.techniques.activation_decay={weight: 1}",
+        "training.log_every=1",
+    ]
+    training += ["training.schedule={type: linear, warmup_steps: 1, end_fraction: 0.5}", "training.learning_rate=0.001"]
     changes = [f"--set={change}" for change in ("training.max_steps=3", processor, *training, *COMPONENTS["others"])]
     done = in_process(installed, ["train", tiny_recipe, "-o", model, *changes])
     assert done.returncode == 0, done.stderr
     modules = [f"nmt_example.{name}" for name in ("attention", "decoders", "encoders", "logits_processors")]
     assert load_recipe_text(model)["plugins"] == dict.fromkeys(modules, "nmt-example"), "what translating needs"
-    log = (model / "metrics.jsonl").read_text()
-    assert '"word_recall": ' in log
-    assert '"activation_decay": ' in log
+    rows = [json.loads(line) for line in (model / "metrics.jsonl").read_text().splitlines()]
+    updates = [row for row in rows if row["event"] == "train"]
+    assert [round(row["learning_rate"], 5) for row in updates] == [0.001, 0.00075, 0.0005]
+    assert all(row["activation_decay"] > 0 for row in updates)
+    assert [row["word_recall"] >= 0 for row in rows if row["event"] == "valid"] == [True]
 
     translate = ["translate", model, "-i", source, "-o", output]
     done = in_process(

@@ -158,7 +158,7 @@ def test_beam_1_is_greedy_and_beam_5_no_less_probable(run_nmt: RunNmt, bytes_mod
         done = run_nmt("translate", bytes_model, *options, stdin="\n".join(SENTENCES))
         return sum(float(line.split("\t")[0]) for line in done.stdout.splitlines())
 
-    assert total(5) > total(1)
+    assert total(5) >= total(1)
 
 
 def test_n_best_with_scores(run_nmt: RunNmt, tiny_model: Path) -> None:

@@ -6,6 +6,7 @@ from nmt_example.decoders import JordanDecoder
 from nmt_example.encoders import ConvolutionalEncoder
 from nmt_example.logits_processors import MinLength
 from nmt_example.metrics import WordRecall
+from nmt_example.schedules import Linear
 from nmt_example.techniques import ActivationDecay
 
 COMPONENTS = {
@@ -15,5 +16,6 @@ COMPONENTS = {
     "jordan": JordanDecoder,
     "min_length": MinLength,
     "word_recall": WordRecall,
+    "linear": Linear,
     "activation_decay": ActivationDecay,
 }
