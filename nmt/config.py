@@ -5,87 +5,22 @@ component (an encoder, an attention, a decoder) stand beside the component and a
 built; here ``model.encoder`` and ``model.decoder`` are mappings with a ``type``.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
-    ValidationError,
-    field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from nmt import yaml12
-from nmt.errors import UserError, nearest, shortened
+from nmt.options import FIXED, FREE, SILENT, ChoiceOf, Options
 
 FORMAT_VERSION = 1
 """Version of the model directory. Raise it when an older nmt could no longer read a new directory."""
-
-
-MAX_INTEGER = 2**31 - 1
-MAX_TEXT = 1000
-MAX_PATH, MAX_NAME = 4096, 255
-
-
-class Options(BaseModel):
-    """Base of every group of options: immutable, and a key that isn't known is an error.
-
-    Numbers, names and paths that nothing could work with are errors, too: seeds and counts beyond 32 bits, and names
-    that no file can have.
-    """
-
-    # Validators are built at first use: the command line imports this module for the descriptions alone.
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False, defer_build=True
-    )
-
-    @field_validator("*")
-    @classmethod
-    def _is_possible(cls, value: Any) -> Any:
-        if isinstance(value, int) and abs(value) > MAX_INTEGER:
-            raise PydanticCustomError("impossible", f"Integers can be at most {MAX_INTEGER:,}")
-        if isinstance(value, str) and len(value) > MAX_TEXT:
-            raise PydanticCustomError("impossible", f"Text can have at most {MAX_TEXT:,} characters")
-        if isinstance(value, Path) and (
-            len(str(value)) > MAX_PATH or any(len(part) > MAX_NAME for part in value.parts)
-        ):
-            raise PydanticCustomError("impossible", f"Paths can have at most {MAX_PATH:,} characters, names {MAX_NAME}")
-        return value
-
-
-@dataclass(frozen=True)
-class OnResume:
-    """Metadata of a field: what a resumed run does with another value than the run was started with.
-
-    ``refuse``: the saved weights, vocabulary or best figure belong to the value; ``report``: it is changed and
-    reported, which is the default; ``silent``: it is changed. A rule holds for everything inside a field, unless a
-    field there has its own.
-    """
-
-    rule: Literal["refuse", "report", "silent"]
-
-
-FIXED, FREE, SILENT = OnResume("refuse"), OnResume("report"), OnResume("silent")
-
-
-@dataclass(frozen=True)
-class ChoiceOf:
-    """Metadata of a field that chooses a component: the kind of the :class:`nmt.plugins.Table` that has it.
-
-    The value is a name, or a mapping with the name as ``type`` and the options of the component. With ``many``, it is a
-    mapping from names to options.
-    """
-
-    kind: str
-    many: bool = False
 
 
 class FilePair(Options):
@@ -249,9 +184,6 @@ class TrainingOptions(Options):
     label_smoothing: float = Field(
         0.1, ge=0, lt=1, description="probability shared out among all tokens (Szegedy et al. 2016)"
     )
-    label_smoothing_prior: Literal["uniform", "unigram"] = Field(
-        "uniform", description="where the smoothed share goes: to all tokens alike, or as often as they are in the text"
-    )
     clip_norm: float | None = Field(1.0, gt=0, description="gradients are scaled down to this global norm")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 where it is fast")
@@ -385,59 +317,3 @@ class Recipe(Options):
     def to_yaml(self) -> str:
         """The recipe as text that :func:`nmt.recipe.load_recipe` reads back to an equal recipe."""
         return yaml12.dump(self.model_dump(mode="json"))
-
-
-OptionsT = TypeVar("OptionsT", bound=Options)
-
-
-def validate(options: type[OptionsT], values: Mapping[str, Any], where: str) -> OptionsT:
-    """Check ``values`` against a group of options.
-
-    Args:
-        options: the class that knows the keys.
-        values: what the user wrote.
-        where: how a message names the place: a file, or ``FILE: model.encoder``.
-
-    Raises:
-        UserError: an unknown key (with the nearest known one), a wrong type, a value out of range.
-    """
-    try:
-        return options.model_validate(values)
-    except ValidationError as error:
-        problems = [_describe(options, dict(problem)) for problem in error.errors()]
-        raise UserError(
-            f"{where}: " + "; ".join(text for text, _ in problems),
-            " ".join(dict.fromkeys(remedy for _, remedy in problems)),
-        ) from None
-
-
-def _describe(options: type[Options], problem: dict[str, Any]) -> tuple[str, str]:
-    """What is wrong with one key, and the remedy, from one entry of pydantic's error list."""
-    location = [part for part in problem["loc"] if isinstance(part, str)]
-    group = _group_at(options, location[:-1])
-    key = ".".join(shortened(str(part)) for part in problem["loc"] if part not in ("str", "FilePair"))
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}", nearest(location[-1], list(group.model_fields))
-    if problem["type"] == "missing":
-        return f"the key {key!r} is missing", f"Add it to the recipe, or give --set {key}=…."
-    if problem["type"] == "value_error":
-        return problem["msg"].removeprefix("Value error, "), "Change the recipe, or give --set KEY=VALUE."
-    field = group.model_fields.get(location[-1]) if location else None
-    about = f" ({field.description})" if field is not None and field.description else ""
-    message = "this must be a group of keys" if problem["type"] == "model_type" else problem["msg"]
-    return (
-        f"{key!r} is {shortened(repr(problem['input']))}: {message[0].lower()}{message[1:]}{about}",
-        f"Correct {key!r}.",
-    )
-
-
-def _group_at(options: type[Options], path: Sequence[str]) -> type[Options]:
-    """The class of the group of options at a path of keys."""
-    for key in path:
-        field = options.model_fields.get(key)
-        candidates = [field.annotation, *get_args(field.annotation)] if field else []
-        inner = [c for c in candidates if isinstance(c, type) and issubclass(c, Options)]
-        if not inner:
-            break
-        options = inner[0]
-    return options

@@ -2,7 +2,7 @@
 
 A recipe names components: a cell, an attention score, an encoder, a decoder, a logits processor, a metric, a schedule,
 a training technique. Each kind has one :class:`Table`, whose rows map a name to a class; the class has an attribute
-``Options``, a subclass of :class:`nmt.config.Options` with the keys that a recipe can set.
+``Options``, a subclass of :class:`nmt.options.Options` with the keys that a recipe can set.
 
 A package outside nmt adds rows in one of two ways, and the kind of a component follows from its base class:
 
@@ -29,9 +29,9 @@ from typing import Any, Generic, TypeVar
 
 from pydantic.fields import FieldInfo
 
-from nmt.config import ChoiceOf, Options, validate
 from nmt.console import warn
 from nmt.errors import UserError, nearest, shortened
+from nmt.options import ChoiceOf, Options, validate
 
 GROUP = "nmt.components"
 """The group of entry points that declare components."""

@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 
 from nmt import yaml12
-from nmt.config import FORMAT_VERSION, Recipe, validate
+from nmt.config import FORMAT_VERSION, Recipe
 from nmt.errors import UserError, nearest, shortened
+from nmt.options import validate
 from nmt.plugins import check_plugins
 
 COMPONENTS = ("attention", "cell", "optimizer", "schedule")
@@ -26,7 +27,7 @@ def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] = {}) ->
 
     Raises:
         UserError: no such recipe, not YAML, a plugin that is missing, or a key or value that
-            :func:`nmt.config.validate` refuses.
+            :func:`nmt.options.validate` refuses.
     """
     if isinstance(name, Recipe):
         where, values = "the recipe", name.model_dump(mode="json")

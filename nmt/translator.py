@@ -11,7 +11,7 @@ from nmt.alignment.aligner import DEFAULT, AttentionAligner, Learned
 from nmt.alignment.extract import LinkOptions
 from nmt.alignment.links import WordAlignment
 from nmt.alignment.words import Words, split_pairs
-from nmt.config import DecodingChanges, DecodingOptions, Recipe, validate
+from nmt.config import DecodingChanges, DecodingOptions, Recipe
 from nmt.console import warn
 from nmt.data.dialogue import current_turn, encode_source
 from nmt.data.text import in_windows
@@ -27,6 +27,7 @@ from nmt.evaluation.metrics import check_metrics
 from nmt.model_directory import ModelDirectory
 from nmt.models.interfaces import Model
 from nmt.models.seq2seq import Seq2Seq
+from nmt.options import validate
 from nmt.scoring import force_all
 
 UNCONSTRAINED = OutputConstraints()
@@ -129,10 +130,9 @@ class Translator:
         processors: Sequence[LogitsProcessor] = (),
         **decoding: Unpack[DecodingChanges],
     ) -> Iterator[Translation]:
-        """As :meth:`translate`, for any number of lines in constant memory.
+        """As :meth:`translate`, for any number of lines in constant memory; the options that are not below are its own.
 
         Args:
-            lines, n_best, constraints, processors, decoding: as there.
             on_progress: called with the number of lines translated since the call before.
             with_alignment: align each line with its translation too, where the model has attention.
             first_line: the number of the first line, in warnings and for the random numbers of sampling.

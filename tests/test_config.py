@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from nmt.config import Options, Recipe, validate
+from nmt.config import Recipe
 from nmt.errors import UserError
 from nmt.models.build import resolve
+from nmt.options import Options, validate
 from nmt.recipe import default_output, find_recipe, load_recipe, parse_settings, shipped_recipes
 
 MINIMAL = """\

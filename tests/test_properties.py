@@ -14,7 +14,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from nmt import yaml12
-from nmt.config import DecodingOptions, ModelOptions, Options, Recipe, VocabularyOptions
+from nmt.config import DecodingOptions, ModelOptions, Recipe, VocabularyOptions
 from nmt.data.batching import MAX_PADDING, Batch, make_batch, plan_batches
 from nmt.data.text import count_lines, in_windows, read_lines
 from nmt.data.vocabulary import Vocabularies, Vocabulary, WordVocabulary, train_vocabularies
@@ -24,6 +24,7 @@ from nmt.errors import UserError
 from nmt.files import open_output
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
+from nmt.options import Options
 from nmt.recipe import load_recipe, parse_settings
 
 unicode_text = st.text(st.characters(codec="utf-8"), max_size=30)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from nmt.config import ChoiceOf, Options
+from nmt.options import ChoiceOf, Options
 
 TABLES = (
     "nmt.evaluation.metrics",

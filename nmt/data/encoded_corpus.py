@@ -76,14 +76,6 @@ class Sentences(ABC):
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def counts(self, indices: npt.NDArray[np.int64], num_ids: int) -> npt.NDArray[np.int64]:
-        """How often each id stands in some sentences. [num_ids]"""
-        total = np.zeros(num_ids, dtype=np.int64)
-        for start in range(0, len(indices), 10_000):
-            ids = np.concatenate([self[i] for i in indices[start : start + 10_000]])
-            total += np.bincount(ids, minlength=num_ids)
-        return total
-
 
 Sides = tuple[Sentences, Sentences]
 """Source and target."""

@@ -13,10 +13,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from nmt import config
-from nmt.config import DecodingOptions, validate
+from nmt import options as groups
+from nmt.config import DecodingOptions
 from nmt.data.vocabulary import Vocabularies, Vocabulary
 from nmt.models.interfaces import Model
+from nmt.options import validate
 from nmt.plugins import Table
 
 FORBIDDEN = float("-inf")
@@ -57,7 +58,7 @@ class LogitsProcessor(ABC):
         vocabularies: those of the model.
     """
 
-    class Options(config.Options):
+    class Options(groups.Options):
         """A processor without options; a subclass with options declares a class of the same name."""
 
     def __init__(self, options: Any, vocabularies: Vocabularies) -> None:
@@ -137,7 +138,7 @@ def _leave_only(logits_NV: Tensor, where_N: Tensor, token: int | Tensor) -> None
 class NoRepeatNgram(LogitsProcessor):
     """No n-gram of tokens occurs twice in a translation (Paulus et al. 2018)."""
 
-    class Options(config.Options):
+    class Options(groups.Options):
         """Which n-grams."""
 
         size: int = Field(3, ge=1, description="n: the number of tokens of an n-gram")
@@ -156,7 +157,7 @@ class NoRepeatNgram(LogitsProcessor):
 class ForbidPhrases(LogitsProcessor):
     """Phrases do not occur in a translation, in the tokens that the vocabulary divides them into."""
 
-    class Options(config.Options):
+    class Options(groups.Options):
         """Which phrases."""
 
         phrases: list[str] = Field(description="phrases as text")

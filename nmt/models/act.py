@@ -16,12 +16,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.config import FREE, Options
 from nmt.models.attentional import AttentionalDecoderOptions, AttentionalState, BahdanauDecoder
 from nmt.models.cells import CellChoice, CellField, CellState, choose_cell
 from nmt.models.interfaces import DecoderOutput, DecoderParts, Encoder, EncoderOutput, EncoderParts, Memory
 from nmt.models.layers import Dropout, Layers, length_mask, reverse_within
 from nmt.models.recurrence import CellStack
+from nmt.options import FREE, Options
 from nmt.plugins import as_mapping
 
 Parts = tuple[Tensor, ...]

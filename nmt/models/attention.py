@@ -12,9 +12,9 @@ from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.config import ChoiceOf, Options
 from nmt.models.interfaces import Attention, Memory
 from nmt.models.layers import inverse_softplus
+from nmt.options import ChoiceOf, Options
 from nmt.plugins import as_mapping
 
 AttentionField = Annotated[dict[str, Any], BeforeValidator(as_mapping), ChoiceOf("attention")]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from nmt.config import ModelOptions, Recipe, validate
+from nmt.config import ModelOptions, Recipe
 from nmt.data.vocabulary import Vocabularies
 from nmt.device import total_memory
 from nmt.errors import UserError
@@ -34,6 +34,7 @@ from nmt.models.recurrent import RecurrentDecoder, RecurrentEncoder
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.transformer import TransformerDecoder, TransformerEncoder
 from nmt.models.universal_transformer import UniversalTransformerDecoder, UniversalTransformerEncoder
+from nmt.options import validate
 from nmt.plugins import Table, required_plugins
 
 ENCODERS: Table[Encoder] = Table(

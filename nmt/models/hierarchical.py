@@ -16,12 +16,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.config import Options
 from nmt.models.attention import AdditiveAttention, SizedScoreOptions
 from nmt.models.cells import GatedOptions, GruCell
 from nmt.models.interfaces import Attention, EncoderOutput, EncoderParts, Memory, attend
 from nmt.models.layers import length_mask
 from nmt.models.recurrent import RecurrentEncoder, RecurrentEncoderOptions
+from nmt.options import Options
 
 
 def number_turns(source_BS: Tensor, mask_BS: Tensor, separator: int | None) -> Tensor:

@@ -16,7 +16,7 @@ from it and advances from state to state. All that a decoder remembers is in its
 never copies a memory.
 
 To write a component outside this package: subclass :class:`Encoder`, :class:`Attention` or :class:`Decoder` (or
-:class:`nmt.models.cells.base.Cell`), give it an attribute ``Options`` (a subclass of :class:`nmt.config.Options` with
+:class:`nmt.models.cells.base.Cell`), give it an attribute ``Options`` (a subclass of :class:`nmt.options.Options` with
 the keys that a recipe can set), and add it to the tables as :mod:`nmt.plugins` describes. The tests in
 ``tests/models/test_contract.py`` check what is promised here. A module that leaves parameters out of some updates has
 a true attribute ``skips_parameters``, which training on several GPUs needs to know.
@@ -30,9 +30,9 @@ from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
-from nmt.config import Options
 from nmt.data.vocabulary import Vocabulary
 from nmt.models.layers import Embedding
+from nmt.options import Options
 
 HolderT = TypeVar("HolderT")
 AttentionStep = Literal["output", "input"]

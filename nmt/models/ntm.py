@@ -18,7 +18,6 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.config import FREE, Options
 from nmt.models.cells import CellChoice, CellField, CellState
 from nmt.models.interfaces import (
     Decoder,
@@ -36,6 +35,7 @@ from nmt.models.interfaces import (
 from nmt.models.layers import Dropout, length_mask
 from nmt.models.recurrence import CellStack
 from nmt.models.recurrent import FirstState, RecurrentDecoderOptions
+from nmt.options import FREE, Options
 
 EPSILON = 1e-6
 """Vectors shorter than this count as this long in a cosine."""

@@ -7,7 +7,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.config import FREE, Options
 from nmt.models.cells import CellField, CellState, choose_cell
 from nmt.models.interfaces import (
     Decoder,
@@ -21,6 +20,7 @@ from nmt.models.interfaces import (
 )
 from nmt.models.layers import Dropout, length_mask, reverse_within
 from nmt.models.recurrence import LearnedState, Recurrence
+from nmt.options import FREE, Options
 
 
 class RecurrentEncoderOptions(Options):

@@ -10,7 +10,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.config import FREE, Options
 from nmt.models.interfaces import (
     Decoder,
     DecoderOutput,
@@ -24,6 +23,7 @@ from nmt.models.interfaces import (
 )
 from nmt.models.layers import Dropout, LayerDrop, Layers, Positions, length_mask
 from nmt.models.multihead import Cache, KeysValues, MultiHeadAttention, mask_bias, padding_bias
+from nmt.options import FREE, Options
 
 
 class BlockOptions(Options):

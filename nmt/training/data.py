@@ -45,14 +45,6 @@ class Data:
         share, readings = (ranks.rank, ranks.size), [technique.read_epoch for technique in self.techniques]
         return TrainingBatches(self.train, self.train_indices, self.vocabularies, batch_tokens, seed, share, readings)
 
-    def target_shares(self) -> npt.NDArray[np.float64]:
-        """The share of each id among the target tokens of the text, EOS included, however epochs read it. [V]"""
-        vocabulary = self.vocabularies.target
-        counts = self.train.target.counts(self.train_indices, len(vocabulary))
-        counts[vocabulary.eos] += len(self.train_indices)
-        shares: npt.NDArray[np.float64] = counts / counts.sum()
-        return shares
-
     @property
     def longest(self) -> int:
         """Positions of the longest sentence, EOS included."""

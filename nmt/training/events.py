@@ -1,8 +1,5 @@
 """The events of a training run. The trainer emits them; sinks (``sinks.py``, and ``nmt.train(on_event=…)``) take them.
 
-import nmt
-from nmt.training.events import TrainingLoss, Validated
-
 def show(event):
     if isinstance(event, Validated):
         print(event.step, event.loss, event.samples[0].translation)
@@ -11,7 +8,7 @@ nmt.train("multi30k/luong", "runs/mine", on_event=show)
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,14 +17,12 @@ from nmt.evaluation.degenerate import DegenerateCount
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that happened in a run."""
+    """Something that happened in a run: at which update, counted from 1, and after how many seconds of training."""
 
     name: ClassVar[str] = ""
     """Of its lines in ``metrics.jsonl``; empty for an event that isn't written there."""
     step: int
-    """The number of the update that it belongs to, counted from 1."""
     seconds: float
-    """Training time so far, over all resumes."""
 
     def figures(self) -> dict[str, Any]:
         """What ``metrics.jsonl`` has of it beside name, step and seconds."""
@@ -35,7 +30,7 @@ class Event:
 
 
 Sink = Callable[[Event], None]
-"""Takes the events of a run in their order, in rank 0 alone."""
+"""Takes the events of a run in their order; called in rank 0 alone."""
 
 
 def ignore(event: Event) -> None:
@@ -44,20 +39,17 @@ def ignore(event: Event) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Started(Event):
-    """A run begins or is resumed; what an earlier run wrote about updates after ``step`` no longer holds."""
+    """A run begins, or is resumed after update ``step``; what was written about later updates no longer holds."""
 
+    name = "resume"  # a new run has no line
     validation_due: bool = False
     """The validation of ``step`` is done first; what an earlier run wrote about it does not hold either."""
     total_steps: int | None
     """Updates of the whole run, where their number is known."""
     max_minutes: float | None
 
-
-@dataclass(frozen=True, kw_only=True)
-class Resumed(Event):
-    """The run continues from the checkpoint of this step."""
-
-    name = "resume"
+    def figures(self) -> dict[str, Any]:
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +96,11 @@ class TrainingLoss(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class EpochEnded(Event):
-    """A pass over the data is complete."""
+    """A pass over the data is complete. ``padding``: the fraction of its positions."""
 
     name = "epoch"
     epoch: int
     padding: float
-    """Fraction of the positions of the epoch."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +126,7 @@ class Validated(Event):
     degenerate: DegenerateCount
     best: bool
     """Whether it is the best validation so far."""
-    samples: tuple[Sample, ...] = field(default=())
+    samples: tuple[Sample, ...] = ()
 
     def figures(self) -> dict[str, Any]:
         scores: dict[str, Any] = {}
@@ -164,7 +155,7 @@ class Skipped(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class OutOfMemory(Event):
-    """A batch didn't fit in memory and is split in two."""
+    """A batch of so many sentences didn't fit in memory and is split in two."""
 
     name = "out_of_memory"
     sentences: int
@@ -174,13 +165,12 @@ class OutOfMemory(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Diverged(Event):
-    """The training loss has been far above its lowest value for long."""
+    """The training loss has been far above its lowest value for long. ``best_step``: 0 without a best model so far."""
 
     name = "diverged"
     lowest: float
     average: float
     best_step: int
-    """Of the best model so far; 0 where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class History:
-    """The events of one run, oldest first. What was done twice because a killed run was resumed counts once."""
+    """The events of one run, oldest first."""
 
     directory: Path
     events: dict[str, list[dict[str, Any]]]
@@ -125,8 +125,6 @@ def read_history(directory: Path) -> History:
         line = _parse(content)
         if line is None:
             damaged.append(number)
-        elif line["event"] == "resume":
-            _forget_after(events, line["step"])
         else:
             events[line["event"]].append(line)
     if damaged:
@@ -175,12 +173,6 @@ def _parse(content: str) -> dict[str, Any] | None:
         and isinstance(line.get("seconds"), (int, float))
     )
     return line if whole else None
-
-
-def _forget_after(events: dict[str, list[dict[str, Any]]], step: int) -> None:
-    """A run resumed at ``step`` does what came after it again; and an earlier end was none."""
-    for name, lines in events.items():
-        lines[:] = [line for line in lines if line["step"] <= step] if name != "end" else []
 
 
 def _lines(numbers: Sequence[int]) -> str:

@@ -37,11 +37,10 @@ class TokenLoss:
 class _LinearCrossEntropy(torch.autograd.Function):
     """Sum of the smoothed cross-entropy of softmax(features Wᵀ + b) over N positions.
 
-    With ε spread over the V classes by a distribution u, the loss of a position is
-    (1 - ε) (-log p_y) + ε Σ_v u_v (-log p_v), and its gradient in the logits p - (1 - ε) onehot(y) - ε u.
-    u is 1/V (Szegedy et al. 2016), or the share of each token in the training text (Pereyra et al. 2017). What u adds
-    is linear in the features, so it is left out of the logits and added to the sums: the vocabulary is gone through as
-    few times as can be, and in the type of the logits.
+    With ε spread evenly over the V classes (Szegedy et al. 2016), the loss of a position is
+    (1 - ε) (-log p_y) + ε/V Σ_v (-log p_v), and its gradient in the logits p - (1 - ε) onehot(y) - ε/V. The second
+    part is linear in the features, so it is left out of the logits and added to the sums: the vocabulary is gone
+    through as few times as can be, and in the type of the logits.
 
     With P passes, which stand side by side, it is the mean of all. Further losses on the distributions, which give
     their own gradients, are added to the sum over passes.
@@ -55,7 +54,6 @@ class _LinearCrossEntropy(torch.autograd.Function):
         bias_V: Tensor,
         target_N: Tensor,
         smoothing: float,
-        prior_V: Tensor | None,
         logits_losses: Sequence[LogitsLoss],
     ) -> tuple[Tensor, Tensor]:
         # Autocast doesn't reach into a custom function, so its type is applied by hand.
@@ -91,8 +89,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             torch.mm(grad, weight, out=grad_features[part].flatten(0, 1))
             grad_weight += grad.t() @ features
             grad_bias += (grad.new_ones(1, len(grad)) @ grad)[0]  # several times faster than a sum over rows
-        if smoothing:  # -ε Σ_v u_v logit_v, over all positions at once
-            u_V = torch.full_like(bias, 1 / len(bias), dtype=wide) if prior_V is None else prior_V.to(wide)
+        if smoothing:  # -ε/V Σ_v logit_v, over all positions at once
+            u_V = torch.full_like(bias, 1 / len(bias), dtype=wide)
             mean_weight_D, sum_D = u_V @ weight.to(wide), features_NPD.sum((0, 1), dtype=wide)
             count = num_positions * num_passes
             smoothed -= smoothing * (sum_D @ mean_weight_D + count * (u_V @ bias.to(wide)))
@@ -126,7 +124,6 @@ def token_loss(
     target_BT: Tensor,
     target_length_B: Tensor,
     smoothing: float,
-    prior_V: Tensor | None = None,
     logits_losses: Sequence[LogitsLoss] = (),
 ) -> TokenLoss:
     """The loss of a batch, PAD left out.
@@ -138,7 +135,6 @@ def token_loss(
         target_BT: the tokens to predict.
         target_length_B: how many of each row are real.
         smoothing: ε of label smoothing.
-        prior_V: the distribution that label smoothing leans to; the uniform one by default.
         logits_losses: added to the sum over passes.
     """
     mask_BT = length_mask(target_length_B, target_BT.shape[1])
@@ -149,6 +145,6 @@ def token_loss(
         features_NPD = features_NPD.to(torch.get_autocast_dtype(features_NPD.device.type))
     target_N = target_BT.flatten().index_select(0, index_N)
     smoothed, nll = _linear_cross_entropy(
-        features_NPD, output.weight_VD, output.bias_V, target_N, smoothing, prior_V, logits_losses
+        features_NPD, output.weight_VD, output.bias_V, target_N, smoothing, logits_losses
     )
     return TokenLoss(smoothed, nll, len(index_N))

@@ -3,19 +3,26 @@
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from nmt.config import TrainingOptions
 from nmt.data.batching import Batch
 from nmt.device import Precision, autocast
+from nmt.errors import UserError
+from nmt.models.interfaces import DecoderOutput
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.compilation import Forward, compiled_forward
 from nmt.training.loss import TokenLoss, token_loss
 from nmt.training.techniques.base import Technique, with_hook
+
+Forward = Callable[..., DecoderOutput]
+
+_REMEDY = (
+    "torch.compile needs a C++ compiler for the CPU and Triton for a GPU: install what is missing, "
+    "or go on with --set training.compile=false."
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,6 @@ class Objective(nn.Module):
         options: label smoothing, compilation.
         precision: of the matrix products.
         techniques: by name, what the recipe turns on.
-        prior_V: what label smoothing tends to; the uniform distribution by default.
 
     Raises:
         UserError: a technique can't work with the model.
@@ -50,7 +56,6 @@ class Objective(nn.Module):
         options: TrainingOptions,
         precision: Precision,
         techniques: Mapping[str, Technique] | None = None,
-        prior_V: npt.NDArray[np.float64] | None = None,
     ) -> None:
         super().__init__()
         self.model, self.precision = model, precision
@@ -63,7 +68,6 @@ class Objective(nn.Module):
         self._logits_losses = [technique.logits_loss for technique in with_hook(self._all, "logits_loss")]
         self._smoothing = options.label_smoothing
         self._compiled: Forward | None = compiled_forward(model) if options.compile else None
-        self._prior_V = None if prior_V is None else torch.tensor(prior_V, dtype=torch.float32, device=model.device)
 
     def forward(self, batch: Batch, update: int = 0) -> BatchLoss:
         """The loss of a batch at an update, counted from 0."""
@@ -125,6 +129,34 @@ class Objective(nn.Module):
 
     def _token_loss(self, features_BTD: Tensor, target_BT: Tensor, length_B: Tensor) -> TokenLoss:
         output = self.model.decoder.output
-        return token_loss(
-            features_BTD, output, target_BT, length_B, self._smoothing, self._prior_V, self._logits_losses
-        )
+        return token_loss(features_BTD, output, target_BT, length_B, self._smoothing, self._logits_losses)
+
+
+def compiled_forward(model: Seq2Seq) -> Forward:
+    """The same forward pass, compiled when it is first called, for batches of any shape.
+
+    Only the function is compiled: the model itself stays as it is, and so do the names of its parameters, what
+    checkpoints hold, validation and search.
+
+    Raises:
+        UserError: nothing can be compiled here; from this function, or from the first call of what it gives.
+    """
+    try:
+        compiled = torch.compile(model.forward, dynamic=True)
+    except RuntimeError as error:  # a version of Python that PyTorch can't compile for yet
+        raise _failure(error) from None
+
+    def forward(*arguments: Any, **named: Any) -> DecoderOutput:
+        try:
+            return compiled(*arguments, **named)
+        except Exception as error:
+            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise
+            raise _failure(error) from error
+
+    return forward
+
+
+def _failure(error: Exception) -> UserError:
+    reason = str(error).strip().partition("\n")[0]
+    return UserError(f"training.compile is on, but the model can't be compiled: {reason.rstrip('.')}.", _REMEDY)

@@ -98,8 +98,7 @@ def _train(
     model = make_model(recipe.model, data.vocabularies, recipe.training.init_from, is_new=not checkpoint).to(device)
     ranks.seed_per_rank(recipe.seed)
     options, decoding = recipe.training, recipe.decoding
-    prior_V = data.target_shares() if options.label_smoothing_prior == "unigram" else None
-    objective = Objective(model, options, precision, techniques, prior_V)
+    objective = Objective(model, options, precision, techniques)
     recipe, budget = _with_batch_tokens(recipe, data, objective, ranks)
     batches = prefetched(data.batches(budget, recipe.seed, ranks), device)
     size, metric = options.validation_size, options.metric

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from nmt import config
+from nmt import options as groups
 from nmt.config import TrainingOptions
 from nmt.errors import UserError
 from nmt.plugins import Table
@@ -20,7 +20,7 @@ class Schedule:
         total_steps: updates of the whole run; None where their number isn't known.
     """
 
-    class Options(config.Options):
+    class Options(groups.Options):
         """Those that all schedules have."""
 
         warmup_steps: int = Field(1000, ge=0, description="updates of linear warm-up")

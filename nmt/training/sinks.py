@@ -12,21 +12,9 @@ from nmt.errors import UserError
 from nmt.evaluation.metrics import score_text
 from nmt.files import cannot_write, open_output
 from nmt.model_directory import ModelDirectory
+from nmt.training import events
 from nmt.training.divergence import RISE
-from nmt.training.events import (
-    Diverged,
-    EpochEnded,
-    Event,
-    OutOfMemory,
-    Resumed,
-    Sample,
-    Sink,
-    Skipped,
-    Started,
-    Updated,
-    Validated,
-    Warned,
-)
+from nmt.training.events import Event, Sample, Sink, Started, Updated, Validated
 
 SILENCE = 180.0
 """Seconds without a message (of a validation or an epoch) after which a log file gets a line."""
@@ -40,13 +28,12 @@ def open_sinks(directory: ModelDirectory, tensorboard: bool, on_event: Sink | No
         UserError: the log can't be written, or TensorBoard isn't installed.
     """
     with contextlib.ExitStack() as stack:
-        sinks: list[Sink] = [stack.enter_context(contextlib.closing(MetricsFile(directory.metrics)))]
-        sinks.append(SampleFiles(directory.samples))
+        ours: list[MetricsFile | TensorBoard | ConsoleSink] = [MetricsFile(directory.metrics), ConsoleSink()]
         if tensorboard:
-            sinks.append(stack.enter_context(contextlib.closing(TensorBoard(directory.tensorboard))))
-        sinks.append(stack.enter_context(contextlib.closing(ConsoleSink())))
-        if on_event is not None:
-            sinks.append(on_event)
+            ours.append(TensorBoard(directory.tensorboard))
+        for sink in ours:
+            stack.callback(sink.close)
+        sinks: list[Sink] = [*ours, SampleFiles(directory.samples), *([on_event] if on_event is not None else [])]
 
         def emit(event: Event) -> None:
             for sink in sinks:
@@ -75,7 +62,7 @@ class MetricsFile:
     def __call__(self, event: Event) -> None:
         if isinstance(event, Started):
             self._go_back(event.step, event.validation_due)
-        if not event.name:
+        if not is_logged(event):
             return
         # JSON has no NaN and no infinity.
         figures = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in event.figures().items()}
@@ -101,6 +88,11 @@ class MetricsFile:
     def close(self) -> None:
         with contextlib.suppress(OSError):  # a full disk was reported when the line was written
             self._file.close()
+
+
+def is_logged(event: Event) -> bool:
+    """Whether ``metrics.jsonl`` has a line for it."""
+    return bool(event.name) and not (isinstance(event, Started) and not event.step)
 
 
 def _is_before(line: str, step: int, validation_due: bool) -> bool:
@@ -163,7 +155,7 @@ class TensorBoard:
     def __call__(self, event: Event) -> None:
         if isinstance(event, Started):
             self._board = self._make(str(self._folder), purge_step=event.step + 1)
-        if not event.name:
+        if not is_logged(event):
             return
         for name, value in {"seconds": round(event.seconds, 3), **event.figures()}.items():
             if isinstance(value, (int, float)):
@@ -195,26 +187,26 @@ class ConsoleSink:
                 self._started = event
                 ends = bool(event.total_steps or event.max_minutes)
                 self._bar = self._stack.enter_context(progress_bar("training", 1.0 if ends else None))
-            case Resumed():
-                say(f"resumed at step {step}")
+                if step:
+                    say(f"resumed at step {step}")
             case Updated():
                 self._show(event)
-            case EpochEnded():
+            case events.EpochEnded():
                 say(f"{clock}  epoch {event.epoch} done at step {step}, padding {event.padding:.1%}")
             case Validated():
                 score = f"{score_text(event.metric, event.score)}, " if event.score is not None else ""
                 best = "  (best)" if event.best else ""
                 say(f"{clock}  step {step}: validation {score}loss {event.loss:.3f}{best}")
-            case Skipped() if event.scale is None:
+            case events.Skipped() if event.scale is None:
                 wrong = "gradient" if math.isfinite(event.loss) else "loss"
                 warn(f"the {wrong} of update {step} is not finite: the update is left out.")
-            case OutOfMemory():
+            case events.OutOfMemory():
                 warn(
                     f"out of memory in update {step}: {event.sentences} sentence pairs of up to "
                     f"{event.source_length:,} source and {event.target_length:,} target positions don't fit and are "
                     "split in two. If this happens often, lower training.batch_tokens or data.max_length."
                 )
-            case Diverged():
+            case events.Diverged():
                 best = f" The best model, of step {event.best_step}, is kept." if event.best_step else ""
                 warn(
                     f"the training loss has diverged: it was down to {event.lowest:.2f} and has been more than "
@@ -222,7 +214,7 @@ class ConsoleSink:
                     "training.learning_rate, more training.schedule.warmup_steps or a smaller training.clip_norm."
                     f"{best}"
                 )
-            case Warned():
+            case events.Warned():
                 warn(event.message)
 
     def _show(self, event: Updated) -> None:

@@ -109,8 +109,6 @@ class Trainer:
         self._clock = time.perf_counter() - self.progress.seconds
         limits = {"total_steps": self._total_steps(), "max_minutes": self.options.max_minutes}
         self._emit(events.Started, validation_due=self.progress.validation_due, **limits)
-        if self.progress.step:
-            self._emit(events.Resumed)
         with self.interrupts:
             if self.progress.validation_due:
                 self._validate_and_save(checkpoint_due=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import nmt
 from nmt import plugins
-from nmt.config import DecodingOptions, Options
+from nmt.config import DecodingOptions
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
 from nmt.decoding.logits_processors import (
     EndAtLimit,
@@ -24,6 +24,7 @@ from nmt.decoding.logits_processors import (
     SearchTask,
 )
 from nmt.errors import UserError
+from nmt.options import Options
 from nmt.recipe import load_recipe
 
 SOS, EOS, SIZE = 2, 3, 9

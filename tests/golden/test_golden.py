@@ -62,7 +62,7 @@ SIZES = ("embedding_size", "hidden_size", "feed_forward_size", "slot_size", "siz
 TECHNIQUES: dict[str, tuple[str, dict[str, Any]]] = {
     "accumulate": ("systems/gru", {"training.accumulate": 2, "training.clip_norm": 0.5}),
     "adamw": ("multi30k/luong", {"training.optimizer": {"type": "adamw", "weight_decay": 0.1}}),
-    "constant": ("multi30k/luong", {"training.schedule.type": "constant", "training.label_smoothing_prior": "unigram"}),
+    "constant": ("multi30k/luong", {"training.schedule.type": "constant"}),
     "gradient_flow": ("systems/rnn_tanh", {"training.techniques.gradient_flow.weight": 0.5}),
     "plateau": ("multi30k/luong", {"training.schedule.type": "plateau", "training.validate_every": 5}),
     "r_drop": ("multi30k/transformer", {"training.techniques.r_drop.weight": 1.0}),

@@ -16,7 +16,7 @@ import torch
 from pydantic.fields import FieldInfo
 from torch import Tensor
 
-from nmt.config import DecodingOptions, ModelOptions, Options
+from nmt.config import DecodingOptions, ModelOptions
 from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.search import search_all
@@ -24,6 +24,7 @@ from nmt.models.build import ATTENTIONS, DECODERS, ENCODERS
 from nmt.models.cells import CELLS
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import load_weights, save_weights, weights_of
+from nmt.options import Options
 from nmt.plugins import Table
 from nmt.training.loss import token_loss
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from nmt.config import Recipe, validate
+from nmt.config import Recipe
 from nmt.models.weights import read_tensors
+from nmt.options import validate
 
 RNN = {"type": "recurrent", "cell": "gru", "hidden_size": 48}
 ATTENTION = {"type": "additive", "size": 32}

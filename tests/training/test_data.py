@@ -4,13 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import nmt
 from nmt.config import Recipe
 from nmt.errors import UserError
-from nmt.training.data import MAX_HELD_OUT, open_texts, prepare_data
+from nmt.training.data import MAX_HELD_OUT, open_texts
 from nmt.training.events import Event, Validated
 
 RecipeMaker = Callable[..., Recipe]
@@ -58,13 +57,3 @@ def test_a_line_break_in_memory_is_a_space_and_changes_the_fingerprint(make_reci
     assert list(text) == [("a b", "c d")]
     assert text.fingerprint() == open_texts(options, [("a b", "c d")])[0].fingerprint()
     assert text.fingerprint() != open_texts(options, [("a b", "c"), ("d", "")])[0].fingerprint()
-
-
-def test_the_shares_of_target_tokens(make_recipe: RecipeMaker, tiny_corpus: Path) -> None:
-    """They are a prior for the whole run, so techniques that read the text in another way don't change them."""
-    data = prepare_data(make_recipe(max_steps=1))
-    vocabulary, lines = data.vocabularies.target, (tiny_corpus / "train.en").read_text("utf-8").splitlines()
-    counts = np.zeros(len(vocabulary))
-    for line in lines:
-        np.add.at(counts, [*vocabulary.encode(line), vocabulary.eos], 1)
-    np.testing.assert_allclose(data.target_shares(), counts / counts.sum())

@@ -59,22 +59,6 @@ def test_recipe_and_parameters_come_from_the_model_directory(tiny_model: Path) -
     assert found.ended == "training.max_steps (200) reached"
 
 
-def test_what_a_resumed_run_did_again_counts_once(tmp_path: Path) -> None:
-    killed = [train_line(10, 5.0), train_line(20, 4.0), valid_line(25, 9.0, 1.0), train_line(30, 0.5)]
-    again = [{"event": "resume", "step": 20, "seconds": 120.0}, valid_line(25, 3.0, 2.0), train_line(30, 3.5)]
-    history = read_history(write_log(tmp_path / "run", *killed, *again))
-    assert history.series("train", "loss") == ([10, 20, 30], [5.0, 4.0, 3.5])
-    assert history.series("valid", "loss") == ([25], [3.0])
-    assert history.series("train", "loss", "seconds")[0] == [60, 120, 180]
-
-
-def test_a_run_that_goes_on_after_its_end_has_not_ended(tmp_path: Path) -> None:
-    end = {"event": "end", "step": 10, "seconds": 60.0, "reason": "enough"}
-    resumed = {"event": "resume", "step": 10, "seconds": 60.0}
-    run = write_log(tmp_path / "run", train_line(10, 5.0), end, resumed, train_line(20, 4.0))
-    assert read_history(run).summary().ended is None
-
-
 @pytest.mark.parametrize(
     "damage",
     ['{"event": "train", "st', "[1, 2]", '{"event": "train"}', '{"event": "train", "step": "x", "seconds": 1}', "\x00"],

@@ -35,8 +35,8 @@ class Problem:
     def leaves(self) -> list[Tensor]:
         return [self.features_BTD, self.output.weight_VD, self.output.bias_V]
 
-    def ours(self, smoothing: float, prior_V: Tensor | None = None) -> TokenLoss:
-        return token_loss(self.features_BTD, self.output, self.target_BT, self.length_B, smoothing, prior_V)
+    def ours(self, smoothing: float) -> TokenLoss:
+        return token_loss(self.features_BTD, self.output, self.target_BT, self.length_B, smoothing)
 
     def theirs(self, smoothing: float) -> Tensor:
         logits = self.output(self.features_BTD).flatten(0, 1)
@@ -139,31 +139,6 @@ def test_a_shared_output_layer_adds_up_both_gradients() -> None:
     torch.testing.assert_close(gradient(problem.ours), gradient(problem.theirs))
 
 
-PRIOR = torch.tensor([0.0, 0.0, 0.05, 0.3, 0.1, 0.02, 0.13, 0.2, 0.05, 0.1, 0.05])
-
-
-@pytest.mark.parametrize("chunk", [CHUNK, 4])
-def test_smoothing_towards_a_prior_equals_cross_entropy_with_soft_targets(
-    chunk: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loss_module, "CHUNK", chunk)
-    problem, prior = Problem([7, 3, 1, 6]), PRIOR.double()
-    found = problem.ours(0.2, prior)
-    logits_NV, target_N = problem.output(problem.features_BTD)[problem.mask_BT], problem.target_BT[problem.mask_BT]
-    soft_NV = 0.8 * F.one_hot(target_N, VOCABULARY) + 0.2 * prior
-    expected = F.cross_entropy(logits_NV, soft_NV, reduction="sum")
-    torch.testing.assert_close(found.smoothed, expected)
-    torch.testing.assert_close(found.nll, problem.theirs(0.0))
-    gradients = torch.autograd.grad(found.smoothed, problem.leaves())
-    torch.testing.assert_close(gradients, torch.autograd.grad(expected, problem.leaves()))
-
-
-def test_a_uniform_prior_is_plain_label_smoothing() -> None:
-    problem = Problem([4, 2])
-    uniform = torch.full((VOCABULARY,), 1 / VOCABULARY, dtype=torch.float64)
-    torch.testing.assert_close(problem.ours(0.3, uniform).smoothed, problem.ours(0.3).smoothed)
-
-
 def r_drop(alpha: float) -> list[LogitsLoss]:
     return [RDrop(RDrop.Options(weight=alpha), Recipe.model_construct()).logits_loss]
 
@@ -178,7 +153,7 @@ class TwoPasses(Problem):
 
     def r_drop(self, alpha: float, smoothing: float = 0.1) -> TokenLoss:
         losses = r_drop(alpha) if alpha else []
-        return token_loss(self.features_BTD, self.output, self.target_BT, self.length_B, smoothing, None, losses)
+        return token_loss(self.features_BTD, self.output, self.target_BT, self.length_B, smoothing, losses)
 
     def written_out(self, alpha: float, smoothing: float = 0.1) -> tuple[Tensor, Tensor]:
         """Equation 4 of the paper, halved, by PyTorch's own functions; and the mean -log p."""
@@ -225,6 +200,6 @@ def test_passes_that_agree_diverge_by_nothing() -> None:
     once = problem.ours(0.1)
     gradient = torch.autograd.grad(once.smoothed, problem.leaves()[1])
     twice_BTD = torch.cat((problem.features_BTD, problem.features_BTD))
-    twice = token_loss(twice_BTD, problem.output, problem.target_BT, problem.length_B, 0.1, None, r_drop(5.0))
+    twice = token_loss(twice_BTD, problem.output, problem.target_BT, problem.length_B, 0.1, r_drop(5.0))
     torch.testing.assert_close((twice.smoothed, twice.nll), (once.smoothed, once.nll))
     torch.testing.assert_close(torch.autograd.grad(twice.smoothed, problem.leaves()[1]), gradient)

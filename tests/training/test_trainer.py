@@ -47,8 +47,7 @@ def make_trainer(recipe: Recipe, directory: Path) -> Trainer:
     assert recipe.training.batch_tokens != "auto"
     batches = data.batches(recipe.training.batch_tokens, recipe.seed)
     model = build_model(recipe.model, data.vocabularies)
-    prior_V = data.target_shares() if recipe.training.label_smoothing_prior == "unigram" else None
-    objective = Objective(model, recipe.training, "fp32", techniques, prior_V)
+    objective = Objective(model, recipe.training, "fp32", techniques)
     return Trainer(recipe.training, objective, batches, None, directory)
 
 
@@ -144,28 +143,6 @@ def test_r_drop_makes_passes_agree(make_recipe: RecipeMaker, tmp_path: Path) -> 
             log_p, log_q = trainer.model.decoder.output(unrolled.features_BTD).log_softmax(-1).chunk(2)
         divergences.append(float((log_p.exp() * (log_p - log_q)).sum(-1).mean()))
     assert divergences[1] < 0.5 * divergences[0]
-
-
-@pytest.mark.parametrize("prior", ["uniform", "unigram"])
-def test_label_smoothing_leans_to_its_prior(make_recipe: RecipeMaker, tmp_path: Path, prior: str) -> None:
-    """The gradient of the output layer's bias is the sum of p - (1 - ε) onehot - ε u: the two priors differ by ε u."""
-    recipe = make_recipe(max_steps=1, label_smoothing=0.5, label_smoothing_prior=prior, clip_norm=None)
-    trainer = make_trainer(recipe, tmp_path)
-    batch = next(iter(trainer.batches))
-    with torch.no_grad():
-        unrolled = trainer.model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
-        p_NV = trainer.model.decoder.output(unrolled.features_BTD).softmax(-1)[batch.target_output_BT != 0]
-    tokens = batch.target_output_BT[batch.target_output_BT != 0]
-    found = _gradients_of_step(trainer, iter([batch]))["decoder.output.bias_V"]
-    size = p_NV.shape[1]
-    u_V = torch.full((size,), 1 / size)
-    if prior == "unigram":
-        data = prepare_data(recipe)
-        words = [int(i) for n in data.train_indices for i in data.train.pair(n)[1]]
-        words += [data.vocabularies.target.eos] * len(data.train_indices)
-        u_V = torch.bincount(torch.tensor(words), minlength=size) / len(words)
-    expected = p_NV.mean(0) - 0.5 * torch.bincount(tokens, minlength=size) / len(tokens) - 0.5 * u_V
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_gradients_are_scaled_down_to_the_norm_and_keep_their_direction(

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from nmt.config import ChoiceOf, Options
 from nmt.models.cells.base import Cell, CellState, GatedOptions
 from nmt.models.cells.gated import CoupledLstmCell, DepthGatedLstmCell, GruCell, LstmCell, PeepholeLstmCell
 from nmt.models.cells.simple import ClockworkCell, EchoStateCell, LeakyCell, ReluCell, TanhCell
+from nmt.options import ChoiceOf, Options
 from nmt.plugins import Table, as_mapping
 
 __all__ = ["CELLS", "Cell", "CellChoice", "CellField", "CellState", "GatedOptions", "GruCell", "choose_cell"]

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.config import Options
 from nmt.models.cells.base import Cell, CellState, InitialisedOptions, scale_to_radius, zero
 from nmt.models.layers import inverse_softplus
+from nmt.options import Options
 
 
 class TanhCell(Cell):

@@ -6,9 +6,10 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from nmt.config import OnResume, Options, Recipe
+from nmt.config import Recipe
 from nmt.console import say, warn
 from nmt.errors import UserError
+from nmt.options import OnResume, Options
 from nmt.plugins import TABLES, choices_of
 from nmt.recipe import load_recipe
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from nmt import config
+from nmt import options as groups
 from nmt.config import Recipe
 from nmt.data.batching import Batch
 from nmt.data.encoded_corpus import PairAnnotations, Sides
@@ -43,7 +43,7 @@ class Technique:
         UserError: the options don't fit the recipe.
     """
 
-    class Options(config.Options):
+    class Options(groups.Options):
         """Without keys."""
 
     incompatible_with: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from nmt import config
+from nmt import options as groups
 from nmt.config import Recipe
 from nmt.data.encoded_corpus import Sentences, Sides
 from nmt.data.vocabulary import Vocabularies
@@ -26,7 +26,7 @@ class Bidirectional(Technique):
     paper reads both ways in one.
     """
 
-    class Options(config.Options):
+    class Options(groups.Options):
         fraction: float = Field(
             0.35, gt=0, lt=1, description="of max_epochs, the first ones, in which half of the pairs are turned round"
         )

@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from nmt import config
+from nmt import options as groups
 from nmt.data.batching import Batch
 from nmt.errors import UserError
 from nmt.models.interfaces import DecoderOutput
@@ -32,7 +32,7 @@ TINY = 1e-12
 class GradientFlow(Technique):
     """The penalty for the plain recurrent layers that PyTorch's kernels compute."""
 
-    class Options(config.Options):
+    class Options(groups.Options):
         weight: float = Field(gt=0, description="of the penalty beside the loss of a token")
 
     options: Options

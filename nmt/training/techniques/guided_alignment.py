@@ -18,7 +18,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from nmt import config
+from nmt import options as groups
 from nmt.alignment.heads import AlignmentHeads
 from nmt.alignment.links import parse_pharaoh
 from nmt.alignment.words import Words, split_pairs
@@ -37,7 +37,7 @@ from nmt.training.techniques.base import Technique
 class GuidedAlignment(Technique):
     """Batches have word links as annotations; the attention of one head is compared with them."""
 
-    class Options(config.Options):
+    class Options(groups.Options):
         links: Path = Field(description="Pharaoh file with a line for each pair of the training text, in its order")
         split_punctuation: bool = Field(False, description="links count punctuation marks as words, as `nmt align`")
         weight: float = Field(0.05, gt=0, description="of the alignment loss beside that of the tokens")

@@ -4,7 +4,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from nmt import config
+from nmt import options as groups
 from nmt.training.techniques.base import Technique
 
 
@@ -13,7 +13,7 @@ class RDrop(Technique):
     plus α/2 times their symmetric divergence. An update takes twice as long.
     """
 
-    class Options(config.Options):
+    class Options(groups.Options):
         weight: float = Field(1.0, gt=0, description="α; the paper uses 5 for translation")
 
     num_passes = 2

@@ -12,7 +12,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from nmt import config
+from nmt import options as groups
 from nmt.data.batching import Batch
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.techniques.base import Technique
@@ -21,7 +21,7 @@ from nmt.training.techniques.base import Technique
 class ScheduledSampling(Technique):
     """The probability of a true word is a function of the update."""
 
-    class Options(config.Options):
+    class Options(groups.Options):
         schedule: Literal["constant", "linear", "exponential", "inverse_sigmoid"] = Field(
             description="probability of a true word at update i: k; k - c i; k^i; or k / (k + exp(i / k))"
         )

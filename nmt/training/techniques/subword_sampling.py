@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from nmt import config
+from nmt import options as groups
 from nmt.config import Recipe
 from nmt.data.encoded_corpus import EncodedSide, Sentences, Sides, map_ids
 from nmt.data.vocabulary import SPACE, SentencePieceVocabulary, Vocabularies
@@ -42,7 +42,7 @@ Ids = npt.NDArray[np.int64]
 class SubwordSampling(Technique):
     """Other segmentations of the training text in each epoch."""
 
-    class Options(config.Options):
+    class Options(groups.Options):
         alpha: float = Field(
             gt=0,
             le=1,

@@ -5,7 +5,7 @@ on from a state that knows nothing of how it came about. So memory is that of on
 time, encoder and attention keys, learns from all segments.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from nmt import config
+from nmt import options as groups
 from nmt.data.batching import Batch
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.techniques.base import SegmentLoss, Technique
@@ -22,7 +22,7 @@ from nmt.training.techniques.base import SegmentLoss, Technique
 class Truncation(Technique):
     """A backward pass for each segment of the target."""
 
-    class Options(config.Options):
+    class Options(groups.Options):
         length: int = Field(ge=1, description="gradients go back through so many target words at most")
 
     incompatible_with = ("training.compile",)
@@ -48,7 +48,7 @@ def backward_in_segments(
     start = model.decoder.start(encoded)
     # The segments' gradients meet in leaves that stand for the start; from there they go through the encoder once.
     state = _map(start, lambda t: t.detach().requires_grad_(t.requires_grad))
-    leaves = list(_tensors(state))
+    leaves = _tensors(state)
     for first in range(0, batch.target_input_BT.shape[1], segment_length):
         part = slice(first, first + segment_length)
         read, state = model.decoder.advance(batch.target_input_BT[:, part], state)
@@ -64,17 +64,16 @@ def backward_in_segments(
     torch.autograd.backward([*(t for t, _ in outputs), *extra], [*(g for _, g in outputs), *(None for _ in extra)])
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def _tensors(state: Any) -> list[Tensor]:
     """The tensors in a state that have a gradient, in a fixed order."""
-    if isinstance(value, Tensor):
-        if value.requires_grad:
-            yield value
-    elif isinstance(value, (tuple, Mapping)):
-        for part in value.values() if isinstance(value, Mapping) else value:
-            yield from _tensors(part)
-    elif is_dataclass(value):
-        for f in fields(value):
-            yield from _tensors(getattr(value, f.name))
+    found: list[Tensor] = []
+
+    def take(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    _map(state, take)
+    return [tensor for tensor in found if tensor.requires_grad]
 
 
 def _map(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

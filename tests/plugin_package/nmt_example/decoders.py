@@ -6,9 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.config import Options
 from nmt.models.attention import AttentionField
 from nmt.models.interfaces import SINGLE_HEAD, Decoder, DecoderOutput, DecoderParts, EncoderOutput, Memory, State
+from nmt.options import Options
 
 
 class JordanDecoderOptions(Options):

@@ -3,9 +3,9 @@
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.config import Options
 from nmt.models.interfaces import Encoder, EncoderOutput, EncoderParts, Memory
 from nmt.models.layers import length_mask
+from nmt.options import Options
 
 
 class ConvolutionalEncoderOptions(Options):

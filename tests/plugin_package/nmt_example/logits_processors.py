@@ -3,14 +3,14 @@
 from pydantic import Field
 from torch import Tensor
 
-from nmt import config
+from nmt import options as groups
 from nmt.decoding.logits_processors import LogitsProcessor, SearchTask
 
 
 class MinLength(LogitsProcessor):
     """A translation has at least as many tokens as a share of its source."""
 
-    class Options(config.Options):
+    class Options(groups.Options):
         """Options of ``min_length``."""
 
         ratio: float = Field(0.5, ge=0, description="tokens of the translation for each token of the source")

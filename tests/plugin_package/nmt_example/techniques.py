@@ -3,7 +3,7 @@
 from pydantic import Field
 from torch import Tensor
 
-from nmt import config
+from nmt import options as groups
 from nmt.data.batching import Batch
 from nmt.models.interfaces import DecoderOutput
 from nmt.models.layers import length_mask
@@ -13,7 +13,7 @@ from nmt.training.techniques.base import Technique
 class ActivationDecay(Technique):
     """Activation regularisation (Merity et al. 2017): the mean square of the decoder's features, times a weight."""
 
-    class Options(config.Options):
+    class Options(groups.Options):
         """How strong it is."""
 
         weight: float = Field(0.01, gt=0, description="of the penalty beside the loss of a token")
