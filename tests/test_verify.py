@@ -77,8 +77,8 @@ def test_a_state_that_forgets_is_caught(tiny_model: Path, tiny_corpus: Path, mon
     whole = BahdanauDecoder.advance
 
     def forgetful(self: BahdanauDecoder, token_N: Tensor, state: Any, need_weights: bool = False) -> Any:
-        features, weights, following = whole(self, token_N, state, need_weights)
-        return features, weights, type(state)(tuple(part * 0.9 for part in following.cells), following.memory)
+        read, following = whole(self, token_N, state, need_weights)
+        return read, type(state)(tuple(part * 0.9 for part in following.cells), following.memory)
 
     monkeypatch.setattr(BahdanauDecoder, "advance", forgetful)
     found = exact_checks(tiny_model, tiny_corpus)

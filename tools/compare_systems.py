@@ -232,12 +232,7 @@ def draw(test_set: TestSet, names: Sequence[str], path: Path) -> None:
     few = replace(test_set, systems=shown or test_set.systems)
     statistics = Statistics("bleu", few)
     rows = length_scores(few, [statistics])
-    scores = {name: [row["scores"]["bleu"][name] for row in rows] for name in few.systems}
-    num_sentences = {row["label"]: row["sentences"] for row in rows}
-    x_label = f"words of the {few.measured_by}"
-    write_figure(
-        draw_lengths(scores, num_sentences, x_label, statistics.metric.name, statistics.metric.signature), path
-    )
+    write_figure(draw_lengths(rows, "bleu", few.measured_by, statistics.metric.signature), path)
 
 
 def compare(arguments: argparse.Namespace) -> None:

@@ -12,26 +12,44 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from nmt.alignment.links import Link, Links, Weights
+from nmt.alignment.links import Link, Weights
 from nmt.errors import UserError
 
 LinkMethod = Literal["argmax", "threshold"]
 Symmetrization = Literal["intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
 SYMMETRIZATIONS: tuple[str, ...] = get_args(Symmetrization)
 
-_NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))
+_NEIGHBOURS = ((0, -1), (-1, 0), (0, 1), (1, 0), (-1, -1), (1, -1), (-1, 1), (1, 1))
 
 
 @dataclass(frozen=True)
 class LinkOptions:
-    """How links are chosen by attention weights."""
+    """How links are chosen by attention weights.
+
+    Raises:
+        UserError: an option is unknown or out of range.
+    """
 
     method: LinkMethod = "argmax"
-    """See :func:`extract_links`; ``argmax`` applies to the weights after :func:`balance`."""
+    """``argmax`` links each word that has attention with the word of the highest weight (the first of equals), after
+    :func:`balance`; ``threshold`` takes all cells of at least the threshold, so that a word may have several links."""
     threshold: float = 0.3
-    """Least weight of a link of the method ``threshold``."""
+    """Above 0, at most 1."""
     symmetrize: Symmetrization | Literal["none"] = "grow-diag"
     """How the choices of target and of source words become one alignment; ``none`` keeps those of target words."""
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("alignment method", self.method, get_args(LinkMethod)),
+            ("symmetrization", self.symmetrize, ("none", *SYMMETRIZATIONS)),
+        ):
+            if value not in known:
+                raise UserError(f"unknown {name} '{value}'", f"Choose {', '.join(known)}.")
+        if not 0 < self.threshold <= 1:
+            raise UserError(
+                f"alignment threshold {self.threshold} is not above 0 and at most 1",
+                "Choose a share of the attention, for example 0.3.",
+            )
 
 
 def balance(weights: npt.NDArray[np.floating]) -> Weights:
@@ -58,48 +76,25 @@ def word_links(weights: Weights, options: LinkOptions, backward: Weights | None 
         weights: attention [T_words, S_words].
         options: how links are chosen.
         backward: attention [S_words, T_words] of a model of the other direction.
-
-    Raises:
-        UserError: an option is unknown or out of range.
     """
     prepare = balance if options.method == "argmax" else np.asarray
     compared = prepare(weights)
     if backward is not None:
         compared = np.sqrt(compared * prepare(backward).T)
-    forward = extract_links(compared, options.method, options.threshold)
+    forward = extract_links(compared, options)
     if options.symmetrize == "none":
         return forward
-    chosen = extract_links(compared.T, options.method, options.threshold)
+    chosen = extract_links(compared.T, options)
     return symmetrize(forward, [(source, target) for target, source in chosen], options.symmetrize)
 
 
-def extract_links(
-    weights: npt.NDArray[np.floating], method: LinkMethod = "argmax", threshold: float = 0.3
-) -> tuple[Link, ...]:
-    """Links of the attention [T_words, S_words], sorted.
-
-    Args:
-        weights: as in :class:`nmt.alignment.links.WordAlignment`.
-        method: ``argmax`` links each target word that has attention with the source word of the highest weight (the
-            first of equals); ``threshold`` takes all cells of at least ``threshold``, so that a word may have several
-            links or none.
-        threshold: above 0, at most 1.
-
-    Raises:
-        UserError: the method is unknown or the threshold out of range.
-    """
-    if method == "threshold":
-        if not 0 < threshold <= 1:
-            raise UserError(
-                f"alignment threshold {threshold} is not above 0 and at most 1",
-                "Choose a share of the attention, for example 0.3.",
-            )
-        targets, sources = np.nonzero(weights >= threshold)
-    elif method == "argmax":
+def extract_links(weights: npt.NDArray[np.floating], options: LinkOptions) -> tuple[Link, ...]:
+    """The links that target words choose, sorted, from what they compare. [T_words, S_words]"""
+    if options.method == "threshold":
+        targets, sources = np.nonzero(weights >= options.threshold)
+    else:
         targets = np.flatnonzero(np.any(weights > 0, axis=1))
         sources = weights[targets].argmax(axis=1) if len(targets) else targets
-    else:
-        raise UserError(f"unknown alignment method '{method}'", "Choose argmax or threshold.")
     return tuple(sorted(zip(sources.tolist(), targets.tolist(), strict=True)))
 
 
@@ -113,57 +108,34 @@ def symmetrize(forward: Iterable[Link], backward: Iterable[Link], how: Symmetriz
             in neighbours, diagonal ones too, that are in the union and give a word its first link.
             ``grow-diag-final`` adds the rest of the union, forward links first, wherever one of the two words has
             no link yet; ``grow-diag-final-and`` only where both have none.
-
-    Raises:
-        UserError: ``how`` is unknown.
     """
     first, second = frozenset(forward), frozenset(backward)
-    if how == "intersection":
-        return tuple(sorted(first & second))
-    if how == "union":
-        return tuple(sorted(first | second))
-    if how not in SYMMETRIZATIONS:
-        raise UserError(f"unknown symmetrization '{how}'", f"Choose {', '.join(SYMMETRIZATIONS)}.")
-    grown = _Growing(first & second)
-    grown.grow(first | second)
+    union, links = first | second, set(first & second)
+    if how in ("intersection", "union"):
+        return tuple(sorted(union if how == "union" else links))
+    sources, targets = {source for source, _ in links}, {target for _, target in links}
+
+    def add(candidates: Iterable[Link], enough: Callable[[Iterable[bool]], bool]) -> None:
+        """Add, one after another, those where any or all of the two words have no link yet."""
+        for link in candidates:
+            if link not in links and enough((link[0] not in sources, link[1] not in targets)):
+                links.add(link)
+                sources.add(link[0])
+                targets.add(link[1])
+
+    def neighbours(source: int, target: int) -> list[Link]:
+        return [link for s, t in _NEIGHBOURS if (link := (source + s, target + t)) in union]
+
+    def by_target(found: Iterable[Link]) -> list[Link]:
+        return sorted(found, key=lambda link: (link[1], link[0]))
+
+    num_links = -1
+    while num_links < len(links):  # passes over all links, new ones included, until a pass adds nothing
+        num_links = len(links)
+        for link in by_target(union):
+            if link in links:
+                add(neighbours(*link), any)
     if how != "grow-diag":
-        wanted = all if how == "grow-diag-final-and" else any
-        grown.add_last(first, wanted)
-        grown.add_last(second, wanted)
-    return tuple(sorted(grown.links))
-
-
-class _Growing:
-    """A growing set of links, with the words that have a link."""
-
-    def __init__(self, links: Links) -> None:
-        self.links = set(links)
-        self._sources = {source for source, _ in links}
-        self._targets = {target for _, target in links}
-
-    def _is_free(self, link: Link) -> tuple[bool, bool]:
-        return link[0] not in self._sources, link[1] not in self._targets
-
-    def _add(self, link: Link) -> None:
-        self.links.add(link)
-        self._sources.add(link[0])
-        self._targets.add(link[1])
-
-    def grow(self, union: Links) -> None:
-        """Pass over the links by target word and then by source word, until a pass adds nothing."""
-        order = sorted(union, key=lambda link: (link[1], link[0]))
-        before = -1
-        while before != len(self.links):
-            before = len(self.links)
-            for source, target in order:
-                if (source, target) not in self.links:
-                    continue
-                for step_target, step_source in _NEIGHBOURS:
-                    link = source + step_source, target + step_target
-                    if link in union and link not in self.links and any(self._is_free(link)):
-                        self._add(link)
-
-    def add_last(self, links: Links, wanted: Callable[[Iterable[bool]], bool]) -> None:
-        for link in sorted(links, key=lambda link: (link[1], link[0])):
-            if link not in self.links and wanted(self._is_free(link)):
-                self._add(link)
+        for directed in (first, second):
+            add(by_target(directed), all if how == "grow-diag-final-and" else any)
+    return tuple(sorted(links))

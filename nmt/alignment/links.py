@@ -3,26 +3,7 @@
 A link is the pair (source word, target word), both counted from 0, as in the Pharaoh format. T and S in the names of
 arrays are the target and the source words.
 
-Schema of a JSON object, one a line:
-
-    source   list of str                 the source words
-    target   list of str                 the target words
-    links    list of [int, int]          (source word, target word), counted from 0, sorted
-    weights  list of lists of float      [target words][source words]; how much a target word attends to
-                                         each source word, rounded to 4 digits; a row sums to <= 1
-    score    float or null               natural log-probability of the target given the source
-
-and of a model of dialogues also
-
-    turns         list of int            the turn of each source word, counted from the first of the line, 0
-    turn_weights  list of lists of float [target words][turns]; how much a target word attends to each turn, its end
-                                         counted; for hierarchical attention, weights are this times the attention
-                                         within the turn
-
-and, for a model that counts something token by token, its figures by name, such as
-
-    ponder   {"source": list of float,   ponder steps of each word, the mean of its pieces; either side may be missing
-              "target": list of float}
+docs/reference/formats.md describes the JSON object of a sentence pair.
 """
 
 import json
@@ -82,15 +63,9 @@ class WordAlignment:
         expected = (len(self.target), len(self.source))
         if self.weights.shape != expected:
             raise ValueError(f"weights of shape {self.weights.shape} for {expected[0]} x {expected[1]} words")
-        if self.turn_weights is not None and len(self.turns) != len(self.source):
-            raise ValueError(f"turns of {len(self.turns)} words, where there are {len(self.source)}")
         for source, target in self.links:
             if not (0 <= source < len(self.source) and 0 <= target < len(self.target)):
                 raise ValueError(f"link {source}-{target} outside {len(self.source)} x {len(self.target)} words")
-        for words, figures in ((self.source, self.source_figures), (self.target, self.target_figures)):
-            for name, values in figures.items():
-                if len(values) != len(words):
-                    raise ValueError(f"{len(values)} figures '{name}' for {len(words)} words")
 
 
 def parse_pharaoh(line: str, where: str = "the line") -> tuple[set[Link], set[Link]]:
@@ -125,12 +100,9 @@ def parse_pharaoh(line: str, where: str = "the line") -> tuple[set[Link], set[Li
     return sure, possible - sure
 
 
-def format_pharaoh(links: Iterable[Link], possible: Iterable[Link] = ()) -> str:
-    """Links in the Pharaoh format, sorted; those in ``possible`` alone are marked ``i?j``."""
-    sure = set(links)
-    return " ".join(
-        f"{source}{'-' if (source, target) in sure else '?'}{target}" for source, target in sorted(sure | set(possible))
-    )
+def format_pharaoh(links: Iterable[Link]) -> str:
+    """Links in the Pharaoh format, sorted."""
+    return " ".join(f"{source}-{target}" for source, target in sorted(links))
 
 
 def read_pharaoh(path: Path) -> list[tuple[set[Link], set[Link]]]:
@@ -158,7 +130,7 @@ def read_pharaoh(path: Path) -> list[tuple[set[Link], set[Link]]]:
 
 
 def to_json(alignment: WordAlignment) -> dict[str, Any]:
-    """The alignment as plain lists and numbers; the schema stands at the head of this file."""
+    """The alignment as plain lists and numbers."""
     score = alignment.score
     values: dict[str, Any] = {
         "source": list(alignment.source),
@@ -176,9 +148,7 @@ def to_json(alignment: WordAlignment) -> dict[str, Any]:
 
 
 def _rounded(weights: Weights) -> list[list[float]]:
-    # In float64, because a rounded float32 prints as 0.30000001192092896.
-    rounded: list[list[float]] = np.round(weights.astype(np.float64), 4).tolist()
-    return rounded
+    return [[round(weight, 4) for weight in row] for row in weights.tolist()]
 
 
 def write_alignments(alignments: Iterable[WordAlignment], format: TextFormat, stream: TextIO) -> None:

@@ -64,16 +64,13 @@ def run(
         _print_runs(histories, summaries)
     if output is not None:
         from nmt.console import say
-        from nmt.evaluation.metrics import METRICS, higher_is_better
-        from nmt.plotting.curves import Panel, draw_runs
+        from nmt.plotting.curves import draw_runs
         from nmt.plotting.style import write_figure
         from nmt.training.history import short_names
 
         names = short_names([history.directory for history in histories])
         metric = next((name for history in histories for name in history.metrics), "bleu")
-        best = max if higher_is_better(metric) else min
-        panel = Panel(f"validation {METRICS[metric].name}", "valid", metric, best)
-        write_figure(draw_runs(dict(zip(names, histories, strict=True)), x, panel), output)
+        write_figure(draw_runs(dict(zip(names, histories, strict=True)), x, metric), output)
         say(f"wrote {output}")
 
 
@@ -203,7 +200,7 @@ def lengths(
     from nmt.console import print_table, say
     from nmt.evaluation.compare import length_scores, read_test_set
     from nmt.evaluation.compare_report import length_table
-    from nmt.evaluation.metrics import check_metrics, directed_name
+    from nmt.evaluation.metrics import check_metrics
     from nmt.evaluation.significance import Statistics
     from nmt.plotting.style import suffix_of, write_figure
 
@@ -218,10 +215,7 @@ def lengths(
     if output is not None:
         from nmt.plotting.curves import draw_lengths
 
-        scores = {system: [row["scores"][metric][system] for row in rows] for system in test_set.systems}
-        num_sentences = {row["label"]: row["sentences"] for row in rows}
-        x_label = f"words of the {test_set.measured_by}"
-        write_figure(draw_lengths(scores, num_sentences, x_label, directed_name(metric), signature), output)
+        write_figure(draw_lengths(rows, metric, test_set.measured_by, signature), output)
     if as_json:
         typer.echo(json.dumps({"metric": metric, "signature": signature, "lengths": rows}, ensure_ascii=False))
     else:
@@ -259,9 +253,8 @@ def memory(
     from nmt.console import say
     from nmt.data.text import read_lines
     from nmt.errors import UserError
-    from nmt.inspection.memory import trace_memory
+    from nmt.inspection.memory import draw_memory, trace_memory
     from nmt.loading import load
-    from nmt.plotting.memory import draw_memory
     from nmt.plotting.style import suffix_of, write_figures
 
     suffix_of(output)  # before the work
@@ -270,6 +263,6 @@ def memory(
     if not lines:
         raise UserError("There is no line to translate.", "Give --input FILE, or text on standard input.")
     traces = (trace_memory(translator, t.source, t.text) for t in translator.translate(lines))
-    figures = ((number, draw_memory(trace)) for number, trace in enumerate(traces, start=1))
-    written = write_figures(figures, output, numbered=len(lines) > 1)
+    numbers = range(1, len(lines) + 1) if len(lines) > 1 else [None]
+    written = write_figures(zip(numbers, map(draw_memory, traces), strict=True), output)
     say(f"wrote {written[0]}" + (f" to {written[-1].name}" if len(written) > 1 else ""))

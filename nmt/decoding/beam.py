@@ -63,7 +63,7 @@ def beam_search(
             processor(logits_NV, tokens_Nt, sentence_N, task)
         if beam.coverage is not None:
             assert output.weights_NHS is not None
-            beam.coverage = beam.coverage.plus(output.weights_NHS[:, model.alignment_heads].float().mean(1))
+            beam.coverage.total_NS += output.weights_NHS[:, model.alignment_heads].float().mean(1)
         rows = beam.advance(logits_NV, normaliser_N, task.target.eos, constraints)
 
         done_B = beam.is_done()
@@ -189,16 +189,13 @@ class _Beam:
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Coverage:
     """How much attention each source position has received from each hypothesis."""
 
     total_NS: Tensor
     mask_NS: Tensor
     """True at real source positions."""
-
-    def plus(self, weights_NS: Tensor) -> "Coverage":
-        return replace(self, total_NS=self.total_NS + weights_NS)
 
     def reorder(self, rows: Tensor) -> "Coverage":
         return Coverage(self.total_NS[rows], self.mask_NS[rows])

@@ -1,20 +1,41 @@
-"""Where the heads of a neural Turing machine write and read, step by step; :mod:`nmt.plotting.memory` draws it."""
+"""Where the heads of a neural Turing machine write and read, step by step, and the picture of it.
+
+As in figure 6 of Graves et al. 2014 time runs to the right and slots stand one above another; the write heads are
+above, the read heads below.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from matplotlib.figure import Figure
 
 from nmt.data.batching import make_batch
 from nmt.data.vocabulary import SPACE, Vocabulary
 from nmt.errors import UserError
 from nmt.models.interfaces import HasExternalMemory, MemoryAccess
 from nmt.plotting.matrix import MAX_WORDS
-from nmt.plotting.memory import MemoryTrace
+from nmt.plotting.style import INK, draw_cells, draw_colour_bar, panels, style, visible
 from nmt.translator import Translator
 
 Weights = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class MemoryTrace:
+    """The weights of every head at every step."""
+
+    source_steps: tuple[str, ...]
+    """The input of each step of the encoder; empty where it does not use the memory."""
+    target_steps: tuple[str, ...]
+    """The output of each step of the decoder; empty where it does not use the memory."""
+    slots: tuple[str, ...]
+    """Names of the slots: numbers, or the source pieces that they were initialised with."""
+    writes_HTC: Weights
+    """Of the write heads [heads, steps, slots]."""
+    reads_HTC: Weights
 
 
 @torch.inference_mode()
@@ -73,3 +94,24 @@ def _stack(weights: Sequence[torch.Tensor]) -> Weights:
         stacked[:num_heads, first : first + num_steps] = weights_1HTC[0].float().cpu().numpy()
         first += num_steps
     return stacked.astype(np.float32)
+
+
+def draw_memory(trace: MemoryTrace) -> Figure:
+    """Draw a panel for each head, write heads first, with the slots that any head gives weight to."""
+    heads = [(f"write {number}", weights_TC) for number, weights_TC in enumerate(trace.writes_HTC, start=1)]
+    heads += [(f"read {number}", weights_TC) for number, weights_TC in enumerate(trace.reads_HTC, start=1)]
+    largest_C = np.max([weights_TC.max(axis=0) for _, weights_TC in heads], axis=0)
+    # A twentieth of a head's weight at some step.
+    used = np.flatnonzero(largest_C >= min(0.05, largest_C.max())).tolist()
+    steps = [visible(step) for step in (*trace.source_steps, *trace.target_steps)]
+    slots = [visible(trace.slots[slot]) for slot in used]
+    cell = min(0.22, 12 / len(steps), 5 / len(slots))
+    with style([*steps, *slots]):
+        figure, grid = panels(len(heads), 1, cell * len(steps), cell * len(slots))
+        for [axes], (name, weights_TC) in zip(grid, heads, strict=True):
+            draw_cells(axes, weights_TC[:, used].T, steps if axes is grid[0][0] else (), slots)
+            axes.set_title(name, fontsize=9, pad=3)
+            if trace.source_steps and trace.target_steps:
+                axes.axvline(len(trace.source_steps), color=INK, linewidth=1)
+        draw_colour_bar(grid[0][0], "weight", len(steps))
+    return figure

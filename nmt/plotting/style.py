@@ -1,33 +1,36 @@
-"""What all pictures share: the palette, matplotlib's settings, matrices of cells, and the files.
+"""What all pictures share: palette, matplotlib's settings, words and fonts, matrices of cells, and the files.
 
 A figure is drawn inside ``with style(texts)``, where ``texts`` are the words and names it shows, and written by
-:func:`write_figure` or :func:`write_figures`.
+:func:`write_figure` or :func:`write_figures`. Matplotlib 3.11 shapes text and orders right-to-left words itself; older
+versions draw every letter from left to right.
 """
 
+import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 import numpy.typing as npt
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 from nmt.errors import UserError
-from nmt.plotting.fonts import font_families
+from nmt.files import explained
 
 Weights = npt.NDArray[np.floating]
+logger = logging.getLogger(__name__)
 
-INK = "#1b1b1b"
-FAINT_INK = "#767676"
-GRID = "#e4e4e4"
-FRAME = "#b9c2cc"
+INK, FAINT_INK, GRID = "#1b1b1b", "#767676", "#e4e4e4"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Of lines; from Okabe & Ito (2008), so that colour-blind readers can tell them apart."""
 GOLD = COLOURS[1]
@@ -40,18 +43,16 @@ SETTINGS: dict[str, Any] = {
     "font.size": 9,
     "text.color": INK,
     "text.parse_math": False,  # a `$` in a word is a dollar sign
+    "axes.prop_cycle": cycler(linestyle=["-", "--", ":", "-."]) * cycler(color=COLOURS),
     "axes.titlelocation": "left",
     "axes.titlesize": 10,
-    "axes.edgecolor": FRAME,
-    "axes.labelcolor": INK,
-    "axes.labelsize": 9,
-    "axes.axisbelow": True,
+    "axes.edgecolor": FAINT_INK,
+    "axes.grid": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
     "grid.color": GRID,
-    "grid.linewidth": 0.7,
-    **{f"{axis}tick.{name}": value for axis in "xy" for name, value in (("color", FAINT_INK), ("labelsize", 8))},
-    **{f"{axis}tick.{which}.size": 0 for axis in "xy" for which in ("major", "minor")},
+    **{f"{axis}tick.{name}": value for axis in "xy" for name, value in (("labelsize", 8), ("major.size", 0))},
     "legend.frameon": False,
-    "legend.fontsize": 9,
     "savefig.dpi": 150,
     "savefig.bbox": "tight",
     "savefig.pad_inches": 0.15,
@@ -61,9 +62,16 @@ SETTINGS: dict[str, Any] = {
 }
 # Above this many cells SVG and PDF hold the shading as an image; as shapes, viewers would be slow.
 MAX_VECTOR_CELLS = 10_000
-SUFFIXES = (".png", ".svg", ".pdf")
-# Without the time of writing the same picture gives the same file.
+# By the suffixes of pictures. Without the time of writing the same picture gives the same file.
 METADATA: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+
+BASE_FAMILY = "DejaVu Sans"  # comes with matplotlib
+MAX_WORD_LENGTH = 42
+# Joiners and variation selectors have a meaning inside a word (Persian, Indic scripts, emoji), and no glyph.
+_JOINERS = frozenset("\u200c\u200d" + "".join(map(chr, range(0xFE00, 0xFE10))))
+# Families without letters, or with glyphs that are not those of the character.
+_NOT_FOR_TEXT = ("Last Resort", "STIX", "DejaVu Sans Display", "DejaVu Serif Display", "cm")
+_warned: set[str] = set()
 
 
 @contextmanager
@@ -74,6 +82,50 @@ def style(texts: Iterable[str] = ()) -> Iterator[None]:
         # font_families logs one warning with a remedy.
         warnings.filterwarnings("ignore", message="Glyph .* missing|Matplotlib currently does not support")
         yield
+
+
+# --- words and fonts -------------------------------------------------------------------------------------
+
+
+def visible(text: str) -> str:
+    """The text with control and format characters as escapes (``\\u200b``), cut to MAX_WORD_LENGTH characters."""
+    text = text if len(text) <= MAX_WORD_LENGTH else text[: MAX_WORD_LENGTH - 1] + "…"
+    return "".join(c if c.isprintable() or c in _JOINERS else c.encode("unicode_escape").decode() for c in text)
+
+
+def font_families(texts: Iterable[str]) -> list[str]:
+    """Installed font families that together have the characters, in the order in which matplotlib tries them.
+
+    The first is DejaVu Sans. Characters that no font has are drawn as boxes, with a warning the first time.
+    """
+    families, missing = [BASE_FAMILY], set().union(*texts) - _JOINERS - _characters(BASE_FAMILY)
+    # Light, bold and slanted faces would look unlike the labels around them.
+    regular = [f.name for f in font_manager.fontManager.ttflist if f.style == "normal" and f.weight in (400, "normal")]
+    for family in sorted(set(regular), key=lambda name: (not name.startswith("Noto Sans"), name)) if missing else ():
+        if not family.startswith(_NOT_FOR_TEXT) and (found := missing & _characters(family)):
+            families.append(family)
+            missing -= found
+    if new := missing - _warned:
+        _warned.update(new)
+        logger.warning(
+            "no installed font has these characters, so the picture shows boxes: %s. Install fonts (Debian, Ubuntu: "
+            "apt install fonts-noto-core fonts-noto-cjk fonts-symbola; elsewhere from fonts.google.com/noto), then "
+            "delete the list of fonts that matplotlib keeps in %s",
+            " ".join(sorted(new)),
+            matplotlib.get_cachedir(),
+        )
+    return families
+
+
+@lru_cache(maxsize=512)
+def _characters(family: str) -> frozenset[str]:
+    """Characters of the face that matplotlib takes for the family."""
+    properties = font_manager.FontProperties(family=[family])
+    try:
+        face = font_manager.get_font(font_manager.findfont(properties, fallback_to_default=False))
+    except (ValueError, OSError, RuntimeError):  # a font removed or broken since matplotlib listed it
+        return frozenset()
+    return frozenset(map(chr, face.get_charmap()))
 
 
 # --- matrices of cells -----------------------------------------------------------------------------------
@@ -90,46 +142,41 @@ def panels(num_rows: int, num_columns: int, width: float, height: float) -> tupl
     return figure, figure.subplots(num_rows, num_columns, squeeze=False, subplot_kw={"visible": False}).tolist()
 
 
-def draw_cells(axes: Axes, weights: Weights, shades: Colormap = SHADES, *, num_panels: int = 1) -> None:
-    """The shades of a matrix [rows, columns] of shares, the lines between its cells, and its frame.
-
-    Args:
-        num_panels: how many such matrices the picture has.
-    """
+def draw_cells(
+    axes: Axes,
+    weights: Weights,
+    columns: Sequence[str] = (),
+    rows: Sequence[str] = (),
+    shades: Colormap = SHADES,
+    colour: str = INK,
+) -> None:
+    """The shades of a matrix [rows, columns] of shares, with words above its columns and left of its rows."""
     num_rows, num_columns = np.maximum(weights.shape, 1).tolist()
-    axes.set(visible=True, xlim=(0, num_columns), ylim=(num_rows, 0), xticks=[], yticks=[])
-    if weights.size:
-        as_image = weights.size * num_panels > MAX_VECTOR_CELLS
-        axes.pcolormesh(weights, cmap=shades, norm=Normalize(0, 1), rasterized=as_image)
-    columns, rows = np.arange(1, num_columns), np.arange(1, num_rows)
-    width = min(0.7, cell_size(axes) * 2)
-    axes.vlines(columns, 0, num_rows, colors=np.where(columns % 5, GRID, FRAME).tolist(), linewidth=width)
-    axes.hlines(rows, 0, num_columns, colors=np.where(rows % 5, GRID, FRAME).tolist(), linewidth=width)
-    axes.spines[:].set(linewidth=0.9, zorder=2.5)
-
-
-def label_axes(axes: Axes, columns: Sequence[str], rows: Sequence[str], colour: str = INK) -> None:
-    """Words above the columns and left of the rows of a matrix; none where a side is empty."""
+    axes.set(visible=True, xlim=(0, num_columns), ylim=(num_rows, 0))
+    axes.grid(visible=False)
+    axes.spines[:].set(visible=True, zorder=2.5)
     text: dict[str, Any] = {"fontsize": font_size(axes), "color": colour}
+    if weights.size:
+        lines: dict[str, Any] = {"edgecolors": GRID, "linewidth": min(0.7, cell_size(axes) * 2)}
+        axes.pcolormesh(weights, cmap=shades, vmin=0, vmax=1, rasterized=weights.size > MAX_VECTOR_CELLS, **lines)
     axes.xaxis.tick_top()
-    axes.tick_params(pad=3)
     # Rotated words start above their cell.
     rotated: dict[str, Any] = {"rotation": 45, "rotation_mode": "anchor", "ha": "left", "va": "baseline"}
     axes.set_xticks(np.arange(len(columns)) + 0.5, columns, **rotated, **text)
     axes.set_yticks(np.arange(len(rows)) + 0.5, rows, **text)
 
 
-def draw_colour_bar(axes: Axes, label: str, left: float | None = None) -> float:
-    """The scale of the shades, right of the axes or so many cells from their left, and up to 1.4 inches high.
+def draw_colour_bar(axes: Axes, label: str, left: float) -> float:
+    """The scale of the shades, so many cells from the left of the axes, and up to 1.4 inches high.
 
     Returns:
         Its height in cells.
     """
-    num_columns, num_rows, cell = axes.get_xlim()[1], axes.get_ylim()[0], cell_size(axes)
+    num_rows, cell = axes.get_ylim()[0], cell_size(axes)
     height = min(1.4, max(num_rows * cell, 0.9)) / cell
-    bar = inset(axes, (num_columns if left is None else left) + 0.16 / cell, 0, 0.09 / cell, height)
-    mapped = ScalarMappable(Normalize(0, 1), SHADES)
-    axes.figure.colorbar(mapped, cax=bar, ticks=[0, 0.5, 1], format="{x:g}").outline.set(linewidth=0.6)
+    bar = inset(axes, left + 0.16 / cell, 0, 0.09 / cell, height)
+    axes.figure.colorbar(ScalarMappable(Normalize(0, 1), SHADES), cax=bar, ticks=[0, 0.5, 1], format="{x:g}")
+    bar.grid(visible=False)
     bar.set_ylabel(label, fontsize=8, color=FAINT_INK)
     return height
 
@@ -153,36 +200,32 @@ def font_size(axes: Axes) -> float:
 
 
 def suffix_of(path: Path) -> str:
-    """The picture format by the name of the file, one of SUFFIXES.
+    """The picture format by the name of the file: ``.png``, ``.svg`` or ``.pdf``.
 
     Raises:
         UserError: the name ends in none of them.
     """
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
+    if suffix not in METADATA:
         raise UserError(
             f"cannot tell from its name what picture to write to {path}",
-            f"End the name in one of {', '.join(SUFFIXES)}.",
+            f"End the name in one of {', '.join(METADATA)}.",
         )
     return suffix
 
 
 def write_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, SVG or PDF by the suffix.
-
-    Raises:
-        UserError: the suffix is unknown, or the file cannot be written.
-    """
-    write_figures([(1, figure)], path, numbered=False)
+    """Write a figure; see :func:`write_figures`."""
+    write_figures([(None, figure)], path)
 
 
-def write_figures(figures: Iterable[tuple[int, Figure]], path: Path, *, numbered: bool) -> list[Path]:
-    """Write figures with their numbers: a PDF has a page for each, PNG and SVG a file for each.
+def write_figures(figures: Iterable[tuple[int | None, Figure]], path: Path) -> list[Path]:
+    """Write figures as PNG, SVG or PDF by the suffix: a PDF has a page for each, PNG and SVG a file for each.
 
     Args:
-        figures: may be a generator; one figure is held at a time.
-        path: PNG, SVG or PDF by the suffix.
-        numbered: whether the names of files have the numbers: ``links.png`` becomes ``links-0001.png``.
+        figures: may be a generator; one figure is held at a time. The number of a figure becomes part of the file's
+            name: ``links-0001.png`` for ``links.png``; None leaves the name as it is.
+        path: the file.
 
     Returns:
         The files written.
@@ -190,35 +233,22 @@ def write_figures(figures: Iterable[tuple[int, Figure]], path: Path, *, numbered
     Raises:
         UserError: the suffix is unknown, or a file cannot be written.
     """
-    metadata = METADATA[suffix_of(path)]
+    suffix = suffix_of(path)
+    written: dict[Path, None] = {}
     pages: PdfPages | None = None
-    written: list[Path] = []
     try:
-        # Not one block around the loop: an error while a figure is made is no error of writing.
+        # An error while a figure is made is no error of writing.
         for number, figure in figures:
-            if suffix_of(path) == ".pdf":
-                with _writing(path):
-                    pages = pages or PdfPages(path, metadata=metadata)
+            file = path if number is None or suffix == ".pdf" else path.with_stem(f"{path.stem}-{number:04d}")
+            with style(), explained(file):
+                if suffix == ".pdf":
+                    pages = pages or PdfPages(path, metadata=METADATA[suffix])
                     pages.savefig(figure)  # type: ignore[no-untyped-call]
-                written = [path]
-            else:
-                file = path.with_stem(f"{path.stem}-{number:04d}") if numbered else path
-                with _writing(file):
-                    figure.savefig(file, metadata=metadata)
-                written.append(file)
+                else:
+                    figure.savefig(file, metadata=METADATA[suffix])
+            written[file] = None
     finally:
         if pages is not None:
-            with _writing(path):
+            with explained(path):
                 pages.close()  # type: ignore[no-untyped-call]
-    return written
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        with style():
-            yield
-    except OSError as error:
-        raise UserError(
-            f"cannot write the picture {path}: {error.strerror}", "Check that its folder exists."
-        ) from error
+    return list(written)

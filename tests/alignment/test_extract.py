@@ -152,8 +152,3 @@ def test_each_way_on_an_example() -> None:
     far = symmetrize({(0, 0), (0, 4)}, {(0, 0)}, "grow-diag-final")
     assert far == ((0, 0), (0, 4)), "one free word is enough"
     assert symmetrize({(0, 0), (0, 4)}, {(0, 0)}, "grow-diag-final-and") == ((0, 0),)
-
-
-def test_an_unknown_way_is_refused() -> None:
-    with pytest.raises(UserError, match="unknown symmetrization 'both'"):
-        symmetrize([], [], "both")  # type: ignore[arg-type]

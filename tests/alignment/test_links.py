@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.alignment.extract import extract_links
+from nmt.alignment.extract import LinkOptions, extract_links
 from nmt.alignment.links import (
     Link,
     WordAlignment,
@@ -59,26 +59,26 @@ def test_merge_refuses_words_that_do_not_fit(source_words: list[int], target_wor
 
 def test_argmax_links_each_target_word_once_and_rows_of_zeros_not_at_all() -> None:
     weights = np.array([[0.1, 0.6, 0.3], [0.0, 0.0, 0.0], [0.4, 0.4, 0.2]], dtype=np.float32)
-    assert extract_links(weights) == ((0, 2), (1, 0))
+    assert extract_links(weights, LinkOptions()) == ((0, 2), (1, 0))
 
 
 def test_threshold_takes_all_cells_from_the_threshold_on() -> None:
     weights = np.array([[0.5, 0.5], [0.25, 0.75], [0.1, 0.2]])
-    assert extract_links(weights, "threshold", 0.25) == ((0, 0), (0, 1), (1, 0), (1, 1))
-    assert extract_links(weights, "threshold", 0.5) == ((0, 0), (1, 0), (1, 1))
+    assert extract_links(weights, LinkOptions("threshold", 0.25)) == ((0, 0), (0, 1), (1, 0), (1, 1))
+    assert extract_links(weights, LinkOptions("threshold", 0.5)) == ((0, 0), (1, 0), (1, 1))
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
 @pytest.mark.parametrize("method", ["argmax", "threshold"])
 def test_no_words_no_links(shape: tuple[int, int], method: str) -> None:
-    assert extract_links(np.zeros(shape), method) == ()  # type: ignore[arg-type]
+    assert extract_links(np.zeros(shape), LinkOptions(method)) == ()  # type: ignore[arg-type]
 
 
-def test_extract_links_refuses_bad_options() -> None:
+def test_bad_link_options_are_refused() -> None:
     with pytest.raises(UserError, match="threshold 0 "):
-        extract_links(np.ones((1, 1)), "threshold", 0)
+        LinkOptions("threshold", 0)
     with pytest.raises(UserError, match="unknown alignment method 'best'"):
-        extract_links(np.ones((1, 1)), "best")  # type: ignore[arg-type]
+        LinkOptions("best")  # type: ignore[arg-type]
 
 
 def test_word_alignment_refuses_what_does_not_fit_the_words() -> None:
@@ -110,10 +110,9 @@ def test_parse_pharaoh_names_the_place_and_the_bad_link(bad: str) -> None:
     assert "i-j" in error.value.remedy
 
 
-@given(links_sets, links_sets)
-def test_pharaoh_round_trip(sure: set[Link], possible: set[Link]) -> None:
-    line = format_pharaoh(sure, possible)
-    assert parse_pharaoh(line) == (sure, possible - sure)
+@given(links_sets)
+def test_pharaoh_round_trip(links: set[Link]) -> None:
+    assert parse_pharaoh(format_pharaoh(links)) == (links, set())
 
 
 def test_format_pharaoh_sorts_by_number() -> None:
@@ -163,8 +162,6 @@ def test_figures_of_words_stand_under_their_name() -> None:
     assert to_json(both)["ponder"] == {"source": [1.0, 2.3333], "target": [4.0]}
     one = WordAlignment(*shape, target_figures={"ponder": (4.0,)})
     assert to_json(one)["ponder"] == {"target": [4.0]}
-    with pytest.raises(ValueError, match="1 figures 'ponder' for 2 words"):
-        WordAlignment(*shape, source_figures={"ponder": (1.0,)})
 
 
 @pytest.mark.parametrize("score", [None, float("-inf"), float("nan")])

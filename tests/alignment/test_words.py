@@ -202,8 +202,3 @@ def test_json_has_turns_only_for_dialogues() -> None:
     row = to_json(alignment([[0.3, 0.30001, 0.4], [1, 0, 0]]))
     assert (row["turns"], row["turn_weights"]) == ([0, 0, 2, 2], [[0.3, 0.3, 0.4], [1, 0, 0]])
     assert {"turns", "turn_weights"}.isdisjoint(to_json(alignment(None)))
-
-
-def test_turns_must_be_those_of_the_words() -> None:
-    with pytest.raises(ValueError, match="turns of 0 words"):
-        WordAlignment(("a",), ("x",), np.ones((1, 1), np.float32), (), turn_weights=np.ones((1, 1), np.float32))

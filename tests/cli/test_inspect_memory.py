@@ -68,7 +68,7 @@ def test_slots_of_words_are_named_by_them(run_nmt: RunNmt, over_words: Path, tmp
     [
         ("", "m.png", "no line to translate"),
         ("der Hund\n", "m.txt", "cannot tell from its name"),
-        ("der Hund\n", "no/folder/m.png", "cannot write the picture"),
+        ("der Hund\n", "no/folder/m.png", "can't be written"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(

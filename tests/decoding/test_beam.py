@@ -60,8 +60,8 @@ def test_coverage_penalty() -> None:
     """Two hypotheses over three words, the third of them padding for the second hypothesis."""
     mask = torch.tensor([[True, True, True], [True, True, False]])
     coverage = Coverage(torch.zeros(2, 3), mask)
-    coverage = coverage.plus(torch.tensor([[0.7, 0.2, 0.1], [0.4, 0.6, 0.0]]))
-    coverage = coverage.plus(torch.tensor([[0.6, 0.3, 0.1], [0.1, 0.9, 0.0]]))
+    coverage.total_NS += torch.tensor([[0.7, 0.2, 0.1], [0.4, 0.6, 0.0]])
+    coverage.total_NS += torch.tensor([[0.6, 0.3, 0.1], [0.1, 0.9, 0.0]])
     expected = [math.log(1.0) + math.log(0.5) + math.log(0.2), math.log(0.5) + math.log(1.0)]
     assert coverage.penalty(0.3).tolist() == pytest.approx([0.3 * x for x in expected])
     swapped = coverage.reorder(torch.tensor([1, 0, 1])).penalty(2.0).tolist()
@@ -70,4 +70,4 @@ def test_coverage_penalty() -> None:
 
 def test_a_word_that_nobody_looked_at_is_finite() -> None:
     mask = torch.tensor([[True, True]])
-    assert Coverage(torch.zeros(1, 2), mask).plus(torch.tensor([[1.0, 0.0]])).penalty(0.2).isfinite().all()
+    assert Coverage(torch.zeros(1, 2), mask).penalty(0.2).isfinite().all()

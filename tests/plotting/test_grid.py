@@ -69,8 +69,7 @@ def test_layers_are_rows_heads_are_columns_and_words_stand_along_the_edges() -> 
 
 def test_the_heads_that_links_come_from_are_framed() -> None:
     found = panels(draw(pair(6), LAYERS, chosen=(1, 5)))
-    widths = [axes.spines["left"].get_linewidth() for axes in found]
-    assert [width > 1 for width in widths] == [False, True, False, False, False, True]
+    assert [bool(axes.patches) for axes in found] == [False, True, False, False, False, True]
 
 
 def test_gold_and_numbers_are_in_every_panel() -> None:
@@ -101,13 +100,10 @@ def test_names_and_title_do_not_overlap_where_cells_are_few() -> None:
     layers = [["head 1", "head 2", "head 3"]]
     figure = draw_grid(pair(3, ("ja",), ("yes",)), title="Sentence 1", layers=layers, chosen=[0])
     figure.savefig(BytesIO(), bbox_inches="tight")  # puts everything in its place
-    texts = figure.findobj(Text)
-    first, second, third, title = (
-        next(text.get_window_extent() for text in texts if text.get_text() == shown)
-        for shown in (*layers[0], "Sentence 1")
-    )
+    texts = {text.get_text(): text for text in figure.findobj(Text)}
+    names = "Sentence 1\nhead 1", "head 2", "head 3"
+    first, second, third = (texts[name].get_window_extent() for name in names)
     assert first.x1 < second.x0 < second.x1 < third.x0
-    assert title.y0 > first.y1
 
 
 def test_words_can_be_read_up_to_twenty_five() -> None:
