@@ -5,6 +5,7 @@ run can be resumed with is ``FILE.partial`` until it is complete (:class:`Resuma
 """
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -105,6 +106,8 @@ def write_text(path: Path, content: str) -> None:
 
 def cannot_write(path: Path | str, error: Exception) -> UserError:
     """The message for a full disk, a folder that isn't writable and the like."""
+    if getattr(error, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST):
+        return UserError(f"{path} exists already: another process has made it.", "Write somewhere else (-o).")
     number = re.search(r"\(os error (\d+)\)", str(error))  # safetensors wraps the system's error in its own words
     reason = os.strerror(int(number[1])) if number else getattr(error, "strerror", None) or str(error)
     return UserError(
@@ -151,9 +154,12 @@ def lock_file(file: IO[Any], what: str) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UserError(
-            f"{what} is being written by another process.", "Wait until it has ended, or write somewhere else."
-        ) from None
+        raise _in_use(what) from None
+
+
+def _in_use(what: str) -> UserError:
+    remedy = "Wait until it has ended, or write somewhere else."
+    return UserError(f"{what} is being written by another process.", remedy)
 
 
 # Streams of text
@@ -329,6 +335,8 @@ class ResumableOutput:
         with explained(partial), contextlib.ExitStack() as undo:
             file = undo.enter_context(partial.open("r+b" if partial.exists() else "xb"))
             lock_file(file, str(partial))
+            if not (partial.exists() and os.path.samestat(os.fstat(file.fileno()), partial.stat())):
+                raise _in_use(str(partial))  # it was complete and got its name between opening and locking
             if not resume and (num_lines := self.num_lines):
                 raise UserError(
                     f"{partial} holds {num_lines:,} lines of a run that was stopped.",

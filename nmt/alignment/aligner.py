@@ -121,20 +121,24 @@ class AttentionAligner:
             on_progress: called after each pair.
 
         Raises:
-            UserError: there is no pair to learn from, or a file can't be written.
+            UserError: there is no pair to learn from, or the directory can't be written, or another process does.
         """
         assert self._files is not None
+        with self._files.writing():
+            return self._learn(pairs, on_progress, self._files)
+
+    def _learn(self, pairs: Iterable[WordPair], on_progress: Callable[[], None], files: ModelDirectory) -> Learned:
         decoder, num_pairs, pairs = self._model.decoder, 0, iter(pairs)
         first = [pair for pair in islice(pairs, NUM_PAIRS_FOR_HEADS) if all(side.words for side in pair)]
         if not first:
             raise UserError("There is no sentence pair to learn from.", "Give the two sides of the training text.")
         agreement = None
-        if len(decoder.heads) > 1 and not self._files.alignment.is_file():
+        if len(decoder.heads) > 1 and not files.alignment.is_file():
             found = [np.stack(list(a.head_weights or ())) for a in self._attended(first, all_heads=True, warns=False)]
             chosen, shares = choose_heads(found)
             self.heads = AlignmentHeads(chosen, self.heads.attention)
             agreement = {head.short_name: share for head, share in zip(decoder.heads, shares, strict=True)}
-            self.heads.save(self._files.alignment, decoder)
+            self.heads.save(files.alignment, decoder)
 
         def counted() -> Iterator[WordAlignment]:
             nonlocal num_pairs
@@ -144,7 +148,7 @@ class AttentionAligner:
                 yield alignment
 
         self.lexicon = Lexicon.learn(counted())
-        self.lexicon.save(self._files.lexicon)
+        self.lexicon.save(files.lexicon)
         return Learned(self.heads, agreement, self.lexicon, num_pairs)
 
     def attended_words(self, line: str, target: Sequence[int]) -> list[str]:

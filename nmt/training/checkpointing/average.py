@@ -1,7 +1,8 @@
 """The mean of a run's checkpoints (Vaswani et al. 2017, section 6.1): often better than any one of them."""
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -9,9 +10,9 @@ from torch import Tensor
 
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
-from nmt.files import cannot_write
-from nmt.model_directory import ALIGNMENT, LEXICON
-from nmt.models.weights import read_tensors, save_weights
+from nmt.files import explained, replacing
+from nmt.model_directory import ModelDirectory
+from nmt.models.weights import read_tensors, save_weights, write_tensors
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
 
 
@@ -36,7 +37,8 @@ def average_checkpoints(
         The numbers of updates of the checkpoints averaged, in order.
 
     Raises:
-        UserError: too few checkpoints, one that is missing, damaged or of another shape, or ``output`` exists.
+        UserError: too few checkpoints, one that is missing, damaged or of another shape, or ``output`` exists, or
+            another process writes ``directory``.
     """
     directory = Path(directory)
     output = directory if output is None else Path(output)
@@ -45,14 +47,17 @@ def average_checkpoints(
     found = {step_of(path): path for path in CheckpointFolder(directory).all()}
     if not found:
         raise UserError(f"{directory} holds no checkpoints.", "Name the folder of a training run.")
-    chosen = _choose(directory, sorted(found), last, best, steps)
-    for step in chosen:
-        if wrong := damage(found[step]):
-            raise UserError(f"{found[step]} is damaged: {wrong}.", "Copy it again, or leave it out with --steps N,N.")
-    weights = mean_weights(found[step] / "weights.safetensors" for step in chosen)
-    if output != directory:
-        _copy_description(directory, output)
-    save_weights(weights, output / "model.safetensors")
+    with ModelDirectory(directory).writing() if output == directory else nullcontext():
+        chosen = _choose(directory, sorted(found), last, best, steps)
+        for step in chosen:
+            if wrong := damage(found[step]):
+                remedy = "Copy it again, or leave it out with --steps N,N."
+                raise UserError(f"{found[step]} is damaged: {wrong}.", remedy)
+        weights = mean_weights(found[step] / "weights.safetensors" for step in chosen)
+        if output == directory:
+            save_weights(weights, ModelDirectory(output).weights)
+        else:
+            _write_model(ModelDirectory(directory), weights, output)
     return chosen
 
 
@@ -111,15 +116,15 @@ def _choose(
     return sorted(candidates)
 
 
-def _copy_description(directory: Path, output: Path) -> None:
-    """Recipe and vocabulary, which make weights a model, and what it knows about alignment."""
-    vocabularies = Vocabularies.load(directory)
-    try:
-        output.mkdir(parents=True)
-        shutil.copyfile(directory / "recipe.yaml", output / "recipe.yaml")
-        vocabularies.save(output)
-        for name in (ALIGNMENT, LEXICON):
-            if (directory / name).is_file():
-                shutil.copyfile(directory / name, output / name)
-    except OSError as error:
-        raise cannot_write(output, error) from None
+def _write_model(run: ModelDirectory, weights: Mapping[str, Tensor], output: Path) -> None:
+    """The weights in a new folder, with the recipe and vocabulary of the run and what it knows about alignment."""
+    vocabularies = Vocabularies.load(run.path)
+    with explained(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(output) as temporary:
+            temporary.mkdir()
+            for file in (run.recipe, run.alignment, run.lexicon):
+                if file.is_file():
+                    shutil.copyfile(file, temporary / file.name)
+            vocabularies.save(temporary)
+            write_tensors(weights, ModelDirectory(temporary).weights)

@@ -1,0 +1,142 @@
+"""Two processes that write into one place: the second is refused, and what the first writes is whole."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import nmt
+from nmt import files
+from nmt.errors import UserError
+from nmt.files import ResumableOutput
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+TrainTiny = Callable[..., Path]
+
+pytestmark = pytest.mark.posix
+
+HOLD = """
+import sys
+from nmt.model_directory import ModelDirectory
+with ModelDirectory(sys.argv[1]).writing():
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def another_process(*command: object) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        [sys.executable, *map(str, command)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def run(train_tiny: TrainTiny) -> Path:
+    """Don't write into it."""
+    return train_tiny("training.max_steps=4", "training.checkpoint_every=2", "training.metric=loss")
+
+
+def content(directory: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in directory.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+@pytest.mark.parametrize("command", ["train", "learn-alignment", "average"])
+def test_a_model_directory_has_one_writer(
+    command: str, run: Path, run_nmt: RunNmt, tiny_corpus: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "run"
+    shutil.copytree(run, directory)
+    before = content(directory)
+    arguments: dict[str, list[object]] = {
+        "train": [run / "recipe.yaml", "-o", directory, "--resume", "--set", "training.max_steps=5"],
+        "learn-alignment": [directory, tiny_corpus / "val.de", tiny_corpus / "val.en"],
+        "average": [directory, "--last", "2", "--replace"],
+    }
+    with another_process("-c", HOLD, directory) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "ready\n"
+        refused = run_nmt(command, *arguments[command])
+        assert refused.returncode == 2
+        assert "run is being written by another process." in " ".join(refused.stderr.split())
+        assert content(directory) == before
+    assert run_nmt(command, *arguments[command]).returncode == 0
+    assert content(directory) != before
+
+
+def test_a_translation_has_one_writer(tiny_model: Path, run_nmt: RunNmt, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    with another_process("-m", "nmt", "translate", tiny_model, "-o", output) as first:
+        assert first.stdin is not None
+        first.stdin.write("Der Hund schläft.\n")
+        first.stdin.flush()
+        while not output.with_name("out.partial").exists():
+            assert first.poll() is None
+        for option in ([], ["--resume"]):
+            refused = run_nmt("translate", tiny_model, "-o", output, *option, stdin="Die Katze schläft.\n")
+            assert refused.returncode == 2
+            assert "is being written by another process" in " ".join(refused.stderr.split())
+        first.communicate()
+        assert first.returncode == 0
+    assert output.read_text("utf-8").count("\n") == 1
+    assert sorted(os.listdir(tmp_path)) == ["out"]
+
+
+def test_output_that_another_process_completes_before_it_is_locked_is_not_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial = tmp_path / "out.partial"
+    partial.write_text("finished\n")
+    plain = files.lock_file
+
+    def complete_first(*arguments: object) -> None:
+        os.replace(partial, tmp_path / "out")
+        plain(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(files, "lock_file", complete_first)
+    with pytest.raises(UserError, match="another process"), ResumableOutput(tmp_path / "out").open(resume=True):
+        pass
+    assert (tmp_path / "out").read_text() == "finished\n"
+
+
+@pytest.mark.parametrize("command", ["average", "export"])
+def test_of_two_that_make_a_folder_one_does_and_the_other_is_refused(
+    command: str, run: Path, bytes_transformer: Path, run_nmt: RunNmt, tmp_path: Path
+) -> None:
+    output = tmp_path / "new" / "folder"
+    model = run
+    if command == "export":
+        pytest.importorskip("ctranslate2")
+        model = bytes_transformer
+    arguments = [command, model, "-o", output, *(["--last", "2"] if command == "average" else [])]
+    with another_process("-m", "nmt", *arguments) as other:
+        while not output.parent.exists():  # it is about to write
+            assert other.poll() is None
+        ours = run_nmt(*arguments)
+        messages = [ours.stderr, other.communicate()[1]]
+    assert sorted([ours.returncode, other.returncode]) == [0, 2], messages
+    assert "exists already" in " ".join(messages[ours.returncode == 0].split())
+    assert os.listdir(output.parent) == ["folder"]
+    if command == "average":
+        assert nmt.load(output).translate(["Der Hund schläft."])
+    else:
+        assert (output / "model.bin").is_file()
+
+
+@pytest.fixture(scope="module")
+def bytes_transformer(train_tiny: TrainTiny) -> Path:
+    """One that can be exported."""
+    layer = "{type: transformer, num_layers: 1, num_heads: 4, feed_forward_size: 64}"
+    subwords = "vocabulary={type: unigram, size: 366, joint: true, byte_fallback: true}"
+    return train_tiny(subwords, f"model.encoder={layer}", f"model.decoder={layer}", "training.max_steps=2")
