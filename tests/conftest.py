@@ -103,6 +103,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _messages_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that ran a command with ``--quiet`` in this process doesn't silence those after it."""
+    monkeypatch.setattr("nmt.console._quiet", False)
+    monkeypatch.setattr("nmt.console._silent", False)
+
+
 TINY_RECIPE = """
 description: a biLSTM with Bahdanau attention that learns the tiny corpus by heart in a few seconds
 device: cpu
