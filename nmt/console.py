@@ -1,8 +1,9 @@
 """What people see while something runs: messages, bars and tables. All of it goes to stderr but results."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from rich import box
 from rich.console import Console
@@ -23,6 +24,7 @@ from rich.text import Text
 
 from nmt.errors import UserError
 
+Item = TypeVar("Item")
 stderr = Console(stderr=True, highlight=False)
 _quiet = False
 _silent = False
@@ -108,6 +110,12 @@ class Bar:
 
     def advance(self, amount: int = 1) -> None:
         self._progress.advance(self._task, amount)
+
+    def counted(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items as they come, each an advance."""
+        for item in items:
+            yield item
+            self.advance()
 
     def update(self, completed: float, description: str | None = None) -> None:
         self._progress.update(self._task, completed=completed, description=description)

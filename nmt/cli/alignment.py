@@ -1,27 +1,27 @@
 """Commands of word alignment: ``nmt align``, ``learn-alignment`` and ``aer``."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from nmt.cli.common import AsJson, AttentionStep, Device, Heads, ModelDir, Plugins, Quiet, app, examples, on_screen
+from nmt.cli.common import AsJson, AttentionStep, Device, Heads, ModelDir, command, on_screen, say_wrote, show_json
+from nmt.console import print_table, progress_bar, say, warn
+from nmt.errors import UserError
+from nmt.files import open_output
 
 if TYPE_CHECKING:
-    from nmt.alignment.aligner import Learned
     from nmt.alignment.links import WordAlignment
-    from nmt.console import Bar
     from nmt.plotting.matrix import GoldLinks
     from nmt.translator import Translator
 
-
-TextFormat = Literal["pharaoh", "json"]
 AlignmentFormat = Literal["pharaoh", "json", "png", "svg", "pdf", "html"]
 PICTURES = ("png", "svg", "pdf")
+SUFFIXES: dict[str, AlignmentFormat] = {f".{kind}": kind for kind in get_args(AlignmentFormat)} | {".jsonl": "json"}
 MAX_PICTURES = 20
 MAX_IN_PAGE = 1000
 
@@ -81,14 +81,12 @@ Threshold = Annotated[
 Grid = Annotated[
     bool,
     typer.Option(
-        "--grid",
-        help="Pictures of each attention head, a row per layer; the heads that links are from have a frame.",
+        "--grid", help="Pictures of each attention head, a row per layer; the heads that links are from have a frame."
     ),
 ]
 Numbers = Annotated[bool, typer.Option("--numbers", help="Write the weights into the cells of pictures.")]
 Gold = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Gold links, shown in pictures and pages: i-j sure, i?j possible."),
+    Path | None, typer.Option(metavar="FILE", help="Gold links, shown in pictures and pages: i-j sure, i?j possible.")
 ]
 Candidates = Annotated[
     int, typer.Option(metavar="N", min=1, help="In a page without a TARGET: candidates of each sentence.")
@@ -104,15 +102,13 @@ Limit = Annotated[
 ]
 
 
-@app.command(
-    epilog=examples(
-        "nmt align runs/de-en test.de test.en > links.pharaoh",
-        "nmt align runs/de-en test.de test.en -o links.png --limit 10",
-        "nmt align runs/de-en test.de test.en -o heads.png --grid --limit 1",
-        "nmt align runs/de-en test.de -o look.html --n-best 3",
-        "nmt align runs/de-en test.tok.de test.tok.en --tokenized -o links.pharaoh",
-        "nmt align runs/de-en test.de test.en --reverse runs/en-de",
-    )
+@command(
+    "nmt align runs/de-en test.de test.en > links.pharaoh",
+    "nmt align runs/de-en test.de test.en -o links.png --limit 10",
+    "nmt align runs/de-en test.de test.en -o heads.png --grid --limit 1",
+    "nmt align runs/de-en test.de -o look.html --n-best 3",
+    "nmt align runs/de-en test.tok.de test.tok.en --tokenized -o links.pharaoh",
+    "nmt align runs/de-en test.de test.en --reverse runs/en-de",
 )
 def align(
     model_dir: ModelDir,
@@ -135,15 +131,12 @@ def align(
     n_best: Candidates = 1,
     limit: Limit = None,
     device: Device = "auto",
-    plugin: Plugins = None,
-    quiet: Quiet = False,
 ) -> None:
-    """Write word alignments of sentence pairs, from the attention of a model."""
+    """Write word alignments from the attention of a model."""
     from nmt.alignment.extract import LinkOptions
-    from nmt.alignment.links import read_pharaoh
-    from nmt.console import progress_bar
+    from nmt.alignment.links import read_pharaoh, write_alignments
 
-    kind = format or _format_of(output)
+    kind = format or SUFFIXES.get(Path(output).suffix.lower(), "pharaoh")
     _check(kind, output, target, tokenized, grid, n_best)
     translator = _load(model_dir, device, lexicon, heads, attention)
     backward = _load(reverse, device, lexicon) if reverse is not None else None
@@ -152,29 +145,27 @@ def align(
     groups = candidates(islice(_pairs(translator, source, target, n_best), limit or limits.get(kind, MAX_PICTURES)))
     true_links = read_pharaoh(gold) if gold is not None else None
     with progress_bar("aligning", limit, not on_screen(output)) as bar:
-        pairs = (pair for group in groups for pair in group)
         alignments = translator.align(
-            pairs,
+            (pair for group in groups for pair in group),
             tokenized,
             split_punctuation=split_punctuation,
             reverse=backward,
             all_heads=grid or kind == "html",
             links=LinkOptions(method, threshold, symmetrize),
         )
-        alignments = _counted(alignments, bar)
+        alignments = bar.counted(alignments)
         if kind == "pharaoh" or kind == "json":
-            _write(alignments, kind, output)
+            with open_output(output) as file:
+                write_alignments(alignments, kind, file)
         elif kind == "html":
             sentences = [list(islice(alignments, len(group))) for group in groups]
             _write_page(translator, sentences, true_links, source, target, output)
         else:
-            _draw(alignments, _picture(output, kind), numbers, true_links, translator if grid else None)
+            _draw(alignments, output, kind, numbers, true_links, translator if grid else None)
 
 
 def _check(kind: str, output: str, target: str | None, tokenized: bool, grid: bool, n_best: int) -> None:
     """Refuse options that don't go together, before a model is loaded."""
-    from nmt.errors import UserError
-
     if n_best > 1 and (kind != "html" or target is not None):
         raise UserError("--n-best is for pages of the model's own translations.", "Give --format html and no TARGET.")
     if kind in PICTURES and output == "-":
@@ -200,19 +191,6 @@ def _load(
     return translator
 
 
-def _format_of(output: str) -> AlignmentFormat:
-    known: dict[str, AlignmentFormat] = {".json": "json", ".jsonl": "json", ".png": "png", ".svg": "svg", ".pdf": "pdf"}
-    known[".html"] = "html"
-    return known.get(Path(output).suffix.lower(), "pharaoh")
-
-
-def _picture(output: str, kind: str) -> Path:
-    """The file to draw into: the suffix of a picture follows the format, other names get one."""
-    path = Path(output)
-    is_picture = path.suffix.lower().removeprefix(".") in PICTURES
-    return path.with_suffix(f".{kind}") if is_picture else path.with_name(f"{path.name}.{kind}")
-
-
 def _pairs(
     translator: "Translator", source: str, target: str | None, n_best: int
 ) -> Iterator[Sequence[tuple[str, str]]]:
@@ -228,20 +206,6 @@ def _pairs(
     return ([pair] for pair in FileText(Path(source), Path(target)))
 
 
-def _counted(alignments: "Iterator[WordAlignment]", bar: "Bar") -> "Iterator[WordAlignment]":
-    for alignment in alignments:
-        yield alignment
-        bar.advance()
-
-
-def _write(alignments: "Iterator[WordAlignment]", kind: TextFormat, output: str) -> None:
-    from nmt.alignment.links import write_alignments
-    from nmt.files import open_output
-
-    with open_output(output) as file:
-        write_alignments(alignments, kind, file)
-
-
 def _write_page(
     translator: "Translator",
     sentences: "Sequence[Sequence[WordAlignment]]",
@@ -251,8 +215,6 @@ def _write_page(
     output: str,
 ) -> None:
     from nmt.alignment.report import render_report
-    from nmt.console import say
-    from nmt.files import open_output
 
     data, names = translator.recipe.data, [head.name for head in translator.model.decoder.heads]
     chosen = [names[head] for head in translator.aligner.heads.heads]
@@ -265,19 +227,19 @@ def _write_page(
     with open_output(output) as file:
         file.write(page)
     if output != "-":
-        say(f"wrote {output}")
+        say_wrote(output)
 
 
 def _draw(
-    alignments: "Iterator[WordAlignment]",
-    path: Path,
+    alignments: "Iterable[WordAlignment]",
+    output: str,
+    kind: str,
     numbers: bool,
     gold: "Sequence[GoldLinks] | None",
     heads_of: "Translator | None",
 ) -> None:
     """A picture a pair: its matrix or, where a model is given, that of each of its heads."""
     from nmt.alignment.heads import by_layer
-    from nmt.console import say
     from nmt.plotting.matrix import Draw, draw_grid, draw_matrix, plot_alignments
 
     draw: Draw = draw_matrix
@@ -285,15 +247,13 @@ def _draw(
         heads = heads_of.model.decoder.heads
         layers = [[heads[index].short_name for index in layer] for layer in by_layer(heads)]
         draw = partial(draw_grid, layers=layers, chosen=heads_of.aligner.heads.heads)
-    written = plot_alignments(alignments, path, gold=gold, numbers=numbers, draw=draw)
-    say(f"wrote {written[0]}" + (f" to {written[-1].name}" if len(written) > 1 else ""))
+    path = Path(output)
+    is_picture = path.suffix.lower().removeprefix(".") in PICTURES
+    path = path.with_suffix(f".{kind}") if is_picture else path.with_name(f"{path.name}.{kind}")
+    say_wrote(*plot_alignments(alignments, path, gold=gold, numbers=numbers, draw=draw))
 
 
-@app.command(
-    name="learn-alignment",
-    short_help="Learn from parallel text which attention heads align best, and a lexicon.",
-    epilog=examples("nmt learn-alignment runs/de-en train.de train.en"),
-)
+@command("nmt learn-alignment runs/de-en train.de train.en", name="learn-alignment")
 def learn_alignment(
     model_dir: ModelDir,
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text, preferably of the training data.")],
@@ -302,16 +262,13 @@ def learn_alignment(
     heads: Heads = None,
     attention: AttentionStep = None,
     device: Device = "auto",
-    plugin: Plugins = None,
-    quiet: Quiet = False,
 ) -> None:
-    """Learn from parallel text which attention heads align best, and a lexicon of word translations.
+    """Learn which attention heads align best, and a lexicon.
 
-    No gold alignment is needed. Writes alignment.json and lexicon.tsv into MODEL_DIR, which nmt align then uses. Heads
-    that alignment.json has already are kept.
+    They are learned from parallel text without any gold alignment. Writes alignment.json and lexicon.tsv into
+    MODEL_DIR, which nmt align then uses. Heads that alignment.json has already are kept.
     """
     from nmt.alignment.heads import AlignmentHeads
-    from nmt.console import progress_bar, say
     from nmt.data.corpus import FileText
     from nmt.loading import load
     from nmt.model_directory import ModelDirectory
@@ -321,31 +278,19 @@ def learn_alignment(
         chosen = AlignmentHeads.of(translator.model.decoder, heads, attention)
         chosen.save(ModelDirectory(model_dir).alignment, translator.model.decoder)
     with progress_bar("aligning", None) as bar:
-        learned = translator.learn_alignment(FileText(source, target), tokenized, lambda: bar.advance())
+        learned = translator.learn_alignment(FileText(source, target), tokenized, bar.advance)
     names = learned.heads.names(translator.model.decoder)
     if learned.agreement is not None:
-        _show_agreement(learned, names)
+        best_first = sorted(learned.agreement.items(), key=lambda item: -item[1])
+        rows = [(name, f"{share:.3f}", "yes" if name in names else "") for name, share in best_first]
+        print_table("Attention heads", ("head", "agreement with all", "chosen"), rows)
     say(
         f"{model_dir} reads heads {', '.join(names)} and knows {len(learned.lexicon):,} pairs of words, "
         f"from {learned.num_pairs:,} sentence pairs"
     )
 
 
-def _show_agreement(learned: "Learned", names: list[str]) -> None:
-    """A table of how far each head agrees with the mean of all heads."""
-    from nmt.console import print_table
-
-    assert learned.agreement is not None
-    rows = [
-        (name, f"{share:.3f}", "yes" if name in names else "")
-        for name, share in sorted(learned.agreement.items(), key=lambda item: -item[1])
-    ]
-    print_table("Attention heads", ("head", "agreement with all", "chosen"), rows)
-
-
-@app.command(
-    epilog=examples("nmt aer links.pharaoh gold.pharaoh", "nmt aer links.pharaoh gold.sure --possible gold.possible")
-)
+@command("nmt aer links.pharaoh gold.pharaoh", "nmt aer links.pharaoh gold.sure --possible gold.possible")
 def aer(
     links: Annotated[Path, typer.Argument(metavar="LINKS", help="Pharaoh links, a line per sentence pair.")],
     gold: Annotated[Path, typer.Argument(metavar="GOLD", help="Gold links: i-j sure, i?j possible.")],
@@ -354,18 +299,17 @@ def aer(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Alignment error rate, precision and recall (Och & Ney 2003)."""
-    from dataclasses import asdict
+    """Alignment error rate, precision and recall.
 
+    The definitions are those of Och & Ney (2003).
+    """
     from nmt.alignment.aer import index_warning, score_files
-    from nmt.console import warn
 
     found = score_files(links, gold, possible)
-    warning = index_warning(links, gold, possible)
-    if warning is not None:
+    if warning := index_warning(links, gold, possible):
         warn(warning)
     if as_json:
-        typer.echo(json.dumps(asdict(found)))
+        show_json(asdict(found))
     else:
         typer.echo(f"AER {found.aer:.4f}  precision {found.precision:.4f}  recall {found.recall:.4f}")
         counts = f"{found.num_links} links, {found.num_sure} sure, {found.num_possible} possible"

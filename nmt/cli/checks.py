@@ -1,13 +1,16 @@
 """Commands that find errors: ``nmt check-data`` in text, ``nmt verify`` in what a model computes."""
 
-import json
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
-from nmt.cli.common import AsJson, Device, ModelDir, Plugins, Quiet, Settings, app, examples
+from nmt.cli.common import AsJson, Device, ModelDir, Settings, command, show_json
+from nmt.console import print_table, progress_bar
+from nmt.errors import UserError
 
 if TYPE_CHECKING:
     from nmt.data.filters.check import DataReport
@@ -16,28 +19,21 @@ if TYPE_CHECKING:
 STYLES = {"serious": "bold red", "warning": "yellow", "note": "cyan"}
 
 
-@app.command(
+@command(
+    "nmt check-data train.de train.en --test test.de test.en",
+    "nmt check-data train.de train.en --vocabulary runs/de-en",
+    "nmt check-data multi30k/transformer --set data.root=FOLDER",
     name="check-data",
-    short_help="Report problems of parallel text before training.",
-    epilog=examples(
-        "nmt check-data train.de train.en --test test.de test.en",
-        "nmt check-data train.de train.en --vocabulary runs/de-en",
-        "nmt check-data multi30k/transformer --set data.root=FOLDER",
-    ),
 )
 def check_data(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Source text, or a recipe.", show_default=False)],
-    target: Annotated[
-        str | None,
-        typer.Argument(metavar="TARGET", help="Its translation, line by line.", show_default=False),
-    ] = None,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Source text, or a recipe.")],
+    target: Annotated[str | None, typer.Argument(metavar="TARGET", help="Its translation, line by line.")] = None,
     test: Annotated[
         tuple[str, str] | None,
         typer.Option("--test", metavar="SOURCE TARGET", help="Test text, which must not occur in the training text."),
     ] = None,
     vocabulary: Annotated[
-        Path | None,
-        typer.Option("--vocabulary", metavar="PATH", help="A model directory, or a .model or .txt file."),
+        Path | None, typer.Option("--vocabulary", metavar="PATH", help="A model directory, or a .model or .txt file.")
     ] = None,
     max_length: Annotated[
         int | None,
@@ -45,21 +41,15 @@ def check_data(
     ] = None,
     settings: Settings = None,
     as_json: AsJson = False,
-    plugin: Plugins = None,
-    quiet: Quiet = False,
 ) -> None:
-    """Report problems of parallel text, and how to solve them.
+    """Report problems of parallel text before training.
 
-    Looks for different numbers of lines, misaligned pairs, encoding errors, repeated pairs, test text in the training
-    text, lines in the wrong language, UNK and too many pieces. The test text of a recipe is its validation text. The
-    exit code is 1 if a problem is serious.
+    Each comes with a way to solve it. Looks for different numbers of lines, misaligned pairs, encoding errors, repeated
+    pairs, test text in the training text, lines in the wrong language, UNK and too many pieces. The test text of a
+    recipe is its validation text. The exit code is 1 if a problem is serious.
     """
-    from dataclasses import asdict
-
-    from nmt.console import progress_bar
     from nmt.data.filters.check import check_pairs, read_vocabularies, recipe_pairs
     from nmt.data.filters.statistics import file_pairs
-    from nmt.errors import UserError
     from nmt.recipe import load_recipe, parse_settings
 
     if target is None:
@@ -76,7 +66,7 @@ def check_data(
             pairs, file_pairs(*test) if test else held_out, vocabularies, max_length or length or 150, bar.advance
         )
     if as_json:
-        typer.echo(json.dumps({"sound": report.is_sound, **asdict(report)}, ensure_ascii=False))
+        show_json({"sound": report.is_sound, **asdict(report)})
     else:
         _show_report(report)
     if not report.is_sound:
@@ -84,10 +74,6 @@ def check_data(
 
 
 def _show_report(report: "DataReport") -> None:
-    from rich.console import Console
-
-    from nmt.console import print_table
-
     rows = [
         [s.name, f"{s.num_words:,}", f"{s.mean_words:.1f}", f"{s.median_words}", f"{s.max_words:,}"]
         for s in report.sides
@@ -112,10 +98,7 @@ def _show_report(report: "DataReport") -> None:
 NUM_EXAMPLES = 3
 
 
-@app.command(
-    short_help="Check that batches, order, caches and precision don't change translations.",
-    epilog=examples("nmt verify runs/de-en", "nmt verify runs/de-en test.de test.en --limit 200"),
-)
+@command("nmt verify runs/de-en", "nmt verify runs/de-en test.de test.en --limit 200")
 def verify(
     model_dir: ModelDir,
     source: Annotated[
@@ -128,28 +111,19 @@ def verify(
     ] = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Use only the first N lines.")] = 100,
     device: Device = "auto",
-    plugin: Plugins = None,
-    quiet: Quiet = False,
 ) -> None:
-    """Check with a model and text of your own that batches, order, caches and precision don't change translations.
+    """Check that batches and caches don't change translations.
 
-    Batch size, input order, caches and the scores of search must not change results, except for ties; the exit code
-    is 1 if they do. bfloat16 and the export to CTranslate2 round or search differently: the table has the share of
-    translations that this changes.
+    With a model and text of your own: batch size, input order, caches and the scores of search must not change results,
+    except for ties; the exit code is 1 if they do. bfloat16 and the export to CTranslate2 round or search differently:
+    the table has the share of translations that this changes.
     """
-    from rich.console import Console
-
-    from nmt.console import print_table, progress_bar
     from nmt.inspection.verify import verify as run
 
     pairs = _pairs(model_dir, source, target, limit)
-    checks = []
+    sources, targets = [pair[0] for pair in pairs], [pair[1] for pair in pairs] if target else None
     with progress_bar("checking", None) as bar:
-        for check in run(
-            model_dir, [pair[0] for pair in pairs], [pair[1] for pair in pairs] if target else None, device
-        ):
-            checks.append(check)
-            bar.advance()
+        checks = list(bar.counted(run(model_dir, sources, targets, device)))
     rows = [(c.name, f"{c.num_lines}", f"{c.num_ties}", f"{len(c.differences)}", _verdict(c)) for c in checks]
     print_table("", ("what is changed", "lines", "ties", "different", ""), rows)
     screen = Console(highlight=False)
@@ -171,7 +145,6 @@ def _pairs(model_dir: Path, source: str | None, target: str | None, limit: int) 
     """Lines with their translations; those without words are left out."""
     from nmt.data.corpus import FileText
     from nmt.data.text import read_lines
-    from nmt.errors import UserError
     from nmt.training.sinks import read_samples
 
     if source is not None and target is not None:

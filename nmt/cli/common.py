@@ -1,12 +1,19 @@
-"""What the commands share: the app, common options, and the message of a run that was stopped."""
+"""What the commands share: the app, how a command is added to it, options, and the form of results and messages."""
 
+import inspect
+import json
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Literal, TextIO
+from typing import Annotated, Any, Literal, TextIO
 
 import typer
+
+from nmt.console import say, set_quiet
+from nmt.errors import UserError
 
 app = typer.Typer(
     name="nmt",
@@ -20,49 +27,9 @@ app = typer.Typer(
 )
 
 
-def _be_quiet(wanted: bool) -> None:
-    if wanted:
-        from nmt.console import set_quiet
-
-        set_quiet(True)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from nmt import __version__
-
-        typer.echo(f"nmt {__version__}")
-        raise typer.Exit
-
-
-def _load_plugins(modules: list[str] | None) -> list[str] | None:
-    if modules:
-        from nmt.plugins import load_plugin
-
-        for module in modules:
-            load_plugin(module)
-    return modules
-
-
-Plugins = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--plugin",
-        metavar="MODULE",
-        callback=_load_plugins,
-        help="Import the components of a module that isn't installed; may be repeated. A plugin runs code with "
-        "your rights.",
-        show_default=False,
-    ),
-]
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", callback=_be_quiet, help="Show no progress bars and messages, only warnings.")
-]
 Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="File to write; - is standard output.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="The device: auto, cpu, cuda, cuda:1, mps.")]
-ModelDir = Annotated[
-    Path, typer.Argument(metavar="MODEL_DIR", help="Folder that `nmt train` wrote.", show_default=False)
-]
+ModelDir = Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Folder that `nmt train` wrote.")]
 Heads = Annotated[
     str | None,
     typer.Option(
@@ -89,18 +56,106 @@ Settings = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-def examples(*lines: str) -> str:
-    """Epilog of a help page; the backspace tells the formatter to leave the line breaks alone."""
-    return "\b\n" + "\n".join((f"Example{'s' if len(lines) > 1 else ''}:", *(f"  {line}" for line in lines)))
+def _be_quiet(wanted: bool) -> None:
+    if wanted:
+        set_quiet(True)
+
+
+def _load_plugins(modules: list[str] | None) -> None:
+    from nmt.plugins import load_plugin
+
+    for module in modules or ():
+        load_plugin(module)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from nmt import __version__
+
+        typer.echo(f"nmt {__version__}")
+        raise typer.Exit
+
+
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="MODULE",
+        callback=_load_plugins,
+        help="Import the components of a module that isn't installed; may be repeated. A plugin runs code with "
+        "your rights.",
+    ),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=_be_quiet, help="Show no progress bars and messages, only warnings.")
+]
+Version = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+]
 
 
 @app.callback()
-def options(
-    quiet: Quiet = False,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None: ...
+def _program(quiet: Quiet = False, version: Version = False) -> None: ...
+
+
+def command(
+    *examples: str, name: str | None = None, to: typer.Typer = app
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator that makes a function a command, with ``--plugin`` and ``--quiet`` besides its own options.
+
+    The first sentence of the docstring is shown in the list of commands, which has room for 57 characters.
+
+    Args:
+        examples: lines at the end of the help page.
+        name: by default the name of the function.
+        to: the group of commands that it belongs to.
+    """
+    options = [
+        inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugins),
+        inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet),
+    ]
+    # The backspace tells Click's formatter to leave the line breaks alone.
+    epilog = "\n".join(("\b", f"Example{'s' if len(examples) > 1 else ''}:", *(f"  {line}" for line in examples)))
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def run(plugin: None, quiet: bool, **arguments: Any) -> None:
+            function(**arguments)
+
+        signature = inspect.signature(function)
+        run.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[*signature.parameters.values(), *options]
+        )
+        return to.command(name, epilog=epilog)(run)
+
+    return decorate
+
+
+def show_json(values: Any) -> None:
+    """Print one JSON object."""
+    typer.echo(json.dumps(values, ensure_ascii=False))
+
+
+def say_wrote(first: Path | str, *others: Path) -> None:
+    """Name the files that a command has written."""
+    say(f"wrote {first}" + (f" to {others[-1].name}" if others else ""))
+
+
+def names_in(text: str) -> list[str]:
+    """The names of a list with commas between."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def numbers_in(text: str, option: str) -> list[int]:
+    """The numbers of a list with commas between.
+
+    Raises:
+        UserError: there is none, or something else; the message names the option.
+    """
+    names = names_in(text)
+    if not names or not all(name.isdecimal() for name in names):
+        raise UserError(f"{option} {text!r} is not a list of numbers.", f"Write, for example, {option} 10,20,30.")
+    return [int(name) for name in names]
 
 
 def on_screen(output: str) -> bool:
@@ -113,6 +168,11 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
+def command_to_resume() -> str:
+    """The command line of this process with ``--resume``, for a shell."""
+    return shlex.join(["nmt", *(argument for argument in sys.argv[1:] if argument != "--resume"), "--resume"])
+
+
 @contextmanager
 def stopped_by_signal(remedy: str) -> Iterator[None]:
     """Turn the interruption of a training run into a message and the exit code of its signal."""
@@ -121,7 +181,5 @@ def stopped_by_signal(remedy: str) -> Iterator[None]:
     try:
         yield
     except Interrupted as stop:
-        from nmt.console import say
-
         say(f"{stop}: stopped, checkpoint saved; {remedy}")
         raise typer.Exit(128 + stop.signal_number) from None

@@ -1,99 +1,117 @@
 """``nmt score`` and ``nmt compare``."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nmt.cli.common import AsJson, Plugins, Quiet, app, examples
+from nmt.cli.common import AsJson, command, names_in, numbers_in, say_wrote, show_json
+from nmt.console import print_table, warn
+from nmt.errors import UserError
+from nmt.files import open_output
 
 if TYPE_CHECKING:
     from nmt.evaluation.metrics import Score
 
-Metrics = Annotated[
-    str, typer.Option(metavar="NAMES", help="Metrics with commas between: bleu, chrf, ter or those of plugins.")
+Hypothesis = Annotated[
+    str, typer.Argument(metavar="HYPOTHESIS", help="Translations, a line each; - is standard input.")
+]
+Others = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="REFERENCE", help="Reference translations, a line each. With -r: translations of more systems."
+    ),
+]
+Systems = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SYSTEM", help="Translations of two systems or more, a line each; all are compared with the first."
+    ),
 ]
 References = Annotated[
     list[str] | None,
     typer.Option("--reference", "-r", metavar="FILE", help="Reference translations, a line each; may be repeated."),
 ]
+SourceOfMetrics = Annotated[
+    str | None, typer.Option("--source", "-s", metavar="FILE", help="The source text, for metrics that need it.")
+]
 Source = Annotated[
     str | None,
     typer.Option("--source", "-s", metavar="FILE", help="The source text; lengths are then those of its sentences."),
 ]
+Train = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="Training text of the target side, in which words are counted.", show_default="REFERENCE"
+    ),
+]
+Metrics = Annotated[
+    str, typer.Option(metavar="NAMES", help="Metrics with commas between: bleu, chrf, ter or those of plugins.")
+]
+METRICS = "bleu,chrf,ter"
 Tokenize = Annotated[
     str | None,
     typer.Option(
         metavar="NAME", help="sacreBLEU's tokenizer for BLEU: zh, ja-mecab, ko-mecab, char …", show_default="13a"
     ),
 ]
+Confidence = Annotated[bool, typer.Option("--confidence", help="95 % confidence intervals by bootstrap.")]
+Resamples = Annotated[int, typer.Option(metavar="N", min=2, help="Samples of the bootstrap.")]
+Test = Annotated[
+    Literal["randomisation", "bootstrap"], typer.Option(help="Paired approximate randomisation or bootstrap.")
+]
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=40, help="Trials or samples of the test.", show_default="10000 or, for bootstrap, 1000"
+    ),
+]
+Sentences = Annotated[
+    int, typer.Option(metavar="N", min=0, help="Sentences shown that got better, and worse, the most.")
+]
+SentencesBy = Annotated[
+    str, typer.Option(metavar="NAME", help="The metric of single sentences that selects these sentences.")
+]
 Buckets = Annotated[str, typer.Option(metavar="N,N,…", help="Longest length of each bucket but the last.")]
 BUCKETS = "5,10,15,20,30,40,60"
-
-
-def split_names(names: str) -> list[str]:
-    """The names of a list with commas between."""
-    return [name.strip() for name in names.split(",") if name.strip()]
+Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Write one self-contained page too.")]
 
 
 def limits_of(buckets: str) -> list[int]:
     """The numbers of ``--buckets``."""
-    from nmt.errors import UserError
-
-    numbers = split_names(buckets)
-    limits = [int(number) for number in numbers if number.isdecimal()]
-    if not numbers or len(limits) < len(numbers) or limits != sorted({0, *limits})[1:]:
+    limits = numbers_in(buckets, "--buckets")
+    if limits != sorted({0, *limits})[1:]:
         raise UserError(f"--buckets: {buckets!r} isn't a list of rising numbers.", "Write, for example, 10,20,30.")
     return limits
 
 
-@app.command(
-    short_help="BLEU, chrF, TER and other metrics of translations.",
-    epilog=examples(
-        "nmt score test.translated.en test.en",
-        "nmt translate runs/de-en -i test.de | nmt score - test.en",
-        "nmt score A.en B.en -r test1.en -r test2.en --confidence",
-    ),
+@command(
+    "nmt score test.translated.en test.en",
+    "nmt translate runs/de-en -i test.de | nmt score - test.en",
+    "nmt score A.en B.en -r test1.en -r test2.en --confidence",
 )
 def score(
-    hypothesis: Annotated[
-        str,
-        typer.Argument(
-            metavar="HYPOTHESIS", help="Translations, a line each; - is standard input.", show_default=False
-        ),
-    ],
-    others: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="REFERENCE",
-            help="Reference translations, a line each. With -r: translations of more systems.",
-            show_default=False,
-        ),
-    ] = None,
+    hypothesis: Hypothesis,
+    others: Others = None,
     reference: References = None,
-    source: Annotated[
-        str | None, typer.Option("--source", "-s", metavar="FILE", help="The source text, for metrics that need it.")
-    ] = None,
-    metrics: Metrics = "bleu,chrf,ter",
+    source: SourceOfMetrics = None,
+    metrics: Metrics = METRICS,
     tokenize: Tokenize = None,
-    confidence: Annotated[bool, typer.Option("--confidence", help="95 % confidence intervals by bootstrap.")] = False,
-    resamples: Annotated[int, typer.Option(metavar="N", min=2, help="Samples of the bootstrap.")] = 1000,
+    confidence: Confidence = False,
+    resamples: Resamples = 1000,
     as_json: AsJson = False,
-    plugin: Plugins = None,
 ) -> None:
-    """BLEU, chrF and TER of detokenised translations, by sacreBLEU and with its signatures; and metrics of plugins.
+    """BLEU, chrF, TER and other metrics of translations.
 
-    BLEU and chrF are case-sensitive; TER, as sacreBLEU defines it, is not. For TER, less is better.
-    `nmt compare` tests whether one system is better than another.
+    BLEU, chrF and TER of detokenised text are those of sacreBLEU, with its signatures; plugins have other metrics. BLEU
+    and chrF are case-sensitive; TER, as sacreBLEU defines it, is not. For TER, less is better. `nmt compare` tests
+    whether one system is better than another.
     """
-    from nmt.console import warn
-    from nmt.errors import UserError
     from nmt.evaluation.compare import read_test_set
     from nmt.evaluation.degenerate import count_degenerate
     from nmt.evaluation.metrics import check_metrics, score_corpus
 
-    names = split_names(metrics)
+    names = names_in(metrics)
     check_metrics(names, source is not None)
     files = [hypothesis, *(others or [])]
     if not reference:
@@ -105,14 +123,13 @@ def score(
         files, reference = files[:1], files[1:]
     test_set = read_test_set(files, reference, source)
     references, sources = test_set.references, test_set.source
-    num_resamples = resamples if confidence else 0
     found = {
-        system: score_corpus(texts, references, names, tokenize, num_resamples, sources)
+        system: score_corpus(texts, references, names, tokenize, resamples if confidence else 0, sources)
         for system, texts in test_set.systems.items()
     }
     if as_json:
         objects = [{name: s.to_json() for name, s in scores.items()} for scores in found.values()]
-        typer.echo(json.dumps(objects[0] if len(files) == 1 else dict(zip(files, objects, strict=True))))
+        show_json(objects[0] if len(files) == 1 else dict(zip(files, objects, strict=True)))
     else:
         _show(found)
     for system, texts in test_set.systems.items():
@@ -122,7 +139,6 @@ def score(
 
 def _show(found: "dict[str, dict[str, Score]]") -> None:
     """One system in lines; several as a table with a row each and the signatures below."""
-    from nmt.console import print_table
     from nmt.evaluation.metrics import directed_name
 
     first, *others = found.values()
@@ -138,79 +154,46 @@ def _show(found: "dict[str, dict[str, Score]]") -> None:
         typer.echo(f"{s.name}: {s.signature}")
 
 
-@app.command(
-    short_help="Is B better than A? Scores, tests, and where they differ.",
-    epilog=examples(
-        "nmt compare A.en B.en -r test.en -s test.de --html compare.html",
-        "nmt compare A.en B.en C.en -r test.en --train train.en",
-        "nmt compare A.en B.en -r test.en --test bootstrap --json",
-    ),
+@command(
+    "nmt compare A.en B.en -r test.en -s test.de --html compare.html",
+    "nmt compare A.en B.en C.en -r test.en --train train.en",
+    "nmt compare A.en B.en -r test.en --test bootstrap --json",
 )
 def compare(
-    systems: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SYSTEM",
-            help="Translations of two systems or more, a line each; all are compared with the first.",
-            show_default=False,
-        ),
-    ],
+    systems: Systems,
     reference: References = None,
     source: Source = None,
-    train: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Training text of the target side, in which words are counted.",
-            show_default="REFERENCE",
-        ),
-    ] = None,
-    test: Annotated[
-        Literal["randomisation", "bootstrap"], typer.Option(help="Paired approximate randomisation or bootstrap.")
-    ] = "randomisation",
-    samples: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=40, help="Trials or samples of the test.", show_default="10000 or, for bootstrap, 1000"
-        ),
-    ] = None,
-    metrics: Metrics = "bleu,chrf,ter",
-    sentences: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Sentences shown that got better, and worse, the most.")
-    ] = 5,
-    sentences_by: Annotated[
-        str, typer.Option(metavar="NAME", help="The metric of single sentences that selects these sentences.")
-    ] = "chrf",
+    train: Train = None,
+    test: Test = "randomisation",
+    samples: Samples = None,
+    metrics: Metrics = METRICS,
+    sentences: Sentences = 5,
+    sentences_by: SentencesBy = "chrf",
     buckets: Buckets = BUCKETS,
     tokenize: Tokenize = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write one self-contained page too.", show_default=False)
-    ] = None,
+    html: Html = None,
     as_json: AsJson = False,
-    plugin: Plugins = None,
-    quiet: Quiet = False,
 ) -> None:
-    """Compare translations of the same text: is B better than A, by how much, where, and may it be chance?
+    """Is B better than A? Scores, tests, and where they differ.
 
-    Scores with a paired test and the 95 % interval of the difference, scores by length, accuracy of rare words,
-    n-grams gained and lost, and the sentences that changed the most. SACREBLEU_SEED sets another seed.
+    Compares translations of the same text: scores with a paired test and the 95 % interval of the difference, scores by
+    length, accuracy of rare words, n-grams gained and lost, and the sentences that changed the most. SACREBLEU_SEED
+    sets another seed.
     """
-    from nmt.console import say, warn
     from nmt.evaluation.compare import Options, read_test_set
     from nmt.evaluation.compare import compare as run
     from nmt.evaluation.compare_report import print_comparison, to_html
-    from nmt.files import open_output
 
-    options = Options(tuple(split_names(metrics)), test, samples, sentences_by, sentences, tokenize, limits_of(buckets))
+    options = Options(tuple(names_in(metrics)), test, samples, sentences_by, sentences, tokenize, limits_of(buckets))
     found = run(read_test_set(systems, reference or [], source), options, train)
     if html is not None:
         with open_output(html) as file:
             file.write(to_html(found))
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        show_json(found)
     else:
         print_comparison(found)
     for warning in found["warnings"]:
         warn(warning)
     if html is not None:
-        say(f"wrote {html}")
+        say_wrote(html)

@@ -1,6 +1,5 @@
 """``nmt inspect``: commands that look into training runs, models and translations."""
 
-import json
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -8,9 +7,12 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.console import Console
 
-from nmt.cli.common import AsJson, Device, ModelDir, Plugins, Quiet, app, examples
+from nmt.cli.common import AsJson, Device, ModelDir, app, command, say_wrote, show_json
 from nmt.cli.evaluate import BUCKETS, Buckets, References, Source, Tokenize, limits_of
+from nmt.console import print_table, progress_bar
+from nmt.errors import UserError
 
 if TYPE_CHECKING:
     from nmt.training.history import History, Summary
@@ -24,8 +26,7 @@ inspect_app = typer.Typer(
 app.add_typer(inspect_app, name="inspect")
 
 Curves = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Draw the curves: .png, .svg or .pdf.", show_default=False),
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Draw the curves: .png, .svg or .pdf.")
 ]
 Limit = Annotated[int, typer.Option(metavar="N", min=1, help="Use only the first N lines.")]
 
@@ -33,37 +34,33 @@ NAME_WIDTH, RUN_WIDTH = 24, 18
 """Characters of the columns of the table, which has as many runs side by side as the terminal has room for."""
 
 
-@inspect_app.command(
-    short_help="Results of training runs, as a table and as curves.",
-    epilog=examples("nmt inspect run runs/de-en", "nmt inspect run runs/luong runs/bahdanau -o curves.png --x minutes"),
+@command(
+    "nmt inspect run runs/de-en", "nmt inspect run runs/luong runs/bahdanau -o curves.png --x minutes", to=inspect_app
 )
 def run(
     directories: Annotated[
-        list[Path],
-        typer.Argument(metavar="DIR", help="Model directories of `nmt train`, running or done.", show_default=False),
+        list[Path], typer.Argument(metavar="DIR", help="Model directories of `nmt train`, running or done.")
     ],
     output: Curves = None,
     x: Annotated[
         Literal["updates", "minutes"], typer.Option("--x", help="The horizontal axis of the curves.")
     ] = "updates",
     as_json: AsJson = False,
-    plugin: Plugins = None,
-    quiet: Quiet = False,
 ) -> None:
-    """Results of training runs, as a table and as curves of loss, validation metric, learning rate and speed.
+    """Results of training runs, as a table and as curves.
 
-    Minutes include validation, but not the pauses before a run was resumed.
+    The curves are loss, validation metric, learning rate and speed. Minutes include validation, but not the pauses
+    before a run was resumed.
     """
     from nmt.training.history import read_histories
 
     histories = read_histories(directories)
     summaries = [history.summary() for history in histories]
     if as_json:
-        typer.echo(json.dumps({"runs": [summary.to_json() for summary in summaries]}, ensure_ascii=False))
+        show_json({"runs": [summary.to_json() for summary in summaries]})
     else:
         _print_runs(histories, summaries)
     if output is not None:
-        from nmt.console import say
         from nmt.plotting.curves import draw_runs
         from nmt.plotting.style import write_figure
         from nmt.training.history import short_names
@@ -71,13 +68,10 @@ def run(
         names = short_names([history.directory for history in histories])
         metric = next((name for history in histories for name in history.metrics), "bleu")
         write_figure(draw_runs(dict(zip(names, histories, strict=True)), x, metric), output)
-        say(f"wrote {output}")
+        say_wrote(output)
 
 
 def _print_runs(histories: "Sequence[History]", summaries: "Sequence[Summary]") -> None:
-    from rich.console import Console
-
-    from nmt.console import print_table
     from nmt.training.history import short_names
 
     metrics = list(dict.fromkeys(name for summary in summaries for name in summary.scores))
@@ -121,30 +115,22 @@ def _figures(s: "Summary", metrics: "Sequence[str]") -> dict[str, str]:
     }
 
 
-@inspect_app.command(
-    short_help="How far back gradients reach in trained models.",
-    epilog=examples("nmt inspect gradients runs/rnn runs/lstm --pairs val.de val.en -o gradients.png"),
-)
+@command("nmt inspect gradients runs/rnn runs/lstm --pairs val.de val.en -o gradients.png", to=inspect_app)
 def gradients(
-    directories: Annotated[
-        list[Path], typer.Argument(metavar="MODEL_DIR", help="Folders that `nmt train` wrote.", show_default=False)
-    ],
+    directories: Annotated[list[Path], typer.Argument(metavar="MODEL_DIR", help="Folders that `nmt train` wrote.")],
     pairs: Annotated[
-        tuple[Path, Path],
-        typer.Option("--pairs", metavar="SOURCE TARGET", help="Sentence pairs, as two files.", show_default=False),
+        tuple[Path, Path], typer.Option("--pairs", metavar="SOURCE TARGET", help="Sentence pairs, as two files.")
     ],
     limit: Limit = 500,
     output: Curves = None,
     as_json: AsJson = False,
     device: Device = "auto",
-    plugin: Plugins = None,
-    quiet: Quiet = False,
 ) -> None:
-    """How far back gradients reach: the norm of the loss's gradient at a source word, by the words read after it.
+    """How far back gradients reach in trained models.
 
-    It vanishes in a plain recurrent network without attention, but not in a trained LSTM.
+    This is the norm of the loss's gradient at a source word, by the words read after it. It vanishes in a plain
+    recurrent network without attention, but not in a trained LSTM.
     """
-    from nmt.console import progress_bar, say
     from nmt.data.corpus import FileText
     from nmt.inspection.gradients import gradient_norms
     from nmt.loading import load
@@ -160,7 +146,7 @@ def gradients(
             found.append(gradient_norms(load(directory, device), islice(FileText(*pairs), limit), name))
     if as_json:
         shown = [{"model": norms.name, "norms": norms.mean_T.tolist(), "decay": norms.decay} for norms in found]
-        typer.echo(json.dumps({"models": shown}, ensure_ascii=False))
+        show_json({"models": shown})
     else:
         for norms in found:
             far = len(norms.mean_T) - 1
@@ -168,21 +154,16 @@ def gradients(
             typer.echo(f"{norms.name}: {far} words back a gradient has {share} of its size at the last word")
     if output is not None:
         write_figure(draw_gradients({norms.name: norms.mean_T for norms in found}), output)
-        say(f"wrote {output}")
+        say_wrote(output)
 
 
-@inspect_app.command(
-    short_help="Scores by sentence length, as table and picture.",
-    epilog=examples(
-        "nmt inspect lengths A.en B.en -r test.en -s test.de -o lengths.png",
-        "nmt inspect lengths A.en -r test.en --metric chrf --buckets 10,20,30",
-    ),
+@command(
+    "nmt inspect lengths A.en B.en -r test.en -s test.de -o lengths.png",
+    "nmt inspect lengths A.en -r test.en --metric chrf --buckets 10,20,30",
+    to=inspect_app,
 )
 def lengths(
-    systems: Annotated[
-        list[str],
-        typer.Argument(metavar="SYSTEM", help="Translations, a line each.", show_default=False),
-    ],
+    systems: Annotated[list[str], typer.Argument(metavar="SYSTEM", help="Translations, a line each.")],
     reference: References = None,
     source: Source = None,
     metric: Annotated[str, typer.Option(metavar="NAME", help="The metric: bleu, chrf, ter or a plugin's.")] = "bleu",
@@ -190,14 +171,12 @@ def lengths(
     tokenize: Tokenize = None,
     output: Curves = None,
     as_json: AsJson = False,
-    plugin: Plugins = None,
-    quiet: Quiet = False,
 ) -> None:
-    """Scores of the sentences of each length, to see whether a system gets worse on long sentences.
+    """Scores by sentence length, as table and picture.
 
-    Lengths count the words of the source or, without one, of the reference.
+    They show whether a system gets worse on long sentences. Lengths count the words of the source or, without one, of
+    the reference.
     """
-    from nmt.console import print_table, say
     from nmt.evaluation.compare import length_scores, read_test_set
     from nmt.evaluation.compare_report import length_table
     from nmt.evaluation.metrics import check_metrics
@@ -217,20 +196,18 @@ def lengths(
 
         write_figure(draw_lengths(rows, metric, test_set.measured_by, signature), output)
     if as_json:
-        typer.echo(json.dumps({"metric": metric, "signature": signature, "lengths": rows}, ensure_ascii=False))
+        show_json({"metric": metric, "signature": signature, "lengths": rows})
     else:
         print_table(*length_table(rows, metric))
         typer.echo(signature)
     if output is not None:
-        say(f"wrote {output}")
+        say_wrote(output)
 
 
-@inspect_app.command(
-    short_help="Draw where a neural Turing machine writes and reads.",
-    epilog=examples(
-        'echo "a c b d" | nmt inspect memory runs/copy_ntm -o memory.png',
-        "nmt inspect memory runs/ntm --input test.de -o memory.pdf --limit 5",
-    ),
+@command(
+    'echo "a c b d" | nmt inspect memory runs/copy_ntm -o memory.png',
+    "nmt inspect memory runs/ntm --input test.de -o memory.pdf --limit 5",
+    to=inspect_app,
 )
 def memory(
     model_dir: ModelDir,
@@ -242,17 +219,14 @@ def memory(
     ] = Path("memory.png"),
     limit: Limit = 1,
     device: Device = "auto",
-    plugin: Plugins = None,
-    quiet: Quiet = False,
 ) -> None:
-    """Draw where the heads of a neural Turing machine write (above) and read (below) as it translates.
+    """Draw where a neural Turing machine writes and reads.
 
-    Time runs to the right, a column a step; the rows are the slots of the memory that any head looked at. Several lines
-    make a page each of a PDF, or numbered pictures: memory-0001.png ….
+    Its heads write (above) and read (below) as it translates. Time runs to the right, a column a step; the rows are the
+    slots of the memory that any head looked at. Several lines make a page each of a PDF, or numbered pictures:
+    memory-0001.png ….
     """
-    from nmt.console import say
     from nmt.data.text import read_lines
-    from nmt.errors import UserError
     from nmt.inspection.memory import draw_memory, trace_memory
     from nmt.loading import load
     from nmt.plotting.style import suffix_of, write_figures
@@ -265,4 +239,4 @@ def memory(
     traces = (trace_memory(translator, t.source, t.text) for t in translator.translate(lines))
     numbers = range(1, len(lines) + 1) if len(lines) > 1 else [None]
     written = write_figures(zip(numbers, map(draw_memory, traces), strict=True), output)
-    say(f"wrote {written[0]}" + (f" to {written[-1].name}" if len(written) > 1 else ""))
+    say_wrote(*written)

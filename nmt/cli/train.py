@@ -1,6 +1,5 @@
 """Commands that write models: ``nmt quickstart``, ``train``, ``average`` and ``export``; and ``nmt recipes``."""
 
-import shlex
 import shutil
 import textwrap
 from pathlib import Path
@@ -8,24 +7,21 @@ from typing import Annotated, Literal
 
 import typer
 
-from nmt.cli.common import ModelDir, Plugins, Quiet, Settings, app, examples, stopped_by_signal
+from nmt.cli.common import ModelDir, Settings, command, command_to_resume, numbers_in, stopped_by_signal
+from nmt.console import say
+from nmt.errors import UserError
 
 
-@app.command(
-    short_help="Train a small model, translate, score, align and plot.",
-    epilog=examples("nmt quickstart -o quickstart"),
-)
+@command("nmt quickstart -o quickstart")
 def quickstart(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder to write to.")] = Path(
         "quickstart"
     ),
     settings: Settings = None,
-    plugin: Plugins = None,
-    quiet: Quiet = False,
 ) -> None:
-    """Train a small model on the embedded corpus, translate, score, align and plot: all of it in a few minutes.
+    """Train a small model, translate, score, align and plot.
 
-    Nothing is downloaded: the English-German corpus is part of the package.
+    All of it takes a few minutes. Nothing is downloaded: the English-German corpus is part of the package.
     """
     from nmt.quickstart import quickstart as run
     from nmt.quickstart import report
@@ -38,19 +34,14 @@ def quickstart(
         raise typer.Exit(1)
 
 
-@app.command(
-    epilog=examples(
-        "nmt train multi30k/transformer -o runs/de-en",
-        "nmt train multi30k/bahdanau -o runs/mine --set data.root=FOLDER",
-        "nmt train multi30k/bahdanau -o runs/mine --set data.root=FOLDER --resume",
-        "nmt train recipe.yaml -o runs/tuned --set training.init_from=runs/mine",
-    )
+@command(
+    "nmt train multi30k/transformer -o runs/de-en",
+    "nmt train multi30k/bahdanau -o runs/mine --set data.root=FOLDER",
+    "nmt train multi30k/bahdanau -o runs/mine --set data.root=FOLDER --resume",
+    "nmt train recipe.yaml -o runs/tuned --set training.init_from=runs/mine",
 )
 def train(
-    recipe: Annotated[
-        str,
-        typer.Argument(metavar="RECIPE", help="YAML file, or a name that `nmt recipes` lists.", show_default=False),
-    ],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="YAML file, or a name that `nmt recipes` lists.")],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -61,8 +52,6 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume from the last checkpoint in the output folder.")
     ] = False,
-    plugin: Plugins = None,
-    quiet: Quiet = False,
 ) -> None:
     """Train a model from a recipe.
 
@@ -72,20 +61,14 @@ def train(
     from nmt.recipe import default_output, parse_settings
     from nmt.training.run import train as run
 
-    output = output or default_output(recipe)
-    again = ["nmt", "train", recipe, "-o", str(output), *(f"--set={setting}" for setting in settings or [])]
-    again += [*(f"--plugin={module}" for module in plugin or []), "--resume"]
-    with stopped_by_signal(f"resume with: {shlex.join(again)}"):
-        run(recipe, output, overrides=parse_settings(settings or []), resume=resume)
+    with stopped_by_signal(f"resume with: {command_to_resume()}"):
+        run(recipe, output or default_output(recipe), overrides=parse_settings(settings or []), resume=resume)
 
 
-@app.command(
-    short_help="Average checkpoints of a training run.",
-    epilog=examples(
-        "nmt average runs/de-en --last 5 -o runs/de-en.average",
-        "nmt average runs/de-en --best 3 -o runs/de-en.average",
-        "nmt average runs/de-en --steps 4000,4500,4770 --replace",
-    ),
+@command(
+    "nmt average runs/de-en --last 5 -o runs/de-en.average",
+    "nmt average runs/de-en --best 3 -o runs/de-en.average",
+    "nmt average runs/de-en --steps 4000,4500,4770 --replace",
 )
 def average(
     model_dir: ModelDir,
@@ -102,58 +85,38 @@ def average(
     replace: Annotated[
         bool, typer.Option("--replace", help="Overwrite model.safetensors of MODEL_DIR instead.")
     ] = False,
-    plugin: Plugins = None,
-    quiet: Quiet = False,
 ) -> None:
-    """Average checkpoints of a training run, weight by weight (Vaswani et al. 2017, section 6.1).
+    """Average checkpoints of a training run.
 
-    The average often translates better than each of them. training.keep_last sets how many are kept.
+    The average, weight by weight, often translates better than each of them (Vaswani et al. 2017, section 6.1).
+    training.keep_last sets how many are kept.
     """
-    from nmt.console import say
-    from nmt.errors import UserError
     from nmt.training.checkpointing.average import average_checkpoints
 
     if (output is not None) == replace:
         raise UserError("No output is named for the average.", "Give either -o FOLDER or --replace.")
-    chosen = average_checkpoints(model_dir, output, last=last, best=best, steps=_numbers(steps))
+    numbers = numbers_in(steps, "--steps") if steps is not None else None
+    chosen = average_checkpoints(model_dir, output, last=last, best=best, steps=numbers)
     where = model_dir / "model.safetensors" if output is None else output
     say(f"wrote {where}: the average of {len(chosen)} checkpoints, steps {', '.join(map(str, chosen))}")
 
 
-def _numbers(steps: str | None) -> list[int] | None:
-    from nmt.errors import UserError
-
-    if steps is None:
-        return None
-    try:
-        return [int(step) for step in steps.split(",")]
-    except ValueError:
-        raise UserError(f"--steps {steps!r} is not a list of numbers.", "Write --steps 500,1000.") from None
-
-
-@app.command(
-    short_help="Convert a Transformer for CTranslate2, which runs it without PyTorch.",
-    epilog=examples("nmt export runs/de-en -o de-en.ct2", "nmt export runs/de-en -o de-en.int8 --quantization int8"),
-)
+@command("nmt export runs/de-en -o de-en.ct2", "nmt export runs/de-en -o de-en.int8 --quantization int8")
 def export(
     model_dir: ModelDir,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder to write.", show_default=False)
-    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder to write.")],
     format: Annotated[Literal["ctranslate2"], typer.Option(help="The program.")] = "ctranslate2",
     quantization: Annotated[
         Literal["int8", "int16", "float16", "bfloat16"] | None,
         typer.Option(help="Type of the stored weights.", show_default="float32"),
     ] = None,
-    plugin: Plugins = None,
-    quiet: Quiet = False,
 ) -> None:
-    """Convert a model to the format of another program, and check that its translations there are the same.
+    """Convert a Transformer for CTranslate2.
 
-    The folder holds the weights, the vocabularies and the sentencepiece models.
-    Needs the package ctranslate2: pip install 'nmt[ctranslate2]'.
+    CTranslate2 runs it without PyTorch. The command checks that translations there are the same. The folder holds the
+    weights, the vocabularies and the sentencepiece models. Needs the package ctranslate2: pip install
+    'nmt[ctranslate2]'.
     """
-    from nmt.console import say
     from nmt.export.ct2 import export as write
     from nmt.export.run import check, usage
     from nmt.loading import load
@@ -167,14 +130,11 @@ def export(
     say(usage(output))
 
 
-@app.command(
-    short_help="List the recipes that come with nmt, print one, or list the keys of recipes.",
-    epilog=examples(
-        "nmt recipes",
-        "nmt recipes multi30k/transformer > mine.yaml",
-        "nmt recipes --keys training",
-        "nmt recipes --keys model.encoder.cell",
-    ),
+@command(
+    "nmt recipes",
+    "nmt recipes multi30k/transformer > mine.yaml",
+    "nmt recipes --keys training",
+    "nmt recipes --keys model.encoder.cell",
 )
 def recipes(
     name: Annotated[
@@ -184,11 +144,11 @@ def recipes(
         ),
     ] = None,
     keys: Annotated[bool, typer.Option("--keys", help="List the keys of recipes: type, default and meaning.")] = False,
-    plugin: Plugins = None,
 ) -> None:
-    """List the recipes that come with nmt; with NAME, print one, ready to edit.
+    """List the shipped recipes, print one, or list all keys.
 
-    --keys lists what can be set in a recipe or by --set, or the part of it that NAME names.
+    With NAME, a recipe is printed, ready to edit. --keys lists what can be set in a recipe or by --set, or the part of
+    it that NAME names.
     """
     if keys:
         _show_keys(name or "")

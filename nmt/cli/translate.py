@@ -1,6 +1,5 @@
 """``nmt translate``."""
 
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from nmt.cli.common import Device, ModelDir, Output, Plugins, Quiet, app, examples, is_terminal, on_screen
+from nmt.cli.common import Device, ModelDir, Output, command, command_to_resume, is_terminal, on_screen
 from nmt.cli.schema import options_of
 from nmt.config import DecodingOptions
+from nmt.console import progress_bar, say, warn
+from nmt.errors import UserError
+from nmt.files import ResumableOutput, open_output
 
 if TYPE_CHECKING:
     from nmt.config import DecodingChanges
     from nmt.decoding.results import ScoredPair, Translation
-    from nmt.files import ResumableOutput
     from nmt.translation_job import Job
     from nmt.translator import Translator
 
@@ -98,16 +99,13 @@ WORTH_A_WARNING = 20
 """Lines from which on degenerate translations are reported: of fewer, the user sees each."""
 
 
-@app.command(
-    short_help="Translate lines of text: N lines in, N lines out.",
-    epilog=examples(
-        "nmt translate runs/de-en -i test.de -o test.en",
-        'echo "Ein Hund schläft." | nmt translate runs/de-en --n-best 3 --scores',
-        "nmt translate runs/de-en -i test.de -o test.jsonl --format jsonl",
-        "nmt translate runs/de-en --score-only test.de test.en",
-        "nmt translate runs/de-en -i test.de --ensemble runs/other --n-best 3",
-        "nmt translate runs/de-en -i test.de --search sample --mbr chrf",
-    ),
+@command(
+    "nmt translate runs/de-en -i test.de -o test.en",
+    'echo "Ein Hund schläft." | nmt translate runs/de-en --n-best 3 --scores',
+    "nmt translate runs/de-en -i test.de -o test.jsonl --format jsonl",
+    "nmt translate runs/de-en --score-only test.de test.en",
+    "nmt translate runs/de-en -i test.de --ensemble runs/other --n-best 3",
+    "nmt translate runs/de-en -i test.de --search sample --mbr chrf",
 )
 @options_of(DecodingOptions)
 def translate(
@@ -128,20 +126,17 @@ def translate(
     resume: Resume = False,
     interactive: Interactive = False,
     device: Device = "auto",
-    plugin: Plugins = None,
-    quiet: Quiet = False,
     **decoding: Any,
 ) -> None:
-    """Translate lines of text: N lines in, N lines out, in the same order.
+    """Translate lines of text: N lines in, N lines out.
 
-    An empty line stays empty. A score is a log-probability under the length penalty: at most 0 unless a word reward is
-    used.
+    The order of lines is kept. An empty line stays empty. A score is a log-probability under the length penalty: at
+    most 0 unless a word reward is used.
 
     Lines that arrive together are translated in batches, and a program that waits for the answer to a line gets it at
     once. The output is named FILE.partial until it is complete; --resume continues a run that was stopped.
     """
     from nmt.decoding.request import OutputConstraints, Request, read_unknown_lexicon
-    from nmt.errors import UserError
     from nmt.loading import load
     from nmt.translation_job import Job
 
@@ -175,7 +170,6 @@ def _processors(texts: list[str]) -> dict[str, dict[str, object]]:
     import yaml
 
     from nmt import yaml12
-    from nmt.errors import UserError
 
     found: dict[str, dict[str, object]] = {}
     for text in texts:
@@ -194,10 +188,8 @@ def _processors(texts: list[str]) -> dict[str, dict[str, object]]:
 
 
 def _translate(job: "Job", input: str, output: str, resume: bool) -> None:
-    from nmt.console import progress_bar, say, warn
     from nmt.data.text import count_lines, read_lines
     from nmt.evaluation.degenerate import DegenerateCount
-    from nmt.files import ResumableOutput
 
     typed = input == "-" and is_terminal(sys.stdin)
     if typed:
@@ -224,26 +216,21 @@ def _translate(job: "Job", input: str, output: str, resume: bool) -> None:
 
 
 @contextmanager
-def _work_is_kept(target: "ResumableOutput") -> Iterator[None]:
+def _work_is_kept(target: ResumableOutput) -> Iterator[None]:
     """Say where the output of a run is that stops before its end, and how to resume it."""
-    from nmt.console import say
-
     try:
         yield
     except BaseException:
         if num_lines := target.num_lines:
-            again = [argument for argument in sys.argv[1:] if argument != "--resume"]
             say(f"{num_lines:,} lines are kept in {target.partial}. Resume after them with:")
-            say(f"  {shlex.join(['nmt', *again, '--resume'])}")
+            say(f"  {command_to_resume()}")
         raise
 
 
 def _score(
     translator: "Translator", files: tuple[str, str], output: str, format: str, decoding: "DecodingChanges"
 ) -> None:
-    from nmt.console import progress_bar
     from nmt.data.corpus import FileText
-    from nmt.files import open_output
 
     pairs = FileText(*map(Path, files))
     with progress_bar("scoring", None, not on_screen(output)) as bar, open_output(output) as file:

@@ -93,7 +93,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on(run_nmt: RunNmt, tiny_reci
     assert process.returncode == 130
     assert "Traceback" not in messages
     assert "SIGINT: stopped, checkpoint saved; resume with: nmt train" in messages
-    assert f"-o '{output}' --set=training.max_steps=1000000" in messages, "the command must repeat the settings"
+    assert f"-o '{output}' --set training.max_steps=1000000" in messages, "the command must repeat the settings"
     [checkpoint] = (output / "checkpoints").iterdir()
     step = int(checkpoint.name.removeprefix("step-"))
     assert run_nmt("translate", output, stdin="Der Hund schläft.\n").returncode == 0
