@@ -4,11 +4,11 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import torch
 
-from nmt.errors import UserError
+from nmt.errors import UserError, nearest
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -37,12 +37,19 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_precision(name: str, device: torch.device) -> Precision:
-    """The precision of a recipe; ``auto`` is bfloat16 where the hardware computes in it, else float32."""
-    if name == "auto":
-        if device.type == "cuda":
-            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-        return "bf16" if device.type == "cpu" and _cpu_has_bfloat16() else "fp32"
-    return name  # type: ignore[return-value]
+    """The precision of a recipe or an option; ``auto`` is bfloat16 where the hardware computes in it, else float32.
+
+    Raises:
+        UserError: there is no such precision.
+    """
+    known = (*get_args(Precision), "auto")
+    if name not in known:
+        raise UserError(f"There is no precision {name!r}.", nearest(name, known))
+    if name == "auto" and device.type == "cuda":
+        name = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    elif name == "auto":
+        name = "bf16" if device.type == "cpu" and _cpu_has_bfloat16() else "fp32"
+    return cast(Precision, name)
 
 
 def _cpu_has_bfloat16() -> bool:

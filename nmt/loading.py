@@ -11,7 +11,7 @@ from torch import Tensor
 from nmt.config import Recipe
 from nmt.data.vocabulary import Vocabularies
 from nmt.device import pick_device, pick_precision
-from nmt.errors import UserError, nearest
+from nmt.errors import UserError
 from nmt.model_directory import ModelDirectory
 from nmt.models.build import build_model, num_parameters
 from nmt.models.interfaces import Model, State, StepOutput
@@ -39,35 +39,28 @@ def load(
         UserError: it isn't a model directory, is incomplete, damaged, or from a newer nmt; an unknown option; an
             ensemble whose vocabularies differ.
     """
-    directory = Path(model_dir)
-    known = ("fp32", "bf16", "fp16", "auto")
-    if precision not in known:
-        raise UserError(f"There is no precision {precision!r}.", nearest(precision, known))
     where = pick_device(device)
-    recipe, vocabularies, model = _read(directory, where)
-    others = []
-    for other in map(Path, ensemble):
+    computed_in = pick_precision(precision, where)
+    recipe, vocabularies, model = _read(model_dir, where)
+    models = [model]
+    for other in ensemble:
         _, own, another = _read(other, where)
-        if _fingerprints(own) != _fingerprints(vocabularies):
+        if own.fingerprint != vocabularies.fingerprint:
             raise UserError(
-                f"{other} has another vocabulary than {directory}.",
-                f"Train it with --set vocabulary.path={directory}, so that the two can translate together.",
+                f"{other} has another vocabulary than {model_dir}.",
+                f"Train it with --set vocabulary.path={model_dir}, so that the two can translate together.",
             )
-        others.append(another)
-    together = Ensemble([model, *others]) if others else None
-    return Translator(model, vocabularies, recipe, pick_precision(precision, where), directory, together)
+        models.append(another)
+    together = Ensemble(models) if ensemble else None
+    return Translator(model, vocabularies, recipe, computed_in, Path(model_dir), together)
 
 
-def _fingerprints(vocabularies: Vocabularies) -> tuple[str, str]:
-    return vocabularies.source.fingerprint, vocabularies.target.fingerprint
-
-
-def _read(directory: Path, device: torch.device) -> tuple[Recipe, Vocabularies, Seq2Seq]:
+def _read(directory: str | Path, device: torch.device) -> tuple[Recipe, Vocabularies, Seq2Seq]:
     """Recipe, vocabularies and model of a directory, ready to translate."""
     files = ModelDirectory(directory)
     files.check()
     recipe = load_recipe(files.recipe)
-    vocabularies = Vocabularies.load(directory)
+    vocabularies = Vocabularies.load(files.path)
     check_size(files.weights, num_parameters(recipe.model, vocabularies))
     model = build_model(recipe.model, vocabularies)
     load_weights(model, files.weights)

@@ -39,10 +39,10 @@ class Job:
 
     def run(
         self, lines: Iterable[str], first_line: int = 1, on_progress: Callable[[int], None] = lambda lines: None
-    ) -> Iterator[str]:
-        """Lines of output, in order; ``first_line`` is the number of the first in warnings."""
+    ) -> Iterator[Translation]:
+        """Translations of the lines, in order; ``first_line`` is the number of the first in warnings."""
         for window in in_windows(lines, WINDOW * self.translator.options(**self.decoding).batch_size):
-            translations = self.translator.stream(
+            yield from self.translator.stream(
                 [self.read(line, number) for number, line in enumerate(window, start=first_line)],
                 self.n_best,
                 on_progress,
@@ -51,7 +51,6 @@ class Job:
                 constraints=self.constraints,
                 **self.decoding,
             )
-            yield from map(self.write, translations)
             first_line += len(window)
 
     def skip(self, lines: Iterator[str], done: Iterable[str], name: str) -> int:
@@ -81,7 +80,7 @@ class Job:
         wrong = [
             (number, output, again)
             for number, line, output in last
-            for again in self.run([line], number)
+            for again in map(self.write, self.run([line], number))
             if _FIGURE.sub("", again) != _FIGURE.sub("", output)  # scores differ in their last digit
         ]
         if 2 * len(wrong) > len(last):
@@ -94,7 +93,7 @@ class Job:
         data = self.translator.recipe.data
         for line in _typed(f"{data.source}> "):
             if line.strip():
-                print(f"{data.target}> {next(self.run([line]))}", flush=True)
+                print(f"{data.target}> {self.write(next(self.run([line])))}", flush=True)
 
 
 def _typed(prompt: str) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """Text in, text out: a trained model directory as a translator."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -63,6 +62,7 @@ class Translator:
         self._directory = directory
         self.max_pieces = 2 * recipe.data.max_length
         """A longer source line is cut here: the model was not trained on anything like it."""
+        self._is_dialogue = recipe.data.context is not None
 
     @cached_property
     def aligner(self) -> AttentionAligner:
@@ -149,10 +149,15 @@ class Translator:
         for window in in_windows(lines, WINDOW * options.batch_size):
             requests = [Request(line) if isinstance(line, str) else line for line in window]
             hypotheses = self._search(requests, first_line, options, processors, on_progress)
-            numbered = zip(range(first_line, first_line + len(window)), requests, hypotheses, strict=True)
-            translations = (self._translation(*each, n_best, constraints, options.mbr) for each in numbered)
+            translations = []
+            for number, (request, of_line) in enumerate(zip(requests, hypotheses, strict=True), start=first_line):
+                found = [self._candidate(hypothesis, request.source, constraints) for hypothesis in of_line]
+                found = constraints.allowed(number, mbr_rerank(found, options.mbr, request.source)) or [NO_CANDIDATE]
+                best = found[0]
+                request.check(number, best.text)
+                translations.append(Translation(request.source, best.text, best.score, best.tokens, found[:n_best]))
             first_line += len(window)
-            yield from self._aligned(translations) if with_alignment else translations
+            yield from self._aligned(translations) if with_alignment and self.has_attention else translations
 
     def _search(
         self,
@@ -163,13 +168,16 @@ class Translator:
         on_progress: Callable[[int], None],
     ) -> list[list[Hypothesis]]:
         """The hypotheses of each line; none for an empty one."""
-        encoded = [self._encode(number, request.source) for number, request in enumerate(requests, start=first_line)]
+        encoded = [self.encode_source(request.source) for request in requests]
+        for number, ids in enumerate(encoded, start=first_line):
+            if len(ids) > self.max_pieces:
+                warn(f"line {number} has {len(ids):,} pieces: only the first {self.max_pieces} are translated.")
         filled = [index for index, ids in enumerate(encoded) if ids]
         on_progress(len(requests) - len(filled))
-        with self._computing():
+        with autocast(self.model.device, self.precision):
             found = search_all(
                 self._searched,
-                [encoded[index] for index in filled],
+                [encoded[index][: self.max_pieces] for index in filled],
                 self.vocabularies,
                 options,
                 on_progress,
@@ -182,27 +190,7 @@ class Translator:
             hypotheses[index] = of_line
         return hypotheses
 
-    def _translation(
-        self,
-        number: int,
-        request: Request,
-        hypotheses: Sequence[Hypothesis],
-        n_best: int,
-        constraints: OutputConstraints,
-        mbr: str,
-    ) -> Translation:
-        """The translation of a line from its hypotheses."""
-        candidates = [self._candidate(hypothesis, request.source, constraints) for hypothesis in hypotheses]
-        candidates = constraints.allowed(number, mbr_rerank(candidates, mbr, request.source)) or [NO_CANDIDATE]
-        best = candidates[0]
-        request.check(number, best.text)
-        return Translation(request.source, best.text, best.score, best.tokens, candidates[:n_best])
-
-    def _aligned(self, translations: Iterable[Translation]) -> Iterator[Translation]:
-        if not self.has_attention:
-            yield from translations
-            return
-        translations = list(translations)
+    def _aligned(self, translations: Sequence[Translation]) -> Iterator[Translation]:
         pairs = ((Words.split(t.source), Words.split(t.text)) for t in translations)
         for translation, found in zip(translations, self.aligner(pairs, warns=False), strict=True):
             yield replace(translation, alignment=found.links)
@@ -216,14 +204,7 @@ class Translator:
 
     def encode_target(self, line: str) -> list[int]:
         """The ids of a translation, without SOS and EOS; of a dialogue, those of the current turn."""
-        is_dialogue = self.recipe.data.context is not None
-        return self.vocabularies.target.encode(current_turn(line) if is_dialogue else line)
-
-    def _encode(self, number: int, line: str) -> list[int]:
-        ids = self.encode_source(line)
-        if len(ids) > self.max_pieces:
-            warn(f"line {number} has {len(ids):,} pieces: only the first {self.max_pieces} are translated.")
-        return ids[: self.max_pieces]
+        return self.vocabularies.target.encode(current_turn(line) if self._is_dialogue else line)
 
     def _candidate(self, hypothesis: Hypothesis, line: str, constraints: OutputConstraints) -> Candidate:
         vocabulary, ids = self.vocabularies.target, hypothesis.ids
@@ -260,12 +241,11 @@ class Translator:
         Raises:
             UserError: a model has no attention.
         """
-        is_dialogue = self.recipe.data.context is not None
-        if is_dialogue and reverse is not None:
+        if self._is_dialogue and reverse is not None:
             raise UserError(
                 "A model of dialogues aligns in one direction only.", "Leave out the model of the other direction."
             )
-        in_words = split_pairs(pairs, tokenized, split_punctuation, is_dialogue)
+        in_words = split_pairs(pairs, tokenized, split_punctuation, self._is_dialogue)
         backward = reverse.aligner if reverse is not None else None
         return self.aligner(in_words, links, reverse=backward, all_heads=all_heads)
 
@@ -282,9 +262,7 @@ class Translator:
         Raises:
             UserError: the model has no attention, there is no pair, or the model directory can't be written.
         """
-        is_dialogue = self.recipe.data.context is not None
-        in_words = split_pairs(pairs, tokenized, split_punctuation=True, is_dialogue=is_dialogue)
-        return self.aligner.learn(in_words, on_progress)
+        return self.aligner.learn(split_pairs(pairs, tokenized, True, self._is_dialogue), on_progress)
 
     def score(
         self,
@@ -305,7 +283,7 @@ class Translator:
             encoded = [self._encode_pair(number, pair) for number, pair in enumerate(window, start=first_line)]
             first_line += len(window)
             whole = [ids for ids in encoded if ids is not None]
-            with self._computing():
+            with autocast(self.model.device, self.precision):
                 scored = iter(force_all(self.model, whole, self.vocabularies, options.batch_size))
             for (source, target), ids in zip(window, encoded, strict=True):
                 if ids is None:
@@ -326,6 +304,3 @@ class Translator:
             warn(f"line {number} has {longest:,} pieces, more than {self.max_pieces}: it gets no score.")
             return None
         return source, target
-
-    def _computing(self) -> AbstractContextManager[object]:
-        return autocast(self.model.device, self.precision)

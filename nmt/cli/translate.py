@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -200,16 +199,12 @@ def _translate(job: "Job", input: str, output: str, resume: bool) -> None:
         if num_done:
             say(f"{num_done:,} lines are in {target.partial} already.")
         degenerate = DegenerateCount(num_before=num_done)
-
-        def counted(translation: "Translation") -> str:
-            degenerate.add(translation.text, translation.source)
-            return job.write(translation)
-
         visible = is_terminal(sys.stderr) and not (typed or on_screen(output))
         total = count_lines(input) if visible else None
         with _work_is_kept(target), progress_bar("translating", total and total - num_done, visible) as bar:
-            for line in replace(job, write=counted).run(lines, num_done + 1, bar.advance):
-                file.write(f"{line}\n")
+            for translation in job.run(lines, num_done + 1, bar.advance):
+                degenerate.add(translation.text, translation.source)
+                file.write(f"{job.write(translation)}\n")
                 file.flush()
     if degenerate.num_lines >= WORTH_A_WARNING and (summary := degenerate.summary()):
         (warn if degenerate.is_serious else say)(f"{summary}.")
