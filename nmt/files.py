@@ -60,11 +60,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
             sync(path.parent)
     except BaseException:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        _remove(temporary)
         raise
 
 
@@ -72,36 +68,27 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".nmt-{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
+def _remove(path: Path) -> None:
+    """Delete a file or a folder. Failures are ignored."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 def remove_folder(path: Path) -> None:
     """Delete a folder that no reader may see half of: it loses its name first. Failures to delete are ignored."""
     temporary = _temporary(path)
     with contextlib.suppress(OSError):
         os.replace(path, temporary)
-        shutil.rmtree(temporary)
+        _remove(temporary)
 
 
 def remove_unfinished(folder: Path) -> None:
     """Delete what a killed process has left under a temporary name; only while no other process writes there."""
     for path in folder.glob(".nmt-*.tmp"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file.
-
-    Raises:
-        UserError: it can't be written.
-    """
-    with replacing(path) as temporary, explained(path):
-        temporary.write_bytes(content)
-
-
-def write_text(path: Path, content: str) -> None:
-    r"""Write a whole file as UTF-8, with ``\n`` line ends; see :func:`write_bytes`."""
-    write_bytes(path, content.encode("utf-8"))
+        _remove(path)
 
 
 def cannot_write(path: Path | str, error: Exception) -> UserError:

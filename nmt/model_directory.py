@@ -19,7 +19,7 @@ from os.path import exists, isdir, isfile
 from pathlib import Path
 
 from nmt.errors import UserError
-from nmt.files import cannot_write, locked, remove_unfinished
+from nmt.files import explained, locked, remove_unfinished
 
 RECIPE = "recipe.yaml"
 WEIGHTS = "model.safetensors"
@@ -82,10 +82,8 @@ class ModelDirectory:
         Raises:
             UserError: another process writes there, or the folder can't be made.
         """
-        try:
+        with explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.path, error) from None
         with locked(self.path / ".lock", str(self.path)):
             for folder in (self.path, self.samples, self.checkpoints):
                 remove_unfinished(folder)

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +12,18 @@ from nmt.alignment.links import WordAlignment, format_pharaoh, write_alignments
 from nmt.data.embedded_corpus import AlignedPair, splits
 from nmt.errors import UserError
 from nmt.evaluation.metrics import score_corpus
-from nmt.files import open_output
+from nmt.files import explained, open_output
 from nmt.loading import load
 from nmt.model_directory import ModelDirectory
 from nmt.plotting.matrix import draw_matrix
 from nmt.plotting.style import write_figure
 from nmt.recipe import load_recipe
 from nmt.training.run import complete, train
-from nmt.translator import Translator
 
 NUM_PLOTS = 6
 
 
-@dataclass(frozen=True)
-class QuickstartResult:
-    """The figures of ``quickstart.json``."""
-
-    bleu: float
-    bleu_signature: str
-    chrf: float
-    chrf_signature: str
-    aer: float
-    num_sentences: int
-    sentences_per_second: float
-    training_seconds: float
-    seconds: float
-    training_ended: str
-    """Why training ended."""
-
-    @property
-    def succeeded(self) -> bool:
-        """False where the time limit came before the end of training."""
-        return not self.training_ended.startswith("training.max_minutes")
-
-
-def quickstart(output: Path, overrides: Mapping[str, Any] = {}) -> QuickstartResult:
+def quickstart(output: Path, overrides: Mapping[str, Any] = {}) -> dict[str, Any]:
     """Train, translate, score, align and plot.
 
     Writes into ``output``: ``data/`` (the corpus, with its true alignments), ``model/`` (a model directory),
@@ -56,6 +32,9 @@ def quickstart(output: Path, overrides: Mapping[str, Any] = {}) -> QuickstartRes
     Args:
         output: made if it doesn't exist, and empty if it does.
         overrides: keys of the recipe ``quickstart`` and their values.
+
+    Returns:
+        The figures, which are those in ``quickstart.json``.
 
     Raises:
         UserError: ``output`` holds something already or can't be written, or an override is wrong.
@@ -79,37 +58,34 @@ def quickstart(output: Path, overrides: Mapping[str, Any] = {}) -> QuickstartRes
     with open_output(output / "test.translated.de") as file:
         file.writelines(line + "\n" for line in translations)
     scores = score_corpus(translations, [[pair.target for pair in test]])
-    alignments = _align(translator, test)
+    # Forced decoding of the true translations, whose alignments are known.
+    tokens = ((" ".join(pair.source_tokens), " ".join(pair.target_tokens)) for pair in test)
+    alignments = list(translator.align(tokens, tokenized=True))
     with open_output(output / "test.links") as file:
         write_alignments(alignments, "pharaoh", file)
-    aer = score_links(output / "test.links", output / "data" / "test.links").aer
     _plot(output / "plots", alignments, test)
-
-    result = QuickstartResult(
-        bleu=round(scores["bleu"].score, 2),
-        bleu_signature=scores["bleu"].signature,
-        chrf=round(scores["chrf"].score, 2),
-        chrf_signature=scores["chrf"].signature,
-        aer=round(aer, 4),
-        num_sentences=len(test),
-        sentences_per_second=round(speed, 1),
-        training_seconds=round(training_seconds, 1),
-        seconds=round(time.perf_counter() - started, 1),
-        training_ended=json.loads(ModelDirectory(output / "model").metrics.read_text("utf-8").splitlines()[-1])[
-            "reason"
-        ],
-    )
+    last_event = json.loads(ModelDirectory(output / "model").metrics.read_text("utf-8").splitlines()[-1])
+    figures = {
+        "bleu": round(scores["bleu"].score, 2),
+        "bleu_signature": scores["bleu"].signature,
+        "chrf": round(scores["chrf"].score, 2),
+        "chrf_signature": scores["chrf"].signature,
+        "aer": round(score_links(output / "test.links", output / "data" / "test.links").aer, 4),
+        "num_sentences": len(test),
+        "sentences_per_second": round(speed, 1),
+        "training_seconds": round(training_seconds, 1),
+        "seconds": round(time.perf_counter() - started, 1),
+        "training_ended": last_event["reason"],
+    }
     with open_output(output / "quickstart.json") as file:
-        file.write(json.dumps(asdict(result), indent=2) + "\n")
-    return result
+        file.write(json.dumps(figures, indent=2) + "\n")
+    return figures
 
 
 def _write_corpus(folder: Path, corpus: dict[str, list[AlignedPair]]) -> None:
     """Text for training; for the test split tokens and true links as well."""
-    try:
+    with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder} can't be made: {error.strerror}.", "Choose another folder with -o.") from None
     columns = {
         f"{split}.{language}": [getattr(pair, side) for pair in pairs]
         for split, pairs in corpus.items()
@@ -124,12 +100,6 @@ def _write_corpus(folder: Path, corpus: dict[str, list[AlignedPair]]) -> None:
             file.writelines(line + "\n" for line in lines)
 
 
-def _align(translator: Translator, pairs: Sequence[AlignedPair]) -> list[WordAlignment]:
-    """Forced decoding of the true translations, whose alignments are known."""
-    tokens = ((" ".join(pair.source_tokens), " ".join(pair.target_tokens)) for pair in pairs)
-    return list(translator.align(tokens, tokenized=True))
-
-
 def _plot(folder: Path, alignments: Sequence[WordAlignment], pairs: Sequence[AlignedPair]) -> None:
     """Some of the longer test sentences, with their true links; short ones show little."""
     folder.mkdir(exist_ok=True)
@@ -140,25 +110,25 @@ def _plot(folder: Path, alignments: Sequence[WordAlignment], pairs: Sequence[Ali
         write_figure(figure, folder / f"alignment-{number}.png")
 
 
-def report(result: QuickstartResult, output: Path) -> None:
-    """Print the table on standard output and suggest what to try next; or say why the quickstart did not succeed."""
+def report(figures: Mapping[str, Any], output: Path) -> bool:
+    """Print the table on standard output and suggest what to try next; False if the time limit ended the training."""
     rows = [
-        ("BLEU", f"{result.bleu:.1f}"),
-        ("chrF", f"{result.chrf:.1f}"),
-        ("AER", f"{result.aer:.3f}"),
-        ("sentences/s (beam 5)", f"{result.sentences_per_second:.0f}"),
-        ("minutes, training", f"{result.training_seconds / 60:.1f}"),
-        ("minutes, all", f"{result.seconds / 60:.1f}"),
+        ("BLEU", f"{figures['bleu']:.1f}"),
+        ("chrF", f"{figures['chrf']:.1f}"),
+        ("AER", f"{figures['aer']:.3f}"),
+        ("sentences/s (beam 5)", f"{figures['sentences_per_second']:.0f}"),
+        ("minutes, training", f"{figures['training_seconds'] / 60:.1f}"),
+        ("minutes, all", f"{figures['seconds'] / 60:.1f}"),
     ]
-    title = f"{result.num_sentences} unseen test sentences"
-    console.print_table(title, ("figure", "value"), rows)
-    if not result.succeeded:
+    console.print_table(f"{figures['num_sentences']} unseen test sentences", ("figure", "value"), rows)
+    ended = figures["training_ended"]
+    if ended.startswith("training.max_minutes"):
         console.warn(
-            f"the quickstart did not succeed: training was stopped by its time limit ({result.training_ended}), so the "
+            f"the quickstart did not succeed: training was stopped by its time limit ({ended}), so the "
             "figures above are those of a model that is not trained. The machine is too slow or busy with other work. "
             "Try again when it is idle, or allow more time: --set training.max_minutes=20."
         )
-        return
+        return False
     model, data = output / "model", output / "data"
     console.say(
         f"""The pictures are in {output / "plots"}, the translations in {output / "test.translated.de"}.
@@ -169,3 +139,4 @@ Try next:
   nmt train multi30k/bahdanau -o runs/bahdanau    # real text; your own: --set data.root=FOLDER
   nmt recipes                                     # all recipes"""
     )
+    return True

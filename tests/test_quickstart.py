@@ -92,7 +92,7 @@ def test_a_folder_that_cannot_be_made(short_quickstart: RunNmt, tmp_path: Path) 
     (tmp_path / "file").write_text("")
     done = short_quickstart("-o", tmp_path / "file" / "out")
     assert done.returncode == 2
-    assert "can't be made" in done.stderr
+    assert "can't be written" in done.stderr
 
 
 @pytest.mark.slow

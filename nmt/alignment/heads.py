@@ -19,7 +19,7 @@ import numpy.typing as npt
 from nmt.alignment.extract import LinkOptions, word_links
 from nmt.alignment.links import Link
 from nmt.errors import UserError, nearest
-from nmt.files import write_text
+from nmt.files import open_output
 from nmt.models.interfaces import AttentionStep, Decoder, Head
 
 HeadWeights = npt.NDArray[np.float32]
@@ -70,7 +70,8 @@ class AlignmentHeads:
 
     def save(self, path: Path, decoder: Decoder) -> None:
         """Write ``alignment.json``."""
-        write_text(path, json.dumps({"heads": self.names(decoder), "attention": self.attention}) + "\n")
+        with open_output(path) as file:
+            file.write(json.dumps({"heads": self.names(decoder), "attention": self.attention}) + "\n")
 
     def names(self, decoder: Decoder) -> list[str]:
         return [decoder.heads[head].short_name for head in self.heads]

@@ -28,9 +28,8 @@ def quickstart(
     from nmt.recipe import parse_settings
 
     with stopped_by_signal("to start again, give nmt quickstart another folder with -o"):
-        result = run(output, parse_settings(settings or []))
-    report(result, output)
-    if not result.succeeded:
+        figures = run(output, parse_settings(settings or []))
+    if not report(figures, output):
         raise typer.Exit(1)
 
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from nmt.config import VocabularyOptions
 from nmt.errors import UserError
-from nmt.files import write_bytes
+from nmt.files import explained, replacing
 
 SPACE = "▁"
 SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
@@ -212,7 +212,8 @@ class Vocabularies:
         sides = {"": self.source} if self.joint else {".source": self.source, ".target": self.target}
         files = {directory / f"vocabulary{side}{v.suffix}": v.to_bytes() for side, v in sides.items()}
         for path, content in files.items():
-            write_bytes(path, content)
+            with replacing(path) as temporary, explained(path):
+                temporary.write_bytes(content)
         for path in directory.glob("vocabulary.*"):
             if path not in files:
                 path.unlink()
