@@ -19,18 +19,19 @@ MAX_NODES = 20_000
 MAX_DEPTH = 50
 
 _TAG = "tag:yaml.org,2002:"
-_BASES = {"0o": 8, "0x": 16}
+
+
+def _integer(text: str) -> int:
+    return int(text, 0 if text[:2] in ("0o", "0x") else 10)
+
+
 _SCALARS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "null": (r"~|null|Null|NULL|", "~nN", lambda text: None),
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF", lambda text: text.lower() == "true"),
-    "int": (r"[-+]?[0-9]{1,99}|0o[0-7]{1,99}|0x[0-9a-fA-F]{1,99}", "-+0123456789", lambda text: int(text, _base(text))),
+    "int": (r"[-+]?[0-9]{1,99}|0o[0-7]{1,99}|0x[0-9a-fA-F]{1,99}", "-+0123456789", _integer),
     "float": (r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789", float),
 }
 """Types of plain values in the order in which they are tried: pattern, first characters, conversion."""
-
-
-def _base(text: str) -> int:
-    return _BASES.get(text[:2], 10)
 
 
 class _Loader(yaml.SafeLoader):

@@ -9,8 +9,12 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import typer
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
+from nmt.errors import UserError, nearest
 from nmt.options import ChoiceOf, Options
 
 TABLES = (
@@ -60,34 +64,24 @@ def _value_type(field: FieldInfo) -> Any:
 
 def _option(name: str, field: FieldInfo) -> Any:
     """The annotation of the parameter for a field."""
-    kind = _value_type(field)
+    kind, limits = _value_type(field), bounds(field)
     flag = f"--{name.replace('_', '-')}"
 
     def check(value: Any) -> Any:
-        if value is not None:
-            from pydantic import ConfigDict, TypeAdapter, ValidationError
+        possible: Any = Annotated[kind, *field.metadata] | None
+        try:
+            return TypeAdapter(possible, config=ConfigDict(allow_inf_nan=False)).validate_python(value)
+        except ValidationError as error:
+            raise typer.BadParameter(error.errors()[0]["msg"]) from None
 
-            checked: Any = Annotated[kind, *field.metadata]
-            try:
-                TypeAdapter(checked, config=ConfigDict(allow_inf_nan=False)).validate_python(value)
-            except ValidationError as error:
-                raise typer.BadParameter(error.errors()[0]["msg"]) from None
-        return value
-
+    description = field.description or ""
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
         metavar=METAVARS.get(kind),
-        help=f"{described(field)} [default: from the recipe{'; ' * bool(bounds(field))}{bounds(field)}]",
-        show_default=False,
-        callback=check if bounds(field) else None,
+        help=f"{description[:1].upper()}{description[1:]}. [default: from the recipe{'; ' * bool(limits)}{limits}]",
+        callback=check if limits else None,
     )
     return Annotated[kind | None, option]
-
-
-def described(field: FieldInfo) -> str:
-    """The description of a field as a sentence."""
-    text = field.description or ""
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def bounds(field: FieldInfo) -> str:
@@ -130,7 +124,6 @@ def recipe_keys(prefix: str = "") -> list[Key]:
         UserError: there is no such key.
     """
     from nmt.config import Recipe
-    from nmt.errors import UserError, nearest
 
     for module in TABLES:
         import_module(module)
@@ -148,8 +141,9 @@ def _walk(group: type[Options], path: str, prefix: str, component: str = "") -> 
         name, inner = f"{path}{field_name}", _groups_in(field.annotation)
         choices = choices_of(field)
         if field.annotation not in inner:  # a group of keys that must be there is no value by itself
-            kind = ", ".join(_choice_text(choice, list(TABLES[choice.kind])) for choice in choices) or _type_text(field)
-            default = None if field.is_required() else _as_yaml(field.get_default(call_default_factory=True))
+            kinds = [_choice_text(choice, list(TABLES[choice.kind])) for choice in choices]
+            kind = ", ".join(filter(None, kinds or [_type_name(field.annotation), bounds(field)]))
+            default = None if field.is_required() else _on_a_line(field.get_default(call_default_factory=True))
             yield Key(name, kind, default, field.description or "", component)
         for options in inner:
             yield from _walk(options, f"{name}.", prefix, component)
@@ -170,11 +164,6 @@ def _groups_in(annotation: Any) -> list[type[Options]]:
     return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Options)]
 
 
-def _type_text(field: FieldInfo) -> str:
-    """The type of a field and its range."""
-    return ", ".join(part for part in (_type_name(field.annotation), bounds(field)) if part)
-
-
 def _type_name(annotation: Any) -> str:
     """What a type is called in YAML."""
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -189,13 +178,7 @@ def _type_name(annotation: Any) -> str:
     return TYPE_NAMES.get(annotation, "group of keys")
 
 
-def _as_yaml(value: Any) -> str:
-    """A value on one line of YAML."""
-    import yaml
-
-    if isinstance(value, Options):
-        value = value.model_dump(mode="json")
-    text: str = yaml.safe_dump(
-        list(value) if isinstance(value, tuple) else value, default_flow_style=True, width=10_000
-    )
+def _on_a_line(value: Any) -> str:
+    """A value as YAML."""
+    text: str = yaml.safe_dump(to_jsonable_python(value), default_flow_style=True, width=10_000)
     return text.removesuffix("...\n").strip()

@@ -57,11 +57,11 @@ def train(
     A recipe names its data: a data set that is downloaded, or, with --set data.root=FOLDER, files of your own such
     as train.de, train.en, val.de and val.en. Ctrl-C stops after saving a checkpoint.
     """
-    from nmt.recipe import default_output, parse_settings
+    from nmt.recipe import parse_settings
     from nmt.training.run import train as run
 
     with stopped_by_signal(f"resume with: {command_to_resume()}"):
-        run(recipe, output or default_output(recipe), overrides=parse_settings(settings or []), resume=resume)
+        run(recipe, output, overrides=parse_settings(settings or []), resume=resume)
 
 
 @command(
