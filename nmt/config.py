@@ -8,13 +8,7 @@ built; here ``model.encoder`` and ``model.decoder`` are mappings with a ``type``
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PlainValidator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from nmt import yaml12
 from nmt.options import FIXED, FREE, SILENT, ChoiceOf, Options
@@ -60,18 +54,12 @@ class DataOptions(Options):
     hub: str | None = Field(None, description="data set for the `datasets` library: a hub name or a saved folder")
     hub_config: str | None = Field(None, description="configuration of the hub data set, where it has several")
     task: TaskOptions | None = Field(None, description="an algorithmic task, generated; wins over root and hub")
-    source: Annotated[str, FIXED] = Field(
-        description="language translated from: a file suffix, or a column of the hub data set"
-    )
-    target: Annotated[str, FIXED] = Field(description="language translated to")
+    source: Annotated[str, FIXED] = Field(description="source language: a file suffix, or a column of the hub data set")
+    target: Annotated[str, FIXED] = Field(description="target language")
     train: str | FilePair = Field("train", description="name of the training split, or {source: FILE, target: FILE}")
-    valid: str | FilePair | None = Field(
-        "val", description="name of the validation split; null holds out `hold_out` training pairs"
-    )
+    valid: str | FilePair | None = Field("val", description="the validation split; null: `hold_out` training pairs")
     hold_out: int = Field(500, ge=1, description="pairs held out (at most 5 %) where there is no validation split")
-    max_length: int = Field(
-        150, ge=1, le=1_000_000, description="pairs with more pieces than this on a side are dropped and counted"
-    )
+    max_length: int = Field(150, ge=1, le=1_000_000, description="pairs with more pieces on a side are dropped")
     context: Annotated[int | None, FIXED] = Field(
         None,
         ge=0,
@@ -87,17 +75,13 @@ class VocabularyOptions(Options):
     """How text becomes ids and back."""
 
     type: VocabularyType = Field("unigram", description="sentencepiece unigram or bpe, characters, or whole words")
-    size: int = Field(
-        8000, ge=8, le=10_000_000, description="number of pieces, specials counted; for words the most that are kept"
-    )
+    size: int = Field(8000, ge=8, le=10_000_000, description="number of pieces, with specials; for words the maximum")
     joint: bool = Field(True, description="one vocabulary for both languages (needed to tie all embeddings)")
     byte_fallback: bool = Field(False, description="spell unknown characters as bytes rather than UNK")
     min_count: int = Field(1, ge=1, description="word vocabularies: rarer words are UNK")
     character_coverage: float = Field(1.0, gt=0, le=1, description="share of characters that get a piece")
     normalization: Literal["nmt_nfkc", "nfkc", "identity"] = Field("nmt_nfkc", description="sentencepiece's rule")
-    path: Path | None = Field(
-        None, description="an existing vocabulary to use: a .model/.txt file or a model directory"
-    )
+    path: Path | None = Field(None, description="existing vocabulary to use: a .model/.txt file or a model directory")
 
 
 class VectorOptions(Options):
@@ -118,9 +102,7 @@ class ModelOptions(Options):
         "none", description="share weights: target embedding = output layer; all = source embedding too"
     )
     vectors: VectorOptions = Field(default_factory=VectorOptions, description="word vectors that embeddings start from")
-    scale_embeddings: bool = Field(
-        False, description="multiply embeddings by the root of their width, as the Transformer does"
-    )
+    scale_embeddings: bool = Field(False, description="multiply embeddings by the root of their width (Transformer)")
     word_dropout: Annotated[float, FREE] = Field(
         0.0, ge=0, lt=1, description="training: zero this share of the words' embeddings, on both sides"
     )
@@ -149,9 +131,7 @@ def _default_schedule(value: dict[str, Any]) -> dict[str, Any]:
 class OptimizerOptions(Options):
     """How a gradient becomes a change of the weights."""
 
-    type: Literal["adam", "adamw"] = Field(
-        "adam", description="weight decay in the gradient (adam) or apart from it (adamw)"
-    )
+    type: Literal["adam", "adamw"] = Field("adam", description="adamw decouples weight decay from the gradient")
     betas: tuple[float, float] = Field((0.9, 0.98), description="decay of the means of gradients and squares")
     eps: float = Field(1e-9, gt=0, description="added to the denominator")
     weight_decay: float = Field(0.0, ge=0, description="how strongly weights are drawn to zero")
@@ -168,9 +148,7 @@ class TrainingOptions(Options):
         None, description="a model directory whose weights and vocabulary a new run starts from: fine-tuning"
     )
     max_steps: Annotated[int | None, SILENT] = Field(None, ge=1, description="stop after this many updates")
-    max_epochs: Annotated[int | None, SILENT] = Field(
-        None, ge=1, description="stop after this many passes over the data"
-    )
+    max_epochs: Annotated[int | None, SILENT] = Field(None, ge=1, description="stop after this many epochs")
     max_minutes: Annotated[float | None, SILENT] = Field(
         None, gt=0, description="stop after this many minutes of training, over all resumes"
     )
@@ -181,15 +159,11 @@ class TrainingOptions(Options):
     schedule: Annotated[
         dict[str, Any], BeforeValidator(_typed), AfterValidator(_default_schedule), ChoiceOf("schedule")
     ] = Field({"type": DEFAULT_SCHEDULE}, description="how the learning rate changes; type, and its options")
-    label_smoothing: float = Field(
-        0.1, ge=0, lt=1, description="probability shared out among all tokens (Szegedy et al. 2016)"
-    )
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability given to all tokens (Szegedy et al. 2016)")
     clip_norm: float | None = Field(1.0, gt=0, description="gradients are scaled down to this global norm")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 where it is fast")
-    compile: bool = Field(
-        False, description="compile the model by torch.compile: minutes at the start, and a C++ compiler or Triton"
-    )
+    compile: bool = Field(False, description="torch.compile: minutes at the start; needs a C++ compiler or Triton")
     validate_every: int | None = Field(None, ge=1, description="updates between validations; null: once an epoch")
     metric: Annotated[str, ChoiceOf("metric"), FIXED] = Field(
         "bleu", description="the validation metric that selects the best model, or loss"
@@ -221,26 +195,20 @@ class DecodingOptions(Options):
     """How translations are searched for, in validation and by default in ``nmt translate``."""
 
     search: Search = Field("beam", description="beam search for the likeliest translations, or random samples")
-    beam_size: int = Field(
-        5, ge=1, le=1000, description="hypotheses of a sentence; 1 is greedy search; samples with sample"
-    )
+    beam_size: int = Field(5, ge=1, le=1000, description="hypotheses or samples of a sentence; 1 is greedy search")
     length_penalty: LengthPenalty = Field(
         "average",
         description="score: log p, log p / length^alpha, log p / ((5 + length) / 6)^alpha, or log p + alpha * length",
     )
     alpha: float = Field(1.0, ge=0, description="strength of the length penalty")
-    coverage_penalty: float = Field(
-        0.0, ge=0, description="strength of GNMT's penalty for source words without attention"
-    )
+    coverage_penalty: float = Field(0.0, ge=0, description="strength of GNMT's penalty for unattended source words")
     early_stopping: EarlyStopping = Field(
         "likely",
         description="a sentence is finished when it has beam_size finished hypotheses (first) and its best unfinished "
         "one scores no better than the best finished one now (likely) or at any length (exact)",
     )
     beam_groups: int = Field(1, ge=1, description="diverse beam search: groups that the beam is divided into")
-    diversity: float = Field(
-        0.5, ge=0, description="diverse beam search: penalty for a token that another group has chosen"
-    )
+    diversity: float = Field(0.5, ge=0, description="diverse beam search: penalty for a token that another group chose")
     temperature: float = Field(1.0, gt=0, description="sample: below 1, likely tokens become likelier")
     top_k: int | None = Field(None, ge=1, description="sample: only from this many likeliest tokens")
     top_p: float = Field(1.0, gt=0, le=1, description="sample: only from the likeliest tokens with this probability")
@@ -251,15 +219,9 @@ class DecodingOptions(Options):
     logits_processors: Annotated[dict[str, dict[str, Any]], ChoiceOf("logits processor", many=True)] = Field(
         {}, description="logits processors by name, each with its options: {no_repeat_ngram: {size: 3}}"
     )
-    max_length: int | None = Field(
-        None, ge=1, le=100_000, description="longest translation in tokens, whatever the source"
-    )
-    max_length_ratio: float = Field(
-        2.0, gt=0, le=1000, description="longest translation in tokens, for each source token"
-    )
-    max_length_extra: int = Field(
-        20, ge=1, le=100_000, description="tokens that are added to max_length_ratio times the source"
-    )
+    max_length: int | None = Field(None, ge=1, le=100_000, description="maximum length of a translation in tokens")
+    max_length_ratio: float = Field(2.0, gt=0, le=1000, description="maximum target tokens per source token")
+    max_length_extra: int = Field(20, ge=1, le=100_000, description="tokens added to max_length_ratio times the source")
     batch_size: int = Field(64, ge=1, le=100_000, description="sentences translated at once")
 
     @model_validator(mode="after")
@@ -296,9 +258,7 @@ class Recipe(Options):
     """One experiment, whole."""
 
     description: Annotated[str, SILENT] = Field("", description="a line that `nmt recipes` shows")
-    format_version: Annotated[int, FIXED] = Field(
-        FORMAT_VERSION, description="of recipes; a newer one than nmt's own is refused"
-    )
+    format_version: Annotated[int, FIXED] = Field(FORMAT_VERSION, description="of the recipe; newer ones are refused")
     seed: int = Field(1, ge=0, description="of all that is random: a run repeats itself")
     device: Annotated[str, SILENT] = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     plugins: dict[str, str] = Field(
@@ -310,9 +270,7 @@ class Recipe(Options):
     )
     model: Annotated[ModelOptions, FIXED] = Field(description="the network")
     training: TrainingOptions = Field(description="how it learns, and for how long")
-    decoding: DecodingOptions = Field(
-        default_factory=DecodingOptions, description="how it translates, unless options say otherwise"
-    )
+    decoding: DecodingOptions = Field(default_factory=DecodingOptions, description="how it translates by default")
 
     def to_yaml(self) -> str:
         """The recipe as text that :func:`nmt.recipe.load_recipe` reads back to an equal recipe."""

@@ -110,7 +110,7 @@ def test_an_unknown_option_of_an_attention_names_its_place(recipe_file: Path) ->
         ("training.optimizer.betas=[0.9, x]", ["'training.optimizer.betas.1' is 'x'", "valid number"]),
         ("training.learning_rate=nan", ["'training.learning_rate' is 'nan'"]),
         ("training.learning_rate=inf", ["'training.learning_rate' is 'inf'", "finite"]),
-        ("data.source=[de]", ["'data.source' is ['de']", "valid string", "language translated from"]),
+        ("data.source=[de]", ["'data.source' is ['de']", "valid string", "source language"]),
         ("training=5", ["'training' is 5", "group of keys"]),
         ("model.encoder=recurrent", ["'model.encoder' is 'recurrent'"]),
         ("vocabulary.byte_fallback=7", ["'vocabulary.byte_fallback' is 7", "boolean", "unknown characters as bytes"]),
