@@ -242,9 +242,7 @@ class Translator:
             UserError: a model has no attention.
         """
         if self._is_dialogue and reverse is not None:
-            raise UserError(
-                "A model of dialogues aligns in one direction only.", "Leave out the model of the other direction."
-            )
+            raise UserError("A model of dialogues aligns in one direction only.", "Leave out the reverse model.")
         in_words = split_pairs(pairs, tokenized, split_punctuation, self._is_dialogue)
         backward = reverse.aligner if reverse is not None else None
         return self.aligner(in_words, links, reverse=backward, all_heads=all_heads)

@@ -44,9 +44,7 @@ PictureOutput = Annotated[
         help="File to write; - is standard output. Many pictures are numbered: links-0001.png ….",
     ),
 ]
-Tokenized = Annotated[
-    bool, typer.Option("--tokenized", help="The text is tokenised (punctuation apart); links count its tokens.")
-]
+Tokenized = Annotated[bool, typer.Option("--tokenized", help="The text is tokenised; tokens are the words.")]
 SplitPunctuation = Annotated[
     bool, typer.Option("--split-punctuation", help="In raw text, count punctuation marks as words of their own.")
 ]
@@ -75,9 +73,7 @@ Method = Annotated[
         "links for all weights of at least the threshold."
     ),
 ]
-Threshold = Annotated[
-    float, typer.Option(metavar="X", min=0.001, max=1, help="Least weight of a link, with --method threshold.")
-]
+Threshold = Annotated[float, typer.Option(metavar="X", min=0.001, max=1, help="Least weight for --method threshold.")]
 Grid = Annotated[
     bool,
     typer.Option(
@@ -85,12 +81,8 @@ Grid = Annotated[
     ),
 ]
 Numbers = Annotated[bool, typer.Option("--numbers", help="Write the weights into the cells of pictures.")]
-Gold = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Gold links, shown in pictures and pages: i-j sure, i?j possible.")
-]
-Candidates = Annotated[
-    int, typer.Option(metavar="N", min=1, help="In a page without a TARGET: candidates of each sentence.")
-]
+Gold = Annotated[Path | None, typer.Option(metavar="FILE", help="Gold links to show too: i-j sure, i?j possible.")]
+Candidates = Annotated[int, typer.Option(metavar="N", min=1, help="In pages without TARGET: candidates of a sentence.")]
 Limit = Annotated[
     int | None,
     typer.Option(
@@ -258,7 +250,7 @@ def learn_alignment(
     model_dir: ModelDir,
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text, preferably of the training data.")],
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation.")],
-    tokenized: Annotated[bool, typer.Option("--tokenized", help="The text is tokenised (punctuation apart).")] = False,
+    tokenized: Tokenized = False,
     heads: Heads = None,
     attention: AttentionStep = None,
     device: Device = "auto",
@@ -294,9 +286,7 @@ def learn_alignment(
 def aer(
     links: Annotated[Path, typer.Argument(metavar="LINKS", help="Pharaoh links, a line per sentence pair.")],
     gold: Annotated[Path, typer.Argument(metavar="GOLD", help="Gold links: i-j sure, i?j possible.")],
-    possible: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Possible links in a file of their own.")
-    ] = None,
+    possible: Annotated[Path | None, typer.Option(metavar="FILE", help="File of the possible links.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Alignment error rate, precision and recall.

@@ -62,9 +62,8 @@ def check_data(
         pairs, held_out = file_pairs(source, target), None
     vocabularies, length = read_vocabularies(vocabulary) if vocabulary is not None else (None, None)
     with progress_bar("checking", None) as bar:
-        report = check_pairs(
-            pairs, file_pairs(*test) if test else held_out, vocabularies, max_length or length or 150, bar.advance
-        )
+        held_out = file_pairs(*test) if test else held_out
+        report = check_pairs(pairs, held_out, vocabularies, max_length or length or 150, bar.advance)
     if as_json:
         show_json({"sound": report.is_sound, **asdict(report)})
     else:
@@ -79,20 +78,18 @@ def _show_report(report: "DataReport") -> None:
         for s in report.sides
     ]
     print_table("", [f"{report.num_pairs:,} pairs", "words", "mean", "median", "longest"], rows)
-    console = Console(highlight=False)
-    console.print(f"{report.median_ratio:.2f} target characters per source character (median)", markup=False)
+    console = Console(highlight=False, markup=False)
+    console.print(f"{report.median_ratio:.2f} target characters per source character (median)")
     for finding in report.findings:
         console.print()
-        console.print(f"{finding.severity}: {finding.message}", markup=False, style=STYLES[finding.severity])
+        console.print(f"{finding.severity}: {finding.message}", style=STYLES[finding.severity])
         for example in finding.examples:
-            console.print(f"    line {example.line:,}: {example.text}", markup=False, soft_wrap=True, style="dim")
-        console.print(f"  → {finding.remedy}", markup=False)
+            console.print(f"    line {example.line:,}: {example.text}", soft_wrap=True, style="dim")
+        console.print(f"  → {finding.remedy}")
     counts = {s: sum(f.severity == s for f in report.findings) for s in STYLES}
     console.print()
     verdict = "No serious problem was found" if report.is_sound else "Solve the serious problems before training"
-    console.print(
-        f"{verdict}: {counts['serious']} serious, {counts['warning']} warnings, {counts['note']} notes.", markup=False
-    )
+    console.print(f"{verdict}: {counts['serious']} serious, {counts['warning']} warnings, {counts['note']} notes.")
 
 
 NUM_EXAMPLES = 3
@@ -126,11 +123,11 @@ def verify(
         checks = list(bar.counted(run(model_dir, sources, targets, device)))
     rows = [(c.name, f"{c.num_lines}", f"{c.num_ties}", f"{len(c.differences)}", _verdict(c)) for c in checks]
     print_table("", ("what is changed", "lines", "ties", "different", ""), rows)
-    screen = Console(highlight=False)
+    screen = Console(highlight=False, markup=False)
     for check in checks:
         for difference in check.differences[:NUM_EXAMPLES]:
             text = f"{check.name}, line {difference.line}:\n  usual: {difference.expected}\n  now:   {difference.found}"
-            screen.print(text, markup=False, soft_wrap=True)
+            screen.print(text, soft_wrap=True)
     if not all(check.holds for check in checks):
         raise typer.Exit(1)
 

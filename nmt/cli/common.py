@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 
 
+Input = Annotated[str, typer.Option("--input", "-i", metavar="FILE", help="Source text (or .gz); - is standard input.")]
 Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="File to write; - is standard output.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="The device: auto, cpu, cuda, cuda:1, mps.")]
 ModelDir = Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Folder that `nmt train` wrote.")]
@@ -122,10 +123,8 @@ def command(
         def run(plugin: None, quiet: bool, **arguments: Any) -> None:
             function(**arguments)
 
-        signature = inspect.signature(function)
-        run.__signature__ = signature.replace(  # type: ignore[attr-defined]
-            parameters=[*signature.parameters.values(), *options]
-        )
+        parameters = [*inspect.signature(function).parameters.values(), *options]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return to.command(name, epilog=epilog)(run)
 
     return decorate

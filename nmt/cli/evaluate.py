@@ -45,9 +45,7 @@ Train = Annotated[
         metavar="FILE", help="Training text of the target side, in which words are counted.", show_default="REFERENCE"
     ),
 ]
-Metrics = Annotated[
-    str, typer.Option(metavar="NAMES", help="Metrics with commas between: bleu, chrf, ter or those of plugins.")
-]
+Metrics = Annotated[str, typer.Option(metavar="NAMES", help="Metrics, comma-separated: bleu, chrf, ter or a plugin's.")]
 METRICS = "bleu,chrf,ter"
 Tokenize = Annotated[
     str | None,
@@ -57,21 +55,15 @@ Tokenize = Annotated[
 ]
 Confidence = Annotated[bool, typer.Option("--confidence", help="95 % confidence intervals by bootstrap.")]
 Resamples = Annotated[int, typer.Option(metavar="N", min=2, help="Samples of the bootstrap.")]
-Test = Annotated[
-    Literal["randomisation", "bootstrap"], typer.Option(help="Paired approximate randomisation or bootstrap.")
-]
+Test = Annotated[Literal["randomisation", "bootstrap"], typer.Option(help="Approximate randomisation or bootstrap.")]
 Samples = Annotated[
     int | None,
     typer.Option(
         metavar="N", min=40, help="Trials or samples of the test.", show_default="10000 or, for bootstrap, 1000"
     ),
 ]
-Sentences = Annotated[
-    int, typer.Option(metavar="N", min=0, help="Sentences shown that got better, and worse, the most.")
-]
-SentencesBy = Annotated[
-    str, typer.Option(metavar="NAME", help="The metric of single sentences that selects these sentences.")
-]
+Sentences = Annotated[int, typer.Option(metavar="N", min=0, help="Sentences shown that got better, or worse, most.")]
+SentencesBy = Annotated[str, typer.Option(metavar="NAME", help="The sentence metric that selects them.")]
 Buckets = Annotated[str, typer.Option(metavar="N,N,…", help="Longest length of each bucket but the last.")]
 BUCKETS = "5,10,15,20,30,40,60"
 Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Write one self-contained page too.")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
-from nmt.cli.common import AsJson, Device, ModelDir, app, command, say_wrote, show_json
+from nmt.cli.common import AsJson, Device, Input, ModelDir, app, command, say_wrote, show_json
 from nmt.cli.evaluate import BUCKETS, Buckets, References, Source, Tokenize, limits_of
 from nmt.console import print_table, progress_bar
 from nmt.errors import UserError
@@ -25,9 +25,7 @@ inspect_app = typer.Typer(
 )
 app.add_typer(inspect_app, name="inspect")
 
-Curves = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Draw the curves: .png, .svg or .pdf.")
-]
+Curves = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="A picture: .png, .svg or .pdf.")]
 Limit = Annotated[int, typer.Option(metavar="N", min=1, help="Use only the first N lines.")]
 
 NAME_WIDTH, RUN_WIDTH = 24, 18
@@ -38,13 +36,9 @@ NAME_WIDTH, RUN_WIDTH = 24, 18
     "nmt inspect run runs/de-en", "nmt inspect run runs/luong runs/bahdanau -o curves.png --x minutes", to=inspect_app
 )
 def run(
-    directories: Annotated[
-        list[Path], typer.Argument(metavar="DIR", help="Model directories of `nmt train`, running or done.")
-    ],
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR", help="Model directories, in training or done.")],
     output: Curves = None,
-    x: Annotated[
-        Literal["updates", "minutes"], typer.Option("--x", help="The horizontal axis of the curves.")
-    ] = "updates",
+    x: Annotated[Literal["updates", "minutes"], typer.Option("--x", help="Horizontal axis of the curves.")] = "updates",
     as_json: AsJson = False,
 ) -> None:
     """Results of training runs, as a table and as curves.
@@ -118,9 +112,7 @@ def _figures(s: "Summary", metrics: "Sequence[str]") -> dict[str, str]:
 @command("nmt inspect gradients runs/rnn runs/lstm --pairs val.de val.en -o gradients.png", to=inspect_app)
 def gradients(
     directories: Annotated[list[Path], typer.Argument(metavar="MODEL_DIR", help="Folders that `nmt train` wrote.")],
-    pairs: Annotated[
-        tuple[Path, Path], typer.Option("--pairs", metavar="SOURCE TARGET", help="Sentence pairs, as two files.")
-    ],
+    pairs: Annotated[tuple[Path, Path], typer.Option("--pairs", metavar="SOURCE TARGET", help="Two parallel files.")],
     limit: Limit = 500,
     output: Curves = None,
     as_json: AsJson = False,
@@ -211,9 +203,7 @@ def lengths(
 )
 def memory(
     model_dir: ModelDir,
-    input: Annotated[
-        str, typer.Option("--input", "-i", metavar="FILE", help="Source text; - is standard input.")
-    ] = "-",
+    input: Input = "-",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Picture to write: .png, .svg or .pdf.")
     ] = Path("memory.png"),

@@ -11,14 +11,11 @@ from nmt.cli.common import ModelDir, Settings, command, command_to_resume, numbe
 from nmt.console import say
 from nmt.errors import UserError
 
+NewFolder = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder to write.")]
+
 
 @command("nmt quickstart -o quickstart")
-def quickstart(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder to write to.")] = Path(
-        "quickstart"
-    ),
-    settings: Settings = None,
-) -> None:
+def quickstart(output: NewFolder = Path("quickstart"), settings: Settings = None) -> None:
     """Train a small model, translate, score, align and plot.
 
     All of it takes a few minutes. Nothing is downloaded: the English-German corpus is part of the package.
@@ -48,9 +45,7 @@ def train(
         ),
     ] = None,
     settings: Settings = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Resume from the last checkpoint in the output folder.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint of the output.")] = False,
 ) -> None:
     """Train a model from a recipe.
 
@@ -72,18 +67,10 @@ def train(
 def average(
     model_dir: ModelDir,
     last: Annotated[int | None, typer.Option(metavar="N", min=2, help="The newest N checkpoints.")] = None,
-    best: Annotated[
-        int | None, typer.Option(metavar="N", min=2, help="The best N by validation, of those on disk.")
-    ] = None,
-    steps: Annotated[
-        str | None, typer.Option(metavar="N,N,…", help="Those of these steps, separated by commas.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="New model directory to write.")
-    ] = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Overwrite model.safetensors of MODEL_DIR instead.")
-    ] = False,
+    best: Annotated[int | None, typer.Option(metavar="N", min=2, help="The best N on disk by validation.")] = None,
+    steps: Annotated[str | None, typer.Option(metavar="N,N,…", help="Checkpoints of these steps.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace model.safetensors of MODEL_DIR instead.")] = False,
 ) -> None:
     """Average checkpoints of a training run.
 
@@ -103,7 +90,7 @@ def average(
 @command("nmt export runs/de-en -o de-en.ct2", "nmt export runs/de-en -o de-en.int8 --quantization int8")
 def export(
     model_dir: ModelDir,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder to write.")],
+    output: NewFolder,
     format: Annotated[Literal["ctranslate2"], typer.Option(help="The program.")] = "ctranslate2",
     quantization: Annotated[
         Literal["int8", "int16", "float16", "bfloat16"] | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from nmt.cli.common import Device, ModelDir, Output, command, command_to_resume, is_terminal, on_screen
+from nmt.cli.common import Device, Input, ModelDir, Output, command, command_to_resume, is_terminal, on_screen
 from nmt.cli.schema import options_of
 from nmt.config import DecodingOptions
 from nmt.console import progress_bar, say, warn
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from nmt.translation_job import Job
     from nmt.translator import Translator
 
-Input = Annotated[
-    str, typer.Option("--input", "-i", metavar="FILE", help="File to read (.gz too); - is standard input.")
-]
 NBest = Annotated[
     int,
     typer.Option(
