@@ -66,15 +66,14 @@ def add_component(name: str, component: type, plugin: Plugin | None = None) -> N
         UserError: another plugin has added a component of that name and kind.
     """
     plugin = plugin or Plugin(component.__module__)
-    before = _added.get(name)
-    if before is not None and before[0] is not component and before[1] != plugin:
+    known, first = _added.get(name, (component, plugin))
+    if known is not component and first != plugin:
         raise UserError(
-            f"Two plugins add a component {name!r}: {before[1].module} and {plugin.module}.",
+            f"Two plugins add a component {name!r}: {first.module} and {plugin.module}.",
             "Uninstall one of them, or rename its component.",
         )
     _modules.add(plugin.module)
-    if before is None or before[0] is not component:
-        _added[name] = component, plugin
+    _added[name] = component, first
 
 
 def load_plugin(module: str) -> None:
@@ -215,23 +214,20 @@ def required_plugins(values: Any) -> dict[str, str]:
     Args:
         values: the recipe as nested mappings and lists.
     """
-    names: set[str] = set()
-
-    def collect(value: Any) -> None:
-        if isinstance(value, Mapping):
-            names.update(str(key) for key in value)
-            for part in value.values():
-                collect(part)
-        elif isinstance(value, str):
-            names.add(value)
-        elif isinstance(value, Sequence):
-            for part in value:
-                collect(part)
-
-    collect(values)
     _load_installed()
-    found = [plugin for name, (_, plugin) in _added.items() if name in names]
-    return {plugin.module: plugin.distribution for plugin in found}
+    names = set(_texts(values))
+    return {plugin.module: plugin.distribution for name, (_, plugin) in _added.items() if name in names}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The keys and values that are text."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts([*value, *value.values()])
+    elif isinstance(value, Sequence):
+        for part in value:
+            yield from _texts(part)
 
 
 def check_plugins(required: Mapping[str, str], where: str) -> None:

@@ -247,32 +247,23 @@ class Translator:
         backward = reverse.aligner if reverse is not None else None
         return self.aligner(in_words, links, reverse=backward, all_heads=all_heads)
 
-    def learn_alignment(
-        self, pairs: Iterable[tuple[str, str]], tokenized: bool = False, on_progress: Callable[[], None] = lambda: None
-    ) -> Learned:
+    def learn_alignment(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False) -> Learned:
         """Learn from parallel text, best the training text, how to align; :meth:`align` is better from then on.
 
         Args:
             pairs: source and target text.
             tokenized: as in :meth:`align`.
-            on_progress: called after each pair.
 
         Raises:
             UserError: the model has no attention, there is no pair, or the model directory can't be written.
         """
-        return self.aligner.learn(split_pairs(pairs, tokenized, True, self._is_dialogue), on_progress)
+        return self.aligner.learn(split_pairs(pairs, tokenized, True, self._is_dialogue))
 
-    def score(
-        self,
-        pairs: Iterable[tuple[str, str]],
-        on_progress: Callable[[int], None] = lambda pairs: None,
-        **decoding: Unpack[DecodingChanges],
-    ) -> Iterator[ScoredPair]:
+    def score(self, pairs: Iterable[tuple[str, str]], **decoding: Unpack[DecodingChanges]) -> Iterator[ScoredPair]:
         """How probable the model finds given translations, in order and in constant memory.
 
         Args:
             pairs: source and target text.
-            on_progress: called with the number of pairs scored since the call before.
             decoding: as in :meth:`translate`; ``length_penalty``, ``alpha`` and ``batch_size`` have an effect. There is
                 no coverage penalty here.
         """
@@ -292,7 +283,6 @@ class Translator:
                 total = of_tokens_T.sum()
                 score = float(length_normalised(options, total, len(tokens)))
                 yield ScoredPair(source, target, tokens, of_tokens_T.tolist(), float(total), score)
-            on_progress(len(window))
 
     def _encode_pair(self, number: int, pair: tuple[str, str]) -> tuple[list[int], list[int]] | None:
         """Ids of a pair; None for one that is too long, because half of it would have another score."""

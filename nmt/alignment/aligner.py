@@ -1,6 +1,6 @@
 """Word alignment by the attention of a model in forced decoding."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice, tee
@@ -113,21 +113,20 @@ class AttentionAligner:
             for found, other in zip(alignments, backward, strict=True)
         )
 
-    def learn(self, pairs: Iterable[WordPair], on_progress: Callable[[], None] = lambda: None) -> Learned:
+    def learn(self, pairs: Iterable[WordPair]) -> Learned:
         """Choose heads, unless the model directory names them already, then learn the lexicon; both are written.
 
         Args:
             pairs: in words, punctuation apart.
-            on_progress: called after each pair.
 
         Raises:
             UserError: there is no pair to learn from, or the directory can't be written, or another process does.
         """
         assert self._files is not None
         with self._files.writing():
-            return self._learn(pairs, on_progress, self._files)
+            return self._learn(pairs, self._files)
 
-    def _learn(self, pairs: Iterable[WordPair], on_progress: Callable[[], None], files: ModelDirectory) -> Learned:
+    def _learn(self, pairs: Iterable[WordPair], files: ModelDirectory) -> Learned:
         decoder, num_pairs, pairs = self._model.decoder, 0, iter(pairs)
         first = [pair for pair in islice(pairs, NUM_PAIRS_FOR_HEADS) if all(side.words for side in pair)]
         if not first:
@@ -144,7 +143,6 @@ class AttentionAligner:
             nonlocal num_pairs
             for alignment in self._attended(chain(first, pairs), False, warns=False):
                 num_pairs += 1
-                on_progress()
                 yield alignment
 
         self.lexicon = Lexicon.learn(counted())

@@ -226,7 +226,7 @@ def _score(
 
     pairs = FileText(*map(Path, files))
     with progress_bar("scoring", None, not on_screen(output)) as bar, open_output(output) as file:
-        for pair in translator.score(pairs, bar.advance, **decoding):
+        for pair in bar.counted(translator.score(pairs, **decoding)):
             file.write((_jsonl(pair) if format == "jsonl" else _scored_text(pair)) + "\n")
 
 
