@@ -9,6 +9,7 @@ sentences. A change of the grammar changes the corpus and so the figures that ar
 """
 
 import argparse
+import bz2
 import random
 from collections.abc import Iterator
 from itertools import islice
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from embedded_corpus.sentences import Sampler
 
-from nmt.data.embedded_corpus import PATH, AlignedPair, write
+from nmt.data.embedded_corpus import PATH, AlignedPair
 
 
 def generate(seed: int) -> Iterator[AlignedPair]:
@@ -36,7 +37,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=25_000, help="default: 25,000")
     parser.add_argument("--seed", type=int, default=1, help="default: 1, the seed of the package's file")
     options = parser.parse_args()
-    write(islice(generate(options.seed), options.pairs), options.output)
+    with bz2.open(options.output, "wt", encoding="utf-8", newline="\n") as file:
+        for pair in islice(generate(options.seed), options.pairs):
+            links = " ".join(f"{source}-{target}" for source, target in pair.links)
+            columns = (" ".join(pair.source_tokens), " ".join(pair.target_tokens), links, pair.construction)
+            file.write("\t".join(columns) + "\n")
 
 
 if __name__ == "__main__":

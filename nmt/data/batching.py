@@ -3,9 +3,12 @@
 B sentences, S source positions, T target positions.
 """
 
+import contextlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +21,9 @@ from nmt.data.vocabulary import Vocabularies, Vocabulary
 
 MAX_PADDING = 0.05
 """Share of padding from which a batch is cut when it is at least half full."""
+
+AHEAD = 8
+"""Number of batches made in advance for a GPU: little memory, and enough to hide the planning of an epoch."""
 
 Ids = Sequence[int] | npt.NDArray[np.integer]
 Annotations = Mapping[str, Sequence[npt.NDArray[np.integer]]]
@@ -196,20 +202,6 @@ def _cuts(source_lengths: list[int], target_lengths: list[int], batch_tokens: in
     return cuts
 
 
-class BatchStream(Protocol):
-    """An endless stream of batches that knows where it is. ``epoch`` counts the passes that are complete."""
-
-    epoch: int
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Batch]: ...
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
-
 class TrainingBatches:
     """An endless stream of training batches that knows where it is, so that it can be resumed.
 
@@ -238,20 +230,25 @@ class TrainingBatches:
         self._corpus, self._indices, self._vocabularies = corpus, indices, vocabularies
         self._batch_tokens, self._seed, self._share = batch_tokens, seed, share
         self._readings = readings
-        self.epoch = 0
+        self.epoch = -1
         """Passes over the data that are complete."""
-        self._position = 0
-        self._begin_epoch()
+        self._go_to(0, 0)
 
-    def _begin_epoch(self) -> None:
-        """Read the sentences as the present epoch does, and plan its batches."""
-        sides = self._corpus.sides
-        for reading in self._readings:
-            sides = reading(sides, self._seed, self.epoch)
-        self._source, self._target = sides
-        self._lengths = (self._source.lengths[self._indices] + 1, self._target.lengths[self._indices] + 1)  # with EOS
-        rng = np.random.default_rng((self._seed, self.epoch))
-        self._plan = plan_batches(*self._lengths, self._batch_tokens, rng)
+    def _go_to(self, epoch: int, position: int) -> None:
+        """Move to a batch by its number in an epoch; the batch after an epoch's last one is the first of the next."""
+        if epoch != self.epoch:
+            self.epoch = epoch
+            sides = self._corpus.sides
+            for reading in self._readings:
+                sides = reading(sides, self._seed, epoch)
+            self._source, self._target = sides
+            self._lengths = self._source.lengths[self._indices] + 1, self._target.lengths[self._indices] + 1  # with EOS
+            rng = np.random.default_rng((self._seed, epoch))
+            self._plan = plan_batches(*self._lengths, self._batch_tokens, rng)
+        if position < len(self._plan):
+            self._position = position
+        else:
+            self._go_to(epoch + 1, 0)
 
     def __len__(self) -> int:
         """Batches of the present epoch."""
@@ -262,27 +259,20 @@ class TrainingBatches:
         while True:
             for process in range(count):
                 if process == own:
-                    batch = self._make_batch(self._indices[self._plan[self._position]])
-                self._advance()
+                    batch = self._make_batch(self._plan[self._position])
+                self._go_to(self.epoch, self._position + 1)
             yield batch
 
-    def _make_batch(self, rows: npt.NDArray[np.int64]) -> Batch:
+    def _make_batch(self, chosen: npt.NDArray[np.int64]) -> Batch:
+        rows = self._indices[chosen]
         annotations = {name: [values[i] for i in rows] for name, values in self._corpus.annotations.items()}
         return make_batch([(self._source[i], self._target[i]) for i in rows], self._vocabularies, annotations)
-
-    def _advance(self) -> None:
-        """Go on to the next batch of the plan."""
-        self._position += 1
-        if self._position == len(self._plan):
-            self.epoch, self._position = self.epoch + 1, 0
-            self._begin_epoch()
 
     def longest(self, batch_tokens: int) -> Batch:
         """The batch of an epoch that takes most memory under a budget: one of the longest sentences."""
         longer_N = np.maximum(*self._lengths)
         size = max(1, batch_tokens // int(longer_N.max()))
-        rows = np.resize(np.argsort(-longer_N, kind="stable"), size)  # over again, where there are too few
-        return self._make_batch(self._indices[rows])
+        return self._make_batch(np.resize(np.argsort(-longer_N, kind="stable"), size))  # over again if there are few
 
     @property
     def num_positions(self) -> int:
@@ -299,8 +289,68 @@ class TrainingBatches:
             warn(
                 "the training text isn't the one that the run was started with: going on in the middle of the new one."
             )
-        self.epoch, self._position = state["epoch"], state["position"]
-        self._begin_epoch()
-        if self._position >= len(self._plan):
-            self.epoch, self._position = self.epoch + 1, 0
-            self._begin_epoch()
+        self._go_to(state["epoch"], state["position"])
+
+
+class PrefetchedBatches:
+    """A stream of batches made by a thread while the device computes.
+
+    ``epoch`` and :meth:`state_dict` refer to the batches that were yielded, not to those made in advance: a resumed run
+    continues with the first batch that was not trained on.
+
+    Args:
+        batches: the stream, which nobody else may use.
+        device: where the batches are used. For CUDA they are in pinned memory, so that copies overlap with computation.
+    """
+
+    def __init__(self, batches: TrainingBatches, device: torch.device) -> None:
+        self._batches, self._device, self._pins = batches, device, device.type == "cuda"
+        self._length, self._state = len(batches), batches.state_dict()
+
+    def __len__(self) -> int:
+        """Number of batches in an epoch."""
+        return self._length
+
+    @property
+    def epoch(self) -> int:
+        """Passes over the data that are complete."""
+        return int(self._state["epoch"])
+
+    def __iter__(self) -> Iterator[Batch]:
+        if self._batches.state_dict() != self._state:  # the thread of an earlier iteration had gone further
+            self._batches.load_state_dict(self._state)
+        stream = iter(self._batches)
+
+        def make() -> tuple[Batch, dict[str, Any]]:
+            """A batch, and the state of the stream after it."""
+            with torch.cuda.device(self._device) if self._pins else contextlib.nullcontext():
+                batch = next(stream)
+                made = batch.pinned() if self._pins else batch
+            return made, self._batches.state_dict()
+
+        thread = ThreadPoolExecutor(1, "batches")
+        try:
+            pending = deque(thread.submit(make) for _ in range(AHEAD))
+            while True:
+                batch, self._state = pending.popleft().result()
+                pending.append(thread.submit(make))
+                yield batch
+        finally:
+            thread.shutdown(cancel_futures=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position in the data after the last batch that was yielded."""
+        return self._state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`state_dict`; to be called before the first batch is read."""
+        self._batches.load_state_dict(state)
+        self._length, self._state = len(self._batches), self._batches.state_dict()
+
+
+BatchStream = TrainingBatches | PrefetchedBatches
+
+
+def prefetched(batches: TrainingBatches, device: torch.device) -> BatchStream:
+    """The same batches, made in advance unless the device is a CPU, which would compute nothing meanwhile."""
+    return batches if device.type == "cpu" else PrefetchedBatches(batches, device)

@@ -22,21 +22,20 @@ VALIDATION_NAMES = ("val", "valid", "validation", "dev")
 
 
 class ParallelText(ABC):
-    """Sentence pairs in a fixed order; can be read any number of times.
-
-    ``name`` is what a message calls it, ``fingerprint()`` changes whenever the text does. ``context`` is how many
-    turns before the current one a line of the source may hold; None where a line is a sentence.
-    """
+    """Sentence pairs in a fixed order; can be read any number of times."""
 
     name: str
+    """In messages."""
     context: int | None = None
+    """Maximum number of turns before the current one in a line of the source; None where a line is a sentence."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Pairs of source and target text, empty ones included."""
 
     @abstractmethod
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """Changes whenever the text does."""
 
 
 class FileText(ParallelText):
@@ -60,7 +59,7 @@ class FileText(ParallelText):
             yield left, right
 
     def fingerprint(self) -> str:
-        return _digest_files(*self.files)
+        return _digest("", *self.files)
 
 
 class TsvText(ParallelText):
@@ -90,7 +89,7 @@ class TsvText(ParallelText):
             yield cells[source], cells[target]
 
     def fingerprint(self) -> str:
-        return _digest_files(self._path, extra="\t".join(self._languages))
+        return _digest("\t".join(self._languages), self._path)
 
 
 class HubText(ParallelText):
@@ -119,11 +118,10 @@ class HubText(ParallelText):
         source, target = self._languages
         for row in self._rows:
             texts = row["translation"] if self._nested else row
-            # A line break inside a sentence would break the one-line-a-sentence contract downstream.
-            yield " ".join((texts[source] or "").splitlines()), " ".join((texts[target] or "").splitlines())
+            yield _one_line(texts[source] or ""), _one_line(texts[target] or "")
 
     def fingerprint(self) -> str:
-        return hashlib.blake2b(f"{self._rows._fingerprint}{self._languages}".encode(), digest_size=16).hexdigest()
+        return _digest(f"{self._rows._fingerprint}{self._languages}")
 
 
 class TaskText(ParallelText):
@@ -138,12 +136,11 @@ class TaskText(ParallelText):
 
     def fingerprint(self) -> str:
         # The version of the generator: raise it when the same options give other pairs.
-        described = f"1 {self._split} {self._options.model_dump_json()}"
-        return hashlib.blake2b(described.encode(), digest_size=16).hexdigest()
+        return _digest(f"1 {self._split} {self._options.model_dump_json()}")
 
 
 class GivenText(ParallelText):
-    """Sentence pairs that a program holds in memory; a line break in a sentence counts as a space.
+    """Sentence pairs that a program holds in memory.
 
     Raises:
         UserError: an element is no pair of strings.
@@ -156,14 +153,10 @@ class GivenText(ParallelText):
                 raise UserError(f"{name}[{number}] is {pair!r}.", "Give pairs of strings: (source, target).")
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        for source, target in self._pairs:
-            yield " ".join(source.splitlines()), " ".join(target.splitlines())
+        return ((_one_line(source), _one_line(target)) for source, target in self._pairs)
 
     def fingerprint(self) -> str:
-        digest = hashlib.blake2b(digest_size=16)
-        for pair in self:
-            digest.update("".join(f"{side}\n" for side in pair).encode(errors="replace"))
-        return digest.hexdigest()
+        return _digest("".join(f"{side}\n" for pair in self for side in pair))
 
 
 class DialogueText(ParallelText):
@@ -179,6 +172,11 @@ class DialogueText(ParallelText):
 
     def fingerprint(self) -> str:
         return f"{self._text.fingerprint()} context {self.context}"
+
+
+def _one_line(text: str) -> str:
+    """A line break inside a sentence would break the one-line-a-sentence contract downstream."""
+    return " ".join(text.splitlines())
 
 
 def _load_split(name: str, config: str | None, split: str) -> Any:
@@ -210,7 +208,7 @@ def _load_split(name: str, config: str | None, split: str) -> Any:
 
 
 def _reach_hub(name: str) -> None:
-    """Say what is loaded from where; without an answer from the hub, have the libraries use their cache at once."""
+    """Without an answer from the hub, have the libraries use their cache at once."""
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -232,9 +230,9 @@ def _aliases(split: str) -> tuple[str, ...]:
     return (split, *VALIDATION_NAMES) if split in VALIDATION_NAMES else (split,)
 
 
-def _digest_files(*paths: Path, extra: str = "") -> str:
-    digest = hashlib.blake2b(extra.encode(), digest_size=16)
-    for path in paths:
+def _digest(text: str, *files: Path) -> str:
+    digest = hashlib.blake2b(text.encode(errors="replace"), digest_size=16)
+    for path in files:
         try:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "blake2b").digest())
@@ -283,23 +281,17 @@ def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
         source, target = (_existing(root / f"{name}.{side}") for side in (options.source, options.target))
         if source and target:
             return FileText(source, target)
-        tsv = _existing(root / f"{name}.tsv")
-        if tsv:
+        if tsv := _existing(root / f"{name}.tsv"):
             return TsvText(tsv, options.source, options.target)
     wanted = " and ".join(str(root / f"{split}.{side}") for side in (options.source, options.target))
-    raise UserError(f"There is no {wanted} (nor .gz, nor {split}.tsv).", _what_is_there(root, options))
+    names = sorted(path.name for path in root.iterdir() if path.is_file())[:12]
+    raise UserError(
+        f"There is no {wanted} (nor .gz, nor {split}.tsv).",
+        f"{root} holds {', '.join(names) or 'no files'}. Set data.root, data.train, data.valid, "
+        f"data.source (now {options.source}) and data.target (now {options.target}) to fit.",
+    )
 
 
 def _existing(path: Path) -> Path | None:
-    for candidate in (path, path.with_name(path.name + ".gz")):
-        if candidate.is_file():
-            return candidate
-    return None
-
-
-def _what_is_there(root: Path, options: DataOptions) -> str:
-    names = sorted(path.name for path in root.iterdir() if path.is_file())[:12]
-    return (
-        f"{root} holds {', '.join(names) or 'no files'}. Set data.root, data.train, data.valid, "
-        f"data.source (now {options.source}) and data.target (now {options.target}) to fit."
-    )
+    packed = path.with_name(path.name + ".gz")
+    return path if path.is_file() else packed if packed.is_file() else None

@@ -5,15 +5,13 @@ or answered; the others are its context. A turn may be empty. As ids, the source
 vocabulary's separator token ends each turn except the last, which EOS ends.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable
+from itertools import chain
 
 from nmt.data.vocabulary import Piece, Vocabulary
 from nmt.errors import UserError
 
 TAB = "\t"
-
-T = TypeVar("T")
 
 
 def split_turns(line: str, context: int | None = None) -> list[str]:
@@ -52,48 +50,39 @@ def check_separator(vocabulary: Vocabulary) -> None:
         )
 
 
-def source_pieces(vocabulary: Vocabulary, line: str, context: int | None, limit: int | None = None) -> list[Piece]:
-    """The pieces of a source line with their character positions in the line.
+def encode_source(vocabulary: Vocabulary, line: str, context: int | None, limit: int | None = None) -> list[int]:
+    """The ids of a source line, or none if its current turn is empty and so has no translation.
 
     Args:
         vocabulary: of the source; it must have a separator if ``context`` is given.
         line: turns separated by tabs, the current one last.
         context: maximum number of turns before the current one; None for a model without turns, which treats tabs as
             white space.
-        limit: maximum number of pieces, above which the oldest turns are dropped, but never the current one.
-
-    Returns:
-        The pieces, or none if the current turn is empty and so has no translation.
+        limit: maximum number of ids, above which the oldest turns are dropped, but never the current one.
     """
-    if context is None:
-        return vocabulary.pieces(line)
-    assert vocabulary.separator is not None
-    texts = split_turns(line, context)
-    turns: list[list[Piece]] = []
-    end = len(line)
-    for number, text in enumerate(reversed(texts)):
-        begin = end - len(text)
-        pieces = [Piece(i, begin + first, begin + last) for i, first, last in vocabulary.pieces(text)]
-        if number:
-            pieces.append(Piece(vocabulary.separator, end, end + 1))
-        turns.append(pieces)
-        end = begin - 1
-    return _joined(turns[::-1], limit) if turns[0] else []
-
-
-def encode_source(vocabulary: Vocabulary, line: str, context: int | None, limit: int | None = None) -> list[int]:
-    """The ids of :func:`source_pieces`, computed faster."""
     if context is None:
         return vocabulary.encode(line)
     assert vocabulary.separator is not None
     *previous, current = (vocabulary.encode(turn) for turn in split_turns(line, context))
-    return _joined([[*ids, vocabulary.separator] for ids in previous] + [current], limit) if current else []
+    turns = [[*ids, vocabulary.separator] for ids in previous] + [current]
+    length = sum(map(len, turns))
+    while limit is not None and length > limit and len(turns) > 1:
+        length -= len(turns.pop(0))
+    return list(chain.from_iterable(turns)) if current else []
 
 
-def _joined(turns: Sequence[Sequence[T]], limit: int | None) -> list[T]:
-    """Concatenate the latest turns whose total length is within the limit."""
-    first, length = len(turns) - 1, len(turns[-1])
-    while first and (limit is None or length + len(turns[first - 1]) <= limit):
-        first -= 1
-        length += len(turns[first])
-    return [item for turn in turns[first:] for item in turn]
+def source_pieces(vocabulary: Vocabulary, line: str, context: int | None, limit: int | None = None) -> list[Piece]:
+    """The ids of :func:`encode_source` with their character positions in the line; this takes longer."""
+    if context is None:
+        return vocabulary.pieces(line)
+    assert vocabulary.separator is not None
+    pieces: list[Piece] = []
+    end = len(line)
+    for text in reversed(split_turns(line, context)):
+        begin = end - len(text)
+        turn = [Piece(i, begin + first, begin + last) for i, first, last in vocabulary.pieces(text)]
+        if end < len(line):
+            turn.append(Piece(vocabulary.separator, end, end + 1))
+        pieces = turn + pieces
+        end = begin - 1
+    return pieces[len(pieces) - len(encode_source(vocabulary, line, context, limit)) :]

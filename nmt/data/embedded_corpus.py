@@ -5,7 +5,6 @@ grammar. Each English sentence occurs once and has one German translation.
 """
 
 import bz2
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,16 +35,15 @@ class AlignedPair:
     @property
     def source(self) -> str:
         """The English sentence as text."""
-        return detokenise(self.source_tokens)
+        return _detokenise(self.source_tokens)
 
     @property
     def target(self) -> str:
         """The German sentence as text."""
-        return detokenise(self.target_tokens)
+        return _detokenise(self.target_tokens)
 
 
-def detokenise(tokens: tuple[str, ...]) -> str:
-    """Join tokens into text, with a space before every token except the first and punctuation marks."""
+def _detokenise(tokens: tuple[str, ...]) -> str:
     return "".join(token if token in ".,?!" else f" {token}" for token in tokens).lstrip()
 
 
@@ -58,25 +56,16 @@ def splits(train: int = 24_000, valid: int = 500, test: int = 500) -> dict[str, 
         ValueError: ``valid`` and ``test`` together have more than 1,000 pairs, or ``train`` more than are left.
     """
     with bz2.open(PATH, "rt", encoding="utf-8") as file:
-        pairs = [_parse(line) for line in file]
+        rows = (line.rstrip("\n").split("\t") for line in file)
+        pairs = [
+            AlignedPair(tuple(source.split(" ")), tuple(target.split(" ")), _links(links), construction)
+            for source, target, links, construction in rows
+        ]
     held_out = test + valid
     if held_out > NUM_HELD_OUT or held_out + train > len(pairs):
         raise ValueError(f"the embedded corpus has {len(pairs):,} pairs, {NUM_HELD_OUT:,} of them for valid and test")
     return {"train": pairs[held_out : held_out + train], "valid": pairs[test:held_out], "test": pairs[:test]}
 
 
-def write(pairs: Iterable[AlignedPair], path: Path) -> None:
-    """Write pairs in the format of :data:`PATH`; equal pairs give equal bytes."""
-    with bz2.open(path, "wt", encoding="utf-8", newline="\n") as file:
-        for pair in pairs:
-            links = " ".join(f"{source}-{target}" for source, target in pair.links)
-            columns = (" ".join(pair.source_tokens), " ".join(pair.target_tokens), links, pair.construction)
-            file.write("\t".join(columns) + "\n")
-
-
-def _parse(line: str) -> AlignedPair:
-    source, target, links, construction = line.rstrip("\n").split("\t")
-    numbers = (link.split("-") for link in links.split(" "))
-    return AlignedPair(
-        tuple(source.split(" ")), tuple(target.split(" ")), tuple((int(s), int(t)) for s, t in numbers), construction
-    )
+def _links(text: str) -> tuple[tuple[int, int], ...]:
+    return tuple((int(source), int(target)) for source, target in (link.split("-") for link in text.split(" ")))

@@ -4,6 +4,7 @@ A corpus larger than memory works, because nothing but the lengths is held; a se
 the cache is keyed by the content of the text and of the vocabulary.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import compress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -52,23 +54,11 @@ class PairAnnotations(Protocol):
         """The rows of each pair of a text, of empty ones and of those that are dropped, too. [num_rows, width]"""
 
 
-def map_ids(file: Path | BinaryIO, dtype: npt.DTypeLike, size: int) -> npt.NDArray[np.integer]:
-    """The ids in a file, memory-mapped. [size]"""
-    return np.memmap(file, dtype=dtype, mode="r") if size else np.zeros(0, dtype=dtype)
-
-
 class Sentences(ABC):
     """The sentences of one side of a text, as ids."""
 
-    @property
-    @abstractmethod
-    def dtype(self) -> np.dtype[np.integer]:
-        """That of the ids."""
-
-    @property
-    @abstractmethod
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """Pieces of each sentence, EOS not counted."""
+    lengths: npt.NDArray[np.int64]
+    """Pieces of each sentence, EOS not counted."""
 
     @abstractmethod
     def __getitem__(self, index: int) -> npt.NDArray[np.integer]: ...
@@ -81,32 +71,26 @@ Sides = tuple[Sentences, Sentences]
 """Source and target."""
 
 
-class EncodedSide(Sentences):
-    """The sentences of one language: flat ids, memory-mapped, and where each sentence starts."""
+class Rows(Sentences):
+    """Sentences, or annotations of each pair, in a file that is memory-mapped.
 
-    def __init__(self, ids: npt.NDArray[np.integer], offsets: npt.NDArray[np.int64]) -> None:
-        self.offsets = offsets
-        self._ids = ids
+    Args:
+        file: ids, or rows of integers, one after the other.
+        dtype: theirs.
+        offsets: where each sentence, or the annotations of each pair, begin, and where the last ones end.
+        width: integers of a row of annotations.
+    """
 
-    @classmethod
-    def read(cls, stem: Path, dtype: str) -> "EncodedSide":
-        """From the files of the cache."""
-        offsets: npt.NDArray[np.int64] = np.load(stem.with_suffix(".offsets.npy"))
-        return cls(map_ids(stem.with_suffix(".ids"), dtype, int(offsets[-1])), offsets)
-
-    @property
-    def dtype(self) -> np.dtype[np.integer]:
-        return self._ids.dtype
-
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        return np.diff(self.offsets)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
+    def __init__(
+        self, file: Path | BinaryIO, dtype: npt.DTypeLike, offsets: npt.NDArray[np.int64], width: int | None = None
+    ) -> None:
+        self.lengths, self._offsets = np.diff(offsets), offsets
+        # An empty file can't be mapped.
+        values = np.memmap(file, dtype, "r") if offsets[-1] else np.zeros(0, dtype)
+        self._values: npt.NDArray[np.integer] = values if width is None else values.reshape(-1, width)
 
     def __getitem__(self, index: int) -> npt.NDArray[np.integer]:
-        return self._ids[self.offsets[index] : self.offsets[index + 1]]
+        return self._values[self._offsets[index] : self._offsets[index + 1]]
 
 
 class EncodedCorpus:
@@ -116,12 +100,16 @@ class EncodedCorpus:
         self.fingerprint = directory.name
         """Changes with the text, the vocabulary and the longest length."""
         meta = json.loads((directory / "meta.json").read_text())
+
+        def read(name: str, suffix: str, dtype: str, width: int | None = None) -> Rows:
+            offsets = np.load(directory / f"{name}.offsets.npy", "r")
+            return Rows(directory / f"{name}.{suffix}", dtype, offsets, width)
+
         self.counts = Counts(**meta["counts"])
-        self.source = EncodedSide.read(directory / "source", meta["dtype"])
-        self.target = EncodedSide.read(directory / "target", meta["dtype"])
+        self.source, self.target = (read(side, "ids", meta["dtype"]) for side in ("source", "target"))
         self.lines: npt.NDArray[np.int64] = np.load(directory / "lines.npy")
-        self.annotations = {name: Rows(directory, name, width) for name, width in meta["annotations"].items()}
-        """Of each pair, by name."""
+        self.annotations = {name: read(name, "int32", "int32", n) for name, n in meta["annotations"].items()}
+        """Of each pair, by name. [num_rows, width]"""
 
     def __len__(self) -> int:
         return self.counts.kept
@@ -133,19 +121,6 @@ class EncodedCorpus:
     def pair(self, index: int) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]:
         """Source and target ids of a pair, without SOS and EOS."""
         return self.source[index], self.target[index]
-
-
-class Rows:
-    """Annotations of the pairs of a corpus: for each pair an array of rows, memory-mapped."""
-
-    def __init__(self, directory: Path, name: str, width: int) -> None:
-        self._offsets: npt.NDArray[np.int64] = np.load(directory / f"{name}.offsets.npy")
-        flat = map_ids(directory / f"{name}.int32", "int32", int(self._offsets[-1]) * width)
-        self._rows: npt.NDArray[np.integer] = flat.reshape(-1, width)
-
-    def __getitem__(self, index: int) -> npt.NDArray[np.integer]:
-        """Those of a pair. [num_rows, width]"""
-        return self._rows[self._offsets[index] : self._offsets[index + 1]]
 
 
 def cache_directory() -> Path:
@@ -211,8 +186,12 @@ def _write(
     temporary = Path(tempfile.mkdtemp(prefix="writing-", dir=directory.parent))
     try:
         counts = _encode_pairs(temporary, text, vocabularies, max_length, dtype, on_progress)
+        is_kept = np.zeros(counts.kept + counts.empty + counts.too_long, dtype=bool)
+        is_kept[np.load(temporary / "lines.npy")] = True
         for annotation in annotations:
-            _write_annotations(temporary, annotation.name, annotation.of_pairs(text))
+            with _rows(temporary, annotation.name, "int32", "int32") as append:
+                for rows in compress(annotation.of_pairs(text), is_kept):
+                    append(rows)
         widths = {annotation.name: annotation.width for annotation in annotations}
         meta = {"dtype": dtype, "counts": asdict(counts), "annotations": widths}
         (temporary / "meta.json").write_text(json.dumps(meta))
@@ -233,14 +212,9 @@ def _encode_pairs(
     dtype: str,
     on_progress: Callable[[int], None],
 ) -> Counts:
-    offsets, lines = (array("q", [0]), array("q", [0])), array("q")
+    lines = array("q")
     empty = too_long = 0
-
-    def append(file: BinaryIO, ends: "array[int]", ids: list[int]) -> None:
-        file.write(np.asarray(ids, dtype=dtype).tobytes())
-        ends.append(ends[-1] + len(ids))
-
-    with (directory / "source.ids").open("wb") as sources, (directory / "target.ids").open("wb") as targets:
+    with _rows(directory, "source", "ids", dtype) as sources, _rows(directory, "target", "ids", dtype) as targets:
         for line, (source_text, target_text) in enumerate(text):
             if line % 1000 == 0:
                 on_progress(line)
@@ -251,22 +225,23 @@ def _encode_pairs(
             elif max(len(source), len(target)) > max_length:
                 too_long += 1
             else:
-                append(sources, offsets[0], source)
-                append(targets, offsets[1], target)
+                sources(source)
+                targets(target)
                 lines.append(line)
-    np.save(directory / "source.offsets.npy", np.frombuffer(offsets[0], dtype=np.int64))
-    np.save(directory / "target.offsets.npy", np.frombuffer(offsets[1], dtype=np.int64))
-    np.save(directory / "lines.npy", np.frombuffer(lines, dtype=np.int64) if lines else np.zeros(0, np.int64))
+    np.save(directory / "lines.npy", np.array(lines, dtype=np.int64))
     return Counts(kept=len(lines), empty=empty, too_long=too_long)
 
 
-def _write_annotations(directory: Path, name: str, of_pairs: Iterable[npt.NDArray[np.integer]]) -> None:
-    """The rows of the pairs that were kept, in their order."""
-    kept = set(np.load(directory / "lines.npy").tolist())
+@contextlib.contextmanager
+def _rows(directory: Path, name: str, suffix: str, dtype: str) -> Iterator[Callable[[npt.ArrayLike], None]]:
+    """Write the files of :class:`Rows`: the function takes a sentence, or the annotations of a pair."""
     offsets = array("q", [0])
-    with (directory / f"{name}.int32").open("wb") as file:
-        for line, rows in enumerate(of_pairs):
-            if line in kept:
-                file.write(rows.astype(np.int32).tobytes())
-                offsets.append(offsets[-1] + len(rows))
-    np.save(directory / f"{name}.offsets.npy", np.frombuffer(offsets, dtype=np.int64))
+    with (directory / f"{name}.{suffix}").open("wb") as file:
+
+        def append(rows: npt.ArrayLike) -> None:
+            values = np.asarray(rows, dtype=dtype)
+            file.write(values.tobytes())
+            offsets.append(offsets[-1] + len(values))
+
+        yield append
+    np.save(directory / f"{name}.offsets.npy", np.array(offsets))

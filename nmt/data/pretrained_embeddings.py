@@ -3,7 +3,6 @@
 That of word2vec (Mikolov et al. 2013) begins with a line of counts; that of GloVe (Pennington et al. 2014) doesn't.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,9 +55,20 @@ def read_vectors(path: Path, vocabulary: Vocabulary, size: int) -> WordVectors:
             lower.setdefault(token[1:].lower(), []).append(index)
     found_exact: dict[int, npt.NDArray[np.float32]] = {}
     found_lower: dict[int, npt.NDArray[np.float32]] = {}
-    for number, word, numbers in _rows(path, size):
+    for number, line in enumerate(read_lines(path), start=1):
+        # Split from the right, because a few words of GloVe's largest file contain spaces.
+        word, *numbers = line.rstrip().rsplit(" ", size)
+        num_numbers = line.rstrip().count(" ")
+        if number == 1 and num_numbers == 1 and word.isdecimal() and numbers[0].isdecimal():
+            continue  # the counts of word2vec
+        if number <= 2 and num_numbers != size:
+            raise UserError(
+                f"{path}, line {number}: {line.split(' ')[0]!r} has {num_numbers} numbers, not model.embedding_size "
+                f"({size}).",
+                f"Set model.embedding_size to {num_numbers}, or use vectors of {size} numbers.",
+            )
         if word in exact or word in lower:
-            vector = _vector(f"{path}, line {number}", word, numbers, size)
+            vector = _vector(f"{path}, line {number}: {word!r}", numbers, size)
             found_exact |= dict.fromkeys(exact.get(word, ()), vector)
             found_lower |= dict.fromkeys(lower.get(word, ()), vector)
     found, num_words = found_lower | found_exact, sum(map(len, exact.values()))
@@ -71,32 +81,13 @@ def read_vectors(path: Path, vocabulary: Vocabulary, size: int) -> WordVectors:
     return WordVectors(ids, np.stack([found[i] for i in ids.tolist()]), num_words)
 
 
-def _rows(path: Path, size: int) -> Iterator[tuple[int, str, list[str]]]:
-    """Number, word and vector of each line, without the counts of word2vec."""
-    for number, line in enumerate(read_lines(path), start=1):
-        # Split from the right, because a few words of GloVe's largest file contain spaces.
-        word, *numbers = line.rstrip().rsplit(" ", size)
-        if number == 1 and line.count(" ") == 1 and word.isdecimal() and numbers[0].isdecimal():
-            continue
-        found = line.rstrip().count(" ")
-        if number <= 2 and found != size:
-            first = line.split(" ")[0]
-            raise UserError(
-                f"{path}, line {number}: {first!r} has {found} numbers, not model.embedding_size ({size}).",
-                f"Set model.embedding_size to {found}, or use vectors of {size} numbers.",
-            )
-        yield number, word, numbers
-
-
-def _vector(place: str, word: str, numbers: list[str], size: int) -> npt.NDArray[np.float32]:
+def _vector(word: str, numbers: list[str], size: int) -> npt.NDArray[np.float32]:
     try:
         vector = np.array(numbers, dtype=np.float32)
     except ValueError:
-        raise UserError(
-            f"{place}: {word!r} is not followed by numbers.", "Each line must have a word and its numbers."
-        ) from None
+        raise UserError(f"{word} is not followed by numbers.", "Each line must have a word and its numbers.") from None
     if len(vector) != size:
-        raise UserError(f"{place}: {word!r} has {len(vector)} numbers, not {size}.", "Correct or remove the line.")
+        raise UserError(f"{word} has {len(vector)} numbers, not {size}.", "Correct or remove the line.")
     if not np.isfinite(vector).all():
-        raise UserError(f"{place}: {word!r} has a number that isn't finite.", "Correct or remove the line.")
+        raise UserError(f"{word} has a number that isn't finite.", "Correct or remove the line.")
     return vector

@@ -9,26 +9,30 @@ import difflib
 import gzip
 import io
 import os
+import select
 import stat
 import sys
 import time
 import zlib
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
-from nmt.data.pipe_input import LiveStream, is_live
 from nmt.errors import UserError
 from nmt.files import STANDARD_STREAM
 
 LineT = TypeVar("LineT")
+
+MAX_LINE_BYTES = 1 << 24
+"""Longest line that is read; a device such as ``/dev/zero`` has one without an end."""
 
 _PAUSE = 0.01
 """Seconds without input after which a live writer is thought to wait for us; ``cat`` never rests so long."""
 _LONGEST_WAIT = 0.5
 """Seconds after which the first line of a window needn't wait any longer for others."""
 
+_CHUNK = 1 << 16
 _GZIP_MAGIC = b"\x1f\x8b"
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -38,18 +42,19 @@ class Lines(Iterator[str]):
     r"""The lines of a UTF-8 file, plain or gzip (told by its first bytes), without their line ends.
 
     Only ``\n`` or ``\r\n`` at the end of a line and a byte-order mark at the start of the text are taken
-    off. The file is opened when the first line is asked for, and memory holds one line at a time.
+    off. The file is opened when the first line is asked for, and memory holds one line at a time, of at most
+    :data:`MAX_LINE_BYTES`.
 
     Args:
         path: the file, or ``"-"`` for standard input.
         keep_invalid: give bytes that aren't UTF-8 as lone surrogates (U+DC80 to U+DCFF) rather than refuse them.
 
     Raises:
-        UserError: the file is missing, unreadable, a truncated or damaged gzip file, or not UTF-8.
+        UserError: the file is missing, unreadable, a truncated or damaged gzip file, or not UTF-8; a line is too long.
     """
 
     def __init__(self, path: Path | str, keep_invalid: bool = False) -> None:
-        self._live: LiveStream | None = None
+        self._stream: io.BufferedReader | None = None
         self._errors = "surrogateescape" if keep_invalid else "strict"
         self._decoded = self._read(path)
 
@@ -61,16 +66,25 @@ class Lines(Iterator[str]):
 
     def pauses(self, seconds: float) -> bool:
         """Whether more comes, but not within so many seconds; never with a file, which is there as a whole."""
-        return self._live is not None and self._live.pauses(seconds)
+        if self._stream is None or not isinstance(pipe := self._stream.raw, _Pipe):
+            return False
+        pipe.timeout = seconds
+        beginning = self._stream.peek()
+        pipe.timeout = None
+        return b"\n" not in beginning and not pipe.is_ready(seconds)
 
     def _read(self, path: Path | str) -> Iterator[str]:
         label = describe(path)
         line_number = 0
         try:
-            with _open_binary(path) as stream:
-                self._live = stream if isinstance(stream, LiveStream) else None
-                for raw in stream:
-                    line_number += 1
+            with _open_binary(path) as self._stream:
+                raw_lines = iter(partial(self._stream.readline, MAX_LINE_BYTES + 1), b"")
+                for line_number, raw in enumerate(raw_lines, start=1):
+                    if len(raw) > MAX_LINE_BYTES:
+                        raise UserError(
+                            f"{label}, line {line_number:,}: longer than {MAX_LINE_BYTES:,} bytes.",
+                            "Is it text, with a sentence on each line?",
+                        )
                     if line_number == 1:
                         raw = raw.removeprefix(_UTF8_MARK)
                         if not raw:  # a file that holds a byte-order mark and nothing else
@@ -85,6 +99,28 @@ class Lines(Iterator[str]):
             raise _cannot_read(path, error) from error
 
 
+class _Pipe(io.RawIOBase):
+    """A pipe or terminal; a read gives nothing where nothing comes for ``timeout`` seconds (None: it waits)."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.timeout: float | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def is_ready(self, timeout: float | None) -> bool:
+        return bool(select.select([self._descriptor], [], [], timeout)[0])
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        while self.is_ready(self.timeout):
+            with contextlib.suppress(BlockingIOError):  # another reader of the same pipe was faster
+                chunk = os.read(self._descriptor, len(buffer))
+                buffer[: len(chunk)] = chunk
+                return len(chunk)
+        return None
+
+
 read_lines = Lines
 
 
@@ -95,31 +131,23 @@ def in_windows(lines: Iterable[LineT], size: int) -> Iterator[list[LineT]]:
     waits for an answer gets it, while ``cat`` gives full lists. Lines that are read before an error are given out
     before it is raised.
     """
-    iterator: Any = iter(lines)
-    problem: UserError | None = None
-    while problem is None:
-        window: list[LineT] = []
-        try:
-            if isinstance(iterator, Lines):
-                _gather(iterator, window, size)
-            else:
-                window.extend(islice(iterator, size))
-        except UserError as error:
-            problem = error
+    iterator = iter(lines)
+    window: list[LineT] = []
+    try:
+        for line in iterator:
+            if not window:
+                deadline = time.monotonic() + _LONGEST_WAIT
+            window.append(line)
+            is_full = len(window) == size
+            if is_full or (isinstance(iterator, Lines) and (iterator.pauses(_PAUSE) or time.monotonic() > deadline)):
+                yield window
+                window = []
+    except UserError:
         if window:
             yield window
-        elif problem is None:
-            return
-    raise problem
-
-
-def _gather(lines: Lines, window: list[Any], size: int) -> None:
-    for line in lines:
-        if not window:
-            deadline = time.monotonic() + _LONGEST_WAIT
-        window.append(line)
-        if len(window) == size or lines.pauses(_PAUSE) or time.monotonic() > deadline:
-            return
+        raise
+    if window:
+        yield window
 
 
 def describe(path: Path | str) -> str:
@@ -144,18 +172,34 @@ def count_lines(path: Path | str) -> int | None:
 
 
 @contextlib.contextmanager
-def _open_binary(path: Path | str) -> Iterator[BinaryIO | LiveStream]:
+def _open_binary(path: Path | str) -> Iterator[io.BufferedReader]:
     with contextlib.ExitStack() as stack:
         if str(path) == STANDARD_STREAM:
             stream = stack.enter_context(_standard_input())
         else:
             stream = stack.enter_context(open(path, "rb"))
-        beginning = stream.peek(len(_GZIP_MAGIC))
-        if beginning.startswith(_GZIP_MAGIC):
+            if _is_endless(stream):
+                raise UserError(f"{path} is a device, not a file.", "Name a text file.")
+        if _is_live(stream):
+            stream = stack.enter_context(io.BufferedReader(_Pipe(stream.fileno()), _CHUNK))
+        if stream.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC):
             # GzipFile alone reads slowly by lines
-            yield cast(BinaryIO, stack.enter_context(io.BufferedReader(gzip.GzipFile(fileobj=stream))))
-        else:
-            yield LiveStream(stream.fileno(), stream.read(len(beginning))) if is_live(stream) else stream
+            stream = stack.enter_context(io.BufferedReader(gzip.GzipFile(fileobj=stream)))
+        yield stream
+
+
+def _is_endless(stream: io.BufferedReader) -> bool:
+    """Whether a stream is a device that gives bytes for ever, such as ``/dev/urandom``."""
+    device = stat.S_ISCHR(os.fstat(stream.fileno()).st_mode) and not stream.isatty()
+    return device and not os.path.samestat(os.fstat(stream.fileno()), os.stat(os.devnull))
+
+
+def _is_live(stream: io.BufferedReader) -> bool:
+    """Whether a stream is a pipe, a terminal or the like, rather than a file."""
+    try:
+        return os.name == "posix" and not stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except OSError:  # a stream of tests and notebooks has no descriptor
+        return False
 
 
 @contextlib.contextmanager

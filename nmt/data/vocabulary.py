@@ -225,18 +225,13 @@ class Vocabularies:
         Raises:
             UserError: nothing there, or not a vocabulary.
         """
-        if path.is_file():
-            joint = _load_file(path)
-            return cls(joint, joint)
-        found = {side: sorted(path.glob(f"vocabulary{side}.*")) for side in (".source", ".target")}
-        if all(found.values()):
-            return cls(_load_file(found[".source"][0]), _load_file(found[".target"][0]))
-        files = [path / f"vocabulary{suffix}" for suffix in (".model", ".txt")]
-        for file in files:
-            if file.is_file():
-                joint = _load_file(file)
-                return cls(joint, joint)
-        raise UserError(f"There is no vocabulary at {path}.", "Name a .model or .txt file, or a model directory.")
+        files = [found for side in ("source", "target") for found in sorted(path.glob(f"vocabulary.{side}.*"))]
+        if len(files) != 2:
+            files = [file for file in (path, path / "vocabulary.model", path / "vocabulary.txt") if file.is_file()][:1]
+        if not files:
+            raise UserError(f"There is no vocabulary at {path}.", "Name a .model or .txt file, or a model directory.")
+        vocabularies = [_load_file(file) for file in files]
+        return cls(vocabularies[0], vocabularies[-1])
 
 
 def _load_file(path: Path) -> Vocabulary:
@@ -266,10 +261,10 @@ def train_vocabularies(
         joint = _train(options, (side for pair in pairs for side in pair), "the training text", separator)
         return Vocabularies(joint, joint)
     source = _train(options, (source for source, _ in pairs), "the source side", separator)
-    return Vocabularies(source, _train(options, (target for _, target in pairs), "the target side"))
+    return Vocabularies(source, _train(options, (target for _, target in pairs), "the target side", False))
 
 
-def _train(options: VocabularyOptions, lines: Iterable[str], where: str, separator: bool = False) -> Vocabulary:
+def _train(options: VocabularyOptions, lines: Iterable[str], where: str, separator: bool) -> Vocabulary:
     if separator:
         lines = (turn for line in lines for turn in line.split("\t"))
     if options.type == "word":
@@ -277,14 +272,15 @@ def _train(options: VocabularyOptions, lines: Iterable[str], where: str, separat
     import sentencepiece
 
     model = io.BytesIO()
-    problems: list[UserError] = []
+    problem: UserError | None = None
 
     def sentences() -> Iterator[str]:
-        """The lines; what is wrong with them is kept, because sentencepiece would wrap it in its own error."""
+        """The lines; an error of theirs is kept, because sentencepiece raises its own in its place."""
+        nonlocal problem
         try:
             yield from (line for line in lines if line.strip())
         except UserError as error:
-            problems.append(error)
+            problem = error
             raise
 
     try:
@@ -309,31 +305,26 @@ def _train(options: VocabularyOptions, lines: Iterable[str], where: str, separat
             minloglevel=2,
         )
     except (RuntimeError, SystemError) as error:
-        if problems:
-            raise problems[0] from None
-        raise _too_large(options, str(error), where) from None
+        raise problem or _explained(str(error), options.size, where) from None
     return SentencePieceVocabulary(model.getvalue())
 
 
-def _too_large(options: VocabularyOptions, problem: str, where: str) -> UserError:
-    """sentencepiece's complaint in words that name the recipe's key."""
-    limit = re.search(r"value <= (\d+)", problem)
-    if limit:
-        return UserError(
-            f"{where} gives at most {limit[1]} pieces, but vocabulary.size is {options.size}.",
-            f"Give --set vocabulary.size={limit[1]} or less.",
-        )
-    smallest = re.search(r"smaller than required_chars\. (\d+) vs (\d+)", problem)
-    if smallest:
-        return UserError(
-            f"{where} has {smallest[2]} different characters and specials, but vocabulary.size is {options.size}.",
-            "Raise vocabulary.size above that, or lower vocabulary.character_coverage.",
-        )
+def _explained(problem: str, size: int, where: str) -> UserError:
+    """sentencepiece's message in terms of the recipe."""
+    if limit := re.search(r"value <= (\d+)", problem):
+        message = f"{where} gives at most {limit[1]} pieces, but vocabulary.size is {size}."
+        return UserError(message, f"Give --set vocabulary.size={limit[1]} or less.")
+    if smallest := re.search(r"smaller than required_chars\. (\d+) vs (\d+)", problem):
+        message = f"{where} has {smallest[2]} different characters and specials, but vocabulary.size is {size}."
+        return UserError(message, "Raise vocabulary.size above that, or lower vocabulary.character_coverage.")
     if "sentences_.empty()" in problem or "Input corpus is empty" in problem:
-        return UserError(f"{where} is empty: no vocabulary can be made.", "Check the training files.")
-    return UserError(
-        f"sentencepiece can't make a vocabulary from {where}: {problem}", "Check vocabulary.* of the recipe."
-    )
+        return _empty(where)
+    message = f"sentencepiece can't make a vocabulary from {where}: {problem}"
+    return UserError(message, "Check vocabulary.* of the recipe.")
+
+
+def _empty(where: str) -> UserError:
+    return UserError(f"{where} is empty: no vocabulary can be made.", "Check the training files.")
 
 
 def _train_words(options: VocabularyOptions, lines: Iterable[str], where: str, separator: bool) -> WordVocabulary:
@@ -341,7 +332,7 @@ def _train_words(options: VocabularyOptions, lines: Iterable[str], where: str, s
     for line in lines:
         counts.update(word for word, _, _ in WordVocabulary.split(line))
     if not counts:
-        raise UserError(f"{where} is empty: no vocabulary can be made.", "Check the training files.")
+        raise _empty(where)
     # Ties are broken by the alphabet, so that the order doesn't hang on the order of lines.
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     kept = [word for word, count in ranked if count >= options.min_count and word not in SPECIALS]

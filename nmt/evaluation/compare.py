@@ -1,13 +1,16 @@
 """Systems side by side on one test set: scores with tests, lengths, rare words, n-grams, and changed sentences.
 
 Everything is measured on the same detokenised, cased text. Scores, tests and lengths use all references; words and
-n-grams use the first one.
+n-grams use the first one. Words are those that BLEU counts: sacreBLEU's tokens, cased. Matches are clipped, as in BLEU
+(Papineni et al. 2002): a word counts as right at most as often as the reference has it in that sentence. The tables of
+words and n-grams follow compare-mt (Neubig et al. 2019).
 """
 
 import json
+import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,14 +19,23 @@ from typing import Any
 from nmt.data.dialogue import current_turn
 from nmt.data.text import describe, read_lines
 from nmt.errors import UserError
-from nmt.evaluation.analysis import Tokens, ngram_changes, num_words, ranges, word_classes
 from nmt.evaluation.degenerate import count_degenerate
-from nmt.evaluation.metrics import METRICS, Bleu, check_lengths, check_metrics
+from nmt.evaluation.metrics import METRICS, Bleu, Metric, check_lengths, check_metrics
 from nmt.evaluation.significance import Statistics, TestMethod, TestSet, paired_test
 from nmt.files import STANDARD_STREAM
 
+Tokens = Sequence[str]
+Rows = list[dict[str, Any]]
+"""Of a table in ``nmt compare --json``, by column."""
+
 LENGTHS = (5, 10, 15, 20, 30, 40, 60)
 """The longest sentences of each bucket but the last, in words."""
+
+FREQUENCIES = (0, 1, 4, 9, 99, 999)
+"""How often the most frequent words of each class but the last occur in the training text (or the reference)."""
+
+MAX_ORDER, NUM_NGRAMS = 4, 10
+"""The longest n-grams that are compared, and how many are listed."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +80,15 @@ def compare(test_set: TestSet, options: Options | None = None, train: Path | str
             difference = asdict(test.differences[name]) if name != baseline else None
             scores[key] = test.scores[name].to_json() | {"difference": difference}
         degenerate = count_degenerate(texts, test_set.source, reference)
-        systems[name] = {"scores": scores, "degenerate": degenerate.to_json()}
+        systems[name] = {"scores": scores, "degenerate": degenerate.lines}
         if summary := degenerate.summary():
             warnings.append(f"{name}: {summary}.")
+    metric, texts_of = METRICS[options.sentence_metric](options.tokenize), test_set.systems
+    sentence_scores = {
+        name: metric.sentence_scores(texts, test_set.references, test_set.source) for name, texts in texts_of.items()
+    }
     tokens_of = Bleu(options.tokenize).tokens
-    tokens = {name: list(map(tokens_of, texts)) for name, texts in test_set.systems.items()}
+    tokens = {name: list(map(tokens_of, texts)) for name, texts in texts_of.items()}
     tokens_of_reference = list(map(tokens_of, reference))
     counted = map(tokens_of, read_lines(train)) if train is not None else tokens_of_reference
     found = {
@@ -90,19 +106,39 @@ def compare(test_set: TestSet, options: Options | None = None, train: Path | str
             "counted_in": Path(describe(train)).name if train is not None else "the reference",
             "classes": word_classes(tokens, tokens_of_reference, Counter(chain.from_iterable(counted))),
         },
-        "changes": _changes(test_set, options, tokens, tokens_of_reference),
+        "changes": {
+            name: _sentence_changes(test_set, name, metric, sentence_scores, options.num_sentences)
+            | ngram_changes(tokens[baseline], tokens[name], tokens_of_reference)
+            for name in others
+        },
     }
     rounded: dict[str, Any] = json.loads(json.dumps(found), parse_float=lambda digits: round(float(digits), 6))
     return rounded
 
 
-def length_scores(
-    test_set: TestSet, statistics: Sequence[Statistics], limits: Sequence[int] = LENGTHS
-) -> list[dict[str, Any]]:
+def ranges(limits: Sequence[int]) -> Rows:
+    """From 0 to the first limit, from there to the second, and so on; the last range has no limit (``high`` None).
+
+    A ``label`` is ``2–4``, ``5`` or ``6+``.
+    """
+    lows, highs = [0, *(limit + 1 for limit in limits)], [*limits, None]
+    return [
+        {"low": low, "high": high, "label": f"{low}+" if high is None else f"{low}" if low == high else f"{low}–{high}"}
+        for low, high in zip(lows, highs, strict=True)
+    ]
+
+
+def num_words(text: str) -> int:
+    """Words between white space; the characters of a text that has no spaces (Chinese, Japanese, Thai)."""
+    words = len(text.split())
+    return len(text.strip()) if words == 1 and len(text.strip()) > 30 else words
+
+
+def length_scores(test_set: TestSet, statistics: Sequence[Statistics], limits: Sequence[int] = LENGTHS) -> Rows:
     """Corpus scores by words of the source (of a dialogue's current turn) or, without one, of the first reference.
 
-    ``limits`` are the longest lengths of all buckets but the last; empty buckets are left out. The result has the rows
-    of ``nmt compare --json``, ``scores`` by metric, then by system.
+    ``limits`` are the longest lengths of all buckets but the last; empty buckets are left out. A row has ``scores`` by
+    metric, then by system.
     """
     inside: list[list[int]] = [[] for _ in range(len(limits) + 1)]
     for index, line in enumerate(test_set.source or test_set.references[0]):
@@ -115,41 +151,90 @@ def length_scores(
     return rows
 
 
-def _changes(
-    test_set: TestSet, options: Options, tokens: Mapping[str, Sequence[Tokens]], reference: Sequence[Tokens]
+def word_classes(
+    systems: Mapping[str, Sequence[Tokens]], references: Sequence[Tokens], frequency: Counter[str]
+) -> Rows:
+    """Precision, recall and F1 of words by their frequency; classes without words of the reference are left out.
+
+    ``recall`` is the share of the reference's words that were found: word accuracy. None: there is nothing to count.
+    """
+
+    def totals(texts: Iterable[Counter[str]]) -> list[int]:
+        sums = [0] * (len(FREQUENCIES) + 1)
+        for counts in texts:
+            for word, count in counts.items():
+                sums[bisect_left(FREQUENCIES, frequency[word])] += count
+        return sums
+
+    in_reference = [Counter(tokens) for tokens in references]
+    expected = totals(in_reference)
+    classes = [bucket | {"num_words": n, "scores": {}} for bucket, n in zip(ranges(FREQUENCIES), expected, strict=True)]
+    for name, texts in systems.items():
+        counted = [Counter(tokens) for tokens in texts]
+        right = totals(mine & theirs for mine, theirs in zip(counted, in_reference, strict=True))
+        for group, matched, given, wanted in zip(classes, right, totals(counted), expected, strict=True):
+            ratios = {"precision": (matched, given), "recall": (matched, wanted), "f1": (2 * matched, given + wanted)}
+            group["scores"][name] = {key: part / whole if whole else None for key, (part, whole) in ratios.items()}
+    return [group for group in classes if group["num_words"]]
+
+
+def ngram_changes(
+    baseline: Sequence[Tokens], system: Sequence[Tokens], references: Sequence[Tokens]
+) -> dict[str, Rows]:
+    """The n-grams (n up to 4) that a system has ``gained`` most and ``lost`` most against the baseline.
+
+    Ranked by (s − b) / √(s + b), s and b being how often the two have it right: how far from an even share that is,
+    in standard deviations.
+    """
+
+    def ngrams(tokens: Tokens) -> Counter[Tokens]:
+        orders = range(1, MAX_ORDER + 1)
+        return Counter(tuple(tokens[i : i + order]) for order in orders for i in range(len(tokens) - order + 1))
+
+    counts = {key: Counter[Tokens]() for key in ("baseline", "system", "reference")}
+    for old, new, reference in zip(baseline, system, references, strict=True):
+        wanted = ngrams(reference)
+        for key, found in (("baseline", ngrams(old)), ("system", ngrams(new)), ("reference", wanted)):
+            counts[key].update(found & wanted)
+
+    def ranked(better: Counter[Tokens], worse: Counter[Tokens]) -> Rows:
+        lead = {n: (count - worse[n]) / math.sqrt(count + worse[n]) for n, count in better.items() if count > worse[n]}
+        first = sorted(lead, key=lambda ngram: (-lead[ngram], -len(ngram), ngram))[:NUM_NGRAMS]
+        return [{"words": " ".join(n), **{key: count[n] for key, count in counts.items()}} for n in first]
+
+    old_right, new_right = counts["baseline"], counts["system"]
+    return {"gained": ranked(new_right, old_right), "lost": ranked(old_right, new_right)}
+
+
+def _sentence_changes(
+    test_set: TestSet, name: str, metric: Metric, scores: Mapping[str, Sequence[float]], num_sentences: int
 ) -> dict[str, Any]:
-    """How many sentences are better, worse and the same than the baseline's, and what changed most."""
-    metric, (baseline, *others) = METRICS[options.sentence_metric](options.tokenize), test_set.systems
-    systems, references, source = test_set.systems, test_set.references, test_set.source
-    scores = {name: metric.sentence_scores(texts, references, source) for name, texts in systems.items()}
-    changes = {}
-    for name in others:
+    """How many sentences of a system are better, worse and the same than the baseline's, and what changed most."""
+    (first, baseline), system, source = next(iter(test_set.systems.items())), test_set.systems[name], test_set.source
 
-        def shown(index: int, name: str = name) -> dict[str, Any]:
-            return {
-                "line": index + 1,
-                "source": source[index] if source is not None else None,
-                "reference": references[0][index],
-                "baseline": systems[baseline][index],
-                "system": systems[name][index],
-                "baseline_score": scores[baseline][index],
-                "system_score": scores[name][index],
-            }
-
-        sign = 1 if metric.higher_is_better else -1
-        gains = [sign * (new - old) for old, new in zip(scores[baseline], scores[name], strict=True)]
-        better = sorted((i for i, gain in enumerate(gains) if gain > 0), key=lambda i: -gains[i])
-        worse = sorted((i for i, gain in enumerate(gains) if gain < 0), key=lambda i: gains[i])
-        changes[name] = {
-            "metric": metric.name,
-            "num_better": len(better),
-            "num_worse": len(worse),
-            "num_same": gains.count(0),
-            "better": list(map(shown, better[: options.num_sentences])),
-            "worse": list(map(shown, worse[: options.num_sentences])),
-            **ngram_changes(tokens[baseline], tokens[name], reference),
+    def shown(index: int) -> dict[str, Any]:
+        return {
+            "line": index + 1,
+            "source": source[index] if source is not None else None,
+            "reference": test_set.references[0][index],
+            "baseline": baseline[index],
+            "system": system[index],
+            "baseline_score": scores[first][index],
+            "system_score": scores[name][index],
         }
-    return changes
+
+    sign = 1 if metric.higher_is_better else -1
+    gains = [sign * (new - old) for old, new in zip(scores[first], scores[name], strict=True)]
+    better = sorted((i for i, gain in enumerate(gains) if gain > 0), key=lambda i: -gains[i])
+    worse = sorted((i for i, gain in enumerate(gains) if gain < 0), key=lambda i: gains[i])
+    return {
+        "metric": metric.name,
+        "num_better": len(better),
+        "num_worse": len(worse),
+        "num_same": gains.count(0),
+        "better": list(map(shown, better[:num_sentences])),
+        "worse": list(map(shown, worse[:num_sentences])),
+    }
 
 
 def read_test_set(

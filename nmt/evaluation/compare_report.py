@@ -1,6 +1,8 @@
 """What :func:`nmt.evaluation.compare.compare` found, on a terminal and as a page; the tables of both are the same."""
 
+import re
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -8,9 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from nmt.console import print_table
-from nmt.evaluation.analysis import word_differences
 from nmt.evaluation.metrics import METRICS, directed_name
 from nmt.evaluation.significance import LEVEL
+
+# Scripts without spaces differ character by character.
+_WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|\w+(?:['’\-]\w+)*|[^\w\s]")
 
 
 class FigureTable(NamedTuple):
@@ -86,6 +90,29 @@ def method_text(found: dict[str, Any]) -> str:
         f"Paired {test}; intervals by bootstrap. A difference is called significant where p < {LEVEL}: other sentences "
         "of the same kind would show it, too. Each p is for its own pair; of many systems one may pass by luck."
     )
+
+
+class Span(NamedTuple):
+    """A part of a text. ``same`` is False where the other text has something else, or nothing, in its place."""
+
+    text: str
+    same: bool
+
+
+def word_differences(text: str, other: str) -> list[Span]:
+    """A text cut where it begins and ends to agree with another one; joined, the spans are the text.
+
+    Words and punctuation marks are compared, cased; white space is not.
+    """
+    words = list(_WORD.finditer(text))
+    matcher = SequenceMatcher(None, [match[0] for match in words], _WORD.findall(other), autojunk=False)
+    spans, end = [], 0
+    for kind, first, last, _, _ in matcher.get_opcodes():
+        if kind in ("replace", "delete"):
+            start, stop = words[first].start(), words[last - 1].end()
+            spans += [Span(text[end:start], True), Span(text[start:stop], False)]
+            end = stop
+    return [span for span in (*spans, Span(text[end:], True)) if span.text]
 
 
 def to_html(found: dict[str, Any]) -> str:

@@ -77,24 +77,20 @@ def _loops(text: str) -> bool:
 
 @dataclass
 class DegenerateCount:
-    """Counts degenerate translations one by one, with their line numbers.
-
-    Attributes:
-        num_lines: translations seen.
-        lines: line numbers, from 1, by kind.
-        num_before: lines of the file before the first translation.
-    """
+    """Counts degenerate translations one by one, with their line numbers."""
 
     num_lines: int = 0
-    lines: dict[Kind, list[int]] = field(default_factory=dict)
+    """Translations seen."""
+    lines: dict[Kind, list[int]] = field(default_factory=lambda: {kind: [] for kind in DESCRIPTIONS})
+    """Line numbers, from 1, of every kind."""
     num_before: int = 0
+    """Lines of the file before the first translation."""
 
     def add(self, text: str, source: str | None = None, reference: str | None = None) -> None:
         """Check the next translation; see :func:`degenerate`."""
         self.num_lines += 1
-        kind = degenerate(text, source, reference)
-        if kind is not None:
-            self.lines.setdefault(kind, []).append(self.num_before + self.num_lines)
+        if kind := degenerate(text, source, reference):
+            self.lines[kind].append(self.num_before + self.num_lines)
 
     @property
     def num_degenerate(self) -> int:
@@ -114,16 +110,12 @@ class DegenerateCount:
         if not self.num_degenerate:
             return ""
         found = []
-        for kind, description in DESCRIPTIONS.items():
-            if lines := self.lines.get(kind):
+        for kind, lines in self.lines.items():
+            if lines:
                 first = ", ".join(f"{line:,}" for line in lines[:3]) + (" …" if len(lines) > 3 else "")
-                found.append(f"{len(lines):,} {description} (line{'s' if len(lines) > 1 else ''} {first})")
+                found.append(f"{len(lines):,} {DESCRIPTIONS[kind]} (line{'s' if len(lines) > 1 else ''} {first})")
         share = f"{self.num_degenerate:,} of {self.num_lines:,} translations ({self.share:.1%})"
         return f"{share} look degenerate: {', '.join(found)}"
-
-    def to_json(self) -> dict[str, list[int]]:
-        """Line numbers by kind; every kind is present."""
-        return {kind: self.lines.get(kind, []) for kind in DESCRIPTIONS}
 
 
 def count_degenerate(

@@ -41,8 +41,16 @@ class Score:
     details: str = ""
     """Further figures for a reader, such as BLEU's n-gram precisions and brevity penalty."""
     confidence: dict[str, float] | None = None
-    """See :func:`confidence_of`."""
+    """The 95 % interval of bootstrap samples (Koehn 2004), ``mean`` ± ``half_width``, as JSON has it."""
     decimals: int = 2
+
+    def resampled(self, samples_R: FloatArray, **settings: int) -> "Score":
+        """With the interval of the samples, and the settings (``bs``, ``ar``, ``seed``) in sacreBLEU's signature."""
+        low, high = interval(samples_R)
+        limits = {"mean": round(float(samples_R.mean()), 4), "half_width": round(0.5 * (high - low), 4)}
+        first, *others = self.signature.split("|")
+        signature = "|".join([first, *(f"{name}:{value}" for name, value in settings.items()), *others])
+        return replace(self, signature=signature, confidence={"level": 0.95, **limits, "resamples": len(samples_R)})
 
     @property
     def figure(self) -> str:
@@ -242,10 +250,9 @@ def score_corpus(
         metric = METRICS[name](tokenize)
         score = metric.corpus_score(hypotheses, references, sources)
         if num_resamples > 1:
-            seed = check_seed()
-            samples_R = bootstrap(metric, metric.statistics(hypotheses, references, sources), num_resamples, seed)
-            signature = resampled_signature(score.signature, bs=num_resamples, seed=seed)
-            score = replace(score, signature=signature, confidence=confidence_of(samples_R))
+            statistics_NF, seed = metric.statistics(hypotheses, references, sources), check_seed()
+            samples_R = bootstrap(metric, statistics_NF, num_resamples, seed)
+            score = score.resampled(samples_R, bs=num_resamples, seed=seed)
         scores[name] = score
     return scores
 
@@ -263,19 +270,6 @@ def interval(samples_R: FloatArray) -> tuple[float, float]:
     ordered = np.sort(samples_R)
     cut = len(ordered) // 40
     return float(ordered[cut]), float(ordered[-1 - cut])
-
-
-def confidence_of(samples_R: FloatArray) -> dict[str, float]:
-    """The 95 % interval of bootstrap samples (Koehn 2004), ``mean`` ± ``half_width``, as JSON has it."""
-    low, high = interval(samples_R)
-    limits = {"mean": round(float(samples_R.mean()), 4), "half_width": round(0.5 * (high - low), 4)}
-    return {"level": 0.95, **limits, "resamples": len(samples_R)}
-
-
-def resampled_signature(signature: str, **settings: int) -> str:
-    """A signature with the settings of a resampling (``bs``, ``ar``, ``seed``) where sacreBLEU puts them."""
-    first, *others = signature.split("|")
-    return "|".join([first, *(f"{name}:{value}" for name, value in settings.items()), *others])
 
 
 def check_lengths(num_lines: dict[str, int]) -> None:

@@ -23,9 +23,7 @@ from nmt.evaluation.metrics import (
     Texts,
     bootstrap,
     check_seed,
-    confidence_of,
     interval,
-    resampled_signature,
 )
 
 TestMethod = Literal["randomisation", "bootstrap"]
@@ -125,13 +123,11 @@ def paired_test(
     seed = check_seed()
     metric, (baseline, *others) = statistics.metric, statistics.of_system
     samples = {name: bootstrap(metric, rows_NF, num_resamples, seed) for name, rows_NF in statistics.of_system.items()}
-    signature = resampled_signature(
-        metric.signature, **{"bs" if method == "bootstrap" else "ar": num_samples}, seed=seed
-    )
-    scores = {
-        name: Score(metric.name, statistics.score(name), signature, "", confidence_of(samples_R), metric.decimals)
-        for name, samples_R in samples.items()
-    }
+    settings = {"bs" if method == "bootstrap" else "ar": num_samples, "seed": seed}
+    scores = {}
+    for name, samples_R in samples.items():
+        score = Score(metric.name, statistics.score(name), metric.signature, decimals=metric.decimals)
+        scores[name] = score.resampled(samples_R, **settings)
     differences = {}
     for name in others:
         value, gaps_R = scores[name].score - scores[baseline].score, samples[name] - samples[baseline]

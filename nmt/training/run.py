@@ -7,7 +7,7 @@ from typing import Any
 
 from nmt.config import Recipe
 from nmt.console import say, warn
-from nmt.data.prefetch import prefetched
+from nmt.data.batching import prefetched
 from nmt.data.vocabulary import Vocabularies
 from nmt.device import pick_device, pick_precision, use_tensor_cores
 from nmt.errors import UserError

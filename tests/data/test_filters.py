@@ -138,7 +138,7 @@ def test_pairs_that_occur_in_the_test_text_are_flagged(pairs: Pairs, write: Writ
     long = next(index for index in range(1200, 1300) if len(pairs[index][0].split()) > 6)
     train = [*pairs[:50], pairs[long], *pairs[50:60], pairs[long]]
     statistics = Statistics(write(train), Statistics(write(pairs[1200:], "test")))
-    flagged = {each.name: found.indices.tolist() for each, found in flag(statistics, lambda num_lines: None)}
+    flagged = {each.name: found.indices.tolist() for each, found in flag(statistics)}
     assert flagged["test-pairs-in-train"] == [50, 61]
     assert flagged["duplicate-pairs"] == [61]
 

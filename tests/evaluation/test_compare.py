@@ -10,9 +10,17 @@ import pytest
 import sacrebleu
 
 from nmt.errors import UserError
-from nmt.evaluation.analysis import Span, ngram_changes, num_words, ranges, word_classes, word_differences
-from nmt.evaluation.compare import Options, compare, length_scores, read_test_set
-from nmt.evaluation.compare_report import to_html
+from nmt.evaluation.compare import (
+    Options,
+    compare,
+    length_scores,
+    ngram_changes,
+    num_words,
+    ranges,
+    read_test_set,
+    word_classes,
+)
+from nmt.evaluation.compare_report import Span, to_html, word_differences
 from nmt.evaluation.significance import Statistics, TestSet
 
 REFERENCES = ["the dog sees a zebra .", "a cat sleeps .", "the dog runs in the park .", "Tom & <b>Ann</b> eat ."] * 5

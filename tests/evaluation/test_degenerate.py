@@ -66,7 +66,7 @@ def test_scripts_of_many_bytes_are_not_called_short_or_long() -> None:
 def test_counts_name_the_first_lines() -> None:
     texts = [GOOD, "", SOURCE, GOOD, "", "", "", GOOD]
     count = count_degenerate(texts, [SOURCE] * len(texts))
-    assert count.to_json() == {"loop": [], "copy": [3], "empty": [2, 5, 6, 7], "long": [], "short": []}
+    assert count.lines == {"loop": [], "copy": [3], "empty": [2, 5, 6, 7], "long": [], "short": []}
     assert count.share == 5 / 8
     assert count.is_serious
     assert count.summary() == (

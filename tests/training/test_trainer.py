@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from nmt.config import Recipe
-from nmt.data.batching import make_batch
-from nmt.data.prefetch import PrefetchedBatches
+from nmt.data.batching import PrefetchedBatches, make_batch
 from nmt.errors import UserError
 from nmt.models import weights as weights_module
 from nmt.models.build import build_model

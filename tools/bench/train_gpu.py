@@ -23,8 +23,7 @@ import numpy as np
 import torch
 
 from nmt.config import Recipe
-from nmt.data.batching import Batch
-from nmt.data.prefetch import prefetched
+from nmt.data.batching import Batch, prefetched
 from nmt.device import Precision, autocast, pick_device
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq

@@ -2,22 +2,20 @@
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
-from nmt.config import Recipe
-from nmt.data.corpus import FileText, ParallelText, open_text
+from nmt.config import DataOptions, FilePair, Recipe
+from nmt.data.corpus import FileText, open_text
 from nmt.data.dialogue import current_turn
 from nmt.data.filters.filter import NUM_EXAMPLES, Filter, Finding, Flagged, Severity
 from nmt.data.filters.statistics import PairSource, Progress, Side, Statistics, file_pairs
 from nmt.data.filters.table import FILTERS
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
-
-SEVERITIES: tuple[Severity, ...] = ("serious", "warning", "note")
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class DataReport:
     """The result of a check; ``median_ratio`` is that of target characters per source character."""
 
     num_pairs: int
-    sides: tuple[SideCounts, SideCounts]
+    sides: list[SideCounts]
     median_ratio: float
     findings: list[Finding]
 
@@ -72,19 +70,18 @@ def check_pairs(
     flagged = flag(statistics, on_progress)
     texts = corpus.texts({int(index) for _, found in flagged for index in found.indices[:NUM_EXAMPLES]})
     findings = [each.finding(found, statistics, texts) for each, found in flagged]
-    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    findings.sort(key=lambda finding: get_args(Severity).index(finding.severity))
     ratios = statistics.log_ratios[statistics.has_text]
     median_ratio = float(np.exp(np.median(ratios))) if len(ratios) else 0.0
-    source, target = statistics.sides
-    return DataReport(statistics.num_pairs, (_counts(source), _counts(target)), median_ratio, findings)
+    return DataReport(statistics.num_pairs, list(map(_counts, statistics.sides)), median_ratio, findings)
 
 
-def flag(statistics: Statistics, on_progress: Progress) -> list[tuple[Filter, Flagged]]:
+def flag(statistics: Statistics, on_progress: Progress = lambda num_lines: None) -> list[tuple[Filter, Flagged]]:
     """Read the corpus once more, and return what each filter flags."""
     matched: dict[tuple[str, int | None], array[int]] = defaultdict(lambda: array("q"))
-    for batch in statistics.second_pass(on_progress):
+    for start, lines in statistics.second_pass(on_progress):
         for each in FILTERS:
-            for side, indices in each.matches(batch):
+            for side, indices in each.matches(start, lines):
                 matched[each.name, side].extend(indices)
     flagged = []
     for each in FILTERS:
@@ -102,21 +99,17 @@ def _counts(side: Side) -> SideCounts:
 def recipe_pairs(recipe: Recipe) -> tuple[PairSource, PairSource | None]:
     """The training text of a recipe and, as the text that must not occur in it, the validation text."""
     data = recipe.data
-    languages = (data.source, data.target)
-    train = _text_pairs(open_text(data, data.train), languages)
-    return train, _text_pairs(open_text(data, data.valid), languages) if data.valid is not None else None
+    return _text_pairs(data, data.train), _text_pairs(data, data.valid) if data.valid is not None else None
 
 
-def _text_pairs(corpus: ParallelText, languages: tuple[str, str]) -> PairSource:
-    if isinstance(corpus, FileText):
-        return file_pairs(*corpus.files)
-
-    def read() -> Iterator[tuple[str, str]]:
-        # Only the current turns of dialogues are checked: earlier turns are current ones of other lines.
-        for source, target in corpus:
-            yield (source if corpus.context is None else current_turn(source)), target
-
-    return PairSource((f"source ({languages[0]})", f"target ({languages[1]})"), read)
+def _text_pairs(options: DataOptions, split: str | FilePair) -> PairSource:
+    text = open_text(options, split)
+    if isinstance(text, FileText):
+        return file_pairs(*text.files)
+    # Earlier turns of dialogues are not checked: they are the current turns of other lines.
+    turn = str if text.context is None else current_turn
+    names = f"source ({options.source})", f"target ({options.target})"
+    return PairSource(names, lambda: ((turn(source), target) for source, target in text))
 
 
 def read_vocabularies(path: Path) -> tuple[Vocabularies, int | None]:

@@ -1,14 +1,14 @@
 """What a filter is: a decision about lines, pairs or a corpus, and the description of what it flags."""
 
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
+from unicodedata import category
 
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data.filters.statistics import Batch, Mask, Statistics
+from nmt.data.filters.statistics import Lines, Mask, Statistics
 
 Severity = Literal["serious", "warning", "note"]
 Texts = Mapping[int, tuple[str, str]]
@@ -28,16 +28,10 @@ class Example:
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem of a corpus.
+    """A problem of a corpus, found by the filter named ``check``.
 
-    Attributes:
-        check: name of the filter.
-        severity: ``serious`` problems spoil training or its scores; a ``warning`` is about quality.
-        message: description with counts.
-        remedy: advice to the user.
-        count: number of lines, pairs or pieces.
-        share: their fraction of all.
-        examples: the first, or the worst.
+    ``serious`` problems spoil training or its scores; a ``warning`` is about quality. ``count`` is the number of lines,
+    pairs or pieces, and ``share`` their fraction of all. The examples are the first, or the worst.
     """
 
     check: str
@@ -98,14 +92,13 @@ class Filter:
     pair: Callable[[str, str], object] | None = None
     corpus: Callable[[Statistics], Iterable[Flagged]] | None = None
 
-    def matches(self, batch: Batch) -> Iterable[tuple[int | None, list[int]]]:
+    def matches(self, start: int, lines: Lines) -> Iterable[tuple[int | None, list[int]]]:
         """Indices of the pairs that are flagged by their text, for each side or for the pair as a whole (None)."""
         if self.line is not None:
-            for side, lines in enumerate(batch.lines):
-                yield side, [i for i, line in enumerate(lines, start=batch.start) if self.line(line)]
+            for side, of_side in enumerate(lines):
+                yield side, [i for i, line in enumerate(of_side, start) if self.line(line)]
         if self.pair is not None:
-            pairs = zip(*batch.lines, strict=False)
-            yield None, [i for i, pair in enumerate(pairs, start=batch.start) if self.pair(*pair)]
+            yield None, [i for i, pair in enumerate(zip(*lines, strict=False), start) if self.pair(*pair)]
 
     def finding(self, flagged: Flagged, statistics: Statistics, texts: Texts) -> Finding:
         """Describe what was flagged; ``texts`` has the pairs of the examples."""
@@ -114,7 +107,8 @@ class Filter:
         share = count / (flagged.total or (statistics.num_pairs if side is None else side.num_lines))
         numbered = plural(count, "pair") if side is None else f"{side.name}: {plural(count, 'line')}"
         verb, rest = self.problem.split(" ", 1)
-        message = f"{flagged.subject or numbered} ({per_cent(share)}) {verb}{'s' if count == 1 else ''} {rest}."
+        per_cent = "under 0.01" if 0 < share < 0.0001 else f"{100 * share:.2g}" if share < 0.1 else f"{100 * share:.0f}"
+        message = f"{flagged.subject or numbered} ({per_cent} %) {verb}{'s' if count == 1 else ''} {rest}."
         severity: Severity = "serious" if share >= self.serious else "warning" if share >= self.warning else "note"
         shown = flagged.examples
         if shown is None:
@@ -132,25 +126,11 @@ def examples(texts: Texts, side: int | None = None) -> tuple[Example, ...]:
 
 def shorten(text: str, max_length: int = 100) -> str:
     """Format text in one line, with invisible characters and invalid bytes as escape sequences."""
-    shown = "".join(map(_visible, text[: max_length + 1]))
+    text = text[: max_length + 1].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    shown = "".join(c if c.isprintable() or category(c) == "Zs" else c.encode("unicode_escape").decode() for c in text)
     return f"{shown[:max_length]}…" if len(shown) > max_length else shown
-
-
-def _visible(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":  # a byte that isn't UTF-8
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    if character.isprintable() or unicodedata.category(character) == "Zs":
-        return character
-    return character.encode("unicode_escape").decode()
 
 
 def plural(count: int, noun: str) -> str:
     """``1 line``, ``2,000 lines``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def per_cent(fraction: float) -> str:
-    """Format a fraction with two digits; a positive one is never shown as 0."""
-    if 0 < fraction < 0.0001:
-        return "under 0.01 %"
-    return f"{100 * fraction:.2g} %" if fraction < 0.1 else f"{100 * fraction:.0f} %"

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice, zip_longest
@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data.filters.language import CharacterModel
 from nmt.data.text import read_lines
 from nmt.data.vocabulary import Vocabularies, Vocabulary
 
@@ -30,16 +29,17 @@ LINE = np.dtype(
 mean log probability of a character by the models of this side and the other one; numbers of words, of characters, of
 letters in words of two letters or more, of pieces, and of UNK and bytes among them."""
 
+NUM_SLOTS = 1 << 20
+"""Number of counts, which are indexed by hashes so that memory doesn't grow with the text."""
+
+SMOOTHING = 0.02
+"""Added to the count of each of NUM_OUTCOMES characters that can follow a context."""
+NUM_OUTCOMES = 64
+
 Progress = Callable[[int], None]
 Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Consecutive pairs, or lines of the longer file alone, when the other side has no lines."""
-
-    start: int
-    lines: tuple[list[str], list[str]]
+Lines = tuple[list[str], list[str]]
+"""Consecutive lines of both sides; in the last batches, one side can have more lines than the other."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,14 @@ class PairSource:
     names: tuple[str, str]
     read: Callable[[], Iterable[tuple[str | None, str | None]]]
 
-    def batches(self, on_progress: Progress) -> Iterator[Batch]:
-        """Read all lines; ``on_progress`` is called with the size of each batch."""
+    def batches(self, on_progress: Progress) -> Iterator[tuple[int, Lines]]:
+        """Read all lines: the index of the first, and the lines. ``on_progress`` is called with their number."""
         start, rows = 0, iter(self.read())
-        while chunk := list(islice(rows, BATCH_SIZE)):
-            num_pairs = sum(None not in row for row in chunk)
-            for part in filter(None, (chunk[:num_pairs], chunk[num_pairs:])):
-                source, target = ([line for line in side if line is not None] for side in zip(*part, strict=True))
-                yield Batch(start, (source, target))
-                start += len(part)
-            on_progress(len(chunk))
+        while batch := list(islice(rows, BATCH_SIZE)):
+            source, target = ([line for line in side if line is not None] for side in zip(*batch, strict=True))
+            yield start, (source, target)
+            start += len(batch)
+            on_progress(len(batch))
 
     def texts(self, indices: Iterable[int]) -> dict[int, tuple[str, str]]:
         """Read the pairs with the given indices, counted from 0."""
@@ -76,18 +74,65 @@ def file_pairs(source: Path | str, target: Path | str) -> PairSource:
     return PairSource((Path(source).name, Path(target).name), read)
 
 
-class Side:
-    """Statistics of one side of a corpus.
+class CharacterModel:
+    """A character trigram model, which identifies languages by the corpus itself (Cavnar & Trenkle 1994).
 
-    Attributes:
-        num_lines: lines of the file, including those without a partner.
-        lines: array of type LINE with an entry for each pair.
-        model: character model of all lines.
+    Each side of a corpus has a model. A line to which the other side's model gives a higher probability is in the wrong
+    language; one whose probability is far lower than that of the rest is in a third language, or is noise.
     """
+
+    def __init__(self) -> None:
+        self._trigrams = np.zeros(NUM_SLOTS, np.int64)
+        self._bigrams = np.zeros(NUM_SLOTS, np.int64)
+
+    def add(self, lines: Sequence[str]) -> None:
+        """Count the trigrams of the lines."""
+        trigrams, bigrams, _ = _hashes(lines)
+        self._trigrams += np.bincount(trigrams, minlength=NUM_SLOTS)
+        self._bigrams += np.bincount(bigrams, minlength=NUM_SLOTS)
+
+    def log_probabilities(self, lines: Sequence[str], counted: bool) -> npt.NDArray[np.float64]:
+        """Mean log probability of a character, in nats, for each line.
+
+        Args:
+            lines: any text.
+            counted: whether the lines were added before; each is then left out of the counts.
+        """
+        trigrams, bigrams, starts = _hashes(lines)
+        left_out = 1 if counted else 0
+        top = np.maximum(self._trigrams[trigrams] - left_out, 0) + SMOOTHING
+        bottom = np.maximum(self._bigrams[bigrams] - left_out, 0) + SMOOTHING * NUM_OUTCOMES
+        lengths = np.diff(np.append(starts, len(trigrams)))
+        sums: npt.NDArray[np.float64] = np.add.reduceat(np.log(top / bottom), starts)
+        return sums / lengths
+
+
+def _hashes(lines: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Hashes of all trigrams (a line has two marks before and one after it) and their contexts; starts of the lines."""
+    padded = [f"\n\n{line.lower()}\n" for line in lines]
+    lengths = np.array([len(line) for line in padded])
+    text = "".join(padded).encode("utf-32-le", "surrogatepass")
+    codes = np.frombuffer(text, np.uint32).astype(np.uint64)
+    bigrams = codes[:-2] * np.uint64(0x9E3779B97F4A7C15) + codes[1:-1] * np.uint64(0xC2B2AE3D27D4EB4F)
+    trigrams = bigrams + codes[2:] * np.uint64(0x165667B19E3779F9)
+    # Trigrams that begin with the last two characters of a line would extend into the next line.
+    inside = np.ones(len(trigrams), bool)
+    ends = np.cumsum(lengths)[:-1]
+    inside[ends - 2], inside[ends - 1] = False, False
+    starts = np.append(0, np.cumsum(lengths - 2)[:-1])
+    shift = np.uint64(64 - 20)
+    return (trigrams[inside] >> shift).astype(np.int64), (bigrams[inside] >> shift).astype(np.int64), starts
+
+
+class Side:
+    """Statistics of one side of a corpus."""
 
     def __init__(self, name: str, vocabulary: Vocabulary | None) -> None:
         self.name, self.vocabulary, self.model = name, vocabulary, CharacterModel()
-        self.num_lines, self.lines = 0, np.zeros(0, LINE)
+        self.num_lines = 0
+        """Including lines without a partner."""
+        self.lines = np.zeros(0, LINE)
+        """An entry for each pair."""
 
     def is_long(self) -> Mask:
         """True for lines that are long enough to be judged, if there are enough of them."""
@@ -96,15 +141,7 @@ class Side:
 
 
 class Statistics:
-    """Statistics of a corpus. Most come from a first pass, which the constructor makes, the others from a second one.
-
-    Args:
-        pairs: the corpus.
-        test: text that must not occur in it.
-        vocabularies: those of the model that is to be trained.
-        max_length: training drops pairs with more pieces than this on a side.
-        on_progress: called with the number of lines read since the last call.
-    """
+    """Statistics of a corpus. The constructor reads it once; the scores of the character models need a second pass."""
 
     def __init__(
         self,
@@ -118,27 +155,26 @@ class Statistics:
         source, target = (None, None) if vocabularies is None else (vocabularies.source, vocabularies.target)
         self.sides = (Side(pairs.names[0], source), Side(pairs.names[1], target))
         described = [[side.lines] for side in self.sides]
-        for batch in pairs.batches(on_progress):
-            for index, (side, lines) in enumerate(zip(self.sides, batch.lines, strict=True)):
-                side.num_lines += len(lines)
-                if all(batch.lines):
-                    described[index].append(_describe(lines))
-                    side.model.add(lines)
-        for index, side in enumerate(self.sides):
-            side.lines = np.concatenate(described[index])
+        for _, lines in pairs.batches(on_progress):
+            num_pairs = min(map(len, lines))
+            for side, rows, own in zip(self.sides, described, lines, strict=True):
+                side.num_lines += len(own)
+                if num_pairs:
+                    rows.append(_describe(own[:num_pairs], side.vocabulary))
+                    side.model.add(own[:num_pairs])
+        for side, rows in zip(self.sides, described, strict=True):
+            side.lines = np.concatenate(rows)
         self.num_pairs = len(self.sides[0].lines)
 
-    def second_pass(self, on_progress: Progress) -> Iterator[Batch]:
-        """Score lines by the character models and count pieces; the batches are given to the caller as well."""
-        for batch in self.pairs.batches(on_progress):
-            for side, other, lines in zip(self.sides, self.sides[::-1], batch.lines, strict=True):
-                if all(batch.lines):
-                    rows = side.lines[batch.start : batch.start + len(lines)]
-                    rows["own_score"] = side.model.log_probabilities(lines, counted=True)
-                    rows["other_score"] = other.model.log_probabilities(lines, counted=False)
-                    if side.vocabulary is not None:
-                        _count_pieces(rows, lines, side.vocabulary)
-            yield batch
+    def second_pass(self, on_progress: Progress) -> Iterator[tuple[int, Lines]]:
+        """Score lines by the character models; the batches are given to the caller as well."""
+        for start, lines in self.pairs.batches(on_progress):
+            if num_pairs := min(map(len, lines)):
+                for side, other, own in zip(self.sides, self.sides[::-1], lines, strict=True):
+                    rows = side.lines[start : start + num_pairs]
+                    rows["own_score"] = side.model.log_probabilities(own[:num_pairs], counted=True)
+                    rows["other_score"] = other.model.log_probabilities(own[:num_pairs], counted=False)
+            yield start, lines
 
     @property
     def has_text(self) -> Mask:
@@ -165,7 +201,7 @@ def median_and_deviation(values: npt.NDArray[np.floating]) -> tuple[float, float
     return median, (high - low) / 1.349
 
 
-def _describe(lines: list[str]) -> npt.NDArray[np.void]:
+def _describe(lines: list[str], vocabulary: Vocabulary | None) -> npt.NDArray[np.void]:
     rows = np.zeros(len(lines), LINE)
     contents = (" ".join(line.split()).encode("utf-8", "surrogatepass") for line in lines)
     rows["hash"] = [int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little") for content in contents]
@@ -174,15 +210,12 @@ def _describe(lines: list[str]) -> npt.NDArray[np.void]:
     rows["letters"] = [sum(map(len, re.findall(r"[^\W\d_]{2,}", line))) for line in lines]
     rows["decomposed"] = [not unicodedata.is_normalized("NFC", line) for line in lines]
     rows["composed"] = [not unicodedata.is_normalized("NFD", line) for line in lines] & ~rows["decomposed"]
-    return rows
-
-
-def _count_pieces(rows: npt.NDArray[np.void], lines: list[str], vocabulary: Vocabulary) -> None:
-    ids = [vocabulary.encode(line.encode("utf-8", "replace").decode()) for line in lines]
-    rows["pieces"] = [len(line) for line in ids]
-    rows["unknown"] = [line.count(vocabulary.unk) for line in ids]
-    if byte_ids := _byte_ids(vocabulary):
+    if vocabulary is not None:
+        ids, byte_ids = list(map(vocabulary.encode, lines)), _byte_ids(vocabulary)
+        rows["pieces"] = [len(line) for line in ids]
+        rows["unknown"] = [line.count(vocabulary.unk) for line in ids]
         rows["bytes"] = [sum(i in byte_ids for i in line) for line in ids]
+    return rows
 
 
 @cache

@@ -66,14 +66,7 @@ class Mixed(Sentences):
 
     def __init__(self, first: Sentences, second: Sentences, from_second_N: npt.NDArray[np.bool_]) -> None:
         self._first, self._second, self._from_second_N = first, second, from_second_N
-
-    @property
-    def dtype(self) -> np.dtype[np.integer]:
-        return self._first.dtype
-
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        return np.where(self._from_second_N, self._second.lengths, self._first.lengths)
+        self.lengths = np.where(from_second_N, second.lengths, first.lengths)
 
     def __getitem__(self, index: int) -> npt.NDArray[np.integer]:
         return (self._second if self._from_second_N[index] else self._first)[index]

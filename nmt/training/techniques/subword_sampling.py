@@ -23,7 +23,7 @@ from pydantic import Field
 
 from nmt import options as groups
 from nmt.config import Recipe
-from nmt.data.encoded_corpus import EncodedSide, Sentences, Sides, map_ids
+from nmt.data.encoded_corpus import Rows, Sentences, Sides
 from nmt.data.vocabulary import SPACE, SentencePieceVocabulary, Vocabularies
 from nmt.errors import UserError
 from nmt.training.techniques.base import Technique, epochs_of
@@ -72,9 +72,9 @@ class SubwordSampling(Technique):
         return _vary(source, of_source, seed, epoch, 0), _vary(target, of_target, seed, epoch, 1)
 
 
-def _vary(side: Sentences, drawn: "Segmentations", *seed: int) -> EncodedSide:
+def _vary(side: Sentences, drawn: "Segmentations", *seed: int) -> Rows:
     """Sentences in other pieces, in a temporary file; each chunk has random numbers of its own."""
-    offsets = np.zeros(len(side) + 1, dtype=np.int64)
+    offsets, dtype = np.zeros(len(side) + 1, dtype=np.int64), side[0].dtype
     try:
         with tempfile.TemporaryFile() as file:
             for start in range(0, len(side), CHUNK):
@@ -82,10 +82,10 @@ def _vary(side: Sentences, drawn: "Segmentations", *seed: int) -> EncodedSide:
                 rng = np.random.default_rng((*seed, start))
                 ids, lengths = drawn.of_sentences([side[row] for row in rows], rng)
                 offsets[rows.start + 1 : rows.stop + 1] = lengths
-                file.write(ids.astype(side.dtype).tobytes())
+                file.write(ids.astype(dtype).tobytes())
             file.flush()
             np.cumsum(offsets, out=offsets)
-            return EncodedSide(map_ids(file, side.dtype, int(offsets[-1])), offsets)
+            return Rows(file, dtype, offsets)
     except OSError as error:
         raise UserError(
             f"The sampled subwords can't be written to {tempfile.gettempdir()}: {error.strerror or error}.",
