@@ -243,8 +243,8 @@ def test_python_runs(page: str) -> None:
             exec(compile(tree, code.page, "exec"), names)
 
 
-NOT_RUN = {"train", "quickstart", "average", "export", "--interactive", "--resume", "--plugin"}
-"""What only parses here: it takes minutes, or needs a run with many checkpoints, a terminal or a Transformer."""
+NOT_RUN = {"train", "quickstart", "serve", "average", "export", "--interactive", "--resume", "--plugin"}
+"""What only parses here: it takes minutes, never ends, or needs many checkpoints, a terminal or a Transformer."""
 
 NUM_LINES = 12
 

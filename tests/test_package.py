@@ -72,7 +72,7 @@ def test_the_script_and_the_module_are_the_same_program() -> None:
 LAYERS = (
     "errors", "options", "yaml12", "config", "console", "device", "files", "plugins", "recipe", "model_directory",
     "report", "data", "models", "evaluation", "decoding", "scoring", "alignment", "training", "plotting", "translator",
-    "loading", "translation_job", "export", "inspection", "quickstart", "cli",
+    "loading", "translation_job", "export", "inspection", "quickstart", "serving", "cli",
 )  # fmt: skip
 """CONTRIBUTING.md has this order: a module imports from its own layer and from those before it."""
 

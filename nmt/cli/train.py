@@ -87,11 +87,18 @@ def average(
     say(f"wrote {where}: the average of {len(chosen)} checkpoints, steps {', '.join(map(str, chosen))}")
 
 
-@command("nmt export runs/de-en -o de-en.ct2", "nmt export runs/de-en -o de-en.int8 --quantization int8")
+@command(
+    "nmt export runs/de-en -o de-en.ct2",
+    "nmt export runs/de-en -o de-en.int8 --quantization int8",
+    "nmt export runs/de-en -o packages --format argos",
+)
 def export(
     model_dir: ModelDir,
     output: NewFolder,
-    format: Annotated[Literal["ctranslate2"], typer.Option(help="The program.")] = "ctranslate2",
+    format: Annotated[
+        Literal["ctranslate2", "argos"],
+        typer.Option(help="The program; argos makes a package of a joint vocabulary for Argos Translate."),
+    ] = "ctranslate2",
     quantization: Annotated[
         Literal["int8", "int16", "float16", "bfloat16"] | None,
         typer.Option(help="Type of the stored weights.", show_default="float32"),
@@ -103,14 +110,19 @@ def export(
     weights, the vocabularies and the sentencepiece models. Needs the package ctranslate2: pip install
     'nmt[ctranslate2]'.
     """
+    from nmt.export.argos import export_argos
     from nmt.export.ct2 import export as write
     from nmt.export.run import check, usage
     from nmt.loading import load
     from nmt.training.sinks import read_samples
 
-    translator = load(model_dir, "cpu")
+    translator, lines = load(model_dir, "cpu"), read_samples(model_dir)
+    if format == "argos":
+        path, found = export_argos(translator, output, quantization, lines)
+        say(f"wrote {path}: {found}")
+        return
     write(translator, output, quantization)
-    found = check(output, translator, read_samples(model_dir), exact=quantization is None)
+    found = check(output, translator, lines, exact=quantization is None)
     say(f"wrote {output}: {found}")
     say("In Python:\n")
     say(usage(output))

@@ -1,14 +1,17 @@
 """Exported models say what the original says. The comparison is CTranslate2's own computation."""
 
 import importlib.util
+import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from nmt.errors import UserError
+from nmt.export.argos import export_argos
 from nmt.export.ct2 import check_exportable, export, num_positions
 from nmt.export.run import ExportedModel, check, random_lines
 from nmt.loading import load
@@ -116,6 +119,33 @@ def test_the_command_checks_what_it_wrote_and_says_how_to_use_it(
     again = run_nmt("export", trained, "-o", output)
     assert again.returncode == 2
     assert "exists already" in again.stderr
+
+
+def test_a_package_for_argos_translate(
+    run_nmt: RunNmt, trained: Path, lines: list[str], tmp_path: Path, train_tiny: TrainTiny
+) -> None:
+    """Read and used as Argos Translate does it: one sentencepiece model, tokens joined to text."""
+    import ctranslate2
+    import sentencepiece
+
+    done = run_nmt("export", trained, "-o", tmp_path / "packages", "--format", "argos")
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(tmp_path / "packages" / "translate-de_en-1_0.argosmodel") as package:
+        package.extractall(tmp_path)
+    folder = tmp_path / "translate-de_en-1_0"
+    metadata = json.loads((folder / "metadata.json").read_text())
+    assert [metadata[key] for key in ("from_code", "to_name", "package_version")] == ["de", "English", "1.0"]
+    pieces = sentencepiece.SentencePieceProcessor(str(folder / "sentencepiece.model"))
+    model = ctranslate2.Translator(str(folder / "model"))
+    sentences = [line for line in lines if line][:8]
+    found = model.translate_batch(pieces.encode(sentences, out_type=str), beam_size=1, replace_unknowns=True)
+    texts = ["".join(each.hypotheses[0]).replace("▁", " ").strip() for each in found]
+    ours = load(trained, "cpu").translate(sentences, beam_size=1, length_penalty="none")
+    assert texts == [translation.text for translation in ours]
+    assert run_nmt("export", trained, "-o", tmp_path / "packages", "--format", "argos").returncode == 2
+    separate = train_tiny("training.max_steps=1", SEPARATE, *transformer(1))
+    with pytest.raises(UserError, match="one vocabulary for both languages"):
+        export_argos(load(separate, "cpu"), tmp_path / "other")
 
 
 def test_a_wrong_export_is_noticed(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,17 @@
+# A server of translation models. The model directories are mounted at /models:
+#   docker build -t nmt . && docker run -p 5000:5000 -v ./runs/de-en:/models/de-en:ro nmt /models/de-en
+FROM python:3.11-slim
+
+RUN useradd --create-home nmt
+WORKDIR /app
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY nmt nmt
+COPY recipes recipes
+RUN pip install --no-cache-dir -c constraints.txt ".[serve]"
+
+USER nmt
+EXPOSE 5000
+HEALTHCHECK --start-period=30s CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:5000/health', timeout=5)"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["nmt", "serve", "--host", "0.0.0.0"]
+CMD ["--help"]

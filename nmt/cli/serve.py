@@ -1,0 +1,65 @@
+"""``nmt serve``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmt.cli.common import Device, command
+
+
+@command(
+    "nmt serve runs/de-en",
+    "nmt serve runs/de-en runs/en-de --host 0.0.0.0 --port 8080 --api-keys keys.txt",
+    "curl -s localhost:5000/translate -d q='Ein Hund schläft.' -d source=de -d target=en",
+)
+def serve(
+    model_dirs: Annotated[
+        list[Path],
+        typer.Argument(metavar="MODEL_DIR...", help="Folders that `nmt train` wrote, one of each direction."),
+    ],
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen at; 0.0.0.0 is all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 chooses a free one.")] = 5000,
+    api_keys: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File of API keys, one on each line; a request needs one of them."),
+    ] = None,
+    char_limit: Annotated[
+        int, typer.Option(metavar="N", min=-1, help="Most characters of one text; -1 is no limit.")
+    ] = 20_000,
+    batch_limit: Annotated[
+        int, typer.Option(metavar="N", min=-1, help="Most texts in one request; -1 is no limit.")
+    ] = 200,
+    queue_size: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Requests that are accepted at a time; others get status 503.")
+    ] = 256,
+    time_limit: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="Longest time of a request; then it gets status 504.")
+    ] = 60.0,
+    device: Device = "auto",
+) -> None:
+    """Serve models over HTTP.
+
+    The server has the API of LibreTranslate, and one of nmt under /v1, which the address /docs describes. Each model
+    serves the direction that it was trained for. Where no model translates from one language to another, two do by way
+    of a third. Sentences of requests that arrive together are translated in common batches. No text is logged. SIGTERM
+    and Ctrl-C stop the server when all accepted requests are answered.
+    """
+    from nmt.errors import UserError
+    from nmt.loading import load
+
+    try:
+        from nmt.serving.app import read_api_keys
+        from nmt.serving.app import serve as run
+        from nmt.serving.service import Limits, Service
+    except ModuleNotFoundError as error:
+        raise UserError(f"The package {error.name} is not installed.", "pip install 'nmt[serve]'") from None
+
+    limits = Limits(
+        characters=None if char_limit < 0 else char_limit,
+        texts=None if batch_limit < 0 else batch_limit,
+        requests=queue_size,
+        seconds=time_limit,
+    )
+    keys = read_api_keys(api_keys) if api_keys is not None else []
+    run(Service([load(path, device) for path in model_dirs], limits, keys), host, port)

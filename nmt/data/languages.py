@@ -1,0 +1,23 @@
+"""English names of languages."""
+
+_NAMES = (
+    "af Afrikaans,am Amharic,ar Arabic,az Azerbaijani,be Belarusian,bg Bulgarian,bn Bengali,bs Bosnian,ca Catalan,"
+    "ceb Cebuano,cs Czech,cy Welsh,da Danish,de German,el Greek,en English,eo Esperanto,es Spanish,et Estonian,"
+    "eu Basque,fa Persian,fi Finnish,fo Faroese,fr French,fy Western Frisian,ga Irish,gd Scottish Gaelic,"
+    "gl Galician,gu Gujarati,ha Hausa,he Hebrew,hi Hindi,hr Croatian,hu Hungarian,hy Armenian,id Indonesian,"
+    "ig Igbo,is Icelandic,it Italian,ja Japanese,jv Javanese,ka Georgian,kk Kazakh,km Khmer,kn Kannada,ko Korean,"
+    "ku Kurdish,ky Kyrgyz,la Latin,lb Luxembourgish,lo Lao,lt Lithuanian,lv Latvian,mg Malagasy,mk Macedonian,"
+    "ml Malayalam,mn Mongolian,mr Marathi,ms Malay,mt Maltese,my Burmese,nb Norwegian,ne Nepali,nl Dutch,"
+    "nn Norwegian Nynorsk,no Norwegian,oc Occitan,pa Punjabi,pb Portuguese (Brazil),pl Polish,ps Pashto,"
+    "pt Portuguese,ro Romanian,ru Russian,rw Kinyarwanda,si Sinhala,sk Slovak,sl Slovenian,so Somali,sq Albanian,"
+    "sr Serbian,st Sesotho,su Sundanese,sv Swedish,sw Swahili,ta Tamil,te Telugu,tg Tajik,th Thai,tl Tagalog,"
+    "tr Turkish,uk Ukrainian,ur Urdu,uz Uzbek,vi Vietnamese,xh Xhosa,yi Yiddish,yo Yoruba,zh Chinese,"
+    "zt Chinese (traditional),zu Zulu"
+)
+NAMES = dict(entry.split(" ", 1) for entry in _NAMES.split(","))
+"""English names of languages by code (ISO 639, and those of LibreTranslate for variants)."""
+
+
+def name_of(code: str) -> str:
+    """The English name of a language; the code itself where no name is known."""
+    return NAMES.get(code, code)

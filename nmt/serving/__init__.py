@@ -1,0 +1,1 @@
+"""The HTTP server of ``nmt serve``: dynamic batches, the LibreTranslate API, and an API of its own."""

@@ -1,0 +1,113 @@
+"""The application of ``nmt serve``, and its server process."""
+
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI, Request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from nmt import __version__
+from nmt.console import be_silent, say
+from nmt.errors import UserError
+from nmt.serving import libretranslate, v1
+from nmt.serving.http import Gate, add_error_handlers, check_key
+from nmt.serving.service import Service
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds after which a thread that runs Python code lets the model thread go on; Python's default is ten times it."""
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application with all its routes. It closes the service when it is shut down."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.close()
+
+    app = FastAPI(title="nmt", version=__version__, lifespan=lifespan, redoc_url=None)
+    app.add_middleware(Gate, service=service)
+    add_error_handlers(app)
+    app.include_router(libretranslate.router(service))
+    app.include_router(v1.router(service))
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics(request: Request) -> Response:
+        check_key(service, request)
+        return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def make_server(service: Service, host: str, port: int) -> uvicorn.Server:
+    """A server that is not running yet. It logs no requests, because their addresses can contain text."""
+    grace = int(service.limits.seconds) + 5
+    config = uvicorn.Config(
+        create_app(service),
+        host,
+        port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=grace,
+    )
+    return uvicorn.Server(config)
+
+
+def serve(service: Service, host: str, port: int) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests that were accepted by then are answered.
+
+    Raises:
+        UserError: the address can't be used.
+    """
+    server = make_server(service, host, port)
+    with contextlib.closing(_bound(host, port)) as listening, _signals_are_ignored_afterwards():
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        host, port = listening.getsockname()[:2]
+        pairs = ", ".join("-".join(pair) for pair in service.directions.models)
+        say(f"Serving {pairs} at http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C stops).")
+        be_silent()  # warnings about single sentences would quote the text of users
+        server.run([listening])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A listening socket."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise UserError(
+            f"Cannot listen at {host}, port {port}: {error.strerror or error}.",
+            "Choose another --host or --port, or stop the program that uses it.",
+        ) from None
+
+
+@contextlib.contextmanager
+def _signals_are_ignored_afterwards() -> Iterator[None]:
+    """uvicorn raises the signal that stopped it once more when it is done; stopping so is no failure."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def read_api_keys(path: Path) -> list[str]:
+    """The API keys of a file, one on each line.
+
+    Raises:
+        UserError: the file can't be read, or has no key.
+    """
+    from nmt.data.text import read_lines
+
+    keys = [key for line in read_lines(path) if (key := line.strip())]
+    if not keys:
+        raise UserError(f"{path} has no API key.", "Write one key on each line.")
+    return keys

@@ -1,0 +1,249 @@
+"""The model thread: sentences of concurrent requests are translated in common batches.
+
+Only one thread computes. Requests put sentences into a list of waiting items and wait for futures; the thread takes the
+oldest item together with others of similar length that have the same model and options. A batch therefore grows with
+the load by itself: what arrives while one batch is computed is in the next one.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeVar, cast
+
+from torch import Tensor
+
+from nmt.config import DecodingChanges
+from nmt.decoding.logits_processors import FORBIDDEN, LogitsProcessor, SearchTask
+from nmt.decoding.request import OutputConstraints, Request
+from nmt.decoding.results import Translation
+from nmt.translator import Translator
+
+T = TypeVar("T")
+
+WAIT = 0.003
+"""Seconds that the oldest item waits for others while the model is idle."""
+SIMILAR = 16
+"""Characters by which the lengths in a batch may differ beyond a factor of two."""
+STEPS_PER_UPDATE = 3
+"""Steps of the search between two partial translations of a sentence."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What sentences must have in common to be translated in one batch. None of it depends on the sentence."""
+
+    n_best: int = 1
+    with_alignment: bool = False
+    forbid: tuple[str, ...] = ()
+    decoding: tuple[tuple[str, Any], ...] = ()
+    """Changes to the recipe's decoding options, as sorted pairs of key and value."""
+
+    @classmethod
+    def of(cls, n_best: int = 1, with_alignment: bool = False, forbid: Sequence[str] = (), **decoding: Any) -> Self:
+        """Settings with changes to decoding options as keyword arguments."""
+        return cls(n_best, with_alignment, tuple(forbid), tuple(sorted(decoding.items())))
+
+    @property
+    def changes(self) -> DecodingChanges:
+        """As keyword arguments of :meth:`Translator.translate`."""
+        return cast("DecodingChanges", dict(self.decoding))
+
+
+@dataclass(eq=False)
+class _Item:
+    """A sentence that waits for its translation."""
+
+    translator: Translator
+    settings: Settings
+    request: Request
+    on_partial: Callable[[str], None] | None
+    arrived: float = field(default_factory=time.monotonic)
+    future: "Future[Translation]" = field(default_factory=Future)
+
+    @property
+    def length(self) -> int:
+        return len(self.request.source)
+
+    def fits(self, other: "_Item") -> bool:
+        """Whether both can be in one batch."""
+        shorter, longer = sorted((self.length, other.length))
+        is_same = self.translator is other.translator and self.settings == other.settings
+        return is_same and longer <= 2 * shorter + SIMILAR
+
+
+@dataclass(eq=False)
+class _Call:
+    """A function that waits for the model thread."""
+
+    function: Callable[[], Any]
+    future: "Future[Any]" = field(default_factory=Future)
+
+
+class _Watch(LogitsProcessor):
+    """Ends the search of sentences that nobody waits for any more, and reports partial translations of the others."""
+
+    def __init__(self, items: Sequence[_Item]) -> None:
+        self._items = items
+        self._is_watched = any(item.on_partial for item in items)
+
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+        cancelled = [at for at, number in enumerate(task.numbers) if self._items[number].future.cancelled()]
+        for at in cancelled:
+            rows = (sentence_N == at).nonzero()[:, 0]
+            logits_NV[rows] = FORBIDDEN
+            logits_NV[rows, task.target.eos] = 0.0
+        if self._is_watched and tokens_Nt.shape[1] % STEPS_PER_UPDATE == 0:
+            self._report(tokens_Nt, sentence_N.tolist(), task)
+
+    def _report(self, tokens_Nt: Tensor, sentences: list[int], task: SearchTask) -> None:
+        """The first row of a sentence is its best unfinished hypothesis."""
+        for at, number in enumerate(task.numbers):
+            on_partial = self._items[number].on_partial
+            if on_partial is not None and at in sentences:
+                ids = tokens_Nt[sentences.index(at), 1:].tolist()
+                on_partial(task.target.decode([i for i in ids if i != task.target.eos]))
+
+
+class Engine:
+    """Runs models in one thread.
+
+    Args:
+        on_batch: called with the number of sentences of each batch and the seconds that it took.
+        wait: seconds that an item waits for others while the model is idle.
+    """
+
+    def __init__(
+        self, on_batch: Callable[[int, float], None] = lambda sentences, seconds: None, wait: float = WAIT
+    ) -> None:
+        self._on_batch, self._wait = on_batch, wait
+        self._waiting: list[_Item | _Call] = []
+        self._changed = threading.Condition()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._run, name="nmt-model", daemon=True)
+        self._thread.start()
+
+    @property
+    def num_waiting(self) -> int:
+        """Sentences that are not in a batch yet."""
+        return len(self._waiting)
+
+    def submit(
+        self,
+        translator: Translator,
+        requests: Sequence[Request],
+        settings: Settings,
+        on_partial: Mapping[int, Callable[[str], None]] | None = None,
+    ) -> list["Future[Translation]"]:
+        """Have sentences translated. A future that is cancelled leaves its batch.
+
+        Args:
+            translator: the model.
+            requests: a sentence each.
+            settings: what the translations have in common.
+            on_partial: functions, by index of the sentence, that are called in the model thread with its unfinished
+                translation while search goes on.
+
+        Raises:
+            RuntimeError: the engine is closed.
+        """
+        functions = on_partial or {}
+        items = [_Item(translator, settings, request, functions.get(i)) for i, request in enumerate(requests)]
+        self._add(items)
+        return [item.future for item in items]
+
+    def call(self, function: Callable[[], T]) -> "Future[T]":
+        """Have a function called in the model thread.
+
+        Raises:
+            RuntimeError: the engine is closed.
+        """
+        job = _Call(function)
+        self._add([job])
+        return job.future
+
+    def _add(self, jobs: Sequence[_Item | _Call]) -> None:
+        with self._changed:
+            if self._is_closed:
+                raise RuntimeError("The engine is closed.")
+            self._waiting += jobs
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Stop the thread when everything that waits is done."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            batch = self._next_batch()
+            if isinstance(batch, _Call):
+                _answer(batch.future, batch.function)
+            elif batch:
+                start = time.monotonic()
+                self._translate(batch)
+                self._on_batch(len(batch), time.monotonic() - start)
+            elif self._is_closed:
+                return
+
+    def _next_batch(self) -> list[_Item] | _Call:
+        """The oldest job with those that fit it; an empty list if there is none."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._is_closed)
+            self._waiting = [job for job in self._waiting if not job.future.cancelled()]
+            if not self._waiting:
+                return []
+            oldest = self._waiting[0]
+            if isinstance(oldest, _Call):
+                del self._waiting[0]
+                return oldest
+            most = oldest.translator.options(**oldest.settings.changes).batch_size
+            patience = oldest.arrived + self._wait - time.monotonic()
+            if patience > 0 and not self._is_closed:
+                self._changed.wait_for(lambda: len(self._waiting) >= most or self._is_closed, patience)
+            fitting = [job for job in self._waiting if isinstance(job, _Item) and job.fits(oldest)]
+            batch = sorted(fitting, key=lambda item: abs(item.length - oldest.length))[:most]
+            taken = set(batch)
+            self._waiting = [job for job in self._waiting if job not in taken]
+            return batch
+
+    def _translate(self, items: Sequence[_Item]) -> None:
+        """Answer the items of a batch. If the batch fails, each is translated alone, so one can't spoil the others."""
+        translator, settings = items[0].translator, items[0].settings
+        try:
+            translations = list(
+                translator.stream(
+                    [item.request for item in items],
+                    settings.n_best,
+                    with_alignment=settings.with_alignment,
+                    constraints=OutputConstraints(settings.forbid),
+                    processors=[_Watch(items)],
+                    **settings.changes | {"batch_size": len(items)},
+                )
+            )
+        except Exception as error:
+            if len(items) == 1:
+                with contextlib.suppress(InvalidStateError):  # it was cancelled
+                    items[0].future.set_exception(error)
+                return
+            for item in items:
+                self._translate([item])
+        else:
+            for item, translation in zip(items, translations, strict=True):
+                with contextlib.suppress(InvalidStateError):
+                    item.future.set_result(translation)
+
+
+def _answer(future: "Future[Any]", function: Callable[[], Any]) -> None:
+    """Give a future the result of a function or its error; one that was cancelled stays so."""
+    with contextlib.suppress(InvalidStateError):
+        try:
+            result = function()
+        except Exception as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)

@@ -1,0 +1,177 @@
+"""What holds for every request: headers, limits of the body, figures, errors as JSON, and API keys."""
+
+import asyncio
+import hmac
+import json
+import logging
+import time
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nmt.errors import UserError, shortened
+from nmt.serving.service import ApiError, Service
+
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Expose-Headers": "Authorization",
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Credentials": "true",
+    "Access-Control-Max-Age": "1728000",
+}
+logger = logging.getLogger("nmt.serving")
+
+
+class Gate:
+    """ASGI middleware: CORS headers on every answer, a limit of size and time for every body, and figures.
+
+    Args:
+        app: what it protects.
+        service: has the limits and the figures.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app, self._limits, self._metrics = app, service.limits, service.metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start, status = time.monotonic(), 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message).update(CORS)
+            await send(message)
+
+        if scope["method"] == "OPTIONS":
+            await Response()(scope, receive, send_with_headers)
+            return
+        try:
+            await self._app(scope, self._limited(scope, receive), send_with_headers)
+        except ClientDisconnect:
+            pass  # nobody waits for an answer to half a request
+        except Exception as error:
+            log_failure(error)
+            if not status:
+                text = f"Cannot translate text: internal error ({type(error).__name__})"
+                await error_response(500, text)(scope, receive, send_with_headers)
+        finally:
+            path = getattr(scope.get("route"), "path", "other")
+            self._metrics.requests.labels(path, str(status)).inc()
+            self._metrics.seconds.observe(time.monotonic() - start)
+
+    def _limited(self, scope: Scope, receive: Receive) -> Receive:
+        """``receive`` with limits of the body's size and of the time until it is complete."""
+        deadline, num_bytes, is_complete = time.monotonic() + self._limits.seconds, 0, False
+        announced = Headers(scope=scope).get("content-length", "0")
+
+        async def limited() -> Message:
+            nonlocal num_bytes, is_complete
+            if is_complete:
+                return await receive()
+            if announced.isdecimal() and int(announced[:20]) > self._limits.bytes:
+                raise ApiError(413, f"Invalid request: the body is larger than {self._limits.bytes:,} bytes")
+            try:
+                message = await asyncio.wait_for(receive(), deadline - time.monotonic())
+            except TimeoutError:
+                raise ApiError(408, "Invalid request: the body did not arrive in time") from None
+            num_bytes += len(message.get("body", b""))
+            if num_bytes > self._limits.bytes:
+                raise ApiError(413, f"Invalid request: the body is larger than {self._limits.bytes:,} bytes")
+            is_complete = not message.get("more_body", False)
+            return message
+
+        return limited
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer every error as ``{"error": "text"}``."""
+
+    @app.exception_handler(UserError)
+    async def _user_error(request: Request, error: UserError) -> Response:
+        return error_response(400, f"Invalid request: {error.message}")
+
+    @app.exception_handler(StarletteHTTPException)
+    async def _http_error(request: Request, error: StarletteHTTPException) -> Response:
+        return error_response(error.status_code, str(error.detail), error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+        return error_response(400, f"Invalid request: {shortened(where)}: {shortened(first['msg'])}")
+
+
+def error_response(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The JSON of an error."""
+    return JSONResponse({"error": well_formed(text)}, status, headers)
+
+
+def log_failure(error: BaseException) -> None:
+    """Log where an unexpected error was raised, but not its message, which may quote the text of a user."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s\n%s", type(error).__name__, frames)
+
+
+def well_formed(text: str) -> str:
+    """Text without lone surrogates, which JSON can contain and UTF-8 can't."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def check_key(service: Service, request: Request, key: object = None) -> None:
+    """Refuse a request without a valid API key, if the server wants one.
+
+    Args:
+        service: has the keys.
+        request: may have the key as ``Authorization: Bearer KEY``.
+        key: of the request's values.
+
+    Raises:
+        ApiError: the key is missing or wrong.
+    """
+    if not service.api_keys:
+        return
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    key = key or (bearer.strip() if scheme.lower() == "bearer" else "")
+    if not key:
+        raise ApiError(400, "Please contact the server operator to get an API key")
+    given = well_formed(str(key)).encode()
+    if not any(hmac.compare_digest(given, known.encode()) for known in service.api_keys):
+        raise ApiError(403, "Invalid API key")
+
+
+async def read_values(request: Request) -> dict[str, Any]:
+    """The values of a request: a JSON object, or those of a form and of the query.
+
+    Raises:
+        ApiError: the body is not what its content type says.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
+        body = await request.body()
+        try:
+            values = await run_in_threadpool(json.loads, body)
+        except (ValueError, RecursionError):
+            values = None
+        if not isinstance(values, dict):
+            raise ApiError(400, "Invalid JSON format")
+        return values
+    values = dict(request.query_params)
+    if request.method == "POST":
+        form = await request.form(max_files=1, max_fields=100)
+        values |= dict(form)
+    if isinstance(values.get("q"), str):
+        values["q"] = values["q"].replace("\r\n", "\n").replace("\r", "\n")
+    return values

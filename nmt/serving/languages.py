@@ -1,0 +1,102 @@
+"""Languages: codes and names, directions between them, and detection."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from nmt.errors import UserError
+from nmt.serving.segmentation import has_letters
+from nmt.translator import Translator
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
+
+LIBRETRANSLATE_CODES = {"pb": "pt-BR", "zh": "zh-Hans", "zt": "zh-Hant"}
+"""Codes that clients of LibreTranslate see under another name."""
+
+DETECTED_AS = {"pb": "pt", "zt": "zh", "nb": "no"}
+"""What the identifier of languages calls some of them."""
+
+
+def public_code(code: str) -> str:
+    """The code as clients of LibreTranslate know it."""
+    return LIBRETRANSLATE_CODES.get(code, code)
+
+
+class Directions:
+    """Models by direction, and the routes between languages.
+
+    Args:
+        models: each serves the direction of its recipe, ``data.source`` to ``data.target``.
+
+    Raises:
+        UserError: there is no model, or two of one direction.
+    """
+
+    def __init__(self, models: Iterable[Translator]) -> None:
+        self.models: dict[tuple[str, str], Translator] = {}
+        for model in models:
+            pair = (model.recipe.data.source.lower(), model.recipe.data.target.lower())
+            if pair in self.models:
+                raise UserError(
+                    f"Two models translate from {pair[0]} to {pair[1]}.", "Name one model of each direction."
+                )
+            self.models[pair] = model
+        if not self.models:
+            raise UserError("There is no model to serve.", "Name one or more model directories.")
+        self.codes = sorted({code for pair in self.models for code in pair})
+        """All languages."""
+
+    def find(self, code: str) -> str | None:
+        """The code of a language as the models have it, from any spelling of a request; None if it isn't served."""
+        code = code.strip().lower()
+        aliases = {public.lower(): own for own, public in LIBRETRANSLATE_CODES.items()}
+        return next((known for known in (code, aliases.get(code)) if known in self.codes), None)
+
+    def targets(self, source: str) -> list[str]:
+        """The languages that a language can be translated to, itself included, which changes nothing."""
+        return [code for code in self.codes if self.route(source, code) is not None]
+
+    def route(self, source: str, target: str) -> list[Translator] | None:
+        """The model that translates, or two by way of a third language; empty for a language to itself.
+
+        Of several third languages English is chosen, otherwise the first by its code. None if there is no way.
+        """
+        if source == target:
+            return []
+        if (source, target) in self.models:
+            return [self.models[source, target]]
+        pivots = [code for code in self.codes if (source, code) in self.models and (code, target) in self.models]
+        if not pivots:
+            return None
+        pivot = "en" if "en" in pivots else pivots[0]
+        return [self.models[source, pivot], self.models[pivot, target]]
+
+
+class Detector:
+    """Identifies the language of a text among some, by character n-grams (py3langid; Lui & Baldwin 2012).
+
+    Args:
+        codes: the languages to choose from.
+    """
+
+    def __init__(self, codes: Sequence[str]) -> None:
+        self._codes = codes
+
+    @cached_property
+    def _identifier(self) -> "LanguageIdentifier":
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+    def detect(self, text: str) -> list[tuple[str, float]]:
+        """The languages with their confidence, best first; empty for a text without letters.
+
+        The confidence is the probability in percent among all languages that the identifier knows, not only those that
+        are served: text in a language that isn't served has a low confidence.
+        """
+        if not has_letters(text):
+            return []
+        probabilities = dict(self._identifier.rank(text))
+        found = [(code, probabilities.get(DETECTED_AS.get(code, code), 0.0)) for code in self._codes]
+        return [(code, round(100 * probability, 1)) for code, probability in sorted(found, key=lambda each: -each[1])]

@@ -1,0 +1,218 @@
+"""The API of LibreTranslate (version 1.9), so that its clients work unchanged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from nmt import __version__
+from nmt.data.languages import name_of
+from nmt.decoding.results import Translation
+from nmt.errors import shortened
+from nmt.serving.engine import Settings
+from nmt.serving.http import check_key, read_values, well_formed
+from nmt.serving.languages import public_code
+from nmt.serving.segmentation import translate_texts
+from nmt.serving.service import ApiError, Service, Ticket, wide_beam
+from nmt.translator import Translator
+
+UNDETECTED = {"confidence": 0.0, "language": "en"}
+"""Of text without letters."""
+FORMATS = ("text",)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One text of a request."""
+
+    service: Service
+    text: str
+    source: str
+    """A code, or auto."""
+    target: str
+    format: str
+    num_alternatives: int
+
+    def __call__(self, ticket: Ticket) -> dict[str, Any]:
+        """The fields of the answer for this text."""
+        detected = detections(self.service, self.text) if self.source == "auto" else []
+        source = str(detected[0]["language"]) if detected else self.source
+        if source == "auto":  # nothing in it is a word of any language
+            translations = [self.text]
+        else:
+            translations = self._translations(ticket, self.service.route(source, self.target), source)
+        answer: dict[str, Any] = {"translatedText": translations[0]}
+        if self.source == "auto":
+            answer["detectedLanguage"] = detected[0] if detected else UNDETECTED
+        if self.num_alternatives:
+            others = dict.fromkeys(text for text in translations[1:] if text != translations[0])
+            answer["alternatives"] = list(others)
+        return answer
+
+    def _translations(self, ticket: Ticket, route: Sequence[Translator], source: str) -> list[str]:
+        """The text by the best translations of its sentences, by the second best, and so on."""
+        num = self.num_alternatives + 1
+        settings = Settings.of(num, **wide_beam(route, num))
+        known: dict[str, Translation] = {}
+
+        def translate(sentences: Sequence[str], rank: int) -> list[Translation]:
+            new = list(dict.fromkeys(sentence for sentence in sentences if sentence not in known))
+            known.update(zip(new, ticket.translate(route, new, settings), strict=True))
+            found = [known[sentence] for sentence in sentences]
+            return [replace(t, text=t.n_best[min(rank, len(t.n_best) - 1)].text) for t in found]
+
+        return [translate_texts([self.text], partial(translate, rank=rank), source)[0] for rank in range(num)]
+
+
+def router(service: Service) -> APIRouter:
+    """The routes of the API."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.api_route("/translate", methods=["GET", "POST"])
+    async def translate(request: Request) -> Response:
+        values = await _values(service, request)
+        texts = _texts(service, values)
+        source, target = (_language(service, values, side) for side in ("source", "target"))
+        num_alternatives = _num_alternatives(service, values)
+        format = values.get("format") or "text"
+        if format not in FORMATS:
+            raise ApiError(400, f"{shortened(str(format))} format is not supported")
+        if source != "auto":
+            service.route(source, target)
+        jobs = [_Job(service, text, source, target, format, num_alternatives) for text in texts]
+        answers = await service.run(request, jobs)
+        if isinstance(values["q"], list):
+            return JSONResponse({key: [answer[key] for answer in answers] for key in answers[0]})
+        return JSONResponse(answers[0])
+
+    @routes.post("/detect")
+    async def detect(request: Request) -> Response:
+        text = " ".join(_texts(service, await _values(service, request)))
+        return JSONResponse(detections(service, text) or [UNDETECTED])
+
+    @routes.get("/languages")
+    async def languages() -> Response:
+        found = service.directions
+        return JSONResponse(
+            [_described(code) | {"targets": [public_code(t) for t in found.targets(code)]} for code in found.codes]
+        )
+
+    @routes.get("/frontend/settings")
+    async def settings() -> Response:
+        limit = service.limits.characters
+        target = next(iter(service.directions.models))[1]
+        return JSONResponse({
+            "charLimit": -1 if limit is None else limit,
+            "frontendTimeout": 500,
+            "apiKeys": bool(service.api_keys),
+            "keyRequired": bool(service.api_keys),
+            "suggestions": False,
+            "filesTranslation": False,
+            "supportedFilesFormat": [],
+            "language": {"source": {"code": "auto", "name": "Auto Detect"}, "target": _described(target)},
+        })  # fmt: skip
+
+    @routes.post("/translate_file")
+    async def translate_file(request: Request) -> Response:
+        raise ApiError(403, "Files translation are disabled on this server.")
+
+    @routes.post("/suggest")
+    async def suggest() -> Response:
+        raise ApiError(403, "Suggestions are disabled on this server.")
+
+    @routes.get("/health")
+    async def health() -> Response:
+        return JSONResponse({"status": "ok"})
+
+    @routes.get("/spec")
+    async def spec() -> Response:
+        return JSONResponse(SPECIFICATION)
+
+    return routes
+
+
+def detections(service: Service, text: str) -> list[dict[str, Any]]:
+    """The languages that a text may be in, best first."""
+    found = service.detector.detect(text)
+    return [{"confidence": confidence, "language": public_code(code)} for code, confidence in found]
+
+
+async def _values(service: Service, request: Request) -> dict[str, Any]:
+    values = await read_values(request)
+    check_key(service, request, values.get("api_key"))
+    return values
+
+
+def _texts(service: Service, values: dict[str, Any]) -> list[str]:
+    """The text or texts of ``q``, within the limits."""
+    given = values.get("q") or []
+    given = given if isinstance(given, list) else [given]
+    texts = [text for text in given if isinstance(text, str)]
+    if not texts or len(texts) < len(given):
+        raise ApiError(400, "Invalid request: missing q parameter")
+    service.check_size(texts)
+    return [well_formed(text) for text in texts]
+
+
+def _language(service: Service, values: dict[str, Any], side: str) -> str:
+    """The code of ``source`` or ``target`` as the models have it, or auto."""
+    code = values.get(side)
+    if not code or not isinstance(code, str):
+        raise ApiError(400, f"Invalid request: missing {side} parameter")
+    if side == "source" and code.strip().lower() == "auto":
+        return "auto"
+    found = service.directions.find(code)
+    if found is None:
+        raise ApiError(400, f"{shortened(code)} is not supported")
+    return found
+
+
+def _num_alternatives(service: Service, values: dict[str, Any]) -> int:
+    try:
+        num, limit = int(values.get("alternatives") or 0), service.limits.alternatives
+    except (ValueError, TypeError, OverflowError):
+        raise ApiError(400, "Invalid request: alternatives parameter is not a number") from None
+    if num > limit:
+        raise ApiError(400, f"Invalid request: alternatives parameter must be <= {limit}")
+    return max(num, 0)
+
+
+def _described(code: str) -> dict[str, Any]:
+    return {"code": public_code(code), "name": name_of(code)}
+
+
+def _specification() -> dict[str, Any]:
+    """The API in the format of Swagger 2; some clients look for its title."""
+    endpoints = (
+        ("post", "/translate", "Translate text", "q source target format alternatives api_key"),
+        ("post", "/detect", "Detect the language of a text", "q api_key"),
+        ("get", "/languages", "The languages, and what each can be translated to", ""),
+        ("get", "/frontend/settings", "Settings for user interfaces", ""),
+        ("post", "/translate_file", "Translate a file", "file source target api_key"),
+        ("post", "/suggest", "Suggest a better translation", "q s source target"),
+        ("get", "/health", "Whether the server works", ""),
+    )
+    required = {"q", "source", "target", "file", "s"}
+    paths: dict[str, Any] = {}
+    for method, path, summary, names in endpoints:
+        parameters = [
+            {"name": n, "in": "formData", "type": "file" if n == "file" else "string", "required": n in required}
+            for n in names.split()
+        ]
+        errors = {str(status): {"description": "error"} for status in (400, 403, 429, 500)} if names else {}
+        responses = {"200": {"description": "success"}} | errors
+        paths[path] = {
+            method: {"tags": ["translate"], "summary": summary, "parameters": parameters, "responses": responses}
+        }
+    return {
+        "swagger": "2.0",
+        "info": {"title": "LibreTranslate", "version": "1.9.6", "description": f"nmt {__version__}"},
+        "basePath": "/",
+        "paths": paths,
+    }
+
+
+SPECIFICATION = _specification()

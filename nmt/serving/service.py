@@ -1,0 +1,334 @@
+"""Requests at work: which are accepted, what they cost at most, and how they end when nobody waits for them."""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+from fastapi import HTTPException
+from fastapi import Request as HttpRequest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from nmt.data.languages import name_of
+from nmt.decoding.request import Request
+from nmt.decoding.results import Candidate, Translation
+from nmt.errors import shortened
+from nmt.serving.engine import Engine, Settings
+from nmt.serving.languages import Detector, Directions, public_code
+from nmt.translator import Translator
+
+S = TypeVar("S")
+T = TypeVar("T")
+SLICE = 64
+"""Sentences of a text that wait in the engine at a time: a long document leaves room for other requests."""
+CALLED = 16
+"""Sentence pairs that are aligned or scored at a time."""
+NUM_THREADS = 128
+"""Texts that are divided, translated and put together at a time."""
+
+
+class ApiError(HTTPException):
+    """A request that can't be answered: the status and text of the response."""
+
+    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(status, text, headers)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may cost. None is no limit."""
+
+    characters: int | None = 20_000
+    """Of one text."""
+    texts: int | None = 200
+    """In one request."""
+    alternatives: int = 10
+    requests: int = 256
+    """That are worked on or wait at a time; further ones are refused with status 503."""
+    seconds: float = 60.0
+    """From the arrival of a request to its answer."""
+    bytes: int = 10 << 20
+    """Of a request's body."""
+
+
+class Metrics:
+    """The figures of ``/metrics``."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        buckets = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+        self.requests = Counter(
+            "nmt_requests", "Answered requests by path and status.", ("path", "status"), registry=self.registry
+        )
+        self.seconds = Histogram(
+            "nmt_request_seconds", "Seconds from a request to its answer.", buckets=buckets, registry=self.registry
+        )
+        self.active = Gauge("nmt_requests_active", "Accepted requests without an answer.", registry=self.registry)
+        self.sentences = Counter("nmt_sentences", "Translated sentences.", registry=self.registry)
+        self.batches = Histogram(
+            "nmt_batch_sentences", "Sentences of a batch.", buckets=(1, 2, 4, 8, 16, 32, 64), registry=self.registry
+        )
+        self.busy = Counter("nmt_model_seconds", "Seconds that models have computed.", registry=self.registry)
+
+    def on_batch(self, sentences: int, seconds: float) -> None:
+        """Count a batch of the engine."""
+        self.sentences.inc(sentences)
+        self.batches.observe(sentences)
+        self.busy.inc(seconds)
+
+
+class Ticket:
+    """An accepted request: everything that it has asked of the engine, until it is answered or cancelled.
+
+    Its methods block, and are called in the threads of the service.
+    """
+
+    def __init__(self, engine: Engine, deadline: float) -> None:
+        self._engine, self._deadline = engine, deadline
+        self._lock, self._futures, self._is_cancelled = threading.Lock(), set[Future[Any]](), False
+
+    def cancel(self) -> None:
+        """Take everything that isn't done out of the engine."""
+        with self._lock:
+            self._is_cancelled = True
+            futures = list(self._futures)
+        for future in futures:
+            future.cancel()
+
+    def call(self, function: Callable[[Sequence[S]], Iterable[T]], values: Sequence[S]) -> list[T]:
+        """What a function makes of values; it is called in the model thread with some of them at a time."""
+        results: list[T] = []
+        for start in range(0, len(values), CALLED):
+            part = values[start : start + CALLED]
+            [found] = self._results(lambda part: [self._engine.call(lambda: list(function(part)))], part)
+            results += found
+        return results
+
+    def translate(
+        self,
+        route: Sequence[Translator],
+        requests: Iterable[str | Request],
+        settings: Settings,
+        on_partial: Callable[[int, str], None] | None = None,
+    ) -> list[Translation]:
+        """Translate sentences by the models of a route, one after another.
+
+        Args:
+            route: of :meth:`Directions.route`. What is required of translations is required of the last model's.
+            requests: sentences; one that is longer than a model can read is translated in parts.
+            settings: what the translations have in common.
+            on_partial: called with the index of a sentence and its unfinished translation.
+
+        Raises:
+            CancelledError: the ticket was cancelled.
+            TimeoutError: the deadline has passed.
+        """
+        wanted = [Request(each) if isinstance(each, str) else each for each in requests]
+        found = [_unchanged(request.source) for request in wanted]
+        for hop, model in enumerate(route):
+            is_last = hop == len(route) - 1
+            sources = [
+                replace(request, source=before.text) if is_last else Request(before.text)
+                for request, before in zip(wanted, found, strict=True)
+            ]
+            own = settings if is_last else Settings(with_alignment=settings.with_alignment)
+            hopped = self._hop(model, sources, own, on_partial if is_last else None)
+            found = [_chained(before, after) for before, after in zip(found, hopped, strict=True)] if hop else hopped
+        return found
+
+    def _hop(
+        self,
+        model: Translator,
+        requests: Sequence[Request],
+        settings: Settings,
+        on_partial: Callable[[int, str], None] | None,
+    ) -> list[Translation]:
+        divided = [_in_parts(request, model) for request in requests]
+        parts = [part for of_request in divided for part in of_request]
+        found: list[Translation] = []
+        for start in range(0, len(parts), SLICE):
+            part = parts[start : start + SLICE]
+            functions = {}
+            if on_partial is not None and len(parts) == len(requests):
+                functions = {i: partial(on_partial, start + i) for i in range(len(part))}
+            found += self._results(self._engine.submit, model, part, settings, functions)
+        remaining = iter(found)
+        return [_joined([next(remaining) for _ in of_request]) for of_request in divided]
+
+    def _results(self, submit: Callable[..., list["Future[T]"]], *arguments: Any) -> list[T]:
+        """The results of what is submitted to the engine, within the deadline."""
+        with self._lock:
+            if self._is_cancelled:
+                raise CancelledError
+            futures = submit(*arguments)
+            self._futures.update(futures)
+        try:
+            return [future.result(max(self._deadline - time.monotonic(), 0)) for future in futures]
+        finally:
+            with self._lock:
+                self._futures.difference_update(futures)
+            for future in futures:  # those that an error has left behind
+                future.cancel()
+
+
+class Service:
+    """Models, and the requests to them.
+
+    Args:
+        models: one of each direction.
+        limits: of a request.
+        api_keys: one of which each request must have, if there are any.
+    """
+
+    def __init__(
+        self, models: Iterable[Translator], limits: Limits | None = None, api_keys: Iterable[str] = ()
+    ) -> None:
+        self.directions, self.limits, self.api_keys = Directions(models), limits or Limits(), frozenset(api_keys)
+        self.detector, self.metrics = Detector(self.directions.codes), Metrics()
+        self.engine = Engine(self.metrics.on_batch)
+        self._threads = ThreadPoolExecutor(NUM_THREADS, "nmt-request")
+        self._num_active = 0
+
+    def close(self) -> None:
+        """Answer what was accepted, and stop."""
+        self._threads.shutdown()
+        self.engine.close()
+
+    def route(self, source: str, target: str) -> list[Translator]:
+        """The models that translate from one language to another, one after another.
+
+        Raises:
+            ApiError: one of the languages is unknown, or there is no way between them.
+        """
+        codes = []
+        for given in (source, target):
+            code = self.directions.find(given)
+            if code is None:
+                raise ApiError(400, f"{shortened(given)} is not supported")
+            codes.append(code)
+        route = self.directions.route(*codes)
+        if route is None:
+            names = [f"{name_of(code)} ({public_code(code)})" for code in codes]
+            raise ApiError(400, f"{names[1]} is not available as a target language from {names[0]}")
+        return route
+
+    def check_size(self, texts: Sequence[str]) -> None:
+        """Raise ApiError if there are too many texts, or one is too long."""
+        sizes = (len(texts), self.limits.texts), (max(map(len, texts), default=0), self.limits.characters)
+        for size, limit in sizes:
+            if limit is not None and size > limit:
+                raise ApiError(400, f"Invalid request: request ({size}) exceeds text limit ({limit})")
+
+    @contextlib.contextmanager
+    def ticket(self) -> Iterator[Ticket]:
+        """Accept a request; at the end of the context, what it has left undone is cancelled.
+
+        Raises:
+            ApiError: there are too many at a time.
+        """
+        if self._num_active >= self.limits.requests:
+            raise ApiError(503, "Too many requests at a time: try again later", {"Retry-After": "1"})
+        self._num_active += 1
+        self.metrics.active.set(self._num_active)
+        ticket = Ticket(self.engine, time.monotonic() + self.limits.seconds)
+        try:
+            yield ticket
+        finally:
+            ticket.cancel()
+            self._num_active -= 1
+            self.metrics.active.set(self._num_active)
+
+    def start(self, ticket: Ticket, functions: Iterable[Callable[[Ticket], T]]) -> "asyncio.Future[list[T]]":
+        """Call functions with a ticket in threads, so that their sentences share batches."""
+        loop = asyncio.get_running_loop()
+        return asyncio.gather(*(loop.run_in_executor(self._threads, function, ticket) for function in functions))
+
+    async def run(self, request: HttpRequest, functions: Iterable[Callable[[Ticket], T]]) -> list[T]:
+        """The results of :meth:`start`, unless time runs out or the client leaves.
+
+        Raises:
+            ApiError: there are too many requests at a time, or the time limit was exceeded.
+        """
+        with self.ticket() as ticket:
+            results, left = self.start(ticket, functions), asyncio.ensure_future(_disconnected(request))
+            try:
+                await asyncio.wait((results, left), timeout=self.limits.seconds, return_when=asyncio.FIRST_COMPLETED)
+                if results.done():
+                    return results.result()
+                if left.done():
+                    raise ApiError(499, "The client has closed the connection")
+                raise time_limit(self.limits)
+            except TimeoutError:
+                raise time_limit(self.limits) from None
+            finally:
+                results.cancel()
+                left.cancel()
+
+
+def wide_beam(route: Sequence[Translator], n_best: int) -> dict[str, Any]:
+    """The change to decoding options that makes room for candidates, if need be."""
+    options = route[-1].options() if route else None
+    if options is None or n_best <= options.beam_size:
+        return {}
+    return {"beam_size": -(-n_best // options.beam_groups) * options.beam_groups}
+
+
+def time_limit(limits: Limits) -> ApiError:
+    """The answer to a request that took too long."""
+    return ApiError(504, f"Cannot translate text: the time limit of {limits.seconds:g} seconds was exceeded")
+
+
+async def _disconnected(request: HttpRequest) -> None:
+    """Return when the client has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _unchanged(text: str) -> Translation:
+    """Text as its own translation."""
+    words = text.split()
+    links = tuple((i, i) for i in range(len(words)))
+    return Translation(text, text, 0.0, words, [Candidate(text, 0.0, words)], links)
+
+
+def _chained(first: Translation, second: Translation) -> Translation:
+    """The translation of a translation; a word is linked to what the words linked to it are linked to."""
+    links = None
+    if first.alignment is not None and second.alignment is not None:
+        pairs = {(i, k) for i, j in first.alignment for also_j, k in second.alignment if j == also_j}
+        links = tuple(sorted(pairs))
+    return replace(second, source=first.source, score=first.score + second.score, alignment=links)
+
+
+def _in_parts(request: Request, model: Translator) -> list[Request]:
+    """A sentence that the model can read as it is, and a longer one in parts, divided between words."""
+    text = request.source
+    if len(text.encode()) <= model.max_pieces or len(model.encode_source(text)) <= model.max_pieces:
+        return [request]
+    middle = text.rfind(" ", 1, len(text) // 2)
+    middle = middle if middle > 0 else len(text) // 2
+    halves = replace(request, source=text[:middle]), Request(text[middle:].lstrip())
+    return [part for half in halves for part in _in_parts(half, model)]
+
+
+def _joined(parts: Sequence[Translation]) -> Translation:
+    """One translation of its parts."""
+    if len(parts) == 1:
+        return parts[0]
+    links: list[tuple[int, int]] = []
+    num_source = num_target = 0
+    for part in parts:
+        links += [(i + num_source, j + num_target) for i, j in part.alignment or ()]
+        num_source, num_target = num_source + len(part.source.split()), num_target + len(part.text.split())
+    text, score = " ".join(part.text for part in parts), sum(part.score for part in parts)
+    tokens = [token for part in parts for token in part.tokens]
+    has_links = all(part.alignment is not None for part in parts)
+    source = " ".join(part.source for part in parts)
+    return Translation(
+        source, text, score, tokens, [Candidate(text, score, tokens)], tuple(links) if has_links else None
+    )

@@ -1,0 +1,137 @@
+"""The model thread: shared batches change no translation, and cancelled work leaves them."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from nmt.decoding.request import Request
+from nmt.serving.engine import Engine, Settings
+from nmt.translator import Translator
+
+PLAIN = Settings()
+
+
+@pytest.fixture
+def sizes() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def engine(sizes: list[int]) -> Iterator[Engine]:
+    started = Engine(lambda sentences, seconds: sizes.append(sentences))
+    yield started
+    started.close()
+
+
+def held(engine: Engine) -> threading.Event:
+    """Keep the model thread busy until the event is set."""
+    release = threading.Event()
+    engine.call(release.wait)
+    return release
+
+
+def texts(futures: list[Future[Any]]) -> list[str]:
+    return [future.result(30).text for future in futures]
+
+
+def test_sentences_of_several_requests_share_batches_and_are_translated_as_alone(
+    engine: Engine, sizes: list[int], translator: Translator, german: list[str]
+) -> None:
+    release = held(engine)
+    futures = [engine.submit(translator, [Request(line)], PLAIN)[0] for line in german]
+    release.set()
+    alone = [translator.translate([line])[0] for line in german]
+    assert [(f.result(30).text, f.result().tokens) for f in futures] == [(t.text, t.tokens) for t in alone]
+    assert sum(sizes) == len(german)
+    assert len(sizes) <= 3
+
+
+def test_a_batch_has_similar_lengths_and_one_kind_of_settings(
+    engine: Engine, sizes: list[int], translator: Translator, german: list[str]
+) -> None:
+    release = held(engine)
+    long = " ".join(german[:10])
+    [one] = engine.submit(translator, [Request(german[0])], PLAIN)
+    [several] = engine.submit(translator, [Request(german[0])], Settings(n_best=3, with_alignment=True))
+    [longer] = engine.submit(translator, [Request(long)], PLAIN)
+    release.set()
+    assert len(one.result(30).n_best) == 1
+    assert len(several.result(30).n_best) == 3
+    assert several.result().alignment
+    assert longer.result(30).text
+    assert sizes == [1, 1, 1]
+
+
+def test_what_is_cancelled_before_its_batch_is_not_translated(
+    engine: Engine, sizes: list[int], translator: Translator, german: list[str]
+) -> None:
+    release = held(engine)
+    futures = engine.submit(translator, [Request(line) for line in german[:3]], PLAIN)
+    futures[1].cancel()
+    release.set()
+    assert texts([futures[0], futures[2]]) == [translator.translate([german[i]])[0].text for i in (0, 2)]
+    assert sizes == [2]
+
+
+@pytest.mark.parametrize("must_contain", [(), ("dog",)])
+def test_what_is_cancelled_during_its_batch_is_not_searched_to_its_end(
+    engine: Engine, translator: Translator, german: list[str], must_contain: tuple[str, ...]
+) -> None:
+    prefix = " ".join(["the dog"] * 30)
+    partial: list[str] = []
+
+    def cancel(text: str) -> None:
+        partial.append(text)
+        futures[0].cancel()
+
+    release = held(engine)
+    futures = engine.submit(
+        translator, [Request(german[0], prefix, must_contain), Request(german[1])], PLAIN, {0: cancel}
+    )
+    release.set()
+    assert texts([futures[1]]) == [translator.translate([german[1]])[0].text]
+    assert len(partial) == 1
+
+
+def test_partial_translations_grow(engine: Engine, translator: Translator, german: list[str]) -> None:
+    partial: list[str] = []
+    prefix = "the dog sleeps in the garden"
+    [future] = engine.submit(translator, [Request(german[0], prefix)], PLAIN, {0: partial.append})
+    assert future.result(30).text.startswith(prefix)
+    assert len(partial) >= 2
+    assert prefix.startswith(partial[0])
+
+
+def test_one_sentence_that_fails_spoils_no_other(
+    engine: Engine, translator: Translator, german: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Translator.stream
+
+    def failing(self: Translator, lines: list[Request], *given: Any, **named: Any) -> Any:
+        if any("Bäcker" in request.source for request in lines):
+            raise MemoryError
+        return stream(self, lines, *given, **named)
+
+    good, bad = german[0], "Der Bäcker schläft im Garten."
+    [expected] = translator.translate([good])
+    monkeypatch.setattr(Translator, "stream", failing)
+    release = held(engine)
+    futures = engine.submit(translator, [Request(good), Request(bad)], PLAIN)
+    release.set()
+    with pytest.raises(MemoryError):
+        futures[1].result(30)
+    assert texts([futures[0]]) == [expected.text]
+
+
+def test_close_answers_what_waits(translator: Translator, german: list[str]) -> None:
+    engine = Engine()
+    release = held(engine)
+    futures = engine.submit(translator, [Request(line) for line in german[:4]], PLAIN)
+    threading.Timer(0.05, release.set).start()
+    engine.close()
+    assert all(future.done() and future.result().text for future in futures)
+    with pytest.raises(RuntimeError):
+        engine.submit(translator, [Request(german[0])], PLAIN)

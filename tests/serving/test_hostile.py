@@ -1,0 +1,86 @@
+"""Hostile requests, and the end of the server."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+import serve_fuzz
+
+
+def test_hostile_requests_are_refused_and_the_next_one_is_answered(server: Any) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    counts, problems = serve_fuzz.run((host, int(port)), 200, seed=3)
+    assert problems == []
+    assert len(counts) > 10
+    answer = server.request("/translate", {"q": "Der Hund schläft.", "source": "de", "target": "en"})
+    assert answer.status == 200
+
+
+def test_script_and_lone_surrogates_in_text_are_text(server: Any) -> None:
+    text = "\ud800 Hund <script>alert(1)</script>"
+    answer = server.request("/translate", json.dumps({"q": text, "source": "de", "target": "en"}).encode())
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.posix
+def test_sigterm_stops_the_server_when_everything_accepted_is_answered(tiny_model: Path) -> None:
+    command = [sys.executable, "-m", "nmt", "serve", str(tiny_model), "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    assert process.stderr is not None
+    started = process.stderr.readline()
+    url = re.search(r"http://\S+", started)
+    assert url, started
+    assert "de-en" in started
+    answers: list[int] = []
+
+    def ask() -> None:
+        body = json.dumps({"q": ["Der Hund schläft im Garten."] * 100, "source": "de", "target": "en"}).encode()
+        request = urllib.request.Request(f"{url[0]}/translate", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            answers.append(len(json.load(answer)["translatedText"]))
+
+    clients = [threading.Thread(target=ask) for _ in range(4)]
+    for client in clients:
+        client.start()
+    active = ""
+    while "nmt_requests_active 4.0" not in active and not answers:
+        active = urllib.request.urlopen(f"{url[0]}/metrics", timeout=30).read().decode()
+    process.send_signal(signal.SIGTERM)
+    for client in clients:
+        client.join()
+    assert process.wait(30) == 0
+    assert answers == [100] * 4
+    assert process.stderr.read() == ""
+
+
+def test_a_missing_extra_is_named(run_nmt: Any, monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:
+    for name in [name for name in sys.modules if name.startswith("nmt.serving")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    done = run_nmt("serve", tiny_model)
+    assert done.returncode == 2
+    assert "pip install 'nmt[serve]'" in done.stderr
+
+
+def test_bad_usage(run_nmt: Any, tiny_model: Path, tmp_path: Path, server: Any) -> None:
+    port = server.url.rpartition(":")[2]
+    empty = tmp_path / "keys"
+    empty.write_text("\n")
+    for arguments, message in (
+        (["nowhere"], "not a model directory"),
+        ([tiny_model, tiny_model], "Two models translate from de to en"),
+        ([tiny_model, "--port", port], "Cannot listen"),
+        ([tiny_model, "--api-keys", empty], "has no API key"),
+    ):
+        done = run_nmt("serve", *arguments)
+        assert done.returncode == 2
+        assert message in done.stderr

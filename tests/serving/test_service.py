@@ -1,0 +1,117 @@
+"""Directions and pivots, detection, long sentences, and what happens to requests that take too long or are too many."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from nmt.decoding.request import Request
+from nmt.errors import UserError
+from nmt.serving.engine import Engine, Settings
+from nmt.serving.languages import Detector, Directions
+from nmt.serving.service import Ticket
+from nmt.translator import Translator
+
+
+def as_direction(model: Translator, source: str, target: str) -> Translator:
+    """The same model, said to have another direction."""
+    data = model.recipe.data.model_copy(update={"source": source, "target": target})
+    other = Translator(model.model, model.vocabularies, model.recipe.model_copy(update={"data": data}))
+    other.max_pieces = model.max_pieces
+    return other
+
+
+@pytest.fixture
+def ticket() -> Iterator[Ticket]:
+    engine = Engine()
+    yield Ticket(engine, time.monotonic() + 30)
+    engine.close()
+
+
+def test_routes_are_direct_or_by_way_of_a_third_language(translator: Translator) -> None:
+    pairs = [("de", "en"), ("en", "fr"), ("de", "cs"), ("cs", "fr"), ("fr", "zt")]
+    directions = Directions(as_direction(translator, *pair) for pair in pairs)
+    models = directions.models
+    assert directions.route("de", "en") == [models["de", "en"]]
+    assert directions.route("de", "fr") == [models["de", "en"], models["en", "fr"]]
+    assert directions.route("de", "de") == []
+    assert directions.route("de", "zt") is None
+    assert directions.targets("de") == ["cs", "de", "en", "fr"]
+    assert directions.find("ZH-hant") == directions.find("zt") == "zt"
+    assert directions.find("xx") is None
+    with pytest.raises(UserError, match="Two models translate from de to en"):
+        Directions([translator, translator])
+
+
+def test_a_pivot_translates_the_translation_and_chains_the_links(
+    ticket: Ticket, translator: Translator, backward: Translator, german: list[str]
+) -> None:
+    settings = Settings(2, with_alignment=True)
+    found = ticket.translate([translator, backward], german[:2], settings)
+    for line, translation in zip(german, found, strict=False):
+        [first] = translator.stream([line], with_alignment=True)
+        [second] = backward.stream([first.text], 2, with_alignment=True)
+        assert (translation.source, translation.text, translation.tokens) == (line, second.text, second.tokens)
+        assert [candidate.text for candidate in translation.n_best] == [candidate.text for candidate in second.n_best]
+        assert translation.score == pytest.approx(first.score + second.score, abs=1e-4)
+        assert set(translation.alignment or ()) == {
+            (i, k) for i, j in first.alignment or () for also_j, k in second.alignment or () if j == also_j
+        }
+
+
+def test_a_language_to_itself_changes_nothing(ticket: Ticket) -> None:
+    [found] = ticket.translate([], ["Der Hund  schläft."], Settings())
+    assert (found.text, found.alignment) == ("Der Hund  schläft.", ((0, 0), (1, 1), (2, 2)))
+
+
+def test_a_sentence_that_is_too_long_for_the_model_is_translated_in_parts(
+    ticket: Ticket, translator: Translator, german: list[str]
+) -> None:
+    shorter = as_direction(translator, "de", "en")
+    shorter.max_pieces = 12
+    line = " ".join(german[:6])
+    [found] = ticket.translate([shorter], [Request(line)], Settings(with_alignment=True))
+    assert found.source == line
+    assert len(found.text.split()) > 20
+    links = found.alignment or ()
+    assert max(i for i, _ in links) > len(line.split()) - 5
+    assert max(j for _, j in links) < len(found.text.split())
+
+
+def test_a_ticket_ends_at_its_deadline_and_when_it_is_cancelled(translator: Translator) -> None:
+    engine, release = Engine(), threading.Event()
+    engine.call(release.wait)
+    with pytest.raises(TimeoutError):
+        Ticket(engine, time.monotonic() + 0.05).translate([translator], ["Hund"], Settings())
+    ticket = Ticket(engine, time.monotonic() + 30)
+    threading.Timer(0.05, ticket.cancel).start()
+    with pytest.raises(Exception) as caught:
+        ticket.translate([translator], ["Hund"], Settings())
+    assert type(caught.value).__name__ == "CancelledError"
+    release.set()
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Der Hund schläft im Garten.", "de"),
+        ("A man is sleeping in the garden.", "en"),
+        ("Un homme dort dans le jardin.", "fr"),
+        ("DER MÜDE BÄCKER", "de"),
+    ],
+)
+def test_detection(text: str, language: str) -> None:
+    ranked = Detector(["de", "en", "fr", "xx"]).detect(text)
+    assert ranked[0][0] == language
+    assert 0 < ranked[0][1] <= 100
+    assert sorted((confidence for _, confidence in ranked), reverse=True) == [confidence for _, confidence in ranked]
+
+
+def test_the_confidence_is_low_for_other_languages_and_little_text() -> None:
+    detector = Detector(["de", "en"])
+    assert detector.detect("Ein Mann geht mit seinem Hund durch den Park.")[0][1] > 90
+    assert detector.detect("Un homme dort dans le jardin avec son chien.")[0][1] < 10
+    assert detector.detect("Hund")[0][1] < 50
+    assert detector.detect("😀 … !") == []

@@ -1,0 +1,123 @@
+"""The API of nmt under /v1."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nmt.alignment.links import to_json
+from nmt.translator import Translator
+
+LINE = "Der Hund schläft im Garten."
+
+
+def ask(server: Any, **body: Any) -> Any:
+    answer = server.request("/v1/translate", {"source": "de", "target": "en"} | body)
+    assert answer.status == 200, answer.body
+    return answer.json["translations"]
+
+
+def test_translate_gives_what_the_translator_gives(server: Any, translator: Translator) -> None:
+    [found] = ask(server, text=LINE, n_best=3, alignment=True, alpha=0.5)
+    [expected] = translator.stream([LINE], 3, with_alignment=True, alpha=0.5)
+    [sentence], wanted = found["sentences"], expected.to_json()
+    for name in ("source", "translation", "tokens", "alignment"):
+        assert sentence[name] == wanted[name]
+    for candidate, other in zip(sentence["n_best"], wanted["n_best"], strict=True):
+        assert candidate == other | {"score": pytest.approx(other["score"], abs=1e-4)}
+    assert found["text"] == expected.text
+
+
+def test_texts_are_divided_into_sentences(server: Any, german: list[str]) -> None:
+    first, second = ask(server, text=[f"{german[0]} {german[1]}\n{german[2]}", LINE], source="auto")
+    assert [sentence["source"] for sentence in first["sentences"]] == german[:3]
+    one, two, three = (sentence["translation"] for sentence in first["sentences"])
+    assert first["text"] == f"{one} {two}\n{three}"
+    assert second["source"] == "de"
+    assert 0 < second["confidence"] <= 100
+
+
+def test_constraints(server: Any, translator: Translator) -> None:
+    plain = translator.translate([LINE])[0].text
+    [found] = ask(server, text=LINE, split=False, prefix="my brother", must_contain=["moon"])
+    assert found["text"].startswith("my brother")
+    assert "moon" in found["text"]
+    [found] = ask(server, text=LINE, forbid=["garden"])
+    assert "garden" in plain
+    assert "garden" not in found["text"]
+    [found] = ask(server, text=LINE, split=False, must_contain=["zzz"])
+    assert found["sentences"][0]["missing"] == ["zzz"]
+    refused = server.request("/v1/translate", {"text": LINE, "source": "de", "target": "en", "prefix": "a"})
+    assert refused.status == 400
+    assert "split=false" in refused.json["error"]
+
+
+def test_stream(server: Any, translator: Translator) -> None:
+    body = {"text": LINE, "source": "de", "target": "en", "stream": True}
+    answer = server.request("/v1/translate", body)
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    events = [event.split("\n") for event in answer.body.decode().strip().split("\n\n")]
+    names, data = [event[0] for event in events], [json.loads(event[1].removeprefix("data: ")) for event in events]
+    assert names[-1] == "event: translation"
+    assert set(names[:-1]) == {"event: partial"}
+    assert data[-1]["text"] == translator.translate([LINE])[0].text
+    refused = server.request("/v1/translate", body | {"target": "xx"})
+    assert (refused.status, refused.json) == (400, {"error": "xx is not supported"})
+
+
+def test_align_and_score(server: Any, translator: Translator) -> None:
+    pairs = [[LINE, "The dog sleeps in the garden."], ["Hund", "dog"]]
+    body = {"source": "de", "target": "en", "pairs": pairs}
+    expected = [to_json(each) for each in translator.align([(a, b) for a, b in pairs])]
+    assert server.request("/v1/align", body).json == {"alignments": expected}
+    [scored, _] = server.request("/v1/score", body).json["scores"]
+    assert scored["log_probability"] == pytest.approx(sum(scored["token_log_probabilities"]), abs=1e-4)
+
+
+def test_models_health_and_description(server: Any) -> None:
+    german, english = server.request("/v1/models").json["models"]
+    assert (german["source"]["code"], german["target"]["name"], german["decoder"]) == ("de", "English", "bahdanau")
+    assert english["source"]["code"] == "en"
+    assert server.request("/v1/health").json["status"] == "ok"
+    paths = server.request("/openapi.json").json["paths"]
+    assert {"/v1/translate", "/v1/align", "/v1/score", "/v1/models", "/v1/health"} <= set(paths)
+    assert server.request("/docs").status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "text"),
+    [
+        ("translate", {"text": LINE}, "target"),
+        ("translate", {"text": LINE, "source": "de", "target": "en", "beam": 3}, "beam"),
+        ("translate", {"text": 5, "source": "de", "target": "en"}, "text"),
+        ("translate", {"text": [], "source": "de", "target": "en"}, "text"),
+        ("translate", {"text": LINE, "source": "de", "target": "en", "n_best": 1000}, "n_best"),
+        ("translate", {"text": "a" * 20_001, "source": "de", "target": "en"}, "exceeds text limit"),
+        ("align", {"source": "de", "target": "en", "pairs": [["a"]]}, "pairs"),
+        ("score", {"source": "de", "target": "de", "pairs": [["a", "b"]]}, "no single model"),
+        ("score", b"{", "JSON"),
+    ],
+)
+def test_errors(server: Any, path: str, body: Any, text: str) -> None:
+    answer = server.request(f"/v1/{path}", body)
+    assert answer.status == 400
+    assert text in answer.json["error"]
+
+
+def test_a_model_without_attention(serve: Callable[..., Any], vanilla_model: Any) -> None:
+    import nmt
+
+    own = serve(nmt.load(vanilla_model))
+    body = {"source": "de", "target": "en"}
+    assert own.request("/v1/align", body | {"pairs": [["a", "b"]]}).status == 400
+    [found] = ask(own, text=LINE, alignment=True)
+    assert found["sentences"][0]["alignment"] is None
+
+
+def test_keys(serve: Callable[..., Any], translator: Translator) -> None:
+    closed = serve(translator, keys=("secret",))
+    body = {"text": LINE, "source": "de", "target": "en"}
+    assert closed.request("/v1/translate", body).status == 400
+    assert closed.request("/v1/translate", body, headers={"Authorization": "Bearer wrong"}).status == 403
+    assert closed.request("/v1/translate", body, headers={"Authorization": "Bearer secret"}).status == 200
