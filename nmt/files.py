@@ -54,14 +54,18 @@ def replacing(path: Path) -> Iterator[Path]:
         with explained(path):
             for inner in sorted(temporary.rglob("*")):
                 sync(inner)
-            sync(temporary)
-            if temporary.is_file() and path.exists():
-                shutil.copymode(path, temporary)
-            os.replace(temporary, path)
-            sync(path.parent)
+            _rename(temporary, path)
     except BaseException:
         _remove(temporary)
         raise
+
+
+def _rename(complete: Path, path: Path) -> None:
+    sync(complete)
+    if complete.is_file() and path.exists():
+        shutil.copymode(path, complete)
+    os.replace(complete, path)
+    sync(path.parent)
 
 
 def _temporary(path: Path) -> Path:
@@ -304,13 +308,9 @@ class ResumableOutput:
             yield output
             output.flush()
             with explained(self._path):
-                os.fsync(output.fileno())
-                if self._final.exists():
-                    shutil.copymode(self._final, self.partial)
                 if os.name == "nt":  # Windows can't rename an open file
                     output.close()
-                os.replace(self.partial, self._final)
-                sync(self._final.parent)
+                _rename(self.partial, self._final)
         finally:
             with contextlib.suppress(OSError, UserError):
                 output.close()

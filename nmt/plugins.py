@@ -4,15 +4,10 @@ A recipe names components: a cell, an attention score, an encoder, a decoder, a 
 a training technique. Each kind has one :class:`Table`, whose rows map a name to a class; the class has an attribute
 ``Options``, a subclass of :class:`nmt.options.Options` with the keys that a recipe can set.
 
-A package outside nmt adds rows in one of two ways, and the kind of a component follows from its base class:
-
-- An installed package declares an entry point for each component::
-
-      [project.entry-points."nmt.components"]
-      mgu = "my_package.cells:MguCell"
-
-- A module that isn't installed has a mapping ``COMPONENTS = {"mgu": MguCell}`` and is named for a run, by
-  ``--plugin my_module`` or by :func:`load_plugin`.
+A package outside nmt adds rows in one of two ways, and the kind of a component follows from its base class. A package
+that is installed declares an entry point for each component in the group ``nmt.components``. A module that isn't
+installed has a mapping ``COMPONENTS = {"mgu": MguCell}`` and is named for a run, by ``--plugin my_module`` or by
+:func:`load_plugin`.
 
 Code is only ever run because it is installed or because the user names it: a recipe or a model directory records which
 plugins it needs (:func:`required_plugins`), but never causes one to be imported.

@@ -185,10 +185,8 @@ class Translator:
                 constraints=[requests[index].constraints(self.vocabularies.target) for index in filled],
                 numbers=[first_line - 1 + index for index in filled],
             )
-        hypotheses: list[list[Hypothesis]] = [[] for _ in requests]
-        for index, of_line in zip(filled, found, strict=True):
-            hypotheses[index] = of_line
-        return hypotheses
+        of_filled = iter(found)
+        return [next(of_filled) if ids else [] for ids in encoded]
 
     def _aligned(self, translations: Sequence[Translation]) -> Iterator[Translation]:
         pairs = ((Words.split(t.source), Words.split(t.text)) for t in translations)
