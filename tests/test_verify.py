@@ -12,7 +12,7 @@ from nmt.decoding.results import Candidate, Translation
 from nmt.errors import UserError
 from nmt.inspection.verify import TIE, _compared, verify
 from nmt.models.attention import AdditiveAttention
-from nmt.models.attentional import BahdanauDecoder
+from nmt.models.recurrent import BahdanauDecoder
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 EXACT = [

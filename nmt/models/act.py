@@ -16,11 +16,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.models.attentional import AttentionalDecoderOptions, AttentionalState, BahdanauDecoder
-from nmt.models.cells import CellChoice, CellField, CellState, choose_cell
+from nmt.models.cells import CellChoice, CellState, choose_cell
 from nmt.models.interfaces import DecoderOutput, DecoderParts, Encoder, EncoderOutput, EncoderParts, Memory
-from nmt.models.layers import Dropout, Layers, length_mask, reverse_within
-from nmt.models.recurrence import CellStack
+from nmt.models.layers import Dropout, length_mask, reverse_within
+from nmt.models.recurrence import CellStack, LoopLayer, StackOptions
+from nmt.models.recurrent import AttentionalDecoderOptions, AttentionalState, BahdanauDecoder
 from nmt.options import FREE, Options
 from nmt.plugins import as_mapping
 
@@ -99,90 +99,81 @@ def spread(weight_X: Tensor, x: Tensor) -> Tensor:
     return weight_X.to(x.dtype).view(*weight_X.shape, *[1] * (x.dim() - weight_X.dim()))
 
 
-class Ponder(nn.Module):
-    """Repeats the step of a recurrent network until its halting unit stops it.
+def ponder(
+    step: Callable[[Parts, int], tuple[Parts, Tensor]],
+    start: Parts,
+    running_X: Tensor,
+    options: PonderOptions,
+    freezes: bool = False,
+) -> tuple[Parts, HaltingState]:
+    """Repeat a step until every X has halted.
 
     Args:
-        width: D of the state's top layer, which the halting unit reads.
+        step: from the parts of the ponder step before, and the number of this one, counted from 0, to the next parts
+            and the halting units h_n. Parts have the dimensions of X first.
+        start: the parts before the first step, as far as ``step`` reads them.
+        running_X: False where no step is taken, such as in padding.
         options: limits.
-        cell: the recipe's choice of the cell that is repeated.
+        freezes: of an X that has halted, the next steps read the mean in place of the first part.
+
+    Returns:
+        The means of the parts over the ponder steps, and the steps that each X took.
+    """
+    parts, means = start, start
+    halting = HaltingState.start(running_X, start[0])
+    for n in range(options.max_steps):
+        parts, unit_X = step(parts, n)
+        weight_X, halting = halting.halt(unit_X, n == options.max_steps - 1, options.epsilon)
+        weighted = tuple(spread(weight_X, part) * part for part in parts)
+        means = tuple(a + b for a, b in zip(means, weighted, strict=True)) if n else weighted
+        if not halting.running_X.any():
+            break
+        if freezes:
+            parts = (torch.where(halting.running_X[..., None], parts[0], means[0]), *parts[1:])
+    return means, halting
+
+
+def check_averageable(cell: CellChoice) -> None:
+    """Refuse a cell whose states have no mean.
 
     Raises:
-        ValueError: the states of the cell can't be averaged.
+        ValueError: it is one of these.
     """
-
-    def __init__(self, width: int, options: PonderOptions, cell: CellChoice) -> None:
-        super().__init__()
-        if not choose_cell(cell)[0].averageable:
-            name = as_mapping(cell)["type"]
-            reason = f"adaptive computation time averages states, and those of the cell {name} have no mean"
-            raise ValueError(f"{reason}: choose another cell")
-        self.unit = HaltingUnit(width, options)
-        self.max_steps, self.epsilon = options.max_steps, options.epsilon
-
-    def forward(self, step: Callable[[Parts, bool], Parts], start: Parts) -> tuple[Parts, HaltingState]:
-        """The mean of the parts over the ponder steps, and the steps that each row took.
-
-        Args:
-            step: from the parts of the ponder step before, and whether this one is the first, to the next parts.
-                The first part is [N, L, D], the hidden state of all layers; the others have N rows.
-            start: the parts before the first step, as far as ``step`` reads them.
-        """
-        parts, means = start, None
-        halting = HaltingState.start(torch.ones(len(start[0]), dtype=torch.bool, device=start[0].device), start[0])
-        for n in range(self.max_steps):
-            parts = step(parts, n == 0)
-            unit_N = self.unit(parts[0][:, -1])
-            weight_N, halting = halting.halt(unit_N, n == self.max_steps - 1, self.epsilon)
-            weighted = tuple(spread(weight_N, part) * part for part in parts)
-            means = weighted if means is None else tuple(a + b for a, b in zip(means, weighted, strict=True))
-            if not halting.running_X.any():
-                break
-        assert means is not None
-        return means, halting
+    if not choose_cell(cell)[0].averageable:
+        name = as_mapping(cell)["type"]
+        reason = f"adaptive computation time averages states, and those of the cell {name} have no mean"
+        raise ValueError(f"{reason}: choose another cell")
 
 
-class AdaptiveEncoderOptions(PonderOptions):
+class ActEncoderOptions(StackOptions, PonderOptions):
     """Options of the encoder ``type: act_rnn``."""
 
-    cell: CellField = Field({"type": "lstm"}, description="name of a cell, or {type: NAME} and its options")
-    hidden_size: int = Field(256, ge=1, le=100_000, description="of each direction")
-    num_layers: int = Field(1, ge=1, le=1000, description="cells one above another")
     bidirectional: bool = Field(True, description="read from both ends")
-    dropout: Annotated[float, FREE] = Field(
-        0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations"
-    )
 
 
-class AdaptiveRecurrence(nn.Module):
-    """One direction: s_t^n = cell([x_t; δ_{n,1}], s_t^{n-1}), s_t^0 = s_{t-1}, s_t = Σ p_n s_t^n (Graves 2016).
+class ActCells(CellStack):
+    """s_t^n = cell([x_t; δ_{n,1}], s_t^{n-1}), s_t^0 = s_{t-1}, s_t = Σ p_n s_t^n (Graves 2016).
 
-    The flag δ is 1 at the first step of an input.
+    The flag δ is 1 at the first step of an input. A state has two parts [N] more than that of the cells: the number of
+    ponder steps and their cost.
     """
 
-    def __init__(self, options: AdaptiveEncoderOptions, input_size: int) -> None:
-        super().__init__()
-        self.cells = CellStack(options.cell, (input_size, 1), options.hidden_size, options.num_layers, options.dropout)
-        self.ponder = Ponder(options.hidden_size, options, options.cell)
+    def __init__(self, options: ActEncoderOptions, input_size: int) -> None:
+        super().__init__(options, (input_size, 1))
+        check_averageable(options.cell)
+        self.halting = HaltingUnit(options.hidden_size, options)
+        self.options = options
 
-    def forward(self, x_BSD: Tensor, mask_BS: Tensor) -> tuple[Tensor, CellState, Tensor, Tensor]:
-        """Outputs [B, S, D], the state after the last word, ponder steps and ponder cost [B, S]; 0 at padding."""
-        flag_1G = self.cells.project(x_BSD.new_ones(1, 1), part=1)
-        state = self.cells.zeros(len(x_BSD), x_BSD)
-        outputs, steps, costs = [], [], []
-        for gates_BG, real_B in zip(self.cells.project(x_BSD).unbind(1), mask_BS.unbind(1), strict=True):
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
+        flagged_NG = gates_NG + self.project(gates_NG.new_ones(1, 1), part=1)
 
-            def step(parts: Parts, is_first: bool, gates_BG: Tensor = gates_BG) -> Parts:
-                return self.cells(gates_BG + flag_1G if is_first else gates_BG, parts)  # type: ignore[no-any-return]
+        def step(parts: Parts, n: int) -> tuple[Parts, Tensor]:
+            parts = super(ActCells, self).forward(gates_NG if n else flagged_NG, parts)
+            return parts, self.halting(parts[0][:, -1])
 
-            after, halting = self.ponder(step, state)
-            real_B11 = real_B[:, None, None]
-            state = tuple(torch.where(real_B11, new, old) for new, old in zip(after, state, strict=True))
-            outputs.append(state[0][:, -1])
-            steps.append(halting.steps_X)
-            costs.append(halting.cost_X)
-        steps_BS, costs_BS = torch.stack(steps, 1) * mask_BS, torch.stack(costs, 1) * mask_BS
-        return torch.stack(outputs, 1), state, steps_BS, costs_BS
+        running_N = torch.ones(len(gates_NG), dtype=torch.bool, device=gates_NG.device)
+        means, halting = ponder(step, state[: self.num_states], running_N, self.options)
+        return *means, halting.steps_X, halting.cost_X
 
 
 class ActEncoder(Encoder):
@@ -191,15 +182,13 @@ class ActEncoder(Encoder):
     The diagnostic ``ponder`` is the number of steps of a word, the mean of both directions.
     """
 
-    Options = AdaptiveEncoderOptions
+    Options = ActEncoderOptions
 
-    def __init__(self, options: AdaptiveEncoderOptions, parts: EncoderParts) -> None:
+    def __init__(self, options: ActEncoderOptions, parts: EncoderParts) -> None:
         super().__init__()
         self.embedding = parts.embedding
         num_directions = 2 if options.bidirectional else 1
-        self.directions: Layers[AdaptiveRecurrence] = Layers(
-            AdaptiveRecurrence(options, self.embedding.size) for _ in range(num_directions)
-        )
+        self.layer = LoopLayer([ActCells(options, self.embedding.size) for _ in range(num_directions)])
         self.dropout = Dropout(options.dropout)
         self.time_penalty = options.time_penalty
         self.final_size = num_directions * options.hidden_size
@@ -208,26 +197,21 @@ class ActEncoder(Encoder):
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
         x_BSD = self.dropout(self.embedding(source_BS))
-        outputs, finals, steps, costs = [], [], [], []
-        for direction, recurrence in enumerate(self.directions):
-            read_BSD = reverse_within(x_BSD, source_length_B) if direction else x_BSD
-            read_BSD, final, steps_BS, costs_BS = recurrence(read_BSD, mask_BS)
-            if direction:
-                read_BSD = reverse_within(read_BSD, source_length_B)
-                steps_BS = reverse_within(steps_BS[..., None], source_length_B)[..., 0]
-            outputs.append(read_BSD)
-            finals.append(final)
-            steps.append(steps_BS)
-            costs.append(costs_BS.sum())
+        annotations_BSD, (*final, _, _), states = self.layer(x_BSD, None, source_length_B, None)
+        steps, costs = [], []
+        for direction, (*_, steps_SB, cost_SB) in enumerate(states):
+            steps_BS1 = (steps_SB.t() * mask_BS)[..., None]
+            steps.append(reverse_within(steps_BS1, source_length_B) if direction else steps_BS1)
+            costs.append((cost_SB.t().contiguous() * mask_BS).sum())
         return EncoderOutput(
-            (Memory(self.dropout(torch.cat(outputs, 2)), mask_BS),),
-            tuple(torch.cat(parts, dim=2) for parts in zip(*finals, strict=True)),
+            (Memory(self.dropout(annotations_BSD), mask_BS),),
+            tuple(final),
             {"ponder": self.time_penalty * torch.stack(costs).sum()},
-            {"ponder": torch.stack(steps).mean(0)},
+            {"ponder": torch.cat(steps, dim=2).mean(2)},
         )
 
 
-class AdaptiveDecoderOptions(AttentionalDecoderOptions, PonderOptions):
+class ActDecoderOptions(AttentionalDecoderOptions, PonderOptions):
     """Options of the decoder ``type: act_rnn``."""
 
 
@@ -239,26 +223,27 @@ class ActDecoder(BahdanauDecoder):
     layer reads tanh(W [s_t; c_t; E y_{t-1}]). The diagnostic ``ponder`` is the number of steps that predict a token.
     """
 
-    Options = AdaptiveDecoderOptions
+    Options = ActDecoderOptions
 
-    def __init__(self, options: AdaptiveDecoderOptions, parts: DecoderParts) -> None:
+    def __init__(self, options: ActDecoderOptions, parts: DecoderParts) -> None:
         super().__init__(options, parts, extra_inputs=(1,))
-        self.ponder = Ponder(options.hidden_size, options, options.cell)
-        self.time_penalty = options.time_penalty
+        check_averageable(options.cell)
+        self.halting = HaltingUnit(options.hidden_size, options)
+        self.options = options
 
     def _move(
         self, gates_NG: Tensor, cells: CellState, memory: Memory
     ) -> tuple[Tensor, Tensor, CellState, HaltingState]:
         """As in Bahdanau's decoder, with the halting of the step."""
-        flag_1G = self.cells.project(gates_NG.new_ones(1, 1), part=2)
-        num_states = self.cells.num_states
+        flagged_NG = gates_NG + self.cells.project(gates_NG.new_ones(1, 1), part=2)
 
-        def step(parts: Parts, is_first: bool) -> Parts:
-            gates = gates_NG + flag_1G if is_first else gates_NG
-            context_ND, weights_NS, moved, _ = super(ActDecoder, self)._move(gates, parts[:num_states], memory)
-            return (*moved, context_ND, weights_NS)
+        def step(parts: Parts, n: int) -> tuple[Parts, Tensor]:
+            before, gates = parts[: self.cells.num_states], gates_NG if n else flagged_NG
+            context_ND, weights_NS, moved, _ = super(ActDecoder, self)._move(gates, before, memory)
+            return (*moved, context_ND, weights_NS), self.halting(moved[0][:, -1])
 
-        (*state, context_ND, weights_NS), halting = self.ponder(step, cells)
+        running_N = torch.ones(len(gates_NG), dtype=torch.bool, device=gates_NG.device)
+        (*state, context_ND, weights_NS), halting = ponder(step, cells, running_N, self.options)
         return context_ND, weights_NS, tuple(state), halting
 
     def advance(
@@ -268,6 +253,6 @@ class ActDecoder(BahdanauDecoder):
         real_NT = self.embedding.is_real(token_NT)
         cost_NT = torch.stack([step.cost_X for step in halting], dim=1)
         steps_NT = torch.stack([step.steps_X for step in halting], dim=1)
-        output.aux_losses["ponder"] = self.time_penalty * (cost_NT * real_NT).sum()
+        output.aux_losses["ponder"] = self.options.time_penalty * (cost_NT * real_NT).sum()
         output.diagnostics["ponder"] = steps_NT * real_NT
         return output, state

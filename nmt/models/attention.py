@@ -21,10 +21,6 @@ AttentionField = Annotated[dict[str, Any], BeforeValidator(as_mapping), ChoiceOf
 """The type of an option ``attention``."""
 
 
-class ScoreOptions(Options):
-    """Options of a score without parameters of its own."""
-
-
 class SizedScoreOptions(Options):
     """Options of a score with a hidden layer."""
 
@@ -65,9 +61,7 @@ class ConcatAttention(AdditiveAttention):
 class DotAttention(Attention):
     """Luong et al. 2015: score = sᵀ h_i. Query and memory must have the same width."""
 
-    Options = ScoreOptions
-
-    def __init__(self, options: ScoreOptions, query_size: int, memory_size: int) -> None:
+    def __init__(self, options: Options, query_size: int, memory_size: int) -> None:
         super().__init__()
         if query_size != memory_size:
             raise ValueError(
@@ -88,9 +82,7 @@ class ScaledDotAttention(DotAttention):
 class GeneralAttention(Attention):
     """Luong et al. 2015: score = sᵀ W h_i."""
 
-    Options = ScoreOptions
-
-    def __init__(self, options: ScoreOptions, query_size: int, memory_size: int) -> None:
+    def __init__(self, options: Options, query_size: int, memory_size: int) -> None:
         super().__init__()
         self.key = nn.Linear(memory_size, query_size, bias=False)
 

@@ -24,13 +24,12 @@ from nmt.models.attention import (
     LocationAttention,
     ScaledDotAttention,
 )
-from nmt.models.attentional import BahdanauDecoder, LuongDecoder
 from nmt.models.hierarchical import HierarchicalAttention, HierarchicalEncoder
 from nmt.models.interfaces import Attention, Decoder, DecoderParts, Encoder, EncoderParts, OutputLayer
 from nmt.models.layers import Embedding
 from nmt.models.ntm import NtmDecoder, NtmEncoder
 from nmt.models.recurrence import initialised_weights
-from nmt.models.recurrent import RecurrentDecoder, RecurrentEncoder
+from nmt.models.recurrent import BahdanauDecoder, LuongDecoder, RecurrentDecoder, RecurrentEncoder
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.transformer import TransformerDecoder, TransformerEncoder
 from nmt.models.universal_transformer import UniversalTransformerDecoder, UniversalTransformerEncoder

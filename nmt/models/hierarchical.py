@@ -6,15 +6,15 @@ current one, which is 0, so that the current turn has the same number in all dia
 Beside the legend of ``interfaces.py``:
 
     R  turns of all dialogues of a batch      X  the sum of W over turns
-    W  words of the longest turn              M  width of the utterance level
-    P  real positions of a batch              G  gates of its cell
+    W  words of the longest turn              M  width of the utterance level, G gates of its cell
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nmt.models.attention import AdditiveAttention, SizedScoreOptions
 from nmt.models.cells import GatedOptions, GruCell
@@ -38,45 +38,14 @@ def number_turns(source_BS: Tensor, mask_BS: Tensor, separator: int | None) -> T
     return ends_BS.flip(1).cumsum(1).flip(1)
 
 
-@dataclass(frozen=True)
-class Folding:
-    """Where the positions of sequences go when each turn becomes a row of its own.
+def fold(turn_BS: Tensor, mask_BS: Tensor) -> tuple[Tensor, Tensor]:
+    """The length of each turn, its separator or EOS counted [R], and which of these is each dialogue's current one [B].
 
-    Rows follow the dialogues and in each of them the order of time, so that real positions keep their order.
+    Turns follow the dialogues and in each of them the order of time, so that real positions keep their order.
     """
-
-    flat_P: Tensor
-    """The P real positions, as indices into B·S."""
-    folded_P: Tensor
-    """The same, as indices into R·W."""
-    length_R: Tensor
-    """Positions of each turn, its separator or EOS counted."""
-    current_B: Tensor
-    """The row of each dialogue's current turn."""
-
-    @classmethod
-    def of(cls, turn_BS: Tensor, mask_BS: Tensor) -> "Folding":
-        """Fold sequences by the numbers of their turns."""
-        first_B1 = torch.ones_like(mask_BS[:, :1])
-        starts_BS = torch.cat((first_B1, turn_BS[:, 1:] != turn_BS[:, :-1]), dim=1) & mask_BS
-        flat_P = mask_BS.flatten().nonzero().squeeze(1)
-        row_P = starts_BS.flatten()[flat_P].cumsum(0) - 1
-        length_R = row_P.bincount()
-        real_RW = length_mask(length_R, int(length_R.max()))
-        current_B = starts_BS.sum(1).cumsum(0) - 1
-        return cls(flat_P, real_RW.flatten().nonzero().squeeze(1), length_R, current_B)
-
-    def fold(self, ids_BS: Tensor, padding: int) -> Tensor:
-        """Ids, a turn a row. [R, W]"""
-        folded_RW = ids_BS.new_full((len(self.length_R), int(self.length_R.max())), padding)
-        folded_RW.view(-1)[self.folded_P] = ids_BS.flatten()[self.flat_P]
-        return folded_RW
-
-    def unfold(self, values_RWD: Tensor, shape: torch.Size) -> Tensor:
-        """Values of the words back in their sequences, zeros in the padding. [*shape, D]"""
-        values_PD = values_RWD.flatten(0, 1).index_select(0, self.folded_P)
-        flat = values_PD.new_zeros(shape.numel(), values_PD.shape[1]).index_copy(0, self.flat_P, values_PD)
-        return flat.view(*shape, -1)
+    starts_BS = F.pad(turn_BS[:, 1:] != turn_BS[:, :-1], (1, 0), value=True) & mask_BS
+    length_R = (starts_BS[mask_BS].cumsum(0) - 1).bincount()
+    return length_R, starts_BS.sum(1).cumsum(0) - 1
 
 
 class HierarchicalEncoder(RecurrentEncoder):
@@ -85,23 +54,26 @@ class HierarchicalEncoder(RecurrentEncoder):
 
     All turns of a batch are folded into rows and read at once. The memory holds the words in the order of the
     source with the turn of each; what is found in the utterances depends on the decoder's state, so the utterance
-    level is in :class:`HierarchicalAttention`. ``final`` is the state
-    after the current turn. A source without separators is one turn, and then this is the recurrent encoder.
+    level is in :class:`HierarchicalAttention`. ``final`` is the state after the current turn.
     """
 
     def __init__(self, options: RecurrentEncoderOptions, parts: EncoderParts) -> None:
         super().__init__(options, parts)
-        self.separator = parts.vocabulary.separator
+        self.separator, self.padding = parts.vocabulary.separator, parts.vocabulary.pad
 
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
         turn_BS = number_turns(source_BS, mask_BS, self.separator)
-        folding = Folding.of(turn_BS, mask_BS)
-        padding = int(self.embedding.table.padding_idx or 0)
-        turns = super().forward(folding.fold(source_BS, padding), folding.length_R)
-        values_BSD = folding.unfold(turns.memories[0].values_BSD, source_BS.shape)
-        memory = replace(turns.memories[0], values_BSD=values_BSD, mask_BS=mask_BS, positions={"turn": turn_BS})
-        return replace(turns, memories=(memory,), final=tuple(part[folding.current_B] for part in turns.final))
+        length_R, current_B = fold(turn_BS, mask_BS)
+        real_RW = length_mask(length_R, int(length_R.max()))
+        folded_RW = torch.full_like(real_RW, self.padding, dtype=source_BS.dtype)
+        folded_RW[real_RW] = source_BS[mask_BS]
+        turns = super().forward(folded_RW, length_R)
+        values_PD = turns.memories[0].values_BSD.flatten(0, 1).index_select(0, real_RW.flatten().nonzero()[:, 0])
+        zeros_XD = values_PD.new_zeros(source_BS.numel(), values_PD.shape[1])
+        values_XD = zeros_XD.index_copy(0, mask_BS.flatten().nonzero()[:, 0], values_PD)
+        memory = Memory(values_XD.view(*source_BS.shape, -1), mask_BS, positions={"turn": turn_BS})
+        return EncoderOutput((memory,), tuple(part[current_B] for part in turns.final))
 
 
 class HierarchicalAttentionOptions(Options):

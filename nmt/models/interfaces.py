@@ -123,7 +123,7 @@ class Attention(nn.Module, ABC):
     Most attentions define :meth:`scores`, and :meth:`prepare` where the memory needs a projection.
     """
 
-    Options: ClassVar[type[Options]]
+    Options: ClassVar[type[Options]] = Options
 
     def context_size(self, memory_size: int) -> int:
         """Width of the context: that of the memory, unless an attention makes something else of its values."""

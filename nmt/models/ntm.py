@@ -11,14 +11,14 @@ padding nor the other sentences of a batch change a result.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.models.cells import CellChoice, CellField, CellState
+from nmt.models.cells import CellState
 from nmt.models.interfaces import (
     Decoder,
     DecoderOutput,
@@ -33,9 +33,9 @@ from nmt.models.interfaces import (
     State,
 )
 from nmt.models.layers import Dropout, length_mask
-from nmt.models.recurrence import CellStack
+from nmt.models.recurrence import CellStack, StackOptions, at_end
 from nmt.models.recurrent import FirstState, RecurrentDecoderOptions
-from nmt.options import FREE, Options
+from nmt.options import Options
 
 EPSILON = 1e-6
 """Vectors shorter than this count as this long in a cosine."""
@@ -150,28 +150,19 @@ class NTMCell(nn.Module):
     first slot.
 
     Args:
-        cell, hidden_size, num_layers, dropout, residual: of the controller.
-        input_size: width of the input.
+        controller: its options.
         options: of heads and slots.
+        input_size: width of the input.
     """
 
-    def __init__(
-        self,
-        cell: CellChoice,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int,
-        dropout: float,
-        options: HeadOptions,
-        residual: bool = False,
-    ) -> None:
+    def __init__(self, controller: StackOptions, options: HeadOptions, input_size: int) -> None:
         super().__init__()
         self.options = options
         read_size = options.num_read_heads * options.slot_size
-        self.controller = CellStack(cell, (input_size, read_size), hidden_size, num_layers, dropout, residual)
-        self.readers = Heads(hidden_size, options, options.num_read_heads)
-        self.writers = Heads(hidden_size, options, options.num_write_heads, 2 * options.slot_size)
-        self.output_size = hidden_size + read_size
+        self.controller = CellStack(controller, (input_size, read_size))
+        self.readers = Heads(controller.hidden_size, options, options.num_read_heads)
+        self.writers = Heads(controller.hidden_size, options, options.num_write_heads, 2 * options.slot_size)
+        self.output_size = controller.hidden_size + read_size
 
     def start(self, cells: CellState, memory_NCW: Tensor, num_slots_N: Tensor) -> NTMState:
         """The state before the first step. Of each memory the first ``num_slots_N`` slots are real."""
@@ -208,22 +199,25 @@ class NTMCell(nn.Module):
             reads_NHW = read(read_NHC, memory_NCW)
         return NTMState(cells, memory_NCW, reads_NHW, read_NHC, write_NHC, ring)
 
+    def states(self, gates_TNG: Tensor, state: NTMState) -> list[NTMState]:
+        """The state after each of the projected inputs."""
+        states = []
+        for gates_NG in gates_TNG.unbind(0):
+            state = self(gates_NG, state)
+            states.append(state)
+        return states
+
     def output(self, state: NTMState) -> Tensor:
         """What others see of a step: [h; r of each read head]. [N, D]"""
         hidden_ND = self.controller.output(state.cells)
         return torch.cat((hidden_ND, state.reads_NHW.flatten(1).to(hidden_ND.dtype)), dim=1)
 
 
-class NtmEncoderOptions(HeadOptions):
+class NtmEncoderOptions(StackOptions, HeadOptions):
     """Options of the encoder ``type: ntm``."""
 
-    cell: CellField = Field({"type": "lstm"}, description="of the controller: a name, or {type: NAME} and its options")
     hidden_size: int = Field(100, ge=1, le=100_000, description="of the controller")
-    num_layers: int = Field(1, ge=1, le=1000, description="of the controller")
     num_slots: int = Field(128, ge=1, le=100_000, description="rows of the memory")
-    dropout: Annotated[float, FREE] = Field(
-        0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations"
-    )
 
 
 class NtmEncoder(Encoder, HasExternalMemory):
@@ -239,54 +233,31 @@ class NtmEncoder(Encoder, HasExternalMemory):
     def __init__(self, options: NtmEncoderOptions, parts: EncoderParts) -> None:
         super().__init__()
         self.embedding = parts.embedding
-        self.machine = NTMCell(
-            options.cell, self.embedding.size, options.hidden_size, options.num_layers, options.dropout, options
-        )
+        self.machine = NTMCell(options, options, self.embedding.size)
         self.blank_W = nn.Parameter(torch.empty(options.slot_size).uniform_(-0.05, 0.05))
         self.dropout = Dropout(options.dropout)
         self.num_slots = options.num_slots
         self.memory_sizes, self.final_size = (self.machine.output_size, options.slot_size), options.hidden_size
 
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
-        mask_BS = length_mask(source_length_B, source_BS.shape[1])
-        states = self._states(source_BS, source_length_B)
+        states = self._states(source_BS)
         annotations_BSD = self.dropout(torch.stack([self.machine.output(state) for state in states], dim=1))
-        slots = Memory(states[-1].memory_NCW, states[-1].ring[0])
-        final = states[-1].cells[: self.machine.controller.num_states]
-        return EncoderOutput((Memory(annotations_BSD, mask_BS), slots), final)
+        annotations = Memory(annotations_BSD, length_mask(source_length_B, source_BS.shape[1]))
+        slots_SBCW = torch.stack([state.memory_NCW for state in states])
+        slots = Memory(at_end(slots_SBCW, source_length_B), states[0].ring[0])
+        cells = zip(*(state.cells[: self.machine.controller.num_states] for state in states), strict=True)
+        return EncoderOutput((annotations, slots), tuple(at_end(torch.stack(p), source_length_B) for p in cells))
 
     def memory_access(self, source_BS: Tensor, source_length_B: Tensor) -> MemoryAccess:
-        return _access(self._states(source_BS, source_length_B), None)
+        return _access(self._states(source_BS), None)
 
-    def _states(self, source_BS: Tensor, source_length_B: Tensor) -> list[NTMState]:
-        """The state after each position; beyond a sentence's end it stays as it is."""
+    def _states(self, source_BS: Tensor) -> list[NTMState]:
+        """The state after each position."""
         gates_SBG = self.machine.project(self.dropout(self.embedding(source_BS.t())))
-        cells = self.machine.controller.zeros(len(source_BS), gates_SBG)
+        cells = self.machine.controller.zeros(gates_SBG[0])
         memory_BCW = self.blank_W.expand(len(source_BS), self.num_slots, -1)
         num_slots_B = torch.full((len(source_BS),), self.num_slots, device=source_BS.device)
-        state = self.machine.start(cells, memory_BCW, num_slots_B)
-        shortest, states = int(source_length_B.min()), []
-        for position, gates_BG in enumerate(gates_SBG.unbind(0)):
-            after = self.machine(gates_BG, state)
-            state = after if position < shortest else _where(position < source_length_B, after, state)
-            states.append(state)
-        return states
-
-
-def _where(is_on_B: Tensor, after: NTMState, before: NTMState) -> NTMState:
-    """The new state of sentences that haven't ended, the old one of the others."""
-
-    def chosen(new: Tensor, old: Tensor) -> Tensor:
-        return torch.where(is_on_B.view(-1, *[1] * (new.dim() - 1)), new, old)
-
-    return NTMState(
-        tuple(chosen(new, old) for new, old in zip(after.cells, before.cells, strict=True)),
-        chosen(after.memory_NCW, before.memory_NCW),
-        chosen(after.reads_NHW, before.reads_NHW),
-        chosen(after.read_NHC, before.read_NHC),
-        chosen(after.write_NHC, before.write_NHC),
-        after.ring,
-    )
+        return self.machine.states(gates_SBG, self.machine.start(cells, memory_BCW, num_slots_B))
 
 
 class NtmDecoderOptions(RecurrentDecoderOptions, HeadOptions):
@@ -316,9 +287,7 @@ class NtmDecoder(Decoder, HasExternalMemory):
         words, size = parts.embedding.size, options.slot_size
         self.embedding, self.output = parts.embedding, parts.output
         self.first_state = FirstState(options, parts)
-        self.machine = NTMCell(
-            options.cell, words, options.hidden_size, options.num_layers, options.dropout, options, options.residual
-        )
+        self.machine = NTMCell(options, options, words)
         self.readout = nn.Linear(self.machine.output_size + words, words)
         self.dropout = Dropout(options.dropout)
         self.continues = options.memory == "slots"
@@ -345,7 +314,7 @@ class NtmDecoder(Decoder, HasExternalMemory):
 
     def advance(self, token_NT: Tensor, state: NTMState, need_weights: bool = False) -> tuple[DecoderOutput, NTMState]:
         words_TNE = self.dropout(self.embedding(token_NT.t()))
-        states = self._states(words_TNE, state)
+        states = self.machine.states(self.machine.project(words_TNE), state)
         found_TND = torch.stack([self.machine.output(state) for state in states])
         features_TND = self.dropout(self.readout(torch.cat((found_TND, words_TNE), dim=-1)).tanh())
         weights_NHTS = None
@@ -354,16 +323,9 @@ class NtmDecoder(Decoder, HasExternalMemory):
         return DecoderOutput(features_TND.transpose(0, 1), weights_NHTS), states[-1]
 
     def memory_access(self, target_BT: Tensor, encoded: EncoderOutput) -> MemoryAccess:
-        states = self._states(self.dropout(self.embedding(target_BT.t())), self.start(encoded))
+        gates_TNG = self.machine.project(self.dropout(self.embedding(target_BT.t())))
+        states = self.machine.states(gates_TNG, self.start(encoded))
         return _access(states, None if self.continues else self.num_free_slots)
-
-    def _states(self, words_TNE: Tensor, state: NTMState) -> list[NTMState]:
-        """The state after each position."""
-        states = []
-        for gates_NG in self.machine.project(words_TNE).unbind(0):
-            state = self.machine(gates_NG, state)
-            states.append(state)
-        return states
 
 
 def _access(states: list[NTMState], num_free_slots: int | None) -> MemoryAccess:

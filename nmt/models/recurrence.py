@@ -3,51 +3,55 @@
 A state is a tuple of parts [N, L, D], whichever of the two made it.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from nmt.models.cells import CellChoice, choose_cell
+from nmt.models.cells import CellField, choose_cell
 from nmt.models.cells.base import Cell, CellState
 from nmt.models.layers import Dropout, Layers, length_mask, reverse_within
+from nmt.options import FREE, Options
+
+
+class StackOptions(Options):
+    """Options of cells one above another."""
+
+    cell: CellField = Field({"type": "lstm"}, description="name of a cell, or {type: NAME} and its options")
+    hidden_size: int = Field(256, ge=1, le=100_000, description="width of the state, in an encoder of each direction")
+    num_layers: int = Field(1, ge=1, le=1000, description="cells one above another")
+    dropout: Annotated[float, FREE] = Field(
+        0.0, ge=0, lt=1, description="on embeddings, between layers, and on what the encoder or decoder gives"
+    )
+    residual: bool = Field(False, description="from the second layer on, add what a layer reads to its output")
 
 
 class CellStack(nn.Module):
-    """Cells one above another, with dropout between them, for one step at a time.
+    """Cells one above another, for one step at a time.
 
-    Args:
-        cell: as in a recipe.
-        input_sizes: widths of the inputs of the lowest cell.
-        hidden_size: width of all states.
-        num_layers: L.
-        dropout: on what a layer reads from the one below.
-        residual: add what a layer reads to its output, from the second on.
+    ``input_sizes``: widths of the inputs of the lowest cell.
     """
 
-    def __init__(
-        self,
-        cell: CellChoice,
-        input_sizes: tuple[int, ...] | list[int],
-        hidden_size: int,
-        num_layers: int,
-        dropout: float,
-        residual: bool = False,
-    ) -> None:
-        super().__init__()
-        self.kind, options = choose_cell(cell)
-        kind, self.hidden_size = self.kind, hidden_size
-        sizes = [tuple(input_sizes)] + [(hidden_size,)] * (num_layers - 1)
-        self.cells: Layers[Cell] = Layers(kind(options, size, hidden_size, layer) for layer, size in enumerate(sizes))
-        self.num_states = kind.num_states
-        self.residual = residual
-        self.dropout = Dropout(dropout)
+    reads_below = False
 
-    def zeros(self, num_rows: int, like: Tensor) -> CellState:
-        """A state of zeros for inputs of the type of ``like``."""
-        shape, dtype = (num_rows, len(self.cells), self.hidden_size), self.kind.state_dtype(like.dtype)
+    def __init__(self, options: StackOptions, input_sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.kind, cell_options = choose_cell(options.cell)
+        kind, self.hidden_size = self.kind, options.hidden_size
+        sizes = [tuple(input_sizes)] + [(self.hidden_size,)] * (options.num_layers - 1)
+        self.cells: Layers[Cell] = Layers(
+            kind(cell_options, size, self.hidden_size, layer) for layer, size in enumerate(sizes)
+        )
+        self.num_states = kind.num_states
+        self.residual = options.residual
+        self.dropout = Dropout(options.dropout)
+
+    def zeros(self, like: Tensor) -> CellState:
+        """A state of zeros, for as many rows as an input has and for its type."""
+        shape, dtype = (len(like), len(self.cells), self.hidden_size), self.kind.state_dtype(like.dtype)
         return (like.new_zeros(shape, dtype=dtype),) * self.num_states
 
     def project(self, x: Tensor, part: int = 0) -> Tensor:
@@ -71,27 +75,28 @@ class CellStack(nn.Module):
         return tuple(torch.stack(parts, dim=1) for parts in zip(*layers, strict=True))
 
     def output(self, state: CellState) -> Tensor:
-        """What the top layer gives in a state [N, D]: its hidden state, to which residual connections add all below."""
-        hidden_NLD = state[0]
-        return hidden_NLD.sum(1) if self.residual else hidden_NLD[:, -1]
+        """The top layer's hidden state, to which residual connections add those of all layers below. [..., D]"""
+        return state[0].sum(-2) if self.residual else state[0][..., -1, :]
 
 
 class LoopLayer(nn.Module):
-    """One layer over whole sequences, in one or both directions, for a cell that PyTorch has no kernel of.
+    """One layer over whole sequences, in one or both directions, for what PyTorch has no kernel of.
 
     Everything but the recurrence is computed for all steps at once. A backward direction reads each sentence from its
     own end, so that its first step is the last word, whatever the padding.
+
+    ``cells``: one a direction.
     """
 
-    def __init__(self, cells: list[Cell]) -> None:
+    def __init__(self, cells: Sequence[Cell | CellStack]) -> None:
         super().__init__()
-        self.cells: Layers[Cell] = Layers(cells)
+        self.cells: Layers[Cell | CellStack] = Layers(cells)
 
     def forward(
         self, x_BTD: Tensor, state: CellState | None, length_B: Tensor | None, below: list[CellState] | None
     ) -> tuple[Tensor, CellState, list[CellState]]:
-        """Outputs [B, T, D], the state after the last position (each part [B, D], directions side by side), and for
-        each direction the states at all positions (each part [T, B, hidden]), in the order of reading.
+        """Outputs [B, T, D], zero in the padding; the state after the last position, directions side by side; and for
+        each direction the states at all positions (each part [T, B, …]), in the order of reading.
 
         Args:
             x_BTD: the layer's input.
@@ -101,82 +106,60 @@ class LoopLayer(nn.Module):
         """
         outputs, finals, states = [], [], []
         for way, cell in enumerate(self.cells):
-            start = None if state is None else tuple(part.chunk(len(self.cells), dim=1)[way] for part in state)
-            parts = _read(cell, _turned(x_BTD, length_B) if way else x_BTD, start, below[way] if below else None)
-            finals.append([_last(part_TBD, length_B) for part_TBD in parts])
-            output_BTD = parts[0].transpose(0, 1).to(x_BTD.dtype)
-            outputs.append(_turned(output_BTD, length_B) if way else output_BTD)
+            read_TBD = (_turned(x_BTD, length_B) if way else x_BTD).transpose(0, 1)
+            at = cell.zeros(x_BTD) if state is None else tuple(p.chunk(len(self.cells), dim=1)[way] for p in state)
+            steps = []
+            for position, gates_BG in enumerate(cell.project(read_TBD).unbind(0)):
+                extra = (below and tuple(part[position] for part in below[way]),) if cell.reads_below else ()
+                at = cell(gates_BG, at, *extra)
+                steps.append(at)
+            parts = tuple(torch.stack(parts) for parts in zip(*steps, strict=True))
             states.append(parts)
+            finals.append([at_end(part_TB, length_B) for part_TB in parts])
+            output_BTD = cell.output(parts).transpose(0, 1).to(x_BTD.dtype)
+            outputs.append(_turned(output_BTD, length_B) if way else output_BTD)
+        output_BTD = torch.cat(outputs, dim=2)
         if length_B is not None:
-            padding_BT1 = ~length_mask(length_B, x_BTD.shape[1])[:, :, None]
-            outputs = [output_BTD.masked_fill(padding_BT1, 0) for output_BTD in outputs]
-        return torch.cat(outputs, dim=2), tuple(torch.cat(ways, dim=1) for ways in zip(*finals, strict=True)), states
-
-
-def _read(cell: Cell, x_BTD: Tensor, state: CellState | None, below: CellState | None) -> CellState:
-    """The time loop: every part of the state after each position. [T, B, D]"""
-    if state is None:
-        zeros_BD = x_BTD.new_zeros(len(x_BTD), cell.hidden_size, dtype=cell.state_dtype(x_BTD.dtype))
-        state = (zeros_BD,) * cell.num_states
-    steps = []
-    for position, gates_BG in enumerate(cell.project(x_BTD.transpose(0, 1)).unbind(0)):
-        extra = (below and tuple(part[position] for part in below),) if cell.reads_below else ()
-        state = cell(gates_BG, state, *extra)
-        steps.append(state)
-    return tuple(torch.stack(parts) for parts in zip(*steps, strict=True))
+            output_BTD = output_BTD.masked_fill(~length_mask(length_B, x_BTD.shape[1])[:, :, None], 0)
+        return output_BTD, tuple(torch.cat(ways, dim=-1) for ways in zip(*finals, strict=True)), states
 
 
 def _turned(x_BTD: Tensor, length_B: Tensor | None) -> Tensor:
     return x_BTD.flip(1) if length_B is None else reverse_within(x_BTD, length_B)
 
 
-def _last(part_TBD: Tensor, length_B: Tensor | None) -> Tensor:
-    """What stands at each sentence's last position. [B, D]"""
+def at_end(steps_TB: Tensor, length_B: Tensor | None) -> Tensor:
+    """What stands at each sentence's last position, T where no length is given. [B, …]"""
     if length_B is None:
-        return part_TBD[-1]
-    return part_TBD[length_B - 1, torch.arange(len(length_B), device=length_B.device)]
+        return steps_TB[-1]
+    return steps_TB[length_B - 1, torch.arange(len(length_B), device=length_B.device)]
 
 
 class Recurrence(nn.Module):
     """A stack of recurrent layers over whole sequences, by PyTorch's kernels (cuDNN on a GPU) where it has them.
 
-    D of its states holds both directions of a bidirectional stack, forward first.
-
-    Args:
-        cell: as in a recipe.
-        input_size: width of the input.
-        hidden_size: of each direction.
-        num_layers: L.
-        dropout: on what a layer reads from the one below.
-        bidirectional: read in both directions, in every layer.
-        residual: add what a layer reads to its output, from the second on (Wu et al. 2016).
+    D of its states holds both directions of a bidirectional stack, forward first. Residual connections are those of
+    Wu et al. 2016.
     """
 
-    def __init__(
-        self,
-        cell: CellChoice,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int,
-        dropout: float,
-        bidirectional: bool = False,
-        residual: bool = False,
-    ) -> None:
+    def __init__(self, options: StackOptions, input_size: int, bidirectional: bool = False) -> None:
         super().__init__()
-        self.kind, self.options = choose_cell(cell)
+        self.kind, self.options = choose_cell(options.cell)
         self.directions = 2 if bidirectional else 1
-        self.output_size = hidden_size * self.directions
-        sizes = [input_size] + [self.output_size] * (num_layers - 1)
+        self.output_size = options.hidden_size * self.directions
+        sizes = [input_size] + [self.output_size] * (options.num_layers - 1)
         # One kernel a layer rather than one for all, so that the dropout between layers is the cheap one.
-        self.layers: Layers[nn.Module] = Layers(self._layer(size, hidden_size, i) for i, size in enumerate(sizes))
+        self.layers: Layers[nn.Module] = Layers(
+            self._layer(size, options.hidden_size, layer) for layer, size in enumerate(sizes)
+        )
         self.num_states = self.kind.num_states
-        self.residual = residual
-        self.dropout = Dropout(dropout)
+        self.residual = options.residual
+        self.dropout = Dropout(options.dropout)
 
     def _layer(self, input_size: int, hidden_size: int, layer: int) -> nn.Module:
         if self.kind.kernel is None:
-            kind, options, directions = self.kind, self.options, self.directions
-            return LoopLayer([kind(options, (input_size,), hidden_size, layer) for _ in range(directions)])
+            cells = [self.kind(self.options, (input_size,), hidden_size, layer) for _ in range(self.directions)]
+            return LoopLayer(cells)
         kernel = self.kind.kernel(input_size, hidden_size, batch_first=True, bidirectional=self.directions == 2)
         for inputs, hidden, *biases in kernel.all_weights:
             self.kind.initialise(self.options, [inputs], hidden, biases)
@@ -230,11 +213,11 @@ class Recurrence(nn.Module):
 class LearnedState(nn.Module):
     """A first state that is learned: h_0, and C_0 for an LSTM, of each layer are parameters."""
 
-    def __init__(self, cell: CellChoice, num_layers: int, size: int) -> None:
+    def __init__(self, options: StackOptions, size: int) -> None:
         super().__init__()
-        self.shape = (num_layers, size)
-        num_states = choose_cell(cell)[0].num_states
-        self.parts = nn.ParameterList(torch.zeros(num_layers * size) for _ in range(num_states))
+        self.shape = (options.num_layers, size)
+        num_states = choose_cell(options.cell)[0].num_states
+        self.parts = nn.ParameterList(torch.zeros(options.num_layers * size) for _ in range(num_states))
 
     def forward(self, num_rows: int) -> CellState:
         """The state of each of some rows, all the same."""

@@ -1,14 +1,16 @@
-"""The recurrent encoder, the vanilla seq2seq decoder, and what all recurrent decoders share."""
+"""The recurrent encoder and the recurrent decoders: the vanilla seq2seq, Bahdanau's, Luong's."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.models.cells import CellField, CellState, choose_cell
+from nmt.models.attention import AttentionField
+from nmt.models.cells import CellState, choose_cell
 from nmt.models.interfaces import (
+    SINGLE_HEAD,
     Decoder,
     DecoderOutput,
     DecoderParts,
@@ -19,23 +21,15 @@ from nmt.models.interfaces import (
     State,
 )
 from nmt.models.layers import Dropout, length_mask, reverse_within
-from nmt.models.recurrence import LearnedState, Recurrence
-from nmt.options import FREE, Options
+from nmt.models.recurrence import CellStack, LearnedState, Recurrence, StackOptions
 
 
-class RecurrentEncoderOptions(Options):
+class RecurrentEncoderOptions(StackOptions):
     """Options of ``type: recurrent``."""
 
-    cell: CellField = Field({"type": "lstm"}, description="name of a cell, or {type: NAME} and its options")
-    hidden_size: int = Field(256, ge=1, le=100_000, description="of each direction")
-    num_layers: int = Field(1, ge=1, le=1000, description="cells one above another")
     bidirectional: bool = Field(True, description="read from both ends")
-    residual: bool = Field(False, description="from the second layer on, add what a layer reads to its output")
     initial_state: Literal["zero", "learned"] = Field("zero", description="first state: zeros, or parameters")
     reverse: bool = Field(False, description="read the source from its end (Sutskever et al. 2014)")
-    dropout: Annotated[float, FREE] = Field(
-        0.0, ge=0, lt=1, description="on embeddings, between layers and on the annotations"
-    )
 
 
 class RecurrentEncoder(Encoder):
@@ -49,18 +43,9 @@ class RecurrentEncoder(Encoder):
     def __init__(self, options: RecurrentEncoderOptions, parts: EncoderParts) -> None:
         super().__init__()
         self.embedding = parts.embedding
-        self.recurrence = Recurrence(
-            options.cell,
-            self.embedding.size,
-            options.hidden_size,
-            options.num_layers,
-            options.dropout,
-            options.bidirectional,
-            options.residual,
-        )
-        self.first_state: LearnedState | None = None
-        if options.initial_state == "learned":
-            self.first_state = LearnedState(options.cell, options.num_layers, self.recurrence.output_size)
+        self.recurrence = Recurrence(options, self.embedding.size, options.bidirectional)
+        is_learned = options.initial_state == "learned"
+        self.first_state = LearnedState(options, self.recurrence.output_size) if is_learned else None
         self.dropout = Dropout(options.dropout)
         self.reverse = options.reverse
         self.final_size = self.recurrence.output_size
@@ -78,16 +63,9 @@ class RecurrentEncoder(Encoder):
         return EncoderOutput((Memory(self.dropout(annotations_BSD), mask_BS),), final[: self.recurrence.num_states])
 
 
-class RecurrentDecoderOptions(Options):
+class RecurrentDecoderOptions(StackOptions):
     """Options of every recurrent decoder; those of ``type: recurrent``, the vanilla seq2seq."""
 
-    cell: CellField = Field({"type": "lstm"}, description="name of a cell, or {type: NAME} and its options")
-    hidden_size: int = Field(256, ge=1, le=100_000, description="width of the state")
-    num_layers: int = Field(1, ge=1, le=1000, description="cells one above another")
-    dropout: Annotated[float, FREE] = Field(
-        0.0, ge=0, lt=1, description="on embeddings, between layers and before the output layer"
-    )
-    residual: bool = Field(False, description="from the second layer on, add what a layer reads to its output")
     bridge: Literal["dense", "copy", "zero", "learned"] = Field(
         "dense", description="first state: tanh(W · encoder's last state), that state itself, zeros, or parameters"
     )
@@ -102,13 +80,12 @@ class RecurrentState(State):
 
 
 class FirstState(nn.Module):
-    """The decoder's first state from the encoder's last.
+    """The decoder's first state, as the option ``bridge`` chooses.
 
-    ``dense`` is tanh(W h) for each part and layer of the state (Bahdanau et al. 2015, appendix A.2.2), from the
-    mean annotation where the encoder has no last state; ``copy`` takes the state as it is (Sutskever et al.
-    2014) and so needs the same width on both sides. Layers are matched from the top: of a deeper encoder the
-    upper layers count, and a shallower one gives its last layer to the rest. ``learned`` and ``zero`` don't use the
-    encoder.
+    ``dense`` (Bahdanau et al. 2015, appendix A.2.2) has a W for each part of the state, and starts from the mean
+    annotation where the encoder has no last state; ``copy`` (Sutskever et al. 2014) needs the same width on both sides.
+    Layers are matched from the top: of a deeper encoder the upper layers count, and a shallower one gives its last
+    layer to the rest.
     """
 
     def __init__(self, options: RecurrentDecoderOptions, parts: DecoderParts) -> None:
@@ -122,9 +99,7 @@ class FirstState(nn.Module):
                 f"bridge: copy needs hidden_size {parts.final_size}, the width of the encoder's last state, "
                 f"not {self.size}"
             )
-        self.learned: LearnedState | None = None
-        if self.kind == "learned":
-            self.learned = LearnedState(options.cell, self.num_layers, self.size)
+        self.learned = LearnedState(options, self.size) if self.kind == "learned" else None
         if self.kind == "dense":
             self.dense = nn.ModuleList(nn.Linear(parts.final_size, self.size) for _ in range(self.num_states))
 
@@ -167,14 +142,7 @@ class RecurrentDecoder(Decoder):
             )
         self.embedding, self.output = parts.embedding, parts.output
         self.first_state = FirstState(options, parts)
-        self.recurrence = Recurrence(
-            options.cell,
-            parts.embedding.size,
-            options.hidden_size,
-            options.num_layers,
-            options.dropout,
-            residual=options.residual,
-        )
+        self.recurrence = Recurrence(options, parts.embedding.size)
         same = options.hidden_size == parts.embedding.size
         self.readout = nn.Identity() if same else nn.Linear(options.hidden_size, parts.embedding.size)
         self.dropout = Dropout(options.dropout)
@@ -187,3 +155,149 @@ class RecurrentDecoder(Decoder):
     ) -> tuple[DecoderOutput, RecurrentState]:
         hidden_NTD, cells = self.recurrence(self.dropout(self.embedding(token_NT)), state.cells)
         return DecoderOutput(self.dropout(self.readout(hidden_NTD))), RecurrentState(cells)
+
+
+class AttentionalDecoderOptions(RecurrentDecoderOptions):
+    """Options of a recurrent decoder with attention."""
+
+    attention: AttentionField = Field({"type": "additive"}, description="score function and its options")
+
+
+@dataclass(frozen=True)
+class AttentionalState(RecurrentState):
+    """State of a recurrent decoder with attention."""
+
+    memory: Memory
+    feed_ND: Tensor | None = None
+    """Luong's attentional vector of the step before, for input feeding."""
+
+
+class BahdanauDecoder(Decoder):
+    """Bahdanau et al. 2015: c_t = Σ a_ti h_i with a_t from s_{t-1}; s_t = cell([E y_{t-1}; c_t], s_{t-1}).
+
+    The output layer reads tanh(W [s_t; c_t; E y_{t-1}]). What depends on the target words alone, and the output,
+    is computed for all tokens at once outside the loop.
+    """
+
+    Options = AttentionalDecoderOptions
+    heads = (SINGLE_HEAD,)
+
+    def __init__(
+        self, options: AttentionalDecoderOptions, parts: DecoderParts, extra_inputs: tuple[int, ...] = ()
+    ) -> None:
+        """``extra_inputs``: widths of what the cell of a variant reads beside word and context."""
+        super().__init__()
+        size, words = options.hidden_size, parts.embedding.size
+        self.embedding, self.output = parts.embedding, parts.output
+        self.first_state = FirstState(options, parts)
+        self.attention = parts.make_attention(options.attention, size, parts.memory_size)
+        context = self.attention.context_size(parts.memory_size)
+        self.cells = CellStack(options, (words, context, *extra_inputs))
+        self.readout = nn.Linear(size + context + words, words)
+        self.dropout = Dropout(options.dropout)
+
+    def start(self, encoded: EncoderOutput) -> AttentionalState:
+        return AttentionalState(self.first_state(encoded), self.attention.prepare(encoded.memories[0]))
+
+    def advance(
+        self, token_NT: Tensor, state: AttentionalState, need_weights: bool = False
+    ) -> tuple[DecoderOutput, AttentionalState]:
+        return self._read(token_NT, state, need_weights)[:2]
+
+    def _read(
+        self, token_NT: Tensor, state: AttentionalState, need_weights: bool
+    ) -> tuple[DecoderOutput, AttentionalState, list[Any]]:
+        """As :meth:`advance`, and what :meth:`_move` gives of each step for a variant."""
+        cells, memory = state.cells, state.memory
+        words_TNE = self.dropout(self.embedding(token_NT.t()))
+        hidden, contexts, weights, extras = [], [], [], []
+        for gates_NG in self.cells.project(words_TNE).unbind(0):
+            context_ND, weights_NS, cells, extra = self._move(gates_NG, cells, memory)
+            hidden.append(self.cells.output(cells))
+            contexts.append(context_ND)
+            weights.append(weights_NS)
+            extras.append(extra)
+        read_TNX = torch.cat((torch.stack(hidden), torch.stack(contexts), words_TNE), dim=-1)
+        features_TND = self.dropout(self.readout(read_TNX).tanh())
+        weights_NHTS = torch.stack(weights, dim=1)[:, None] if need_weights else None
+        return DecoderOutput(features_TND.transpose(0, 1), weights_NHTS), AttentionalState(cells, memory), extras
+
+    def _move(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[Tensor, Tensor, CellState, Any]:
+        """One step from the words' share of the gates: context [N, D], weights [N, S], the next state, and what a
+        variant keeps of the step."""
+        query_BKD = torch.unflatten(self.cells.output(cells), 0, (memory.mask_BS.shape[0], -1))
+        context_BKD, weights_BKS = self.attention(query_BKD, memory)
+        context_ND = context_BKD.flatten(0, 1)
+        cells = self.cells(gates_NG + self.cells.project(context_ND, part=1), cells)
+        return context_ND, weights_BKS.flatten(0, 1), cells, None
+
+
+class LuongDecoderOptions(AttentionalDecoderOptions):
+    """Options of ``type: luong``."""
+
+    input_feeding: bool = Field(False, description="the attentional vector of a step enters the next one's cell")
+
+
+class LuongDecoder(Decoder):
+    """Luong et al. 2015, global attention: h_t = cell(E y_{t-1}, h_{t-1}), c_t = Σ a_ti h_i with a_t from h_t,
+    and the output layer reads the attentional vector h~_t = tanh(W [c_t; h_t]).
+
+    Without input feeding the recurrence needs no attention, so that all tokens are one call of the recurrent
+    kernel and one batched attention. With it, the cell reads [E y_{t-1}; h~_{t-1}] in a loop.
+    """
+
+    Options = LuongDecoderOptions
+    heads = (SINGLE_HEAD,)
+
+    def __init__(self, options: LuongDecoderOptions, parts: DecoderParts) -> None:
+        super().__init__()
+        size, words = options.hidden_size, parts.embedding.size
+        self.embedding, self.output = parts.embedding, parts.output
+        self.first_state = FirstState(options, parts)
+        self.attention = parts.make_attention(options.attention, size, parts.memory_size)
+        self.input_feeding = options.input_feeding
+        if self.input_feeding:
+            self.cells = CellStack(options, (words, words))
+        else:
+            self.recurrence = Recurrence(options, words)
+        self.attentional = nn.Linear(self.attention.context_size(parts.memory_size) + size, words)
+        self.dropout = Dropout(options.dropout)
+
+    def start(self, encoded: EncoderOutput) -> AttentionalState:
+        memory = self.attention.prepare(encoded.memories[0])
+        feed_BD = None
+        if self.input_feeding:
+            feed_BD = memory.values_BSD.new_zeros(len(memory.values_BSD), self.attentional.out_features)
+        return AttentionalState(self.first_state(encoded), memory, feed_BD)
+
+    def advance(
+        self, token_NT: Tensor, state: AttentionalState, need_weights: bool = False
+    ) -> tuple[DecoderOutput, AttentionalState]:
+        if self.input_feeding:
+            features_NTD, weights_NTS, state = self._read_feeding(token_NT, state)
+        else:
+            hidden_NTD, cells = self.recurrence(self.dropout(self.embedding(token_NT)), state.cells)
+            features_NTD, weights_NTS = self._attend(hidden_NTD, state.memory)
+            state = AttentionalState(cells, state.memory)
+        return DecoderOutput(features_NTD, weights_NTS[:, None] if need_weights else None), state
+
+    def _read_feeding(self, token_NT: Tensor, state: AttentionalState) -> tuple[Tensor, Tensor, AttentionalState]:
+        """Attentional vectors [N, T, D], weights [N, T, S] and the state after the last token."""
+        cells, feed_ND = state.cells, state.feed_ND
+        features, weights = [], []
+        for gates_NG in self.cells.project(self.dropout(self.embedding(token_NT.t()))).unbind(0):
+            assert feed_ND is not None
+            cells = self.cells(gates_NG + self.cells.project(feed_ND, part=1), cells)
+            feed_N1D, weights_N1S = self._attend(self.cells.output(cells)[:, None], state.memory)
+            feed_ND = feed_N1D[:, 0]
+            features.append(feed_N1D)
+            weights.append(weights_N1S)
+        return torch.cat(features, dim=1), torch.cat(weights, dim=1), AttentionalState(cells, state.memory, feed_ND)
+
+    def _attend(self, hidden_NTD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Attentional vectors [N, T, D] and weights [N, T, S] of top-layer states."""
+        shape = hidden_NTD.shape[:2]
+        hidden_BQD = torch.unflatten(hidden_NTD, 0, (len(memory.mask_BS), -1)).flatten(1, 2)
+        context_BQD, weights_BQS = self.attention(hidden_BQD, memory)
+        features_BQD = self.dropout(self.attentional(torch.cat((context_BQD, hidden_BQD), dim=-1)).tanh())
+        return features_BQD.reshape(*shape, -1), weights_BQS.reshape(*shape, -1)

@@ -221,15 +221,8 @@ class CachedDecoder(Decoder):
     def _run(
         self, token_NT: Tensor, state: TransformerState, self_bias: Tensor, need_weights: bool, is_last: bool
     ) -> tuple[DecoderOutput, tuple[Cache, ...]]:
-        """Run the layers: features and diagnostics with B rows of Q positions, weights [B, H, Q, S], and the caches.
-
-        Args:
-            token_NT: new tokens.
-            state: before them.
-            self_bias: -inf at slots that a token may not see. [B, 1, Q, C]
-            need_weights: give the weights.
-            is_last: the caches won't be read.
-        """
+        """Run the layers: features and diagnostics with B rows of Q positions, weights [B, H, Q, S], and the caches,
+        which nothing reads where ``is_last``. ``self_bias`` [B, 1, Q, C] is -inf at slots that a token may not see."""
 
     def _read(
         self, token_NT: Tensor, state: TransformerState, need_weights: bool, is_last: bool

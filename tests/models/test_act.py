@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from nmt.data.batching import Batch, make_batch
-from nmt.models.act import AdaptiveEncoderOptions, AdaptiveRecurrence, HaltingState, HaltingUnit, Ponder, PonderOptions
+from nmt.models.act import ActCells, ActEncoderOptions, HaltingState, HaltingUnit, Parts, PonderOptions, ponder
+from nmt.models.recurrence import LoopLayer
 
 EPSILON = 0.01
 Vector = npt.NDArray[np.float64]
@@ -87,14 +88,19 @@ def test_the_gradient_of_the_cost_is_that_of_the_remainder() -> None:
 
 def test_gradients_of_pondering() -> None:
     torch.manual_seed(3)
-    ponder = Ponder(4, PonderOptions(max_steps=4, epsilon=EPSILON), "rnn_tanh").double()
+    options = PonderOptions(max_steps=4, epsilon=EPSILON)
+    unit = HaltingUnit(4, options).double()
     weight = torch.randn(4, 4, dtype=torch.float64)
 
     def run(state: Tensor, weight: Tensor) -> Tensor:
-        (mean,), pondering = ponder(lambda parts, first: ((parts[0] @ weight + float(first)).tanh(),), (state,))
-        return torch.cat((mean.flatten(), pondering.remainder_X))
+        def step(parts: Parts, n: int) -> tuple[Parts, Tensor]:
+            moved = (parts[0] @ weight + float(n == 0)).tanh()
+            return (moved,), unit(moved)
 
-    state = torch.randn(3, 1, 4, dtype=torch.float64)
+        (mean,), halting = ponder(step, (state,), torch.ones(3, dtype=torch.bool), options)
+        return torch.cat((mean.flatten(), halting.remainder_X))
+
+    state = torch.randn(3, 4, dtype=torch.float64)
     assert torch.autograd.gradcheck(run, (state.requires_grad_(), weight.requires_grad_()))
 
 
@@ -121,28 +127,28 @@ def test_a_recurrent_step_ponders_as_in_the_paper(bias: float) -> None:
     """s^n from [x; first?] and s^{n-1}, the halting unit reads its top layer, and the next word starts from the mean
     (equations 1 to 13)."""
     torch.manual_seed(4)
-    options = AdaptiveEncoderOptions(cell="rnn_tanh", hidden_size=3, num_layers=2, max_steps=4)
-    recurrence = AdaptiveRecurrence(options, 2).double()
-    randomise(recurrence, bias)
-    w = numbers(recurrence)
+    options = ActEncoderOptions(cell="rnn_tanh", hidden_size=3, num_layers=2, max_steps=4)
+    cells = ActCells(options, 2).double()
+    randomise(cells, bias)
+    w = numbers(cells)
     x_SD = torch.randn(5, 2, dtype=torch.float64)
-    outputs, final, steps, costs = recurrence(x_SD[None], torch.ones(1, 5, dtype=torch.bool))
+    outputs, final, [(_, steps, costs)] = LoopLayer([cells])(x_SD[None], None, None, None)
     state = np.zeros((2, 3))
     for position, x in enumerate(x_SD.numpy()):
         states, units, (low, top) = [], [], state
         for n in range(4):
-            gates = w["cells.cells.0.input_weights.0"] @ x + w["cells.cells.0.bias"]
-            gates = gates + w["cells.cells.0.input_weights.1"][:, 0] * (n == 0)
-            low = np.tanh(gates + w["cells.cells.0.hidden_weight"] @ low)
-            gates = w["cells.cells.1.input_weights.0"] @ low + w["cells.cells.1.bias"]
-            top = np.tanh(gates + w["cells.cells.1.hidden_weight"] @ top)
-            units.append(sigmoid(w["ponder.unit.linear.weight"] @ top + w["ponder.unit.linear.bias"]))
+            gates = w["cells.0.input_weights.0"] @ x + w["cells.0.bias"]
+            gates = gates + w["cells.0.input_weights.1"][:, 0] * (n == 0)
+            low = np.tanh(gates + w["cells.0.hidden_weight"] @ low)
+            gates = w["cells.1.input_weights.0"] @ low + w["cells.1.bias"]
+            top = np.tanh(gates + w["cells.1.hidden_weight"] @ top)
+            units.append(sigmoid(w["halting.linear.weight"] @ top + w["halting.linear.bias"]))
             states.append(np.stack((low, top)))
         weights, num_steps, remainder = by_hand(units, 4)
         state = sum(p * s for p, s in zip(weights, states, strict=False))
         np.testing.assert_allclose(outputs[0, position].numpy(), state[1], atol=1e-10)
-        assert float(steps[0, position]) == num_steps
-        assert float(costs[0, position]) == pytest.approx(num_steps + remainder, abs=1e-10)
+        assert float(steps[position, 0]) == num_steps
+        assert float(costs[position, 0]) == pytest.approx(num_steps + remainder, abs=1e-10)
     np.testing.assert_allclose(final[0][0].numpy(), state, atol=1e-10)
 
 
@@ -174,7 +180,7 @@ def test_the_decoder_computes_its_equation(make_model: Any, bias: float) -> None
             low = np.tanh(gates + w["cells.cells.0.hidden_weight"] @ low)
             gates = w["cells.cells.1.input_weights.0"] @ low + w["cells.cells.1.bias"]
             top = np.tanh(gates + w["cells.cells.1.hidden_weight"] @ top)
-            units.append(sigmoid(w["ponder.unit.linear.weight"] @ top + w["ponder.unit.linear.bias"]))
+            units.append(sigmoid(w["halting.linear.weight"] @ top + w["halting.linear.bias"]))
             parts.append((low, top, context, weights))
         halting, num_steps, remainder = by_hand(units, 5)
         low, top, context, weights = (
@@ -196,21 +202,18 @@ def test_the_decoder_computes_its_equation(make_model: Any, bias: float) -> None
 def test_ponder_steps_of_both_directions_are_in_the_order_of_the_words(make_model: Any, batch: Batch) -> None:
     encoder = make_model(ADAPTIVE, DECODERS["act_rnn"]).encoder
     randomise(encoder, -1.0)
-    forward, backward = encoder.directions
+    forward, backward = (LoopLayer([cells]) for cells in encoder.layer.cells)
     encoded = encoder(batch.source_BS, batch.source_length_B)
     unequal = False
     for row, length in enumerate(batch.source_length_B.tolist()):
-        x_BSD, mask = (
-            encoder.embedding(batch.source_BS[row : row + 1, :length]),
-            torch.ones(1, length, dtype=torch.bool),
-        )
-        there, _, steps_there, _ = forward(x_BSD, mask)
-        back, _, steps_back, _ = backward(x_BSD.flip(1), mask)
-        expected = (steps_there + steps_back.flip(1)) / 2
-        assert torch.equal(encoded.diagnostics["ponder"][row, :length], expected[0])
+        x_BSD = encoder.embedding(batch.source_BS[row : row + 1, :length])
+        there, _, [(*_, steps_there, _)] = forward(x_BSD, None, None, None)
+        back, _, [(*_, steps_back, _)] = backward(x_BSD.flip(1), None, None, None)
+        expected = (steps_there + steps_back.flip(0)) / 2
+        assert torch.equal(encoded.diagnostics["ponder"][row, :length], expected[:, 0])
         annotations = torch.cat((there, back.flip(1)), dim=2)
         torch.testing.assert_close(encoded.memories[0].values_BSD[row, :length], annotations[0])
-        unequal = unequal or not torch.equal(steps_back, steps_back.flip(1))
+        unequal = unequal or not torch.equal(steps_back, steps_back.flip(0))
     assert unequal, "the order can't be told from these steps"
 
 
@@ -220,8 +223,8 @@ def test_a_universal_encoder_halts_position_by_position(make_model: Any, bias: f
     """A position that has halted keeps the mean of its states, which the others go on looking at."""
     model = make_model(UNIVERSAL, UNIVERSAL)
     encoder = model.encoder
-    torch.nn.init.normal_(encoder.halting.unit.linear.weight)
-    encoder.halting.unit.linear.bias.fill_(bias)
+    torch.nn.init.normal_(encoder.halting.linear.weight)
+    encoder.halting.linear.bias.fill_(bias)
     source = torch.tensor([[4, 9, 7, 5, 11, 3]])
     length = source.shape[1]
     visible = torch.zeros(1, 1, 1, length)
@@ -233,7 +236,7 @@ def test_a_universal_encoder_halts_position_by_position(make_model: Any, bias: f
         seen = encoder.positions.positions(current[None]) + encoder.positions.steps[n]
         states = encoder.layer(seen, visible)[0]
         for position in sorted(running):
-            unit = float(encoder.halting.unit(states[position]))
+            unit = float(encoder.halting(states[position]))
             num_steps[position] += 1
             if totals[position] + unit >= 1 - EPSILON or n == 4:
                 remainders[position] = weight = 1 - totals[position]

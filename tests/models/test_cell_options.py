@@ -14,7 +14,7 @@ from nmt.errors import UserError
 from nmt.models.build import build_model
 from nmt.models.cells import CELLS, Cell, CellChoice
 from nmt.models.cells.base import InitialisedOptions
-from nmt.models.recurrence import CellStack, LearnedState, Recurrence
+from nmt.models.recurrence import CellStack, LearnedState, Recurrence, StackOptions
 from nmt.models.weights import read_tensors
 
 SIZE = 12
@@ -31,13 +31,15 @@ def refusal(vocabularies: Vocabularies, cell: Any, **others: Any) -> UserError:
     return caught.value
 
 
+def stack(cell: CellChoice, num_layers: int = 1, size: int = SIZE) -> StackOptions:
+    return StackOptions.model_validate({"cell": cell, "hidden_size": size, "num_layers": num_layers})
+
+
 def gate_blocks(cell: CellChoice) -> list[Tensor]:
     """The recurrent matrices of each gate, of a stack's two layers and of a recurrence's two in both directions."""
-    stack = CellStack(cell, [5], SIZE, num_layers=2, dropout=0.0)
-    recurrence = Recurrence(cell, 5, SIZE, num_layers=2, dropout=0.0, bidirectional=True)
-    weights = [
-        module.hidden_weight for part in (stack, recurrence) for module in part.modules() if isinstance(module, Cell)
-    ]
+    recurrence = Recurrence(stack(cell, 2), 5, bidirectional=True)
+    parts = CellStack(stack(cell, 2), [5]), recurrence
+    weights = [module.hidden_weight for part in parts for module in part.modules() if isinstance(module, Cell)]
     weights += recurrence.kernel_weights()
     assert len(weights) == 6
     return [block.detach().double() for weight in weights for block in weight.split(SIZE)]
@@ -67,13 +69,13 @@ def test_identity_recurrent_weights_and_no_bias(kind: str) -> None:
     cell = {"type": kind, "init": "identity"}
     for block in gate_blocks(cell):
         assert torch.equal(block, torch.eye(SIZE, dtype=torch.float64))
-    for name, parameter in Recurrence(cell, 5, SIZE, 1, 0.0, bidirectional=True).named_parameters():
+    for name, parameter in Recurrence(stack(cell), 5, bidirectional=True).named_parameters():
         assert "bias" not in name or not parameter.any()
 
 
 def test_a_relu_network_of_identities_keeps_what_it_was_told() -> None:
     """Le et al. 2015: without input, the state stays as it is."""
-    recurrence = Recurrence({"type": "rnn_relu", "init": "identity"}, 5, SIZE, num_layers=1, dropout=0.0)
+    recurrence = Recurrence(stack({"type": "rnn_relu", "init": "identity"}), 5)
     state = torch.rand(2, 1, SIZE)
     outputs_BTD, _ = recurrence(torch.zeros(2, 50, 5), (state,))
     assert torch.equal(outputs_BTD[:, -1], state[:, 0])
@@ -100,9 +102,9 @@ def test_the_initialisation_of_all_matrices_leaves_what_a_cell_chose(make_model:
 def test_fresh_lstms_remember() -> None:
     """Forget gates start open in every form, by a bias near 1; that of the gate between layers is another matter."""
     for kind, place in {"lstm": 1, "peephole": 1, "depth_gated": 1, "coupled": 0}.items():
-        stack = CellStack(kind, [5], 64, num_layers=2, dropout=0.0)
-        recurrence = Recurrence(kind, 5, 64, num_layers=2, dropout=0.0, bidirectional=True)
-        biases = [cell.bias for part in (stack, recurrence) for cell in part.modules() if isinstance(cell, Cell)]
+        recurrence = Recurrence(stack(kind, 2, 64), 5, bidirectional=True)
+        parts = CellStack(stack(kind, 2, 64), [5]), recurrence
+        biases = [cell.bias for part in parts for cell in part.modules() if isinstance(cell, Cell)]
         for layer in recurrence.layers:
             if isinstance(layer, nn.RNNBase):
                 biases += [b_ih + b_hh for _, _, b_ih, b_hh in layer.all_weights]
@@ -118,8 +120,7 @@ def test_fresh_lstms_remember() -> None:
 
 @pytest.mark.parametrize("gamma", [1.001, 2.0, 100.0])
 def test_a_learned_time_constant_starts_where_it_is_set_and_never_falls_below_one(gamma: float) -> None:
-    stack = CellStack({"type": "leaky", "gamma": gamma, "learned": True}, [5], SIZE, num_layers=1, dropout=0.0)
-    (cell,) = stack.cells
+    (cell,) = CellStack(stack({"type": "leaky", "gamma": gamma, "learned": True}), [5]).cells
     gates_NG, hidden_ND = torch.randn(3, SIZE), torch.randn(3, SIZE)
 
     def moved_by() -> Tensor:
@@ -135,11 +136,11 @@ def test_a_learned_time_constant_starts_where_it_is_set_and_never_falls_below_on
 
 def test_the_cells_of_a_new_depth_gated_stack_do_not_grow_from_layer_to_layer() -> None:
     torch.manual_seed(0)
-    stack = CellStack("depth_gated", [64], 64, num_layers=3, dropout=0.0)
+    cells = CellStack(stack("depth_gated", 3, 64), [64])
     hidden = cell = torch.zeros(8, 3, 64)
     with torch.no_grad():
         for _ in range(40):
-            hidden, cell = stack(stack.project(torch.randn(8, 64)), (hidden, cell))
+            hidden, cell = cells(cells.project(torch.randn(8, 64)), (hidden, cell))
     low, middle, high = cell.square().mean(dim=(0, 2)).sqrt().tolist()
     assert 0.05 < high < middle < low
 
@@ -148,7 +149,7 @@ def test_an_echo_state_has_its_radius_and_forgets_how_it_began() -> None:
     torch.manual_seed(31)
     cell = {"type": "echo_state", "spectral_radius": 0.7}
     assert all(radius(block) == pytest.approx(0.7, abs=1e-4) for block in gate_blocks(cell))
-    recurrence = Recurrence(cell, 5, SIZE, num_layers=1, dropout=0.0)
+    recurrence = Recurrence(stack(cell), 5)
     x_BTD = torch.randn(1, 60, 5).expand(2, -1, -1)
     outputs_BTD, _ = recurrence(x_BTD, (torch.randn(2, 1, SIZE),))
     assert not torch.allclose(outputs_BTD[0, 0], outputs_BTD[1, 0], atol=1e-2)
@@ -191,7 +192,7 @@ def test_training_moves_all_but_the_echo_states_and_saves_them(train_tiny: Any) 
 
 
 def test_a_learned_state_is_the_same_for_every_row_and_learns() -> None:
-    state = LearnedState("lstm", num_layers=2, size=SIZE)
+    state = LearnedState(stack("lstm", 2), SIZE)
     for part in state.parts:
         nn.init.normal_(part)
     hidden_NLD, cell_NLD = state(3)

@@ -14,7 +14,7 @@ from nmt.models.cells import CELLS, Cell, CellChoice, CellState, choose_cell
 from nmt.models.cells.gated import CoupledLstmCell, DepthGatedLstmCell, GruCell, LstmCell, PeepholeLstmCell
 from nmt.models.cells.simple import ClockworkCell, EchoStateCell, LeakyCell, ReluCell, TanhCell
 from nmt.models.layers import length_mask
-from nmt.models.recurrence import CellStack, Recurrence
+from nmt.models.recurrence import CellStack, Recurrence, StackOptions
 
 ROWS, INPUT, HIDDEN = 3, 3, 4
 LENGTHS = [4, 7, 1]
@@ -283,9 +283,14 @@ def test_two_inputs_are_one_wide_input(kind: str) -> None:
 # Stacks and sequences
 
 
+def stack_options(choice: CellChoice, **others: Any) -> StackOptions:
+    """Two layers, unless others are given."""
+    return StackOptions.model_validate({"cell": choice, "hidden_size": HIDDEN, "num_layers": 2, **others})
+
+
 def stack_of(choice: CellChoice, residual: bool = False) -> CellStack:
     """Two layers in float64, in training mode but without dropout."""
-    stack = CellStack(choice, [INPUT], HIDDEN, num_layers=2, dropout=0.0, residual=residual).double()
+    stack = CellStack(stack_options(choice, residual=residual), [INPUT]).double()
     for parameter in stack.parameters():
         nn.init.normal_(parameter, std=0.8)
     return stack
@@ -295,7 +300,8 @@ def recurrence_of(
     choice: CellChoice, directions: int, num_layers: int = 2, residual: bool = False
 ) -> tuple[Recurrence, list[list[Cell]]]:
     """In float64, and its cells [direction][layer]."""
-    recurrence = Recurrence(choice, INPUT, HIDDEN, num_layers, 0.0, directions == 2, residual).double()
+    options = stack_options(choice, num_layers=num_layers, residual=residual)
+    recurrence = Recurrence(options, INPUT, directions == 2).double()
     ways: list[list[Cell]] = [[] for _ in range(directions)]
     for number, layer in enumerate(recurrence.layers):
         width = INPUT if not number else HIDDEN * directions
@@ -448,7 +454,7 @@ def test_both_directions_go_on_from_a_state_of_their_own(choice: CellChoice) -> 
 def test_half_precision_loses_nothing_that_a_state_adds_up(choice: CellChoice) -> None:
     """Under autocast the products are bfloat16; states stay float32, and 300 steps stay close to exact ones."""
     torch.manual_seed(21)
-    recurrence = Recurrence(choice, INPUT, 16, num_layers=2, dropout=0.0, bidirectional=True)
+    recurrence = Recurrence(stack_options(choice, hidden_size=16), INPUT, bidirectional=True)
     x_BTD, length_B = torch.randn(2, 300, INPUT) / 4, torch.tensor([300, 200])
     exact_BTD, exact = recurrence(x_BTD, length_B=length_B)
     with torch.autocast("cpu", torch.bfloat16):
@@ -463,7 +469,7 @@ def test_half_precision_loses_nothing_that_a_state_adds_up(choice: CellChoice) -
 
 def test_a_slow_leaky_unit_moves_in_half_precision() -> None:
     """With γ = 1000, h moves by less than bfloat16 can tell from standing still."""
-    stack = CellStack({"type": "leaky", "gamma": 1000}, [INPUT], HIDDEN, num_layers=1, dropout=0.0)
+    stack = CellStack(stack_options({"type": "leaky", "gamma": 1000}, num_layers=1), [INPUT])
     nn.init.constant_(next(iter(stack.cells)).bias, 10.0)
     state: CellState = (torch.full((1, 1, HIDDEN), 0.5),)
     with torch.autocast("cpu", torch.bfloat16):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary import Vocabularies
-from nmt.models.hierarchical import Folding, HierarchicalAttention, HierarchicalAttentionOptions, number_turns
+from nmt.models.hierarchical import HierarchicalAttention, HierarchicalAttentionOptions, fold, number_turns
 from nmt.models.interfaces import Memory
 from nmt.models.layers import length_mask
 from nmt.models.seq2seq import Seq2Seq
@@ -53,31 +53,21 @@ def test_turns_are_numbered_back_from_the_current_one(sources: list[list[int]]) 
 
 
 @given(SOURCES)
-def test_every_turn_becomes_a_row_and_finds_its_way_back(sources: list[list[int]]) -> None:
+def test_every_turn_becomes_a_row(sources: list[list[int]]) -> None:
     ids_BS, mask_BS = padded(sources)
-    folding = Folding.of(number_turns(ids_BS, mask_BS, SEPARATOR), mask_BS)
-    folded_RW = folding.fold(ids_BS, PAD)
+    length_R, current_B = fold(number_turns(ids_BS, mask_BS, SEPARATOR), mask_BS)
     expected = [turn for source in sources for turn in turns_of(source)]
-    assert folding.length_R.tolist() == [len(turn) for turn in expected]
-    for row, turn in zip(folded_RW.tolist(), expected, strict=True):
-        assert row == [*turn, *[PAD] * (folded_RW.shape[1] - len(turn))]
-    assert [folded_RW[row, folding.length_R[row] - 1] for row in folding.current_B] == [EOS] * len(sources)
-    values_RWD = torch.stack((folded_RW, -folded_RW), dim=2) + 100.0
-    unfolded = folding.unfold(values_RWD, ids_BS.shape)
-    assert torch.equal(
-        unfolded, torch.stack((ids_BS, -ids_BS), dim=2) * mask_BS[:, :, None] + 100.0 * mask_BS[..., None]
-    )
+    assert length_R.tolist() == [len(turn) for turn in expected]
+    assert [expected[row][-1] for row in current_B.tolist()] == [EOS] * len(sources)
 
 
 @given(SOURCES, st.sampled_from([SEPARATOR, EOS, 7]))
 def test_what_stands_in_the_padding_is_not_looked_at(sources: list[list[int]], garbage: int) -> None:
-    for found, expected in zip(fold(*padded(sources, garbage)), fold(*padded(sources)), strict=True):
+    (ids_BS, mask_BS), (clean_BS, _) = padded(sources, garbage), padded(sources)
+    turn_BS, expected_BS = (number_turns(ids, mask_BS, SEPARATOR) for ids in (ids_BS, clean_BS))
+    assert torch.equal(turn_BS * mask_BS, expected_BS * mask_BS)
+    for found, expected in zip(fold(turn_BS, mask_BS), fold(expected_BS, mask_BS), strict=True):
         assert torch.equal(found, expected)
-
-
-def fold(ids_BS: Tensor, mask_BS: Tensor) -> tuple[Tensor, Tensor]:
-    turn_BS = number_turns(ids_BS, mask_BS, SEPARATOR)
-    return turn_BS * mask_BS, Folding.of(turn_BS, mask_BS).fold(ids_BS, PAD)
 
 
 @pytest.mark.parametrize("separator", [None, 9])
@@ -85,7 +75,7 @@ def test_without_a_separator_there_is_one_turn(separator: int | None) -> None:
     ids_BS, mask_BS = padded([[5, 6], [SEPARATOR, 7, 5]])
     turn_BS = number_turns(ids_BS, mask_BS, separator)
     assert not turn_BS.any()
-    assert torch.equal(Folding.of(turn_BS, mask_BS).fold(ids_BS, PAD), ids_BS)
+    assert fold(turn_BS, mask_BS)[0].tolist() == [3, 4]
 
 
 MakeModel = Callable[..., Seq2Seq]

@@ -13,6 +13,7 @@ from nmt.errors import UserError
 from nmt.models import ntm
 from nmt.models.interfaces import EncoderOutput
 from nmt.models.ntm import HeadOptions, Heads, NTMCell, NTMState
+from nmt.models.recurrence import StackOptions
 from nmt.models.seq2seq import Seq2Seq
 
 ROWS, SLOTS, WIDTH, HEADS, SHIFTS = 3, 7, 4, 2, 3
@@ -171,7 +172,8 @@ def test_writing_with_two_heads() -> None:
 def make_machine(num_read: int = 2, num_write: int = 2) -> NTMCell:
     torch.manual_seed(7)
     options = HeadOptions(slot_size=WIDTH, num_read_heads=num_read, num_write_heads=num_write)
-    machine = NTMCell("rnn_tanh", 3, 5, 1, 0.0, options).double()
+    controller = StackOptions.model_validate({"cell": "rnn_tanh", "hidden_size": 5})
+    machine = NTMCell(controller, options, 3).double()
     for parameter in machine.parameters():
         torch.nn.init.normal_(parameter, std=0.7)
     return machine
@@ -336,7 +338,7 @@ def test_an_encoder_leaves_the_memory_as_it_was_after_the_last_word(make_model: 
     encoder: Any = model.encoder
     encoded = model.encode(batch.source_BS, batch.source_length_B)
     for row, length in enumerate(batch.source_length_B.tolist()):
-        states = encoder._states(batch.source_BS[row : row + 1, :length], torch.tensor([length]))
+        states = encoder._states(batch.source_BS[row : row + 1, :length])
         torch.testing.assert_close(encoded.memories[1].values_BSD[row], states[-1].memory_NCW[0])
         torch.testing.assert_close(encoded.final[0][row], states[-1].cells[0][0])
         annotations = torch.cat([encoder.machine.output(state) for state in states])

@@ -16,7 +16,7 @@ from turns import in_turns, table
 
 from nmt.device import autocast, pick_device
 from nmt.models.cells import CELLS
-from nmt.models.recurrence import Recurrence
+from nmt.models.recurrence import Recurrence, StackOptions
 
 
 def main() -> None:
@@ -39,7 +39,8 @@ def training_speed(cell: str, options: argparse.Namespace) -> Callable[[], float
     """What measures a cell: words per second of its forward and backward pass, warmed up."""
     device, size = pick_device(options.device), options.hidden_size
     torch.manual_seed(0)
-    layer = Recurrence(cell, size, size, 1, 0.0, options.bidirectional).to(device)
+    stack = StackOptions.model_validate({"cell": cell, "hidden_size": size})
+    layer = Recurrence(stack, size, options.bidirectional).to(device)
     x_BTD = torch.randn(options.batch, options.length, size, device=device, requires_grad=True)
 
     def step() -> None:

@@ -14,6 +14,7 @@ from nmt.options import Options
 CellState = tuple[Tensor, ...]
 """Each part [N, D]: the hidden state, which is also the output, then for an LSTM the cell state, then what else a cell
 keeps."""
+Parameters = Sequence[nn.Parameter]
 
 
 class InitialisedOptions(Options):
@@ -100,9 +101,7 @@ class Cell(nn.Module, ABC):
         return self.num_gates
 
     @classmethod
-    def initialise(
-        cls, options: Any, inputs: Sequence[nn.Parameter], hidden: nn.Parameter, biases: Sequence[nn.Parameter]
-    ) -> None:
+    def initialise(cls, options: Any, inputs: Parameters, hidden: nn.Parameter, biases: Parameters) -> None:
         """Change the first values of weights drawn from U(±1/√D): those of a cell, or those of a kernel."""
         if isinstance(options, InitialisedOptions):
             start_recurrent(hidden, options)
@@ -114,6 +113,14 @@ class Cell(nn.Module, ABC):
         """Precision of the state where inputs have another: what a cell adds up over many steps would be lost in
         bfloat16. The cells with kernels do as these, which compute their states in the inputs' precision."""
         return compute if cls.kernel is not None else torch.promote_types(compute, torch.float32)
+
+    def zeros(self, like: Tensor) -> CellState:
+        """A first state, for as many rows as an input has and for its type."""
+        zeros_ND = like.new_zeros(len(like), self.hidden_size, dtype=self.state_dtype(like.dtype))
+        return (zeros_ND,) * self.num_states
+
+    def output(self, state: CellState) -> Tensor:
+        return state[0]
 
     def project(self, x: Tensor, part: int = 0) -> Tensor:
         """The share of one of the inputs in the gates; the bias belongs to the first. [..., gates · hidden_size]"""
@@ -147,6 +154,6 @@ def scale_to_radius(weight: Tensor, radius: float) -> None:
 
 
 @torch.no_grad()
-def zero(parameters: Sequence[nn.Parameter]) -> None:
+def zero(parameters: Parameters) -> None:
     for parameter in parameters:
         parameter.zero_()

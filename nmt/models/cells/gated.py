@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.models.cells.base import Cell, CellState
+from nmt.models.cells.base import Cell, CellState, Parameters
 
 CLOSED = -2.0
 """The bias of a gate that starts closed, as those of highway networks (Srivastava et al. 2015)."""
@@ -25,9 +25,7 @@ class LstmCell(Cell):
     """Its place among the gates."""
 
     @classmethod
-    def initialise(
-        cls, options: Any, inputs: Sequence[nn.Parameter], hidden: nn.Parameter, biases: Sequence[nn.Parameter]
-    ) -> None:
+    def initialise(cls, options: Any, inputs: Parameters, hidden: nn.Parameter, biases: Parameters) -> None:
         super().initialise(options, inputs, hidden, biases)
         size = hidden.shape[1]
         with torch.no_grad():  # a forget gate that starts open (Jozefowicz et al. 2015)
@@ -103,9 +101,7 @@ class DepthGatedLstmCell(PeepholeLstmCell):
     reads_below = True
 
     @classmethod
-    def initialise(
-        cls, options: Any, inputs: Sequence[nn.Parameter], hidden: nn.Parameter, biases: Sequence[nn.Parameter]
-    ) -> None:
+    def initialise(cls, options: Any, inputs: Parameters, hidden: nn.Parameter, biases: Parameters) -> None:
         super().initialise(options, inputs, hidden, biases)
         with torch.no_grad():  # starts closed: d + f above 1 would let the cell grow from step to step
             biases[0][cls.num_gates * hidden.shape[1] :] = CLOSED

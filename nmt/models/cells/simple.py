@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.models.cells.base import Cell, CellState, InitialisedOptions, scale_to_radius, zero
+from nmt.models.cells.base import Cell, CellState, InitialisedOptions, Parameters, scale_to_radius, zero
 from nmt.models.layers import inverse_softplus
 from nmt.options import Options
 
@@ -128,9 +128,7 @@ class EchoStateCell(TanhCell):
     Options = EchoStateOptions
 
     @classmethod
-    def initialise(
-        cls, options: Any, inputs: Sequence[nn.Parameter], hidden: nn.Parameter, biases: Sequence[nn.Parameter]
-    ) -> None:
+    def initialise(cls, options: Any, inputs: Parameters, hidden: nn.Parameter, biases: Parameters) -> None:
         with torch.no_grad():
             for weight in inputs:
                 weight.uniform_(-options.input_scale, options.input_scale)
