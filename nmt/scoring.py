@@ -22,9 +22,9 @@ class Forced:
     """Natural log-probability of each target token given the source and the tokens before; EOS is the last."""
     weights_HTS: Tensor | None
     """Attention of the requested heads, with EOS of the target and without that of the source; None without heads."""
-    source_figures: dict[str, Tensor] = field(default_factory=dict)
-    """Named figures of the source tokens, such as their ponder steps, without EOS. [S]"""
-    target_figures: dict[str, Tensor] = field(default_factory=dict)
+    source_diagnostics: dict[str, Tensor] = field(default_factory=dict)
+    """As in :class:`nmt.models.interfaces.DecoderOutput`, of this pair, without EOS. [S]"""
+    target_diagnostics: dict[str, Tensor] = field(default_factory=dict)
 
 
 @torch.inference_mode()

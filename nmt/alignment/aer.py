@@ -10,11 +10,12 @@ predicted links A, the sure links S and the possible links P, where S is a subse
 so that a possible link may be predicted or left out at no cost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt.alignment.links import Link, Links, read_pharaoh
+from nmt.alignment.links import Links, read_pharaoh
+from nmt.console import warn
 from nmt.errors import UserError
 
 MIN_LINES = 5
@@ -44,14 +45,6 @@ class AlignmentScore:
     num_sentences: int
 
 
-@dataclass(frozen=True)
-class Gold:
-    """Gold links, a set for each sentence pair; possible links contain the sure ones."""
-
-    sure: list[set[Link]]
-    possible: list[set[Link]]
-
-
 def score_links(predicted: Sequence[Links], sure: Sequence[Links], possible: Sequence[Links]) -> AlignmentScore:
     """Precision, recall and AER of the predicted links, summed over the sentences.
 
@@ -78,66 +71,48 @@ def score_links(predicted: Sequence[Links], sure: Sequence[Links], possible: Seq
     )
 
 
-def read_gold(path: Path, possible_path: Path | None = None) -> Gold:
-    """Read a gold alignment: one Pharaoh file, or a file of sure and one of possible links.
+def score_files(links_path: Path, gold_path: Path, possible_path: Path | None = None) -> AlignmentScore:
+    """Score a Pharaoh file of predicted links against a gold, with a warning where a file counts words from 1.
 
     Args:
-        path: a Pharaoh file whose ``i-j`` are sure and whose ``i?j`` are possible.
+        links_path: the predicted links, however they are marked.
+        gold_path: a Pharaoh file whose ``i-j`` are sure and whose ``i?j`` are possible.
         possible_path: a second Pharaoh file; all its links are possible.
 
     Raises:
-        UserError: a file is bad, the two differ in length, or there is no sure link to score against.
+        UserError: a file is bad, the files differ in length, or there is no sure link to score against.
     """
-    lines = read_pharaoh(path)
-    sure = [line[0] for line in lines]
-    possible = [line[0] | line[1] for line in lines]
-    if possible_path is not None:
-        more = read_pharaoh(possible_path)
-        _check_same_length(path, len(lines), possible_path, len(more))
-        possible = [known | line[0] | line[1] for known, line in zip(possible, more, strict=True)]
+    paths = (links_path, gold_path, *([possible_path] if possible_path is not None else []))
+    files = {path: read_pharaoh(path) for path in paths}
+    for path in paths:
+        if len(files[path]) != len(files[gold_path]):
+            raise UserError(
+                f"{path} has {len(files[path])} lines, {gold_path} has {len(files[gold_path])}",
+                "Both need a line for each sentence pair, in the same order; a pair without links is an empty line.",
+            )
+    sure = [links for links, _ in files[gold_path]]
     if not any(sure):
         raise UserError(
-            f"the gold alignment {path} holds no sure link",
+            f"the gold alignment {gold_path} holds no sure link",
             "Give a Pharaoh file with a line for each sentence pair and links such as 0-0 1-2.",
         )
-    return Gold(sure, possible)
+    marked = {path: [links | possible for links, possible in lines] for path, lines in files.items()}
+    _warn_of_numbers(marked)
+    allowed = [known.union(*more) for known, *more in zip(*(marked[path] for path in paths[1:]), strict=True)]
+    return score_links(marked[links_path], sure, allowed)
 
 
-def score_files(links_path: Path, gold_path: Path, possible_path: Path | None = None) -> AlignmentScore:
-    """Score a Pharaoh file of predicted links against a gold; see :func:`read_gold`.
-
-    A predicted link counts as a link however it is marked.
-
-    Raises:
-        UserError: a file is bad, or the files differ in length.
-    """
-    gold = read_gold(gold_path, possible_path)
-    predicted = [sure | possible for sure, possible in read_pharaoh(links_path)]
-    _check_same_length(links_path, len(predicted), gold_path, len(gold.sure))
-    return score_links(predicted, gold.sure, gold.possible)
-
-
-def index_warning(links_path: Path, gold_path: Path, possible_path: Path | None = None) -> str | None:
-    """A warning where files seem to count words from different numbers, which makes an AER meaningless.
+def _warn_of_numbers(files: Mapping[Path, Sequence[Links]]) -> None:
+    """Warn where files seem to count words from different numbers, which makes an AER meaningless.
 
     Some tools count words from 1. A file in which no link names a word 0 on either side, while another file has
     such links on both, is taken for one of theirs; one with few lines may have none by chance.
     """
     has_zero = {}
-    for path in (links_path, gold_path, *([possible_path] if possible_path is not None else [])):
-        lines = [sure | possible for sure, possible in read_pharaoh(path) if sure or possible]
-        if len(lines) >= MIN_LINES:
-            has_zero[path] = [any(link[side] == 0 for line in lines for link in line) for side in (0, 1)]
+    for path, lines in files.items():
+        if sum(map(bool, lines)) >= MIN_LINES:
+            has_zero[path] = [any(link[side] == 0 for links in lines for link in links) for side in (0, 1)]
     from_one = [path for path, sides in has_zero.items() if not any(sides)]
     if from_one and any(all(sides) for sides in has_zero.values()):
         names = " and ".join(map(str, from_one))
-        return f"{names} seems to count words from 1, not from 0: no link has a word 0. Subtract 1 from its numbers."
-    return None
-
-
-def _check_same_length(first: Path, num_first: int, second: Path, num_second: int) -> None:
-    if num_first != num_second:
-        raise UserError(
-            f"{first} has {num_first} lines, {second} has {num_second}",
-            "Both need a line for each sentence pair, in the same order; a pair without links is an empty line.",
-        )
+        warn(f"{names} seems to count words from 1, not from 0: no link has a word 0. Subtract 1 from its numbers.")

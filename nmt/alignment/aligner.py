@@ -208,16 +208,16 @@ class AttentionAligner:
             score=None if is_cut else float(forced.log_probability_T.sum()),
             turns=turns_of_words(source) if turn_weights is not None else (),
             turn_weights=turn_weights,
-            source_figures=_of_words(forced.source_figures, source_words, sizes[0]),
-            target_figures=_of_words(forced.target_figures, target_words, sizes[1]),
+            source_diagnostics=_of_words(forced.source_diagnostics, source_words, sizes[0]),
+            target_diagnostics=_of_words(forced.target_diagnostics, target_words, sizes[1]),
             probabilities=_probabilities(forced.log_probability_T[: len(predicted)], target_words, sizes[1]),
             head_weights=heads if all_heads else None,
         )
 
 
-def _of_words(figures: Mapping[str, Tensor], owners: Sequence[int], num_words: int) -> dict[str, tuple[float, ...]]:
-    """The figures of a sentence's pieces as those of its words."""
-    return {name: mean_of_pieces(values.float().cpu().numpy(), owners, num_words) for name, values in figures.items()}
+def _of_words(of_pieces: Mapping[str, Tensor], owners: Sequence[int], num_words: int) -> dict[str, tuple[float, ...]]:
+    """The diagnostics of a sentence's pieces as those of its words."""
+    return {name: mean_of_pieces(values.float().cpu().numpy(), owners, num_words) for name, values in of_pieces.items()}
 
 
 def _probabilities(log_probability_T: Tensor, owners: Sequence[int], num_words: int) -> tuple[float, ...]:

@@ -13,6 +13,7 @@ uniform alignment probabilities: expected counts of linked words, divided. No go
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from math import inf
 from pathlib import Path
 from typing import Self
 
@@ -100,7 +101,9 @@ class Lexicon:
         for number, line in enumerate(read_lines(path), start=1):
             try:
                 source, target, count = line.split("\t")
-                counts[source][target] = _positive(count)
+                counts[source][target] = float(count)
+                if not 0 < float(count) < inf:
+                    raise ValueError
             except ValueError:
                 raise UserError(
                     f"{path}, line {number}: not a source word, a target word and a count, with tabs between.",
@@ -121,10 +124,3 @@ def evidence(source: Sequence[str], target: Sequence[str], weights: Weights, lex
 def _keys(words: Iterable[str]) -> list[str]:
     """Words as the lexicon has them; a punctuation mark on its own is a word, too."""
     return [_EDGES.sub("", word.lower()) or word for word in words]
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise ValueError
-    return number

@@ -22,6 +22,8 @@ from nmt.errors import UserError
 
 Link = tuple[int, int]
 Links = AbstractSet[Link]
+GoldLinks = tuple[Links, Links]
+"""Sure and possible links of a sentence pair."""
 Weights = npt.NDArray[np.float32]
 TextFormat = Literal["pharaoh", "json"]
 
@@ -33,11 +35,7 @@ _UNSAFE_IN_A_LINE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class WordAlignment:
-    """A sentence pair, the attention weights between its words, and the links.
-
-    Raises:
-        ValueError: ``weights`` is not [T_words, S_words], or a link is outside the sentence pair.
-    """
+    """A sentence pair, the attention weights between its words, and the links."""
 
     source: tuple[str, ...]
     target: tuple[str, ...]
@@ -51,21 +49,13 @@ class WordAlignment:
     """Of a dialogue, the turn of each source word, counted from the first of the line, 0."""
     turn_weights: Weights | None = None
     """Of a dialogue, [T, turns]: the attention of each target word to each turn; rows sum to 1."""
-    source_figures: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """Named figures of the source words, such as their ponder steps; of a word's pieces the mean."""
-    target_figures: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    source_diagnostics: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Numbers to be shown for each source word, by name, such as its ponder steps; of a word's pieces the mean."""
+    target_diagnostics: Mapping[str, Sequence[float]] = field(default_factory=dict)
     probabilities: Sequence[float] | None = None
     """Of each target word, given the source and the words before."""
     head_weights: Sequence[Weights] | None = None
     """As ``weights``, for every attention head of the model; None unless requested."""
-
-    def __post_init__(self) -> None:
-        expected = (len(self.target), len(self.source))
-        if self.weights.shape != expected:
-            raise ValueError(f"weights of shape {self.weights.shape} for {expected[0]} x {expected[1]} words")
-        for source, target in self.links:
-            if not (0 <= source < len(self.source) and 0 <= target < len(self.target)):
-                raise ValueError(f"link {source}-{target} outside {len(self.source)} x {len(self.target)} words")
 
 
 def parse_pharaoh(line: str, where: str = "the line") -> tuple[set[Link], set[Link]]:
@@ -141,9 +131,9 @@ def to_json(alignment: WordAlignment) -> dict[str, Any]:
     }
     if alignment.turn_weights is not None:
         values |= {"turns": list(alignment.turns), "turn_weights": _rounded(alignment.turn_weights)}
-    for side, named in (("source", alignment.source_figures), ("target", alignment.target_figures)):
-        for name, figures in named.items():
-            values.setdefault(name, {})[side] = [round(figure, 4) for figure in figures]
+    for side, named in (("source", alignment.source_diagnostics), ("target", alignment.target_diagnostics)):
+        for name, numbers in named.items():
+            values.setdefault(name, {})[side] = [round(number, 4) for number in numbers]
     return values
 
 
@@ -156,13 +146,7 @@ def write_alignments(alignments: Iterable[WordAlignment], format: TextFormat, st
 
     Args:
         format: ``pharaoh`` for the links alone, ``json`` for :func:`to_json`.
-
-    Raises:
-        UserError: the format is unknown.
-        ValueError: a weight is not finite, which JSON cannot say.
     """
-    if format not in ("pharaoh", "json"):
-        raise UserError(f"unknown alignment format '{format}'", "Choose pharaoh or json.")
     for alignment in alignments:
         line = format_pharaoh(alignment.links) if format == "pharaoh" else json_line(to_json(alignment))
         stream.write(f"{line}\n")

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt.alignment.links import Links, Weights, WordAlignment
+from nmt.alignment.links import GoldLinks, Weights, WordAlignment
 from nmt.errors import UserError
 
 
@@ -30,7 +30,7 @@ def render_report(
     description: str,
     heads: Sequence[str],
     sentences: Sequence[Sequence[WordAlignment]],
-    gold: Sequence[tuple[Links, Links]] | None = None,
+    gold: Sequence[GoldLinks] | None = None,
 ) -> str:
     """The page.
 
@@ -58,7 +58,7 @@ def render_report(
     return render("align.html.j2", title=title, description=description, data=Markup(data.replace("<", "\\u003c")))
 
 
-def _sentence(candidates: Sequence[WordAlignment], gold: tuple[Links, Links] | None) -> dict[str, Any]:
+def _sentence(candidates: Sequence[WordAlignment], gold: GoldLinks | None) -> dict[str, Any]:
     links = None
     if gold is not None:
         links = {"sure": sorted(gold[0]), "possible": sorted(gold[1] - gold[0])}

@@ -130,14 +130,7 @@ def merge_to_words(
 
     Returns:
         [num_target, num_source] float32.
-
-    Raises:
-        ValueError: the lengths do not fit ``weights_TS``, or an index is outside the words.
     """
-    if weights_TS.shape != (len(target_words), len(source_words)):
-        raise ValueError(
-            f"weights of shape {weights_TS.shape} for {len(target_words)} target and {len(source_words)} source pieces"
-        )
     merged = _means(target_words, num_target) @ weights_TS @ _membership(source_words, num_source)
     return np.asarray(merged, dtype=np.float32)
 
@@ -156,13 +149,7 @@ def _means(words: Sequence[int], num_words: int) -> npt.NDArray[np.float64]:
 
 def _membership(words: Sequence[int], num_words: int) -> npt.NDArray[np.float64]:
     """[pieces, words]: 1 where the piece belongs to the word; a row of zeros for -1."""
-    index = np.asarray(words, dtype=np.int64)
-    if np.any((index < -1) | (index >= num_words)):
-        raise ValueError(f"word index outside -1..{num_words - 1} in {list(words)}")
-    membership = np.zeros((len(index), num_words))
-    pieces = np.flatnonzero(index >= 0)
-    membership[pieces, index[pieces]] = 1
-    return membership
+    return np.equal.outer(np.asarray(words, dtype=np.int64), np.arange(num_words)).astype(np.float64)
 
 
 def turns_of_words(source: Words) -> tuple[int, ...]:

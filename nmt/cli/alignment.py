@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import typer
 
 from nmt.cli.common import AsJson, AttentionStep, Device, Heads, ModelDir, command, on_screen, say_wrote, show_json
-from nmt.console import print_table, progress_bar, say, warn
+from nmt.console import print_table, progress_bar, say
 from nmt.errors import UserError
 from nmt.files import open_output
 
 if TYPE_CHECKING:
-    from nmt.alignment.links import WordAlignment
-    from nmt.plotting.matrix import GoldLinks
+    from nmt.alignment.links import GoldLinks, WordAlignment
     from nmt.translator import Translator
 
 AlignmentFormat = Literal["pharaoh", "json", "png", "svg", "pdf", "html"]
@@ -293,11 +292,9 @@ def aer(
 
     The definitions are those of Och & Ney (2003).
     """
-    from nmt.alignment.aer import index_warning, score_files
+    from nmt.alignment.aer import score_files
 
     found = score_files(links, gold, possible)
-    if warning := index_warning(links, gold, possible):
-        warn(warning)
     if as_json:
         show_json(asdict(found))
     else:

@@ -4,7 +4,8 @@ B counts the sentences still in the batch, k the hypotheses of a group.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Self
 
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from nmt.config import DecodingOptions
 from nmt.decoding.logits_processors import LogitsProcessor, SearchTask
 from nmt.errors import UserError
+from nmt.models.interfaces import PerSource
 from nmt.models.layers import length_mask
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ MAX_IDLE = 1 / 8
 """Share of the batch that may be finished before it is made smaller, which means copying the state of the model."""
 BLOCK = 64
 """Tokens of the vocabulary whose maximum is computed together; maxima of blocks are cheap."""
-NOTHING = float("-inf")
-"""The log-probability of an empty place."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,16 @@ def beam_search(
     state = model.start(task.source_BS, task.source_length_B).reorder(beam.sentence_N)
     results: list[list[Hypothesis]] = [[] for _ in task.source_BS]
     while len(beam.sentence_B):
-        output = model.step(beam.last_N, state, need_weights=beam.coverage is not None)
+        tokens_Nt, sentence_N = beam.tokens_BKt.flatten(0, 1), beam.sentence_N
+        output = model.step(tokens_Nt[:, -1], state, need_weights=beam.coverage_BKS is not None)
         logits_NV = output.logits_NV.float()
         normaliser_N = log_normaliser(logits_NV)
-        tokens_Nt, sentence_N = beam.tokens_BKt.flatten(0, 1), beam.sentence_N
         for processor in processors:
             processor(logits_NV, tokens_Nt, sentence_N, task)
-        if beam.coverage is not None:
+        if beam.coverage_BKS is not None:
             assert output.weights_NHS is not None
-            beam.coverage.total_NS += output.weights_NHS[:, model.alignment_heads].float().mean(1)
+            weights_NS = output.weights_NHS[:, model.alignment_heads].float().mean(1)
+            beam.coverage_BKS += weights_NS.view_as(beam.coverage_BKS)
         rows = beam.advance(logits_NV, normaliser_N, task.target.eos, constraints)
 
         done_B = beam.is_done()
@@ -80,7 +81,7 @@ def beam_search(
 
 
 @dataclass
-class _Beam:
+class _Beam(PerSource):
     """The hypotheses of the sentences in the batch. Those of one that is done score -inf until it leaves."""
 
     options: DecodingOptions
@@ -91,36 +92,34 @@ class _Beam:
     sentence_B: Tensor
     """Which sentence of the whole batch this is."""
     limit_B: Tensor
-    coverage: "Coverage | None" = None
+    mask_BS: Tensor
+    """True at real source positions."""
+    coverage_BKS: Tensor | None
+    """With a coverage penalty, how much attention each position has received from each hypothesis."""
 
     @classmethod
     def start(cls, task: SearchTask) -> Self:
-        options, device, num_sentences = task.options, task.source_BS.device, len(task.source_BS)
-        score_BK = torch.full((num_sentences, options.beam_size), NOTHING, device=device)
+        options, device = task.options, task.source_BS.device
+        num_sentences, num_positions = task.source_BS.shape
+        if options.coverage_penalty and not task.model.alignment_heads:
+            raise UserError("A coverage penalty needs a model with attention; this one has none.", "Leave it out.")
+        score_BK = torch.full((num_sentences, options.beam_size), -inf, device=device)
         # All hypotheses start equal, so at first only one of each group may be continued.
         score_BK[:, :: options.beam_size // options.beam_groups] = 0.0
-        beam = cls(
+        return cls(
             options,
             torch.full((num_sentences, options.beam_size, 1), task.target.sos, device=device),
             score_BK,
             _Finished.none(num_sentences, options.beam_size, device),
             torch.arange(num_sentences, device=device),
             task.limit_B,
+            length_mask(task.source_length_B, num_positions),
+            torch.zeros(*score_BK.shape, num_positions, device=device) if options.coverage_penalty else None,
         )
-        if options.coverage_penalty:
-            if not task.model.alignment_heads:
-                raise UserError("A coverage penalty needs a model with attention; this one has none.", "Leave it out.")
-            mask_NS = length_mask(task.source_length_B, task.source_BS.shape[1])[beam.sentence_N]
-            beam.coverage = Coverage(torch.zeros(mask_NS.shape, device=device), mask_NS)
-        return beam
 
     @property
     def sentence_N(self) -> Tensor:
         return self.sentence_B.repeat_interleave(self.options.beam_size)
-
-    @property
-    def last_N(self) -> Tensor:
-        return self.tokens_BKt[:, :, -1].flatten()
 
     def advance(
         self, logits_NV: Tensor, normaliser_N: Tensor, eos: int, constraints: "PhraseConstraints | None"
@@ -143,7 +142,8 @@ class _Beam:
         rows = (first_row_B1 + parent_BK).flatten()
         tokens_BKt = self.tokens_BKt.flatten(0, 1)[rows].view(*parent_BK.shape, -1)
         self.tokens_BKt = torch.cat((tokens_BKt, token_BK[:, :, None]), dim=2)
-        self.coverage = self.coverage and self.coverage.reorder(rows)
+        if self.coverage_BKS is not None:
+            self.coverage_BKS = self.coverage_BKS.flatten(0, 1)[rows].view_as(self.coverage_BKS)
         return rows
 
     def _finish(self, log_p_BK: Tensor, parent_BK: Tensor) -> None:
@@ -157,9 +157,9 @@ class _Beam:
 
     def _coverage_penalty(self) -> Tensor:
         """[B, K]"""
-        if self.coverage is None:
+        if self.coverage_BKS is None:
             return torch.zeros_like(self.score_BK)
-        return self.coverage.penalty(self.options.coverage_penalty).view_as(self.score_BK)
+        return self.options.coverage_penalty * log_coverage(self.coverage_BKS, self.mask_BS)
 
     def is_done(self) -> Tensor:
         """Whether a sentence has all the finished hypotheses that it needs; its others are dropped then. [B]"""
@@ -172,42 +172,12 @@ class _Beam:
             so_far_BK = length_normalised(self.options, self.score_BK, self.tokens_BKt.shape[2] - 1)
             enough_B &= (so_far_BK + self._coverage_penalty()).amax(1) <= self.finished.score_BK[:, 0]
         done_B = enough_B | best_B.isneginf()
-        self.score_BK = self.score_BK.masked_fill(done_B[:, None], NOTHING)
+        self.score_BK = self.score_BK.masked_fill(done_B[:, None], -inf)
         return done_B
-
-    def select(self, stay: Tensor) -> "_Beam":
-        """The beam of some of the sentences."""
-        rows = torch.arange(self.score_BK.numel(), device=stay.device).view_as(self.score_BK)[stay].flatten()
-        return replace(
-            self,
-            tokens_BKt=self.tokens_BKt[stay],
-            score_BK=self.score_BK[stay],
-            finished=self.finished.select(stay),
-            sentence_B=self.sentence_B[stay],
-            limit_B=self.limit_B[stay],
-            coverage=self.coverage and self.coverage.reorder(rows),
-        )
-
-
-@dataclass
-class Coverage:
-    """How much attention each source position has received from each hypothesis."""
-
-    total_NS: Tensor
-    mask_NS: Tensor
-    """True at real source positions."""
-
-    def reorder(self, rows: Tensor) -> "Coverage":
-        return Coverage(self.total_NS[rows], self.mask_NS[rows])
-
-    def penalty(self, beta: float) -> Tensor:
-        """β Σ_s log min(Σ_t a_ts, 1), 0 at best (Wu et al. 2016, equation 14). [N]"""
-        log_NS = self.total_NS.clamp(min=torch.finfo(self.total_NS.dtype).tiny, max=1.0).log()
-        return beta * log_NS.masked_fill(~self.mask_NS, 0.0).sum(1)
 
 
 @dataclass(frozen=True)
-class _Finished:
+class _Finished(PerSource):
     """The K best finished hypotheses of each of B sentences, best first; a score of -inf is an empty place."""
 
     score_BK: Tensor
@@ -219,7 +189,7 @@ class _Finished:
     @classmethod
     def none(cls, num_sentences: int, size: int, device: torch.device) -> Self:
         """Room for ``size`` hypotheses of each sentence."""
-        nothing_BK = torch.full((num_sentences, size), NOTHING, device=device)
+        nothing_BK = torch.full((num_sentences, size), -inf, device=device)
         length_BK = torch.zeros(num_sentences, size, dtype=torch.long, device=device)
         return cls(nothing_BK, nothing_BK, length_BK[:, :, None][:, :, :0], length_BK)
 
@@ -236,15 +206,11 @@ class _Finished:
             torch.cat((self.length_BK, length_BM), dim=1).gather(1, kept_BK),
         )
 
-    def select(self, sentences: Tensor) -> "_Finished":
-        """Those of some sentences."""
-        return _Finished(*(getattr(self, f.name)[sentences] for f in fields(self)))
-
     def hypotheses(self, sentence: int) -> list[Hypothesis]:
         """Those of one sentence, best first."""
         parts = (self.tokens_BKt, self.length_BK, self.score_BK, self.log_probability_BK)
         rows = zip(*(part[sentence].tolist() for part in parts), strict=True)
-        return [Hypothesis(ids[:length], score, log_p) for ids, length, score, log_p in rows if score > NOTHING]
+        return [Hypothesis(ids[:length], score, log_p) for ids, length, score, log_p in rows if score > -inf]
 
 
 @dataclass(frozen=True)
@@ -273,8 +239,8 @@ def choose(logits_BKV: Tensor, offset_BK: Tensor, eos: int, options: DecodingOpt
     ending, unfinished = [], []
     for best_BC, parent_BC, token_BC in _continuations(logits_BKV, offset_BK, options):
         ends_BC = token_BC == eos
-        ending.append((best_BC.masked_fill(~ends_BC, NOTHING)[:, :size], parent_BC[:, :size]))
-        open_Bk, kept_Bk = best_BC.masked_fill(ends_BC, NOTHING).topk(size, dim=1)
+        ending.append((best_BC.masked_fill(~ends_BC, -inf)[:, :size], parent_BC[:, :size]))
+        open_Bk, kept_Bk = best_BC.masked_fill(ends_BC, -inf).topk(size, dim=1)
         unfinished.append((open_Bk, parent_BC.gather(1, kept_Bk), token_BC.gather(1, kept_Bk)))
     return Choice(*(torch.cat(parts, dim=1) for parts in (*zip(*ending, strict=True), *zip(*unfinished, strict=True))))
 
@@ -310,7 +276,7 @@ def top_continuations(logits_BKV: Tensor, offset_BK: Tensor, count: int) -> tupl
     num_hypotheses, num_tokens = logits_BKV.shape[1:]
     count = min(count, num_hypotheses * num_tokens)
     if num_tokens % BLOCK:
-        logits_BKV = F.pad(logits_BKV, (0, -num_tokens % BLOCK), value=NOTHING)
+        logits_BKV = F.pad(logits_BKV, (0, -num_tokens % BLOCK), value=-inf)
     blocks_BKCP = torch.unflatten(logits_BKV, 2, (-1, BLOCK))
     num_blocks = blocks_BKCP.shape[2]
     highest_BM = (blocks_BKCP.amax(3) + offset_BK[:, :, None]).flatten(1)
@@ -329,6 +295,12 @@ def log_normaliser(logits_NV: Tensor) -> Tensor:
     """log Σ exp over the vocabulary. [N]"""
     highest_N1 = logits_NV.amax(1, keepdim=True)
     return (logits_NV - highest_N1).exp_().sum(1).log_() + highest_N1[:, 0]
+
+
+def log_coverage(coverage_BKS: Tensor, mask_BS: Tensor) -> Tensor:
+    """Σ_s log min(Σ_t a_ts, 1) over the real positions, 0 at best (Wu et al. 2016, equation 14). [B, K]"""
+    log_BKS = coverage_BKS.clamp(min=torch.finfo(coverage_BKS.dtype).tiny, max=1.0).log()
+    return log_BKS.masked_fill(~mask_BS[:, None], 0.0).sum(2)
 
 
 def length_normalised(options: DecodingOptions, log_probability: Tensor, length: Tensor | int) -> Tensor:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from math import inf
 
 from torch import Tensor
 
-from nmt.decoding.beam import NOTHING, Choice
+from nmt.decoding.beam import Choice
 
 Candidate = tuple[float, int, int]
 """Log-probability, hypothesis (index into K), token."""
@@ -73,7 +74,7 @@ class PhraseConstraints:
             ending, kept = self._allocate(candidates, histories, phrases, beam_size)
             if not kept and not ending and not has_finished_B[row]:
                 ending = candidates
-            result.ending_BK[row], result.open_BK[row] = NOTHING, NOTHING
+            result.ending_BK[row], result.open_BK[row] = -inf, -inf
             for place, (log_p, parent, _) in enumerate(ending[:beam_size]):
                 result.ending_BK[row, place], result.ending_parent_BK[row, place] = log_p, parent
             for place, (log_p, parent, token) in enumerate(kept):
@@ -93,11 +94,11 @@ class PhraseConstraints:
         """The likeliest of all, the likeliest of each hypothesis, and those that continue a phrase; best first."""
         places = set(zip(unconstrained.parent_BK[row].tolist(), unconstrained.token_BK[row].tolist(), strict=True))
         for parent, (offset, likeliest) in enumerate(zip(offset_K.tolist(), logits_KV.argmax(1).tolist(), strict=True)):
-            if offset > NOTHING:
+            if offset > -inf:
                 following = {likeliest, self._eos, *_next_tokens(histories[parent], phrases)}
                 places |= {(parent, token) for token in following}
         candidates = ((float(logits_KV[p, t]) + float(offset_K[p]), p, t) for p, t in places)
-        return sorted((c for c in candidates if c[0] > NOTHING), reverse=True)
+        return sorted((c for c in candidates if c[0] > -inf), reverse=True)
 
     def _allocate(
         self, candidates: list[Candidate], histories: list[list[int]], phrases: Sequence[Sequence[int]], size: int

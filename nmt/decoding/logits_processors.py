@@ -7,6 +7,7 @@ stays that of the model.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import torch
@@ -19,8 +20,6 @@ from nmt.data.vocabulary import Vocabularies, Vocabulary
 from nmt.models.interfaces import Model
 from nmt.options import validate
 from nmt.plugins import Table
-
-FORBIDDEN = float("-inf")
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class NeverSpecial(LogitsProcessor):
         self._ids = [vocabularies.target.pad, vocabularies.target.sos]
 
     def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
-        logits_NV[:, self._ids] = FORBIDDEN
+        logits_NV[:, self._ids] = -inf
 
 
 class ForcedPrefix(LogitsProcessor):
@@ -131,7 +130,7 @@ def _leave_only(logits_NV: Tensor, where_N: Tensor, token: int | Tensor) -> None
         return
     chosen = token[rows] if isinstance(token, Tensor) else torch.full_like(rows, token)
     kept = logits_NV[rows, chosen]
-    logits_NV[rows] = FORBIDDEN
+    logits_NV[rows] = -inf
     logits_NV[rows, chosen] = kept
 
 
@@ -151,7 +150,7 @@ class NoRepeatNgram(LogitsProcessor):
         last_Nn = tokens_Nt[:, tokens_Nt.shape[1] - size + 1 :]
         seen_NW = (windows_NWn[:, :, :-1] == last_Nn[:, None]).all(2)
         row, window = seen_NW.nonzero(as_tuple=True)
-        logits_NV[row, windows_NWn[row, window, -1]] = FORBIDDEN
+        logits_NV[row, windows_NWn[row, window, -1]] = -inf
 
 
 class ForbidPhrases(LogitsProcessor):
@@ -173,7 +172,7 @@ class ForbidPhrases(LogitsProcessor):
                 continue
             tail = tokens_Nt[:, tokens_Nt.shape[1] - len(beginning) :]
             begun_N = (tail == torch.tensor(beginning, dtype=torch.long, device=tail.device)).all(1)
-            logits_NV[begun_N, last] = FORBIDDEN
+            logits_NV[begun_N, last] = -inf
 
 
 LOGITS_PROCESSORS: Table[LogitsProcessor] = Table(

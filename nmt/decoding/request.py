@@ -9,7 +9,7 @@ from nmt.console import warn
 from nmt.data.text import read_lines
 from nmt.data.vocabulary import Vocabularies, Vocabulary
 from nmt.decoding.constraints import LexicalConstraints
-from nmt.decoding.logits_processors import LogitsProcessor, make_processors
+from nmt.decoding.logits_processors import ForbidPhrases, LogitsProcessor
 from nmt.decoding.results import Candidate
 from nmt.errors import UserError
 
@@ -86,7 +86,8 @@ class OutputConstraints:
 
     def processors(self, vocabularies: Vocabularies) -> list[LogitsProcessor]:
         """The logits processors that keep search from the forbidden phrases, as far as tokens can tell."""
-        return make_processors({"forbid_phrases": {"phrases": list(self.forbid)}} if self.forbid else {}, vocabularies)
+        options = ForbidPhrases.Options(phrases=list(self.forbid))
+        return [ForbidPhrases(options, vocabularies)] if self.forbid else []
 
     def allowed(self, number: int, candidates: list[Candidate]) -> list[Candidate]:
         """The candidates without forbidden phrases; all, with a warning, where none would be left.

@@ -50,6 +50,11 @@ def search_all(
         UserError: the options don't fit the model or the constraints.
     """
     always = [NeverSpecial(vocabularies), *processors, *make_processors(options.logits_processors, vocabularies)]
+    is_sampled = options.search == "sample"
+    if (is_sampled or options.beam_groups > 1) and any(each.phrases for each in constraints or ()):
+        raise UserError(
+            "Phrases that must appear need a plain beam search.", "Leave out sampling and beam groups, or the phrases."
+        )
     results: list[list[Hypothesis]] = [[] for _ in sources]
     for chunk in by_length([len(source) for source in sources], options.batch_size):
         batch = [sources[i] for i in chunk]
@@ -65,7 +70,11 @@ def search_all(
             limit_B.to(model.device),
             [i if numbers is None else numbers[i] for i in chunk],
         )
-        found = _search(task, always, wanted)
+        # The last ones overrule those before them.
+        of_batch = [*always, ForcedPrefix([each.prefix for each in wanted]), EndAtLimit(task.limit_B)]
+        phrases = [each.phrases for each in wanted]
+        bound = PhraseConstraints(phrases, vocabularies.target.eos) if any(phrases) else None
+        found = sample(task, of_batch) if is_sampled else beam_search(task, of_batch, bound)
         for index, hypotheses in zip(chunk, found, strict=True):
             results[index] = hypotheses
         on_progress(len(chunk))
@@ -76,23 +85,6 @@ def max_lengths(source_length_B: Tensor, options: DecodingOptions) -> Tensor:
     """The most tokens, EOS counted, that each translation may have. [B]"""
     limit_B = (source_length_B * options.max_length_ratio).long() + options.max_length_extra
     return limit_B if options.max_length is None else limit_B.clamp(max=options.max_length + 1)
-
-
-def _search(
-    task: SearchTask, processors: Sequence[LogitsProcessor], constraints: Sequence[LexicalConstraints]
-) -> list[list[Hypothesis]]:
-    """Translate a batch."""
-    # The last ones overrule those before them.
-    processors = [*processors, ForcedPrefix([each.prefix for each in constraints]), EndAtLimit(task.limit_B)]
-    is_sampled, phrases = task.options.search == "sample", None
-    if any(each.phrases for each in constraints):
-        if is_sampled or task.options.beam_groups > 1:
-            raise UserError(
-                "Phrases that must appear need a plain beam search.",
-                "Leave out sampling and beam groups, or the phrases.",
-            )
-        phrases = PhraseConstraints([each.phrases for each in constraints], task.target.eos)
-    return sample(task, processors) if is_sampled else beam_search(task, processors, phrases)
 
 
 @torch.inference_mode()

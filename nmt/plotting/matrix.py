@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from nmt.alignment.links import Links, WordAlignment
+from nmt.alignment.links import GoldLinks, WordAlignment
 from nmt.errors import UserError
 from nmt.plotting.style import (
     DIAGNOSTIC_SHADES,
@@ -39,9 +39,6 @@ from nmt.plotting.style import (
     visible,
     write_figures,
 )
-
-GoldLinks = tuple[Links, Links]
-"""Sure and possible links of a sentence pair, as (source word, target word)."""
 
 MAX_WORDS = 400
 SURE: dict[str, Any] = {"facecolor": "none", "edgecolor": GOLD}
@@ -84,8 +81,8 @@ def draw_matrix(
         right: float = num_source
         if alignment.turn_weights is not None:
             right += _draw_turns(axes, alignment, alignment.turn_weights)
-        right += _draw_diagnostics(axes, alignment.target_figures, right, below=False)
-        below = num_target + _draw_diagnostics(axes, alignment.source_figures, num_target, below=True)
+        right += _draw_diagnostics(axes, alignment.target_diagnostics, right, below=False)
+        below = num_target + _draw_diagnostics(axes, alignment.source_diagnostics, num_target, below=True)
         below = max(below, draw_colour_bar(axes, "attention", right))
         dot = Line2D([], [], linestyle="", marker="o", markersize=4, color=INK, label="model link")
         _draw_legend(axes, [dot] if alignment.links else [], gold, below)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.alignment.aer import read_gold, score_files, score_links
+from nmt.alignment.aer import score_files, score_links
 from nmt.alignment.links import Link
 from nmt.errors import UserError
 
@@ -64,13 +64,15 @@ def test_unequal_lengths_are_a_bug() -> None:
 
 
 def test_one_gold_file_says_the_same_as_two(tmp_path: Path) -> None:
-    one, sure, possible = (tmp_path / name for name in ("one", "sure", "possible"))
+    links, one, sure, possible = (tmp_path / name for name in ("links", "one", "sure", "possible"))
+    links.write_text("0-0 1-1\n1-1\n")
     one.write_text("0-0 1?1\n2?2\n")
     sure.write_text("0-0\n\n")
     for text in ("0-0 1-1\n2-2\n", "1-1\n2?2\n"):
         possible.write_text(text)
-        assert read_gold(sure, possible) == read_gold(one)
-    assert read_gold(one).possible == [{(0, 0), (1, 1)}, {(2, 2)}]
+        assert score_files(links, sure, possible) == score_files(links, one)
+    score = score_files(links, one)
+    assert (score.num_sure, score.num_possible, score.precision) == (1, 3, 2 / 3)
 
 
 def test_score_files(tmp_path: Path) -> None:
@@ -86,7 +88,7 @@ def test_files_of_unequal_length_give_both_counts(tmp_path: Path) -> None:
     two, three = tmp_path / "two", tmp_path / "three"
     two.write_text("0-0\n0-0\n")
     three.write_text("0-0\n0-0\n\n")
-    for call in (lambda: score_files(two, three), lambda: read_gold(two, three)):
+    for call in (lambda: score_files(two, three), lambda: score_files(three, three, two)):
         with pytest.raises(UserError, match=r"two has 2 lines, .*three has 3") as error:
             call()
         assert "a line for each sentence pair" in error.value.remedy
@@ -97,7 +99,7 @@ def test_gold_without_sure_links(tmp_path: Path, text: str) -> None:
     gold = tmp_path / "gold"
     gold.write_text(text)
     with pytest.raises(UserError, match="gold holds no sure link"):
-        read_gold(gold)
+        score_files(gold, gold)
 
 
 @pytest.mark.skipif(not GOLD.exists(), reason="shared data are not here")

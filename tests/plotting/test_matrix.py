@@ -209,7 +209,10 @@ def test_each_turn_of_a_dialogue_has_a_column_in_the_shades_of_its_attention() -
 
 
 def test_diagnostics_stand_beside_the_words_with_their_numbers() -> None:
-    figures: dict[str, Any] = {"source_figures": {"ponder": (1, 2.5, 1)}, "target_figures": {"ponder": (1, 2, 4)}}
+    figures: dict[str, Any] = {
+        "source_diagnostics": {"ponder": (1, 2.5, 1)},
+        "target_diagnostics": {"ponder": (1, 2, 4)},
+    }
     (matrix,) = draw_matrix(WordAlignment(HOUSE.source, HOUSE.target, HOUSE.weights, (), **figures)).axes
     right, below, _ = matrix.child_axes
     assert [text.get_text() for text in below.texts] == ["1", "2.5", "1"]
