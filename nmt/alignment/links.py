@@ -18,6 +18,7 @@ from typing import Any, Literal, TextIO
 import numpy as np
 import numpy.typing as npt
 
+from nmt.data.text import read_lines
 from nmt.errors import UserError
 
 Link = tuple[int, int]
@@ -101,22 +102,7 @@ def read_pharaoh(path: Path) -> list[tuple[set[Link], set[Link]]]:
     Raises:
         UserError: the file cannot be read, is not UTF-8, or holds something that is not a link.
     """
-    try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines()
-    except OSError as error:
-        raise UserError(
-            f"cannot read the alignment file {path}: {error.strerror}",
-            "Check the path; a Pharaoh file with a line for each sentence pair is needed.",
-        ) from error
-    pairs = []
-    for number, line in enumerate(lines, start=1):
-        where = f"{path}, line {number}"
-        try:
-            pairs.append(parse_pharaoh(line.decode("utf-8"), where))
-        except UnicodeDecodeError:
-            remedy = "Give a Pharaoh text file, such as `nmt align --format pharaoh` writes."
-            raise UserError(f"{where}: not UTF-8 text", remedy) from None
-    return pairs
+    return [parse_pharaoh(line, f"{path}, line {number}") for number, line in enumerate(read_lines(path), start=1)]
 
 
 def to_json(alignment: WordAlignment) -> dict[str, Any]:

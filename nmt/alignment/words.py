@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -25,24 +26,21 @@ class Words:
     """A text and its words; ``spans[i]`` are the characters ``text[begin:end]`` of word ``i``."""
 
     text: str
-    words: tuple[str, ...]
     spans: tuple[tuple[int, int], ...]
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        return tuple(self.text[begin:end] for begin, end in self.spans)
 
     @classmethod
     def split(cls, text: str) -> Self:
         """The words of raw text, separated by white space."""
-        words, spans, position = text.split(), [], 0
-        for word in words:
-            begin = text.index(word, position)
-            position = begin + len(word)
-            spans.append((begin, position))
-        return cls(text, tuple(words), tuple(spans))
+        return cls(text, tuple(match.span() for match in re.finditer(r"\S+", text)))
 
     @classmethod
     def split_punctuation(cls, text: str) -> Self:
         """The words of raw text, with each punctuation mark as a word of its own: those of word vocabularies."""
-        spans = tuple((begin, end) for _, begin, end in WordVocabulary.split(text))
-        return cls(text, tuple(text[begin:end] for begin, end in spans), spans)
+        return cls(text, tuple((begin, end) for _, begin, end in WordVocabulary.split(text)))
 
     @classmethod
     def detokenise(cls, tokens: Sequence[str]) -> Self:
@@ -62,7 +60,7 @@ class Words:
             joined = not closes and (token in _QUOTES or _OPENING.fullmatch(token) is not None)
             if token in _QUOTES or token in ("„", "”"):
                 quoted = joined
-        return cls(text, tuple(tokens), tuple(spans))
+        return cls(text, tuple(spans))
 
     @classmethod
     def join(cls, parts: Sequence["Words"], separator: str) -> Self:
@@ -71,8 +69,7 @@ class Words:
         for part in parts:
             spans += [(begin + first, begin + last) for first, last in part.spans]
             begin += len(part.text) + len(separator)
-        text = separator.join(part.text for part in parts)
-        return cls(text, tuple(word for part in parts for word in part.words), tuple(spans))
+        return cls(separator.join(part.text for part in parts), tuple(spans))
 
     def of_pieces(self, pieces: Sequence[Piece]) -> list[int]:
         """The word that most of each piece belongs to; -1 for a piece that belongs to none."""

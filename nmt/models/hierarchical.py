@@ -149,11 +149,6 @@ class HierarchicalAttention(Attention):
         place_BS = place_BS.masked_fill(~mask_BS, 0)
         return FoldedMemory(memory.values_BSD, mask_BS, turns=tuple(turns), present_BU=length_BU > 0, place_BS=place_BS)
 
-    def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
-        """Logarithms of the weights: the two levels have no score in common."""
-        _, weights_BQS = self.forward(query_BQD, memory)
-        return weights_BQS.log()
-
     def forward(self, query_BQD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         assert isinstance(memory, FoldedMemory)
         assert memory.present_BU is not None

@@ -116,11 +116,12 @@ class Encoder(nn.Module, ABC):
         """
 
 
-class Attention(nn.Module, ABC):
+class Attention(nn.Module):
     """A score between queries and the positions of a memory; softmax over positions gives the weights.
 
     ``__init__(self, options, query_size, memory_size)`` takes the checked options and the widths of query and memory.
-    Most attentions define :meth:`scores`, and :meth:`prepare` where the memory needs a projection.
+    An attention defines :meth:`scores`, or :meth:`forward` itself where its weights come from more than one score, and
+    :meth:`prepare` where the memory needs a projection.
     """
 
     Options: ClassVar[type[Options]] = Options
@@ -133,9 +134,9 @@ class Attention(nn.Module, ABC):
         """The memory with its ``keys``, computed once for a sentence."""
         return memory
 
-    @abstractmethod
     def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
         """Unnormalised scores; those of padding don't count. [B, Q, S]"""
+        raise NotImplementedError
 
     def forward(self, query_BQD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """The context (weighted mean of the values) and the weights. [B, Q, D], [B, Q, S]"""

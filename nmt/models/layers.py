@@ -48,8 +48,6 @@ class Dropout(nn.Module):
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        if not 0 <= rate < 1:
-            raise ValueError(f"dropout rate {rate} is not in [0, 1)")
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,9 +56,6 @@ class Dropout(nn.Module):
         if x.device.type != "cpu" or torch.compiler.is_compiling():  # the compiler fuses a mask of its own
             return nn.functional.dropout(x, self.rate, training=True)
         return x * byte_mask(x, self.rate)
-
-    def extra_repr(self) -> str:
-        return f"rate={self.rate}"
 
 
 def byte_mask(x: Tensor, rate: float) -> Tensor:
@@ -92,9 +87,6 @@ class LayerDrop(nn.Module):
         # Drawn on the CPU, so that a GPU isn't waited for.
         kept: list[bool] = (torch.rand(num_layers) >= self.rate).tolist()
         return kept
-
-    def extra_repr(self) -> str:
-        return f"rate={self.rate}"
 
 
 class Embedding(nn.Module):

@@ -273,26 +273,19 @@ class LuongDecoder(Decoder):
     def advance(
         self, token_NT: Tensor, state: AttentionalState, need_weights: bool = False
     ) -> tuple[DecoderOutput, AttentionalState]:
-        if self.input_feeding:
-            features_NTD, weights_NTS, state = self._read_feeding(token_NT, state)
-        else:
-            hidden_NTD, cells = self.recurrence(self.dropout(self.embedding(token_NT)), state.cells)
-            features_NTD, weights_NTS = self._attend(hidden_NTD, state.memory)
-            state = AttentionalState(cells, state.memory)
-        return DecoderOutput(features_NTD, weights_NTS[:, None] if need_weights else None), state
-
-    def _read_feeding(self, token_NT: Tensor, state: AttentionalState) -> tuple[Tensor, Tensor, AttentionalState]:
-        """Attentional vectors [N, T, D], weights [N, T, S] and the state after the last token."""
         cells, feed_ND = state.cells, state.feed_ND
-        features, weights = [], []
-        for gates_NG in self.cells.project(self.dropout(self.embedding(token_NT.t()))).unbind(0):
-            assert feed_ND is not None
-            cells = self.cells(gates_NG + self.cells.project(feed_ND, part=1), cells)
-            feed_N1D, weights_N1S = self._attend(self.cells.output(cells)[:, None], state.memory)
-            feed_ND = feed_N1D[:, 0]
-            features.append(feed_N1D)
-            weights.append(weights_N1S)
-        return torch.cat(features, dim=1), torch.cat(weights, dim=1), AttentionalState(cells, state.memory, feed_ND)
+        if feed_ND is None:
+            hidden_NTD, cells = self.recurrence(self.dropout(self.embedding(token_NT)), cells)
+            features_NTD, weights_NTS = self._attend(hidden_NTD, state.memory)
+        else:
+            attended = []
+            for gates_NG in self.cells.project(self.dropout(self.embedding(token_NT.t()))).unbind(0):
+                cells = self.cells(gates_NG + self.cells.project(feed_ND, part=1), cells)
+                attended.append(self._attend(self.cells.output(cells)[:, None], state.memory))
+                feed_ND = attended[-1][0][:, 0]
+            features_NTD, weights_NTS = (torch.cat(parts, dim=1) for parts in zip(*attended, strict=True))
+        output = DecoderOutput(features_NTD, weights_NTS[:, None] if need_weights else None)
+        return output, AttentionalState(cells, state.memory, feed_ND)
 
     def _attend(self, hidden_NTD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Attentional vectors [N, T, D] and weights [N, T, S] of top-layer states."""

@@ -119,10 +119,8 @@ def test_read_pharaoh_names_file_and_line(tmp_path: Path) -> None:
     path.write_bytes(b"0-0\n\xff\n")
     with pytest.raises(UserError, match=r"links, line 2: not UTF-8"):
         read_pharaoh(path)
-    with pytest.raises(UserError, match=r"cannot read the alignment file .*missing: No such file"):
+    with pytest.raises(UserError, match=r"File not found: .*missing"):
         read_pharaoh(tmp_path / "missing")
-    with pytest.raises(UserError, match=r"cannot read"):
-        read_pharaoh(tmp_path)
 
 
 PAIR = WordAlignment(
