@@ -7,7 +7,6 @@ of the model, an orange square a sure gold link, a dashed one a possible gold li
 Lengths are in inches: a cell has a fixed size, and the figure grows with the number of words.
 """
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -21,6 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from nmt.alignment.links import GoldLinks, WordAlignment
+from nmt.console import warn
 from nmt.errors import UserError
 from nmt.plotting.style import (
     DIAGNOSTIC_SHADES,
@@ -44,8 +44,6 @@ MAX_WORDS = 400
 SURE: dict[str, Any] = {"facecolor": "none", "edgecolor": GOLD}
 POSSIBLE: dict[str, Any] = {**SURE, "linestyle": (0, (2.2, 1.4))}
 CHOSEN: dict[str, Any] = {"facecolor": "none", "edgecolor": INK, "linewidth": 1.8}
-
-logger = logging.getLogger(__name__)
 
 Draw = Callable[[WordAlignment, GoldLinks | None, str | None, bool], Figure]
 """Draws a sentence pair with its gold links and title, with or without numbers."""
@@ -177,7 +175,7 @@ def plot_alignments(
                     "The gold needs a line for each sentence pair; a pair without links is an empty line.",
                 )
             if (num_words := max(len(alignment.source), len(alignment.target))) > MAX_WORDS:
-                logger.warning("sentence %d has %d words, too many to draw: left out", number, num_words)
+                warn(f"sentence {number} has {num_words} words, too many to draw: left out.")
                 continue
             links, title = gold[number - 1] if gold is not None else None, f"Sentence {number}" if second else None
             yield number if second else None, draw(alignment, links, title, numbers)

@@ -5,7 +5,6 @@ A figure is drawn inside ``with style(texts)``, where ``texts`` are the words an
 versions draw every letter from left to right.
 """
 
-import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,11 +23,11 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
+from nmt.console import warn
 from nmt.errors import UserError
 from nmt.files import explained
 
 Weights = npt.NDArray[np.floating]
-logger = logging.getLogger(__name__)
 
 INK, FAINT_INK, GRID = "#1b1b1b", "#767676", "#e4e4e4"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -79,7 +78,7 @@ def style(texts: Iterable[str] = ()) -> Iterator[None]:
     """Set matplotlib's settings for a picture that shows these texts."""
     settings: Any = {**SETTINGS, "font.family": font_families(texts)}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        # font_families logs one warning with a remedy.
+        # font_families gives one warning with a remedy.
         warnings.filterwarnings("ignore", message="Glyph .* missing|Matplotlib currently does not support")
         yield
 
@@ -107,12 +106,10 @@ def font_families(texts: Iterable[str]) -> list[str]:
             missing -= found
     if new := missing - _warned:
         _warned.update(new)
-        logger.warning(
-            "no installed font has these characters, so the picture shows boxes: %s. Install fonts (Debian, Ubuntu: "
-            "apt install fonts-noto-core fonts-noto-cjk fonts-symbola; elsewhere from fonts.google.com/noto), then "
-            "delete the list of fonts that matplotlib keeps in %s",
-            " ".join(sorted(new)),
-            matplotlib.get_cachedir(),
+        warn(
+            f"no installed font has these characters, so the picture shows boxes: {' '.join(sorted(new))}. Install "
+            "fonts (Debian, Ubuntu: apt install fonts-noto-core fonts-noto-cjk fonts-symbola; elsewhere from "
+            f"fonts.google.com/noto), then delete matplotlib's list of fonts in {matplotlib.get_cachedir()}."
         )
     return families
 

@@ -177,11 +177,11 @@ def test_many_pairs_give_numbered_files_and_one_pair_the_name_itself(tmp_path: P
     assert "Sentence 1" not in svg_texts(tmp_path / "one.svg")
 
 
-def test_long_pairs_among_many_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_long_pairs_among_many_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     long_pair = pair(("x",) * (MAX_WORDS + 1), ("y",))
     written = plot_alignments([HOUSE, long_pair, HOUSE], tmp_path / "links.png")
     assert [path.name for path in written] == ["links-0001.png", "links-0003.png"]
-    assert "sentence 2 has 401 words" in caplog.text
+    assert "sentence 2 has 401 words" in capsys.readouterr().err
     for pairs in ([long_pair], [long_pair, long_pair], []):
         with pytest.raises(UserError, match="no sentence pairs of at most 400 words"):
             plot_alignments(pairs, tmp_path / "long.pdf")
