@@ -181,12 +181,8 @@ class NTMCell(nn.Module):
             make_ring(num_slots_N, num_slots, options.max_shift),
         )
 
-    def project(self, x: Tensor) -> Tensor:
-        """The share of the input in the controller's gates, for all steps at once."""
-        return self.controller.project(x)
-
     def forward(self, gates_NG: Tensor, state: NTMState) -> NTMState:
-        """One step from the projected input."""
+        """One step from the input that the controller has projected."""
         found_NG = self.controller.project(state.reads_NHW.flatten(1), part=1)
         cells = self.controller(gates_NG + found_NG, state.cells)
         memory_NCW, ring = state.memory_NCW, state.ring
@@ -199,10 +195,10 @@ class NTMCell(nn.Module):
             reads_NHW = read(read_NHC, memory_NCW)
         return NTMState(cells, memory_NCW, reads_NHW, read_NHC, write_NHC, ring)
 
-    def states(self, gates_TNG: Tensor, state: NTMState) -> list[NTMState]:
-        """The state after each of the projected inputs."""
+    def states(self, x_TND: Tensor, state: NTMState) -> list[NTMState]:
+        """The state after each input."""
         states = []
-        for gates_NG in gates_TNG.unbind(0):
+        for gates_NG in self.controller.project(x_TND).unbind(0):
             state = self(gates_NG, state)
             states.append(state)
         return states
@@ -253,11 +249,11 @@ class NtmEncoder(Encoder, HasExternalMemory):
 
     def _states(self, source_BS: Tensor) -> list[NTMState]:
         """The state after each position."""
-        gates_SBG = self.machine.project(self.dropout(self.embedding(source_BS.t())))
-        cells = self.machine.controller.zeros(gates_SBG[0])
+        words_SBE = self.dropout(self.embedding(source_BS.t()))
+        cells = self.machine.controller.zeros(words_SBE[0])
         memory_BCW = self.blank_W.expand(len(source_BS), self.num_slots, -1)
         num_slots_B = torch.full((len(source_BS),), self.num_slots, device=source_BS.device)
-        return self.machine.states(gates_SBG, self.machine.start(cells, memory_BCW, num_slots_B))
+        return self.machine.states(words_SBE, self.machine.start(cells, memory_BCW, num_slots_B))
 
 
 class NtmDecoderOptions(RecurrentDecoderOptions, HeadOptions):
@@ -314,7 +310,7 @@ class NtmDecoder(Decoder, HasExternalMemory):
 
     def advance(self, token_NT: Tensor, state: NTMState, need_weights: bool = False) -> tuple[DecoderOutput, NTMState]:
         words_TNE = self.dropout(self.embedding(token_NT.t()))
-        states = self.machine.states(self.machine.project(words_TNE), state)
+        states = self.machine.states(words_TNE, state)
         found_TND = torch.stack([self.machine.output(state) for state in states])
         features_TND = self.dropout(self.readout(torch.cat((found_TND, words_TNE), dim=-1)).tanh())
         weights_NHTS = None
@@ -323,8 +319,7 @@ class NtmDecoder(Decoder, HasExternalMemory):
         return DecoderOutput(features_TND.transpose(0, 1), weights_NHTS), states[-1]
 
     def memory_access(self, target_BT: Tensor, encoded: EncoderOutput) -> MemoryAccess:
-        gates_TNG = self.machine.project(self.dropout(self.embedding(target_BT.t())))
-        states = self.machine.states(gates_TNG, self.start(encoded))
+        states = self.machine.states(self.embedding(target_BT.t()), self.start(encoded))
         return _access(states, None if self.continues else self.num_free_slots)
 
 

@@ -205,7 +205,7 @@ def test_three_steps_of_a_machine_from_the_equations() -> None:
     reads = [[[0.0] * WIDTH] * 2 for _ in SIZES]
     places = {kind: [[[1.0] + [0.0] * (size - 1)] * 2 for size in SIZES] for kind in ("read", "write")}
     for x_ND in x_TND:
-        state = machine(machine.project(x_ND), state)
+        state = machine(machine.controller.project(x_ND), state)
         for n in range(ROWS):
             found = torch.tensor(reads[n], dtype=torch.float64).flatten()
             gates = cell.input_weights[0] @ x_ND[n] + cell.input_weights[1] @ found
@@ -260,7 +260,7 @@ def test_padding_is_never_read_nor_written() -> None:
         dirty_memory[row, size:] = garbage[row, size:]
     dirty = machine.start(clean.cells, dirty_memory, torch.tensor(SIZES))
     for x_ND in random(4, ROWS, 3, seed=5):
-        gates = machine.project(x_ND)
+        gates = machine.controller.project(x_ND)
         clean, dirty = machine(gates, clean), machine(gates, dirty)
     assert torch.equal(clean.reads_NHW, dirty.reads_NHW)
     for row, size in enumerate(SIZES):
@@ -275,7 +275,7 @@ def test_half_precision_stays_out_of_the_memory() -> None:
         state = machine.start(
             (torch.zeros(ROWS, 1, 5),), torch.randn(ROWS, SLOTS, WIDTH).bfloat16(), torch.tensor(SIZES)
         )
-        state = machine(machine.project(x_ND), state)
+        state = machine(machine.controller.project(x_ND), state)
     assert state.memory_NCW.dtype == state.read_NHC.dtype == torch.float32
     torch.testing.assert_close(state.read_NHC.sum(2), torch.ones(ROWS, 2))
 
@@ -320,7 +320,7 @@ def test_the_output_reads_state_findings_and_word(make_model: Any, continues: bo
     if continues:
         assert torch.equal(state.memory_NCW, encoded.memories[1].values_BSD)
     for word in decoder.embedding(TARGET)[0]:
-        state = decoder.machine(decoder.machine.project(word[None]), state)
+        state = decoder.machine(decoder.machine.controller.project(word[None]), state)
         read = torch.cat((state.cells[0][0, -1], *(state.read_NHC[0] @ state.memory_NCW[0]), word))
         features.append((decoder.readout.weight @ read + decoder.readout.bias).tanh())
         weights.append(state.read_NHC[0])
