@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from nmt import options as groups
 from nmt.config import DecodingOptions
@@ -75,52 +76,30 @@ class LogitsProcessor(ABC):
         """
 
 
-class NeverSpecial(LogitsProcessor):
-    """PAD and SOS are not part of a translation."""
-
-    def __init__(self, vocabularies: Vocabularies) -> None:
-        self._ids = [vocabularies.target.pad, vocabularies.target.sos]
-
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
-        logits_NV[:, self._ids] = -inf
-
-
-class ForcedPrefix(LogitsProcessor):
-    """The translations of one batch begin with given tokens.
+class Bounds(LogitsProcessor):
+    """What holds for the translations of a batch: a prefix at the beginning, EOS at the limit, PAD and SOS nowhere.
 
     Args:
         prefixes: ids for each of the B sentences; may be empty.
+        limit_B: the most tokens of each translation, EOS counted.
+        target: the vocabulary.
     """
 
-    def __init__(self, prefixes: Sequence[Sequence[int]]) -> None:
-        self._length_B = torch.tensor([len(prefix) for prefix in prefixes])
-        self._longest = int(self._length_B.max())
-        self._prefix_BT = torch.zeros(len(prefixes), self._longest, dtype=torch.long)
-        for row, prefix in zip(self._prefix_BT, prefixes, strict=True):
-            row[: len(prefix)] = torch.tensor(prefix, dtype=torch.long)
-
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
-        position = tokens_Nt.shape[1] - 1
-        if position >= self._longest:
-            return
-        sentence_N = sentence_N.cpu()
-        forced_N = (position < self._length_B[sentence_N]).to(logits_NV.device)
-        _leave_only(logits_NV, forced_N, self._prefix_BT[sentence_N, position].to(logits_NV.device))
-
-
-class EndAtLimit(LogitsProcessor):
-    """Only EOS is left when a translation has reached its greatest length.
-
-    Args:
-        limit_B: the most tokens of each translation of one batch, EOS counted.
-    """
-
-    def __init__(self, limit_B: Tensor) -> None:
+    def __init__(self, prefixes: Sequence[Sequence[int]], limit_B: Tensor, target: Vocabulary) -> None:
+        self._never, self._eos = [target.pad, target.sos], target.eos
         self._limit_B, self._shortest = limit_B, int(limit_B.min())
+        self._length_B = torch.tensor([len(prefix) for prefix in prefixes], device=limit_B.device)
+        ids = [torch.tensor(prefix, dtype=torch.long, device=limit_B.device) for prefix in prefixes]
+        self._prefix_BT = pad_sequence(ids, batch_first=True)
 
     def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
-        if tokens_Nt.shape[1] >= self._shortest:
-            _leave_only(logits_NV, self._limit_B[sentence_N] <= tokens_Nt.shape[1], task.target.eos)
+        logits_NV[:, self._never] = -inf
+        num_tokens = tokens_Nt.shape[1] - 1  # without SOS
+        if num_tokens < self._prefix_BT.shape[1]:
+            forced_N = num_tokens < self._length_B[sentence_N]
+            _leave_only(logits_NV, forced_N, self._prefix_BT[sentence_N, num_tokens])
+        if num_tokens + 1 >= self._shortest:
+            _leave_only(logits_NV, num_tokens + 1 >= self._limit_B[sentence_N], self._eos)
 
 
 def _leave_only(logits_NV: Tensor, where_N: Tensor, token: int | Tensor) -> None:

@@ -11,14 +11,7 @@ from nmt.data.batching import Ids, by_length, lengths, pad
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.beam import Hypothesis, beam_search, length_normalised, log_normaliser
 from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints
-from nmt.decoding.logits_processors import (
-    EndAtLimit,
-    ForcedPrefix,
-    LogitsProcessor,
-    NeverSpecial,
-    SearchTask,
-    make_processors,
-)
+from nmt.decoding.logits_processors import Bounds, LogitsProcessor, SearchTask, make_processors
 from nmt.errors import UserError
 from nmt.models.interfaces import Model
 
@@ -49,7 +42,7 @@ def search_all(
     Raises:
         UserError: the options don't fit the model or the constraints.
     """
-    always = [NeverSpecial(vocabularies), *processors, *make_processors(options.logits_processors, vocabularies)]
+    processors = [*processors, *make_processors(options.logits_processors, vocabularies)]
     is_sampled = options.search == "sample"
     if (is_sampled or options.beam_groups > 1) and any(each.phrases for each in constraints or ()):
         raise UserError(
@@ -70,8 +63,8 @@ def search_all(
             limit_B.to(model.device),
             [i if numbers is None else numbers[i] for i in chunk],
         )
-        # The last ones overrule those before them.
-        of_batch = [*always, ForcedPrefix([each.prefix for each in wanted]), EndAtLimit(task.limit_B)]
+        # The last one overrules those before it.
+        of_batch = [*processors, Bounds([each.prefix for each in wanted], task.limit_B, vocabularies.target)]
         phrases = [each.phrases for each in wanted]
         bound = PhraseConstraints(phrases, vocabularies.target.eos) if any(phrases) else None
         found = sample(task, of_batch) if is_sampled else beam_search(task, of_batch, bound)

@@ -14,15 +14,7 @@ import nmt
 from nmt import plugins
 from nmt.config import DecodingOptions
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
-from nmt.decoding.logits_processors import (
-    EndAtLimit,
-    ForbidPhrases,
-    ForcedPrefix,
-    LogitsProcessor,
-    NeverSpecial,
-    NoRepeatNgram,
-    SearchTask,
-)
+from nmt.decoding.logits_processors import Bounds, ForbidPhrases, LogitsProcessor, NoRepeatNgram, SearchTask
 from nmt.errors import UserError
 from nmt.options import Options
 from nmt.recipe import load_recipe
@@ -52,22 +44,21 @@ def allowed(
 EVERYTHING = set(range(SIZE))
 
 
-def test_pad_and_sos_are_never_allowed() -> None:
-    assert allowed(NeverSpecial(BOTH), [[4], [5]]) == [EVERYTHING - {WORDS.pad, WORDS.sos}] * 2
+REGULAR = EVERYTHING - {WORDS.pad, WORDS.sos}
 
 
 def test_only_the_end_is_left_at_the_limit() -> None:
-    processor = EndAtLimit(torch.tensor([2, 4, 3]))
-    assert allowed(processor, [[], []], [0, 1]) == [EVERYTHING, EVERYTHING]
-    assert allowed(processor, [[5], [5], [6]], [1, 0, 2]) == [EVERYTHING, {EOS}, EVERYTHING]
-    assert allowed(processor, [[5, 5], [6, 6]], [1, 2]) == [EVERYTHING, {EOS}]
+    processor = Bounds([[], [], []], torch.tensor([2, 4, 3]), WORDS)
+    assert allowed(processor, [[], []], [0, 1]) == [REGULAR, REGULAR]
+    assert allowed(processor, [[5], [5], [6]], [1, 0, 2]) == [REGULAR, {EOS}, REGULAR]
+    assert allowed(processor, [[5, 5], [6, 6]], [1, 2]) == [REGULAR, {EOS}]
 
 
 def test_a_prefix_comes_first_and_then_nothing_is_forced() -> None:
-    processor = ForcedPrefix([[5, 6], [], [7]])
-    assert allowed(processor, [[], [], [], []], [0, 1, 2, 0]) == [{5}, EVERYTHING, {7}, {5}]
-    assert allowed(processor, [[5], [8], [7]]) == [{6}, EVERYTHING, EVERYTHING]
-    assert allowed(processor, [[5, 6], [8, 8], [7, 7]]) == [EVERYTHING] * 3
+    processor = Bounds([[5, 6], [], [7]], torch.tensor([9, 9, 9]), WORDS)
+    assert allowed(processor, [[], [], [], []], [0, 1, 2, 0]) == [{5}, REGULAR, {7}, {5}]
+    assert allowed(processor, [[5], [8], [7]]) == [{6}, REGULAR, REGULAR]
+    assert allowed(processor, [[5, 6], [8, 8], [7, 7]]) == [REGULAR] * 3
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
