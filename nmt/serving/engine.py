@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar, cast
 from torch import Tensor
 
 from nmt.config import DecodingChanges
-from nmt.decoding.logits_processors import FORBIDDEN, LogitsProcessor, SearchTask
+from nmt.decoding.logits_processors import LogitsProcessor, SearchTask
 from nmt.decoding.request import OutputConstraints, Request
 from nmt.decoding.results import Translation
 from nmt.translator import Translator
@@ -93,7 +93,7 @@ class _Watch(LogitsProcessor):
         cancelled = [at for at, number in enumerate(task.numbers) if self._items[number].future.cancelled()]
         for at in cancelled:
             rows = (sentence_N == at).nonzero()[:, 0]
-            logits_NV[rows] = FORBIDDEN
+            logits_NV[rows] = float("-inf")
             logits_NV[rows, task.target.eos] = 0.0
         if self._is_watched and tokens_Nt.shape[1] % STEPS_PER_UPDATE == 0:
             self._report(tokens_Nt, sentence_N.tolist(), task)
