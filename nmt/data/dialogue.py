@@ -15,12 +15,7 @@ TAB = "\t"
 
 
 def split_turns(line: str, context: int | None = None) -> list[str]:
-    """The turns of a line, the current one last.
-
-    Args:
-        line: turns separated by tabs.
-        context: maximum number of turns before the current one, of which the latest are kept; None keeps all.
-    """
+    """The turns of a line: the current one, and before it at most ``context`` of the latest (None: all)."""
     if context is None:
         return line.split(TAB)
     return line.rsplit(TAB, context + 1)[-(context + 1) :]
@@ -37,11 +32,7 @@ def turns_of(text: str, positions: Iterable[int]) -> list[int]:
 
 
 def check_separator(vocabulary: Vocabulary) -> None:
-    """Check that a vocabulary has a separator token.
-
-    Raises:
-        UserError: it has none.
-    """
+    """Raise a UserError if a vocabulary has no separator token."""
     if vocabulary.separator is None:
         raise UserError(
             "data.context is set, but the vocabulary has no token that separates turns.",
@@ -55,7 +46,7 @@ def encode_source(vocabulary: Vocabulary, line: str, context: int | None, limit:
 
     Args:
         vocabulary: of the source; it must have a separator if ``context`` is given.
-        line: turns separated by tabs, the current one last.
+        line: its turns, if the model reads dialogues.
         context: maximum number of turns before the current one; None for a model without turns, which treats tabs as
             white space.
         limit: maximum number of ids, above which the oldest turns are dropped, but never the current one.

@@ -32,7 +32,6 @@ _PAUSE = 0.01
 _LONGEST_WAIT = 0.5
 """Seconds after which the first line of a window needn't wait any longer for others."""
 
-_CHUNK = 1 << 16
 _GZIP_MAGIC = b"\x1f\x8b"
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -181,7 +180,7 @@ def _open_binary(path: Path | str) -> Iterator[io.BufferedReader]:
             if _is_endless(stream):
                 raise UserError(f"{path} is a device, not a file.", "Name a text file.")
         if _is_live(stream):
-            stream = stack.enter_context(io.BufferedReader(_Pipe(stream.fileno()), _CHUNK))
+            stream = stack.enter_context(io.BufferedReader(_Pipe(stream.fileno())))
         if stream.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC):
             # GzipFile alone reads slowly by lines
             stream = stack.enter_context(io.BufferedReader(gzip.GzipFile(fileobj=stream)))
