@@ -177,18 +177,10 @@ def plan_batches(
     longer_N = np.maximum(source_length_N, target_length_N)
     up_or_down_N = np.where(longer_N % 2, -1, 1) * (target_length_N - source_length_N)
     order = np.lexsort((tie_N, up_or_down_N, longer_N))
-    cuts = _cuts(source_length_N[order].tolist(), target_length_N[order].tolist(), batch_tokens)
-    batches = np.split(order, cuts)
-    if rng:
-        rng.shuffle(batches)
-    return batches
-
-
-def _cuts(source_lengths: list[int], target_lengths: list[int], batch_tokens: int) -> list[int]:
-    """Where sorted sentences are cut into batches."""
     cuts = []
     start = longest_source = longest_target = tokens = 0
-    for end, (source, target) in enumerate(zip(source_lengths, target_lengths, strict=True)):
+    sorted_lengths = zip(source_length_N[order].tolist(), target_length_N[order].tolist(), strict=True)
+    for end, (source, target) in enumerate(sorted_lengths):
         size = end - start + 1
         positions = max(longest_source, source) + max(longest_target, target)
         full = max(longest_source, source, longest_target, target) * size > batch_tokens
@@ -199,7 +191,10 @@ def _cuts(source_lengths: list[int], target_lengths: list[int], batch_tokens: in
             start, longest_source, longest_target, tokens = end, 0, 0, 0
         longest_source, longest_target = max(longest_source, source), max(longest_target, target)
         tokens += source + target
-    return cuts
+    batches = np.split(order, cuts)
+    if rng:
+        rng.shuffle(batches)
+    return batches
 
 
 class TrainingBatches:

@@ -3,7 +3,6 @@
 That of word2vec (Mikolov et al. 2013) begins with a line of counts; that of GloVe (Pennington et al. 2014) doesn't.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,27 +13,9 @@ from nmt.data.vocabulary import SPACE, Vocabulary
 from nmt.errors import UserError
 
 
-@dataclass(frozen=True)
-class WordVectors:
-    """The vectors of a file for the pieces of a vocabulary.
-
-    Attributes:
-        ids: pieces that have a vector. [num_found]
-        values: their vectors. [num_found, size]
-        num_words: pieces of the vocabulary that are whole words, with or without a vector.
-    """
-
-    ids: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float32]
-    num_words: int
-
-    @property
-    def coverage(self) -> float:
-        """Fraction of the whole words that have a vector."""
-        return len(self.ids) / self.num_words if self.num_words else 0.0
-
-
-def read_vectors(path: Path, vocabulary: Vocabulary, size: int) -> WordVectors:
+def read_vectors(
+    path: Path, vocabulary: Vocabulary, size: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], int]:
     """Read the vectors of the words in a vocabulary; only those are held in memory.
 
     A piece is looked up as written, then in lower case. Pieces that don't begin a word get no vector.
@@ -43,6 +24,9 @@ def read_vectors(path: Path, vocabulary: Vocabulary, size: int) -> WordVectors:
         path: text, plain or .gz: each line has a word and its numbers, separated by spaces.
         vocabulary: its pieces are looked up.
         size: required dimension of the vectors.
+
+    Returns:
+        The pieces that have a vector, their vectors (pieces, size), and how many pieces are whole words.
 
     Raises:
         UserError: the file can't be read, a line is not a vector of this size, or no word is in the vocabulary.
@@ -77,8 +61,8 @@ def read_vectors(path: Path, vocabulary: Vocabulary, size: int) -> WordVectors:
             f"{path} has no vector for any of the {num_words:,} words of the vocabulary.",
             "Check its language; word vectors need vocabulary.type: word.",
         )
-    ids = np.array(sorted(found), dtype=np.int64)
-    return WordVectors(ids, np.stack([found[i] for i in ids.tolist()]), num_words)
+    ids = sorted(found)
+    return np.array(ids), np.stack([found[i] for i in ids]), num_words
 
 
 def _vector(word: str, numbers: list[str], size: int) -> npt.NDArray[np.float32]:

@@ -173,32 +173,23 @@ def count_lines(path: Path | str) -> int | None:
 @contextlib.contextmanager
 def _open_binary(path: Path | str) -> Iterator[io.BufferedReader]:
     with contextlib.ExitStack() as stack:
-        if str(path) == STANDARD_STREAM:
+        is_standard = str(path) == STANDARD_STREAM
+        if is_standard:
             stream = stack.enter_context(_standard_input())
         else:
             stream = stack.enter_context(open(path, "rb"))
-            if _is_endless(stream):
-                raise UserError(f"{path} is a device, not a file.", "Name a text file.")
-        if _is_live(stream):
+        try:
+            mode = os.fstat(stream.fileno()).st_mode
+        except OSError:  # a stream of tests and notebooks has no descriptor
+            mode = stat.S_IFREG
+        if stat.S_ISCHR(mode) and not (is_standard or stream.isatty() or str(path) == os.devnull):
+            raise UserError(f"{path} is a device, not a file.", "Name a text file.")
+        if os.name == "posix" and not stat.S_ISREG(mode):
             stream = stack.enter_context(io.BufferedReader(_Pipe(stream.fileno())))
         if stream.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC):
             # GzipFile alone reads slowly by lines
             stream = stack.enter_context(io.BufferedReader(gzip.GzipFile(fileobj=stream)))
         yield stream
-
-
-def _is_endless(stream: io.BufferedReader) -> bool:
-    """Whether a stream is a device that gives bytes for ever, such as ``/dev/urandom``."""
-    device = stat.S_ISCHR(os.fstat(stream.fileno()).st_mode) and not stream.isatty()
-    return device and not os.path.samestat(os.fstat(stream.fileno()), os.stat(os.devnull))
-
-
-def _is_live(stream: io.BufferedReader) -> bool:
-    """Whether a stream is a pipe, a terminal or the like, rather than a file."""
-    try:
-        return os.name == "posix" and not stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-    except OSError:  # a stream of tests and notebooks has no descriptor
-        return False
 
 
 @contextlib.contextmanager

@@ -95,8 +95,8 @@ def _use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabulari
             continue
         if is_new:
             with progress_bar(f"reading {path.name}", None):
-                found = read_vectors(path, vocabulary, options.embedding_size)
-            embedding.init_from(torch.from_numpy(found.ids), torch.from_numpy(found.values))
-            words = f"{len(found.ids):,} of {found.num_words:,} words ({found.coverage:.0%})"
+                ids, vectors, num_words = read_vectors(path, vocabulary, options.embedding_size)
+            embedding.init_from(torch.from_numpy(ids), torch.from_numpy(vectors))
+            words = f"{len(ids):,} of {num_words:,} words ({len(ids) / num_words:.0%})"
             say(f"{side} embeddings: {path.name} has {words}")
         embedding.weight.requires_grad_(not options.vectors.freeze)
