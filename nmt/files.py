@@ -148,6 +148,26 @@ def lock_file(file: IO[Any], what: str) -> None:
         raise _in_use(what) from None
 
 
+@contextlib.contextmanager
+def shared(folder: Path) -> Iterator[None]:
+    """Write under temporary names into a folder that other processes may write into at the same time.
+
+    What killed processes have left is removed where no other process writes there.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows: without locks nobody knows who writes
+        yield
+        return
+    with (folder / ".lock").open("ab") as file:
+        with contextlib.suppress(OSError):  # others hold it, or the file system has no locks
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove_unfinished(folder)
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
 def _in_use(what: str) -> UserError:
     remedy = "Wait until it has ended, or write somewhere else."
     return UserError(f"{what} is being written by another process.", remedy)

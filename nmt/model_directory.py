@@ -27,8 +27,15 @@ METRICS = "metrics.jsonl"
 ALIGNMENT = "alignment.json"
 LEXICON = "lexicon.tsv"
 
-MAX_BYTES = {RECIPE: 1 << 20, ALIGNMENT: 1 << 20, "vocabulary": 1 << 28, LEXICON: 1 << 30}
-"""Largest sizes of files that are read as a whole; those of real models are far below."""
+MAX_BYTES = {
+    RECIPE: 1 << 20, ALIGNMENT: 1 << 20, "vocabulary": 1 << 28, LEXICON: 1 << 30, METRICS: 1 << 30, "step-": 1 << 26,
+    "state.json": 1 << 26, "SHA256SUMS": 1 << 16,
+}  # fmt: skip
+"""Largest sizes of files that are read as a whole, by the beginning of their names; those of real models are far
+below."""
+
+READ = (".lock", RECIPE, "vocabulary*", WEIGHTS, ALIGNMENT, LEXICON, METRICS, "samples/step-*", "checkpoints/step-*/*")
+"""The files of a model directory that are read or locked."""
 
 
 class ModelDirectory:
@@ -52,14 +59,21 @@ class ModelDirectory:
         """Refuse a folder that ``nmt train`` hasn't written, and files in it that must not be read.
 
         Raises:
-            UserError: it has no recipe, with a guess at what was meant; or a file that is no regular file, lies
-                outside, or is too large.
+            UserError: it has no recipe, with a guess at what was meant; or see :meth:`check_files`.
         """
         if not exists(self.recipe):  # not self.recipe.exists(), which raises for a name that is too long
             raise self._not_a_model_directory()
+        self.check_files()
+
+    def check_files(self) -> None:
+        """Refuse files that must not be read.
+
+        Raises:
+            UserError: one is not a regular file, lies outside the folder, or is too large.
+        """
         inside = self.path.resolve()
-        for file in (self.recipe, self.weights, self.alignment, self.lexicon, *sorted(self.path.glob("vocabulary*"))):
-            if file.exists() or file.is_symlink():
+        for file in (file for pattern in READ for file in sorted(self.path.glob(pattern))):
+            if file.exists() or file.is_symlink():  # a training run may remove a checkpoint meanwhile
                 _check_file(file, inside)
 
     def _not_a_model_directory(self) -> UserError:
@@ -80,10 +94,11 @@ class ModelDirectory:
         What a killed process has left under a temporary name is removed.
 
         Raises:
-            UserError: another process writes there, or the folder can't be made.
+            UserError: another process writes there, the folder can't be made, or see :meth:`check_files`.
         """
         with explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+        self.check_files()
         with locked(self.path / ".lock", str(self.path)):
             for folder in (self.path, self.samples, self.checkpoints):
                 remove_unfinished(folder)

@@ -95,6 +95,7 @@ def test_a_link_stays_a_link_and_permissions_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [(b"", 0), (b"\n", 1), (b"a", 1), (b"a\nb", 2), (b"a\r\nb\r\n", 2), (b"\n" * 3_000_000, 3_000_000)],
+    ids=["empty", "one line", "no line end", "two lines", "CRLF", "many lines"],
 )
 def test_lines_are_counted(tmp_path: Path, content: bytes, expected: int) -> None:
     (tmp_path / "text").write_bytes(content)

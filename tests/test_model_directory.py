@@ -16,6 +16,8 @@ import nmt
 from nmt import UserError
 from nmt.model_directory import ModelDirectory
 
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+
 
 def replace_by_fifo(file: Path) -> None:
     file.unlink()
@@ -23,8 +25,9 @@ def replace_by_fifo(file: Path) -> None:
 
 
 def link_outside(file: Path) -> None:
-    file.rename(file.parent.with_suffix(".moved"))
-    file.symlink_to(file.parent.with_suffix(".moved"))
+    moved = next(parent for parent in file.parents if parent.name == "model").with_suffix(".moved")
+    file.rename(moved)
+    file.symlink_to(moved)
 
 
 def make_huge(file: Path) -> None:
@@ -37,16 +40,25 @@ def make_huge(file: Path) -> None:
     ("change", "message"),
     [(replace_by_fifo, "not a regular file"), (link_outside, "outside the model directory"), (make_huge, "bytes")],
 )
-@pytest.mark.parametrize("name", ["recipe.yaml", "vocabulary.*"])
+@pytest.mark.parametrize(
+    "name",
+    ["recipe.yaml", "vocabulary.*", "metrics.jsonl", "samples/step-*.txt", "checkpoints/step-*/state.json"],
+)
 def test_a_strange_file_is_refused_before_it_is_read(
-    tiny_model: Path, tmp_path: Path, change: Callable[[Path], None], message: str, name: str
-) -> None:
+    run_nmt: RunNmt, tiny_model: Path, tiny_recipe: Path, tmp_path: Path, change: Callable[[Path], None], message: str,
+    name: str,
+) -> None:  # fmt: skip
     copy = shutil.copytree(tiny_model, tmp_path / "model")
     file = min(copy.glob(name))
     change(file)
-    with pytest.raises(UserError, match=message) as caught:
-        nmt.load(copy, "cpu")
-    assert file.name in caught.value.message
+    for arguments in (
+        ["translate", copy], ["inspect", "run", copy], ["verify", copy], ["average", copy, "--last", 2, "--replace"],
+        ["average", copy, "--last", 2, "-o", tmp_path / "mean"], ["train", tiny_recipe, "-o", copy, "--resume"],
+    ):  # fmt: skip
+        done = run_nmt(*arguments)
+        assert done.returncode == 2, arguments
+        assert message in done.stderr, arguments
+        assert file.name in done.stderr
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

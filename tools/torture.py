@@ -29,7 +29,7 @@ from typing import Any
 
 import yaml
 
-from nmt.data.embedded_corpus import splits
+from nmt.data.embedded_corpus import AlignedPair, splits
 from nmt.recipe import shipped_recipes
 
 RECIPE: dict[str, Any] = {
@@ -168,6 +168,16 @@ def changed_recipe(rng: random.Random) -> str:
     return text
 
 
+def make_endless(path: Path, rng: random.Random) -> None:
+    """Put a device without an end, or a huge file, in place of a file."""
+    path.unlink()
+    if rng.random() < 0.5:
+        path.symlink_to(rng.choice(("/dev/zero", "/dev/full", "/dev/urandom")))
+    else:
+        with path.open("wb") as file:
+            file.truncate(1 << 34)  # sparse: takes no space
+
+
 # Kinds of cases
 
 
@@ -216,7 +226,7 @@ class Kinds:
             own = random.Random(seed)
             path = folder / "corpus" / name
             content = path.read_bytes()
-            match own.randrange(7):
+            match own.randrange(8):
                 case 0:
                     path.write_bytes(content.decode().encode("utf-16"))
                 case 1:
@@ -229,6 +239,8 @@ class Kinds:
                     own.choice((path.mkdir, lambda: None))()
                 case 4:
                     path.write_bytes(b"a " * 500_000)
+                case 5:
+                    make_endless(path, own)
                 case _:
                     path.write_bytes(changed_bytes(content, own))
 
@@ -247,6 +259,9 @@ class Kinds:
         def prepare(folder: Path) -> None:
             path, own = folder / name, random.Random(seed)
             content = path.read_bytes()
+            if own.random() < 0.1:
+                make_endless(path, own)
+                return
             extra = own.choice(
                 (b"0-0 ", b"-1-2 ", b"9-9999999999 ", b"1-", b"a-b ", "１-２ ".encode(), b"0?1 ", b"1-1-1 ")
             )
@@ -284,7 +299,7 @@ class Kinds:
                     path.write_bytes(changed_bytes(path.read_bytes(), own))
 
         command = rng.choice((
-            ["translate", "model", "-i", "few.en"], ["translate", "model", "-i", "few.en", "--sample"],
+            ["translate", "model", "-i", "few.en"], ["translate", "model", "-i", "few.en", "--search", "sample"],
             ["translate", "model", "--score-only", "few.en", "few.de"], ["align", "model", "few.en", "few.de"],
             ["inspect", "run", "model"], ["average", "model", "--last", "2", "-o", "mean"],
             ["train", "recipe.yaml", "-o", "model", "--resume", "--set", "training.max_steps=5"],
@@ -313,7 +328,7 @@ class Kinds:
         commands: dict[str, tuple[list[str], tuple[str, ...]]] = {
             "translate": (
                 ["model", "-i", "few.en"],
-                ("--beam-size", "--n-best", "--batch-size", "--length-penalty", "--alpha", "--max-length", "--top-k",
+                ("--beam-size", "--n-best", "--batch-size", "--length-penalty", "--search", "--max-length", "--top-k",
                  "--top-p", "--temperature", "--seed", "--ensemble", "--forbid", "--output", "--format", "--precision",
                  "--device"),
             ),
@@ -450,17 +465,21 @@ def _import_everything() -> None:
                 importlib.import_module(module.name)
 
 
+def write_corpus(folder: Path, **sizes: int) -> dict[str, list[AlignedPair]]:
+    """Write SPLIT.en and SPLIT.de with so many pairs of the embedded corpus; the pairs."""
+    folder.mkdir(parents=True)
+    corpus = splits(**sizes)
+    for split, pairs in corpus.items():
+        for side, language in (("source", "en"), ("target", "de")):
+            (folder / f"{split}.{language}").write_text("".join(f"{getattr(p, side)}\n" for p in pairs), "utf-8")
+    return corpus
+
+
 def make_base(folder: Path) -> None:
     """The honest input: a corpus, a recipe, a trained model directory, alignments."""
     import nmt
 
-    (folder / "corpus").mkdir(parents=True)
-    corpus = splits(train=200, valid=20, test=4)
-    for split, pairs in corpus.items():
-        for side, language in (("source", "en"), ("target", "de")):
-            (folder / "corpus" / f"{split}.{language}").write_text(
-                "".join(f"{getattr(p, side)}\n" for p in pairs), "utf-8"
-            )
+    corpus = write_corpus(folder / "corpus", train=200, valid=20, test=4)
     for language in ("en", "de"):
         shutil.copyfile(folder / "corpus" / f"test.{language}", folder / f"few.{language}")
     links = "".join(" ".join(f"{i}-{j}" for i, j in pair.links) + "\n" for pair in corpus["valid"])

@@ -269,6 +269,9 @@ def given_text(options: DataOptions, pairs: Sequence[tuple[str, str]], name: str
 
 def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
     if isinstance(split, FilePair):
+        for path in (split.source, split.target):
+            if path.exists() and not path.is_file():
+                raise UserError(f"{path} is not a regular file.", "Name a file: training reads its text repeatedly.")
         return FileText(split.source, split.target)
     if options.task is not None:
         return TaskText(options.task, split)

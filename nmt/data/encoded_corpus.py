@@ -25,7 +25,7 @@ from nmt.data.corpus import ParallelText
 from nmt.data.dialogue import encode_source
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
-from nmt.files import sync
+from nmt.files import shared, sync
 
 LAYOUT = 2  # raised when the files of the cache change
 
@@ -183,25 +183,26 @@ def _write(
     """Encode into a folder with a temporary name, renamed when it is whole."""
     dtype = "uint16" if max(len(vocabularies.source), len(vocabularies.target)) <= 1 << 16 else "int32"
     directory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix="writing-", dir=directory.parent))
-    try:
-        counts = _encode_pairs(temporary, text, vocabularies, max_length, dtype, on_progress)
-        is_kept = np.zeros(counts.kept + counts.empty + counts.too_long, dtype=bool)
-        is_kept[np.load(temporary / "lines.npy")] = True
-        for annotation in annotations:
-            with _rows(temporary, annotation.name, "int32", "int32") as append:
-                for rows in compress(annotation.of_pairs(text), is_kept):
-                    append(rows)
-        widths = {annotation.name: annotation.width for annotation in annotations}
-        meta = {"dtype": dtype, "counts": asdict(counts), "annotations": widths}
-        (temporary / "meta.json").write_text(json.dumps(meta))
-        for path in temporary.iterdir():
-            sync(path)
-        if not (directory / "meta.json").is_file():  # or somebody else was faster
-            shutil.rmtree(directory, ignore_errors=True)
-            os.replace(temporary, directory)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with shared(directory.parent):
+        temporary = Path(tempfile.mkdtemp(prefix=".nmt-", suffix=".tmp", dir=directory.parent))
+        try:
+            counts = _encode_pairs(temporary, text, vocabularies, max_length, dtype, on_progress)
+            is_kept = np.zeros(counts.kept + counts.empty + counts.too_long, dtype=bool)
+            is_kept[np.load(temporary / "lines.npy")] = True
+            for annotation in annotations:
+                with _rows(temporary, annotation.name, "int32", "int32") as append:
+                    for rows in compress(annotation.of_pairs(text), is_kept):
+                        append(rows)
+            widths = {annotation.name: annotation.width for annotation in annotations}
+            meta = {"dtype": dtype, "counts": asdict(counts), "annotations": widths}
+            (temporary / "meta.json").write_text(json.dumps(meta))
+            for path in temporary.iterdir():
+                sync(path)
+            if not (directory / "meta.json").is_file():  # or somebody else was faster
+                shutil.rmtree(directory, ignore_errors=True)
+                os.replace(temporary, directory)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _encode_pairs(

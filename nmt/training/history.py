@@ -12,9 +12,11 @@ from typing import Any
 import yaml
 from safetensors import SafetensorError, safe_open
 
+from nmt import yaml12
 from nmt.console import warn
 from nmt.errors import UserError
 from nmt.evaluation.metrics import METRICS, higher_is_better
+from nmt.model_directory import ModelDirectory
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ def read_history(directory: Path) -> History:
     Raises:
         UserError: there is no log, or nothing in it.
     """
-    path = directory / "metrics.jsonl"
+    path = ModelDirectory(directory).metrics
+    ModelDirectory(directory).check_files()
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
@@ -182,7 +185,7 @@ def _lines(numbers: Sequence[int]) -> str:
 
 def _description(directory: Path) -> str | None:
     try:
-        recipe = yaml.safe_load((directory / "recipe.yaml").read_text("utf-8"))
+        recipe = yaml12.load(ModelDirectory(directory).recipe.read_text("utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return None
     return str(recipe["description"]) if isinstance(recipe, dict) and recipe.get("description") else None

@@ -133,7 +133,9 @@ def _sample_text(sample: Sample) -> str:
 
 def read_samples(directory: Path) -> list[str]:
     """The source sentences of a model directory's newest samples; none where there are no samples."""
-    newest = max(ModelDirectory(directory).samples.glob("step-*.txt"), default=None)
+    files = ModelDirectory(directory)
+    files.check_files()
+    newest = max(files.samples.glob("step-*.txt"), default=None)
     lines = newest.read_text(encoding="utf-8").split("\n") if newest is not None else []
     return [line.removeprefix("source:").strip() for line in lines if line.startswith("source:")]
 

@@ -40,6 +40,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "corpora"
 
 
+def entries(cache: Path) -> list[Path]:
+    return [path for path in cache.iterdir() if path.name != ".lock"]
+
+
 def vocabularies(words: Sequence[str] = WORDS) -> Vocabularies:
     joint = WordVocabulary(words)
     return Vocabularies(joint, joint)
@@ -91,7 +95,7 @@ def test_text_vocabulary_and_limit_each_have_a_cache_of_their_own(cache: Path) -
     separate = Vocabularies(WordVocabulary(WORDS), WordVocabulary(WORDS[::-1]))
     assert ids(encode_corpus(text, separate, 9))[0] == ([4, 5], [5])
     assert ids(encode_corpus(text, vocabularies(), 9)) == [([4, 5], [6]), ([7], [7, 7])]
-    assert len(list(cache.iterdir())) == 5
+    assert len(entries(cache)) == 5
 
 
 def test_ids_are_mapped_and_not_held_in_memory() -> None:
@@ -119,7 +123,7 @@ def test_a_write_that_is_cut_short_is_not_taken_for_a_corpus(cache: Path, kind: 
     pairs = [("a b", "c"), ("d", "d d")]
     with pytest.raises(kind):
         encode_corpus(Broken(pairs), vocabularies(), 9)
-    assert list(cache.iterdir()) == []
+    assert entries(cache) == []
     assert len(encode_corpus(Text(pairs), vocabularies(), 9)) == 2
 
 
@@ -131,15 +135,16 @@ def test_a_kill_at_the_last_moment_is_not_taken_for_a_corpus(cache: Path, monkey
         patch.setattr(encoded.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             encode_corpus(text, vocabularies(), 9)
-    assert len(list(cache.iterdir())) == 1
+    assert len(entries(cache)) == 1
     assert len(encode_corpus(text, vocabularies(), 9)) == 2
     assert text.times_read == 2
+    assert [path.name.startswith(".nmt-") for path in entries(cache)] == [False], "what the kill left is removed"
 
 
 def test_a_cache_that_somebody_cleaned_in_part_is_made_again(cache: Path) -> None:
     text = Text([("a b", "c"), ("d", "d d")])
     encode_corpus(text, vocabularies(), 9)
-    (folder,) = cache.iterdir()
+    (folder,) = entries(cache)
     (folder / "meta.json").unlink()
     assert len(encode_corpus(text, vocabularies(), 9)) == 2
     assert json.loads((folder / "meta.json").read_text())["counts"]["kept"] == 2
@@ -152,7 +157,7 @@ def test_a_full_disk_is_reported_with_the_way_out(cache: Path, monkeypatch: pyte
     monkeypatch.setattr(np, "save", full)
     with pytest.raises(UserError, match=r"(?s)can't be written to .*No space left on device.*NMT_CACHE"):
         encode_corpus(Text([("a", "b")]), vocabularies(), 9)
-    assert list(cache.iterdir()) == []
+    assert entries(cache) == []
 
 
 def test_progress_tells_the_lines_read() -> None:

@@ -15,6 +15,7 @@ from nmt.errors import UserError
 from nmt.files import open_output
 
 FileWriter = Callable[[bytes], Path]
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
@@ -225,6 +226,22 @@ def test_new_files_have_the_usual_permissions(tmp_path: Path) -> None:
         pass
     (tmp_path / "plain.txt").touch()
     assert (tmp_path / "out.txt").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(
+    "arguments", [["aer", "ZERO", "ZERO"], ["score", "ZERO", "ZERO"], ["check-data", "ZERO", "ZERO"]]
+)
+@pytest.mark.parametrize("name", ["/dev/zero", "a file of one line"])
+def test_a_line_without_an_end_is_refused(run_nmt: RunNmt, tmp_path: Path, arguments: list[str], name: str) -> None:
+    path = Path(name)
+    if not path.is_absolute():
+        path = tmp_path / "file"
+        with path.open("wb") as file:
+            file.truncate(1 << 30)  # sparse: takes no space
+    done = run_nmt(*(str(path) if argument == "ZERO" else argument for argument in arguments))
+    assert done.returncode == 2
+    assert ("is a device" if name == "/dev/zero" else "line 1: longer than 16,777,216 bytes") in done.stderr
 
 
 @pytest.mark.posix

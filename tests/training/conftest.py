@@ -1,8 +1,6 @@
 """Small recipes for the tiny corpus, and what the tests ask of a trained model directory."""
 
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fork_server import ForkServer, has_ended
 from torch import Tensor
 
 from nmt.config import Recipe
@@ -103,55 +102,8 @@ def read_checkpoint() -> Callable[[Path, int], tuple[dict[str, Tensor], dict[str
     return read
 
 
-class Zygote:
-    """``nmt`` processes that need no time to import; see zygote.py."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("zygote.py")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"TORCH_CPP_LOG_LEVEL": "ERROR"},
-        )  # fmt: skip
-
-    def start(
-        self,
-        messages: Path,
-        arguments: list[str],
-        largest_file: int | None = None,
-        before: str = "",
-        **environment: object,
-    ) -> int:
-        """A process whose messages go to a file, and that runs some code ``before`` nmt; its PID."""
-        return self._ask(self._wanted(messages, arguments, largest_file, before, environment))
-
-    def start_through(self, messages: Path, arguments: list[str], **environment: object) -> tuple[int, int]:
-        """A process that is started by another, as torchrun does; the PIDs of the other and of the process."""
-        file = messages.with_name(f"pid-{messages.name}")
-        between = self._ask({**self._wanted(messages, arguments, None, "", environment), "through": str(file)})
-        while not file.exists():
-            time.sleep(0.01)
-        return between, int(file.read_text())
-
-    @staticmethod
-    def _wanted(
-        messages: Path, arguments: list[str], largest_file: int | None, before: str, environment: dict[str, object]
-    ) -> dict[str, Any]:
-        variables = {name: str(value) for name, value in environment.items()}
-        wanted = {"arguments": arguments, "messages": str(messages), "largest_file": largest_file, "before": before}
-        return {**wanted, "environment": variables}
-
-    def wait(self, pid: int) -> int:
-        """The exit code of a process, or the negative number of the signal that ended it."""
-        return self._ask({"wait": pid})
-
-    def _ask(self, request: dict[str, Any]) -> int:
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def close(self) -> None:
-        self._process.communicate()
+class Zygote(ForkServer):
+    """``nmt`` processes that need no time to import, and where their runs are."""
 
     @staticmethod
     def last_step(directory: Path) -> int:
@@ -162,7 +114,7 @@ class Zygote:
 
     def wait_for_step(self, pid: int, directory: Path, step: int) -> None:
         """Until the log has come to a step, or the process has ended."""
-        while self.last_step(directory) < step and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+        while self.last_step(directory) < step and not has_ended(pid):
             time.sleep(0.005)
 
 

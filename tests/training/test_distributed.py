@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from fork_server import variables_of_ranks
 
 from nmt.config import Recipe
 from nmt.models.weights import read_tensors
@@ -52,15 +52,6 @@ def start(zygote: Any, tmp_path: Path) -> Callable[..., list[int]]:
         ]
 
     return start
-
-
-def variables_of_ranks(size: int) -> list[dict[str, object]]:
-    """The environment that torchrun gives each process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {"WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
-    return [{"RANK": rank, "LOCAL_RANK": rank, **common} for rank in range(size)]
 
 
 def ends(zygote: Any, pids: list[int], seconds: float = 60) -> list[int]:

@@ -1,19 +1,19 @@
 """Real processes, really killed: what is resumed ends bit for bit as what was never stopped."""
 
-import json
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import kill_runs
 import pytest
-import torch
+from kill_runs import differences
 
-from nmt.models.weights import read_tensors
-from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage
+from nmt.training.checkpointing.checkpoint import CheckpointFolder
 
 SETTINGS = [
     "model.encoder.dropout=0.2", "model.decoder.dropout=0.2", "training.ema=0.9", "training.accumulate=2",
@@ -47,35 +47,6 @@ def whole(zygote: Any, command: Any, tmp_path_factory: pytest.TempPathFactory) -
     return get
 
 
-def assert_same_run(ours: Path, theirs: Path, step: int) -> None:
-    """Weights, moments, average, random states, place in the data, best models, and curves without a seam."""
-    for name in (f"checkpoints/step-{step:06d}/weights", f"checkpoints/step-{step:06d}/training", "model"):
-        one, two = (read_tensors(directory / f"{name}.safetensors") for directory in (ours, theirs))
-        assert one.keys() == two.keys()
-        assert [key for key in one if not torch.equal(one[key], two[key])] == []
-    one, two = (comparable_state(directory / "checkpoints" / f"step-{step:06d}") for directory in (ours, theirs))
-    assert one == two
-    assert curves(ours) == curves(theirs)
-    assert [path.name for path in CheckpointFolder(ours).all()] == [p.name for p in CheckpointFolder(theirs).all()]
-    for part in ("", "checkpoints", "samples"):
-        assert sorted(os.listdir(ours / part)) == sorted(os.listdir(theirs / part))
-    assert [damage(path) for path in CheckpointFolder(ours).all() if damage(path)] == []
-
-
-def comparable_state(checkpoint: Path) -> dict[str, Any]:
-    state = json.loads((checkpoint / "state.json").read_text("utf-8"))
-    for group, clock in (("progress", "seconds"), ("meter", "elapsed"), ("meter", "waiting_seconds")):
-        state[group].pop(clock)
-    return dict(state)
-
-
-def curves(directory: Path) -> list[dict[str, Any]]:
-    """The lines of the log without clocks and memory, and without where it was resumed."""
-    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text("utf-8").splitlines()]
-    measured = ("seconds", "tokens_per_second", "waiting_for_data", "peak_memory_mb")
-    return [{k: v for k, v in line.items() if k not in measured} for line in lines if line["event"] != "resume"]
-
-
 @pytest.mark.parametrize(
     ("kills", "max_steps"), [(4, 60), pytest.param(20, 240, marks=pytest.mark.slow)], ids=["4 kills", "20 kills"]
 )
@@ -95,7 +66,7 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
     pid = zygote.start(messages, command(directory, max_steps))
     assert zygote.wait(pid) == 0, messages.read_text()
     assert "Traceback" not in messages.read_text()
-    assert_same_run(directory, whole(max_steps), max_steps)
+    assert differences(directory, whole(max_steps)) == []
 
 
 def test_a_full_disk_costs_only_what_came_after_the_last_checkpoint(
@@ -118,4 +89,25 @@ def test_a_full_disk_costs_only_what_came_after_the_last_checkpoint(
     assert [path.name for path in CheckpointFolder(directory).all()] == before
     pid = zygote.start(messages, command(directory, 60))
     assert zygote.wait(pid) == 0, messages.read_text()
-    assert_same_run(directory, whole(60), 60)
+    assert differences(directory, whole(60)) == []
+
+
+@pytest.mark.slow
+def test_every_kind_of_command_survives_kills(zygote: Any, tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    killer = kill_runs.run(tmp_path / "base", num_kills=40, seed=3, only=None)
+    assert killer.problems == []
+    assert killer.kills.total() >= 40
+    assert all(killer.compared[command.name] for command in kill_runs.commands())
+
+
+def test_a_difference_in_any_file_is_noticed(tiny_model: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_model, tmp_path / "run")
+    assert differences(copy, tiny_model) == []
+    for path in sorted(path for path in copy.rglob("*") if path.is_file() and path.name != ".lock"):
+        content = path.read_bytes()
+        path.write_bytes(content.replace(b'"loss": ', b'"loss": 1', 1) if b'"loss": ' in content else content[:-9])
+        assert any(
+            str(path.relative_to(copy)) in name or name.endswith("sums") for name in differences(copy, tiny_model)
+        )
+        path.write_bytes(content)

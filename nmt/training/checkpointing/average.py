@@ -44,6 +44,7 @@ def average_checkpoints(
     output = directory if output is None else Path(output)
     if output != directory and output.exists():
         raise UserError(f"{output} exists already.", "Choose a new folder.")
+    ModelDirectory(directory).check_files()
     found = {step_of(path): path for path in CheckpointFolder(directory).all()}
     if not found:
         raise UserError(f"{directory} holds no checkpoints.", "Name the folder of a training run.")
