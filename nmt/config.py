@@ -261,7 +261,7 @@ class Recipe(Options):
     format_version: Annotated[int, FIXED] = Field(FORMAT_VERSION, description="of the recipe; newer ones are refused")
     seed: int = Field(1, ge=0, description="of all that is random: a run repeats itself")
     device: Annotated[str, SILENT] = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
-    plugins: dict[str, str] = Field(
+    plugins: Annotated[dict[str, str], SILENT] = Field(
         {}, description="modules of outside components, and their packages; training fills it in"
     )
     data: DataOptions = Field(description="the text")

@@ -119,9 +119,14 @@ def _group_at(options: type[Options], path: Sequence[str]) -> type[Options]:
     """The class of the group of options at a path of keys."""
     for key in path:
         field = options.model_fields.get(key)
-        candidates = [field.annotation, *get_args(field.annotation)] if field else []
-        inner = [c for c in candidates if isinstance(c, type) and issubclass(c, Options)]
+        inner = groups_in(field.annotation) if field else []
         if not inner:
             break
         options = inner[0]
     return options
+
+
+def groups_in(annotation: Any) -> list[type[Options]]:
+    """The groups of options among the types of a field."""
+    kinds = (annotation, *get_args(annotation))
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Options)]

@@ -180,6 +180,24 @@ class Table(Mapping[str, type[T]], Generic[T]):
         others = {key: value for key, value in values.items() if key != "type"}
         return component, validate(getattr(component, "Options", Options), others, where)
 
+    def choose_many(
+        self, choices: Mapping[str, Mapping[str, Any] | None], where: str
+    ) -> dict[str, tuple[type[T], Any]]:
+        """The classes that a recipe names, each with its checked options; one whose options are null is left out.
+
+        Args:
+            choices: from names to options.
+            where: how a message names the place, such as ``decoding.logits_processors``.
+
+        Raises:
+            UserError: an unknown name, or an option that is wrong.
+        """
+        chosen = {name: (self.find(name, where), values) for name, values in choices.items() if values is not None}
+        return {
+            name: (component, validate(getattr(component, "Options", Options), values, f"{where}.{name}"))
+            for name, (component, values) in chosen.items()
+        }
+
     def written_out(self, choice: str | Mapping[str, Any], where: str) -> dict[str, Any]:
         """A choice with every option, and every option of the components that it chooses in turn.
 

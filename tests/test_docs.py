@@ -22,7 +22,7 @@ from nmt.cli.schema import recipe_keys
 from nmt.data.vocabulary import SEPARATOR, Vocabularies, WordVocabulary
 from nmt.models.build import build_model
 from nmt.recipe import load_recipe, parse_settings
-from nmt.training.techniques import resolve_techniques
+from nmt.training.techniques import TECHNIQUES
 
 ROOT = Path(__file__).resolve().parent.parent
 OTHER_TOOLKITS = "docs/reference/from-"
@@ -118,7 +118,8 @@ def vocabularies() -> Vocabularies:
 
 def check_recipe(name: str, overrides: Mapping[str, Any]) -> None:
     """A recipe with overrides is valid, and so are the options of its components."""
-    recipe = resolve_techniques(load_recipe(WRITTEN.get(name, name), overrides))
+    recipe = load_recipe(WRITTEN.get(name, name), overrides)
+    TECHNIQUES.choose_many(recipe.training.techniques, "training.techniques")
     build_model(recipe.model, vocabularies())
 
 

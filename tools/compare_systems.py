@@ -138,10 +138,10 @@ class Row:
             score_corpus(translations, [references]),
             nmt.load(run, "cpu").model.num_parameters,
             model.decoder.get("hidden_size", model.embedding_size),
-            summary.tokens_per_second,
-            summary.updates,
-            _epochs(history, summary.updates),
-            summary.minutes,
+            summary["tokens_per_second"],
+            summary["updates"],
+            _epochs(history, summary["updates"]),
+            summary["minutes"],
         )
 
     def cells(self) -> list[str]:

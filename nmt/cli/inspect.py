@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -15,7 +15,7 @@ from nmt.console import print_table, progress_bar
 from nmt.errors import UserError
 
 if TYPE_CHECKING:
-    from nmt.training.history import History, Summary
+    from nmt.training.history import History
 
 inspect_app = typer.Typer(
     help="Inspect training runs, models and translations.",
@@ -51,7 +51,7 @@ def run(
     histories = read_histories(directories)
     summaries = [history.summary() for history in histories]
     if as_json:
-        show_json({"runs": [summary.to_json() for summary in summaries]})
+        show_json({"runs": summaries})
     else:
         _print_runs(histories, summaries)
     if output is not None:
@@ -65,11 +65,10 @@ def run(
         say_wrote(output)
 
 
-def _print_runs(histories: "Sequence[History]", summaries: "Sequence[Summary]") -> None:
+def _print_runs(histories: "Sequence[History]", summaries: Sequence[dict[str, Any]]) -> None:
     from nmt.training.history import short_names
 
-    metrics = list(dict.fromkeys(name for summary in summaries for name in summary.scores))
-
+    metrics = list(dict.fromkeys(name for history in histories for name in history.metrics))
     figures = [_figures(summary, metrics) for summary in summaries]
     runs = list(zip(short_names([h.directory for h in histories]), figures, strict=True))
     at_once = max(1, (Console().width - NAME_WIDTH) // RUN_WIDTH)
@@ -79,33 +78,30 @@ def _print_runs(histories: "Sequence[History]", summaries: "Sequence[Summary]") 
         print_table("", ("", *(name for name, _ in shown)), rows)
 
 
-def _figures(s: "Summary", metrics: "Sequence[str]") -> dict[str, str]:
+def _figures(summary: dict[str, Any], metrics: Sequence[str]) -> dict[str, str]:
     """The rows of the table. ``metrics``: those that any of the runs has."""
     from nmt.evaluation.metrics import METRICS
 
-    def number(value: float | None, form: str = ",.0f", step: int | None = None) -> str:
+    def number(name: str, form: str = ",.0f") -> str:
+        value, step = summary.get(name), summary.get(f"{name}_step")
         shown = "–" if value is None else format(value, form)
         return shown if step is None else f"{shown} at {step:,}"
 
     return {
-        "recipe": fill(s.description or "–", RUN_WIDTH),
-        "parameters": number(s.parameters),
-        "updates": number(s.updates),
-        "epochs": number(s.epochs),
-        "minutes": number(s.minutes, ".1f"),
-        "training loss, last": number(s.training_loss, ".3f"),
-        "training loss, best": number(s.best_training_loss, ".3f"),
-        "validation loss, best": number(s.validation_loss, ".3f", s.validation_loss_step),
-        **{
-            f"validation {METRICS[name].name}, best": number(score, f".{METRICS[name].decimals}f", step)
-            for name in metrics
-            for score, step in [s.scores.get(name, (None, None))]
-        },
-        "tokens/s, median": number(s.tokens_per_second),
-        "padding": number(s.padding, ".1%"),
-        "waiting for data": number(s.waiting_for_data, ".1%"),
-        "peak memory, MB": number(s.peak_memory_mb),
-        "ended": s.ended.removeprefix("training.") if s.ended else "no: running, or killed",
+        "recipe": fill(summary["description"] or "–", RUN_WIDTH),
+        "parameters": number("parameters"),
+        "updates": number("updates"),
+        "epochs": number("epochs"),
+        "minutes": number("minutes", ".1f"),
+        "training loss, last": number("training_loss", ".3f"),
+        "training loss, best": number("best_training_loss", ".3f"),
+        "validation loss, best": number("validation_loss", ".3f"),
+        **{f"validation {METRICS[name].name}, best": number(name, f".{METRICS[name].decimals}f") for name in metrics},
+        "tokens/s, median": number("tokens_per_second"),
+        "padding": number("padding", ".1%"),
+        "waiting for data": number("waiting_for_data", ".1%"),
+        "peak memory, MB": number("peak_memory_mb"),
+        "ended": str(summary["ended"] or "no: running, or killed").removeprefix("training."),
     }
 
 

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from nmt.errors import UserError, nearest
-from nmt.options import ChoiceOf, Options
+from nmt.options import ChoiceOf, Options, groups_in
 
 TABLES = (
     "nmt.evaluation.metrics",
@@ -138,7 +138,7 @@ def _walk(group: type[Options], path: str, prefix: str, component: str = "") -> 
     from nmt.plugins import TABLES, choices_of
 
     for field_name, field in group.model_fields.items():
-        name, inner = f"{path}{field_name}", _groups_in(field.annotation)
+        name, inner = f"{path}{field_name}", groups_in(field.annotation)
         choices = choices_of(field)
         if field.annotation not in inner:  # a group of keys that must be there is no value by itself
             kinds = [_choice_text(choice, list(TABLES[choice.kind])) for choice in choices]
@@ -156,12 +156,6 @@ def _walk(group: type[Options], path: str, prefix: str, component: str = "") -> 
 
 def _choice_text(choice: ChoiceOf, names: list[str]) -> str:
     return f"{choice.kind}{'s' if choice.many else ''}, {'some' if choice.many else 'one'} of {' '.join(names)}"
-
-
-def _groups_in(annotation: Any) -> list[type[Options]]:
-    """The groups of options among the types of a field."""
-    kinds = [annotation, *get_args(annotation)]
-    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Options)]
 
 
 def _type_name(annotation: Any) -> str:

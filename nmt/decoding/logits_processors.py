@@ -19,7 +19,6 @@ from nmt import options as groups
 from nmt.config import DecodingOptions
 from nmt.data.vocabulary import Vocabularies, Vocabulary
 from nmt.models.interfaces import Model
-from nmt.options import validate
 from nmt.plugins import Table
 
 
@@ -173,8 +172,5 @@ def make_processors(
     Raises:
         UserError: there is no such processor, or an option is wrong.
     """
-    found = []
-    for name, values in chosen.items():
-        processor = LOGITS_PROCESSORS.find(name, where)
-        found.append(processor(validate(processor.Options, values, f"{where}.{name}"), vocabularies))
-    return found
+    found = LOGITS_PROCESSORS.choose_many(chosen, where).values()
+    return [processor(options, vocabularies) for processor, options in found]

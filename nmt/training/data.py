@@ -17,7 +17,6 @@ from nmt.data.encoded_corpus import EncodedCorpus, encode_corpus
 from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.errors import UserError
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
-from nmt.training.initial_weights import check_vocabularies
 from nmt.training.techniques.base import Technique
 from nmt.training.validation import ValidationSet
 
@@ -106,21 +105,16 @@ def prepare_data(
     indices = np.arange(len(corpus))
     if valid_text is not None and valid is not None:
         return Data(vocabularies, corpus, indices, _validation_set(valid_text, valid, np.arange(len(valid))), used)
-    held_out, indices = _hold_out(options.hold_out, recipe.seed, len(corpus))
-    say(f"no validation split: {len(held_out)} training pairs are held out")
-    return Data(vocabularies, corpus, indices, _validation_set(text, corpus, held_out), used)
-
-
-def _hold_out(size: int, seed: int, num_pairs: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Indices of held-out and of training pairs."""
-    size = min(size, int(num_pairs * MAX_HELD_OUT))
+    size = min(options.hold_out, int(len(corpus) * MAX_HELD_OUT))
     if size < 1:
         raise UserError(
-            f"{num_pairs} sentence pairs are too few to hold some out for validation.",
+            f"{len(corpus)} sentence pairs are too few to hold some out for validation.",
             "Name a validation split with data.valid.",
         )
-    chosen = np.random.default_rng(seed).permutation(num_pairs)
-    return np.sort(chosen[:size]), np.sort(chosen[size:])
+    chosen = np.random.default_rng(recipe.seed).permutation(len(corpus))
+    held_out, indices = np.sort(chosen[:size]), np.sort(chosen[size:])
+    say(f"no validation split: {size} training pairs are held out")
+    return Data(vocabularies, corpus, indices, _validation_set(text, corpus, held_out), used)
 
 
 def _validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDArray[np.int64]) -> ValidationSet:
@@ -136,13 +130,15 @@ def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> V
     trained = recipe.training.init_from
     if path := resumed or recipe.vocabulary.path or trained:
         vocabularies = Vocabularies.load(path)
-        if trained and path is recipe.vocabulary.path:
-            check_vocabularies(trained, vocabularies)
+        is_chosen = path is recipe.vocabulary.path  # then ids may stand for other tokens than in the trained model
+        if trained and is_chosen and Vocabularies.load(trained).fingerprint != vocabularies.fingerprint:
+            raise UserError(
+                f"training.init_from: {trained} has another vocabulary than vocabulary.path names.",
+                "Leave vocabulary.path out: the run then takes that of the model it starts from.",
+            )
         return vocabularies
     with progress_bar("making the vocabulary", None):
         vocabularies = train_vocabularies(recipe.vocabulary, text, separator=text.context is not None)
-    sizes = f"{len(vocabularies.source):,}"
-    if not vocabularies.joint:
-        sizes += f" + {len(vocabularies.target):,}"
+    sizes = f"{len(vocabularies.source):,}" + ("" if vocabularies.joint else f" + {len(vocabularies.target):,}")
     say(f"made a vocabulary of {sizes} pieces ({recipe.vocabulary.type})")
     return vocabularies

@@ -142,10 +142,10 @@ class ProcessGroup:
         torch.cuda.set_device(self.local_rank)
         return f"cuda:{self.local_rank}"
 
-    def seed_per_rank(self, seed: int, step: int = 0) -> None:
+    def seed_per_rank(self, seed: int) -> None:
         """Give each rank random numbers of its own, for dropout above all; rank 0 goes on with those of the recipe."""
         if self.rank:
-            seed_everything(int(np.random.SeedSequence((seed, step, self.rank)).generate_state(1)[0]))
+            seed_everything(int(np.random.SeedSequence((seed, self.rank)).generate_state(1)[0]))
 
     @contextmanager
     def local_rank_zero_first(self) -> Iterator[None]:

@@ -8,9 +8,9 @@ nmt.train("multi30k/luong", "runs/mine", on_event=show)
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from nmt.evaluation.degenerate import DegenerateCount
 
@@ -19,14 +19,17 @@ from nmt.evaluation.degenerate import DegenerateCount
 class Event:
     """Something that happened in a run: at which update, counted from 1, and after how many seconds of training."""
 
-    name: ClassVar[str] = ""
+    name: str = ""
     """Of its lines in ``metrics.jsonl``; empty for an event that isn't written there."""
     step: int
     seconds: float
 
     def figures(self) -> dict[str, Any]:
         """What ``metrics.jsonl`` has of it beside name, step and seconds."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("step", "seconds")}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        nested = [values.pop(key) for key in list(values) if isinstance(values[key], Mapping)]
+        shown = {key: value for key, value in values.items() if key not in ("name", "step", "seconds", "message")}
+        return shown | {key: value for group in nested for key, value in group.items()}
 
 
 Sink = Callable[[Event], None]
@@ -41,7 +44,6 @@ def ignore(event: Event) -> None:
 class Started(Event):
     """A run begins, or is resumed after update ``step``; what was written about later updates no longer holds."""
 
-    name = "resume"  # a new run has no line
     validation_due: bool = False
     """The validation of ``step`` is done first; what an earlier run wrote about it does not hold either."""
     total_steps: int | None
@@ -70,7 +72,7 @@ class Updated(Event):
 class TrainingLoss(Event):
     """Figures of the updates since the last such event; None where all of them were skipped."""
 
-    name = "train"
+    name: str = "train"
     epoch: int
     loss: float | None
     """Mean -log p of a target token, in nats."""
@@ -88,17 +90,12 @@ class TrainingLoss(Event):
     learning_rate: float
     peak_memory_mb: int | None
 
-    def figures(self) -> dict[str, Any]:
-        figures = super().figures()
-        extra: dict[str, Any] = figures.pop("extra")
-        return figures | extra
-
 
 @dataclass(frozen=True, kw_only=True)
 class EpochEnded(Event):
     """A pass over the data is complete. ``padding``: the fraction of its positions."""
 
-    name = "epoch"
+    name: str = "epoch"
     epoch: int
     padding: float
 
@@ -116,7 +113,7 @@ class Sample:
 class Validated(Event):
     """The model was measured on held-out text."""
 
-    name = "valid"
+    name: str = "valid"
     loss: float
     """Mean -log p of a target token, in nats."""
     metric: str
@@ -143,46 +140,21 @@ class Saved(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Skipped(Event):
-    """An update was left out, because its loss or gradient isn't finite."""
-
-    name = "skip"
-    loss: float
-    gradient_norm: float
-    scale: float | None
-    """Of the loss in float16, whose scaling finds its value by overflowing now and then."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutOfMemory(Event):
-    """A batch of so many sentences didn't fit in memory and is split in two."""
-
-    name = "out_of_memory"
-    sentences: int
-    source_length: int
-    target_length: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Diverged(Event):
-    """The training loss has been far above its lowest value for long. ``best_step``: 0 without a best model so far."""
-
-    name = "diverged"
-    lowest: float
-    average: float
-    best_step: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Warned(Event):
-    """Something that the user should know."""
+    """Something that the user should know; without a message where the log alone has it.
+
+    Names: ``skip``, an update was left out because its loss or gradient isn't finite; ``out_of_memory``, a batch didn't
+    fit and is split in two; ``diverged``, the training loss has been far above its lowest value for long.
+    """
 
     message: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """Figures of the event in ``metrics.jsonl``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended(Event):
     """The run is over."""
 
-    name = "end"
+    name: str = "end"
     reason: str

@@ -5,7 +5,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,43 +17,6 @@ from nmt.console import warn
 from nmt.errors import UserError
 from nmt.evaluation.metrics import METRICS, higher_is_better
 from nmt.model_directory import ModelDirectory
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A run in figures; None where the log doesn't tell."""
-
-    directory: str
-    description: str | None
-    parameters: int | None
-    """Numbers in model.safetensors, shared ones once."""
-    updates: int
-    epochs: int
-    minutes: float
-    training_loss: float | None
-    """Of the last line of the log; with label smoothing it has a floor above zero, so compare like with like."""
-    best_training_loss: float | None
-    validation_loss: float | None
-    """The lowest."""
-    validation_loss_step: int | None
-    scores: dict[str, tuple[float | None, int | None]]
-    """The best score of each metric of the validations, and the update that it was found at."""
-    tokens_per_second: float | None
-    """Median over the lines of the log."""
-    padding: float | None
-    """Mean share of positions."""
-    waiting_for_data: float | None
-    """Mean share of time."""
-    peak_memory_mb: int | None
-    ended: str | None
-    """The reason; None while it runs, or where it was killed."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Each metric is a key of its own, with ``NAME_step`` beside it."""
-        shown = asdict(self)
-        for name, (score, step) in shown.pop("scores").items():
-            shown |= {name: score, f"{name}_step": step}
-        return shown
 
 
 @dataclass(frozen=True)
@@ -77,33 +40,37 @@ class History:
         """The metrics of the table that the validations have."""
         return [name for name in METRICS if self.series("valid", name)[1]]
 
-    def summary(self) -> Summary:
+    def summary(self) -> dict[str, Any]:
+        """The run in figures, as ``nmt inspect run --json`` shows them; None where the log doesn't tell.
+
+        Training losses include label smoothing, which has a floor above zero. Speed is the median over the lines of
+        the log, padding and waiting are means. The best validation loss and the best score of each metric are there
+        under their names, and the updates that they were found at as ``NAME_step``.
+        """
         lines = [line for event in self.events.values() for line in event]
-        epochs = [int(line["epoch"]) for line in self.events.get("epoch", []) if isinstance(line.get("epoch"), int)]
-        losses = self.series("train", "loss")[1]
-        speeds = self.series("train", "tokens_per_second")[1]
-        memory = self.series("train", "peak_memory_mb")[1]
-        validation_loss, validation_loss_step = _best(*self.series("valid", "loss"), min)
-        directions = {name: max if higher_is_better(name) else min for name in self.metrics}
-        ends = self.events.get("end", [])
-        return Summary(
-            directory=str(self.directory),
-            description=_description(self.directory),
-            parameters=_count_parameters(self.directory / "model.safetensors"),
-            updates=max(int(line["step"]) for line in lines),
-            epochs=max(epochs, default=0),
-            minutes=round(max(float(line["seconds"]) for line in lines) / 60, 2),
-            training_loss=losses[-1] if losses else None,
-            best_training_loss=min(losses, default=None),
-            validation_loss=validation_loss,
-            validation_loss_step=validation_loss_step,
-            scores={name: _best(*self.series("valid", name), best) for name, best in directions.items()},
-            tokens_per_second=statistics.median(speeds) if speeds else None,
-            padding=_mean(self.series("train", "padding")[1]),
-            waiting_for_data=_mean(self.series("train", "waiting_for_data")[1]),
-            peak_memory_mb=int(max(memory)) if memory else None,
-            ended=str(ends[-1].get("reason")) if ends else None,
-        )
+        names = ("loss", "tokens_per_second", "padding", "waiting_for_data", "peak_memory_mb")
+        losses, speeds, padding, waiting, memory = (self.series("train", name)[1] for name in names)
+        found = {
+            "directory": str(self.directory),
+            "description": _description(self.directory),
+            "parameters": _count_parameters(self.directory),
+            "updates": max(line["step"] for line in lines),
+            "epochs": int(max(self.series("epoch", "epoch")[1], default=0)),
+            "minutes": round(max(line["seconds"] for line in lines) / 60, 2),
+            "training_loss": losses[-1] if losses else None,
+            "best_training_loss": min(losses, default=None),
+            "tokens_per_second": statistics.median(speeds) if speeds else None,
+            "padding": round(statistics.fmean(padding), 5) if padding else None,
+            "waiting_for_data": round(statistics.fmean(waiting), 5) if waiting else None,
+            "peak_memory_mb": int(max(memory)) if memory else None,
+            "ended": self.events.get("end", [{}])[-1].get("reason"),  # None while it runs, or where it was killed
+        }
+        measured = {name: (name, max if higher_is_better(name) else min) for name in self.metrics}
+        for name, (figure, best) in ({"validation_loss": ("loss", min)} | measured).items():
+            steps, values = self.series("valid", figure)
+            found[name] = best(values, default=None)
+            found[f"{name}_step"] = int(steps[values.index(found[name])]) if values else None
+        return found
 
 
 def read_history(directory: Path) -> History:
@@ -125,13 +92,13 @@ def read_history(directory: Path) -> History:
     events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     damaged = []
     for number, content in enumerate(text.splitlines(), start=1):
-        line = _parse(content)
-        if line is None:
+        try:
+            line = json.loads(content)
+            events[str(line["event"])].append(line | {"step": int(line["step"]), "seconds": float(line["seconds"])})
+        except (ValueError, TypeError, KeyError):
             damaged.append(number)
-        else:
-            events[line["event"]].append(line)
     if damaged:
-        warn(f"{path}: left out {_lines(damaged)}, which can't be read as an event.")
+        warn(f"{path}: left out {len(damaged)} that can't be read as events, the first on line {damaged[0]}.")
     if not any(events.values()):
         raise UserError(f"{path} holds no events yet.", "Wait for the first line of a run (training.log_every).")
     return History(directory, dict(events))
@@ -163,26 +130,6 @@ def short_names(directories: Sequence[Path]) -> list[str]:
     return names
 
 
-def _parse(content: str) -> dict[str, Any] | None:
-    """An event, or None for what isn't one."""
-    try:
-        line = json.loads(content)
-    except ValueError:
-        return None
-    whole = (
-        isinstance(line, dict)
-        and isinstance(line.get("event"), str)
-        and isinstance(line.get("step"), int)
-        and isinstance(line.get("seconds"), (int, float))
-    )
-    return line if whole else None
-
-
-def _lines(numbers: Sequence[int]) -> str:
-    shown = ", ".join(map(str, numbers[:5]))
-    return f"line{'s' if len(numbers) > 1 else ''} {shown}{' …' if len(numbers) > 5 else ''}"
-
-
 def _description(directory: Path) -> str | None:
     try:
         recipe = yaml12.load(ModelDirectory(directory).recipe.read_text("utf-8"))
@@ -191,23 +138,11 @@ def _description(directory: Path) -> str | None:
     return str(recipe["description"]) if isinstance(recipe, dict) and recipe.get("description") else None
 
 
-def _count_parameters(path: Path) -> int | None:
-    """From the shapes at the head of the file; the weights themselves stay on disk."""
+def _count_parameters(directory: Path) -> int | None:
+    """Numbers in the weights file, shared ones once, from the shapes at its head."""
     try:
-        with safe_open(path, "numpy") as file:
-            names = file.keys()
-            shapes: list[list[int]] = [file.get_slice(name).get_shape() for name in names]
+        with safe_open(ModelDirectory(directory).weights, "numpy") as file:
+            shapes: list[list[int]] = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+            return sum(map(math.prod, shapes))
     except (OSError, SafetensorError):
         return None
-    return sum(math.prod(shape) for shape in shapes)
-
-
-def _best(steps: Sequence[float], values: Sequence[float], better: Any) -> tuple[float | None, int | None]:
-    if not values:
-        return None, None
-    best = better(values)
-    return best, int(steps[values.index(best)])
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return round(statistics.fmean(values), 5) if values else None

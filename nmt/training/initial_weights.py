@@ -9,6 +9,7 @@ from nmt.console import progress_bar, say
 from nmt.data.pretrained_embeddings import read_vectors
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
+from nmt.model_directory import ModelDirectory
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors
@@ -18,36 +19,15 @@ NAMED = 4
 
 
 def make_model(options: ModelOptions, vocabularies: Vocabularies, start: Path | None, is_new: bool) -> Seq2Seq:
-    """The model of a recipe, with the weights that training starts from.
+    """The model of a recipe, with weights of the model directory ``start`` where they fit, and word vectors.
 
-    Args:
-        options: of the recipe.
-        vocabularies: of the run.
-        start: a model directory whose weights are taken where they fit.
-        is_new: False where the weights will come from a checkpoint, so that nothing is read.
+    Nothing is read unless ``is_new``: otherwise the weights will come from a checkpoint.
     """
     model = build_model(options, vocabularies, num_copies=4)  # weights, gradient and two moments
     if start is not None and is_new:
         init_from(start, model)
     _use_vectors(model, options, vocabularies, is_new)
     return model
-
-
-def check_vocabularies(directory: Path, vocabularies: Vocabularies) -> None:
-    """Refuse a model to start from whose token ids stand for other tokens.
-
-    Args:
-        directory: the model directory of the trained one.
-        vocabularies: the new model's, those of ``vocabulary.path``.
-
-    Raises:
-        UserError: they differ.
-    """
-    if Vocabularies.load(directory).fingerprint != vocabularies.fingerprint:
-        raise UserError(
-            f"training.init_from: {directory} has another vocabulary than vocabulary.path names.",
-            "Leave vocabulary.path out: the run then takes that of the model it starts from.",
-        )
 
 
 def init_from(directory: Path, model: Seq2Seq) -> None:
@@ -63,7 +43,7 @@ def init_from(directory: Path, model: Seq2Seq) -> None:
     Raises:
         UserError: its weights are missing or damaged, or no matrix is in common.
     """
-    trained = read_tensors(directory / "model.safetensors")
+    trained = read_tensors(ModelDirectory(directory).weights)
     taken, new = [], []
     with torch.no_grad():
         for name, parameter in model.named_parameters():

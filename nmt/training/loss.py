@@ -62,9 +62,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weight, bias = weight_VD.to(dtype), bias_V.to(dtype)
         num_positions, num_passes, _ = features_NPD.shape
         need_grad = any(ctx.needs_input_grad[:3])
-        grad_features = torch.empty_like(features_NPD) if need_grad else None
-        grad_weight = torch.zeros_like(weight, dtype=wide) if need_grad else None
-        grad_bias = torch.zeros_like(bias, dtype=wide) if need_grad else None
+        grad_features = torch.empty_like(features_NPD)
+        grad_weight, grad_bias = torch.zeros_like(weight, dtype=wide), torch.zeros_like(bias, dtype=wide)
         smoothed = features_NPD.new_zeros((), dtype=wide)
         nll = torch.zeros_like(smoothed)
         chunk = max(1, CHUNK // num_passes)
@@ -83,7 +82,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 value, grad_NPV = logits_loss(log_p_NPV)
                 smoothed += value
                 p = (p + grad_NPV.flatten(0, 1)).to(dtype)
-            if grad_features is None or grad_weight is None or grad_bias is None:
+            if not need_grad:
                 continue
             grad = p.scatter_add_(1, target, p.new_full(target.shape, smoothing - 1))
             torch.mm(grad, weight, out=grad_features[part].flatten(0, 1))
@@ -94,7 +93,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             mean_weight_D, sum_D = u_V @ weight.to(wide), features_NPD.sum((0, 1), dtype=wide)
             count = num_positions * num_passes
             smoothed -= smoothing * (sum_D @ mean_weight_D + count * (u_V @ bias.to(wide)))
-            if grad_features is not None and grad_weight is not None and grad_bias is not None:
+            if need_grad:
                 grad_features -= smoothing * mean_weight_D
                 grad_weight.addr_(u_V, sum_D, alpha=-smoothing)
                 grad_bias -= smoothing * count * u_V

@@ -1,4 +1,4 @@
-"""Sums behind the figures of a run: loss, speed, padding, and time lost in waiting."""
+"""The figures of a run, such as loss, speed and padding, and signs in them that it is going wrong."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -6,17 +6,20 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from nmt.device import Precision
+from nmt.errors import UserError
 
-@dataclass(frozen=True)
-class Counts:
-    """What an update was computed on."""
+MAX_SKIPPED = 10
+"""So many updates in a row with a loss or gradient that isn't finite end the run."""
 
-    tokens: int
-    """Target tokens and EOS, without PAD."""
-    positions: int
-    """Source and target positions, PAD included."""
-    padding: int
-    """Positions among them that hold PAD."""
+HORIZON = 100
+"""Updates over which the loss is averaged before it is judged."""
+
+RISE = 1.0
+"""Nats a token above its lowest from which a loss has run away: e times the perplexity."""
+
+LONG = 200
+"""Updates in a row that a loss must be that far up before anything is said."""
 
 
 @dataclass
@@ -43,17 +46,17 @@ class Meter:
         self.sums = Sums()
         self._started = time.perf_counter()
 
-    def count(self, counts: Counts, loss: float, gradient_norm: float) -> None:
-        """Take in an update. ``loss``: mean -log p of its tokens."""
+    def count(self, tokens: int, positions: int, padding: int, loss: float, gradient_norm: float) -> None:
+        """Take in an update: sizes as in :class:`nmt.data.batching.Batch`, and the mean -log p of a target token."""
         s = self.sums
-        s.loss += loss * counts.tokens
-        s.tokens += counts.tokens
-        s.positions += counts.positions
-        s.padding += counts.padding
+        s.loss += loss * tokens
+        s.tokens += tokens
+        s.positions += positions
+        s.padding += padding
         s.gradient_norm += gradient_norm
         s.updates += 1
-        s.epoch_positions += counts.positions
-        s.epoch_padding += counts.padding
+        s.epoch_positions += positions
+        s.epoch_padding += padding
 
     def count_extra(self, losses: Mapping[str, float]) -> None:
         """Take in the extra losses of a batch, summed over it, by name."""
@@ -117,3 +120,64 @@ class Meter:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.sums = Sums(**{key: value for key, value in state.items() if key != "elapsed"})
         self._started = time.perf_counter() - state["elapsed"]
+
+
+def give_up_if_stuck(skipped_in_a_row: int, precision: Precision, step: int, loss: float) -> None:
+    """Raise UserError where too many updates in a row were not finite."""
+    # Loss scaling finds its scale by overflowing now and then; that alone is no trouble.
+    if skipped_in_a_row <= (MAX_SKIPPED if precision != "fp16" else 3 * MAX_SKIPPED):
+        return
+    raise UserError(
+        f"The loss or its gradient was not finite in {skipped_in_a_row} updates in a row "
+        f"(loss {loss} at update {step}).",
+        "Lower training.learning_rate, raise training.schedule.warmup_steps, set training.clip_norm, or use "
+        "training.precision=fp32; the last checkpoint is intact, so go on with --resume.",
+    )
+
+
+@dataclass
+class Divergence:
+    """Notices a loss that rises far above its lowest and stays there.
+
+    The training loss is averaged with weights that decay over 100 updates. Where that average has been more than
+    one nat a token above its lowest for 200 updates in a row, the run has diverged. Noise can't do that: single
+    batches that vary by a whole nat (they hold a handful of sentences then) move the average by 0.07.
+    """
+
+    mean: float = 0.0
+    weight: float = 0.0
+    lowest: float | None = None
+    updates_above: int = 0
+
+    def update(self, loss: float) -> bool:
+        """Take in the loss of an update after the warm-up; True once each time the run is found to have diverged."""
+        decay = 1 - 1 / HORIZON
+        self.mean = decay * self.mean + (1 - decay) * loss
+        self.weight = decay * self.weight + (1 - decay)
+        if self.weight > 0.5:  # before, the average is that of a few batches
+            self.lowest = self.average if self.lowest is None else min(self.lowest, self.average)
+        is_above = self.lowest is not None and self.average > self.lowest + RISE
+        self.updates_above = self.updates_above + 1 if is_above else 0
+        return self.updates_above == LONG
+
+    @property
+    def average(self) -> float:
+        """The loss of the last hundred updates or so."""
+        return self.mean / self.weight
+
+    def report(self, best_step: int) -> tuple[str, dict[str, Any]]:
+        """The message of a divergence, and its figures in the log; ``best_step`` is 0 without a best model so far."""
+        assert self.lowest is not None
+        best = f" The best model, of step {best_step}, is kept." if best_step else ""
+        message = (
+            f"the training loss has diverged: it was down to {self.lowest:.2f} and has been more than {RISE:g} above "
+            f"that for long (now {self.average:.2f}). Stop and train anew with a lower training.learning_rate, more "
+            f"training.schedule.warmup_steps or a smaller training.clip_norm.{best}"
+        )
+        return message, {"lowest": round(self.lowest, 4), "average": round(self.average, 4), "best_step": best_step}
+
+    def state_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)

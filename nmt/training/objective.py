@@ -15,14 +15,9 @@ from nmt.errors import UserError
 from nmt.models.interfaces import DecoderOutput
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.loss import TokenLoss, token_loss
-from nmt.training.techniques.base import Technique, with_hook
+from nmt.training.techniques.base import Technique
 
 Forward = Callable[..., DecoderOutput]
-
-_REMEDY = (
-    "torch.compile needs a C++ compiler for the CPU and Triton for a GPU: install what is missing, "
-    "or go on with --set training.compile=false."
-)
 
 
 @dataclass(frozen=True)
@@ -40,12 +35,6 @@ class BatchLoss:
 class Objective(nn.Module):
     """A model and its loss as one module, so that whatever wraps it sees every parameter in use.
 
-    Args:
-        model: its parameters are those of this module.
-        options: label smoothing, compilation.
-        precision: of the matrix products.
-        techniques: by name, what the recipe turns on.
-
     Raises:
         UserError: a technique can't work with the model.
     """
@@ -60,12 +49,12 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.precision = model, precision
         self.techniques = dict(techniques or {})
-        for technique in self.techniques.values():
-            technique.setup_model(model)
         self._all = list(self.techniques.values())
+        for technique in self._all:
+            technique.setup_model(model)
         self._num_passes = max((technique.num_passes for technique in self._all), default=1)
         self._need_weights = any(technique.needs_weights for technique in self._all)
-        self._logits_losses = [technique.logits_loss for technique in with_hook(self._all, "logits_loss")]
+        self._logits_losses = [technique.logits_loss for technique in self._all if technique.has("logits_loss")]
         self._smoothing = options.label_smoothing
         self._compiled: Forward | None = compiled_forward(model) if options.compile else None
 
@@ -158,5 +147,9 @@ def compiled_forward(model: Seq2Seq) -> Forward:
 
 
 def _failure(error: Exception) -> UserError:
-    reason = str(error).strip().partition("\n")[0]
-    return UserError(f"training.compile is on, but the model can't be compiled: {reason.rstrip('.')}.", _REMEDY)
+    reason = str(error).strip().partition("\n")[0].rstrip(".")
+    return UserError(
+        f"training.compile is on, but the model can't be compiled: {reason}.",
+        "torch.compile needs a C++ compiler for the CPU and Triton for a GPU: install what is missing, or go on with "
+        "--set training.compile=false.",
+    )

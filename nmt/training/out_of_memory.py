@@ -1,6 +1,8 @@
 """Memory: a batch that doesn't fit is split, and the largest that fits is found."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from itertools import count, takewhile
 
 import torch
 from torch import Tensor, nn
@@ -32,19 +34,15 @@ def is_out_of_memory(error: BaseException) -> bool:
 def within_memory(
     group: Sequence[Batch], add_gradient: Callable[[Batch, bool], Tensor], make_room: Callable[[Batch], None]
 ) -> Tensor:
-    """Gradients of an update, in which batches are split in two until each fits.
+    """Compute the gradients of an update, whose batches are split in two until each fits; gives the summed loss.
 
     What fails in a backward pass leaves part of its gradient behind, so the whole update is computed anew. It is the
     same update but for the masks of dropout.
 
     Args:
         group: the batches of the update.
-        add_gradient: adds the gradient of a batch to those before, and gives the batch's summed loss; told whether
-            it is the last of the update.
+        add_gradient: adds the gradient of a batch, told whether it is the last one, and gives the batch's summed loss.
         make_room: drops all gradients of the update; told the batch that didn't fit.
-
-    Returns:
-        The summed loss.
 
     Raises:
         UserError: a single sentence pair doesn't fit.
@@ -85,12 +83,8 @@ def find_batch_tokens(objective: nn.Module, batches: TrainingBatches, num_moment
     """The value of ``training.batch_tokens: auto``.
 
     On a GPU it is found by trying. On the CPU nothing is tried: a system promises memory that it doesn't have, and
-    ends some process, perhaps another one, when it is used.
-
-    Args:
-        objective: gives the loss of a batch.
-        batches: of the training text.
-        num_moments: tensors as large as the weights that the optimizer and the moving average will add.
+    ends some process, perhaps another one, when it is used. ``num_moments``: tensors as large as the weights that the
+    optimizer and the moving average will add.
     """
     if next(objective.parameters()).device.type == "cpu":
         say(
@@ -108,44 +102,39 @@ def largest_by_trying(objective: nn.Module, longest: Callable[[int], Batch], num
     """The largest batch whose gradient can be computed; weights and random states stay as they are."""
     parameters = list(objective.parameters())
     device = parameters[0].device
+
+    def fits(size: int) -> bool:
+        try:
+            objective(longest(size).to(device)).total.backward()
+            return True
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return False
+        finally:
+            objective.zero_grad(set_to_none=True)
+
     objective.train()
     with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
         moments = [torch.empty_like(p) for p in parameters for _ in range(num_moments)]
-        found = largest(lambda size: _fits(objective, longest(size).to(device)), limit)
+        found = largest(fits, limit)
         del moments
     release_memory(device)
     return found
 
 
-def _fits(objective: nn.Module, batch: Batch) -> bool:
-    """Whether the gradient of a batch can be computed."""
-    try:
-        objective(batch).total.backward()
-        return True
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        return False
-    finally:
-        objective.zero_grad(set_to_none=True)
-
-
 def largest(fits: Callable[[int], bool], limit: int, smallest: int = 256) -> int:
-    """The largest number up to ``limit`` that fits, less a margin; found by doubling, then halving the gap.
+    """The largest number up to ``limit`` that fits, to within 6 % and less a margin.
 
     Raises:
         UserError: not even the smallest fits.
     """
-    if not fits(smallest):
+    sizes = [*takewhile(lambda size: size < limit, (int(smallest * 1.06**n) for n in count())), limit]
+    num_fitting = bisect_left(sizes, True, key=lambda size: not fits(size))
+    if not num_fitting:
         raise UserError(
             f"Not even a batch of {smallest} positions fits in memory.",
             "Make the model smaller, lower data.max_length, or choose another device.",
         )
-    good, bad = smallest, limit + 1
-    while good < limit and bad > limit:
-        tried = min(2 * good, limit)
-        good, bad = (tried, bad) if fits(tried) else (good, tried)
-    while bad <= limit and bad - good > good // 16:
-        tried = (good + bad) // 2
-        good, bad = (tried, bad) if fits(tried) else (good, tried)
-    return good if good == limit else max(smallest, int(MARGIN * good))
+    found = sizes[num_fitting - 1]
+    return found if found == limit else max(smallest, int(MARGIN * found))

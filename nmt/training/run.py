@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nmt.config import Recipe
 from nmt.console import say, warn
@@ -12,12 +12,13 @@ from nmt.data.vocabulary import Vocabularies
 from nmt.device import pick_device, pick_precision, use_tensor_cores
 from nmt.errors import UserError
 from nmt.evaluation.metrics import LOSS, check_metrics, score_text
-from nmt.files import cannot_write, open_output
+from nmt.files import explained, open_output
 from nmt.model_directory import ModelDirectory
 from nmt.models.build import resolve
+from nmt.options import OnResume, Options, groups_in
+from nmt.plugins import TABLES, choices_of
 from nmt.recipe import default_output, load_recipe
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, step_of
-from nmt.training.checkpointing.resume import check_recipe, newest_intact
 from nmt.training.checkpointing.state import seed_everything
 from nmt.training.data import Data, Pairs, Texts, open_texts, prepare_data
 from nmt.training.distributed import ProcessGroup
@@ -27,7 +28,7 @@ from nmt.training.objective import Objective
 from nmt.training.out_of_memory import CPU_BATCH_TOKENS, find_batch_tokens
 from nmt.training.schedules import resolve_schedule
 from nmt.training.sinks import open_sinks
-from nmt.training.techniques import make_techniques, resolve_techniques
+from nmt.training.techniques import make_techniques
 from nmt.training.techniques.base import Technique
 from nmt.training.trainer import Trainer
 from nmt.training.validation import Validator
@@ -62,30 +63,37 @@ def train(
         Interrupted: Ctrl-C or SIGTERM, after a checkpoint was saved.
     """
     directory = ModelDirectory(output if output is not None else default_output(recipe))
-    recipe = complete(load_recipe(recipe, overrides))
+    recipe, techniques = complete(load_recipe(recipe, overrides))
     with ExitStack() as stack:
         ranks = stack.enter_context(ProcessGroup.joined(recipe.device))
         if ranks.is_main:
             stack.enter_context(directory.writing())
         texts = open_texts(recipe.data, pairs, valid)
-        return _train(recipe, directory, texts, resume, on_event, ranks)
+        return _train(recipe, techniques, directory, texts, resume, on_event, ranks)
 
 
-def complete(recipe: Recipe) -> Recipe:
-    """The recipe with every option of its components written out.
+def complete(recipe: Recipe) -> tuple[Recipe, dict[str, Technique]]:
+    """The recipe with every option of its components written out, and its training techniques.
 
     Raises:
         UserError: a component that isn't known, an option that is wrong, or parts that don't go together.
     """
-    recipe = resolve_techniques(resolve(recipe))
-    recipe = recipe.model_copy(update={"training": resolve_schedule(recipe.training)})
+    recipe = resolve(recipe)
     check_metrics([recipe.training.metric], also=[LOSS])
-    make_techniques(recipe)
-    return recipe
+    techniques = make_techniques(recipe)
+    written = {name: technique.options.model_dump(mode="json") for name, technique in techniques.items()}
+    training = resolve_schedule(recipe.training).model_copy(update={"techniques": written})
+    return recipe.model_copy(update={"training": training}), techniques
 
 
 def _train(
-    recipe: Recipe, directory: ModelDirectory, texts: Texts, resume: bool, on_event: Sink | None, ranks: ProcessGroup
+    recipe: Recipe,
+    techniques: Mapping[str, Technique],
+    directory: ModelDirectory,
+    texts: Texts,
+    resume: bool,
+    on_event: Sink | None,
+    ranks: ProcessGroup,
 ) -> Path:
     """What :func:`train` does, in one of the processes of a run."""
     device = pick_device(ranks.device(recipe.device))
@@ -93,13 +101,13 @@ def _train(
     use_tensor_cores(device)
     recipe, checkpoint = ranks.broadcast(lambda: _open(recipe, directory, resume))
     seed_everything(recipe.seed)
-    techniques = make_techniques(recipe)
     data = prepare_data(recipe, techniques, texts, directory.path if checkpoint else None, ranks)
     model = make_model(recipe.model, data.vocabularies, recipe.training.init_from, is_new=not checkpoint).to(device)
     ranks.seed_per_rank(recipe.seed)
     options, decoding = recipe.training, recipe.decoding
     objective = Objective(model, options, precision, techniques)
-    recipe, budget = _with_batch_tokens(recipe, data, objective, ranks)
+    budget = _find_budget(recipe, data, objective, ranks)
+    recipe = _with_budget(recipe, budget)  # a resumed run has the same
     batches = prefetched(data.batches(budget, recipe.seed, ranks), device)
     size, metric = options.validation_size, options.metric
     validator = Validator(data.valid, data.vocabularies, decoding, metric, size, budget, precision, ranks)
@@ -111,7 +119,7 @@ def _train(
     with ExitStack() as stack:
         sinks = open_sinks(directory, options.tensorboard, on_event)
         sink = stack.enter_context(sinks) if ranks.is_main else ignore
-        trainer = Trainer(recipe.training, objective, batches, validator, directory.path, sink, recipe.seed, ranks)
+        trainer = Trainer(recipe.training, objective, batches, validator, directory.path, sink, ranks)
         if checkpoint:
             trainer.resume(checkpoint)
         elif resume:
@@ -127,40 +135,89 @@ def _train(
 
 def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[Recipe, Path | None]:
     """Check a model directory; the recipe to train with, and the checkpoint to continue from."""
+    checkpoints = CheckpointFolder(directory.path)
     if not resume:
-        _refuse_to_overwrite(directory)
-    checkpoint = newest_intact(CheckpointFolder(directory.path)) if resume else None
+        remedy = "choose another folder with -o."
+        if present := checkpoints.all():
+            raise UserError(
+                f"{directory} holds a training run already (at step {step_of(present[-1])}).",
+                f"Continue it by --resume, or {remedy}",
+            )
+        if directory.weights.exists():
+            raise UserError(f"{directory} holds a trained model already.", remedy.capitalize())
+    checkpoint = checkpoints.newest_intact() if resume else None
     if checkpoint:
-        recipe = check_recipe(directory.path, recipe)
+        recipe = _compared(recipe, directory)
     elif recipe.training.init_from:
         ModelDirectory(recipe.training.init_from).check()
     return recipe, checkpoint
 
 
-def _refuse_to_overwrite(directory: ModelDirectory) -> None:
-    checkpoints = CheckpointFolder(directory.path).all()
-    remedy = "choose another folder with -o."
-    if checkpoints:
+def _compared(recipe: Recipe, directory: ModelDirectory) -> Recipe:
+    """Report what differs from the recipe that a run was started with, and refuse what it can't be resumed with.
+
+    Returns:
+        The recipe, with ``auto`` replaced by what the run had found.
+    """
+    try:
+        before = load_recipe(directory.recipe)
+    except UserError as error:
+        warn(f"the recipe that the run was started with can't be read, so nothing is compared: {error.message}")
+        return recipe
+    if recipe.training.batch_tokens == "auto":
+        recipe = _with_budget(recipe, before.training.batch_tokens)
+    old, new = (_flat(Recipe, given.model_dump(mode="json")) for given in (before, recipe))
+    changes: dict[str, list[str]] = {"refuse": [], "report": [], "silent": []}
+    for key in dict.fromkeys((*new, *old)):
+        (now, rule), (was, rule_before) = new.get(key, (None, "")), old.get(key, (None, ""))
+        if now != was:
+            changes[rule or rule_before].append(f"{key} is {now!r}, was {was!r}")
+    if changes["refuse"]:
         raise UserError(
-            f"{directory} holds a training run already (at step {step_of(checkpoints[-1])}).",
-            f"Continue it by --resume, or {remedy}",
+            f"{directory} holds a run that can't be resumed with this recipe: {'; '.join(changes['refuse'])}.",
+            f"Give --resume the recipe of the run ({directory.recipe}), or train anew in another folder (-o).",
         )
-    if directory.weights.exists():
-        raise UserError(f"{directory} holds a trained model already.", remedy.capitalize())
+    if changes["report"]:
+        say(f"resuming with other settings: {'; '.join(changes['report'])}")
+    return recipe
 
 
-def _with_batch_tokens(recipe: Recipe, data: Data, objective: Objective, ranks: ProcessGroup) -> tuple[Recipe, int]:
-    """The recipe with a number in place of ``training.batch_tokens: auto``, so that a resumed run has the same."""
-    options = recipe.training
-    if options.batch_tokens == "auto":
-        batches = data.batches(CPU_BATCH_TOKENS, recipe.seed, ranks)
-        found = min(ranks.gather(find_batch_tokens(objective, batches, num_moments=3 if options.ema else 2)))
-        recipe = recipe.model_copy(update={"training": options.model_copy(update={"batch_tokens": found})})
+def _flat(
+    options: type[Options] | None, values: Mapping[str, Any], prefix: str = "", rule: str = "report"
+) -> dict[str, tuple[Any, str]]:
+    """Nested mappings as one, with keys such as ``training.max_steps``: values, and what resuming does with others."""
+    flat: dict[str, tuple[Any, str]] = {}
+    for key, value in values.items():
+        field = options.model_fields.get(key) if options is not None else None
+        marks = field.metadata if field is not None else []
+        own: str = next((mark.rule for mark in marks if isinstance(mark, OnResume)), rule)
+        if not isinstance(value, Mapping):
+            flat[f"{prefix}{key}"] = value, own
+            continue
+        inside: list[type[Options]] = []
+        if field is not None:
+            rows = [TABLES[choice.kind].get(str(value.get("type"))) for choice in choices_of(field)]
+            inside = [getattr(row, "Options", Options) for row in rows] or groups_in(field.annotation)
+        flat |= _flat(inside[0] if inside else None, value, f"{prefix}{key}.", own)
+    return flat
+
+
+def _find_budget(recipe: Recipe, data: Data, objective: Objective, ranks: ProcessGroup) -> int:
+    """``training.batch_tokens`` as a number."""
+    given = recipe.training.batch_tokens
+    if given != "auto":
+        found = given
     else:
-        found = options.batch_tokens
+        batches = data.batches(CPU_BATCH_TOKENS, recipe.seed, ranks)
+        num_moments = 3 if recipe.training.ema else 2
+        found = min(ranks.gather(find_batch_tokens(objective, batches, num_moments)))
     if data.longest > found:
         warn(f"the longest sentence has {data.longest} positions, more than training.batch_tokens ({found}).")
-    return recipe, found
+    return found
+
+
+def _with_budget(recipe: Recipe, batch_tokens: int | Literal["auto"]) -> Recipe:
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_tokens": batch_tokens})})
 
 
 def _describe(
@@ -169,9 +226,7 @@ def _describe(
     """Write what a reader of the weights needs to know."""
     with open_output(directory.recipe) as file:
         file.write(recipe.to_yaml())
-    try:
+    with explained(directory.path):
         vocabularies.save(directory.path)
-    except OSError as error:
-        raise cannot_write(directory.path, error) from None
     for technique in techniques.values():
         technique.save(directory.path)

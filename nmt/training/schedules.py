@@ -30,11 +30,7 @@ class Schedule:
 
     def __init__(self, options: Any, peak: float, total_steps: int | None) -> None:
         self.options, self.peak, self.total_steps = options, peak, total_steps
-
-    @property
-    def warmup_steps(self) -> int:
-        steps: int = self.options.warmup_steps
-        return steps
+        self.warmup_steps: int = options.warmup_steps
 
     def at(self, step: int) -> float:
         """The rate of update ``step``, counted from 1."""
@@ -147,11 +143,12 @@ def resolve_schedule(options: TrainingOptions) -> TrainingOptions:
     Raises:
         UserError: an unknown schedule or key, a value that is wrong, or a run without the end that it needs.
     """
-    name = str(options.schedule.get("type"))
-    schedule, chosen = SCHEDULES.choose(options.schedule, KEY)
-    if schedule.needs_end and not (options.max_steps or options.max_epochs):
-        raise UserError(f"{KEY} {name!r} must know its end.", "Set training.max_steps or training.max_epochs.")
-    return options.model_copy(update={"schedule": {"type": name, **chosen.model_dump(mode="json")}})
+    written = SCHEDULES.written_out(options.schedule, KEY)
+    if SCHEDULES[written["type"]].needs_end and not (options.max_steps or options.max_epochs):
+        raise UserError(
+            f"{KEY} {written['type']!r} must know its end.", "Set training.max_steps or training.max_epochs."
+        )
+    return options.model_copy(update={"schedule": written})
 
 
 def make_schedule(options: TrainingOptions, total_steps: int | None) -> Schedule:

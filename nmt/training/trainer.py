@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
@@ -17,27 +17,23 @@ from nmt.console import say
 from nmt.data.batching import Batch, BatchStream
 from nmt.device import peak_memory_mb
 from nmt.errors import UserError
+from nmt.model_directory import ModelDirectory
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors, save_weights, weights_of
 from nmt.training import events
-from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage
+from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, training_tensors
 from nmt.training.checkpointing.state import (
     MovingAverage,
     Progress,
     load_optimizer,
     load_random,
-    load_random_numbers,
     optimizer_tensors,
-    prefixed,
-    random_numbers,
     random_tensors,
-    without_prefix,
 )
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
-from nmt.training.divergence import Divergence, give_up_if_stuck
 from nmt.training.events import Event, Sink, ignore
 from nmt.training.interrupts import REPEATED, Interrupted, Interrupts, Orphaned
-from nmt.training.meter import Counts, Meter
+from nmt.training.meter import Divergence, Meter, give_up_if_stuck
 from nmt.training.objective import Objective
 from nmt.training.out_of_memory import release_memory, shape_text, within_memory
 from nmt.training.schedules import make_schedule
@@ -57,7 +53,6 @@ class Trainer:
         validator: measures the model; None where there is nothing to validate on.
         directory: the model directory, already holding recipe and vocabulary.
         emit: takes the events of the run.
-        seed: of a rank that resumes without random states of its own.
         ranks: the processes that train this model together.
     """
 
@@ -69,12 +64,11 @@ class Trainer:
         validator: Validator | None,
         directory: Path,
         emit: Sink = ignore,
-        seed: int = 1,
         ranks: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        self.options, self.seed, self._sink = options, seed, emit
+        self.options, self.batches, self.validator = options, batches, validator
+        self._sink, self.ranks = emit, ranks
         self.model = model = objective.model
-        self.batches, self.validator, self.directory, self.ranks = batches, validator, directory, ranks
         self.device, self.precision = model.device, objective.precision
         if objective.own_backward and ranks.size > 1:
             raise UserError(
@@ -89,6 +83,7 @@ class Trainer:
         self.schedule = make_schedule(options, self._total_steps())
         self.average = MovingAverage(model, options.ema) if options.ema else None
         self.meter, self.divergence = Meter(), Divergence()
+        self._weights = ModelDirectory(directory).weights
         self.checkpoints = CheckpointFolder(directory, options.keep_last, options.keep_best)
         self.interrupts = Interrupts(REPEATED if ranks.size > 1 else 0.0)
         self._stop: Interrupted | Orphaned | None = None
@@ -108,7 +103,8 @@ class Trainer:
         batches = iter(self.batches)
         self._clock = time.perf_counter() - self.progress.seconds
         limits = {"total_steps": self._total_steps(), "max_minutes": self.options.max_minutes}
-        self._emit(events.Started, validation_due=self.progress.validation_due, **limits)
+        name = "resume" if self.progress.step else ""  # a new run has no line
+        self._emit(events.Started, name=name, validation_due=self.progress.validation_due, **limits)
         with self.interrupts:
             if self.progress.validation_due:
                 self._validate_and_save(checkpoint_due=True)
@@ -121,7 +117,7 @@ class Trainer:
                 every = self.options.checkpoint_every or self.options.validate_every
                 self._validate_and_save(checkpoint_due=is_last or self._is_due(every, epoch_ended))
         self.save()
-        if not self._model_path.exists():
+        if not self._weights.exists():
             self._save_model()
         self._emit(events.Ended, reason=reason)
         return reason
@@ -144,28 +140,30 @@ class Trainer:
         self._sink(event(step=self.progress.step + ahead, seconds=self.progress.seconds, **values))
 
     def train_step(self, batches: Iterator[Batch]) -> None:
-        """One update: gradients of ``accumulate`` batches, clipped and applied."""
+        """One update: load ``accumulate`` batches, compute their gradients, clip and apply them."""
         with self.meter.waiting():
             group = [next(batches) for _ in range(self.options.accumulate)]
         self._measured = None
-        step, counts = self.progress.step + 1, self._counts(group)
+        step = self.progress.step + 1
+        sizes = ([batch.num_target_tokens, batch.num_positions, batch.num_padding] for batch in group)
+        tokens, positions, padding = map(int, self.ranks.sums(*map(sum, zip(*sizes, strict=True))))
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = self.schedule.at(step)
 
-        nll = within_memory(group, partial(self._add_gradient, counts.tokens), self._make_room)
+        nll = within_memory(group, partial(self._add_gradient, tokens), self._make_room)
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm or math.inf)
         (total,) = self.ranks.sums(nll.item())
-        loss, gradient_norm = total / counts.tokens, norm.item()
+        loss, gradient_norm = total / tokens, norm.item()
         if math.isfinite(loss) and math.isfinite(gradient_norm):
             self.scaler.step(self.optimizer)
             if self.average is not None:
                 self.average.update(step)
             self.progress.skipped_in_a_row = 0
-            self.meter.count(counts, loss, gradient_norm)
+            self.meter.count(tokens, positions, padding, loss, gradient_norm)
             if step > self.schedule.warmup_steps and self.divergence.update(loss):
-                lowest, average = round(self.divergence.lowest, 4), round(self.divergence.average, 4)
-                self._emit(events.Diverged, 1, lowest=lowest, average=average, best_step=self.progress.best_step)
+                message, values = self.divergence.report(self.progress.best_step)
+                self._emit(events.Warned, 1, name="diverged", message=message, values=values)
         else:
             self._skip(loss, gradient_norm)
         self.scaler.update()
@@ -196,16 +194,28 @@ class Trainer:
         self.ranks.refuse_to_split(shape_text(batch))
         self.optimizer.zero_grad(set_to_none=True)
         release_memory(self.device)
-        lengths = {"source_length": batch.source_BS.shape[1], "target_length": batch.target_output_BT.shape[1]}
-        self._emit(events.OutOfMemory, 1, sentences=len(batch.source_BS), **lengths)
+        (sentences, source), target = batch.source_BS.shape, batch.target_output_BT.shape[1]
+        message = (
+            f"out of memory in update {self.progress.step + 1}: {sentences} sentence pairs of up to "
+            f"{shape_text(batch)} don't fit and are split in two. If this happens often, lower training.batch_tokens "
+            "or data.max_length."
+        )
+        values = {"sentences": sentences, "source_length": source, "target_length": target}
+        self._emit(events.Warned, 1, name="out_of_memory", message=message, values=values)
 
     def _skip(self, loss: float, gradient_norm: float) -> None:
         """Leave out an update whose loss or gradient isn't finite; give up when there are many in a row."""
         self.meter.sums.skipped += 1
         self.progress.skipped_in_a_row += 1
-        scale = self.scaler.get_scale() if self.scaler.is_enabled() else None
-        self._emit(events.Skipped, 1, loss=loss, gradient_norm=gradient_norm, scale=scale)
-        give_up_if_stuck(self.progress.skipped_in_a_row, self.precision, self.progress.step + 1, loss)
+        update, scale, message = self.progress.step + 1, None, ""
+        if self.scaler.is_enabled():  # which finds its value by overflowing now and then
+            scale = self.scaler.get_scale()
+        else:
+            wrong = "gradient" if math.isfinite(loss) else "loss"
+            message = f"the {wrong} of update {update} is not finite: the update is left out."
+        values = {"loss": loss, "gradient_norm": gradient_norm, "scale": scale}
+        self._emit(events.Warned, 1, name="skip", message=message, values=values)
+        give_up_if_stuck(self.progress.skipped_in_a_row, self.precision, update, loss)
 
     def _validate_and_save(self, checkpoint_due: bool) -> None:
         """What is to be done after an update, and the way out where the run is to stop."""
@@ -246,21 +256,17 @@ class Trainer:
         """Write a checkpoint from which training goes on exactly."""
         if self._last_checkpoint == self.progress.step:
             return
-        tensors = prefixed("optimizer", optimizer_tensors(self.optimizer, self.model))
-        for rank, random_state in enumerate(self.ranks.gather(random_tensors(self.device))):
-            tensors |= prefixed(_random_name(rank), random_state)
+        random_states = enumerate(self.ranks.gather(random_tensors(self.device)))
+        tensors = {f"random-{rank}": random_state for rank, random_state in random_states}
+        tensors["optimizer"] = optimizer_tensors(self.optimizer, self.model)
         if self.average is not None:
-            tensors |= prefixed("average", self.average.weights)
-        state = {
+            tensors["average"] = self.average.weights
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        state |= {
             "progress": asdict(self.progress),
             "validation": self._measured and self._measured.figures(),
-            "batches": self.batches.state_dict(),
             "schedule": {self.options.schedule["type"]: self.schedule.state_dict()},
-            "scaler": self.scaler.state_dict(),
-            "meter": self.meter.state_dict(),
-            "divergence": self.divergence.state_dict(),
             "techniques": {name: technique.state_dict() for name, technique in self.techniques.items()},
-            "random": self.ranks.gather(random_numbers()),
         }
         self._last_checkpoint = self.progress.step
         if not self.ranks.is_main:
@@ -274,39 +280,29 @@ class Trainer:
     def resume(self, checkpoint: Path) -> None:
         """Go on where a checkpoint was taken."""
         tensors, state = CheckpointFolder.load(checkpoint, self.model)
-        load_optimizer(self.optimizer, self.model, without_prefix("optimizer", tensors))
+        load_optimizer(self.optimizer, self.model, tensors["optimizer"])
         if self.average is not None:
-            self.average.load(without_prefix("average", tensors))
+            self.average.load(tensors["average"])
         vars(self.progress).update(state["progress"], skipped_in_a_row=0)
-        self.batches.load_state_dict(state["batches"])
+        for name, part in self._parts().items():
+            if state[name]:  # the scaler's is empty where another precision was used
+                part.load_state_dict(state[name])
         if (before := state["schedule"].get(self.options.schedule["type"])) is not None:
             self.schedule.load_state_dict(before)
-        if state["scaler"]:  # empty where another precision was used
-            self.scaler.load_state_dict(state["scaler"])
-        self.meter.load_state_dict(state["meter"])
-        self.divergence.load_state_dict(state["divergence"])
-        self._load_random(tensors, state)
-        self._load_techniques(state["techniques"])
-        self._last_checkpoint = None if self.progress.validation_due else self.progress.step
-        self._restore_model()
-
-    def _load_techniques(self, states: Mapping[str, Any]) -> None:
+        if own := tensors[f"random-{self.ranks.rank}"]:  # none where it is one rank more than before
+            load_random(own, self.device)
         for name, technique in self.techniques.items():
-            if name in states:
-                technique.load_state_dict(states[name])
+            if name in state["techniques"]:
+                technique.load_state_dict(state["techniques"][name])
             elif technique.selects_anew:
                 say(f"training.techniques.{name} is new in this run: the best model is looked for anew")
                 self.progress.best, self.progress.best_step = None, 0
+        self._last_checkpoint = None if self.progress.validation_due else self.progress.step
+        self._restore_model()
 
-    def _load_random(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-        """The random states of this rank; new ones where it is one more than before."""
-        own = without_prefix(_random_name(self.ranks.rank), tensors)
-        if own:
-            load_random(own, self.device)
-        else:
-            self.ranks.seed_per_rank(self.seed, self.progress.step)
-        if self.ranks.rank < len(state["random"]):
-            load_random_numbers(state["random"][self.ranks.rank])
+    def _parts(self) -> dict[str, Any]:
+        """What has a state, by its name in a checkpoint."""
+        return {"batches": self.batches, "scaler": self.scaler, "meter": self.meter, "divergence": self.divergence}
 
     def _restore_model(self) -> None:
         """Make model.safetensors that of the best checkpoint: a kill may have come between writing the two.
@@ -315,17 +311,13 @@ class Trainer:
         """
         best = self.checkpoints.at(self.progress.best_step)
         if self.ranks.is_main and self.progress.best is not None and best.is_dir() and not damage(best):
-            average = without_prefix("average", read_tensors(best / "training.safetensors"))
-            save_weights(average or read_tensors(best / "weights.safetensors"), self._model_path)
+            average = training_tensors(best)["average"]
+            save_weights(average or read_tensors(best / "weights.safetensors"), self._weights)
 
     def _save_model(self) -> None:
         if self.ranks.is_main:
             weights = self.average.weights if self.average is not None else weights_of(self.model)
-            save_weights(weights, self._model_path)
-
-    @property
-    def _model_path(self) -> Path:
-        return self.directory / "model.safetensors"
+            save_weights(weights, self._weights)
 
     def _end(self) -> str:
         """Why training is over, or nothing."""
@@ -357,20 +349,6 @@ class Trainer:
         )
         self.progress.seconds = seconds
         self._stop = Interrupted(int(signal)) if signal else Orphaned(has_checkpoint=True) if orphaned else None
-
-    def _counts(self, group: Sequence[Batch]) -> Counts:
-        """Sizes of an update, over all ranks."""
-        sums = self.ranks.sums(
-            sum(batch.num_target_tokens for batch in group),
-            sum(batch.num_positions for batch in group),
-            sum(batch.num_padding for batch in group),
-        )
-        return Counts(*map(int, sums))
-
-
-def _random_name(rank: int) -> str:
-    """Where a checkpoint has the random states of a rank."""
-    return f"random-{rank}" if rank else "random"
 
 
 def _make_optimizer(model: Seq2Seq, options: TrainingOptions) -> torch.optim.Optimizer:

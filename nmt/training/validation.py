@@ -106,19 +106,18 @@ class Validator:
         """
         was_training = model.training
         model.eval()
-        part: tuple[float, int, list[str]] | None = None
+        own: tuple[float, int, list[str]] | None = None
         try:
-            nll, num_tokens = self._loss(model, stop)
-            part = nll, num_tokens, self._translate(model, stop)
+            own = (*self._loss(model, stop), self._translate(model, stop))
         except _Stopped:
             pass
         finally:
             model.train(was_training)
-        parts = [part for part in self._ranks.gather(part) if part is not None]
+        parts = [part for part in self._ranks.gather(own) if part is not None]
         if len(parts) < self._ranks.size:
             return None
-        loss = sum(nll for nll, _, _ in parts) / sum(num_tokens for _, num_tokens, _ in parts)
-        translations = self._ranks.merge([texts for _, _, texts in parts])
+        nlls, counts, texts = zip(*parts, strict=True)
+        loss, translations = sum(nlls) / sum(counts), self._ranks.merge(texts)
         if self._metric is None:
             return Validation(loss)
         sources, references = (lines[: self._num_translated] for lines in (self.data.sources, self.data.references))
@@ -127,13 +126,12 @@ class Validator:
 
     def _loss(self, model: Seq2Seq, stop: Callable[[], bool]) -> tuple[float, int]:
         """Sum of -log p over the target tokens of this process's share, and their number."""
-        device = next(model.parameters()).device
         corpus, indices = self.data.corpus, self.data.indices
         lengths = corpus.source.lengths[indices] + 1, corpus.target.lengths[indices] + 1
         nll, num_tokens = 0.0, 0
         for rows in self._ranks.share(plan_batches(*lengths, self._batch_tokens)):
-            batch = make_batch([corpus.pair(i) for i in indices[rows]], self._vocabularies).to(device)
-            with autocast(device, self._precision):
+            batch = make_batch([corpus.pair(i) for i in indices[rows]], self._vocabularies).to(model.device)
+            with autocast(model.device, self._precision):
                 unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
                 loss = token_loss(
                     unrolled.features_BTD, model.decoder.output, batch.target_output_BT, batch.target_length_B, 0.0
@@ -146,16 +144,15 @@ class Validator:
 
     def _translate(self, model: Seq2Seq, stop: Callable[[], bool]) -> list[str]:
         """Translations of this process's share."""
-        device = next(model.parameters()).device
-        numbers = self._ranks.share(range(self._num_translated))
-        sources = [self.data.corpus.source[self.data.indices[number]] for number in numbers]
+        indices = self._ranks.share(self.data.indices[: self._num_translated].tolist())
+        sources = [self.data.corpus.source[index] for index in indices]
 
         def advance(sentences: int) -> None:
             bar.advance(sentences)
             if stop():
                 raise _Stopped
 
-        with progress_bar("validation", len(sources)) as bar, autocast(device, self._precision):
+        with progress_bar("validation", len(sources)) as bar, autocast(model.device, self._precision):
             found = search_all(model, sources, self._vocabularies, self._decoding, advance)
         return [self._vocabularies.target.decode(hypotheses[0].ids) if hypotheses else "" for hypotheses in found]
 

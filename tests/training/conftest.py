@@ -95,8 +95,6 @@ def read_checkpoint() -> Callable[[Path, int], tuple[dict[str, Tensor], dict[str
         }.items():
             for key in texts_and_clocks:
                 state[group].pop(key)
-        for generators in state["random"]:
-            generators["numpy"].pop("bit_generator")
         return read_tensors(folder / "weights.safetensors"), read_tensors(folder / "training.safetensors"), state
 
     return read

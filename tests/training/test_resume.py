@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from nmt import plugins
 from nmt.config import Recipe
 from nmt.errors import UserError
 from nmt.evaluation.degenerate import DegenerateCount
@@ -155,6 +156,17 @@ def test_other_changes_are_said(make_recipe: RecipeMaker, tmp_path: Path, capsys
     assert "max_steps is" not in message
 
 
+def test_another_list_of_plugins_is_no_other_setting(
+    make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugins, "_modules", {"some.plugin"})
+    train(make_recipe(max_steps=1), tmp_path)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(recipe.read_text("utf-8").replace("plugins: {}", "plugins: {some.plugin: ''}"), "utf-8")
+    train(make_recipe(max_steps=2), tmp_path, resume=True)
+    assert "other settings" not in said(capsys)
+
+
 @pytest.mark.parametrize(("system", "key"), [("transformer", "layer_drop"), ("universal_transformer", "time_penalty")])
 def test_what_only_training_does_to_the_model_may_change(
     make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str], system: str, key: str
@@ -211,7 +223,7 @@ def test_the_log_goes_back_to_the_checkpoint(tmp_path: Path) -> None:
         file.write('{"event": "train", "step": 4, "sec')  # a kill came in the middle
     (tmp_path / "samples" / "mine.txt").write_text("notes")
     with open_sinks(ModelDirectory(tmp_path), tensorboard=False) as emit:
-        emit(Started(step=4, seconds=8, total_steps=9, max_minutes=None))
+        emit(Started(name="resume", step=4, seconds=8, total_steps=9, max_minutes=None))
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()]
     assert [(line["event"], line["step"]) for line in lines] == [("valid", 2), ("valid", 4), ("resume", 4)]
     assert {path.name for path in (tmp_path / "samples").iterdir()} == {
@@ -220,7 +232,7 @@ def test_the_log_goes_back_to_the_checkpoint(tmp_path: Path) -> None:
         "mine.txt",
     }
     with open_sinks(ModelDirectory(tmp_path), tensorboard=False) as emit:  # a kill came between it and its checkpoint
-        emit(Started(step=4, seconds=8, total_steps=9, max_minutes=None, validation_due=True))
+        emit(Started(name="resume", step=4, seconds=8, total_steps=9, max_minutes=None, validation_due=True))
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()]
     assert [(line["event"], line["step"]) for line in lines] == [("valid", 2), ("resume", 4), ("resume", 4)]
 

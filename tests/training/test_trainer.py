@@ -21,7 +21,7 @@ from nmt.models.weights import read_tensors, weights_of
 from nmt.training import objective as objective_module
 from nmt.training import run as run_module
 from nmt.training.data import prepare_data
-from nmt.training.divergence import MAX_SKIPPED
+from nmt.training.meter import MAX_SKIPPED
 from nmt.training.objective import Objective
 from nmt.training.run import train
 from nmt.training.techniques import make_techniques
@@ -69,7 +69,7 @@ def test_a_run_in_two_parts_is_the_run_in_one(
     assert (state["batches"]["epoch"], state["batches"]["position"]) == (stop // 7, stop % 7)
     one, two = (read_checkpoint(tmp_path / name, 10) for name in ("one", "two"))
     assert_identical(one[:2], two[:2])
-    assert {name.partition("/")[0] for name in one[1]} == {"optimizer", "random", "average"}
+    assert {name.partition("/")[0] for name in one[1]} == {"optimizer", "random-0", "average"}
     assert one[2]["batches"] == two[2]["batches"]
     assert [line["loss"] for line in read_metrics(tmp_path / "one", "train")] == [
         line["loss"] for line in read_metrics(tmp_path / "two", "train")

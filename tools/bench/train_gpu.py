@@ -31,7 +31,6 @@ from nmt.recipe import load_recipe, parse_settings
 from nmt.training.data import prepare_data
 from nmt.training.objective import Objective
 from nmt.training.run import complete
-from nmt.training.techniques import make_techniques
 from nmt.training.trainer import Trainer
 
 RECIPES = ("bench/transformer_256", "bench/bahdanau_256")
@@ -156,9 +155,8 @@ class Measured:
 def measure(recipe: Recipe, mode: Mode, device: torch.device, directory: Path, warmup: int, updates: int) -> Measured:
     """Train for some updates."""
     changes = {"compile": mode.compiled, "log_every": 10**9}
-    recipe = complete(recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)}))
+    recipe, techniques = complete(recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)}))
     torch.manual_seed(recipe.seed)
-    techniques = make_techniques(recipe)
     data = prepare_data(recipe, techniques)
     model = build_model(recipe.model, data.vocabularies).to(device).train()
     batch_tokens = recipe.training.batch_tokens

@@ -45,21 +45,19 @@ def average_checkpoints(
     if output != directory and output.exists():
         raise UserError(f"{output} exists already.", "Choose a new folder.")
     ModelDirectory(directory).check_files()
-    found = {step_of(path): path for path in CheckpointFolder(directory).all()}
-    if not found:
-        raise UserError(f"{directory} holds no checkpoints.", "Name the folder of a training run.")
     with ModelDirectory(directory).writing() if output == directory else nullcontext():
-        chosen = _choose(directory, sorted(found), last, best, steps)
-        for step in chosen:
-            if wrong := damage(found[step]):
-                remedy = "Copy it again, or leave it out with --steps N,N."
-                raise UserError(f"{found[step]} is damaged: {wrong}.", remedy)
-        weights = mean_weights(found[step] / "weights.safetensors" for step in chosen)
+        chosen = _choose(directory, last, best, steps)
+        for checkpoint in chosen:
+            if wrong := damage(checkpoint):
+                raise UserError(
+                    f"{checkpoint} is damaged: {wrong}.", "Copy it again, or leave it out with --steps N,N."
+                )
+        weights = mean_weights(checkpoint / "weights.safetensors" for checkpoint in chosen)
         if output == directory:
             save_weights(weights, ModelDirectory(output).weights)
         else:
             _write_model(ModelDirectory(directory), weights, output)
-    return chosen
+    return [step_of(checkpoint) for checkpoint in chosen]
 
 
 def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
@@ -88,33 +86,34 @@ def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
     return {name: (total / count).to(types[name]) for name, total in sums.items()}
 
 
-def _choose(
-    directory: Path, present: list[int], last: int | None, best: int | None, steps: Sequence[int] | None
-) -> list[int]:
-    """The steps to average, in order."""
+def _choose(directory: Path, last: int | None, best: int | None, steps: Sequence[int] | None) -> list[Path]:
+    """The checkpoints to average, in order."""
     if [last, best, steps].count(None) != 2:
         raise UserError("It is not clear what to average.", "Give one of --last N, --best N and --steps N,N.")
+    folder, kind = CheckpointFolder(directory), "checkpoints"
+    present = folder.all()
+    if not present:
+        raise UserError(f"{directory} holds no checkpoints.", "Name the folder of a training run.")
     if steps is not None:
-        missing = sorted(set(steps) - set(present))
-        if missing:
+        there = [step_of(path) for path in present]
+        if missing := sorted(set(steps) - set(there)):
             raise UserError(
-                f"{directory} holds no checkpoint of step {missing[0]}.", f"There are {', '.join(map(str, present))}."
+                f"{directory} holds no checkpoint of step {missing[0]}.", f"There are {', '.join(map(str, there))}."
             )
-        candidates, count = sorted(set(steps)), len(set(steps))
+        chosen, count = [path for path in present if step_of(path) in steps], len(set(steps))
     elif best is not None:
-        candidates, count = [step_of(path) for path in CheckpointFolder(directory).best()][:best], best
+        chosen, count, kind = folder.best()[:best], best, "checkpoints that were validated"
     else:
         assert last is not None
-        candidates, count = present[-last:], last
+        chosen, count = present[-last:], last
     if count < 2:
         raise UserError("The mean of one checkpoint is that checkpoint.", "Name two at least.")
-    if len(candidates) < count:
-        kind = "checkpoints that were validated" if best is not None else "checkpoints"
+    if len(chosen) < count:
         raise UserError(
-            f"{directory} holds {len(candidates)} {kind}, not {count}.",
+            f"{directory} holds {len(chosen)} {kind}, not {count}.",
             "Ask for fewer, or train with a larger training.keep_last.",
         )
-    return sorted(candidates)
+    return sorted(chosen, key=step_of)
 
 
 def _write_model(run: ModelDirectory, weights: Mapping[str, Tensor], output: Path) -> None:

@@ -3,14 +3,17 @@
 import hashlib
 import json
 import os
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
+from nmt.console import warn
 from nmt.errors import UserError
 from nmt.files import explained, remove_folder, remove_unfinished, replacing, sync
+from nmt.model_directory import ModelDirectory
 from nmt.models.weights import load_weights, read_tensors, write_tensors
 
 SUMS = "SHA256SUMS"
@@ -27,7 +30,7 @@ class CheckpointFolder:
     """
 
     def __init__(self, directory: Path, keep_last: int = 2, keep_best: int = 1) -> None:
-        self._folder = directory / "checkpoints"
+        self._folder = ModelDirectory(directory).checkpoints
         self._keep_last, self._keep_best = keep_last, keep_best
 
     def all(self) -> list[Path]:
@@ -44,13 +47,15 @@ class CheckpointFolder:
         """Where the checkpoint of a step is, or would be."""
         return self._folder / f"step-{step:06d}"
 
-    def save(self, step: int, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], state: Any) -> Path:
+    def save(
+        self, step: int, weights: Mapping[str, Tensor], tensors: Mapping[str, Mapping[str, Tensor]], state: Any
+    ) -> Path:
         """Write a checkpoint beside the others, and delete those that are neither among the newest nor the best.
 
         Args:
             step: number of updates.
             weights: of the model.
-            tensors: all other tensors of the training state.
+            tensors: all others of the training state, by group and name.
             state: the rest of it; must be JSON. ``state["validation"]`` ranks the checkpoint (see
                 :meth:`nmt.training.validation.Validation.figures`).
         """
@@ -59,10 +64,12 @@ class CheckpointFolder:
         with explained(final):
             self._folder.mkdir(parents=True, exist_ok=True)
         # The same update, saved once more: never a moment without a complete checkpoint of it.
-        with replacing(self._newer(step) if final.exists() else final) as temporary, explained(final):
+        path = self._folder / f"newer-{step:06d}" if final.exists() else final
+        with replacing(path) as temporary, explained(final):
             temporary.mkdir()
             write_tensors(weights, temporary / "weights.safetensors")
-            write_tensors(tensors, temporary / "training.safetensors")
+            flat = {f"{group}/{name}": tensor for group in tensors for name, tensor in tensors[group].items()}
+            write_tensors(flat, temporary / "training.safetensors")
             (temporary / "state.json").write_text(json.dumps(state), encoding="utf-8")
             sums = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
             (temporary / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
@@ -72,9 +79,6 @@ class CheckpointFolder:
             if path not in kept:
                 remove_folder(path)
         return final
-
-    def _newer(self, step: int) -> Path:
-        return self._folder / f"newer-{step:06d}"
 
     def tidy(self) -> None:
         """Remove what a killed process has left, and give a checkpoint that was saved once more its name."""
@@ -86,23 +90,53 @@ class CheckpointFolder:
                 os.replace(newer, final)
                 sync(self._folder)
 
-    def set_aside(self, checkpoint: Path) -> None:
-        """Rename a damaged checkpoint to ``damaged-NNNNNN``, so that it is neither used again nor counted."""
-        aside = checkpoint.with_name(checkpoint.name.replace("step", "damaged", 1))
-        remove_folder(aside)
-        os.replace(checkpoint, aside)
+    def newest_intact(self) -> Path | None:
+        """The checkpoint to resume from; None where there is none at all.
+
+        Damaged ones are reported, passed over and renamed to ``damaged-NNNNNN``, so that they aren't counted any more.
+
+        Raises:
+            UserError: all of them are damaged.
+        """
+        self.tidy()
+        checkpoints = self.all()
+        damaged: list[Path] = []
+        for checkpoint in reversed(checkpoints):
+            if not (wrong := damage(checkpoint)):
+                for path in damaged:
+                    aside = path.with_name(path.name.replace("step", "damaged", 1))
+                    remove_folder(aside)
+                    os.replace(path, aside)
+                return checkpoint
+            warn(f"{checkpoint} is damaged ({wrong}): going back to the checkpoint before it.")
+            damaged.append(checkpoint)
+        if checkpoints:
+            raise UserError(
+                f"Every checkpoint in {self._folder} is damaged: the run can't go on.",
+                "Bring one back from a backup, or train anew in another folder (-o). Check the disk, too; "
+                "model.safetensors may still be good for `nmt translate`.",
+            )
+        return None
 
     @staticmethod
-    def load(path: Path, model: nn.Module) -> tuple[dict[str, Tensor], Any]:
-        """Put a checkpoint's weights into the model; give the other tensors and the state."""
+    def load(path: Path, model: nn.Module) -> tuple[defaultdict[str, dict[str, Tensor]], Any]:
+        """Put a checkpoint's weights into the model; give the other tensors by group and name, and the state."""
         load_weights(model, path / "weights.safetensors")
-        tensors = read_tensors(path / "training.safetensors")
         try:
-            return tensors, json.loads((path / "state.json").read_text("utf-8"))
+            return training_tensors(path), json.loads((path / "state.json").read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{path / 'state.json'} is damaged: {error}.", f"Delete {path} to resume from the one before."
             ) from None
+
+
+def training_tensors(checkpoint: Path) -> defaultdict[str, dict[str, Tensor]]:
+    """The tensors of a checkpoint beside the weights, by group and name; a group that it lacks is empty."""
+    groups: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
+    for key, tensor in read_tensors(checkpoint / "training.safetensors").items():
+        group, _, name = key.partition("/")
+        groups[group][name] = tensor
+    return groups
 
 
 def damage(checkpoint: Path) -> str:
@@ -136,10 +170,9 @@ def _metric(checkpoint: Path) -> float | None:
         measured = json.loads((checkpoint / "state.json").read_text("utf-8")).get("validation")
     except (OSError, ValueError):
         return None
-    value = (measured or {}).get("value")
-    if value is None:  # not validated, or by a version that wrote other keys
+    if measured is None or measured["value"] is None:
         return None
-    return float(value if measured["higher_is_better"] else -value)
+    return float(measured["value"] if measured["higher_is_better"] else -measured["value"])
 
 
 def _digest(path: Path) -> str:

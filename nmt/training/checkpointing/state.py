@@ -4,7 +4,6 @@ import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -76,15 +75,13 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dic
 
 def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Put back what :func:`optimizer_tensors` gave. It is copied, since a file may be mapped rather than read."""
-    for name, parameter in model.named_parameters():
-        stored = {key.rpartition("/")[2]: t for key, t in tensors.items() if key.rpartition("/")[0] == name}
-        if stored:
-            # A fused optimizer on a GPU keeps its step counts there, too.
-            on_device = parameter.device.type == "cuda"
-            optimizer.state[parameter] = {
-                key: value.to(parameter.device if value.dim() or on_device else "cpu", copy=True)
-                for key, value in stored.items()
-            }
+    parameters = dict(model.named_parameters())
+    for name, value in tensors.items():
+        of_parameter, _, key = name.rpartition("/")
+        device = parameters[of_parameter].device
+        # A fused optimizer on a GPU keeps its step counts there, too.
+        on_device = value.dim() or device.type == "cuda"
+        optimizer.state[parameters[of_parameter]][key] = value.to(device if on_device else "cpu", copy=True)
 
 
 def seed_everything(seed: int) -> None:
@@ -107,29 +104,3 @@ def load_random(tensors: Mapping[str, Tensor], device: torch.device) -> None:
     torch.set_rng_state(tensors["cpu"])
     if device.type == "cuda" and "cuda" in tensors:
         torch.cuda.set_rng_state(tensors["cuda"], device)
-
-
-def random_numbers() -> dict[str, Any]:
-    """The states of Python's and NumPy's random generators, as JSON."""
-    version, internal, gauss = random.getstate()
-    numpy = dict(np.random.get_state(legacy=False))
-    numpy["state"] = {"key": numpy["state"]["key"].tolist(), "pos": int(numpy["state"]["pos"])}
-    return {"python": [version, list(internal), gauss], "numpy": numpy}
-
-
-def load_random_numbers(state: Mapping[str, Any]) -> None:
-    """Put back what :func:`random_numbers` gave."""
-    version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
-    numpy = state["numpy"]
-    np.random.set_state({**numpy, "state": {**numpy["state"], "key": np.array(numpy["state"]["key"], dtype=np.uint32)}})
-
-
-def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors as PREFIX/NAME, to be kept in one file with others."""
-    return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}
-
-
-def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those of PREFIX/NAME as NAME."""
-    return {n.removeprefix(f"{prefix}/"): t for n, t in tensors.items() if n.startswith(f"{prefix}/")}

@@ -1,8 +1,6 @@
 """The table of training techniques, and those that a recipe turns on."""
 
-from collections.abc import Mapping
-from itertools import combinations
-from typing import Any
+from operator import attrgetter
 
 from nmt.config import Recipe
 from nmt.errors import UserError
@@ -34,54 +32,23 @@ TECHNIQUES: Table[Technique] = Table(
 KEY = "training.techniques"
 
 
-def resolve_techniques(recipe: Recipe) -> Recipe:
-    """The recipe with every option of its techniques written out, in the order of the table; null turns one off.
-
-    Raises:
-        UserError: an unknown technique, or an option that is wrong.
-    """
-    chosen = {name: options for name, options in recipe.training.techniques.items() if options is not None}
-    for name in chosen:
-        TECHNIQUES.find(name, KEY)
-    written: dict[str, Any] = {
-        name: TECHNIQUES.choose({"type": name, **chosen[name]}, f"{KEY}.{name}")[1].model_dump(mode="json")
-        for name in TECHNIQUES
-        if name in chosen
-    }
-    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"techniques": written})})
-
-
 def make_techniques(recipe: Recipe) -> dict[str, Technique]:
-    """The techniques of a recipe that :func:`resolve_techniques` has completed, by name.
+    """The techniques that a recipe turns on, by name, in the order of the table.
 
     Raises:
-        UserError: two of them don't go together, or one doesn't go with the rest of the recipe.
+        UserError: an unknown technique or an option that is wrong; two that don't go together, or one that doesn't go
+            with the rest of the recipe.
     """
-    techniques: dict[str, Technique] = {}
-    for name, values in recipe.training.techniques.items():
-        technique, options = TECHNIQUES.choose({"type": name, **(values or {})}, f"{KEY}.{name}")
-        techniques[name] = technique(options, recipe)
-    _check_compatible(recipe, techniques)
-    return techniques
-
-
-def _check_compatible(recipe: Recipe, techniques: Mapping[str, Technique]) -> None:
-    values = recipe.model_dump()
-    conflicts: list[tuple[str, str]] = []
+    chosen = TECHNIQUES.choose_many(recipe.training.techniques, KEY)
+    techniques = {name: chosen[name][0](chosen[name][1], recipe) for name in TECHNIQUES if name in chosen}
     for name, technique in techniques.items():
-        conflicts += [(f"{KEY}.{name}", f"{KEY}.{o}") for o in technique.incompatible_with if o in techniques]
-        conflicts += [(f"{KEY}.{name}", key) for key in technique.incompatible_with if "." in key and _at(values, key)]
-    for (name, technique), (other_name, other) in combinations(techniques.items(), 2):
-        for one, another in ((technique, other), (other, technique)):
-            if one.has("backward") and (another.num_passes > 1 or any(map(another.has, IN_FORWARD))):
-                conflicts.append((f"{KEY}.{name}", f"{KEY}.{other_name}"))
-    if conflicts:
-        one_key, other_key = conflicts[0]
-        raise UserError(f"{one_key} doesn't go with {other_key}.", "Leave out one of them.")
-
-
-def _at(values: Any, key: str) -> Any:
-    """The value of a dotted key in nested mappings; None where there is none."""
-    for part in key.split("."):
-        values = values.get(part) if isinstance(values, Mapping) else None
-    return values
+        keys = [key for key in technique.incompatible_with if "." in key and attrgetter(key)(recipe)]
+        for other, another in techniques.items():
+            changes_forward = another.num_passes > 1 or any(map(another.has, IN_FORWARD))
+            if other in technique.incompatible_with or (
+                technique.has("backward") and another is not technique and changes_forward
+            ):
+                keys.append(f"{KEY}.{other}")
+        if keys:
+            raise UserError(f"{KEY}.{name} doesn't go with {keys[0]}.", "Leave out one of them.")
+    return techniques

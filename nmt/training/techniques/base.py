@@ -6,7 +6,7 @@ turns on, and know none of them by name. Each hook does nothing unless a techniq
 Shapes: B sentences, S source and T target positions, N target tokens, P passes, V target vocabulary.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class Technique:
     """A change of how a model is trained; a recipe turns it on by its name in ``training.techniques``.
 
     A subclass has its keys as a class ``Options`` and overrides the hooks that it needs. The hooks are called in the
-    order in which they stand here.
+    order in which they stand here. Random numbers come from PyTorch's generator, whose state is in checkpoints.
 
     Args:
         options: an instance of ``Options``.
@@ -47,7 +47,7 @@ class Technique:
         """Without keys."""
 
     incompatible_with: tuple[str, ...] = ()
-    """Names of other techniques, and keys such as ``training.compile`` that must be off."""
+    """Names of other techniques, and fields of the recipe such as ``training.compile`` that must be off."""
     num_passes: int = 1
     """How often each batch is read, with other dropout each time; losses are means over the passes."""
     needs_weights: bool = False
@@ -130,11 +130,6 @@ class Technique:
     def has(self, hook: str) -> bool:
         """Whether this technique overrides a hook."""
         return getattr(type(self), hook) is not getattr(Technique, hook)
-
-
-def with_hook(techniques: Iterable[Technique], hook: str) -> list[Technique]:
-    """The techniques that override a hook."""
-    return [technique for technique in techniques if technique.has(hook)]
 
 
 def epochs_of(fraction: float, recipe: Recipe, key: str) -> int:

@@ -22,6 +22,7 @@ from nmt import options as groups
 from nmt.data.batching import Batch
 from nmt.errors import UserError
 from nmt.models.interfaces import DecoderOutput
+from nmt.models.layers import length_mask
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.techniques.base import Technique
 
@@ -127,34 +128,28 @@ def gradient_flow_penalty(loss: Tensor, recorded: list[Recorded]) -> Tensor:
         num_ways = len(item.last_WBD)
         ways = zip(hidden_BTD.chunk(num_ways, 2), gradient_BTD.chunk(num_ways, 2), strict=True)
         for way, (hidden, own) in enumerate(ways):
+            mask = length_mask(length_B, hidden.shape[1])
             if last_gradient_WBD is not None:
                 own = own.clone()
                 end_B = torch.zeros_like(length_B) if way else length_B - 1
                 own[torch.arange(len(own), device=own.device), end_B] += last_gradient_WBD[way].float()
             if way:
-                hidden, own = hidden.flip(1), own.flip(1)
+                hidden, own, mask = hidden.flip(1), own.flip(1), mask.flip(1)
             weight_DD = item.layer.all_weights[way][1]
-            penalty = penalty + _penalty(hidden, own, weight_DD, item.layer.nonlinearity, length_B, bool(way))
+            penalty = penalty + _penalty(hidden, own, mask, weight_DD, item.layer.nonlinearity)
     return penalty
 
 
-def _penalty(
-    hidden_BTD: Tensor, direct_BTD: Tensor, weight_DD: Tensor, nonlinearity: str, length_B: Tensor, is_flipped: bool
-) -> Tensor:
-    """Ω of one layer in one direction, in the order of reading."""
+def _penalty(hidden_BTD: Tensor, direct_BTD: Tensor, mask_BT: Tensor, weight_DD: Tensor, nonlinearity: str) -> Tensor:
+    """Ω of one layer in one direction, in the order of reading. ``mask_BT``: True where there is a word."""
     slope_BTD = 1 - hidden_BTD**2 if nonlinearity == "tanh" else (hidden_BTD > 0).float()
-    steps = hidden_BTD.shape[1]
-    position_T = torch.arange(steps, device=length_B.device)
-    # Both states of a step must be real words; padding lies after them, or before them where time is turned round.
-    first_B, last_B = (steps - length_B, length_B * 0 + steps) if is_flipped else (length_B * 0, length_B)
-    real_BT = (position_T >= first_B[:, None]) & (position_T < last_B[:, None])
     total_BD = direct_BTD[:, -1]
     ratios, counts = weight_DD.new_zeros(()), 0
-    for k in range(steps - 2, -1, -1):
+    for k in range(hidden_BTD.shape[1] - 2, -1, -1):
         before_BD = slope_BTD[:, k + 1] * total_BD
         back_BD = before_BD @ weight_DD
         length = total_BD.norm(dim=1)
-        counted_B = real_BT[:, k] & real_BT[:, k + 1] & (length > TINY)
+        counted_B = mask_BT[:, k] & mask_BT[:, k + 1] & (length > TINY)  # both states are those of words
         ratio_B = back_BD.norm(dim=1) / length.clamp(min=TINY)
         ratios = ratios + ((ratio_B - 1) ** 2)[counted_B].sum()
         counts += int(counted_B.sum())

@@ -22,7 +22,7 @@ from nmt import options as groups
 from nmt.alignment.heads import AlignmentHeads
 from nmt.alignment.links import parse_pharaoh
 from nmt.alignment.words import Words, split_pairs
-from nmt.config import Recipe
+from nmt.config import DataOptions, Recipe
 from nmt.data.batching import Batch
 from nmt.data.dialogue import source_pieces
 from nmt.data.text import read_lines
@@ -65,8 +65,7 @@ class GuidedAlignment(Technique):
         self._vocabularies = vocabularies
 
     def annotations(self) -> "LinkFile":
-        options, data = self.options, self._data
-        return LinkFile(options.links, options.split_punctuation, self._vocabularies, data.context, data.max_length)
+        return LinkFile(self.options, self._data, self._vocabularies)
 
     def setup_model(self, model: Seq2Seq) -> None:
         self._decoder = model.decoder
@@ -130,31 +129,16 @@ def taught_heads(options: GuidedAlignment.Options, decoder: Decoder) -> Alignmen
 
 
 class LinkFile:
-    """The links of a training text, a Pharaoh file, as links between the pieces of a vocabulary.
-
-    Args:
-        path: a line for each pair of the text.
-        split_punctuation: whether its links count punctuation marks as words.
-        vocabularies: those of the model.
-        context, max_length: of dialogues, see :func:`nmt.data.dialogue.source_pieces`.
-    """
+    """The links of a training text, a Pharaoh file, as links between the pieces of the model's vocabularies."""
 
     name = "links"
     width = 2
 
-    def __init__(
-        self,
-        path: Path,
-        split_punctuation: bool,
-        vocabularies: Vocabularies,
-        context: int | None = None,
-        max_length: int | None = None,
-    ) -> None:
-        self._path, self._split_punctuation, self._vocabularies = path, split_punctuation, vocabularies
-        self._context, self._max_length = context, max_length
+    def __init__(self, options: GuidedAlignment.Options, data: DataOptions, vocabularies: Vocabularies) -> None:
+        self._path, self._split_punctuation = options.links, options.split_punctuation
+        self._data, self._vocabularies = data, vocabularies
 
     def fingerprint(self) -> str:
-        """Changes whenever the links do."""
         digest = hashlib.blake2b(str(self._split_punctuation).encode(), digest_size=16)
         for line in read_lines(self._path):
             digest.update(f"{line}\n".encode())
@@ -191,7 +175,7 @@ class LinkFile:
                     "Links count the words of the training text from 0; set "
                     "training.techniques.guided_alignment.split_punctuation to true where they count punctuation, too.",
                 )
-        read = source_pieces(self._vocabularies.source, source.text, self._context, self._max_length)
+        read = source_pieces(self._vocabularies.source, source.text, self._data.context, self._data.max_length)
         of_source = _pieces_of_words(source, read)
         of_target = _pieces_of_words(target, self._vocabularies.target.pieces(target.text))
         linked = [(s, t) for i, j in sorted(sure | possible) for s in of_source[i] for t in of_target[j]]

@@ -43,10 +43,7 @@ class ScheduledSampling(Technique):
 
 
 def truth_probability(options: ScheduledSampling.Options, update: int) -> float:
-    """ε_i, the probability of the true word at update i, counted from 0.
-
-    ``constant``: k. ``linear``: max(floor, k - c i). ``exponential``: k^i. ``inverse_sigmoid``: k / (k + exp(i / k)).
-    """
+    """ε_i, the probability of the true word at update i, counted from 0."""
     if options.schedule == "constant":
         return options.k
     if options.schedule == "linear":

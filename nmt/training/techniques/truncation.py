@@ -29,51 +29,30 @@ class Truncation(Technique):
     options: Options
 
     def backward(self, model: Seq2Seq, batch: Batch, loss: SegmentLoss, scale: Callable[[Tensor], Tensor]) -> None:
-        backward_in_segments(model, batch, self.options.length, loss, scale)
+        encoded = model.encode(batch.source_BS, batch.source_length_B)
+        start = model.decoder.start(encoded)
+        # The segments' gradients meet in leaves that stand for the start; from there they go through the encoder once.
+        leaves: dict[int, tuple[Tensor, Tensor]] = {}
 
+        def as_leaf(tensor: Tensor) -> Tensor:
+            leaf = tensor.detach().requires_grad_(tensor.requires_grad)
+            leaves[id(leaf)] = tensor, leaf
+            return leaf
 
-def backward_in_segments(
-    model: Seq2Seq, batch: Batch, segment_length: int, loss: SegmentLoss, scale: Callable[[Tensor], Tensor]
-) -> None:
-    """Add the gradients of a batch to the parameters'.
-
-    Args:
-        model: in training mode.
-        batch: on the model's device.
-        segment_length: target words a gradient travels back through at most.
-        loss: of a segment.
-        scale: applied to the model's extra losses; those of the encoder are added once.
-    """
-    encoded = model.encode(batch.source_BS, batch.source_length_B)
-    start = model.decoder.start(encoded)
-    # The segments' gradients meet in leaves that stand for the start; from there they go through the encoder once.
-    state = _map(start, lambda t: t.detach().requires_grad_(t.requires_grad))
-    leaves = _tensors(state)
-    for first in range(0, batch.target_input_BT.shape[1], segment_length):
-        part = slice(first, first + segment_length)
-        read, state = model.decoder.advance(batch.target_input_BT[:, part], state)
-        length_B = (batch.target_length_B - first).clamp(0, read.features_BTD.shape[1])
-        if int(length_B.max()) == 0:
-            break
-        extra = [scale(value) for value in read.aux_losses.values()]
-        torch.autograd.backward([loss(read.features_BTD, batch.target_output_BT[:, part], length_B), *extra])
-        kept = {id(leaf) for leaf in leaves}
-        state = _map(state, lambda t, kept=kept: t if id(t) in kept else t.detach())  # type: ignore[misc]
-    outputs = [(t, leaf.grad) for t, leaf in zip(_tensors(start), leaves, strict=True) if leaf.grad is not None]
-    extra = [scale(value) for value in encoded.aux_losses.values()]
-    torch.autograd.backward([*(t for t, _ in outputs), *extra], [*(g for _, g in outputs), *(None for _ in extra)])
-
-
-def _tensors(state: Any) -> list[Tensor]:
-    """The tensors in a state that have a gradient, in a fixed order."""
-    found: list[Tensor] = []
-
-    def take(tensor: Tensor) -> Tensor:
-        found.append(tensor)
-        return tensor
-
-    _map(state, take)
-    return [tensor for tensor in found if tensor.requires_grad]
+        state = _map(start, as_leaf)
+        length = self.options.length
+        for first in range(0, batch.target_input_BT.shape[1], length):
+            part = slice(first, first + length)
+            read, state = model.decoder.advance(batch.target_input_BT[:, part], state)
+            length_B = (batch.target_length_B - first).clamp(0, read.features_BTD.shape[1])
+            if int(length_B.max()) == 0:
+                break
+            extra = [scale(value) for value in read.aux_losses.values()]
+            torch.autograd.backward([loss(read.features_BTD, batch.target_output_BT[:, part], length_B), *extra])
+            state = _map(state, lambda t: t if id(t) in leaves else t.detach())
+        reached = [(tensor, leaf.grad) for tensor, leaf in leaves.values() if leaf.grad is not None]
+        extra = [scale(value) for value in encoded.aux_losses.values()]
+        torch.autograd.backward([*(t for t, _ in reached), *extra], [*(g for _, g in reached), *(None for _ in extra)])
 
 
 def _map(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -13,7 +13,7 @@ import nmt
 from nmt.alignment.aer import score_links
 from nmt.alignment.heads import AlignmentHeads
 from nmt.alignment.links import format_pharaoh
-from nmt.config import Recipe
+from nmt.config import DataOptions, Recipe
 from nmt.data.batching import TrainingBatches, make_batch
 from nmt.data.corpus import FileText
 from nmt.data.embedded_corpus import AlignedPair, splits
@@ -113,7 +113,8 @@ def text(tmp_path: Path) -> FileText:
 def link_file(tmp_path: Path, text: str, vocabularies: Vocabularies, split: bool = False) -> LinkFile:
     path = tmp_path / "links"
     path.write_text(text, encoding="utf-8")
-    return LinkFile(path, split, vocabularies)
+    options = GuidedAlignment.Options(links=path, split_punctuation=split)
+    return LinkFile(options, DataOptions(source="de", target="en"), vocabularies)
 
 
 def test_links_stay_with_their_lines_when_pairs_are_dropped(

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config import ModelOptions
+from nmt.config import ModelOptions, Recipe
 from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.loss import token_loss
-from nmt.training.techniques.truncation import backward_in_segments
+from nmt.training.techniques.truncation import Truncation
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(8)])
 BOTH = Vocabularies(WORDS, WORDS)
@@ -55,7 +55,8 @@ def gradients(model: Seq2Seq, batch: Batch, segment_length: int | None) -> dict[
         loss = loss_of(model)(output.features_BTD, batch.target_output_BT, batch.target_length_B)
         sum(output.aux_losses.values(), loss).backward()
     else:
-        backward_in_segments(model, batch, segment_length, loss_of(model), lambda loss: loss)
+        technique = Truncation(Truncation.Options(length=segment_length), Recipe.model_construct())
+        technique.backward(model, batch, loss_of(model), lambda loss: loss)
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
