@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from nmt import yaml12
-from nmt.options import FIXED, FREE, SILENT, ChoiceOf, Options
+from nmt.options import FIXED, FREE, SILENT, ChoiceOf, Options, as_mapping
 
 FORMAT_VERSION = 1
 """Version of the model directory. Raise it when an older nmt could no longer read a new directory."""
@@ -119,11 +119,6 @@ BatchTokens = Annotated[int | Literal["auto"], PlainValidator(_batch_tokens)]
 DEFAULT_SCHEDULE = "inverse_sqrt"
 
 
-def _typed(value: Any) -> Any:
-    """``adam`` as ``{type: adam}``; a mapping as it is."""
-    return {"type": value} if isinstance(value, str) else value
-
-
 def _default_schedule(value: dict[str, Any]) -> dict[str, Any]:
     return {"type": DEFAULT_SCHEDULE, **value}
 
@@ -152,12 +147,12 @@ class TrainingOptions(Options):
     max_minutes: Annotated[float | None, SILENT] = Field(
         None, gt=0, description="stop after this many minutes of training, over all resumes"
     )
-    optimizer: Annotated[OptimizerOptions, BeforeValidator(_typed)] = Field(
+    optimizer: Annotated[OptimizerOptions, BeforeValidator(as_mapping)] = Field(
         default_factory=OptimizerOptions, description="adam, adamw, or a mapping with the type and its options"
     )
     learning_rate: float = Field(1e-3, gt=0, description="the highest rate, reached at the end of the warm-up")
     schedule: Annotated[
-        dict[str, Any], BeforeValidator(_typed), AfterValidator(_default_schedule), ChoiceOf("schedule")
+        dict[str, Any], BeforeValidator(as_mapping), AfterValidator(_default_schedule), ChoiceOf("schedule")
     ] = Field({"type": DEFAULT_SCHEDULE}, description="how the learning rate changes; type, and its options")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability given to all tokens (Szegedy et al. 2016)")
     clip_norm: float | None = Field(1.0, gt=0, description="gradients are scaled down to this global norm")

@@ -71,6 +71,11 @@ class ChoiceOf:
     many: bool = False
 
 
+def as_mapping(choice: Any) -> Any:
+    """``gru`` as ``{type: gru}``; anything else as it is."""
+    return {"type": choice} if isinstance(choice, str) else choice
+
+
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 

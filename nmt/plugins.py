@@ -26,7 +26,7 @@ from pydantic.fields import FieldInfo
 
 from nmt.console import warn
 from nmt.errors import UserError, nearest, shortened
-from nmt.options import ChoiceOf, Options, validate
+from nmt.options import ChoiceOf, Options, as_mapping, validate
 
 GROUP = "nmt.components"
 """The group of entry points that declare components."""
@@ -214,11 +214,6 @@ class Table(Mapping[str, type[T]], Generic[T]):
 def choices_of(field: FieldInfo) -> list[ChoiceOf]:
     """What says which kind of component a field chooses, if it does."""
     return [mark for mark in field.metadata if isinstance(mark, ChoiceOf)]
-
-
-def as_mapping(choice: str | Mapping[str, Any]) -> Mapping[str, Any]:
-    """``gru`` as ``{type: gru}``; a mapping as it is."""
-    return {"type": choice} if isinstance(choice, str) else choice
 
 
 def required_plugins(values: Any) -> dict[str, str]:

@@ -21,8 +21,7 @@ from nmt.models.interfaces import DecoderOutput, DecoderParts, Encoder, EncoderO
 from nmt.models.layers import Dropout, length_mask, reverse_within
 from nmt.models.recurrence import CellStack, LoopLayer, StackOptions
 from nmt.models.recurrent import AttentionalDecoderOptions, AttentionalState, BahdanauDecoder
-from nmt.options import FREE, Options
-from nmt.plugins import as_mapping
+from nmt.options import FREE, Options, as_mapping
 
 Parts = tuple[Tensor, ...]
 

@@ -14,8 +14,7 @@ from torch.nn import functional as F
 
 from nmt.models.interfaces import Attention, Memory
 from nmt.models.layers import inverse_softplus
-from nmt.options import ChoiceOf, Options
-from nmt.plugins import as_mapping
+from nmt.options import ChoiceOf, Options, as_mapping
 
 AttentionField = Annotated[dict[str, Any], BeforeValidator(as_mapping), ChoiceOf("attention")]
 """The type of an option ``attention``."""

@@ -8,8 +8,8 @@ from pydantic import BeforeValidator
 from nmt.models.cells.base import Cell, CellState, GatedOptions
 from nmt.models.cells.gated import CoupledLstmCell, DepthGatedLstmCell, GruCell, LstmCell, PeepholeLstmCell
 from nmt.models.cells.simple import ClockworkCell, EchoStateCell, LeakyCell, ReluCell, TanhCell
-from nmt.options import ChoiceOf, Options
-from nmt.plugins import Table, as_mapping
+from nmt.options import ChoiceOf, Options, as_mapping
+from nmt.plugins import Table
 
 __all__ = ["CELLS", "Cell", "CellChoice", "CellField", "CellState", "GatedOptions", "GruCell", "choose_cell"]
 
