@@ -9,8 +9,15 @@ from pathlib import Path
 import pytest
 
 from nmt.data.embedded_corpus import splits
-from nmt.data.filters.check import DataReport, check_pairs, flag, read_vocabularies, recipe_pairs
-from nmt.data.filters.filter import Finding, shorten
+from nmt.data.filters.check import (
+    DataReport,
+    Finding,
+    check_pairs,
+    flag,
+    read_vocabularies,
+    recipe_pairs,
+    shorten,
+)
 from nmt.data.filters.statistics import PairSource, Statistics, file_pairs
 from nmt.data.filters.table import FILTERS, is_copy
 from nmt.data.vocabulary import Vocabularies, WordVocabulary

@@ -2,20 +2,46 @@
 
 from array import array
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
+from unicodedata import category
 
 import numpy as np
 
 from nmt.config import DataOptions, FilePair, Recipe
 from nmt.data.corpus import FileText, open_text
 from nmt.data.dialogue import current_turn
-from nmt.data.filters.filter import NUM_EXAMPLES, Filter, Finding, Flagged, Severity
 from nmt.data.filters.statistics import PairSource, Progress, Side, Statistics, file_pairs
-from nmt.data.filters.table import FILTERS
+from nmt.data.filters.table import FILTERS, NUM_EXAMPLES, Filter, Flagged, Severity, plural
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
+
+
+@dataclass(frozen=True)
+class Example:
+    """A line that shows a problem: its number from 1, and its shortened text."""
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem of a corpus, found by the filter named ``check``.
+
+    ``serious`` problems spoil training or its scores; a ``warning`` is about quality. ``count`` is the number of lines,
+    pairs or pieces, and ``share`` their fraction of all. The examples are the first, or the worst.
+    """
+
+    check: str
+    severity: Severity
+    message: str
+    remedy: str
+    count: int
+    share: float
+    examples: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +95,7 @@ def check_pairs(
         raise UserError(f"{' or '.join(corpus.names)} is empty: there are no pairs to check.", "Check the files.")
     flagged = flag(statistics, on_progress)
     texts = corpus.texts({int(index) for _, found in flagged for index in found.indices[:NUM_EXAMPLES]})
-    findings = [each.finding(found, statistics, texts) for each, found in flagged]
+    findings = [_finding(each, found, statistics, texts) for each, found in flagged]
     findings.sort(key=lambda finding: get_args(Severity).index(finding.severity))
     ratios = statistics.log_ratios[statistics.has_text]
     median_ratio = float(np.exp(np.median(ratios))) if len(ratios) else 0.0
@@ -88,6 +114,34 @@ def flag(statistics: Statistics, on_progress: Progress = lambda num_lines: None)
         flagged += [(each, Flagged(np.array(found), key[1])) for key, found in matched.items() if key[0] == each.name]
         flagged += [(each, found) for found in (each.corpus(statistics) if each.corpus is not None else ())]
     return [(each, found) for each, found in flagged if found.count or len(found.indices)]
+
+
+def _finding(each: Filter, flagged: Flagged, statistics: Statistics, texts: Mapping[int, tuple[str, str]]) -> Finding:
+    """Describe what a filter has flagged; ``texts`` has the pairs of the examples."""
+    side = None if flagged.side is None else statistics.sides[flagged.side]
+    count = flagged.count or len(flagged.indices)
+    share = count / (flagged.total or (statistics.num_pairs if side is None else side.num_lines))
+    numbered = plural(count, "pair") if side is None else f"{side.name}: {plural(count, 'line')}"
+    verb, rest = each.problem.split(" ", 1)
+    per_cent = "under 0.01" if 0 < share < 0.0001 else f"{100 * share:.2g}" if share < 0.1 else f"{100 * share:.0f}"
+    message = f"{flagged.subject or numbered} ({per_cent} %) {verb}{'s' if count == 1 else ''} {rest}."
+    severity: Severity = "serious" if share >= each.serious else "warning" if share >= each.warning else "note"
+    shown = flagged.examples
+    if shown is None:
+        shown = {i: texts[i] for i in flagged.indices[:NUM_EXAMPLES].tolist()}
+    examples = tuple(Example(i + 1, _shown(pair, flagged.side)) for i, pair in shown.items())
+    return Finding(each.name, flagged.severity or severity, message, each.remedy, count, share, examples)
+
+
+def _shown(pair: tuple[str, str], side: int | None) -> str:
+    return " | ".join(shorten(line, 60) for line in pair) if side is None else shorten(pair[side])
+
+
+def shorten(text: str, max_length: int = 100) -> str:
+    """Format text in one line, with invisible characters and invalid bytes as escape sequences."""
+    text = text[: max_length + 1].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    shown = "".join(c if c.isprintable() or category(c) == "Zs" else c.encode("unicode_escape").decode() for c in text)
+    return f"{shown[:max_length]}…" if len(shown) > max_length else shown
 
 
 def _counts(side: Side) -> SideCounts:

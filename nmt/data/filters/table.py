@@ -1,15 +1,22 @@
-"""The table of filters, and the decisions that they make about lines, pairs and corpora."""
+"""The table of filters: decisions about lines, pairs and corpora, and the description of what they flag."""
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data.filters.filter import NUM_EXAMPLES, Filter, Flagged, Severity, examples, plural
-from nmt.data.filters.statistics import MIN_CHARACTERS, MIN_LINES, Mask, Statistics, median_and_deviation
+from nmt.data.filters.statistics import MIN_CHARACTERS, MIN_LINES, Lines, Mask, Statistics, median_and_deviation
+
+Severity = Literal["serious", "warning", "note"]
+
+NUM_EXAMPLES = 5
+NEVER = 2.0
+"""A fraction that no finding reaches."""
 
 # The second byte of a UTF-8 sequence, decoded as Latin-1 or Windows-1252.
 _CONTINUATION = "[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
@@ -34,6 +41,70 @@ below −0.3, and German lines inserted among them above 0.35."""
 MAX_DEVIATIONS = 5.0
 
 Floats = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Flagged:
+    """What a filter flags.
+
+    Attributes:
+        indices: of the flagged pairs, the examples first.
+        side: the side that has the problem; None if the pair as a whole has it.
+        subject: of the message, if it is not a number of lines or pairs.
+        count, total: the numbers of the finding, if they are not those of the flagged and of all lines or pairs.
+        examples: pairs that are shown in place of the first flagged ones.
+        severity: replaces the one that the thresholds give.
+    """
+
+    indices: npt.NDArray[np.int64]
+    side: int | None = None
+    subject: str = ""
+    count: int = 0
+    total: int = 0
+    examples: Mapping[int, tuple[str, str]] | None = None
+    severity: Severity | None = None
+
+    @classmethod
+    def worst(cls, mask: Mask, badness: npt.NDArray[np.floating], side: int | None = None) -> Self:
+        """Flags the pairs where ``mask`` is True, in descending order of ``badness``."""
+        indices = np.flatnonzero(mask)
+        return cls(indices[np.argsort(-badness[indices], kind="stable")], side)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One kind of problem, decided by the text of a line or a pair, or by the statistics of the whole corpus.
+
+    Attributes:
+        name: of its findings, for programs.
+        problem: a regular verb in the plural and its object; the subject is usually "lines" or "pairs".
+        remedy: advice to the user.
+        warning, serious: fractions of lines or pairs from which a finding has this severity.
+        line, pair, corpus: the decision, one of the three.
+    """
+
+    name: str
+    problem: str
+    remedy: str
+    warning: float = NEVER
+    serious: float = NEVER
+    line: Callable[[str], object] | None = None
+    pair: Callable[[str, str], object] | None = None
+    corpus: Callable[[Statistics], Iterable[Flagged]] | None = None
+
+    def matches(self, start: int, lines: Lines) -> Iterable[tuple[int | None, list[int]]]:
+        """Indices of the pairs that are flagged by their text, for each side or for the pair as a whole (None)."""
+        if self.line is not None:
+            for side, of_side in enumerate(lines):
+                yield side, [i for i, line in enumerate(of_side, start) if self.line(line)]
+        if self.pair is not None:
+            yield None, [i for i, pair in enumerate(zip(*lines, strict=False), start) if self.pair(*pair)]
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 line``, ``2,000 lines``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
 
 invalid_utf8 = re.compile("[\udc80-\udcff]").search
 mojibake = re.compile(f"[ÃÐÑ]{_CONTINUATION}|Â[\x80-\xbf]|â(?:€|\x80){_CONTINUATION}|ï¿½|ï»¿").search
@@ -108,7 +179,7 @@ def misaligned(statistics: Statistics) -> Iterable[Flagged]:
             blocks.append((start, end, shift))
     for start, end, shift in blocks:
         place = f"{plural(abs(shift), 'line')} {'after' if shift > 0 else 'before'}"
-        yield Flagged(np.arange(start, end), None, f"Targets {place} lines {start + 1:,} to {end:,}", examples=())
+        yield Flagged(np.arange(start, end), None, f"Targets {place} lines {start + 1:,} to {end:,}", examples={})
 
 
 def _correlation(a: Floats, b: Floats) -> float:
@@ -179,7 +250,7 @@ def test_overlap(part: str, statistics: Statistics) -> Iterable[Flagged]:
         subject=f"{len(found):,} of {total:,} test {noun}",
         count=len(found),
         total=total,
-        examples=examples(test.pairs.texts(found[:NUM_EXAMPLES].tolist())),
+        examples=test.pairs.texts(found[:NUM_EXAMPLES].tolist()),
     )
 
 
