@@ -12,8 +12,9 @@ import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -155,7 +156,15 @@ def encode_corpus(
     directory = cache_directory() / "corpora" / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     if not (directory / "meta.json").is_file():
         try:
-            _write(directory, text, vocabularies, max_length, on_progress, annotations)
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            with (
+                shared(directory.parent),
+                tempfile.TemporaryDirectory(".tmp", ".nmt-", directory.parent, ignore_cleanup_errors=True) as temporary,
+            ):
+                _write(Path(temporary), text, vocabularies, max_length, on_progress, annotations)
+                if not (directory / "meta.json").is_file():  # or somebody else was faster
+                    shutil.rmtree(directory, ignore_errors=True)
+                    os.replace(temporary, directory)
         except OSError as error:
             raise UserError(
                 f"The encoded corpus can't be written to {directory}: {error.strerror or error}.",
@@ -180,57 +189,31 @@ def _write(
     on_progress: Callable[[int], None],
     annotations: Sequence[PairAnnotations],
 ) -> None:
-    """Encode into a folder with a temporary name, renamed when it is whole."""
     dtype = "uint16" if max(len(vocabularies.source), len(vocabularies.target)) <= 1 << 16 else "int32"
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with shared(directory.parent):
-        temporary = Path(tempfile.mkdtemp(prefix=".nmt-", suffix=".tmp", dir=directory.parent))
-        try:
-            counts = _encode_pairs(temporary, text, vocabularies, max_length, dtype, on_progress)
-            is_kept = np.zeros(counts.kept + counts.empty + counts.too_long, dtype=bool)
-            is_kept[np.load(temporary / "lines.npy")] = True
-            for annotation in annotations:
-                with _rows(temporary, annotation.name, "int32", "int32") as append:
-                    for rows in compress(annotation.of_pairs(text), is_kept):
-                        append(rows)
-            widths = {annotation.name: annotation.width for annotation in annotations}
-            meta = {"dtype": dtype, "counts": asdict(counts), "annotations": widths}
-            (temporary / "meta.json").write_text(json.dumps(meta))
-            for path in temporary.iterdir():
-                sync(path)
-            if not (directory / "meta.json").is_file():  # or somebody else was faster
-                shutil.rmtree(directory, ignore_errors=True)
-                os.replace(temporary, directory)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _encode_pairs(
-    directory: Path,
-    text: ParallelText,
-    vocabularies: Vocabularies,
-    max_length: int,
-    dtype: str,
-    on_progress: Callable[[int], None],
-) -> Counts:
-    lines = array("q")
-    empty = too_long = 0
+    counts, is_kept = Counter(kept=0, empty=0, too_long=0), array("b")
     with _rows(directory, "source", "ids", dtype) as sources, _rows(directory, "target", "ids", dtype) as targets:
         for line, (source_text, target_text) in enumerate(text):
             if line % 1000 == 0:
                 on_progress(line)
             source = encode_source(vocabularies.source, source_text, text.context, max_length)
             target = vocabularies.target.encode(target_text)
-            if not source or not target:
-                empty += 1
-            elif max(len(source), len(target)) > max_length:
-                too_long += 1
-            else:
+            is_long = max(len(source), len(target)) > max_length
+            fate = "empty" if not source or not target else "too_long" if is_long else "kept"
+            counts[fate] += 1
+            is_kept.append(fate == "kept")
+            if fate == "kept":
                 sources(source)
                 targets(target)
-                lines.append(line)
-    np.save(directory / "lines.npy", np.array(lines, dtype=np.int64))
-    return Counts(kept=len(lines), empty=empty, too_long=too_long)
+    np.save(directory / "lines.npy", np.flatnonzero(is_kept))
+    for annotation in annotations:
+        with _rows(directory, annotation.name, "int32", "int32") as append:
+            for rows in compress(annotation.of_pairs(text), is_kept):
+                append(rows)
+    widths = {annotation.name: annotation.width for annotation in annotations}
+    meta = {"dtype": dtype, "counts": counts, "annotations": widths}
+    (directory / "meta.json").write_text(json.dumps(meta))
+    for path in directory.iterdir():
+        sync(path)
 
 
 @contextlib.contextmanager
