@@ -1,0 +1,335 @@
+"""Files come back in their language with everything else as it was; dangerous ones are refused."""
+
+import io
+import zipfile
+from collections.abc import Sequence
+
+import pytest
+
+pytest.importorskip("sentencex")
+pytest.importorskip("srt")
+pytest.importorskip("polib")
+
+from nmt.decoding.results import Translation
+from nmt.errors import UserError
+from nmt.serving import documents
+from nmt.serving.documents import FORMATS, translate_document
+
+WORDS = {"der": "the", "hund": "dog", "katze": "cat", "sieht": "sees", "und": "and", "schnell": "quickly"}
+
+
+def translate(sentences: Sequence[str]) -> list[Translation]:
+    """Word by word and backwards, with a mark at the end in its place."""
+    found = []
+    for sentence in sentences:
+        end = sentence[-1] if sentence[-1:] in ".!?:" else ""
+        words = sentence.removesuffix(end).split()
+        target = " ".join(WORDS.get(word.lower(), word) for word in reversed(words)) + end
+        links = tuple((len(words) - 1 - t, t) for t in range(len(words)))
+        found.append(Translation(sentence, target, 0.0, [], alignment=links))
+    return found
+
+
+def translated(name: str, text: str) -> str:
+    return translate_document(name, text.encode(), translate, "de", "en").decode()
+
+
+def test_text() -> None:
+    source = "\ufeffDer Hund sieht.\r\n\r\n  Katze und Hund %s \n"
+    assert translated("a.txt", source) == "\ufeffsees dog the.\r\n\r\n  %s dog and cat \n"
+
+
+def test_html() -> None:
+    page = '<html lang="de"><body><p>Der <b>Hund</b></p></body></html>'
+    assert translated("a.HTML", page) == '<html lang="de"><body><p><b>dog</b> the</p></body></html>'
+    latin = '<meta charset="latin-1"><p>Käse</p>'.encode("latin-1")
+    assert translate_document("a.htm", latin, translate) == latin
+
+
+def test_subtitles() -> None:
+    source = """1
+00:00:01,000 --> 00:00:02,500
+{\\an8}Der <i>Hund</i>
+sieht
+
+7
+00:00:03,000 --> 00:00:04,000
+- Der Hund?
+- Katze!
+
+"""
+    expected = source.replace("{\\an8}Der <i>Hund</i>\nsieht", "{\\an8}sees\n<i>dog</i> the")
+    assert translated("a.srt", source) == expected.replace("Der Hund?", "dog the?").replace("Katze", "cat")
+
+
+def test_catalogue() -> None:
+    source = """# comment
+msgid ""
+msgstr ""
+"Language: de\\n"
+"Content-Type: text/plain; charset=UTF-8\\n"
+
+#: file.c:1
+msgid "Hund %s <b>Katze</b>"
+msgstr ""
+
+msgid "Hund"
+msgstr "hound"
+
+msgid "Katze"
+msgid_plural "Katze und %d"
+msgstr[0] ""
+msgstr[1] ""
+"""
+    expected = (
+        source.replace('Katze</b>"\nmsgstr ""', 'Katze</b>"\nmsgstr "<b>cat</b> %s dog"')
+        .replace('msgstr[0] ""', 'msgstr[0] "cat"')
+        .replace('msgstr[1] ""', 'msgstr[1] "%d and cat"')
+    )
+    assert translated("a.po", source) == expected
+
+
+def test_catalogue_is_never_a_path(tmp_path: object) -> None:
+    with pytest.raises(UserError, match="not a PO file"):
+        translated("a.po", __file__)
+
+
+XLIFF = """<?xml version='1.0' encoding='UTF-8'?>
+<xliff version="1.2" xmlns="urn:oasis:names:tc:xliff:document:1.2"><file source-language="de" original="a"><body>
+<trans-unit id="1"><source>Der <g id="1">Hund</g> sieht <x id="2"/></source></trans-unit>
+<trans-unit id="2"><source>Der <bpt id="1">[</bpt>Hund<ept id="1">]</ept> ROOM</source></trans-unit>
+<trans-unit id="3"><source>Hund</source><target>hound</target></trans-unit>
+<trans-unit id="4" translate="no"><source>Hund</source></trans-unit>
+</body></file></xliff>""".replace("ROOM", '<bx id="2" rid="r"/>sieht<ex id="3" rid="r"/>')
+
+
+def test_xliff() -> None:
+    result = translated("a.xlf", XLIFF)
+    target = '<target state="needs-review-translation">'
+    assert f'{target}sees <g id="1">dog</g> the <x id="2"/></target>' in result
+    inner = '<bx id="2" rid="r"/>sees<ex id="3" rid="r"/> <bpt id="1">[</bpt>dog<ept id="1">]</ept> the'
+    assert f"{target}{inner}</target>" in result
+    assert result.count("<target") == 3
+    assert 'target-language="en"' in result
+
+
+def test_xliff_2() -> None:
+    source = (
+        '<xliff version="2.0" srcLang="de" xmlns="urn:oasis:names:tc:xliff:document:2.0"><file id="f"><unit id="u">'
+        '<segment><source>Der <pc id="1">Hund</pc><ph id="2"/></source></segment></unit></file></xliff>'
+    )
+    result = translated("a.xliff", source)
+    assert '<segment state="translated">' in result
+    assert '<target><pc id="1">dog</pc> the<ph id="2"/></target>' in result
+    assert 'trgLang="en"' in result
+
+
+MARKDOWN = """---
+title: Hund
+---
+# Der *Hund*
+
+Der **Hund** sieht
+[Katze](https://a.org "T") und `Hund`.\\
+Katze <b>sieht</b> ![Hund](x.png) <https://b.org>
+
+> Der Hund
+> sieht
+
+* Hund
+  1. Katze [sieht][1]
+
+| Hund | *Katze* |
+| ---- | :-----: |
+| der  | a \\| b  |
+
+    Hund
+
+```
+Hund
+```
+
+[1]: https://c.org
+"""
+
+
+def test_markdown() -> None:
+    assert (
+        translated("a.md", MARKDOWN)
+        == """---
+title: Hund
+---
+# *dog* the
+
+`Hund` and [cat](https://a.org "T") sees **dog** the.\\
+<https://b.org> <b>sees</b> ![Hund](x.png)cat
+
+> sees dog the
+
+* dog
+  1. [sees][1] cat
+
+| dog | *cat* |
+| ---- | :-----: |
+| the  | a \\| b  |
+
+    Hund
+
+```
+Hund
+```
+
+[1]: https://c.org
+"""
+    )
+
+
+def packed(**parts: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in parts.items():
+            archive.writestr(name.replace("__", "/").replace("_xml", ".xml"), text)
+    return file.getvalue()
+
+
+def part(data: bytes, name: str) -> str:
+    return zipfile.ZipFile(io.BytesIO(data)).read(name).decode()
+
+
+W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+BOLD, LANG = "<w:rPr><w:b/></w:rPr>", '<w:rPr><w:lang w:val="de"/></w:rPr>'
+
+
+def run(text: str, properties: str = "") -> str:
+    return f'<w:r>{properties}<w:t xml:space="preserve">{text}</w:t></w:r>'
+
+
+FIELD = (
+    '<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText>REF</w:instrText></w:r>'
+    '<w:r><w:fldChar w:fldCharType="separate"/></w:r>' + run("7") + '<w:r><w:fldChar w:fldCharType="end"/></w:r>'
+)
+
+
+def docx(paragraph: str) -> str:
+    """The paragraph of a document in the other language."""
+    head, tail = f"<w:document {W}><w:body><w:p>", "</w:p></w:body></w:document>"
+    source = packed(word__document_xml=head + paragraph + tail, word__styles_xml="<Hund/>")
+    data = translate_document("a.docx", source, translate, "de")
+    assert part(data, "word/styles.xml") == "<Hund/>"
+    return part(data, "word/document.xml").partition("<w:p>")[2].removesuffix(tail)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (run("Der Hund"), run("dog the")),
+        (run("Der ", LANG) + run("Hu") + run("nd"), run("dog the")),
+        (run("Der ") + run("Hund", BOLD) + run(" sieht."), run("sees ") + run("dog", BOLD) + run(" the.")),
+        (
+            '<w:pPr><w:jc w:val="center"/></w:pPr><w:bookmarkStart w:id="1"/><w:hyperlink w:anchor="x">'
+            + run("Hund")
+            + '</w:hyperlink><w:bookmarkEnd w:id="1"/>'
+            + run(" sieht"),
+            '<w:pPr><w:jc w:val="center"/></w:pPr><w:bookmarkStart w:id="1"/>'
+            + run("sees ")
+            + '<w:hyperlink w:anchor="x">'
+            + run("dog")
+            + '</w:hyperlink><w:bookmarkEnd w:id="1"/>',
+        ),
+        (
+            run("Der Hund") + "<w:r><w:tab/></w:r>" + run("Katze") + "<w:r><w:br/></w:r>" + run("und"),
+            run("dog the") + "<w:r><w:tab/></w:r>" + run("cat") + "<w:r><w:br/></w:r>" + run("and"),
+        ),
+        (
+            run("Der Hund") + '<w:r><w:footnoteReference w:id="2"/></w:r>' + run(" sieht"),
+            run("sees dog") + '<w:r><w:footnoteReference w:id="2"/></w:r>' + run(" the"),
+        ),
+        (run("Der ") + FIELD, FIELD + run(" the")),
+    ],
+    ids=["plain", "divided", "bold", "link", "space", "footnote", "field"],
+)  # fmt: skip
+def test_word(source: str, expected: str) -> None:
+    assert docx(source) == expected
+
+
+ODT = (
+    '<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '
+    'xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"><text:h>Hund</text:h>'
+    '<text:p text:style-name="P1">Der <text:span text:style-name="B">Hund</text:span> sieht<text:line-break/>Katze'
+    "<text:note><text:note-body><text:p>und Hund</text:p></text:note-body></text:note></text:p>"
+    "</office:document-content>"
+)
+
+
+def test_open_document() -> None:
+    data = translate_document("a.odt", packed(mimetype="application/vnd.oasis", content_xml=ODT), translate, "de")
+    result = part(data, "content.xml")
+    assert "<text:h>dog</text:h>" in result
+    assert 'sees <text:span text:style-name="B">dog</text:span> the<text:line-break/>cat<text:note>' in result
+    assert "<text:p>dog and</text:p>" in result
+    assert zipfile.ZipFile(io.BytesIO(data)).namelist()[0] == "mimetype"
+
+
+def test_every_format_translates_in_one_call() -> None:
+    calls = []
+
+    def count(sentences: Sequence[str]) -> Sequence[Translation]:
+        calls.append(len(sentences))
+        return translate(sentences)
+
+    translate_document("a.md", MARKDOWN.encode(), count, "de")
+    translate_document("a.xliff", XLIFF.encode(), count, "de")
+    assert len(calls) == 2
+
+
+ENTITIES = (
+    '<!DOCTYPE x [<!ENTITY a "Hund"><!ENTITY b SYSTEM "file:///etc/passwd">]><xliff version="1.2"><x>&b;</x></xliff>'
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("../a.txt", b"", "plain file name"),
+        ("a\\b.txt", b"", "plain file name"),
+        ("a\0.txt", b"", "plain file name"),
+        (".txt", b"", "plain file name"),
+        ("a.exe", b"", "can't be translated"),
+        ("a", b"", "can't be translated"),
+        ("a.txt", b"\xff", "not UTF-8"),
+        ("a.srt", b"1\nHund", "not a SubRip file"),
+        ("a.xliff", b"<xliff", "not well-formed XML"),
+        ("a.xliff", b"<a/>", "not XLIFF"),
+        ("a.xliff", ENTITIES.encode(), "document type"),
+        ("a.docx", b"PK", "not a Word document"),
+        ("a.docx", packed(other_xml="<a/>"), "no text part"),
+        ("a.docx", packed(word__document_xml=ENTITIES), "document type"),
+        ("a.odt", packed(content_xml="<a"), "not well-formed"),
+        ("a.odt", packed(content_xml=ODT, **{"..__x": ""}), "contains the path"),
+        ("a.odt", packed(__x=""), "contains the path"),
+    ],
+)
+def test_dangerous_and_damaged_files_are_refused(name: str, data: bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        translate_document(name, data, translate)
+
+
+def test_large_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = packed(content_xml=ODT, big=" " * (1 << 20))
+    monkeypatch.setattr(documents, "MAX_UNPACKED", 1 << 18)
+    with pytest.raises(UserError, match="when unpacked"):
+        translate_document("a.odt", bomb, translate)
+    monkeypatch.setattr(documents, "MAX_BYTES", 100)
+    with pytest.raises(UserError, match="bytes, more than"):
+        translate_document("a.odt", bomb, translate)
+    monkeypatch.setattr(documents, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(documents, "MAX_MEMBERS", 1)
+    with pytest.raises(UserError, match="contains 2 files"):
+        translate_document("a.odt", bomb, translate)
+
+
+@pytest.mark.parametrize("name", ["a.md", "a.html", "a.txt"])
+def test_any_text_is_a_document(name: str) -> None:
+    for text in ("", "\n", "[", "**Hund", "| a |\n|-|\n| b", "> \n>\n", "---\n", "<b>*Hund</b>*", "- \n\n  Hund\\"):
+        translated(name, text)
+    assert {".txt", ".html", ".srt", ".docx", ".odt", ".po", ".xliff", ".md"} <= set(FORMATS)

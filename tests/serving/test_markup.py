@@ -1,0 +1,159 @@
+"""Tags come back around the words that translate those between them, and what is no text stays as it is."""
+
+import random
+import re
+from collections.abc import Sequence
+from functools import partial
+
+import pytest
+
+pytest.importorskip("sentencex")
+pytest.importorskip("lxml.html")
+
+from nmt.decoding.results import Translation
+from nmt.errors import UserError
+from nmt.serving.elements import translate_html, translate_htmls
+from nmt.serving.markup import translate_content
+
+WORDS = {
+    "der": "the",
+    "hund": "dog",
+    "katze": "cat",
+    "sieht": "sees",
+    "und": "and",
+    "schnell": "quickly",
+    "ruft": "calls",
+}
+
+
+def translate(sentences: Sequence[str]) -> list[Translation]:
+    """Word by word and backwards, with a mark at the end in its place."""
+    return [_translated(sentence) for sentence in sentences]
+
+
+def _translated(sentence: str) -> Translation:
+    end = sentence[-1] if sentence[-1:] in ".!?…" else ""
+    words = sentence.removesuffix(end).split()
+    target = [WORDS.get(word.lower(), word) for word in reversed(words)]
+    links = tuple((len(words) - 1 - t, t) for t in range(len(words)))
+    return Translation(sentence, " ".join(target) + end, 0.0, target, alignment=links)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("Der <b>Hund</b> sieht.", "sees <b>dog</b> the."),
+        ("<p>Der <i>Hund <b>sieht</b></i> schnell.</p>", "<p>quickly <i><b>sees</b> dog</i> the.</p>"),
+        ("<p>Der Hund.</p>\n<p>Katze.</p>", "<p>dog the.</p>\n<p>cat.</p>"),
+        ("Hund <br> Katze", "dog <br> cat"),
+        ('Der <a href="x">Hund.</a>', '<a href="x">dog</a> the.'),
+        ("<ul><li>Hund<li>der Hund</ul>", "<ul><li>dog</li><li>dog the</li></ul>"),
+        ("<b>Der Hund. Katze sieht.</b>", "<b>dog the. sees cat.</b>"),
+        ('Hund<img src="a"> sieht', 'sees dog<img src="a">'),
+        ("<div>Der <span>Hund</span><p>Katze</p>sieht Hund</div>", "<div><span>dog</span> the<p>cat</p>dog sees</div>"),
+        ("Der <code>Hund</code> sieht", "sees <code>Hund</code> the"),
+        ('Der <span translate="no">Hund</span> sieht', 'sees <span translate="no">Hund</span> the'),
+        ("<script>Hund</script><style>Katze</style>der Hund", "<script>Hund</script><style>Katze</style>dog the"),
+        ("Hund &amp; Katze", "cat &amp; dog"),
+        ("Hund &copy; Katze&hellip;", "cat &copy; dog&hellip;"),
+        ("", ""),
+        ("<p></p> <br>", "<p></p> <br>"),
+    ],
+)
+def test_tags_are_around_the_words_that_translate_theirs(source: str, expected: str) -> None:
+    assert translate_html(source, translate, "de") == expected
+
+
+def test_a_page_keeps_its_head() -> None:
+    head = '<!DOCTYPE html>\n<html lang="de"><head><meta charset="utf-8"><title>'
+    page = head + "Der Hund</title></head><body>Katze</body></html>"
+    result = translate_html(page, translate, "de")
+    assert result == page.replace("Der Hund", "dog the").replace("Katze", "cat")
+
+
+def test_an_element_whose_words_are_apart_is_divided_unless_it_is_a_link() -> None:
+    def calls_up(sentences: Sequence[str]) -> list[Translation]:
+        return [
+            Translation(s, "Er ruft den Hund an", 0.0, [], alignment=((0, 0), (1, 1), (1, 4), (2, 3)))
+            for s in sentences
+        ]
+
+    assert translate_html("He <b>calls</b> Fido", calls_up) == "Er <b>ruft</b> den Hund <b>an</b>"
+    assert translate_html('He <a href="x">calls</a> Fido', calls_up).count("<a") == 1
+    assert translate_html('He <b id="x">calls</b> Fido', calls_up).count("<b") == 1
+
+
+KEPT = [
+    "https://example.org/Hund?a=1&b=2", "der@hund.org", "{katze}", "{{ hund }}", "%s", "%(hund)s", "%1$d", "5 km",
+    "12,5\u00a0%", "$5.99", "@hund", "#katze", "🐕",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kept", KEPT)
+@pytest.mark.parametrize("behaviour", ["copied", "lost", "doubled", "garbled", "unlinked"])
+def test_what_is_no_text_is_in_the_translation_once(kept: str, behaviour: str) -> None:
+    def model(sentences: Sequence[str]) -> list[Translation]:
+        found = []
+        for sentence in sentences:
+            made = _translated(sentence)
+            change = {"lost": "", "doubled": f"{kept} {kept}", "garbled": "gr@bl", "unlinked": "gr@bl"}.get(
+                behaviour, kept
+            )
+            text = " ".join(" ".join(change if w in kept.split() else w for w in made.text.split()).split())
+            links = made.alignment if behaviour == "garbled" and len(kept.split()) == 1 else None
+            found.append(Translation(sentence, text, 0.0, [], alignment=links))
+        return found
+
+    [result] = translate_content([[f"der Hund sieht {kept} und Katze."]], model)
+    [text] = result
+    assert isinstance(text, str)
+    assert text.count(kept) == 1
+    assert re.sub(r"\s+", " ", text) == text.replace("\u00a0", " ")
+    for word in ("dog", "cat"):
+        assert word in text
+
+
+def test_an_address_keeps_the_elements_within_it() -> None:
+    mention = '<a href="https://a.org/b"><span class="invisible">https://</span><span>a.org/b</span></a>'
+    assert translate_html(f"<p>Der {mention} Hund</p>", translate) == f"<p>dog {mention} the</p>"
+
+
+def test_text_does_not_depend_on_tags() -> None:
+    draw = random.Random(3)
+    words = [*WORDS, "{x}", "5 km", "https://a.org/b", "%s"]
+    for _ in range(200):
+        chosen = draw.choices(words, k=8)
+        begin, end = sorted(draw.sample(range(9), 2))
+        marked = [*chosen[:begin], "<b>" + " ".join(chosen[begin:end]) + "</b>", *chosen[end:]]
+        with_tags = translate_html(" ".join(marked), translate)
+        assert re.sub("<[^<>]*>", "", with_tags) == translate_html(" ".join(chosen), translate)
+
+
+def test_sentences_of_several_texts_are_translated_in_one_call() -> None:
+    calls: list[Sequence[str]] = []
+
+    def count(sentences: Sequence[str]) -> Sequence[Translation]:
+        calls.append(sentences)
+        return translate(sentences)
+
+    run = partial(translate_content, translate=count)
+    assert translate_htmls(["<p>Hund</p><p>Katze</p>", "und"], run) == ["<p>dog</p><p>cat</p>", "and"]
+    assert calls == [["Hund", "Katze", "und"]]
+
+
+def test_html_that_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(UserError, match="inside one another"):
+        translate_html("<b>" * 5000 + "Hund", translate)
+    assert "dog" in translate_html("<b>" * 100 + "Hund", translate)
+
+
+@pytest.mark.parametrize(
+    "text", ["\0", "<", "<!--", "<![CDATA[x]]>", "&#0;&#xD800;", "<p\x00>Hund", "\ud800 Hund", "<?php Hund ?>"]
+)
+def test_broken_html_is_no_error(text: str) -> None:
+    translate_html(text, translate)
+
+
+def test_hostile_documents_take_little_time() -> None:
+    for text in ("a" * 50_000 + "@", "<b>a</b> " * 3000, "{" * 20_000, "1," * 20_000, "<img> a" * 2000, "%s " * 3000):
+        translate_html(text, translate)
