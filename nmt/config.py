@@ -249,6 +249,23 @@ class DecodingChanges(TypedDict, total=False):
     batch_size: int | None
 
 
+Symmetrization = Literal["none", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
+
+
+class LinkOptions(Options):
+    """How links between words are chosen by attention weights, in ``nmt align``; no part of a recipe."""
+
+    method: Literal["argmax", "threshold"] = Field(
+        "argmax",
+        description="a link from each word to the word with the highest normalised attention weight (argmax), or to "
+        "all with at least the threshold (threshold)",
+    )
+    threshold: float = Field(0.3, gt=0, le=1, description="least weight of a link, with --method threshold")
+    symmetrize: Symmetrization = Field(
+        "grow-diag", description="how links of target and source words are combined; none: those of target words alone"
+    )
+
+
 class Recipe(Options):
     """One experiment, whole."""
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Unpack
 
 from nmt.alignment.aligner import DEFAULT, AttentionAligner, Learned
-from nmt.alignment.extract import LinkOptions
 from nmt.alignment.links import WordAlignment
 from nmt.alignment.words import Words, split_pairs
-from nmt.config import DecodingChanges, DecodingOptions, Recipe
+from nmt.config import DecodingChanges, DecodingOptions, LinkOptions, Recipe
 from nmt.console import warn
 from nmt.data.dialogue import current_turn, encode_source
 from nmt.data.text import in_windows

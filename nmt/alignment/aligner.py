@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from nmt.alignment.extract import LinkOptions, word_links
+from nmt.alignment.extract import word_links
 from nmt.alignment.heads import AlignmentHeads, choose_heads
 from nmt.alignment.lexicon import Lexicon, evidence
 from nmt.alignment.links import Weights, WordAlignment
 from nmt.alignment.words import Words, mean_of_pieces, merge_to_turns, merge_to_words, turns_of_words
+from nmt.config import LinkOptions
 from nmt.console import warn
 from nmt.data.dialogue import source_pieces
 from nmt.data.text import in_windows

@@ -6,50 +6,14 @@ Intersection ⊆ grow-diag ⊆ grow-diag-final and grow-diag-final-and ⊆ union
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from nmt.alignment.links import Link, Weights
-from nmt.errors import UserError
-
-LinkMethod = Literal["argmax", "threshold"]
-Symmetrization = Literal["intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
-SYMMETRIZATIONS: tuple[str, ...] = get_args(Symmetrization)
+from nmt.config import LinkOptions, Symmetrization
 
 _NEIGHBOURS = ((0, -1), (-1, 0), (0, 1), (1, 0), (-1, -1), (1, -1), (-1, 1), (1, 1))
-
-
-@dataclass(frozen=True)
-class LinkOptions:
-    """How links are chosen by attention weights.
-
-    Raises:
-        UserError: an option is unknown or out of range.
-    """
-
-    method: LinkMethod = "argmax"
-    """``argmax`` links each word that has attention with the word of the highest weight (the first of equals), after
-    :func:`balance`; ``threshold`` takes all cells of at least the threshold, so that a word may have several links."""
-    threshold: float = 0.3
-    """Above 0, at most 1."""
-    symmetrize: Symmetrization | Literal["none"] = "grow-diag"
-    """How the choices of target and of source words become one alignment; ``none`` keeps those of target words."""
-
-    def __post_init__(self) -> None:
-        for name, value, known in (
-            ("alignment method", self.method, get_args(LinkMethod)),
-            ("symmetrization", self.symmetrize, ("none", *SYMMETRIZATIONS)),
-        ):
-            if value not in known:
-                raise UserError(f"unknown {name} '{value}'", f"Choose {', '.join(known)}.")
-        if not 0 < self.threshold <= 1:
-            raise UserError(
-                f"alignment threshold {self.threshold} is not above 0 and at most 1",
-                "Choose a share of the attention, for example 0.3.",
-            )
 
 
 def balance(weights: npt.NDArray[np.floating]) -> Weights:

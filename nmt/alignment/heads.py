@@ -16,8 +16,9 @@ from typing import Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from nmt.alignment.extract import LinkOptions, word_links
+from nmt.alignment.extract import word_links
 from nmt.alignment.links import Link
+from nmt.config import LinkOptions
 from nmt.errors import UserError, nearest
 from nmt.files import open_output
 from nmt.models.interfaces import AttentionStep, Decoder, Head

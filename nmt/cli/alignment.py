@@ -5,11 +5,13 @@ from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
 from nmt.cli.common import AsJson, AttentionStep, Device, Heads, ModelDir, command, on_screen, say_wrote, show_json
+from nmt.cli.schema import options_of
+from nmt.config import LinkOptions
 from nmt.console import print_table, progress_bar, say
 from nmt.errors import UserError
 from nmt.files import open_output
@@ -51,28 +53,12 @@ Reverse = Annotated[
     Path | None,
     typer.Option(metavar="MODEL_DIR", help="A model of the other direction; links are those of both models."),
 ]
-Symmetrize = Annotated[
-    Literal["none", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"],
-    typer.Option(
-        metavar="HOW",
-        help="How the links of target words and of source words are combined: intersection, union, grow-diag, "
-        "grow-diag-final or grow-diag-final-and; none: those of target words alone.",
-    ),
-]
 WithLexicon = Annotated[
     bool,
     typer.Option(
         "--lexicon/--no-lexicon", help="Weigh the attention with the lexicon of `nmt learn-alignment`, if any."
     ),
 ]
-Method = Annotated[
-    Literal["argmax", "threshold"],
-    typer.Option(
-        help="argmax: a link from each word to the word with the highest normalised attention weight; threshold: "
-        "links for all weights of at least the threshold."
-    ),
-]
-Threshold = Annotated[float, typer.Option(metavar="X", min=0.001, max=1, help="Least weight for --method threshold.")]
 Grid = Annotated[
     bool,
     typer.Option(
@@ -101,6 +87,7 @@ Limit = Annotated[
     "nmt align runs/de-en test.tok.de test.tok.en --tokenized -o links.pharaoh",
     "nmt align runs/de-en test.de test.en --reverse runs/en-de",
 )
+@options_of(LinkOptions, from_recipe=False)
 def align(
     model_dir: ModelDir,
     source: Source,
@@ -110,21 +97,18 @@ def align(
     tokenized: Tokenized = False,
     split_punctuation: SplitPunctuation = False,
     reverse: Reverse = None,
-    symmetrize: Symmetrize = "grow-diag",
     lexicon: WithLexicon = True,
     heads: Heads = None,
     attention: AttentionStep = None,
-    method: Method = "argmax",
-    threshold: Threshold = 0.3,
     grid: Grid = False,
     numbers: Numbers = False,
     gold: Gold = None,
     n_best: Candidates = 1,
     limit: Limit = None,
     device: Device = "auto",
+    **links: Any,
 ) -> None:
     """Write word alignments from the attention of a model."""
-    from nmt.alignment.extract import LinkOptions
     from nmt.alignment.links import read_pharaoh, write_alignments
 
     kind = format or SUFFIXES.get(Path(output).suffix.lower(), "pharaoh")
@@ -142,7 +126,7 @@ def align(
             split_punctuation=split_punctuation,
             reverse=backward,
             all_heads=grid or kind == "html",
-            links=LinkOptions(method, threshold, symmetrize),
+            links=LinkOptions(**links),
         )
         alignments = bar.counted(alignments)
         if kind == "pharaoh" or kind == "json":

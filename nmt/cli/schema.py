@@ -33,17 +33,26 @@ BOUNDS = {"gt": "<", "ge": "<=", "lt": "<", "le": "<="}
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def options_of(group: type[Options]) -> Callable[[Command], Command]:
+def options_of(group: type[Options], from_recipe: bool = True) -> Callable[[Command], Command]:
     """A decorator that replaces the ``**`` parameter of a command by an option for each field of a group.
 
-    An option that isn't given is None: the value in the recipe holds. Fields that aren't single values have no option.
+    Fields that aren't single values have no option.
+
+    Args:
+        group: that has the fields.
+        from_recipe: an option that isn't given is None: the value in the recipe holds. Otherwise it has its default.
     """
 
     def decorate(command: Command) -> Command:
         signature = inspect.signature(command)
         own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
         options = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name, field))
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None if from_recipe else field.default,
+                annotation=_option(name, field, "from the recipe" if from_recipe else str(field.default)),
+            )
             for name, field in group.model_fields.items()
             if _value_type(field) is not None
         ]
@@ -62,8 +71,8 @@ def _value_type(field: FieldInfo) -> Any:
     return kind if kind in (*METAVARS, bool) or get_origin(kind) is Literal else None
 
 
-def _option(name: str, field: FieldInfo) -> Any:
-    """The annotation of the parameter for a field."""
+def _option(name: str, field: FieldInfo, default: str) -> Any:
+    """The annotation of the parameter for a field; ``default`` as the help shows it."""
     kind, limits = _value_type(field), bounds(field)
     flag = f"--{name.replace('_', '-')}"
 
@@ -78,7 +87,8 @@ def _option(name: str, field: FieldInfo) -> Any:
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
         metavar=METAVARS.get(kind),
-        help=f"{description[:1].upper()}{description[1:]}. [default: from the recipe{'; ' * bool(limits)}{limits}]",
+        help=f"{description[:1].upper()}{description[1:]}. [default: {default}{'; ' * bool(limits)}{limits}]",
+        show_default=False,
         callback=check if limits else None,
     )
     return Annotated[kind | None, option]

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from nmt.alignment.aligner import AttentionAligner
-from nmt.alignment.extract import LinkOptions
 from nmt.alignment.links import WordAlignment
 from nmt.alignment.words import Words
+from nmt.config import LinkOptions
 from nmt.data.batching import make_batch
 from nmt.errors import UserError
 from nmt.loading import load

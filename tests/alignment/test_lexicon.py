@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.alignment.extract import LinkOptions, balance, word_links
+from nmt.alignment.extract import balance, word_links
 from nmt.alignment.lexicon import LEAST_SHARE, UNSEEN, Lexicon, evidence
 from nmt.alignment.links import Weights, WordAlignment
+from nmt.config import LinkOptions
 from nmt.errors import UserError
 
 

@@ -7,12 +7,8 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import pytest
-
-from nmt.alignment.extract import SYMMETRIZATIONS
-from nmt.cli.alignment import Symmetrize
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -238,11 +234,6 @@ def test_heads_are_chosen_once(
     again = run_nmt("learn-alignment", model, *pair)
     assert (again.returncode, again.stdout) == (0, "")
     assert "reads heads 1:3 and knows" in again.stderr
-
-
-def test_every_symmetrization_is_offered() -> None:
-    names, _ = get_args(Symmetrize)
-    assert get_args(names) == ("none", *SYMMETRIZATIONS)
 
 
 def test_two_models_of_opposite_directions_agree_on_links(
