@@ -8,6 +8,7 @@ a hang, or keep the next request from being answered. The cases depend on the se
 """
 
 import argparse
+import contextlib
 import io
 import json
 import random
@@ -228,6 +229,10 @@ KINDS_OF_CASES = (
 )  # fmt: skip
 
 
+PATIENCE = {"header_trick": 1.0, "bad_chunks": 0.3, "half_request": 0.2, "noise": 0.2, "strange_form": 1.0}
+"""Seconds that kinds of requests which may be incomplete wait for an answer."""
+
+
 def cases(number: int, seed: int) -> Iterator[tuple[str, bytes]]:
     """Kinds and bytes of requests."""
     rng = random.Random(seed)
@@ -236,27 +241,38 @@ def cases(number: int, seed: int) -> Iterator[tuple[str, bytes]]:
         yield kind.__name__, kind(rng)
 
 
-def answer(address: tuple[str, int], request: bytes) -> bytes:
-    """What the server answers to bytes after which the client sends nothing more.
+def answer(address: tuple[str, int], request: bytes, patience: float = TIMEOUT) -> bytes:
+    """What the server answers to bytes.
+
+    Args:
+        address: of the server.
+        request: whole or not.
+        patience: seconds without an answer after which the client ends its side of the connection.
 
     Raises:
         TimeoutError: the server neither answers nor closes the connection.
     """
+    received = b""
     with socket.create_connection(address, TIMEOUT) as connection:
-        try:
+        # Where the server has closed the connection already, it may have answered.
+        with contextlib.suppress(ConnectionError):
             connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass  # the server has closed the connection already; it may have answered
-        received = b""
-        try:
-            while chunk := connection.recv(65_536):
+        connection.settimeout(patience)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                try:
+                    chunk = connection.recv(65_536)
+                except TimeoutError:
+                    if patience == TIMEOUT:
+                        raise
+                    patience = TIMEOUT
+                    connection.settimeout(patience)
+                    connection.shutdown(socket.SHUT_WR)
+                    continue
                 received += chunk
-                if len(received) > 10_000_000:
+                if not chunk or len(received) > 10_000_000:
                     break
-        except ConnectionError:
-            pass
-        return received
+    return received
 
 
 def problem(received: bytes) -> str:
@@ -280,7 +296,7 @@ def run(address: tuple[str, int], number: int, seed: int) -> tuple[Counter[str],
     counts, problems = Counter[str](), []
     for index, (kind, request) in enumerate(cases(number, seed)):
         try:
-            received = answer(address, request)
+            received = answer(address, request, PATIENCE.get(kind, TIMEOUT))
             found = problem(received)
             status = received[9:12].decode("latin-1") or "none"
             alive = answer(address, message("GET", "/health"))

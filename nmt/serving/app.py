@@ -52,7 +52,7 @@ def make_server(service: Service, host: str, port: int) -> uvicorn.Server:
         create_app(service),
         host,
         port,
-        log_level="warning",
+        log_level="error",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=grace,

@@ -54,7 +54,10 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message).update(CORS)
-            await send(message)
+            try:
+                await send(message)
+            except Exception as error:  # the server has refused the rest of the request and closed the connection
+                raise ClientDisconnect from error
 
         if scope["method"] == "OPTIONS":
             await Response()(scope, receive, send_with_headers)
@@ -62,7 +65,7 @@ class Gate:
         try:
             await self._app(scope, self._limited(scope, receive), send_with_headers)
         except ClientDisconnect:
-            pass  # nobody waits for an answer to half a request
+            pass  # nobody waits for the answer to half a request
         except Exception as error:
             log_failure(error)
             if not status:

@@ -1,27 +1,40 @@
 """The API of LibreTranslate (version 1.9), so that its clients work unchanged."""
 
+import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
+from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 
 from nmt import __version__
 from nmt.data.languages import name_of
 from nmt.decoding.results import Translation
 from nmt.errors import shortened
+from nmt.serving.documents import FORMATS, translate_document
+from nmt.serving.elements import translate_htmls
 from nmt.serving.engine import Settings
 from nmt.serving.http import check_key, read_values, well_formed
 from nmt.serving.languages import public_code
+from nmt.serving.markup import translate_content
 from nmt.serving.segmentation import translate_texts
 from nmt.serving.service import ApiError, Service, Ticket, wide_beam
 from nmt.translator import Translator
 
+FILE_SECONDS = 600.0
+"""Longest time in which a file is translated."""
+MAX_DETECTED = 10_000
+"""Characters of a file by which its language is detected."""
 UNDETECTED = {"confidence": 0.0, "language": "en"}
 """Of text without letters."""
-FORMATS = ("text",)
+KEPT_SECONDS, MAX_KEPT = 1800, 100
+"""How long translated files can be downloaded, and how many there are at a time."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,9 @@ class _Job:
 
     def _translations(self, ticket: Ticket, route: Sequence[Translator], source: str) -> list[str]:
         """The text by the best translations of its sentences, by the second best, and so on."""
+        if self.format == "html":
+            translate_linked = partial(ticket.translate, route, settings=Settings(with_alignment=True))
+            return translate_htmls([self.text], partial(translate_content, translate=translate_linked, language=source))
         num = self.num_alternatives + 1
         settings = Settings.of(num, **wide_beam(route, num))
         known: dict[str, Translation] = {}
@@ -70,6 +86,7 @@ class _Job:
 def router(service: Service) -> APIRouter:
     """The routes of the API."""
     routes = APIRouter(include_in_schema=False)
+    files = _Files()
 
     @routes.api_route("/translate", methods=["GET", "POST"])
     async def translate(request: Request) -> Response:
@@ -78,7 +95,7 @@ def router(service: Service) -> APIRouter:
         source, target = (_language(service, values, side) for side in ("source", "target"))
         num_alternatives = _num_alternatives(service, values)
         format = values.get("format") or "text"
-        if format not in FORMATS:
+        if format not in ("text", "html"):
             raise ApiError(400, f"{shortened(str(format))} format is not supported")
         if source != "auto":
             service.route(source, target)
@@ -110,14 +127,31 @@ def router(service: Service) -> APIRouter:
             "apiKeys": bool(service.api_keys),
             "keyRequired": bool(service.api_keys),
             "suggestions": False,
-            "filesTranslation": False,
-            "supportedFilesFormat": [],
+            "filesTranslation": True,
+            "supportedFilesFormat": list(FORMATS),
             "language": {"source": {"code": "auto", "name": "Auto Detect"}, "target": _described(target)},
         })  # fmt: skip
 
     @routes.post("/translate_file")
     async def translate_file(request: Request) -> Response:
-        raise ApiError(403, "Files translation are disabled on this server.")
+        values = await _values(service, request)
+        upload = values.get("file")
+        if not isinstance(upload, UploadFile) or not upload.filename:
+            raise ApiError(400, "Invalid request: missing file parameter")
+        source, target = (_language(service, values, side) for side in ("source", "target"))
+        name = PurePosixPath(well_formed(upload.filename).replace("\\", "/")).name
+        if PurePosixPath(name).suffix.lower() not in FORMATS:
+            raise ApiError(400, "Invalid request: file format not supported")
+        work = partial(_translated_file, service, name=name, data=await upload.read(), source=source, target=target)
+        [content] = await service.run(request, [work], FILE_SECONDS)
+        url = f"{request.scope['scheme']}://{request.headers.get('host', 'localhost')}/download_file/"
+        return JSONResponse({"translatedFileUrl": url + quote(files.add(name, content))})
+
+    @routes.get("/download_file/{name}")
+    async def download_file(name: str) -> Response:
+        content = files.find(name)
+        disposition = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+        return Response(content, media_type="application/octet-stream", headers=disposition)
 
     @routes.post("/suggest")
     async def suggest() -> Response:
@@ -132,6 +166,43 @@ def router(service: Service) -> APIRouter:
         return JSONResponse(SPECIFICATION)
 
     return routes
+
+
+class _Files:
+    """Translated files in memory, until they are old or there are too many."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, tuple[float, bytes]] = {}
+
+    def add(self, name: str, content: bytes) -> str:
+        """Keep a file. Returns the name under which it is found, which nobody can guess."""
+        oldest = time.monotonic() - KEPT_SECONDS
+        recent = [(key, file) for key, file in self._files.items() if file[0] > oldest]
+        self._files = dict(recent[-MAX_KEPT + 1 :])
+        key = f"{uuid.uuid4()}.{name[-100:]}"
+        self._files[key] = time.monotonic(), content
+        return key
+
+    def find(self, key: str) -> bytes:
+        """Raises ApiError if there is no such file."""
+        if key not in self._files:
+            raise ApiError(404, "File not found")
+        return self._files[key][1]
+
+
+def _translated_file(service: Service, ticket: Ticket, *, name: str, data: bytes, source: str, target: str) -> bytes:
+    """The translation of a file; its language is detected by all of its text."""
+    if source == "auto":
+        text: list[str] = []
+
+        def collect(sentences: Sequence[str]) -> list[Translation]:
+            text.extend(sentences)
+            return ticket.translate([], sentences, Settings())
+
+        translate_document(name, data, collect)
+        source = next((code for code, _ in service.detector.detect("\n".join(text)[:MAX_DETECTED])), target)
+    translate = partial(ticket.translate, service.route(source, target), settings=Settings(with_alignment=True))
+    return translate_document(name, data, translate, source, target)
 
 
 def detections(service: Service, text: str) -> list[dict[str, Any]]:

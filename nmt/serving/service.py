@@ -225,8 +225,8 @@ class Service:
                 raise ApiError(400, f"Invalid request: request ({size}) exceeds text limit ({limit})")
 
     @contextlib.contextmanager
-    def ticket(self) -> Iterator[Ticket]:
-        """Accept a request; at the end of the context, what it has left undone is cancelled.
+    def ticket(self, seconds: float) -> Iterator[Ticket]:
+        """Accept a request for some time; at the end of the context, what it has left undone is cancelled.
 
         Raises:
             ApiError: there are too many at a time.
@@ -235,7 +235,7 @@ class Service:
             raise ApiError(503, "Too many requests at a time: try again later", {"Retry-After": "1"})
         self._num_active += 1
         self.metrics.active.set(self._num_active)
-        ticket = Ticket(self.engine, time.monotonic() + self.limits.seconds)
+        ticket = Ticket(self.engine, time.monotonic() + seconds)
         try:
             yield ticket
         finally:
@@ -248,23 +248,31 @@ class Service:
         loop = asyncio.get_running_loop()
         return asyncio.gather(*(loop.run_in_executor(self._threads, function, ticket) for function in functions))
 
-    async def run(self, request: HttpRequest, functions: Iterable[Callable[[Ticket], T]]) -> list[T]:
+    async def run(
+        self, request: HttpRequest, functions: Iterable[Callable[[Ticket], T]], seconds: float | None = None
+    ) -> list[T]:
         """The results of :meth:`start`, unless time runs out or the client leaves.
+
+        Args:
+            request: of the client.
+            functions: do the work.
+            seconds: a time limit other than that of the service.
 
         Raises:
             ApiError: there are too many requests at a time, or the time limit was exceeded.
         """
-        with self.ticket() as ticket:
+        limit = seconds or self.limits.seconds
+        with self.ticket(limit) as ticket:
             results, left = self.start(ticket, functions), asyncio.ensure_future(_disconnected(request))
             try:
-                await asyncio.wait((results, left), timeout=self.limits.seconds, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((results, left), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
                 if results.done():
                     return results.result()
                 if left.done():
                     raise ApiError(499, "The client has closed the connection")
-                raise time_limit(self.limits)
+                raise time_limit(limit)
             except TimeoutError:
-                raise time_limit(self.limits) from None
+                raise time_limit(limit) from None
             finally:
                 results.cancel()
                 left.cancel()
@@ -278,9 +286,9 @@ def wide_beam(route: Sequence[Translator], n_best: int) -> dict[str, Any]:
     return {"beam_size": -(-n_best // options.beam_groups) * options.beam_groups}
 
 
-def time_limit(limits: Limits) -> ApiError:
+def time_limit(seconds: float) -> ApiError:
     """The answer to a request that took too long."""
-    return ApiError(504, f"Cannot translate text: the time limit of {limits.seconds:g} seconds was exceeded")
+    return ApiError(504, f"Cannot translate text: the time limit of {seconds:g} seconds was exceeded")
 
 
 async def _disconnected(request: HttpRequest) -> None:

@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from nmt.alignment.links import to_json
 from nmt.data.languages import name_of
 from nmt.decoding.request import Request as Sentence
-from nmt.decoding.results import Translation
 from nmt.serving.engine import Settings
+from nmt.serving.glossary import Found, Glossary
 from nmt.serving.http import check_key
 from nmt.serving.languages import public_code
 from nmt.serving.segmentation import Segment, split_sentences, translated
@@ -47,6 +47,7 @@ class TranslateBody(Body):
     forbid: list[Phrase] = Field([], max_length=50, description="phrases that no translation contains")
     beam_size: int | None = Field(None, ge=1, le=50, description="hypotheses of the search; 1 is greedy")
     alpha: float | None = Field(None, ge=0, le=10, description="strength of the length penalty")
+    glossary: dict[Phrase, Phrase] = Field({}, max_length=1000, description="terms and their translations")
     stream: bool = Field(False, description="send server-sent events while search goes on; for one text")
 
 
@@ -138,14 +139,14 @@ class _Job:
         route = self._service.route(source, body.target)
         segments = split_sentences(self._text, source) if body.split else [Segment(self._text, True)]
         texts = [segment.text for segment in segments if segment.is_sentence]
-        found = ticket.translate(
-            route,
-            [Sentence(text, body.prefix, tuple(body.must_contain)) for text in texts],
-            self._settings(route),
-            None if send is None else lambda index, text: send("partial", {"index": index, "text": text}),
-        )
-        text = "".join(translated(segments, (translation.text for translation in found)))
-        sentences = [self._sentence(translation) for translation in found]
+        on_partial = None
+        if send is not None and not body.glossary:  # which translates some sentences twice
+            on_partial = lambda at, text: send("partial", {"index": at, "text": text})  # noqa: E731
+        search = partial(ticket.translate, route, settings=self._settings(route), on_partial=on_partial)
+        requests = [Sentence(text, body.prefix, tuple(body.must_contain)) for text in texts]
+        found = Glossary(body.glossary).translate(requests, search)
+        text = "".join(translated(segments, (each.translation.text for each in found)))
+        sentences = [self._sentence(each) for each in found]
         return {"text": text, "source": public_code(source), **detected, "sentences": sentences}
 
     def _settings(self, route: Sequence[Translator]) -> Settings:
@@ -159,11 +160,11 @@ class _Job:
             route[-1].options(**decoding)  # raises UserError for options that exclude each other
         return Settings.of(body.n_best, body.alignment, body.forbid, **decoding)
 
-    def _sentence(self, translation: Translation) -> dict[str, Any]:
-        """As ``nmt translate --format jsonl`` writes it, and the phrases that could not be placed."""
-        found = translation.to_json()
-        missing = [phrase for phrase in self._body.must_contain if phrase not in translation.text]
-        return found | ({"missing": missing} if missing else {})
+    def _sentence(self, found: Found) -> dict[str, Any]:
+        """As ``nmt translate --format jsonl`` writes it, and the phrases and terms that could not be placed."""
+        phrases = [phrase for phrase in self._body.must_contain if phrase not in found.translation.text]
+        missing = phrases + [target for _, target in found.missing]
+        return found.translation.to_json() | ({"missing": missing} if missing else {})
 
 
 def _direct(service: Service, request: Request, body: PairsBody) -> Translator:
@@ -185,7 +186,7 @@ async def _events(service: Service, job: _Job) -> AsyncIterator[str]:
         event = f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
         loop.call_soon_threadsafe(waiting.put_nowait, event)
 
-    with service.ticket() as ticket:
+    with service.ticket(service.limits.seconds) as ticket:
         work = service.start(ticket, [partial(job, send=send)])
         work.add_done_callback(lambda done: waiting.put_nowait(None))
         try:
@@ -193,7 +194,7 @@ async def _events(service: Service, job: _Job) -> AsyncIterator[str]:
                 while (event := await waiting.get()) is not None:
                     yield event
         except TimeoutError:
-            raise time_limit(service.limits) from None
+            raise time_limit(service.limits.seconds) from None
         [answer] = work.result()
         yield f"event: translation\ndata: {json.dumps(answer, ensure_ascii=False)}\n\n"
 

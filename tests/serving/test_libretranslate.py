@@ -43,6 +43,10 @@ def test_mastodon(server: Any, english: Callable[[str], str]) -> None:
     assert answer.json["translatedText"] == [english(LINE), "Hello, my old friend!"]
     assert [found["language"] for found in answer.json["detectedLanguage"]] == ["de", "en"]
     assert all(0 < found["confidence"] <= 100 for found in answer.json["detectedLanguage"])
+    post = {"q": [f"<p>{LINE}<br>…</p>", f"<p><b>{LINE}</b></p>"], "source": "auto", "target": "en", "format": "html"}
+    translated = [f"<p>{english(LINE)}<br>…</p>", f"<p><b>{english(LINE)}</b></p>"]
+    assert server.request("/translate", post).json["translatedText"] == translated
+    assert server.request("/translate", post | {"alternatives": 2}).json["alternatives"] == [[], []]
 
 
 def test_dialect(server: Any, serve: Callable[..., Any], translator: Translator, english: Callable[[str], str]) -> None:
@@ -93,6 +97,42 @@ def test_alternatives_are_unique_and_without_the_first(server: Any, translator: 
     assert answer["alternatives"] == list(dict.fromkeys(c for c in candidates if c != candidates[0]))
     as_list = server.request("/translate", body | {"q": [LINE], "alternatives": "3"}).json
     assert as_list == {"translatedText": [answer["translatedText"]], "alternatives": [answer["alternatives"]]}
+
+
+def post_file(server: Any, head: str, content: str, source: str = "de") -> Any:
+    parts = [('name="source"', source), ('name="target"', "en"), (head, content)]
+    body = "".join(f"--x\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n" for head, value in parts)
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    return server.request("/translate_file", f"{body}--x--\r\n".encode(), headers=headers)
+
+
+def test_files(server: Any, english: Callable[[str], str]) -> None:
+    for source in ("de", "auto"):
+        answer = post_file(server, 'name="file"; filename="Ein Text.txt"', f"{LINE}\n\n{LINE}\n", source)
+        url = answer.json["translatedFileUrl"]
+        assert url.startswith(f"{server.url}/download_file/")
+        found = server.request(url.removeprefix(server.url))
+        assert found.body.decode() == f"{english(LINE)}\n\n{english(LINE)}\n"
+        assert "attachment" in found.headers["Content-Disposition"]
+    assert server.request("/download_file/nothing.txt").status == 404
+    settings = server.request("/frontend/settings").json
+    assert settings["filesTranslation"]
+    assert {".txt", ".docx", ".odt", ".srt"} <= set(settings["supportedFilesFormat"])
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        ('name="other"', "missing file parameter"),
+        ('name="file"; filename=""', "missing file parameter"),
+        ('name="file"; filename="a.exe"', "file format not supported"),
+        ('name="file"; filename="../../a.docx"', "The file is not"),
+    ],
+)
+def test_wrong_files(server: Any, part: str, text: str) -> None:
+    answer = post_file(server, part, "nothing")
+    assert answer.status == 400
+    assert text in answer.json["error"]
 
 
 def test_text_without_letters_comes_back(server: Any) -> None:

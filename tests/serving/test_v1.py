@@ -48,6 +48,9 @@ def test_constraints(server: Any, translator: Translator) -> None:
     assert "garden" not in found["text"]
     [found] = ask(server, text=LINE, split=False, must_contain=["zzz"])
     assert found["sentences"][0]["missing"] == ["zzz"]
+    [found] = ask(server, text=LINE, glossary={"hund": "cat", "Mond": "sun"})
+    assert "cat" in found["text"]
+    assert "missing" not in found["sentences"][0]
     refused = server.request("/v1/translate", {"text": LINE, "source": "de", "target": "en", "prefix": "a"})
     assert refused.status == 400
     assert "split=false" in refused.json["error"]
