@@ -25,6 +25,7 @@ from nmt.serving.languages import public_code
 from nmt.serving.markup import translate_content
 from nmt.serving.segmentation import translate_texts
 from nmt.serving.service import ApiError, Service, Ticket, wide_beam
+from nmt.serving.tags import KEPT, text_of
 from nmt.translator import Translator
 
 FILE_SECONDS = 600.0
@@ -67,9 +68,12 @@ class _Job:
 
     def _translations(self, ticket: Ticket, route: Sequence[Translator], source: str) -> list[str]:
         """The text by the best translations of its sentences, by the second best, and so on."""
+        linked = partial(ticket.translate, route, settings=Settings(with_alignment=True))
+        run = partial(translate_content, translate=linked, language=source)
         if self.format == "html":
-            translate_linked = partial(ticket.translate, route, settings=Settings(with_alignment=True))
-            return translate_htmls([self.text], partial(translate_content, translate=translate_linked, language=source))
+            return translate_htmls([self.text], run)
+        if not self.num_alternatives and KEPT.search(self.text):
+            return [text_of(content) for content in run([[self.text]])]
         num = self.num_alternatives + 1
         settings = Settings.of(num, **wide_beam(route, num))
         known: dict[str, Translation] = {}

@@ -89,6 +89,14 @@ def test_lines_are_kept_and_line_ends_of_forms_made_equal(server: Any, english: 
     assert again.json["translatedText"] == answer
 
 
+def test_addresses_and_placeholders_are_kept(server: Any) -> None:
+    text = f"{LINE} https://x.org/a?b=c {{name}}\nm@x.org: {LINE}"
+    answer = server.request("/translate", {"q": text, "source": "de", "target": "en"}).json["translatedText"]
+    for kept in ("https://x.org/a?b=c", "{name}", "m@x.org"):
+        assert answer.count(kept) == 1
+    assert answer.count("\n") == 1
+
+
 def test_alternatives_are_unique_and_without_the_first(server: Any, translator: Translator) -> None:
     body = {"q": LINE, "source": "de", "target": "en", "alternatives": 3}
     answer = server.request("/translate", body).json
