@@ -8,20 +8,20 @@ the loss, times the time penalty τ; its gradient goes through R alone, because 
 X stands for what halts separately: the rows of a recurrent network, the positions of a Transformer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.models.cells import CellChoice, CellState, choose_cell
+from nmt.models.cells import CELLS, CellState
 from nmt.models.interfaces import DecoderOutput, DecoderParts, Encoder, EncoderOutput, EncoderParts, Memory
 from nmt.models.layers import Dropout, length_mask, reverse_within
 from nmt.models.recurrence import CellStack, LoopLayer, StackOptions
 from nmt.models.recurrent import AttentionalDecoderOptions, AttentionalState, BahdanauDecoder
-from nmt.options import FREE, Options, as_mapping
+from nmt.options import FREE, Options
 
 Parts = tuple[Tensor, ...]
 
@@ -132,15 +132,10 @@ def ponder(
     return means, halting
 
 
-def check_averageable(cell: CellChoice) -> None:
-    """Refuse a cell whose states have no mean.
-
-    Raises:
-        ValueError: it is one of these.
-    """
-    if not choose_cell(cell)[0].averageable:
-        name = as_mapping(cell)["type"]
-        reason = f"adaptive computation time averages states, and those of the cell {name} have no mean"
+def check_averageable(cell: Mapping[str, Any]) -> None:
+    """Raise ValueError for a cell whose states have no mean."""
+    if not CELLS.choose(cell, "cell")[0].averageable:
+        reason = f"adaptive computation time averages states, and those of the cell {cell['type']} have no mean"
         raise ValueError(f"{reason}: choose another cell")
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from nmt.models.cells import CellField, choose_cell
+from nmt.models.cells import CELLS, CellField
 from nmt.models.cells.base import Cell, CellState
 from nmt.models.layers import Dropout, Layers, length_mask, reverse_within
 from nmt.options import FREE, Options
@@ -39,7 +39,7 @@ class CellStack(nn.Module):
 
     def __init__(self, options: StackOptions, input_sizes: Sequence[int]) -> None:
         super().__init__()
-        self.kind, cell_options = choose_cell(options.cell)
+        self.kind, cell_options = CELLS.choose(options.cell, "cell")
         kind, self.hidden_size = self.kind, options.hidden_size
         sizes = [tuple(input_sizes)] + [(self.hidden_size,)] * (options.num_layers - 1)
         self.cells: Layers[Cell] = Layers(
@@ -144,7 +144,7 @@ class Recurrence(nn.Module):
 
     def __init__(self, options: StackOptions, input_size: int, bidirectional: bool = False) -> None:
         super().__init__()
-        self.kind, self.options = choose_cell(options.cell)
+        self.kind, self.options = CELLS.choose(options.cell, "cell")
         self.directions = 2 if bidirectional else 1
         self.output_size = options.hidden_size * self.directions
         sizes = [input_size] + [self.output_size] * (options.num_layers - 1)
@@ -216,7 +216,7 @@ class LearnedState(nn.Module):
     def __init__(self, options: StackOptions, size: int) -> None:
         super().__init__()
         self.shape = (options.num_layers, size)
-        num_states = choose_cell(options.cell)[0].num_states
+        num_states = CELLS.choose(options.cell, "cell")[0].num_states
         self.parts = nn.ParameterList(torch.zeros(options.num_layers * size) for _ in range(num_states))
 
     def forward(self, num_rows: int) -> CellState:

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nmt.models.attention import AttentionField
-from nmt.models.cells import CellState, choose_cell
+from nmt.models.cells import CELLS, CellState
 from nmt.models.interfaces import (
     SINGLE_HEAD,
     Decoder,
@@ -92,7 +92,7 @@ class FirstState(nn.Module):
         super().__init__()
         self.kind = options.bridge
         self.num_layers, self.size = options.num_layers, options.hidden_size
-        self.cell, _ = choose_cell(options.cell)
+        self.cell, _ = CELLS.choose(options.cell, "cell")
         self.num_states = self.cell.num_states
         if self.kind == "copy" and parts.final_size != self.size:
             raise ValueError(

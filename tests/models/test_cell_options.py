@@ -12,7 +12,7 @@ from nmt.data.batching import Batch
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 from nmt.models.build import build_model
-from nmt.models.cells import CELLS, Cell, CellChoice
+from nmt.models.cells import CELLS, Cell
 from nmt.models.cells.base import InitialisedOptions
 from nmt.models.recurrence import CellStack, LearnedState, Recurrence, StackOptions
 from nmt.models.weights import read_tensors
@@ -31,11 +31,11 @@ def refusal(vocabularies: Vocabularies, cell: Any, **others: Any) -> UserError:
     return caught.value
 
 
-def stack(cell: CellChoice, num_layers: int = 1, size: int = SIZE) -> StackOptions:
+def stack(cell: Any, num_layers: int = 1, size: int = SIZE) -> StackOptions:
     return StackOptions.model_validate({"cell": cell, "hidden_size": size, "num_layers": num_layers})
 
 
-def gate_blocks(cell: CellChoice) -> list[Tensor]:
+def gate_blocks(cell: Any) -> list[Tensor]:
     """The recurrent matrices of each gate, of a stack's two layers and of a recurrence's two in both directions."""
     recurrence = Recurrence(stack(cell, 2), 5, bidirectional=True)
     parts = CellStack(stack(cell, 2), [5]), recurrence

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from nmt.models.cells import CELLS, Cell, CellChoice, CellState, choose_cell
+from nmt.models.cells import CELLS, Cell, CellState
 from nmt.models.cells.gated import CoupledLstmCell, DepthGatedLstmCell, GruCell, LstmCell, PeepholeLstmCell
 from nmt.models.cells.simple import ClockworkCell, EchoStateCell, LeakyCell, ReluCell, TanhCell
 from nmt.models.layers import length_mask
@@ -29,9 +29,9 @@ TORCH_CELLS: dict[str, Callable[..., nn.RNNCellBase]] = {
 }
 
 
-def random_cell(choice: CellChoice, input_sizes: Sequence[int] = (INPUT,), layer: int = 0) -> Cell:
+def random_cell(choice: Any, input_sizes: Sequence[int] = (INPUT,), layer: int = 0) -> Cell:
     """In float64, with weights large enough that no gate stays near its middle, and a bias that isn't zero."""
-    kind, options = choose_cell(choice)
+    kind, options = CELLS.choose(choice, "cell")
     cell = kind(options, input_sizes, HIDDEN, layer).double()
     for parameter in cell.parameters():
         nn.init.normal_(parameter, std=0.8)
@@ -160,7 +160,7 @@ EQUATIONS: dict[type[Cell], Callable[[Step], list[Vector]]] = {
 }
 """The next state of one row. A new cell of nmt gets a function here; a cell of a plugin is tested by its own tests."""
 
-CHOICES: dict[str, CellChoice] = {
+CHOICES: dict[str, Any] = {
     **{kind: kind for kind, cell in CELLS.items() if cell in EQUATIONS},
     "leaky, gamma 1": {"type": "leaky", "gamma": 1},
     "leaky, learned": {"type": "leaky", "gamma": 3.5, "learned": True},
@@ -200,7 +200,7 @@ def read_by_loops(
 
 @every_cell
 @pytest.mark.parametrize("step", range(5))
-def test_a_cell_computes_its_equations(choice: CellChoice, step: int) -> None:
+def test_a_cell_computes_its_equations(choice: Any, step: int) -> None:
     torch.manual_seed(11 + step)
     cell = random_cell(choice)
     x, state = torch.randn(ROWS, INPUT, dtype=torch.float64), random_state(cell)
@@ -244,7 +244,7 @@ def test_a_cell_equals_pytorchs(kind: str) -> None:
 
 @every_cell
 @pytest.mark.parametrize("layer", [0, 1])
-def test_gradients_of_a_cell(choice: CellChoice, layer: int) -> None:
+def test_gradients_of_a_cell(choice: Any, layer: int) -> None:
     torch.manual_seed(12)
     cell = random_cell(choice, layer=layer)
     names = list(dict(cell.named_parameters()))
@@ -283,12 +283,12 @@ def test_two_inputs_are_one_wide_input(kind: str) -> None:
 # Stacks and sequences
 
 
-def stack_options(choice: CellChoice, **others: Any) -> StackOptions:
+def stack_options(choice: Any, **others: Any) -> StackOptions:
     """Two layers, unless others are given."""
     return StackOptions.model_validate({"cell": choice, "hidden_size": HIDDEN, "num_layers": 2, **others})
 
 
-def stack_of(choice: CellChoice, residual: bool = False) -> CellStack:
+def stack_of(choice: Any, residual: bool = False) -> CellStack:
     """Two layers in float64, in training mode but without dropout."""
     stack = CellStack(stack_options(choice, residual=residual), [INPUT]).double()
     for parameter in stack.parameters():
@@ -297,7 +297,7 @@ def stack_of(choice: CellChoice, residual: bool = False) -> CellStack:
 
 
 def recurrence_of(
-    choice: CellChoice, directions: int, num_layers: int = 2, residual: bool = False
+    choice: Any, directions: int, num_layers: int = 2, residual: bool = False
 ) -> tuple[Recurrence, list[list[Cell]]]:
     """In float64, and its cells [direction][layer]."""
     options = stack_options(choice, num_layers=num_layers, residual=residual)
@@ -320,7 +320,7 @@ def recurrence_of(
 
 @every_cell
 @pytest.mark.parametrize("residual", [False, True])
-def test_a_stack_steps_by_the_equations(choice: CellChoice, residual: bool) -> None:
+def test_a_stack_steps_by_the_equations(choice: Any, residual: bool) -> None:
     """As a decoder does it: from a given state, word by word."""
     torch.manual_seed(14)
     stack = stack_of(choice, residual)
@@ -342,7 +342,7 @@ def test_a_stack_steps_by_the_equations(choice: CellChoice, residual: bool) -> N
 
 @every_cell
 @pytest.mark.parametrize("directions", [1, 2])
-def test_a_layer_reads_a_padded_batch_by_the_equations(choice: CellChoice, directions: int) -> None:
+def test_a_layer_reads_a_padded_batch_by_the_equations(choice: Any, directions: int) -> None:
     """As an encoder does it: each sentence to its own end, in both directions."""
     torch.manual_seed(15)
     recurrence, ways = recurrence_of(choice, directions, num_layers=1)
@@ -363,7 +363,7 @@ def test_a_layer_reads_a_padded_batch_by_the_equations(choice: CellChoice, direc
 
 @every_cell
 @pytest.mark.parametrize("residual", [False, True])
-def test_layers_read_what_those_below_found(choice: CellChoice, residual: bool) -> None:
+def test_layers_read_what_those_below_found(choice: Any, residual: bool) -> None:
     torch.manual_seed(16)
     recurrence, (cells,) = recurrence_of(choice, 1, num_layers=3, residual=residual)
     x_BTD = torch.randn(ROWS, max(LENGTHS), INPUT, dtype=torch.float64)
@@ -399,7 +399,7 @@ def test_a_depth_gate_of_both_directions_sees_the_cell_of_its_own() -> None:
 
 @every_cell
 @pytest.mark.parametrize("directions", [1, 2])
-def test_gradients_of_a_padded_batch(choice: CellChoice, directions: int) -> None:
+def test_gradients_of_a_padded_batch(choice: Any, directions: int) -> None:
     torch.manual_seed(18)
     recurrence, _ = recurrence_of(choice, directions)
     x_BTD = torch.randn(2, 4, INPUT, dtype=torch.float64, requires_grad=True)
@@ -421,7 +421,7 @@ def test_gradients_of_a_padded_batch(choice: CellChoice, directions: int) -> Non
 
 
 @every_cell
-def test_a_recurrence_goes_on_from_a_state(choice: CellChoice) -> None:
+def test_a_recurrence_goes_on_from_a_state(choice: Any) -> None:
     """For a clockwork RNN, with its clock."""
     torch.manual_seed(19)
     recurrence, _ = recurrence_of(choice, 1)
@@ -434,7 +434,7 @@ def test_a_recurrence_goes_on_from_a_state(choice: CellChoice) -> None:
 
 
 @every_cell
-def test_both_directions_go_on_from_a_state_of_their_own(choice: CellChoice) -> None:
+def test_both_directions_go_on_from_a_state_of_their_own(choice: Any) -> None:
     torch.manual_seed(20)
     recurrence, ways = recurrence_of(choice, 2, num_layers=1)
     x_BTD = torch.randn(ROWS, max(LENGTHS), INPUT, dtype=torch.float64)
@@ -451,7 +451,7 @@ def test_both_directions_go_on_from_a_state_of_their_own(choice: CellChoice) -> 
 
 
 @every_cell
-def test_half_precision_loses_nothing_that_a_state_adds_up(choice: CellChoice) -> None:
+def test_half_precision_loses_nothing_that_a_state_adds_up(choice: Any) -> None:
     """Under autocast the products are bfloat16; states stay float32, and 300 steps stay close to exact ones."""
     torch.manual_seed(21)
     recurrence = Recurrence(stack_options(choice, hidden_size=16), INPUT, bidirectional=True)
