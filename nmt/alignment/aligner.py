@@ -198,6 +198,9 @@ class AttentionAligner:
         source_words, target_words = source.of_pieces(read), target.of_pieces(predicted)
         sizes = len(source.words), len(target.words)
         heads = [merge_to_words(weights_TS, source_words, target_words, *sizes) for weights_TS in weights_HTS]
+        # Of words, from those of their pieces; -1, for pieces of no word, counts first and is dropped.
+        log_p_T = forced.log_probability_T[: len(predicted)].tolist()
+        log_p_W = np.bincount(np.array(target_words, dtype=np.int64) + 1, log_p_T, sizes[1] + 1)
         turn_weights = None
         if self._context is not None:
             turn_weights = merge_to_turns(weights_HTS.mean(axis=0), source, read, target_words, sizes[1])
@@ -211,7 +214,7 @@ class AttentionAligner:
             turn_weights=turn_weights,
             source_diagnostics=_of_words(forced.source_diagnostics, source_words, sizes[0]),
             target_diagnostics=_of_words(forced.target_diagnostics, target_words, sizes[1]),
-            probabilities=_probabilities(forced.log_probability_T[: len(predicted)], target_words, sizes[1]),
+            probabilities=tuple(np.exp(log_p_W[1:]).tolist()),
             head_weights=heads if all_heads else None,
         )
 
@@ -219,15 +222,6 @@ class AttentionAligner:
 def _of_words(of_pieces: Mapping[str, Tensor], owners: Sequence[int], num_words: int) -> dict[str, tuple[float, ...]]:
     """The diagnostics of a sentence's pieces as those of its words."""
     return {name: mean_of_pieces(values.float().cpu().numpy(), owners, num_words) for name, values in of_pieces.items()}
-
-
-def _probabilities(log_probability_T: Tensor, owners: Sequence[int], num_words: int) -> tuple[float, ...]:
-    """Of words, from those of their pieces."""
-    log_p_W = np.zeros(num_words)
-    for log_p, word in zip(log_probability_T.tolist(), owners, strict=True):
-        if word >= 0:
-            log_p_W[word] += log_p
-    return tuple(np.exp(log_p_W).tolist())
 
 
 def _ids(pieces: Sequence[Piece]) -> list[int]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt.alignment.links import GoldLinks, Weights, WordAlignment
+from nmt.alignment.links import GoldLinks, WordAlignment
 from nmt.errors import UserError
 
 
@@ -59,22 +59,17 @@ def render_report(
 
 
 def _sentence(candidates: Sequence[WordAlignment], gold: GoldLinks | None) -> dict[str, Any]:
-    links = None
-    if gold is not None:
-        links = {"sure": sorted(gold[0]), "possible": sorted(gold[1] - gold[0])}
+    links = None if gold is None else {"sure": sorted(gold[0]), "possible": sorted(gold[1] - gold[0])}
     return {"source": candidates[0].source, "gold": links, "candidates": [_candidate(a) for a in candidates]}
 
 
 def _candidate(alignment: WordAlignment) -> dict[str, Any]:
-    probabilities = alignment.probabilities
+    score, probabilities = alignment.score, alignment.probabilities
+    weights = [np.rint(np.clip(w, 0, 1) * 255) for w in (alignment.weights, *(alignment.head_weights or ()))]
     return {
         "target": alignment.target,
         "links": alignment.links,
-        "score": None if alignment.score is None else round(alignment.score, 4),
+        "score": None if score is None else round(score, 4),
         "probabilities": None if probabilities is None else [round(float(p), 3) for p in probabilities],
-        "weights": [_bytes(weights) for weights in (alignment.weights, *(alignment.head_weights or ()))],
+        "weights": [base64.b64encode(w.astype(np.uint8).tobytes()).decode("ascii") for w in weights],
     }
-
-
-def _bytes(weights: Weights) -> str:
-    return base64.b64encode(np.rint(np.clip(weights, 0, 1) * 255).astype(np.uint8).tobytes()).decode("ascii")

@@ -85,16 +85,16 @@ class HierarchicalAttentionOptions(Options):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FoldedMemory(Memory):
     """The words of a dialogue turn by turn as well, the current turn first; keys and values are in ``turns`` alone."""
 
-    turns: tuple[tuple[Tensor, Tensor, Tensor], ...] = ()
+    turns: tuple[tuple[Tensor, Tensor, Tensor], ...]
     """For each turn the words' gates [B, W, G], mask [B, W] and keys [B, W, A]; W is that of the longest in the batch.
     A turn that a dialogue lacks has one word, so that its attention is defined; ``present_BU`` leaves it out."""
-    present_BU: Tensor | None = None
+    present_BU: Tensor
     """True where a dialogue has the turn."""
-    place_BS: Tensor | None = None
+    place_BS: Tensor
     """Where each position stands when turns are laid side by side, X positions in all."""
 
 
@@ -151,7 +151,6 @@ class HierarchicalAttention(Attention):
 
     def forward(self, query_BQD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         assert isinstance(memory, FoldedMemory)
-        assert memory.present_BU is not None
         batch, queries = query_BQD.shape[:2]
         query_BQA = self.words.query(query_BQD)
         utterance_NM = self.first_M.to(query_BQA.dtype).expand(batch * queries, -1)
@@ -168,15 +167,10 @@ class HierarchicalAttention(Attention):
         context_N1M, weights_N1U = self.utterances(query_BQD.flatten(0, 1)[:, None], levels)
         context_BQM = torch.unflatten(context_N1M[:, 0], 0, (batch, queries))
         weights_BQU = torch.unflatten(weights_N1U[:, 0], 0, (batch, queries))
-        return context_BQM, _in_sequence(weights_BQU, word_weights, memory)
-
-
-def _in_sequence(weights_BQU: Tensor, word_weights: list[Tensor], memory: FoldedMemory) -> Tensor:
-    """The weight of each word, b_i a_ij, in the order of the source; 0 in the padding. [B, Q, S]"""
-    assert memory.place_BS is not None
-    parts = [words * weights_BQU[:, :, turn, None] for turn, words in enumerate(word_weights)]
-    place_BQS = memory.place_BS[:, None].expand(-1, weights_BQU.shape[1], -1)
-    return torch.cat(parts, dim=2).gather(2, place_BQS) * memory.mask_BS[:, None]
+        # b_i a_ij, in the order of the source, 0 in the padding.
+        parts = [words_BQW * weights_BQU[:, :, turn, None] for turn, words_BQW in enumerate(word_weights)]
+        place_BQS = memory.place_BS[:, None].expand(-1, queries, -1)
+        return context_BQM, torch.cat(parts, dim=2).gather(2, place_BQS) * memory.mask_BS[:, None]
 
 
 def _take(values_BSD: Tensor, index_BW: Tensor) -> Tensor:

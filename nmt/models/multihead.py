@@ -44,7 +44,7 @@ class MultiHeadAttention(nn.Module):
         self,
         query_BTD: Tensor,
         keys_values: tuple[Tensor, Tensor],
-        bias: Tensor | None,
+        bias: Tensor,
         need_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """Attend.
@@ -63,21 +63,18 @@ class MultiHeadAttention(nn.Module):
         if need_weights or queries_BHTd.device.type == "cpu":
             heads_BHTd, weights_BHTS = self._explicit(queries_BHTd, keys_BHSd, values_BHSd, bias)
         else:
-            rate = self.dropout.rate if self.training else 0.0
-            if bias is not None:
-                bias = bias.to(queries_BHTd.dtype)
+            rate, bias = self.dropout.rate if self.training else 0.0, bias.to(queries_BHTd.dtype)
             heads_BHTd = F.scaled_dot_product_attention(queries_BHTd, keys_BHSd, values_BHSd, bias, rate)
             weights_BHTS = None
         out_BTD = self.out(heads_BHTd.transpose(1, 2).flatten(2))
         return out_BTD, weights_BHTS if need_weights else None
 
     def _explicit(
-        self, queries_BHTd: Tensor, keys_BHSd: Tensor, values_BHSd: Tensor, bias: Tensor | None
+        self, queries_BHTd: Tensor, keys_BHSd: Tensor, values_BHSd: Tensor, bias: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Matrix product, softmax, matrix product. On a CPU the backward pass of the fused kernel is slower."""
         scores_BHTS = torch.matmul(queries_BHTd * queries_BHTd.shape[-1] ** -0.5, keys_BHSd.transpose(2, 3))
-        if bias is not None:
-            scores_BHTS = scores_BHTS + bias.to(scores_BHTS.dtype)
+        scores_BHTS = scores_BHTS + bias.to(scores_BHTS.dtype)
         # In the scores' own type: autocast would widen it, and at these lengths bfloat16's softmax is exact enough.
         with torch.autocast(scores_BHTS.device.type, enabled=False):
             weights_BHTS = scores_BHTS.softmax(dim=-1)

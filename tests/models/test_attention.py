@@ -183,7 +183,7 @@ def test_written_out_attention_equals_the_fused_kernel(masked: str) -> None:
     attention = MultiHeadAttention(8, 2, dropout=0.0)
     queries, keys, values = torch.randn(3, 3, 2, 5, 4).unbind()
     bias = {
-        "nothing": None,
+        "nothing": torch.zeros(5, 5),
         "padding": padding_bias(length_mask(torch.tensor(LENGTHS), 5)),
         "future": mask_bias(torch.ones(5, 5, dtype=torch.bool).tril()),
     }[masked]
@@ -195,10 +195,10 @@ def test_dropout_of_attention_weights_only_in_training() -> None:
     torch.manual_seed(25)
     attention = MultiHeadAttention(8, 2, dropout=0.5)
     x_BTD = torch.randn(2, 5, 8)
-    first, _ = attention(x_BTD, attention.project(x_BTD), None)
-    second, _ = attention(x_BTD, attention.project(x_BTD), None)
+    first, _ = attention(x_BTD, attention.project(x_BTD), torch.zeros(1))
+    second, _ = attention(x_BTD, attention.project(x_BTD), torch.zeros(1))
     assert not torch.allclose(first, second)
     attention.eval()
-    first, _ = attention(x_BTD, attention.project(x_BTD), None)
-    second, _ = attention(x_BTD, attention.project(x_BTD), None)
+    first, _ = attention(x_BTD, attention.project(x_BTD), torch.zeros(1))
+    second, _ = attention(x_BTD, attention.project(x_BTD), torch.zeros(1))
     assert torch.equal(first, second)
