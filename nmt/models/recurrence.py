@@ -107,12 +107,13 @@ class LoopLayer(nn.Module):
         outputs, finals, states = [], [], []
         for way, cell in enumerate(self.cells):
             read_TBD = (_turned(x_BTD, length_B) if way else x_BTD).transpose(0, 1)
-            at = cell.zeros(x_BTD) if state is None else tuple(p.chunk(len(self.cells), dim=1)[way] for p in state)
+            first = None if state is None else tuple(part.chunk(len(self.cells), dim=1)[way] for part in state)
+            latest = first or cell.zeros(x_BTD)
             steps = []
             for position, gates_BG in enumerate(cell.project(read_TBD).unbind(0)):
                 extra = (below and tuple(part[position] for part in below[way]),) if cell.reads_below else ()
-                at = cell(gates_BG, at, *extra)
-                steps.append(at)
+                latest = cell(gates_BG, latest, *extra)
+                steps.append(latest)
             parts = tuple(torch.stack(parts) for parts in zip(*steps, strict=True))
             states.append(parts)
             finals.append([at_end(part_TB, length_B) for part_TB in parts])
