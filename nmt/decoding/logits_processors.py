@@ -159,18 +159,7 @@ LOGITS_PROCESSORS: Table[LogitsProcessor] = Table(
 """The logits processors that a recipe can name."""
 
 
-def make_processors(
-    chosen: Mapping[str, Mapping[str, Any]], vocabularies: Vocabularies, where: str = "decoding.logits_processors"
-) -> list[LogitsProcessor]:
-    """The logits processors of a recipe, in its order.
-
-    Args:
-        chosen: name to options.
-        vocabularies: those of the model.
-        where: how a message names the place.
-
-    Raises:
-        UserError: there is no such processor, or an option is wrong.
-    """
-    found = LOGITS_PROCESSORS.choose_many(chosen, where).values()
-    return [processor(options, vocabularies) for processor, options in found]
+def make_processors(chosen: Mapping[str, Mapping[str, Any]], vocabularies: Vocabularies) -> list[LogitsProcessor]:
+    """The logits processors that ``decoding.logits_processors`` names, in its order; UserError where one is wrong."""
+    found = LOGITS_PROCESSORS.choose_many(chosen, "decoding.logits_processors")
+    return [processor(options, vocabularies) for processor, options in found.values()]
