@@ -126,9 +126,9 @@ def commands() -> list[Command]:
     train = ["train", "recipe.yaml", "-o", "out", "--resume", "-q"]
     few, translate = ["few.en", "few.de"], ["translate", "model", "-i", "many.en", "-o", "out", "--resume", "-q"]
     return [
-        Command("train, one rank", 34, train, "train"),
+        Command("train, one rank", 36, train, "train"),
         Command("train, two ranks", 28, train, "train", num_ranks=2),
-        Command("train, torchrun with two ranks", 3, train, "train", num_ranks=2, torchrun=True),
+        Command("train, torchrun with two ranks", 1, train, "train", num_ranks=2, torchrun=True),
         Command("translate", 8, translate, "translate"),
         Command("translate, n-best JSON", 4, [*translate, "--format", "jsonl", "--n-best", "2"], "translate"),
         Command("translate, sampled", 4, [*translate, "--search", "sample", "--batch-size", "7"], "translate"),
@@ -316,7 +316,7 @@ def run(base: Path, num_kills: int, seed: int, only: str | None) -> Killer:
     shares, started = sum(command.share for command in chosen), time.monotonic()
     while (done := killer.kills.total()) < num_kills:
         # the command that is furthest behind its share
-        command = min(chosen, key=lambda c: killer.kills[c.name] / c.share)
+        command = min(chosen, key=lambda c: (killer.kills[c.name] + 1) / c.share)
         killer.once(command, min(num_kills - done, max(1, num_kills * command.share // shares)))
         if killer.kills.total() // 50 > done // 50:
             print(f"{killer.kills.total():,} kills in {time.monotonic() - started:.0f} s", flush=True)

@@ -12,6 +12,7 @@ no signal during a blocking call, and PyTorch doesn't tell that another rank or 
 import os
 import select
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -25,7 +26,7 @@ from torch import nn
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
-from nmt.console import be_silent
+from nmt.console import be_silent, show_error
 from nmt.errors import UserError
 from nmt.training.checkpointing.state import seed_everything
 from nmt.training.interrupts import REPEATED, Interrupted, Interrupts, Orphaned
@@ -73,12 +74,14 @@ class ProcessGroup:
         if ranks.rank:
             be_silent()
         with ranks._failures_told():
-            ranks._store, *_ = next(rendezvous("env://"))
-            backend = "nccl" if on_gpu else "gloo"
-            dist.init_process_group(backend, None, PATIENCE, size, ranks.rank, ranks._store)
-            # Numbers and text go by the CPU, beside the gradients, whatever those go by.
-            ranks._talking = dist.new_group(timeout=PATIENCE, backend="gloo")
-            ranks._meet_neighbours()
+            with ranks._ended_with_torchrun():
+                has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun has it, and is there
+                ranks._store, *_ = next(rendezvous("env://", timeout=timedelta(minutes=1) if has_store else PATIENCE))
+                backend = "nccl" if on_gpu else "gloo"
+                dist.init_process_group(backend, None, PATIENCE, size, ranks.rank, ranks._store)
+                # Numbers and text go by the CPU, beside the gradients, whatever those go by.
+                ranks._talking = dist.new_group(timeout=PATIENCE, backend="gloo")
+                ranks._meet_neighbours()
             try:
                 yield ranks
             except (Interrupted, Orphaned) as stop:
@@ -86,6 +89,24 @@ class ProcessGroup:
                     ranks._leave()
                 raise
             ranks._leave()
+
+    @contextmanager
+    def _ended_with_torchrun(self) -> Iterator[None]:
+        """End this process if torchrun ends while it waits for the others in PyTorch, where Python can do nothing."""
+        joined = threading.Event()
+
+        def watch() -> None:
+            while not joined.wait(POLLING):
+                if self.orphaned:
+                    if self.is_main:
+                        show_error(Orphaned(has_checkpoint=False))
+                    os._exit(2)
+
+        threading.Thread(target=watch, daemon=True).start()
+        try:
+            yield
+        finally:
+            joined.set()
 
     def _meet_neighbours(self) -> None:
         """Have the system tell when a rank on this machine ends. Only Linux can; elsewhere torchrun ends the others."""

@@ -256,6 +256,21 @@ def test_when_torchrun_is_killed_its_processes_stop_with_a_checkpoint(
     assert damage(CheckpointFolder(directory).at(step)) == ""
 
 
+@pytest.mark.parametrize("has_store", ["True", "False"], ids=["torchrun has the store", "rank 0 has the store"])
+def test_when_torchrun_is_killed_before_the_others_have_come_nobody_waits_for_them(
+    write_recipe: Any, zygote: Any, tmp_path: Path, has_store: str
+) -> None:
+    arguments = ["train", write_recipe(max_steps=2), "-o", str(tmp_path / "run")]
+    variables = variables_of_ranks(2)[0] | {"TORCHELASTIC_USE_AGENT_STORE": has_store}
+    between, pid = zygote.start_through(tmp_path / "messages", arguments, **variables)
+    time.sleep(2)
+    os.kill(between, signal.SIGKILL)
+    assert ends(zygote, [between, pid], seconds=20) == [-signal.SIGKILL, 2]
+    text = (tmp_path / "messages").read_text()
+    assert "torchrun, which started this run, has ended" in text
+    assert "Traceback" not in text
+
+
 def test_a_single_process_may_outlive_the_shell_that_started_it(write_recipe: Any, zygote: Any, tmp_path: Path) -> None:
     directory = tmp_path / "run"
     arguments = ["train", write_recipe(max_steps=60, log_every=1), "-o", str(directory)]
