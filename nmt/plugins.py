@@ -117,6 +117,8 @@ TABLES: "dict[str, Table[Any]]" = {}
 class Table(Mapping[str, type[T]], Generic[T]):
     """The components of one kind, by the name that a recipe uses: those of nmt and those of plugins.
 
+    In all methods, ``where`` is how a message names the place, such as ``model.encoder``.
+
     Args:
         kind: what messages call one of them, such as ``cell``.
         base: the class that all of them derive from.
@@ -150,10 +152,6 @@ class Table(Mapping[str, type[T]], Generic[T]):
     def find(self, name: str, where: str) -> type[T]:
         """The class of a name.
 
-        Args:
-            name: a row.
-            where: how a message names the place, such as ``model.encoder.type``.
-
         Raises:
             UserError: there is no such row, with the nearest one.
         """
@@ -168,7 +166,6 @@ class Table(Mapping[str, type[T]], Generic[T]):
 
         Args:
             choice: a name, or a mapping with the name as ``type`` and the options.
-            where: how a message names the place, such as ``model.encoder``.
 
         Raises:
             UserError: no ``type``, an unknown one, or an option that is wrong.
@@ -187,7 +184,6 @@ class Table(Mapping[str, type[T]], Generic[T]):
 
         Args:
             choices: from names to options.
-            where: how a message names the place, such as ``decoding.logits_processors``.
 
         Raises:
             UserError: an unknown name, or an option that is wrong.
@@ -199,10 +195,7 @@ class Table(Mapping[str, type[T]], Generic[T]):
         }
 
     def written_out(self, choice: str | Mapping[str, Any], where: str) -> dict[str, Any]:
-        """A choice with every option, and every option of the components that it chooses in turn.
-
-        Args, raises: as :meth:`choose`.
-        """
+        """A choice as in :meth:`choose`, with every option, those of the components that it chooses in turn too."""
         _, options = self.choose(choice, where)
         written = {"type": as_mapping(choice)["type"], **options.model_dump(mode="json")}
         for name, field in type(options).model_fields.items():

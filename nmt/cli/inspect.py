@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -13,9 +13,6 @@ from nmt.cli.common import AsJson, Device, Input, ModelDir, app, command, say_wr
 from nmt.cli.evaluate import BUCKETS, Buckets, References, Source, Tokenize, limits_of
 from nmt.console import print_table, progress_bar
 from nmt.errors import UserError
-
-if TYPE_CHECKING:
-    from nmt.training.history import History
 
 inspect_app = typer.Typer(
     help="Inspect training runs, models and translations.",
@@ -29,7 +26,7 @@ Curves = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", h
 Limit = Annotated[int, typer.Option(metavar="N", min=1, help="Use only the first N lines.")]
 
 NAME_WIDTH, RUN_WIDTH = 24, 18
-"""Characters of the columns of the table, which has as many runs side by side as the terminal has room for."""
+"""Characters of the columns of the table of runs."""
 
 
 @command(
@@ -46,36 +43,32 @@ def run(
     The curves are loss, validation metric, learning rate and speed. Minutes include validation, but not the pauses
     before a run was resumed.
     """
-    from nmt.training.history import read_histories
+    from nmt.training.history import read_histories, short_names
 
     histories = read_histories(directories)
-    summaries = [history.summary() for history in histories]
+    names, summaries = short_names([run.directory for run in histories]), [run.summary() for run in histories]
+    metrics = list(dict.fromkeys(name for history in histories for name in history.metrics))
     if as_json:
         show_json({"runs": summaries})
     else:
-        _print_runs(histories, summaries)
+        _print_runs(names, summaries, metrics)
     if output is not None:
         from nmt.plotting.curves import draw_runs
         from nmt.plotting.style import write_figure
-        from nmt.training.history import short_names
 
-        names = short_names([history.directory for history in histories])
-        metric = next((name for history in histories for name in history.metrics), "bleu")
+        metric = metrics[0] if metrics else "bleu"
         write_figure(draw_runs(dict(zip(names, histories, strict=True)), x, metric), output)
         say_wrote(output)
 
 
-def _print_runs(histories: "Sequence[History]", summaries: Sequence[dict[str, Any]]) -> None:
-    from nmt.training.history import short_names
-
-    metrics = list(dict.fromkeys(name for history in histories for name in history.metrics))
+def _print_runs(names: Sequence[str], summaries: Sequence[dict[str, Any]], metrics: Sequence[str]) -> None:
+    """The runs beside one another, as many at a time as the terminal has room for."""
     figures = [_figures(summary, metrics) for summary in summaries]
-    runs = list(zip(short_names([h.directory for h in histories]), figures, strict=True))
     at_once = max(1, (Console().width - NAME_WIDTH) // RUN_WIDTH)
-    for start in range(0, len(runs), at_once):
-        shown = runs[start : start + at_once]
-        rows = [(name, *(figures[name] for _, figures in shown)) for name in shown[0][1]]
-        print_table("", ("", *(name for name, _ in shown)), rows)
+    for start in range(0, len(names), at_once):
+        shown = slice(start, start + at_once)
+        rows = [(row, *(of_run[row] for of_run in figures[shown])) for row in figures[0]]
+        print_table("", ("", *names[shown]), rows)
 
 
 def _figures(summary: dict[str, Any], metrics: Sequence[str]) -> dict[str, str]:
