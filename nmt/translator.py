@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Unpack
+from typing import Literal, Unpack
 
 from nmt.alignment.aligner import DEFAULT, AttentionAligner, Learned
 from nmt.alignment.links import WordAlignment
@@ -123,7 +123,7 @@ class Translator:
         n_best: int = 1,
         on_progress: Callable[[int], None] = lambda lines: None,
         *,
-        with_alignment: bool = False,
+        with_alignment: bool | Literal["punctuation"] = False,
         first_line: int = 1,
         constraints: OutputConstraints = UNCONSTRAINED,
         processors: Sequence[LogitsProcessor] = (),
@@ -133,7 +133,8 @@ class Translator:
 
         Args:
             on_progress: called with the number of lines translated since the call before.
-            with_alignment: align each line with its translation too, where the model has attention.
+            with_alignment: align each line with its translation too, where the model has attention. Words are those
+                that white space separates or, with ``"punctuation"``, words and punctuation marks.
             first_line: the number of the first line, in warnings and for the random numbers of sampling.
         """
         options = self.options(**decoding)
@@ -156,7 +157,10 @@ class Translator:
                 request.check(number, best.text)
                 translations.append(Translation(request.source, best.text, best.score, best.tokens, found[:n_best]))
             first_line += len(window)
-            yield from self._aligned(translations) if with_alignment and self.has_attention else translations
+            if with_alignment and self.has_attention:
+                yield from self._aligned(translations, with_alignment == "punctuation")
+            else:
+                yield from translations
 
     def _search(
         self,
@@ -187,10 +191,11 @@ class Translator:
         of_filled = iter(found)
         return [next(of_filled) if ids else [] for ids in encoded]
 
-    def _aligned(self, translations: Sequence[Translation]) -> Iterator[Translation]:
-        pairs = ((Words.split(t.source), Words.split(t.text)) for t in translations)
+    def _aligned(self, translations: Sequence[Translation], with_punctuation: bool) -> Iterator[Translation]:
+        split = Words.split_punctuation if with_punctuation else Words.split
+        pairs = ((split(t.source), split(t.text)) for t in translations)
         for translation, found in zip(translations, self.aligner(pairs, warns=False), strict=True):
-            yield replace(translation, alignment=found.links)
+            yield replace(translation, alignment=found.links, with_punctuation=with_punctuation)
 
     def encode_source(self, line: str) -> list[int]:
         """The ids of a source line as the model reads it, without EOS; a dialogue keeps its separators.

@@ -65,11 +65,11 @@ def gold_pairs(folder: Path, source: str, target: str) -> list[Pair]:
 
 
 LinksOf = Callable[[Pair], Sequence[Link]]
-"""Links between the words of both texts that white space separates."""
+"""Links between the words and punctuation marks of both texts."""
 
 
 def known_links(pair: Pair) -> list[Link]:
-    words = [Words.split(side.text) for side in (pair.source, pair.target)]
+    words = [Words.split_punctuation(side.text) for side in (pair.source, pair.target)]
     at = [_word_of(side, tokens) for side, tokens in zip(words, (pair.source, pair.target), strict=True)]
     return sorted({(at[0][s], at[1][t]) for s, t in pair.links})
 
@@ -79,11 +79,11 @@ def _word_of(words: Words, tokens: Words) -> list[int]:
 
 
 def position_links(pair: Pair) -> list[Link]:
-    return diagonal(len(pair.source.text.split()), len(pair.target.text.split()))
+    return diagonal(*(len(Words.split_punctuation(side.text).words) for side in (pair.source, pair.target)))
 
 
 def model_links(aligner: AttentionAligner, pairs: Sequence[Pair]) -> LinksOf:
-    words = [(Words.split(pair.source.text), Words.split(pair.target.text)) for pair in pairs]
+    words = [(Words.split_punctuation(pair.source.text), Words.split_punctuation(pair.target.text)) for pair in pairs]
     found = dict(zip(map(id, pairs), (alignment.links for alignment in aligner(words)), strict=True))
     return lambda pair: found[id(pair)]
 
@@ -133,7 +133,7 @@ def _as_reference(sentences: Sequence[str], pair: Pair, links: Sequence[Link]) -
     """The reference for a sentence. Text that was divided into several sentences is translated as one by none."""
     if list(sentences) != [pair.source.text]:
         return [Translation(s, s, 0.0, [], alignment=tuple((i, i) for i in range(len(s.split())))) for s in sentences]
-    return [Translation(pair.source.text, pair.target.text, 0.0, [], alignment=tuple(links))]
+    return [Translation(pair.source.text, pair.target.text, 0.0, [], alignment=tuple(links), with_punctuation=True)]
 
 
 # Random documents

@@ -30,6 +30,8 @@ class Translation:
     n_best: list[Candidate] = field(default_factory=list)
     alignment: tuple[tuple[int, int], ...] | None = None
     """Links between the words of source and translation; None if not requested, or without attention."""
+    with_punctuation: bool = False
+    """Whether each punctuation mark is a word of its own there."""
 
     def to_json(self) -> dict[str, Any]:
         """The object of ``nmt translate --format jsonl``."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar, cast
 
 from torch import Tensor
 
@@ -36,7 +36,8 @@ class Settings:
     """What sentences must have in common to be translated in one batch. None of it depends on the sentence."""
 
     n_best: int = 1
-    with_alignment: bool = False
+    with_alignment: bool | Literal["punctuation"] = False
+    """As in :meth:`Translator.stream`."""
     forbid: tuple[str, ...] = ()
     decoding: tuple[tuple[str, Any], ...] = ()
     """Changes to the recipe's decoding options, as sorted pairs of key and value."""

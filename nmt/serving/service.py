@@ -14,6 +14,7 @@ from fastapi import HTTPException
 from fastapi import Request as HttpRequest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from nmt.alignment.words import Words
 from nmt.data.languages import name_of
 from nmt.decoding.request import Request
 from nmt.decoding.results import Candidate, Translation
@@ -330,13 +331,14 @@ def _joined(parts: Sequence[Translation]) -> Translation:
         return parts[0]
     links: list[tuple[int, int]] = []
     num_source = num_target = 0
+    divide = Words.split_punctuation if parts[0].with_punctuation else Words.split
     for part in parts:
         links += [(i + num_source, j + num_target) for i, j in part.alignment or ()]
-        num_source, num_target = num_source + len(part.source.split()), num_target + len(part.text.split())
+        num_source += len(divide(part.source).words)
+        num_target += len(divide(part.text).words)
     text, score = " ".join(part.text for part in parts), sum(part.score for part in parts)
     tokens = [token for part in parts for token in part.tokens]
     has_links = all(part.alignment is not None for part in parts)
     source = " ".join(part.source for part in parts)
-    return Translation(
-        source, text, score, tokens, [Candidate(text, score, tokens)], tuple(links) if has_links else None
-    )
+    alignment, n_best = tuple(links) if has_links else None, [Candidate(text, score, tokens)]
+    return Translation(source, text, score, tokens, n_best, alignment, parts[0].with_punctuation)

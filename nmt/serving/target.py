@@ -124,8 +124,9 @@ class Target:
 
     def _link_words(self, source: str, found: Translation, offsets: Interval) -> None:
         """Links between words with their punctuation as links between words, and between equal punctuation marks."""
+        divide = Words.split_punctuation if found.with_punctuation else Words.split
         sides = [
-            [words_within(words, offset + begin, offset + end) for begin, end in Words.split(text).spans]
+            [words_within(words, offset + begin, offset + end) for begin, end in divide(text).spans]
             for words, offset, text in zip(
                 (self.source_words, self._intervals), offsets, (source, found.text), strict=True
             )

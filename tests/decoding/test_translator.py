@@ -4,7 +4,7 @@ import tracemalloc
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
-from typing import Optional, get_type_hints
+from typing import Literal, Optional, get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -97,10 +97,15 @@ def test_an_unnormalised_score_is_what_align_gives(translator: Translator) -> No
         assert alignment.score == pytest.approx(translation.score, abs=1e-3)
 
 
-def test_the_alignment_of_a_stream_is_that_of_align(translator: Translator) -> None:
+@pytest.mark.parametrize("with_alignment", [True, "punctuation"])
+def test_the_alignment_of_a_stream_is_that_of_align(
+    translator: Translator, with_alignment: bool | Literal["punctuation"]
+) -> None:
     lines = ["Der Hund schläft im Garten.", "", "Heute trinkt die Katze kaltes Wasser.", "Hund"] * 3
-    found = list(translator.stream(lines, with_alignment=True, batch_size=2))
-    expected = translator.align((translation.source, translation.text) for translation in found)
+    found = list(translator.stream(lines, with_alignment=with_alignment, batch_size=2))
+    pairs = [(translation.source, translation.text) for translation in found]
+    expected = translator.align(pairs, split_punctuation=with_alignment == "punctuation")
+    assert {translation.with_punctuation for translation in found} == {with_alignment == "punctuation"}
     assert [translation.alignment for translation in found] == [alignment.links for alignment in expected]
     assert all(translation.alignment is None for translation in translator.translate(lines))
 
