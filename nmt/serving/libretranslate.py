@@ -68,7 +68,7 @@ class _Job:
 
     def _translations(self, ticket: Ticket, route: Sequence[Translator], source: str) -> list[str]:
         """The text by the best translations of its sentences, by the second best, and so on."""
-        linked = partial(ticket.translate, route, settings=Settings(with_alignment=True))
+        linked = partial(ticket.translate, route, settings=Settings(with_alignment="punctuation"))
         run = partial(translate_content, translate=linked, language=source)
         if self.format == "html":
             return translate_htmls([self.text], run)
@@ -205,7 +205,9 @@ def _translated_file(service: Service, ticket: Ticket, *, name: str, data: bytes
 
         translate_document(name, data, collect)
         source = next((code for code, _ in service.detector.detect("\n".join(text)[:MAX_DETECTED])), target)
-    translate = partial(ticket.translate, service.route(source, target), settings=Settings(with_alignment=True))
+    translate = partial(
+        ticket.translate, service.route(source, target), settings=Settings(with_alignment="punctuation")
+    )
     return translate_document(name, data, translate, source, target)
 
 
