@@ -228,7 +228,7 @@ def _draw(
     say_wrote(*plot_alignments(alignments, path, gold=gold, numbers=numbers, draw=draw))
 
 
-@command("nmt learn-alignment runs/de-en train.de train.en", name="learn-alignment")
+@command("nmt learn-alignment runs/de-en train.de train.en")
 def learn_alignment(
     model_dir: ModelDir,
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text, preferably of the training data.")],

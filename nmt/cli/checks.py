@@ -23,7 +23,6 @@ STYLES = {"serious": "bold red", "warning": "yellow", "note": "cyan"}
     "nmt check-data train.de train.en --test test.de test.en",
     "nmt check-data train.de train.en --vocabulary runs/de-en",
     "nmt check-data multi30k/transformer --set data.root=FOLDER",
-    name="check-data",
 )
 def check_data(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Source text, or a recipe.")],

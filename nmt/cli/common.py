@@ -15,6 +15,8 @@ import typer
 from nmt.console import say, set_quiet
 from nmt.errors import UserError
 
+Command = Callable[..., None]
+
 app = typer.Typer(
     name="nmt",
     help="Neural machine translation, from the vanilla RNN to the Transformer.",
@@ -99,16 +101,13 @@ Version = Annotated[
 def _program(quiet: Quiet = False, version: Version = False) -> None: ...
 
 
-def command(
-    *examples: str, name: str | None = None, to: typer.Typer = app
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(*examples: str, to: typer.Typer = app) -> Callable[[Command], Command]:
     """A decorator that makes a function a command, with ``--plugin`` and ``--quiet`` besides its own options.
 
     The first sentence of the docstring is shown in the list of commands, which has room for 57 characters.
 
     Args:
         examples: lines at the end of the help page.
-        name: by default the name of the function.
         to: the group of commands that it belongs to.
     """
     options = [
@@ -118,14 +117,14 @@ def command(
     # The backspace tells Click's formatter to leave the line breaks alone.
     epilog = "\n".join(("\b", f"Example{'s' if len(examples) > 1 else ''}:", *(f"  {line}" for line in examples)))
 
-    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+    def decorate(function: Command) -> Command:
         @wraps(function)
         def run(plugin: None, quiet: bool, **arguments: Any) -> None:
             function(**arguments)
 
         parameters = [*inspect.signature(function).parameters.values(), *options]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        return to.command(name, epilog=epilog)(run)
+        return to.command(epilog=epilog)(run)
 
     return decorate
 

@@ -1,5 +1,6 @@
 """Options of commands that come from the schema of recipes."""
 
+import re
 import subprocess
 from collections.abc import Callable
 
@@ -40,3 +41,10 @@ def test_a_value_out_of_range_is_refused_before_a_model_is_loaded(
     assert option in done.stderr
     assert problem in done.stderr
     assert "nowhere" not in done.stderr
+
+
+@pytest.mark.parametrize("group", [(), ("inspect",)])
+def test_the_list_of_commands_has_whole_sentences(run_nmt: RunNmt, group: tuple[str, ...]) -> None:
+    commands = run_nmt(*group, "--help").stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert len(commands) >= 4
+    assert all(re.fullmatch(r"  [a-z-]+ +[A-Z].*\.", line) and not line.endswith("..") for line in commands), commands
