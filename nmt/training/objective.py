@@ -1,7 +1,6 @@
 """What training minimises: from a batch to a sum with a gradient."""
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,10 +63,7 @@ class Objective(nn.Module):
         with autocast(batch.source_BS.device, self.precision):
             batch = self._changed(batch, update)
             read = batch.repeated(self._num_passes)
-            with ExitStack() as stack:
-                for technique in self._all:
-                    stack.enter_context(technique.during_forward(self.model))
-                output = run(read.source_BS, read.source_length_B, read.target_input_BT, self._need_weights)
+            output = run(read.source_BS, read.source_length_B, read.target_input_BT, self._need_weights)
             losses = self._token_loss(output.features_BTD, batch.target_output_BT, batch.target_length_B)
         extra = {name: loss / self._num_passes for name, loss in output.aux_losses.items()}
         total: Tensor = sum(extra.values(), losses.smoothed)

@@ -1,9 +1,11 @@
 """From a recipe to a trained model directory."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
+
+from pydantic.fields import FieldInfo
 
 from nmt.config import Recipe
 from nmt.console import say, warn
@@ -166,12 +168,9 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> Recipe:
         return recipe
     if recipe.training.batch_tokens == "auto":
         recipe = _with_budget(recipe, before.training.batch_tokens)
-    old, new = (_flat(Recipe, given.model_dump(mode="json")) for given in (before, recipe))
     changes: dict[str, list[str]] = {"refuse": [], "report": [], "silent": []}
-    for key in dict.fromkeys((*new, *old)):
-        (now, rule), (was, rule_before) = new.get(key, (None, "")), old.get(key, (None, ""))
-        if now != was:
-            changes[rule or rule_before].append(f"{key} is {now!r}, was {was!r}")
+    for rule, change in _changes(Recipe, before.model_dump(mode="json"), recipe.model_dump(mode="json")):
+        changes[rule].append(change)
     if changes["refuse"]:
         raise UserError(
             f"{directory} holds a run that can't be resumed with this recipe: {'; '.join(changes['refuse'])}.",
@@ -182,24 +181,19 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> Recipe:
     return recipe
 
 
-def _flat(
-    options: type[Options] | None, values: Mapping[str, Any], prefix: str = "", rule: str = "report"
-) -> dict[str, tuple[Any, str]]:
-    """Nested mappings as one, with keys such as ``training.max_steps``: values, and what resuming does with others."""
-    flat: dict[str, tuple[Any, str]] = {}
-    for key, value in values.items():
-        field = options.model_fields.get(key) if options is not None else None
-        marks = field.metadata if field is not None else []
-        own: str = next((mark.rule for mark in marks if isinstance(mark, OnResume)), rule)
-        if not isinstance(value, Mapping):
-            flat[f"{prefix}{key}"] = value, own
-            continue
-        inside: list[type[Options]] = []
-        if field is not None:
-            rows = [TABLES[choice.kind].get(str(value.get("type"))) for choice in choices_of(field)]
-            inside = [getattr(row, "Options", Options) for row in rows] or groups_in(field.annotation)
-        flat |= _flat(inside[0] if inside else None, value, f"{prefix}{key}.", own)
-    return flat
+def _changes(
+    options: type[Options], before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "", rule: str = "report"
+) -> Iterator[tuple[str, str]]:
+    """What differs between the values of two groups of options, and what resuming does with the difference."""
+    for key in dict.fromkeys((*now, *before)):
+        old, new, field = before.get(key), now.get(key), options.model_fields.get(key, FieldInfo())
+        own: str = next((mark.rule for mark in field.metadata if isinstance(mark, OnResume)), rule)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            rows = [TABLES[choice.kind].get(str(new.get("type"))) for choice in choices_of(field)]
+            inside = [getattr(row, "Options", Options) for row in rows] or groups_in(field.annotation) or [Options]
+            yield from _changes(inside[0], old, new, f"{prefix}{key}.", own)
+        elif old != new:
+            yield own, f"{prefix}{key} is {new!r}, was {old!r}"
 
 
 def _find_budget(recipe: Recipe, data: Data, objective: Objective, ranks: ProcessGroup) -> int:

@@ -7,7 +7,6 @@ Shapes: B sentences, S source and T target positions, N target tokens, P passes,
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from nmt.models.seq2seq import Seq2Seq
 SegmentLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """From features [B, T, D], the tokens to predict [B, T] and how many are real [B] to what is to be minimised."""
 
-IN_FORWARD = ("backward", "during_forward", "extra_losses", "logits_loss")
+IN_FORWARD = ("backward", "extra_losses", "logits_loss")
 """Hooks that a technique with a backward pass of its own leaves out, or has itself."""
 
 
@@ -74,7 +73,7 @@ class Technique:
         return sides
 
     def setup_model(self, model: Seq2Seq) -> None:
-        """Take what is needed from the model, which is on its device.
+        """Take what is needed from the model, which is on its device; its modules can be watched by hooks of PyTorch.
 
         Raises:
             UserError: the technique can't work with this model.
@@ -86,10 +85,6 @@ class Technique:
     def change_batch(self, batch: Batch, model: Seq2Seq, update: int) -> Batch:
         """The batch that is trained on. ``update`` counts from 0."""
         return batch
-
-    def during_forward(self, model: Seq2Seq) -> AbstractContextManager[object]:
-        """A context that is open while the model reads a batch, to watch its modules by hooks of PyTorch."""
-        return nullcontext()
 
     def logits_loss(self, log_p_NPV: Tensor) -> tuple[Tensor, Tensor]:
         """A loss on the distributions of N target positions, summed over positions and passes, and its gradient.

@@ -9,8 +9,7 @@ they are. For a tanh or ReLU layer ∂h_{k+1}/∂h_k = diag(φ'_{k+1}) W.
 B sentences, T positions, D width of a state.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,13 +37,16 @@ class GradientFlow(Technique):
 
     options: Options
 
-    @contextmanager
-    def during_forward(self, model: Seq2Seq) -> Iterator[None]:
-        with recording(model) as self._recorded:
-            yield
+    def setup_model(self, model: Seq2Seq) -> None:
+        self._recorded = record_layers(model)
+
+    def change_batch(self, batch: Batch, model: Seq2Seq, update: int) -> Batch:
+        self._recorded.clear()  # what a batch has left that didn't fit in memory
+        return batch
 
     def extra_losses(self, batch: Batch, output: DecoderOutput, total: Tensor) -> dict[str, Tensor]:
         penalty = gradient_flow_penalty(total, self._recorded)
+        self._recorded.clear()
         # A mean over sentences and steps, where all else is a sum over tokens.
         return {"gradient_flow": self.options.weight * (batch.num_target_tokens * penalty)}
 
@@ -68,9 +70,8 @@ class Recorded:
         return values_BTD, length_B.to(values.device)
 
 
-@contextmanager
-def recording(model: nn.Module) -> Iterator[list[Recorded]]:
-    """Collect what the plain recurrent layers of a model give inside this context.
+def record_layers(model: nn.Module) -> list[Recorded]:
+    """A list to which the plain recurrent layers of a model add what they give in training.
 
     Raises:
         UserError: the model has none.
@@ -86,17 +87,16 @@ def recording(model: nn.Module) -> Iterator[list[Recorded]]:
     def record(layer: nn.Module, inputs: object, outputs: tuple[Tensor | PackedSequence, Tensor]) -> None:
         assert isinstance(layer, nn.RNN)
         output, last_WBD = outputs
+        if not (layer.training and torch.is_grad_enabled()):
+            return
         if isinstance(output, PackedSequence):
             found.append(Recorded(layer, output.data, last_WBD, output))
         else:
             found.append(Recorded(layer, output, last_WBD, None))
 
-    handles = [layer.register_forward_hook(record) for layer in layers]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
+    for layer in layers:
+        layer.register_forward_hook(record)
+    return found
 
 
 def gradient_flow_penalty(loss: Tensor, recorded: list[Recorded]) -> Tensor:
@@ -104,7 +104,7 @@ def gradient_flow_penalty(loss: Tensor, recorded: list[Recorded]) -> Tensor:
 
     Args:
         loss: E; its graph is kept.
-        recorded: from :func:`recording`, while ``loss`` was computed.
+        recorded: from :func:`record_layers`, while ``loss`` was computed.
 
     Raises:
         UserError: the loss doesn't depend on a layer, whose penalty would be 0.

@@ -9,13 +9,14 @@ for each distinct word. All random numbers come from NumPy's generator: the same
 process. A word with a piece that is no text (UNK, bytes) keeps its pieces.
 """
 
+import math
 import tempfile
 from abc import ABC, abstractmethod
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator, Sequence
+from array import array
+from bisect import bisect_left, insort
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain, pairwise
-from typing import Any
+from itertools import chain, count, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -34,14 +35,9 @@ CHUNK = 10_000
 MAX_REMEMBERED = 5_000_000
 """Entries of what is remembered of words, beyond which it is computed anew: some hundred megabytes."""
 
-NUM_AT_ONCE = 1 << 14
-"""So many random numbers are drawn at once."""
-
 Word = tuple[int, ...]
 """A word of the text, as the pieces that it has without sampling."""
 Ids = npt.NDArray[np.int64]
-_Node = tuple[Sequence[float], Sequence[int], Sequence[int]]
-"""Edges of a lattice that end at a node: cumulative probabilities but the last, where they begin, their pieces."""
 
 
 class SubwordSampling(Technique):
@@ -123,7 +119,7 @@ class Segmentations(ABC):
         self.alpha, self.scores = alpha, vocabulary.scores()
         self.tokens = [vocabulary.token(i) for i in range(len(vocabulary))]
         self.ids = {token: index for index, token in enumerate(self.tokens)}
-        self._longest = max(map(len, self.scores))
+        self.longest = max(map(len, self.scores))
         self._is_text = np.array([token in self.scores for token in self.tokens])
         # Pieces of a model that was trained elsewhere may go across words: then a sentence is one word.
         crosses = any(SPACE in piece[1:] for piece in self.scores)
@@ -131,42 +127,27 @@ class Segmentations(ABC):
         if vocabulary.separator is not None:
             self._begins_word[vocabulary.separator] = True
         self._separator = vocabulary.separator
-        self._known: dict[Word, Any] = {}
-        self.num_remembered = 0
-        """Entries in what :meth:`_prepare` has given so far."""
 
     def of_sentences(self, sentences: Sequence[npt.NDArray[np.integer]], rng: np.random.Generator) -> tuple[Ids, Ids]:
         """Draw segmentations of some sentences: all ids, and the length of each sentence."""
-        if self.num_remembered > MAX_REMEMBERED:
-            self._known, self.num_remembered = {}, 0
         ends = np.cumsum([len(sentence) for sentence in sentences])
         ids: Ids = np.concatenate([np.asarray(sentence, dtype=np.int64) for sentence in sentences])
         begins = self._begins_word[ids]
         begins[1:] |= ids[:-1] == (-1 if self._separator is None else self._separator)
         begins[np.concatenate(([0], ends[:-1]))] = True
         first = np.flatnonzero(begins)
-        pieces, numbers, drawn = ids.tolist(), self._numbers(rng), list[Sequence[int]]()
-        for begin, end in pairwise([*first.tolist(), len(pieces)]):
-            word = tuple(pieces[begin:end])
-            if word not in self._known:
-                is_text = self._is_text[list(word)].all()
-                self._known[word] = self._prepare("".join(self.tokens[i] for i in word) if is_text else "", word)
-            drawn.append(self._draw(self._known[word], numbers))
-        counts = np.array([len(found) for found in drawn])
-        sentence_counts = np.add.reduceat(counts, np.searchsorted(first, np.concatenate(([0], ends[:-1]))))
-        return np.fromiter(chain.from_iterable(drawn), np.int64), sentence_counts
+        pieces = ids.tolist()
+        words = [tuple(pieces[a:b]) for a, b in pairwise([*first.tolist(), len(pieces)])]
+        drawn, counts = self.of_words(words, rng)
+        return drawn, np.add.reduceat(counts, np.searchsorted(first, np.concatenate(([0], ends[:-1]))))
 
     @abstractmethod
-    def _numbers(self, rng: np.random.Generator) -> Iterator[Any]:
-        """Random numbers, without end."""
+    def of_words(self, words: Sequence[Word], rng: np.random.Generator) -> tuple[Ids, Ids]:
+        """Draw a segmentation of each word: all ids, and how many each word has."""
 
-    @abstractmethod
-    def _prepare(self, text: str, word: Word) -> Any:
-        """What is computed once for a word, from its text; that is empty where the word is to keep its pieces."""
-
-    @abstractmethod
-    def _draw(self, prepared: Any, numbers: Iterator[Any]) -> Sequence[int]:
-        """The pieces of a segmentation."""
+    def text(self, word: Word) -> str:
+        """The characters of a word; empty for one that keeps its pieces."""
+        return "".join(self.tokens[i] for i in word) if self._is_text[list(word)].all() else ""
 
 
 class UnigramLattices(Segmentations):
@@ -174,34 +155,67 @@ class UnigramLattices(Segmentations):
 
     A lattice has a node for each position between characters, and at node j an edge for each piece that ends there.
     With F_j the logarithm of the sum of P^alpha over the segmentations of the first j characters, an edge of score s
-    that begins at i is drawn with probability exp(alpha s + F_i - F_j).
+    that begins at i is drawn with probability exp(alpha s + F_i - F_j). The nodes of all words are numbered on, and an
+    edge's key is its node plus the cumulative probability, so that one search in sorted keys draws for many words.
     """
 
-    def _numbers(self, rng: np.random.Generator) -> Iterator[float]:
-        while True:
-            yield from rng.random(NUM_AT_ONCE).tolist()
+    def __init__(self, vocabulary: SentencePieceVocabulary, alpha: float) -> None:
+        super().__init__(vocabulary, alpha)
+        self._forget()
 
-    def _prepare(self, text: str, word: Word) -> list[_Node]:
-        if not text:
-            return [((), (), ()), *(((), (begin,), (piece,)) for begin, piece in enumerate(word))]
-        forward, nodes = [0.0], list[_Node]([((), (), ())])
+    def _forget(self) -> None:
+        self._last_node: dict[Word, int] = {}
+        self._num_nodes = 0
+        self._keys, self._pieces, self._from = array("d"), array("q"), array("q")  # -1: from the first node
+
+    def of_words(self, words: Sequence[Word], rng: np.random.Generator) -> tuple[Ids, Ids]:
+        if len(self._keys) > MAX_REMEMBERED:
+            self._forget()
+        nodes = np.fromiter((self._node(word) for word in words), np.int64, len(words))
+        keys, pieces, origins = map(np.array, (self._keys, self._pieces, self._from))
+        active, drawn, owners = np.arange(len(words)), [], []
+        while len(active):
+            edges = np.searchsorted(keys, nodes + rng.random(len(nodes)), side="right")
+            drawn.append(pieces[edges])
+            owners.append(active)
+            nodes = origins[edges]
+            nodes, active = nodes[nodes >= 0], active[nodes >= 0]
+        owner = np.concatenate(owners[::-1])  # from the last pieces of words to the first, turned round
+        order = np.argsort(owner, kind="stable")
+        return np.concatenate(drawn[::-1])[order], np.bincount(owner, minlength=len(words))
+
+    def _node(self, word: Word) -> int:
+        """The last node of a word."""
+        if (node := self._last_node.get(word)) is not None:
+            return node
+        text = self.text(word)
+        first = self._num_nodes
+        edges_at = self._lattice(text) if text else [[(j, i, 1.0)] for j, i in enumerate(word)]
+        self._num_nodes += len(edges_at) + 1
+        for node, edges in enumerate(edges_at, start=first + 1):
+            cumulative = 0.0
+            for number, (begin, piece, probability) in enumerate(edges, start=1):
+                cumulative = cumulative + probability if number < len(edges) else 1.0
+                self._keys.append(node + cumulative)
+                self._pieces.append(piece)
+                self._from.append(first + begin if begin else -1)
+        self._last_node[word] = self._num_nodes - 1
+        return self._num_nodes - 1
+
+    def _lattice(self, text: str) -> list[list[tuple[int, int, float]]]:
+        """For each position from 1 the edges that end there: where they begin, their pieces and probabilities."""
+        forward, edges_at = [0.0], []
         for end in range(1, len(text) + 1):
-            begins = [begin for begin in range(max(0, end - self._longest), end) if text[begin:end] in self.scores]
-            weights = np.array([self.alpha * self.scores[text[begin:end]] + forward[begin] for begin in begins])
-            forward.append(float(np.logaddexp.reduce(weights)))  # -inf where no segmentation ends
-            cumulative = np.exp(weights - forward[-1]).cumsum()[:-1].tolist() if np.isfinite(forward[-1]) else ()
-            nodes.append((cumulative, begins, [self.ids[text[begin:end]] for begin in begins]))
-        self.num_remembered += sum(len(begins) for _, begins, _ in nodes)
-        return nodes
-
-    def _draw(self, prepared: list[_Node], numbers: Iterator[float]) -> list[int]:
-        node, pieces = len(prepared) - 1, []
-        while node:
-            cumulative, begins, ids = prepared[node]
-            edge = bisect_right(cumulative, next(numbers))
-            pieces.append(ids[edge])
-            node = begins[edge]
-        return pieces[::-1]
+            found = [
+                (begin, text[begin:end], self.alpha * self.scores[text[begin:end]] + forward[begin])
+                for begin in range(max(0, end - self.longest), end)
+                if forward[begin] > -math.inf and text[begin:end] in self.scores
+            ]
+            highest = max((weight for _, _, weight in found), default=-math.inf)
+            total = highest + math.log(sum(math.exp(weight - highest) for _, _, weight in found)) if found else highest
+            forward.append(total)
+            edges_at.append([(begin, self.ids[piece], math.exp(weight - total)) for begin, piece, weight in found])
+        return edges_at
 
 
 class BpeDropout(Segmentations):
@@ -211,26 +225,37 @@ class BpeDropout(Segmentations):
     which merges are left out, so the way to its pieces is remembered by these.
     """
 
-    def _numbers(self, rng: np.random.Generator) -> Iterator[int]:
-        """Numbers of merges that are made before one is left out."""
-        while True:
-            yield from (rng.geometric(self.alpha, NUM_AT_ONCE) - 1).tolist()
+    def __init__(self, vocabulary: SentencePieceVocabulary, alpha: float) -> None:
+        super().__init__(vocabulary, alpha)
+        self._paths: dict[Word, _Path] = {}
+        self._num_states = 0
 
-    def _prepare(self, text: str, word: Word) -> "_Path":
+    def of_words(self, words: Sequence[Word], rng: np.random.Generator) -> tuple[Ids, Ids]:
+        if self._num_states > MAX_REMEMBERED / 5:  # which are larger than edges
+            self._paths, self._num_states = {}, 0
+        # Numbers of merges that are made before one is left out, drawn in blocks.
+        blocks = (rng.geometric(self.alpha, 1 << 14) - 1 for _ in count())
+        num_made, found = chain.from_iterable(block.tolist() for block in blocks), []
+        for word in words:
+            path = self._paths.get(word)
+            if path is None:
+                path = self._paths[word] = self._whole(word)
+            while (made := next(num_made)) < len(path.states):
+                if made not in path.left_out:
+                    path.left_out[made] = self._path(path.text, *path.states[made])
+                path = path.left_out[made]
+            found.append(path.pieces)
+        return np.array([i for pieces in found for i in pieces]), np.array([len(pieces) for pieces in found])
+
+    def _whole(self, word: Word) -> "_Path":
+        """The path of a word whose merges are all made."""
+        text = self.text(word)
         if not text:
             return _Path(text, [], word)
         agenda: _Agenda = []
         for begin in range(len(text) - 1):
             self._consider(agenda, text, begin, begin + 1, begin + 2)
         return self._path(text, tuple(range(len(text) + 1)), agenda)
-
-    def _draw(self, prepared: "_Path", numbers: Iterator[int]) -> Word:
-        path = prepared
-        while (made := next(numbers)) < len(path.states):
-            if made not in path.left_out:
-                path.left_out[made] = self._path(path.text, *path.states[made])
-            path = path.left_out[made]
-        return path.pieces
 
     def _consider(self, agenda: "_Agenda", text: str, begin: int, middle: int, end: int) -> None:
         if (score := self.scores.get(text[begin:end])) is not None:
@@ -250,7 +275,7 @@ class BpeDropout(Segmentations):
                 self._consider(agenda, text, bounds[at - 1], begin, end)
             if at + 2 < len(bounds):
                 self._consider(agenda, text, begin, end, bounds[at + 2])
-        self.num_remembered += 5 * (len(states) + 1)  # which are larger than edges
+        self._num_states += len(states) + 1
         return _Path(text, states, tuple(self.ids[text[a:b]] for a, b in pairwise(bounds)))
 
 

@@ -13,7 +13,7 @@ from nmt.data.batching import make_batch
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
 from nmt.errors import UserError
 from nmt.models.build import build_model
-from nmt.training.techniques.gradient_flow import gradient_flow_penalty, recording
+from nmt.training.techniques.gradient_flow import gradient_flow_penalty, record_layers
 
 D, T = 4, 5
 LENGTHS = [3, 5, 1]
@@ -85,8 +85,8 @@ def test_it_is_the_stretch_of_each_step_back(nonlinearity: str, bidirectional: b
     torch.manual_seed(4)
     model = Reader(nonlinearity, bidirectional, packed, reads)
     x_BTD = torch.randn(3, T, 3)
-    with recording(model) as recorded:
-        loss = model(x_BTD)
+    recorded = record_layers(model)
+    loss = model(x_BTD)
     penalty = gradient_flow_penalty(loss, recorded)
     assert penalty.item() == pytest.approx(expected_penalty(model, x_BTD), rel=1e-4)
 
@@ -98,10 +98,10 @@ def test_its_gradient_reaches_the_recurrent_weights_alone_and_mends_them() -> No
         model.rnn.weight_hh_l0.mul_(0.2)
     x_BTD = torch.randn(3, T, 3)
     optimizer = torch.optim.SGD([model.rnn.weight_hh_l0], lr=0.1)
-    found = []
+    recorded, found = record_layers(model), []
     for _ in range(30):
-        with recording(model) as recorded:
-            loss = model(x_BTD)
+        recorded.clear()
+        loss = model(x_BTD)
         penalty = gradient_flow_penalty(loss, recorded)
         gradients = torch.autograd.grad(penalty, list(model.parameters()), allow_unused=True)
         assert [g is not None for g in gradients] == [
@@ -125,8 +125,8 @@ def test_an_encoder_whose_last_state_alone_is_read_has_a_penalty(bridge: str) ->
     )
     model = build_model(options, both)
     batch = make_batch([([4, 5, 6, 7], [7, 8, 9]), ([9, 11], [6, 6])], both)
-    with recording(model) as recorded:
-        loss = model(batch.source_BS, batch.source_length_B, batch.target_input_BT).features_BTD.pow(2).sum()
+    recorded = record_layers(model)
+    loss = model(batch.source_BS, batch.source_length_B, batch.target_input_BT).features_BTD.pow(2).sum()
     in_encoder, in_decoder = (gradient_flow_penalty(loss, [item]) for item in recorded)
     assert in_encoder > 0.01
     assert in_decoder > 0.01
@@ -135,12 +135,14 @@ def test_an_encoder_whose_last_state_alone_is_read_has_a_penalty(bridge: str) ->
 
 def test_a_layer_that_the_loss_does_not_depend_on_is_refused() -> None:
     model = Reader("tanh", False, False)
-    with recording(model) as recorded:
-        model(torch.randn(3, T, 3))
+    recorded = record_layers(model)
+    model.eval()(torch.randn(3, T, 3))
+    assert not recorded, "nothing is recorded in validation"
+    model.train()(torch.randn(3, T, 3))
     with pytest.raises(UserError, match="doesn't depend on"):
         gradient_flow_penalty(torch.zeros((), requires_grad=True) * 2, recorded)
 
 
 def test_a_model_without_plain_layers_is_refused() -> None:
-    with pytest.raises(UserError, match="plain recurrent"), recording(nn.LSTM(3, 4)):
-        pass
+    with pytest.raises(UserError, match="plain recurrent"):
+        record_layers(nn.LSTM(3, 4))
