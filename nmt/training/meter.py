@@ -23,10 +23,13 @@ LONG = 200
 
 
 @dataclass
-class Sums:
-    """Since the last line of the log; ``epoch_…`` since the epoch began."""
+class Meter:
+    """Adds up what :meth:`take` then gives as figures. Its state is part of a checkpoint, so curves have no seam.
 
-    loss: float = 0.0
+    Sums since the last line of the log, and with ``epoch_…`` since the epoch began.
+    """
+
+    nll: float = 0.0
     tokens: int = 0
     positions: int = 0
     padding: int = 0
@@ -37,89 +40,76 @@ class Sums:
     epoch_positions: int = 0
     epoch_padding: int = 0
     extra: dict[str, float] = field(default_factory=dict)
-
-
-class Meter:
-    """Adds up what :meth:`take` then gives as figures. Its state is part of a checkpoint, so curves have no seam."""
-
-    def __init__(self) -> None:
-        self.sums = Sums()
-        self._started = time.perf_counter()
+    started: float = field(default_factory=time.perf_counter)
 
     def count(self, tokens: int, positions: int, padding: int, loss: float, gradient_norm: float) -> None:
         """Take in an update: sizes as in :class:`nmt.data.batching.Batch`, and the mean -log p of a target token."""
-        s = self.sums
-        s.loss += loss * tokens
-        s.tokens += tokens
-        s.positions += positions
-        s.padding += padding
-        s.gradient_norm += gradient_norm
-        s.updates += 1
-        s.epoch_positions += positions
-        s.epoch_padding += padding
+        self.nll += loss * tokens
+        self.tokens += tokens
+        self.positions += positions
+        self.padding += padding
+        self.gradient_norm += gradient_norm
+        self.updates += 1
+        self.epoch_positions += positions
+        self.epoch_padding += padding
 
     def count_extra(self, losses: Mapping[str, float]) -> None:
         """Take in the extra losses of a batch, summed over it, by name."""
         for name, loss in losses.items():
-            self.sums.extra[name] = self.sums.extra.get(name, 0.0) + loss
+            self.extra[name] = self.extra.get(name, 0.0) + loss
 
     @contextmanager
     def pause(self) -> Iterator[None]:
         """Take validating and saving out of the tokens a second."""
         began = time.perf_counter()
         yield
-        self._started += time.perf_counter() - began
+        self.started += time.perf_counter() - began
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Count the time inside this context as waiting for data."""
         began = time.perf_counter()
         yield
-        self.sums.waiting_seconds += time.perf_counter() - began
+        self.waiting_seconds += time.perf_counter() - began
 
     @property
     def loss(self) -> float | None:
         """Mean -log p of the tokens so far; None before the first."""
-        return self.sums.loss / self.sums.tokens if self.sums.tokens else None
+        return self.nll / self.tokens if self.tokens else None
 
     @property
     def tokens_per_second(self) -> float:
-        return self.sums.tokens / max(self._elapsed, 1e-9)
-
-    @property
-    def _elapsed(self) -> float:
-        return time.perf_counter() - self._started
+        return self.tokens / max(time.perf_counter() - self.started, 1e-9)
 
     def take(self) -> dict[str, Any]:
         """Figures of :class:`nmt.training.events.TrainingLoss`, which start anew; empty where nothing was counted."""
-        s, elapsed = self.sums, self._elapsed
-        self.sums = Sums(epoch_positions=s.epoch_positions, epoch_padding=s.epoch_padding)
-        self._started = time.perf_counter()
-        if not s.updates + s.skipped:
-            return {}
-        trained = s.updates > 0
-        return {
-            "loss": round(s.loss / s.tokens, 4) if trained else None,
-            "tokens_per_second": round(s.tokens / elapsed, 1),
-            "gradient_norm": round(s.gradient_norm / s.updates, 4) if trained else None,
-            "padding": round(s.padding / s.positions, 5) if trained else None,
-            "waiting_for_data": round(s.waiting_seconds / elapsed, 5),
-            "skipped": s.skipped,
-            "extra": {name: round(loss / s.tokens, 5) if trained else None for name, loss in s.extra.items()},
+        elapsed, trained = time.perf_counter() - self.started, self.updates > 0
+        figures = {
+            "loss": round(self.nll / self.tokens, 4) if trained else None,
+            "tokens_per_second": round(self.tokens / elapsed, 1),
+            "gradient_norm": round(self.gradient_norm / self.updates, 4) if trained else None,
+            "padding": round(self.padding / self.positions, 5) if trained else None,
+            "waiting_for_data": round(self.waiting_seconds / elapsed, 5),
+            "skipped": self.skipped,
+            "extra": {name: round(loss / self.tokens, 5) if trained else None for name, loss in self.extra.items()},
         }
+        has_figures = trained or self.skipped > 0
+        vars(self).update(vars(Meter(epoch_positions=self.epoch_positions, epoch_padding=self.epoch_padding)))
+        return figures if has_figures else {}
 
     def end_epoch(self) -> float:
         """Fraction of padding in the epoch that ends here."""
-        fraction = self.sums.epoch_padding / max(self.sums.epoch_positions, 1)
-        self.sums.epoch_padding = self.sums.epoch_positions = 0
+        fraction = self.epoch_padding / max(self.epoch_positions, 1)
+        self.epoch_padding = self.epoch_positions = 0
         return fraction
 
     def state_dict(self) -> dict[str, Any]:
-        return {**asdict(self.sums), "elapsed": self._elapsed}
+        state = asdict(self)
+        return state | {"elapsed": time.perf_counter() - state.pop("started")}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.sums = Sums(**{key: value for key, value in state.items() if key != "elapsed"})
-        self._started = time.perf_counter() - state["elapsed"]
+        vars(self).update(state)
+        self.started = time.perf_counter() - vars(self).pop("elapsed")
 
 
 def give_up_if_stuck(skipped_in_a_row: int, precision: Precision, step: int, loss: float) -> None:

@@ -126,7 +126,7 @@ class Trainer:
         """Emit the figures of an update."""
         epoch, loss = self.batches.epoch, self.meter.loss
         if loss is not None:
-            speed, skipped = self.meter.tokens_per_second, self.meter.sums.skipped
+            speed, skipped = self.meter.tokens_per_second, self.meter.skipped
             best = {"metric": self.options.metric, "best": self.progress.best}
             self._emit(events.Updated, epoch=epoch, loss=loss, tokens_per_second=speed, skipped=skipped, **best)
         if (is_last or self._is_due(self.options.log_every)) and (figures := self.meter.take()):
@@ -205,7 +205,7 @@ class Trainer:
 
     def _skip(self, loss: float, gradient_norm: float) -> None:
         """Leave out an update whose loss or gradient isn't finite; give up when there are many in a row."""
-        self.meter.sums.skipped += 1
+        self.meter.skipped += 1
         self.progress.skipped_in_a_row += 1
         update, scale, message = self.progress.step + 1, None, ""
         if self.scaler.is_enabled():  # which finds its value by overflowing now and then
