@@ -136,7 +136,7 @@ def _show(found: "dict[str, dict[str, Score]]") -> None:
     first, *others = found.values()
     if not others:
         for s in first.values():
-            typer.echo(f"{s.line}\n    {s.signature}")
+            typer.echo(f"{s.name} = {s.figure} {s.details}".rstrip() + f"\n    {s.signature}")
         return
     rows = [[system, *(s.figure for s in scores.values())] for system, scores in found.items()]
     print_table("", ["system", *map(directed_name, first)], rows)

@@ -108,16 +108,13 @@ class EncodedCorpus:
 
         self.counts = Counts(**meta["counts"])
         self.source, self.target = (read(side, "ids", meta["dtype"]) for side in ("source", "target"))
+        self.sides: Sides = self.source, self.target
         self.lines: npt.NDArray[np.int64] = np.load(directory / "lines.npy")
         self.annotations = {name: read(name, "int32", "int32", n) for name, n in meta["annotations"].items()}
         """Of each pair, by name. [num_rows, width]"""
 
     def __len__(self) -> int:
         return self.counts.kept
-
-    @property
-    def sides(self) -> Sides:
-        return self.source, self.target
 
     def pair(self, index: int) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]:
         """Source and target ids of a pair, without SOS and EOS."""

@@ -92,27 +92,21 @@ def method_text(found: dict[str, Any]) -> str:
     )
 
 
-class Span(NamedTuple):
-    """A part of a text. ``same`` is False where the other text has something else, or nothing, in its place."""
+def word_differences(text: str, other: str) -> list[tuple[str, bool]]:
+    """A text cut where it begins and ends to agree with another one; joined, the parts are the text.
 
-    text: str
-    same: bool
-
-
-def word_differences(text: str, other: str) -> list[Span]:
-    """A text cut where it begins and ends to agree with another one; joined, the spans are the text.
-
-    Words and punctuation marks are compared, cased; white space is not.
+    A part is False where the other text has something else, or nothing, in its place. Words and punctuation marks are
+    compared, cased; white space is not.
     """
     words = list(_WORD.finditer(text))
     matcher = SequenceMatcher(None, [match[0] for match in words], _WORD.findall(other), autojunk=False)
-    spans, end = [], 0
+    parts, end = [], 0
     for kind, first, last, _, _ in matcher.get_opcodes():
         if kind in ("replace", "delete"):
             start, stop = words[first].start(), words[last - 1].end()
-            spans += [Span(text[end:start], True), Span(text[start:stop], False)]
+            parts += [(text[end:start], True), (text[start:stop], False)]
             end = stop
-    return [span for span in (*spans, Span(text[end:], True)) if span.text]
+    return [(part, same) for part, same in (*parts, (text[end:], True)) if part]
 
 
 def to_html(found: dict[str, Any]) -> str:
@@ -158,7 +152,7 @@ def _sentence(sentence: dict[str, Any], baseline: str, system: str) -> Table:
         if sentence[side] is not None:
             grid.add_row(side, Text(sentence[side]))
     for name, text in ((baseline, sentence["baseline"]), (system, sentence["system"])):
-        spans = word_differences(text, sentence["reference"])
-        marked = [span.text if span.same else (f"[{span.text}]", "red") for span in spans]
+        parts = word_differences(text, sentence["reference"])
+        marked = [part if same else (f"[{part}]", "red") for part, same in parts]
         grid.add_row(Text(name), Text.assemble(*marked))
     return grid

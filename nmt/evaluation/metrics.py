@@ -58,11 +58,6 @@ class Score:
         c, digits = self.confidence, f".{self.decimals}f"
         return f"{self.score:{digits}}" + (f" (μ = {c['mean']:{digits}} ± {c['half_width']:{digits}})" if c else "")
 
-    @property
-    def line(self) -> str:
-        """Name, score and details, as sacreBLEU prints them."""
-        return f"{self.name} = {self.figure} {self.details}".rstrip()
-
     def to_json(self) -> dict[str, Any]:
         """The object of ``nmt score --json``."""
         shown: dict[str, Any] = {"score": round(self.score, 4), "signature": self.signature}
@@ -124,13 +119,10 @@ class Metric(ABC):
 
 
 class SacreBleuMetric(Metric):
-    """A metric of sacreBLEU, by its public API but for sufficient statistics, which it has no public names for.
-
-    Attributes:
-        kind: the key of ``sacrebleu.metrics.METRICS``.
-    """
+    """A metric of sacreBLEU, by its public API but for sufficient statistics, which it has no public names for."""
 
     kind: ClassVar[str]
+    """The key of ``sacrebleu.metrics.METRICS``."""
 
     def __init__(self, tokenize: str | None = None) -> None:
         from sacrebleu.metrics import METRICS as IMPLEMENTATIONS
