@@ -165,6 +165,38 @@ FILES: tuple[Callable[[random.Random], bytes], ...] = (
 )
 
 
+def hostile_file(rng: random.Random) -> bytes:
+    """A sound upload of a file that isn't what its name says, or worse."""
+    name = rng.choice(FILE_NAMES[:8] if rng.random() < 0.8 else FILE_NAMES)
+    fields = ((b"source", b"", rng.choice((b"de", b"auto"))), (b"target", b"", b"en"))
+    parts = (*fields, (b"file", b'; filename="%s"' % name, rng.choice(FILES)(rng)))
+    form = b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+    body = b"".join(form % part for part in parts) + b"--x--\r\n"
+    return message("POST", "/translate_file", body, "multipart/form-data; boundary=x")
+
+
+def hostile_html(rng: random.Random) -> bytes:
+    """Tags in any order."""
+    tags = (
+        "<b>",
+        "</b>",
+        "<i ",
+        "<p>",
+        "</div>",
+        "<br/>",
+        "<script>",
+        "<!--",
+        "-->",
+        "<svg>",
+        "&lt;",
+        "&#0;",
+        "<a href=x>",
+    )
+    text = "".join(rng.choice((*tags, "Hund ", "schläft. ", rng.choice(TEXTS)[:50])) for _ in range(rng.randrange(60)))
+    body = json.dumps(dict(SOUND["/translate"], q=rng.choice((text, [text, text])), format="html")).encode()
+    return message("POST", "/translate", body, "application/json")
+
+
 def header_trick(rng: random.Random) -> bytes:
     """Header lines and request lines that a server may read in several ways."""
     body = json.dumps(SOUND["/translate"]).encode()
@@ -225,7 +257,7 @@ def noise(rng: random.Random) -> bytes:
 KINDS_OF_CASES = (
     wrong_values, wrong_values, wrong_values, broken_json, broken_json, strange_form, strange_form, header_trick,
     header_trick,
-    bad_chunks, half_request, noise,
+    bad_chunks, half_request, noise, hostile_file, hostile_html,
 )  # fmt: skip
 
 

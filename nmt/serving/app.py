@@ -1,6 +1,7 @@
 """The application of ``nmt serve``, and its server process."""
 
 import contextlib
+import logging
 import signal
 import socket
 import sys
@@ -46,13 +47,18 @@ def create_app(service: Service) -> FastAPI:
 
 
 def make_server(service: Service, host: str, port: int) -> uvicorn.Server:
-    """A server that is not running yet. It logs no requests, because their addresses can contain text."""
+    """A server that is not running yet.
+
+    It logs no requests, because their addresses can contain text, nor what is wrong with them, because anybody could
+    fill the log so.
+    """
     grace = int(service.limits.seconds) + 5
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         create_app(service),
         host,
         port,
-        log_level="error",
+        log_level="critical",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=grace,

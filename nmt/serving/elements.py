@@ -6,6 +6,7 @@ Documents are parsed by lxml; XML without entities, DTDs and network access.
 import html
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
 from functools import partial
 from typing import Any, Literal
 
@@ -215,7 +216,8 @@ def _write(element: Element, content: Content, used: set[Element], table: dict[i
             continue
         child = item.tag
         if child in used:
-            child = element.makeelement(child.tag, {k: v for k, v in child.attrib.items() if k != "id"}, child.nsmap)
+            child = deepcopy(child)  # HTML has names of elements that makeelement() refuses
+            child.attrib.pop("id", None)
         used.add(child)
         child.tail = None
         element.append(child)

@@ -79,6 +79,7 @@ def test_an_element_whose_words_are_apart_is_divided_unless_it_is_a_link() -> No
         ]
 
     assert translate_html("He <b>calls</b> Fido", calls_up) == "Er <b>ruft</b> den Hund <b>an</b>"
+    assert translate_html("He <w:x>calls</w:x> Fido", calls_up) == "Er <w:x>ruft</w:x> den Hund <w:x>an</w:x>"
     assert translate_html('He <a href="x">calls</a> Fido', calls_up).count("<a") == 1
     assert translate_html('He <b id="x">calls</b> Fido', calls_up).count("<b") == 1
 
