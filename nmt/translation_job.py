@@ -5,7 +5,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from nmt.config import DecodingChanges
 from nmt.console import warn
@@ -13,7 +13,7 @@ from nmt.data.text import in_windows
 from nmt.decoding.request import OutputConstraints, Request
 from nmt.decoding.results import Translation
 from nmt.errors import UserError
-from nmt.translator import UNCONSTRAINED, WINDOW, Translator
+from nmt.translator import WINDOW, Translator
 
 NUM_CHECKED = 5
 """Lines of an earlier run that are translated again, to see whether they belong to this job."""
@@ -24,18 +24,17 @@ _REMEDY = "Give the input, the model and the options of the run that was stopped
 
 @dataclass(frozen=True)
 class Job:
-    """What ``nmt translate`` makes of each line."""
+    """What ``nmt translate`` makes of each line; other fields are the arguments of ``Translator.stream``."""
 
     translator: Translator
     write: Callable[[Translation], str]
     """The line of output, without its end."""
-    read: Callable[[str, int], Request] = Request.from_text
+    read: Callable[[str, int], Request]
     """What a line of input, with its number, requests."""
-    n_best: int = 1
-    with_alignment: bool = False
-    constraints: OutputConstraints = UNCONSTRAINED
-    decoding: DecodingChanges = field(default_factory=DecodingChanges)
-    """Changes to the recipe's decoding options."""
+    n_best: int
+    with_alignment: bool
+    constraints: OutputConstraints
+    decoding: DecodingChanges
 
     def run(
         self, lines: Iterable[str], first_line: int = 1, on_progress: Callable[[int], None] = lambda lines: None

@@ -136,10 +136,7 @@ def export(
 )
 def recipes(
     name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="NAME", help="Print this recipe. With --keys: the part of a recipe.", show_default=False
-        ),
+        str | None, typer.Argument(metavar="NAME", help="Recipe to print; with --keys: part of a recipe to list.")
     ] = None,
     keys: Annotated[bool, typer.Option("--keys", help="List the keys of recipes: type, default and meaning.")] = False,
 ) -> None:
