@@ -105,7 +105,8 @@ def check_pairs(
 def flag(statistics: Statistics, on_progress: Progress = lambda num_lines: None) -> list[tuple[Filter, Flagged]]:
     """Read the corpus once more, and return what each filter flags."""
     matched: dict[tuple[str, int | None], array[int]] = defaultdict(lambda: array("q"))
-    for start, lines in statistics.second_pass(on_progress):
+    for start, lines in statistics.pairs.batches(on_progress):
+        statistics.score(start, lines)
         for each in FILTERS:
             for side, indices in each.matches(start, lines):
                 matched[each.name, side].extend(indices)
@@ -123,7 +124,9 @@ def _finding(each: Filter, flagged: Flagged, statistics: Statistics, texts: Mapp
     share = count / (flagged.total or (statistics.num_pairs if side is None else side.num_lines))
     numbered = plural(count, "pair") if side is None else f"{side.name}: {plural(count, 'line')}"
     verb, rest = each.problem.split(" ", 1)
-    per_cent = "under 0.01" if 0 < share < 0.0001 else f"{100 * share:.2g}" if share < 0.1 else f"{100 * share:.0f}"
+    per_cent = f"{100 * share:.2g}" if share < 0.1 else f"{100 * share:.0f}"
+    if 0 < share < 0.0001:
+        per_cent = "under 0.01"
     message = f"{flagged.subject or numbered} ({per_cent} %) {verb}{'s' if count == 1 else ''} {rest}."
     severity: Severity = "serious" if share >= each.serious else "warning" if share >= each.warning else "note"
     shown = flagged.examples

@@ -166,15 +166,13 @@ class Statistics:
             side.lines = np.concatenate(rows)
         self.num_pairs = len(self.sides[0].lines)
 
-    def second_pass(self, on_progress: Progress) -> Iterator[tuple[int, Lines]]:
-        """Score lines by the character models; the batches are given to the caller as well."""
-        for start, lines in self.pairs.batches(on_progress):
-            if num_pairs := min(map(len, lines)):
-                for side, other, own in zip(self.sides, self.sides[::-1], lines, strict=True):
-                    rows = side.lines[start : start + num_pairs]
-                    rows["own_score"] = side.model.log_probabilities(own[:num_pairs], counted=True)
-                    rows["other_score"] = other.model.log_probabilities(own[:num_pairs], counted=False)
-            yield start, lines
+    def score(self, start: int, lines: Lines) -> None:
+        """Score the lines of a batch by the character models."""
+        if num_pairs := min(map(len, lines)):
+            for side, other, own in zip(self.sides, self.sides[::-1], lines, strict=True):
+                rows = side.lines[start : start + num_pairs]
+                rows["own_score"] = side.model.log_probabilities(own[:num_pairs], counted=True)
+                rows["other_score"] = other.model.log_probabilities(own[:num_pairs], counted=False)
 
     @property
     def has_text(self) -> Mask:
