@@ -37,16 +37,16 @@ SPEED_PERIOD = 300.0
 """Seconds over which a bar estimates its speed: long enough for a run's validations not to upset it."""
 
 
-def set_quiet(quiet: bool) -> None:
-    """Silence messages and bars; errors and results are still shown."""
+def be_quiet(wanted: bool = True) -> None:
+    """Show no messages and bars from now on, if wanted; errors and results are still shown."""
     global _quiet
-    _quiet = quiet
+    _quiet = _quiet or wanted
 
 
 def be_silent() -> None:
     """Show nothing but errors: another process of the same run speaks for all."""
     global _silent
-    set_quiet(True)
+    be_quiet()
     _silent = True
 
 

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
-from nmt.console import say, set_quiet
+from nmt import __version__
+from nmt.console import be_quiet, say
 from nmt.errors import UserError
 
 Command = Callable[..., None]
@@ -59,11 +60,6 @@ Settings = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-def _be_quiet(wanted: bool) -> None:
-    if wanted:
-        set_quiet(True)
-
-
 def _load_plugins(modules: list[str] | None) -> None:
     from nmt.plugins import load_plugin
 
@@ -73,8 +69,6 @@ def _load_plugins(modules: list[str] | None) -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from nmt import __version__
-
         typer.echo(f"nmt {__version__}")
         raise typer.Exit
 
@@ -90,7 +84,7 @@ Plugins = Annotated[
     ),
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", callback=_be_quiet, help="Show no progress bars and messages, only warnings.")
+    bool, typer.Option("--quiet", "-q", callback=be_quiet, help="Show no progress bars and messages, only warnings.")
 ]
 Version = Annotated[
     bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 import yaml
@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
+from nmt.cli.common import Command
 from nmt.errors import UserError, nearest
 from nmt.options import ChoiceOf, Options, groups_in
 
@@ -29,8 +30,6 @@ TABLES = (
 METAVARS = {int: "N", float: "X", str: "NAME", Path: "FILE"}
 TYPE_NAMES = {int: "integer", float: "number", str: "text", bool: "true or false", Path: "path", NoneType: "null"}
 BOUNDS = {"gt": "<", "ge": "<=", "lt": "<", "le": "<="}
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def options_of(group: type[Options], from_recipe: bool = True) -> Callable[[Command], Command]:
