@@ -3,7 +3,7 @@
 B counts the sentences still in the batch, k the hypotheses of a group.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Self
@@ -236,32 +236,22 @@ def choose(logits_BKV: Tensor, offset_BK: Tensor, eos: int, options: DecodingOpt
         options: beam and groups.
     """
     size = options.beam_size // options.beam_groups
+    times_chosen_BV = torch.zeros_like(logits_BKV[:, 0]) if options.beam_groups > 1 else None
     ending, unfinished = [], []
-    for best_BC, parent_BC, token_BC in _continuations(logits_BKV, offset_BK, options):
+    for start in range(0, options.beam_size, size):
+        if times_chosen_BV is None:
+            best_BC, parent_BC, token_BC = top_continuations(logits_BKV, offset_BK, 2 * size)
+        else:
+            group, penalty_BV = slice(start, start + size), options.diversity * times_chosen_BV
+            penalised_BkV = logits_BKV[:, group] - penalty_BV[:, None]
+            best_BC, parent_BC, token_BC = top_continuations(penalised_BkV, offset_BK[:, group], 2 * size)
+            times_chosen_BV.scatter_add_(1, token_BC[:, :size], torch.ones_like(best_BC[:, :size]))
+            best_BC, parent_BC = best_BC + penalty_BV.gather(1, token_BC), parent_BC + start
         ends_BC = token_BC == eos
         ending.append((best_BC.masked_fill(~ends_BC, -inf)[:, :size], parent_BC[:, :size]))
         open_Bk, kept_Bk = best_BC.masked_fill(ends_BC, -inf).topk(size, dim=1)
         unfinished.append((open_Bk, parent_BC.gather(1, kept_Bk), token_BC.gather(1, kept_Bk)))
     return Choice(*(torch.cat(parts, dim=1) for parts in (*zip(*ending, strict=True), *zip(*unfinished, strict=True))))
-
-
-def _continuations(
-    logits_BKV: Tensor, offset_BK: Tensor, options: DecodingOptions
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """For each group the 2k best continuations: log-probability, hypothesis (index into K) and token. [B, 2k]"""
-    size = options.beam_size // options.beam_groups
-    if options.beam_groups == 1:
-        yield top_continuations(logits_BKV, offset_BK, 2 * size)
-        return
-    times_chosen_BV = torch.zeros_like(logits_BKV[:, 0])
-    for start in range(0, options.beam_size, size):
-        group = slice(start, start + size)
-        penalty_BV = options.diversity * times_chosen_BV
-        best_BC, parent_BC, token_BC = top_continuations(
-            logits_BKV[:, group] - penalty_BV[:, None], offset_BK[:, group], 2 * size
-        )
-        times_chosen_BV.scatter_add_(1, token_BC[:, :size], torch.ones_like(best_BC[:, :size]))
-        yield best_BC + penalty_BV.gather(1, token_BC), parent_BC + start, token_BC
 
 
 def top_continuations(logits_BKV: Tensor, offset_BK: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,6 +10,7 @@ from nmt.decoding.beam import Choice
 
 Candidate = tuple[float, int, int]
 """Log-probability, hypothesis (index into K), token."""
+Phrase = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class PhraseConstraints:
         logits_KV: Tensor,
         offset_K: Tensor,
         histories: list[list[int]],
-        phrases: Sequence[Sequence[int]],
+        phrases: Sequence[Phrase],
     ) -> list[Candidate]:
         """The likeliest of all, the likeliest of each hypothesis, and those that continue a phrase; best first."""
         places = set(zip(unconstrained.parent_BK[row].tolist(), unconstrained.token_BK[row].tolist(), strict=True))
@@ -101,7 +102,7 @@ class PhraseConstraints:
         return sorted((c for c in candidates if c[0] > -inf), reverse=True)
 
     def _allocate(
-        self, candidates: list[Candidate], histories: list[list[int]], phrases: Sequence[Sequence[int]], size: int
+        self, candidates: list[Candidate], histories: list[list[int]], phrases: Sequence[Phrase], size: int
     ) -> tuple[list[Candidate], list[Candidate]]:
         """The candidates that end, and ``size`` others: in turns one of each number of tokens matched, most first."""
         banks: dict[int, list[Candidate]] = {}
@@ -118,7 +119,7 @@ class PhraseConstraints:
         return ending, [candidate for _, _, candidate in ranked[:size]]
 
 
-def num_matched(tokens: Sequence[int], phrases: Sequence[Sequence[int]]) -> int:
+def num_matched(tokens: Sequence[int], phrases: Sequence[Phrase]) -> int:
     """Tokens of phrases that a hypothesis contains: of whole phrases, and of the longest that has just begun."""
     whole = begun = 0
     for phrase in phrases:
@@ -129,17 +130,16 @@ def num_matched(tokens: Sequence[int], phrases: Sequence[Sequence[int]]) -> int:
     return whole + begun
 
 
-def _next_tokens(tokens: Sequence[int], phrases: Sequence[Sequence[int]]) -> set[int]:
+def _next_tokens(tokens: Sequence[int], phrases: Sequence[Phrase]) -> set[int]:
     """For each phrase that is not complete the token that continues or begins it."""
     return {phrase[_num_begun(tokens, phrase)] for phrase in phrases if not _contains(tokens, phrase)}
 
 
-def _contains(tokens: Sequence[int], phrase: Sequence[int]) -> bool:
-    wanted = list(phrase)
-    return any(list(tokens[i : i + len(wanted)]) == wanted for i in range(len(tokens) - len(wanted) + 1))
+def _contains(tokens: Sequence[int], phrase: Phrase) -> bool:
+    return any(tuple(tokens[i : i + len(phrase)]) == phrase for i in range(len(tokens) - len(phrase) + 1))
 
 
-def _num_begun(tokens: Sequence[int], phrase: Sequence[int]) -> int:
+def _num_begun(tokens: Sequence[int], phrase: Phrase) -> int:
     """The most first tokens of the phrase that the last tokens are, short of the whole phrase."""
     lengths = range(min(len(phrase) - 1, len(tokens)), 0, -1)
-    return next((n for n in lengths if list(tokens[-n:]) == list(phrase[:n])), 0)
+    return next((n for n in lengths if tuple(tokens[-n:]) == phrase[:n]), 0)

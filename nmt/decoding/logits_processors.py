@@ -98,18 +98,15 @@ class Bounds(LogitsProcessor):
             forced_N = num_tokens < self._length_B[sentence_N]
             _leave_only(logits_NV, forced_N, self._prefix_BT[sentence_N, num_tokens])
         if num_tokens + 1 >= self._shortest:
-            _leave_only(logits_NV, num_tokens + 1 >= self._limit_B[sentence_N], self._eos)
+            _leave_only(logits_NV, num_tokens + 1 >= self._limit_B[sentence_N], torch.full_like(sentence_N, self._eos))
 
 
-def _leave_only(logits_NV: Tensor, where_N: Tensor, token: int | Tensor) -> None:
-    """Forbid all but one token (an id, or one for each row) in some rows."""
+def _leave_only(logits_NV: Tensor, where_N: Tensor, token_N: Tensor) -> None:
+    """Forbid all but one token in some rows."""
     rows = where_N.nonzero()[:, 0]
-    if not len(rows):
-        return
-    chosen = token[rows] if isinstance(token, Tensor) else torch.full_like(rows, token)
-    kept = logits_NV[rows, chosen]
+    kept = logits_NV[rows, token_N[rows]]
     logits_NV[rows] = -inf
-    logits_NV[rows, chosen] = kept
+    logits_NV[rows, token_N[rows]] = kept
 
 
 class NoRepeatNgram(LogitsProcessor):
