@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from nmt.data.batching import make_batch
 from nmt.data.vocabulary import SPACE, Vocabulary
 from nmt.errors import UserError
-from nmt.models.interfaces import HasExternalMemory, MemoryAccess
+from nmt.models.interfaces import SlotState
 from nmt.plotting.matrix import MAX_WORDS
 from nmt.plotting.style import INK, draw_cells, draw_colour_bar, panels, style, visible
 from nmt.translator import Translator
@@ -46,35 +46,42 @@ def trace_memory(translator: Translator, source: str, target: str) -> MemoryTrac
         UserError: the model has no external memory, or the sentence is empty or too long to draw.
     """
     model, vocabularies = translator.model, translator.vocabularies
-    encoder, decoder = model.encoder, model.decoder
-    if not isinstance(encoder, HasExternalMemory) and not isinstance(decoder, HasExternalMemory):
-        raise UserError(
-            "This model has no external memory.", "Train one with the encoder or decoder ntm: algorithmic/copy_ntm."
-        )
     source_ids, target_ids = translator.encode_source(source), translator.encode_target(target)
     num_pieces = len(source_ids) + len(target_ids)
     if not source_ids or num_pieces > MAX_WORDS:
         raise UserError(f"A sentence pair of {num_pieces} pieces can't be drawn (1 to {MAX_WORDS}).", "Choose another.")
     batch = make_batch([(source_ids, target_ids)], vocabularies).to(model.device)
-    pieces = _names(vocabularies.source, source_ids)
-    accesses: list[MemoryAccess] = []
-    source_steps: tuple[str, ...] = ()
-    target_steps: tuple[str, ...] = ()
-    if isinstance(decoder, HasExternalMemory):
+    states: list[SlotState] = []
+
+    def record(module: object, inputs: object, output: object) -> None:
+        if isinstance(output, SlotState):
+            states.append(output)
+
+    hooks = [module.register_forward_hook(record) for module in model.modules()]
+    try:
         encoded = model.encode(batch.source_BS, batch.source_length_B)
-        accesses.append(decoder.memory_access(batch.target_input_BT, encoded))
-        target_steps = _names(vocabularies.target, target_ids)
-    # A decoder whose slots belong to source positions has a memory of its own.
-    if isinstance(encoder, HasExternalMemory) and all(access.num_free_slots is None for access in accesses):
-        accesses.insert(0, encoder.memory_access(batch.source_BS, batch.source_length_B))
-        source_steps = pieces
-    num_free = accesses[-1].num_free_slots
+        num_read = len(states)
+        model.decoder.unroll(batch.target_input_BT, encoded)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not states:
+        raise UserError(
+            "This model has no external memory.", "Train one with the encoder or decoder ntm: algorithmic/copy_ntm."
+        )
+    pieces, num_free = _names(vocabularies.source, source_ids), states[-1].num_free_slots
     if num_free is None:
-        slots = tuple(map(str, range(accesses[0].writes_BHTC.shape[3])))
-    else:
+        slots = tuple(map(str, range(states[0].write_NHC.shape[2])))
+    else:  # slots that belong to source positions are a memory of the decoder alone
         slots = (*(f"free-{number + 1}" for number in range(num_free)), *pieces)
-    writes, reads = [access.writes_BHTC for access in accesses], [access.reads_BHTC for access in accesses]
-    return MemoryTrace(source_steps, target_steps, slots, _stack(writes), _stack(reads))
+        states, num_read = states[num_read:], 0
+    return MemoryTrace(
+        pieces if num_read else (),
+        _names(vocabularies.target, target_ids) if len(states) > num_read else (),
+        slots,
+        _stack([state.write_NHC[0] for state in states]),
+        _stack([state.read_NHC[0] for state in states]),
+    )
 
 
 def _names(vocabulary: Vocabulary, ids: Sequence[int]) -> tuple[str, ...]:
@@ -83,17 +90,11 @@ def _names(vocabulary: Vocabulary, ids: Sequence[int]) -> tuple[str, ...]:
 
 
 def _stack(weights: Sequence[torch.Tensor]) -> Weights:
-    """The steps of encoder and decoder one after another. [heads, steps, slots]
-
-    They may have different numbers of heads; a head that is missing has no weights.
-    """
-    stacked = np.zeros((max(w.shape[1] for w in weights), sum(w.shape[2] for w in weights), weights[0].shape[3]))
-    first = 0
-    for weights_1HTC in weights:
-        _, num_heads, num_steps, _ = weights_1HTC.shape
-        stacked[:num_heads, first : first + num_steps] = weights_1HTC[0].float().cpu().numpy()
-        first += num_steps
-    return stacked.astype(np.float32)
+    """The weights of each step as [heads, steps, slots]. A head that a step lacks has no weights."""
+    stacked = np.zeros((max(map(len, weights)), len(weights), weights[0].shape[1]), dtype=np.float32)
+    for step, weights_HC in enumerate(weights):
+        stacked[: len(weights_HC), step] = weights_HC.float().cpu().numpy()
+    return stacked
 
 
 def draw_memory(trace: MemoryTrace) -> Figure:

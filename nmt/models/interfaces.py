@@ -166,6 +166,18 @@ class State:
         return _reordered(self, rows, sentences)
 
 
+@dataclass(frozen=True)
+class SlotState(State):
+    """The state after a step with an external memory. ``nmt inspect memory`` shows those that modules of an encoder or
+    decoder return."""
+
+    write_NHC: Tensor
+    """The weight of each of C slots for each write head."""
+    read_NHC: Tensor
+    num_free_slots: int | None
+    """The number of slots that come before those of the source positions; None where no slot belongs to a position."""
+
+
 def _reordered(holder: HolderT, rows: Tensor, sentences: Tensor | None) -> HolderT:
     """A dataclass with every tensor in it indexed by rows, and what is per source by sentences."""
 
@@ -326,25 +338,6 @@ class Decoder(nn.Module, ABC):
     def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
         """Read whole sentences (teacher forcing)."""
         return self.advance(target_BT, self.start(encoded), need_weights)[0]
-
-
-@dataclass(frozen=True)
-class MemoryAccess:
-    """Where the heads of an external memory write and read, over whole sentences."""
-
-    writes_BHTC: Tensor
-    """The weight of each of C slots for each write head at each step."""
-    reads_BHTC: Tensor
-    num_free_slots: int | None = None
-    """The number of slots that come before those of the source positions; None where no slot belongs to a position."""
-
-
-class HasExternalMemory(ABC):
-    """A capability of encoders and decoders; ``nmt inspect memory`` shows it."""
-
-    @abstractmethod
-    def memory_access(self, *inputs: Any) -> MemoryAccess:
-        """The weights over the slots. ``inputs``: those of an encoder's ``forward``, or of a decoder's ``unroll``."""
 
 
 class Model(Protocol):

@@ -26,11 +26,9 @@ from nmt.models.interfaces import (
     Encoder,
     EncoderOutput,
     EncoderParts,
-    HasExternalMemory,
     Head,
     Memory,
-    MemoryAccess,
-    State,
+    SlotState,
 )
 from nmt.models.layers import Dropout, length_mask
 from nmt.models.recurrence import CellStack, StackOptions, at_end
@@ -128,7 +126,7 @@ class Heads(nn.Module):
 
 
 @dataclass(frozen=True)
-class NTMState(State):
+class NTMState(SlotState):
     """All that a neural Turing machine remembers; each hypothesis has a memory of its own."""
 
     cells: CellState
@@ -136,9 +134,6 @@ class NTMState(State):
     memory_NCW: Tensor
     reads_NHW: Tensor
     """What the read heads found last."""
-    read_NHC: Tensor
-    write_NHC: Tensor
-    """Where the heads were last."""
     ring: Ring
 
 
@@ -164,7 +159,9 @@ class NTMCell(nn.Module):
         self.writers = Heads(controller.hidden_size, options, options.num_write_heads, 2 * options.slot_size)
         self.output_size = controller.hidden_size + read_size
 
-    def start(self, cells: CellState, memory_NCW: Tensor, num_slots_N: Tensor) -> NTMState:
+    def start(
+        self, cells: CellState, memory_NCW: Tensor, num_slots_N: Tensor, num_free_slots: int | None = None
+    ) -> NTMState:
         """The state before the first step. Of each memory the first ``num_slots_N`` slots are real."""
         # Small differences between slots count: half precision would blur them.
         memory_NCW = memory_NCW.to(torch.promote_types(memory_NCW.dtype, torch.float32))
@@ -173,11 +170,12 @@ class NTMCell(nn.Module):
         first = memory_NCW.new_zeros(rows, 1, num_slots)
         first[:, :, 0] = 1.0
         return NTMState(
+            first.expand(-1, options.num_write_heads, -1),
+            first.expand(-1, options.num_read_heads, -1),
+            num_free_slots,
             cells,
             memory_NCW,
             memory_NCW.new_zeros(rows, options.num_read_heads, width),
-            first.expand(-1, options.num_read_heads, -1),
-            first.expand(-1, options.num_write_heads, -1),
             make_ring(num_slots_N, num_slots, options.max_shift),
         )
 
@@ -193,7 +191,7 @@ class NTMCell(nn.Module):
             memory_NCW = write(memory_NCW, write_NHC, erase_NHW.sigmoid(), add_NHW)
             read_NHC, _ = self.readers(control_ND, memory_NCW, state.read_NHC, ring)
             reads_NHW = read(read_NHC, memory_NCW)
-        return NTMState(cells, memory_NCW, reads_NHW, read_NHC, write_NHC, ring)
+        return NTMState(write_NHC, read_NHC, state.num_free_slots, cells, memory_NCW, reads_NHW, ring)
 
     def states(self, x_TND: Tensor, state: NTMState) -> list[NTMState]:
         """The state after each input."""
@@ -216,7 +214,7 @@ class NtmEncoderOptions(StackOptions, HeadOptions):
     num_slots: int = Field(128, ge=1, le=100_000, description="rows of the memory")
 
 
-class NtmEncoder(Encoder, HasExternalMemory):
+class NtmEncoder(Encoder):
     """Graves et al. 2014: a controller reads the source word by word and writes into a memory, blank at first.
 
     Its first memory holds an annotation for each word, [h_t; r_t], so that any decoder can follow; the second one
@@ -236,24 +234,17 @@ class NtmEncoder(Encoder, HasExternalMemory):
         self.memory_sizes, self.final_size = (self.machine.output_size, options.slot_size), options.hidden_size
 
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
-        states = self._states(source_BS)
-        annotations_BSD = self.dropout(torch.stack([self.machine.output(state) for state in states], dim=1))
-        annotations = Memory(annotations_BSD, length_mask(source_length_B, source_BS.shape[1]))
-        slots_SBCW = torch.stack([state.memory_NCW for state in states])
-        slots = Memory(at_end(slots_SBCW, source_length_B), states[0].ring[0])
-        cells = zip(*(state.cells[: self.machine.controller.num_states] for state in states), strict=True)
-        return EncoderOutput((annotations, slots), tuple(at_end(torch.stack(p), source_length_B) for p in cells))
-
-    def memory_access(self, source_BS: Tensor, source_length_B: Tensor) -> MemoryAccess:
-        return _access(self._states(source_BS), None)
-
-    def _states(self, source_BS: Tensor) -> list[NTMState]:
-        """The state after each position."""
         words_SBE = self.dropout(self.embedding(source_BS.t()))
         cells = self.machine.controller.zeros(words_SBE[0])
         memory_BCW = self.blank_W.expand(len(source_BS), self.num_slots, -1)
         num_slots_B = torch.full((len(source_BS),), self.num_slots, device=source_BS.device)
-        return self.machine.states(words_SBE, self.machine.start(cells, memory_BCW, num_slots_B))
+        states = self.machine.states(words_SBE, self.machine.start(cells, memory_BCW, num_slots_B))
+        annotations_BSD = self.dropout(torch.stack([self.machine.output(state) for state in states], dim=1))
+        annotations = Memory(annotations_BSD, length_mask(source_length_B, source_BS.shape[1]))
+        slots_SBCW = torch.stack([state.memory_NCW for state in states])
+        slots = Memory(at_end(slots_SBCW, source_length_B), states[0].ring[0])
+        parts = zip(*(state.cells[: self.machine.controller.num_states] for state in states), strict=True)
+        return EncoderOutput((annotations, slots), tuple(at_end(torch.stack(p), source_length_B) for p in parts))
 
 
 class NtmDecoderOptions(RecurrentDecoderOptions, HeadOptions):
@@ -267,7 +258,7 @@ class NtmDecoderOptions(RecurrentDecoderOptions, HeadOptions):
     )
 
 
-class NtmDecoder(Decoder, HasExternalMemory):
+class NtmDecoder(Decoder):
     """Graves et al. 2014: the controller reads [E y_{t-1}; r_{t-1}]; the output layer tanh(W [h_t; r_t; E y_{t-1}]).
 
     ``memory: annotations`` translates: the memory starts as W h_i, a slot for each annotation of any encoder. Free
@@ -306,7 +297,8 @@ class NtmDecoder(Decoder, HasExternalMemory):
         if self.num_free_slots:
             free_BFW = self.free_FW.to(slots_BCW.dtype).expand(len(slots_BCW), -1, -1)
             slots_BCW = torch.cat((free_BFW, slots_BCW), dim=1)
-        return self.machine.start(cells, slots_BCW, memory.mask_BS.sum(1) + self.num_free_slots)
+        num_slots_B = memory.mask_BS.sum(1) + self.num_free_slots
+        return self.machine.start(cells, slots_BCW, num_slots_B, self.num_free_slots)
 
     def advance(self, token_NT: Tensor, state: NTMState, need_weights: bool = False) -> tuple[DecoderOutput, NTMState]:
         words_TNE = self.dropout(self.embedding(token_NT.t()))
@@ -317,17 +309,6 @@ class NtmDecoder(Decoder, HasExternalMemory):
         if need_weights and not self.continues:
             weights_NHTS = torch.stack([state.read_NHC[:, :, self.num_free_slots :] for state in states], dim=2)
         return DecoderOutput(features_TND.transpose(0, 1), weights_NHTS), states[-1]
-
-    def memory_access(self, target_BT: Tensor, encoded: EncoderOutput) -> MemoryAccess:
-        states = self.machine.states(self.embedding(target_BT.t()), self.start(encoded))
-        return _access(states, None if self.continues else self.num_free_slots)
-
-
-def _access(states: list[NTMState], num_free_slots: int | None) -> MemoryAccess:
-    writes_BHTC, reads_BHTC = (
-        torch.stack(weights, dim=2) for weights in zip(*((s.write_NHC, s.read_NHC) for s in states), strict=True)
-    )
-    return MemoryAccess(writes_BHTC, reads_BHTC, num_free_slots)
 
 
 def _check_slots(options: NtmDecoderOptions, parts: DecoderParts) -> None:

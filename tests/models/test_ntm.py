@@ -335,14 +335,12 @@ def test_the_output_reads_state_findings_and_word(make_model: Any, continues: bo
 @torch.no_grad()
 def test_an_encoder_leaves_the_memory_as_it_was_after_the_last_word(make_model: Any, batch: Batch) -> None:
     model = make(make_model, ENCODER, {**DECODER, "memory": "slots"})
-    encoder: Any = model.encoder
     encoded = model.encode(batch.source_BS, batch.source_length_B)
     for row, length in enumerate(batch.source_length_B.tolist()):
-        states = encoder._states(batch.source_BS[row : row + 1, :length])
-        torch.testing.assert_close(encoded.memories[1].values_BSD[row], states[-1].memory_NCW[0])
-        torch.testing.assert_close(encoded.final[0][row], states[-1].cells[0][0])
-        annotations = torch.cat([encoder.machine.output(state) for state in states])
-        torch.testing.assert_close(encoded.memories[0].values_BSD[row, :length], annotations)
+        alone = model.encode(batch.source_BS[row : row + 1, :length], torch.tensor([length]))
+        torch.testing.assert_close(encoded.memories[1].values_BSD[row], alone.memories[1].values_BSD[0])
+        torch.testing.assert_close(encoded.final[0][row], alone.final[0][0])
+        torch.testing.assert_close(encoded.memories[0].values_BSD[row, :length], alone.memories[0].values_BSD[0])
 
 
 @torch.no_grad()
