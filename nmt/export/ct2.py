@@ -122,7 +122,7 @@ def num_positions(translator: Translator) -> int:
 def _set_ends(spec: Any, side: TransformerEncoder | TransformerDecoder, embedding: Any, length: int) -> None:
     """What comes before the layers and after them."""
     embedding.weight = _array(side.embedding.weight)
-    spec.scale_embeddings = side.embedding.is_scaled
+    spec.scale_embeddings = side.embedding.scale != 1.0
     with torch.inference_mode():
         code_1TD = side.positions(torch.zeros(1, length, side.positions.size))
     spec.position_encodings.encodings = _array(code_1TD[0])

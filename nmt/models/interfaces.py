@@ -41,7 +41,7 @@ AttentionStep = Literal["output", "input"]
 
 
 class PerSource:
-    """What a state holds once for each of the B sentences, however many hypotheses these have: a frozen dataclass."""
+    """What a state holds once for each of the B sentences, however many hypotheses these have: a dataclass."""
 
     def select(self, sentences: Tensor) -> Self:
         """That of some sentences. ``sentences``: indices into B."""

@@ -114,8 +114,7 @@ class Embedding(nn.Module):
     ) -> None:
         super().__init__()
         self.table = nn.Embedding(vocabulary_size, size, padding_idx=pad)
-        self.size = size
-        self._scale = math.sqrt(size) if scale else 1.0
+        self.size, self.pad, self.scale = size, pad, math.sqrt(size) if scale else 1.0
         self.dropout = Dropout(dropout)
         if weight is not None:
             self.table.weight = weight
@@ -130,21 +129,16 @@ class Embedding(nn.Module):
 
     def is_real(self, ids: Tensor) -> Tensor:
         """True where there is a token, False at PAD."""
-        return ids.ne(self.table.padding_idx or 0)
-
-    @property
-    def is_scaled(self) -> bool:
-        return self._scale != 1.0
+        return ids.ne(self.pad)
 
     @torch.no_grad()
     def init_from(self, ids: Tensor, vectors: Tensor) -> None:
         """Give some ids vectors made elsewhere. The others stay random, but become as large as these."""
-        padding = int(self.table.padding_idx or 0)
         others = torch.ones(len(self.weight), dtype=torch.bool)
-        others[ids] = others[padding] = False
+        others[ids] = others[self.pad] = False
         if others.any():
-            self.weight[others] *= vectors.std() / self._scale / self.weight[others].std()
-        self.weight[ids] = vectors.to(self.weight) / self._scale
+            self.weight[others] *= vectors.std() / self.scale / self.weight[others].std()
+        self.weight[ids] = vectors.to(self.weight) / self.scale
 
     def forward(self, ids: Tensor) -> Tensor:
         vectors: Tensor = self.table(ids)
@@ -152,7 +146,7 @@ class Embedding(nn.Module):
             vectors = vectors.to(torch.get_autocast_dtype(ids.device.type))
         if self.training and self.dropout.rate:
             vectors = vectors * self.dropout(vectors.new_ones(*ids.shape, 1))
-        return vectors * self._scale if self._scale != 1.0 else vectors
+        return vectors * self.scale if self.scale != 1.0 else vectors
 
 
 def sinusoids(num_positions: int, size: int, device: torch.device | None = None) -> Tensor:

@@ -71,7 +71,7 @@ def mixed_inputs(model: Seq2Seq, batch: Batch, probability: float) -> Tensor:
         return true_BT
     is_true_BT = torch.rand(true_BT.shape, device=true_BT.device) < probability
     start, end = int(true_BT[0, 0]), int(batch.target_output_BT[0, batch.target_length_B[0] - 1])
-    never = [int(model.decoder.embedding.table.padding_idx or 0), start, end]
+    never = [model.decoder.embedding.pad, start, end]
     state = model.start(batch.source_BS, batch.source_length_B)
     token_B = true_BT[:, 0]
     inputs = [token_B]
