@@ -53,10 +53,7 @@ class Data:
 def open_texts(options: DataOptions, pairs: Pairs | None = None, valid: Pairs | None = None) -> Texts:
     """The text that a recipe names, or the pairs that a program gives in its place.
 
-    Args:
-        options: of the recipe.
-        pairs: for training. Validation pairs are then held out of them, unless ``valid`` has some.
-        valid: for validation.
+    With ``pairs`` for training, some of them are held out for validation, unless ``valid`` has others.
     """
     text = open_text(options, options.train) if pairs is None else given_text(options, pairs, "pairs")
     if valid is not None:
@@ -87,7 +84,7 @@ def prepare_data(
         check_separator(vocabularies.source)
     for technique in used:
         technique.setup_data(vocabularies)
-    annotations = [found for technique in used if (found := technique.annotations()) is not None]
+    annotations = [found for technique in used if (found := technique.annotations(vocabularies))]
     with ranks.local_rank_zero_first(), progress_bar("encoding the training text", None) as bar:
 
         def on_progress(line: int) -> None:

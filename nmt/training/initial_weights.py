@@ -34,11 +34,7 @@ def init_from(directory: Path, model: Seq2Seq) -> None:
     """Copy into a new model each weight of a trained one that has the same name and shape, and say which are left.
 
     With the same recipe that is fine-tuning. Where the recipes differ, as in an encoder that reads further turns of a
-    dialogue, what both have in common starts trained, and the rest as it is.
-
-    Args:
-        directory: the model directory of the trained one; its best weights are taken.
-        model: the new one, with the trained one's vocabulary.
+    dialogue, what both have in common starts trained, and the rest as it is. Both have the same vocabulary.
 
     Raises:
         UserError: its weights are missing or damaged, or no matrix is in common.

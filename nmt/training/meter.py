@@ -6,12 +6,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from nmt.device import Precision
-from nmt.errors import UserError
-
-MAX_SKIPPED = 10
-"""So many updates in a row with a loss or gradient that isn't finite end the run."""
-
 HORIZON = 100
 """Updates over which the loss is averaged before it is judged."""
 
@@ -110,19 +104,6 @@ class Meter:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self.started = time.perf_counter() - vars(self).pop("elapsed")
-
-
-def give_up_if_stuck(skipped_in_a_row: int, precision: Precision, step: int, loss: float) -> None:
-    """Raise UserError where too many updates in a row were not finite."""
-    # Loss scaling finds its scale by overflowing now and then; that alone is no trouble.
-    if skipped_in_a_row <= (MAX_SKIPPED if precision != "fp16" else 3 * MAX_SKIPPED):
-        return
-    raise UserError(
-        f"The loss or its gradient was not finite in {skipped_in_a_row} updates in a row "
-        f"(loss {loss} at update {step}).",
-        "Lower training.learning_rate, raise training.schedule.warmup_steps, set training.clip_norm, or use "
-        "training.precision=fp32; the last checkpoint is intact, so go on with --resume.",
-    )
 
 
 @dataclass

@@ -84,8 +84,8 @@ class Objective(nn.Module):
         """The name of the technique that has a backward pass of its own; then :meth:`add_gradient` is to be called."""
         return next((name for name, technique in self.techniques.items() if technique.has("backward")), None)
 
-    def add_gradient(self, batch: Batch, update: int, scale: Callable[[Tensor], Tensor]) -> BatchLoss:
-        """Add the gradients of a batch by the backward pass of a technique.
+    def add_gradient(self, batch: Batch, update: int, scale: Callable[[Tensor], Tensor]) -> Tensor:
+        """Add the gradients of a batch by the backward pass of a technique; gives -log p of the target.
 
         Args:
             batch: on the model's device.
@@ -94,18 +94,16 @@ class Objective(nn.Module):
         """
         assert self.own_backward is not None
         nll: list[Tensor] = []
-        total: list[Tensor] = []
 
         def loss(features_BTD: Tensor, target_BT: Tensor, length_B: Tensor) -> Tensor:
             losses = self._token_loss(features_BTD, target_BT, length_B)
             nll.append(losses.nll.detach())
-            total.append(losses.smoothed.detach())
             return scale(losses.smoothed)
 
         with autocast(batch.source_BS.device, self.precision):
             batch = self._changed(batch, update)
             self.techniques[self.own_backward].backward(self.model, batch, loss, scale)
-        return BatchLoss(torch.stack(total).sum(), torch.stack(nll).sum())
+        return torch.stack(nll).sum()
 
     def _changed(self, batch: Batch, update: int) -> Batch:
         for technique in self._all:

@@ -33,11 +33,14 @@ from nmt.training.checkpointing.state import (
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.events import Event, Sink, ignore
 from nmt.training.interrupts import REPEATED, Interrupted, Interrupts, Orphaned
-from nmt.training.meter import Divergence, Meter, give_up_if_stuck
-from nmt.training.objective import Objective
+from nmt.training.meter import Divergence, Meter
+from nmt.training.objective import BatchLoss, Objective
 from nmt.training.out_of_memory import release_memory, shape_text, within_memory
 from nmt.training.schedules import make_schedule
 from nmt.training.validation import Validation, Validator
+
+MAX_SKIPPED = 10
+"""So many updates in a row with a loss or gradient that isn't finite end the run; thrice as many in float16."""
 
 NUM_SAMPLES = 5
 """Translations in the event of a validation."""
@@ -180,11 +183,10 @@ class Trainer:
 
         batch = batch.to(self.device)
         if self._objective.own_backward:
-            loss = self._objective.add_gradient(batch, self.progress.step, scaled)
-        else:
-            with nullcontext() if is_last else self.ranks.accumulating(self.objective):
-                loss = self.objective(batch, self.progress.step)
-                torch.autograd.backward(scaled(loss.total))
+            return self._objective.add_gradient(batch, self.progress.step, scaled)
+        with nullcontext() if is_last else self.ranks.accumulating(self.objective):
+            loss: BatchLoss = self.objective(batch, self.progress.step)
+            torch.autograd.backward(scaled(loss.total))
         # Of the other ranks' extra losses only the size is known, as if they were like this one's.
         self.meter.count_extra({name: float(value) * self.ranks.size for name, value in loss.extra.items()})
         return loss.nll
@@ -207,15 +209,21 @@ class Trainer:
         """Leave out an update whose loss or gradient isn't finite; give up when there are many in a row."""
         self.meter.skipped += 1
         self.progress.skipped_in_a_row += 1
-        update, scale, message = self.progress.step + 1, None, ""
+        update, scale, message, most = self.progress.step + 1, None, "", MAX_SKIPPED
         if self.scaler.is_enabled():  # which finds its value by overflowing now and then
-            scale = self.scaler.get_scale()
+            scale, most = self.scaler.get_scale(), 3 * MAX_SKIPPED
         else:
             wrong = "gradient" if math.isfinite(loss) else "loss"
             message = f"the {wrong} of update {update} is not finite: the update is left out."
         values = {"loss": loss, "gradient_norm": gradient_norm, "scale": scale}
         self._emit(events.Warned, 1, name="skip", message=message, values=values)
-        give_up_if_stuck(self.progress.skipped_in_a_row, self.precision, update, loss)
+        if self.progress.skipped_in_a_row > most:
+            raise UserError(
+                f"The loss or its gradient was not finite in {self.progress.skipped_in_a_row} updates in a row "
+                f"(loss {loss} at update {update}).",
+                "Lower training.learning_rate, raise training.schedule.warmup_steps, set training.clip_norm, or use "
+                "training.precision=fp32; the last checkpoint is intact, so go on with --resume.",
+            )
 
     def _validate_and_save(self, checkpoint_due: bool) -> None:
         """What is to be done after an update, and the way out where the run is to stop."""

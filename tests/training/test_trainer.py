@@ -21,11 +21,10 @@ from nmt.models.weights import read_tensors, weights_of
 from nmt.training import objective as objective_module
 from nmt.training import run as run_module
 from nmt.training.data import prepare_data
-from nmt.training.meter import MAX_SKIPPED
 from nmt.training.objective import Objective
 from nmt.training.run import train
 from nmt.training.techniques import make_techniques
-from nmt.training.trainer import Trainer
+from nmt.training.trainer import MAX_SKIPPED, Trainer
 from nmt.training.validation import Validator
 
 RecipeMaker = Callable[..., Recipe]

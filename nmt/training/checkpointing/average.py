@@ -66,15 +66,14 @@ def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
     Raises:
         UserError: a file is missing or damaged, or its tensors are not those of the first.
     """
+    first: dict[str, Tensor] = {}
     sums: dict[str, Tensor] = {}
-    types: dict[str, torch.dtype] = {}
-    count = 0
-    for path in paths:
+    for count, path in enumerate(paths, start=1):
         tensors = read_tensors(path)
-        if not count:
-            sums = {name: torch.zeros(tensor.shape, dtype=torch.float64) for name, tensor in tensors.items()}
-            types = {name: tensor.dtype for name, tensor in tensors.items()}
-        wrong = sorted(sums.keys() ^ tensors.keys()) or [n for n, t in tensors.items() if t.shape != sums[n].shape]
+        if count == 1:
+            first, sums = tensors, {name: tensor.to(torch.float64, copy=True) for name, tensor in tensors.items()}
+            continue
+        wrong = sorted(first.keys() ^ tensors.keys()) or [n for n, t in tensors.items() if t.shape != first[n].shape]
         if wrong:
             raise UserError(
                 f"{path} doesn't fit the checkpoints before it: {wrong[0]!r} is missing or has another shape.",
@@ -82,8 +81,7 @@ def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
             )
         for name, tensor in tensors.items():
             sums[name] += tensor
-        count += 1
-    return {name: (total / count).to(types[name]) for name, total in sums.items()}
+    return {name: (total / count).to(first[name].dtype) for name, total in sums.items()}
 
 
 def _choose(directory: Path, last: int | None, best: int | None, steps: Sequence[int] | None) -> list[Path]:

@@ -64,7 +64,7 @@ class Technique:
             UserError: the technique can't work with these vocabularies.
         """
 
-    def annotations(self) -> PairAnnotations | None:
+    def annotations(self, vocabularies: Vocabularies) -> PairAnnotations | None:
         """What batches are to have for each pair beside its ids, as ``Batch.annotations[name]``."""
         return None
 

@@ -61,11 +61,8 @@ class GuidedAlignment(Technique):
             )
         self._data = recipe.data
 
-    def setup_data(self, vocabularies: Vocabularies) -> None:
-        self._vocabularies = vocabularies
-
-    def annotations(self) -> "LinkFile":
-        return LinkFile(self.options, self._data, self._vocabularies)
+    def annotations(self, vocabularies: Vocabularies) -> "LinkFile":
+        return LinkFile(self.options, self._data, vocabularies)
 
     def setup_model(self, model: Seq2Seq) -> None:
         self._decoder = model.decoder

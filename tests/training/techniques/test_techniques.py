@@ -14,6 +14,7 @@ from torch import Tensor
 from nmt import config, plugins
 from nmt.config import Recipe
 from nmt.data.batching import Batch
+from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 from nmt.models.interfaces import DecoderOutput
 from nmt.models.seq2seq import Seq2Seq
@@ -114,7 +115,7 @@ class Everything(Technique):
         super().__init__(options, recipe)
         self.calls = {"changed": 0, "forward": 0, "words": 0}
 
-    def annotations(self) -> WordCounts:
+    def annotations(self, vocabularies: Vocabularies) -> WordCounts:
         return WordCounts()
 
     def save(self, directory: Path) -> None:
