@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nmt.config import Recipe
+from nmt.errors import UserError
 from nmt.model_directory import ModelDirectory
 from nmt.training.events import Event, Saved, Started, TrainingLoss, Validated, Warned
 from nmt.training.run import train
@@ -89,6 +90,16 @@ def test_what_is_not_finite_is_null_in_json_and_itself_on_the_board(tmp_path: Pa
     assert math.isnan(loss)
     assert scalars.keys() == {"skip/loss", "skip/gradient_norm", "skip/seconds"}
     assert not texts
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_log_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    with (
+        pytest.raises(UserError, match=r"metrics\.jsonl can't be written: no space left on device"),
+        open_sinks(ModelDirectory(tmp_path), tensorboard=False) as emit,
+    ):
+        emit(Started(name="resume", step=2, seconds=0.0, total_steps=9, max_minutes=None))
 
 
 def test_a_program_gets_every_event_in_order(
