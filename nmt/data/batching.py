@@ -4,6 +4,7 @@ B sentences, S source positions, T target positions.
 """
 
 import contextlib
+import copy
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -224,7 +225,7 @@ class TrainingBatches:
     ) -> None:
         self._corpus, self._indices, self._vocabularies = corpus, indices, vocabularies
         self._batch_tokens, self._seed, self._share = batch_tokens, seed, share
-        self._readings = readings
+        self._readings, self._device = readings, torch.device("cpu")
         self.epoch = -1
         """Passes over the data that are complete."""
         self._go_to(0, 0)
@@ -249,7 +250,39 @@ class TrainingBatches:
         """Batches of the present epoch."""
         return len(self._plan)
 
+    def prefetch(self, device: torch.device) -> Self:
+        """Have a thread make batches in advance, unless the device is a CPU, which would compute nothing meanwhile.
+
+        For CUDA they are in pinned memory, so that copies overlap with computation.
+        """
+        self._device = device
+        return self
+
     def __iter__(self) -> Iterator[Batch]:
+        return self._one_by_one() if self._device.type == "cpu" else self._in_advance()
+
+    def _in_advance(self) -> Iterator[Batch]:
+        """The stream is where its last batch was yielded, and a copy of it is ahead in a thread."""
+        ahead, pins = copy.copy(self), self._device.type == "cuda"
+        batches = ahead._one_by_one()
+
+        def make() -> tuple[Batch, dict[str, Any]]:
+            with torch.cuda.device(self._device) if pins else contextlib.nullcontext():
+                batch = next(batches)
+                return batch.pinned() if pins else batch, vars(ahead).copy()
+
+        thread = ThreadPoolExecutor(1, "batches")
+        try:
+            pending = deque(thread.submit(make) for _ in range(AHEAD))
+            while True:
+                batch, state = pending.popleft().result()
+                pending.append(thread.submit(make))
+                vars(self).update(state)
+                yield batch
+        finally:
+            thread.shutdown(cancel_futures=True)
+
+    def _one_by_one(self) -> Iterator[Batch]:
         own, count = self._share
         while True:
             for process in range(count):
@@ -285,67 +318,3 @@ class TrainingBatches:
                 "the training text isn't the one that the run was started with: going on in the middle of the new one."
             )
         self._go_to(state["epoch"], state["position"])
-
-
-class PrefetchedBatches:
-    """A stream of batches made by a thread while the device computes.
-
-    ``epoch`` and :meth:`state_dict` refer to the batches that were yielded, not to those made in advance: a resumed run
-    continues with the first batch that was not trained on.
-
-    Args:
-        batches: the stream, which nobody else may use.
-        device: where the batches are used. For CUDA they are in pinned memory, so that copies overlap with computation.
-    """
-
-    def __init__(self, batches: TrainingBatches, device: torch.device) -> None:
-        self._batches, self._device, self._pins = batches, device, device.type == "cuda"
-        self._length, self._state = len(batches), batches.state_dict()
-
-    def __len__(self) -> int:
-        """Number of batches in an epoch."""
-        return self._length
-
-    @property
-    def epoch(self) -> int:
-        """Passes over the data that are complete."""
-        return int(self._state["epoch"])
-
-    def __iter__(self) -> Iterator[Batch]:
-        if self._batches.state_dict() != self._state:  # the thread of an earlier iteration had gone further
-            self._batches.load_state_dict(self._state)
-        stream = iter(self._batches)
-
-        def make() -> tuple[Batch, dict[str, Any]]:
-            """A batch, and the state of the stream after it."""
-            with torch.cuda.device(self._device) if self._pins else contextlib.nullcontext():
-                batch = next(stream)
-                made = batch.pinned() if self._pins else batch
-            return made, self._batches.state_dict()
-
-        thread = ThreadPoolExecutor(1, "batches")
-        try:
-            pending = deque(thread.submit(make) for _ in range(AHEAD))
-            while True:
-                batch, self._state = pending.popleft().result()
-                pending.append(thread.submit(make))
-                yield batch
-        finally:
-            thread.shutdown(cancel_futures=True)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The position in the data after the last batch that was yielded."""
-        return self._state
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`; to be called before the first batch is read."""
-        self._batches.load_state_dict(state)
-        self._length, self._state = len(self._batches), self._batches.state_dict()
-
-
-BatchStream = TrainingBatches | PrefetchedBatches
-
-
-def prefetched(batches: TrainingBatches, device: torch.device) -> BatchStream:
-    """The same batches, made in advance unless the device is a CPU, which would compute nothing meanwhile."""
-    return batches if device.type == "cpu" else PrefetchedBatches(batches, device)

@@ -9,7 +9,6 @@ from pydantic.fields import FieldInfo
 
 from nmt.config import Recipe
 from nmt.console import say, warn
-from nmt.data.batching import prefetched
 from nmt.data.vocabulary import Vocabularies
 from nmt.device import pick_device, pick_precision, use_tensor_cores
 from nmt.errors import UserError
@@ -110,7 +109,7 @@ def _train(
     objective = Objective(model, options, precision, techniques)
     budget = _find_budget(recipe, data, objective, ranks)
     recipe = _with_budget(recipe, budget)  # a resumed run has the same
-    batches = prefetched(data.batches(budget, recipe.seed, ranks), device)
+    batches = data.batches(budget, recipe.seed, ranks).prefetch(device)
     size, metric = options.validation_size, options.metric
     validator = Validator(data.valid, data.vocabularies, decoding, metric, size, budget, precision, ranks)
     processes = f"{ranks.size} processes, " if ranks.size > 1 else ""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nmt.config import TrainingOptions
 from nmt.console import say
-from nmt.data.batching import Batch, BatchStream
+from nmt.data.batching import Batch, TrainingBatches
 from nmt.device import peak_memory_mb
 from nmt.errors import UserError
 from nmt.model_directory import ModelDirectory
@@ -63,7 +63,7 @@ class Trainer:
         self,
         options: TrainingOptions,
         objective: Objective,
-        batches: BatchStream,
+        batches: TrainingBatches,
         validator: Validator | None,
         directory: Path,
         emit: Sink = ignore,

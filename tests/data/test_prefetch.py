@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,13 @@ import pytest
 import torch
 
 from nmt.config import DataOptions, VocabularyOptions
-from nmt.data.batching import AHEAD, Batch, PrefetchedBatches, TrainingBatches, prefetched
+from nmt.data.batching import AHEAD, Batch, TrainingBatches, make_batch
 from nmt.data.corpus import open_text
 from nmt.data.encoded_corpus import encode_corpus
 from nmt.data.vocabulary import train_vocabularies
 
-CPU = torch.device("cpu")
+NO_CPU = torch.device("meta")
+"""Batches are made in advance for every device but a CPU."""
 
 
 @pytest.fixture
@@ -48,70 +48,67 @@ def wait_until(condition: Any) -> None:
 
 
 def test_batches_and_places_are_those_of_the_stream_itself(make_batches: Any) -> None:
-    plain, ahead = make_batches(), PrefetchedBatches(make_batches(), CPU)
+    plain, ahead = make_batches(), make_batches().prefetch(NO_CPU)
     assert (len(ahead), ahead.epoch, ahead.state_dict()) == (len(plain), 0, plain.state_dict())
     for number, (ours, theirs) in enumerate(zip(ahead, plain, strict=False)):
         assert_same(ours, theirs)
-        assert (ahead.epoch, ahead.state_dict()) == (plain.epoch, plain.state_dict())
+        assert (len(ahead), ahead.epoch, ahead.state_dict()) == (len(plain), plain.epoch, plain.state_dict())
         if number == 3 * len(plain):
             break
     assert ahead.epoch == 3
 
 
 def test_it_goes_on_after_the_last_batch_given_out_not_the_last_one_made(make_batches: Any) -> None:
-    source = make_batches()
-    ahead = PrefetchedBatches(source, CPU)
+    ahead = make_batches().prefetch(NO_CPU)
     stream = iter(ahead)
     for _ in range(4):
         next(stream)
-    wait_until(lambda: source.state_dict() != ahead.state_dict())  # the thread has gone ahead
     state = ahead.state_dict()
-    assert state == {**source.state_dict(), "epoch": 0, "position": 4}
+    assert state == {**make_batches().state_dict(), "epoch": 0, "position": 4}
 
-    resumed = PrefetchedBatches(make_batches(), CPU)
+    resumed = make_batches().prefetch(NO_CPU)
     resumed.load_state_dict(state)
     assert resumed.state_dict() == state
     expected = next(stream)
     assert_same(next(iter(resumed)), expected)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     again = next(iter(ahead))
     expected_after = make_batches()
     expected_after.load_state_dict({**state, "position": 5})
     assert_same(again, next(iter(expected_after)))
 
 
-def test_no_more_lie_ready_than_they_should(make_batches: Any) -> None:
-    source = make_batches()
-    stream = iter(PrefetchedBatches(source, CPU))
+def test_no_more_lie_ready_than_they_should(make_batches: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(
+        "nmt.data.batching.make_batch", lambda *arguments: made.append(arguments) or make_batch(*arguments)
+    )
+    stream = iter(make_batches().prefetch(NO_CPU))
     next(stream)
-
-    def num_made() -> int:
-        state = source.state_dict()
-        return int(state["epoch"]) * len(source) + int(state["position"])
-
-    # One given out, and AHEAD in advance.
-    wait_until(lambda: num_made() == AHEAD + 1)
+    wait_until(lambda: len(made) == AHEAD + 1)  # one given out, the others in advance
     time.sleep(0.3)
-    assert num_made() == AHEAD + 1
+    assert len(made) == AHEAD + 1
+    stream.close()
 
 
 def test_the_thread_ends_with_the_stream(make_batches: Any) -> None:
-    stream = iter(PrefetchedBatches(make_batches(), CPU))
+    stream = iter(make_batches().prefetch(NO_CPU))
     next(stream)
     assert len(threads()) == 1
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert not threads()
 
 
-def test_an_error_is_raised_where_the_batches_are_read(make_batches: Any) -> None:
-    class Broken(TrainingBatches):
-        def __iter__(self) -> Iterator[Batch]:
-            yield from (batch for batch, _ in zip(super().__iter__(), range(2), strict=False))
-            raise OSError("the disk is gone")
+def test_an_error_is_raised_where_the_batches_are_read(make_batches: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = iter(range(2))
 
-    source = make_batches()
-    source.__class__ = Broken
-    stream = iter(PrefetchedBatches(source, CPU))
+    def broken(*arguments: Any) -> Batch:
+        if next(made, None) is None:
+            raise OSError("the disk is gone")
+        return make_batch(*arguments)
+
+    monkeypatch.setattr("nmt.data.batching.make_batch", broken)
+    stream = iter(make_batches().prefetch(NO_CPU))
     next(stream), next(stream)
     with pytest.raises(OSError, match="the disk is gone"):
         next(stream)
@@ -119,13 +116,13 @@ def test_an_error_is_raised_where_the_batches_are_read(make_batches: Any) -> Non
 
 
 def test_a_cpu_makes_its_batches_itself(make_batches: Any) -> None:
-    batches = make_batches()
-    assert prefetched(batches, CPU) is batches
-    assert isinstance(prefetched(batches, torch.device("cuda")), PrefetchedBatches)
+    next(iter(make_batches().prefetch(torch.device("cpu"))))
+    assert not threads()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_for_a_gpu_they_lie_in_pinned_memory(make_batches: Any) -> None:
-    batch = next(iter(PrefetchedBatches(make_batches(), torch.device("cuda"))))
-    assert all(getattr(batch, f.name).is_pinned() for f in fields(Batch))
+    batch = next(iter(make_batches().prefetch(torch.device("cuda"))))
+    tensors = [value for f in fields(Batch) if isinstance(value := getattr(batch, f.name), torch.Tensor)]
+    assert all(tensor.is_pinned() for tensor in tensors)
     assert_same(batch, next(iter(make_batches())))

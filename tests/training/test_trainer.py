@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 from nmt.config import Recipe
-from nmt.data.batching import PrefetchedBatches, make_batch
+from nmt.data.batching import TrainingBatches, make_batch
 from nmt.errors import UserError
 from nmt.models import weights as weights_module
 from nmt.models.build import build_model
 from nmt.models.weights import read_tensors, weights_of
 from nmt.training import objective as objective_module
-from nmt.training import run as run_module
 from nmt.training.data import prepare_data
 from nmt.training.objective import Objective
 from nmt.training.run import train
@@ -81,7 +80,8 @@ def test_a_run_whose_batches_are_made_ahead_is_the_same_run(
     """In two parts, too: what lay ready when the first one ended is not lost."""
     recipes = [make_recipe(max_steps=steps, dropout=0.3, validate_every=4) for steps in (5, 10)]
     train(recipes[1], tmp_path / "plain")
-    monkeypatch.setattr(run_module, "prefetched", PrefetchedBatches)
+    prefetch = TrainingBatches.prefetch
+    monkeypatch.setattr(TrainingBatches, "prefetch", lambda batches, _: prefetch(batches, torch.device("meta")))
     train(recipes[0], tmp_path / "ahead")
     train(recipes[1], tmp_path / "ahead", resume=True)
     assert_identical(*(read_checkpoint(tmp_path / name, 10) for name in ("plain", "ahead")))

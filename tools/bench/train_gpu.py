@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from nmt.config import Recipe
-from nmt.data.batching import Batch, prefetched
+from nmt.data.batching import Batch
 from nmt.device import Precision, autocast, pick_device
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
@@ -161,11 +161,11 @@ def measure(recipe: Recipe, mode: Mode, device: torch.device, directory: Path, w
     model = build_model(recipe.model, data.vocabularies).to(device).train()
     batch_tokens = recipe.training.batch_tokens
     assert batch_tokens != "auto", "training.batch_tokens must be a number here"
-    stream = data.batches(batch_tokens, recipe.seed)
+    stream = data.batches(batch_tokens, recipe.seed).prefetch(device)
     counted: list[Batch] = []
     with tf32(mode.tf32):
         objective = Objective(model, recipe.training, mode.precision, techniques)
-        trainer = Trainer(recipe.training, objective, prefetched(stream, device), None, directory)
+        trainer = Trainer(recipe.training, objective, stream, None, directory)
         batches = iter(trainer.batches)
         for _ in range(warmup):
             trainer.train_step(batches)
