@@ -262,7 +262,9 @@ class LinkOptions(Options):
     )
     threshold: float = Field(0.3, gt=0, le=1, description="least weight of a link, with --method threshold")
     symmetrize: Symmetrization = Field(
-        "grow-diag", description="how links of target and source words are combined; none: those of target words alone"
+        "grow-diag",
+        description="how links of target and source words are combined: intersection, union, grow-diag, "
+        "grow-diag-final or grow-diag-final-and; none: those of target words alone",
     )
 
 

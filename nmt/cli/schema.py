@@ -85,7 +85,7 @@ def _option(name: str, field: FieldInfo, default: str) -> Any:
     description = field.description or ""
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
-        metavar=METAVARS.get(kind),
+        metavar=METAVARS.get(kind, "NAME" if sum(map(len, get_args(kind))) > 40 else None),  # pages have 80 columns
         help=f"{description[:1].upper()}{description[1:]}. [default: {default}{'; ' * bool(limits)}{limits}]",
         show_default=False,
         callback=check if limits else None,
