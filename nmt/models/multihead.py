@@ -10,6 +10,9 @@ from torch.nn import functional as F
 from nmt.models.interfaces import PerSource
 from nmt.models.layers import Dropout
 
+KeysValues = tuple[Tensor, Tensor]
+"""Each [B, H, S, d]."""
+
 
 class MultiHeadAttention(nn.Module):
     """softmax(Q Kᵀ / √d) V for each of H heads, concatenated and projected.
@@ -35,17 +38,13 @@ class MultiHeadAttention(nn.Module):
         """[B, T, D] -> [B, H, T, d], a view."""
         return torch.unflatten(x_BTD, 2, (self.num_heads, -1)).transpose(1, 2)
 
-    def project(self, memory_BSD: Tensor) -> tuple[Tensor, Tensor]:
+    def project(self, memory_BSD: Tensor) -> KeysValues:
         """Keys and values, each [B, H, S, d]: computed once a sentence for a memory, once a token for a cache."""
         keys_BSD, values_BSD = self.key_value(memory_BSD).chunk(2, dim=2)
         return self.split_heads(keys_BSD), self.split_heads(values_BSD)
 
     def forward(
-        self,
-        query_BTD: Tensor,
-        keys_values: tuple[Tensor, Tensor],
-        bias: Tensor,
-        need_weights: bool = False,
+        self, query_BTD: Tensor, keys_values: KeysValues, bias: Tensor, need_weights: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """Attend.
 
@@ -90,9 +89,6 @@ def mask_bias(mask: Tensor) -> Tensor:
     """Zero where a mask is True, -inf where it is False."""
     return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, float("-inf"))
 
-
-KeysValues = tuple[Tensor, Tensor]
-"""Each [B, H, S, d]."""
 
 FIRST_CAPACITY = 64
 """Slots a sentence that a buffer begins with; it doubles when it is full."""
