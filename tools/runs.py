@@ -8,10 +8,12 @@ from pathlib import Path
 import nmt
 from nmt.console import progress_bar, say, show_error
 from nmt.data.text import read_lines
+from nmt.decoding.request import Request
 from nmt.files import ResumableOutput
 from nmt.recipe import parse_settings
 from nmt.training.interrupts import Interrupted
 from nmt.translation_job import Job
+from nmt.translator import UNCONSTRAINED
 
 
 def train(recipe: str, run: Path, settings: Sequence[str]) -> None:
@@ -24,12 +26,13 @@ def train(recipe: str, run: Path, settings: Sequence[str]) -> None:
 def translate(run: Path, lines: Sequence[str], output: Path) -> list[str]:
     """Translations of the lines by the model's own decoding, made if they aren't in a file yet."""
     if not output.exists():
-        job, source, target = Job(nmt.load(run), lambda made: made.text), iter(lines), ResumableOutput(output)
+        source, target = iter(lines), ResumableOutput(output)
+        job = Job(nmt.load(run), lambda made: made.text, Request.from_text, 1, False, UNCONSTRAINED, {})
         with target.open(resume=True) as file, progress_bar(f"translating {output}", len(lines)) as bar:
             num_done = job.skip(source, target.lines(), str(target.partial))
             bar.advance(num_done)
-            for line in job.run(source, num_done + 1, bar.advance):
-                file.write(f"{line}\n")
+            for translation in job.run(source, num_done + 1, bar.advance):
+                file.write(f"{job.write(translation)}\n")
                 file.flush()
     return list(read_lines(output))
 

@@ -97,7 +97,7 @@ def test_shares_make_a_whole_and_a_last_call_the_table(
         model = nmt.load(runs / name, "cpu").model
         assert row["parameters"] == model.num_parameters
         assert (row["updates"], row["width"]) == (3, 16)
-        assert row["tokens_per_second"] == read_history(runs / name).summary().tokens_per_second
+        assert row["tokens_per_second"] == read_history(runs / name).summary()["tokens_per_second"]
         cells = next(line for line in text.splitlines() if line.startswith(f"| `{recipe}` |")).split(" | ")
         assert cells[1:4] == [f"{scores['bleu'].score:.2f}", f"{scores['chrf'].score:.2f}", f"{row['parameters']:,}"]
         assert f"`{scores['bleu'].signature}`" in text
