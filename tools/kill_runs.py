@@ -42,14 +42,14 @@ SETTINGS = {
     "training.ema": 0.9,
     "training.accumulate": 2,
     "training.schedule": {"type": "plateau", "patience": 0, "warmup_steps": 5, "min_learning_rate": 1e-30},
-    "training.validate_every": 12,
-    "training.checkpoint_every": 5,
+    "training.validate_every": 8,
+    "training.checkpoint_every": 3,
     "training.keep_best": 2,
     "training.log_every": 1,
 }
 CLOCKS = {"seconds", "tokens_per_second", "waiting_for_data", "peak_memory_mb", "elapsed", "waiting_seconds"}
 PATIENCE = 60.0
-"""Seconds within which processes end by themselves when another process of the run was killed."""
+"""Seconds, beside ten times those that the whole command takes, within which processes end by themselves."""
 
 
 # Comparing
@@ -253,13 +253,14 @@ class Killer:
 
     def _wait(self, command: Command, pid: int) -> int:
         """The exit code of a process; one that doesn't end is killed, which is a problem."""
-        deadline = time.monotonic() + PATIENCE
+        patience = PATIENCE + 10 * self._wholes[command.name][1] if command.name in self._wholes else 3600.0
+        deadline = time.monotonic() + patience
         while not has_ended(pid) or (command.torchrun and len(processes_of(self._out)) > 0):
             if time.monotonic() > deadline:
-                self._problem(command, f"hasn't ended within {PATIENCE:g} s after another process was killed")
+                self._problem(command, f"hasn't ended within {patience:.0f} s")
                 for process in {pid, *processes_of(self._out)}:
                     os.kill(process, signal.SIGKILL)
-                deadline += PATIENCE
+                deadline += patience
             time.sleep(0.002)
         return self._agent.wait() if command.torchrun else self.server.wait(pid)
 
@@ -291,7 +292,7 @@ def processes_of(out: Path) -> list[int]:
 
 def make_base(base: Path) -> None:
     """The honest input but for the model directory."""
-    write_corpus(base / "corpus", train=160, valid=20, test=60)
+    write_corpus(base / "corpus", train=80, valid=12, test=40)
     recipe = json.loads(json.dumps(RECIPE))
     recipe["data"]["root"] = str(base / "corpus")
     for key, value in SETTINGS.items():
@@ -303,7 +304,7 @@ def make_base(base: Path) -> None:
     (base / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
     for language in ("en", "de"):
         text = (base / "corpus" / f"test.{language}").read_text("utf-8").splitlines(keepends=True)
-        (base / f"few.{language}").write_text("".join(text[:20]), "utf-8")
+        (base / f"few.{language}").write_text("".join(text[:12]), "utf-8")
         (base / f"many.{language}").write_text("".join(text), "utf-8")
 
 
