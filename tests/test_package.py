@@ -41,6 +41,11 @@ def test_scores_need_no_torch() -> None:
     assert "torch" not in imported_by("import nmt.evaluation.metrics, nmt.alignment.aer")
 
 
+def test_a_translation_loads_no_compiler(tiny_model: Path) -> None:
+    """torch._dynamo, which imports SymPy and takes longer than all other imports, for weights that have no numbers."""
+    assert "sympy" not in imported_by(f"import nmt\nnmt.load({str(tiny_model)!r}, 'cpu').translate(['Heute'])")
+
+
 def test_help_answers_in_half_a_second() -> None:
     """Of processor time: on a machine that does other things as well the clock says little."""
 

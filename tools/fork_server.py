@@ -130,10 +130,7 @@ def fork(wanted: dict[str, Any]) -> int:
 
 def serve() -> None:
     """Answer the lines of standard input."""
-    import nmt.alignment.links
-    import nmt.cli.train
-    import nmt.training.run
-    import nmt.translation_job  # noqa: F401 - imported here so that the processes don't have to
+    import torch._dynamo  # noqa: F401 - imported here, as the others, so that the processes don't have to
 
     # Processes whose parent has ended become children of this one, which can wait for them.
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)

@@ -42,8 +42,8 @@ SETTINGS = {
     "training.ema": 0.9,
     "training.accumulate": 2,
     "training.schedule": {"type": "plateau", "patience": 0, "warmup_steps": 5, "min_learning_rate": 1e-30},
-    "training.validate_every": 8,
-    "training.checkpoint_every": 3,
+    "training.validate_every": 6,
+    "training.checkpoint_every": 2,
     "training.keep_best": 2,
     "training.log_every": 1,
 }
@@ -292,7 +292,7 @@ def processes_of(out: Path) -> list[int]:
 
 def make_base(base: Path) -> None:
     """The honest input but for the model directory."""
-    write_corpus(base / "corpus", train=80, valid=12, test=40)
+    write_corpus(base / "corpus", train=40, valid=8, test=40)
     recipe = json.loads(json.dumps(RECIPE))
     recipe["data"]["root"] = str(base / "corpus")
     for key, value in SETTINGS.items():

@@ -161,9 +161,9 @@ class _SizesAlone(TorchFunctionMode):
     """Leaves out operations in place, such as those that draw weights: for sizes alone they take long."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = getattr(func, "__name__", "")
-        if args and name.endswith("_") and not name.endswith("__"):
-            return args[0]
+        name, given = getattr(func, "__name__", ""), (*args, *(kwargs or {}).values())
+        if given and name.endswith("_") and not name.endswith("__"):
+            return given[0]  # torch.nn.init gives its tensor by name
         return func(*args, **(kwargs or {}))
 
 
