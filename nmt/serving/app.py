@@ -11,7 +11,8 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import StaticFiles
 
 from nmt import __version__
 from nmt.console import be_silent, say
@@ -20,6 +21,11 @@ from nmt.serving import libretranslate, v1
 from nmt.serving.http import Gate, add_error_handlers, check_key
 from nmt.serving.service import Service
 
+PAGE = Path(__file__).with_name("page")
+POLICY = (
+    "default-src 'self'; connect-src *; img-src 'self' data:; base-uri 'none'; object-src 'none'; form-action 'none'"
+)
+"""What the page may load: only what belongs to it. It may ask other servers, to compare translations."""
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread that runs Python code lets the model thread go on; Python's default is ten times it."""
 
@@ -43,6 +49,11 @@ def create_app(service: Service) -> FastAPI:
         check_key(service, request)
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return FileResponse(PAGE / "index.html", headers={"Content-Security-Policy": POLICY})
+
+    app.mount("/page", StaticFiles(directory=PAGE))
     return app
 
 

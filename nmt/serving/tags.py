@@ -80,7 +80,7 @@ class Source:
         source._read(content, 0, source.spans)
         rest = source.text
         for kept in source.kept:
-            rest = rest[: kept.begin] + "\0" * (kept.end - kept.begin) + rest[kept.end :]
+            rest = rest[: kept.begin] + "\n" * (kept.end - kept.begin) + rest[kept.end :]
         for match in pattern.finditer(rest):
             source.kept.append(Kept(*match.span(), source._taken_out(*match.span())))
         source.kept.sort(key=lambda kept: kept.begin)

@@ -1,0 +1,496 @@
+"use strict";
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const PAUSE = 350, MAX_SENTENCES = 40, MAX_HISTORY = 50, CANDIDATES = 4, ALTERNATIVES = 10;
+  const state = { answer: null, asked: null, held: null, settings: {}, languages: [] };
+  const stored = (name, otherwise) => {
+    try { return JSON.parse(localStorage.getItem(`nmt.${name}`)) ?? otherwise; } catch { return otherwise; }
+  };
+  const store = (name, value) => { try { localStorage.setItem(`nmt.${name}`, JSON.stringify(value)); } catch { /* full or forbidden */ } };
+  const element = (tag, text, name) => {
+    const made = document.createElement(tag);
+    if (text !== undefined) made.textContent = text;
+    if (name) made.className = name;
+    return made;
+  };
+  const words = (text) => text.split(/\s+/).filter(Boolean);
+
+  // The server
+
+  async function call(path, body, { base = "", signal } = {}) {
+    const headers = {}, key = $("key").value;
+    if (key) headers.Authorization = `Bearer ${key}`;
+    if (body && !(body instanceof FormData)) headers["Content-Type"] = "application/json";
+    const sent = body instanceof FormData || !body ? body : JSON.stringify(body);
+    const answer = await fetch(base + path, { method: body ? "POST" : "GET", headers, body: sent, signal });
+    const found = await answer.json().catch(() => ({ error: `${answer.status} ${answer.statusText}` }));
+    if (!answer.ok) throw new Error(found.error || answer.statusText);
+    return found;
+  }
+
+  function request(text, changes = {}) {
+    const terms = glossary();
+    const body = { text, source: $("source").value, target: $("target").value, n_best: CANDIDATES, alignment: true, ...changes };
+    return Object.keys(terms).length ? { ...body, glossary: terms } : body;
+  }
+
+  function glossary() {
+    const lines = $("glossary").value.split("\n").map((line) => line.split("\t").map((part) => part.trim()));
+    return Object.fromEntries(lines.filter((parts) => parts.length === 2 && parts[0] && parts[1]));
+  }
+
+  function complain(text) {
+    $("problem").hidden = !text;
+    $("problem").textContent = text || "";
+  }
+
+  // Translation
+
+  let timer = 0, running = null;
+  function later(pause = PAUSE) {
+    clearTimeout(timer);
+    count();
+    timer = setTimeout(translate, pause);
+  }
+
+  async function translate() {
+    running?.abort();
+    const own = running = new AbortController(), text = $("input").value;
+    complain("");
+    closeMenu();
+    if (!text.trim()) { state.answer = null; show(); return; }
+    $("output").classList.add("waiting");
+    const start = performance.now();
+    const second = $("compare").checked ? compare(text, own.signal) : null;
+    try {
+      const answer = (await call("v1/translate", request(text), { signal: own.signal })).translations[0];
+      state.answer = answer;
+      state.asked = { source: answer.source, target: $("target").value };
+      const seconds = ((performance.now() - start) / 1000).toFixed(2);
+      show(`${seconds} s` + (answer.confidence === undefined ? "" : `, ${nameOf(answer.source)} detected (${answer.confidence} %)`));
+      remember(text, answer.text);
+      await second;
+      await addProbabilities(own.signal);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      state.answer = null;
+      show();
+      complain(error.message);
+    }
+  }
+
+  async function compare(text, signal) {
+    const base = $("server").value.trim().replace(/\/*$/, (end) => ($("server").value.trim() ? "/" : end)), beam = Number($("beam").value);
+    const changes = { n_best: 1, alignment: false, ...(beam ? { beam_size: beam } : {}) };
+    try {
+      const start = performance.now();
+      const answer = (await call("v1/translate", request(text, changes), { base, signal })).translations[0];
+      state.second = answer.text;
+      $("status-2").textContent = `${((performance.now() - start) / 1000).toFixed(2)} s`;
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      state.second = "";
+      $("status-2").textContent = error.message;
+    }
+    showSecond();
+  }
+
+  function showSecond() {
+    $("output-2").replaceChildren(...marked(state.answer ? state.answer.text : "", state.second || ""));
+  }
+
+  // A text with the words that another one lacks as marks; line breaks stay.
+  function marked(other, text) {
+    const a = words(other), b = text.split(/(\s+)/), lengths = [];
+    const own = b.filter((_, i) => i % 2 === 0);
+    if (a.length * own.length > 4e6) return [text];
+    for (let i = a.length; i >= 0; i--) {
+      lengths[i] = [];
+      for (let j = own.length; j >= 0; j--) {
+        lengths[i][j] = i === a.length || j === own.length ? 0
+          : a[i] === own[j] ? lengths[i + 1][j + 1] + 1 : Math.max(lengths[i + 1][j], lengths[i][j + 1]);
+      }
+    }
+    const parts = [];
+    for (let i = 0, j = 0; j < own.length; j++) {
+      while (i < a.length && a[i] !== own[j] && lengths[i + 1][j] >= lengths[i][j + 1]) i++;
+      const same = i < a.length && a[i] === own[j];
+      if (same) i++;
+      parts.push(same || !own[j] ? own[j] : element("mark", own[j]), b[2 * j + 1] || "");
+    }
+    return parts;
+  }
+
+  // Sentences word by word
+
+  function show(status = "") {
+    const answer = state.answer;
+    state.held = null;
+    $("output").classList.remove("waiting");
+    $("output").textContent = answer ? answer.text : "";
+    $("output").lang = $("target").value;
+    $("status").textContent = status;
+    $("details").hidden = !answer || !answer.sentences.length;
+    const shown = answer ? answer.sentences.slice(0, MAX_SENTENCES) : [];
+    $("sentences").replaceChildren(...shown.map(drawSentence));
+    if (answer && answer.sentences.length > shown.length) {
+      $("sentences").append(element("p", `The first ${shown.length} of ${answer.sentences.length} sentences.`, "note"));
+    }
+    if (!answer) { state.second = ""; $("status-2").textContent = ""; }
+    showSecond();
+  }
+
+  function drawSentence(sentence, index) {
+    const box = element("article", undefined, "sentence"), sides = { from: [], to: [] };
+    box.setAttribute("aria-label", `Sentence ${index + 1}`);
+    const highlight = (side, at) => {
+      const other = side === "from" ? "to" : "from", links = sentence.alignment || [];
+      const linked = new Set(links.filter(([s, t]) => (side === "from" ? s : t) === at).map(([s, t]) => (side === "from" ? t : s)));
+      sides.from.concat(sides.to).forEach((button) => button.classList.remove("chosen", "linked"));
+      if (!side) return;
+      sides[side][at].classList.add("chosen");
+      linked.forEach((i) => sides[other][i]?.classList.add("linked"));
+    };
+    const row = (side, text, label, probabilities) => {
+      const line = element("div", undefined, `words ${side}`);
+      line.setAttribute("role", "group");
+      line.setAttribute("aria-label", label);
+      line.dir = "auto";
+      words(text).forEach((word, at) => {
+        const button = element("button", word, "word");
+        button.type = "button";
+        button.tabIndex = at ? -1 : 0;
+        if (probabilities) addBar(button, probabilities[at]);
+        button.addEventListener("pointerenter", () => { if (!state.held) highlight(side, at); });
+        button.addEventListener("pointerleave", () => { if (!state.held) highlight(null); });
+        button.addEventListener("focus", () => { if (!state.held) highlight(side, at); });
+        button.addEventListener("keydown", (event) => move(event, sides[side], at));
+        button.addEventListener("click", () => {
+          highlight(side, at);
+          if (side === "to") openMenu(index, at, button);
+        });
+        sides[side].push(button);
+        line.append(button);
+      });
+      return line;
+    };
+    box.append(row("from", sentence.source, "Source words"), row("to", sentence.translation, "Words of the translation", sentence.probabilities));
+    if (sentence.missing) box.append(element("p", `Could not be placed: ${sentence.missing.join(", ")}`, "problem"));
+    const others = (sentence.n_best || []).slice(1);
+    if (others.length) box.append(drawCandidates(sentence, index, others));
+    return box;
+  }
+
+  function addBar(button, probability) {
+    const bar = element("i", undefined, probability < 0.3 ? "low" : "");
+    bar.style.setProperty("--p", probability);
+    button.append(bar);
+    button.title = `probability ${probability.toFixed(2)}`;
+    button.setAttribute("aria-description", button.title);
+  }
+
+  function drawCandidates(sentence, index, others) {
+    const section = element("details"), list = element("ol", undefined, "best");
+    section.append(element("summary", `${others.length} other translation${others.length > 1 ? "s" : ""}`), list);
+    section.open = stored("open", false);
+    section.addEventListener("toggle", () => store("open", section.open));
+    list.start = 2;
+    others.forEach((candidate) => {
+      const item = element("li"), use = element("button", "Use");
+      use.type = "button";
+      use.setAttribute("aria-label", `Use “${candidate.translation}”`);
+      use.addEventListener("click", () => replace(index, candidate.translation));
+      const text = element("span");
+      text.dir = "auto";
+      text.append(...marked(sentence.translation, candidate.translation));
+      item.append(text, " ", element("span", candidate.score.toFixed(2), "note"), " ", use);
+      list.append(item);
+    });
+    return section;
+  }
+
+  function move(event, buttons, at) {
+    const forward = getComputedStyle(buttons[at].parentElement).direction === "rtl" ? "ArrowLeft" : "ArrowRight";
+    const by = { [forward]: 1, [forward === "ArrowRight" ? "ArrowLeft" : "ArrowRight"]: -1 }[event.key];
+    const next = { Home: 0, End: buttons.length - 1 }[event.key] ?? (by && at + by);
+    if (next === undefined || !buttons[next]) return;
+    buttons[at].tabIndex = -1;
+    buttons[next].tabIndex = 0;
+    buttons[next].focus();
+    event.preventDefault();
+  }
+
+  // Of the words of each sentence, from those of their tokens; a model that can't score leaves them out.
+  async function addProbabilities(signal) {
+    const shown = state.answer.sentences.slice(0, MAX_SENTENCES);
+    let scores;
+    try {
+      const pairs = shown.map((sentence) => [sentence.source, sentence.translation]);
+      if (!pairs.length || state.asked.source === state.asked.target) return;
+      ({ scores } = await call("v1/score", { ...state.asked, pairs }, { signal }));
+    } catch { return; }
+    scores.forEach(({ tokens, token_log_probabilities: logs }, i) => {
+      const found = [];
+      tokens.slice(0, -1).forEach((token, t) => {
+        if (token.startsWith("▁") || !found.length) found.push(0);
+        found[found.length - 1] += logs[t];
+      });
+      if (found.length !== words(shown[i].translation).length) return;
+      shown[i].probabilities = found.map(Math.exp);
+      const buttons = $("sentences").children[i]?.querySelectorAll(".to .word") ?? [];
+      buttons.forEach((button, at) => { if (!button.querySelector("i")) addBar(button, shown[i].probabilities[at]); });
+    });
+  }
+
+  // Another translation of one sentence
+
+  function within(index) {
+    let begin = 0;
+    state.answer.sentences.slice(0, index + 1).forEach((sentence, i) => {
+      begin = state.answer.text.indexOf(sentence.translation, begin);
+      if (i < index) begin += sentence.translation.length;
+    });
+    return begin;
+  }
+
+  async function replace(index, prefix) {
+    const old = state.answer.sentences[index], { source, target } = state.asked, start = within(index);
+    try {
+      const body = request(old.source, { source, target, split: false, prefix });
+      const [sentence] = (await call("v1/translate", body)).translations[0].sentences;
+      const text = state.answer.text;
+      state.answer.text = text.slice(0, start) + sentence.translation + text.slice(start + old.translation.length);
+      state.answer.sentences[index] = sentence;
+      show("changed");
+      $("sentences").children[index]?.querySelector(".to .word")?.focus();
+      await addProbabilities();
+    } catch (error) { complain(error.message); }
+  }
+
+  let options = [], selected = 0, opener = null;
+  async function openMenu(index, at, button) {
+    const sentence = state.answer.sentences[index], given = words(sentence.translation).slice(0, at), menu = $("menu");
+    state.held = opener = button;
+    options = [];
+    menu.replaceChildren(element("p", "Looking for alternatives …", "note"));
+    menu.hidden = false;
+    place(button);
+    menu.focus({ preventScroll: true });
+    try {
+      const body = { ...request(sentence.source), ...state.asked, split: false, prefix: given.join(" "), n_best: ALTERNATIVES, alignment: false };
+      delete body.glossary;
+      const [found] = (await call("v1/translate", body)).translations[0].sentences;
+      if (opener !== button) return;
+      const current = words(sentence.translation)[at], seen = new Set([current]);
+      found.n_best.forEach((candidate) => {
+        const own = words(candidate.translation), word = own[at];
+        if (!word || seen.has(word) || own.slice(0, at).join(" ") !== given.join(" ")) return;
+        seen.add(word);
+        options.push({ word, prefix: [...given, word].join(" "), rest: own.slice(at + 1, at + 5).join(" "), score: candidate.score });
+      });
+      drawMenu(index);
+      place(button);
+    } catch (error) {
+      menu.replaceChildren(element("p", error.message, "note"));
+    }
+  }
+
+  function drawMenu(index) {
+    $("menu").replaceChildren(...options.map((option, i) => {
+      const item = element("div");
+      item.id = `option-${i}`;
+      item.setAttribute("role", "option");
+      item.append(element("span", option.word), element("small", option.rest ? `… ${option.rest}` : ""));
+      item.addEventListener("pointerenter", () => select(i));
+      item.addEventListener("click", () => choose(index, i));
+      return item;
+    }));
+    if (!options.length) $("menu").append(element("p", "The model knows nothing else here.", "note"));
+    $("menu").onkeydown = (event) => {
+      const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (by && options.length) select((selected + by + options.length) % options.length);
+      else if (event.key === "Enter" && options.length) choose(index, selected);
+      else return;
+      event.preventDefault();
+    };
+    select(0);
+  }
+
+  function select(i) {
+    selected = i;
+    [...$("menu").querySelectorAll("[role=option]")].forEach((item, at) => {
+      item.setAttribute("aria-selected", String(at === i));
+      if (at === i) { $("menu").setAttribute("aria-activedescendant", item.id); item.scrollIntoView({ block: "nearest" }); }
+    });
+  }
+
+  function choose(index, i) {
+    const { prefix } = options[i];
+    closeMenu();
+    replace(index, prefix);
+  }
+
+  function place(button) {
+    const menu = $("menu"), at = button.getBoundingClientRect(), width = document.documentElement.clientWidth;
+    menu.style.top = `${at.bottom + scrollY + 4}px`;
+    menu.style.left = `${Math.max(8, Math.min(at.left, width - menu.offsetWidth - 8)) + scrollX}px`;
+  }
+
+  function closeMenu(back = false) {
+    if ($("menu").hidden) return;
+    $("menu").hidden = true;
+    $("menu").removeAttribute("aria-activedescendant");
+    const from = opener;
+    opener = state.held = null;
+    if (back) from?.focus();
+  }
+
+  // Files, history, clipboard
+
+  async function translateFile(file) {
+    const line = element("span", `${file.name}: translating …`), form = new FormData();
+    $("files").append(line, element("br"));
+    form.append("file", file);
+    form.append("source", $("source").value);
+    form.append("target", $("target").value);
+    try {
+      const { translatedFileUrl } = await call("translate_file", form), link = element("a", `Download the translation of ${file.name}`);
+      link.href = new URL(translatedFileUrl).pathname;
+      link.download = file.name;
+      line.replaceChildren(link);
+    } catch (error) { line.textContent = `${file.name}: ${error.message}`; line.className = "problem"; }
+  }
+
+  function remember(text, translation) {
+    const entry = { text, translation, source: $("source").value, target: $("target").value };
+    const known = stored("history", []).filter((old) => !(text.startsWith(old.text) || old.text === text));
+    store("history", [entry, ...known].slice(0, MAX_HISTORY));
+    drawHistory();
+  }
+
+  function drawHistory() {
+    $("history").replaceChildren(...stored("history", []).map((entry, index) => {
+      const item = element("li"), open = element("button", undefined, "open"), remove = element("button", "Delete");
+      open.type = remove.type = "button";
+      [entry.text, entry.translation].forEach((text) => { const line = element("span", text); line.dir = "auto"; open.append(line); });
+      remove.setAttribute("aria-label", `Delete “${entry.text.slice(0, 40)}” from the history`);
+      open.addEventListener("click", () => {
+        $("source").value = entry.source;
+        $("target").value = entry.target;
+        $("input").value = entry.text;
+        later(0);
+        $("input").focus();
+      });
+      remove.addEventListener("click", () => {
+        store("history", stored("history", []).filter((_, i) => i !== index));
+        drawHistory();
+        ($("history").children[Math.min(index, $("history").children.length - 1)]?.querySelector(".open") ?? $("forget")).focus();
+      });
+      item.append(open, remove);
+      return item;
+    }));
+    $("forget").hidden = !$("history").children.length;
+  }
+
+  async function copy(text, button) {
+    try { await navigator.clipboard.writeText(text); } catch {
+      const area = element("textarea", text);
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+      button.focus();
+    }
+    $("status").textContent = "copied";
+  }
+
+  function curl() {
+    const body = JSON.stringify(request($("input").value)).replaceAll("'", "'\\''");
+    const key = $("key").value ? ` -H 'Authorization: Bearer ${$("key").value}'` : "";
+    return `curl ${new URL("v1/translate", location.href)} -H 'Content-Type: application/json'${key} -d '${body}'`;
+  }
+
+  // Languages and settings
+
+  const nameOf = (code) => state.languages.find((language) => language.code === code)?.name ?? code;
+  const option = (code, name) => Object.assign(element("option", name), { value: code });
+
+  function fillTargets() {
+    const known = state.languages.find(({ code }) => code === $("source").value), before = $("target").value;
+    const codes = (known ? known.targets.filter((code) => code !== known.code) : state.languages.map(({ code }) => code));
+    $("target").replaceChildren(...codes.map((code) => option(code, nameOf(code))));
+    if (codes.includes(before)) $("target").value = before;
+    $("swap").disabled = $("source").value === "auto" && !state.answer;
+    store("languages", [$("source").value, $("target").value]);
+  }
+
+  function swap() {
+    const from = $("source").value === "auto" ? state.answer?.source : $("source").value, to = $("target").value;
+    const reverse = state.languages.find(({ code }) => code === to);
+    if (!from || !reverse?.targets.includes(from)) { complain(`There is no model from ${nameOf(to)} to ${nameOf(from)}.`); return; }
+    $("source").value = to;
+    fillTargets();
+    $("target").value = from;
+    if (state.answer) $("input").value = state.answer.text;
+    fillTargets();
+    later(0);
+  }
+
+  function count() {
+    const limit = state.settings.charLimit ?? -1, length = [...$("input").value].length;
+    $("count").textContent = limit > 0 ? `${length.toLocaleString()} of ${limit.toLocaleString()} characters` : `${length.toLocaleString()} characters`;
+    const terms = Object.keys(glossary()).length;
+    $("glossary-count").textContent = terms ? `${terms} term${terms > 1 ? "s" : ""}` : "";
+  }
+
+  async function start() {
+    try {
+      [state.languages, state.settings] = await Promise.all([call("languages"), call("frontend/settings")]);
+    } catch (error) { complain(`The server does not answer: ${error.message}`); return; }
+    const sources = state.languages.filter(({ code, targets }) => targets.some((target) => target !== code));
+    $("source").replaceChildren(option("auto", "Detect"), ...sources.map(({ code, name }) => option(code, name)));
+    const [source, target] = stored("languages", ["auto", state.settings.language?.target.code]);
+    if ([...$("source").options].some(({ value }) => value === source)) $("source").value = source;
+    fillTargets();
+    if ([...$("target").options].some(({ value }) => value === target)) $("target").value = target;
+    $("glossary").value = stored("glossary", "");
+    $("key-section").hidden = !state.settings.apiKeys;
+    $("file").accept = (state.settings.supportedFilesFormat || []).join(",");
+    $("file").parentElement.hidden = !state.settings.filesTranslation;
+    drawHistory();
+    later(0);
+  }
+
+  $("form").addEventListener("submit", (event) => event.preventDefault());
+  $("input").addEventListener("input", () => later());
+  $("input").addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) later(0); });
+  $("source").addEventListener("change", () => { fillTargets(); later(0); });
+  $("target").addEventListener("change", () => { fillTargets(); later(0); });
+  $("swap").addEventListener("click", swap);
+  $("clear").addEventListener("click", () => { $("input").value = ""; $("files").replaceChildren(); later(0); $("input").focus(); });
+  $("copy").addEventListener("click", () => copy(state.answer?.text ?? "", $("copy")));
+  $("curl").addEventListener("click", () => copy(curl(), $("curl")));
+  $("glossary").addEventListener("input", () => { store("glossary", $("glossary").value); later(); });
+  $("key").addEventListener("change", () => later(0));
+  $("compare").addEventListener("change", () => {
+    $("second").hidden = !$("compare").checked;
+    if (!$("server").value && !$("beam").value) $("beam").value = 1;
+    later(0);
+  });
+  [$("server"), $("beam")].forEach((field) => field.addEventListener("change", () => later(0)));
+  $("forget").addEventListener("click", () => { store("history", []); drawHistory(); document.querySelector("#history-section summary").focus(); });
+  $("file").addEventListener("change", () => { [...$("file").files].forEach(translateFile); $("file").value = ""; });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") closeMenu(true); });
+  document.addEventListener("pointerdown", (event) => { if (!$("menu").contains(event.target)) closeMenu(); });
+  const pane = $("input").closest(".pane");
+  document.addEventListener("dragover", (event) => { event.preventDefault(); pane.classList.add("over"); });
+  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) pane.classList.remove("over"); });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    pane.classList.remove("over");
+    const files = [...event.dataTransfer.files];
+    if (files.length) files.forEach(translateFile);
+    else { $("input").value = event.dataTransfer.getData("text"); later(0); }
+  });
+  start();
+})();

@@ -1,0 +1,184 @@
+"""The page in a real browser: a headless Chromium, where it and its driver are on the machine."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt.translator import Translator
+
+LINE = "Der müde Bäcker sieht den Mond."
+
+
+def test_the_page_is_served_and_loads_nothing_from_elsewhere(server: Any) -> None:
+    page = server.request("/")
+    assert "text/html" in page.headers["Content-Type"]
+    assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+    found = re.findall(r'(?:src|href)="(page/[^"]+)"', page.body.decode())
+    assert sorted(found) == ["page/app.js", "page/style.css"]
+    parts = [page.body.decode(), *(server.request(f"/{path}").body.decode() for path in found)]
+    assert not any(re.findall(r"https?://|@import|\burl\(", part) for part in parts)
+    assert server.request("/page/../app.py").status == 404
+    assert server.request("/page/nothing").status == 404
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    driver = pytest.importorskip("playwright.sync_api")
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("needs Chromium")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with driver.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=path, args=arguments)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Any, server: Any) -> Iterator[Any]:
+    """The page with a translated line; its console must stay silent."""
+    context = browser.new_context(viewport={"width": 900, "height": 800}, accept_downloads=True)
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.url)
+    window = context.new_page()
+    complaints: list[str] = []
+    window.on("console", lambda message: complaints.append(message.text))
+    window.on("pageerror", lambda error: complaints.append(str(error)))
+    window.goto(f"{server.url}/")
+    window.select_option("#source", "de")
+    window.fill("#input", LINE)
+    window.wait_for_selector(".to .word i")
+    yield window
+    assert complaints == []
+    context.close()
+
+
+@pytest.fixture
+def english(translator: Translator) -> Callable[[str], str]:
+    return lambda line: translator.translate([line])[0].text
+
+
+def texts(page: Any, selector: str) -> list[str]:
+    found: list[str] = page.eval_on_selector_all(selector, "all => all.map(each => each.textContent)")
+    return found
+
+
+@pytest.mark.slow
+def test_it_translates_while_typing(page: Any, english: Callable[[str], str]) -> None:
+    assert page.text_content("#output") == english(LINE)
+    page.fill("#input", f"{LINE}\n\n{LINE}")
+    page.wait_for_selector(".sentence >> nth=1")
+    assert page.text_content("#output") == f"{english(LINE)}\n\n{english(LINE)}"
+    page.click("#clear")
+    page.wait_for_selector("#output:empty", state="attached")
+
+
+@pytest.mark.slow
+def test_words_show_what_they_are_aligned_with(page: Any, translator: Translator) -> None:
+    [found] = translator.stream([LINE], with_alignment=True)
+    source, target = LINE.split(), found.text.split()
+    page.hover(".to .word >> nth=2")
+    assert texts(page, ".chosen") == [target[2]]
+    assert texts(page, ".from .linked") == [source[s] for s, t in found.alignment or () if t == 2]
+    page.hover("h1")
+    assert texts(page, ".linked") == []
+    page.focus(".from .word >> nth=0")
+    page.keyboard.press("ArrowRight")
+    assert texts(page, ".to .linked") == [target[t] for s, t in found.alignment or () if s == 1]
+    assert "probability" in page.get_attribute(".to .word >> nth=0", "title")
+
+
+@pytest.mark.slow
+def test_another_word_is_chosen_by_keyboard(page: Any) -> None:
+    page.focus(".to .word >> nth=0")
+    for key in ("ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector("#menu [role=option]")
+    choices = texts(page, "#menu [role=option] span")
+    assert "tired" not in choices
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#menu")
+    assert page.evaluate("document.activeElement.textContent") == "tired"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#menu [role=option]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#status >> text=changed")
+    assert page.text_content("#output").split()[:2] == ["The", choices[0]]
+
+
+@pytest.mark.slow
+def test_candidates_are_marked_where_they_differ(page: Any) -> None:
+    page.click(".sentence summary")
+    best, other = page.text_content("#output"), page.text_content(".best li span >> nth=0")
+    differing = texts(page, ".best li >> nth=0 >> mark")
+    assert [word for word in other.split() if word not in best.split()] == [
+        w for w in differing if w not in best.split()
+    ]
+    page.click(".best button >> nth=0")
+    page.wait_for_selector("#status >> text=changed")
+    assert page.text_content("#output") == other
+
+
+@pytest.mark.slow
+def test_a_second_translation_is_beside_the_first(page: Any) -> None:
+    page.check("#compare")
+    page.wait_for_selector("#status-2 >> text=/ s$/")
+    assert page.text_content("#output-2")
+
+
+@pytest.mark.slow
+def test_files_are_translated(page: Any, tmp_path: Path, english: Callable[[str], str]) -> None:
+    (tmp_path / "a.txt").write_text(f"{LINE}\n", encoding="utf-8")
+    page.set_input_files("#file", tmp_path / "a.txt")
+    page.wait_for_selector("#files a")
+    with page.expect_download() as waiting:
+        page.click("#files a")
+    assert Path(waiting.value.path()).read_text("utf-8") == f"{english(LINE)}\n"
+
+
+@pytest.mark.slow
+def test_history_glossary_and_curl(page: Any, server: Any) -> None:
+    page.click("#glossary-section summary")
+    page.fill("#glossary", "Bäcker\tneighbour\n")
+    page.wait_for_selector("#output >> text=neighbour")
+    page.click("#curl")
+    command = page.evaluate("navigator.clipboard.readText()")
+    assert command.startswith(f"curl {server.url}/v1/translate -H 'Content-Type: application/json'")
+    assert '"glossary":{"Bäcker":"neighbour"}' in command
+    page.reload()
+    page.click("#history-section summary")
+    page.click("#history .open >> nth=0")
+    page.wait_for_selector(".to .word")
+    assert page.input_value("#input") == LINE
+    page.click("#forget")
+    assert texts(page, "#history li") == []
+
+
+@pytest.mark.slow
+def test_text_is_never_markup(page: Any) -> None:
+    page.fill("#input", "<img src=x onerror=alert(1)> Hund")
+    page.wait_for_selector(".from .word >> text=onerror")
+    assert page.locator("main img").count() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+def test_it_is_accessible(page: Any, scheme: str, width: int) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.set_viewport_size({"width": width, "height": 800})
+    page.check("#compare")
+    page.wait_for_selector("#status-2 >> text=/ s$/")
+    page.wait_for_selector("#output:not(.waiting)")
+    for summary in page.query_selector_all("summary"):
+        if summary.is_visible():
+            summary.click()
+    page.click(".to .word >> nth=1")
+    page.wait_for_selector("#menu [role=option]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    found = axe.Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
