@@ -9,8 +9,10 @@ Reports latencies, throughput, and the memory of the server at the start and at 
 import argparse
 import asyncio
 import json
+import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -55,22 +57,32 @@ async def client(load: Load, host: str, port: int, until: float, rng: random.Ran
     writer.close()
 
 
-def translated(model: str, lines: list[str]) -> tuple[list[str], float]:
-    """The translations of ``nmt translate``, and its sentences per second without the time to load the model."""
+def translated(model: str, lines: list[str]) -> tuple[list[str], float, float]:
+    """The translations of ``nmt translate``, sentences per second and processor milliseconds per sentence.
+
+    The time to load the model isn't counted.
+    """
     command = [sys.executable, "-m", "nmt", "translate", model, "-q"]
-    durations = []
+    durations, used = [], [processor_seconds(resource.getrusage(resource.RUSAGE_CHILDREN))]
     for part in (lines[:1], lines):
         start = time.monotonic()
         done = subprocess.run(command, input="\n".join(part) + "\n", capture_output=True, text=True, check=True)
         durations.append(time.monotonic() - start)
-    return done.stdout.splitlines(), len(lines) / (durations[1] - durations[0])
+        used.append(processor_seconds(resource.getrusage(resource.RUSAGE_CHILDREN)))
+    cost = (used[2] - used[1]) - (used[1] - used[0])
+    return done.stdout.splitlines(), len(lines) / (durations[1] - durations[0]), 1000 * cost / len(lines)
 
 
-def memory(process: "subprocess.Popen[str]") -> float:
-    """Resident memory in MiB; nan where /proc doesn't tell."""
-    status = Path(f"/proc/{process.pid}/status")
-    found = re.search(r"VmRSS:\s+(\d+)", status.read_text()) if status.exists() else None
-    return int(found[1]) / 1024 if found else float("nan")
+def processor_seconds(usage: resource.struct_rusage) -> float:
+    return usage.ru_utime + usage.ru_stime
+
+
+def memory_and_processor(process: "subprocess.Popen[str]") -> tuple[float, float]:
+    """Resident MiB and processor seconds of a process; Linux only."""
+    status, stat = (Path(f"/proc/{process.pid}/{name}").read_text() for name in ("status", "stat"))
+    found = re.search(r"VmRSS:\s+(\d+)", status)
+    ticks = sum(map(int, stat.rpartition(")")[2].split()[11:13]))
+    return int(found[1]) / 1024 if found else 0.0, ticks / os.sysconf("SC_CLK_TCK")
 
 
 async def measure(load: Load, address: str, clients: int, seconds: float) -> float:
@@ -94,7 +106,7 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = list(dict.fromkeys(filter(None, map(str.strip, arguments.file.read_text("utf-8").split("\n")))))
     lines = lines[: arguments.limit]
-    translations, alone = translated(arguments.model, lines)
+    translations, alone, cost = translated(arguments.model, lines)
     load = Load(dict(zip(lines, translations, strict=True)), arguments.target, arguments.source)
     command = [sys.executable, "-m", "nmt", "serve", arguments.model, "--port", "0", "--queue-size", "1000"]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -103,9 +115,9 @@ def main() -> None:
         found = re.search(r"http://(\S+)", server.stderr.readline())
         assert found
         asyncio.run(measure(Load(load.expected, load.target, load.source), found[1], 8, 2))  # warm-up
-        before = memory(server)
+        before, used_before = memory_and_processor(server)
         duration = asyncio.run(measure(load, found[1], arguments.clients, arguments.seconds))
-        after = memory(server)
+        after, used = memory_and_processor(server)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait()
@@ -116,6 +128,8 @@ def main() -> None:
     print(f"{len(load.wrong)} answers differ from nmt translate: {load.wrong[:3]}")
     print(f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms")
     print(f"{speed:.1f} sentences/s; nmt translate {alone:.1f}; ratio {speed / alone:.2f}")
+    own_cost = 1000 * (used - used_before) / len(ordered)
+    print(f"processor time per sentence: {own_cost:.1f} ms; nmt translate {cost:.1f} ms; ratio {cost / own_cost:.2f}")
     print(f"memory {before:.0f} MiB, then {after:.0f} MiB; exit code {server.returncode}")
 
 
