@@ -18,7 +18,6 @@ from nmt.data.vocabulary import Vocabularies, train_vocabularies
 from nmt.errors import UserError
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.techniques.base import Technique
-from nmt.training.validation import ValidationSet
 
 MAX_HELD_OUT = 0.05
 """Largest share of the training pairs that is held out where there is no validation split."""
@@ -26,6 +25,16 @@ MAX_HELD_OUT = 0.05
 Pairs = Sequence[tuple[str, str]]
 Texts = tuple[ParallelText, ParallelText | None]
 """For training, and for validation where there is text of its own."""
+
+
+@dataclass(frozen=True)
+class ValidationSet:
+    """Held-out sentence pairs: encoded for the loss, and as text for the metric."""
+
+    corpus: EncodedCorpus
+    indices: npt.NDArray[np.int64]
+    sources: Sequence[str]
+    references: Sequence[str]
 
 
 @dataclass(frozen=True)

@@ -105,20 +105,18 @@ def _train(
     data = prepare_data(recipe, techniques, texts, directory.path if checkpoint else None, ranks)
     model = make_model(recipe.model, data.vocabularies, recipe.training.init_from, is_new=not checkpoint).to(device)
     ranks.seed_per_rank(recipe.seed)
-    options, decoding = recipe.training, recipe.decoding
-    objective = Objective(model, options, precision, techniques)
+    objective = Objective(model, recipe.training, precision, techniques)
     budget = _find_budget(recipe, data, objective, ranks)
     recipe = _with_budget(recipe, budget)  # a resumed run has the same
     batches = data.batches(budget, recipe.seed, ranks).prefetch(device)
-    size, metric = options.validation_size, options.metric
-    validator = Validator(data.valid, data.vocabularies, decoding, metric, size, budget, precision, ranks)
+    validator = Validator(recipe, data, budget, precision, ranks)
     processes = f"{ranks.size} processes, " if ranks.size > 1 else ""
     say(
         f"{model.num_parameters:,} parameters, {len(data.train_indices):,} training pairs in "
         f"{len(batches)} batches an epoch, {processes}{device.type} {precision}"
     )
     with ExitStack() as stack:
-        sinks = open_sinks(directory, options.tensorboard, on_event)
+        sinks = open_sinks(directory, recipe.training.tensorboard, on_event)
         sink = stack.enter_context(sinks) if ranks.is_main else ignore
         trainer = Trainer(recipe.training, objective, batches, validator, directory.path, sink, ranks)
         if checkpoint:
@@ -128,7 +126,7 @@ def _train(
         if ranks.is_main:
             _describe(directory, recipe, data.vocabularies, techniques)
         reason = trainer.run()
-    best = trainer.progress
+    best, metric = trainer.progress, recipe.training.metric
     found = f"best {score_text(metric, best.best)} at step {best.best_step}; " if best.best is not None else ""
     say(f"done: {reason}; {found}the model is {directory}")
     return directory.path

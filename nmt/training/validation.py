@@ -1,25 +1,22 @@
 """How good a model is on held-out text: loss over tokens, and a metric of its beam search output."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from nmt.config import DecodingOptions
+from nmt.config import Recipe
 from nmt.console import progress_bar
 from nmt.data.batching import make_batch, plan_batches
-from nmt.data.encoded_corpus import EncodedCorpus
-from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.logits_processors import make_processors
 from nmt.decoding.search import search_all
 from nmt.device import Precision, autocast
 from nmt.evaluation.degenerate import DegenerateCount, count_degenerate
 from nmt.evaluation.metrics import LOSS, METRICS, higher_is_better
 from nmt.models.seq2seq import Seq2Seq
+from nmt.training.data import Data
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.loss import token_loss
 
@@ -55,25 +52,13 @@ class Validation:
         return self.value > best if higher_is_better(self.metric) else self.value < best
 
 
-@dataclass(frozen=True)
-class ValidationSet:
-    """Held-out sentence pairs: encoded for the loss, and as text for the metric."""
-
-    corpus: EncodedCorpus
-    indices: npt.NDArray[np.int64]
-    sources: Sequence[str]
-    references: Sequence[str]
-
-
 class Validator:
-    """Measures a model on a validation set.
+    """Measures a model on held-out text: its loss, and the metric of the recipe that selects the best model.
 
     Args:
-        data: the held-out pairs.
-        vocabularies: those of the model.
-        decoding: how translations are searched for.
-        metric: computed beside the loss: a name of ``METRICS``; with ``loss``, nothing is translated.
-        num_translated: how many sentences, from the first, are translated for the metric.
+        recipe: ``training.metric`` of the first ``training.validation_size`` sentences is computed, translated as
+            ``decoding`` says; nothing is translated where it is the loss.
+        data: the text.
         batch_tokens: budget of a batch for the loss.
         precision: of the matrix products.
         ranks: the processes that share the work.
@@ -81,19 +66,17 @@ class Validator:
 
     def __init__(
         self,
-        data: ValidationSet,
-        vocabularies: Vocabularies,
-        decoding: DecodingOptions,
-        metric: str,
-        num_translated: int,
+        recipe: Recipe,
+        data: Data,
         batch_tokens: int,
         precision: Precision,
         ranks: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        make_processors(decoding.logits_processors, vocabularies)  # refuses wrong ones before training
-        self.data, self._vocabularies, self._decoding = data, vocabularies, decoding
-        self._name, self._metric = metric, METRICS[metric]() if metric != LOSS else None
-        self._num_translated = min(num_translated, len(data.references)) if self._metric else 0
+        make_processors(recipe.decoding.logits_processors, data.vocabularies)  # refuses wrong ones before training
+        self.data, self._vocabularies, self._decoding = data.valid, data.vocabularies, recipe.decoding
+        self._name = recipe.training.metric
+        self._metric = METRICS[self._name]() if self._name != LOSS else None
+        self._num_translated = min(recipe.training.validation_size, len(self.data.references)) if self._metric else 0
         self._batch_tokens, self._precision, self._ranks = batch_tokens, precision, ranks
 
     @torch.inference_mode()

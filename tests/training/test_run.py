@@ -140,7 +140,7 @@ def test_the_model_is_the_best_checkpoints(
     data = prepare_data(recipe, resumed=tmp_path)
     model = build_model(recipe.model, data.vocabularies)
     load_weights(model, tmp_path / "model.safetensors")
-    validator = Validator(data.valid, data.vocabularies, recipe.decoding, "loss", 0, 64, "fp32")
+    validator = Validator(recipe, data, 64, "fp32")
     assert validator(model).loss == pytest.approx(best["loss"], abs=1e-4)
 
 

@@ -25,8 +25,10 @@ def make_model(recipe: Recipe) -> tuple[Seq2Seq, Data]:
 
 
 def measure(recipe: Recipe, data: Data, model: Seq2Seq, metric: str = "loss", batch_tokens: int = 64) -> Validation:
-    validator = Validator(data.valid, data.vocabularies, recipe.decoding, metric, 5, batch_tokens, "fp32")
-    return validator(model)
+    training = recipe.training.model_copy(update={"metric": metric, "validation_size": 5})
+    found = Validator(recipe.model_copy(update={"training": training}), data, batch_tokens, "fp32")(model)
+    assert found is not None
+    return found
 
 
 def reference_loss(model: Seq2Seq, data: Data) -> float:
