@@ -157,7 +157,7 @@ def random_html(draw: random.Random, words: Sequence[str]) -> str:
             elif kind < 0.35:
                 parts.append(draw.choice(("<br>", '<img src="x">', "<!-- x -->", "<b></b>")))
             elif kind < 0.45:
-                parts.append(draw.choice(THINGS))
+                parts.append(f" {draw.choice(THINGS)} ")
             else:
                 parts.append(" ".join(draw.choices(words, k=draw.randint(1, 6))))
         return draw.choice(("", " ")).join(parts) if depth else " ".join(parts)
@@ -204,6 +204,10 @@ def _serialised(element: Any) -> str:
     return str(lxml.html.tostring(element, encoding="unicode"))
 
 
+def _may_be_in(tag: Any, outer: str) -> bool:
+    return not ((tag in BLOCKS and outer in INLINE) or tag == outer == "a")
+
+
 def problem_of(document: str, translate: Callable[[Sequence[str]], Sequence[Translation]]) -> str:
     """What is wrong with the translation of a document; empty if nothing is."""
     import lxml.html
@@ -215,9 +219,12 @@ def problem_of(document: str, translate: Callable[[Sequence[str]], Sequence[Tran
     written = html.unescape("".join([trees[1].text or "", *map(_serialised, trees[1])]))
     if written.lstrip() != html.unescape(result).lstrip():
         return f"illegal nesting in {result!r}"
-    paths = [{(e.tag, *(a.tag for a in e.iterancestors())) for e in tree.iter() if e.tag != "br"} for tree in trees]
-    if len({frozenset(path for path in of_tree if "code" not in path) for of_tree in paths}) > 1:
-        return f"other nesting in {result!r}"
+    illegal = [
+        {pair for e in tree.iter() for a in e.iterancestors() if not _may_be_in(*(pair := (e.tag, a.tag)))}
+        for tree in trees
+    ]
+    if illegal[1] - illegal[0]:
+        return f"illegal nesting in {result!r}"
     if any(len(list(trees[0].iter(tag))) != len(list(trees[1].iter(tag))) for tag in ("a", "img", "code", "br", "p")):
         return f"another number of elements in {result!r}"
     for element in (e for tree in trees for e in tree.iter("br", "code", *BLOCKS)):

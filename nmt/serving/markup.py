@@ -161,16 +161,23 @@ class Elements:
             if not 0 <= t < len(self.words) or self.words[t].sentence != word.sentence:
                 return {}
             word = self.words[t]
-        if word.kept is not None and not all(isinstance(item, str) for item in word.kept.content):
-            weight = EXACTLY  # elements within it might not be allowed in others
+        if self._is_fixed(t):
+            weight = EXACTLY
         counts = Counter(owner.get(s) for s in word.sources)
         return {label: weight * n / len(word.sources) for label, n in counts.items()}
+
+    def _is_fixed(self, t: int) -> bool:
+        """Whether a word is a kept text with elements, which might not be allowed in other elements."""
+        kept = self.words[t].kept
+        return kept is not None and any(isinstance(item, Node) for item in kept.content)
 
     def _filled(self, found: list[int], labels: dict[int, Span | None]) -> list[int]:
         """The words of an element, and if they are of several sentences those between."""
         if not found or self.words[found[0]].sentence == self.words[found[-1]].sentence:
             return found
         between = [t for t in range(found[0], found[-1] + 1) if t in labels]
+        if any(self._is_fixed(t) for t in set(between) - set(found)):
+            return found
         labels.update(dict.fromkeys(between, labels[found[0]]))
         return between
 

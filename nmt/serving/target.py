@@ -61,8 +61,8 @@ class Target:
         self.source_words = _split([(kept.begin, kept.end) for kept in source.kept], source.text)
         texts = translated(segments, iter([translation.text for translation in translations]))
         self._text = "".join(texts)
-        copies, excess = self._find_copies()
-        self._intervals = _split([*copies, *excess], self._text)
+        copies = self._find_copies()
+        self._intervals = _split(list(copies), self._text)
         begins = [0, *(end for _, end in self._intervals)]
         self.words = [
             Word(self._text[before:begin], self._text[begin:end], 0, [], copies.get((begin, end)))
@@ -70,35 +70,44 @@ class Target:
         ]
         self.end = self._text[begins[-1] :]
         self._link(segments, texts, translations)
-        self._take_out({t for t, place in enumerate(self._intervals) if place in excess})
         copied = set(copies.values())
         for kept in source.kept:
             if kept not in copied:
                 self._add(kept)
+        self._take_out_surplus()
         for before, word in pairwise(self.words):
             is_joined = word.gap == "" and (before.kept is not None or word.kept is not None)
             word.gap = " " if is_joined and (before.text[-1] + word.text[0]).isalnum() else word.gap
         self.targets_of = self._inverted()
 
-    def _find_copies(self) -> tuple[dict[Interval, Kept], set[Interval]]:
-        """The kept texts that the translation has as they are, and copies in excess of those in the source."""
+    def _find_copies(self) -> dict[Interval, Kept]:
+        """The kept texts that the translation has as they are, by the place where it has them."""
         copies: dict[Interval, Kept] = {}
-        excess: set[Interval] = set()
         is_taken = bytearray(len(self._text))
         by_text: dict[str, list[Kept]] = {}
         for kept in self._source.kept:
             by_text.setdefault(self._source.text[kept.begin : kept.end], []).append(kept)
-            for match in self._pattern.finditer(self._source.text, kept.begin, kept.end):
-                by_text.setdefault(match.group(), [])  # whose copy isn't needed if the whole is kept
         for text, wanted in sorted(by_text.items(), key=lambda each: -len(each[0])):
             places = [place for place in _occurrences(self._text, text) if not any(is_taken[slice(*place)])]
             if len(places) > len(wanted) and not all(isinstance(kept.content[0], str) for kept in wanted):
                 continue  # a word that is kept may be one of the target language, too
             copies.update(zip(places, wanted, strict=False))
-            excess.update(places[len(wanted) :])
             for begin, end in places:
                 is_taken[begin:end] = b"\1" * (end - begin)
-        return copies, excess
+        return copies
+
+    def _take_out_surplus(self) -> None:
+        """Remove copies of kept texts in excess of those in the source."""
+        intervals, end = [], 0
+        for word in self.words:
+            intervals.append((end + len(word.gap), end + len(word.gap) + len(word.text)))
+            end = intervals[-1][1]
+        text, surplus = "".join(word.gap + word.text for word in self.words), set[int]()
+        for kept in {match.group() for match in self._pattern.finditer(self._source.text)}:
+            for place in _occurrences(text, kept):
+                found = words_within(intervals, *place)
+                surplus.update(found if all(self.words[t].kept is None for t in found) else ())
+        self._take_out(surplus)
 
     def _link(self, segments: Sequence[Segment], texts: Sequence[str], translations: Sequence[Translation]) -> None:
         remaining = iter(translations)

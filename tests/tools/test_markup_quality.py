@@ -9,6 +9,8 @@ import pytest
 pytest.importorskip("sentencex")
 pytest.importorskip("lxml.html")
 
+import nmt
+
 LoadTool = Callable[[str], ModuleType]
 
 
@@ -28,3 +30,13 @@ def test_random_documents_stay_legal(load_tool: LoadTool) -> None:
 @pytest.mark.slow
 def test_10_000_random_documents_stay_legal(load_tool: LoadTool) -> None:
     assert load_tool("markup_quality").check_documents(10_000, seed=2) == []
+
+
+@pytest.mark.slow
+def test_a_trained_model_brings_tags_back(load_tool: LoadTool, tmp_path: Path) -> None:
+    from nmt.quickstart import quickstart
+
+    tool = load_tool("markup_quality")
+    quickstart(tmp_path / "out")
+    pairs, translator = tool.embedded_pairs(), nmt.load(tmp_path / "out" / "model")
+    assert tool.measure(pairs, tool.model_links(translator.aligner, pairs), 2000).f1 >= 0.95
