@@ -2,14 +2,14 @@
 #   docker build -t nmt . && docker run -p 5000:5000 -v ./runs/de-en:/models/de-en:ro nmt /models/de-en
 FROM python:3.11-slim
 
-RUN useradd --create-home nmt
+RUN useradd --create-home --uid 10001 nmt
 WORKDIR /app
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY nmt nmt
 COPY recipes recipes
 RUN pip install --no-cache-dir -c constraints.txt ".[serve]"
 
-USER nmt
+USER 10001
 EXPOSE 5000
 HEALTHCHECK --start-period=30s CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:5000/health', timeout=5)"]
 STOPSIGNAL SIGTERM
