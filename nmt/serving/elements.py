@@ -51,7 +51,7 @@ _UNIQUE = _names("a abbr button data dfn label q ruby time")
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 FORBIDDEN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _ENTITY = re.compile(r"&(?:\w+|#\d+|#[xX][\da-fA-F]+);")
-_PAGE = re.compile(r"\s*(?:<!--(?:[^-]|-(?!->))*-->\s*)*<(?:!doctype|html|head|body)\b", re.IGNORECASE)
+_PAGE = re.compile(r"<(?:!doctype|html|head|body)\b", re.IGNORECASE)
 _KEPT_IN_HTML = re.compile(
     rf"{KEPT.pattern}|[&<>\u00a0\u00ad\u200b-\u200f\u2007\u202f©®™°§¶†‡•←-⇿×÷±≠≤≥≈∞]", re.VERBOSE
 )
@@ -97,7 +97,7 @@ def _parse_html(text: str) -> tuple[Element, bool]:
     import lxml.etree
     import lxml.html
 
-    text, is_page = FORBIDDEN.sub("", text), _PAGE.match(text) is not None
+    text, is_page = FORBIDDEN.sub("", text), _PAGE.search(text) is not None
     parser = lxml.html.HTMLParser(encoding="utf-8", default_doctype=False)
     try:
         if is_page:

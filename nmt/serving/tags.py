@@ -4,6 +4,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Union
 
+MAX_DEPTH = 100
+"""Tags inside one another that :class:`Nesting` takes for elements."""
+
 Content = list[Union[str, "Node"]]
 Interval = tuple[int, int]
 
@@ -149,8 +152,11 @@ class Nesting:
         self.add(Node((tag, ""), [text] if text else [], is_kept=True))
 
     def open(self, name: str, first: str, last: str = "", is_unique: bool = False) -> None:
-        """Begin an element."""
-        self._levels.append((name, Node((first, last), is_unique=is_unique)))
+        """Begin an element; what is nested too deeply becomes a place."""
+        if len(self._levels) < MAX_DEPTH:
+            self._levels.append((name, Node((first, last), is_unique=is_unique)))
+        else:
+            self.place(first)
 
     def close(self, name: str, last: str | None = None) -> bool:
         """End the element of this name; False if there is none."""

@@ -328,6 +328,14 @@ def test_large_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         translate_document("a.odt", bomb, translate)
 
 
+def test_tags_that_are_nested_deeply_are_kept() -> None:
+    nested = "<b>" * 3000 + "Hund" + "</b>" * 3000
+    source = f'msgid ""\nmsgstr "Language: de"\n\nmsgid "{nested}"\nmsgstr ""\n'
+    result = translated("a.po", source)
+    assert "dog" in result
+    assert result.count("<b>") == 6000
+
+
 @pytest.mark.parametrize("name", ["a.md", "a.html", "a.txt"])
 def test_any_text_is_a_document(name: str) -> None:
     for text in ("", "\n", "[", "**Hund", "| a |\n|-|\n| b", "> \n>\n", "---\n", "<b>*Hund</b>*", "- \n\n  Hund\\"):

@@ -301,6 +301,7 @@
       item.id = `option-${i}`;
       item.setAttribute("role", "option");
       item.append(element("span", option.word), element("small", option.rest ? `… ${option.rest}` : ""));
+      [...item.children].forEach((part) => { part.dir = "auto"; });
       item.addEventListener("pointerenter", () => select(i));
       item.addEventListener("click", () => choose(index, i));
       return item;
