@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nmt.data.batching import Ids, by_length, make_batch
 from nmt.data.vocabulary import Vocabularies
+from nmt.models.interfaces import select_heads
 from nmt.models.seq2seq import Seq2Seq
 
 
@@ -50,7 +51,7 @@ def force_all(
     for rows in by_length([max(len(source), len(target)) for source, target in pairs], batch_size):
         batch = make_batch([pairs[row] for row in rows], vocabularies).to(model.device)
         output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, bool(heads))
-        weights_BHTS = output.weights_BHTS[:, list(heads)] if heads else None
+        weights_BHTS = select_heads(output.weights_BHTS, heads) if heads else None
         for b, (source, target) in enumerate(pairs[row] for row in rows):
             # Pair by pair: log-probabilities of a whole batch over the vocabulary can take gigabytes.
             logits_TV = model.decoder.output(output.features_BTD[b, : len(target) + 1])

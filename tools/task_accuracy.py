@@ -4,7 +4,7 @@
 
 For each length so many new pairs are drawn from the task of the model's recipe, and the model translates them by the
 recipe's own decoding. A symbol counts as right where it stands in its place; a line where all of it is right. A model
-with adaptive computation time also shows the mean ponder steps of source and target tokens (EOS counted), with the
+with adaptive computation time also shows the mean ponder steps of the source and target tokens before EOS, with the
 target given.
 """
 
@@ -37,7 +37,7 @@ def accuracy(found: Sequence[str], pairs: Sequence[Pair]) -> tuple[float, float]
 
 @torch.inference_mode()
 def ponder_steps(translator: Translator, pairs: Sequence[Pair]) -> dict[str, float]:
-    """Mean ponder steps of the tokens of each side, where the model counts them."""
+    """Mean ponder steps of the tokens of each side without EOS, where the model counts them."""
     ids = [(translator.encode_source(source), translator.encode_target(target)) for source, target in pairs]
     batch = make_batch(ids, translator.vocabularies).to(translator.model.device)
     unrolled = translator.model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
@@ -48,7 +48,7 @@ def ponder_steps(translator: Translator, pairs: Sequence[Pair]) -> dict[str, flo
     means = {}
     for side, (figures, length_B) in sides.items():
         if "ponder" in figures:
-            mask = length_mask(length_B, figures["ponder"].shape[1])
+            mask = length_mask(length_B - 1, figures["ponder"].shape[1])
             means[side] = float(figures["ponder"][mask].mean())
     return means
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from nmt.config import DecodingOptions
 from nmt.decoding.logits_processors import LogitsProcessor, SearchTask
 from nmt.errors import UserError
-from nmt.models.interfaces import PerSource
+from nmt.models.interfaces import PerSource, select_heads
 from nmt.models.layers import length_mask
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def beam_search(
             processor(logits_NV, tokens_Nt, sentence_N, task)
         if beam.coverage_BKS is not None:
             assert output.weights_NHS is not None
-            weights_NS = output.weights_NHS[:, model.alignment_heads].float().mean(1)
+            weights_NS = select_heads(output.weights_NHS, model.alignment_heads).float().mean(1)
             beam.coverage_BKS += weights_NS.view_as(beam.coverage_BKS)
         rows = beam.advance(logits_NV, normaliser_N, task.target.eos, constraints)
 
@@ -299,7 +299,8 @@ def length_normalised(options: DecodingOptions, log_probability: Tensor, length:
     ``none``: log p. ``average``: log p / length^α. ``gnmt``: log p / ((5 + length) / 6)^α (Wu et al. 2016, equation
     14). ``word_reward``: log p + α length (He et al. 2016). A score never falls with the length.
     """
-    length = torch.as_tensor(length, dtype=log_probability.dtype, device=log_probability.device)
+    # new_full runs on the device; a tensor made of a Python number would be copied to it, at each step.
+    length = length.to(log_probability) if isinstance(length, Tensor) else log_probability.new_full((), length)
     if options.length_penalty == "average":
         return log_probability / length**options.alpha
     if options.length_penalty == "gnmt":

@@ -87,12 +87,13 @@ class Bounds(LogitsProcessor):
     def __init__(self, prefixes: Sequence[Sequence[int]], limit_B: Tensor, target: Vocabulary) -> None:
         self._never, self._eos = [target.pad, target.sos], target.eos
         self._limit_B, self._shortest = limit_B, int(limit_B.min())
-        self._length_B = torch.tensor([len(prefix) for prefix in prefixes], device=limit_B.device)
-        ids = [torch.tensor(prefix, dtype=torch.long, device=limit_B.device) for prefix in prefixes]
-        self._prefix_BT = pad_sequence(ids, batch_first=True)
+        self._length_B = torch.tensor([len(prefix) for prefix in prefixes]).to(limit_B.device)
+        ids = [torch.tensor(prefix, dtype=torch.long) for prefix in prefixes]
+        self._prefix_BT = pad_sequence(ids, batch_first=True).to(limit_B.device)
 
     def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
-        logits_NV[:, self._never] = -inf
+        for token in self._never:  # a list as index would be copied to the device at each step
+            logits_NV[:, token] = -inf
         num_tokens = tokens_Nt.shape[1] - 1  # without SOS
         if num_tokens < self._prefix_BT.shape[1]:
             forced_N = num_tokens < self._length_B[sentence_N]

@@ -24,7 +24,7 @@ encoder that reads the source from its end a true ``reverse``, which ``nmt inspe
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 
@@ -141,6 +141,11 @@ class Attention(nn.Module):
     def forward(self, query_BQD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """The context (weighted mean of the values) and the weights. [B, Q, D], [B, Q, S]"""
         return attend(self.scores(query_BQD, memory), memory)
+
+
+def select_heads(weights_NHS: Tensor, heads: Sequence[int]) -> Tensor:
+    """The attention weights of some heads; an index made of a list would be copied to the device. [N, heads, …]"""
+    return torch.stack([weights_NHS[:, head] for head in heads], dim=1)
 
 
 def attend(scores_BQS: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
