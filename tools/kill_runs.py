@@ -14,6 +14,7 @@ directions, has dropout, an average of the weights and accumulated gradients. Ne
 import argparse
 import contextlib
 import json
+import math
 import os
 import random
 import shutil
@@ -28,14 +29,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from fork_server import ForkServer, has_ended, variables_of_ranks
 from torture import RECIPE, write_corpus
 
+TRANSFORMER = {"type": "transformer", "num_layers": 1, "num_heads": 2, "feed_forward_size": 16, "dropout": 0.2}
 SETTINGS = {
     "vocabulary": {"type": "unigram", "size": 150},
-    "model.encoder.dropout": 0.2,
-    "model.decoder.dropout": 0.2,
+    "model.encoder": TRANSFORMER,
+    "model.decoder": TRANSFORMER,
     "training.techniques": {"subword_sampling": {"alpha": 0.2}, "bidirectional": {"fraction": 0.5}},
     "training.max_epochs": 4,
     "training.max_steps": None,
@@ -46,6 +47,7 @@ SETTINGS = {
     "training.checkpoint_every": 2,
     "training.keep_best": 2,
     "training.log_every": 1,
+    "decoding.max_length": 12,
 }
 CLOCKS = {"seconds", "tokens_per_second", "waiting_for_data", "peak_memory_mb", "elapsed", "waiting_seconds"}
 PATIENCE = 60.0
@@ -301,25 +303,25 @@ def make_base(base: Path) -> None:
         for group in groups:
             inner = inner[group]
         inner[last] = value
-    (base / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
+    (base / "recipe.yaml").write_text(json.dumps(recipe), "utf-8")
     for language in ("en", "de"):
         text = (base / "corpus" / f"test.{language}").read_text("utf-8").splitlines(keepends=True)
         (base / f"few.{language}").write_text("".join(text[:12]), "utf-8")
         (base / f"many.{language}").write_text("".join(text), "utf-8")
 
 
-def run(base: Path, num_kills: int, seed: int, only: str | None) -> Killer:
-    """Kill commands so many times; what was found."""
+def run(base: Path, num_kills: int, seed: int, only: str | None, minutes: float = math.inf) -> Killer:
+    """Kill commands so many times, or as often as there is time for; what was found."""
     make_base(base)
     killer, known = Killer(base, seed), commands()
     shutil.copytree(killer.whole(known[0])[0], base / "model")
     chosen = [command for command in known if only is None or only in command.name]
     shares, started = sum(command.share for command in chosen), time.monotonic()
-    while (done := killer.kills.total()) < num_kills:
+    while (done := killer.kills.total()) < num_kills and time.monotonic() < started + 60 * minutes:
         # the command that is furthest behind its share
         command = min(chosen, key=lambda c: (killer.kills[c.name] + 1) / c.share)
         killer.once(command, min(num_kills - done, max(1, num_kills * command.share // shares)))
-        if killer.kills.total() // 50 > done // 50:
+        if killer.kills.total() // 10 > done // 10:
             print(f"{killer.kills.total():,} kills in {time.monotonic() - started:.0f} s", flush=True)
     for command in chosen:  # few kills leave some commands without a comparison
         if not killer.compared[command.name] and num_kills >= len(known):
@@ -333,11 +335,12 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=1000, metavar="N")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the moments of the kills")
     parser.add_argument("--kind", metavar="TEXT", help="only commands with this in their name, such as 'two ranks'")
+    parser.add_argument("--minutes", type=float, default=math.inf, metavar="X", help="stop earlier, after so long")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory(prefix="kills-") as name:
         (base := Path(name) / "base").mkdir()
-        killer = run(base, options.kills, options.seed, options.kind)
+        killer = run(base, options.kills, options.seed, options.kind, options.minutes)
     print(f"{'killed':<32}{'kills':>8}{'compared':>10}{'different':>11}")
     for command in commands():
         wrong = sum(problem.startswith(f"{command.name}: ") for problem in killer.problems)

@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import gzip
 import json
+import math
 import os
 import random
 import resource
@@ -292,7 +293,7 @@ class Kinds:
                     path.unlink()
                     path.mkdir()
                 case 4:
-                    shutil.copyfile(folder / own.choice(self.model_files), path)
+                    shutil.copyfile(folder / own.choice([file for file in self.model_files if file != name]), path)
                 case 5:
                     path.write_bytes(BOMB.encode())
                 case _:
@@ -498,6 +499,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="the same seed makes the same cases")
     parser.add_argument("--kind", choices=kinds, help="only cases of this kind")
     parser.add_argument("--only", type=int, metavar="N", help="only case number N, with its output")
+    parser.add_argument("--first", type=int, default=0, metavar="N", help="start with case number N")
+    parser.add_argument("--minutes", type=float, default=math.inf, metavar="X", help="stop earlier, after so long")
     parser.add_argument("--seconds", type=float, default=30, metavar="X")
     parser.add_argument("--megabytes", type=float, default=2000, metavar="X")
     options = parser.parse_args()
@@ -513,7 +516,11 @@ def main() -> None:
             sys.exit("the honest input can't be made")
         _import_everything()
         made, failures, codes, slowest = Kinds(base), 0, Counter[int](), 0.0
-        for number in range(options.cases) if options.only is None else [options.only]:
+        started = time.monotonic()
+        for number in range(options.first, options.cases) if options.only is None else [options.only]:
+            if time.monotonic() > started + 60 * options.minutes:
+                print(f"stopped before case {number}: continue with --first {number}")
+                break
             rng = random.Random(f"{options.seed} {number}")
             case = getattr(made, options.kind or rng.choice(kinds))(rng)
             result = run(case, base, options.seconds, options.megabytes)
@@ -528,10 +535,10 @@ def main() -> None:
                     f"FAILED {', '.join(result.problems)}: nmt {' '.join(a[:200] for a in case.arguments)}  ({again})"
                 )
                 print("    " + "\n    ".join(result.stderr.splitlines()[-3:])[:600], flush=True)
-            elif number % 500 == 499:
+            elif number % 100 == 99:
                 print(f"{number + 1:,} cases, {failures} failed, exit codes {dict(codes)}", flush=True)
     os.chdir(here)
-    print(f"{options.cases:,} cases, {failures} failed; exit codes {dict(codes)}; the slowest took {slowest:.1f} s")
+    print(f"{codes.total():,} cases, {failures} failed; exit codes {dict(codes)}; the slowest took {slowest:.1f} s")
     sys.exit(bool(failures))
 
 
