@@ -180,7 +180,8 @@ class Killer:
             if kills < max_kills:
                 self._kill(command, pids, out)
             codes = [self._wait(command, pid) for pid in pids]
-            others = {2, 0} if command.num_ranks > 1 else set()  # a rank that has lost the other ends with 2
+            # a rank that has lost the other ends with 2; by torchrun's signal where it waits for the other to come
+            others = {2, 0, 143, -signal.SIGTERM} if command.num_ranks > 1 else set()
             killed = {-signal.SIGKILL, 1} if command.torchrun else {-signal.SIGKILL}  # 1: torchrun lost a process
             if any(codes) and not (kills < max_kills and killed & {*codes} and killed | others >= {*codes}):
                 self._problem(command, f"exit codes {codes}: {(out.parent / 'messages').read_text()[-2000:]}")
@@ -202,6 +203,7 @@ class Killer:
         if command.torchrun:
             pids = processes_of(out)  # torchrun and those that it has started
         doomed = pids if len(pids) < 2 or self.random.random() < 0.5 else [self.random.choice(pids)]
+        self._killed = True
         for pid in doomed:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -238,7 +240,7 @@ class Killer:
         return folder / "out"
 
     def _start(self, command: Command, out: Path) -> list[int]:
-        self._out, messages = out, out.parent / "messages"
+        self._out, self._killed, messages = out, False, out.parent / "messages"
         paths = {path.name: str(path) for path in self.base.iterdir()} | {"out": str(out)}
         arguments = [paths.get(argument, argument) for argument in command.arguments]
         cache = {"NMT_CACHE": str(out.parent / "cache")}
@@ -257,12 +259,16 @@ class Killer:
         """The exit code of a process; one that doesn't end is killed, which is a problem."""
         patience = PATIENCE + 10 * self._wholes[command.name][1] if command.name in self._wholes else 3600.0
         deadline = time.monotonic() + patience
+        torchrun_acts = time.monotonic() + 10
         while not has_ended(pid) or (command.torchrun and len(processes_of(self._out)) > 0):
             if time.monotonic() > deadline:
                 self._problem(command, f"hasn't ended within {patience:.0f} s")
                 for process in {pid, *processes_of(self._out)}:
                     os.kill(process, signal.SIGKILL)
                 deadline += patience
+            if command.num_ranks > 1 and not command.torchrun and self._killed and time.monotonic() > torchrun_acts:
+                os.kill(pid, signal.SIGTERM)  # as torchrun does when a process has ended; it isn't there to do so
+                torchrun_acts = math.inf
             time.sleep(0.002)
         return self._agent.wait() if command.torchrun else self.server.wait(pid)
 

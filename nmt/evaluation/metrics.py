@@ -20,6 +20,9 @@ import numpy.typing as npt
 from nmt.errors import UserError, nearest
 from nmt.plugins import Table
 
+MAX_TER_WORDS = 2_000
+"""Longest line that TER compares: its memory grows with the square of the words, and its time faster."""
+
 LOSS = "loss"
 """The value of ``training.metric`` that selects models by validation loss. It is not a row of ``METRICS``."""
 
@@ -186,6 +189,24 @@ class Ter(SacreBleuMetric):
 
     name, kind = "TER", "TER"
     higher_is_better = False
+
+    def statistics(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> FloatArray:
+        _refuse_long_lines(hypotheses, *references)
+        return super().statistics(hypotheses, references)
+
+    def corpus_score(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> Score:
+        _refuse_long_lines(hypotheses, *references)
+        return super().corpus_score(hypotheses, references)
+
+
+def _refuse_long_lines(*texts: Texts) -> None:
+    for text in texts:
+        for number, line in enumerate(text, start=1):
+            if (num_words := len(line.split())) > MAX_TER_WORDS:
+                raise UserError(
+                    f"Line {number:,} has {num_words:,} words: TER compares lines of at most {MAX_TER_WORDS:,}.",
+                    "Split the line into sentences, or leave TER out, as in --metrics bleu,chrf.",
+                )
 
 
 METRICS: Table[Metric] = Table("metric", Metric, {"bleu": Bleu, "chrf": Chrf, "ter": Ter})

@@ -5,7 +5,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 from nmt.errors import UserError
 from nmt.evaluation.compare import read_aligned
 from nmt.evaluation.metrics import METRICS, Score, score_corpus
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 REFERENCES = [
     "Ein Hund läuft über die Wiese.",
@@ -111,6 +113,17 @@ def test_line_ends_gzip_and_standard_input_change_nothing(
 def test_a_line_separator_inside_a_sentence_is_no_line_end(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "odd.de", ["eins\u2028zwei drei vier fünf"])
     assert score_files(path, path)["bleu"].score == pytest.approx(100)
+
+
+@pytest.mark.parametrize("long", [0, 1], ids=["hypothesis", "reference"])
+def test_ter_refuses_a_line_that_would_take_all_memory(run_nmt: RunNmt, tmp_path: Path, long: int) -> None:
+    paths = [tmp_path / "hypothesis", tmp_path / "reference"]
+    for number, path in enumerate(paths):
+        path.write_text("a b c d\n" + "a " * (500_000 if number == long else 4) + "\n")
+    done = run_nmt("score", *paths)
+    assert done.returncode == 2
+    assert "Line 2 has 500,000 words: TER compares lines of at most 2,000" in done.stderr
+    assert "--metrics bleu,chrf" in done.stderr
 
 
 def test_different_numbers_of_lines(hypothesis: Path, tmp_path: Path) -> None:
