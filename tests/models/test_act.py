@@ -267,6 +267,20 @@ def test_without_halting_all_steps_are_taken_and_the_last_one_counts(make_model:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("num_directions", [1, 2])
+def test_the_cost_of_an_encoder_is_that_of_all_its_directions(
+    make_model: Any, batch: Batch, num_directions: int
+) -> None:
+    options = {"cell": "gru", "hidden_size": 16, "time_penalty": 0.25, "bidirectional": num_directions == 2}
+    encoder = make_model({"type": "act_rnn", **options}, DECODERS["act_rnn"]).encoder
+    for module in encoder.modules():
+        if isinstance(module, HaltingUnit):
+            module.linear.bias.fill_(100.0)  # one step, which takes the whole remainder: 1 + 1
+    cost = encoder(batch.source_BS, batch.source_length_B).aux_losses["ponder"]
+    assert float(cost) == pytest.approx(0.25 * 2 * int(batch.source_length_B.sum()) * num_directions)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("kind", DECODERS)
 def test_ponder_costs_are_those_of_the_real_tokens(make_model: Any, batch: Batch, kind: str) -> None:
     """The sum over a padded batch is the sum over its sentences, encoder and decoder together."""
