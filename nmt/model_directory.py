@@ -71,6 +71,8 @@ class ModelDirectory:
         Raises:
             UserError: one is not a regular file, lies outside the folder, or is too large.
         """
+        if not isdir(self.path):  # also a name that is too long, for which the methods of Path raise
+            return
         inside = self.path.resolve()
         for file in (file for pattern in READ for file in sorted(self.path.glob(pattern))):
             if file.exists() or file.is_symlink():  # a training run may remove a checkpoint meanwhile

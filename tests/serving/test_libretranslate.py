@@ -250,8 +250,9 @@ def test_a_full_queue_and_the_time_limit(serve: Callable[..., Any], translator: 
 def test_a_client_that_leaves_is_not_translated_for(serve: Callable[..., Any], translator: Translator) -> None:
     import socket
 
-    own, release = serve(translator), threading.Event()
-    own.service.engine.call(release.wait)
+    own, started, release = serve(translator), threading.Event(), threading.Event()
+    own.service.engine.call(lambda: (started.set(), release.wait()))
+    started.wait()
     body = json.dumps({"q": LINE, "source": "de", "target": "en"}).encode()
     host, port = own.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as client:
