@@ -44,6 +44,11 @@ def test_the_sentences_may_come_from_the_samples(run_nmt: RunNmt, vanilla_model:
     refused = run_nmt("verify", tmp_path)
     assert refused.returncode == 2
     assert "Name a file with source sentences" in refused.stderr
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "step-000001.txt").write_bytes(b"\xe8")
+    refused = run_nmt("verify", tmp_path)
+    assert refused.returncode == 2
+    assert "step-000001.txt, line 1: not UTF-8" in refused.stderr
 
 
 def test_nothing_to_translate(tiny_model: Path) -> None:

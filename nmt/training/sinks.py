@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from nmt.console import Bar, draws_bars, progress_bar, say, silent_for, warn
+from nmt.data.text import read_lines
 from nmt.errors import UserError
 from nmt.evaluation.metrics import score_text
 from nmt.files import explained, open_output
@@ -121,7 +122,7 @@ def read_samples(directory: Path) -> list[str]:
     files = ModelDirectory(directory)
     files.check_files()
     newest = max(files.samples.glob("step-*.txt"), default=None)
-    lines = newest.read_text(encoding="utf-8").split("\n") if newest is not None else []
+    lines = read_lines(newest) if newest is not None else ()
     return [line.removeprefix("source:").strip() for line in lines if line.startswith("source:")]
 
 
