@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nmt.config import Recipe
-from nmt.training.meter import HORIZON, LONG, Divergence
+from nmt.training.meter import HORIZON, LONG, Divergence, Meter
 from nmt.training.run import train
 from nmt.training.schedules import InverseSqrt
 
@@ -87,3 +87,16 @@ def test_a_run_says_that_its_loss_ran_away(
     assert "the training loss has diverged: it was down to" in message
     assert "lower training.learning_rate" in message
     assert "The best model, of step 35, is kept." in message
+
+
+def test_figures_are_means_over_all_updates_since_the_last_ones() -> None:
+    meter = Meter()
+    meter.count(tokens=10, positions=16, padding=2, loss=2.0, gradient_norm=1.0)
+    meter.count(tokens=30, positions=48, padding=6, loss=4.0, gradient_norm=2.0)
+    meter.count_extra({"ponder": 8.0})
+    assert meter.loss == 3.5
+    figures = meter.take()
+    assert [figures[name] for name in ("loss", "gradient_norm", "padding")] == [3.5, 1.5, 0.125]
+    assert figures["extra"] == {"ponder": 0.2}
+    assert meter.take() == {}
+    assert meter.end_epoch() == 0.125
