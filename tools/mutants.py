@@ -120,7 +120,7 @@ def _changes(node: ast.AST, parent: ast.AST) -> Iterator[ast.AST]:
             yield ast.Call(ast.Attribute(value, NAMES[name]), given, keywords)
         case ast.Call(func=ast.Name(id=name), args=given, keywords=keywords) if name in NAMES:
             yield ast.Call(ast.Name(NAMES[name]), given, keywords)
-        case ast.IfExp(test=test, body=body, orelse=orelse):
+        case ast.IfExp(test=test, body=body, orelse=orelse) if _are_numbers(body, orelse):
             yield ast.IfExp(test, orelse, body)
         case ast.Constant(value=int() | float() as value) if isinstance(parent, (ast.BinOp, ast.Compare)):
             if not isinstance(value, bool):
