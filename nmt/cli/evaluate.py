@@ -54,12 +54,16 @@ Tokenize = Annotated[
     ),
 ]
 Confidence = Annotated[bool, typer.Option("--confidence", help="95 % confidence intervals by bootstrap.")]
-Resamples = Annotated[int, typer.Option(metavar="N", min=2, help="Samples of the bootstrap.")]
+Resamples = Annotated[int, typer.Option(metavar="N", min=2, max=1_000_000, help="Samples of the bootstrap.")]
 Test = Annotated[Literal["randomisation", "bootstrap"], typer.Option(help="Approximate randomisation or bootstrap.")]
 Samples = Annotated[
     int | None,
     typer.Option(
-        metavar="N", min=40, help="Trials or samples of the test.", show_default="10000 or, for bootstrap, 1000"
+        metavar="N",
+        min=40,
+        max=1_000_000,
+        help="Trials or samples of the test.",
+        show_default="10000 or, for bootstrap, 1000",
     ),
 ]
 Sentences = Annotated[int, typer.Option(metavar="N", min=0, help="Sentences shown that got better, or worse, most.")]
