@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Entry point. Exit codes: 0 done, 2 bad usage or bad input, 130 Ctrl-C, 143 SIGTERM."""
     # OpenMP's threads wait for each other by spinning; beside other busy processes that makes two threads many times
-    # slower than one. Not to spin at all costs recurrent networks a fifth of their speed on an idle machine, so they spin
+    # slower than one. Without spinning, recurrent networks lose a fifth of their speed on an idle machine. So they spin
     # for a short time (docs/lab-notes/2026-11-20-speed.md). It must be set before PyTorch is imported.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
