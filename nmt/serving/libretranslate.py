@@ -90,29 +90,8 @@ class _Job:
 def router(service: Service) -> APIRouter:
     """The routes of the API."""
     routes = APIRouter(include_in_schema=False)
-    files = _Files()
-
-    @routes.api_route("/translate", methods=["GET", "POST"])
-    async def translate(request: Request) -> Response:
-        values = await _values(service, request)
-        texts = _texts(service, values)
-        source, target = (_language(service, values, side) for side in ("source", "target"))
-        num_alternatives = _num_alternatives(service, values)
-        format = values.get("format") or "text"
-        if format not in ("text", "html"):
-            raise ApiError(400, f"{shortened(str(format))} format is not supported")
-        if source != "auto":
-            service.route(source, target)
-        jobs = [_Job(service, text, source, target, format, num_alternatives) for text in texts]
-        answers = await service.run(request, jobs)
-        if isinstance(values["q"], list):
-            return JSONResponse({key: [answer[key] for answer in answers] for key in answers[0]})
-        return JSONResponse(answers[0])
-
-    @routes.post("/detect")
-    async def detect(request: Request) -> Response:
-        text = " ".join(_texts(service, await _values(service, request)))
-        return JSONResponse(detections(service, text) or [UNDETECTED])
+    _add_texts(routes, service)
+    _add_files(routes, service)
 
     @routes.get("/languages")
     async def languages() -> Response:
@@ -136,6 +115,51 @@ def router(service: Service) -> APIRouter:
             "language": {"source": {"code": "auto", "name": "Auto Detect"}, "target": _described(target)},
         })  # fmt: skip
 
+    @routes.post("/suggest")
+    async def suggest() -> Response:
+        raise ApiError(403, "Suggestions are disabled on this server.")
+
+    @routes.get("/health")
+    async def health() -> Response:
+        return JSONResponse({"status": "ok"})
+
+    @routes.get("/spec")
+    async def spec() -> Response:
+        return JSONResponse(SPECIFICATION)
+
+    return routes
+
+
+def _add_texts(routes: APIRouter, service: Service) -> None:
+    """Translation of text, and detection of its language."""
+
+    @routes.api_route("/translate", methods=["GET", "POST"])
+    async def translate(request: Request) -> Response:
+        values = await _values(service, request)
+        texts = _texts(service, values)
+        source, target = (_language(service, values, side) for side in ("source", "target"))
+        num_alternatives = _num_alternatives(service, values)
+        format = values.get("format") or "text"
+        if format not in ("text", "html"):
+            raise ApiError(400, f"{shortened(str(format))} format is not supported")
+        if source != "auto":
+            service.route(source, target)
+        jobs = [_Job(service, text, source, target, format, num_alternatives) for text in texts]
+        answers = await service.run(request, jobs)
+        if isinstance(values["q"], list):
+            return JSONResponse({key: [answer[key] for answer in answers] for key in answers[0]})
+        return JSONResponse(answers[0])
+
+    @routes.post("/detect")
+    async def detect(request: Request) -> Response:
+        text = " ".join(_texts(service, await _values(service, request)))
+        return JSONResponse(detections(service, text) or [UNDETECTED])
+
+
+def _add_files(routes: APIRouter, service: Service) -> None:
+    """Translation of files, which are kept for a while to be downloaded."""
+    files = _Files()
+
     @routes.post("/translate_file")
     async def translate_file(request: Request) -> Response:
         values = await _values(service, request)
@@ -156,20 +180,6 @@ def router(service: Service) -> APIRouter:
         content = files.find(name)
         disposition = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
         return Response(content, media_type="application/octet-stream", headers=disposition)
-
-    @routes.post("/suggest")
-    async def suggest() -> Response:
-        raise ApiError(403, "Suggestions are disabled on this server.")
-
-    @routes.get("/health")
-    async def health() -> Response:
-        return JSONResponse({"status": "ok"})
-
-    @routes.get("/spec")
-    async def spec() -> Response:
-        return JSONResponse(SPECIFICATION)
-
-    return routes
 
 
 class _Files:
