@@ -3,11 +3,13 @@
 import io
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -196,3 +198,17 @@ def run_nmt() -> Callable[..., "subprocess.CompletedProcess[str]"]:
         return subprocess.CompletedProcess(list(map(str, arguments)), int(str(code)), *written)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, where both it and its driver are on the machine."""
+    driver = pytest.importorskip("playwright.sync_api")
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("needs Chromium")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with driver.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=path, args=arguments)
+        yield opened
+        opened.close()

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,20 +78,6 @@ def test_a_report_of_nothing_is_refused() -> None:
 def test_gold_for_fewer_sentences_is_refused() -> None:
     with pytest.raises(UserError, match="only 1 lines of gold"):
         render_report("Two", "", HEADS, sentences(), GOLD[:1])
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium, where both it and its driver are on the machine."""
-    driver = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("needs Chromium")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with driver.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=path, args=arguments)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The page in a real browser: a headless Chromium, where it and its driver are on the machine."""
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,19 +22,6 @@ def test_the_page_is_served_and_loads_nothing_from_elsewhere(server: Any) -> Non
     assert not any(re.findall(r"https?://|@import|\burl\(", part) for part in parts)
     assert server.request("/page/../app.py").status == 404
     assert server.request("/page/nothing").status == 404
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    driver = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("needs Chromium")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with driver.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=path, args=arguments)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
