@@ -153,6 +153,7 @@ def blocks_of(
     while waiting:
         element = waiting.pop()
         parts: list[Content | Element] = [[]]
+        inner_blocks = []
 
         def add_text(content: Content, text: str | None) -> None:
             if text:
@@ -179,8 +180,10 @@ def blocks_of(
                 parts += [child, []]
             else:
                 parts[-1].append(node(child, kind))
+            if kind == "block":
+                inner_blocks.append(child)
             add_text(parts[-1], child.tail)
-        waiting += [child for child in reversed(element) if kind_of(child) == "block"]
+        waiting += reversed(inner_blocks)
         yield element, parts
 
 
