@@ -233,6 +233,7 @@ def _aliases(split: str) -> tuple[str, ...]:
 def _digest(text: str, *files: Path) -> str:
     digest = hashlib.blake2b(text.encode(errors="replace"), digest_size=16)
     for path in files:
+        next(read_lines(path), "")  # refuses what is no text before all of it is read
         try:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "blake2b").digest())

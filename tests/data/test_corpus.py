@@ -13,7 +13,7 @@ import datasets
 import pytest
 
 from nmt.config import DataOptions, FilePair
-from nmt.data.corpus import open_text
+from nmt.data.corpus import FileText, open_text
 from nmt.errors import UserError
 
 PAIRS = [("ein Hund", "a dog"), ("", ""), ("zwei Kätzchen", "two kittens"), ("Ende", "end")]
@@ -247,3 +247,12 @@ def test_a_hub_that_does_not_answer_is_given_up_in_bounded_time(tmp_path: Path) 
 def test_files_win_over_the_hub(tmp_path: Path) -> None:
     write_files(tmp_path)
     assert list(open_text(options(tmp_path, hub="no/such-set"), "train")) == PAIRS
+
+
+@pytest.mark.posix
+def test_what_is_no_text_is_refused_before_its_digest(tmp_path: Path) -> None:
+    path = tmp_path / "valid.de"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # sparse: takes no space, but reading all of it takes many minutes
+    with pytest.raises(UserError, match="line 1: longer than"):
+        FileText(path, path).fingerprint()
