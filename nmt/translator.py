@@ -11,10 +11,12 @@ from nmt.alignment.links import WordAlignment
 from nmt.alignment.words import Words, split_pairs
 from nmt.config import DecodingChanges, DecodingOptions, LinkOptions, Recipe
 from nmt.console import warn
+from nmt.data.batching import Ids
 from nmt.data.dialogue import current_turn, encode_source
 from nmt.data.text import in_windows
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.beam import Hypothesis, length_normalised
+from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.logits_processors import LogitsProcessor
 from nmt.decoding.request import OutputConstraints, Request
 from nmt.decoding.results import Candidate, ScoredPair, Translation, mbr_rerank, spell_unknown
@@ -58,7 +60,7 @@ class Translator:
     ) -> None:
         self._searched: Model = ensemble or model
         self.model, self.vocabularies, self.recipe, self.precision = model, vocabularies, recipe, precision
-        self._directory = directory
+        self.directory = directory
         self.max_pieces = 2 * recipe.data.max_length
         """A longer source line is cut here: the model was not trained on anything like it."""
         self._is_dialogue = recipe.data.context is not None
@@ -70,7 +72,7 @@ class Translator:
         Raises:
             UserError: the model has no attention.
         """
-        files = ModelDirectory(self._directory) if self._directory is not None else None
+        files = ModelDirectory(self.directory) if self.directory is not None else None
         return AttentionAligner(self.model, self.vocabularies, self.max_pieces, self.recipe.data.context, files)
 
     @property
@@ -177,19 +179,38 @@ class Translator:
                 warn(f"line {number} has {len(ids):,} pieces: only the first {self.max_pieces} are translated.")
         filled = [index for index, ids in enumerate(encoded) if ids]
         on_progress(len(requests) - len(filled))
+        found = self._hypotheses(
+            [encoded[index][: self.max_pieces] for index in filled],
+            options,
+            on_progress,
+            processors,
+            [requests[index].constraints(self.vocabularies.target) for index in filled],
+            [first_line - 1 + index for index in filled],
+        )
+        of_filled = iter(found)
+        return [next(of_filled) if ids else [] for ids in encoded]
+
+    def _hypotheses(
+        self,
+        sources: Sequence[Ids],
+        options: DecodingOptions,
+        on_progress: Callable[[int], None],
+        processors: Sequence[LogitsProcessor],
+        constraints: Sequence[LexicalConstraints],
+        numbers: Sequence[int],
+    ) -> list[list[Hypothesis]]:
+        """Search for encoded lines that are not empty; the arguments are those of :func:`search_all`."""
         with autocast(self.model.device, self.precision):
-            found = search_all(
+            return search_all(
                 self._searched,
-                [encoded[index][: self.max_pieces] for index in filled],
+                sources,
                 self.vocabularies,
                 options,
                 on_progress,
                 processors=processors,
-                constraints=[requests[index].constraints(self.vocabularies.target) for index in filled],
-                numbers=[first_line - 1 + index for index in filled],
+                constraints=constraints,
+                numbers=numbers,
             )
-        of_filled = iter(found)
-        return [next(of_filled) if ids else [] for ids in encoded]
 
     def _aligned(self, translations: Sequence[Translation], with_punctuation: bool) -> Iterator[Translation]:
         split = Words.split_punctuation if with_punctuation else Words.split

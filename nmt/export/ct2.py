@@ -4,6 +4,8 @@ CTranslate2 computes the same network, so each weight is only stored under its n
 self-attention share one matrix, and so do keys and values of cross-attention; position codes are a table of the model.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,11 +95,20 @@ def _specification(translator: Translator) -> Any:
         _set_feed_forward(spec.ffn, layer)
     encoder_spec = there
 
-    there = TransformerDecoderSpec(len(decoder.layers), decoder.num_heads, isinstance(decoder.norm, nn.LayerNorm))
+    alignment_layer, heads = alignment_heads(translator)
+    there = TransformerDecoderSpec(
+        len(decoder.layers),
+        decoder.num_heads,
+        isinstance(decoder.norm, nn.LayerNorm),
+        alignment_layer=alignment_layer,
+        alignment_heads=len(heads),
+    )
     _set_ends(there, decoder, there.embeddings, num_positions(translator))
-    for spec, block in zip(there.layer, decoder.layers, strict=True):
+    for number, (spec, block) in enumerate(zip(there.layer, decoder.layers, strict=True)):
         _set_self_attention(spec.self_attention, block.self_attention, block.around_self.norm)
-        _set_cross_attention(spec.attention, block.cross_attention, block.around_cross.norm)
+        _set_cross_attention(
+            spec.attention, block.cross_attention, block.around_cross.norm, heads if number == alignment_layer else ()
+        )
         _set_feed_forward(spec.ffn, block)
     there.projection.weight, there.projection.bias = _array(decoder.output.weight_VD), _array(decoder.output.bias_V)
 
@@ -109,7 +120,21 @@ def _specification(translator: Translator) -> Any:
     spec.config.add_source_eos = True
     spec.config.decoder_start_token = spec.config.bos_token = target.token(target.sos)
     spec.config.eos_token, spec.config.unk_token = target.token(target.eos), target.token(target.unk)
+    spec.config.add_attribute("alignment_layer", alignment_layer)
+    spec.config.add_attribute("alignment_heads", len(heads))
+    spec.config.add_attribute("alignment_attention", translator.aligner.heads.attention)
     return spec
+
+
+def alignment_heads(translator: Translator) -> tuple[int, list[int]]:
+    """The decoder layer whose cross-attention CTranslate2 returns, and the heads of it that it averages.
+
+    Of the model's alignment heads these are the ones in the layer that has most of them: CTranslate2 reads one layer.
+    """
+    heads = [translator.model.decoder.heads[index] for index in translator.aligner.heads.heads]
+    [(layer, _)] = Counter(head.layer for head in heads).most_common(1)
+    assert layer is not None
+    return layer, [head.index for head in heads if head.layer == layer]
 
 
 def num_positions(translator: Translator) -> int:
@@ -138,9 +163,17 @@ def _set_self_attention(spec: Any, attention: MultiHeadAttention, norm: nn.Layer
     _set_norm(spec.layer_norm, norm)
 
 
-def _set_cross_attention(spec: Any, attention: MultiHeadAttention, norm: nn.LayerNorm) -> None:
+def _set_cross_attention(spec: Any, attention: MultiHeadAttention, norm: nn.LayerNorm, first: Sequence[int]) -> None:
+    """Copy the weights with some heads first, in any order of which the output is the same."""
     for there, linear in zip(spec.linear, (attention.query, attention.key_value, attention.out), strict=True):
         _set_linear(there, linear)
+    rest = [head for head in range(attention.num_heads) if head not in first]
+    width = attention.query.out_features
+    order_D = np.arange(width).reshape(attention.num_heads, -1)[[*first, *rest]].flatten()
+    query, key_value, out = spec.linear
+    for linear, rows in ((query, order_D), (key_value, np.concatenate([order_D, order_D + width]))):
+        linear.weight, linear.bias = linear.weight[rows], linear.bias[rows]
+    out.weight = np.ascontiguousarray(out.weight[:, order_D])
     _set_norm(spec.layer_norm, norm)
 
 

@@ -1,17 +1,24 @@
-"""An exported model at work, and the check that it computes what the original computes."""
+"""An exported model at work, in place of the model's own search, and the check that it computes the same."""
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Unpack
 
-from nmt.config import DecodingChanges
+import torch
+
+from nmt.config import DecodingChanges, DecodingOptions
+from nmt.data.batching import Ids
 from nmt.data.vocabulary import Vocabularies
+from nmt.decoding.beam import Hypothesis, length_normalised
+from nmt.decoding.constraints import LexicalConstraints
+from nmt.decoding.logits_processors import LogitsProcessor
 from nmt.decoding.results import Candidate, ScoredPair
 from nmt.errors import UserError
-from nmt.export.ct2 import require_ctranslate2
+from nmt.export.ct2 import export, num_positions, require_ctranslate2
 from nmt.translator import NO_CANDIDATE, Translator
 
 PATIENCE = 2.0
@@ -24,17 +31,22 @@ TOLERANCE = 1e-3
 class ExportedModel:
     """A folder that :func:`nmt.export.ct2.export` wrote, run by CTranslate2 on the CPU.
 
+    Args:
+        directory: the folder, which is only read now.
+        longest: the most tokens of a translation.
+        num_threads: that compute a batch.
+
     Raises:
         UserError: ctranslate2 isn't installed or can't load the folder.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, longest: int = 512, num_threads: int = 1) -> None:
         ctranslate2 = require_ctranslate2()
-        self._vocabularies = Vocabularies.load(directory)
+        self._vocabularies, self._longest = Vocabularies.load(directory), longest
         target = self._vocabularies.target
         self._ids = {target.token(i): i for i in range(len(target))}
         try:
-            self._model = ctranslate2.Translator(str(directory), device="cpu", intra_threads=1)
+            self._model = ctranslate2.Translator(str(directory), device="cpu", intra_threads=num_threads)
         except (RuntimeError, ValueError) as error:
             raise UserError(f"CTranslate2 can't load {directory}: {error}.", "Export the model again.") from None
 
@@ -48,33 +60,90 @@ class ExportedModel:
                 "CTranslate2 has no GNMT length penalty, word reward or sampling like ours.",
                 "Use beam search with the length penalty average or none.",
             )
-        sources = [self._pieces(line, translator) for line in lines]
-        filled = [index for index, pieces in enumerate(sources) if pieces]
+        sources = [translator.encode_source(line)[: translator.max_pieces] for line in lines]
+        filled = [index for index, ids in enumerate(sources) if ids]
+        candidates, target = [NO_CANDIDATE] * len(lines), self._vocabularies.target
+        for index, found in zip(filled, self.search([sources[index] for index in filled], options), strict=True):
+            text, tokens = target.decode(found[0].ids), [target.token(i) for i in found[0].ids]
+            candidates[index] = Candidate(" ".join(text.split()), found[0].score, tokens)
+        return candidates
+
+    def search(self, sources: Sequence[Ids], options: DecodingOptions) -> list[list[Hypothesis]]:
+        """The best translations of encoded sentences by beam search, best first.
+
+        CTranslate2 knows the length penalties ``none`` and ``average``. With another one, its beam search has
+        ``average`` with alpha 1, and what it finds is ranked by the penalty of the options.
+        """
+        alpha = {"none": 0.0, "average": options.alpha}.get(options.length_penalty, 1.0)
         found = self._model.translate_batch(
-            [sources[index] for index in filled],
+            [self._tokens(ids) for ids in sources],
             beam_size=options.beam_size,
+            num_hypotheses=options.beam_size,
             patience=PATIENCE if options.beam_size > 1 else 1.0,
-            length_penalty=options.alpha if options.length_penalty == "average" else 0.0,
+            length_penalty=alpha,
             return_scores=True,
             max_batch_size=options.batch_size,
-            max_decoding_length=512,
+            max_decoding_length=min(options.max_length or self._longest, self._longest),
         )
-        candidates = [NO_CANDIDATE] * len(lines)
-        for index, result in zip(filled, found, strict=True):
-            tokens = result.hypotheses[0]
-            text = self._vocabularies.target.decode([self._ids[token] for token in tokens])
-            candidates[index] = Candidate(" ".join(text.split()), result.scores[0], tokens)
-        return candidates
+        results = []
+        for of_sentence in found:
+            hypotheses = [
+                self._hypothesis(tokens, score * (len(tokens) + 1) ** alpha, options)
+                for tokens, score in zip(of_sentence.hypotheses, of_sentence.scores, strict=True)
+            ]
+            results.append(sorted(hypotheses, key=lambda each: -each.score))
+        return results
+
+    def _hypothesis(self, tokens: Sequence[str], log_probability: float, options: DecodingOptions) -> Hypothesis:
+        score = length_normalised(options, torch.tensor(log_probability), len(tokens) + 1)
+        return Hypothesis([self._ids[token] for token in tokens], float(score), log_probability)
 
     def score(self, pairs: Sequence[ScoredPair], translator: Translator) -> list[list[float]]:
         """Log-probabilities of the tokens and EOS of given translations."""
-        sources = [self._pieces(pair.source, translator) for pair in pairs]
+        sources = [self._tokens(translator.encode_source(pair.source)[: translator.max_pieces]) for pair in pairs]
         found = self._model.score_batch(sources, [pair.tokens[:-1] for pair in pairs])
         return [list(result.log_probs) for result in found]
 
-    def _pieces(self, line: str, translator: Translator) -> list[str]:
-        vocabulary = self._vocabularies.source
-        return [vocabulary.token(i) for i in vocabulary.encode(line)[: translator.max_pieces]]
+    def _tokens(self, ids: Ids) -> list[str]:
+        return [self._vocabularies.source.token(i) for i in ids]
+
+
+class ExportedTranslator(Translator):
+    """A translator whose beam search is that of CTranslate2, on the CPU.
+
+    Word alignment, scores of given translations, and searches that CTranslate2 doesn't have (with constraints, logits
+    processors, sampling, beam groups or a coverage penalty) are computed by PyTorch as before.
+
+    Args:
+        translator: of a model that :func:`nmt.export.ct2.export` can export.
+
+    Raises:
+        UserError: the model can't be exported, or ctranslate2 isn't installed.
+    """
+
+    def __init__(self, translator: Translator) -> None:
+        model, recipe, precision = translator.model, translator.recipe, translator.precision
+        super().__init__(model, translator.vocabularies, recipe, precision, translator.directory)
+        with TemporaryDirectory() as scratch:
+            export(translator, Path(scratch) / "model")
+            longest = num_positions(translator) - 1
+            self._exported = ExportedModel(Path(scratch) / "model", longest, torch.get_num_threads())
+
+    def _hypotheses(
+        self,
+        sources: Sequence[Ids],
+        options: DecodingOptions,
+        on_progress: Callable[[int], None],
+        processors: Sequence[LogitsProcessor],
+        constraints: Sequence[LexicalConstraints],
+        numbers: Sequence[int],
+    ) -> list[list[Hypothesis]]:
+        is_plain = options.search == "beam" and options.beam_groups == 1 and not options.coverage_penalty
+        if processors or options.logits_processors or any(each.num_tokens for each in constraints) or not is_plain:
+            return super()._hypotheses(sources, options, on_progress, processors, constraints, numbers)
+        found = self._exported.search(sources, options)
+        on_progress(len(sources))
+        return found
 
 
 @dataclass(frozen=True)

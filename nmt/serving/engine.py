@@ -19,6 +19,7 @@ from nmt.config import DecodingChanges
 from nmt.decoding.logits_processors import LogitsProcessor, SearchTask
 from nmt.decoding.request import OutputConstraints, Request
 from nmt.decoding.results import Translation
+from nmt.export.run import ExportedTranslator
 from nmt.translator import Translator
 
 T = TypeVar("T")
@@ -88,7 +89,7 @@ class _Watch(LogitsProcessor):
 
     def __init__(self, items: Sequence[_Item]) -> None:
         self._items = items
-        self._is_watched = any(item.on_partial for item in items)
+        self.is_watched = any(item.on_partial for item in items)
 
     def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
         cancelled = [at for at, number in enumerate(task.numbers) if self._items[number].future.cancelled()]
@@ -96,7 +97,7 @@ class _Watch(LogitsProcessor):
             rows = (sentence_N == at).nonzero()[:, 0]
             logits_NV[rows] = float("-inf")
             logits_NV[rows, task.target.eos] = 0.0
-        if self._is_watched and tokens_Nt.shape[1] % STEPS_PER_UPDATE == 0:
+        if self.is_watched and tokens_Nt.shape[1] % STEPS_PER_UPDATE == 0:
             self._report(tokens_Nt, sentence_N.tolist(), task)
 
     def _report(self, tokens_Nt: Tensor, sentences: list[int], task: SearchTask) -> None:
@@ -214,7 +215,9 @@ class Engine:
 
     def _translate(self, items: Sequence[_Item]) -> None:
         """Answer the items of a batch. If the batch fails, each is translated alone, so one can't spoil the others."""
-        translator, settings = items[0].translator, items[0].settings
+        translator, settings, watch = items[0].translator, items[0].settings, _Watch(items)
+        # CTranslate2 can't be watched; what has been cancelled there is translated to the end of its batch.
+        is_watched = watch.is_watched or not isinstance(translator, ExportedTranslator)
         try:
             translations = list(
                 translator.stream(
@@ -222,7 +225,7 @@ class Engine:
                     settings.n_best,
                     with_alignment=settings.with_alignment,
                     constraints=OutputConstraints(settings.forbid),
-                    processors=[_Watch(items)],
+                    processors=[watch] if is_watched else [],
                     **settings.changes | {"batch_size": len(items)},
                 )
             )

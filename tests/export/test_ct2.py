@@ -2,19 +2,25 @@
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from nmt.alignment.extract import word_links
+from nmt.config import LinkOptions
+from nmt.decoding.request import OutputConstraints, Request
 from nmt.errors import UserError
 from nmt.export.argos import export_argos
 from nmt.export.ct2 import check_exportable, export, num_positions
-from nmt.export.run import ExportedModel, check, random_lines
+from nmt.export.run import ExportedModel, ExportedTranslator, check, random_lines
 from nmt.loading import load
+from nmt.scoring import force_all
 from nmt.training.sinks import read_samples
 from nmt.translator import Translator
 
@@ -61,6 +67,61 @@ def test_greedy_and_beam_search_find_the_same(
         assert other.text == ours.text
         assert other.tokens == ours.tokens
         assert other.score == pytest.approx(ours.score, abs=5e-3)
+
+
+@pytest.mark.parametrize("length_penalty", ["average", "word_reward"])
+def test_a_translator_searches_by_ctranslate2_and_does_all_else_by_itself(
+    trained: Path, lines: list[str], length_penalty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = load(trained, "cpu")
+    exported = ExportedTranslator(own)
+    line = Request(lines[0], prefix="my brother", must_contain=("moon",))
+    constraints = OutputConstraints(["garden"])
+    assert exported.translate([line, *lines], constraints=constraints) == own.translate(
+        [line, *lines], constraints=constraints
+    )
+    monkeypatch.setattr("nmt.translator.search_all", None)  # from here on nothing is searched by PyTorch
+    found = list(exported.stream(lines, 3, with_alignment=True, length_penalty=length_penalty, alpha=0.5))
+    assert found[lines.index("")].text == ""
+    for translation in found:
+        if len(translation.tokens) < 20 and translation.source:
+            scores = [candidate.score for candidate in translation.n_best]
+            assert scores == sorted(scores, reverse=True)
+            pair = translation.source, translation.text
+            [scored] = own.score([pair], length_penalty=length_penalty, alpha=0.5)
+            if scored.tokens[:-1] == translation.tokens:
+                assert translation.score == pytest.approx(scored.score, abs=5e-3)
+            [aligned] = own.align([pair])
+            assert translation.alignment == aligned.links
+
+
+@pytest.mark.parametrize("heads", [None, ["2:3", "1:4", "2:2"]])
+def test_ctranslate2_returns_the_attention_of_the_alignment_heads(
+    trained: Path, lines: list[str], tmp_path: Path, heads: list[str] | None
+) -> None:
+    """Those of the layer that has most of them; by default the model has all heads of one layer."""
+    import ctranslate2
+
+    shutil.copytree(trained, tmp_path / "model")
+    if heads is not None:
+        (tmp_path / "model" / "alignment.json").write_text(json.dumps({"heads": heads, "attention": "output"}))
+    translator = load(tmp_path / "model", "cpu")
+    export(translator, tmp_path / "out")
+    chosen = (6, 5) if heads is not None else translator.aligner.heads.heads
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert (config["alignment_layer"], config["alignment_heads"]) == (1 if heads else 0, len(chosen))
+    vocabulary, model = translator.vocabularies.source, ctranslate2.Translator(str(tmp_path / "out"))
+    for line in lines[:5]:
+        ids = translator.encode_source(line)
+        [found] = model.translate_batch([[vocabulary.token(i) for i in ids]], beam_size=1, return_attention=True)
+        theirs_TS = np.array(found.attention[0])[:, : len(ids)]
+        target = [translator.vocabularies.target.token(i) for i in range(len(translator.vocabularies.target))]
+        pair = ids, [target.index(token) for token in found.hypotheses[0]]
+        [forced] = force_all(translator.model, [pair], translator.vocabularies, 1, chosen)
+        assert forced.weights_HTS is not None
+        ours_TS = forced.weights_HTS[:, :-1].mean(0).numpy()
+        np.testing.assert_allclose(theirs_TS, ours_TS, atol=1e-4)
+        assert word_links(theirs_TS, LinkOptions()) == word_links(ours_TS, LinkOptions())
 
 
 VARIANTS = {
@@ -151,7 +212,7 @@ def test_a_package_for_argos_translate(
 def test_a_wrong_export_is_noticed(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     translator = load(trained, "cpu")
     monkeypatch.setattr(
-        "nmt.export.ct2._set_cross_attention", lambda spec, attention, norm: _swapped(spec, attention, norm)
+        "nmt.export.ct2._set_cross_attention", lambda spec, attention, norm, first: _swapped(spec, attention, norm)
     )
     export(translator, tmp_path / "out")
     with pytest.raises(UserError, match="can't be used"):

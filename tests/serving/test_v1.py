@@ -118,6 +118,35 @@ def test_a_model_without_attention(serve: Callable[..., Any], vanilla_model: Any
     assert found["sentences"][0]["alignment"] is None
 
 
+def test_ctranslate2_as_engine(
+    serve: Callable[..., Any], train_tiny: Any, german: list[str], run_nmt: Any, bytes_model: Any
+) -> None:
+    """Beam search by CTranslate2; constraints, streams, alignment and scores as with PyTorch."""
+    pytest.importorskip("ctranslate2")
+    import nmt
+    from nmt.export.run import ExportedTranslator
+
+    block = "{type: transformer, num_layers: 1, num_heads: 2, feed_forward_size: 32}"
+    settings = ("vocabulary={type: unigram, size: 110, joint: true}", "decoding.length_penalty=none")
+    own = nmt.load(train_tiny(f"model.encoder={block}", f"model.decoder={block}", "training.max_steps=100", *settings))
+    server = serve(ExportedTranslator(own))
+    found = ask(server, text=german[:5], split=False, alignment=True)
+    expected = list(own.stream(german[:5], with_alignment=True))
+    assert [each["text"] for each in found] == [translation.text for translation in expected]
+    assert [each["sentences"][0]["alignment"] for each in found] == [t.to_json()["alignment"] for t in expected]
+    [found] = ask(server, text=LINE, split=False, prefix="my brother", must_contain=["moon"])
+    assert found["text"].startswith("my brother")
+    assert "moon" in found["text"]
+    body = {"source": "de", "target": "en"}
+    stream = server.request("/v1/translate", body | {"text": german[0], "stream": True}).body.decode()
+    assert "event: partial" in stream
+    pairs = [[german[0], expected[0].text]]
+    assert server.request("/v1/score", body | {"pairs": pairs}).status == 200
+    refused = run_nmt("serve", bytes_model, "--engine", "ctranslate2")
+    assert refused.returncode == 2
+    assert "CTranslate2 runs Transformers" in refused.stderr
+
+
 def test_keys(serve: Callable[..., Any], translator: Translator) -> None:
     closed = serve(translator, keys=("secret",))
     body = {"text": LINE, "source": "de", "target": "en"}
