@@ -50,7 +50,9 @@ class TaskOptions(Options):
 class DataOptions(Options):
     """Where the sentence pairs come from."""
 
-    root: Path | None = Field(None, description="folder with NAME.LANGUAGE files (.gz too) or NAME.tsv; wins over hub")
+    root: Path | None = Field(
+        None, description="folder with NAME.LANGUAGE files (.gz, .xz, .zst too) or NAME.tsv; wins over hub"
+    )
     hub: str | None = Field(None, description="data set for the `datasets` library: a hub name or a saved folder")
     hub_config: str | None = Field(None, description="configuration of the hub data set, where it has several")
     task: TaskOptions | None = Field(None, description="an algorithmic task, generated; wins over root and hub")
@@ -87,7 +89,9 @@ class VocabularyOptions(Options):
 class VectorOptions(Options):
     """Word vectors that embeddings start from; for vocabularies of words."""
 
-    source: Path | None = Field(None, description="text file of word2vec or GloVe, .gz too, for the source language")
+    source: Path | None = Field(
+        None, description="text file of word2vec or GloVe, compressed too, for the source language"
+    )
     target: Path | None = Field(None, description="and for the target language")
     freeze: bool = Field(False, description="don't train the embeddings of a side that has vectors")
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TextIO
 
+from nmt.compression import check_available, compressed, of_name
 from nmt.errors import UserError
 
 STANDARD_STREAM = "-"
@@ -196,9 +197,9 @@ class Output(io.TextIOWrapper):
 def open_output(path: Path | str) -> Iterator[TextIO]:
     r"""A stream for text to be written as UTF-8 with ``\n`` line ends.
 
-    A file appears under its name only when the block ends without an error (:func:`replacing`). What is not a plain
-    file (``/dev/null``, a named pipe) is written directly. A reader that closes its end of the pipe early raises
-    ``BrokenPipeError`` as usual.
+    A file appears under its name only when the block ends without an error (:func:`replacing`), compressed if the name
+    ends in ``.gz``, ``.xz`` or ``.zst``. What is not a plain file (``/dev/null``, a named pipe) is written directly. A
+    reader that closes its end of the pipe early raises ``BrokenPipeError`` as usual.
 
     Args:
         path: the file, or ``"-"`` for standard output.
@@ -213,32 +214,39 @@ def open_output(path: Path | str) -> Iterator[TextIO]:
     with explained(path):
         is_plain = check_target(Path(path))
     if is_plain:
-        with replacing(Path(os.path.realpath(path))) as temporary, _text_file(temporary, str(path)) as stream:
+        with replacing(Path(os.path.realpath(path))) as temporary, _text_file(temporary, path) as stream:
             yield stream
     else:
-        with _text_file(Path(path), str(path)) as stream:
+        with _text_file(Path(path), path) as stream:
             yield stream
 
 
 @contextlib.contextmanager
-def _text_file(path: Path, label: str) -> Iterator[TextIO]:
-    with explained(label):
-        stream = Output(path.open("wb"), label)
+def _text_file(path: Path, name: Path | str) -> Iterator[TextIO]:
+    """A file of text, compressed if the name that it will have asks for it."""
+    streams: list[BinaryIO | TextIO] = []
     try:
+        with explained(name):
+            streams.append(file := path.open("wb"))
+            streams.append(stream := Output(compressed(file, name), str(name)))
         yield stream
-        with explained(label):
+        with explained(name):
             stream.close()
+            file.close()
     finally:
-        with contextlib.suppress(OSError, UserError):
-            stream.close()
+        for opened in reversed(streams):
+            with contextlib.suppress(OSError, UserError):
+                opened.close()
 
 
 def check_target(target: Path) -> bool:
     """Refuse what can't be written before any work is done; False for a device or pipe.
 
     Raises:
-        UserError: there is no such folder, the name is that of a folder, or the file is read-only.
+        UserError: there is no such folder, the name is that of a folder, the file is read-only, or the package that
+            compresses it is missing.
     """
+    check_available(target)
     try:
         mode = target.stat().st_mode
     except FileNotFoundError:
@@ -276,6 +284,8 @@ def _standard_output() -> Iterator[TextIO]:
 
 class ResumableOutput:
     """A file that is ``FILE.partial`` until it is complete; standard output and devices are written directly.
+
+    A file whose name asks for compression is compressed when it is complete.
 
     Args:
         path: the file, or ``"-"`` for standard output.
@@ -330,13 +340,26 @@ class ResumableOutput:
             with explained(self._path):
                 if os.name == "nt":  # Windows can't rename an open file
                     output.close()
-                _rename(self.partial, self._final)
+                if of_name(self._path):
+                    self._compress(self.partial)
+                else:
+                    _rename(self.partial, self._final)
         finally:
             with contextlib.suppress(OSError, UserError):
                 output.close()
             with contextlib.suppress(OSError):
                 if self.partial.stat().st_size == 0:
                     self.partial.unlink()
+
+    def _compress(self, partial: Path) -> None:
+        with (
+            replacing(self._final) as temporary,
+            partial.open("rb") as plain,
+            temporary.open("wb") as file,
+            compressed(file, self._path) as packed,
+        ):
+            shutil.copyfileobj(plain, packed, 1 << 20)
+        partial.unlink()
 
     def _open_partial(self, partial: Path, resume: bool) -> BinaryIO:
         with explained(partial), contextlib.ExitStack() as undo:

@@ -30,8 +30,18 @@ app = typer.Typer(
 )
 
 
-Input = Annotated[str, typer.Option("--input", "-i", metavar="FILE", help="Source text (or .gz); - is standard input.")]
-Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="File to write; - is standard output.")]
+Input = Annotated[
+    str, typer.Option("--input", "-i", metavar="FILE", help="Source text (.gz, .xz, .zst too); - is standard input.")
+]
+Output = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="File to write, compressed if it ends in .gz, .xz or .zst; - is standard output.",
+    ),
+]
 Device = Annotated[str, typer.Option(metavar="NAME", help="The device: auto, cpu, cuda, cuda:1, mps.")]
 ModelDir = Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Folder that `nmt train` wrote.")]
 Heads = Annotated[

@@ -7,6 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from nmt.compression import SUFFIXES
 from nmt.config import DataOptions, FilePair, TaskOptions
 from nmt.console import say, warn
 from nmt.data.dialogue import TAB, current_turn, split_turns
@@ -39,7 +40,7 @@ class ParallelText(ABC):
 
 
 class FileText(ParallelText):
-    """Two files, plain or .gz, in which line n of one translates line n of the other."""
+    """Two files, plain or compressed, in which line n of one translates line n of the other."""
 
     def __init__(self, source: Path, target: Path) -> None:
         self.name = f"{source} and {target}"
@@ -63,7 +64,7 @@ class FileText(ParallelText):
 
 
 class TsvText(ParallelText):
-    """One tab-separated file (.tsv or .tsv.gz) whose first line names the language of each column."""
+    """One tab-separated file (.tsv, or compressed) whose first line names the language of each column."""
 
     def __init__(self, path: Path, source: str, target: str) -> None:
         self.name = str(path)
@@ -246,7 +247,7 @@ def open_text(options: DataOptions, split: str | FilePair) -> ParallelText:
     """The parallel text of a split: generated for ``data.task``, else read.
 
     ``data.root`` (or the current folder, without a hub name) is searched for ``SPLIT.LANGUAGE`` files, plain or
-    .gz, and then for ``SPLIT.tsv``.
+    compressed, and then for ``SPLIT.tsv``.
 
     Raises:
         UserError: nothing of that name, with what was looked for.
@@ -290,12 +291,12 @@ def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
     wanted = " and ".join(str(root / f"{split}.{side}") for side in (options.source, options.target))
     names = sorted(path.name for path in root.iterdir() if path.is_file())[:12]
     raise UserError(
-        f"There is no {wanted} (nor .gz, nor {split}.tsv).",
+        f"There is no {wanted} (nor with {', '.join(SUFFIXES)}, nor {split}.tsv).",
         f"{root} holds {', '.join(names) or 'no files'}. Set data.root, data.train, data.valid, "
         f"data.source (now {options.source}) and data.target (now {options.target}) to fit.",
     )
 
 
 def _existing(path: Path) -> Path | None:
-    packed = path.with_name(path.name + ".gz")
-    return path if path.is_file() else packed if packed.is_file() else None
+    names = (path.name + suffix for suffix in ("", *SUFFIXES))
+    return next((found for found in map(path.with_name, names) if found.is_file()), None)

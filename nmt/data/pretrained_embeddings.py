@@ -21,7 +21,7 @@ def read_vectors(
     A piece is looked up as written, then in lower case. Pieces that don't begin a word get no vector.
 
     Args:
-        path: text, plain or .gz: each line has a word and its numbers, separated by spaces.
+        path: text, plain or compressed: each line has a word and its numbers, separated by spaces.
         vocabulary: its pieces are looked up.
         size: required dimension of the vectors.
 

@@ -6,19 +6,18 @@ parallel text, whatever characters (``\x0b``, U+0085, U+2028 …) the lines hold
 
 import contextlib
 import difflib
-import gzip
 import io
 import os
 import select
 import stat
 import sys
 import time
-import zlib
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from nmt.compression import MAGIC_BYTES, SUFFIXES, DamagedError, of_content
 from nmt.errors import UserError
 from nmt.files import STANDARD_STREAM
 
@@ -32,13 +31,12 @@ _PAUSE = 0.01
 _LONGEST_WAIT = 0.5
 """Seconds after which the first line of a window needn't wait any longer for others."""
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Lines(Iterator[str]):
-    r"""The lines of a UTF-8 file, plain or gzip (told by its first bytes), without their line ends.
+    r"""The lines of a UTF-8 file, plain or compressed (told by its first bytes), without their line ends.
 
     Only ``\n`` or ``\r\n`` at the end of a line and a byte-order mark at the start of the text are taken
     off. The file is opened when the first line is asked for, and memory holds one line at a time, of at most
@@ -49,7 +47,7 @@ class Lines(Iterator[str]):
         keep_invalid: give bytes that aren't UTF-8 as lone surrogates (U+DC80 to U+DCFF) rather than refuse them.
 
     Raises:
-        UserError: the file is missing, unreadable, a truncated or damaged gzip file, or not UTF-8; a line is too long.
+        UserError: the file is missing, unreadable, compressed and damaged, or not UTF-8; a line is too long.
     """
 
     def __init__(self, path: Path | str, keep_invalid: bool = False) -> None:
@@ -89,10 +87,11 @@ class Lines(Iterator[str]):
                         if not raw:  # a file that holds a byte-order mark and nothing else
                             return
                     yield _decode(raw, label, line_number, self._errors)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except DamagedError as error:
+            name, program = error.compression.name, error.compression.program
             raise UserError(
-                f"{label} is a truncated or damaged gzip file, readable up to line {line_number:,}: {error}.",
-                "Copy or download the file again; `gzip -t` checks it.",
+                f"{label} is a truncated or damaged {name} file, readable up to line {line_number:,}: {error}.",
+                f"Copy or download the file again; `{program}` checks it.",
             ) from error
         except OSError as error:
             raise _cannot_read(path, error) from error
@@ -161,7 +160,9 @@ def count_lines(path: Path | str) -> int | None:
             is_standard = str(path) == STANDARD_STREAM
             descriptor = sys.stdin.fileno() if is_standard else stack.enter_context(open(path, "rb")).fileno()
             position, num_lines, last = os.lseek(descriptor, 0, os.SEEK_CUR), 0, b"\n"
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode) or os.pread(descriptor, 2, position) == _GZIP_MAGIC:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode) or of_content(
+                os.pread(descriptor, MAGIC_BYTES, position)
+            ):
                 return None
             while chunk := os.pread(descriptor, 1 << 20, position):
                 num_lines, position, last = num_lines + chunk.count(b"\n"), position + len(chunk), chunk[-1:]
@@ -186,9 +187,8 @@ def _open_binary(path: Path | str) -> Iterator[io.BufferedReader]:
             raise UserError(f"{path} is a device, not a file.", "Name a text file.")
         if os.name == "posix" and not stat.S_ISREG(mode):
             stream = stack.enter_context(io.BufferedReader(_Pipe(stream.fileno())))
-        if stream.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC):
-            # GzipFile alone reads slowly by lines
-            stream = stack.enter_context(io.BufferedReader(gzip.GzipFile(fileobj=stream)))
+        if compression := of_content(stream.peek(MAGIC_BYTES)):
+            stream = stack.enter_context(compression.reader(stream))
         yield stream
 
 
@@ -241,6 +241,6 @@ def _nearest_name(path: Path) -> str:
     except OSError:
         return f"There is no folder {path.parent} either; check the path."
     # val.en is no misspelling of val.de
-    names = [name for name in names if Path(name).suffix == path.suffix or name == f"{path.name}.gz"]
+    names = [name for name in names if Path(name).suffix == path.suffix or name.removeprefix(path.name) in SUFFIXES]
     nearest = difflib.get_close_matches(path.name, names, n=1)
     return f"Did you mean {path.parent / nearest[0]}?" if nearest else "Check the path."

@@ -1,11 +1,12 @@
 """Parallel text comes out the same from every kind of source, and what is wrong with it is named."""
 
 import gzip
+import lzma
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,9 @@ def write_tsv(path: Path, pairs: Pairs = PAIRS, end: str = "\n") -> None:
     path.write_bytes("".join(line + end for line in lines).encode())
 
 
-def compress(folder: Path) -> None:
+def compress(folder: Path, pack: Callable[[bytes], bytes] = gzip.compress, suffix: str = ".gz") -> None:
     for path in list(folder.iterdir()):
-        path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.with_name(path.name + suffix).write_bytes(pack(path.read_bytes()))
         path.unlink()
 
 
@@ -47,7 +48,7 @@ def mark(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["files", "tsv"])
-@pytest.mark.parametrize("form", ["plain", "gz", "crlf", "byte-order mark", "all of them", "no last line end"])
+@pytest.mark.parametrize("form", ["plain", "gz", "xz", "crlf", "byte-order mark", "all of them", "no last line end"])
 def test_every_form_of_file_gives_the_same_pairs(tmp_path: Path, kind: str, form: str) -> None:
     end = "\r\n" if form in ("crlf", "all of them") else "\n"
     if kind == "files":
@@ -61,6 +62,8 @@ def test_every_form_of_file_gives_the_same_pairs(tmp_path: Path, kind: str, form
         mark(tmp_path)
     if form in ("gz", "all of them"):
         compress(tmp_path)
+    if form == "xz":
+        compress(tmp_path, lzma.compress, ".xz")
     text = open_text(options(tmp_path), "train")
     assert list(text) == PAIRS
     assert list(text) == PAIRS, "it can be read again"

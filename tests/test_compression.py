@@ -1,0 +1,130 @@
+"""Compressed text is read like plain text, written by the name of the file, and refused where it is damaged."""
+
+import builtins
+import contextlib
+import gzip
+import lzma
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt.data.text import count_lines, read_lines
+from nmt.errors import UserError
+from nmt.files import ResumableOutput, open_output
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+Pack = Callable[[bytes], bytes]
+LINES = [f"Satz {number} über {number * number % 1009}" for number in range(5000)]
+CONTENT = "".join(f"{line}\n" for line in LINES).encode()
+
+
+def zstd() -> Any:
+    name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+    return pytest.importorskip(name, reason="the extra zstd is not installed")
+
+
+@pytest.fixture(params=[".gz", ".xz", ".zst"])
+def suffix(request: pytest.FixtureRequest) -> str:
+    if request.param == ".zst":
+        zstd()
+    return str(request.param)
+
+
+@pytest.fixture
+def pack(suffix: str) -> Pack:
+    return gzip.compress if suffix == ".gz" else lzma.compress if suffix == ".xz" else zstd().compress
+
+
+def test_the_format_is_told_by_content_and_parts_are_joined(tmp_path: Path, pack: Pack) -> None:
+    path = tmp_path / "text.de"
+    path.write_bytes(pack(CONTENT) + pack(b"\xef\xbb\xbfEnde\r\n"))
+    assert list(read_lines(path)) == [*LINES, "\ufeffEnde"]
+    assert count_lines(path) is None
+    path.write_bytes(pack(b""))
+    assert list(read_lines(path)) == []
+
+
+def test_what_pzstd_writes_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "text.zst"
+    path.write_bytes(b"\x50\x2a\x4d\x18\x04\x00\x00\x00\x00\x00\x00\x00" + zstd().compress(CONTENT))
+    assert list(read_lines(path)) == LINES
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda packed: packed[: len(packed) // 2],
+        lambda packed: packed[:-4],
+        lambda packed: packed[:6],
+        lambda packed: packed[:-8] + b"\xff" * 8,
+        lambda packed: packed[:20] + b"\xff" * 40 + packed[60:],
+    ],
+)
+def test_damage_is_an_error_not_a_short_text(tmp_path: Path, suffix: str, pack: Pack, damage: Pack) -> None:
+    path = tmp_path / f"text{suffix}"
+    path.write_bytes(damage(pack(CONTENT)))
+    with pytest.raises(UserError, match="is a truncated or damaged") as caught:
+        list(read_lines(path))
+    assert str(path) in caught.value.message
+    program = {".gz": "gzip", ".xz": "xz", ".zst": "zstd"}[suffix]
+    assert f"`{program} -t` checks it" in caught.value.remedy
+
+
+def test_an_output_is_compressed_as_its_name_says(tmp_path: Path, suffix: str) -> None:
+    contents = []
+    for name in ("eins", "zwei"):
+        path = tmp_path / f"{name}.de{suffix}"
+        with open_output(path) as file:
+            file.writelines(f"{line}\n" for line in LINES)
+        assert list(read_lines(path)) == LINES
+        contents.append(path.read_bytes())
+    assert contents[0] == contents[1], "neither time nor name is written"
+    assert len(contents[0]) < len(CONTENT) / 2
+    assert not list(tmp_path.glob(".nmt*"))
+
+
+def test_a_stopped_run_goes_on_in_plain_text_and_compresses_at_the_end(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"out.de{suffix}"
+    with contextlib.suppress(KeyboardInterrupt), ResumableOutput(path).open(resume=False) as file:
+        file.write("eins\nzw")
+        raise KeyboardInterrupt
+    assert [found.name for found in tmp_path.iterdir()] == [f"{path.name}.partial"]
+    assert list(ResumableOutput(path).lines()) == ["eins"]
+    with ResumableOutput(path).open(resume=True) as file:
+        file.write("zwei\n")
+    assert list(read_lines(path)) == ["eins", "zwei"]
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes()[:2] != b"ei"
+
+
+def test_without_the_package_a_message_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = builtins.__import__
+
+    def without_zstd(name: str, *arguments: Any) -> Any:
+        if name.split(".")[0] in ("backports", "compression"):
+            raise ImportError(name)
+        return original(name, *arguments)
+
+    monkeypatch.setattr(builtins, "__import__", without_zstd)
+    path = tmp_path / "text.zst"
+    with pytest.raises(UserError, match=r"backports\.zstd") as caught, open_output(path):
+        pass
+    assert "nmt[zstd]" in caught.value.remedy
+    with pytest.raises(UserError, match=r"backports\.zstd"):
+        ResumableOutput(path)
+    assert not list(tmp_path.iterdir())
+    path.write_bytes(b"\x28\xb5\x2f\xfd\x00\x00")
+    with pytest.raises(UserError, match=r"backports\.zstd"):
+        list(read_lines(path))
+
+
+def test_translations_are_written_compressed(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.de").write_text("der Hund schläft\n", encoding="utf-8")
+    for output in ("out.en", "out.en.xz"):
+        done = run_nmt("translate", tiny_model, "-i", tmp_path / "in.de", "-o", tmp_path / output)
+        assert done.returncode == 0, done.stderr
+    assert lzma.decompress((tmp_path / "out.en.xz").read_bytes()) == (tmp_path / "out.en").read_bytes()
