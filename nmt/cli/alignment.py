@@ -1,6 +1,6 @@
 """Commands of word alignment: ``nmt align``, ``learn-alignment`` and ``aer``."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
@@ -18,6 +18,7 @@ from nmt.files import open_output
 
 if TYPE_CHECKING:
     from nmt.alignment.links import GoldLinks, WordAlignment
+    from nmt.plotting.matrix import Draw
     from nmt.translator import Translator
 
 AlignmentFormat = Literal["pharaoh", "json", "png", "svg", "pdf", "html"]
@@ -65,7 +66,11 @@ Grid = Annotated[
         "--grid", help="Pictures of each attention head, a row per layer; the heads that links are from have a frame."
     ),
 ]
-Numbers = Annotated[bool, typer.Option("--numbers", help="Write the weights into the cells of pictures.")]
+Lines = Annotated[
+    bool,
+    typer.Option("--lines", help="Pictures of two rows of words, joined by lines as thick as the weights."),
+]
+Numbers = Annotated[bool, typer.Option("--numbers", help="Write the weights into pictures.")]
 Gold = Annotated[Path | None, typer.Option(metavar="FILE", help="Gold links to show too: i-j sure, i?j possible.")]
 Candidates = Annotated[int, typer.Option(metavar="N", min=1, help="In pages without TARGET: candidates of a sentence.")]
 Limit = Annotated[
@@ -83,6 +88,7 @@ Limit = Annotated[
     "nmt align runs/de-en test.de test.en > links.pharaoh",
     "nmt align runs/de-en test.de test.en -o links.png --limit 10",
     "nmt align runs/de-en test.de test.en -o heads.png --grid --limit 1",
+    "nmt align runs/de-en test.de test.en -o lines.svg --lines --limit 1",
     "nmt align runs/de-en test.de -o look.html --n-best 3",
     "nmt align runs/de-en test.tok.de test.tok.en --tokenized -o links.pharaoh",
     "nmt align runs/de-en test.de test.en --reverse runs/en-de",
@@ -101,6 +107,7 @@ def align(
     heads: Heads = None,
     attention: AttentionStep = None,
     grid: Grid = False,
+    lines: Lines = False,
     numbers: Numbers = False,
     gold: Gold = None,
     n_best: Candidates = 1,
@@ -112,7 +119,8 @@ def align(
     from nmt.alignment.links import read_pharaoh, write_alignments
 
     kind = format or SUFFIXES.get(Path(output).suffix.lower(), "pharaoh")
-    _check(kind, output, target, tokenized, grid, n_best)
+    _check(kind, output, target, tokenized, n_best)
+    _check_picture(kind, output, grid, lines)
     translator = _load(model_dir, device, lexicon, heads, attention)
     backward = _load(reverse, device, lexicon) if reverse is not None else None
     limits = {"html": MAX_IN_PAGE, "pharaoh": None, "json": None}
@@ -136,19 +144,29 @@ def align(
             sentences = [list(islice(alignments, len(group))) for group in groups]
             _write_page(translator, sentences, true_links, source, target, output)
         else:
-            _draw(alignments, output, kind, numbers, true_links, translator if grid else None)
+            from nmt.plotting.matrix import plot_alignments
+
+            path = _picture_path(output, kind)
+            draw = _draw_function(translator, grid, lines)
+            say_wrote(*plot_alignments(alignments, path, gold=true_links, numbers=numbers, draw=draw))
 
 
-def _check(kind: str, output: str, target: str | None, tokenized: bool, grid: bool, n_best: int) -> None:
+def _check(kind: str, output: str, target: str | None, tokenized: bool, n_best: int) -> None:
     """Refuse options that don't go together, before a model is loaded."""
     if n_best > 1 and (kind != "html" or target is not None):
         raise UserError("--n-best is for pages of the model's own translations.", "Give --format html and no TARGET.")
-    if kind in PICTURES and output == "-":
-        raise UserError(f"A {kind} picture needs a file.", f"Give -o links.{kind}.")
-    if grid and kind not in PICTURES:
-        raise UserError(f"--grid is for pictures, and {kind} is none.", "Give -o heads.png, .svg or .pdf.")
     if tokenized and target is None:
         raise UserError("With --tokenized a TARGET is needed: the model's own output isn't tokenised.", "Name one.")
+
+
+def _check_picture(kind: str, output: str, grid: bool, lines: bool) -> None:
+    if kind in PICTURES and output == "-":
+        raise UserError(f"A {kind} picture needs a file.", f"Give -o links.{kind}.")
+    if (grid or lines) and kind not in PICTURES:
+        option, name = ("--grid", "heads") if grid else ("--lines", "lines")
+        raise UserError(f"{option} is for pictures, and {kind} is none.", f"Give -o {name}.png, .svg or .pdf.")
+    if grid and lines:
+        raise UserError("--grid and --lines are two kinds of picture.", "Give one of them.")
 
 
 def _load(
@@ -205,27 +223,24 @@ def _write_page(
         say_wrote(output)
 
 
-def _draw(
-    alignments: "Iterable[WordAlignment]",
-    output: str,
-    kind: str,
-    numbers: bool,
-    gold: "Sequence[GoldLinks] | None",
-    heads_of: "Translator | None",
-) -> None:
-    """A picture a pair: its matrix or, where a model is given, that of each of its heads."""
+def _draw_function(translator: "Translator", grid: bool, lines: bool) -> "Draw":
+    """What draws a sentence pair: its matrix, that of each head, or lines."""
     from nmt.alignment.heads import by_layer
-    from nmt.plotting.matrix import Draw, draw_grid, draw_matrix, plot_alignments
+    from nmt.plotting.lines import draw_lines
+    from nmt.plotting.matrix import draw_grid, draw_matrix
 
-    draw: Draw = draw_matrix
-    if heads_of is not None:
-        heads = heads_of.model.decoder.heads
-        layers = [[heads[index].short_name for index in layer] for layer in by_layer(heads)]
-        draw = partial(draw_grid, layers=layers, chosen=heads_of.aligner.heads.heads)
+    if not grid:
+        return draw_lines if lines else draw_matrix
+    heads = translator.model.decoder.heads
+    layers = [[heads[index].short_name for index in layer] for layer in by_layer(heads)]
+    return partial(draw_grid, layers=layers, chosen=translator.aligner.heads.heads)
+
+
+def _picture_path(output: str, kind: str) -> Path:
+    """The file with the suffix of its kind."""
     path = Path(output)
     is_picture = path.suffix.lower().removeprefix(".") in PICTURES
-    path = path.with_suffix(f".{kind}") if is_picture else path.with_name(f"{path.name}.{kind}")
-    say_wrote(*plot_alignments(alignments, path, gold=gold, numbers=numbers, draw=draw))
+    return path.with_suffix(f".{kind}") if is_picture else path.with_name(f"{path.name}.{kind}")
 
 
 @command("nmt learn-alignment runs/de-en train.de train.en")

@@ -64,7 +64,8 @@ class DotAttention(Attention):
         super().__init__()
         if query_size != memory_size:
             raise ValueError(
-                f"dot attention needs a decoder as wide as the encoder's output ({memory_size}), not {query_size}"
+                "dot attention and cosine attention without projection need a decoder as wide as the encoder's "
+                f"output ({memory_size}), not {query_size}"
             )
 
     def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
@@ -121,6 +122,20 @@ class CosineAttention(Attention):
         key_BQD = F.normalize(self.key(query_BQD), dim=-1).to(memory.keys.dtype)
         cosine_BQS = torch.bmm(key_BQD, memory.keys.transpose(1, 2))
         return F.softplus(self.strength(query_BQD)) * cosine_BQS
+
+
+class PlainCosineAttention(DotAttention):
+    """score = cos(s, h_i), without weights. Query and memory must have the same width.
+
+    Scores lie between -1 and 1, so that of S positions none gets more than e² times the weight of another.
+    """
+
+    def prepare(self, memory: Memory) -> Memory:
+        return replace(memory, keys=F.normalize(memory.values_BSD, dim=-1))
+
+    def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
+        query_BQD = F.normalize(query_BQD, dim=-1).to(memory.keys.dtype)
+        return torch.bmm(query_BQD, memory.keys.transpose(1, 2))
 
 
 class LocationOptions(Options):

@@ -22,6 +22,7 @@ from nmt.models.attention import (
     DotAttention,
     GeneralAttention,
     LocationAttention,
+    PlainCosineAttention,
     ScaledDotAttention,
 )
 from nmt.models.hierarchical import HierarchicalAttention, HierarchicalEncoder
@@ -56,6 +57,7 @@ ATTENTIONS: Table[Attention] = Table(
         "additive": AdditiveAttention,
         "concat": ConcatAttention,
         "cosine": CosineAttention,
+        "plain_cosine": PlainCosineAttention,
         "dot": DotAttention,
         "general": GeneralAttention,
         "location": LocationAttention,

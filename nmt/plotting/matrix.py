@@ -66,7 +66,7 @@ def draw_matrix(
     Raises:
         UserError: a gold link is outside the sentence pair.
     """
-    source, target = _words(alignment, gold)
+    source, target = shown_words(alignment, gold)
     num_source, num_target = max(len(source), 1), max(len(target), 1)
     num_words = max(num_source, num_target)
     # Large for a few words, readable up to 60 words, and a picture of 30 inches at most.
@@ -113,7 +113,7 @@ def draw_grid(
     """
     if alignment.head_weights is None or len(alignment.head_weights) == 1:
         return draw_matrix(alignment, gold, title, numbers)
-    source, target = _words(alignment, gold)
+    source, target = shown_words(alignment, gold)
     num_source, num_target = max(len(source), 1), max(len(target), 1)
     num_rows, num_columns = len(layers), max(map(len, layers))
     # Words, and numbers where they are asked for, are readable up to 25 words, in a picture of 40 inches at most.
@@ -154,7 +154,8 @@ def plot_alignments(
         path: PNG, SVG or PDF by the suffix.
         gold: sure and possible links of each pair, in order.
         numbers: write the weights into their cells.
-        draw: draws a pair: :func:`draw_matrix`, or :func:`draw_grid` with its last arguments given.
+        draw: draws a pair: :func:`draw_matrix`, :func:`nmt.plotting.lines.draw_lines`, or :func:`draw_grid` with its
+            last arguments given.
 
     Returns:
         The files written.
@@ -189,7 +190,7 @@ def plot_alignments(
     return written
 
 
-def _words(alignment: WordAlignment, gold: GoldLinks | None) -> tuple[list[str], list[str]]:
+def shown_words(alignment: WordAlignment, gold: GoldLinks | None) -> tuple[list[str], list[str]]:
     """Source and target words as a picture can show them.
 
     Raises:

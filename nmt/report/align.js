@@ -126,6 +126,35 @@
       (gold ? ", a frame a true link (dotted: a possible one)." : ".");
   }
 
+  function drawLines() {
+    const picture = $("lines"), height = 150, { source } = sentence(), { target, links } = candidate();
+    const svg = (tag, attributes, text) => {
+      const made = document.createElementNS(picture.namespaceURI, tag);
+      for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+      made.textContent = text;
+      return made;
+    };
+    const rows = [[source, 16], [target, height - 6]].map(([words, y]) => words.map((word) => svg("text", { y }, word)));
+    picture.replaceChildren(...rows.flat());
+    const widths = rows.map((row) => row.map((text) => text.getComputedTextLength() + 14));
+    const sums = widths.map((row) => row.reduce((a, b) => a + b, 0)), width = Math.max(...sums);
+    const middles = widths.map((row, side) => {
+      let x = (width - sums[side]) / 2;
+      return row.map((own) => (x += own) - own / 2);
+    });
+    rows.forEach((row, side) => row.forEach((text, index) => text.setAttribute("x", middles[side][index])));
+    picture.setAttribute("width", width);
+    picture.setAttribute("height", height);
+    target.forEach((word, t) => source.forEach((other, s) => {
+      const share = weight(s, t);
+      if (share < 0.02) return;
+      const line = svg("line", { x1: middles[0][s], y1: 24, x2: middles[1][t], y2: height - 24, "stroke-width": 8 * share });
+      if (has(links, s, t)) line.setAttribute("class", "link");
+      line.append(svg("title", {}, `${word} – ${other}: ${share.toFixed(2)}`));
+      picture.prepend(line);
+    }));
+  }
+
   function drawCandidates() {
     const { candidates } = sentence();
     $("candidates-section").hidden = candidates.length < 2;
@@ -161,6 +190,7 @@
   }
 
   function shade() {
+    if (!$("lines-section").hidden) drawLines();
     cells.forEach((row, t) => row.forEach((td, s) => {
       const share = weight(s, t);
       td.style.setProperty("--share", share.toFixed(3));
@@ -197,6 +227,11 @@
     state.head = Number($("head").value);
     shade();
     choose(state.side, state.word);
+  });
+  $("picture").addEventListener("change", () => {
+    $("lines-section").hidden = $("picture").value !== "lines";
+    $("matrix-section").hidden = !$("lines-section").hidden;
+    shade();
   });
   $("sentence").addEventListener("change", () => show(Number($("sentence").value)));
   $("find").addEventListener("input", fillSentences);

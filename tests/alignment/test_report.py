@@ -122,6 +122,27 @@ def test_another_head_is_shown_when_chosen(opened: Any) -> None:
     assert shares(opened, "source") == pytest.approx([0.25] * 4, abs=0.01)
 
 
+def test_lines_are_as_thick_as_the_weights(opened: Any) -> None:
+    assert not opened.is_visible("#lines-section")
+    opened.select_option("#picture", label="lines")
+    assert opened.is_visible("#lines-section")
+    assert not opened.is_visible("#matrix-section")
+    texts = opened.eval_on_selector_all("#lines text", "words => words.map(word => word.textContent)")
+    assert texts == [*SOURCE, *TARGET]
+    script = (
+        "lines => lines.map(l => [l.textContent, l.getAttribute('stroke-width') / 8, l.classList.contains('link')])"
+    )
+    found = {
+        name.partition(":")[0]: (width, is_link)
+        for name, width, is_link in opened.eval_on_selector_all("#lines line", script)
+    }
+    assert len(found) == 6
+    assert found["barks – <b>bellt</b>"] == (pytest.approx(1, abs=0.01), True)
+    assert found["</script> – Hund"] == (pytest.approx(0.5, abs=0.01), False)
+    opened.select_option("#head", label="layer 1 head 1")
+    assert opened.locator("#lines line").count() == 20
+
+
 def test_it_works_by_keyboard(opened: Any) -> None:
     opened.focus("#target .word >> nth=0")
     opened.keyboard.press("ArrowRight")

@@ -130,6 +130,16 @@ def test_a_grid_has_every_head(
     assert plain.read_bytes() == (tmp_path / "heads.svg").read_bytes()
 
 
+def test_lines_are_another_picture(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    done = run_nmt("align", tiny_model, *pair, "--lines", "--limit", 1, "-o", tmp_path / "lines.svg")
+    assert (done.returncode, done.stdout) == (0, "")
+    texts = svg_text(tmp_path / "lines.svg")
+    assert "attention" not in texts  # the label of the matrix's colour bar
+    assert {"schläft", "sleeps"} <= set(texts)
+    done = run_nmt("align", tiny_model, *pair, "--lines", "--grid", "-o", tmp_path / "lines.svg")
+    assert (done.returncode, "two kinds of picture" in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("options", [(), ("--format", "json"), ("-o", "look.html")])
 def test_a_grid_is_a_picture(
     run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], options: tuple[str, ...]

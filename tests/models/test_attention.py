@@ -56,6 +56,8 @@ def expected_score(attention: Attention, query: list[float], annotation: list[fl
             (strength,) = product(layers["strength.weight"], query)
             strength = math.log(1 + math.exp(strength + layers["strength.bias"].item()))
             return strength * dot(key, annotation) / math.sqrt(dot(key, key) * dot(annotation, annotation))
+        case "PlainCosineAttention":
+            return dot(query, annotation) / math.sqrt(dot(query, query) * dot(annotation, annotation))
         case "LocationAttention":
             return product(layers["position.weight"], query)[position]
         case "DotAttention":

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nmt.models.cells import CELLS, Cell, CellState
-from nmt.models.cells.gated import CoupledLstmCell, DepthGatedLstmCell, GruCell, LstmCell, PeepholeLstmCell
+from nmt.models.cells.gated import (
+    CoupledLstmCell,
+    DepthGatedLstmCell,
+    GruCell,
+    GruResetBeforeCell,
+    LstmCell,
+    PeepholeLstmCell,
+)
 from nmt.models.cells.simple import ClockworkCell, EchoStateCell, LeakyCell, ReluCell, TanhCell
 from nmt.models.layers import length_mask
 from nmt.models.recurrence import CellStack, Recurrence, StackOptions
@@ -124,16 +131,19 @@ def coupled(step: Step) -> list[Vector]:
 
 def peephole(step: Step) -> list[Vector]:
     """With the depth gate of a cell that has one."""
-    units, before, peepholes = range(HIDDEN), step.state[1], step.cell.peephole.tolist()
-    i = [sigmoid(step.gate(0)[j] + peepholes[j] * before[j]) for j in units]
-    f = [sigmoid(step.gate(1)[j] + peepholes[HIDDEN + j] * before[j]) for j in units]
+    units, before, weight = range(HIDDEN), step.state[1], step.cell.peephole.detach()
+    matrices = [part if part.dim() > 1 else part.diag() for part in weight.chunk(3)]
+    i, f = (
+        [sigmoid(a + b) for a, b in zip(step.gate(gate), product(matrices[gate], before), strict=True)]
+        for gate in range(2)
+    )
     memory = [f[j] * before[j] + i[j] * candidate for j, candidate in enumerate(tanh(step.gate(3)))]
     if step.below is not None and isinstance(step.cell, DepthGatedLstmCell):
         own, other, bias = step.cell.depth_peephole.tolist(), step.cell.depth_below.tolist(), step.cell.bias.tolist()
         for j, below in enumerate(step.below):
             row = 4 * HIDDEN + j
             memory[j] += below * sigmoid(step.from_input[row] + bias[row] + own[j] * before[j] + other[j] * below)
-    o = [sigmoid(step.gate(2)[j] + peepholes[2 * HIDDEN + j] * memory[j]) for j in units]
+    o = [sigmoid(a + b) for a, b in zip(step.gate(2), product(matrices[2], memory), strict=True)]
     return [[o[j] * math.tanh(memory[j]) for j in units], memory]
 
 
@@ -144,6 +154,15 @@ def gru(step: Step) -> list[Vector]:
     rows = range(2 * HIDDEN, 3 * HIDDEN)
     new = [math.tanh(from_input[row] + r[j] * (from_hidden[row] + bias[row])) for j, row in enumerate(rows)]
     return [[(1 - z[j]) * hidden[j] + z[j] * new[j] for j in range(HIDDEN)]]
+
+
+def gru_reset_before(step: Step) -> list[Vector]:
+    hidden, rows = step.state[0], slice(2 * HIDDEN, 3 * HIDDEN)
+    r, z = (step.sigmoid(number) for number in range(2))
+    recurrent = product(step.cell.hidden_weight[rows], [a * b for a, b in zip(r, hidden, strict=True)])
+    bias = step.cell.bias.tolist()
+    sums = zip(step.from_input[rows], recurrent, bias[rows], strict=True)
+    return [[(1 - a) * h + a * math.tanh(sum(s)) for a, h, s in zip(z, hidden, sums, strict=True)]]
 
 
 EQUATIONS: dict[type[Cell], Callable[[Step], list[Vector]]] = {
@@ -157,6 +176,7 @@ EQUATIONS: dict[type[Cell], Callable[[Step], list[Vector]]] = {
     PeepholeLstmCell: peephole,
     DepthGatedLstmCell: peephole,
     GruCell: gru,
+    GruResetBeforeCell: gru_reset_before,
 }
 """The next state of one row. A new cell of nmt gets a function here; a cell of a plugin is tested by its own tests."""
 
@@ -165,6 +185,8 @@ CHOICES: dict[str, Any] = {
     "leaky, gamma 1": {"type": "leaky", "gamma": 1},
     "leaky, learned": {"type": "leaky", "gamma": 3.5, "learned": True},
     "leaky, relu": {"type": "leaky", "gamma": 1.5, "activation": "relu"},
+    "peephole, full matrix": {"type": "peephole", "full_matrix": True},
+    "depth_gated, full matrix": {"type": "depth_gated", "full_matrix": True},
     "clockwork, 2 modules": {"type": "clockwork", "num_modules": 2},
 }
 """Every cell of nmt, and options that change the equations."""

@@ -5,7 +5,14 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from nmt.models.cells.base import Cell, CellState, GatedOptions
-from nmt.models.cells.gated import CoupledLstmCell, DepthGatedLstmCell, GruCell, LstmCell, PeepholeLstmCell
+from nmt.models.cells.gated import (
+    CoupledLstmCell,
+    DepthGatedLstmCell,
+    GruCell,
+    GruResetBeforeCell,
+    LstmCell,
+    PeepholeLstmCell,
+)
 from nmt.models.cells.simple import ClockworkCell, EchoStateCell, LeakyCell, ReluCell, TanhCell
 from nmt.options import ChoiceOf, as_mapping
 from nmt.plugins import Table
@@ -26,6 +33,7 @@ CELLS: Table[Cell] = Table(
         "coupled": CoupledLstmCell,
         "depth_gated": DepthGatedLstmCell,
         "gru": GruCell,
+        "gru_reset_before": GruResetBeforeCell,
     },
 )
 

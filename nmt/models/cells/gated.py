@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.models.cells.base import Cell, CellState, Parameters
+from nmt.models.cells.base import Cell, CellState, GatedOptions, Parameters
+from nmt.options import Options
 
 CLOSED = -2.0
 """The bias of a gate that starts closed, as those of highway networks (Srivastava et al. 2015)."""
@@ -59,19 +61,28 @@ class CoupledLstmCell(LstmCell):
         return output_gate * cell.tanh(), cell
 
 
+class PeepholeOptions(GatedOptions):
+    """Options of a cell with peepholes."""
+
+    full_matrix: bool = Field(False, description="peepholes are matrices: each gate reads the cells of all units")
+
+
 class PeepholeLstmCell(LstmCell):
     """LSTM with peepholes (Gers & Schmidhuber 2000): the gates see the cell, each unit its own.
 
     i, f = σ(U x + W h + p C_{t-1} + b), C~ = tanh(U x + W h + b), C_t = f C_{t-1} + i C~,
-    o = σ(U x + W h + p C_t + b), h_t = o tanh(C_t).
+    o = σ(U x + W h + p C_t + b), h_t = o tanh(C_t). With ``full_matrix`` each gate has a matrix P [D, D] in place of
+    the vector p.
     """
 
+    Options: ClassVar[type[Options]] = PeepholeOptions
     kernel = None
 
     def __init__(self, options: Any, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
         super().__init__(options, input_sizes, hidden_size, layer)
         bound = hidden_size**-0.5
-        self.peephole = nn.Parameter(torch.empty(3 * hidden_size).uniform_(-bound, bound))
+        shape = (3 * hidden_size, hidden_size) if options.full_matrix else (3 * hidden_size,)
+        self.peephole = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
 
     def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         hidden, cell = state
@@ -81,14 +92,20 @@ class PeepholeLstmCell(LstmCell):
         """The next state from the gates before their peepholes; ``linked`` is added to the cell."""
         size = self.hidden_size
         writing, output_gate, candidate = torch.split(gates_NG, [2 * size, size, size], dim=1)
-        peephole_2D, peephole_D = self.peephole[: 2 * size].view(2, size), self.peephole[2 * size :]
-        writing_N2D = torch.addcmul(torch.unflatten(writing, 1, (2, size)), cell[:, None], peephole_2D).sigmoid()
-        input_gate, forget_gate = writing_N2D.unbind(1)
+        input_gate, forget_gate = self._peep(writing, cell, slice(0, 2 * size)).sigmoid().chunk(2, dim=1)
         cell = torch.addcmul(forget_gate * cell, input_gate, candidate.tanh())
         if linked is not None:
             cell = cell + linked
-        output_gate = torch.addcmul(output_gate, cell, peephole_D).sigmoid()
+        output_gate = self._peep(output_gate, cell, slice(2 * size, 3 * size)).sigmoid()
         return output_gate * cell.tanh(), cell
+
+    def _peep(self, gates_NG: Tensor, cell: Tensor, rows: slice) -> Tensor:
+        """Gates with what their peepholes, these rows of all, add."""
+        peephole = self.peephole[rows]
+        if self.options.full_matrix:
+            return torch.addmm(gates_NG, cell, peephole.t()).to(cell.dtype)
+        gates_NgD = torch.unflatten(gates_NG, 1, (-1, self.hidden_size))
+        return torch.addcmul(gates_NgD, cell[:, None], peephole.view(-1, self.hidden_size)).flatten(1)
 
 
 class DepthGatedLstmCell(PeepholeLstmCell):
@@ -130,7 +147,7 @@ class DepthGatedLstmCell(PeepholeLstmCell):
 
 
 class GruCell(Cell):
-    """Cho et al. 2014, in the form that cuDNN and torch compute (the reset gate acts on W h + b).
+    """Cho et al. 2014, in the form that cuDNN and torch compute: the reset gate acts on W h + b.
 
     r, z = σ(U x + W h + b), h~ = tanh(U x + r (W h + b)), h_t = (1 - z) h_{t-1} + z h~.
     """
@@ -150,3 +167,23 @@ class GruCell(Cell):
         reset, update = (from_input + from_hidden).sigmoid().chunk(2, dim=1)
         candidate = torch.addcmul(candidate, reset, recurrent_candidate).tanh()
         return (torch.lerp(hidden, candidate, update),)
+
+
+class GruResetBeforeCell(Cell):
+    """The GRU as Cho et al. 2014 define it: the reset gate acts on the state, before the matrix product.
+
+    r, z = σ(U x + W h + b), h~ = tanh(U x + W (r h) + b), h_t = (1 - z) h_{t-1} + z h~. The candidate's matrix
+    product has to wait for r, so that a step has two products, and PyTorch has no kernel of it.
+    """
+
+    num_gates = 3
+
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
+        (hidden,) = state
+        sizes = [2 * self.hidden_size, self.hidden_size]
+        gates, candidate = torch.split(gates_NG, sizes, dim=1)
+        gate_weight, candidate_weight = torch.split(self.hidden_weight, sizes)
+        gates = torch.addmm(gates, hidden, gate_weight.t()).to(hidden.dtype)
+        reset, update = gates.sigmoid().chunk(2, dim=1)
+        candidate = torch.addmm(candidate, reset * hidden, candidate_weight.t()).to(hidden.dtype)
+        return (torch.lerp(hidden, candidate.tanh(), update),)
