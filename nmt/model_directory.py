@@ -6,6 +6,7 @@
     checkpoints/step-NNNNNN/     what a run resumes from
     metrics.jsonl  tensorboard/  the log of the run
     samples/                     validation translations over time
+    README.md                    the model card: languages, data, scores, use
     alignment.json  lexicon.tsv  attention heads and word translations for alignment, where they were learned
 
 A directory can be moved, archived and loaded anywhere. It holds no code, and what is read from it is checked as data
@@ -26,15 +27,27 @@ WEIGHTS = "model.safetensors"
 METRICS = "metrics.jsonl"
 ALIGNMENT = "alignment.json"
 LEXICON = "lexicon.tsv"
+CARD = "README.md"
 
 MAX_BYTES = {
-    RECIPE: 1 << 20, ALIGNMENT: 1 << 20, "vocabulary": 1 << 28, LEXICON: 1 << 30, METRICS: 1 << 30, "step-": 1 << 26,
-    "state.json": 1 << 26, "SHA256SUMS": 1 << 16,
+    RECIPE: 1 << 20, ALIGNMENT: 1 << 20, CARD: 1 << 20, "vocabulary": 1 << 28, LEXICON: 1 << 30, METRICS: 1 << 30,
+    "step-": 1 << 26, "state.json": 1 << 26, "SHA256SUMS": 1 << 16,
 }  # fmt: skip
 """Largest sizes of files that are read as a whole, by the beginning of their names; those of real models are far
 below."""
 
-READ = (".lock", RECIPE, "vocabulary*", WEIGHTS, ALIGNMENT, LEXICON, METRICS, "samples/step-*", "checkpoints/step-*/*")
+READ = (
+    ".lock",
+    RECIPE,
+    "vocabulary*",
+    WEIGHTS,
+    ALIGNMENT,
+    LEXICON,
+    METRICS,
+    CARD,
+    "samples/step-*",
+    "checkpoints/step-*/*",
+)
 """The files of a model directory that are read or locked."""
 
 
@@ -48,7 +61,7 @@ class ModelDirectory:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.recipe, self.weights, self.metrics = self.path / RECIPE, self.path / WEIGHTS, self.path / METRICS
-        self.alignment, self.lexicon = self.path / ALIGNMENT, self.path / LEXICON
+        self.alignment, self.lexicon, self.card = self.path / ALIGNMENT, self.path / LEXICON, self.path / CARD
         self.checkpoints, self.samples = self.path / "checkpoints", self.path / "samples"
         self.tensorboard = self.path / "tensorboard"
 

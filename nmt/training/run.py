@@ -25,6 +25,7 @@ from nmt.training.data import Data, Pairs, Texts, open_texts, prepare_data
 from nmt.training.distributed import ProcessGroup
 from nmt.training.events import Sink, ignore
 from nmt.training.initial_weights import make_model
+from nmt.training.model_card import write_card
 from nmt.training.objective import Objective
 from nmt.training.out_of_memory import CPU_BATCH_TOKENS, find_batch_tokens
 from nmt.training.schedules import resolve_schedule
@@ -126,6 +127,8 @@ def _train(
         if ranks.is_main:
             _describe(directory, recipe, data.vocabularies, techniques)
         reason = trainer.run()
+        if ranks.is_main:
+            write_card(directory, recipe, data, texts, trainer)
     best, metric = trainer.progress, recipe.training.metric
     found = f"best {score_text(metric, best.best)} at step {best.best_step}; " if best.best is not None else ""
     say(f"done: {reason}; {found}the model is {directory}")
