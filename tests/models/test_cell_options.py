@@ -134,6 +134,14 @@ def test_a_learned_time_constant_starts_where_it_is_set_and_never_falls_below_on
         assert (moved_by() <= 1 + 1e-4).all()
 
 
+@pytest.mark.parametrize("learned", [False, True])
+def test_time_constants_of_units_lie_at_equal_ratios(learned: bool) -> None:
+    options = {"type": "leaky", "gamma": 1.5, "max_gamma": 48, "learned": learned}
+    (cell,) = CellStack(stack(options, size=6), [5]).cells
+    (moved,) = cell(torch.full((1, 6), 9.0), (torch.zeros(1, 6),))  # tanh(9) is 1 to 3e-8
+    assert (1 / moved[0]).tolist() == pytest.approx([1.5 * 2**unit for unit in range(6)], rel=1e-4)
+
+
 def test_the_cells_of_a_new_depth_gated_stack_do_not_grow_from_layer_to_layer() -> None:
     torch.manual_seed(0)
     cells = CellStack(stack("depth_gated", 3, 64), [64])
@@ -254,6 +262,8 @@ def test_a_cell_without_a_type_lists_the_known_ones(joint_vocabularies: Vocabula
         ({"type": "leaky", "gama": 2}, "unknown key 'gama'", "'gamma'"),
         ({"type": "leaky", "gamma": 0.5}, "'gamma' is 0.5: input should be greater than or equal to 1", "'gamma'"),
         ({"type": "leaky", "learned": True, "gamma": 1}, "a gamma of 1 can't be learned", "--set"),
+        ({"type": "leaky", "gamma": 4, "max_gamma": 2}, "max_gamma 2 is less than gamma 4", "--set"),
+        ({"type": "time_skip", "delays": [1]}, "'delays.0' is 1", "delays"),
         ({"type": "lstm", "init": "identity"}, "'init' is 'identity'", "'init'"),
         ({"type": "gru", "gamma": 2}, "unknown key 'gamma'", "init"),
         ({"type": "echo_state", "spectral_radius": 1.0}, "'spectral_radius' is 1.0", "'spectral_radius'"),

@@ -19,7 +19,7 @@ from nmt.models.cells.gated import (
     LstmCell,
     PeepholeLstmCell,
 )
-from nmt.models.cells.simple import ClockworkCell, EchoStateCell, LeakyCell, ReluCell, TanhCell
+from nmt.models.cells.simple import ClockworkCell, EchoStateCell, LeakyCell, ReluCell, TanhCell, TimeSkipCell
 from nmt.models.layers import length_mask
 from nmt.models.recurrence import CellStack, Recurrence, StackOptions
 
@@ -95,8 +95,20 @@ class Step:
         return [sigmoid(value) for value in self.gate(number)]
 
 
+def time_skip(step: Step) -> list[Vector]:
+    """The state grows by all states before, the newest first; those before the beginning are zero."""
+    delays, sums = step.cell.options.delays, step.gate(0)
+    for weight, k in zip(step.cell.delayed_weight.split(HIDDEN, dim=1), delays, strict=True):
+        if k <= len(step.state):
+            sums = [a + b for a, b in zip(sums, product(weight, step.state[k - 1]), strict=True)]
+    return [tanh(sums), *step.state]
+
+
 def leaky(step: Step) -> list[Vector]:
     gammas = [step.cell.options.gamma] * HIDDEN
+    if step.cell.options.max_gamma:  # 4 units, at equal ratios
+        ratio = (step.cell.options.max_gamma / gammas[0]) ** (1 / 3)
+        gammas = [gammas[0] * ratio**unit for unit in range(HIDDEN)]
     if step.cell.options.learned:
         gammas = [1 + math.log(1 + math.exp(value)) for value in step.cell.gamma_D.tolist()]
     new = tanh(step.gate(0)) if step.cell.options.activation == "tanh" else relu(step.gate(0))
@@ -169,6 +181,7 @@ EQUATIONS: dict[type[Cell], Callable[[Step], list[Vector]]] = {
     TanhCell: lambda step: [tanh(step.gate(0))],
     EchoStateCell: lambda step: [tanh(step.gate(0))],
     ReluCell: lambda step: [relu(step.gate(0))],
+    TimeSkipCell: time_skip,
     LeakyCell: leaky,
     ClockworkCell: clockwork,
     LstmCell: lstm,
@@ -182,6 +195,8 @@ EQUATIONS: dict[type[Cell], Callable[[Step], list[Vector]]] = {
 
 CHOICES: dict[str, Any] = {
     **{kind: kind for kind, cell in CELLS.items() if cell in EQUATIONS},
+    "time_skip, 2 and 3": {"type": "time_skip", "delays": [2, 3]},
+    "leaky, gamma 1 to 8": {"type": "leaky", "gamma": 1, "max_gamma": 8},
     "leaky, gamma 1": {"type": "leaky", "gamma": 1},
     "leaky, learned": {"type": "leaky", "gamma": 3.5, "learned": True},
     "leaky, relu": {"type": "leaky", "gamma": 1.5, "activation": "relu"},
@@ -230,7 +245,7 @@ def test_a_cell_computes_its_equations(choice: Any, step: int) -> None:
     found = cell(cell.project(x), (*state, *clock))
     for row in range(ROWS):
         expected = EQUATIONS[type(cell)](Step(cell, x[row].tolist(), [p[row].tolist() for p in state], step, None))
-        for part, values in zip(found[: cell.num_states], expected, strict=True):
+        for part, values in zip(found[: cell.num_states], expected[: cell.num_states], strict=True):
             assert part[row].tolist() == pytest.approx(values, abs=1e-12)
 
 
@@ -358,7 +373,7 @@ def test_a_stack_steps_by_the_equations(choice: Any, residual: bool) -> None:
         for found, values in zip(outputs, expected, strict=True):
             assert found[row].tolist() == pytest.approx(values, abs=1e-9)
         for layer, parts in enumerate(states[-1]):
-            for found, values in zip(state[: stack.num_states], parts, strict=True):
+            for found, values in zip(state[: stack.num_states], parts[: stack.num_states], strict=True):
                 assert found[row, layer].tolist() == pytest.approx(values, abs=1e-9)
 
 

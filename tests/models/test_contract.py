@@ -74,12 +74,16 @@ Case = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 """The options of encoder, decoder and model."""
 
 
+def averageable(cell: str | None) -> bool:
+    return cell is None or CELLS[cell].averageable
+
+
 def is_possible(row: Row) -> bool:
     """Whether the components fit together and every parameter gets a gradient."""
     encoder, decoder = row["encoder"], row["decoder"]
     bridge, memory = row.get("decoder.bridge"), row.get("decoder.memory")
     return not (
-        any(row[side] == "act_rnn" and row.get(f"{side}.cell") == "clockwork" for side in ("encoder", "decoder"))
+        any(row[side] == "act_rnn" and not averageable(row.get(f"{side}.cell")) for side in ("encoder", "decoder"))
         or (decoder == "recurrent" and bridge in ("zero", "learned"))
         or (encoder == "ntm" and bridge == "copy")  # its state is narrower than its memory
         or (memory == "slots" and (encoder != "ntm" or row["decoder.num_free_slots"]))

@@ -13,7 +13,7 @@ from nmt.models.cells.gated import (
     LstmCell,
     PeepholeLstmCell,
 )
-from nmt.models.cells.simple import ClockworkCell, EchoStateCell, LeakyCell, ReluCell, TanhCell
+from nmt.models.cells.simple import ClockworkCell, EchoStateCell, LeakyCell, ReluCell, TanhCell, TimeSkipCell
 from nmt.options import ChoiceOf, as_mapping
 from nmt.plugins import Table
 
@@ -25,6 +25,7 @@ CELLS: Table[Cell] = Table(
     {
         "rnn_tanh": TanhCell,
         "rnn_relu": ReluCell,
+        "time_skip": TimeSkipCell,
         "leaky": LeakyCell,
         "clockwork": ClockworkCell,
         "echo_state": EchoStateCell,

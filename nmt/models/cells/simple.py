@@ -1,8 +1,8 @@
-"""Cells without gates: Elman's, leaky units, the clockwork RNN, the echo state network."""
+"""Cells without gates: Elman's, with delay taps, leaky units, the clockwork RNN, the echo state network."""
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -34,10 +34,50 @@ class ReluCell(Cell):
         return (self.add_recurrent(gates_NG, state[0]).relu(),)
 
 
+class TimeSkipOptions(InitialisedOptions):
+    """Options of ``cell: time_skip``."""
+
+    delays: list[Annotated[int, Field(ge=2, le=1000)]] = Field(
+        [4], min_length=1, max_length=100, description="the k of the states h_{t-k} that a step reads beside h_{t-1}"
+    )
+
+
+class TimeSkipCell(Cell):
+    """Elman's network with skip connections through time (Lin et al. 1996): a step reads delayed states, too.
+
+    h_t = tanh(U x_t + W h_{t-1} + Σ_k V_k h_{t-k} + b) with a matrix V_k for each delay k. A gradient reaches a word
+    that lies n steps back over n / k matrix products rather than n. The state has a second part, the states before
+    h_{t-1} side by side [N, (max k - 1) D]; a state without it is at the beginning, where they are zero.
+    """
+
+    Options = TimeSkipOptions
+    averageable = False
+
+    def __init__(self, options: TimeSkipOptions, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
+        super().__init__(options, input_sizes, hidden_size, layer)
+        bound = hidden_size**-0.5
+        shape = hidden_size, len(options.delays) * hidden_size
+        self.delayed_weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
+        hidden, size = state[0], self.hidden_size
+        num_kept = max(self.options.delays) - 1
+        past = state[1] if len(state) > 1 else hidden.new_zeros(len(hidden), num_kept * size)
+        delayed = torch.cat([past[:, (k - 2) * size : (k - 1) * size] for k in self.options.delays], dim=1)
+        gates_NG = self.add_recurrent(gates_NG, hidden)
+        new = (gates_NG + F.linear(delayed, self.delayed_weight).to(hidden.dtype)).tanh()
+        return new, torch.cat((hidden, past[:, : (num_kept - 1) * size]), dim=1)
+
+
 class LeakyOptions(InitialisedOptions):
     """Options of ``cell: leaky``."""
 
     gamma: float = Field(2.0, ge=1, description="time constant in steps; where it is learned, its first value")
+    max_gamma: float | None = Field(
+        None,
+        ge=1,
+        description="time constants of the units lie at equal ratios from gamma to this one; null: all equal",
+    )
     learned: bool = Field(False, description="learn a gamma for each unit")
     activation: Literal["tanh", "relu"] = Field("tanh", description="of the candidate that the state moves towards")
 
@@ -45,29 +85,37 @@ class LeakyOptions(InitialisedOptions):
     def _can_be_learned(self) -> Self:
         if self.learned and self.gamma == 1:
             raise ValueError("a gamma of 1 can't be learned, as it is the limit: start above it")
+        if self.max_gamma is not None and self.max_gamma < self.gamma:
+            raise ValueError(f"max_gamma {self.max_gamma:g} is less than gamma {self.gamma:g}")
         return self
 
 
 class LeakyCell(Cell):
     """Leaky units: h_t = (1 - 1/γ) h_{t-1} + (1/γ) φ(U x_t + W h_{t-1} + b) with γ >= 1; γ = 1 is Elman's network.
 
-    A learned γ is 1 + softplus(parameter), one for each unit.
+    With ``max_gamma`` each unit has another γ (El Hihi & Bengio 1996), so that some units are fast and others slow. A
+    learned γ is 1 + softplus(parameter), one for each unit.
     """
 
     Options = LeakyOptions
+    rate_D: Tensor
 
     def __init__(self, options: LeakyOptions, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
         super().__init__(options, input_sizes, hidden_size, layer)
+        ratio = (options.max_gamma or options.gamma) / options.gamma
+        gammas = [options.gamma * ratio ** (unit / max(hidden_size - 1, 1)) for unit in range(hidden_size)]
         if options.learned:
-            self.gamma_D = nn.Parameter(torch.full((hidden_size,), inverse_softplus(options.gamma - 1)))
+            self.gamma_D = nn.Parameter(torch.tensor([inverse_softplus(gamma - 1) for gamma in gammas]))
+        elif ratio > 1:
+            self.register_buffer("rate_D", torch.tensor(gammas).reciprocal(), persistent=False)
 
     def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         (hidden,) = state
         candidate = self.add_recurrent(gates_NG, hidden)
         candidate = candidate.tanh() if self.options.activation == "tanh" else candidate.relu()
-        if not self.options.learned:
+        if not self.options.learned and self.options.max_gamma in (None, self.options.gamma):
             return (torch.lerp(hidden, candidate, 1 / self.options.gamma),)
-        rate_D = (1 + F.softplus(self.gamma_D)).reciprocal()
+        rate_D = (1 + F.softplus(self.gamma_D)).reciprocal() if self.options.learned else self.rate_D
         return (hidden + rate_D * (candidate - hidden),)
 
 
@@ -81,13 +129,13 @@ class ClockworkCell(Cell):
     """Clockwork RNN (Koutník et al. 2014): module k has the period 2^k, and at step t (the first is 0) it computes
     h_t = tanh(U x_t + W h_{t-1} + b) where its period divides t, and keeps h_{t-1} where not.
 
-    A module reads itself and slower ones, so W is block-triangular. The state has a second part, the number of
-    steps so far [N, 1]; a state without it is at the beginning.
+    A module reads itself and slower ones, so W is block-triangular. At each step only the modules that are due are
+    computed, which are the first ones. The state has a second part, the number of steps so far [N, 1], the same in all
+    rows; a state without it is at the beginning.
     """
 
     Options = ClockworkOptions
     averageable = False
-    period_D: Tensor
     read_DD: Tensor
 
     def __init__(self, options: ClockworkOptions, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
@@ -95,18 +143,17 @@ class ClockworkCell(Cell):
         if hidden_size % options.num_modules:
             raise ValueError(f"clockwork: hidden_size {hidden_size} is no multiple of {options.num_modules} modules")
         period_D = 2 ** torch.arange(options.num_modules).repeat_interleave(hidden_size // options.num_modules)
-        self.register_buffer("period_D", period_D, persistent=False)
         self.register_buffer("read_DD", period_D >= period_D[:, None], persistent=False)
-
-    def add_recurrent(self, gates_NG: Tensor, hidden_ND: Tensor) -> Tensor:
-        weight = self.hidden_weight * self.read_DD
-        return torch.addmm(gates_NG, hidden_ND, weight.t()).to(hidden_ND.dtype)
 
     def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         hidden = state[0]
         step_N1 = state[1] if len(state) > 1 else torch.zeros(len(hidden), 1, dtype=torch.long, device=hidden.device)
-        new = self.add_recurrent(gates_NG, hidden).tanh()
-        return torch.where(step_N1 % self.period_D == 0, new, hidden), step_N1 + 1
+        num_modules, step = self.options.num_modules, int(step_N1[0])
+        num_due = min((step & -step).bit_length(), num_modules) if step else num_modules
+        due = slice(0, num_due * self.hidden_size // num_modules)
+        weight = self.hidden_weight[due] * self.read_DD[due]
+        new = torch.addmm(gates_NG[:, due], hidden, weight.t()).to(hidden.dtype).tanh()
+        return torch.cat((new, hidden[:, due.stop :]), dim=1), step_N1 + 1
 
 
 class EchoStateOptions(Options):
