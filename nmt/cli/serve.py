@@ -34,6 +34,10 @@ def serve(
     queue_size: Annotated[
         int, typer.Option(metavar="N", min=1, help="Requests that are accepted at a time; others get status 503.")
     ] = 256,
+    rate_limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Most requests of one client a minute; further ones get status 429."),
+    ] = None,
     time_limit: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, help="Longest time of a request; then it gets status 504.")
     ] = 60.0,
@@ -66,6 +70,7 @@ def serve(
         texts=None if batch_limit < 0 else batch_limit,
         requests=queue_size,
         seconds=time_limit,
+        per_minute=rate_limit,
     )
     keys = read_api_keys(api_keys) if api_keys is not None else []
     models = [load(path, device if engine == "torch" else "cpu") for path in model_dirs]

@@ -136,6 +136,16 @@ def well_formed(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def admit(service: Service, request: Request, key: object = None) -> None:
+    """Refuse a request without a valid API key, or of a client that has made too many; see :func:`check_key`.
+
+    A client is the holder of an API key or, without keys, an address.
+    """
+    check_key(service, request, key)
+    address = request.client.host if request.client is not None else ""
+    service.rate.count(_given_key(request, key) if service.api_keys else address)
+
+
 def check_key(service: Service, request: Request, key: object = None) -> None:
     """Refuse a request without a valid API key, if the server wants one.
 
@@ -149,13 +159,16 @@ def check_key(service: Service, request: Request, key: object = None) -> None:
     """
     if not service.api_keys:
         return
-    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    key = key or (bearer.strip() if scheme.lower() == "bearer" else "")
-    if not key:
+    given = _given_key(request, key)
+    if not given:
         raise ApiError(400, "Please contact the server operator to get an API key")
-    given = well_formed(str(key)).encode()
-    if not any(hmac.compare_digest(given, known.encode()) for known in service.api_keys):
+    if not any(hmac.compare_digest(given.encode(), known.encode()) for known in service.api_keys):
         raise ApiError(403, "Invalid API key")
+
+
+def _given_key(request: Request, key: object) -> str:
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    return well_formed(str(key or (bearer.strip() if scheme.lower() == "bearer" else "")))
 
 
 async def read_values(request: Request) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from nmt.errors import shortened
 from nmt.serving.documents import FORMATS, translate_document
 from nmt.serving.elements import translate_htmls
 from nmt.serving.engine import Settings
-from nmt.serving.http import check_key, read_values, well_formed
+from nmt.serving.http import admit, read_values, well_formed
 from nmt.serving.languages import public_code
 from nmt.serving.markup import translate_content
 from nmt.serving.segmentation import translate_texts
@@ -229,7 +229,7 @@ def detections(service: Service, text: str) -> list[dict[str, Any]]:
 
 async def _values(service: Service, request: Request) -> dict[str, Any]:
     values = await read_values(request)
-    check_key(service, request, values.get("api_key"))
+    admit(service, request, values.get("api_key"))
     return values
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil
 from typing import Any, TypeVar
 
 from fastapi import HTTPException
@@ -29,6 +30,8 @@ SLICE = 64
 """Sentences of a text that wait in the engine at a time: a long document leaves room for other requests."""
 CALLED = 16
 """Sentence pairs that are aligned or scored at a time."""
+MAX_CLIENTS = 10_000
+"""Clients whose requests are counted at a time."""
 NUM_THREADS = 128
 """Texts that are divided, translated and put together at a time."""
 
@@ -55,6 +58,8 @@ class Limits:
     """From the arrival of a request to its answer."""
     bytes: int = 10 << 20
     """Of a request's body."""
+    per_minute: int | None = None
+    """Requests of one client."""
 
 
 class Metrics:
@@ -81,6 +86,37 @@ class Metrics:
         self.sentences.inc(sentences)
         self.batches.observe(sentences)
         self.busy.inc(seconds)
+
+
+class RateLimit:
+    """Limits the requests of each client; those that it has not made add up, to at most one minute's.
+
+    Args:
+        per_minute: requests; None is no limit.
+    """
+
+    def __init__(self, per_minute: int | None) -> None:
+        self._per_minute = per_minute
+        self._clients: dict[str, tuple[float, float]] = {}
+        """Of each client the requests left, and when that was."""
+
+    def count(self, client: str) -> None:
+        """Count a request.
+
+        Raises:
+            ApiError: the client has none left.
+        """
+        if self._per_minute is None:
+            return
+        now, limit = time.monotonic(), self._per_minute
+        if client not in self._clients and len(self._clients) >= MAX_CLIENTS:
+            self._clients = {name: each for name, each in self._clients.items() if now - each[1] < 60}
+        left, before = self._clients.get(client, (float(limit), now))
+        left = min(limit, left + (now - before) * limit / 60)
+        self._clients[client] = left - (left >= 1), now
+        if left < 1:
+            wait = str(ceil((1 - left) * 60 / limit))
+            raise ApiError(429, f"Slowdown: {limit} per 1 minute", {"Retry-After": wait})
 
 
 class Ticket:
@@ -190,6 +226,7 @@ class Service:
         self, models: Iterable[Translator], limits: Limits | None = None, api_keys: Iterable[str] = ()
     ) -> None:
         self.directions, self.limits, self.api_keys = Directions(models), limits or Limits(), frozenset(api_keys)
+        self.rate = RateLimit(self.limits.per_minute)
         self.detector, self.metrics = Detector(self.directions.codes), Metrics()
         self.engine = Engine(self.metrics.on_batch)
         self._threads = ThreadPoolExecutor(NUM_THREADS, "nmt-request")

@@ -15,7 +15,7 @@ from nmt.data.languages import name_of
 from nmt.decoding.request import Request as Sentence
 from nmt.serving.engine import Settings
 from nmt.serving.glossary import Found, Glossary
-from nmt.serving.http import check_key
+from nmt.serving.http import admit
 from nmt.serving.languages import public_code
 from nmt.serving.segmentation import Segment, split_sentences, translated
 from nmt.serving.service import ApiError, Service, Ticket, time_limit, wide_beam
@@ -66,7 +66,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/translate")
     async def translate(request: Request, body: TranslateBody) -> Response:
         """Translate texts. The answer has a list `translations`, in order."""
-        check_key(service, request)
+        admit(service, request)
         texts = [body.text] if isinstance(body.text, str) else body.text
         service.check_size(texts)
         if body.split and (body.prefix or body.must_contain):
@@ -169,7 +169,7 @@ class _Job:
 
 def _direct(service: Service, request: Request, body: PairsBody) -> Translator:
     """The model of a direction, for sentence pairs within the limits."""
-    check_key(service, request)
+    admit(service, request)
     for texts in zip(*body.pairs, strict=True):
         service.check_size(texts)
     route = service.route(body.source, body.target)

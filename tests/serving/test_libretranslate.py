@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from libretranslatepy import LibreTranslateAPI
 
+from nmt.serving.service import ApiError, RateLimit
 from nmt.translator import Translator
 
 # Server and its fixtures are in conftest.py.
@@ -141,6 +142,46 @@ def test_wrong_files(server: Any, part: str, text: str) -> None:
     answer = post_file(server, part, "nothing")
     assert answer.status == 400
     assert text in answer.json["error"]
+
+
+def test_clients_with_too_many_requests_are_refused(serve: Callable[..., Any], translator: Translator) -> None:
+    limited = serve(translator, keys=("first", "second"), per_minute=2)
+    body = {"q": "Hund", "source": "de", "target": "en", "api_key": "first"}
+    assert [limited.request("/translate", body).status for _ in range(3)] == [200, 200, 429]
+    refused = limited.request("/detect", body)
+    assert (refused.status, refused.json) == (429, {"error": "Slowdown: 2 per 1 minute"})
+    assert 0 < int(refused.headers["Retry-After"]) <= 30
+    assert limited.request("/v1/models").status == limited.request("/languages").status == 200
+    text = {"text": "Hund", "source": "de", "target": "en"}
+    key = {"Authorization": "Bearer first"}
+    assert limited.request("/v1/translate", text, headers=key).status == 429
+    assert limited.request("/translate", body | {"api_key": "second"}).status == 200
+
+
+def test_requests_that_were_not_made_add_up_to_those_of_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("nmt.serving.service.time.monotonic", lambda: now)
+    monkeypatch.setattr("nmt.serving.service.MAX_CLIENTS", 3)
+    rate = RateLimit(30)
+
+    def counted(client: str, requests: int) -> int:
+        for number in range(requests):
+            try:
+                rate.count(client)
+            except ApiError:
+                return number
+        return requests
+
+    assert counted("a", 50) == 30
+    assert counted("b", 1) == 1
+    now = 10.0
+    assert counted("a", 50) == 5
+    now = 1000.0
+    for client in "abcdef":
+        assert counted(client, 40) == 30
+    now = 2000.0
+    assert counted("g", 40) == 30
+    assert list(rate._clients) == ["g"]
 
 
 def test_text_without_letters_comes_back(server: Any) -> None:
