@@ -12,12 +12,15 @@ from nmt.cli.common import Device, command
     "nmt serve runs/de-en",
     "nmt serve runs/de-en runs/en-de --host 0.0.0.0 --port 8080 --api-keys keys.txt",
     "nmt serve runs/de-en --engine ctranslate2",
+    "nmt serve runs/de-en runs/de-en-larger",
     "curl -s localhost:5000/translate -d q='Ein Hund schläft.' -d source=de -d target=en",
 )
 def serve(
     model_dirs: Annotated[
         list[Path],
-        typer.Argument(metavar="MODEL_DIR...", help="Folders that `nmt train` wrote, one of each direction."),
+        typer.Argument(
+            metavar="MODEL_DIR...", help="Folders that `nmt train` wrote; of a direction the first is the default."
+        ),
     ],
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen at; 0.0.0.0 is all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 chooses a free one.")] = 5000,
@@ -49,7 +52,7 @@ def serve(
 ) -> None:
     """Serve models over HTTP.
 
-    The server has the API of LibreTranslate, and one of nmt under /v1, which the address /docs describes. Each model
+    The server has the API of LibreTranslate, and one of nmt under /v1; the page /docs describes both. Each model
     serves the direction that it was trained for. Where no model translates from one language to another, two do by way
     of a third. Sentences of requests that arrive together are translated in common batches. No text is logged. SIGTERM
     and Ctrl-C stop the server when all accepted requests are answered.

@@ -11,13 +11,14 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from nmt import __version__
 from nmt.console import be_silent, say
 from nmt.errors import UserError
 from nmt.serving import libretranslate, v1
+from nmt.serving.api_page import api_page
 from nmt.serving.http import Gate, add_error_handlers, check_key
 from nmt.serving.service import Service
 
@@ -38,7 +39,7 @@ def create_app(service: Service) -> FastAPI:
         yield
         service.close()
 
-    app = FastAPI(title="nmt", version=__version__, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title="nmt", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(Gate, service=service)
     add_error_handlers(app)
     app.include_router(libretranslate.router(service))
@@ -52,6 +53,11 @@ def create_app(service: Service) -> FastAPI:
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
         return FileResponse(PAGE / "index.html", headers={"Content-Security-Policy": POLICY})
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        text = api_page(app.openapi(), libretranslate.SPECIFICATION)
+        return HTMLResponse(text, headers={"Content-Security-Policy": POLICY})
 
     app.mount("/page", StaticFiles(directory=PAGE))
     return app

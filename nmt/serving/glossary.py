@@ -88,6 +88,12 @@ class Glossary:
                     found[index] = checked
         return found
 
+    def translated(self, sentences: Sequence[str], search: Search, missing: set[Term]) -> list[Translation]:
+        """As :meth:`translate`, for plain sentences; the terms that could not be placed are added to a set."""
+        found = self.translate([Request(sentence) for sentence in sentences], search)
+        missing.update(term for each in found for term in each.missing)
+        return [each.translation for each in found]
+
     def _checked(self, translation: Translation) -> Found:
         return Found(translation, self.missing(translation.source, translation.text))
 

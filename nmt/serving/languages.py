@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from nmt.errors import UserError
@@ -23,29 +24,37 @@ def public_code(code: str) -> str:
     return LIBRETRANSLATE_CODES.get(code, code)
 
 
+def direction(model: Translator) -> tuple[str, str]:
+    """The codes of source and target."""
+    return model.recipe.data.source.lower(), model.recipe.data.target.lower()
+
+
 class Directions:
-    """Models by direction, and the routes between languages.
+    """Models by direction and by name, and the routes between languages.
 
     Args:
         models: each serves the direction of its recipe, ``data.source`` to ``data.target``.
 
+    Attributes:
+        models: the first model of each direction, which translates where no other is named.
+        named: all models. The name of a model is that of its folder, with a number where another has the same.
+        codes: all languages.
+
     Raises:
-        UserError: there is no model, or two of one direction.
+        UserError: there is no model.
     """
 
     def __init__(self, models: Iterable[Translator]) -> None:
         self.models: dict[tuple[str, str], Translator] = {}
+        self.named: dict[str, Translator] = {}
         for model in models:
-            pair = (model.recipe.data.source.lower(), model.recipe.data.target.lower())
-            if pair in self.models:
-                raise UserError(
-                    f"Two models translate from {pair[0]} to {pair[1]}.", "Name one model of each direction."
-                )
-            self.models[pair] = model
+            self.models.setdefault(direction(model), model)
+            name = model.directory.resolve().name if model.directory is not None else "-".join(direction(model))
+            names = chain([name], (f"{name}-{number}" for number in count(2)))
+            self.named[next(free for free in names if free not in self.named)] = model
         if not self.models:
             raise UserError("There is no model to serve.", "Name one or more model directories.")
         self.codes = sorted({code for pair in self.models for code in pair})
-        """All languages."""
 
     def find(self, code: str) -> str | None:
         """The code of a language as the models have it, from any spelling of a request; None if it isn't served."""

@@ -20,6 +20,7 @@ from nmt.errors import shortened
 from nmt.serving.documents import FORMATS, translate_document
 from nmt.serving.elements import translate_htmls
 from nmt.serving.engine import Settings
+from nmt.serving.glossary import Glossary, Term
 from nmt.serving.http import admit, read_values, well_formed
 from nmt.serving.languages import public_code
 from nmt.serving.markup import translate_content
@@ -170,10 +171,22 @@ def _add_files(routes: APIRouter, service: Service) -> None:
         name = PurePosixPath(well_formed(upload.filename).replace("\\", "/")).name
         if PurePosixPath(name).suffix.lower() not in FORMATS:
             raise ApiError(400, "Invalid request: file format not supported")
-        work = partial(_translated_file, service, name=name, data=await upload.read(), source=source, target=target)
+        terms, missing = values.get("glossary") or "", set[Term]()
+        if not isinstance(terms, str):
+            raise ApiError(400, "Invalid request: glossary parameter is not text")
+        work = partial(
+            _translated_file,
+            service,
+            name=name,
+            data=await upload.read(),
+            languages=(source, target),
+            glossary=Glossary.parse(terms),
+            missing=missing,
+        )
         [content] = await service.run(request, [work], FILE_SECONDS)
         url = f"{request.scope['scheme']}://{request.headers.get('host', 'localhost')}/download_file/"
-        return JSONResponse({"translatedFileUrl": url + quote(files.add(name, content))})
+        answer: dict[str, Any] = {"translatedFileUrl": url + quote(files.add(name, content))}
+        return JSONResponse(answer | ({"missing": dict(sorted(missing))} if missing else {}))
 
     @routes.get("/download_file/{name}")
     async def download_file(name: str) -> Response:
@@ -204,8 +217,28 @@ class _Files:
         return self._files[key][1]
 
 
-def _translated_file(service: Service, ticket: Ticket, *, name: str, data: bytes, source: str, target: str) -> bytes:
-    """The translation of a file; its language is detected by all of its text."""
+def _translated_file(
+    service: Service,
+    ticket: Ticket,
+    *,
+    name: str,
+    data: bytes,
+    languages: tuple[str, str],
+    glossary: Glossary,
+    missing: set[Term],
+) -> bytes:
+    """The translation of a file; its language is detected by all of its text.
+
+    Args:
+        service: translates.
+        ticket: of the request.
+        name: of the file, whose suffix states the format.
+        data: its content.
+        languages: source (or auto) and target.
+        glossary: may have no terms.
+        missing: gets the terms that could not be placed.
+    """
+    source, target = languages
     if source == "auto":
         text: list[str] = []
 
@@ -215,9 +248,9 @@ def _translated_file(service: Service, ticket: Ticket, *, name: str, data: bytes
 
         translate_document(name, data, collect)
         source = next((code for code, _ in service.detector.detect("\n".join(text)[:MAX_DETECTED])), target)
-    translate = partial(
-        ticket.translate, service.route(source, target), settings=Settings(with_alignment="punctuation")
-    )
+    linked = Settings(with_alignment="punctuation")
+    search = partial(ticket.translate, service.route(source, target), settings=linked)
+    translate = partial(glossary.translated, search=search, missing=missing)
     return translate_document(name, data, translate, source, target)
 
 
@@ -278,7 +311,7 @@ def _specification() -> dict[str, Any]:
         ("post", "/detect", "Detect the language of a text", "q api_key"),
         ("get", "/languages", "The languages, and what each can be translated to", ""),
         ("get", "/frontend/settings", "Settings for user interfaces", ""),
-        ("post", "/translate_file", "Translate a file", "file source target api_key"),
+        ("post", "/translate_file", "Translate a file", "file source target glossary api_key"),
         ("post", "/suggest", "Suggest a better translation", "q s source target"),
         ("get", "/health", "Whether the server works", ""),
     )

@@ -21,7 +21,7 @@ from nmt.decoding.request import Request
 from nmt.decoding.results import Candidate, Translation
 from nmt.errors import shortened
 from nmt.serving.engine import Engine, Settings
-from nmt.serving.languages import Detector, Directions, public_code
+from nmt.serving.languages import Detector, Directions, direction, public_code
 from nmt.translator import Translator
 
 S = TypeVar("S")
@@ -217,7 +217,7 @@ class Service:
     """Models, and the requests to them.
 
     Args:
-        models: one of each direction.
+        models: of one direction the first is the default.
         limits: of a request.
         api_keys: one of which each request must have, if there are any.
     """
@@ -237,11 +237,16 @@ class Service:
         self._threads.shutdown()
         self.engine.close()
 
-    def route(self, source: str, target: str) -> list[Translator]:
+    def route(self, source: str, target: str, name: str | None = None) -> list[Translator]:
         """The models that translate from one language to another, one after another.
 
+        Args:
+            source: code of a language.
+            target: code of a language.
+            name: of the model that is to translate; None for the default.
+
         Raises:
-            ApiError: one of the languages is unknown, or there is no way between them.
+            ApiError: one of the languages is unknown, there is no way between them, or the model has another direction.
         """
         codes = []
         for given in (source, target):
@@ -249,6 +254,11 @@ class Service:
             if code is None:
                 raise ApiError(400, f"{shortened(given)} is not supported")
             codes.append(code)
+        if name is not None:
+            model = self.directions.named.get(name)
+            if model is None or direction(model) != tuple(codes):
+                raise ApiError(400, f"{shortened(name)} is no model from {codes[0]} to {codes[1]}: see /v1/models")
+            return [model]
         route = self.directions.route(*codes)
         if route is None:
             names = [f"{name_of(code)} ({public_code(code)})" for code in codes]

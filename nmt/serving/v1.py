@@ -16,12 +16,13 @@ from nmt.decoding.request import Request as Sentence
 from nmt.serving.engine import Settings
 from nmt.serving.glossary import Found, Glossary
 from nmt.serving.http import admit
-from nmt.serving.languages import public_code
+from nmt.serving.languages import direction, public_code
 from nmt.serving.segmentation import Segment, split_sentences, translated
 from nmt.serving.service import ApiError, Service, Ticket, time_limit, wide_beam
 from nmt.translator import Translator
 
 Text = Annotated[str, Field(max_length=1_000_000)]
+Model = Annotated[str | None, Field(max_length=1000, description="name of one of `/v1/models`; otherwise the first")]
 Phrase = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -48,6 +49,7 @@ class TranslateBody(Body):
     beam_size: int | None = Field(None, ge=1, le=50, description="hypotheses of the search; 1 is greedy")
     alpha: float | None = Field(None, ge=0, le=10, description="strength of the length penalty")
     glossary: dict[Phrase, Phrase] = Field({}, max_length=1000, description="terms and their translations")
+    model: Model = None
     stream: bool = Field(False, description="send server-sent events while search goes on; for one text")
 
 
@@ -56,6 +58,7 @@ class PairsBody(Body):
 
     source: str = Field(description="code of the source language", max_length=100)
     target: str = Field(description="code of the target language", max_length=100)
+    model: Model = None
     pairs: list[tuple[Text, Text]] = Field(description="sentences and their translations", min_length=1)
 
 
@@ -99,9 +102,11 @@ def router(service: Service) -> APIRouter:
     async def models() -> Response:
         """The models, each with its direction, system and default decoding options."""
         found = []
-        for (source, target), model in service.directions.models.items():
+        for name, model in service.directions.named.items():
+            source, target = direction(model)
             system = {"encoder": model.recipe.model.encoder["type"], "decoder": model.recipe.model.decoder["type"]}
             found.append({
+                "name": name,
                 "source": {"code": public_code(source), "name": name_of(source)},
                 "target": {"code": public_code(target), "name": name_of(target)},
                 "description": model.recipe.description,
@@ -136,7 +141,7 @@ class _Job:
         if source.strip().lower() == "auto":
             source, confidence = next(iter(self._service.detector.detect(self._text)), (body.target, 0.0))
             detected = {"confidence": confidence}
-        route = self._service.route(source, body.target)
+        route = self._service.route(source, body.target, body.model)
         segments = split_sentences(self._text, source) if body.split else [Segment(self._text, True)]
         texts = [segment.text for segment in segments if segment.is_sentence]
         on_partial = None
@@ -172,7 +177,7 @@ def _direct(service: Service, request: Request, body: PairsBody) -> Translator:
     admit(service, request)
     for texts in zip(*body.pairs, strict=True):
         service.check_size(texts)
-    route = service.route(body.source, body.target)
+    route = service.route(body.source, body.target, body.model)
     if len(route) != 1:
         raise ApiError(400, "Invalid request: no single model has this direction")
     return route[0]

@@ -77,7 +77,6 @@ def test_bad_usage(run_nmt: Any, tiny_model: Path, tmp_path: Path, server: Any) 
     empty.write_text("\n")
     for arguments, message in (
         (["nowhere"], "not a model directory"),
-        ([tiny_model, tiny_model], "Two models translate from de to en"),
         ([tiny_model, "--port", port], "Cannot listen"),
         ([tiny_model, "--api-keys", empty], "has no API key"),
     ):

@@ -108,8 +108,9 @@ def test_alternatives_are_unique_and_without_the_first(server: Any, translator: 
     assert as_list == {"translatedText": [answer["translatedText"]], "alternatives": [answer["alternatives"]]}
 
 
-def post_file(server: Any, head: str, content: str, source: str = "de") -> Any:
-    parts = [('name="source"', source), ('name="target"', "en"), (head, content)]
+def post_file(server: Any, head: str, content: str, source: str = "de", glossary: str = "") -> Any:
+    fields = {"source": source, "target": "en", "glossary": glossary}
+    parts = [*((f'name="{name}"', value) for name, value in fields.items()), (head, content)]
     body = "".join(f"--x\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n" for head, value in parts)
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     return server.request("/translate_file", f"{body}--x--\r\n".encode(), headers=headers)
@@ -127,6 +128,17 @@ def test_files(server: Any, english: Callable[[str], str]) -> None:
     settings = server.request("/frontend/settings").json
     assert settings["filesTranslation"]
     assert {".txt", ".docx", ".odt", ".srt"} <= set(settings["supportedFilesFormat"])
+
+
+def test_files_with_a_glossary(server: Any, translator: Translator) -> None:
+    head = 'name="file"; filename="a.md"'
+    answer = post_file(server, head, f"# {LINE}\n", glossary="Hund\tcat\nMond\tsun\nGarten\tzzz\n")
+    found = server.request(answer.json["translatedFileUrl"].removeprefix(server.url)).body.decode()
+    assert found.startswith("# ")
+    assert "cat" in found
+    assert answer.json["missing"] == {"Garten": "zzz"}
+    wrong = post_file(server, head, LINE, glossary="Hund")
+    assert (wrong.status, "glossary, line 1" in wrong.json["error"]) == (400, True)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import nmt
 from nmt.translator import Translator
 
 LINE = "Der müde Bäcker sieht den Mond."
@@ -116,6 +117,26 @@ def test_a_second_translation_is_beside_the_first(page: Any) -> None:
 
 
 @pytest.mark.slow
+def test_two_models_of_a_direction_are_side_by_side(
+    browser: Any, serve: Callable[..., Any], translator: Translator, train_tiny: Any
+) -> None:
+    other = nmt.load(train_tiny("training.max_steps=30"))
+    own = serve(translator, other)
+    names = [model["name"] for model in own.request("/v1/models").json["models"]]
+    window = browser.new_page()
+    window.goto(f"{own.url}/")
+    window.check("#compare")
+    window.fill("#input", LINE)
+    window.wait_for_selector("#status-2 >> text=/ s$/")
+    texts = [model.translate([LINE])[0].text for model in (translator, other)]
+    assert [window.input_value(field) for field in ("#model", "#model-2")] == names
+    assert [window.text_content(field) for field in ("#output", "#output-2")] == texts
+    window.select_option("#model", names[1])
+    window.wait_for_function("text => document.querySelector('#output').textContent === text", arg=texts[1])
+    window.close()
+
+
+@pytest.mark.slow
 def test_files_are_translated(page: Any, tmp_path: Path, english: Callable[[str], str]) -> None:
     (tmp_path / "a.txt").write_text(f"{LINE}\n", encoding="utf-8")
     page.set_input_files("#file", tmp_path / "a.txt")
@@ -123,6 +144,14 @@ def test_files_are_translated(page: Any, tmp_path: Path, english: Callable[[str]
     with page.expect_download() as waiting:
         page.click("#files a")
     assert Path(waiting.value.path()).read_text("utf-8") == f"{english(LINE)}\n"
+    page.click("#glossary-section summary")
+    page.fill("#glossary", "Bäcker\tneighbour\nmüde\tzzz\n")
+    page.set_input_files("#file", tmp_path / "a.txt")
+    page.wait_for_selector("#files a >> nth=1")
+    assert "Could not be placed everywhere: zzz" in page.text_content("#files")
+    with page.expect_download() as waiting:
+        page.click("#files a >> nth=1")
+    assert "neighbour" in Path(waiting.value.path()).read_text("utf-8")
 
 
 @pytest.mark.slow

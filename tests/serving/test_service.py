@@ -40,8 +40,11 @@ def test_routes_are_direct_or_by_way_of_a_third_language(translator: Translator)
     assert directions.targets("de") == ["cs", "de", "en", "fr"]
     assert directions.find("ZH-hant") == directions.find("zt") == "zt"
     assert directions.find("xx") is None
-    with pytest.raises(UserError, match="Two models translate from de to en"):
-        Directions([translator, translator])
+    several = Directions([translator, translator, as_direction(translator, "de", "fr"), translator])
+    assert list(several.named) == ["model", "model-2", "de-fr", "model-3"]
+    assert several.models["de", "en"] is translator
+    with pytest.raises(UserError, match="no model"):
+        Directions([])
 
 
 def test_a_pivot_translates_the_translation_and_chains_the_links(

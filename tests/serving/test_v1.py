@@ -1,6 +1,7 @@
 """The API of nmt under /v1."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -85,7 +86,19 @@ def test_models_health_and_description(server: Any) -> None:
     assert server.request("/v1/health").json["status"] == "ok"
     paths = server.request("/openapi.json").json["paths"]
     assert {"/v1/translate", "/v1/align", "/v1/score", "/v1/models", "/v1/health"} <= set(paths)
-    assert server.request("/docs").status == 200
+
+
+def test_the_page_of_the_api_needs_no_network(server: Any) -> None:
+    page = server.request("/docs")
+    text = page.body.decode()
+    assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+    assert re.findall(r'(?:src|href)="([^"]+)"', text) == ["data:,", "page/style.css", "./", "openapi.json", "spec"]
+    assert "<script" not in text
+    for path in ("POST /v1/translate", "POST /v1/align", "GET /v1/models", "POST /translate", "GET /languages"):
+        assert f"<code>{path}</code>" in text
+    assert "<code>n_best</code><td>integer<td>1<td>candidates of each sentence" in text
+    assert "<code>text</code><td>string or list of string<td>required<td>" in text
+    assert "<code>q</code><td>string<td>required" in text
 
 
 @pytest.mark.parametrize(
@@ -116,6 +129,26 @@ def test_a_model_without_attention(serve: Callable[..., Any], vanilla_model: Any
     assert own.request("/v1/align", body | {"pairs": [["a", "b"]]}).status == 400
     [found] = ask(own, text=LINE, alignment=True)
     assert found["sentences"][0]["alignment"] is None
+
+
+def test_several_models_of_a_direction(
+    serve: Callable[..., Any], translator: Translator, backward: Translator, german: list[str], train_tiny: Any
+) -> None:
+    import nmt
+
+    other = nmt.load(train_tiny("training.max_steps=30"))
+    server = serve(translator, other, backward)
+    names = [model["name"] for model in server.request("/v1/models").json["models"]]
+    assert len(set(names)) == 3
+    texts = [[found["text"] for found in ask(server, text=german[:3], model=name)] for name in (None, *names[:2])]
+    assert texts[0] == texts[1] == [translation.text for translation in translator.translate(german[:3])]
+    assert texts[2] == [translation.text for translation in other.translate(german[:3])] != texts[1]
+    pairs = {"source": "de", "target": "en", "pairs": [[LINE, "The dog"]]}
+    scores = [server.request("/v1/score", pairs | {"model": name}).json for name in names[:2]]
+    assert scores[0] != scores[1]
+    for wrong in (names[2], "nothing"):
+        refused = server.request("/v1/translate", {"text": LINE, "source": "de", "target": "en", "model": wrong})
+        assert (refused.status, refused.json["error"]) == (400, f"{wrong} is no model from de to en: see /v1/models")
 
 
 def test_ctranslate2_as_engine(

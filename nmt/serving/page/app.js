@@ -2,7 +2,7 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const PAUSE = 350, MAX_SENTENCES = 40, MAX_HISTORY = 50, CANDIDATES = 4, ALTERNATIVES = 10;
-  const state = { answer: null, asked: null, held: null, settings: {}, languages: [] };
+  const state = { answer: null, asked: null, held: null, settings: {}, languages: [], models: [] };
   const stored = (name, otherwise) => {
     try { return JSON.parse(localStorage.getItem(`nmt.${name}`)) ?? otherwise; } catch { return otherwise; }
   };
@@ -29,8 +29,8 @@
   }
 
   function request(text, changes = {}) {
-    const terms = glossary();
-    const body = { text, source: $("source").value, target: $("target").value, n_best: CANDIDATES, alignment: true, ...changes };
+    const terms = glossary(), model = $("model").value ? { model: $("model").value } : {};
+    const body = { text, source: $("source").value, target: $("target").value, n_best: CANDIDATES, alignment: true, ...model, ...changes };
     return Object.keys(terms).length ? { ...body, glossary: terms } : body;
   }
 
@@ -66,6 +66,7 @@
       const answer = (await call("v1/translate", request(text), { signal: own.signal })).translations[0];
       state.answer = answer;
       state.asked = { source: answer.source, target: $("target").value };
+      if ($("model").value) state.asked.model = $("model").value;
       const seconds = ((performance.now() - start) / 1000).toFixed(2);
       show(`${seconds} s` + (answer.confidence === undefined ? "" : `, ${nameOf(answer.source)} detected (${answer.confidence} %)`));
       remember(text, answer.text);
@@ -81,7 +82,9 @@
 
   async function compare(text, signal) {
     const base = $("server").value.trim().replace(/\/*$/, (end) => ($("server").value.trim() ? "/" : end)), beam = Number($("beam").value);
-    const changes = { n_best: 1, alignment: false, ...(beam ? { beam_size: beam } : {}) };
+    // Another server has models of its own.
+    const model = base ? { model: undefined } : $("model-2").value ? { model: $("model-2").value } : {};
+    const changes = { n_best: 1, alignment: false, ...model, ...(beam ? { beam_size: beam } : {}) };
     try {
       const start = performance.now();
       const answer = (await call("v1/translate", request(text, changes), { base, signal })).translations[0];
@@ -254,9 +257,9 @@
   }
 
   async function replace(index, prefix) {
-    const old = state.answer.sentences[index], { source, target } = state.asked, start = within(index);
+    const old = state.answer.sentences[index], start = within(index);
     try {
-      const body = request(old.source, { source, target, split: false, prefix });
+      const body = request(old.source, { ...state.asked, split: false, prefix });
       const [sentence] = (await call("v1/translate", body)).translations[0].sentences;
       const text = state.answer.text;
       state.answer.text = text.slice(0, start) + sentence.translation + text.slice(start + old.translation.length);
@@ -354,11 +357,12 @@
     form.append("file", file);
     form.append("source", $("source").value);
     form.append("target", $("target").value);
+    form.append("glossary", Object.entries(glossary()).map((term) => term.join("\t")).join("\n"));
     try {
-      const { translatedFileUrl } = await call("translate_file", form), link = element("a", `Download the translation of ${file.name}`);
+      const { translatedFileUrl, missing } = await call("translate_file", form), link = element("a", `Download the translation of ${file.name}`);
       link.href = new URL(translatedFileUrl).pathname;
       link.download = file.name;
-      line.replaceChildren(link);
+      line.replaceChildren(link, missing ? ` Could not be placed everywhere: ${Object.values(missing).join(", ")}` : "");
     } catch (error) { line.textContent = `${file.name}: ${error.message}`; line.className = "problem"; }
   }
 
@@ -422,7 +426,21 @@
     $("target").replaceChildren(...codes.map((code) => option(code, nameOf(code))));
     if (codes.includes(before)) $("target").value = before;
     $("swap").disabled = $("source").value === "auto" && !state.answer;
+    fillModels();
     store("languages", [$("source").value, $("target").value]);
+  }
+
+  // The models of the direction, where there are several.
+  function fillModels() {
+    const source = $("source").value, target = $("target").value;
+    const models = state.models.filter((model) => model.target.code === target && (source === "auto" || model.source.code === source));
+    const isChoice = models.length > 1 && new Set(models.map((model) => model.source.code)).size === 1;
+    ["model", "model-2"].forEach((id, at) => {
+      const before = $(id).value, names = isChoice ? models.map(({ name }) => name) : [];
+      $(id).replaceChildren(...names.map((name) => option(name, name)));
+      if (isChoice) $(id).value = names.includes(before) ? before : names[at];
+      $(id).parentElement.hidden = !isChoice;
+    });
   }
 
   function swap() {
@@ -446,7 +464,7 @@
 
   async function start() {
     try {
-      [state.languages, state.settings] = await Promise.all([call("languages"), call("frontend/settings")]);
+      [state.languages, state.settings, { models: state.models }] = await Promise.all(["languages", "frontend/settings", "v1/models"].map((path) => call(path)));
     } catch (error) { complain(`The server does not answer: ${error.message}`); return; }
     const sources = state.languages.filter(({ code, targets }) => targets.some((target) => target !== code));
     $("source").replaceChildren(option("auto", "Detect"), ...sources.map(({ code, name }) => option(code, name)));
@@ -454,6 +472,7 @@
     if ([...$("source").options].some(({ value }) => value === source)) $("source").value = source;
     fillTargets();
     if ([...$("target").options].some(({ value }) => value === target)) $("target").value = target;
+    fillModels();
     $("glossary").value = stored("glossary", "");
     $("key-section").hidden = !state.settings.apiKeys;
     $("file").accept = (state.settings.supportedFilesFormat || []).join(",");
@@ -467,6 +486,7 @@
   $("input").addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) later(0); });
   $("source").addEventListener("change", () => { fillTargets(); later(0); });
   $("target").addEventListener("change", () => { fillTargets(); later(0); });
+  [$("model"), $("model-2")].forEach((field) => field.addEventListener("change", () => later(0)));
   $("swap").addEventListener("click", swap);
   $("clear").addEventListener("click", () => { $("input").value = ""; $("files").replaceChildren(); later(0); $("input").focus(); });
   $("copy").addEventListener("click", () => copy(state.answer?.text ?? "", $("copy")));
@@ -475,7 +495,7 @@
   $("key").addEventListener("change", () => later(0));
   $("compare").addEventListener("change", () => {
     $("second").hidden = !$("compare").checked;
-    if (!$("server").value && !$("beam").value) $("beam").value = 1;
+    if (!$("server").value && !$("beam").value && !$("model-2").value) $("beam").value = 1;
     later(0);
   });
   [$("server"), $("beam")].forEach((field) => field.addEventListener("change", () => later(0)));
