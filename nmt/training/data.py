@@ -115,7 +115,7 @@ def prepare_data(
     if size < 1:
         raise UserError(
             f"{len(corpus)} sentence pairs are too few to hold some out for validation.",
-            "Name a validation split with data.valid.",
+            "Name a validation split with data.valid; in Python, give pairs as valid=.",
         )
     chosen = np.random.default_rng(recipe.seed).permutation(len(corpus))
     held_out, indices = np.sort(chosen[:size]), np.sort(chosen[size:])
