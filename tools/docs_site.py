@@ -91,12 +91,17 @@ def _summary(path: Path) -> str:
 
 def changelog() -> str:
     """CHANGELOG.md without its title."""
-    return (ROOT / "CHANGELOG.md").read_text("utf-8").partition("\n")[2]
+    return _page_of_root("CHANGELOG.md")
 
 
 def contributing() -> str:
     """CONTRIBUTING.md without its title."""
-    return (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("\n")[2]
+    return _page_of_root("CONTRIBUTING.md")
+
+
+def _page_of_root(name: str) -> str:
+    """A page of the repository's root without its title, with links as from ``docs/reference``."""
+    return (ROOT / name).read_text("utf-8").partition("\n")[2].replace("](docs/", "](../")
 
 
 GENERATED: dict[str, Callable[[], str]] = {

@@ -50,7 +50,9 @@ def train(
     """Train a model from a recipe.
 
     A recipe names its data: a data set that is downloaded, or, with --set data.root=FOLDER, files of your own such
-    as train.de, train.en, val.de and val.en. Ctrl-C stops after saving a checkpoint.
+    as train.de, train.en, val.de and val.en. Two files of any names are given by
+    --set 'data.train={source: FILE, target: FILE}' --set data.valid=null, which holds out some of their pairs for
+    validation. Ctrl-C stops after saving a checkpoint.
     """
     from nmt.recipe import parse_settings
     from nmt.training.run import train as run

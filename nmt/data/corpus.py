@@ -290,10 +290,12 @@ def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
             return TsvText(tsv, options.source, options.target)
     wanted = " and ".join(str(root / f"{split}.{side}") for side in (options.source, options.target))
     names = sorted(path.name for path in root.iterdir() if path.is_file())[:12]
+    key = "valid" if split in VALIDATION_NAMES else "train"
     raise UserError(
         f"There is no {wanted} (nor with {', '.join(SUFFIXES)}, nor {split}.tsv).",
-        f"{root} holds {', '.join(names) or 'no files'}. Set data.root, data.train, data.valid, "
-        f"data.source (now {options.source}) and data.target (now {options.target}) to fit.",
+        f"{root} holds {', '.join(names) or 'no files'}. Set data.root, data.source (now {options.source}) and "
+        f"data.target (now {options.target}) to fit, or name files: --set 'data.{key}={{source: FILE, target: FILE}}'. "
+        "With data.valid=null training pairs are held out.",
     )
 
 

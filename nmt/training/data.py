@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nmt.config import DataOptions, Recipe
+from nmt.config import DataOptions, FilePair, Recipe
 from nmt.console import progress_bar, say
 from nmt.data.batching import TrainingBatches
 from nmt.data.corpus import ParallelText, given_text, open_text
@@ -64,6 +64,12 @@ def open_texts(options: DataOptions, pairs: Pairs | None = None, valid: Pairs | 
 
     With ``pairs`` for training, some of them are held out for validation, unless ``valid`` has others.
     """
+    other_split = isinstance(options.train, FilePair) and isinstance(options.valid, str)
+    if pairs is None and other_split and options.hub and not options.root:
+        raise UserError(
+            f"data.train names files, but data.valid is the split {options.valid!r} of the data set {options.hub}.",
+            "Give --set data.valid=null to hold out training pairs, or 'data.valid={source: FILE, target: FILE}'.",
+        )
     text = open_text(options, options.train) if pairs is None else given_text(options, pairs, "pairs")
     if valid is not None:
         return text, given_text(options, valid, "valid")

@@ -57,3 +57,14 @@ def test_a_line_break_in_memory_is_a_space_and_changes_the_fingerprint(make_reci
     assert list(text) == [("a b", "c d")]
     assert text.fingerprint() == open_texts(options, [("a b", "c d")])[0].fingerprint()
     assert text.fingerprint() != open_texts(options, [("a b", "c"), ("d", "")])[0].fingerprint()
+
+
+def test_files_for_training_are_not_validated_on_a_data_set_of_the_hub(
+    make_recipe: RecipeMaker, tiny_corpus: Path
+) -> None:
+    files = {"source": tiny_corpus / "train.de", "target": tiny_corpus / "train.en"}
+    options = make_recipe(max_steps=1, recipe={"data": {"root": None, "hub": "anybody/multi30k", "train": files}}).data
+    with pytest.raises(UserError, match="'val' of the data set anybody/multi30k") as caught:
+        open_texts(options)
+    assert "data.valid=null" in caught.value.remedy
+    assert open_texts(options.model_copy(update={"valid": None}))[1] is None
