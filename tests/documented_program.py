@@ -12,6 +12,7 @@ over their standard streams, and exit with the code of the process that it forks
 import json
 import os
 import runpy
+import shutil
 import socket
 import subprocess
 import sys
@@ -99,7 +100,8 @@ def become(program: str, arguments: list[str]) -> int:
     try:
         if program == "curl":
             port = Path(PORT_FILE).read_text()
-            return subprocess.call(["/usr/bin/env", "curl", *(a.replace(":5000", f":{port}") for a in arguments)])
+            real = shutil.which("curl", path=os.environ["PATH"].partition(":")[2])
+            return subprocess.call([real or "curl", *(a.replace(":5000", f":{port}") for a in arguments)])
         sys.argv = arguments if program == "python" else ["nmt", *arguments]
         if program == "python":
             sys.path.insert(0, str(Path(arguments[0]).parent))

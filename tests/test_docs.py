@@ -1,5 +1,6 @@
 """The code of the documentation runs on small data; keys and options in paragraphs exist, and recipes are valid."""
 
+import gzip
 import itertools
 import os
 import re
@@ -259,6 +260,11 @@ def put_in_place(name: str, corpus: Path, models: Models) -> None:
         path.write_bytes(b"".join(lines if path.stem in ("train", "texts") else lines[:NUM_LINES]))
     elif path.suffix in (".pharaoh", ".links", ".sure", ".possible"):
         path.write_text("0-0\n" * NUM_LINES)
+    elif path.suffix == ".model":
+        shutil.copyfile(models[""] / "vocabulary.model", path)
+    elif "300" in path.name:  # word vectors
+        with (gzip.open if path.suffix == ".gz" else open)(path, "wt") as file:
+            file.write("Hund" + " 0.1" * 300 + "\n")
     elif path.suffix == ".tsv":
         path.write_text("hund\tdog\t1\n")
 
