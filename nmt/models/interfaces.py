@@ -86,6 +86,7 @@ class EncoderParts:
     """What every encoder is built from, beside its own options."""
 
     embedding: Embedding
+    """Of the source; ``embedding.size`` is the width of its vectors."""
     vocabulary: Vocabulary
     """Of the source; has the ids with a meaning of their own, such as that of padding and EOS."""
 
@@ -252,6 +253,7 @@ class DecoderParts:
     """What every decoder is built from, beside its own options."""
 
     embedding: Embedding
+    """Of the target; ``embedding.size`` is the width of its vectors."""
     output: OutputLayer
     """Expects features as wide as the embedding, so that the two can share their weights."""
     memory_sizes: tuple[int, ...]
