@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from fork_server import ForkServer, has_ended, variables_of_ranks
-from torture import RECIPE, write_corpus
+from hostile_input import RECIPE, write_corpus
 
 TRANSFORMER = {"type": "transformer", "num_layers": 1, "num_heads": 2, "feed_forward_size": 16, "dropout": 0.2}
 SETTINGS = {
