@@ -58,7 +58,7 @@ def beam_search(
         tokens_Nt, sentence_N = beam.tokens_BKt.flatten(0, 1), beam.sentence_N
         output = model.step(tokens_Nt[:, -1], state, need_weights=beam.coverage_BKS is not None)
         logits_NV = output.logits_NV.float()
-        normaliser_N = log_normaliser(logits_NV)
+        normaliser_N = logits_NV.logsumexp(1)
         for processor in processors:
             processor(logits_NV, tokens_Nt, sentence_N, task)
         if beam.coverage_BKS is not None:
@@ -279,12 +279,6 @@ def top_continuations(logits_BKV: Tensor, offset_BK: Tensor, count: int) -> tupl
     # Among forbidden continuations, all at -inf, padding may have been taken: any token will do.
     token_BC = (where_BC % num_blocks * BLOCK + index_BC % BLOCK).clamp(max=num_tokens - 1)
     return best_BC, hypothesis_BC, token_BC
-
-
-def log_normaliser(logits_NV: Tensor) -> Tensor:
-    """log Σ exp over the vocabulary. [N]"""
-    highest_N1 = logits_NV.amax(1, keepdim=True)
-    return (logits_NV - highest_N1).exp_().sum(1).log_() + highest_N1[:, 0]
 
 
 def log_coverage(coverage_BKS: Tensor, mask_BS: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from nmt.config import DecodingOptions
 from nmt.data.batching import Ids, by_length, lengths, pad
 from nmt.data.vocabulary import Vocabularies
-from nmt.decoding.beam import Hypothesis, beam_search, length_normalised, log_normaliser
+from nmt.decoding.beam import Hypothesis, beam_search, length_normalised
 from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints
 from nmt.decoding.logits_processors import Bounds, LogitsProcessor, SearchTask, make_processors
 from nmt.errors import UserError
@@ -99,7 +99,7 @@ def sample(task: SearchTask, processors: Sequence[LogitsProcessor]) -> list[list
     while not ended_N.all():
         output = model.step(tokens_Nt[:, -1], state)
         logits_NV = output.logits_NV.float()
-        model_log_p_NV = logits_NV - log_normaliser(logits_NV)[:, None]
+        model_log_p_NV = logits_NV.log_softmax(1)
         for processor in processors:
             processor(logits_NV, tokens_Nt, sentence_N, task)
         token_N = draw(logits_NV, uniform_NT[:, tokens_Nt.shape[1] - 1], options)
