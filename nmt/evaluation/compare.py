@@ -70,7 +70,8 @@ def compare(test_set: TestSet, options: Options | None = None, train: Path | str
     baseline, *others = test_set.systems
     if not others:
         raise UserError("A comparison needs two systems or more.", "Name the translations of each: A.en B.en.")
-    check_metrics([*options.metrics, options.sentence_metric], test_set.source is not None)
+    for names in (options.metrics, [options.sentence_metric]):
+        check_metrics(names, test_set.source is not None)
     statistics = [Statistics(key, test_set, options.tokenize) for key in options.metrics]
     tests = {s.key: paired_test(s, options.method, options.num_samples) for s in statistics}
     systems, warnings = {}, []

@@ -189,3 +189,5 @@ def test_systems_have_the_names_of_their_files_or_paths(tmp_path: Path) -> None:
         read_test_set([a, b], [])
     with pytest.raises(UserError, match="two systems"):
         compare(read_test_set([a], [reference]))
+    with pytest.raises(UserError, match="No metric is named"):
+        compare(test_set, Options(metrics=[]))
