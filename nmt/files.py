@@ -8,7 +8,6 @@ import contextlib
 import errno
 import io
 import os
-import re
 import secrets
 import shutil
 import stat
@@ -100,8 +99,7 @@ def cannot_write(path: Path | str, error: Exception) -> UserError:
     """The message for a full disk, a folder that isn't writable and the like."""
     if getattr(error, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST):
         return UserError(f"{path} exists already: another process has made it.", "Write somewhere else (-o).")
-    number = re.search(r"\(os error (\d+)\)", str(error))  # safetensors wraps the system's error in its own words
-    reason = os.strerror(int(number[1])) if number else getattr(error, "strerror", None) or str(error)
+    reason = getattr(error, "strerror", None) or str(error)
     return UserError(
         f"{path} can't be written: {reason.lower()}.",
         "Free some space, fix the permissions, or write somewhere else (-o).",

@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from nmt.errors import UserError
-from nmt.models import weights as weights_module
 from nmt.models.weights import load_weights, read_tensors, save_weights, weights_of
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
 
@@ -48,14 +46,14 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Make one of the calls that write fail as on a full disk."""
 
     def install(call: str) -> None:
-        if call == "save_file":
+        if call == "write_bytes":
             # Half of the file gets onto the disk before it is full.
-            def write_half(tensors: dict[str, Tensor], path: Path) -> None:
-                save_file(tensors, path)
-                path.write_bytes(path.read_bytes()[:50])
+            def write_half(path: Path, content: bytes) -> None:
+                with path.open("wb") as file:
+                    file.write(content[:50])
                 disk_full()
 
-            monkeypatch.setattr(weights_module, "save_file", write_half)
+            monkeypatch.setattr(Path, "write_bytes", write_half)
         elif call == "write_text":
             monkeypatch.setattr(Path, "write_text", disk_full)
         else:
@@ -74,6 +72,13 @@ def test_weights_come_back_and_shared_ones_are_stored_once(tmp_path: Path) -> No
     assert torch.equal(other.output.weight, model.embedding.weight)
     assert torch.equal(other.output.bias, model.output.bias)
     assert other.output.weight is other.embedding.weight
+
+
+@pytest.mark.posix
+def test_weights_have_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    save_weights(weights_of(Tied()), tmp_path / "model.safetensors")
+    (tmp_path / "plain.txt").touch()
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode
 
 
 @pytest.mark.parametrize("wrong", [Tied(size=4), nn.Linear(2, 3)], ids=["another size", "another network"])
@@ -102,7 +107,7 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
         load_weights(Tied(), tmp_path / "model.safetensors")
 
 
-@pytest.mark.parametrize("call", ["save_file", "replace", "fsync"])
+@pytest.mark.parametrize("call", ["write_bytes", "replace", "fsync"])
 def test_a_full_disk_leaves_the_weights_before_and_no_rubbish(
     tmp_path: Path, fail: Callable[[str], None], call: str
 ) -> None:
@@ -117,7 +122,7 @@ def test_a_full_disk_leaves_the_weights_before_and_no_rubbish(
     assert os.listdir(tmp_path) == ["model.safetensors"]
 
 
-@pytest.mark.parametrize("call", ["save_file", "replace", "fsync", "write_text"])
+@pytest.mark.parametrize("call", ["write_bytes", "replace", "fsync", "write_text"])
 def test_a_full_disk_leaves_the_checkpoint_before_and_no_rubbish(
     tmp_path: Path, fail: Callable[[str], None], call: str
 ) -> None:

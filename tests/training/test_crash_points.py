@@ -15,11 +15,9 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from nmt.model_directory import ModelDirectory
-from nmt.models import weights
 from nmt.models.weights import load_weights, read_tensors, save_weights, weights_of
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
 from nmt.training.run import train
@@ -46,20 +44,18 @@ def end_before(number: int, folder: Path) -> None:
         if count == number:
             os._exit(9)
 
-    real_fsync, real_save = os.fsync, save_file
+    real_fsync, real_write = os.fsync, Path.write_bytes
 
     def fsync(descriptor: int) -> None:
         hook("fsync", ())
         real_fsync(descriptor)
 
-    def save_in_halves(tensors: dict[str, torch.Tensor], path: Path) -> None:
-        real_save(tensors, path)
-        content = path.read_bytes()
-        os.truncate(path, len(content) // 2)
+    def write_in_halves(path: Path, content: bytes) -> int:
+        real_write(path, content[: len(content) // 2])
         hook("half a file", ())
-        real_save(tensors, path)
+        return real_write(path, content)
 
-    os.fsync, weights.save_file = fsync, save_in_halves  # type: ignore[assignment]
+    os.fsync, Path.write_bytes = fsync, write_in_halves  # type: ignore[assignment, method-assign]
     sys.addaudithook(hook)
 
 
