@@ -61,6 +61,11 @@ def test_a_name_of_100_000_characters_is_refused_with_a_short_message(run_nmt: R
     assert len(done.stderr) < 9000
 
 
+@pytest.mark.parametrize("command", [["align"], ["verify"]])
+def test_a_number_beyond_any_index_is_refused(run_nmt: RunNmt, command: list[str]) -> None:
+    refused(run_nmt(*command, "model", "a", "b", "--limit", "1" * 30), "--limit 1111", "too large")
+
+
 def test_misspelt_key_suggests_the_nearest(train: RunNmt) -> None:
     refused(train("training.learning_rat=0.1"), "'training.learning_rat'", "'learning_rate'?")
 

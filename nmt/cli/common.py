@@ -124,6 +124,10 @@ def command(*examples: str, to: typer.Typer = app) -> Callable[[Command], Comman
     def decorate(function: Command) -> Command:
         @wraps(function)
         def run(plugin: None, quiet: bool, **arguments: Any) -> None:
+            for name, value in arguments.items():
+                if isinstance(value, int) and value > sys.maxsize:  # more than an index can be
+                    option = f"--{name.replace('_', '-')}"
+                    raise UserError(f"{option} {value} is too large.", f"Give at most {sys.maxsize:,}.")
             function(**arguments)
 
         parameters = [*inspect.signature(function).parameters.values(), *options]
