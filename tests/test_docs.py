@@ -93,6 +93,7 @@ NOT_RUN = {
     r"tools/(chat_corpus|compare_dialogues)\.py": "needs the chat corpus; tests/tools/test_dialogues.py runs them",
     r"tools/bench/": "measures for minutes, against other toolkits or with many clients",
     r"tools/markup_quality\.py": "measures for minutes; tests/tools/test_markup_quality.py runs it",
+    r"-o runs/transformer --resume": "continues a run that the page does not make",
     r"examples/plain_loop\.py": "trains for a minute; tests/test_examples.py runs it",
 }
 """The commands that are not executed, and why."""
@@ -264,7 +265,7 @@ def put_in_place(name: str, corpus: Path, models: Models) -> None:
         shutil.copyfile(models[""] / "vocabulary.model", path)
     elif "300" in path.name:  # word vectors
         with (gzip.open if path.suffix == ".gz" else open)(path, "wt") as file:
-            file.write("Hund" + " 0.1" * 300 + "\n")
+            file.writelines(f"{word}{' 0.1' * 300}\n" for word in ("Hund", "dog"))
     elif path.suffix == ".tsv":
         path.write_text("hund\tdog\t1\n")
 
