@@ -122,14 +122,14 @@ def report(figures: Mapping[str, Any], output: Path) -> bool:
     ]
     console.print_table(f"{figures['num_sentences']} unseen test sentences", ("figure", "value"), rows)
     ended = figures["training_ended"]
+    model, data = output / "model", output / "data"
     if ended.startswith("training.max_minutes"):
         console.warn(
             f"the quickstart did not succeed: training was stopped by its time limit ({ended}), so the "
             "figures above are those of a model that is not trained. The machine is too slow or busy with other work. "
-            "Try again when it is idle, or allow more time: --set training.max_minutes=20."
+            f"Continue with: nmt train quickstart -o {model} --set data.root={data} --set training.max_minutes=20 --resume"
         )
         return False
-    model, data = output / "model", output / "data"
     console.say(
         f"""The pictures are in {output / "plots"}, the translations in {output / "test.translated.de"}.
 

@@ -85,8 +85,7 @@ def lines_of(page: str) -> list[Code]:
 
 
 NOT_RUN = {
-    r"python3 -m venv": "installs packages; .ci/run does it",
-    r"pip install|pre-commit|zensical": "installs packages or checks the repository; .ci/run does it",
+    r"\.venv/bin|pip install|pre-commit|zensical": "installs packages or checks the repository; .ci/run does it",
     r"docker": "needs Docker; tests/serving starts the same server",
     r"torchrun": "needs several GPUs or machines; tests/training/test_distributed.py trains with several processes",
     r"tools/compare_systems\.py": "trains two dozen systems; tests/tools/test_systems.py runs it",

@@ -287,7 +287,7 @@ def aer(
     possible: Annotated[Path | None, typer.Option(metavar="FILE", help="File of the possible links.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Alignment error rate, precision and recall.
+    """Compute alignment error rate, precision and recall.
 
     The definitions are those of Och & Ney (2003).
     """

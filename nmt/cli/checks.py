@@ -43,7 +43,7 @@ def check_data(
 ) -> None:
     """Report problems of parallel text before training.
 
-    Each comes with a way to solve it. Looks for different numbers of lines, misaligned pairs, encoding errors, repeated
+    Each finding has a remedy. It looks for different numbers of lines, misaligned pairs, encoding errors, repeated
     pairs, test text in the training text, lines in the wrong language, UNK and too many pieces. The test text of a
     recipe is its validation text. The exit code is 1 if a problem is serious.
     """

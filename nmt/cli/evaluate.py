@@ -97,7 +97,7 @@ def score(
     resamples: Resamples = 1000,
     as_json: AsJson = False,
 ) -> None:
-    """BLEU, chrF, TER and other metrics of translations.
+    """Compute BLEU, chrF, TER and other metrics of translations.
 
     BLEU, chrF and TER of detokenised text are those of sacreBLEU, with its signatures; plugins have other metrics. BLEU
     and chrF are case-sensitive; TER, as sacreBLEU defines it, is not. For TER, less is better. `nmt compare` tests
@@ -170,11 +170,11 @@ def compare(
     html: Html = None,
     as_json: AsJson = False,
 ) -> None:
-    """Is B better than A? Scores, tests, and where they differ.
+    """Compare systems: scores, significance tests, and where they differ.
 
-    Compares translations of the same text: scores with a paired test and the 95 % interval of the difference, scores by
-    length, accuracy of rare words, n-grams gained and lost, and the sentences that changed the most. SACREBLEU_SEED
-    sets another seed.
+    The systems translate the same text. The report has scores with a paired test and the 95 % interval of the
+    difference, scores by length, accuracy of rare words, n-grams gained and lost, and the sentences that changed the
+    most. SACREBLEU_SEED sets another seed.
     """
     from nmt.evaluation.compare import Options, read_test_set
     from nmt.evaluation.compare import compare as run

@@ -38,7 +38,7 @@ def run(
     x: Annotated[Literal["updates", "minutes"], typer.Option("--x", help="Horizontal axis of the curves.")] = "updates",
     as_json: AsJson = False,
 ) -> None:
-    """Results of training runs, as a table and as curves.
+    """Show results of training runs, as a table and as curves.
 
     The curves are loss, validation metric, learning rate and speed. Minutes include validation, but not the pauses
     before a run was resumed.
@@ -107,9 +107,9 @@ def gradients(
     as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
-    """How far back gradients reach in trained models.
+    """Measure how far back gradients reach in trained models.
 
-    This is the norm of the loss's gradient at a source word, by the words read after it. It vanishes in a plain
+    The measure is the norm of the loss's gradient at a source word, by the words read after it. It vanishes in a plain
     recurrent network without attention, but not in a trained LSTM.
     """
     from nmt.data.corpus import FileText
@@ -153,7 +153,7 @@ def lengths(
     output: Curves = None,
     as_json: AsJson = False,
 ) -> None:
-    """Scores by sentence length, as table and picture.
+    """Show scores by sentence length, as a table and a picture.
 
     They show whether a system gets worse on long sentences. Lengths count the words of the source or, without one, of
     the reference.

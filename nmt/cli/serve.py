@@ -46,7 +46,7 @@ def serve(
     ] = 60.0,
     engine: Annotated[
         Literal["torch", "ctranslate2"],
-        typer.Option(help="What searches for translations; ctranslate2 is faster on a CPU, and has Transformers only."),
+        typer.Option(help="Library for the search; ctranslate2 is faster on a CPU and supports Transformers only."),
     ] = "torch",
     device: Device = "auto",
 ) -> None:

@@ -99,7 +99,7 @@ def export(
     output: NewFolder,
     format: Annotated[
         Literal["ctranslate2", "argos"],
-        typer.Option(help="The program; argos makes a package of a joint vocabulary for Argos Translate."),
+        typer.Option(help="Target program; argos makes a package for Argos Translate and needs a joint vocabulary."),
     ] = "ctranslate2",
     quantization: Annotated[
         Literal["int8", "int16", "float16", "bfloat16"] | None,
