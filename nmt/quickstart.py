@@ -127,7 +127,8 @@ def report(figures: Mapping[str, Any], output: Path) -> bool:
         console.warn(
             f"the quickstart did not succeed: training was stopped by its time limit ({ended}), so the "
             "figures above are those of a model that is not trained. The machine is too slow or busy with other work. "
-            f"Continue with: nmt train quickstart -o {model} --set data.root={data} --set training.max_minutes=20 --resume"
+            f"Continue with: nmt train quickstart -o {model} --set data.root={data} "
+            "--set training.max_minutes=20 --resume"
         )
         return False
     console.say(

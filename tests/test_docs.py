@@ -301,7 +301,7 @@ def pages_with_code() -> Iterator[Any]:
 
 
 @pytest.mark.posix
-@pytest.mark.parametrize("page", pages_with_code())
+@pytest.mark.parametrize("page", list(pages_with_code()))
 def test_a_page_runs(
     page: str, programs: Path, models: Models, tiny_corpus: Path, repo_root: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
