@@ -1,5 +1,7 @@
 """The page that describes the API: made of its specification, without scripts and without anything from elsewhere."""
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
@@ -44,11 +46,11 @@ def _sections(specification: Json) -> Iterator[str]:
     yield f"<h2>{escape(info['title'])} {escape(info['version'])}</h2>"
     for path, methods in specification["paths"].items():
         for method, operation in methods.items():
-            text = operation.get("description") or operation.get("summary", "")
+            text = _prose(operation.get("description") or operation.get("summary", ""))
             rows = "".join(_row(*field) for field in _fields(specification, operation))
             head = "<tr><th>field<th>type<th>default<th>meaning</tr>"
             yield (
-                f'<section class="operation"><h3><code>{method.upper()} {escape(path)}</code></h3><p>{escape(text)}</p>'
+                f'<section class="operation"><h3><code>{method.upper()} {escape(path)}</code></h3><p>{text}</p>'
                 + (f'<div class="scrolled" tabindex="0"><table>{head}{rows}</table></div>' if rows else "")
                 + "</section>"
             )
@@ -65,14 +67,18 @@ def _fields(specification: Json, operation: Json) -> Iterator[tuple[str, str, st
     schema = body["content"]["application/json"]["schema"]
     schema = specification["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     for name, field in schema["properties"].items():
-        default = "required" if name in schema.get("required", ()) else repr(field.get("default", ""))
-        default = {"''": "", "None": "", "True": "true", "False": "false"}.get(default, default)
+        default = "required" if name in schema.get("required", ()) else json.dumps(field.get("default"))
+        default = "" if default in ("null", '""') else default
         yield name, _type(field), default, field.get("description", "")
 
 
 def _row(*cells: str) -> str:
     name, *others = cells
-    return f"<tr><td><code>{escape(name)}</code>" + "".join(f"<td>{escape(cell)}" for cell in others) + "</tr>\n"
+    return f"<tr><td><code>{escape(name)}</code>" + "".join(f"<td>{_prose(cell)}" for cell in others) + "</tr>\n"
+
+
+def _prose(text: str) -> str:
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _type(schema: Json) -> str:

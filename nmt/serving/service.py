@@ -254,7 +254,7 @@ class Service:
             if code is None:
                 raise ApiError(400, f"{shortened(given)} is not supported")
             codes.append(code)
-        if name is not None:
+        if name is not None and codes[0] != codes[1]:
             model = self.directions.named.get(name)
             if model is None or direction(model) != tuple(codes):
                 raise ApiError(400, f"{shortened(name)} is no model from {codes[0]} to {codes[1]}: see /v1/models")

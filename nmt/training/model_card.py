@@ -68,8 +68,7 @@ SCORE = """\
 | --- | --- | --- | --- |
 | {data}: {size:,} sentence pairs | {metric} | {score} | {signature} |
 
-The model was selected by this score (update {step:,}), so it is higher than that of unseen text.
-"""
+The model was selected by this score (update {step:,}), so it is higher than that of unseen text."""
 
 
 def write_card(files: ModelDirectory, recipe: Recipe, data: Data, texts: Texts, trainer: Trainer) -> None:

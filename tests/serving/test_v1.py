@@ -146,6 +146,8 @@ def test_several_models_of_a_direction(
     pairs = {"source": "de", "target": "en", "pairs": [[LINE, "The dog"]]}
     scores = [server.request("/v1/score", pairs | {"model": name}).json for name in names[:2]]
     assert scores[0] != scores[1]
+    [same] = ask(server, text="The dog sleeps in the garden.", source="auto", model=names[0])
+    assert same["text"] == "The dog sleeps in the garden."
     for wrong in (names[2], "nothing"):
         refused = server.request("/v1/translate", {"text": LINE, "source": "de", "target": "en", "model": wrong})
         assert (refused.status, refused.json["error"]) == (400, f"{wrong} is no model from de to en: see /v1/models")
