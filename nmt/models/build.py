@@ -32,6 +32,7 @@ from nmt.models.ntm import NtmDecoder, NtmEncoder
 from nmt.models.recurrence import initialised_weights
 from nmt.models.recurrent import BahdanauDecoder, LuongDecoder, RecurrentDecoder, RecurrentEncoder
 from nmt.models.seq2seq import Seq2Seq
+from nmt.models.ssru import SsruDecoder
 from nmt.models.transformer import TransformerDecoder, TransformerEncoder
 from nmt.models.universal_transformer import UniversalTransformerDecoder, UniversalTransformerEncoder
 from nmt.options import validate
@@ -74,6 +75,7 @@ DECODERS: Table[Decoder] = Table(
         "bahdanau": BahdanauDecoder,
         "luong": LuongDecoder,
         "transformer": TransformerDecoder,
+        "ssru": SsruDecoder,
         "ntm": NtmDecoder,
         "act_rnn": ActDecoder,
         "universal_transformer": UniversalTransformerDecoder,

@@ -168,6 +168,14 @@ class DecoderLayer(nn.Module):
         return self.around_feed_forward.after(x_BQD, self.feed_forward(y_BQD)), cache, weights_BHQS
 
 
+def projected_memory(memory: Memory, attentions: Iterable[MultiHeadAttention]) -> Memory:
+    """The memory whose ``keys`` are the keys and values of each attention to the source."""
+    keys = tuple(attention.project(memory.values_BSD) for attention in attentions)
+    if not torch.is_grad_enabled():  # search reads them at every step, which is faster in the order of reading
+        keys = tuple((keys.contiguous(), values.contiguous()) for keys, values in keys)
+    return Memory(memory.values_BSD[:, :, :0], memory.mask_BS, keys)  # nothing reads the values themselves any more
+
+
 @dataclass(frozen=True)
 class TransformerState(State):
     """State of a decoder of Transformer layers."""
@@ -183,13 +191,9 @@ class TransformerState(State):
     @classmethod
     def start(cls, memory: Memory, attentions: Iterable[MultiHeadAttention], num_caches: int) -> "TransformerState":
         """The state before the first token; ``attentions`` are those to the source."""
-        keys = tuple(attention.project(memory.values_BSD) for attention in attentions)
-        if not torch.is_grad_enabled():  # search reads them at every step, which is faster in the order of reading
-            keys = tuple((keys.contiguous(), values.contiguous()) for keys, values in keys)
+        memory = projected_memory(memory, attentions)
         no_ancestors = memory.mask_BS.new_empty(len(memory.mask_BS), 0)
-        # Nothing reads the values themselves any more.
-        memory = Memory(memory.values_BSD[:, :, :0], memory.mask_BS, keys)
-        return cls(memory, (Cache.empty(keys[0]),) * num_caches, no_ancestors, 0)
+        return cls(memory, (Cache.empty(memory.keys[0]),) * num_caches, no_ancestors, 0)
 
     def visible_slots(self, num_new: int) -> Tensor:
         """For T new tokens of each row, which slots each may see: its ancestors, its predecessors among the new ones,
