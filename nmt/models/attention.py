@@ -23,7 +23,7 @@ AttentionField = Annotated[dict[str, Any], BeforeValidator(as_mapping), ChoiceOf
 class SizedScoreOptions(Options):
     """Options of a score with a hidden layer."""
 
-    size: int = Field(256, ge=1, le=100_000, description="width of the hidden layer A")
+    size: int = Field(256, ge=1, le=10_000, description="width of the hidden layer A")
 
 
 class AdditiveAttention(Attention):

@@ -79,7 +79,7 @@ class HierarchicalEncoder(RecurrentEncoder):
 class HierarchicalAttentionOptions(Options):
     """Options of ``type: hierarchical``."""
 
-    size: int = Field(256, ge=1, le=100_000, description="width of the hidden layer A of both scores")
+    size: int = Field(256, ge=1, le=10_000, description="width of the hidden layer A of both scores")
     hidden_size: int = Field(
         256, ge=1, le=100_000, description="of the utterance-level encoder; the context is as wide"
     )
