@@ -96,10 +96,19 @@ class VectorOptions(Options):
     freeze: bool = Field(False, description="don't train the embeddings of a side that has vectors")
 
 
+NO_ENCODER = "none"
+
+
+def _encoder(choice: Any) -> Any:
+    return {"type": NO_ENCODER} if choice is None else choice
+
+
 class ModelOptions(Options):
     """The network: an encoder and a decoder from the tables of ``nmt/models/build.py``, and what they share."""
 
-    encoder: Annotated[dict[str, Any], ChoiceOf("encoder")] = Field(description="type, and the options of that type")
+    encoder: Annotated[dict[str, Any], BeforeValidator(_encoder), ChoiceOf("encoder")] = Field(
+        description="type, and the options of that type; null: none, the decoder is a language model"
+    )
     decoder: Annotated[dict[str, Any], ChoiceOf("decoder")] = Field(description="type, and the options of that type")
     embedding_size: int = Field(256, ge=1, le=100_000, description="width of source and target embeddings")
     tie: Literal["none", "target", "all"] = Field(
@@ -111,6 +120,11 @@ class ModelOptions(Options):
         0.0, ge=0, lt=1, description="training: zero this share of the words' embeddings, on both sides"
     )
     init: Annotated[Literal["torch", "xavier"], FREE] = Field("torch", description="initialisation of weight matrices")
+
+    @property
+    def is_language_model(self) -> bool:
+        """Whether there is no encoder, so that the source is ignored."""
+        return bool(self.encoder.get("type") == NO_ENCODER)
 
 
 def _batch_tokens(value: Any) -> Any:

@@ -8,16 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nmt.config import Recipe
-from nmt.data.vocabulary import Vocabularies
 from nmt.device import pick_device, pick_precision
 from nmt.errors import UserError
-from nmt.model_directory import ModelDirectory
-from nmt.models.build import build_model, num_parameters
+from nmt.models.build import read_model
 from nmt.models.interfaces import Model, State, StepOutput
-from nmt.models.seq2seq import Seq2Seq
-from nmt.models.weights import check_size, load_weights
-from nmt.recipe import load_recipe
 from nmt.translator import Translator
 
 
@@ -41,10 +35,10 @@ def load(
     """
     where = pick_device(device)
     computed_in = pick_precision(precision, where)
-    recipe, vocabularies, model = _read(model_dir, where)
+    recipe, vocabularies, model = read_model(model_dir, where)
     models = [model]
     for other in ensemble:
-        _, own, another = _read(other, where)
+        _, own, another = read_model(other, where)
         if own.fingerprint != vocabularies.fingerprint:
             raise UserError(
                 f"{other} has another vocabulary than {model_dir}.",
@@ -53,19 +47,6 @@ def load(
         models.append(another)
     together = Ensemble(models) if ensemble else None
     return Translator(model, vocabularies, recipe, computed_in, Path(model_dir), together)
-
-
-def _read(directory: str | Path, device: torch.device) -> tuple[Recipe, Vocabularies, Seq2Seq]:
-    """Recipe, vocabularies and model of a directory, ready to translate."""
-    files = ModelDirectory(directory)
-    files.check()
-    recipe = load_recipe(files.recipe)
-    vocabularies = Vocabularies.load(files.path)
-    check_size(files.weights, num_parameters(recipe.model, vocabularies))
-    model = build_model(recipe.model, vocabularies)
-    load_weights(model, files.weights)
-    model.to(device).eval()
-    return recipe, vocabularies, model
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,14 @@ class Translator:
         """Whether the model can :meth:`align`."""
         return bool(self.model.decoder.heads)
 
+    def check_reads_source(self) -> None:
+        """Raise UserError for a language model."""
+        if self.recipe.model.is_language_model:
+            raise UserError(
+                "This is a language model: it reads no source.",
+                "Measure text by `nmt score --perplexity`, or name it in decoding.logits_processors of a translation.",
+            )
+
     def options(self, **decoding: Unpack[DecodingChanges]) -> DecodingOptions:
         """The recipe's decoding options with changes; None means no change.
 
@@ -139,6 +147,7 @@ class Translator:
                 that white space separates or, with ``"punctuation"``, words and punctuation marks.
             first_line: the number of the first line, in warnings and for the random numbers of sampling.
         """
+        self.check_reads_source()
         options = self.options(**decoding)
         if n_best > options.beam_size:
             raise UserError(

@@ -173,6 +173,18 @@ def vanilla_model(train_tiny: TrainTiny) -> Path:
 
 
 @pytest.fixture(scope="session")
+def language_model(train_tiny: TrainTiny, tiny_model: Path) -> Path:
+    """A language model of English with the vocabulary of ``tiny_model``; hardly trained. Don't write into it."""
+    return train_tiny(
+        "model.encoder=null",
+        "model.decoder={type: recurrent, cell: gru, hidden_size: 24, bridge: learned}",
+        "training.metric=loss",
+        "training.max_steps=30",
+        f"vocabulary.path={tiny_model}",
+    )
+
+
+@pytest.fixture(scope="session")
 def run_nmt() -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """``run_nmt("score", "-", file, stdin="…")``: the program as a process runs it, but inside this one."""
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nmt.cli.common import AsJson, command, names_in, numbers_in, say_wrote, show_json
+from nmt.cli.common import AsJson, Device, command, names_in, numbers_in, say_wrote, show_json
 from nmt.console import print_table, warn
 from nmt.errors import UserError
 from nmt.files import open_output
@@ -53,6 +53,14 @@ Tokenize = Annotated[
         metavar="NAME", help="sacreBLEU's tokenizer for BLEU: zh, ja-mecab, ko-mecab, char …", show_default="13a"
     ),
 ]
+PerplexityOf = Annotated[
+    Path | None,
+    typer.Option(
+        "--perplexity",
+        metavar="MODEL_DIR",
+        help="Measure how well this model predicts the texts, in place of metrics; -s for a model that translates.",
+    ),
+]
 Confidence = Annotated[bool, typer.Option("--confidence", help="95 % confidence intervals by bootstrap.")]
 Resamples = Annotated[int, typer.Option(metavar="N", min=2, max=1_000_000, help="Samples of the bootstrap.")]
 Test = Annotated[Literal["randomisation", "bootstrap"], typer.Option(help="Approximate randomisation or bootstrap.")]
@@ -85,6 +93,7 @@ def limits_of(buckets: str) -> list[int]:
     "nmt score test.translated.en test.en",
     "nmt translate runs/de-en -i test.de | nmt score - test.en",
     "nmt score A.en B.en -r test1.en -r test2.en --confidence",
+    "nmt score --perplexity runs/lm test.en",
 )
 def score(
     hypothesis: Hypothesis,
@@ -95,9 +104,11 @@ def score(
     tokenize: Tokenize = None,
     confidence: Confidence = False,
     resamples: Resamples = 1000,
+    perplexity: PerplexityOf = None,
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Compute BLEU, chrF, TER and other metrics of translations.
+    """Compute BLEU, chrF, TER and other metrics, or perplexity.
 
     BLEU, chrF and TER of detokenised text are those of sacreBLEU, with its signatures; plugins have other metrics. BLEU
     and chrF are case-sensitive; TER, as sacreBLEU defines it, is not. For TER, less is better. `nmt compare` tests
@@ -107,9 +118,12 @@ def score(
     from nmt.evaluation.degenerate import count_degenerate
     from nmt.evaluation.metrics import check_metrics, score_corpus
 
+    files = [hypothesis, *(others or [])]
+    if perplexity is not None:
+        _score_perplexity(perplexity, files, source, device, as_json)
+        return
     names = names_in(metrics)
     check_metrics(names, source is not None)
-    files = [hypothesis, *(others or [])]
     if not reference:
         if len(files) != 2:
             raise UserError(
@@ -131,6 +145,30 @@ def score(
     for system, texts in test_set.systems.items():
         if summary := count_degenerate(texts, sources, references[0]).summary():
             warn(f"{system}: {summary}.")
+
+
+def _score_perplexity(model_dir: Path, files: list[str], source: str | None, device: str, as_json: bool) -> None:
+    from nmt.data.corpus import FileText
+    from nmt.decoding.results import Perplexity
+    from nmt.loading import load
+
+    translator = load(model_dir, device)
+    if source is None and not translator.recipe.model.is_language_model:
+        raise UserError(
+            f"{model_dir} translates: a text has a perplexity given its source.", "Give the source text by -s FILE."
+        )
+    # A language model ignores the source; the text itself stands in for it.
+    found = {name: Perplexity.of(translator.score(FileText(Path(source or name), Path(name))), name) for name in files}
+    if as_json:
+        objects = [result.to_json() for result in found.values()]
+        show_json(objects[0] if len(files) == 1 else dict(zip(files, objects, strict=True)))
+        return
+    columns = ("text", "perplexity per token", "per word", "tokens", "words")
+    rows = [
+        (name, f"{p.per_token:.2f}", f"{p.per_word:.2f}", f"{p.num_tokens:,}", f"{p.num_words:,}")
+        for name, p in found.items()
+    ]
+    print_table("", columns, rows)
 
 
 def _show(found: "dict[str, dict[str, Score]]") -> None:

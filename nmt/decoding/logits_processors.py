@@ -7,7 +7,9 @@ stays that of the model.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,9 +18,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from nmt import options as groups
-from nmt.config import DecodingOptions
+from nmt.config import DecodingOptions, Recipe
 from nmt.data.vocabulary import Vocabularies, Vocabulary
+from nmt.errors import UserError
+from nmt.models.build import read_model
 from nmt.models.interfaces import Model
+from nmt.models.seq2seq import Seq2Seq
 from nmt.plugins import Table
 
 
@@ -151,8 +156,51 @@ class ForbidPhrases(LogitsProcessor):
             logits_NV[begun_N, last] = -inf
 
 
+class LanguageModel(LogitsProcessor):
+    """Shallow fusion (Gulcehre et al. 2015): log p(y_t | x, y_<t) + weight · log p_LM(y_t | y_<t).
+
+    The language model has the vocabulary of the target. It reads the translations so far from their beginning at each
+    step, since nothing is kept on ``self``; EOS counts as a token.
+    """
+
+    class Options(groups.Options):
+        """Which language model, and how much it counts."""
+
+        model: Path = Field(description="model directory of a language model (model.encoder: null)")
+        weight: float = Field(0.2, description="of its log-probabilities; those of the translation model have 1")
+
+    def __init__(self, options: Any, vocabularies: Vocabularies) -> None:
+        super().__init__(options, vocabularies)
+        recipe, own, self._model = _read_language_model(options.model)
+        where = f"decoding.logits_processors.language_model: {options.model}"
+        if not recipe.model.is_language_model:
+            raise UserError(f"{where} is no language model.", "Train one with model.encoder: null.")
+        if own.target.fingerprint != vocabularies.target.fingerprint:
+            raise UserError(
+                f"{where} has another vocabulary than the target language of the model.",
+                "Train the language model with vocabulary.path set to the directory of the translation model.",
+            )
+
+    @torch.inference_mode()
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+        if self._model.device != logits_NV.device:
+            self._model.to(logits_NV.device)
+        decoder, no_source_N1 = self._model.decoder, tokens_Nt[:, :1]
+        encoded = self._model.encode(no_source_N1, torch.ones_like(no_source_N1[:, 0]))
+        features_NtD = decoder.unroll(tokens_Nt, encoded).features_BTD
+        logits_NV += self.options.weight * decoder.output(features_NtD[:, -1]).float().log_softmax(-1)
+
+
+@lru_cache(maxsize=4)
+def _read_language_model(directory: Path) -> tuple[Recipe, Vocabularies, Seq2Seq]:
+    """One for all batches: processors are made anew for each."""
+    return read_model(directory, torch.device("cpu"))
+
+
 LOGITS_PROCESSORS: Table[LogitsProcessor] = Table(
-    "logits processor", LogitsProcessor, {"no_repeat_ngram": NoRepeatNgram, "forbid_phrases": ForbidPhrases}
+    "logits processor",
+    LogitsProcessor,
+    {"no_repeat_ngram": NoRepeatNgram, "forbid_phrases": ForbidPhrases, "language_model": LanguageModel},
 )
 """The logits processors that a recipe can name."""
 

@@ -106,6 +106,8 @@ def _specification(translator: Translator) -> Any:
     _set_ends(there, decoder, there.embeddings, num_positions(translator))
     for number, (spec, block) in enumerate(zip(there.layer, decoder.layers, strict=True)):
         _set_self_attention(spec.self_attention, block.self_attention, block.around_self.norm)
+        assert block.cross_attention is not None  # there is an encoder
+        assert block.around_cross is not None
         _set_cross_attention(
             spec.attention, block.cross_attention, block.around_cross.norm, heads if number == alignment_layer else ()
         )

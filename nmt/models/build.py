@@ -4,16 +4,18 @@ To add a system: write its module with an ``Options`` class in its folder, and a
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from nmt.config import ModelOptions, Recipe
+from nmt.config import NO_ENCODER, ModelOptions, Recipe
 from nmt.data.vocabulary import Vocabularies
 from nmt.device import total_memory
 from nmt.errors import UserError
+from nmt.model_directory import ModelDirectory
 from nmt.models.act import ActDecoder, ActEncoder
 from nmt.models.attention import (
     AdditiveAttention,
@@ -31,12 +33,14 @@ from nmt.models.layers import Embedding
 from nmt.models.ntm import NtmDecoder, NtmEncoder
 from nmt.models.recurrence import initialised_weights
 from nmt.models.recurrent import BahdanauDecoder, LuongDecoder, RecurrentDecoder, RecurrentEncoder
-from nmt.models.seq2seq import Seq2Seq
+from nmt.models.seq2seq import NoEncoder, Seq2Seq
 from nmt.models.ssru import SsruDecoder
 from nmt.models.transformer import TransformerDecoder, TransformerEncoder
 from nmt.models.universal_transformer import UniversalTransformerDecoder, UniversalTransformerEncoder
+from nmt.models.weights import check_size, load_weights
 from nmt.options import validate
 from nmt.plugins import Table, required_plugins
+from nmt.recipe import load_recipe
 
 ENCODERS: Table[Encoder] = Table(
     "encoder",
@@ -48,6 +52,7 @@ ENCODERS: Table[Encoder] = Table(
         "act_rnn": ActEncoder,
         "universal_transformer": UniversalTransformerEncoder,
         "hierarchical": HierarchicalEncoder,
+        NO_ENCODER: NoEncoder,
     },
 )
 
@@ -169,6 +174,23 @@ class _SizesAlone(TorchFunctionMode):
         if given and name.endswith("_") and not name.endswith("__"):
             return given[0]  # torch.nn.init gives its tensor by name
         return func(*args, **(kwargs or {}))
+
+
+def read_model(directory: str | Path, device: torch.device) -> tuple[Recipe, Vocabularies, Seq2Seq]:
+    """Recipe, vocabularies and model of a model directory; the model is in eval mode.
+
+    Raises:
+        UserError: it isn't a model directory, is incomplete, damaged, or from a newer nmt.
+    """
+    files = ModelDirectory(directory)
+    files.check()
+    recipe = load_recipe(files.recipe)
+    vocabularies = Vocabularies.load(files.path)
+    check_size(files.weights, num_parameters(recipe.model, vocabularies))
+    model = build_model(recipe.model, vocabularies)
+    load_weights(model, files.weights)
+    model.to(device).eval()
+    return recipe, vocabularies, model
 
 
 def _assembled(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:

@@ -101,7 +101,7 @@ class Encoder(nn.Module, ABC):
     Options: ClassVar[type[Options]]
     embedding: Embedding
     memory_sizes: tuple[int, ...]
-    """The width D of each memory in :class:`EncoderOutput`."""
+    """The width D of each memory in :class:`EncoderOutput`; none where the memory has no positions."""
     final_size: int
     """The width D of ``final``; that of the first memory for an encoder without a final state."""
 
@@ -257,7 +257,7 @@ class DecoderParts:
     output: OutputLayer
     """Expects features as wide as the embedding, so that the two can share their weights."""
     memory_sizes: tuple[int, ...]
-    """Those of the encoder."""
+    """Those of the encoder; none in a language model, which has no encoder."""
     final_size: int
     """That of the encoder."""
     make_attention: Callable[[dict[str, Any], int, int], Attention]
@@ -265,7 +265,13 @@ class DecoderParts:
 
     @property
     def memory_size(self) -> int:
-        """Width of the annotations, the encoder's first memory."""
+        """Width of the annotations, the encoder's first memory.
+
+        Raises:
+            ValueError: there is no encoder.
+        """
+        if not self.memory_sizes:
+            raise ValueError("without an encoder the decoder must be of type recurrent or transformer")
         return self.memory_sizes[0]
 
 

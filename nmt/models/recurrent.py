@@ -130,16 +130,18 @@ def mean_annotation(memory: Memory) -> Tensor:
 
 
 class RecurrentDecoder(Decoder):
-    """Vanilla seq2seq (Sutskever et al. 2014): the encoder's last state is all the decoder gets."""
+    """Vanilla seq2seq (Sutskever et al. 2014): the encoder's last state is all the decoder gets. Without an encoder it
+    is a recurrent language model (Mikolov et al. 2010)."""
 
     Options = RecurrentDecoderOptions
 
     def __init__(self, options: RecurrentDecoderOptions, parts: DecoderParts) -> None:
         super().__init__()
-        if options.bridge in ("zero", "learned"):
-            raise ValueError(
-                f"bridge: {options.bridge} would keep the source from a decoder without attention: choose dense or copy"
-            )
+        reads_source = options.bridge in ("dense", "copy")
+        if reads_source != bool(parts.memory_sizes):
+            problem = "needs an encoder" if reads_source else "would keep the source from a decoder without attention"
+            others = "zero or learned" if reads_source else "dense or copy"
+            raise ValueError(f"bridge: {options.bridge} {problem}: choose {others}")
         self.embedding, self.output = parts.embedding, parts.output
         self.first_state = FirstState(options, parts)
         self.recurrence = Recurrence(options, parts.embedding.size)

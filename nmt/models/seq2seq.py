@@ -3,7 +3,34 @@
 import torch
 from torch import Tensor, nn
 
-from nmt.models.interfaces import Decoder, DecoderOutput, Encoder, EncoderOutput, State, StepOutput
+from nmt.models.interfaces import (
+    Decoder,
+    DecoderOutput,
+    Encoder,
+    EncoderOutput,
+    EncoderParts,
+    Memory,
+    State,
+    StepOutput,
+)
+from nmt.options import Options
+
+
+class NoEncoder(Encoder):
+    """In place of an encoder in a language model, p(y) = Π p(y_t | y_1 … y_{t-1}): a memory without positions.
+
+    The source is ignored, and has no embedding.
+    """
+
+    memory_sizes, final_size = (), 0
+
+    def __init__(self, options: Options, parts: EncoderParts) -> None:
+        super().__init__()
+        self._width = parts.embedding.size
+
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
+        values_BSD = torch.zeros(len(source_BS), 0, self._width, device=source_BS.device)
+        return EncoderOutput((Memory(values_BSD, source_BS[:, :0].bool()),))
 
 
 class Seq2Seq(nn.Module):

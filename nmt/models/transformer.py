@@ -129,16 +129,19 @@ class TransformerEncoder(Encoder):
 
 
 class DecoderLayer(nn.Module):
-    """Self-attention over the target so far, attention over the source, and a feed-forward layer."""
+    """Self-attention over the target so far, attention over the source, and a feed-forward layer.
 
-    def __init__(self, width: int, memory_width: int, options: BlockOptions) -> None:
+    ``memory_width`` is None in a language model, which has no source to attend to.
+    """
+
+    def __init__(self, width: int, memory_width: int | None, options: BlockOptions) -> None:
         super().__init__()
         heads, dropout = options.num_heads, options.attention_dropout
         self.self_attention = MultiHeadAttention(width, heads, dropout)
-        self.cross_attention = MultiHeadAttention(width, heads, dropout, memory_width)
+        self.cross_attention = MultiHeadAttention(width, heads, dropout, memory_width) if memory_width else None
         self.feed_forward = FeedForward(width, options)
         self.around_self = Residual(width, options)
-        self.around_cross = Residual(width, options)
+        self.around_cross = Residual(width, options) if memory_width else None
         self.around_feed_forward = Residual(width, options)
 
     def forward(
@@ -160,9 +163,11 @@ class DecoderLayer(nn.Module):
         attended_BQD, _ = self.self_attention(y_BQD, cache.keys_values, self_bias)
         x_BQD = self.around_self.after(x_BQD, attended_BQD)
 
-        y_BQD = self.around_cross.before(x_BQD)
-        attended_BQD, weights_BHQS = self.cross_attention(y_BQD, cross, cross_bias, need_weights)
-        x_BQD = self.around_cross.after(x_BQD, attended_BQD)
+        weights_BHQS = None
+        if self.cross_attention is not None and self.around_cross is not None:
+            y_BQD = self.around_cross.before(x_BQD)
+            attended_BQD, weights_BHQS = self.cross_attention(y_BQD, cross, cross_bias, need_weights)
+            x_BQD = self.around_cross.after(x_BQD, attended_BQD)
 
         y_BQD = self.around_feed_forward.before(x_BQD)
         return self.around_feed_forward.after(x_BQD, self.feed_forward(y_BQD)), cache, weights_BHQS
@@ -249,7 +254,8 @@ class CachedDecoder(Decoder):
 
 
 class TransformerDecoder(CachedDecoder):
-    """A stack of :class:`DecoderLayer`. Every head of every layer can give its cross-attention.
+    """A stack of :class:`DecoderLayer`. Every head of every layer can give its cross-attention; without an encoder
+    there is none.
 
     Layers are dropped where whole sentences are unrolled, unless weights are asked for, which every layer must give.
     """
@@ -264,13 +270,14 @@ class TransformerDecoder(CachedDecoder):
         self.num_heads = options.num_heads
         self.positions = Positions(width, options.positions, options.max_positions)
         self.layers: Layers[DecoderLayer] = Layers(
-            DecoderLayer(width, parts.memory_size, options) for _ in range(options.num_layers)
+            DecoderLayer(width, parts.memory_size if parts.memory_sizes else None, options)
+            for _ in range(options.num_layers)
         )
         self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.dropout = Dropout(options.dropout)
         self.layer_drop = LayerDrop(options.layer_drop)
         self.output = parts.output
-        heads = product(range(options.num_layers), range(options.num_heads))
+        heads = product(range(options.num_layers if parts.memory_sizes else 0), range(options.num_heads))
         self.heads = tuple(Head(head, layer) for layer, head in heads)
 
     @property
@@ -280,7 +287,8 @@ class TransformerDecoder(CachedDecoder):
         return tuple(index for index, head in enumerate(self.heads) if head.layer == layer)
 
     def start(self, encoded: EncoderOutput) -> TransformerState:
-        attentions = [layer.cross_attention for layer in self.layers]
+        # Without a source there are no positions to project, and any attention gives keys of the right shape.
+        attentions = [layer.cross_attention or layer.self_attention for layer in self.layers]
         return TransformerState.start(encoded.memories[0], attentions, len(self.layers))
 
     def _run(
@@ -299,5 +307,5 @@ class TransformerDecoder(CachedDecoder):
             x_BQD, cache, layer_weights = layer(x_BQD, cache, self_bias, cross, cross_bias, need_weights)
             caches.append(cache)
             weights.append(layer_weights)
-        weights_BHQS = torch.cat(weights, dim=1) if need_weights else None
+        weights_BHQS = torch.cat(weights, dim=1) if need_weights and self.heads else None
         return DecoderOutput(self.norm(x_BQD), weights_BHQS), tuple(caches)

@@ -96,7 +96,9 @@ class UniversalTransformerDecoder(CachedDecoder):
         self.heads = tuple(Head(head) for head in range(options.num_heads))
 
     def start(self, encoded: EncoderOutput) -> TransformerState:
-        return TransformerState.start(encoded.memories[0], [self.layer.cross_attention], self.options.max_steps)
+        attention = self.layer.cross_attention
+        assert attention is not None
+        return TransformerState.start(encoded.memories[0], [attention], self.options.max_steps)
 
     def _run(
         self, token_NT: Tensor, state: TransformerState, self_bias: Tensor, need_weights: bool, is_last: bool

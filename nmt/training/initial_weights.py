@@ -7,10 +7,11 @@ import torch
 from nmt.config import ModelOptions
 from nmt.console import progress_bar, say
 from nmt.data.pretrained_embeddings import read_vectors
-from nmt.data.vocabulary import Vocabularies
+from nmt.data.vocabulary import Vocabularies, Vocabulary
 from nmt.errors import UserError
 from nmt.model_directory import ModelDirectory
 from nmt.models.build import build_model
+from nmt.models.interfaces import Decoder, Encoder
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors
 
@@ -62,13 +63,14 @@ def init_from(directory: Path, model: Seq2Seq) -> None:
 
 def _use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularies, is_new: bool) -> None:
     """Start embeddings from word vectors, and freeze them, where the recipe says so."""
-    sides = {
-        "source": (options.vectors.source, model.encoder.embedding, vocabularies.source),
-        "target": (options.vectors.target, model.decoder.embedding, vocabularies.target),
+    sides: dict[str, tuple[Path | None, Encoder | Decoder, Vocabulary]] = {
+        "source": (options.vectors.source, model.encoder, vocabularies.source),
+        "target": (options.vectors.target, model.decoder, vocabularies.target),
     }
-    for side, (path, embedding, vocabulary) in sides.items():
+    for side, (path, module, vocabulary) in sides.items():
         if path is None:
             continue
+        embedding = module.embedding
         if is_new:
             with progress_bar(f"reading {path.name}", None):
                 ids, vectors, num_words = read_vectors(path, vocabulary, options.embedding_size)

@@ -26,17 +26,17 @@ CARD = """\
 language: {languages}
 license: unknown
 library_name: nmt
-pipeline_tag: translation
-tags: [translation, {decoder}]
+pipeline_tag: {task}
+tags: [{task}, {decoder}]
 ---
 
-# {source_name} to {target_name}
+# {title}
 
 {description}
 
 | | |
 | --- | --- |
-| Languages | {source_name} (`{source}`) to {target_name} (`{target}`) |
+| Languages | {title} (`{source}`, `{target}`) |
 | Model | encoder `{encoder}`, decoder `{decoder}`, {num_parameters:,} parameters |
 | Vocabulary | {vocabulary} |
 | Training data | {train}: {num_train:,} sentence pairs |
@@ -53,6 +53,9 @@ Test scores are not known to the training run: measure them with `nmt score`, an
 
 ```sh
 pip install nmt
+{use}```
+"""
+USE = """\
 nmt translate MODEL_DIR < text.{source}
 nmt serve MODEL_DIR
 ```
@@ -61,8 +64,8 @@ nmt serve MODEL_DIR
 import nmt
 
 print(nmt.load("MODEL_DIR").translate(["…"])[0].text)
-```
 """
+USE_OF_LANGUAGE_MODEL = "nmt score --perplexity MODEL_DIR text.{target}\n"
 SCORE = """\
 | data | metric | score | signature |
 | --- | --- | --- | --- |
@@ -88,12 +91,16 @@ def write_card(files: ModelDirectory, recipe: Recipe, data: Data, texts: Texts, 
         if files.card.exists() and not _is_own(files.card.read_bytes()):
             return
     source, target = recipe.data.source, recipe.data.target
+    title, task, use = f"{name_of(source)} to {name_of(target)}", "translation", USE
+    if recipe.model.is_language_model:
+        title, task, use = f"Language model of {name_of(target)}", "text-generation", USE_OF_LANGUAGE_MODEL
     text = CARD.format(
-        languages=json.dumps([source, target]),
+        languages=json.dumps([*dict.fromkeys((source, target))]),
         source=source,
         target=target,
-        source_name=name_of(source),
-        target_name=name_of(target),
+        title=title,
+        task=task,
+        use=use.format(source=source, target=target),
         description=recipe.description,
         encoder=recipe.model.encoder["type"],
         decoder=recipe.model.decoder["type"],

@@ -82,6 +82,11 @@ def complete(recipe: Recipe) -> tuple[Recipe, dict[str, Technique]]:
     """
     recipe = resolve(recipe)
     check_metrics([recipe.training.metric], also=[LOSS])
+    if recipe.model.is_language_model and (recipe.training.metric != LOSS or recipe.model.vectors.source):
+        raise UserError(
+            "A language model reads no source: there is no translation for training.metric, nor a source embedding.",
+            "Set training.metric: loss, and leave out model.vectors.source.",
+        )
     techniques = make_techniques(recipe)
     written = {name: technique.options.model_dump(mode="json") for name, technique in techniques.items()}
     training = resolve_schedule(recipe.training).model_copy(update={"techniques": written})

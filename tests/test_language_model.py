@@ -1,0 +1,199 @@
+"""Language models: their probabilities, perplexity, shallow fusion in search, and reranking of n-best lists."""
+
+import json
+import math
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import nn
+
+import nmt
+from nmt.data.vocabulary import Vocabularies
+from nmt.errors import UserError
+from nmt.reranking import Candidates, Weights, rerank, tune
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+TrainTiny = Callable[..., Path]
+FIGURES = npt.NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def english(tiny_corpus: Path) -> list[str]:
+    return (tiny_corpus / "val.en").read_text().splitlines()
+
+
+def log_softmax(x_V: FIGURES) -> FIGURES:
+    return x_V - np.log(np.exp(x_V).sum())
+
+
+def test_the_probability_of_a_text_is_a_product_over_its_tokens(make_lm: Callable[..., Any]) -> None:
+    """An Elman network with a learned first state, step by step in NumPy."""
+    model = make_lm()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    weights = {name: value.detach().numpy() for name, value in model.decoder.named_parameters()}
+    [input_name] = [name for name in weights if name.endswith("weight_ih_l0")]
+    layer = input_name.removesuffix("weight_ih_l0")
+    ids, targets = [2, 5, 9, 4], [5, 9, 4, 3]
+    h_D = weights["first_state.learned.parts.0"]
+    expected = []
+    for token, following in zip(ids, targets, strict=True):
+        bias = weights[f"{layer}bias_ih_l0"] + weights[f"{layer}bias_hh_l0"]
+        x_D = model.decoder.embedding.weight[token].detach().numpy()
+        h_D = np.tanh(weights[f"{layer}weight_ih_l0"] @ x_D + weights[f"{layer}weight_hh_l0"] @ h_D + bias)
+        expected.append(log_softmax(weights["output.weight_VD"] @ h_D + weights["output.bias_V"])[following])
+    with torch.no_grad():
+        output = model(torch.tensor([[7, 3]]), torch.tensor([2]), torch.tensor([ids]))
+        log_p_TV = model.decoder.output(output.features_BTD[0]).log_softmax(-1)
+    assert log_p_TV[range(4), targets].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.fixture
+def make_lm() -> Callable[..., Any]:
+    from nmt.data.vocabulary import WordVocabulary
+
+    words = WordVocabulary([f"▁{i}" for i in range(8)])
+
+    def make(decoder: Any = None) -> Any:
+        options = decoder or {"type": "recurrent", "cell": "rnn_tanh", "hidden_size": 6, "bridge": "learned"}
+        return nmt.build({"encoder": None, "decoder": options, "embedding_size": 6}, Vocabularies(words, words)).eval()
+
+    return make
+
+
+def test_only_decoders_that_can_do_without_a_source_are_built(make_lm: Callable[..., Any]) -> None:
+    make_lm({"type": "transformer", "num_heads": 2})
+    for decoder in ("bahdanau", "luong", "ntm", "act_rnn", "universal_transformer"):
+        with pytest.raises(UserError, match="must be of type recurrent or transformer"):
+            make_lm({"type": decoder})
+    with pytest.raises(UserError, match="bridge: dense needs an encoder: choose zero or learned"):
+        make_lm({"type": "recurrent"})
+
+
+def test_perplexity_per_token_and_per_word(
+    run_nmt: RunNmt, language_model: Path, tiny_corpus: Path, english: list[str]
+) -> None:
+    done = run_nmt("score", "--perplexity", language_model, tiny_corpus / "val.en", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    scored = list(nmt.load(language_model).score([("", line) for line in english]))
+    total = sum(sum(pair.token_log_probabilities) for pair in scored)
+    num_tokens = sum(len(pair.tokens) for pair in scored)
+    num_words = sum(len(line.split()) + 1 for line in english)
+    assert found["per_token"] == pytest.approx(math.exp(-total / num_tokens))
+    assert found["per_word"] == pytest.approx(math.exp(-total / num_words))
+    assert 1 < found["per_token"] < 20  # of about 40 words: it has learnt something
+    table = run_nmt("score", "--perplexity", language_model, tiny_corpus / "val.en")
+    assert f"{found['per_word']:.2f}" in table.stdout
+
+
+def test_the_model_card_is_that_of_a_language_model(language_model: Path) -> None:
+    card = (language_model / "README.md").read_text("utf-8")
+    assert "pipeline_tag: text-generation" in card
+    assert "# Language model of English" in card
+    assert "nmt score --perplexity MODEL_DIR text.en\n```" in card
+    assert "translate" not in card
+
+
+def test_perplexity_of_a_translation_needs_its_source(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path) -> None:
+    done = run_nmt("score", "--perplexity", tiny_model, tiny_corpus / "train.en")
+    assert (done.returncode, "-s FILE" in done.stderr) == (2, True)
+    done = run_nmt("score", "--perplexity", tiny_model, tiny_corpus / "train.en", "-s", tiny_corpus / "train.de")
+    assert done.returncode == 0
+
+
+def test_a_language_model_translates_nothing(run_nmt: RunNmt, language_model: Path, train_tiny: TrainTiny) -> None:
+    done = run_nmt("translate", language_model, stdin="Der Hund")
+    assert (done.returncode, "language model: it reads no source" in done.stderr) == (2, True)
+    done = run_nmt("inspect", "gradients", language_model, "--pairs", __file__, __file__)
+    assert (done.returncode, "language model: it reads no source" in done.stderr) == (2, True)
+    with pytest.raises(UserError, match=r"no translation for training\.metric"):
+        train_tiny("model.encoder=null", "model.decoder={type: recurrent, bridge: zero}")
+
+
+def test_shallow_fusion_adds_the_weighted_log_probabilities(
+    tiny_model: Path, language_model: Path, tiny_corpus: Path
+) -> None:
+    translator, lm = nmt.load(tiny_model), nmt.load(language_model)
+    lines = (tiny_corpus / "val.de").read_text().splitlines()
+    processors = {"language_model": {"model": str(language_model), "weight": 0.7}}
+    fused = translator.translate(lines, logits_processors=processors, length_penalty="none")
+    pairs = [(t.source, t.text) for t in fused]
+    direct = [pair.log_probability or 0 for pair in translator.score(pairs)]
+    prior = [pair.log_probability or 0 for pair in lm.score(pairs)]
+    expected = [a + 0.7 * b for a, b in zip(direct, prior, strict=True)]
+    assert [t.score for t in fused] == pytest.approx(expected, abs=1e-4)
+    strong = {"language_model": {"model": str(language_model), "weight": 30.0}}
+    only = translator.translate(lines, logits_processors=strong)
+    assert len({t.text for t in only}) == 1  # nothing of the source is left
+
+
+def test_a_language_model_must_fit(tiny_model: Path, language_model: Path, bytes_model: Path) -> None:
+    def refusal(model: Path, fused: Path) -> str:
+        processors = {"language_model": {"model": str(fused)}}
+        with pytest.raises(UserError) as caught:
+            nmt.load(model).translate(["Hund"], logits_processors=processors)
+        return caught.value.message
+
+    assert "is no language model" in refusal(tiny_model, tiny_model)
+    assert "has another vocabulary" in refusal(bytes_model, language_model)
+
+
+CANDIDATES = [Candidates("a", ("x", "y", "z")), Candidates("b", ("u", "v w"))]
+FEATURES = [
+    np.array([[-1.0, -9, -3, 1], [-2, -5, -3, 1], [-3, -6, -0.5, 1]]),
+    np.array([[-1.0, -1, -2, 1], [-1.5, -1, -2, 2]]),
+]
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        (Weights(0, 0, 0), ["x", "u"]),
+        (Weights(0.5, 0, 0), ["y", "u"]),
+        (Weights(0, 1, 0), ["z", "u"]),
+        (Weights(0, 0, 1), ["x", "v w"]),
+    ],
+)
+def test_the_best_candidate_has_the_highest_weighted_sum(weights: Weights, expected: list[str]) -> None:
+    assert rerank(CANDIDATES, FEATURES, weights) == expected
+
+
+def test_weights_are_tuned_by_bleu() -> None:
+    texts = ("the old dog sleeps in the sun", "the old dog sleeps in a house", "an old cat")
+    candidates = [Candidates("a", texts)]
+    features = [np.array([[-1.0, -9, 0, 7], [-2, -5, 0, 7], [-3, -9, 0, 3]])]
+    assert tune(candidates, features, [texts[0]]) == Weights(0, 0, 0)
+    assert tune(candidates, features, [texts[1]]) == Weights(0.5, 0, 0)
+    with pytest.raises(UserError, match="1 sentences with candidates, but 2 references"):
+        tune(candidates, features, ["one", "two"])
+
+
+def test_reranking_by_the_command(
+    run_nmt: RunNmt, tiny_model: Path, language_model: Path, tiny_corpus: Path, tmp_path: Path
+) -> None:
+    nbest = tmp_path / "nbest.jsonl"
+    run_nmt("translate", tiny_model, "-i", tiny_corpus / "val.de", "--n-best", 4, "--format", "jsonl", "-o", nbest)
+    options = ("--language-model", language_model, "--lm-weight", 3, "--word-weight", 0)
+    done = run_nmt("rerank", tiny_model, nbest, *options)
+    assert done.returncode == 0, done.stderr
+    translator, lm = nmt.load(tiny_model), nmt.load(language_model)
+    for line, best in zip(nbest.read_text().splitlines(), done.stdout.splitlines(), strict=True):
+        values = json.loads(line)
+        pairs = [(values["source"], candidate["translation"]) for candidate in values["n_best"]]
+        direct = [pair.log_probability or 0 for pair in translator.score(pairs)]
+        prior = [pair.log_probability or 0 for pair in lm.score(pairs)]
+        scores = {text: a + 3 * b for (_, text), a, b in zip(pairs, direct, prior, strict=True)}
+        assert best == max(scores, key=lambda text: scores[text])
+    tuned = run_nmt("rerank", tiny_model, nbest, "--language-model", language_model, "--tune", tiny_corpus / "val.en")
+    assert "--channel-weight 0.0 --lm-weight" in tuned.stderr
+    assert run_nmt("rerank", tiny_model, nbest).returncode == 2
+    nbest.write_text("no JSON\n")
+    done = run_nmt("rerank", tiny_model, nbest, *options)
+    assert (done.returncode, "line 1: not a JSON object" in done.stderr) == (2, True)
