@@ -108,7 +108,7 @@ def score(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Compute BLEU, chrF, TER and other metrics, or perplexity.
+    """Compute BLEU, chrF, TER and others, or perplexity.
 
     BLEU, chrF and TER of detokenised text are those of sacreBLEU, with its signatures; plugins have other metrics. BLEU
     and chrF are case-sensitive; TER, as sacreBLEU defines it, is not. For TER, less is better. `nmt compare` tests
