@@ -69,7 +69,7 @@ def make_lm() -> Callable[..., Any]:
 
 def test_only_decoders_that_can_do_without_a_source_are_built(make_lm: Callable[..., Any]) -> None:
     make_lm({"type": "transformer", "num_heads": 2})
-    for decoder in ("bahdanau", "luong", "ntm", "act_rnn", "universal_transformer"):
+    for decoder in ("bahdanau", "luong", "ntm", "act_rnn", "universal_transformer", "ssru"):
         with pytest.raises(UserError, match="must be of type recurrent or transformer"):
             make_lm({"type": decoder})
     with pytest.raises(UserError, match="bridge: dense needs an encoder: choose zero or learned"):

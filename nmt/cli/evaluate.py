@@ -208,7 +208,7 @@ def compare(
     html: Html = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare systems: scores, significance tests, and where they differ.
+    """Compare systems: scores, tests, and where they differ.
 
     The systems translate the same text. The report has scores with a paired test and the 95 % interval of the
     difference, scores by length, accuracy of rare words, n-grams gained and lost, and the sentences that changed the
