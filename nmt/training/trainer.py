@@ -335,7 +335,10 @@ class Trainer:
         if o.max_epochs and self.batches.epoch >= o.max_epochs:
             return f"training.max_epochs ({o.max_epochs}) reached"
         if o.max_minutes and p.seconds >= 60 * o.max_minutes:
-            return f"training.max_minutes ({o.max_minutes:g}) reached"
+            warmup = self.schedule.warmup_steps
+            return f"training.max_minutes ({o.max_minutes:g}) reached" + (
+                f" before the warm-up of {warmup:,} updates had ended" if p.step < warmup else ""
+            )
         if o.patience and p.validations_without_gain >= o.patience:
             return f"no gain in {o.patience} validations (training.patience)"
         return self.schedule.end

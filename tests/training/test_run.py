@@ -194,6 +194,14 @@ def test_minutes_are_counted_over_all_resumes(
     assert last_step(tmp_path, "max_minutes") == first
 
 
+def test_a_time_limit_inside_the_warm_up_is_named(
+    make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
+) -> None:
+    schedule = {"type": "inverse_sqrt", "warmup_steps": 100_000}
+    train(make_recipe(max_minutes=0.001, schedule=schedule), tmp_path)
+    assert "before the warm-up of 100,000 updates had ended" in read_metrics(tmp_path, "end")[0]["reason"]
+
+
 def test_patience_ends_a_run_that_gains_nothing_even_across_a_resume(
     make_recipe: RecipeMaker, read_metrics: MetricsReader, tmp_path: Path
 ) -> None:
