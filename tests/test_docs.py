@@ -73,11 +73,11 @@ def spans(pattern: str) -> list[Code]:
 
 
 def lines_of(page: str) -> list[Code]:
-    """The lines of a page's shell blocks, and what it types in a console; continued lines are one."""
+    """The lines of a page's shell blocks, and what it types in a console; continued lines and loops are one."""
     found = []
     for code in found_in(page, r"^```(?:sh|console)\n(.*?)^```"):
         console = code.text.startswith("$ ")
-        for match in re.finditer(r"^(?:[^\n]*\\\n)*[^\n]+", code.text, re.MULTILINE):
+        for match in re.finditer(r"^(?:for .*?^done|(?:[^\n]*\\\n)*[^\n]+)", code.text, re.MULTILINE | re.DOTALL):
             if not console or match[0].startswith("$ "):
                 line = code.line + code.text.count("\n", 0, match.start())
                 found.append(Code(page, line, match[0].removeprefix("$ ")))
