@@ -212,15 +212,15 @@ def open_output(path: Path | str) -> Iterator[TextIO]:
     with explained(path):
         is_plain = check_target(Path(path))
     if is_plain:
-        with replacing(Path(os.path.realpath(path))) as temporary, _text_file(temporary, path) as stream:
+        with replacing(Path(os.path.realpath(path))) as temporary, text_file(temporary, path) as stream:
             yield stream
     else:
-        with _text_file(Path(path), path) as stream:
+        with text_file(Path(path), path) as stream:
             yield stream
 
 
 @contextlib.contextmanager
-def _text_file(path: Path, name: Path | str) -> Iterator[TextIO]:
+def text_file(path: Path, name: Path | str) -> Iterator[TextIO]:
     """A file of text, compressed if the name that it will have asks for it."""
     streams: list[BinaryIO | TextIO] = []
     try:

@@ -1,8 +1,9 @@
 """Tables of components, and components that other packages add to them.
 
 A recipe names components: a cell, an attention score, an encoder, a decoder, a logits processor, a metric, a schedule,
-a training technique. Each kind has one :class:`Table`, whose rows map a name to a class; the class has an attribute
-``Options``, a subclass of :class:`nmt.options.Options` with the keys that a recipe can set.
+a training technique; settings of ``nmt clean`` name filters. Each kind has one :class:`Table`, whose rows map a name to
+a class; the class has an attribute ``Options``, a subclass of :class:`nmt.options.Options` with the keys that can be
+set.
 
 A package outside nmt adds rows in one of two ways, and the kind of a component follows from its base class. A package
 that is installed declares an entry point for each component in the group ``nmt.components``. A module that isn't

@@ -33,7 +33,7 @@ def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] = {}) ->
         where, values = "the recipe", name.model_dump(mode="json")
     else:
         where = str(find_recipe(name))
-        values = _read_yaml(Path(where))
+        values = read_yaml(Path(where))
     for key, value in overrides.items():
         _override(values, key, value)
     if isinstance(plugins := values.get("plugins"), dict):  # before the components that it names are looked up
@@ -81,7 +81,14 @@ def default_output(name: str | Path | Recipe) -> Path:
     return Path("runs") / Path(name).with_suffix("").name
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(
+    path: Path, what: str = "recipe", example: str = "`nmt recipes NAME` prints one to start from."
+) -> dict[str, Any]:
+    """The keys of a YAML file; ``what`` it should be and where an ``example`` is, for messages.
+
+    Raises:
+        UserError: it can't be read, or holds no keys.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(yaml12.MAX_CHARACTERS + 1)  # no more: a file may have no end
@@ -94,12 +101,12 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         problem = getattr(error, "problem", None) or "it can't be parsed"
         raise UserError(
             f"{path}{line}: the YAML can't be read: {problem}.",
-            "Check indentation, colons and quotes there. `nmt recipes NAME` prints a recipe to start from.",
+            f"Check indentation, colons and quotes there. {example}",
         ) from None
     except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text.", "Is it a recipe? Save it as UTF-8.") from None
+        raise UserError(f"{path} is not UTF-8 text.", f"Is it a {what}? Save it as UTF-8.") from None
     if not isinstance(values, dict):
-        raise UserError(f"{path} is not a recipe: it holds no keys.", "See `nmt recipes` for examples.")
+        raise UserError(f"{path} is not a {what}: it holds no keys.", example)
     return values
 
 

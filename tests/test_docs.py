@@ -26,6 +26,8 @@ from nmt import yaml12
 from nmt.cli import app
 from nmt.cli.schema import recipe_keys
 from nmt.data.vocabulary import SEPARATOR, Vocabularies, WordVocabulary
+from nmt.filters.check import make_filters
+from nmt.filters.clean import CleanSettings
 from nmt.models.build import build_model
 from nmt.recipe import load_recipe, parse_settings
 from nmt.training.techniques import TECHNIQUES
@@ -190,8 +192,12 @@ def test_keys_in_paragraphs_are_those_of_recipes(code: Code) -> None:
 
 
 @pytest.mark.parametrize("code", blocks("yaml"), ids=str)
-def test_recipes_are_valid(code: Code) -> None:
+def test_recipes_are_valid(code: Code, tmp_path: Path) -> None:
     groups = yaml12.load(code.text.replace(", …", ""))
+    if "filters" in groups:  # of nmt clean
+        (tmp_path / "filters.yaml").write_text(code.text, "utf-8")
+        assert make_filters(CleanSettings.read(tmp_path / "filters.yaml").filters)
+        return
     check_recipe(
         "multi30k/transformer", {f"{name}.{key}": value for name, g in groups.items() for key, value in g.items()}
     )

@@ -1,4 +1,4 @@
-"""Commands that find errors: ``nmt check-data`` in text, ``nmt verify`` in what a model computes."""
+"""Commands that find errors: ``nmt check-data`` and ``nmt clean`` in text, ``nmt verify`` in what a model computes."""
 
 from dataclasses import asdict
 from itertools import islice
@@ -9,11 +9,11 @@ import typer
 from rich.console import Console
 
 from nmt.cli.common import AsJson, Device, ModelDir, Settings, command, show_json
-from nmt.console import print_table, progress_bar
+from nmt.console import print_table, progress_bar, say
 from nmt.errors import UserError
 
 if TYPE_CHECKING:
-    from nmt.data.filters.check import DataReport
+    from nmt.filters.check import DataReport
     from nmt.inspection.verify import Check
 
 STYLES = {"serious": "bold red", "warning": "yellow", "note": "cyan"}
@@ -47,8 +47,8 @@ def check_data(
     pairs, test text in the training text, lines in the wrong language, UNK and too many pieces. The test text of a
     recipe is its validation text. The exit code is 1 if a problem is serious.
     """
-    from nmt.data.filters.check import check_pairs, read_vocabularies, recipe_pairs
-    from nmt.data.filters.statistics import file_pairs
+    from nmt.filters.check import check_pairs, read_vocabularies, recipe_pairs
+    from nmt.filters.statistics import file_pairs
     from nmt.recipe import load_recipe, parse_settings
 
     if target is None:
@@ -89,6 +89,53 @@ def _show_report(report: "DataReport") -> None:
     console.print()
     verdict = "No serious problem was found" if report.is_sound else "Solve the serious problems before training"
     console.print(f"{verdict}: {counts['serious']} serious, {counts['warning']} warnings, {counts['note']} notes.")
+
+
+@command(
+    "nmt clean train.de train.en -o clean --test test.de,test.en",
+    "nmt clean train.de.zst train.en.zst -o clean --filters filters.yaml",
+)
+def clean(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation, line by line.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write; must be new.")],
+    filters: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML file of filters with their limits.", show_default="see the manual"),
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option("--test", metavar="SOURCE,TARGET", help="Test text whose pairs must not remain; may be repeated."),
+    ] = None,
+    max_length: Annotated[int, typer.Option(metavar="N", min=1, help="Words of the longest side that remains.")] = 150,
+    as_json: AsJson = False,
+) -> None:
+    """Remove bad pairs from parallel text, and repair encodings.
+
+    Removes, among others, pairs that are empty, copied, misaligned, truncated, repeated or in another language. FOLDER
+    gets the remaining text under the names of the files, removed.jsonl with what was removed and why, repaired.jsonl,
+    the report.html with examples, and filters.yaml with the settings, which --filters reads. Nothing is overwritten.
+    """
+    from nmt.data.text import count_lines
+    from nmt.filters.clean import CleanSettings
+    from nmt.filters.clean import clean as run
+
+    tests = []
+    for files in test or ():
+        if files.count(",") != 1:
+            raise UserError(f"--test {files} doesn't name two files.", "Write --test SOURCE,TARGET.")
+        tests.append((Path(files.partition(",")[0]), Path(files.partition(",")[2])))
+    settings, num_lines = CleanSettings.read(filters), count_lines(source)
+    with progress_bar("cleaning", None if num_lines is None else 3 * num_lines) as bar:
+        report = run((source, target), output, settings, tests, max_length, bar.advance)
+    if as_json:
+        show_json(asdict(report))
+        return
+    total = report.num_pairs
+    rows = [(r.filter, f"{r.num_pairs:,}", f"{r.num_pairs / total:.2%}", f"{r.alone:,}") for r in report.removals]
+    print_table("", ("removed by", "pairs", "", "by it alone"), rows)
+    typer.echo(f"{report.num_kept:,} of {total:,} pairs are kept, {report.num_repaired:,} of them repaired.")
+    say(f"wrote {output}; report.html has examples")
 
 
 NUM_EXAMPLES = 3

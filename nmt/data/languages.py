@@ -17,6 +17,9 @@ _NAMES = (
 NAMES = dict(entry.split(" ", 1) for entry in _NAMES.split(","))
 """English names of languages by code (ISO 639, and those of LibreTranslate for variants)."""
 
+DETECTED_AS = {"pb": "pt", "zt": "zh", "nb": "no"}
+"""What py3langid calls some of them."""
+
 
 def name_of(code: str) -> str:
     """The English name of a language; the code itself where no name is known."""

@@ -52,7 +52,7 @@ def degenerate(text: str, source: str | None = None, reference: str | None = Non
     given = reference if reference is not None else source
     if not text.strip():
         return "empty" if given is None or given.strip() else None
-    if _loops(text) and not any(_loops(given) for given in (source, reference) if given):
+    if loops(text) and not any(loops(given) for given in (source, reference) if given):
         return "loop"
     words = _WORD.findall(text.casefold())
     copied = words == _WORD.findall(current_turn(source or "").casefold())
@@ -67,12 +67,12 @@ def degenerate(text: str, source: str | None = None, reference: str | None = Non
     return None
 
 
-def _loops(text: str) -> bool:
+def loops(text: str) -> bool:
     """Whether words, or letters, are repeated without interruption."""
     if _WORD_LOOP.search(" ".join(_WORD.findall(text.lower()))):
         return True
-    loops = (match for match in _CHARACTER_LOOP.finditer(text) if any(c.isalpha() for c in match[1]))
-    return any(len(match[0]) >= _MIN_CHARACTER_LOOP for match in loops)
+    found = (match for match in _CHARACTER_LOOP.finditer(text) if any(c.isalpha() for c in match[1]))
+    return any(len(match[0]) >= _MIN_CHARACTER_LOOP for match in found)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from functools import cached_property
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
+from nmt.data.languages import DETECTED_AS
 from nmt.errors import UserError
 from nmt.serving.segmentation import has_letters
 from nmt.translator import Translator
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
 
 LIBRETRANSLATE_CODES = {"pb": "pt-BR", "zh": "zh-Hans", "zt": "zh-Hant"}
 """Codes that clients of LibreTranslate see under another name."""
-
-DETECTED_AS = {"pb": "pt", "zt": "zh", "nb": "no"}
-"""What the identifier of languages calls some of them."""
 
 
 def public_code(code: str) -> str:

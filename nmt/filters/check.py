@@ -1,11 +1,9 @@
 """The check of a corpus by all filters; read :func:`check_pairs` first."""
 
-from array import array
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 from unicodedata import category
 
 import numpy as np
@@ -13,10 +11,11 @@ import numpy as np
 from nmt.config import DataOptions, FilePair, Recipe
 from nmt.data.corpus import FileText, open_text
 from nmt.data.dialogue import current_turn
-from nmt.data.filters.statistics import PairSource, Progress, Side, Statistics, file_pairs
-from nmt.data.filters.table import FILTERS, NUM_EXAMPLES, Filter, Flagged, Severity, plural
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
+from nmt.filters import FILTERS
+from nmt.filters.base import NUM_EXAMPLES, Filter, Flagged, Severity, plural
+from nmt.filters.statistics import PairSource, Progress, Side, Statistics, file_pairs
 
 
 @dataclass(frozen=True)
@@ -93,31 +92,45 @@ def check_pairs(
     statistics = Statistics(corpus, test_statistics, vocabularies, max_length, on_progress)
     if not statistics.num_pairs:
         raise UserError(f"{' or '.join(corpus.names)} is empty: there are no pairs to check.", "Check the files.")
-    flagged = flag(statistics, on_progress)
+    filters = make_filters({name: {} for name, each in FILTERS.items() if each.checks})
+    flagged = [
+        (name, found) for name, found in flag(statistics, filters, on_progress) if found.count or len(found.indices)
+    ]
     texts = corpus.texts({int(index) for _, found in flagged for index in found.indices[:NUM_EXAMPLES]})
-    findings = [_finding(each, found, statistics, texts) for each, found in flagged]
+    findings = [_finding(name, filters[name], found, statistics, texts) for name, found in flagged]
     findings.sort(key=lambda finding: get_args(Severity).index(finding.severity))
     ratios = statistics.log_ratios[statistics.has_text]
     median_ratio = float(np.exp(np.median(ratios))) if len(ratios) else 0.0
     return DataReport(statistics.num_pairs, list(map(_counts, statistics.sides)), median_ratio, findings)
 
 
-def flag(statistics: Statistics, on_progress: Progress = lambda num_lines: None) -> list[tuple[Filter, Flagged]]:
-    """Read the corpus once more, and return what each filter flags."""
-    matched: dict[tuple[str, int | None], array[int]] = defaultdict(lambda: array("q"))
+def make_filters(choices: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Filter]:
+    """Filters by name, in the order of the table, from names to options; one whose options are None is left out.
+
+    Raises:
+        UserError: an unknown filter, or an option that is wrong.
+    """
+    chosen = FILTERS.choose_many(choices, "filters")
+    return {name: chosen[name][0](chosen[name][1]) for name in FILTERS if name in chosen}
+
+
+def flag(
+    statistics: Statistics, filters: Mapping[str, Filter], on_progress: Progress = lambda num_lines: None
+) -> list[tuple[str, Flagged]]:
+    """Read the corpus once more, and return what each filter flags, by its name."""
+    for each in filters.values():
+        each.prepare(statistics)
     for start, lines in statistics.pairs.batches(on_progress):
         statistics.score(start, lines)
-        for each in FILTERS:
-            for side, indices in each.matches(start, lines):
-                matched[each.name, side].extend(indices)
-    flagged = []
-    for each in FILTERS:
-        flagged += [(each, Flagged(np.array(found), key[1])) for key, found in matched.items() if key[0] == each.name]
-        flagged += [(each, found) for found in (each.corpus(statistics) if each.corpus is not None else ())]
-    return [(each, found) for each, found in flagged if found.count or len(found.indices)]
+        for each in filters.values():
+            each.read(start, lines)
+    flagged = [(name, found) for name, each in filters.items() for found in each.flag(statistics)]
+    return [(name, found) for name, found in flagged if found.count or len(found.indices) or found.badness is not None]
 
 
-def _finding(each: Filter, flagged: Flagged, statistics: Statistics, texts: Mapping[int, tuple[str, str]]) -> Finding:
+def _finding(
+    name: str, each: Filter, flagged: Flagged, statistics: Statistics, texts: Mapping[int, tuple[str, str]]
+) -> Finding:
     """Describe what a filter has flagged; ``texts`` has the pairs of the examples."""
     side = None if flagged.side is None else statistics.sides[flagged.side]
     count = flagged.count or len(flagged.indices)
@@ -133,7 +146,7 @@ def _finding(each: Filter, flagged: Flagged, statistics: Statistics, texts: Mapp
     if shown is None:
         shown = {i: texts[i] for i in flagged.indices[:NUM_EXAMPLES].tolist()}
     examples = tuple(Example(i + 1, _shown(pair, flagged.side)) for i, pair in shown.items())
-    return Finding(each.name, flagged.severity or severity, message, each.remedy, count, share, examples)
+    return Finding(name, flagged.severity or severity, message, each.remedy, count, share, examples)
 
 
 def _shown(pair: tuple[str, str], side: int | None) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,15 +23,18 @@ MIN_LINES = 500
 """Fewer don't show which lengths and probabilities are usual."""
 
 LINE = np.dtype(
-    [("hash", "u8"), ("composed", "?"), ("decomposed", "?"), ("own_score", "f4"), ("other_score", "f4")]
+    [("hash", "u8"), ("key", "u8"), ("composed", "?"), ("decomposed", "?"), ("own_score", "f4"), ("other_score", "f4")]
     + [(count, "u4") for count in ("words", "characters", "letters", "pieces", "unknown", "bytes")]
 )
-"""Statistics of a line: a hash that ignores white space; whether it has the normal form C or D, if these differ; the
-mean log probability of a character by the models of this side and the other one; numbers of words, of characters, of
-letters in words of two letters or more, of pieces, and of UNK and bytes among them."""
+"""Statistics of a line: a hash that ignores white space; one that ignores case and punctuation, too; whether it has the
+normal form C or D, if these differ; the mean log probability of a character by the models of this side and the other
+one; numbers of words, of characters, of letters in words of two letters or more, of pieces, and of UNK and bytes among
+them."""
 
 NUM_SLOTS = 1 << 20
 """Number of counts, which are indexed by hashes so that memory doesn't grow with the text."""
+
+_WORDS = re.compile(r"\w+")
 
 SMOOTHING = 0.02
 """Added to the count of each of NUM_OUTCOMES characters that can follow a context."""
@@ -133,6 +137,7 @@ class Side:
         """Including lines without a partner."""
         self.lines = np.zeros(0, LINE)
         """An entry for each pair."""
+        self.characters: Counter[str] = Counter()
 
     def is_long(self) -> Mask:
         """True for lines that are long enough to be judged, if there are enough of them."""
@@ -162,6 +167,7 @@ class Statistics:
                 if num_pairs:
                     rows.append(_describe(own[:num_pairs], side.vocabulary))
                     side.model.add(own[:num_pairs])
+                    side.characters.update("".join(own[:num_pairs]))
         for side, rows in zip(self.sides, described, strict=True):
             side.lines = np.concatenate(rows)
         self.num_pairs = len(self.sides[0].lines)
@@ -183,7 +189,15 @@ class Statistics:
     @property
     def hashes(self) -> npt.NDArray[np.uint64]:
         """A hash of each pair."""
-        source, target = (side.lines["hash"] for side in self.sides)
+        return self._combined("hash")
+
+    @property
+    def keys(self) -> npt.NDArray[np.uint64]:
+        """A hash of each pair that ignores case and punctuation."""
+        return self._combined("key")
+
+    def _combined(self, column: str) -> npt.NDArray[np.uint64]:
+        source, target = (side.lines[column] for side in self.sides)
         return np.asarray(source * np.uint64(0x9E3779B97F4A7C15) + target)
 
     @property
@@ -201,8 +215,8 @@ def median_and_deviation(values: npt.NDArray[np.floating]) -> tuple[float, float
 
 def _describe(lines: list[str], vocabulary: Vocabulary | None) -> npt.NDArray[np.void]:
     rows = np.zeros(len(lines), LINE)
-    contents = (" ".join(line.split()).encode("utf-8", "surrogatepass") for line in lines)
-    rows["hash"] = [int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little") for content in contents]
+    rows["hash"] = [_hash(line.split()) for line in lines]
+    rows["key"] = [_hash(_WORDS.findall(line.casefold())) for line in lines]
     rows["words"] = [len(line.split()) for line in lines]
     rows["characters"] = [len(line) for line in lines]
     rows["letters"] = [sum(map(len, re.findall(r"[^\W\d_]{2,}", line))) for line in lines]
@@ -214,6 +228,11 @@ def _describe(lines: list[str], vocabulary: Vocabulary | None) -> npt.NDArray[np
         rows["unknown"] = [line.count(vocabulary.unk) for line in ids]
         rows["bytes"] = [sum(i in byte_ids for i in line) for line in ids]
     return rows
+
+
+def _hash(words: list[str]) -> int:
+    content = " ".join(words).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
 @cache

@@ -1,0 +1,329 @@
+"""Cleaning of parallel text: repairs, removal of what the filters flag, and a report; read :func:`clean` first."""
+
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+from pydantic import Field
+
+from nmt.errors import UserError
+from nmt.files import explained, replacing, text_file
+from nmt.filters import FILTERS
+from nmt.filters.base import NUM_EXAMPLES, Flagged, plural
+from nmt.filters.check import flag, make_filters, shorten
+from nmt.filters.statistics import PairSource, Progress, Statistics, file_pairs
+from nmt.filters.text import CONTROL, ENTITY, INVISIBLE, MOJIBAKE
+from nmt.options import Options, validate
+from nmt.recipe import read_yaml
+
+Repair = Literal["mojibake", "entities", "control", "normal-form"]
+Pair = tuple[str, str]
+
+REMOVED, REPAIRED, SETTINGS, REPORT = "removed.jsonl", "repaired.jsonl", "filters.yaml", "report.html"
+NUM_BINS = 40
+ALWAYS = "invalid-utf8"
+"""Such lines can't be written."""
+
+_BYTE_OF = {ord(bytes([byte]).decode("cp1252", "ignore") or chr(byte)): byte for byte in range(0x80, 0xA0)}
+_NOT_ASCII = re.compile(f"[\x80-\xff{''.join(map(chr, _BYTE_OF))}]{{2,}}")
+
+
+def repair_mojibake(line: str) -> str:
+    """Revert that UTF-8 was decoded as Windows-1252, up to three times; the line as it was where that isn't certain."""
+    for _ in range(3):
+        if not MOJIBAKE.search(line):
+            break
+        repaired = _decode(line)
+        if repaired == line:  # parts of the line are sound
+            repaired = _NOT_ASCII.sub(lambda run: _decode(run[0]) if MOJIBAKE.search(run[0]) else run[0], line)
+        if repaired == line:
+            break
+        line = repaired
+    return line
+
+
+def _decode(text: str) -> str:
+    try:
+        return text.translate(_BYTE_OF).encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+def unescape(line: str) -> str:
+    """The characters in place of their HTML entities; line breaks and no-break spaces become spaces."""
+    if "&" not in line:
+        return line
+    return ENTITY.sub(lambda entity: html.unescape(entity[0]).replace("\n", " ").replace("\xa0", " "), line)
+
+
+REPAIRS: dict[Repair, Callable[[str], str]] = {
+    "mojibake": repair_mojibake,
+    "entities": unescape,
+    "control": lambda line: INVISIBLE.sub("", CONTROL.sub(" ", line)),
+    "normal-form": lambda line: unicodedata.normalize("NFC", line),
+}
+"""In the order in which they are made."""
+
+
+class CleanSettings(Options):
+    """What ``nmt clean`` does; the keys of its YAML file."""
+
+    repair: list[Repair] = Field(list(REPAIRS), description="what is repaired in lines before they are judged")
+    filters: dict[str, dict[str, Any] | None] = Field(
+        {}, description="options of filters, by name; null leaves out one of those that are used by default"
+    )
+
+    @classmethod
+    def read(cls, path: Path | None) -> "CleanSettings":
+        """The settings of a YAML file, with the default filters that it doesn't mention.
+
+        Raises:
+            UserError: the file can't be read, or a key or value is wrong.
+        """
+        example = f"See {SETTINGS} in a folder that nmt clean has written."
+        given = validate(cls, read_yaml(path, "file of filters", example) if path else {}, str(path))
+        defaults: dict[str, Any] = {name: {} for name, each in FILTERS.items() if each.removes}
+        return cls(repair=given.repair, filters={**defaults, **given.filters, ALWAYS: {}})
+
+    def repaired(self, line: str) -> str:
+        if line.isascii() and "&" not in line and line.isprintable():
+            return line
+        for name, repair in REPAIRS.items():
+            if name in self.repair:
+                line = repair(line)
+        return line
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What a filter has removed from a corpus.
+
+    ``alone`` counts the pairs that no other filter flags; ``examples`` are line numbers from 1 and pairs, the worst
+    first. ``histograms`` have, for each side or for the pairs as a whole, counts of pairs by their badness, the edges
+    of the bins, and the limit.
+    """
+
+    filter: str
+    problem: str
+    num_pairs: int
+    alone: int
+    examples: list[tuple[int, str, str]]
+    histograms: list[tuple[str, list[int], list[float], float]]
+
+
+@dataclass(frozen=True)
+class CleanReport:
+    """The result of cleaning a corpus."""
+
+    names: Pair
+    num_pairs: int
+    num_kept: int
+    num_repaired: int
+    removals: list[Removal]
+    repairs: list[tuple[int, str, str]]
+    """Examples: line number, text before, text after."""
+
+
+def clean(
+    files: tuple[Path, Path],
+    output: Path,
+    settings: CleanSettings,
+    tests: Sequence[tuple[Path, Path]] = (),
+    max_length: int = 150,
+    on_progress: Progress = lambda num_lines: None,
+) -> CleanReport:
+    """Write the pairs of two files that no filter flags, those that are removed, and a report, into a new folder.
+
+    The files are read three times and never held in memory. The folder appears when it is complete.
+
+    Args:
+        files: source and target.
+        output: the folder. The text in it is named, and compressed, like the files.
+        settings: repairs and filters.
+        tests: test sets whose pairs must not remain.
+        max_length: words of the longest side.
+        on_progress: called with the number of lines read since the last call, in each pass.
+
+    Raises:
+        UserError: the folder exists; the files can't be read, are empty or differ in length; nothing is kept.
+    """
+    if output.exists():
+        raise UserError(f"{output} exists already.", "Name another folder with -o, or delete it.")
+    for path in chain(files, *tests):
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is not a regular file.", "Name a file: its text is read repeatedly.")
+    given = file_pairs(*files)
+    filters = make_filters(settings.filters)
+    statistics = Statistics(_repaired(given, settings), _joined(tests, settings), None, max_length, on_progress)
+    _check_lengths(statistics, files)
+    flagged = flag(statistics, filters, on_progress)
+    reasons = np.zeros(statistics.num_pairs, np.uint64)
+    for name, found in flagged:
+        reasons[found.indices] |= np.uint64(1 << list(filters).index(name))
+    if reasons.all():
+        worst = max(flagged, key=lambda each: len(each[1].indices))[0]
+        raise UserError(f"Every pair would be removed, most of them by {worst!r}.", f"Change the limit of {worst!r}.")
+    wanted = {int(index) for _, found in flagged for index in found.indices[:NUM_EXAMPLES]}
+    with replacing(output) as folder:
+        with explained(output):
+            folder.mkdir()
+        job = _Writing(given, settings, list(filters), reasons, flagged)
+        examples = job.write(folder, output, wanted, on_progress)
+        removals = [
+            _removal(name, [found for other, found in flagged if other == name], statistics, reasons, filters, examples)
+            for name in dict.fromkeys(name for name, _ in flagged)
+        ]
+        report = CleanReport(
+            given.names,
+            statistics.num_pairs,
+            int((reasons == 0).sum()),
+            job.num_repaired,
+            [each for each in removals if each.num_pairs],
+            job.repairs,
+        )
+        with text_file(folder / SETTINGS, output / SETTINGS) as file:
+            effective = {name: each.options.model_dump(mode="json") for name, each in filters.items()}
+            left_out = {name: None for name, each in FILTERS.items() if each.removes and name not in filters}
+            yaml.safe_dump({"repair": settings.repair, "filters": effective | left_out}, file, sort_keys=False)
+        with text_file(folder / REPORT, output / REPORT) as file:
+            file.write(render_report(report))
+    return report
+
+
+class _Writing:
+    """The third pass, which writes text."""
+
+    def __init__(
+        self,
+        given: PairSource,
+        settings: CleanSettings,
+        names: Sequence[str],
+        reasons: "np.ndarray[Any, np.dtype[np.uint64]]",
+        flagged: Sequence[tuple[str, Flagged]],
+    ) -> None:
+        self._given, self._settings, self._names, self._reasons = given, settings, names, reasons
+        self._badness = [(name, found.badness) for name, found in flagged if found.badness is not None]
+        self.num_repaired = 0
+        self.repairs: list[tuple[int, str, str]] = []
+
+    def write(self, folder: Path, output: Path, wanted: set[int], on_progress: Progress) -> dict[int, Pair]:
+        """Write all files of text, and return the pairs with the wanted indices."""
+        examples: dict[int, Pair] = {}
+        texts = self._given.names
+        if texts[0] == texts[1]:
+            texts = f"source.{texts[0]}", f"target.{texts[1]}"
+        with ExitStack() as stack:
+            kept = [stack.enter_context(text_file(folder / name, output / name)) for name in texts]
+            removed, repaired = (
+                stack.enter_context(text_file(folder / name, output / name)) for name in (REMOVED, REPAIRED)
+            )
+            for start, lines in self._given.batches(on_progress):
+                for index, pair in enumerate(zip(*lines, strict=True), start):
+                    better = (self._settings.repaired(pair[0]), self._settings.repaired(pair[1]))
+                    if index in wanted:
+                        examples[index] = better
+                    if self._reasons[index]:
+                        removed.write(self._removal(index, better))
+                        continue
+                    if better != pair:
+                        repaired.write(self._repair(index, pair, better))
+                    for file, line in zip(kept, better, strict=True):
+                        file.write(f"{line}\n")
+        return examples
+
+    def _removal(self, index: int, pair: Pair) -> str:
+        why: dict[str, float | None] = {
+            name: None for bit, name in enumerate(self._names) if int(self._reasons[index]) >> bit & 1
+        }
+        for name, badness in self._badness:
+            if name in why and badness[index] > (why[name] or -np.inf):
+                why[name] = round(float(badness[index]), 4)
+        return _json({"line": index + 1, "filters": why, "source": pair[0], "target": pair[1]})
+
+    def _repair(self, index: int, before: Pair, after: Pair) -> str:
+        self.num_repaired += 1
+        changed = [side for side in (0, 1) if before[side] != after[side]]
+        if len(self.repairs) < NUM_EXAMPLES:
+            self.repairs.append((index + 1, shorten(before[changed[0]]), shorten(after[changed[0]])))
+        sides = {("source", "target")[side]: {"before": before[side], "after": after[side]} for side in changed}
+        return _json({"line": index + 1, **sides})
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    text = json.dumps(values, ensure_ascii=False)
+    # Bytes that are not UTF-8 are written as escapes of JSON.
+    return re.sub("[\udc80-\udcff]", lambda byte: f"\\u{ord(byte[0]):04x}", text) + "\n"
+
+
+def _repaired(pairs: PairSource, settings: CleanSettings) -> PairSource:
+    def read() -> Iterator[tuple[str | None, str | None]]:
+        for source, target in pairs.read():
+            yield (
+                None if source is None else settings.repaired(source),
+                (None if target is None else settings.repaired(target)),
+            )
+
+    return PairSource(pairs.names, read)
+
+
+def _joined(tests: Sequence[tuple[Path, Path]], settings: CleanSettings) -> Statistics | None:
+    """The statistics of all test sets as one."""
+    if not tests:
+        return None
+    sources = [_repaired(file_pairs(*each), settings) for each in tests]
+    return Statistics(PairSource(("test source", "test target"), lambda: chain(*(each.read() for each in sources))))
+
+
+def _check_lengths(statistics: Statistics, files: tuple[Path, Path]) -> None:
+    counts = [side.num_lines for side in statistics.sides]
+    if counts[0] != counts[1]:
+        raise UserError(
+            f"{files[0]} has {counts[0]} lines, but {files[1]} has {counts[1]}.",
+            "Line n of one file must translate line n of the other; `nmt check-data` finds where they diverge.",
+        )
+    if not counts[0]:
+        raise UserError(f"{files[0]} is empty: there are no pairs to clean.", "Check the files.")
+
+
+def _removal(
+    name: str,
+    found: Sequence[Flagged],
+    statistics: Statistics,
+    reasons: "np.ndarray[Any, np.dtype[np.uint64]]",
+    filters: Mapping[str, Any],
+    texts: Mapping[int, Pair],
+) -> Removal:
+    bit = np.uint64(1 << list(filters).index(name))
+    shown = list(dict.fromkeys(int(i) for each in found for i in each.indices[:NUM_EXAMPLES]))[:NUM_EXAMPLES]
+    histograms = []
+    for each in found:
+        if each.badness is not None and len(judged := each.badness[np.isfinite(each.badness)]):
+            # A few extreme values would flatten everything else.
+            top = max(float(np.percentile(judged, 99.5)), 1.5 * each.limit) or 1.0
+            counts, edges = np.histogram(np.minimum(judged, top), NUM_BINS)
+            title = "pairs" if each.side is None else statistics.sides[each.side].name
+            histograms.append((title, counts.tolist(), edges.tolist(), each.limit))
+    return Removal(
+        name,
+        filters[name].problem,
+        int((reasons & bit > 0).sum()),
+        int((reasons == bit).sum()),
+        [(i + 1, shorten(texts[i][0]), shorten(texts[i][1])) for i in shown],
+        histograms,
+    )
+
+
+def render_report(report: CleanReport) -> str:
+    """The report as an HTML page."""
+    from nmt.report import render
+
+    return render("clean.html.j2", report=report, plural=plural)
