@@ -27,10 +27,14 @@ class FilePair(Options):
 class TaskOptions(Options):
     """A task whose sentence pairs are generated: see ``nmt/data/synthetic_tasks.py``."""
 
-    type: Literal["copy", "repeat_copy", "parity", "addition", "chain"] = Field(description="what is to be computed")
-    min_length: int = Field(1, ge=0, description="fewest symbols of a sequence, digits of a number, arrows to follow")
+    type: Literal["copy", "repeat_copy", "associative_recall", "priority_sort", "parity", "addition", "chain"] = Field(
+        description="what is to be computed"
+    )
+    min_length: int = Field(
+        1, ge=0, description="fewest symbols of a sequence, items to recall from, digits of a number, arrows to follow"
+    )
     max_length: int = Field(20, ge=0, le=10_000, description="most of them")
-    num_symbols: int = Field(8, ge=2, le=26, description="copy tasks and chain: different symbols")
+    num_symbols: int = Field(8, ge=2, le=26, description="all but parity and addition: different symbols")
     max_repeats: int = Field(5, ge=1, le=1000, description="repeat_copy: most repetitions")
     num_pairs: int = Field(20_000, ge=1, le=10_000_000, description="pairs of the training split")
     num_valid: int = Field(500, ge=1, le=1_000_000, description="pairs of any other split")
@@ -44,6 +48,10 @@ class TaskOptions(Options):
             raise ValueError(f"data.task: {self.type} needs a min_length of 1 or more")
         if self.type == "chain" and self.num_symbols <= self.max_length:
             raise ValueError(f"data.task: {self.max_length} arrows of a chain need {self.max_length + 1} num_symbols")
+        if self.type == "associative_recall" and not 2 <= self.min_length <= self.max_length <= self.num_symbols**3:
+            raise ValueError("data.task: associative_recall needs 2 items or more, and as many different ones as items")
+        if self.type == "priority_sort" and self.max_length > 100:
+            raise ValueError("data.task: priority_sort has 100 different priorities, so max_length is at most 100")
         return self
 
 

@@ -2,11 +2,13 @@
 
 A symbol is a word, so use word vocabularies. Pairs are drawn independently; each split has its own seed.
 
-    copy          g a c         ->  g a c
-    repeat_copy   g a x3        ->  g a g a g a
-    parity        1 0 1 1       ->  1               (1 if the number of ones is odd)
-    addition      5 7 + 8 4     ->  1 4 1           (the highest digit first)
-    chain         bd ab da a x2 ->  d               (two arrows from a: a -> b -> d; arrows in random order)
+    copy                g a c                      ->  g a c
+    repeat_copy         g a x3                     ->  g a g a g a
+    associative_recall  | g a c | b a a | d c g ? b a a  ->  d c g    (the item after the one that is asked for)
+    priority_sort       g 17 a 80 c 4              ->  a g c          (the highest priority first)
+    parity              1 0 1 1                    ->  1              (1 if the number of ones is odd)
+    addition            5 7 + 8 4                  ->  1 4 1          (the highest digit first)
+    chain               bd ab da a x2              ->  d              (two arrows from a: a -> b -> d, in random order)
 """
 
 import string
@@ -18,6 +20,8 @@ import numpy as np
 from nmt.config import TaskOptions
 
 Pair = tuple[str, str]
+ITEM_LENGTH = 3
+"""Symbols of an item in associative_recall, as in Graves et al. 2014, section 4.3."""
 
 
 def task_pairs(options: TaskOptions, split: str = "train") -> Iterator[Pair]:
@@ -47,6 +51,25 @@ def _repeat_copy(rng: np.random.Generator, length: int, options: TaskOptions) ->
     return f"{sequence} x{repeats}", " ".join([sequence] * repeats)
 
 
+def _associative_recall(rng: np.random.Generator, length: int, options: TaskOptions) -> Pair:
+    """``length`` different items; the last one is never asked for, as no item follows it."""
+    base = options.num_symbols
+    numbers = rng.choice(base**ITEM_LENGTH, length, replace=False)
+    digits = [[number // base**place % base for place in range(ITEM_LENGTH)] for number in numbers.tolist()]
+    items = [" ".join(string.ascii_lowercase[digit] for digit in item) for item in digits]
+    asked = int(rng.integers(length - 1))
+    return f"| {' | '.join(items)} ? {items[asked]}", items[asked + 1]
+
+
+def _priority_sort(rng: np.random.Generator, length: int, options: TaskOptions) -> Pair:
+    """Symbols, each with a different priority below 100 (Graves et al. 2014, section 4.5; all are sorted)."""
+    symbols = _symbols(rng, length, options).split()
+    priorities = rng.permutation(100)[:length].tolist()
+    by_priority = sorted(zip(priorities, symbols, strict=True), reverse=True)
+    source = " ".join(f"{symbol} {priority}" for symbol, priority in zip(symbols, priorities, strict=True))
+    return source, " ".join(symbol for _, symbol in by_priority)
+
+
 def _parity(rng: np.random.Generator, length: int, options: TaskOptions) -> Pair:
     bits = rng.integers(0, 2, length)
     return " ".join(map(str, bits)), str(bits.sum() % 2)
@@ -73,6 +96,8 @@ def _chain(rng: np.random.Generator, length: int, options: TaskOptions) -> Pair:
 TASKS: dict[str, Callable[[np.random.Generator, int, TaskOptions], Pair]] = {
     "copy": _copy,
     "repeat_copy": _repeat_copy,
+    "associative_recall": _associative_recall,
+    "priority_sort": _priority_sort,
     "parity": _parity,
     "addition": _addition,
     "chain": _chain,

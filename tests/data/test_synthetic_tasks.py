@@ -32,6 +32,28 @@ def test_repeated_copies() -> None:
     assert {source[-1] for source, _ in made} == {"x1", "x2", "x3"}
 
 
+def test_the_item_after_the_one_that_is_asked_for_is_recalled() -> None:
+    asked = []
+    for source, target in pairs(type="associative_recall", num_symbols=3, min_length=2):
+        memory, _, query = " ".join(source).partition(" ? ")
+        items = [item.strip() for item in memory.split("|")[1:]]
+        assert len(set(items)) == len(items) >= 2
+        assert all(len(item.split()) == 3 for item in items)
+        assert items.index(" ".join(target)) == items.index(query) + 1
+        asked.append(items.index(query))
+    assert set(asked) == {0, 1, 2, 3}
+
+
+def test_symbols_are_sorted_by_priority() -> None:
+    made = pairs(type="priority_sort", num_symbols=4)
+    for source, target in made:
+        priorities = [int(word) for word in source[1::2]]
+        assert len(set(priorities)) == len(priorities)
+        left = dict(zip(priorities, source[::2], strict=True))
+        assert target == [left.pop(max(left)) for _ in priorities]
+    assert {len(target) for _, target in made} == {1, 2, 3, 4, 5}
+
+
 def test_parity() -> None:
     for source, target in pairs(type="parity"):
         assert target == [str("".join(source).count("1") & 1)]
@@ -59,7 +81,7 @@ def test_chains_lead_from_the_start_to_the_answer() -> None:
 
 @pytest.mark.parametrize("kind", TASKS)
 def test_a_seed_repeats_itself_and_splits_differ(kind: str) -> None:
-    options = TaskOptions(type=kind, max_length=5, num_pairs=50, num_valid=50)
+    options = TaskOptions(type=kind, min_length=2, max_length=5, num_pairs=50, num_valid=50)
     assert list(task_pairs(options)) == list(task_pairs(options))
     assert list(task_pairs(options)) != list(task_pairs(options, "val"))
     assert list(task_pairs(options)) != list(task_pairs(options.model_copy(update={"seed": 2})))
@@ -97,6 +119,9 @@ def test_files_of_ones_own_can_validate_a_task(tmp_path: Path) -> None:
         ({"type": "copy", "min_length": 5, "max_length": 4}, "min_length 5 is more than max_length 4"),
         ({"type": "chain", "max_length": 5, "num_symbols": 5}, "5 arrows of a chain need 6 num_symbols"),
         ({"type": "copy", "min_length": 0}, "copy needs a min_length of 1"),
+        ({"type": "associative_recall", "min_length": 1}, "needs 2 items or more"),
+        ({"type": "associative_recall", "min_length": 2, "max_length": 9, "num_symbols": 2}, "as many different ones"),
+        ({"type": "priority_sort", "max_length": 101}, "max_length is at most 100"),
         ({"type": "cpoy"}, "Input should be"),
     ],
 )
