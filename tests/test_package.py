@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+import yaml
 
 import nmt
 
@@ -108,6 +109,30 @@ def test_versions_are_bounded_and_the_oldest_are_those_of_the_constraints(repo_r
     lines = (repo_root / "constraints-oldest.txt").read_text("utf-8").splitlines()
     pins = [line.replace("==", ">=") for line in lines if not line.startswith("#")]
     assert pins == [requirement.partition(",<")[0] for requirement in allowed]
+
+
+def test_the_files_of_a_release_name_its_version(repo_root: Path) -> None:
+    citation = yaml.safe_load((repo_root / "CITATION.cff").read_text("utf-8"))
+    assert {"cff-version", "message", "title", "authors", "license"} <= set(citation)
+    assert str(citation["version"]) == nmt.__version__
+    newest = re.search(r"^## \[([\d.]+)\]", (repo_root / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert newest
+    assert newest[1] == nmt.__version__
+
+
+def test_issue_templates_have_what_the_forms_require(repo_root: Path) -> None:
+    folder = repo_root / ".github" / "ISSUE_TEMPLATE"
+    for path in sorted(folder.glob("*.yml")):
+        form = yaml.safe_load(path.read_text("utf-8"))
+        if path.name == "config.yml":
+            assert form == {"blank_issues_enabled": True}
+            continue
+        assert {"name", "description", "labels", "body"} == set(form)
+        names = [field["id"] for field in form["body"]]
+        assert len(set(names)) == len(names)
+        for field in form["body"]:
+            assert field["type"] in ("textarea", "checkboxes")
+            assert field["attributes"]["label"]
 
 
 def test_the_package_is_typed() -> None:
