@@ -29,7 +29,7 @@ from nmt.data.vocabulary import SEPARATOR, Vocabularies, WordVocabulary
 from nmt.filters.check import make_filters
 from nmt.filters.clean import CleanSettings
 from nmt.models.build import build_model
-from nmt.recipe import load_recipe, parse_settings
+from nmt.recipe import load_recipe, parse_settings, shipped_recipes
 from nmt.training.techniques import TECHNIQUES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,6 +98,10 @@ NOT_RUN = {
     r"examples/plain_loop\.py": "trains for a minute; tests/test_examples.py runs it",
 }
 """The commands that are not executed, and why."""
+if not find_spec("ctranslate2"):
+    NOT_RUN[r"nmt export|--engine ctranslate2"] = "needs CTranslate2, which is not installed"
+if not shutil.which("curl"):
+    NOT_RUN["curl"] = "is not installed"
 
 
 def is_run(code: Code) -> bool:
@@ -139,6 +143,11 @@ def test_the_pages_have_code() -> None:
     assert sum(map(len, map(lines_of, PAGES))) > 100
     assert len(blocks("python")) >= 3
     assert len(blocks("yaml")) >= 3
+
+
+def test_the_table_of_recipes_has_all() -> None:
+    table = (ROOT / "recipes" / "README.md").read_text("utf-8")
+    assert [name for name in shipped_recipes() if name.rpartition("/")[2] not in table] == []
 
 
 @pytest.mark.parametrize("code", NOT_RUN_LINES, ids=str)
@@ -307,7 +316,7 @@ def pages_with_code() -> Iterator[Any]:
             yield pytest.param(page, marks=[pytest.mark.slow] if page.startswith(SLOW) else [])
 
 
-@pytest.mark.posix
+@pytest.mark.skipif(sys.platform != "linux", reason="forks processes that have imported PyTorch")
 @pytest.mark.parametrize("page", list(pages_with_code()))
 def test_a_page_runs(
     page: str, programs: Path, models: Models, tiny_corpus: Path, repo_root: Path, tmp_path: Path,
