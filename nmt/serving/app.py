@@ -1,6 +1,7 @@
 """The application of ``nmt serve``, and its server process."""
 
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -92,6 +93,8 @@ def serve(service: Service, host: str, port: int) -> None:
     server = make_server(service, host, port)
     with contextlib.closing(_bound(host, port)) as listening, _signals_are_ignored_afterwards():
         sys.setswitchinterval(SWITCH_INTERVAL)
+        gc.collect()
+        gc.freeze()  # models and modules stay: without this, each full collection of garbage goes through all of them
         host, port = listening.getsockname()[:2]
         pairs = ", ".join("-".join(pair) for pair in service.directions.models)
         say(f"Serving {pairs} at http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C stops).")

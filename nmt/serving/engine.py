@@ -1,16 +1,18 @@
 """The model thread: sentences of concurrent requests are translated in common batches.
 
-Only one thread computes. Requests put sentences into a list of waiting items and wait for futures; the thread takes the
-oldest item together with others of similar length that have the same model and options. A batch therefore grows with
-the load by itself: what arrives while one batch is computed is in the next one.
+Only one thread computes. Requests put sentences into a list of waiting items and wait for futures; the thread takes all
+that wait, divides those with the same model and options into batches of similar length, and computes these one after
+another. Batches therefore grow with the load by themselves: what arrives meanwhile is in the next ones.
 """
 
 import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, Literal, Self, TypeVar, cast
 
 from torch import Tensor
@@ -69,11 +71,10 @@ class _Item:
     def length(self) -> int:
         return len(self.request.source)
 
-    def fits(self, other: "_Item") -> bool:
-        """Whether both can be in one batch."""
-        shorter, longer = sorted((self.length, other.length))
-        is_same = self.translator is other.translator and self.settings == other.settings
-        return is_same and longer <= 2 * shorter + SIMILAR
+    @property
+    def most(self) -> int:
+        """Sentences of a batch."""
+        return self.translator.options(**self.settings.changes).batch_size
 
 
 @dataclass(eq=False)
@@ -81,6 +82,7 @@ class _Call:
     """A function that waits for the model thread."""
 
     function: Callable[[], Any]
+    arrived: float = field(default_factory=time.monotonic)
     future: "Future[Any]" = field(default_factory=Future)
 
 
@@ -122,6 +124,7 @@ class Engine:
     ) -> None:
         self._on_batch, self._wait = on_batch, wait
         self._waiting: list[_Item | _Call] = []
+        self._planned: deque[list[_Item] | _Call] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="nmt-model", daemon=True)
@@ -130,7 +133,7 @@ class Engine:
     @property
     def num_waiting(self) -> int:
         """Sentences that are not in a batch yet."""
-        return len(self._waiting)
+        return len(self._waiting) + sum(isinstance(job, _Call) or len(job) for job in self._planned)
 
     def submit(
         self,
@@ -182,36 +185,27 @@ class Engine:
 
     def _run(self) -> None:
         while True:
-            batch = self._next_batch()
-            if isinstance(batch, _Call):
-                _answer(batch.future, batch.function)
-            elif batch:
+            if not self._planned:
+                self._planned.extend(_plan(self._take_all()))
+            if not self._planned:
+                return
+            job = self._planned.popleft()
+            if isinstance(job, _Call):
+                _answer(job.future, job.function)
+            elif batch := [item for item in job if not item.future.cancelled()]:
                 start = time.monotonic()
                 self._translate(batch)
                 self._on_batch(len(batch), time.monotonic() - start)
-            elif self._is_closed:
-                return
 
-    def _next_batch(self) -> list[_Item] | _Call:
-        """The oldest job with those that fit it; an empty list if there is none."""
+    def _take_all(self) -> list[_Item | _Call]:
+        """All that waits, at least one job; none if the engine is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed)
-            self._waiting = [job for job in self._waiting if not job.future.cancelled()]
-            if not self._waiting:
-                return []
-            oldest = self._waiting[0]
-            if isinstance(oldest, _Call):
-                del self._waiting[0]
-                return oldest
-            most = oldest.translator.options(**oldest.settings.changes).batch_size
-            patience = oldest.arrived + self._wait - time.monotonic()
-            if patience > 0 and not self._is_closed:
-                self._changed.wait_for(lambda: len(self._waiting) >= most or self._is_closed, patience)
-            fitting = [job for job in self._waiting if isinstance(job, _Item) and job.fits(oldest)]
-            batch = sorted(fitting, key=lambda item: abs(item.length - oldest.length))[:most]
-            taken = set(batch)
-            self._waiting = [job for job in self._waiting if job not in taken]
-            return batch
+            if self._waiting and isinstance(oldest := self._waiting[0], _Item):
+                most, patience = oldest.most, oldest.arrived + self._wait - time.monotonic()
+                self._changed.wait_for(lambda: len(self._waiting) >= most or self._is_closed, max(patience, 0))
+            taken, self._waiting = self._waiting, []
+            return taken
 
     def _translate(self, items: Sequence[_Item]) -> None:
         """Answer the items of a batch. If the batch fails, each is translated alone, so one can't spoil the others."""
@@ -240,6 +234,28 @@ class Engine:
             for item, translation in zip(items, translations, strict=True):
                 with contextlib.suppress(InvalidStateError):
                     item.future.set_result(translation)
+
+
+def _plan(jobs: Sequence[_Item | _Call]) -> list[list[_Item] | _Call]:
+    """Batches of similar length and about equal size, and calls; in the order in which the oldest of each arrived."""
+    groups: dict[tuple[Translator, Settings], list[_Item]] = {}
+    for job in jobs:
+        if isinstance(job, _Item):
+            groups.setdefault((job.translator, job.settings), []).append(job)
+    batches: list[list[_Item]] = []
+    for items in groups.values():
+        size = ceil(len(items) / ceil(len(items) / items[0].most))
+        batch: list[_Item] = []
+        for item in sorted(items, key=lambda item: item.length):
+            if not batch or len(batch) == size or item.length > 2 * batch[0].length + SIMILAR:
+                batches.append(batch := [])
+            batch.append(item)
+    calls = [(job.arrived, job) for job in jobs if isinstance(job, _Call)]
+    ordered: list[tuple[float, list[_Item] | _Call]] = [
+        *calls,
+        *((min(item.arrived for item in batch), batch) for batch in batches),
+    ]
+    return [job for _, job in sorted(ordered, key=lambda each: each[0])]
 
 
 def _answer(future: "Future[Any]", function: Callable[[], Any]) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from nmt import __version__
 from nmt.data.languages import name_of
@@ -134,8 +135,8 @@ def router(service: Service) -> APIRouter:
 def _add_texts(routes: APIRouter, service: Service) -> None:
     """Translation of text, and detection of its language."""
 
-    @routes.api_route("/translate", methods=["GET", "POST"])
     async def translate(request: Request) -> Response:
+        request.scope["route"] = plain  # requests are counted by it
         values = await _values(service, request)
         texts = _texts(service, values)
         source, target = (_language(service, values, side) for side in ("source", "target"))
@@ -150,6 +151,10 @@ def _add_texts(routes: APIRouter, service: Service) -> None:
         if isinstance(values["q"], list):
             return JSONResponse({key: [answer[key] for answer in answers] for key in answers[0]})
         return JSONResponse(answers[0])
+
+    # A route of Starlette: one of FastAPI takes 0.3 ms more of the processor for each request.
+    plain = Route("/translate", translate, methods=["GET", "POST"])
+    routes.routes.append(plain)
 
     @routes.post("/detect")
     async def detect(request: Request) -> Response:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -63,6 +64,28 @@ def test_a_batch_has_similar_lengths_and_one_kind_of_settings(
     assert several.result().alignment
     assert longer.result(30).text
     assert sizes == [1, 1, 1]
+
+
+def test_batches_are_equally_large_and_of_neighbouring_lengths(
+    engine: Engine, sizes: list[int], translator: Translator, german: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[list[int]] = []
+    stream = Translator.stream
+
+    def seen(self: Translator, lines: list[Request], *given: Any, **named: Any) -> Any:
+        lengths.append(sorted(len(request.source) for request in lines))
+        return stream(self, lines, *given, **named)
+
+    monkeypatch.setattr(Translator, "stream", seen)
+    release = held(engine)
+    futures = engine.submit(translator, [Request(line) for line in german[:20]], Settings.of(batch_size=8))
+    assert engine.num_waiting >= 20
+    release.set()
+    texts(futures)
+    assert sorted(map(len, lengths)) == [6, 7, 7]
+    in_order = sorted(lengths, key=lambda batch: batch[0])
+    assert all(before[-1] <= after[0] for before, after in pairwise(in_order))
+    assert engine.num_waiting == 0
 
 
 def test_what_is_cancelled_before_its_batch_is_not_translated(
