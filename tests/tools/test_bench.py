@@ -1,5 +1,7 @@
 """The measuring tools: figures are read from what is printed, and operations are counted right."""
 
+import asyncio
+import json
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -84,3 +86,30 @@ def test_cells_are_measured_beside_the_lstm(
         assert all(float(speed.replace(",", "")) > 0 for speed in row[1:4])
         medians = [float(other[3].replace(",", "")) for other in (rows[2], row)]
         assert float(row[4]) == pytest.approx(medians[0] / medians[1], abs=0.02)
+
+
+def test_the_load_of_a_server_counts_wrong_and_lost_answers(load_tool: LoadTool) -> None:
+    """Against a server that translates one line wrongly, refuses one, and closes the connection for one."""
+    tool = load_tool("bench/serve")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            line = json.loads(await reader.readexactly(int(head.rpartition(b": ")[2])))["q"]
+            if line == "close":
+                writer.close()
+                return
+            body = json.dumps({"translatedText": line.upper()}).encode()
+            status = b"503 no" if line == "refuse" else b"200 OK"
+            writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
+
+    async def run() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            await load.client(server.sockets[0].getsockname()[1], iter(load.lines))
+
+    load = tool.Load(["a", "wrong", "refuse", "close", "b"], "de", "en", {"a": "A", "wrong": "right"})
+    asyncio.run(run())
+    assert len(load.seconds) == 3
+    assert load.wrong == [("right", "WRONG")]
+    assert load.failures == {"503": 1, "IncompleteReadError": 1}
+    assert load.expected["b"] == "B"
