@@ -142,7 +142,7 @@ def _train(
 
 def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[Recipe, Path | None]:
     """Check a model directory; the recipe to train with, and the checkpoint to continue from."""
-    checkpoints = CheckpointFolder(directory.path)
+    checkpoints = CheckpointFolder(directory.path, recipe.training.keep_last, recipe.training.keep_best)
     if not resume:
         remedy = "choose another folder with -o."
         if present := checkpoints.all():

@@ -325,6 +325,15 @@ def test_degenerate_translations_are_logged_and_after_the_warm_up_warned_of(
     assert "4 of 8 translations (50.0%) look degenerate: 4 repeat themselves" in warnings[0]
 
 
+def test_a_checkpoint_that_a_killed_process_would_have_deleted_is_deleted(
+    make_recipe: RecipeMaker, tmp_path: Path
+) -> None:
+    options = {"max_steps": 3, "checkpoint_every": 1, "validate_every": 9, "keep_last": 3}
+    train(make_recipe(**options), tmp_path)
+    train(make_recipe(**options | {"keep_last": 1, "keep_best": 0}), tmp_path, resume=True)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000003"]
+
+
 @pytest.mark.parametrize("call", ["write_bytes", "replace"])
 def test_a_disk_that_fills_up_costs_only_what_came_after_the_last_checkpoint(
     make_recipe: RecipeMaker,

@@ -74,11 +74,15 @@ class CheckpointFolder:
             sums = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
             (temporary / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
         self.tidy()
+        self._prune()
+        return final
+
+    def _prune(self) -> None:
+        """Delete the checkpoints that are neither among the newest nor among the best."""
         kept = {*self.all()[-self._keep_last :], *self.best()[: self._keep_best]}
         for path in self.all():
             if path not in kept:
                 remove_folder(path)
-        return final
 
     def tidy(self) -> None:
         """Remove what a killed process has left, and give a checkpoint that was saved once more its name."""
@@ -91,7 +95,8 @@ class CheckpointFolder:
                 sync(self._folder)
 
     def newest_intact(self) -> Path | None:
-        """The checkpoint to resume from; None where there is none at all.
+        """The checkpoint to resume from; None where there is none at all. What a killed process would have deleted after
+        writing it is deleted.
 
         Damaged ones are reported, passed over and renamed to ``damaged-NNNNNN``, so that they aren't counted any more.
 
@@ -107,6 +112,7 @@ class CheckpointFolder:
                     aside = path.with_name(path.name.replace("step", "damaged", 1))
                     remove_folder(aside)
                     os.replace(path, aside)
+                self._prune()
                 return checkpoint
             warn(f"{checkpoint} is damaged ({wrong}): going back to the checkpoint before it.")
             damaged.append(checkpoint)
