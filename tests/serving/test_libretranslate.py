@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from libretranslatepy import LibreTranslateAPI
 
+from nmt.serving import service
 from nmt.serving.service import ApiError, RateLimit
 from nmt.translator import Translator
 
@@ -172,8 +173,8 @@ def test_clients_with_too_many_requests_are_refused(serve: Callable[..., Any], t
 
 def test_requests_that_were_not_made_add_up_to_those_of_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("nmt.serving.service.time.monotonic", lambda: now)
-    monkeypatch.setattr("nmt.serving.service.MAX_CLIENTS", 3)
+    monkeypatch.setattr(service.time, "monotonic", lambda: now)
+    monkeypatch.setattr(service, "MAX_CLIENTS", 3)
     rate = RateLimit(30)
 
     def counted(client: str, requests: int) -> int:

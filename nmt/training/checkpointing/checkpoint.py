@@ -95,8 +95,8 @@ class CheckpointFolder:
                 sync(self._folder)
 
     def newest_intact(self) -> Path | None:
-        """The checkpoint to resume from; None where there is none at all. What a killed process would have deleted after
-        writing it is deleted.
+        """The checkpoint to resume from; None where there is none at all. What a killed process would have deleted
+        after writing it is deleted.
 
         Damaged ones are reported, passed over and renamed to ``damaged-NNNNNN``, so that they aren't counted any more.
 
