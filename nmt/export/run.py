@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,12 +11,13 @@ from typing import Unpack
 import torch
 
 from nmt.config import DecodingChanges, DecodingOptions
-from nmt.data.batching import Ids
+from nmt.data.batching import Ids, lengths
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.beam import Hypothesis, length_normalised
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.logits_processors import LogitsProcessor
 from nmt.decoding.results import Candidate, ScoredPair
+from nmt.decoding.search import max_lengths
 from nmt.errors import UserError
 from nmt.export.ct2 import export, num_positions, require_ctranslate2
 from nmt.translator import NO_CANDIDATE, Translator
@@ -24,6 +25,8 @@ from nmt.translator import NO_CANDIDATE, Translator
 PATIENCE = 2.0
 """Of CTranslate2's beam search. At its default of 1 it stops at the first ``beam_size`` finished hypotheses; the
 search of nmt continues while an unfinished one could still win."""
+STEPS = 32
+"""The limits of translations are rounded up to multiples of this many tokens, so that sentences share calls."""
 TOLERANCE = 1e-3
 """Of a token's log-probability in float32."""
 
@@ -74,6 +77,15 @@ class ExportedModel:
         CTranslate2 knows the length penalties ``none`` and ``average``. With another one, its beam search has
         ``average`` with alpha 1, and what it finds is ranked by the penalty of the options.
         """
+        limits = [-(-int(limit) // STEPS) * STEPS for limit in max_lengths(lengths(sources), options)]
+        results: list[list[Hypothesis]] = [[] for _ in sources]
+        for limit in set(limits):  # CTranslate2 has one for all sentences of a call
+            rows = [row for row, own in enumerate(limits) if own == limit]
+            for row, found in zip(rows, self._search([sources[row] for row in rows], options, limit), strict=True):
+                results[row] = sorted(found, key=lambda each: -each.score)
+        return results
+
+    def _search(self, sources: Sequence[Ids], options: DecodingOptions, limit: int) -> Iterator[list[Hypothesis]]:
         alpha = {"none": 0.0, "average": options.alpha}.get(options.length_penalty, 1.0)
         found = self._model.translate_batch(
             [self._tokens(ids) for ids in sources],
@@ -83,16 +95,13 @@ class ExportedModel:
             length_penalty=alpha,
             return_scores=True,
             max_batch_size=options.batch_size,
-            max_decoding_length=min(options.max_length or self._longest, self._longest),
+            max_decoding_length=min(limit, self._longest),
         )
-        results = []
         for of_sentence in found:
-            hypotheses = [
+            yield [
                 self._hypothesis(tokens, score * (len(tokens) + 1) ** alpha, options)
                 for tokens, score in zip(of_sentence.hypotheses, of_sentence.scores, strict=True)
             ]
-            results.append(sorted(hypotheses, key=lambda each: -each.score))
-        return results
 
     def _hypothesis(self, tokens: Sequence[str], log_probability: float, options: DecodingOptions) -> Hypothesis:
         score = length_normalised(options, torch.tensor(log_probability), len(tokens) + 1)
