@@ -61,7 +61,7 @@ UPLOADS = {
     "nmt/data/batching.py": "batches",
     "nmt/decoding/logits_processors.py": "forced prefixes",
     "nmt/decoding/search.py": "batches to translate, and random numbers of samples",
-    "nmt/loading.py": "models",
+    "nmt/models/build.py": "models",
     "nmt/models/recurrence.py": "the order of packed sequences",
     "nmt/training/run.py": "models",
 }
@@ -104,7 +104,7 @@ def run(device: str, recipe: str, changes: dict[str, Any]) -> dict[str, Any]:
         )
         translator = nmt.load(Path(folder) / "model", device)
     found: dict[str, Any] = {"losses": losses}
-    for name, search in SEARCHES.items():
+    for name, search in SEARCHES.items() if not translator.recipe.model.is_language_model else ():
         found[name] = [t.text for t in translator.translate([pairs[i][0] for i in range(4)], max_length=8, **search)]
     found["scores"] = [pair.score for pair in translator.score(pairs[:3])]
     if translator.has_attention and not recipe.startswith("chat"):

@@ -129,13 +129,14 @@ class ClockworkCell(Cell):
     """Clockwork RNN (Koutník et al. 2014): module k has the period 2^k, and at step t (the first is 0) it computes
     h_t = tanh(U x_t + W h_{t-1} + b) where its period divides t, and keeps h_{t-1} where not.
 
-    A module reads itself and slower ones, so W is block-triangular. At each step only the modules that are due are
-    computed, which are the first ones. The state has a second part, the number of steps so far [N, 1], the same in all
-    rows; a state without it is at the beginning.
+    A module reads itself and slower ones, so W is block-triangular. On a CPU only the modules that are due at a
+    step are computed, which are the first ones. The state has a second part, the number of steps so far [N, 1], the
+    same in all rows; a state without it is at the beginning.
     """
 
     Options = ClockworkOptions
     averageable = False
+    period_D: Tensor
     read_DD: Tensor
 
     def __init__(self, options: ClockworkOptions, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
@@ -143,16 +144,21 @@ class ClockworkCell(Cell):
         if hidden_size % options.num_modules:
             raise ValueError(f"clockwork: hidden_size {hidden_size} is no multiple of {options.num_modules} modules")
         period_D = 2 ** torch.arange(options.num_modules).repeat_interleave(hidden_size // options.num_modules)
+        self.register_buffer("period_D", period_D, persistent=False)
         self.register_buffer("read_DD", period_D >= period_D[:, None], persistent=False)
 
     def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         hidden = state[0]
         step_N1 = state[1] if len(state) > 1 else torch.zeros(len(hidden), 1, dtype=torch.long, device=hidden.device)
-        num_modules, step = self.options.num_modules, int(step_N1[0])
-        num_due = min((step & -step).bit_length(), num_modules) if step else num_modules
+        num_due = num_modules = self.options.num_modules
+        # An accelerator would have to be waited for to know the step: there all modules are computed.
+        if hidden.is_cpu and (step := int(step_N1[0])):
+            num_due = min((step & -step).bit_length(), num_modules)
         due = slice(0, num_due * self.hidden_size // num_modules)
         weight = self.hidden_weight[due] * self.read_DD[due]
         new = torch.addmm(gates_NG[:, due], hidden, weight.t()).to(hidden.dtype).tanh()
+        if not hidden.is_cpu:
+            new = torch.where(step_N1 % self.period_D == 0, new, hidden)
         return torch.cat((new, hidden[:, due.stop :]), dim=1), step_N1 + 1
 
 
