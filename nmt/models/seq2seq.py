@@ -23,13 +23,15 @@ class NoEncoder(Encoder):
     """
 
     memory_sizes, final_size = (), 0
+    _nothing: Tensor
 
     def __init__(self, options: Options, parts: EncoderParts) -> None:
         super().__init__()
-        self._width = parts.embedding.size
+        # Has the device and type of the model, and no parameters.
+        self.register_buffer("_nothing", torch.empty(0, parts.embedding.size), persistent=False)
 
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
-        values_BSD = torch.zeros(len(source_BS), 0, self._width, device=source_BS.device)
+        values_BSD = self._nothing.expand(len(source_BS), -1, -1)
         return EncoderOutput((Memory(values_BSD, source_BS[:, :0].bool()),))
 
 
