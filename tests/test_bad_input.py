@@ -263,7 +263,7 @@ def test_a_recipe_that_is_too_large_for_the_weights_takes_no_memory(
     model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
     text = (model / "recipe.yaml").read_text("utf-8")
     (model / "recipe.yaml").write_text(text.replace("hidden_size: 32", "hidden_size: 4000"), "utf-8")
-    monkeypatch.delattr("nmt.loading.build_model")
+    monkeypatch.delattr("nmt.models.build.build_model")
     refused(run_nmt("translate", model), "model.safetensors holds the weights of another model", "parameters")
 
 

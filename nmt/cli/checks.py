@@ -110,7 +110,7 @@ def clean(
     max_length: Annotated[int, typer.Option(metavar="N", min=1, help="Words of the longest side that remains.")] = 150,
     as_json: AsJson = False,
 ) -> None:
-    """Remove bad pairs from parallel text, and repair encodings.
+    """Remove bad pairs of lines, and repair encodings.
 
     Removes, among others, pairs that are empty, copied, misaligned, truncated, repeated or in another language. FOLDER
     gets the remaining text under the names of the files, removed.jsonl with what was removed and why, repaired.jsonl,
