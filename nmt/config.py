@@ -15,6 +15,7 @@ from nmt.options import FIXED, FREE, SILENT, ChoiceOf, Options, as_mapping
 
 FORMAT_VERSION = 1
 """Version of the model directory. Raise it when an older nmt could no longer read a new directory."""
+Modifier = Literal["upper_case", "title_case", "no_end_punctuation", "typos"]
 
 
 class FilePair(Options):
@@ -55,6 +56,55 @@ class TaskOptions(Options):
         return self
 
 
+class CorpusOptions(Options):
+    """One of several corpora that a model is trained on; its text is a pair of files, tsv, jsonl or hub."""
+
+    name: str = Field(min_length=1, pattern=r"^\S+$", description="of the corpus, without spaces")
+    source: Path | None = Field(None, description="file of the source language (.gz, .xz, .zst too)")
+    target: Path | None = Field(None, description="file of the target language, line by line its translation")
+    tsv: Path | None = Field(None, description="file of columns with tabs between; line 1 has their languages")
+    jsonl: Path | None = Field(None, description="file with a JSON object on each line: a text for each language")
+    hub: str | None = Field(None, description="data set for the `datasets` library, of which the split train is read")
+    hub_config: str | None = Field(None, description="configuration of the hub data set, where it has several")
+    languages: tuple[str, str] | None = Field(None, description="columns of source and target; null: those of data")
+    weight: float = Field(1.0, gt=0, le=1e9, description="share of the target tokens, relative to the other weights")
+    tag: Annotated[str | None, FIXED] = Field(
+        None, pattern=r"^<[^<>\s]+>$", description="symbol in front of each source line, such as <2de> or <bt>"
+    )
+    modifiers: dict[Modifier, Annotated[float, Field(gt=0, le=1)]] = Field(
+        {}, description="shares of the sentences that are changed: upper_case, title_case, no_end_punctuation, typos"
+    )
+
+    @model_validator(mode="after")
+    def _has_one_text(self) -> "CorpusOptions":
+        kinds = (self.source or self.target, self.tsv, self.jsonl, self.hub)
+        if sum(kind is not None for kind in kinds) != 1 or (self.source is None) != (self.target is None):
+            raise ValueError(f"data.corpora: {self.name} needs either source and target, or tsv, or jsonl, or hub")
+        if sum(self.modifiers.values()) > 1:
+            raise ValueError(f"data.corpora: the modifiers of {self.name} have a sum of more than 1")
+        return self
+
+
+class StageOptions(Options):
+    """A part of a run in which certain corpora are read."""
+
+    name: str = Field(min_length=1, description="of the stage")
+    corpora: dict[str, Annotated[float, Field(gt=0, le=1e9)]] = Field(
+        min_length=1, description="weights by name of the corpora that are read: shares of the stage's target tokens"
+    )
+    until: str | None = Field(
+        None,
+        pattern=r"^\S+ [1-9]\d{0,8}$",
+        description="NAME EPOCHS: the stage ends when it has read that corpus so often; null: the stage is the last",
+    )
+
+    @property
+    def end(self) -> tuple[str, int] | None:
+        """The corpus and the number of its epochs that end the stage."""
+        name, _, epochs = (self.until or "").partition(" ")
+        return (name, int(epochs)) if name else None
+
+
 class DataOptions(Options):
     """Where the sentence pairs come from."""
 
@@ -69,6 +119,8 @@ class DataOptions(Options):
     train: str | FilePair = Field("train", description="name of the training split, or {source: FILE, target: FILE}")
     valid: str | FilePair | None = Field("val", description="the validation split; null: `hold_out` training pairs")
     hold_out: int = Field(500, ge=1, description="pairs held out (at most 5 %) where there is no validation split")
+    corpora: list[CorpusOptions] = Field([], description="several corpora to train on, in place of train and task")
+    stages: list[StageOptions] = Field([], description="parts of the run, one after another, with weights of their own")
     max_length: int = Field(150, ge=1, le=1_000_000, description="pairs with more pieces on a side are dropped")
     context: Annotated[int | None, FIXED] = Field(
         None,
@@ -76,6 +128,29 @@ class DataOptions(Options):
         description="dialogues: a line holds turns with tabs between, the current one last, and so many turns before "
         "it are read; null: a line is a sentence",
     )
+
+    @model_validator(mode="after")
+    def _corpora_fit(self) -> "DataOptions":
+        if self.corpora and (self.task is not None or self.train != "train"):
+            raise ValueError("data.corpora names the training text: leave out data.train and data.task")
+        if self.context is not None and any(corpus.modifiers for corpus in self.corpora):
+            raise ValueError("data.corpora: modifiers change sentences, not dialogues (data.context)")
+        names = [corpus.name for corpus in self.corpora]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"data.corpora: two corpora have the name {twice[0]!r}")
+        stages = [stage.name for stage in self.stages]
+        if twice := [name for name in stages if stages.count(name) > 1]:
+            raise ValueError(f"data.stages: two stages have the name {twice[0]!r}")
+        for number, stage in enumerate(self.stages, start=1):
+            where = f"data.stages: stage {stage.name}"
+            if unknown := [name for name in stage.corpora if name not in names]:
+                known = ", ".join(names) or "no corpora at all"
+                raise ValueError(f"{where} reads {unknown[0]!r}, but data.corpora has {known}")
+            if stage.end is None and number < len(stages):
+                raise ValueError(f"{where} would never end: give it until, such as '{next(iter(stage.corpora))} 1'")
+            if stage.end is not None and stage.end[0] not in stage.corpora:
+                raise ValueError(f"{where} would never end: it doesn't read {stage.end[0]!r}, which until waits for")
+        return self
 
 
 VocabularyType = Literal["unigram", "bpe", "character", "word"]
@@ -292,6 +367,13 @@ class LinkOptions(Options):
         description="how links of target and source words are combined: intersection, union, grow-diag, "
         "grow-diag-final or grow-diag-final-and; none: those of target words alone",
     )
+
+
+class PairOptions(Options):
+    """Which pairs that a model has made are left out, in ``nmt backtranslate`` and ``nmt distill``."""
+
+    min_score: float | None = Field(None, le=0, description="leave out pairs with a lower mean log p of a token")
+    drop_worst: float = Field(0.05, ge=0, lt=1, description="leave out this share of the pairs: the lowest mean log p")
 
 
 class Recipe(Options):

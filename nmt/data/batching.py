@@ -5,6 +5,7 @@ B sentences, S source positions, T target positions.
 
 import contextlib
 import copy
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -118,16 +119,6 @@ def lengths(sentences: Sequence[Ids]) -> Tensor:
     return torch.tensor([len(sentence) + 1 for sentence in sentences])
 
 
-def by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Indices of sentences in batches of like length, the longest first: what fails for want of memory fails at once.
-
-    Equal lengths keep their order.
-    """
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
-
-
 def make_batch(
     pairs: Sequence[tuple[Ids, Ids]], vocabularies: Vocabularies, annotations: Annotations | None = None
 ) -> Batch:
@@ -198,57 +189,51 @@ def plan_batches(
     return batches
 
 
-class TrainingBatches:
-    """An endless stream of training batches that knows where it is, so that it can be resumed.
-
-    The order of an epoch, and how it reads the sentences, depend on the seed and the epoch alone.
+class BatchStream(ABC):
+    """An endless stream of batches that knows where it is, so that it can be resumed.
 
     Args:
-        corpus: the encoded pairs.
-        indices: the pairs of the corpus that belong to training.
-        vocabularies: for the special ids.
-        batch_tokens: see :func:`plan_batches`.
-        seed: of the order.
         share: (k, n), where n processes take a batch each in turn, and this is the one with number k.
-        readings: what each epoch makes of the sentences, one after the other, such as other pieces.
     """
 
-    def __init__(
-        self,
-        corpus: EncodedCorpus,
-        indices: npt.NDArray[np.int64],
-        vocabularies: Vocabularies,
-        batch_tokens: int,
-        seed: int,
-        share: tuple[int, int] = (0, 1),
-        readings: Sequence[Reading] = (),
-    ) -> None:
-        self._corpus, self._indices, self._vocabularies = corpus, indices, vocabularies
-        self._batch_tokens, self._seed, self._share = batch_tokens, seed, share
-        self._readings, self._device = readings, torch.device("cpu")
-        self.epoch = -1
-        """Passes over the data that are complete."""
-        self._go_to(0, 0)
+    epoch: int
+    """Passes over the data that are complete."""
+    stage = ""
+    """The name of the present stage."""
+    is_over = False
+    """Whether the last stage has ended."""
 
-    def _go_to(self, epoch: int, position: int) -> None:
-        """Move to a batch by its number in an epoch; the batch after an epoch's last one is the first of the next."""
-        if epoch != self.epoch:
-            self.epoch = epoch
-            sides = self._corpus.sides
-            for reading in self._readings:
-                sides = reading(sides, self._seed, epoch)
-            self._source, self._target = sides
-            self._lengths = self._source.lengths[self._indices] + 1, self._target.lengths[self._indices] + 1  # with EOS
-            rng = np.random.default_rng((self._seed, epoch))
-            self._plan = plan_batches(*self._lengths, self._batch_tokens, rng)
-        if position < len(self._plan):
-            self._position = position
-        else:
-            self._go_to(epoch + 1, 0)
+    def __init__(self, share: tuple[int, int]) -> None:
+        self._share, self._device = share, torch.device("cpu")
 
+    @abstractmethod
     def __len__(self) -> int:
         """Batches of the present epoch."""
-        return len(self._plan)
+
+    @abstractmethod
+    def make_next(self) -> Batch:
+        """The batch that comes next."""
+
+    @abstractmethod
+    def advance(self) -> None:
+        """Move past the batch that comes next."""
+
+    @abstractmethod
+    def longest(self, batch_tokens: int) -> Batch:
+        """The batch of an epoch that takes most memory under a budget: one of the longest sentences."""
+
+    @property
+    @abstractmethod
+    def num_positions(self) -> int:
+        """Positions of the longer side, in an epoch, without PAD."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Where the stream is: the next batch is the first one not yet given out."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where :meth:`state_dict` was taken."""
 
     def prefetch(self, device: torch.device) -> Self:
         """Have a thread make batches in advance, unless the device is a CPU, which would compute nothing meanwhile.
@@ -269,7 +254,7 @@ class TrainingBatches:
         def make() -> tuple[Batch, dict[str, Any]]:
             with torch.cuda.device(self._device) if pins else contextlib.nullcontext():
                 batch = next(batches)
-                return batch.pinned() if pins else batch, vars(ahead).copy()
+                return batch.pinned() if pins else batch, vars(copy.copy(ahead))
 
         thread = ThreadPoolExecutor(1, "batches")
         try:
@@ -287,9 +272,81 @@ class TrainingBatches:
         while True:
             for process in range(count):
                 if process == own:
-                    batch = self._make_batch(self._plan[self._position])
-                self._go_to(self.epoch, self._position + 1)
+                    batch = self.make_next()
+                self.advance()
             yield batch
+
+
+class TrainingBatches(BatchStream):
+    """The batches of one corpus.
+
+    The order of an epoch, and how it reads the sentences, depend on the seed and the epoch alone.
+
+    Args:
+        corpus: the encoded pairs.
+        indices: the pairs of the corpus that belong to training.
+        vocabularies: for the special ids.
+        batch_tokens: see :func:`plan_batches`.
+        seed: of the order.
+        share: see :class:`BatchStream`.
+        readings: what each epoch makes of the sentences, one after the other, such as other pieces.
+    """
+
+    def __init__(
+        self,
+        corpus: EncodedCorpus,
+        indices: npt.NDArray[np.int64],
+        vocabularies: Vocabularies,
+        batch_tokens: int,
+        seed: int,
+        share: tuple[int, int] = (0, 1),
+        readings: Sequence[Reading] = (),
+    ) -> None:
+        super().__init__(share)
+        self._corpus, self._indices, self._vocabularies = corpus, indices, vocabularies
+        self._batch_tokens, self._seed, self._readings = batch_tokens, seed, readings
+        self.epoch = -1
+        self._go_to(0, 0)
+
+    def _go_to(self, epoch: int, position: int) -> None:
+        """Move to a batch by its number in an epoch; the batch after an epoch's last one is the first of the next."""
+        if epoch != self.epoch:
+            self.epoch = epoch
+            sides = self._corpus.sides
+            for reading in self._readings:
+                sides = reading(sides, self._seed, epoch)
+            self._source, self._target = sides
+            self._lengths = self._source.lengths[self._indices] + 1, self._target.lengths[self._indices] + 1  # with EOS
+            rng = np.random.default_rng((self._seed, epoch))
+            self._plan = plan_batches(*self._lengths, self._batch_tokens, rng)
+        if position < len(self._plan):
+            self._position = position
+        else:
+            self._go_to(epoch + 1, 0)
+
+    def __len__(self) -> int:
+        return len(self._plan)
+
+    def make_next(self) -> Batch:
+        return self._make_batch(self._plan[self._position])
+
+    def advance(self) -> None:
+        self._go_to(self.epoch, self._position + 1)
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The epoch, and the number in it of the batch that comes next."""
+        return self.epoch, self._position
+
+    @property
+    def next_tokens(self) -> int:
+        """Target tokens of the batch that comes next."""
+        return int(self._lengths[1][self._plan[self._position]].sum())
+
+    @property
+    def num_target_tokens(self) -> int:
+        """Target tokens of an epoch, with EOS, in the pieces that the corpus is stored in."""
+        return int((self._corpus.target.lengths[self._indices] + 1).sum())
 
     def _make_batch(self, chosen: npt.NDArray[np.int64]) -> Batch:
         rows = self._indices[chosen]
@@ -297,24 +354,21 @@ class TrainingBatches:
         return make_batch([(self._source[i], self._target[i]) for i in rows], self._vocabularies, annotations)
 
     def longest(self, batch_tokens: int) -> Batch:
-        """The batch of an epoch that takes most memory under a budget: one of the longest sentences."""
         longer_N = np.maximum(*self._lengths)
         size = max(1, batch_tokens // int(longer_N.max()))
         return self._make_batch(np.resize(np.argsort(-longer_N, kind="stable"), size))  # over again if there are few
 
     @property
     def num_positions(self) -> int:
-        """Positions of the longer side, in an epoch, without PAD."""
         return int(np.maximum(*self._lengths).sum())
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the stream is: the next batch is the first one not yet given out."""
         return {"epoch": self.epoch, "position": self._position, "corpus": self._corpus.fingerprint}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where :meth:`state_dict` was taken; with the next epoch, where other settings give fewer batches."""
-        if state["corpus"] != self._corpus.fingerprint:
+        if state.get("corpus") != self._corpus.fingerprint:
             warn(
                 "the training text isn't the one that the run was started with: going on in the middle of the new one."
             )
-        self._go_to(state["epoch"], state["position"])
+        self._go_to(state["epoch"], state.get("position", 0))

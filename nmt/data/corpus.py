@@ -1,6 +1,7 @@
 """Parallel text, read as a stream: pairs of files, TSV, a data set of the ``datasets`` library, or a generated task."""
 
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.compression import SUFFIXES
-from nmt.config import DataOptions, FilePair, TaskOptions
+from nmt.config import CorpusOptions, DataOptions, FilePair, TaskOptions
 from nmt.console import say, warn
 from nmt.data.dialogue import TAB, current_turn, split_turns
 from nmt.data.synthetic_tasks import task_pairs
@@ -88,6 +89,29 @@ class TsvText(ParallelText):
                     "Remove stray tabs from the text.",
                 )
             yield cells[source], cells[target]
+
+    def fingerprint(self) -> str:
+        return _digest("\t".join(self._languages), self._path)
+
+
+class JsonlText(ParallelText):
+    """One file with a JSON object on each line, in which, or in whose ``translation``, each language has its text."""
+
+    def __init__(self, path: Path, source: str, target: str) -> None:
+        self.name = str(path)
+        self._path, self._languages = path, (source, target)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for number, line in enumerate(read_lines(self._path), start=1):
+            try:
+                row = json.loads(line)
+                source, target = (row.get("translation", row)[language] for language in self._languages)
+                yield _one_line(source), _one_line(target)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                raise UserError(
+                    f"{self._path}, line {number}: no JSON object with text in {' and in '.join(self._languages)}.",
+                    'Each line must be like {"de": "Guten Tag", "en": "Good day"}.',
+                ) from None
 
     def fingerprint(self) -> str:
         return _digest("\t".join(self._languages), self._path)
@@ -175,6 +199,22 @@ class DialogueText(ParallelText):
         return f"{self._text.fingerprint()} context {self.context}"
 
 
+class TaggedText(ParallelText):
+    """Another text with a tag in front of each source line; of a dialogue, in front of the current turn."""
+
+    def __init__(self, text: ParallelText, tag: str) -> None:
+        self.name, self.context = text.name, text.context
+        self.untagged, self._tag = text, tag
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for source, target in self.untagged:
+            *previous, current = [source] if self.context is None else source.split(TAB)
+            yield TAB.join([*previous, f"{self._tag} {current}"]), target
+
+    def fingerprint(self) -> str:
+        return f"{self.untagged.fingerprint()} tag {self._tag}"
+
+
 def _one_line(text: str) -> str:
     """A line break inside a sentence would break the one-line-a-sentence contract downstream."""
     return " ".join(text.splitlines())
@@ -252,21 +292,46 @@ def open_text(options: DataOptions, split: str | FilePair) -> ParallelText:
     Raises:
         UserError: nothing of that name, with what was looked for.
     """
-    text = _open(options, split)
+    return _in_turns(_open(options, split), options)
+
+
+def open_corpus(options: DataOptions, corpus: CorpusOptions) -> ParallelText:
+    """The text of one of ``data.corpora``, with its tag.
+
+    Raises:
+        UserError: it isn't there.
+    """
+    source, target = corpus.languages or (options.source, options.target)
+    if corpus.hub is not None:
+        update = {"hub": corpus.hub, "hub_config": corpus.hub_config, "source": source, "target": target}
+        text: ParallelText = HubText(options.model_copy(update=update), "train")
+    elif corpus.tsv is not None:
+        text = TsvText(corpus.tsv, source, target)
+    elif corpus.jsonl is not None:
+        text = JsonlText(corpus.jsonl, source, target)
+    else:
+        assert corpus.source is not None
+        assert corpus.target is not None
+        text = _open(options, FilePair(source=corpus.source, target=corpus.target))
+    text = _in_turns(text, options)
+    return text if corpus.tag is None else TaggedText(text, corpus.tag)
+
+
+def _in_turns(text: ParallelText, options: DataOptions) -> ParallelText:
+    """The text, read as dialogues where the options say so."""
     if options.context is None:
         return text
     if isinstance(text, TsvText):
         raise UserError(
             f"{text.name} can't hold dialogues (data.context is {options.context}): its tabs part columns, not turns.",
-            f"Write two files, such as {split}.{options.source} and {split}.{options.target}.",
+            f"Write two files, such as train.{options.source} and train.{options.target}.",
         )
     return DialogueText(text, options.context)
 
 
 def given_text(options: DataOptions, pairs: Sequence[tuple[str, str]], name: str) -> ParallelText:
     """The text of pairs in memory, read as dialogues where the options say so. ``name``: in messages."""
-    text = GivenText(pairs, name)
-    return text if options.context is None else DialogueText(text, options.context)
+    return _in_turns(GivenText(pairs, name), options)
 
 
 def _open(options: DataOptions, split: str | FilePair) -> ParallelText:

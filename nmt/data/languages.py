@@ -1,4 +1,7 @@
-"""English names of languages."""
+"""English names of languages, and their identification."""
+
+from functools import cache
+from typing import Any
 
 _NAMES = (
     "af Afrikaans,am Amharic,ar Arabic,az Azerbaijani,be Belarusian,bg Bulgarian,bn Bengali,bs Bosnian,ca Catalan,"
@@ -24,3 +27,11 @@ DETECTED_AS = {"pb": "pt", "zt": "zh", "nb": "no"}
 def name_of(code: str) -> str:
     """The English name of a language; the code itself where no name is known."""
     return NAMES.get(code, code)
+
+
+@cache
+def language_identifier() -> Any:
+    """That of py3langid (Lui & Baldwin 2012), by character n-grams; ImportError where it isn't installed."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -6,6 +6,9 @@ so that decoding gives detokenised text in every case.
 
 The vocabulary of a recipe with dialogues has a fifth, the separator, which ends a turn that another one follows. It is
 never found in text: `nmt/data/dialogue.py` puts it between the turns of a line.
+
+A vocabulary may have tags: symbols such as ``<2de>`` that tell what translation is wanted. They are read in front of a
+text, and nowhere else.
 """
 
 import hashlib
@@ -13,7 +16,7 @@ import io
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +28,9 @@ from nmt.files import explained, replacing
 SPACE = "▁"
 SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 SEPARATOR = "<turn>"
+MAX_LINES = 2_000_000
+"""Lines of text, at most, that sentencepiece makes a vocabulary from."""
+_TAG = re.compile(r"\s*(<[^<>\s]+>)\s*")
 _WORD = re.compile(r"\w+(?:[’'\-]\w+)*|[^\w\s]")
 
 
@@ -39,7 +45,8 @@ class Piece(NamedTuple):
 class Vocabulary(ABC):
     """Ids and their pieces. ``pad``, ``unk``, ``sos`` and ``eos`` are the special ids.
 
-    ``separator`` is the id that ends a turn of a dialogue; None where the vocabulary was made without.
+    ``separator`` is the id that ends a turn of a dialogue; None where the vocabulary was made without. ``tags`` has the
+    ids of the tags by their names.
     """
 
     suffix: str
@@ -48,21 +55,42 @@ class Vocabulary(ABC):
     sos: int
     eos: int
     separator: int | None = None
+    tags: Mapping[str, int] = {}
 
     @abstractmethod
     def __len__(self) -> int: ...
 
-    @abstractmethod
     def encode(self, text: str) -> list[int]:
-        """Ids of a sentence, without SOS and EOS."""
+        """Ids of a sentence and of the tags in front of it, without SOS and EOS; tags alone have none."""
+        tags = self.tags_of(text)
+        ids = self._encode(text[tags[-1].end :] if tags else text)
+        return [tag.id for tag in tags] + ids if ids else []
+
+    def pieces(self, text: str) -> list[Piece]:
+        """The same ids with the characters each came from."""
+        tags = self.tags_of(text)
+        start = tags[-1].end if tags else 0
+        pieces = [Piece(i, start + begin, start + end) for i, begin, end in self._pieces(text[start:])]
+        return tags + pieces if pieces else []
+
+    def tags_of(self, text: str) -> list[Piece]:
+        """The tags in front of a text."""
+        found: list[Piece] = []
+        while self.tags and (match := _TAG.match(text, found[-1].end if found else 0)) and match[1] in self.tags:
+            found.append(Piece(self.tags[match[1]], *match.span(1)))
+        return found
 
     @abstractmethod
-    def pieces(self, text: str) -> list[Piece]:
+    def _encode(self, text: str) -> list[int]:
+        """Ids of a text without tags."""
+
+    @abstractmethod
+    def _pieces(self, text: str) -> list[Piece]:
         """The same ids with the characters each came from."""
 
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:
-        """Detokenised text; PAD, SOS, EOS and the separator vanish."""
+        """Detokenised text; PAD, SOS, EOS, the separator and tags vanish."""
 
     @abstractmethod
     def token(self, index: int) -> str:
@@ -102,12 +130,15 @@ class SentencePieceVocabulary(Vocabulary):
         separator = self._processor.piece_to_id(SEPARATOR)
         if self._processor.is_control(separator):
             self.separator = separator
-        self._hidden = {self.pad, self.sos, self.eos, self.separator}
+        own = {self.pad, self.sos, self.eos, self.separator}
+        controls = (i for i in range(len(self)) if self._processor.is_control(i) and i not in own)
+        self.tags = {name: i for i in controls if _TAG.fullmatch(name := self.token(i))}
+        self._hidden = own.union(self.tags.values())
 
     def __len__(self) -> int:
         return int(self._processor.get_piece_size())
 
-    def encode(self, text: str) -> list[int]:
+    def _encode(self, text: str) -> list[int]:
         ids: list[int] = self._processor.encode(_without_surrogates(text))
         return ids
 
@@ -117,7 +148,7 @@ class SentencePieceVocabulary(Vocabulary):
         kinds = (p.is_control, p.is_unknown, p.is_byte, p.is_unused)
         return {self.token(i): float(p.get_score(i)) for i in range(len(self)) if not any(kind(i) for kind in kinds)}
 
-    def pieces(self, text: str) -> list[Piece]:
+    def _pieces(self, text: str) -> list[Piece]:
         text = _without_surrogates(text)
         if hasattr(self._processor, "EncodeAsOffsetMapping"):
             found = self._processor.EncodeAsOffsetMapping(text)
@@ -153,7 +184,9 @@ class WordVocabulary(Vocabulary):
         self._words = [*SPECIALS, *words]
         self._ids = {word: index for index, word in enumerate(self._words)}
         self.separator = self._ids.get(SEPARATOR)  # no word of a text looks like that
-        self._hidden = {self.pad, self.sos, self.eos, self.separator}
+        # Nor like a tag.
+        self.tags = {word: self._ids[word] for word in words if word != SEPARATOR and _TAG.fullmatch(word)}
+        self._hidden = {self.pad, self.sos, self.eos, self.separator, *self.tags.values()}
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "WordVocabulary":
@@ -175,10 +208,10 @@ class WordVocabulary(Vocabulary):
     def __len__(self) -> int:
         return len(self._words)
 
-    def encode(self, text: str) -> list[int]:
+    def _encode(self, text: str) -> list[int]:
         return [self._ids.get(word, self.unk) for word, _, _ in self.split(text)]
 
-    def pieces(self, text: str) -> list[Piece]:
+    def _pieces(self, text: str) -> list[Piece]:
         return [Piece(self._ids.get(word, self.unk), begin, end) for word, begin, end in self.split(text)]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -245,7 +278,7 @@ def _load_file(path: Path) -> Vocabulary:
 
 
 def train_vocabularies(
-    options: VocabularyOptions, pairs: Iterable[tuple[str, str]], separator: bool = False
+    options: VocabularyOptions, pairs: Iterable[tuple[str, str]], separator: bool = False, tags: Sequence[str] = ()
 ) -> Vocabularies:
     """Make the vocabularies of a recipe from its training text.
 
@@ -253,22 +286,28 @@ def train_vocabularies(
         options: kind and size.
         pairs: source and target sentences; iterated once or, with separate vocabularies, twice.
         separator: the source is dialogues: its vocabulary gets the piece that separates their turns.
+        tags: of the source, such as ``<2de>``; ``pairs`` are without them.
 
     Raises:
-        UserError: there is no text, or too little for the size asked for.
+        UserError: there is no text, or too little for the size asked for; a tag has the name of another special piece.
     """
+    if taken := {*SPECIALS, SEPARATOR}.intersection(tags):
+        raise UserError(f"The tag {min(taken)} is a special piece of every vocabulary.", "Choose another tag.")
+    specials = [SEPARATOR] * separator + list(tags)
     if options.joint:
-        joint = _train(options, (side for pair in pairs for side in pair), "the training text", separator)
+        joint = _train(options, (side for pair in pairs for side in pair), "the training text", specials, separator)
         return Vocabularies(joint, joint)
-    source = _train(options, (source for source, _ in pairs), "the source side", separator)
-    return Vocabularies(source, _train(options, (target for _, target in pairs), "the target side", False))
+    source = _train(options, (source for source, _ in pairs), "the source side", specials, separator)
+    return Vocabularies(source, _train(options, (target for _, target in pairs), "the target side"))
 
 
-def _train(options: VocabularyOptions, lines: Iterable[str], where: str, separator: bool) -> Vocabulary:
-    if separator:
+def _train(
+    options: VocabularyOptions, lines: Iterable[str], where: str, specials: Sequence[str] = (), has_turns: bool = False
+) -> Vocabulary:
+    if has_turns:
         lines = (turn for line in lines for turn in line.split("\t"))
     if options.type == "word":
-        return _train_words(options, lines, where, separator)
+        return _train_words(options, lines, where, specials)
     import sentencepiece
 
     model = io.BytesIO()
@@ -298,8 +337,8 @@ def _train(options: VocabularyOptions, lines: Iterable[str], where: str, separat
             unk_id=1,
             bos_id=2,
             eos_id=3,
-            control_symbols=[SEPARATOR] if separator else [],
-            input_sentence_size=2_000_000,
+            control_symbols=list(specials),
+            input_sentence_size=MAX_LINES,
             shuffle_input_sentence=False,
             num_threads=1,  # the same pieces on every machine
             minloglevel=2,
@@ -327,7 +366,9 @@ def _empty(where: str) -> UserError:
     return UserError(f"{where} is empty: no vocabulary can be made.", "Check the training files.")
 
 
-def _train_words(options: VocabularyOptions, lines: Iterable[str], where: str, separator: bool) -> WordVocabulary:
+def _train_words(
+    options: VocabularyOptions, lines: Iterable[str], where: str, specials: Sequence[str]
+) -> WordVocabulary:
     counts: Counter[str] = Counter()
     for line in lines:
         counts.update(word for word, _, _ in WordVocabulary.split(line))
@@ -336,5 +377,4 @@ def _train_words(options: VocabularyOptions, lines: Iterable[str], where: str, s
     # Ties are broken by the alphabet, so that the order doesn't hang on the order of lines.
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     kept = [word for word, count in ranked if count >= options.min_count and word not in SPECIALS]
-    specials = [SEPARATOR] if separator else []
     return WordVocabulary([*specials, *kept[: options.size - len(SPECIALS) - len(specials)]])

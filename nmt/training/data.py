@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nmt.config import DataOptions, FilePair, Recipe
+from nmt.config import DataOptions, FilePair, Recipe, StageOptions
 from nmt.console import progress_bar, say
-from nmt.data.batching import TrainingBatches
-from nmt.data.corpus import ParallelText, given_text, open_text
+from nmt.data.batching import BatchStream, Reading, TrainingBatches
+from nmt.data.corpus import ParallelText, given_text, open_corpus, open_text
 from nmt.data.dialogue import check_separator
-from nmt.data.encoded_corpus import EncodedCorpus, encode_corpus
-from nmt.data.vocabulary import Vocabularies, train_vocabularies
+from nmt.data.encoded_corpus import EncodedCorpus, PairAnnotations, encode_corpus
+from nmt.data.mixing import MixedBatches, Sample
+from nmt.data.modifiers import Modifiers
+from nmt.data.vocabulary import MAX_LINES, Vocabularies, train_vocabularies
 from nmt.errors import UserError
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.techniques.base import Technique
@@ -23,8 +25,8 @@ MAX_HELD_OUT = 0.05
 """Largest share of the training pairs that is held out where there is no validation split."""
 
 Pairs = Sequence[tuple[str, str]]
-Texts = tuple[ParallelText, ParallelText | None]
-"""For training, and for validation where there is text of its own."""
+Texts = tuple[Sequence[ParallelText], ParallelText | None]
+"""For training, one or those of ``data.corpora``, and for validation where there is text of its own."""
 
 
 @dataclass(frozen=True)
@@ -38,25 +40,62 @@ class ValidationSet:
 
 
 @dataclass(frozen=True)
+class TrainingPairs:
+    """A corpus, and the pairs of it that belong to training."""
+
+    corpus: EncodedCorpus
+    indices: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Data:
     """What a run is trained and validated on, all of it encoded."""
 
     vocabularies: Vocabularies
-    train: EncodedCorpus
-    train_indices: npt.NDArray[np.int64]
+    train: Sequence[TrainingPairs]
+    """The only corpus, or those of ``data.corpora``."""
     valid: ValidationSet
+    options: DataOptions
     techniques: Sequence[Technique] = ()
     """They may read the training text in other ways."""
 
-    def batches(self, batch_tokens: int, seed: int, ranks: ProcessGroup = SINGLE_PROCESS) -> TrainingBatches:
+    def batches(self, batch_tokens: int, seed: int, ranks: ProcessGroup = SINGLE_PROCESS) -> BatchStream:
         """The training batches of this process."""
-        share, readings = (ranks.rank, ranks.size), [technique.read_epoch for technique in self.techniques]
-        return TrainingBatches(self.train, self.train_indices, self.vocabularies, batch_tokens, seed, share, readings)
+        share = ranks.rank, ranks.size
+        streams = [
+            TrainingBatches(
+                part.corpus,
+                part.indices,
+                self.vocabularies,
+                batch_tokens,
+                seed + number,  # with the same one, translations in two directions of one text would come side by side
+                share,
+                self._readings(number),
+            )
+            for number, part in enumerate(self.train)
+        ]
+        if len(streams) == 1 and not self.options.stages:
+            return streams[0]
+        weights = {corpus.name: corpus.weight for corpus in self.options.corpora}
+        stages = self.options.stages or [StageOptions(name="all", corpora=weights)]
+        return MixedBatches(dict(zip(weights, streams, strict=True)), stages, share)
+
+    def _readings(self, number: int) -> list[Reading]:
+        """How the epochs of a corpus are read."""
+        readings: list[Reading] = [technique.read_epoch for technique in self.techniques]
+        if self.options.corpora and (shares := self.options.corpora[number].modifiers):
+            readings.insert(0, Modifiers(shares, self.vocabularies, self.options.max_length))
+        return readings
+
+    @property
+    def num_pairs(self) -> int:
+        """Sentence pairs that are trained on."""
+        return sum(len(part.indices) for part in self.train)
 
     @property
     def longest(self) -> int:
         """Positions of the longest sentence, EOS included."""
-        return int(max(self.train.source.lengths.max(), self.train.target.lengths.max())) + 1
+        return int(max(side.lengths.max() for part in self.train for side in part.corpus.sides)) + 1
 
 
 def open_texts(options: DataOptions, pairs: Pairs | None = None, valid: Pairs | None = None) -> Texts:
@@ -70,10 +109,15 @@ def open_texts(options: DataOptions, pairs: Pairs | None = None, valid: Pairs | 
             f"data.train names files, but data.valid is the split {options.valid!r} of the data set {options.hub}.",
             "Give --set data.valid=null to hold out training pairs, or 'data.valid={source: FILE, target: FILE}'.",
         )
-    text = open_text(options, options.train) if pairs is None else given_text(options, pairs, "pairs")
+    if pairs is not None and options.corpora:
+        raise UserError("pairs= can't be given together with data.corpora.", "Leave one of them out.")
+    if pairs is not None:
+        texts = [given_text(options, pairs, "pairs")]
+    else:
+        texts = [open_corpus(options, each) for each in options.corpora] or [open_text(options, options.train)]
     if valid is not None:
-        return text, given_text(options, valid, "valid")
-    return text, open_text(options, options.valid) if pairs is None and options.valid is not None else None
+        return texts, given_text(options, valid, "valid")
+    return texts, open_text(options, options.valid) if pairs is None and options.valid is not None else None
 
 
 def prepare_data(
@@ -93,31 +137,67 @@ def prepare_data(
         ranks: the processes of the run; one of them does the work.
     """
     options, used = recipe.data, list((techniques or {}).values())
-    text, valid_text = texts or open_texts(options)
-    vocabularies = ranks.broadcast(lambda: _vocabularies(recipe, resumed, text))
+    train_texts, valid_text = texts or open_texts(options)
+    vocabularies = ranks.broadcast(lambda: _vocabularies(recipe, resumed, train_texts))
     if options.context is not None:
         check_separator(vocabularies.source)
+    for corpus in options.corpora:
+        _check_tag(vocabularies, corpus.tag)
     for technique in used:
         technique.setup_data(vocabularies)
-    annotations = [found for technique in used if (found := technique.annotations(vocabularies))]
+    annotations = _annotations(techniques or {}, options, vocabularies)
     with ranks.local_rank_zero_first(), progress_bar("encoding the training text", None) as bar:
 
         def on_progress(line: int) -> None:
             ranks.check()
             bar.update(line)
 
-        corpus = encode_corpus(text, vocabularies, options.max_length, on_progress, annotations)
+        encoded = [
+            encode_corpus(text, vocabularies, options.max_length, on_progress, annotations) for text in train_texts
+        ]
         valid = encode_corpus(valid_text, vocabularies, options.max_length) if valid_text is not None else None
-    counts = corpus.counts
-    if counts.empty or counts.too_long:
-        say(
-            f"{text.name}: kept {counts.kept:,} pairs, dropped {counts.empty:,} empty and {counts.too_long:,} "
-            f"with more than {options.max_length} pieces"
-        )
-    indices = np.arange(len(corpus))
+    for text, counts in zip(train_texts, (corpus.counts for corpus in encoded), strict=True):
+        if counts.empty or counts.too_long:
+            say(
+                f"{text.name}: kept {counts.kept:,} pairs, dropped {counts.empty:,} empty and {counts.too_long:,} "
+                f"with more than {options.max_length} pieces"
+            )
+    parts = [TrainingPairs(corpus, np.arange(len(corpus))) for corpus in encoded]
     if valid_text is not None and valid is not None:
-        return Data(vocabularies, corpus, indices, _validation_set(valid_text, valid, np.arange(len(valid))), used)
-    size = min(options.hold_out, int(len(corpus) * MAX_HELD_OUT))
+        held_out = _validation_set(valid_text, valid, np.arange(len(valid)))
+    else:
+        parts[0], held_out = _hold_out(recipe, train_texts[0], encoded[0])
+    return Data(vocabularies, parts, held_out, options, used)
+
+
+def _check_tag(vocabularies: Vocabularies, tag: str | None) -> None:
+    """Raise a UserError if a tag isn't one symbol of the source vocabulary."""
+    vocabulary = vocabularies.source
+    if tag is not None and tag not in map(vocabulary.token, vocabulary.encode(f"{tag} a")):
+        raise UserError(
+            f"data.corpora has the tag {tag}, which the vocabulary lacks.",
+            "Have a new vocabulary made (without vocabulary.path and training.init_from), or leave the tag out.",
+        )
+
+
+def _annotations(
+    techniques: Mapping[str, Technique], options: DataOptions, vocabularies: Vocabularies
+) -> list[PairAnnotations]:
+    """What techniques read for each pair."""
+    is_one_text = len(options.corpora) < 2 and not any(corpus.tag or corpus.modifiers for corpus in options.corpora)
+    found = {name: technique.annotations(vocabularies) for name, technique in techniques.items()}
+    for name, annotations in found.items():
+        if annotations and not is_one_text:
+            raise UserError(
+                f"training.techniques.{name} reads a file for one text as it is, which data.corpora changes.",
+                "Leave it out, or join the corpora to one and name it with data.train.",
+            )
+    return [annotations for annotations in found.values() if annotations]
+
+
+def _hold_out(recipe: Recipe, text: ParallelText, corpus: EncodedCorpus) -> tuple[TrainingPairs, ValidationSet]:
+    """Divide a corpus, by chance, into pairs for training and some for validation."""
+    size = min(recipe.data.hold_out, int(len(corpus) * MAX_HELD_OUT))
     if size < 1:
         raise UserError(
             f"{len(corpus)} sentence pairs are too few to hold some out for validation.",
@@ -126,7 +206,7 @@ def prepare_data(
     chosen = np.random.default_rng(recipe.seed).permutation(len(corpus))
     held_out, indices = np.sort(chosen[:size]), np.sort(chosen[size:])
     say(f"no validation split: {size} training pairs are held out")
-    return Data(vocabularies, corpus, indices, _validation_set(text, corpus, held_out), used)
+    return TrainingPairs(corpus, indices), _validation_set(text, corpus, held_out)
 
 
 def _validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDArray[np.int64]) -> ValidationSet:
@@ -137,7 +217,7 @@ def _validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDAr
     return ValidationSet(corpus, indices, [source for source, _ in kept], [target for _, target in kept])
 
 
-def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> Vocabularies:
+def _vocabularies(recipe: Recipe, resumed: Path | None, texts: Sequence[ParallelText]) -> Vocabularies:
     """Those of a run that is resumed; else the recipe's; those of a model to start from; new ones from the text."""
     trained = recipe.training.init_from
     if path := resumed or recipe.vocabulary.path or trained:
@@ -150,7 +230,11 @@ def _vocabularies(recipe: Recipe, resumed: Path | None, text: ParallelText) -> V
             )
         return vocabularies
     with progress_bar("making the vocabulary", None):
-        vocabularies = train_vocabularies(recipe.vocabulary, text, separator=text.context is not None)
+        options, corpora = recipe.vocabulary, recipe.data.corpora
+        limit = MAX_LINES // (2 if options.joint else 1) if options.type != "word" else None
+        sample = Sample(texts, [corpus.weight for corpus in corpora] or [1.0], limit, recipe.seed)
+        tags = list(dict.fromkeys(corpus.tag for corpus in corpora if corpus.tag))
+        vocabularies = train_vocabularies(options, sample, recipe.data.context is not None, tags)
     sizes = f"{len(vocabularies.source):,}" + ("" if vocabularies.joint else f" + {len(vocabularies.target):,}")
     say(f"made a vocabulary of {sizes} pieces ({recipe.vocabulary.type})")
     return vocabularies
