@@ -1,15 +1,22 @@
 """Where computation happens and in which precision: decided here and nowhere else."""
 
 import contextlib
+import functools
 import os
+import signal
 import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, TypeVar, cast, get_args
 
 import torch
 
 from nmt.errors import UserError, nearest
 
+T = TypeVar("T")
+R = TypeVar("R")
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -47,15 +54,48 @@ def pick_precision(name: str, device: torch.device) -> Precision:
         raise UserError(f"There is no precision {name!r}.", nearest(name, known))
     if name == "auto" and device.type == "cuda":
         name = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    elif device.type == "cpu" and name in ("auto", "bf16"):
+        fast = _cpu_has_bfloat16()  # also makes products in bfloat16 safe, where they were asked for by name
+        name = "bf16" if fast or name == "bf16" else "fp32"
     elif name == "auto":
-        name = "bf16" if device.type == "cpu" and _cpu_has_bfloat16() else "fp32"
+        name = "fp32"
     return cast(Precision, name)
 
 
+@functools.cache
 def _cpu_has_bfloat16() -> bool:
-    """Whether matrix products in bfloat16 run in hardware; PyTorch emulates them, slowly, where they don't."""
-    checks = (getattr(torch.cpu, "_is_avx512_bf16_supported", None), getattr(torch.cpu, "_is_amx_tile_supported", None))
-    return any(check is not None and check() for check in checks)
+    """Whether matrix products in bfloat16 run fast in hardware; PyTorch emulates them, slowly, where they don't.
+
+    Some virtual machines report AMX without the description of its tiles (CPUID leaf 0x1D), and oneDNN's first product
+    ends the process there with SIGILL. oneDNN is then limited to AVX-512, whose products in bfloat16 are slower than
+    those in float32 on processors that have AMX.
+    """
+    has_amx, has_avx512 = (
+        check is not None and check()
+        for check in (
+            getattr(torch.cpu, "_is_amx_tile_supported", None),
+            getattr(torch.cpu, "_is_avx512_bf16_supported", None),
+        )
+    )
+    if has_amx and not _survives_bfloat16():
+        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_FP16")  # oneDNN reads it before its first operation
+        return False
+    return has_amx or has_avx512
+
+
+def _survives_bfloat16() -> bool:
+    """Whether a child process can multiply two matrices in bfloat16."""
+    if not hasattr(os, "fork"):
+        return True
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of forks beside other threads
+        child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGILL, signal.SIG_DFL)  # without the report of faulthandler
+        torch.set_num_threads(1)  # the parent's other threads don't exist here
+        x = torch.ones(64, 64, dtype=torch.bfloat16)
+        torch.mm(x, x)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def use_tensor_cores(device: torch.device) -> None:
@@ -69,6 +109,71 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
     if precision == "fp32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def independent_threads(device: torch.device) -> tuple[int, int]:
+    """How many batches are best computed at a time, and the threads of PyTorch for each: on a CPU (4, N/4) of N.
+
+    Threads that each compute a batch wait for nothing, while those that share an operation wait for each other at its
+    end. More than four would wait for Python's lock.
+    """
+    total = torch.get_num_threads()
+    batches = min(total, 4) if device.type == "cpu" else 1
+    return batches, total // batches
+
+
+@torch.inference_mode()
+def map_by_length(
+    function: Callable[[Sequence[int]], Sequence[R]],
+    lengths: Sequence[int],
+    batch_size: int,
+    device: torch.device,
+    on_progress: Callable[[int], None] = lambda sentences: None,
+) -> list[R]:
+    """Compute sentences in batches of like length, several at a time, without gradients.
+
+    The longest come first: what fails for want of memory fails at once. Equal lengths keep their order.
+
+    Args:
+        function: from the indices of the sentences of a batch to a result for each.
+        lengths: of the sentences.
+        batch_size: sentences of a batch.
+        device: of the model.
+        on_progress: called with the number of sentences of each finished batch.
+
+    Returns:
+        The result of each sentence, in the order of ``lengths``.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    results: dict[int, R] = {}
+    for batch, found in zip(batches, map_batches(function, batches, device), strict=True):
+        results.update(zip(batch, found, strict=True))
+        on_progress(len(batch))
+    return [results[index] for index in range(len(lengths))]
+
+
+def map_batches(function: Callable[[T], R], batches: Sequence[T], device: torch.device) -> Iterator[R]:
+    """The results of a function of batches, in their order, computed by :func:`independent_threads`."""
+    before = torch.get_num_threads()
+    num_threads = min(independent_threads(device)[0], len(batches))
+    if num_threads < 2:
+        yield from map(function, batches)
+        return
+    is_inference = torch.is_inference_mode_enabled()
+    is_cast, dtype = torch.is_autocast_enabled(device.type), torch.get_autocast_dtype(device.type)
+
+    def call(batch: T) -> R:
+        # Both hold for one thread.
+        with torch.autocast(device.type, dtype, enabled=is_cast), torch.inference_mode(is_inference):
+            return function(batch)
+
+    pool = ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(before // num_threads,))
+    try:
+        yield from pool.map(call, batches)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)  # MKL has one number for all threads
 
 
 def total_memory() -> int | None:

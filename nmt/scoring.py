@@ -6,11 +6,11 @@ B pairs of a batch, H heads, S source tokens, T target tokens with EOS, V target
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
-from nmt.data.batching import Ids, by_length, make_batch
+from nmt.data.batching import Ids, make_batch
 from nmt.data.vocabulary import Vocabularies
+from nmt.device import map_by_length
 from nmt.models.interfaces import select_heads
 from nmt.models.seq2seq import Seq2Seq
 
@@ -28,7 +28,6 @@ class Forced:
     target_diagnostics: dict[str, Tensor] = field(default_factory=dict)
 
 
-@torch.inference_mode()
 def force_all(
     model: Seq2Seq,
     pairs: Sequence[tuple[Ids, Ids]],
@@ -47,19 +46,25 @@ def force_all(
         batch_size: pairs at a time.
         heads: of the decoder's ``heads``, those whose attention is requested.
     """
-    found: dict[int, Forced] = {}
-    for rows in by_length([max(len(source), len(target)) for source, target in pairs], batch_size):
+
+    def force(rows: Sequence[int]) -> list[Forced]:
         batch = make_batch([pairs[row] for row in rows], vocabularies).to(model.device)
         output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, bool(heads))
         weights_BHTS = select_heads(output.weights_BHTS, heads) if heads else None
+        found = []
         for b, (source, target) in enumerate(pairs[row] for row in rows):
             # Pair by pair: log-probabilities of a whole batch over the vocabulary can take gigabytes.
             logits_TV = model.decoder.output(output.features_BTD[b, : len(target) + 1])
             target_T1 = batch.target_output_BT[b, : len(target) + 1, None]
-            found[rows[b]] = Forced(
-                logits_TV.float().log_softmax(-1).gather(1, target_T1).squeeze(1),
-                None if weights_BHTS is None else weights_BHTS[b, :, : len(target) + 1, : len(source)].float(),
-                {name: values[b, : len(source)] for name, values in output.source_diagnostics.items()},
-                {name: values[b, : len(target)] for name, values in output.diagnostics.items()},
+            found.append(
+                Forced(
+                    logits_TV.float().log_softmax(-1).gather(1, target_T1).squeeze(1),
+                    None if weights_BHTS is None else weights_BHTS[b, :, : len(target) + 1, : len(source)].float(),
+                    {name: values[b, : len(source)] for name, values in output.source_diagnostics.items()},
+                    {name: values[b, : len(target)] for name, values in output.diagnostics.items()},
+                )
             )
-    return [found[row] for row in range(len(pairs))]
+        return found
+
+    longer = [max(len(source), len(target)) for source, target in pairs]
+    return map_by_length(force, longer, batch_size, model.device)

@@ -1,12 +1,16 @@
 """Devices and precisions: what is there is taken, what isn't is named."""
 
+import os
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from nmt import device as device_module
-from nmt.device import autocast, peak_memory_mb, pick_device, pick_precision
+from nmt.device import autocast, map_batches, peak_memory_mb, pick_device, pick_precision
 from nmt.errors import UserError
 
 CPU = torch.device("cpu")
@@ -41,6 +45,21 @@ def test_auto_precision_on_a_cpu_is_what_it_computes_in(
     assert pick_precision("fp16", CPU) == "fp16"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a child process that is a copy")
+def test_a_processor_whose_amx_ends_the_process_is_computed_on_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "mm", lambda *_: os.kill(os.getpid(), signal.SIGILL))
+        device_module._cpu_has_bfloat16.cache_clear()
+        assert (pick_precision("auto", CPU), pick_precision("bf16", CPU)) == ("fp32", "bf16")
+    assert os.environ["ONEDNN_MAX_CPU_ISA"] == "AVX512_CORE_FP16"
+    device_module._cpu_has_bfloat16.cache_clear()  # a product works now, at the latest
+    assert pick_precision("auto", CPU) == "bf16"
+    device_module._cpu_has_bfloat16.cache_clear()
+
+
 def test_autocast_computes_matrix_products_in_the_precision() -> None:
     x = torch.ones(2, 2)
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)):
@@ -58,3 +77,39 @@ def test_peak_memory_is_that_of_the_process() -> None:
 def test_peak_memory_of_a_gpu_is_that_of_its_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 2_400_000 if device.index == 1 else 0)
     assert peak_memory_mb(torch.device("cuda:1")) == 2
+
+
+@pytest.fixture
+def nine_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(9)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_batches_are_mapped_in_order_by_threads_that_share_the_cores(nine_threads: None) -> None:
+    barrier = threading.Barrier(4)  # no result unless four batches are computed at a time
+
+    def call(batch: int) -> tuple[int, int, torch.dtype]:
+        barrier.wait(30)
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+        return batch, torch.get_num_threads(), product.dtype
+
+    with autocast(CPU, "bf16"):
+        found = list(map_batches(call, range(8), CPU))
+    assert found == [(batch, 2, torch.bfloat16) for batch in range(8)]
+    assert torch.get_num_threads() == 9
+
+
+def test_the_error_of_a_batch_ends_the_others(nine_threads: None) -> None:
+    called = []
+
+    def call(batch: int) -> int:
+        called.append(batch)
+        if batch == 0:
+            raise UserError("Not this one.", "Leave it out.")
+        return batch
+
+    with pytest.raises(UserError, match="Not this one"):
+        list(map_batches(call, range(1000), CPU))
+    assert len(called) < 1000

@@ -124,11 +124,7 @@ class _Beam(PerSource):
     def advance(
         self, logits_NV: Tensor, normaliser_N: Tensor, eos: int, constraints: "PhraseConstraints | None"
     ) -> Tensor:
-        """Choose among all continuations: finish those that end, keep the best others.
-
-        Returns:
-            The rows (indices into N) that the kept hypotheses continue.
-        """
+        """Choose among all continuations: finish those that end, and give the rows (indices into N) that go on."""
         logits_BKV = logits_NV.view(*self.score_BK.shape, -1)
         offset_BK = self.score_BK - normaliser_N.view_as(self.score_BK)
         choice = choose(logits_BKV, offset_BK, eos, self.options)

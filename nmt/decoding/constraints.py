@@ -36,10 +36,6 @@ class PhraseConstraints:
     sentence has no translation yet.
 
     Sentences without phrases are searched as usual. For the others this works hypothesis by hypothesis, in Python.
-
-    Args:
-        phrases: for each sentence the tokens of each of its phrases.
-        eos: id of EOS.
     """
 
     def __init__(self, phrases: Sequence[Sequence[Sequence[int]]], eos: int) -> None:

@@ -81,13 +81,7 @@ class LogitsProcessor(ABC):
 
 
 class Bounds(LogitsProcessor):
-    """What holds for the translations of a batch: a prefix at the beginning, EOS at the limit, PAD and SOS nowhere.
-
-    Args:
-        prefixes: ids for each of the B sentences; may be empty.
-        limit_B: the most tokens of each translation, EOS counted.
-        target: the vocabulary.
-    """
+    """What holds for the translations of a batch: a prefix at the beginning, EOS at the limit, PAD and SOS nowhere."""
 
     def __init__(self, prefixes: Sequence[Sequence[int]], limit_B: Tensor, target: Vocabulary) -> None:
         self._never, self._eos = [target.pad, target.sos], target.eos
@@ -119,8 +113,6 @@ class NoRepeatNgram(LogitsProcessor):
     """No n-gram of tokens occurs twice in a translation (Paulus et al. 2018)."""
 
     class Options(groups.Options):
-        """Which n-grams."""
-
         size: int = Field(3, ge=1, description="n: the number of tokens of an n-gram")
 
     def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
@@ -138,8 +130,6 @@ class ForbidPhrases(LogitsProcessor):
     """Phrases do not occur in a translation, in the tokens that the vocabulary divides them into."""
 
     class Options(groups.Options):
-        """Which phrases."""
-
         phrases: list[str] = Field(description="phrases as text")
 
     def __init__(self, options: Any, vocabularies: Vocabularies) -> None:
@@ -164,8 +154,6 @@ class LanguageModel(LogitsProcessor):
     """
 
     class Options(groups.Options):
-        """Which language model, and how much it counts."""
-
         model: Path = Field(description="model directory of a language model (model.encoder: null)")
         weight: float = Field(0.2, description="of its log-probabilities; those of the translation model have 1")
 

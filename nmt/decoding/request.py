@@ -1,9 +1,10 @@
 """What a user asks of translations: of one line, and of all lines of a run."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from nmt.console import warn
 from nmt.data.text import read_lines
@@ -42,23 +43,15 @@ class Request:
         Raises:
             UserError: the line is not such an object.
         """
-        if not line.strip():
-            return cls("")
         try:
-            values = json.loads(line)
-            source, prefix, phrases = values["source"], values.get("prefix", ""), values.get("must_contain", [])
-        except (ValueError, KeyError, TypeError, AttributeError):
+            return _request.validate_json(line) if line.strip() else cls("")
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ", ".join([f"line {number} of the input", *map(str, problem["loc"])])
             raise UserError(
-                f'line {number} of the input is not a JSON object with a "source".',
+                f"{where}: {problem['msg']}.",
                 'Write {"source": "…", "prefix": "…", "must_contain": ["…"]}, or leave out --input-format jsonl.',
             ) from None
-        texts = [source, prefix, *(phrases if isinstance(phrases, list) else [None])]
-        if not all(isinstance(text, str) for text in texts):
-            raise UserError(
-                f'line {number} of the input: "source" and "prefix" must be text, "must_contain" a list of texts.',
-                "Correct that line.",
-            )
-        return cls(source, prefix, tuple(phrases))
 
     def constraints(self, vocabulary: Vocabulary) -> LexicalConstraints:
         """What the translation must contain, in ids."""
@@ -71,6 +64,9 @@ class Request:
         for phrase in self.must_contain:
             if phrase not in text:
                 warn(f"line {number}: {phrase!r} could not be made part of the translation.")
+
+
+_request = TypeAdapter(Request)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ class Candidate:
     score: float
     """Log-probability under the length penalty; 0 for an empty line."""
     tokens: list[str]
+    log_probability: float = 0.0
+    """Of all tokens and EOS, without penalties; 0 where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -125,13 +127,8 @@ class Perplexity:
 
 
 def mbr_rerank(candidates: list[Candidate], utility: str, source: str) -> list[Candidate]:
-    """The candidates, the one that is most like all the others first; as they are for ``none``.
-
-    Args:
-        candidates: translations of one sentence.
-        utility: a name of ``METRICS``, or ``none``.
-        source: the sentence, for metrics that need it.
-    """
+    """The candidates for one sentence, the one that is most like all the others by a metric first; as they are for
+    ``none``."""
     if utility == "none" or len(candidates) < 2:
         return candidates
     utilities = expected_utilities([candidate.text for candidate in candidates], utility, source)
@@ -168,13 +165,7 @@ def _metric_of(kind: type[Metric]) -> Metric:
 
 
 def spell_unknown(ids: Sequence[int], vocabulary: Vocabulary, words: Mapping[int, str]) -> str:
-    """Decode with given words in place of UNK.
-
-    Args:
-        ids: of a translation.
-        vocabulary: of the target.
-        words: for positions in ``ids`` that hold UNK.
-    """
+    """Decode a translation with given words in place of UNK, by their positions in ``ids``."""
     text, start = "", 0
     for position in [*sorted(words), len(ids)]:
         part = ids[start:position]

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from nmt.config import DecodingOptions
-from nmt.data.batching import Ids, by_length, lengths, pad
+from nmt.data.batching import Ids, lengths, pad
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.beam import Hypothesis, beam_search, length_normalised
 from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints
 from nmt.decoding.logits_processors import Bounds, LogitsProcessor, SearchTask, make_processors
+from nmt.device import map_by_length
 from nmt.errors import UserError
 from nmt.models.interfaces import Model
 
@@ -48,8 +49,8 @@ def search_all(
         raise UserError(
             "Phrases that must appear need a plain beam search.", "Leave out sampling and beam groups, or the phrases."
         )
-    results: list[list[Hypothesis]] = [[] for _ in sources]
-    for chunk in by_length([len(source) for source in sources], options.batch_size):
+
+    def search(chunk: Sequence[int]) -> list[list[Hypothesis]]:
         batch = [sources[i] for i in chunk]
         wanted = [LexicalConstraints() if constraints is None else constraints[i] for i in chunk]
         source_length_B = lengths(batch)
@@ -67,11 +68,10 @@ def search_all(
         of_batch = [*processors, Bounds([each.prefix for each in wanted], task.limit_B, vocabularies.target)]
         phrases = [each.phrases for each in wanted]
         bound = PhraseConstraints(phrases, vocabularies.target.eos) if any(phrases) else None
-        found = sample(task, of_batch) if is_sampled else beam_search(task, of_batch, bound)
-        for index, hypotheses in zip(chunk, found, strict=True):
-            results[index] = hypotheses
-        on_progress(len(chunk))
-    return results
+        return sample(task, of_batch) if is_sampled else beam_search(task, of_batch, bound)
+
+    source_lengths = [len(source) for source in sources]
+    return map_by_length(search, source_lengths, options.batch_size, model.device, on_progress)
 
 
 def max_lengths(source_length_B: Tensor, options: DecodingOptions) -> Tensor:
@@ -116,13 +116,8 @@ def sample(task: SearchTask, processors: Sequence[LogitsProcessor]) -> list[list
 
 
 def uniform_numbers(seed: int, number: int, num_samples: int, length: int) -> Tensor:
-    """The random numbers in [0, 1) of one sentence: those of sample k and step t depend on nothing else.
-
-    Args:
-        seed: of the run.
-        number: of the sentence.
-        num_samples, length: K and t.
-    """
+    """The random numbers in [0, 1) of a sentence [K, t]; those of a sample and step depend on nothing but the seed and
+    these numbers."""
     draws = [np.random.default_rng((seed, number, sample)).random(length) for sample in range(num_samples)]
     return torch.from_numpy(np.stack(draws))
 

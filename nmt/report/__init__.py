@@ -1,6 +1,7 @@
-"""HTML reports: each is one file that loads nothing, for screens of any width, in light and dark colours.
+"""Templates of HTML reports, of the page of the server's API and of the model card.
 
-All of them share ``style.css`` and the structure of ``base.html.j2``, which the template of a report extends.
+A report is one file that loads nothing, for screens of any width, in light and dark colours. All reports share
+``style.css`` and the structure of ``base.html.j2``, which the template of a report extends.
 """
 
 from functools import cache
@@ -16,7 +17,7 @@ def render(template: str, **values: Any) -> str:
 
     Args:
         template: its file name.
-        values: by the names that the template uses; all text in them is escaped. A missing one is an error.
+        values: by the names that the template uses; all text in them is escaped in HTML. A missing one is an error.
     """
     from nmt import __version__
 
@@ -31,7 +32,7 @@ def _environment() -> "Environment":
     folder = Path(__file__).parent
     made = Environment(
         loader=FileSystemLoader(folder),
-        autoescape=True,
+        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -3,33 +3,13 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from html import escape
 from typing import Any
 
-Json = Mapping[str, Any]
+from markupsafe import Markup, escape
 
-PAGE = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>nmt: API</title>
-<link rel="icon" href="data:,">
-<link rel="stylesheet" href="page/style.css">
-</head>
-<body>
-<header>
-  <h1>API</h1>
-  <nav aria-label="Pages"><a href="./">Page</a> <a href="openapi.json">openapi.json</a> <a href="spec">spec</a></nav>
-</header>
-<main>
-{sections}
-</main>
-</body>
-</html>
-"""
+from nmt.report import render
+
+Json = Mapping[str, Any]
 
 
 def api_page(*specifications: Json) -> str:
@@ -38,22 +18,14 @@ def api_page(*specifications: Json) -> str:
     Args:
         specifications: of OpenAPI 3 with bodies of JSON, or of Swagger 2 with values of a form.
     """
-    return PAGE.format(sections="\n".join(part for found in specifications for part in _sections(found)))
+    return render("api.html.j2", specifications=specifications, operations=_operations, prose=_prose)
 
 
-def _sections(specification: Json) -> Iterator[str]:
-    info = specification["info"]
-    yield f"<h2>{escape(info['title'])} {escape(info['version'])}</h2>"
+def _operations(specification: Json) -> Iterator[tuple[str, str, Json, list[tuple[str, str, str, str]]]]:
+    """Path, method and description of each operation, and the fields of its requests."""
     for path, methods in specification["paths"].items():
         for method, operation in methods.items():
-            text = _prose(operation.get("description") or operation.get("summary", ""))
-            rows = "".join(_row(*field) for field in _fields(specification, operation))
-            head = "<tr><th>field<th>type<th>default<th>meaning</tr>"
-            yield (
-                f'<section class="operation"><h3><code>{method.upper()} {escape(path)}</code></h3><p>{text}</p>'
-                + (f'<div class="scrolled" tabindex="0"><table>{head}{rows}</table></div>' if rows else "")
-                + "</section>"
-            )
+            yield path, method, operation, list(_fields(specification, operation))
 
 
 def _fields(specification: Json, operation: Json) -> Iterator[tuple[str, str, str, str]]:
@@ -61,24 +33,16 @@ def _fields(specification: Json, operation: Json) -> Iterator[tuple[str, str, st
     for parameter in operation.get("parameters", ()):
         is_required = "required" if parameter.get("required") else ""
         yield parameter["name"], parameter.get("type", "string"), is_required, parameter.get("description", "")
-    body = operation.get("requestBody")
-    if body is None:
-        return
-    schema = body["content"]["application/json"]["schema"]
-    schema = specification["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    for name, field in schema["properties"].items():
-        default = "required" if name in schema.get("required", ()) else json.dumps(field.get("default"))
-        default = "" if default in ("null", '""') else default
-        yield name, _type(field), default, field.get("description", "")
+    if body := operation.get("requestBody"):
+        name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        schema = specification["components"]["schemas"][name]
+        for name, field in schema["properties"].items():
+            default = "required" if name in schema.get("required", ()) else json.dumps(field.get("default"))
+            yield name, _type(field), "" if default in ("null", '""') else default, field.get("description", "")
 
 
-def _row(*cells: str) -> str:
-    name, *others = cells
-    return f"<tr><td><code>{escape(name)}</code>" + "".join(f"<td>{_prose(cell)}" for cell in others) + "</tr>\n"
-
-
-def _prose(text: str) -> str:
-    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
+def _prose(text: str) -> Markup:
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _type(schema: Json) -> str:

@@ -6,8 +6,9 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -18,10 +19,13 @@ from starlette.staticfiles import StaticFiles
 from nmt import __version__
 from nmt.console import be_silent, say
 from nmt.errors import UserError
+from nmt.export.run import ExportedTranslator
+from nmt.loading import load
 from nmt.serving import libretranslate, v1
 from nmt.serving.api_page import api_page
 from nmt.serving.http import Gate, add_error_handlers, check_key
 from nmt.serving.service import Service
+from nmt.translator import Translator
 
 PAGE = Path(__file__).with_name("page")
 POLICY = (
@@ -123,6 +127,22 @@ def _signals_are_ignored_afterwards() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def load_models(directories: Iterable[Path], device: str, engine: Literal["torch", "ctranslate2"]) -> list[Translator]:
+    """The models that are to be served.
+
+    Args:
+        directories: model directories.
+        device: for PyTorch; with CTranslate2 it is the CPU.
+        engine: the library that searches.
+
+    Raises:
+        UserError: a model can't be loaded, or not by this engine.
+    """
+    if engine == "torch":
+        return [load(directory, device) for directory in directories]
+    return [ExportedTranslator(load(directory, "cpu")) for directory in directories]
 
 
 def read_api_keys(path: Path) -> list[str]:

@@ -28,11 +28,7 @@ def translate_paragraphs(root: Element, run: Run) -> None:
 
 
 class _Paragraph:
-    """A paragraph and its content. The tag of a node is an element, or for a field a list of elements.
-
-    Args:
-        element: ``w:p``.
-    """
+    """A paragraph (``w:p``) and its content. The tag of a node is an element, or for a field a list of elements."""
 
     def __init__(self, element: Element) -> None:
         self._element = element

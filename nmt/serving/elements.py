@@ -188,13 +188,7 @@ def blocks_of(
 
 
 def translate_blocks(blocks: Iterable[Block], run: Run, table: dict[int, str]) -> None:
-    """Translate blocks in place, those that have text.
-
-    Args:
-        blocks: of any number of documents.
-        run: translates their contents.
-        table: characters that are replaced in the translation.
-    """
+    """Translate blocks of any number of documents in place, those that have text; ``table`` replaces characters."""
     wanted = [b for b in blocks if any(isinstance(part, list) and has_letters(text_of(part)) for part in b[1])]
     contents = iter(run([part for _, parts in wanted for part in parts if isinstance(part, list)]))
     used: set[Element] = set()

@@ -1,8 +1,10 @@
-"""The model thread: sentences of concurrent requests are translated in common batches.
+"""The model threads: sentences of concurrent requests are translated in common batches.
 
-Only one thread computes. Requests put sentences into a list of waiting items and wait for futures; the thread takes all
-that wait, divides those with the same model and options into batches of similar length, and computes these one after
-another. Batches therefore grow with the load by themselves: what arrives meanwhile is in the next ones.
+Requests put sentences into a list of waiting items and wait for futures. A model thread without work takes all that
+wait and divides those with the same model and options into batches of similar length, which the model threads compute.
+Batches therefore grow with the load by themselves: what arrives meanwhile is in the next ones.
+
+On a CPU there are several, as :func:`nmt.device.independent_threads` says.
 """
 
 import contextlib
@@ -12,9 +14,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
+from functools import partial
 from math import ceil
 from typing import Any, Literal, Self, TypeVar, cast
 
+import torch
 from torch import Tensor
 
 from nmt.config import DecodingChanges
@@ -30,6 +34,8 @@ WAIT = 0.003
 """Seconds that the oldest item waits for others while the model is idle."""
 SIMILAR = 16
 """Characters by which the lengths in a batch may differ beyond a factor of two."""
+SMALL = 16
+"""Sentences that one thread translates as fast, in proportion, as more of them."""
 STEPS_PER_UPDATE = 3
 """Steps of the search between two partial translations of a sentence."""
 
@@ -79,7 +85,7 @@ class _Item:
 
 @dataclass(eq=False)
 class _Call:
-    """A function that waits for the model thread."""
+    """A function that waits for a model thread."""
 
     function: Callable[[], Any]
     arrived: float = field(default_factory=time.monotonic)
@@ -112,23 +118,30 @@ class _Watch(LogitsProcessor):
 
 
 class Engine:
-    """Runs models in one thread.
+    """Runs models in threads of its own.
 
     Args:
         on_batch: called with the number of sentences of each batch and the seconds that it took.
-        wait: seconds that an item waits for others while the model is idle.
+        wait: seconds that an item waits for others while a thread is idle.
+        threads: that compute batches at a time, and the threads of PyTorch for each; None is one that has them all.
     """
 
     def __init__(
-        self, on_batch: Callable[[int, float], None] = lambda sentences, seconds: None, wait: float = WAIT
+        self,
+        on_batch: Callable[[int, float], None] = lambda sentences, seconds: None,
+        wait: float = WAIT,
+        threads: tuple[int, int] | None = None,
     ) -> None:
         self._on_batch, self._wait = on_batch, wait
         self._waiting: list[_Item | _Call] = []
         self._planned: deque[list[_Item] | _Call] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
-        self._thread = threading.Thread(target=self._run, name="nmt-model", daemon=True)
-        self._thread.start()
+        count, of_each = threads or (1, torch.get_num_threads())
+        run = partial(self._run, of_each)
+        self._threads = [threading.Thread(target=run, name="nmt-model", daemon=True) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def num_waiting(self) -> int:
@@ -148,7 +161,7 @@ class Engine:
             translator: the model.
             requests: a sentence each.
             settings: what the translations have in common.
-            on_partial: functions, by index of the sentence, that are called in the model thread with its unfinished
+            on_partial: functions, by index of the sentence, that are called in a model thread with its unfinished
                 translation while search goes on.
 
         Raises:
@@ -160,7 +173,7 @@ class Engine:
         return [item.future for item in items]
 
     def call(self, function: Callable[[], T]) -> "Future[T]":
-        """Have a function called in the model thread.
+        """Have a function called in a model thread.
 
         Raises:
             RuntimeError: the engine is closed.
@@ -177,19 +190,16 @@ class Engine:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Stop the thread when everything that waits is done."""
+        """Stop the threads when everything that waits is done."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self) -> None:
-        while True:
-            if not self._planned:
-                self._planned.extend(_plan(self._take_all()))
-            if not self._planned:
-                return
-            job = self._planned.popleft()
+    def _run(self, num_threads: int) -> None:
+        torch.set_num_threads(num_threads)  # of this thread
+        while (job := self._next()) is not None:
             if isinstance(job, _Call):
                 _answer(job.future, job.function)
             elif batch := [item for item in job if not item.future.cancelled()]:
@@ -197,15 +207,25 @@ class Engine:
                 self._translate(batch)
                 self._on_batch(len(batch), time.monotonic() - start)
 
-    def _take_all(self) -> list[_Item | _Call]:
-        """All that waits, at least one job; none if the engine is closed."""
+    def _next(self) -> "list[_Item] | _Call | None":
+        """A batch or a call, when there is one; None if the engine is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._is_closed)
-            if self._waiting and isinstance(oldest := self._waiting[0], _Item):
-                most, patience = oldest.most, oldest.arrived + self._wait - time.monotonic()
-                self._changed.wait_for(lambda: len(self._waiting) >= most or self._is_closed, max(patience, 0))
-            taken, self._waiting = self._waiting, []
-            return taken
+            while not self._planned:
+                self._changed.wait_for(lambda: self._planned or self._waiting or self._is_closed)
+                if self._waiting and isinstance(self._waiting[0], _Item):
+                    self._wait_for_more(self._waiting[0])
+                if not self._planned and not self._waiting and self._is_closed:
+                    return None
+                self._planned.extend(_plan(self._waiting, len(self._threads)))
+                self._waiting = []
+            self._changed.notify_all()  # the other threads take the other batches
+            return self._planned.popleft()
+
+    def _wait_for_more(self, oldest: _Item) -> None:
+        patience = oldest.arrived + self._wait - time.monotonic()
+        self._changed.wait_for(
+            lambda: self._planned or len(self._waiting) >= oldest.most or self._is_closed, max(patience, 0)
+        )
 
     def _translate(self, items: Sequence[_Item]) -> None:
         """Answer the items of a batch. If the batch fails, each is translated alone, so one can't spoil the others."""
@@ -236,15 +256,19 @@ class Engine:
                     item.future.set_result(translation)
 
 
-def _plan(jobs: Sequence[_Item | _Call]) -> list[list[_Item] | _Call]:
-    """Batches of similar length and about equal size, and calls; in the order in which the oldest of each arrived."""
+def _plan(jobs: Sequence[_Item | _Call], num_threads: int) -> list[list[_Item] | _Call]:
+    """Batches of similar length and about equal size, one for each thread if there are enough sentences, and calls.
+
+    They are in the order in which the oldest of each arrived.
+    """
     groups: dict[tuple[Translator, Settings], list[_Item]] = {}
     for job in jobs:
         if isinstance(job, _Item):
             groups.setdefault((job.translator, job.settings), []).append(job)
     batches: list[list[_Item]] = []
     for items in groups.values():
-        size = ceil(len(items) / ceil(len(items) / items[0].most))
+        most = min(items[0].most, max(SMALL, ceil(len(items) / num_threads)))
+        size = ceil(len(items) / ceil(len(items) / most))
         batch: list[_Item] = []
         for item in sorted(items, key=lambda item: item.length):
             if not batch or len(batch) == size or item.length > 2 * batch[0].length + SIMILAR:

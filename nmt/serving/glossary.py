@@ -26,11 +26,7 @@ class Found:
 
 
 class Glossary:
-    """Terms and their translations. Upper and lower case are the same; of overlapping terms the longest counts.
-
-    Args:
-        terms: source and target of each term.
-    """
+    """Terms and their translations. Upper and lower case are the same; of overlapping terms the longest counts."""
 
     def __init__(self, terms: Mapping[str, str]) -> None:
         self._terms = {_key(source): (source, target) for source, target in terms.items()}
@@ -73,10 +69,6 @@ class Glossary:
 
         A sentence is first translated freely, so that the model inflects the terms that it chooses itself; where that
         leaves terms out, it is translated again with these as phrases that the translation must contain.
-
-        Args:
-            requests: sentences, which may have constraints of their own.
-            search: translates them.
         """
         found = [self._checked(translation) for translation in search(requests)]
         again = [index for index, each in enumerate(found) if each.missing]

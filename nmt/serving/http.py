@@ -35,12 +35,7 @@ logger = logging.getLogger("nmt.serving")
 
 
 class Gate:
-    """ASGI middleware: CORS headers on every answer, a limit of size and time for every body, and figures.
-
-    Args:
-        app: what it protects.
-        service: has the limits and the figures.
-    """
+    """ASGI middleware: CORS headers on every answer, a limit of size and time for every body, and figures."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._limits, self._metrics = app, service.limits, service.metrics
@@ -147,12 +142,8 @@ def admit(service: Service, request: Request, key: object = None) -> None:
 
 
 def check_key(service: Service, request: Request, key: object = None) -> None:
-    """Refuse a request without a valid API key, if the server wants one.
-
-    Args:
-        service: has the keys.
-        request: may have the key as ``Authorization: Bearer KEY``.
-        key: of the request's values.
+    """Refuse a request without a valid API key, if the server wants one: ``key``, or in the header ``Authorization:
+    Bearer KEY``.
 
     Raises:
         ApiError: the key is missing or wrong.

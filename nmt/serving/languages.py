@@ -1,17 +1,12 @@
 """Languages: codes and names, directions between them, and detection."""
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from itertools import chain, count
-from typing import TYPE_CHECKING
 
-from nmt.data.languages import DETECTED_AS
+from nmt.data.languages import DETECTED_AS, language_identifier
 from nmt.errors import UserError
 from nmt.serving.segmentation import has_letters
 from nmt.translator import Translator
-
-if TYPE_CHECKING:
-    from py3langid.langid import LanguageIdentifier
 
 LIBRETRANSLATE_CODES = {"pb": "pt-BR", "zh": "zh-Hans", "zt": "zh-Hant"}
 """Codes that clients of LibreTranslate see under another name."""
@@ -81,20 +76,10 @@ class Directions:
 
 
 class Detector:
-    """Identifies the language of a text among some, by character n-grams (py3langid; Lui & Baldwin 2012).
-
-    Args:
-        codes: the languages to choose from.
-    """
+    """Identifies the language of a text among those of some codes."""
 
     def __init__(self, codes: Sequence[str]) -> None:
         self._codes = codes
-
-    @cached_property
-    def _identifier(self) -> "LanguageIdentifier":
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
     def detect(self, text: str) -> list[tuple[str, float]]:
         """The languages with their confidence, best first; empty for a text without letters.
@@ -104,6 +89,6 @@ class Detector:
         """
         if not has_letters(text):
             return []
-        probabilities = dict(self._identifier.rank(text))
+        probabilities = dict(language_identifier().rank(text))
         found = [(code, probabilities.get(DETECTED_AS.get(code, code), 0.0)) for code in self._codes]
         return [(code, round(100 * probability, 1)) for code, probability in sorted(found, key=lambda each: -each[1])]

@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
@@ -25,7 +25,7 @@ from nmt.serving.glossary import Glossary, Term
 from nmt.serving.http import admit, read_values, well_formed
 from nmt.serving.languages import public_code
 from nmt.serving.markup import translate_content
-from nmt.serving.segmentation import translate_texts
+from nmt.serving.segmentation import split_sentences, translated, with_tags
 from nmt.serving.service import ApiError, Service, Ticket, wide_beam
 from nmt.serving.tags import KEPT, text_of
 from nmt.translator import Translator
@@ -74,19 +74,17 @@ class _Job:
         run = partial(translate_content, translate=linked, language=source)
         if self.format == "html":
             return translate_htmls([self.text], run)
-        if not self.num_alternatives and KEPT.search(self.text):
+        has_tags = bool(route) and bool(route[0].vocabularies.source.tags_of(self.text))
+        if not self.num_alternatives and not has_tags and KEPT.search(self.text):
             return [text_of(content) for content in run([[self.text]])]
         num = self.num_alternatives + 1
-        settings = Settings.of(num, **wide_beam(route, num))
-        known: dict[str, Translation] = {}
-
-        def translate(sentences: Sequence[str], rank: int) -> list[Translation]:
-            new = list(dict.fromkeys(sentence for sentence in sentences if sentence not in known))
-            known.update(zip(new, ticket.translate(route, new, settings), strict=True))
-            found = [known[sentence] for sentence in sentences]
-            return [replace(t, text=t.n_best[min(rank, len(t.n_best) - 1)].text) for t in found]
-
-        return [translate_texts([self.text], partial(translate, rank=rank), source)[0] for rank in range(num)]
+        segments = split_sentences(self.text, source)
+        sentences = [segment.text for segment in segments if segment.is_sentence]
+        if has_tags:
+            sentences = with_tags(sentences, route[0].vocabularies.source)
+        found = ticket.translate(route, sentences, Settings.of(num, **wide_beam(route, num)))
+        ranked = ([t.n_best[min(rank, len(t.n_best) - 1)].text for t in found] for rank in range(num))
+        return ["".join(translated(segments, iter(texts))) for texts in ranked]
 
 
 def router(service: Service) -> APIRouter:
@@ -232,17 +230,8 @@ def _translated_file(
     glossary: Glossary,
     missing: set[Term],
 ) -> bytes:
-    """The translation of a file; its language is detected by all of its text.
-
-    Args:
-        service: translates.
-        ticket: of the request.
-        name: of the file, whose suffix states the format.
-        data: its content.
-        languages: source (or auto) and target.
-        glossary: may have no terms.
-        missing: gets the terms that could not be placed.
-    """
+    """The translation of a file, whose language is detected by all of its text if need be; ``missing`` gets the terms
+    that could not be placed."""
     source, target = languages
     if source == "auto":
         text: list[str] = []

@@ -56,12 +56,7 @@ def _find(token: "Token", lines: Sequence[str], columns: dict[int, int]) -> list
 
 
 def _content(tokens: Iterable["Token"], prefixes: Sequence[str]) -> Content:
-    """The content of inline tokens.
-
-    Args:
-        tokens: of one text.
-        prefixes: what stands before the second line of the text and those after it.
-    """
+    """The content of inline tokens; ``prefixes`` stand before the second line of the text and those after it."""
     nesting, following = Nesting(), iter(prefixes)
     for token in tokens:
         kind, is_reference = token.type, "label" in token.meta
@@ -98,7 +93,7 @@ def _target(token: "Token") -> str:
     return f"]({address}{quoted})"
 
 
-def _written(content: Content, is_first: bool = True) -> str:
+def _written(content: Content) -> str:
     parts = []
     for item in content:
         if isinstance(item, str):

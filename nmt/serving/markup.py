@@ -63,10 +63,6 @@ def translate_content(
 class Elements:
     """Which elements each word of a translation is in, from the outermost to the innermost.
 
-    Args:
-        source: with the elements.
-        target: the words of the translation.
-
     Attributes:
         paths: of each word.
         places: elements without words, with those around them, by the word before which they stand.

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from nmt.data.vocabulary import Vocabulary
 from nmt.decoding.results import Translation
 
 Translate = Callable[[Sequence[str]], Sequence[Translation]]
@@ -52,12 +53,7 @@ def split_sentences(text: str, language: str = "en") -> list[Segment]:
 
 
 def translated(segments: Sequence[Segment], translations: Iterator[str]) -> list[str]:
-    """The text of each segment in the translation. Sentences that nothing separates, as in Chinese, get a space.
-
-    Args:
-        segments: of one text.
-        translations: of the sentences; only those of these segments are taken.
-    """
+    """The text of each segment in the translation. Sentences that nothing separates, as in Chinese, get a space."""
     texts: list[str] = []
     for number, segment in enumerate(segments):
         text = next(translations) if segment.is_sentence else segment.text
@@ -67,20 +63,14 @@ def translated(segments: Sequence[Segment], translations: Iterator[str]) -> list
     return texts
 
 
-def translate_text(text: str, translate: Translate, language: str = "en") -> str:
-    """Translate a text sentence by sentence.
-
-    Line breaks, empty lines and white space between sentences are kept, and so is what has no letters.
-    """
-    return translate_texts([text], translate, language)[0]
-
-
-def translate_texts(texts: Iterable[str], translate: Translate, language: str = "en") -> list[str]:
-    """As :func:`translate_text`, for several texts with one call of ``translate``."""
-    split = [split_sentences(text, language) for text in texts]
-    sentences = [segment.text for segments in split for segment in segments if segment.is_sentence]
-    translations = iter([translation.text for translation in translate(sentences)])
-    return ["".join(translated(segments, translations)) for segments in split]
+def with_tags(sentences: Iterable[str], vocabulary: Vocabulary) -> list[str]:
+    """Sentences of one text in which the tags in front of one hold for the next ones, too, until others come."""
+    tagged, prefix = [], ""
+    for sentence in sentences:
+        if tags := vocabulary.tags_of(sentence):
+            prefix = f"{sentence[: tags[-1].end]} "
+        tagged.append(sentence if tags else prefix + sentence)
+    return tagged
 
 
 def _ends_narrow(text: str) -> bool:

@@ -11,6 +11,7 @@ from functools import partial
 from math import ceil
 from typing import Any, TypeVar
 
+import torch
 from fastapi import HTTPException
 from fastapi import Request as HttpRequest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -19,6 +20,7 @@ from nmt.alignment.words import Words
 from nmt.data.languages import name_of
 from nmt.decoding.request import Request
 from nmt.decoding.results import Candidate, Translation
+from nmt.device import independent_threads
 from nmt.errors import shortened
 from nmt.serving.engine import Engine, Settings
 from nmt.serving.languages import Detector, Directions, direction, public_code
@@ -38,9 +40,6 @@ NUM_THREADS = 128
 
 class ApiError(HTTPException):
     """A request that can't be answered: the status and text of the response."""
-
-    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(status, text, headers)
 
 
 @dataclass(frozen=True)
@@ -89,11 +88,7 @@ class Metrics:
 
 
 class RateLimit:
-    """Limits the requests of each client; those that it has not made add up, to at most one minute's.
-
-    Args:
-        per_minute: requests; None is no limit.
-    """
+    """Limits the requests of each client; those that it has not made add up, to at most one minute's."""
 
     def __init__(self, per_minute: int | None) -> None:
         self._per_minute = per_minute
@@ -138,7 +133,7 @@ class Ticket:
             future.cancel()
 
     def call(self, function: Callable[[Sequence[S]], Iterable[T]], values: Sequence[S]) -> list[T]:
-        """What a function makes of values; it is called in the model thread with some of them at a time."""
+        """What a function makes of values; it is called in a model thread with some of them at a time."""
         results: list[T] = []
         for start in range(0, len(values), CALLED):
             part = values[start : start + CALLED]
@@ -228,7 +223,9 @@ class Service:
         self.directions, self.limits, self.api_keys = Directions(models), limits or Limits(), frozenset(api_keys)
         self.rate = RateLimit(self.limits.per_minute)
         self.detector, self.metrics = Detector(self.directions.codes), Metrics()
-        self.engine = Engine(self.metrics.on_batch)
+        devices = {model.model.device for model in self.directions.named.values()}
+        threads = independent_threads(devices.pop()) if len(devices) == 1 else (1, torch.get_num_threads())
+        self.engine = Engine(self.metrics.on_batch, threads=threads)
         self._threads = ThreadPoolExecutor(NUM_THREADS, "nmt-request")
         self._num_active = 0
 
@@ -238,12 +235,7 @@ class Service:
         self.engine.close()
 
     def route(self, source: str, target: str, name: str | None = None) -> list[Translator]:
-        """The models that translate from one language to another, one after another.
-
-        Args:
-            source: code of a language.
-            target: code of a language.
-            name: of the model that is to translate; None for the default.
+        """The models that translate from one language to another, one after another; or the one of this name.
 
         Raises:
             ApiError: one of the languages is unknown, there is no way between them, or the model has another direction.
@@ -299,12 +291,8 @@ class Service:
     async def run(
         self, request: HttpRequest, functions: Iterable[Callable[[Ticket], T]], seconds: float | None = None
     ) -> list[T]:
-        """The results of :meth:`start`, unless time runs out or the client leaves.
-
-        Args:
-            request: of the client.
-            functions: do the work.
-            seconds: a time limit other than that of the service.
+        """The results of :meth:`start`, unless time runs out (``seconds``, or the limit of the service) or the client
+        leaves.
 
         Raises:
             ApiError: there are too many requests at a time, or the time limit was exceeded.
@@ -366,9 +354,12 @@ def _in_parts(request: Request, model: Translator) -> list[Request]:
     text = request.source
     if len(text.encode()) <= model.max_pieces or len(model.encode_source(text)) <= model.max_pieces:
         return [request]
-    middle = text.rfind(" ", 1, len(text) // 2)
-    middle = middle if middle > 0 else len(text) // 2
-    halves = replace(request, source=text[:middle]), Request(text[middle:].lstrip())
+    tags = model.vocabularies.source.tags_of(text)
+    begin = tags[-1].end if tags else 0
+    middle = text.rfind(" ", begin + 1, (begin + len(text)) // 2)
+    middle = middle if middle > 0 else (begin + len(text)) // 2
+    rest = f"{text[:begin]} {text[middle:].lstrip()}" if tags else text[middle:].lstrip()
+    halves = replace(request, source=text[:middle]), Request(rest)
     return [part for half in halves for part in _in_parts(half, model)]
 
 

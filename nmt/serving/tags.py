@@ -73,12 +73,7 @@ class Source:
 
     @classmethod
     def read(cls, content: Content, pattern: re.Pattern[str]) -> "Source":
-        """Take content apart.
-
-        Args:
-            content: of a block.
-            pattern: the text that is kept, beside nodes that are.
-        """
+        """Take the content of a block apart. ``pattern``: the text that is kept, beside nodes that are."""
         source = cls(text_of(content), [], [])
         source._read(content, 0, source.spans)
         rest = source.text

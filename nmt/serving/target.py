@@ -38,12 +38,6 @@ class Target:
 
     Words of both sides are separated from the punctuation marks around them, and kept texts are words.
 
-    Args:
-        source: what was translated.
-        segments: of its text.
-        translations: of the sentences among them.
-        pattern: of kept texts.
-
     Attributes:
         source_words: characters of each.
         words: of the translation.

@@ -17,7 +17,7 @@ from nmt.serving.engine import Settings
 from nmt.serving.glossary import Found, Glossary
 from nmt.serving.http import admit
 from nmt.serving.languages import direction, public_code
-from nmt.serving.segmentation import Segment, split_sentences, translated
+from nmt.serving.segmentation import Segment, split_sentences, translated, with_tags
 from nmt.serving.service import ApiError, Service, Ticket, time_limit, wide_beam
 from nmt.translator import Translator
 
@@ -86,8 +86,6 @@ def router(service: Service) -> APIRouter:
     async def align(request: Request, body: PairsBody) -> Response:
         """Word alignments of given sentence pairs: words, links and attention weights."""
         model = _direct(service, request, body)
-        if not model.has_attention:
-            raise ApiError(400, "Invalid request: a model without attention has no word alignment")
         [found] = await service.run(request, [lambda ticket: ticket.call(model.align, body.pairs)])
         return JSONResponse({"alignments": [to_json(alignment) for alignment in found]})
 
@@ -131,12 +129,7 @@ class _Job:
         self._service, self._body, self._text = service, body, text
 
     def __call__(self, ticket: Ticket, send: Callable[[str, Any], None] | None = None) -> dict[str, Any]:
-        """The object of this text in the answer.
-
-        Args:
-            ticket: of the request.
-            send: is given the events of a stream, each with its name and data.
-        """
+        """The object of this text in the answer; ``send`` gets the events of a stream, each with its name and data."""
         body, source, detected = self._body, self._body.source, {}
         if source.strip().lower() == "auto":
             source, confidence = next(iter(self._service.detector.detect(self._text)), (body.target, 0.0))
@@ -144,6 +137,8 @@ class _Job:
         route = self._service.route(source, body.target, body.model)
         segments = split_sentences(self._text, source) if body.split else [Segment(self._text, True)]
         texts = [segment.text for segment in segments if segment.is_sentence]
+        if route:
+            texts = with_tags(texts, route[0].vocabularies.source)
         on_partial = None
         if send is not None and not body.glossary:  # which translates some sentences twice
             on_partial = lambda at, text: send("partial", {"index": at, "text": text})  # noqa: E731

@@ -1,4 +1,4 @@
-"""The model thread: shared batches change no translation, and cancelled work leaves them."""
+"""The model threads: shared batches change no translation, and cancelled work leaves them."""
 
 import threading
 from collections.abc import Iterator
@@ -158,3 +158,16 @@ def test_close_answers_what_waits(translator: Translator, german: list[str]) -> 
     assert all(future.done() and future.result().text for future in futures)
     with pytest.raises(RuntimeError):
         engine.submit(translator, [Request(german[0])], PLAIN)
+
+
+def test_two_threads_compute_at_a_time(translator: Translator, german: list[str]) -> None:
+    sizes: list[int] = []
+    engine = Engine(lambda sentences, seconds: sizes.append(sentences), threads=(2, 1))
+    both = threading.Barrier(3)
+    waiting = [engine.call(lambda: both.wait(30)) for _ in range(2)]
+    futures = engine.submit(translator, [Request(line) for line in 2 * german[:20]], PLAIN)
+    both.wait(30)
+    assert texts(futures) == 2 * [translation.text for translation in translator.translate(german[:20])]
+    assert sizes == [20, 20]
+    engine.close()
+    assert all(future.done() for future in waiting)

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 pytest.importorskip("sentencex")
 
 from nmt.decoding.results import Translation
-from nmt.serving.segmentation import split_sentences, translate_text
+from nmt.serving.markup import translate_content
+from nmt.serving.segmentation import Translate, split_sentences
+from nmt.serving.tags import text_of
 
 
 def shout(sentences: Sequence[str]) -> list[Translation]:
@@ -18,6 +20,11 @@ def shout(sentences: Sequence[str]) -> list[Translation]:
 
 def sentences_of(text: str, language: str = "en") -> list[str]:
     return [segment.text for segment in split_sentences(text, language) if segment.is_sentence]
+
+
+def translate_text(text: str, translate: Translate, language: str = "en") -> str:
+    [content] = translate_content([[text]], translate, language)
+    return text_of(content)
 
 
 def test_sentences_end_at_marks_and_lines() -> None:

@@ -1,16 +1,20 @@
 """Directions and pivots, detection, long sentences, and what happens to requests that take too long or are too many."""
 
+import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import nmt
 from nmt.decoding.request import Request
 from nmt.errors import UserError
 from nmt.serving.engine import Engine, Settings
 from nmt.serving.languages import Detector, Directions
-from nmt.serving.service import Ticket
+from nmt.serving.service import Ticket, _in_parts
 from nmt.translator import Translator
 
 
@@ -118,3 +122,34 @@ def test_the_confidence_is_low_for_other_languages_and_little_text() -> None:
     assert detector.detect("Un homme dort dans le jardin avec son chien.")[0][1] < 10
     assert detector.detect("Hund")[0][1] < 50
     assert detector.detect("😀 … !") == []
+
+
+@pytest.fixture(scope="module")
+def tagged(train_tiny: Callable[..., Path], tiny_corpus: Path) -> Translator:
+    """Hardly trained, with the tags <2en> and <2de>."""
+    files = {"source": str(tiny_corpus / "train.de"), "target": str(tiny_corpus / "train.en")}
+    corpora = [{"name": tag, "tag": tag, **files} for tag in ("<2en>", "<2de>")]
+    return nmt.load(train_tiny(f"data.corpora={json.dumps(corpora)}", "training.max_steps=20"))
+
+
+def test_a_tag_holds_for_the_sentences_behind_it(
+    serve: Callable[..., Any], tagged: Translator, german: list[str]
+) -> None:
+    text = f"<2de> {german[0]} {german[1]}\n<2en> {german[2]} {german[3]} www.example.org"
+    wanted = [*(f"<2de> {line}" for line in german[:2]), *(f"<2en> {line}" for line in german[2:4])]
+    expected = [each.text for each in tagged.translate(wanted)]
+    server, request = serve(tagged), {"source": "de", "target": "en"}
+    answer = server.request("/v1/translate", request | {"text": text}).json["translations"][0]
+    assert [sentence["source"] for sentence in answer["sentences"]][:3] == wanted[:3]
+    assert [sentence["translation"] for sentence in answer["sentences"]][:3] == expected[:3]
+    translated = server.request("/translate", request | {"q": text}).json["translatedText"]
+    assert translated.startswith(f"{expected[0]} {expected[1]}\n{expected[2]}")
+
+
+def test_a_tag_is_in_front_of_each_part_of_a_long_sentence(tagged: Translator, german: list[str]) -> None:
+    shorter = as_direction(tagged, "de", "en")
+    shorter.max_pieces = 12
+    parts = _in_parts(Request(f"<2de> {' '.join(german[:6])}"), shorter)
+    assert len(parts) > 3
+    assert all(part.source.startswith("<2de> ") and part.source.count("<2de>") == 1 for part in parts)
+    assert " ".join(part.source.removeprefix("<2de> ") for part in parts) == " ".join(german[:6])
