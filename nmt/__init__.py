@@ -14,20 +14,23 @@ The public names are loaded when they are first used, so that ``import nmt`` sta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nmt.errors import UserError
+from nmt.errors import UserError as UserError
 
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from nmt.config import Recipe, VocabularyOptions
-    from nmt.data.vocabulary import Vocabularies, train_vocabularies
-    from nmt.decoding.results import Translation
-    from nmt.loading import load
-    from nmt.models.build import build
-    from nmt.plugins import add_component, load_plugin
-    from nmt.recipe import load_recipe
-    from nmt.training.run import train
-    from nmt.translator import Translator
+    from nmt.config import Recipe as Recipe
+    from nmt.config import VocabularyOptions as VocabularyOptions
+    from nmt.data.vocabulary import Vocabularies as Vocabularies
+    from nmt.data.vocabulary import train_vocabularies as train_vocabularies
+    from nmt.decoding.results import Translation as Translation
+    from nmt.loading import load as load
+    from nmt.models.build import build as build
+    from nmt.plugins import add_component as add_component
+    from nmt.plugins import load_plugin as load_plugin
+    from nmt.recipe import load_recipe as load_recipe
+    from nmt.training.run import train as train
+    from nmt.translator import Translator as Translator
 
 _MODULES = {
     "Recipe": "nmt.config",
@@ -45,22 +48,7 @@ _MODULES = {
 }
 """Where each public name is defined."""
 
-__all__ = [
-    "Recipe",
-    "Translation",
-    "Translator",
-    "UserError",
-    "Vocabularies",
-    "VocabularyOptions",
-    "__version__",
-    "add_component",
-    "build",
-    "load",
-    "load_plugin",
-    "load_recipe",
-    "train",
-    "train_vocabularies",
-]
+__all__ = ["UserError", "__version__", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:

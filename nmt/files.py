@@ -12,7 +12,7 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TextIO
 
@@ -287,13 +287,15 @@ class ResumableOutput:
 
     Args:
         path: the file, or ``"-"`` for standard output.
+        finish: makes what is wanted at ``path`` of the complete ``FILE.partial``, which is then deleted; None: the file
+            itself is wanted.
 
     Raises:
         UserError: the file or its folder can't be written.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self._path = path
+    def __init__(self, path: Path | str, finish: Callable[[Path], None] | None = None) -> None:
+        self._path, self._finish = path, finish or (self._compress if of_name(path) else None)
         self.partial: Path | None = None
         """Where the lines are until the file is complete; None for what can't be resumed."""
         if str(path) != STANDARD_STREAM and check_target(Path(path)):
@@ -338,10 +340,11 @@ class ResumableOutput:
             with explained(self._path):
                 if os.name == "nt":  # Windows can't rename an open file
                     output.close()
-                if of_name(self._path):
-                    self._compress(self.partial)
-                else:
+                if self._finish is None:
                     _rename(self.partial, self._final)
+                else:
+                    self._finish(self.partial)
+                    self.partial.unlink()
         finally:
             with contextlib.suppress(OSError, UserError):
                 output.close()
@@ -357,7 +360,6 @@ class ResumableOutput:
             compressed(file, self._path) as packed,
         ):
             shutil.copyfileobj(plain, packed, 1 << 20)
-        partial.unlink()
 
     def _open_partial(self, partial: Path, resume: bool) -> BinaryIO:
         with explained(partial), contextlib.ExitStack() as undo:

@@ -4,8 +4,9 @@ import contextlib
 import re
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from nmt.config import DecodingChanges
 from nmt.console import warn
@@ -37,11 +38,25 @@ class Job:
     decoding: DecodingChanges
 
     def run(
-        self, lines: Iterable[str], first_line: int = 1, on_progress: Callable[[int], None] = lambda lines: None
+        self,
+        lines: Iterable[str],
+        first_line: int = 1,
+        on_progress: Callable[[int], None] = lambda lines: None,
+        again: Sequence[str] = (),
     ) -> Iterator[Translation]:
-        """Translations of the lines, in order; ``first_line`` is the number of the first in warnings."""
-        for window in in_windows(lines, WINDOW * self.translator.options(**self.decoding).batch_size):
-            yield from self.translator.stream(
+        """Translations of the lines, in order.
+
+        Args:
+            lines: of the input.
+            first_line: the number of the first, in warnings and for random numbers.
+            on_progress: called with the number of lines translated since the call before.
+            again: lines before them, which are translated in one window with them but not given out.
+        """
+        first_line -= len(again)
+        for window in in_windows(chain(again, lines) if again else lines, self._window):
+            if len(window) == len(again):  # the earlier run had reached the end
+                return
+            translations = self.translator.stream(
                 [self.read(line, number) for number, line in enumerate(window, start=first_line)],
                 self.n_best,
                 on_progress,
@@ -50,9 +65,16 @@ class Job:
                 constraints=self.constraints,
                 **self.decoding,
             )
+            yield from islice(translations, len(again), None)
             first_line += len(window)
+            again = ()
 
-    def skip(self, lines: Iterator[str], done: Iterable[str], name: str) -> int:
+    @property
+    def _window(self) -> int:
+        """Lines that are translated together."""
+        return WINDOW * self.translator.options(**self.decoding).batch_size
+
+    def skip(self, lines: Iterator[str], done: Iterable[str], name: str) -> tuple[int, list[str]]:
         """Pass over the lines that an earlier run has translated.
 
         Its last few translations are made again: if most of them differ, they come from another input, another
@@ -64,18 +86,23 @@ class Job:
             name: of the file it is in, for messages.
 
         Returns:
-            The number of lines that are done.
+            The number of lines that are done, and the lines of the window in which the earlier run stopped: with them
+            ``again``, :meth:`run` has the windows of a run that was not stopped, and so the last digits of its scores.
 
         Raises:
             UserError: the output belongs to another job.
         """
-        number, last = 0, deque[tuple[int, str, str]](maxlen=NUM_CHECKED)
+        number, last, window = 0, deque[tuple[int, str, str]](maxlen=NUM_CHECKED), list[str]()
+        size = self._window
         for number, output in enumerate(done, start=1):
             line = next(lines, None)
             if line is None:
                 raise UserError(f"{name} has more lines than the input, which ends at {number - 1:,}.", _REMEDY)
             if line.strip():
                 last.append((number, line, output))
+            window.append(line)
+            if number % size == 0:
+                window.clear()
         wrong = [
             (number, output, again)
             for number, line, output in last
@@ -85,7 +112,7 @@ class Job:
         if 2 * len(wrong) > len(last):
             at, output, again = wrong[0]
             raise UserError(f"{name} comes from another job: line {at:,} is {output!r}, not {again!r}.", _REMEDY)
-        return number
+        return number, window
 
     def converse(self) -> None:
         """Ask for lines and print their translations, until the input ends."""

@@ -246,7 +246,8 @@ class Translator:
             words = {at: constraints.translated(attended[at]) for at, i in enumerate(ids) if i == vocabulary.unk}
             text = spell_unknown(ids, vocabulary, words)
         # A translation is one line, whatever tokens the model chose.
-        return Candidate(" ".join(text.split()), hypothesis.score, [vocabulary.token(i) for i in ids])
+        tokens = [vocabulary.token(i) for i in ids]
+        return Candidate(" ".join(text.split()), hypothesis.score, tokens, hypothesis.log_probability)
 
     def align(
         self,

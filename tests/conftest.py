@@ -14,12 +14,19 @@ from typing import Any
 import hypothesis
 import pytest
 
+# The models of the tests are tiny: a second thread costs them more in waiting than it computes. Before torch loads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
+
+from nmt.device import pick_precision
+
 # Property tests draw the same examples in every run, and a busy machine fails none of them.
 hypothesis.settings.register_profile("nmt", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("nmt")
 
-# The models of the tests are tiny: a second thread costs them more in waiting than it computes. Before torch loads.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Some tests compute in bfloat16 without nmt, which must be made safe first on machines that report AMX wrongly.
+pick_precision("bf16", torch.device("cpu"))
 
 # A shell that starts us in the background has Ctrl-C ignored, and processes that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

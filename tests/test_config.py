@@ -338,7 +338,7 @@ def all_options(kind: type[Options] = Options) -> Iterator[type[Options]]:
 
 def test_every_key_is_described() -> None:
     """Messages about a wrong value end with what the key means."""
-    keys = {(kind.__name__, name): field for kind in all_options() for name, field in kind.model_fields.items()}
+    keys = {(kind.__qualname__, name): field for kind in all_options() for name, field in kind.model_fields.items()}
     assert ("TransformerOptions", "num_heads") in keys
     assert [key for key, field in keys.items() if not field.description] == []
 

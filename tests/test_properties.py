@@ -242,6 +242,8 @@ def values_of(annotation: Any, metadata: Sequence[Any] = ()) -> st.SearchStrateg
         return st.sampled_from(get_args(annotation))
     if get_origin(annotation) is tuple:
         return st.tuples(*map(values_of, get_args(annotation))).map(list)
+    if get_origin(annotation) is list:
+        return st.lists(values_of(get_args(annotation)[0]), max_size=2)
     if get_origin(annotation) is dict:
         return st.dictionaries(yaml_text, values_of(get_args(annotation)[1]), max_size=2)
     if isinstance(annotation, type) and issubclass(annotation, Options):

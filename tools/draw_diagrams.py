@@ -192,8 +192,27 @@ def transformer() -> Diagram:
     return d
 
 
+def language_model() -> Diagram:
+    d = Diagram(700, 250)
+    d.box(180, 130, "translation model", BLUE, 150)
+    d.box(500, 130, "language model", ORANGE, 150)
+    d.label(80, 226, "source x")
+    d.arrow((80, 212), (80, 130), (101, 130))
+    d.label(340, 226, "tokens so far, y₁ … yₜ₋₁ [N, t]")
+    for x in (180, 500):
+        d.arrow((340, 210), (340, 190), (x, 190), (x, 151))
+    d.box(340, 70, "+", GREEN, 44)
+    d.arrow((180, 112), (180, 70), (315, 70))
+    d.label(165, 54, "log p(yₜ | x, y₁ … yₜ₋₁)")
+    d.arrow((500, 112), (500, 70), (365, 70))
+    d.label(520, 54, "λ log p(yₜ | y₁ … yₜ₋₁)")
+    d.arrow((340, 52), (340, 26))
+    d.label(340, 12, "next token [N, V]")
+    return d
+
+
 DIAGRAMS: dict[str, Callable[[], Diagram]] = {
-    function.__name__: function for function in (interface, recurrent, lstm, seq2seq, act, transformer)
+    function.__name__: function for function in (interface, recurrent, lstm, seq2seq, act, transformer, language_model)
 }
 
 

@@ -49,6 +49,12 @@ SETTINGS = {
     "training.log_every": 1,
     "decoding.max_length": 12,
 }
+STAGES = [
+    {"name": "one", "corpora": {"all": 2, "test": 1}, "until": "test 1"},
+    {"name": "two", "corpora": {"test": 3, "all": 1}, "until": "test 2"},
+    {"name": "three", "corpora": {"all": 1}},
+]
+"""Of two corpora."""
 CLOCKS = {"seconds", "tokens_per_second", "waiting_for_data", "peak_memory_mb", "elapsed", "waiting_seconds"}
 PATIENCE = 60.0
 """Seconds, beside ten times those that the whole command takes, within which processes end by themselves."""
@@ -130,10 +136,13 @@ def commands() -> list[Command]:
     return [
         Command("train, one rank", 36, train, "train"),
         Command("train, two ranks", 28, train, "train", num_ranks=2),
+        Command("train in stages, one rank", 8, ["train", "stages.yaml", *train[2:]], "train"),
+        Command("train in stages, two ranks", 8, ["train", "stages.yaml", *train[2:]], "train", num_ranks=2),
         Command("train, torchrun with two ranks", 1, train, "train", num_ranks=2, torchrun=True),
         Command("translate", 8, translate, "translate"),
         Command("translate, n-best JSON", 4, [*translate, "--format", "jsonl", "--n-best", "2"], "translate"),
         Command("translate, sampled", 4, [*translate, "--search", "sample", "--batch-size", "7"], "translate"),
+        Command("backtranslate", 4, ["backtranslate", *translate[1:], "--noise"]),
         Command("translate --score-only", 3, ["translate", "model", "--score-only", *few, "-o", "out", "-q"]),
         Command("align", 3, ["align", "model", *few, "-o", "out", "-q"]),
         Command("align to a page", 3, ["align", "model", *few, "--format", "html", "-o", "out", "-q"]),
@@ -310,6 +319,12 @@ def make_base(base: Path) -> None:
             inner = inner[group]
         inner[last] = value
     (base / "recipe.yaml").write_text(json.dumps(recipe), "utf-8")
+    files = {
+        name: {side: str(base / "corpus" / f"{split}.{recipe['data'][side]}") for side in ("source", "target")}
+        for name, split in (("all", "train"), ("test", "test"))
+    }
+    recipe["data"] |= {"corpora": [{"name": name, **sides} for name, sides in files.items()], "stages": STAGES}
+    (base / "stages.yaml").write_text(json.dumps(recipe), "utf-8")
     for language in ("en", "de"):
         text = (base / "corpus" / f"test.{language}").read_text("utf-8").splitlines(keepends=True)
         (base / f"few.{language}").write_text("".join(text[:12]), "utf-8")

@@ -29,9 +29,9 @@ def translate(run: Path, lines: Sequence[str], output: Path) -> list[str]:
         source, target = iter(lines), ResumableOutput(output)
         job = Job(nmt.load(run), lambda made: made.text, Request.from_text, 1, False, UNCONSTRAINED, {})
         with target.open(resume=True) as file, progress_bar(f"translating {output}", len(lines)) as bar:
-            num_done = job.skip(source, target.lines(), str(target.partial))
-            bar.advance(num_done)
-            for translation in job.run(source, num_done + 1, bar.advance):
+            num_done, again = job.skip(source, target.lines(), str(target.partial))
+            bar.advance(num_done - len(again))
+            for translation in job.run(source, num_done + 1, bar.advance, again):
                 file.write(f"{job.write(translation)}\n")
                 file.flush()
     return list(read_lines(output))

@@ -103,11 +103,7 @@ def score_files(links_path: Path, gold_path: Path, possible_path: Path | None = 
 
 
 def _warn_of_numbers(files: Mapping[Path, Sequence[Links]]) -> None:
-    """Warn where files seem to count words from different numbers, which makes an AER meaningless.
-
-    Some tools count words from 1. A file in which no link names a word 0 on either side, while another file has
-    such links on both, is taken for one of theirs; one with few lines may have none by chance.
-    """
+    """Warn where a file has no word 0 on either side and another has it on both: some tools count words from 1."""
     has_zero = {}
     for path, lines in files.items():
         if sum(map(bool, lines)) >= MIN_LINES:

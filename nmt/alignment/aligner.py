@@ -156,7 +156,9 @@ class AttentionAligner:
         (forced,) = force_all(self._model, [(_ids(pieces), target)], self._vocabularies, 1, self.heads.heads)
         words = Words.split_punctuation(line)
         word_of = [words.words[word] if word >= 0 else "" for word in words.of_pieces(pieces)]
-        return [word_of[piece] for piece in self._weights(forced, len(target)).mean(axis=0).argmax(axis=1)]
+        weights_TS = self._weights(forced, len(target)).mean(axis=0)
+        weights_TS[:, self._are_tags(pieces)] = -1
+        return [word_of[piece] for piece in weights_TS.argmax(axis=1)]
 
     def _evidence(self, found: WordAlignment) -> Weights:
         return evidence(found.source, found.target, found.weights, self.lexicon)
@@ -180,6 +182,11 @@ class AttentionAligner:
         pieces = source_pieces(self._vocabularies.source, source.text, self._context, self._max_pieces)
         return pieces, self._vocabularies.target.pieces(target.text)
 
+    def _are_tags(self, pieces: Sequence[Piece]) -> list[bool]:
+        """Which source pieces are tags, that no target word translates."""
+        tags = set(self._vocabularies.source.tags.values())
+        return [piece.id in tags for piece in pieces]
+
     def _weights(self, forced: Forced, num_tokens: int) -> npt.NDArray[np.float32]:
         """Attention of the steps that the alignment of each target token is read at. [H, T, S]"""
         assert forced.weights_HTS is not None
@@ -196,6 +203,7 @@ class AttentionAligner:
         is_cut = max(map(len, pieces)) > self._max_pieces
         weights_HTS = self._weights(forced, len(predicted))
         source_words, target_words = source.of_pieces(read), target.of_pieces(predicted)
+        source_words = [-1 if is_tag else word for word, is_tag in zip(source_words, self._are_tags(read), strict=True)]
         sizes = len(source.words), len(target.words)
         heads = [merge_to_words(weights_TS, source_words, target_words, *sizes) for weights_TS in weights_HTS]
         # Of words, from those of their pieces; -1, for pieces of no word, counts first and is dropped.

@@ -98,9 +98,6 @@ def choose_heads(weights: Sequence[HeadWeights]) -> tuple[tuple[int, ...], list[
     of all heads (F1). Of that ranking as many heads are taken as make a mean whose two directions, the choices of the
     target and of the source words, agree most.
 
-    Args:
-        weights: of some sentence pairs.
-
     Returns:
         The chosen heads, the best first, and the agreement of every head with the mean, 0 to 1.
     """

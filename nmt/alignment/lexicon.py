@@ -113,10 +113,14 @@ class Lexicon:
 
 
 def evidence(source: Sequence[str], target: Sequence[str], weights: Weights, lexicon: Lexicon | None) -> Weights:
-    """The weights that links are chosen by: the attention or, with a lexicon, the posterior. [T_words, S_words]"""
-    if lexicon is None or not weights.size:
+    """The weights that links are chosen by: the attention or, with a lexicon, the posterior. [T_words, S_words]
+
+    Source words without any attention, such as tags, keep none.
+    """
+    is_read = weights.any(axis=0)
+    if lexicon is None or not is_read.any():
         return weights
-    posterior = np.maximum(balance(weights), LEAST_SHARE) * lexicon.probability(source, target)
+    posterior = np.maximum(balance(weights), LEAST_SHARE) * lexicon.probability(source, target) * is_read
     shares: Weights = posterior / posterior.sum(axis=1, keepdims=True)
     return shares
 

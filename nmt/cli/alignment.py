@@ -119,7 +119,7 @@ def align(
     from nmt.alignment.links import read_pharaoh, write_alignments
 
     kind = format or SUFFIXES.get(Path(output).suffix.lower(), "pharaoh")
-    _check(kind, output, target, tokenized, n_best)
+    _check(kind, target, tokenized, n_best)
     _check_picture(kind, output, grid, lines)
     translator = _load(model_dir, device, lexicon, heads, attention)
     backward = _load(reverse, device, lexicon) if reverse is not None else None
@@ -151,7 +151,7 @@ def align(
             say_wrote(*plot_alignments(alignments, path, gold=true_links, numbers=numbers, draw=draw))
 
 
-def _check(kind: str, output: str, target: str | None, tokenized: bool, n_best: int) -> None:
+def _check(kind: str, target: str | None, tokenized: bool, n_best: int) -> None:
     """Refuse options that don't go together, before a model is loaded."""
     if n_best > 1 and (kind != "html" or target is not None):
         raise UserError("--n-best is for pages of the model's own translations.", "Give --format html and no TARGET.")

@@ -177,7 +177,7 @@ def _type_name(annotation: Any) -> str:
     if origin is Literal:
         return " | ".join(map(str, arguments))
     if origin in (tuple, list):
-        return f"list of {_type_name(arguments[0])}s"
+        return f"list of {_type_name(arguments[0]).replace('group', 'groups').removesuffix('s')}s"
     return TYPE_NAMES.get(annotation, "group of keys")
 
 

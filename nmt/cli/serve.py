@@ -1,6 +1,5 @@
 """``nmt serve``."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -59,11 +58,9 @@ def serve(
     and Ctrl-C stop the server when all accepted requests are answered.
     """
     from nmt.errors import UserError
-    from nmt.export.run import ExportedTranslator
-    from nmt.loading import load
 
     try:
-        from nmt.serving.app import read_api_keys
+        from nmt.serving.app import load_models, read_api_keys
         from nmt.serving.app import serve as run
         from nmt.serving.service import Limits, Service
     except ModuleNotFoundError as error:
@@ -77,10 +74,4 @@ def serve(
         per_minute=rate_limit,
     )
     keys = read_api_keys(api_keys) if api_keys is not None else []
-    # OpenMP keeps a pool of threads for every thread that has computed, and lets all of them sleep between operations
-    # as soon as they are more than the cores, which halves the speed. The pool of a thread ends with the thread.
-    with ThreadPoolExecutor(1) as thread:
-        models = list(thread.map(lambda path: load(path, device if engine == "torch" else "cpu"), model_dirs))
-    if engine == "ctranslate2":
-        models = [ExportedTranslator(model) for model in models]
-    run(Service(models, limits, keys), host, port)
+    run(Service(load_models(model_dirs, device, engine), limits, keys), host, port)

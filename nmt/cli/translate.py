@@ -1,7 +1,7 @@
 """``nmt translate`` and ``nmt rerank``."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -158,7 +158,7 @@ def translate(
     if interactive:
         job.converse()
     else:
-        _translate(job, input, output, resume)
+        translate_lines(job, input, output, resume)
 
 
 def _processors(texts: list[str]) -> dict[str, dict[str, object]]:
@@ -183,23 +183,29 @@ def _processors(texts: list[str]) -> dict[str, dict[str, object]]:
     return found
 
 
-def _translate(job: "Job", input: str, output: str, resume: bool) -> None:
+def translate_lines(
+    job: "Job", input: str, output: str, resume: bool, finish: Callable[[Path], None] | None = None
+) -> None:
+    """Run a job with a progress bar; ``output`` and ``finish`` are the arguments of :class:`ResumableOutput`."""
     from nmt.data.text import count_lines, read_lines
     from nmt.evaluation.degenerate import DegenerateCount
 
     typed = input == "-" and is_terminal(sys.stdin)
     if typed:
         say("Type a sentence and Enter; Ctrl-D ends.")
-    lines, target = read_lines(input), ResumableOutput(output)
+    lines, target = read_lines(input), ResumableOutput(output, finish)
     with target.open(resume) as file:
-        num_done = job.skip(lines, target.lines(), str(target.partial)) if resume else 0
+        num_done, again = job.skip(lines, target.lines(), str(target.partial)) if resume else (0, [])
         if num_done:
             say(f"{num_done:,} lines are in {target.partial} already.")
         degenerate = DegenerateCount(num_before=num_done)
         visible = is_terminal(sys.stderr) and not (typed or on_screen(output))
         total = count_lines(input) if visible else None
-        with _work_is_kept(target), progress_bar("translating", total and total - num_done, visible) as bar:
-            for translation in job.run(lines, num_done + 1, bar.advance):
+        with (
+            _work_is_kept(target),
+            progress_bar("translating", total and total - num_done + len(again), visible) as bar,
+        ):
+            for translation in job.run(lines, num_done + 1, bar.advance, again):
                 degenerate.add(translation.text, translation.source)
                 file.write(f"{job.write(translation)}\n")
                 file.flush()

@@ -37,7 +37,7 @@ class ExportedModel:
     Args:
         directory: the folder, which is only read now.
         longest: the most tokens of a translation.
-        num_threads: that compute a batch.
+        num_threads: that compute a batch each.
 
     Raises:
         UserError: ctranslate2 isn't installed or can't load the folder.
@@ -49,7 +49,9 @@ class ExportedModel:
         target = self._vocabularies.target
         self._ids = {target.token(i): i for i in range(len(target))}
         try:
-            self._model = ctranslate2.Translator(str(directory), device="cpu", intra_threads=num_threads)
+            self._model = ctranslate2.Translator(
+                str(directory), device="cpu", inter_threads=num_threads, intra_threads=1
+            )
         except (RuntimeError, ValueError) as error:
             raise UserError(f"CTranslate2 can't load {directory}: {error}.", "Export the model again.") from None
 
@@ -122,9 +124,6 @@ class ExportedTranslator(Translator):
 
     Word alignment, scores of given translations, and searches that CTranslate2 doesn't have (with constraints, logits
     processors, sampling, beam groups or a coverage penalty) are computed by PyTorch as before.
-
-    Args:
-        translator: of a model that :func:`nmt.export.ct2.export` can export.
 
     Raises:
         UserError: the model can't be exported, or ctranslate2 isn't installed.

@@ -169,6 +169,8 @@ def _counts(side: Side) -> SideCounts:
 def recipe_pairs(recipe: Recipe) -> tuple[PairSource, PairSource | None]:
     """The training text of a recipe and, as the text that must not occur in it, the validation text."""
     data = recipe.data
+    if data.corpora:
+        raise UserError("The recipe has several corpora, which are checked one by one.", "Name the files of one.")
     return _text_pairs(data, data.train), _text_pairs(data, data.valid) if data.valid is not None else None
 
 

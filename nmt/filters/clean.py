@@ -18,7 +18,7 @@ from pydantic import Field
 from nmt.errors import UserError
 from nmt.files import explained, replacing, text_file
 from nmt.filters import FILTERS
-from nmt.filters.base import NUM_EXAMPLES, Flagged, plural
+from nmt.filters.base import NUM_EXAMPLES, Filter, Flagged, plural
 from nmt.filters.check import flag, make_filters, shorten
 from nmt.filters.statistics import PairSource, Progress, Statistics, file_pairs
 from nmt.filters.text import CONTROL, ENTITY, INVISIBLE, MOJIBAKE
@@ -166,58 +166,58 @@ def clean(
     statistics = Statistics(_repaired(given, settings), _joined(tests, settings), None, max_length, on_progress)
     _check_lengths(statistics, files)
     flagged = flag(statistics, filters, on_progress)
+    bits = {name: np.uint64(1 << number) for number, name in enumerate(filters)}
     reasons = np.zeros(statistics.num_pairs, np.uint64)
     for name, found in flagged:
-        reasons[found.indices] |= np.uint64(1 << list(filters).index(name))
+        reasons[found.indices] |= bits[name]
     if reasons.all():
         worst = max(flagged, key=lambda each: len(each[1].indices))[0]
         raise UserError(f"Every pair would be removed, most of them by {worst!r}.", f"Change the limit of {worst!r}.")
-    wanted = {int(index) for _, found in flagged for index in found.indices[:NUM_EXAMPLES]}
     with replacing(output) as folder:
         with explained(output):
             folder.mkdir()
-        job = _Writing(given, settings, list(filters), reasons, flagged)
-        examples = job.write(folder, output, wanted, on_progress)
+        job = _Writing(given, settings, bits, reasons, flagged)
+        job.write(folder, output, on_progress)
         removals = [
-            _removal(name, [found for other, found in flagged if other == name], statistics, reasons, filters, examples)
-            for name in dict.fromkeys(name for name, _ in flagged)
+            _removal(name, [found for other, found in flagged if other == name], statistics, bit, job)
+            for name, bit in bits.items()
+            if (reasons & bit).any()
         ]
-        report = CleanReport(
-            given.names,
-            statistics.num_pairs,
-            int((reasons == 0).sum()),
-            job.num_repaired,
-            [each for each in removals if each.num_pairs],
-            job.repairs,
-        )
-        with text_file(folder / SETTINGS, output / SETTINGS) as file:
-            effective = {name: each.options.model_dump(mode="json") for name, each in filters.items()}
-            left_out = {name: None for name, each in FILTERS.items() if each.removes and name not in filters}
-            yaml.safe_dump({"repair": settings.repair, "filters": effective | left_out}, file, sort_keys=False)
+        num_kept = int((reasons == 0).sum())
+        report = CleanReport(given.names, len(reasons), num_kept, job.num_repaired, removals, job.repairs)
+        _write_settings(settings, filters, folder, output)
         with text_file(folder / REPORT, output / REPORT) as file:
             file.write(render_report(report))
     return report
 
 
+def _write_settings(settings: CleanSettings, filters: Mapping[str, Filter], folder: Path, output: Path) -> None:
+    effective = {name: each.options.model_dump(mode="json") for name, each in filters.items()}
+    left_out = {name: None for name, each in FILTERS.items() if each.removes and name not in filters}
+    with text_file(folder / SETTINGS, output / SETTINGS) as file:
+        yaml.safe_dump({"repair": settings.repair, "filters": effective | left_out}, file, sort_keys=False)
+
+
 class _Writing:
-    """The third pass, which writes text."""
+    """The third pass, which writes text and keeps examples of what is removed and repaired."""
 
     def __init__(
         self,
         given: PairSource,
         settings: CleanSettings,
-        names: Sequence[str],
+        bits: Mapping[str, np.uint64],
         reasons: "np.ndarray[Any, np.dtype[np.uint64]]",
         flagged: Sequence[tuple[str, Flagged]],
     ) -> None:
-        self._given, self._settings, self._names, self._reasons = given, settings, names, reasons
+        self._given, self._settings, self._bits, self.reasons = given, settings, bits, reasons
         self._badness = [(name, found.badness) for name, found in flagged if found.badness is not None]
+        self._wanted = {int(index) for _, found in flagged for index in found.indices[:NUM_EXAMPLES]}
+        self.examples: dict[int, Pair] = {}
         self.num_repaired = 0
         self.repairs: list[tuple[int, str, str]] = []
 
-    def write(self, folder: Path, output: Path, wanted: set[int], on_progress: Progress) -> dict[int, Pair]:
-        """Write all files of text, and return the pairs with the wanted indices."""
-        examples: dict[int, Pair] = {}
+    def write(self, folder: Path, output: Path, on_progress: Progress) -> None:
+        """Write all files of text."""
         texts = self._given.names
         if texts[0] == texts[1]:
             texts = f"source.{texts[0]}", f"target.{texts[1]}"
@@ -229,21 +229,18 @@ class _Writing:
             for start, lines in self._given.batches(on_progress):
                 for index, pair in enumerate(zip(*lines, strict=True), start):
                     better = (self._settings.repaired(pair[0]), self._settings.repaired(pair[1]))
-                    if index in wanted:
-                        examples[index] = better
-                    if self._reasons[index]:
+                    if index in self._wanted:
+                        self.examples[index] = better
+                    if self.reasons[index]:
                         removed.write(self._removal(index, better))
                         continue
                     if better != pair:
                         repaired.write(self._repair(index, pair, better))
                     for file, line in zip(kept, better, strict=True):
                         file.write(f"{line}\n")
-        return examples
 
     def _removal(self, index: int, pair: Pair) -> str:
-        why: dict[str, float | None] = {
-            name: None for bit, name in enumerate(self._names) if int(self._reasons[index]) >> bit & 1
-        }
+        why: dict[str, float | None] = {name: None for name, bit in self._bits.items() if self.reasons[index] & bit}
         for name, badness in self._badness:
             if name in why and badness[index] > (why[name] or -np.inf):
                 why[name] = round(float(badness[index]), 4)
@@ -266,11 +263,9 @@ def _json(values: Mapping[str, Any]) -> str:
 
 def _repaired(pairs: PairSource, settings: CleanSettings) -> PairSource:
     def read() -> Iterator[tuple[str | None, str | None]]:
-        for source, target in pairs.read():
-            yield (
-                None if source is None else settings.repaired(source),
-                (None if target is None else settings.repaired(target)),
-            )
+        for pair in pairs.read():
+            source, target = (line if line is None else settings.repaired(line) for line in pair)
+            yield source, target
 
     return PairSource(pairs.names, read)
 
@@ -294,15 +289,7 @@ def _check_lengths(statistics: Statistics, files: tuple[Path, Path]) -> None:
         raise UserError(f"{files[0]} is empty: there are no pairs to clean.", "Check the files.")
 
 
-def _removal(
-    name: str,
-    found: Sequence[Flagged],
-    statistics: Statistics,
-    reasons: "np.ndarray[Any, np.dtype[np.uint64]]",
-    filters: Mapping[str, Any],
-    texts: Mapping[int, Pair],
-) -> Removal:
-    bit = np.uint64(1 << list(filters).index(name))
+def _removal(name: str, found: Sequence[Flagged], statistics: Statistics, bit: np.uint64, written: _Writing) -> Removal:
     shown = list(dict.fromkeys(int(i) for each in found for i in each.indices[:NUM_EXAMPLES]))[:NUM_EXAMPLES]
     histograms = []
     for each in found:
@@ -314,10 +301,10 @@ def _removal(
             histograms.append((title, counts.tolist(), edges.tolist(), each.limit))
     return Removal(
         name,
-        filters[name].problem,
-        int((reasons & bit > 0).sum()),
-        int((reasons == bit).sum()),
-        [(i + 1, shorten(texts[i][0]), shorten(texts[i][1])) for i in shown],
+        FILTERS[name].problem,
+        int((written.reasons & bit > 0).sum()),
+        int((written.reasons == bit).sum()),
+        [(i + 1, shorten(written.examples[i][0]), shorten(written.examples[i][1])) for i in shown],
         histograms,
     )
 

@@ -5,6 +5,7 @@ import re
 from array import array
 from collections.abc import Iterable
 from math import nan
+from typing import ClassVar
 from unicodedata import name as unicode_name
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from nmt.compression import of_name
 from nmt.console import warn
-from nmt.data.languages import DETECTED_AS
+from nmt.data.languages import DETECTED_AS, language_identifier
 from nmt.errors import UserError, nearest
 from nmt.evaluation.degenerate import loops
 from nmt.filters.base import Filter, Flagged, LineFilter, PairFilter
@@ -26,7 +27,6 @@ _MARKUP = re.compile(rf"{ENTITY.pattern}|</?(?:{_TAGS})\b[^<>]*>")
 MOJIBAKE = re.compile(f"[ÃÐÑ]{_CONTINUATION}|Â[\x80-\xbf]|â(?:€|\x80){_CONTINUATION}|ï¿½|ï»¿")
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 INVISIBLE = re.compile("[\u200b\u2060\ufeff\u00ad]")
-_INVALID = re.compile("[\udc80-\udcff]")
 _ADDRESS = re.compile(r"(?:https?://|www\.)[^\s<>\"]+|[\w.+-]+@[\w-]+\.[\w.-]+")
 _NUMBER = re.compile(r"\d+(?:[.,:\u00a0\u202f]\d+)*")
 # Thai, Lao, Burmese, Khmer, Chinese and Japanese are written without spaces between words.
@@ -40,53 +40,52 @@ MIN_COPIED_WORDS = 3
 """Names, numbers and short answers may be the same on both sides."""
 
 
-class InvalidUtf8(LineFilter):
+class PatternFilter(LineFilter):
+    """Lines in which a pattern occurs."""
+
+    pattern: ClassVar[re.Pattern[str]]
+
+    def matches(self, line: str) -> object:
+        return self.pattern.search(line)
+
+
+class InvalidUtf8(PatternFilter):
     problem = "contain bytes that are not UTF-8"
     remedy = "Convert the file with `iconv -f ENCODING -t UTF-8`, or repair these lines; training refuses them."
     warning = serious = 0
-
-    def matches(self, line: str) -> object:
-        return _INVALID.search(line)
+    pattern = re.compile("[\udc80-\udcff]")
 
 
-class Mojibake(LineFilter):
+class Mojibake(PatternFilter):
     """UTF-8 that was decoded by another encoding."""
 
     problem = "contain UTF-8 that was decoded by another encoding (Ã¼ for ü)"
     remedy = "Correct the wrong conversion, or revert it: `nmt clean` reverts most."
     warning, serious = 0, 0.005
-
-    def matches(self, line: str) -> object:
-        return MOJIBAKE.search(line)
+    pattern = MOJIBAKE
 
 
-class ReplacementCharacter(LineFilter):
+class ReplacementCharacter(PatternFilter):
     problem = "contain U+FFFD, which replaces a character that was lost"
     remedy = "Convert the original text again, or drop these lines."
     warning, serious = 0, 0.01
-
-    def matches(self, line: str) -> object:
-        return "\ufffd" in line
+    pattern = re.compile("\ufffd")
 
 
-class ControlCharacters(LineFilter):
+class ControlCharacters(PatternFilter):
     problem = "contain control characters or line separators"
     remedy = "Remove them: they become UNK or rare pieces."
     warning = 0.001
     removes = False
-
-    def matches(self, line: str) -> object:
-        return CONTROL.search(line)
+    pattern = CONTROL
 
 
-class InvisibleCharacters(LineFilter):
+class InvisibleCharacters(PatternFilter):
     problem = "contain invisible characters (zero-width space, soft hyphen, byte-order mark)"
     remedy = "Remove them: they split words."
     warning = 0.001
     removes = False
-
-    def matches(self, line: str) -> object:
-        return INVISIBLE.search(line)
+    pattern = INVISIBLE
 
 
 class Markup(LineFilter):
@@ -196,11 +195,10 @@ class Language(Filter):
         self._badness = (array("f"), array("f"))
         self._codes: list[str | None] = [None, None]
         try:
-            from py3langid.langid import MODEL_FILE, LanguageIdentifier
+            self._identifier = language_identifier()
         except ImportError:
             warn("py3langid is not installed, so that a third language is hardly noticed: pip install 'nmt[clean]'.")
             return
-        self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
         for index, given in enumerate((self.options.source, self.options.target)):
             name = statistics.sides[index].name
             packed = of_name(name)

@@ -38,12 +38,7 @@ class GradientNorms:
 
 
 def gradient_norms(translator: Translator, pairs: Iterable[tuple[str, str]], name: str) -> GradientNorms:
-    """Measure a model on sentence pairs.
-
-    Args:
-        translator: the model.
-        pairs: source and target text; empty and over-long ones are passed over.
-        name: of the model, for tables and pictures.
+    """Measure a model on sentence pairs; empty and over-long ones are passed over. ``name``: for tables and pictures.
 
     Raises:
         UserError: there are too few usable pairs.

@@ -205,10 +205,6 @@ class ActEncoder(Encoder):
         )
 
 
-class ActDecoderOptions(AttentionalDecoderOptions, PonderOptions):
-    """Options of the decoder ``type: act_rnn``."""
-
-
 class ActDecoder(BahdanauDecoder):
     """Graves 2016 over the step of Bahdanau et al. 2015, attention and then the cell, as often as needed.
 
@@ -217,9 +213,9 @@ class ActDecoder(BahdanauDecoder):
     layer reads tanh(W [s_t; c_t; E y_{t-1}]). The diagnostic ``ponder`` is the number of steps that predict a token.
     """
 
-    Options = ActDecoderOptions
+    class Options(AttentionalDecoderOptions, PonderOptions): ...
 
-    def __init__(self, options: ActDecoderOptions, parts: DecoderParts) -> None:
+    def __init__(self, options: Options, parts: DecoderParts) -> None:
         super().__init__(options, parts, extra_inputs=(1,))
         check_averageable(options.cell)
         self.halting = HaltingUnit(options.hidden_size, options)

@@ -93,12 +93,6 @@ class GeneralAttention(Attention):
         return torch.bmm(query_BQD.to(memory.keys.dtype), memory.keys.transpose(1, 2))
 
 
-class CosineOptions(Options):
-    """Options of ``type: cosine``."""
-
-    strength: float = Field(10.0, gt=0, description="key strength β for a query of zeros, before any training")
-
-
 class CosineAttention(Attention):
     """Content addressing of Graves et al. 2014, equations 5 and 6: score = β cos(k, h_i).
 
@@ -106,9 +100,10 @@ class CosineAttention(Attention):
     Machine do.
     """
 
-    Options = CosineOptions
+    class Options(Options):
+        strength: float = Field(10.0, gt=0, description="key strength β for a query of zeros, before any training")
 
-    def __init__(self, options: CosineOptions, query_size: int, memory_size: int) -> None:
+    def __init__(self, options: Options, query_size: int, memory_size: int) -> None:
         super().__init__()
         self.key = nn.Linear(query_size, memory_size)
         self.strength = nn.Linear(query_size, 1)
@@ -138,23 +133,18 @@ class PlainCosineAttention(DotAttention):
         return torch.bmm(query_BQD, memory.keys.transpose(1, 2))
 
 
-class LocationOptions(Options):
-    """Options of ``type: location``."""
-
-    max_positions: int = Field(
-        150, ge=1, le=1_000_000, description="positions that can be attended to, the first ones of a source"
-    )
-
-
 class LocationAttention(Attention):
     """Luong et al. 2015, equation 8: a = softmax(W s), a score for each position that depends on the query alone.
 
     A source may be longer than ``max_positions``; its further positions get no weight.
     """
 
-    Options = LocationOptions
+    class Options(Options):
+        max_positions: int = Field(
+            150, ge=1, le=1_000_000, description="positions that can be attended to, the first ones of a source"
+        )
 
-    def __init__(self, options: LocationOptions, query_size: int, memory_size: int) -> None:
+    def __init__(self, options: Options, query_size: int, memory_size: int) -> None:
         super().__init__()
         self.max_positions = options.max_positions
         self.position = nn.Linear(query_size, options.max_positions, bias=False)

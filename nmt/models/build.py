@@ -16,17 +16,8 @@ from nmt.data.vocabulary import Vocabularies
 from nmt.device import total_memory
 from nmt.errors import UserError
 from nmt.model_directory import ModelDirectory
+from nmt.models import attention
 from nmt.models.act import ActDecoder, ActEncoder
-from nmt.models.attention import (
-    AdditiveAttention,
-    ConcatAttention,
-    CosineAttention,
-    DotAttention,
-    GeneralAttention,
-    LocationAttention,
-    PlainCosineAttention,
-    ScaledDotAttention,
-)
 from nmt.models.hierarchical import HierarchicalAttention, HierarchicalEncoder
 from nmt.models.interfaces import Attention, Decoder, DecoderParts, Encoder, EncoderParts, OutputLayer
 from nmt.models.layers import Embedding
@@ -60,14 +51,14 @@ ATTENTIONS: Table[Attention] = Table(
     "attention",
     Attention,
     {
-        "additive": AdditiveAttention,
-        "concat": ConcatAttention,
-        "cosine": CosineAttention,
-        "plain_cosine": PlainCosineAttention,
-        "dot": DotAttention,
-        "general": GeneralAttention,
-        "location": LocationAttention,
-        "scaled_dot": ScaledDotAttention,
+        "additive": attention.AdditiveAttention,
+        "concat": attention.ConcatAttention,
+        "cosine": attention.CosineAttention,
+        "plain_cosine": attention.PlainCosineAttention,
+        "dot": attention.DotAttention,
+        "general": attention.GeneralAttention,
+        "location": attention.LocationAttention,
+        "scaled_dot": attention.ScaledDotAttention,
         "hierarchical": HierarchicalAttention,
     },
 )

@@ -20,18 +20,13 @@ from nmt.models.attention import AdditiveAttention, SizedScoreOptions
 from nmt.models.cells import GatedOptions, GruCell
 from nmt.models.interfaces import Attention, EncoderOutput, EncoderParts, Memory, attend
 from nmt.models.layers import length_mask
-from nmt.models.recurrent import RecurrentEncoder, RecurrentEncoderOptions
+from nmt.models.recurrent import RecurrentEncoder
 from nmt.options import Options
 
 
 def number_turns(source_BS: Tensor, mask_BS: Tensor, separator: int | None) -> Tensor:
-    """The turn of each position, 0 for the current one; 0 in the padding, too. [B, S]
-
-    Args:
-        source_BS: ids.
-        mask_BS: True at real positions.
-        separator: id that ends a turn; None where there is but one.
-    """
+    """The turn of each position, 0 for the current one and in the padding; ``separator`` is the id that ends a turn.
+    [B, S]"""
     if separator is None:
         return torch.zeros_like(source_BS)
     ends_BS = (source_BS == separator) & mask_BS
@@ -57,7 +52,7 @@ class HierarchicalEncoder(RecurrentEncoder):
     level is in :class:`HierarchicalAttention`. ``final`` is the state after the current turn.
     """
 
-    def __init__(self, options: RecurrentEncoderOptions, parts: EncoderParts) -> None:
+    def __init__(self, options: RecurrentEncoder.Options, parts: EncoderParts) -> None:
         super().__init__(options, parts)
         self.separator, self.padding = parts.vocabulary.separator, parts.vocabulary.pad
 
@@ -74,15 +69,6 @@ class HierarchicalEncoder(RecurrentEncoder):
         values_XD = zeros_XD.index_copy(0, mask_BS.flatten().nonzero()[:, 0], values_PD)
         memory = Memory(values_XD.view(*source_BS.shape, -1), mask_BS, positions={"turn": turn_BS})
         return EncoderOutput((memory,), tuple(part[current_B] for part in turns.final))
-
-
-class HierarchicalAttentionOptions(Options):
-    """Options of ``type: hierarchical``."""
-
-    size: int = Field(256, ge=1, le=10_000, description="width of the hidden layer A of both scores")
-    hidden_size: int = Field(
-        256, ge=1, le=100_000, description="of the utterance-level encoder; the context is as wide"
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +99,13 @@ class HierarchicalAttention(Attention):
     than to r_i at every step, which gives the same because r_i is linear in them.
     """
 
-    Options = HierarchicalAttentionOptions
+    class Options(Options):
+        size: int = Field(256, ge=1, le=10_000, description="width of the hidden layer A of both scores")
+        hidden_size: int = Field(
+            256, ge=1, le=100_000, description="of the utterance-level encoder; the context is as wide"
+        )
 
-    def __init__(self, options: HierarchicalAttentionOptions, query_size: int, memory_size: int) -> None:
+    def __init__(self, options: Options, query_size: int, memory_size: int) -> None:
         super().__init__()
         score = SizedScoreOptions(size=options.size)
         self.words = AdditiveAttention(score, query_size, memory_size)

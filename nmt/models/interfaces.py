@@ -25,8 +25,8 @@ encoder that reads the source from its end a true ``reverse``, which ``nmt inspe
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, ClassVar, Literal, Protocol, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,6 @@ from nmt.data.vocabulary import Vocabulary
 from nmt.models.layers import Embedding
 from nmt.options import Options
 
-HolderT = TypeVar("HolderT")
 AttentionStep = Literal["output", "input"]
 """Which token the attention of a decoder's step belongs to: the one that it predicts, or the one that it reads."""
 
@@ -45,7 +44,7 @@ class PerSource:
 
     def select(self, sentences: Tensor) -> Self:
         """That of some sentences. ``sentences``: indices into B."""
-        return _reordered(self, sentences, sentences)
+        return cast("Self", map_tensors(self, lambda tensor: tensor.index_select(0, sentences)))
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,11 @@ class State:
             rows: indices into N, the hypotheses of a sentence side by side.
             sentences: indices into B, where sentences leave or move; None leaves what is held per sentence as it is.
         """
-        return _reordered(self, rows, sentences)
+
+        def select(part: PerSource) -> PerSource:
+            return part if sentences is None else part.select(sentences)
+
+        return cast("Self", map_tensors(self, lambda tensor: tensor.index_select(0, rows), select))
 
 
 @dataclass(frozen=True)
@@ -184,23 +187,23 @@ class SlotState(State):
     """The number of slots that come before those of the source positions; None where no slot belongs to a position."""
 
 
-def _reordered(holder: HolderT, rows: Tensor, sentences: Tensor | None) -> HolderT:
-    """A dataclass with every tensor in it indexed by rows, and what is per source by sentences."""
-
-    def reorder(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            return value.index_select(0, rows)
-        if isinstance(value, State):
-            return value.reorder(rows, sentences)
-        if isinstance(value, PerSource):
-            return value if sentences is None else value.select(sentences)
-        if isinstance(value, tuple):
-            return tuple(map(reorder, value))
-        if isinstance(value, Mapping):
-            return {name: reorder(part) for name, part in value.items()}
-        return value
-
-    return replace(holder, **{f.name: reorder(getattr(holder, f.name)) for f in fields(holder)})  # type: ignore
+def map_tensors(
+    value: Any, change: Callable[[Tensor], Tensor], per_source: Callable[[PerSource], Any] | None = None
+) -> Any:
+    """A value with every tensor in it changed, through dataclasses, tuples and mappings; ``per_source`` changes what is
+    :class:`PerSource` in another way."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if per_source is not None and isinstance(value, PerSource):
+        return per_source(value)
+    if isinstance(value, tuple):
+        return tuple(map_tensors(part, change, per_source) for part in value)
+    if isinstance(value, Mapping):
+        return {name: map_tensors(part, change, per_source) for name, part in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {f.name: map_tensors(getattr(value, f.name), change, per_source) for f in fields(value)}
+        return replace(value, **parts)
+    return value
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,11 @@ class MultiHeadAttention(nn.Module):
         return torch.matmul(self.dropout(weights_BHTS), values_BHSd), weights_BHTS
 
 
+def weights_by_row(weights_BHQS: Tensor, num_new: int) -> Tensor:
+    """From the weights of each sentence's Q = K·T positions to those of its K hypotheses. [N, H, T, S]"""
+    return torch.unflatten(weights_BHQS, 2, (-1, num_new)).transpose(1, 2).flatten(0, 1)
+
+
 def padding_bias(mask_BS: Tensor) -> Tensor:
     """Zero at real positions and -inf at padding. [B, 1, 1, S]"""
     return mask_bias(mask_BS)[:, None, None, :]

@@ -143,11 +143,6 @@ class NTMCell(nn.Module):
     The controller reads the input and what the read heads found at the step before. Then the write heads look for
     their place and write, and the read heads look for theirs in the changed memory and read. All heads start on the
     first slot.
-
-    Args:
-        controller: its options.
-        options: of heads and slots.
-        input_size: width of the input.
     """
 
     def __init__(self, controller: StackOptions, options: HeadOptions, input_size: int) -> None:
@@ -207,13 +202,6 @@ class NTMCell(nn.Module):
         return torch.cat((hidden_ND, state.reads_NHW.flatten(1).to(hidden_ND.dtype)), dim=1)
 
 
-class NtmEncoderOptions(StackOptions, HeadOptions):
-    """Options of the encoder ``type: ntm``."""
-
-    hidden_size: int = Field(100, ge=1, le=100_000, description="of the controller")
-    num_slots: int = Field(128, ge=1, le=100_000, description="rows of the memory")
-
-
 class NtmEncoder(Encoder):
     """Graves et al. 2014: a controller reads the source word by word and writes into a memory, blank at first.
 
@@ -222,9 +210,11 @@ class NtmEncoder(Encoder):
     All slots start with the same learned content.
     """
 
-    Options = NtmEncoderOptions
+    class Options(StackOptions, HeadOptions):
+        hidden_size: int = Field(100, ge=1, le=100_000, description="of the controller")
+        num_slots: int = Field(128, ge=1, le=100_000, description="rows of the memory")
 
-    def __init__(self, options: NtmEncoderOptions, parts: EncoderParts) -> None:
+    def __init__(self, options: Options, parts: EncoderParts) -> None:
         super().__init__()
         self.embedding = parts.embedding
         self.machine = NTMCell(options, options, self.embedding.size)
@@ -247,17 +237,6 @@ class NtmEncoder(Encoder):
         return EncoderOutput((annotations, slots), tuple(at_end(torch.stack(p), source_length_B) for p in parts))
 
 
-class NtmDecoderOptions(RecurrentDecoderOptions, HeadOptions):
-    """Options of the decoder ``type: ntm``."""
-
-    memory: Literal["annotations", "slots"] = Field(
-        "annotations", description="where the memory starts: a slot a source word, or the slots of the encoder ntm"
-    )
-    num_free_slots: int = Field(
-        0, ge=0, le=100_000, description="slots beside those of the words, with a learned start"
-    )
-
-
 class NtmDecoder(Decoder):
     """Graves et al. 2014: the controller reads [E y_{t-1}; r_{t-1}]; the output layer tanh(W [h_t; r_t; E y_{t-1}]).
 
@@ -267,9 +246,15 @@ class NtmDecoder(Decoder):
     slots is missing from their sum. ``memory: slots`` continues with the memory that the encoder ``ntm`` has written.
     """
 
-    Options = NtmDecoderOptions
+    class Options(RecurrentDecoderOptions, HeadOptions):
+        memory: Literal["annotations", "slots"] = Field(
+            "annotations", description="where the memory starts: a slot a source word, or the slots of the encoder ntm"
+        )
+        num_free_slots: int = Field(
+            0, ge=0, le=100_000, description="slots beside those of the words, with a learned start"
+        )
 
-    def __init__(self, options: NtmDecoderOptions, parts: DecoderParts) -> None:
+    def __init__(self, options: Options, parts: DecoderParts) -> None:
         super().__init__()
         words, size = parts.embedding.size, options.slot_size
         self.embedding, self.output = parts.embedding, parts.output
@@ -311,7 +296,7 @@ class NtmDecoder(Decoder):
         return DecoderOutput(features_TND.transpose(0, 1), weights_NHTS), states[-1]
 
 
-def _check_slots(options: NtmDecoderOptions, parts: DecoderParts) -> None:
+def _check_slots(options: NtmDecoder.Options, parts: DecoderParts) -> None:
     if len(parts.memory_sizes) < 2:
         raise ValueError("memory: slots needs an encoder with a memory of slots, such as ntm")
     if parts.memory_sizes[1] != options.slot_size:

@@ -24,23 +24,18 @@ from nmt.models.layers import Dropout, length_mask, reverse_within
 from nmt.models.recurrence import CellStack, LearnedState, Recurrence, StackOptions
 
 
-class RecurrentEncoderOptions(StackOptions):
-    """Options of ``type: recurrent``."""
-
-    bidirectional: bool = Field(True, description="read from both ends")
-    initial_state: Literal["zero", "learned"] = Field("zero", description="first state: zeros, or parameters")
-    reverse: bool = Field(False, description="read the source from its end (Sutskever et al. 2014)")
-
-
 class RecurrentEncoder(Encoder):
     """Annotations h_i for each source word, [forward; backward] where bidirectional (Schuster & Paliwal 1997).
 
     ``final`` is the state of each layer after the last word in reading order, forward and backward side by side.
     """
 
-    Options = RecurrentEncoderOptions
+    class Options(StackOptions):
+        bidirectional: bool = Field(True, description="read from both ends")
+        initial_state: Literal["zero", "learned"] = Field("zero", description="first state: zeros, or parameters")
+        reverse: bool = Field(False, description="read the source from its end (Sutskever et al. 2014)")
 
-    def __init__(self, options: RecurrentEncoderOptions, parts: EncoderParts) -> None:
+    def __init__(self, options: Options, parts: EncoderParts) -> None:
         super().__init__()
         self.embedding = parts.embedding
         self.recurrence = Recurrence(options, self.embedding.size, options.bidirectional)
@@ -234,12 +229,6 @@ class BahdanauDecoder(Decoder):
         return context_ND, weights_BKS.flatten(0, 1), cells, None
 
 
-class LuongDecoderOptions(AttentionalDecoderOptions):
-    """Options of ``type: luong``."""
-
-    input_feeding: bool = Field(False, description="the attentional vector of a step enters the next one's cell")
-
-
 class LuongDecoder(Decoder):
     """Luong et al. 2015, global attention: h_t = cell(E y_{t-1}, h_{t-1}), c_t = Σ a_ti h_i with a_t from h_t,
     and the output layer reads the attentional vector h~_t = tanh(W [c_t; h_t]).
@@ -248,10 +237,12 @@ class LuongDecoder(Decoder):
     kernel and one batched attention. With it, the cell reads [E y_{t-1}; h~_{t-1}] in a loop.
     """
 
-    Options = LuongDecoderOptions
+    class Options(AttentionalDecoderOptions):
+        input_feeding: bool = Field(False, description="the attentional vector of a step enters the next one's cell")
+
     heads = (SINGLE_HEAD,)
 
-    def __init__(self, options: LuongDecoderOptions, parts: DecoderParts) -> None:
+    def __init__(self, options: Options, parts: DecoderParts) -> None:
         super().__init__()
         size, words = options.hidden_size, parts.embedding.size
         self.embedding, self.output = parts.embedding, parts.output

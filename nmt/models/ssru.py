@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nmt.models.interfaces import Decoder, DecoderOutput, DecoderParts, EncoderOutput, Head, Memory, State
 from nmt.models.layers import Dropout, Layers, Positions
-from nmt.models.multihead import KeysValues, MultiHeadAttention, padding_bias
+from nmt.models.multihead import KeysValues, MultiHeadAttention, padding_bias, weights_by_row
 from nmt.models.transformer import BlockOptions, FeedForward, Residual, projected_memory
 
 
@@ -119,9 +119,6 @@ class SsruDecoder(Decoder):
             x_NTD, cell_ND, weights_BHQS = layer(x_NTD, cell_ND, keys_values, bias, need_weights)
             cells.append(cell_ND)
             weights.append(weights_BHQS)
-        weights_NHTS = None
-        if need_weights:
-            weights_BHKTS = torch.unflatten(torch.cat(weights, dim=1), 2, (-1, token_NT.shape[1]))
-            weights_NHTS = weights_BHKTS.transpose(1, 2).flatten(0, 1)
+        weights_NHTS = weights_by_row(torch.cat(weights, dim=1), token_NT.shape[1]) if need_weights else None
         output = DecoderOutput(self.norm(x_NTD), weights_NHTS)
         return output, SsruState(state.memory, tuple(cells), state.num_tokens + token_NT.shape[1])

@@ -22,7 +22,7 @@ from nmt.models.interfaces import (
     State,
 )
 from nmt.models.layers import Dropout, LayerDrop, Layers, Positions, length_mask
-from nmt.models.multihead import Cache, KeysValues, MultiHeadAttention, mask_bias, padding_bias
+from nmt.models.multihead import Cache, KeysValues, MultiHeadAttention, mask_bias, padding_bias, weights_by_row
 from nmt.options import FREE, Options
 
 
@@ -240,12 +240,10 @@ class CachedDecoder(Decoder):
         visible_NTC = state.visible_slots(num_new)
         self_bias = mask_bias(visible_NTC).view(num_sentences, 1, -1, visible_NTC.shape[2])
         output, caches = self._run(token_NT, state, self_bias, need_weights, is_last)
-        weights_NHTS = None
-        if output.weights_BHTS is not None:
-            weights_NHTS = torch.unflatten(output.weights_BHTS, 2, (-1, num_new)).transpose(1, 2).flatten(0, 1)
+        weights_BHQS = output.weights_BHTS
         output = DecoderOutput(
             output.features_BTD.reshape(num_rows, num_new, -1),
-            weights_NHTS,
+            None if weights_BHQS is None else weights_by_row(weights_BHQS, num_new),
             output.aux_losses,
             {name: values.view(num_rows, num_new) for name, values in output.diagnostics.items()},
         )

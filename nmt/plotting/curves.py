@@ -16,13 +16,7 @@ XAxis = Literal["updates", "minutes"]
 
 
 def draw_runs(runs: Mapping[str, History], x: XAxis = "updates", metric: str = "bleu") -> Figure:
-    """Draw the curves of training runs: a panel for each figure, and a dot at the best validation of each run.
-
-    Args:
-        runs: by their names.
-        x: the unit of the horizontal axes.
-        metric: that the runs were validated with.
-    """
+    """Draw the curves of training runs: a panel for each figure, and a dot at the best validation of each run."""
     panels = (  # title, event, figure, and what picks the best value
         ("training loss", "train", "loss", None),
         ("validation loss", "valid", "loss", min),

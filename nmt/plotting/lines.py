@@ -70,11 +70,7 @@ def draw_lines(
 
 
 def _write_rows(axes: Axes, rows: Sequence[Sequence[str]]) -> list[list[float]]:
-    """Write source and target words, and fit the figure to the longer row.
-
-    Returns:
-        The middle of each word.
-    """
+    """Write source and target words, fit the figure to the longer row, and give the middle of each word."""
     figure: Any = axes.figure
     tops = HEIGHT - PADDING + 0.05, PADDING - 0.05
     alignments = "bottom", "top"

@@ -250,11 +250,7 @@ def _draw_directions(axes: Axes) -> None:
 
 
 def _draw_turns(axes: Axes, alignment: WordAlignment, turn_weights: Weights) -> float:
-    """Lines between the turns of a dialogue, and right of the matrix the attention that each turn gets as a whole.
-
-    Returns:
-        The width of that, in cells.
-    """
+    """Lines between the turns of a dialogue, and right of the matrix the attention to each; its width in cells."""
     num_turns: int = turn_weights.shape[1]
     strip = inset(axes, axes.get_xlim()[1] + 1, 0, num_turns, axes.get_ylim()[0])
     names = [*(f"turn {number}" for number in range(1, num_turns)), "current turn"]
@@ -265,11 +261,7 @@ def _draw_turns(axes: Axes, alignment: WordAlignment, turn_weights: Weights) -> 
 
 
 def _draw_diagnostics(axes: Axes, diagnostics: Mapping[str, Sequence[float]], start: float, *, below: bool) -> float:
-    """A strip for each diagnostic of words, with its numbers: right of the matrix from this column on, or below it.
-
-    Returns:
-        The width or height of the strips, in cells.
-    """
+    """A strip for each diagnostic of words, right of the matrix from this column on, or below; their size in cells."""
     if not diagnostics:
         return 0
     gap, names = 0.35, list(diagnostics)

@@ -41,13 +41,7 @@ T = TypeVar("T")
 
 
 class ProcessGroup:
-    """The processes of a run, as one of them sees them.
-
-    Args:
-        rank: the number of this process.
-        size: how many there are.
-        local_rank: the number of this process on its machine.
-    """
+    """The processes of a run, as one of them sees them."""
 
     def __init__(self, rank: int = 0, size: int = 1, local_rank: int = 0) -> None:
         self.rank, self.size, self.local_rank = rank, size, local_rank

@@ -100,6 +100,14 @@ class EpochEnded(Event):
     padding: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class StageBegan(Event):
+    """From the next update on, batches are those of another one of ``data.stages``."""
+
+    name: str = "stage"
+    stage: str
+
+
 @dataclass(frozen=True)
 class Sample:
     """A validation sentence and its translation."""

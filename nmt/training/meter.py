@@ -146,9 +146,3 @@ class Divergence:
             f"training.schedule.warmup_steps or a smaller training.clip_norm.{best}"
         )
         return message, {"lowest": round(self.lowest, 4), "average": round(self.average, 4), "best_step": best_step}
-
-    def state_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.console import say
-from nmt.data.batching import Batch, TrainingBatches
+from nmt.data.batching import Batch, BatchStream
 from nmt.errors import UserError
 
 CPU_BATCH_TOKENS = 4096
@@ -79,7 +79,7 @@ def release_memory(device: torch.device) -> None:
         torch.get_device_module(device).empty_cache()
 
 
-def find_batch_tokens(objective: nn.Module, batches: TrainingBatches, num_moments: int) -> int:
+def find_batch_tokens(objective: nn.Module, batches: BatchStream, num_moments: int) -> int:
     """The value of ``training.batch_tokens: auto``.
 
     On a GPU it is found by trying. On the CPU nothing is tried: a system promises memory that it doesn't have, and

@@ -118,7 +118,7 @@ def _train(
     validator = Validator(recipe, data, budget, precision, ranks)
     processes = f"{ranks.size} processes, " if ranks.size > 1 else ""
     say(
-        f"{model.num_parameters:,} parameters, {len(data.train_indices):,} training pairs in "
+        f"{model.num_parameters:,} parameters, {data.num_pairs:,} training pairs in "
         f"{len(batches)} batches an epoch, {processes}{device.type} {precision}"
     )
     with ExitStack() as stack:
@@ -161,11 +161,7 @@ def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[Reci
 
 
 def _compared(recipe: Recipe, directory: ModelDirectory) -> Recipe:
-    """Report what differs from the recipe that a run was started with, and refuse what it can't be resumed with.
-
-    Returns:
-        The recipe, with ``auto`` replaced by what the run had found.
-    """
+    """The recipe with ``auto`` replaced by what the run had found; what differs is reported, or refused."""
     try:
         before = load_recipe(directory.recipe)
     except UserError as error:

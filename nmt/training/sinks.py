@@ -13,7 +13,7 @@ from nmt.errors import UserError
 from nmt.evaluation.metrics import score_text
 from nmt.files import explained, open_output
 from nmt.model_directory import ModelDirectory
-from nmt.training.events import EpochEnded, Event, Sample, Sink, Started, Updated, Validated, Warned
+from nmt.training.events import EpochEnded, Event, Sample, Sink, StageBegan, Started, Updated, Validated, Warned
 
 SILENCE = 180.0
 """Seconds without a message (of a validation or an epoch) after which a log file gets a line."""
@@ -179,6 +179,8 @@ class ConsoleSink:
                 self._show(event)
             case EpochEnded():
                 say(f"{clock}  epoch {event.epoch} done at step {step}, padding {event.padding:.1%}")
+            case StageBegan():
+                say(f"{clock}  stage {event.stage} begins after step {step}")
             case Validated():
                 score = f"{score_text(event.metric, event.score)}, " if event.score is not None else ""
                 best = "  (best)" if event.best else ""

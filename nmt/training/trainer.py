@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nmt.config import TrainingOptions
 from nmt.console import say
-from nmt.data.batching import Batch, TrainingBatches
+from nmt.data.batching import Batch, BatchStream
 from nmt.device import peak_memory_mb
 from nmt.errors import UserError
 from nmt.model_directory import ModelDirectory
@@ -63,7 +63,7 @@ class Trainer:
         self,
         options: TrainingOptions,
         objective: Objective,
-        batches: TrainingBatches,
+        batches: BatchStream,
         validator: Validator | None,
         directory: Path,
         emit: Sink = ignore,
@@ -112,10 +112,12 @@ class Trainer:
             if self.progress.validation_due:
                 self._validate_and_save(checkpoint_due=True)
             while not (reason := self._end()):
-                epoch = self.batches.epoch
+                epoch, stage = self.batches.epoch, self.batches.stage
                 self.train_step(batches)
                 epoch_ended, is_last = self.batches.epoch > epoch, bool(self._end())
                 self._report(epoch_ended, is_last)
+                if self.batches.stage != stage:
+                    self._emit(events.StageBegan, stage=self.batches.stage)
                 self.progress.validation_due = is_last or self._is_due(self.options.validate_every, epoch_ended)
                 every = self.options.checkpoint_every or self.options.validate_every
                 self._validate_and_save(checkpoint_due=is_last or self._is_due(every, epoch_ended))
@@ -272,6 +274,7 @@ class Trainer:
         state = {name: part.state_dict() for name, part in self._parts().items()}
         state |= {
             "progress": asdict(self.progress),
+            "divergence": asdict(self.divergence),
             "validation": self._measured and self._measured.figures(),
             "schedule": {self.options.schedule["type"]: self.schedule.state_dict()},
             "techniques": {name: technique.state_dict() for name, technique in self.techniques.items()},
@@ -292,6 +295,7 @@ class Trainer:
         if self.average is not None:
             self.average.load(tensors["average"])
         vars(self.progress).update(state["progress"], skipped_in_a_row=0)
+        vars(self.divergence).update(state["divergence"])
         for name, part in self._parts().items():
             if state[name]:  # the scaler's is empty where another precision was used
                 part.load_state_dict(state[name])
@@ -310,13 +314,10 @@ class Trainer:
 
     def _parts(self) -> dict[str, Any]:
         """What has a state, by its name in a checkpoint."""
-        return {"batches": self.batches, "scaler": self.scaler, "meter": self.meter, "divergence": self.divergence}
+        return {"batches": self.batches, "scaler": self.scaler, "meter": self.meter}
 
     def _restore_model(self) -> None:
-        """Make model.safetensors that of the best checkpoint: a kill may have come between writing the two.
-
-        Where the run went back past damaged checkpoints, the file may even be newer.
-        """
+        """Make model.safetensors that of the best checkpoint, than which it may be older, after a kill, or newer."""
         best = self.checkpoints.at(self.progress.best_step)
         if self.ranks.is_main and self.progress.best is not None and best.is_dir() and not damage(best):
             average = training_tensors(best)["average"]
@@ -334,6 +335,8 @@ class Trainer:
             return f"training.max_steps ({o.max_steps}) reached"
         if o.max_epochs and self.batches.epoch >= o.max_epochs:
             return f"training.max_epochs ({o.max_epochs}) reached"
+        if self.batches.is_over:
+            return "the last one of data.stages has ended"
         if o.max_minutes and p.seconds >= 60 * o.max_minutes:
             warmup = self.schedule.warmup_steps
             return f"training.max_minutes ({o.max_minutes:g}) reached" + (

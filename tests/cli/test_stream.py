@@ -111,12 +111,7 @@ def test_figures_and_formats_are_resumed(
     whole = run_nmt(*command).stdout
     partial.write_text("".join(whole.splitlines(keepends=True)[:5]) + "half a li", encoding="utf-8")
     assert run_nmt(*command, "-o", output, "--resume").returncode == 0
-    resumed = output.read_text("utf-8")
-    assert len(resumed.splitlines()) == 8
-    assert resumed.splitlines()[:5] == whole.splitlines()[:5]
-    if "jsonl" in options:
-        shown = [[json.loads(line)["translation"] for line in text.splitlines()] for text in (resumed, whole)]
-        assert shown[0] == shown[1]
+    assert output.read_text("utf-8") == whole
 
 
 @pytest.mark.parametrize(

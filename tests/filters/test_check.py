@@ -319,6 +319,13 @@ def test_a_recipe_names_training_and_validation_text(tiny_recipe: Path) -> None:
     assert check_pairs(train, valid).num_pairs == 40
 
 
+def test_several_corpora_are_checked_one_by_one(tiny_recipe: Path) -> None:
+    corpora = [{"name": name, "tsv": f"{name}.tsv"} for name in "ab"]
+    with pytest.raises(UserError, match="checked one by one") as caught:
+        recipe_pairs(load_recipe(tiny_recipe, {"data.corpora": corpora}))
+    assert caught.value.remedy
+
+
 def test_of_a_dialogue_the_current_turns_are_checked(tmp_path: Path, tiny_recipe: Path) -> None:
     for split in ("train", "val"):
         (tmp_path / f"{split}.de").write_text("Hallo du.\tGuten Tag heute.\n\tHallo du.\n")

@@ -59,12 +59,19 @@ SMALL: dict[str, Any] = {
 SIZES = ("embedding_size", "hidden_size", "feed_forward_size", "slot_size", "size")
 """Keys of widths under ``model``; each is divided by 4 where it is 128 or more."""
 
+PLAIN = {
+    "training.techniques": {"bidirectional": None, "subword_sampling": None},
+    "training.schedule": {"type": "cosine", "warmup_steps": 5},
+    "training.max_epochs": 18,
+}
+"""What multi30k/luong was like when the losses of these techniques were computed."""
+
 TECHNIQUES: dict[str, tuple[str, dict[str, Any]]] = {
     "accumulate": ("systems/gru", {"training.accumulate": 2, "training.clip_norm": 0.5}),
-    "adamw": ("multi30k/luong", {"training.optimizer": {"type": "adamw", "weight_decay": 0.1}}),
-    "constant": ("multi30k/luong", {"training.schedule.type": "constant"}),
+    "adamw": ("multi30k/luong", PLAIN | {"training.optimizer": {"type": "adamw", "weight_decay": 0.1}}),
+    "constant": ("multi30k/luong", PLAIN | {"training.schedule.type": "constant"}),
     "gradient_flow": ("systems/rnn_tanh", {"training.techniques.gradient_flow.weight": 0.5}),
-    "plateau": ("multi30k/luong", {"training.schedule.type": "plateau", "training.validate_every": 5}),
+    "plateau": ("multi30k/luong", PLAIN | {"training.schedule.type": "plateau", "training.validate_every": 5}),
     "r_drop": ("multi30k/transformer", {"training.techniques.r_drop.weight": 1.0}),
     "scheduled_sampling": (
         "systems/lstm",

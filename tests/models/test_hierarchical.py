@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary import Vocabularies
-from nmt.models.hierarchical import HierarchicalAttention, HierarchicalAttentionOptions, fold, number_turns
+from nmt.models.hierarchical import HierarchicalAttention, fold, number_turns
 from nmt.models.interfaces import Memory
 from nmt.models.layers import length_mask
 from nmt.models.seq2seq import Seq2Seq
@@ -81,7 +81,7 @@ def test_without_a_separator_there_is_one_turn(separator: int | None) -> None:
 MakeModel = Callable[..., Seq2Seq]
 Vector = list[float]
 
-QUERY, MEMORY, OPTIONS = 5, 6, HierarchicalAttentionOptions(size=7, hidden_size=4)
+QUERY, MEMORY, OPTIONS = 5, 6, HierarchicalAttention.Options(size=7, hidden_size=4)
 ENCODER = {"type": "hierarchical", "hidden_size": 8}
 DECODERS = {
     kind: {"type": kind, "hidden_size": 16, "attention": {"type": "hierarchical", "size": 10, "hidden_size": 12}}

@@ -53,10 +53,10 @@ def test_what_is_no_pair_is_refused(make_recipe: RecipeMaker, wrong: Any) -> Non
 
 def test_a_line_break_in_memory_is_a_space_and_changes_the_fingerprint(make_recipe: RecipeMaker) -> None:
     options = make_recipe(max_steps=1).data
-    text, _ = open_texts(options, [("a\nb", "c\r\nd")])
+    [text], _ = open_texts(options, [("a\nb", "c\r\nd")])
     assert list(text) == [("a b", "c d")]
-    assert text.fingerprint() == open_texts(options, [("a b", "c d")])[0].fingerprint()
-    assert text.fingerprint() != open_texts(options, [("a b", "c"), ("d", "")])[0].fingerprint()
+    assert text.fingerprint() == open_texts(options, [("a b", "c d")])[0][0].fingerprint()
+    assert text.fingerprint() != open_texts(options, [("a b", "c"), ("d", "")])[0][0].fingerprint()
 
 
 def test_files_for_training_are_not_validated_on_a_data_set_of_the_hub(

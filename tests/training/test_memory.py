@@ -83,7 +83,7 @@ def test_an_update_in_parts_is_the_update_at_once(
     recipe = make_recipe("luong", max_steps=1, accumulate=2, batch_tokens=128, label_smoothing=0.1, ema=0.5)
     whole, data = make_trainer(recipe, tmp_path / "whole")
     parts, _ = make_trainer(recipe, tmp_path / "parts")
-    pairs = sorted((data.train.pair(i) for i in range(len(data.train))), key=lambda pair: len(pair[0]))
+    pairs = sorted((data.train[0].corpus.pair(i) for i in range(data.num_pairs)), key=lambda pair: len(pair[0]))
     group = [make_batch(pairs[:15], data.vocabularies), make_batch(pairs[15:], data.vocabularies)]
     whole.train_step(iter(group))
     with memory_for(size(group[1]) // 3, error, where, monkeypatch) as tried:
@@ -144,7 +144,7 @@ def test_the_message_of_the_cpu_allocator_is_known() -> None:
 
 def test_halves_hold_the_same_pairs_with_no_more_padding_than_needed(make_recipe: RecipeMaker) -> None:
     data = prepare_data(make_recipe(max_steps=1))
-    pairs = sorted((data.train.pair(i) for i in range(7)), key=lambda pair: len(pair[0]))
+    pairs = sorted((data.train[0].corpus.pair(i) for i in range(7)), key=lambda pair: len(pair[0]))
     for half, expected in zip(make_batch(pairs, data.vocabularies).halves(), (pairs[:4], pairs[4:]), strict=True):
         alone = make_batch(expected, data.vocabularies)
         given = [f.name for f in fields(Batch) if f.name != "annotations"]

@@ -106,7 +106,7 @@ def test_the_seed_decides_the_first_weights(make_recipe: RecipeMaker, tmp_path: 
 def test_gradients_of_several_batches_add_up_to_those_of_one(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     """Batches of different sizes: each token counts the same, in whichever batch it stands."""
     data = prepare_data(make_recipe(max_steps=1))
-    pairs = [data.train.pair(index) for index in range(12)]
+    pairs = [data.train[0].corpus.pair(index) for index in range(12)]
     whole = [make_batch(pairs, data.vocabularies)]
     parts = [make_batch(pairs[:3], data.vocabularies), make_batch(pairs[3:], data.vocabularies)]
     gradients = []

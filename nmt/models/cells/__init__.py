@@ -4,16 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
+from nmt.models.cells import gated, simple
 from nmt.models.cells.base import Cell, CellState, GatedOptions
-from nmt.models.cells.gated import (
-    CoupledLstmCell,
-    DepthGatedLstmCell,
-    GruCell,
-    GruResetBeforeCell,
-    LstmCell,
-    PeepholeLstmCell,
-)
-from nmt.models.cells.simple import ClockworkCell, EchoStateCell, LeakyCell, ReluCell, TanhCell, TimeSkipCell
+from nmt.models.cells.gated import GruCell
 from nmt.options import ChoiceOf, as_mapping
 from nmt.plugins import Table
 
@@ -23,18 +16,18 @@ CELLS: Table[Cell] = Table(
     "cell",
     Cell,
     {
-        "rnn_tanh": TanhCell,
-        "rnn_relu": ReluCell,
-        "time_skip": TimeSkipCell,
-        "leaky": LeakyCell,
-        "clockwork": ClockworkCell,
-        "echo_state": EchoStateCell,
-        "lstm": LstmCell,
-        "peephole": PeepholeLstmCell,
-        "coupled": CoupledLstmCell,
-        "depth_gated": DepthGatedLstmCell,
-        "gru": GruCell,
-        "gru_reset_before": GruResetBeforeCell,
+        "rnn_tanh": simple.TanhCell,
+        "rnn_relu": simple.ReluCell,
+        "time_skip": simple.TimeSkipCell,
+        "leaky": simple.LeakyCell,
+        "clockwork": simple.ClockworkCell,
+        "echo_state": simple.EchoStateCell,
+        "lstm": gated.LstmCell,
+        "peephole": gated.PeepholeLstmCell,
+        "coupled": gated.CoupledLstmCell,
+        "depth_gated": gated.DepthGatedLstmCell,
+        "gru": gated.GruCell,
+        "gru_reset_before": gated.GruResetBeforeCell,
     },
 )
 

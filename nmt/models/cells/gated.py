@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.models.cells.base import Cell, CellState, GatedOptions, Parameters
-from nmt.options import Options
 
 CLOSED = -2.0
 """The bias of a gate that starts closed, as those of highway networks (Srivastava et al. 2015)."""
@@ -61,12 +60,6 @@ class CoupledLstmCell(LstmCell):
         return output_gate * cell.tanh(), cell
 
 
-class PeepholeOptions(GatedOptions):
-    """Options of a cell with peepholes."""
-
-    full_matrix: bool = Field(False, description="peepholes are matrices: each gate reads the cells of all units")
-
-
 class PeepholeLstmCell(LstmCell):
     """LSTM with peepholes (Gers & Schmidhuber 2000): the gates see the cell, each unit its own.
 
@@ -75,7 +68,9 @@ class PeepholeLstmCell(LstmCell):
     the vector p.
     """
 
-    Options: ClassVar[type[Options]] = PeepholeOptions
+    class Options(GatedOptions):
+        full_matrix: bool = Field(False, description="peepholes are matrices: each gate reads the cells of all units")
+
     kernel = None
 
     def __init__(self, options: Any, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:

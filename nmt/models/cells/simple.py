@@ -34,14 +34,6 @@ class ReluCell(Cell):
         return (self.add_recurrent(gates_NG, state[0]).relu(),)
 
 
-class TimeSkipOptions(InitialisedOptions):
-    """Options of ``cell: time_skip``."""
-
-    delays: list[Annotated[int, Field(ge=2, le=1000)]] = Field(
-        [4], min_length=1, max_length=100, description="the k of the states h_{t-k} that a step reads beside h_{t-1}"
-    )
-
-
 class TimeSkipCell(Cell):
     """Elman's network with skip connections through time (Lin et al. 1996): a step reads delayed states, too.
 
@@ -50,10 +42,17 @@ class TimeSkipCell(Cell):
     h_{t-1} side by side [N, (max k - 1) D]; a state without it is at the beginning, where they are zero.
     """
 
-    Options = TimeSkipOptions
+    class Options(InitialisedOptions):
+        delays: list[Annotated[int, Field(ge=2, le=1000)]] = Field(
+            [4],
+            min_length=1,
+            max_length=100,
+            description="the k of the states h_{t-k} that a step reads beside h_{t-1}",
+        )
+
     averageable = False
 
-    def __init__(self, options: TimeSkipOptions, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
+    def __init__(self, options: Options, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
         super().__init__(options, input_sizes, hidden_size, layer)
         bound = hidden_size**-0.5
         shape = hidden_size, len(options.delays) * hidden_size
@@ -69,27 +68,6 @@ class TimeSkipCell(Cell):
         return new, torch.cat((hidden, past[:, : (num_kept - 1) * size]), dim=1)
 
 
-class LeakyOptions(InitialisedOptions):
-    """Options of ``cell: leaky``."""
-
-    gamma: float = Field(2.0, ge=1, description="time constant in steps; where it is learned, its first value")
-    max_gamma: float | None = Field(
-        None,
-        ge=1,
-        description="time constants of the units lie at equal ratios from gamma to this one; null: all equal",
-    )
-    learned: bool = Field(False, description="learn a gamma for each unit")
-    activation: Literal["tanh", "relu"] = Field("tanh", description="of the candidate that the state moves towards")
-
-    @model_validator(mode="after")
-    def _can_be_learned(self) -> Self:
-        if self.learned and self.gamma == 1:
-            raise ValueError("a gamma of 1 can't be learned, as it is the limit: start above it")
-        if self.max_gamma is not None and self.max_gamma < self.gamma:
-            raise ValueError(f"max_gamma {self.max_gamma:g} is less than gamma {self.gamma:g}")
-        return self
-
-
 class LeakyCell(Cell):
     """Leaky units: h_t = (1 - 1/γ) h_{t-1} + (1/γ) φ(U x_t + W h_{t-1} + b) with γ >= 1; γ = 1 is Elman's network.
 
@@ -97,10 +75,27 @@ class LeakyCell(Cell):
     learned γ is 1 + softplus(parameter), one for each unit.
     """
 
-    Options = LeakyOptions
+    class Options(InitialisedOptions):
+        gamma: float = Field(2.0, ge=1, description="time constant in steps; where it is learned, its first value")
+        max_gamma: float | None = Field(
+            None,
+            ge=1,
+            description="time constants of the units lie at equal ratios from gamma to this one; null: all equal",
+        )
+        learned: bool = Field(False, description="learn a gamma for each unit")
+        activation: Literal["tanh", "relu"] = Field("tanh", description="of the candidate that the state moves towards")
+
+        @model_validator(mode="after")
+        def _can_be_learned(self) -> Self:
+            if self.learned and self.gamma == 1:
+                raise ValueError("a gamma of 1 can't be learned, as it is the limit: start above it")
+            if self.max_gamma is not None and self.max_gamma < self.gamma:
+                raise ValueError(f"max_gamma {self.max_gamma:g} is less than gamma {self.gamma:g}")
+            return self
+
     rate_D: Tensor
 
-    def __init__(self, options: LeakyOptions, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
+    def __init__(self, options: Options, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
         super().__init__(options, input_sizes, hidden_size, layer)
         ratio = (options.max_gamma or options.gamma) / options.gamma
         gammas = [options.gamma * ratio ** (unit / max(hidden_size - 1, 1)) for unit in range(hidden_size)]
@@ -119,12 +114,6 @@ class LeakyCell(Cell):
         return (hidden + rate_D * (candidate - hidden),)
 
 
-class ClockworkOptions(Options):
-    """Options of ``cell: clockwork``."""
-
-    num_modules: int = Field(4, ge=1, le=1000, description="modules of equal size, with periods 1, 2, 4, …")
-
-
 class ClockworkCell(Cell):
     """Clockwork RNN (Koutník et al. 2014): module k has the period 2^k, and at step t (the first is 0) it computes
     h_t = tanh(U x_t + W h_{t-1} + b) where its period divides t, and keeps h_{t-1} where not.
@@ -134,12 +123,14 @@ class ClockworkCell(Cell):
     same in all rows; a state without it is at the beginning.
     """
 
-    Options = ClockworkOptions
+    class Options(Options):
+        num_modules: int = Field(4, ge=1, le=1000, description="modules of equal size, with periods 1, 2, 4, …")
+
     averageable = False
     period_D: Tensor
     read_DD: Tensor
 
-    def __init__(self, options: ClockworkOptions, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
+    def __init__(self, options: Options, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
         super().__init__(options, input_sizes, hidden_size, layer)
         if hidden_size % options.num_modules:
             raise ValueError(f"clockwork: hidden_size {hidden_size} is no multiple of {options.num_modules} modules")
@@ -162,15 +153,6 @@ class ClockworkCell(Cell):
         return torch.cat((new, hidden[:, due.stop :]), dim=1), step_N1 + 1
 
 
-class EchoStateOptions(Options):
-    """Options of ``cell: echo_state``."""
-
-    spectral_radius: float = Field(0.9, gt=0, lt=1, description="largest |eigenvalue| of the recurrent weights")
-    input_scale: float = Field(
-        0.1, gt=0, description="input weights are drawn from U(±input_scale); large ones saturate the states"
-    )
-
-
 class EchoStateCell(TanhCell):
     """Echo state network (Jaeger 2001): h_t = tanh(U x_t + W h_{t-1}), where U and W stay as they were drawn.
 
@@ -178,7 +160,11 @@ class EchoStateCell(TanhCell):
     attention, output) learns.
     """
 
-    Options = EchoStateOptions
+    class Options(Options):
+        spectral_radius: float = Field(0.9, gt=0, lt=1, description="largest |eigenvalue| of the recurrent weights")
+        input_scale: float = Field(
+            0.1, gt=0, description="input weights are drawn from U(±input_scale); large ones saturate the states"
+        )
 
     @classmethod
     def initialise(cls, options: Any, inputs: Parameters, hidden: nn.Parameter, biases: Parameters) -> None:

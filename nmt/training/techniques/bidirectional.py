@@ -46,6 +46,11 @@ class Bidirectional(Technique):
                 "training.techniques.bidirectional can't turn dialogues round: their targets have no earlier turns.",
                 "Set data.context to null, or leave bidirectional out.",
             )
+        if vocabularies.source.tags:
+            raise UserError(
+                "training.techniques.bidirectional can't turn pairs with tags round: targets have no tags.",
+                "Leave bidirectional out, and name a corpus twice in data.corpora, once with its sides exchanged.",
+            )
 
     def read_epoch(self, sides: Sides, seed: int, epoch: int) -> Sides:
         if epoch >= self._num_epochs:
@@ -57,12 +62,7 @@ class Bidirectional(Technique):
 
 
 class Mixed(Sentences):
-    """Some sentences from one side, the others from the other.
-
-    Args:
-        first, second: as many sentences each.
-        from_second_N: True where the sentence is that of ``second``.
-    """
+    """Sentences of one side or, where ``from_second_N`` is True, of another with as many."""
 
     def __init__(self, first: Sentences, second: Sentences, from_second_N: npt.NDArray[np.bool_]) -> None:
         self._first, self._second, self._from_second_N = first, second, from_second_N

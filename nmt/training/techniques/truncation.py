@@ -5,9 +5,7 @@ on from a state that knows nothing of how it came about. So memory is that of on
 time, encoder and attention keys, learns from all segments.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from pydantic import Field
@@ -15,6 +13,7 @@ from torch import Tensor
 
 from nmt import options as groups
 from nmt.data.batching import Batch
+from nmt.models.interfaces import map_tensors
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.techniques.base import SegmentLoss, Technique
 
@@ -39,7 +38,7 @@ class Truncation(Technique):
             leaves[id(leaf)] = tensor, leaf
             return leaf
 
-        state = _map(start, as_leaf)
+        state = map_tensors(start, as_leaf)
         length = self.options.length
         for first in range(0, batch.target_input_BT.shape[1], length):
             part = slice(first, first + length)
@@ -49,20 +48,7 @@ class Truncation(Technique):
                 break
             extra = [scale(value) for value in read.aux_losses.values()]
             torch.autograd.backward([loss(read.features_BTD, batch.target_output_BT[:, part], length_B), *extra])
-            state = _map(state, lambda t: t if id(t) in leaves else t.detach())
+            state = map_tensors(state, lambda t: t if id(t) in leaves else t.detach())
         reached = [(tensor, leaf.grad) for tensor, leaf in leaves.values() if leaf.grad is not None]
         extra = [scale(value) for value in encoded.aux_losses.values()]
         torch.autograd.backward([*(t for t, _ in reached), *extra], [*(g for _, g in reached), *(None for _ in extra)])
-
-
-def _map(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """A state with every tensor changed."""
-    if isinstance(value, Tensor):
-        return change(value)
-    if isinstance(value, tuple):
-        return tuple(_map(part, change) for part in value)
-    if isinstance(value, Mapping):
-        return {name: _map(part, change) for name, part in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: _map(getattr(value, f.name), change) for f in fields(value)})
-    return value
