@@ -64,6 +64,15 @@ def test_a_run_that_its_time_limit_stops_is_no_success(short_quickstart: RunNmt,
     assert "Try next" not in done.stderr
 
 
+def test_a_model_that_is_trained_at_the_time_limit_is_a_success(
+    short_quickstart: RunNmt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt.quickstart.TRAINED_BLEU", 0.0)  # in place of minutes of training
+    done = short_quickstart("-o", tmp_path / "out", "--set=training.max_minutes=0.001")
+    assert done.returncode == 0, done.stderr
+    assert "Try next" in done.stderr
+
+
 def test_no_test_sentence_is_in_the_training_text() -> None:
     corpus = splits(train=3000, valid=100, test=100)
     for side in ("source", "target"):
