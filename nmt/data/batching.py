@@ -19,6 +19,7 @@ from torch import Tensor
 
 from nmt.console import warn
 from nmt.data.encoded_corpus import EncodedCorpus, Sides
+from nmt.data.pools import POOL_SIZE, Pools
 from nmt.data.vocabulary import Vocabularies, Vocabulary
 
 MAX_PADDING = 0.05
@@ -278,65 +279,75 @@ class BatchStream(ABC):
 
 
 class TrainingBatches(BatchStream):
-    """The batches of one corpus.
+    """The batches of one corpus, pool by pool.
 
     The order of an epoch, and how it reads the sentences, depend on the seed and the epoch alone.
 
     Args:
         corpus: the encoded pairs.
-        indices: the pairs of the corpus that belong to training.
         vocabularies: for the special ids.
         batch_tokens: see :func:`plan_batches`.
         seed: of the order.
         share: see :class:`BatchStream`.
-        readings: what each epoch makes of the sentences, one after the other, such as other pieces.
+        readings: what each epoch makes of the sentences of a pool, one after the other, such as other pieces.
+        held_out: pairs of the corpus that don't belong to training, ascending.
+        pool_size: see :class:`nmt.data.pools.Pools`.
     """
 
     def __init__(
         self,
         corpus: EncodedCorpus,
-        indices: npt.NDArray[np.int64],
         vocabularies: Vocabularies,
         batch_tokens: int,
         seed: int,
         share: tuple[int, int] = (0, 1),
         readings: Sequence[Reading] = (),
+        held_out: npt.NDArray[np.int64] | None = None,
+        pool_size: int = POOL_SIZE,
     ) -> None:
         super().__init__(share)
-        self._corpus, self._indices, self._vocabularies = corpus, indices, vocabularies
+        self._corpus, self._vocabularies = corpus, vocabularies
+        self._pools = Pools(len(corpus), held_out, pool_size)
         self._batch_tokens, self._seed, self._readings = batch_tokens, seed, readings
-        self.epoch = -1
-        self._go_to(0, 0)
+        self.epoch = self._pool = -1
+        self._go_to(0, 0, 0)
 
-    def _go_to(self, epoch: int, position: int) -> None:
-        """Move to a batch by its number in an epoch; the batch after an epoch's last one is the first of the next."""
-        if epoch != self.epoch:
-            self.epoch = epoch
-            sides = self._corpus.sides
-            for reading in self._readings:
-                sides = reading(sides, self._seed, epoch)
-            self._source, self._target = sides
-            self._lengths = self._source.lengths[self._indices] + 1, self._target.lengths[self._indices] + 1  # with EOS
-            rng = np.random.default_rng((self._seed, epoch))
-            self._plan = plan_batches(*self._lengths, self._batch_tokens, rng)
+    def _go_to(self, epoch: int, pool: int, position: int) -> None:
+        """Move to a batch by its number in a pool; the one after a pool's last batch is the first of the next pool."""
+        if (epoch, pool) != (self.epoch, self._pool):
+            self.epoch, self._pool = epoch, pool
+            self._read(self._pools.rows(pool, self._seed, epoch))
         if position < len(self._plan):
             self._position = position
+        elif pool + 1 < self._pools.count:
+            self._go_to(epoch, pool + 1, 0)
         else:
-            self._go_to(epoch + 1, 0)
+            self._go_to(epoch + 1, 0, 0)
+
+    def _read(self, rows: npt.NDArray[np.int64]) -> None:
+        """Read the pairs of the present pool, and divide them into batches."""
+        sides: Sides = self._corpus.source.taken(rows), self._corpus.target.taken(rows)
+        seed = self._seed + (self._pool << 32)  # each pool has random numbers of its own
+        for reading in self._readings:
+            sides = reading(sides, seed, self.epoch)
+        self._source, self._target = sides
+        self._annotations = {name: values.taken(rows) for name, values in self._corpus.annotations.items()}
+        self._lengths = self._source.lengths + 1, self._target.lengths + 1  # with EOS
+        self._plan = plan_batches(*self._lengths, self._batch_tokens, np.random.default_rng((seed, self.epoch)))
 
     def __len__(self) -> int:
-        return len(self._plan)
+        return len(self._plan) * self._pools.count  # pools are alike
 
     def make_next(self) -> Batch:
         return self._make_batch(self._plan[self._position])
 
     def advance(self) -> None:
-        self._go_to(self.epoch, self._position + 1)
+        self._go_to(self.epoch, self._pool, self._position + 1)
 
     @property
-    def place(self) -> tuple[int, int]:
-        """The epoch, and the number in it of the batch that comes next."""
-        return self.epoch, self._position
+    def place(self) -> tuple[int, int, int]:
+        """The epoch, the pool, and the number in it of the batch that comes next."""
+        return self.epoch, self._pool, self._position
 
     @property
     def next_tokens(self) -> int:
@@ -345,13 +356,13 @@ class TrainingBatches(BatchStream):
 
     @property
     def num_target_tokens(self) -> int:
-        """Target tokens of an epoch, with EOS, in the pieces that the corpus is stored in."""
-        return int((self._corpus.target.lengths[self._indices] + 1).sum())
+        """Target tokens of an epoch, with EOS, in the stored pieces; about, where pairs are held out."""
+        counts = self._corpus.counts
+        return (counts.target_pieces + counts.kept) * len(self._pools) // counts.kept
 
     def _make_batch(self, chosen: npt.NDArray[np.int64]) -> Batch:
-        rows = self._indices[chosen]
-        annotations = {name: [values[i] for i in rows] for name, values in self._corpus.annotations.items()}
-        return make_batch([(self._source[i], self._target[i]) for i in rows], self._vocabularies, annotations)
+        annotations = {name: [values[i] for i in chosen] for name, values in self._annotations.items()}
+        return make_batch([(self._source[i], self._target[i]) for i in chosen], self._vocabularies, annotations)
 
     def longest(self, batch_tokens: int) -> Batch:
         longer_N = np.maximum(*self._lengths)
@@ -360,10 +371,11 @@ class TrainingBatches(BatchStream):
 
     @property
     def num_positions(self) -> int:
-        return int(np.maximum(*self._lengths).sum())
+        return int(np.maximum(*self._lengths).sum()) * self._pools.count
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "position": self._position, "corpus": self._corpus.fingerprint}
+        place = {"epoch": self.epoch, "pool": self._pool, "position": self._position}
+        return place | {"corpus": self._corpus.fingerprint}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where :meth:`state_dict` was taken; with the next epoch, where other settings give fewer batches."""
@@ -371,4 +383,5 @@ class TrainingBatches(BatchStream):
             warn(
                 "the training text isn't the one that the run was started with: going on in the middle of the new one."
             )
-        self._go_to(state["epoch"], state.get("position", 0))
+        pool = min(state.get("pool", 0), self._pools.count - 1)
+        self._go_to(state["epoch"], pool, state.get("position", 0))

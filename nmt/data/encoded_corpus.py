@@ -1,23 +1,26 @@
 """Encoded corpora: ids on disk, memory-mapped, made once for each text and vocabulary.
 
-A corpus larger than memory works, because nothing but the lengths is held; a second start is instant, because
-the cache is keyed by the content of the text and of the vocabulary.
+A corpus larger than memory works, because what is read of it at a time is copied (:meth:`Rows.taken`); a second start
+is instant, because the cache is keyed by the content of the text and of the vocabulary.
 """
 
 import contextlib
 import hashlib
 import json
+import mmap
 import os
 import shutil
+import sys
 import tempfile
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import compress
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +31,10 @@ from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 from nmt.files import shared, sync
 
-LAYOUT = 2  # raised when the files of the cache change
+LAYOUT = 3  # raised when the files of the cache change
+
+CHUNK = 20_000
+"""Rows whose file is mapped at a time while they are copied."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,11 @@ class Counts:
     kept: int
     empty: int
     too_long: int
+    source_pieces: int = 0
+    """Of the kept pairs, EOS not counted."""
+    target_pieces: int = 0
+    longest: int = 0
+    """Most pieces of a sentence."""
 
 
 class PairAnnotations(Protocol):
@@ -73,25 +84,59 @@ Sides = tuple[Sentences, Sentences]
 
 
 class Rows(Sentences):
-    """Sentences, or annotations of each pair, in a file that is memory-mapped.
+    """Sentences, or annotations of each pair.
 
     Args:
-        file: ids, or rows of integers, one after the other.
-        dtype: theirs.
+        values: ids, or rows of integers, one after the other.
         offsets: where each sentence, or the annotations of each pair, begin, and where the last ones end.
-        width: integers of a row of annotations.
     """
 
-    def __init__(
-        self, file: Path | BinaryIO, dtype: npt.DTypeLike, offsets: npt.NDArray[np.int64], width: int | None = None
-    ) -> None:
-        self.lengths, self._offsets = np.diff(offsets), offsets
-        # An empty file can't be mapped.
-        values = np.memmap(file, dtype, "r") if offsets[-1] else np.zeros(0, dtype)
-        self._values: npt.NDArray[np.integer] = values if width is None else values.reshape(-1, width)
+    def __init__(self, values: npt.NDArray[np.integer], offsets: npt.NDArray[np.int64]) -> None:
+        self._values, self._offsets = values, offsets
+
+    @classmethod
+    def mapped(
+        cls, file: Path | BinaryIO, dtype: npt.DTypeLike, offsets: npt.NDArray[np.int64], width: int | None = None
+    ) -> Self:
+        """Those of a file, which is memory-mapped; ``width``: integers of a row of annotations."""
+        values = _mapped(file, dtype, empty=offsets[-1] == 0)
+        return cls(values if width is None else values.reshape(-1, width), offsets)
+
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.int64]:  # type: ignore[override]
+        return np.diff(self._offsets)
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
 
     def __getitem__(self, index: int) -> npt.NDArray[np.integer]:
         return self._values[self._offsets[index] : self._offsets[index + 1]]
+
+    def taken(self, rows: npt.NDArray[np.int64]) -> "Rows":
+        """A copy of some rows, in memory; the pages of the file that were read for it are given back."""
+        parts, lengths = [], []
+        for chunk in np.split(rows, range(CHUNK, len(rows), CHUNK)):
+            first, length = self._offsets[chunk], self._offsets[chunk + 1] - self._offsets[chunk]
+            ends = np.cumsum(length)
+            parts.append(self._values[np.arange(length.sum()) + np.repeat(first - ends + length, length)])
+            lengths.append(length)
+            for mapped in (self._values, self._offsets):
+                _give_back(mapped)
+        return Rows(np.concatenate(parts), np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum())
+
+
+def _mapped(file: Path | BinaryIO, dtype: npt.DTypeLike, empty: bool) -> npt.NDArray[Any]:
+    """The numbers in a file; an empty one can't be mapped."""
+    return np.zeros(0, dtype) if empty else np.memmap(file, dtype, "r")
+
+
+def _give_back(array: npt.NDArray[np.integer]) -> None:
+    """Take the pages of a mapped file, which the system keeps in its cache, out of the memory of this process."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):  # not on Windows
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 class EncodedCorpus:
@@ -103,13 +148,13 @@ class EncodedCorpus:
         meta = json.loads((directory / "meta.json").read_text())
 
         def read(name: str, suffix: str, dtype: str, width: int | None = None) -> Rows:
-            offsets = np.load(directory / f"{name}.offsets.npy", "r")
-            return Rows(directory / f"{name}.{suffix}", dtype, offsets, width)
+            offsets = _mapped(directory / f"{name}.offsets", np.int64, empty=False)
+            return Rows.mapped(directory / f"{name}.{suffix}", dtype, offsets, width)
 
         self.counts = Counts(**meta["counts"])
         self.source, self.target = (read(side, "ids", meta["dtype"]) for side in ("source", "target"))
         self.sides: Sides = self.source, self.target
-        self.lines: npt.NDArray[np.int64] = np.load(directory / "lines.npy")
+        self.lines: npt.NDArray[np.int64] = _mapped(directory / "lines", np.int64, empty=not self.counts.kept)
         self.annotations = {name: read(name, "int32", "int32", n) for name, n in meta["annotations"].items()}
         """Of each pair, by name. [num_rows, width]"""
 
@@ -187,8 +232,12 @@ def _write(
     annotations: Sequence[PairAnnotations],
 ) -> None:
     dtype = "uint16" if max(len(vocabularies.source), len(vocabularies.target)) <= 1 << 16 else "int32"
-    counts, is_kept = Counter(kept=0, empty=0, too_long=0), array("b")
-    with _rows(directory, "source", "ids", dtype) as sources, _rows(directory, "target", "ids", dtype) as targets:
+    counts, is_kept = Counter(kept=0, empty=0, too_long=0, source_pieces=0, target_pieces=0, longest=0), array("b")
+    with (
+        _rows(directory, "source", "ids", dtype) as sources,
+        _rows(directory, "target", "ids", dtype) as targets,
+        (directory / "lines").open("wb") as lines,
+    ):
         for line, (source_text, target_text) in enumerate(text):
             if line % 1000 == 0:
                 on_progress(line)
@@ -201,7 +250,9 @@ def _write(
             if fate == "kept":
                 sources(source)
                 targets(target)
-    np.save(directory / "lines.npy", np.flatnonzero(is_kept))
+                lines.write(line.to_bytes(8, sys.byteorder))
+                counts.update(source_pieces=len(source), target_pieces=len(target))
+                counts["longest"] = max(counts["longest"], len(source), len(target))
     for annotation in annotations:
         with _rows(directory, annotation.name, "int32", "int32") as append:
             for rows in compress(annotation.of_pairs(text), is_kept):
@@ -216,13 +267,15 @@ def _write(
 @contextlib.contextmanager
 def _rows(directory: Path, name: str, suffix: str, dtype: str) -> Iterator[Callable[[npt.ArrayLike], None]]:
     """Write the files of :class:`Rows`: the function takes a sentence, or the annotations of a pair."""
-    offsets = array("q", [0])
-    with (directory / f"{name}.{suffix}").open("wb") as file:
+    end = 0
+    with (directory / f"{name}.{suffix}").open("wb") as file, (directory / f"{name}.offsets").open("wb") as offsets:
+        offsets.write(bytes(8))
 
         def append(rows: npt.ArrayLike) -> None:
+            nonlocal end
             values = np.asarray(rows, dtype=dtype)
             file.write(values.tobytes())
-            offsets.append(offsets[-1] + len(values))
+            end += len(values)
+            offsets.write(end.to_bytes(8, sys.byteorder))
 
         yield append
-    np.save(directory / f"{name}.offsets.npy", np.array(offsets))

@@ -44,8 +44,8 @@ class MixedBatches(BatchStream):
         """Go on to the next stage, or to the end, if the present one has read what it is to read."""
         if (end := self._stages[self._number].end) is None:
             return
-        epoch, position = self._began[end[0]]
-        if self._corpora[end[0]].place >= (epoch + end[1], position):
+        epoch, *place = self._began[end[0]]
+        if self._corpora[end[0]].place >= (epoch + end[1], *place):
             self.is_over = self._number + 1 == len(self._stages)
             if not self.is_over:
                 self._begin(self._number + 1)

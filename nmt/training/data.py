@@ -41,10 +41,13 @@ class ValidationSet:
 
 @dataclass(frozen=True)
 class TrainingPairs:
-    """A corpus, and the pairs of it that belong to training."""
+    """A corpus, and the pairs of it that don't belong to training, ascending."""
 
     corpus: EncodedCorpus
-    indices: npt.NDArray[np.int64]
+    held_out: npt.NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.corpus) - (0 if self.held_out is None else len(self.held_out))
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,12 @@ class Data:
         streams = [
             TrainingBatches(
                 part.corpus,
-                part.indices,
                 self.vocabularies,
                 batch_tokens,
                 seed + number,  # with the same one, translations in two directions of one text would come side by side
                 share,
                 self._readings(number),
+                part.held_out,
             )
             for number, part in enumerate(self.train)
         ]
@@ -90,12 +93,12 @@ class Data:
     @property
     def num_pairs(self) -> int:
         """Sentence pairs that are trained on."""
-        return sum(len(part.indices) for part in self.train)
+        return sum(map(len, self.train))
 
     @property
     def longest(self) -> int:
         """Positions of the longest sentence, EOS included."""
-        return int(max(side.lengths.max() for part in self.train for side in part.corpus.sides)) + 1
+        return max(part.corpus.counts.longest for part in self.train) + 1
 
 
 def open_texts(options: DataOptions, pairs: Pairs | None = None, valid: Pairs | None = None) -> Texts:
@@ -162,7 +165,7 @@ def prepare_data(
                 f"{text.name}: kept {counts.kept:,} pairs, dropped {counts.empty:,} empty and {counts.too_long:,} "
                 f"with more than {options.max_length} pieces"
             )
-    parts = [TrainingPairs(corpus, np.arange(len(corpus))) for corpus in encoded]
+    parts = list(map(TrainingPairs, encoded))
     if valid_text is not None and valid is not None:
         held_out = _validation_set(valid_text, valid, np.arange(len(valid)))
     else:
@@ -203,10 +206,9 @@ def _hold_out(recipe: Recipe, text: ParallelText, corpus: EncodedCorpus) -> tupl
             f"{len(corpus)} sentence pairs are too few to hold some out for validation.",
             "Name a validation split with data.valid; in Python, give pairs as valid=.",
         )
-    chosen = np.random.default_rng(recipe.seed).permutation(len(corpus))
-    held_out, indices = np.sort(chosen[:size]), np.sort(chosen[size:])
+    held_out = np.sort(np.random.default_rng(recipe.seed).choice(len(corpus), size, replace=False))
     say(f"no validation split: {size} training pairs are held out")
-    return TrainingPairs(corpus, indices), _validation_set(text, corpus, held_out)
+    return TrainingPairs(corpus, held_out), _validation_set(text, corpus, held_out)
 
 
 def _validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDArray[np.int64]) -> ValidationSet:

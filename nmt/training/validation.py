@@ -109,11 +109,11 @@ class Validator:
 
     def _loss(self, model: Seq2Seq, stop: Callable[[], bool]) -> tuple[float, int]:
         """Sum of -log p over the target tokens of this process's share, and their number."""
-        corpus, indices = self.data.corpus, self.data.indices
-        lengths = corpus.source.lengths[indices] + 1, corpus.target.lengths[indices] + 1
+        source, target = (side.taken(self.data.indices) for side in (self.data.corpus.source, self.data.corpus.target))
+        lengths = source.lengths + 1, target.lengths + 1
         nll, num_tokens = 0.0, 0
         for rows in self._ranks.share(plan_batches(*lengths, self._batch_tokens)):
-            batch = make_batch([corpus.pair(i) for i in indices[rows]], self._vocabularies).to(model.device)
+            batch = make_batch([(source[i], target[i]) for i in rows], self._vocabularies).to(model.device)
             with autocast(model.device, self._precision):
                 unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
                 loss = token_loss(

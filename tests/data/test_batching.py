@@ -90,7 +90,7 @@ def corpus(tmp_path: Path) -> tuple[EncodedCorpus, Vocabularies]:
 
 
 def stream(corpus: tuple[EncodedCorpus, Vocabularies], seed: int = 1, **changes: Any) -> TrainingBatches:
-    arguments = {"indices": np.arange(len(corpus[0])), "batch_tokens": 40, "seed": seed, **changes}
+    arguments = {"batch_tokens": 40, "seed": seed, **changes}
     return TrainingBatches(corpus[0], vocabularies=corpus[1], **arguments)
 
 
@@ -103,11 +103,31 @@ def take(batches: TrainingBatches, count: int) -> list[list[list[int]]]:
 
 
 def test_an_epoch_has_every_training_pair_once_and_no_other(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:
-    chosen = np.arange(5, 60, 2)
-    batches = stream(corpus, indices=chosen)
-    for _ in range(2):
-        seen = [row[0] for batch in take(batches, len(batches)) for row in batch]
-        assert sorted(seen) == sorted(int(corpus[0].source[index][0]) for index in chosen)
+    held_out = np.array([0, 1, 7, 31, 59])
+    chosen = sorted(int(corpus[0].source[index][0]) for index in range(60) if index not in held_out)
+    for pool_size in (100, 20, 7):
+        batches, orders = stream(corpus, held_out=held_out, pool_size=pool_size), []
+        for epoch in range(2):
+            orders.append([])
+            while batches.epoch == epoch:
+                orders[-1] += [row[0] for row in content(batches.make_next())]
+                batches.advance()
+            assert sorted(orders[-1]) == chosen
+        assert orders[0] != orders[1]
+
+
+def test_each_pool_is_drawn_from_all_of_the_corpus(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:
+    """So a corpus that is sorted by its topic, say, is not learned topic by topic."""
+    first_of = {int(corpus[0].source[index][0]): index for index in range(60)}
+    batches = stream(corpus, pool_size=20)
+    of_pools: list[list[int]] = [[], [], []]
+    while batches.epoch == 0:
+        of_pools[batches.place[1]] += [first_of[row[0]] for row in content(batches.make_next())]
+        batches.advance()
+    for pairs in of_pools:
+        assert len(pairs) == 20
+        assert min(pairs) < 15
+        assert max(pairs) >= 45
 
 
 def test_the_order_hangs_on_seed_and_epoch_alone(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:
@@ -123,17 +143,19 @@ def test_batches_do_not_come_by_length(corpus: tuple[EncodedCorpus, Vocabularies
     assert widths not in (sorted(widths), sorted(widths, reverse=True))
 
 
+@pytest.mark.parametrize("pool_size", [60, 25])
 def test_a_resumed_stream_goes_on_with_the_next_batch_wherever_it_stopped(
-    corpus: tuple[EncodedCorpus, Vocabularies],
+    corpus: tuple[EncodedCorpus, Vocabularies], pool_size: int
 ) -> None:
-    number = len(stream(corpus))
-    whole = take(stream(corpus), 2 * number + 3)
-    for stop in range(2 * number + 1):
-        stopped, resumed = stream(corpus), stream(corpus)
-        take(stopped, stop)
-        assert stopped.epoch == stop // number
-        resumed.load_state_dict(stopped.state_dict())
-        assert resumed.epoch == stopped.epoch
+    batches, states, whole = stream(corpus, pool_size=pool_size), [], []
+    while batches.epoch < 2 or len(whole) < 20:
+        states.append(batches.state_dict())
+        whole.append(content(next(iter(batches))))
+    assert {state["pool"] for state in states} == set(range(-(-60 // pool_size)))
+    for stop, state in enumerate(states[:-2]):
+        resumed = stream(corpus, pool_size=pool_size)
+        resumed.load_state_dict(state)
+        assert resumed.state_dict() == state
         assert take(resumed, 3) == whole[stop : stop + 3]
 
 
@@ -141,7 +163,7 @@ def test_a_state_from_smaller_batches_goes_on_with_the_next_epoch(corpus: tuple[
     small, large = stream(corpus, batch_tokens=15), stream(corpus, batch_tokens=400)
     take(small, len(small) - 1)
     large.load_state_dict(small.state_dict())
-    assert {**large.state_dict(), "corpus": ""} == {"epoch": 1, "position": 0, "corpus": ""}
+    assert {**large.state_dict(), "corpus": ""} == {"epoch": 1, "pool": 0, "position": 0, "corpus": ""}
     assert len(take(large, 2)) == 2
 
 
@@ -159,7 +181,7 @@ def test_padding_is_under_three_percent_on_real_text(shared_data: Path) -> None:
         vocabularies = train_vocabularies(VocabularyOptions(), text)
     corpus = encode_corpus(text, vocabularies, 150)
     assert len(corpus) > 28_000
-    batches = TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 4096, seed=1)
+    batches = TrainingBatches(corpus, vocabularies, 4096, seed=1)
     padding = positions = pairs = 0
     for batch in itertools.islice(batches, len(batches)):
         padding += batch.num_padding

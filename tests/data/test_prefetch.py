@@ -6,7 +6,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -27,7 +26,7 @@ def make_batches(tiny_corpus: Path) -> Any:
     text = open_text(options, "train")
     vocabularies = train_vocabularies(VocabularyOptions(type="word"), text)
     corpus = encode_corpus(text, vocabularies, 150)
-    return lambda: TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 64, seed=5)
+    return lambda: TrainingBatches(corpus, vocabularies, 64, seed=5)
 
 
 def assert_same(ours: Batch, theirs: Batch) -> None:

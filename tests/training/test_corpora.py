@@ -69,8 +69,7 @@ def stream(texts: dict[str, FileText]) -> Callable[..., MixedBatches]:
 
     def make(stages: Sequence[StageOptions] = STAGES, **options: Any) -> MixedBatches:
         corpora = {
-            name: TrainingBatches(each, np.arange(len(each)), vocabularies, 60, seed)
-            for seed, (name, each) in enumerate(encoded.items())
+            name: TrainingBatches(each, vocabularies, 60, seed) for seed, (name, each) in enumerate(encoded.items())
         }
         return MixedBatches(corpora, stages, **options)
 
@@ -145,7 +144,7 @@ def test_the_run_is_over_with_the_last_stage(stream: Any) -> None:
     while not batches.is_over:
         batches.advance()
         number += 1
-    assert batches._corpora["c"].place == (2, 0)
+    assert batches._corpora["c"].place == (2, 0, 0)
     again = stream([StageOptions(name="only", corpora={"c": 1.0}, until="c 2")])
     again.load_state_dict(json.loads(json.dumps(batches.state_dict())))
     assert again.is_over
@@ -214,7 +213,7 @@ def test_a_corpus_that_is_new_begins_and_one_that_is_gone_is_told(
     assert "data.corpora isn't what the run was started with: c, gone came or went" in " ".join(
         capsys.readouterr().err.split()
     )
-    assert batches._corpora["c"].place == (0, 0)
+    assert batches._corpora["c"].place == (0, 0, 0)
     assert batches._corpora["a"].place == before._corpora["a"].place
     # From one corpus to several, and back.
     single = batches._corpora["a"]
@@ -622,5 +621,5 @@ def test_pairs_in_memory_are_no_corpora(make_recipe: RecipeMaker, tiny_corpus: P
 def test_pairs_are_held_out_of_the_first_corpus(make_recipe: RecipeMaker, tiny_corpus: Path) -> None:
     data = {"corpora": [corpus(tiny_corpus, tag="<2en>"), corpus(tiny_corpus, "more")], "valid": None}
     found = prepare_data(make_recipe(max_steps=1, recipe={"data": data}))
-    assert [len(part.indices) for part in found.train] == [38, 40]
+    assert [len(part) for part in found.train] == [38, 40]
     assert all(source.startswith("<2en> ") for source in found.valid.sources)

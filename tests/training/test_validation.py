@@ -105,8 +105,9 @@ def test_held_out_pairs_are_measured_on_their_own_text(make_recipe: RecipeMaker,
     recipe = make_recipe(max_steps=1, recipe={"data": {"root": str(tmp_path), "valid": None, "max_length": 12}})
     data = prepare_data(recipe)
     assert len(data.valid.indices) == 2  # 5 % of 50
-    assert not set(data.valid.indices) & set(data.train[0].indices)
-    assert len(data.train[0].indices) == 48
+    assert data.train[0].held_out is not None
+    assert data.train[0].held_out.tolist() == data.valid.indices.tolist()
+    assert data.num_pairs == 48
     for index, source, reference in zip(data.valid.indices, data.valid.sources, data.valid.references, strict=True):
         pair = data.train[0].corpus.pair(index)
         assert data.vocabularies.source.decode(pair[0].tolist()) == source

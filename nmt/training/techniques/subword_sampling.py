@@ -86,7 +86,7 @@ def _vary(side: Sentences, drawn: "Segmentations", *seed: int) -> Rows:
                 file.write(ids.astype(dtype).tobytes())
             file.flush()
             np.cumsum(offsets, out=offsets)
-            return Rows(file, dtype, offsets)
+            return Rows.mapped(file, dtype, offsets)
     except OSError as error:
         raise UserError(
             f"The sampled subwords can't be written to {tempfile.gettempdir()}: {error.strerror or error}.",

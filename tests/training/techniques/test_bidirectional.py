@@ -101,7 +101,7 @@ def test_a_batch_has_pairs_of_both_directions(tmp_path: Path) -> None:
     vocabularies = train_vocabularies(VocabularyOptions(type="character", joint=True), text)
     corpus = encode_corpus(text, vocabularies, 99)
     readings = [turned(vocabularies, 5).read_epoch]
-    batches = TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1, readings=readings)
+    batches = TrainingBatches(corpus, vocabularies, 60, 1, readings=readings)
     mixed = []
     for batch in itertools.islice(batches, 5 * len(batches)):
         forwards = [vocabularies.source.decode(ids[:4]).islower() for ids in batch.source_BS.tolist()]
@@ -112,7 +112,7 @@ def test_a_batch_has_pairs_of_both_directions(tmp_path: Path) -> None:
 def test_a_resumed_epoch_reads_what_was_left_of_it(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
     def stream() -> TrainingBatches:
         readings = [turned(vocabularies, 2).read_epoch]
-        return TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1, readings=readings)
+        return TrainingBatches(corpus, vocabularies, 60, 1, readings=readings)
 
     batches = stream()
     for _ in itertools.islice(batches, len(batches) + 2):

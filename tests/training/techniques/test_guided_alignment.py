@@ -178,7 +178,8 @@ def test_training_batches_have_the_links_of_their_pairs(
 ) -> None:
     links = link_file(tmp_path, "1-1\n\n1-1\n2-2\n", vocabularies)
     corpus = encode_corpus(text, vocabularies, max_length=5, annotations=[links])
-    batch = next(iter(TrainingBatches(corpus, np.array([1]), vocabularies, 100, seed=1)))
+    others = np.delete(np.arange(len(corpus)), 1)
+    batch = next(iter(TrainingBatches(corpus, vocabularies, 100, seed=1, held_out=others)))
     assert links_mask(batch)[0, :, :3].nonzero().tolist() == [[2, 2]]
 
 

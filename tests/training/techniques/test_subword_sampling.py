@@ -264,7 +264,7 @@ def stream(
     corpus: EncodedCorpus, vocabularies: Vocabularies, share: tuple[int, int] = (0, 1), num_epochs: int | None = None
 ) -> TrainingBatches:
     sampler = sampler_of(vocabularies, 0.2, num_epochs)
-    return TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1, share, [sampler.read_epoch])
+    return TrainingBatches(corpus, vocabularies, 60, 1, share, [sampler.read_epoch])
 
 
 def content(batch: Batch) -> tuple[list[list[int]], list[list[int]]]:
@@ -297,7 +297,7 @@ def test_after_its_epochs_the_likeliest_pieces_are_read_as_if_nothing_had_been_s
     vocabularies = vocabularies_of(text)
     corpus = encode_corpus(text, vocabularies, 99)
     sampled = stream(corpus, vocabularies, num_epochs=1)
-    plain = TrainingBatches(corpus, np.arange(len(corpus)), vocabularies, 60, 1)
+    plain = TrainingBatches(corpus, vocabularies, 60, 1)
     first = [content(batch) for batch in itertools.islice(sampled, len(sampled))]
     assert first != [content(batch) for batch in itertools.islice(plain, len(plain))]
     assert first == [content(batch) for batch in itertools.islice(stream(corpus, vocabularies), len(first))]

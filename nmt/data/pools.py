@@ -1,0 +1,66 @@
+"""Corpora of any size in pools that fit into memory: which pairs of an epoch are read together.
+
+Sorting by length and shuffling take memory for each pair. So an epoch goes through a corpus in pools of pairs that are
+drawn from all of it, and only one pool is sorted at a time. Which pairs those are is a formula, not a list: a keyed
+permutation of all indices.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+POOL_SIZE = 500_000
+"""Most pairs of a pool: a smaller corpus is one pool. Its ids take about 50 MB."""
+ROUNDS = 4
+
+Rows = npt.NDArray[np.int64]
+
+
+class Pools:
+    """The pairs of a corpus that belong to training, in pools of nearly equal size.
+
+    Args:
+        size: pairs of the corpus.
+        held_out: those that don't belong to training, ascending.
+        most: pairs of a pool.
+    """
+
+    def __init__(self, size: int, held_out: Rows | None = None, most: int = POOL_SIZE) -> None:
+        held_out = np.zeros(0, np.int64) if held_out is None else held_out
+        self._num_pairs = size - len(held_out)
+        self._gaps = held_out - np.arange(len(held_out))
+        """For each pair that is held out the number of training pairs before it."""
+        self.count = max(1, -(-self._num_pairs // most))
+
+    def __len__(self) -> int:
+        return self._num_pairs
+
+    def rows(self, number: int, *key: int) -> Rows:
+        """The pairs of a pool, ascending; a key gives them anew. [N]"""
+        bounds = [self._num_pairs * each // self.count for each in (number, number + 1)]
+        chosen = np.arange(*bounds)
+        if self.count > 1:
+            chosen = np.sort(permuted(chosen, self._num_pairs, *key))
+        return chosen + np.searchsorted(self._gaps, chosen, side="right")
+
+
+def permuted(index_N: Rows, size: int, *key: int) -> Rows:
+    """Where a permutation of 0 … size - 1, one for each key, takes some indices. [N]
+
+    A Feistel network (Luby and Rackoff 1988) permutes the numbers of 2h bits; what falls outside of the range is
+    permuted again until it falls inside (cycle walking, Black and Rogaway 2002), on average less than four times.
+    """
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    mask = np.uint64((1 << half) - 1)
+    multipliers, shifts = np.random.default_rng(key).integers(0, 1 << 63, (2, ROUNDS), dtype=np.uint64) | np.uint64(1)
+    result = index_N.astype(np.uint64)
+    outside = np.arange(len(result))
+    while len(outside):
+        value = result[outside]
+        left, right = value >> np.uint64(half), value & mask
+        for multiplier, shift in zip(multipliers, shifts, strict=True):
+            # The high bits of a product depend on all bits of its factors; overflow is wanted.
+            mixed = ((right + shift) * multiplier) >> np.uint64(64 - half)
+            left, right = right, left ^ mixed
+        result[outside] = value = left << np.uint64(half) | right
+        outside = outside[value >= size]
+    return result.astype(np.int64)
