@@ -1,7 +1,7 @@
 """What people see while something runs: messages, bars and tables. All of it goes to stderr but results."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -29,6 +29,7 @@ stderr = Console(stderr=True, highlight=False)
 _quiet = False
 _silent = False
 _last_message = time.monotonic()
+_on_warning: Callable[[str], None] | None = None
 
 ROOMY = 120
 """Characters of a terminal that has room for the figures and a bar."""
@@ -70,8 +71,21 @@ def draws_bars() -> bool:
 
 def warn(message: str) -> None:
     """Something that the user should know but that doesn't stop the work."""
-    if not _silent:
+    if _on_warning is not None:
+        _on_warning(message)
+    elif not _silent:
         stderr.print(f"Warning: {message}", style="yellow", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def warnings_to(function: Callable[[str], None]) -> Iterator[None]:
+    """Give warnings to a function inside this context, rather than show them."""
+    global _on_warning
+    before, _on_warning = _on_warning, function
+    try:
+        yield
+    finally:
+        _on_warning = before
 
 
 def show_error(error: UserError) -> None:

@@ -6,6 +6,7 @@ run can be resumed with is ``FILE.partial`` until it is complete (:class:`Resuma
 
 import contextlib
 import errno
+import hashlib
 import io
 import os
 import secrets
@@ -36,6 +37,12 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 sum of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

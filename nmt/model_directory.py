@@ -14,13 +14,14 @@ from a stranger: regular files inside the directory only, none of an unreasonabl
 """
 
 import contextlib
+import hashlib
 import stat
 from collections.abc import Iterator
 from os.path import exists, isdir, isfile
 from pathlib import Path
 
 from nmt.errors import UserError
-from nmt.files import explained, locked, remove_unfinished
+from nmt.files import explained, locked, remove_unfinished, sha256
 
 RECIPE = "recipe.yaml"
 WEIGHTS = "model.safetensors"
@@ -77,6 +78,19 @@ class ModelDirectory:
         if not exists(self.recipe):  # not self.recipe.exists(), which raises for a name that is too long
             raise self._not_a_model_directory()
         self.check_files()
+
+    def digest(self) -> str:
+        """What identifies the recipe, the vocabulary and the weights.
+
+        Raises:
+            UserError: see :meth:`check`; or there are no weights.
+        """
+        self.check()
+        files = [self.recipe, *sorted(self.path.glob("vocabulary*")), self.weights]
+        try:
+            return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()[:16]
+        except OSError as error:
+            raise UserError(f"{error.filename} can't be read: {error.strerror}.", "Train or copy it again.") from None
 
     def check_files(self) -> None:
         """Refuse files that must not be read.

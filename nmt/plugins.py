@@ -50,6 +50,10 @@ _modules: set[str] = set()
 """Modules of the plugins that are there; a component can be both installed and in a module that the user names."""
 
 
+named: list[str] = []
+"""Modules that :func:`load_plugin` has imported, which other processes of the same work import, too."""
+
+
 def add_component(name: str, component: type, plugin: Plugin | None = None) -> None:
     """Add a component under a name, as an interactive session does with a class of its own.
 
@@ -78,8 +82,8 @@ def load_plugin(module: str) -> None:
     Raises:
         UserError: the module can't be imported or has no such mapping.
     """
-    folder = str(Path.cwd())
-    sys.path.append(folder)  # last, so that a file here never hides an installed module
+    before = list(sys.path)
+    sys.path.append(str(Path.cwd()))  # last, so that a file here never hides an installed module
     try:
         imported = importlib.import_module(module)
     except Exception as error:  # whatever the module does when it is imported
@@ -88,7 +92,7 @@ def load_plugin(module: str) -> None:
             "Name a module as in `import MODULE`, one that is installed or lies in the current folder.",
         ) from None
     finally:
-        sys.path.remove(folder)
+        sys.path[:] = before  # the current folder may have been in it, at another place
     components = getattr(imported, "COMPONENTS", None)
     if not isinstance(components, Mapping):
         raise UserError(
@@ -96,6 +100,7 @@ def load_plugin(module: str) -> None:
         )
     for name, component in components.items():
         add_component(name, component, Plugin(module))
+    named.append(module)
 
 
 @cache

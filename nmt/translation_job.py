@@ -6,18 +6,27 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 
 from nmt.config import DecodingChanges
 from nmt.console import warn
-from nmt.data.text import in_windows
+from nmt.data.text import in_windows, read_lines
 from nmt.decoding.request import OutputConstraints, Request
 from nmt.decoding.results import Translation
+from nmt.device import nth_device
 from nmt.errors import UserError
+from nmt.evaluation.degenerate import DegenerateCount
+from nmt.files import ResumableOutput
+from nmt.shards import Shard
 from nmt.translator import WINDOW, Translator
+from nmt.workers import Step, Work
 
 NUM_CHECKED = 5
 """Lines of an earlier run that are translated again, to see whether they belong to this job."""
+
+NUM_REPORTED = 256
+"""Lines of a shard after which a worker reports them."""
 
 _FIGURE = re.compile(r"-?\d+\.\d+")
 _REMEDY = "Give the input, the model and the options of the run that was stopped, or delete the file to start again."
@@ -120,6 +129,40 @@ class Job:
         for line in _typed(f"{data.source}> "):
             if line.strip():
                 print(f"{data.target}> {self.write(next(self.run([line])))}", flush=True)
+
+
+def start_shards(make_job: Callable[[str], Job], device: str, number: int) -> Work:
+    """Make what translates shards in a worker.
+
+    Args:
+        make_job: loads the model to a device.
+        device: of all workers, as ``pick_device`` takes it.
+        number: of this one.
+    """
+    job = make_job(nth_device(device, number))
+    list(job.run([""]))  # refuses wrong options before anything is written
+    return partial(_translate_shard, job)
+
+
+def _translate_shard(job: Job, shard: Shard) -> Iterator[Step]:
+    """Translate a shard, or what a lost worker has left of it."""
+    lines, target = read_lines(shard.inputs[0]), ResumableOutput(shard.output)
+    resume, unreported = target.num_lines > 0, 0
+    with target.open(resume) as file:
+        num_done, again = job.skip(lines, target.lines(), str(target.partial)) if resume else (0, [])
+        yield "before", num_done
+        degenerate = DegenerateCount(num_before=num_done)
+        for translation in job.run(lines, num_done + 1, again=again):
+            degenerate.add(translation.text, translation.source)
+            file.write(f"{job.write(translation)}\n")
+            unreported += 1
+            if unreported == NUM_REPORTED:
+                yield "lines", unreported
+                unreported = 0
+    if degenerate.is_serious:
+        warn(f"{degenerate.summary()}.")
+    yield "lines", unreported
+    yield "done", None
 
 
 def _typed(prompt: str) -> Iterator[str]:

@@ -4,17 +4,20 @@ import inspect
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
 
 from nmt import __version__
 from nmt.console import be_quiet, say
 from nmt.errors import UserError
+
+if TYPE_CHECKING:
+    from nmt.workers import Make
 
 Command = Callable[..., None]
 
@@ -57,6 +60,21 @@ AttentionStep = Annotated[
     typer.Option(
         help="Use the attention of the step that predicts a word (output) or of the step that reads it (input).",
         show_default="as MODEL_DIR says",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Processes that do the shards of a folder.",
+        show_default="one for each GPU, or for each four cores",
+    ),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS", help="Do the shards of a folder on a Ray cluster: HOST:PORT, auto, or local for a new one."
     ),
 ]
 Settings = Annotated[
@@ -135,6 +153,33 @@ def command(*examples: str, to: typer.Typer = app) -> Callable[[Command], Comman
         return to.command(epilog=epilog)(run)
 
     return decorate
+
+
+def do_shards(
+    folders: Sequence[Path], output: str, workers: int | None, ray: str | None, device: str,
+    settings: dict[str, Any], make: "Make", verb: str,
+) -> None:  # fmt: skip
+    """Do the shards of folders; the arguments are those of :func:`nmt.shards.run` and of the options."""
+    from nmt import shards
+    from nmt.workers import LocalCrew, RayCrew
+
+    if output == "-":
+        raise UserError("The shards of a folder are written to a folder.", "Name one with -o.")
+    found = shards.find_shards(folders, Path(output))
+    crew = LocalCrew(workers, device) if ray is None else RayCrew(ray, workers, device)
+    shards.run(found, Path(output), settings, crew, make, verb)
+
+
+def check_is_folder(path: Path | str, workers: int | None, ray: str | None) -> bool:
+    """Whether the input is a folder of shards.
+
+    Raises:
+        UserError: it isn't, but there is an option for folders.
+    """
+    is_folder = str(path) != "-" and Path(path).is_dir()
+    if not is_folder and (workers is not None or ray is not None):
+        raise UserError("--workers and --ray do the shards of a folder.", "Name a folder as the input.")
+    return is_folder
 
 
 def show_json(values: Any) -> None:

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from nmt.cli.common import Device, Input, ModelDir, Output, command, command_to_resume, is_terminal, on_screen
+from nmt.cli.common import (
+    Device,
+    Input,
+    ModelDir,
+    Output,
+    Ray,
+    Workers,
+    check_is_folder,
+    command,
+    command_to_resume,
+    do_shards,
+    is_terminal,
+    on_screen,
+)
 from nmt.cli.schema import options_of
 from nmt.config import DecodingOptions
 from nmt.console import progress_bar, say, warn
@@ -99,6 +112,7 @@ WORTH_A_WARNING = 20
     "nmt translate runs/de-en -i test.de -o test.en",
     'echo "Ein Hund schläft." | nmt translate runs/de-en --n-best 3 --scores',
     "nmt translate runs/de-en -i test.de -o test.jsonl --format jsonl",
+    "nmt translate runs/de-en -i shards.de -o shards.en --workers 4",
     "nmt translate runs/de-en --score-only test.de test.en",
     "nmt translate runs/de-en -i test.de --ensemble runs/other --n-best 3",
     "nmt translate runs/de-en -i test.de --search sample --mbr chrf",
@@ -121,6 +135,8 @@ def translate(
     precision: Precision = "fp32",
     resume: Resume = False,
     interactive: Interactive = False,
+    workers: Workers = None,
+    ray: Ray = None,
     device: Device = "auto",
     **decoding: Any,
 ) -> None:
@@ -131,34 +147,82 @@ def translate(
 
     Lines that arrive together are translated in batches, and a program that waits for the answer to a line gets it at
     once. The output is named FILE.partial until it is complete; --resume continues a run that was stopped.
-    """
-    from nmt.decoding.request import OutputConstraints, Request, read_unknown_lexicon
-    from nmt.loading import load
-    from nmt.translation_job import Job
 
+    If the input is a folder, each file in it gives a file of the same name in the folder of the output. Several
+    processes, or workers on Ray, do so at a time, and the same command goes on after a stop.
+    """
     for name, is_given in (("--score-only", score_only is not None), ("--interactive", interactive)):
         if is_given and (input != "-" or resume or (interactive and (output != "-" or score_only))):
             raise UserError(f"{name} doesn't go with --input, --resume and the like.", f"Give {name} without them.")
     if logits_processor:
         decoding["logits_processors"] = _processors(logits_processor)
-    translator = load(model_dir, device, precision, ensemble or ())
+    is_folder = check_is_folder(input, workers, ray)
     if score_only:
+        from nmt.loading import load
+
+        translator = load(model_dir, device, precision, ensemble or ())
         _score(translator, score_only, output, format, cast("DecodingChanges", decoding))
         return
-    lexicon = read_unknown_lexicon(unknown_lexicon) if unknown_lexicon else {}
-    job = Job(
-        translator,
+    options: dict[str, Any] = {
+        "model_dir": model_dir,
+        "ensemble": ensemble or [],
+        "precision": precision,
+        "n_best": n_best,
+        "forbid": forbid or [],
+        "replace_unknown": replace_unknown,
+        "unknown_lexicon": unknown_lexicon,
+        "input_format": input_format,
+        "format": format,
+        "scores": scores,
+        "decoding": decoding,
+    }
+    if is_folder:
+        _translate_folder(options, Path(input), output, workers, ray, device)
+    elif interactive:
+        _job(device, **options).converse()
+    else:
+        translate_lines(_job(device, **options), input, output, resume)
+
+
+def _job(
+    device: str, *, model_dir: Path, ensemble: list[Path], precision: str, n_best: int, forbid: list[str],
+    replace_unknown: bool, unknown_lexicon: Path | None, input_format: str, format: str, scores: bool,
+    decoding: "DecodingChanges",
+) -> "Job":  # fmt: skip
+    """What the options of the command ask for."""
+    from nmt.decoding.request import OutputConstraints, Request, read_unknown_lexicon
+    from nmt.loading import load
+    from nmt.translation_job import Job
+
+    return Job(
+        load(model_dir, device, precision, ensemble),
         _jsonl if format == "jsonl" else partial(_text, scores=scores),
         Request.from_json if input_format == "jsonl" else Request.from_text,
         n_best,
         with_alignment=format == "jsonl",
-        constraints=OutputConstraints(forbid or (), replace_unknown, lexicon),
-        decoding=cast("DecodingChanges", decoding),
+        constraints=OutputConstraints(
+            forbid, replace_unknown, read_unknown_lexicon(unknown_lexicon) if unknown_lexicon else {}
+        ),
+        decoding=decoding,
     )
-    if interactive:
-        job.converse()
-    else:
-        translate_lines(job, input, output, resume)
+
+
+def _translate_folder(
+    options: dict[str, Any], input: Path, output: str, workers: int | None, ray: str | None, device: str
+) -> None:
+    from nmt.files import sha256
+    from nmt.model_directory import ModelDirectory
+    from nmt.translation_job import start_shards
+
+    lexicon = options["unknown_lexicon"]
+    settings = options["decoding"] | options | {
+        "model_dir": ModelDirectory(options["model_dir"]).digest(),
+        "ensemble": [ModelDirectory(path).digest() for path in options["ensemble"]],
+        "unknown_lexicon": lexicon and sha256(lexicon),
+    }  # fmt: skip
+    del settings["decoding"]
+    make = partial(start_shards, partial(_job, **options), device)
+    do_shards([input], output, workers, ray, device, settings, make, "translating")
 
 
 def _processors(texts: list[str]) -> dict[str, dict[str, object]]:

@@ -1,6 +1,5 @@
 """Checkpoints: all that the rest of a run depends on, never half-written and never pickled."""
 
-import hashlib
 import json
 import os
 from collections import defaultdict
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from nmt.console import warn
 from nmt.errors import UserError
-from nmt.files import explained, remove_folder, remove_unfinished, replacing, sync
+from nmt.files import explained, remove_folder, remove_unfinished, replacing, sha256, sync
 from nmt.model_directory import ModelDirectory
 from nmt.models.weights import load_weights, read_tensors, write_tensors
 
@@ -71,7 +70,7 @@ class CheckpointFolder:
             flat = {f"{group}/{name}": tensor for group in tensors for name, tensor in tensors[group].items()}
             write_tensors(flat, temporary / "training.safetensors")
             (temporary / "state.json").write_text(json.dumps(state), encoding="utf-8")
-            sums = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
+            sums = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
             (temporary / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
         self.tidy()
         self._prune()
@@ -158,7 +157,7 @@ def damage(checkpoint: Path) -> str:
         for name in ("state.json", "training.safetensors", "weights.safetensors"):
             if not (checkpoint / name).exists():
                 return f"{name} is missing"
-            if _digest(checkpoint / name) != digests.get(name):
+            if sha256(checkpoint / name) != digests.get(name):
                 return f"{name} is not what was written"
     except (OSError, ValueError) as error:
         return f"{getattr(error, 'filename', None) or SUMS} can't be read"
@@ -179,8 +178,3 @@ def _metric(checkpoint: Path) -> float | None:
     if measured is None or measured["value"] is None:
         return None
     return float(measured["value"] if measured["higher_is_better"] else -measured["value"])
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,278 @@
+"""Folders of shards: several workers write what one process writes, also when a worker is killed."""
+
+import gzip
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from nmt import plugins
+from nmt.decoding.request import Request
+from nmt.errors import UserError
+from nmt.loading import load
+from nmt.shards import JOURNAL, Journal, Shard, find_shards, run, steps
+from nmt.translation_job import Job, start_shards
+from nmt.translator import UNCONSTRAINED
+from nmt.workers import LocalCrew, Make, RayCrew
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+
+WORK = """
+import os, signal
+from functools import partial
+from nmt.files import open_output
+from nmt.data.text import read_lines
+
+def start(kills, number):
+    return partial(work, kills)
+
+def work(kills, shard):
+    with open_output(shard.output) as file:
+        for line in read_lines(shard.inputs[0]):
+            file.write(line.upper() + "\\n")
+            yield "lines", 1
+            mark = shard.inputs[0].with_name("." + shard.name)
+            if shard.name in kills and not (kills[shard.name] and mark.exists()):
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+    yield "done", None
+"""
+"""Kills its process at the first line of some shards, once or always; without PyTorch, so that it starts at once."""
+
+
+@pytest.fixture
+def uppercase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Make]]:
+    """``uppercase(b=True)`` is killed by the shard b once, ``uppercase(b=False)`` always."""
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "shard_work.py").write_text(WORK)
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    import shard_work  # type: ignore[import-not-found]
+
+    yield lambda **kills: partial(shard_work.start, kills)
+    del sys.modules["shard_work"]
+
+
+@pytest.fixture
+def four(tmp_path: Path) -> list[Shard]:
+    """Shards a, b, c, d of 1 to 4 lines."""
+    (tmp_path / "in").mkdir()
+    for number, name in enumerate("abcd", start=1):
+        (tmp_path / "in" / name).write_text(f"line of {name}\n" * number)
+    return find_shards([tmp_path / "in"], tmp_path / "out")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
+
+
+@pytest.mark.posix
+def test_the_shard_of_a_killed_worker_is_done_again(four: list[Shard], uppercase: Callable[..., Make]) -> None:
+    four[0].output.parent.mkdir()
+    found = list(steps(four, LocalCrew(2, "cpu"), uppercase(b=True)))
+    assert sorted(shard.name for shard, (kind, _) in found if shard and kind == "lost") == ["b"]
+    assert sorted(shard.name for shard, (kind, _) in found if shard and kind == "done") == ["a", "b", "c", "d"]
+    for shard in four:
+        assert shard.output.read_text() == shard.inputs[0].read_text().upper()
+
+
+@pytest.mark.posix
+def test_a_shard_that_kills_every_worker_is_named_and_the_others_remain(
+    four: list[Shard], uppercase: Callable[..., Make]
+) -> None:
+    output = four[0].output.parent
+    with pytest.raises(UserError, match="3 workers were lost with the shard a: killed by SIGKILL"):
+        run(four, output, {}, LocalCrew(1, "cpu"), uppercase(a=False), "working")
+    assert sorted(contents(output)) == ["b", "c", "d"]
+    assert not list(output.glob("*.tmp"))
+    run(four, output, {}, LocalCrew(1, "cpu"), uppercase(), "working")
+    assert sorted(contents(output)) == ["a", "b", "c", "d"]
+
+
+def test_a_folder_that_nothing_was_done_in_is_removed(
+    four: list[Shard], uppercase: Callable[..., Make], tmp_path: Path
+) -> None:
+    four[3].inputs[0].write_bytes(b"\xff\n" * 5)  # the largest, and so the first
+    with pytest.raises(UserError, match="d, line 1: not UTF-8"):
+        run(four, tmp_path / "out", {}, LocalCrew(1, "cpu"), uppercase(), "working")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "modules"]
+
+
+KILLER = """
+import os, signal
+from pathlib import Path
+COMPONENTS = {}
+if os.getpid() != int(os.environ["FIRST_PROCESS"]):
+    from nmt.translation_job import Job
+    plain, mark = Job.run, Path(os.environ["MARK"])
+    def run(self, lines, *arguments, **options):
+        for number, translation in enumerate(plain(self, lines, *arguments, **options)):
+            yield translation
+            if number == 140 and not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+    Job.run = run
+"""
+"""A plugin that kills the first worker that has translated 140 lines of a shard, in the second window."""
+
+
+@pytest.fixture
+def killer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a module ``killer``, and with ``killed`` when it has killed a worker."""
+    folder = tmp_path / "killer"
+    folder.mkdir()
+    (folder / "killer.py").write_text(KILLER)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", str(folder), os.environ.get("PYTHONPATH", "")]).strip(":"))
+    monkeypatch.setenv("FIRST_PROCESS", str(os.getpid()))
+    monkeypatch.setenv("MARK", str(folder / "killed"))
+    monkeypatch.setattr(plugins, "named", [])
+    return folder
+
+
+@pytest.fixture
+def texts(tiny_corpus: Path, tmp_path: Path) -> Path:
+    """A folder with a shard of two windows and a compressed one; the batches are small."""
+    lines = (tiny_corpus / "train.de").read_bytes()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "long.txt").write_bytes(lines * 5)
+    (tmp_path / "in" / "packed.txt.gz").write_bytes(gzip.compress(lines))
+    return tmp_path / "in"
+
+
+OPTIONS = ("--scores", "--beam-size", 2, "--batch-size", 8)
+
+
+def translated_one_by_one(run_nmt: RunNmt, model: Path, texts: Path) -> dict[str, bytes]:
+    """What the plain command writes."""
+    expected = texts.with_name("expected")
+    expected.mkdir()
+    for path in texts.iterdir():
+        done = run_nmt("translate", model, "-i", path, "-o", expected / path.name, *OPTIONS)
+        assert done.returncode == 0
+    return contents(expected)
+
+
+@pytest.mark.posix
+def test_a_folder_is_translated_as_its_files_although_a_worker_is_killed(
+    run_nmt: RunNmt, tiny_model: Path, texts: Path, killer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt.shards.ESTIMATE_AFTER", 0.0)
+    output = texts.with_name("out")
+    command = ("translate", tiny_model, "-i", texts, "-o", output, *OPTIONS)
+    done = run_nmt(*command, "--workers", 1, "--plugin", "killer")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("translating 2 shards: 240 lines, workers: 1\n")
+    assert "about 0:00:" in done.stderr
+    assert "a worker was lost (killed by SIGKILL); long.txt is done again" in " ".join(done.stderr.split())
+    assert (killer / "killed").exists()
+    expected = translated_one_by_one(run_nmt, tiny_model, texts)
+    assert contents(output) == expected
+
+    # Again: nothing is left to do, and what doesn't fit is refused.
+    again = run_nmt(*command)
+    assert (again.returncode, "2 shards, of which 2 are done" in again.stderr) == (0, True)
+    other = run_nmt(*command, "--n-best", 2)
+    assert (other.returncode, "was begun with another n_best: 1, not 2" in other.stderr) == (2, True)
+    changed = texts / "long.txt"
+    changed.write_bytes(changed.read_bytes()[:-1])
+    refused = run_nmt(*command)
+    assert (refused.returncode, f"{changed} has changed since it was done" in refused.stderr) == (2, True)
+    changed.unlink()
+    refused = run_nmt(*command)
+    assert (refused.returncode, "long.txt is done in" in refused.stderr) == (2, True)
+    assert contents(output) == expected
+
+
+def test_wrong_options_are_refused_before_a_shard_is_begun(tiny_model: Path) -> None:
+    def make_job(device: str) -> Job:
+        return Job(load(tiny_model, device), str, Request.from_text, 30, False, UNCONSTRAINED, {})
+
+    with pytest.raises(UserError, match="Give --beam-size 30 or more"):
+        start_shards(make_job, "cpu", 0)
+
+
+def test_files_of_two_folders_belong_together_by_their_names(tmp_path: Path) -> None:
+    for name in ("de/1.de", "de/2.de.gz", "en/1.en", "en/2.en.xz", "one/1", "one/.hidden"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_shards([tmp_path / "de", tmp_path / "en"], tmp_path / "out")
+    assert [shard.name for shard in found] == ["1", "2"]
+    assert found[1].inputs == (tmp_path / "de" / "2.de.gz", tmp_path / "en" / "2.en.xz")
+    assert [shard.output for shard in find_shards([tmp_path / "one"], tmp_path / "out")] == [tmp_path / "out" / "1"]
+    (tmp_path / "de" / "3.de").touch()
+    with pytest.raises(UserError, match=r"en has no partner of .*3\.de\."):
+        find_shards([tmp_path / "de", tmp_path / "en"], tmp_path / "out")
+    (tmp_path / "de" / "3.de.gz").touch()
+    with pytest.raises(UserError, match=r"3\.de and .*3\.de\.gz are the same shard, 3"):
+        find_shards([tmp_path / "de", tmp_path / "en"], tmp_path / "out")
+
+
+def test_sides_of_different_lengths_are_refused_before_the_work(four: list[Shard], tmp_path: Path) -> None:
+    pair = Shard("pair", (four[0].inputs[0], four[1].inputs[0]), tmp_path / "out" / "pair")
+    with pytest.raises(UserError, match=r"a has 1 lines, but .*b has 2 lines\."):
+        run([pair], tmp_path / "out", {}, LocalCrew(1, "cpu"), lambda number: lambda shard: iter(()), "working")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-i", "IN"], "written to a folder"),
+        (["-i", "IN", "-o", "IN/out"], "is in the folder of the shards"),
+        (["-i", "IN/a", "-o", "out", "--workers", "2"], "--workers and --ray do the shards of a folder"),
+        (["--ray", "local"], "--workers and --ray do the shards of a folder"),
+        (["-i", "EMPTY", "-o", "out"], "has no files"),
+        (["-i", "NESTED", "-o", "out"], "inner is not a file"),
+        (["-i", "IN", "-o", "EMPTY/no/out"], "can't be written"),
+        (["-i", "IN", "-o", "NESTED"], "exists already, with other files"),
+        (["-i", "IN", "-o", "out", "--ray", "somewhere"], "is not local, auto or HOST:PORT"),
+        (["-i", "IN", "-o", "out", "--ray", "ray://localhost:1"], "is not local, auto or HOST:PORT"),
+        (["-i", "IN", "-o", "out", "--ray", "localhost:1"], "No Ray cluster answers at localhost:1"),
+    ],
+)
+def test_what_cannot_be_done_is_explained_and_nothing_is_written(
+    run_nmt: RunNmt, tiny_model: Path, four: list[Shard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str], message: str,
+) -> None:  # fmt: skip
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "nested" / "inner").mkdir(parents=True)
+    monkeypatch.setitem(sys.modules, "ray", type(sys)("ray"))  # a cluster is looked for before Ray does anything
+    monkeypatch.chdir(tmp_path)
+    names = {"IN": "in", "EMPTY": "empty", "NESTED": "nested"}
+    before = sorted(tmp_path.rglob("*"))
+    given = ["/".join(names.get(part, part) for part in each.split("/")) for each in arguments]
+    done = run_nmt("translate", tiny_model, *given)
+    assert done.returncode == 2, done.stderr
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_ray_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r"pip install 'nmt\[ray\]'"):
+        RayCrew("local", None, "cpu")
+
+
+def test_a_journal_has_one_writer_and_survives_a_kill_while_it_is_written(four: list[Shard], tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    with Journal.open(output, {"beam": 5}) as journal:
+        if os.name != "nt":
+            with pytest.raises(UserError, match="is being written by another process"), Journal.open(output, {}):
+                pass
+        four[0].output.write_text("done")
+        journal.add(four[0])
+    with (output / JOURNAL).open("a") as file:
+        file.write('{"shard": "b", "inp')
+    with Journal.open(output, {"beam": 5}) as journal:
+        assert [shard.name for shard in journal.left(four, output)] == ["b", "c", "d"]
+        four[0].output.rename(output / "elsewhere")
+        assert journal.left(four, output) == four
+    assert len((output / JOURNAL).read_text().splitlines()) == 2
+    (output / JOURNAL).write_text("{}\n[]\n")
+    with pytest.raises(UserError, match="is damaged"), Journal.open(output, {}):
+        pass
