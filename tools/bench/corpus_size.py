@@ -67,7 +67,9 @@ def train(folder: Path, steps: int) -> None:
 
     TrainingBatches._read = timed  # type: ignore[method-assign]
     output = folder / "second" if run.exists() else run
-    nmt.train(nmt.Recipe.model_validate(recipe), output, on_event=lambda event: first.append(time.perf_counter() - started))
+    nmt.train(
+        nmt.Recipe.model_validate(recipe), output, on_event=lambda event: first.append(time.perf_counter() - started)
+    )
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     anonymous = int(status["RssAnon"].split()[0]) / 1024
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
