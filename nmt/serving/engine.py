@@ -1,8 +1,8 @@
 """The model threads: sentences of concurrent requests are translated in common batches.
 
-Requests put sentences into a list of waiting items and wait for futures. A model thread without work takes all that
-wait and divides those with the same model and options into batches of similar length, which the model threads compute.
-Batches therefore grow with the load by themselves: what arrives meanwhile is in the next ones.
+Requests put sentences into a list of waiting items and wait for futures. A model thread without work takes the one that
+has waited longest, and with it those of the same model and options whose lengths are nearest. Batches therefore grow
+with the load by themselves, and the more sentences wait, the more alike are those of a batch.
 
 On a CPU there are several, as :func:`nmt.device.independent_threads` says.
 """
@@ -10,7 +10,6 @@ On a CPU there are several, as :func:`nmt.device.independent_threads` says.
 import contextlib
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
@@ -35,7 +34,7 @@ WAIT = 0.003
 SIMILAR = 16
 """Characters by which the lengths in a batch may differ beyond a factor of two."""
 SMALL = 16
-"""Sentences that one thread translates as fast, in proportion, as more of them."""
+"""Sentences that a thread takes before it leaves some to others that have no work."""
 STEPS_PER_UPDATE = 3
 """Steps of the search between two partial translations of a sentence."""
 
@@ -134,7 +133,7 @@ class Engine:
     ) -> None:
         self._on_batch, self._wait = on_batch, wait
         self._waiting: list[_Item | _Call] = []
-        self._planned: deque[list[_Item] | _Call] = deque()
+        self._num_idle = 0
         self._changed = threading.Condition()
         self._is_closed = False
         count, of_each = threads or (1, torch.get_num_threads())
@@ -146,7 +145,7 @@ class Engine:
     @property
     def num_waiting(self) -> int:
         """Sentences that are not in a batch yet."""
-        return len(self._waiting) + sum(isinstance(job, _Call) or len(job) for job in self._planned)
+        return len(self._waiting)
 
     def submit(
         self,
@@ -210,22 +209,35 @@ class Engine:
     def _next(self) -> "list[_Item] | _Call | None":
         """A batch or a call, when there is one; None if the engine is closed."""
         with self._changed:
-            while not self._planned:
-                self._changed.wait_for(lambda: self._planned or self._waiting or self._is_closed)
-                if self._waiting and isinstance(self._waiting[0], _Item):
-                    self._wait_for_more(self._waiting[0])
-                if not self._planned and not self._waiting and self._is_closed:
-                    return None
-                self._planned.extend(_plan(self._waiting, len(self._threads)))
-                self._waiting = []
-            self._changed.notify_all()  # the other threads take the other batches
-            return self._planned.popleft()
+            self._num_idle += 1
+            try:
+                while not self._waiting:
+                    if self._is_closed:
+                        return None
+                    self._changed.wait_for(lambda: self._waiting or self._is_closed)
+                    if self._waiting and isinstance(self._waiting[0], _Item):
+                        self._wait_for_more(self._waiting[0])
+                return self._take()
+            finally:
+                self._num_idle -= 1
 
     def _wait_for_more(self, oldest: _Item) -> None:
         patience = oldest.arrived + self._wait - time.monotonic()
         self._changed.wait_for(
-            lambda: self._planned or len(self._waiting) >= oldest.most or self._is_closed, max(patience, 0)
+            lambda: not self._waiting or len(self._waiting) >= oldest.most or self._is_closed, max(patience, 0)
         )
+
+    def _take(self) -> list[_Item] | _Call:
+        """Take the job that has waited longest, and with a sentence those that are most like it."""
+        oldest = self._waiting[0]
+        if isinstance(oldest, _Call):
+            return self._waiting.pop(0)  # type: ignore[return-value]
+        items = [job for job in self._waiting if isinstance(job, _Item) and _fit(job, oldest)]
+        size = min(oldest.most, max(SMALL, ceil(len(items) / self._num_idle)))
+        batch = _most_alike(items, oldest, size)
+        taken = set(batch)
+        self._waiting = [job for job in self._waiting if job not in taken]
+        return batch
 
     def _translate(self, items: Sequence[_Item]) -> None:
         """Answer the items of a batch. If the batch fails, each is translated alone, so one can't spoil the others."""
@@ -256,30 +268,21 @@ class Engine:
                     item.future.set_result(translation)
 
 
-def _plan(jobs: Sequence[_Item | _Call], num_threads: int) -> list[list[_Item] | _Call]:
-    """Batches of similar length and about equal size, one for each thread if there are enough sentences, and calls.
+def _fit(item: _Item, other: _Item) -> bool:
+    """Whether two sentences can be in one batch."""
+    if (item.translator, item.settings) != (other.translator, other.settings):
+        return False
+    shorter, longer = sorted((item.length, other.length))
+    return longer <= 2 * shorter + SIMILAR
 
-    They are in the order in which the oldest of each arrived.
-    """
-    groups: dict[tuple[Translator, Settings], list[_Item]] = {}
-    for job in jobs:
-        if isinstance(job, _Item):
-            groups.setdefault((job.translator, job.settings), []).append(job)
-    batches: list[list[_Item]] = []
-    for items in groups.values():
-        most = min(items[0].most, max(SMALL, ceil(len(items) / num_threads)))
-        size = ceil(len(items) / ceil(len(items) / most))
-        batch: list[_Item] = []
-        for item in sorted(items, key=lambda item: item.length):
-            if not batch or len(batch) == size or item.length > 2 * batch[0].length + SIMILAR:
-                batches.append(batch := [])
-            batch.append(item)
-    calls = [(job.arrived, job) for job in jobs if isinstance(job, _Call)]
-    ordered: list[tuple[float, list[_Item] | _Call]] = [
-        *calls,
-        *((min(item.arrived for item in batch), batch) for batch in batches),
-    ]
-    return [job for _, job in sorted(ordered, key=lambda each: each[0])]
+
+def _most_alike(items: Sequence[_Item], wanted: _Item, size: int) -> list[_Item]:
+    """As many sentences as fit into a batch, one of which is wanted, with the smallest difference in length."""
+    ordered = sorted(items, key=lambda item: item.length)
+    at, last = ordered.index(wanted), max(len(ordered) - size, 0)
+    begins = range(max(at - size + 1, 0), min(at, last) + 1)
+    begin = min(begins, key=lambda begin: ordered[min(begin + size, len(ordered)) - 1].length - ordered[begin].length)
+    return ordered[begin : begin + size]
 
 
 def _answer(future: "Future[Any]", function: Callable[[], Any]) -> None:

@@ -1,9 +1,9 @@
 """The model threads: shared batches change no translation, and cancelled work leaves them."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -66,14 +66,14 @@ def test_a_batch_has_similar_lengths_and_one_kind_of_settings(
     assert sizes == [1, 1, 1]
 
 
-def test_batches_are_equally_large_and_of_neighbouring_lengths(
-    engine: Engine, sizes: list[int], translator: Translator, german: list[str], monkeypatch: pytest.MonkeyPatch
+def test_a_batch_has_the_oldest_sentence_and_those_most_like_it(
+    engine: Engine, translator: Translator, german: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lengths: list[list[int]] = []
+    batches: list[list[str]] = []
     stream = Translator.stream
 
     def seen(self: Translator, lines: list[Request], *given: Any, **named: Any) -> Any:
-        lengths.append(sorted(len(request.source) for request in lines))
+        batches.append([request.source for request in lines])
         return stream(self, lines, *given, **named)
 
     monkeypatch.setattr(Translator, "stream", seen)
@@ -82,9 +82,16 @@ def test_batches_are_equally_large_and_of_neighbouring_lengths(
     assert engine.num_waiting >= 20
     release.set()
     texts(futures)
-    assert sorted(map(len, lengths)) == [6, 7, 7]
-    in_order = sorted(lengths, key=lambda batch: batch[0])
-    assert all(before[-1] <= after[0] for before, after in pairwise(in_order))
+    assert [len(batch) for batch in batches] == [8, 8, 4]
+    assert german[0] in batches[0]
+    assert next(line for line in german if line not in batches[0]) in batches[1]
+
+    def spread(lines: list[str]) -> int:
+        return len(lines[-1]) - len(lines[0])
+
+    ordered = sorted(german[:20], key=len)
+    windows = [ordered[begin : begin + 8] for begin in range(13)]
+    assert spread(sorted(batches[0], key=len)) == min(spread(window) for window in windows if german[0] in window)
     assert engine.num_waiting == 0
 
 
@@ -160,14 +167,15 @@ def test_close_answers_what_waits(translator: Translator, german: list[str]) -> 
         engine.submit(translator, [Request(german[0])], PLAIN)
 
 
-def test_two_threads_compute_at_a_time(translator: Translator, german: list[str]) -> None:
+def test_threads_without_work_divide_what_waits(translator: Translator, german: list[str]) -> None:
     sizes: list[int] = []
     engine = Engine(lambda sentences, seconds: sizes.append(sentences), threads=(2, 1))
-    both = threading.Barrier(3)
-    waiting = [engine.call(lambda: both.wait(30)) for _ in range(2)]
+    both = threading.Barrier(2)
+    for call in [engine.call(lambda: both.wait(30)) for _ in range(2)]:  # ends when both threads have one
+        call.result(30)
+    while engine._num_idle < 2:
+        time.sleep(0.001)
     futures = engine.submit(translator, [Request(line) for line in 2 * german[:20]], PLAIN)
-    both.wait(30)
     assert texts(futures) == 2 * [translation.text for translation in translator.translate(german[:20])]
     assert sizes == [20, 20]
     engine.close()
-    assert all(future.done() for future in waiting)
