@@ -8,8 +8,8 @@ permutation of all indices.
 import numpy as np
 import numpy.typing as npt
 
-POOL_SIZE = 500_000
-"""Most pairs of a pool: a smaller corpus is one pool. Its ids take about 50 MB."""
+POOL_SIZE = 250_000
+"""Most pairs of a pool: a smaller corpus is one pool. Its ids take about 25 MB."""
 ROUNDS = 4
 
 Rows = npt.NDArray[np.int64]

@@ -30,9 +30,11 @@ from nmt.translator import Translator
 T = TypeVar("T")
 
 WAIT = 0.003
-"""Seconds that the oldest item waits for others while the model is idle."""
-SIMILAR = 16
-"""Characters by which the lengths in a batch may differ beyond a factor of two."""
+"""Seconds without a new sentence after which an idle thread begins its batch."""
+LONGEST_WAIT = 0.03
+"""Seconds that it waits at most."""
+SIMILAR = 64
+"""Characters by which the lengths in a batch may differ beyond a factor of three."""
 SMALL = 16
 """Sentences that a thread takes before it leaves some to others that have no work."""
 STEPS_PER_UPDATE = 3
@@ -121,7 +123,7 @@ class Engine:
 
     Args:
         on_batch: called with the number of sentences of each batch and the seconds that it took.
-        wait: seconds that an item waits for others while a thread is idle.
+        wait: seconds without a new sentence after which an idle thread begins its batch.
         threads: that compute batches at a time, and the threads of PyTorch for each; None is one that has them all.
     """
 
@@ -211,21 +213,24 @@ class Engine:
         with self._changed:
             self._num_idle += 1
             try:
-                while not self._waiting:
-                    if self._is_closed:
-                        return None
+                while True:
                     self._changed.wait_for(lambda: self._waiting or self._is_closed)
                     if self._waiting and isinstance(self._waiting[0], _Item):
-                        self._wait_for_more(self._waiting[0])
-                return self._take()
+                        self._wait_for_more(self._waiting[0].most)
+                    if self._waiting:
+                        return self._take()
+                    if self._is_closed:
+                        return None
             finally:
                 self._num_idle -= 1
 
-    def _wait_for_more(self, oldest: _Item) -> None:
-        patience = oldest.arrived + self._wait - time.monotonic()
-        self._changed.wait_for(
-            lambda: not self._waiting or len(self._waiting) >= oldest.most or self._is_closed, max(patience, 0)
-        )
+    def _wait_for_more(self, most: int) -> None:
+        """Wait while sentences keep arriving, as they do when a batch is done and clients send their next ones."""
+        end = time.monotonic() + LONGEST_WAIT
+        while 0 < len(self._waiting) < most and not self._is_closed and time.monotonic() < end:
+            before = len(self._waiting)
+            if not self._changed.wait_for(lambda: len(self._waiting) != before or self._is_closed, self._wait):
+                return
 
     def _take(self) -> list[_Item] | _Call:
         """Take the job that has waited longest, and with a sentence those that are most like it."""
@@ -273,7 +278,7 @@ def _fit(item: _Item, other: _Item) -> bool:
     if (item.translator, item.settings) != (other.translator, other.settings):
         return False
     shorter, longer = sorted((item.length, other.length))
-    return longer <= 2 * shorter + SIMILAR
+    return longer <= 3 * shorter + SIMILAR
 
 
 def _most_alike(items: Sequence[_Item], wanted: _Item, size: int) -> list[_Item]:
