@@ -226,11 +226,10 @@ class Engine:
 
     def _wait_for_more(self, most: int) -> None:
         """Wait while sentences keep arriving, as they do when a batch is done and clients send their next ones."""
-        end = time.monotonic() + LONGEST_WAIT
-        while 0 < len(self._waiting) < most and not self._is_closed and time.monotonic() < end:
+        end, before = time.monotonic() + LONGEST_WAIT, 0
+        while before != len(self._waiting) < most and not self._is_closed and time.monotonic() < end:
             before = len(self._waiting)
-            if not self._changed.wait_for(lambda: len(self._waiting) != before or self._is_closed, self._wait):
-                return
+            self._changed.wait(self._wait)  # until something has arrived
 
     def _take(self) -> list[_Item] | _Call:
         """Take the job that has waited longest, and with a sentence those that are most like it."""
