@@ -219,6 +219,19 @@ def run_nmt() -> Callable[..., "subprocess.CompletedProcess[str]"]:
     return run
 
 
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What starts Python processes; on Linux they have imported PyTorch and nmt already, which saves seconds."""
+    if sys.platform != "linux":
+        yield Path(sys.executable)
+        return
+    from warm_python import warm_python
+
+    base = tmp_path_factory.getbasetemp()  # the workers of pytest-xdist have one server
+    with warm_python((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "warm") as started:
+        yield started
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A headless Chromium, where both it and its driver are on the machine."""

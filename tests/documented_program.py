@@ -1,15 +1,11 @@
-"""Runs the programs of the documentation's code on a small scale, each in a forked process of a server.
+"""Runs a program of the documentation's code on a small scale: ``documented_program.py nmt|python|curl ARGUMENTS``.
 
-The server imports nmt once. Scripts named ``nmt``, ``python`` and ``curl`` in a folder of the PATH connect to it, hand
-over their standard streams, and exit with the code of the process that it forks. In these processes
-
-- training makes a few updates of a model a sixteenth as wide, with a small vocabulary; settings of the command hold
-  otherwise,
-- the embedded corpus has a hundred training pairs,
+- Training makes a few updates of a model a sixteenth as wide, with a small vocabulary; settings of the command hold
+  otherwise.
+- The embedded corpus has a hundred training pairs.
 - ``nmt serve`` takes a free port and goes on in the background, as in a second terminal; ``curl`` asks there.
 """
 
-import json
 import os
 import runpy
 import shutil
@@ -21,15 +17,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-NAMES = ("nmt", "python", "curl")
-SCRIPT = """#!{python} -SE
-import json, os, socket, sys
-with socket.socket(socket.AF_UNIX) as server:
-    server.connect({socket!r})
-    request = json.dumps([os.getcwd(), os.path.basename(sys.argv[0]), *sys.argv[1:]]).encode()
-    socket.send_fds(server, [request], [0, 1, 2])
-    sys.exit(int(server.recv(16) or 1))
-"""
 WIDTHS = ("embedding_size", "feed_forward_size", "hidden_size", "size")
 WIDEST = 64
 """Wider layers than this are made narrower, all by the same factor."""
@@ -93,87 +80,40 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def become(program: str, arguments: list[str]) -> int:
-    """Run a program in this process; its exit code."""
+def go_on_in_the_background(port: int) -> None:
+    """Return in another process, and leave this one when that answers at the port."""
+    if pid := os.fork():
+        with socket.socket() as trial:
+            while trial.connect_ex(("127.0.0.1", port)):
+                if ended := os.waitpid(pid, os.WNOHANG)[1]:
+                    os._exit(os.waitstatus_to_exitcode(ended))
+                time.sleep(0.05)
+        os._exit(0)
+    for stream in range(3):
+        os.dup2(os.open(os.devnull, os.O_RDWR), stream)
+
+
+def main(program: str, *arguments: str) -> None:
+    if program == "curl":
+        port = Path(PORT_FILE).read_text()
+        real = shutil.which("curl", path=os.environ["PATH"].partition(":")[2])
+        sys.exit(subprocess.call([real or "curl", *(a.replace(":5000", f":{port}") for a in arguments)]))
+    use_little()
+    if program == "python":
+        sys.argv = [*arguments]
+        sys.path.insert(0, str(Path(arguments[0]).parent))
+        runpy.run_path(arguments[0], run_name="__main__")
+        return
     import nmt.__main__
 
-    try:
-        if program == "curl":
-            port = Path(PORT_FILE).read_text()
-            real = shutil.which("curl", path=os.environ["PATH"].partition(":")[2])
-            return subprocess.call([real or "curl", *(a.replace(":5000", f":{port}") for a in arguments)])
-        sys.argv = arguments if program == "python" else ["nmt", *arguments]
-        if program == "python":
-            sys.path.insert(0, str(Path(arguments[0]).parent))
-            runpy.run_path(arguments[0], run_name="__main__")
-        else:
-            nmt.__main__.main()
-    except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
-        return 1
-    return 0
-
-
-def answer(connection: socket.socket) -> None:
-    """Read a request, run its program in a forked process, and send the exit code."""
-    message, streams, _, _ = socket.recv_fds(connection, 1 << 20, 3)
-    folder, program, *arguments = json.loads(message)
-    os.chdir(folder)
-    serves = program == "nmt" and arguments[:1] == ["serve"]
-    if serves:
-        Path(PORT_FILE).write_text(str(port := free_port()))
-        arguments += ["--port", str(port)]
-        for stream in streams:
-            os.close(stream)
-        streams = [os.open(os.devnull, os.O_RDWR) for _ in range(3)]
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-        os.close(stream)
-    sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, mode) for number, mode in enumerate("rww"))
-    pid = os.fork()
-    if not pid:
-        code = become(program, arguments)
-        sys.stdout.flush()
-        os._exit(code)
-    while serves and not os.waitpid(pid, os.WNOHANG)[0]:
-        with socket.socket() as trial:
-            if trial.connect_ex(("127.0.0.1", port)) == 0:
-                connection.sendall(b"0")
-                return
-        time.sleep(0.05)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    connection.sendall(str(code if code >= 0 else 128 - code).encode())
-
-
-def main(folder: Path) -> None:
-    """Write the scripts into a folder and answer them for ever."""
-    use_little()
-    os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
-    import torch._dynamo  # noqa: F401 - slow to import, and so are the next ones
-
-    import nmt.plotting.matrix
-    import nmt.serving.app  # noqa: F401
-
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(folder / "socket"))
-        listener.listen()
-        for name in NAMES:
-            script = folder / f".{name}"
-            script.write_text(SCRIPT.format(python=sys.executable, socket=str(folder / "socket")))
-            script.chmod(0o755)
-            script.rename(folder / name)
-        while True:
-            connection, _ = listener.accept()
-            if not os.fork():
-                listener.close()
-                if not os.fork():  # a child of init, so nobody has to wait for it
-                    answer(connection)
-                os._exit(0)
-            os.wait()
-            connection.close()
+    sys.argv = ["nmt", *arguments]
+    if arguments[0] == "serve":
+        port = free_port()
+        Path(PORT_FILE).write_text(str(port))
+        sys.argv += ["--port", str(port)]
+        go_on_in_the_background(port)
+    nmt.__main__.main()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*sys.argv[1:])

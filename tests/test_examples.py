@@ -1,14 +1,13 @@
 """The programs in examples/ run as they stand."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 
-def test_a_plain_loop_trains_and_translates(repo_root: Path) -> None:
+def test_a_plain_loop_trains_and_translates(repo_root: Path, python: Path) -> None:
     program = repo_root / "examples" / "plain_loop.py"
     done = subprocess.run(
-        [sys.executable, program, "--updates", "60", "--batch-size", "16"], capture_output=True, text=True, check=False
+        [python, program, "--updates", "60", "--batch-size", "16"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     (validation,) = (float(line.rpartition(" ")[2]) for line in done.stdout.splitlines() if line.startswith("update"))

@@ -63,11 +63,11 @@ for arguments in json.loads(sys.argv[1]):
 """
 
 
-def in_process(installed: Path | None, *commands: list[object]) -> "subprocess.CompletedProcess[str]":
+def in_process(python: Path, installed: Path | None, *commands: list[object]) -> "subprocess.CompletedProcess[str]":
     """Commands in a process of their own, with a folder of installed packages."""
     folders = [Path(__file__).parents[1], *([installed] if installed else [])]
     return subprocess.run(
-        [sys.executable, "-c", RUN, json.dumps(commands, default=str)],
+        [python, "-c", RUN, json.dumps(commands, default=str)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))},
         capture_output=True,
         text=True,
@@ -76,7 +76,7 @@ def in_process(installed: Path | None, *commands: list[object]) -> "subprocess.C
 
 
 def test_an_installed_package_adds_components_to_every_command(
-    installed: Path, tiny_recipe: Path, tiny_corpus: Path, tmp_path: Path
+    python: Path, installed: Path, tiny_recipe: Path, tiny_corpus: Path, tmp_path: Path
 ) -> None:
     model, output = tmp_path / "model", tmp_path / "out.en"
     source, target = tiny_corpus / "train.de", tiny_corpus / "train.en"
@@ -88,7 +88,7 @@ def test_an_installed_package_adds_components_to_every_command(
     ]
     training += ["training.schedule={type: linear, warmup_steps: 1, end_fraction: 0.5}", "training.learning_rate=0.001"]
     changes = [f"--set={change}" for change in ("training.max_steps=3", processor, *training, *COMPONENTS["others"])]
-    done = in_process(installed, ["train", tiny_recipe, "-o", model, *changes])
+    done = in_process(python, installed, ["train", tiny_recipe, "-o", model, *changes])
     assert done.returncode == 0, done.stderr
     modules = [f"nmt_example.{name}" for name in ("attention", "decoders", "encoders", "logits_processors")]
     assert load_recipe_text(model)["plugins"] == dict.fromkeys(modules, "nmt-example"), "what translating needs"
@@ -100,6 +100,7 @@ def test_an_installed_package_adds_components_to_every_command(
 
     translate = ["translate", model, "-i", source, "-o", output]
     done = in_process(
+        python,
         installed,
         translate,
         ["align", model, source, target, "-o", tmp_path / "links"],
@@ -116,7 +117,7 @@ def test_an_installed_package_adds_components_to_every_command(
     assert '"word_recall"' in comparison
     assert "words back" in gradients
 
-    done = in_process(None, translate)
+    done = in_process(python, None, translate)
     assert (done.returncode, done.stdout) == (2, "")
     assert "recipe.yaml needs the plugin nmt_example." in done.stderr
     assert "pip install nmt-example" in done.stderr

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,9 +29,9 @@ with ModelDirectory(sys.argv[1]).writing():
 
 
 @contextmanager
-def another_process(*command: object) -> Iterator["subprocess.Popen[str]"]:
+def another_process(python: Path, *command: object) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
-        [sys.executable, *map(str, command)],
+        [python, *map(str, command)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -54,7 +53,7 @@ def content(directory: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("command", ["train", "learn-alignment", "average"])
 def test_a_model_directory_has_one_writer(
-    command: str, run: Path, run_nmt: RunNmt, tiny_corpus: Path, tmp_path: Path
+    command: str, run: Path, run_nmt: RunNmt, python: Path, tiny_corpus: Path, tmp_path: Path
 ) -> None:
     directory = tmp_path / "run"
     shutil.copytree(run, directory)
@@ -64,7 +63,7 @@ def test_a_model_directory_has_one_writer(
         "learn-alignment": [directory, tiny_corpus / "val.de", tiny_corpus / "val.en"],
         "average": [directory, "--last", "2", "--replace"],
     }
-    with another_process("-c", HOLD, directory) as holder:
+    with another_process(python, "-c", HOLD, directory) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "ready\n"
         refused = run_nmt(command, *arguments[command])
@@ -75,9 +74,9 @@ def test_a_model_directory_has_one_writer(
     assert content(directory) != before
 
 
-def test_a_translation_has_one_writer(tiny_model: Path, run_nmt: RunNmt, tmp_path: Path) -> None:
+def test_a_translation_has_one_writer(tiny_model: Path, run_nmt: RunNmt, python: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    with another_process("-m", "nmt", "translate", tiny_model, "-o", output) as first:
+    with another_process(python, "-m", "nmt", "translate", tiny_model, "-o", output) as first:
         assert first.stdin is not None
         first.stdin.write("Der Hund schläft.\n")
         first.stdin.flush()
@@ -112,7 +111,7 @@ def test_output_that_another_process_completes_before_it_is_locked_is_not_touche
 
 @pytest.mark.parametrize("command", ["average", "export"])
 def test_of_two_that_make_a_folder_one_does_and_the_other_is_refused(
-    command: str, run: Path, bytes_transformer: Path, run_nmt: RunNmt, tmp_path: Path
+    command: str, run: Path, bytes_transformer: Path, run_nmt: RunNmt, python: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "new" / "folder"
     model = run
@@ -120,7 +119,7 @@ def test_of_two_that_make_a_folder_one_does_and_the_other_is_refused(
         pytest.importorskip("ctranslate2")
         model = bytes_transformer
     arguments = [command, model, "-o", output, *(["--last", "2"] if command == "average" else [])]
-    with another_process("-m", "nmt", *arguments) as other:
+    with another_process(python, "-m", "nmt", *arguments) as other:
         while not output.parent.exists():  # it is about to write
             assert other.poll() is None
         ours = run_nmt(*arguments)

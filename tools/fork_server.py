@@ -25,9 +25,9 @@ from typing import Any
 class ForkServer:
     """Starts and waits for the processes; needs fork and /proc of Linux."""
 
-    def __init__(self) -> None:
+    def __init__(self, python: Path = Path(sys.executable)) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [python, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=os.environ | {"TORCH_CPP_LOG_LEVEL": "ERROR"},
         )  # fmt: skip
 

@@ -4,7 +4,6 @@ import json
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +17,8 @@ TRANSLATIONS = ["The dog sleeps in the garden.", "Today the cat drinks cold wate
 
 
 @pytest.mark.parametrize("options", [[], ["--format", "jsonl"]])
-def test_a_program_that_waits_for_its_answer_gets_it(tiny_model: Path, options: list[str]) -> None:
-    command = [sys.executable, "-m", "nmt", "translate", tiny_model, *options]
+def test_a_program_that_waits_for_its_answer_gets_it(python: Path, tiny_model: Path, options: list[str]) -> None:
+    command = [python, "-m", "nmt", "translate", tiny_model, *options]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -54,14 +53,12 @@ def whole(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path) -> list[str]:
 @pytest.mark.posix
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT"])
 def test_a_stopped_run_goes_on(
-    run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, tmp_path: Path, whole: list[str], name: str
+    run_nmt: RunNmt, python: Path, tiny_model: Path, tiny_corpus: Path, tmp_path: Path, whole: list[str], name: str
 ) -> None:
     how = signal.Signals[name]
     output, partial = tmp_path / "out put.en", tmp_path / "out put.en.partial"
     arguments = ["translate", tiny_model, "-o", output]
-    with subprocess.Popen(
-        [sys.executable, "-m", "nmt", *arguments], stdin=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen([python, "-m", "nmt", *arguments], stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stderr is not None
         process.stdin.write("".join((tiny_corpus / "train.de").read_text("utf-8").splitlines(True)[:3]).encode())
@@ -69,7 +66,7 @@ def test_a_stopped_run_goes_on(
         while not (partial.exists() and partial.read_bytes().count(b"\n") == 3):
             assert process.poll() is None
             time.sleep(0.02)
-        process.send_signal(how)
+        process.send_signal(signal.SIGUSR1 if how == signal.SIGKILL else how)
         messages = process.stderr.read().decode()
     assert process.returncode in (130, -how)
     assert not output.exists()

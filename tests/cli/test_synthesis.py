@@ -6,7 +6,6 @@ import lzma
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -202,14 +201,16 @@ def whole(run_nmt: RunNmt, corpus: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.mark.posix
-def test_a_killed_run_is_resumed_to_the_same_bytes(run_nmt: RunNmt, corpus: Path, tmp_path: Path, whole: Path) -> None:
+def test_a_killed_run_is_resumed_to_the_same_bytes(
+    run_nmt: RunNmt, python: Path, corpus: Path, tmp_path: Path, whole: Path
+) -> None:
     command = ["backtranslate", MODEL, "-i", corpus / "mono.en", "-o", tmp_path / "bt", *SMALL_WINDOWS]
-    with subprocess.Popen([sys.executable, "-m", "nmt", *map(str, command)], stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen([python, "-m", "nmt", *map(str, command)], stderr=subprocess.DEVNULL) as process:
         partial = tmp_path / "bt.partial"
         while not (partial.exists() and partial.stat().st_size):
             assert process.poll() is None
             time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
+        process.send_signal(signal.SIGUSR1)  # as SIGKILL
     assert not (tmp_path / "bt").exists()
     again = run_nmt(*command)
     assert (again.returncode, "Give --resume" in again.stderr) == (2, True)

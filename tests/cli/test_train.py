@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +20,9 @@ def events(directory: Path, kind: str) -> list[dict[str, Any]]:
     return [row for row in rows if row["event"] == kind]
 
 
-def start_training(recipe: Path, output: Path) -> "subprocess.Popen[str]":
+def start_training(python: Path, recipe: Path, output: Path) -> "subprocess.Popen[str]":
     """A process that trains without an end, past its first line of figures."""
-    command = [sys.executable, "-m", "nmt", "train", recipe, "-o", output, "--set", "training.max_steps=1000000"]
+    command = [python, "-m", "nmt", "train", recipe, "-o", output, "--set", "training.max_steps=1000000"]
     command += ["--set", "training.validate_every=1000000"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 300
@@ -85,9 +84,11 @@ def test_resume_without_a_checkpoint_says_so_and_starts(run_nmt: RunNmt, tiny_re
 
 
 @pytest.mark.posix
-def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on(run_nmt: RunNmt, tiny_recipe: Path, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on(
+    run_nmt: RunNmt, python: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "a run"
-    process = start_training(tiny_recipe, output)
+    process = start_training(python, tiny_recipe, output)
     process.send_signal(signal.SIGINT)
     _, messages = process.communicate(timeout=300)
     assert process.returncode == 130
@@ -105,8 +106,8 @@ def test_ctrl_c_keeps_a_checkpoint_and_resume_goes_on(run_nmt: RunNmt, tiny_reci
 
 
 @pytest.mark.posix
-def test_sigterm_keeps_a_checkpoint_too(tiny_recipe: Path, tmp_path: Path) -> None:
-    process = start_training(tiny_recipe, tmp_path / "run")
+def test_sigterm_keeps_a_checkpoint_too(python: Path, tiny_recipe: Path, tmp_path: Path) -> None:
+    process = start_training(python, tiny_recipe, tmp_path / "run")
     process.send_signal(signal.SIGTERM)
     _, messages = process.communicate(timeout=300)
     assert process.returncode == 143

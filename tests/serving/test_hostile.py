@@ -32,8 +32,8 @@ def test_script_and_lone_surrogates_in_text_are_text(server: Any) -> None:
 
 
 @pytest.mark.posix
-def test_sigterm_stops_the_server_when_everything_accepted_is_answered(tiny_model: Path) -> None:
-    command = [sys.executable, "-m", "nmt", "serve", str(tiny_model), "--port", "0"]
+def test_sigterm_stops_the_server_when_everything_accepted_is_answered(python: Path, tiny_model: Path) -> None:
+    command = [python, "-m", "nmt", "serve", str(tiny_model), "--port", "0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})
     assert process.stderr is not None
     started = process.stderr.readline()
@@ -45,7 +45,7 @@ def test_sigterm_stops_the_server_when_everything_accepted_is_answered(tiny_mode
     def ask() -> None:
         body = json.dumps({"q": ["Der Hund schläft im Garten."] * 100, "source": "de", "target": "en"}).encode()
         request = urllib.request.Request(f"{url[0]}/translate", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             answers.append(len(json.load(answer)["translatedText"]))
 
     clients = [threading.Thread(target=ask) for _ in range(4)]
@@ -53,11 +53,11 @@ def test_sigterm_stops_the_server_when_everything_accepted_is_answered(tiny_mode
         client.start()
     active = ""
     while "nmt_requests_active 4.0" not in active and not answers:
-        active = urllib.request.urlopen(f"{url[0]}/metrics", timeout=30).read().decode()
+        active = urllib.request.urlopen(f"{url[0]}/metrics", timeout=300).read().decode()
     process.send_signal(signal.SIGTERM)
     for client in clients:
         client.join()
-    assert process.wait(30) == 0
+    assert process.wait(300) == 0
     assert answers == [100] * 4
     assert process.stderr.read() == ""
 

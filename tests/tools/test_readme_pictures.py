@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ def test_every_picture_of_the_documentation_is_known(repo_root: Path) -> None:
 
 
 @pytest.mark.posix
-def test_what_can_be_made_is_made(repo_root: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_what_can_be_made_is_made(repo_root: Path, python: Path, tiny_model: Path, tmp_path: Path) -> None:
     runs, gold, output = tmp_path / "runs", tmp_path / "data" / "gold", tmp_path / "images"
     runs.mkdir()
     gold.mkdir(parents=True)
@@ -28,7 +27,7 @@ def test_what_can_be_made_is_made(repo_root: Path, tiny_model: Path, tmp_path: P
         (gold / f"test_2016_flickr.{end}").write_text(f"{line}\n" * 20, encoding="utf-8")
     tool = repo_root / "tools" / "readme_pictures.py"
     done = subprocess.run(
-        [sys.executable, tool, runs, tmp_path / "data", "-o", output],
+        [python, tool, runs, tmp_path / "data", "-o", output],
         capture_output=True,
         text=True,
         cwd=repo_root,

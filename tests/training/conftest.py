@@ -117,9 +117,9 @@ class Zygote(ForkServer):
 
 
 @pytest.fixture(scope="session")
-def zygote() -> Iterator[Zygote]:
+def zygote(python: Path) -> Iterator[Zygote]:
     if sys.platform != "linux":
         pytest.skip("needs fork and /proc of Linux")
-    made = Zygote()
+    made = Zygote(python)
     yield made
     made.close()

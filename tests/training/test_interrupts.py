@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -82,6 +81,7 @@ def test_an_interrupted_run_saves_and_goes_on_as_if_nothing_had_happened(
     make_recipe: Callable[..., Any],
     read_metrics: Callable[..., list[dict[str, Any]]],
     read_checkpoint: Callable[..., tuple[dict[str, torch.Tensor], ...]],
+    python: Path,
     tmp_path: Path,
 ) -> None:
     options = {"dropout": 0.2, "ema": 0.9, "checkpoint_every": 10_000, "validate_every": 10_000}
@@ -91,13 +91,13 @@ def test_an_interrupted_run_saves_and_goes_on_as_if_nothing_had_happened(
     # The machine's own thread count would be another order of summation.
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, recipe, broken],
+        [python, "-c", SCRIPT, recipe, broken],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         _wait_for_lines(broken / "metrics.jsonl", process)
         process.send_signal(number)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=300)
     finally:
         process.kill()
     assert output == f"interrupted by {int(number)}\n", errors
@@ -113,7 +113,7 @@ def test_an_interrupted_run_saves_and_goes_on_as_if_nothing_had_happened(
 
 
 def _wait_for_lines(path: Path, process: "subprocess.Popen[str]") -> None:
-    for _ in range(600):
+    for _ in range(3000):
         if path.exists() and path.read_text("utf-8").count("\n") >= 3:
             return
         assert process.poll() is None, process.communicate()

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -348,12 +347,12 @@ train(sys.argv[1], sys.argv[2])
 
 
 def test_a_run_that_is_killed_while_it_saves_goes_on_from_the_checkpoint_before(
-    make_recipe: RecipeMaker, read_checkpoint: CheckpointReader, tmp_path: Path
+    make_recipe: RecipeMaker, read_checkpoint: CheckpointReader, python: Path, tmp_path: Path
 ) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(make_recipe(dropout=0.3, max_steps=7, checkpoint_every=3).to_yaml(), encoding="utf-8")
     broken, whole = tmp_path / "broken", tmp_path / "whole"
-    command = [sys.executable, "-c", KILLED_WHILE_WRITING, recipe, broken, "step-000006"]
+    command = [python, "-c", KILLED_WHILE_WRITING, recipe, broken, "step-000006"]
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     assert subprocess.run(command, env=environment, check=False, capture_output=True).returncode == 9
     assert [path.name for path in CheckpointFolder(broken).all()] == ["step-000003"]
