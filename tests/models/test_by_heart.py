@@ -37,8 +37,9 @@ def test_pairs_are_learnt_by_heart(
 ) -> None:
     model = make_model(*system, embedding_size=24).train()
     batch = make_batch(PAIRS, joint_vocabularies)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    for _ in range(100):
+    is_universal = system[0] == UNIVERSAL  # and unstable with a learning rate that the others bear
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01 if is_universal else 0.02)
+    for _ in range(70 if is_universal else 50):
         unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
         loss = token_loss(
             unrolled.features_BTD, model.decoder.output, batch.target_output_BT, batch.target_length_B, 0.0

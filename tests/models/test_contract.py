@@ -203,6 +203,13 @@ def run(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Tensor | None]:
     return model.decoder.output(unrolled.features_BTD), unrolled.weights_BHTS
 
 
+@pytest.fixture(scope="module")
+def output(model: Seq2Seq, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """What :func:`run` finds for the batch."""
+    with torch.no_grad():
+        return run(model, batch)
+
+
 def assert_close(found: Tensor | None, expected: Tensor | None) -> None:
     if expected is None:
         assert found is None
@@ -300,7 +307,9 @@ def test_batch_mates_change_nothing(
 
 
 @torch.no_grad()
-def test_what_stands_in_the_padding_changes_nothing(model: Seq2Seq, batch: Batch) -> None:
+def test_what_stands_in_the_padding_changes_nothing(
+    model: Seq2Seq, output: tuple[Tensor, Tensor | None], batch: Batch
+) -> None:
     def real(ids: Tensor, length_B: Tensor) -> Tensor:
         return torch.arange(ids.shape[1]) < length_B[:, None]
 
@@ -315,7 +324,7 @@ def test_what_stands_in_the_padding_changes_nothing(model: Seq2Seq, batch: Batch
         batch.target_output_BT,
         batch.target_length_B,
     )
-    (clean, clean_weights), (dirty, dirty_weights) = run(model, batch), run(model, garbage)
+    (clean, clean_weights), (dirty, dirty_weights) = output, run(model, garbage)
     assert_close(dirty[target_real], clean[target_real])
     if clean_weights is not None:
         assert dirty_weights is not None
@@ -323,8 +332,10 @@ def test_what_stands_in_the_padding_changes_nothing(model: Seq2Seq, batch: Batch
 
 
 @torch.no_grad()
-def test_the_output_depends_on_the_source_and_not_on_the_future(model: Seq2Seq, batch: Batch) -> None:
-    logits, _ = run(model, batch)
+def test_the_output_depends_on_the_source_and_not_on_the_future(
+    model: Seq2Seq, output: tuple[Tensor, Tensor | None], batch: Batch
+) -> None:
+    logits, _ = output
     source = batch.source_BS.clone()
     source[torch.arange(3), batch.source_length_B[:3] - 2] = 14
     encoded = model.encode(source, batch.source_length_B)
@@ -363,20 +374,22 @@ def test_training_goes_on_after_a_search(model: Seq2Seq, batch: Batch, joint_voc
 
 @torch.no_grad()
 def test_loaded_weights_give_the_same_output(
-    model: Seq2Seq, case: Case, batch: Batch, make_model: Any, tmp_path: Path
+    model: Seq2Seq, output: tuple[Tensor, Tensor | None], case: Case, batch: Batch, make_model: Any, tmp_path: Path
 ) -> None:
     encoder, decoder, others = case
     save_weights(weights_of(model), tmp_path / "model.safetensors")
     other = make_model(encoder, decoder, seed=2, **others)
-    expected, _ = run(model, batch)
+    expected, _ = output
     assert not torch.allclose(run(other, batch)[0], expected, atol=1e-4)
     load_weights(other, tmp_path / "model.safetensors")
     assert torch.equal(run(other, batch)[0], expected)
 
 
 @torch.no_grad()
-def test_attention_weights_are_a_distribution_over_real_words(model: Seq2Seq, batch: Batch) -> None:
-    _, weights_BHTS = run(model, batch)
+def test_attention_weights_are_a_distribution_over_real_words(
+    model: Seq2Seq, output: tuple[Tensor, Tensor | None], batch: Batch
+) -> None:
+    _, weights_BHTS = output
     heads = model.decoder.heads
     assert len({head.name for head in heads}) == len({head.short_name for head in heads}) == len(heads)
     if weights_BHTS is None:

@@ -318,7 +318,7 @@ def both_ways(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory, train
     corpora = [corpus(tiny_corpus, "to-en", tag="<2en>"), corpus(tiny_corpus, "to-de", "en", "de", tag="<2de>")]
     corpora += [corpus(tiny_corpus, f"copy-{x}", x, x, tag=f"<2{x}>") for x in ("de", "en")]
     settings = {"data.root": None, "data.valid": None, "data.corpora": corpora, "vocabulary.joint": True}
-    settings |= {"training.max_steps": 700, "training.batch_tokens": 192, "training.validate_every": 700}
+    settings |= {"training.max_steps": 280, "training.batch_tokens": 384, "training.validate_every": 280}
     return train_tiny(*(f"{key}={json.dumps(value)}" for key, value in settings.items()))
 
 

@@ -212,12 +212,12 @@ def test_a_taught_head_aligns_better_after_a_short_training(
         "data": {"root": str(tmp_path), "source": "en", "target": "de", "valid": "valid"},
         "vocabulary": {"type": "word", "size": 1000, "joint": False},
     }
-    recipe = make_recipe(system, recipe=changes, max_steps=120, batch_tokens=512)
+    recipe = make_recipe(system, recipe=changes, max_steps=60, batch_tokens=512)
     nmt.train(recipe, tmp_path / "free")
     guided = {"links": str(tmp_path / "train.links"), "split_punctuation": True, "weight": 0.5}
     nmt.train(recipe, tmp_path / "guided", overrides={"training.techniques.guided_alignment": guided})
     assert (tmp_path / "guided" / "alignment.json").is_file(), "the model directory must know the taught head"
-    assert error_rate(tmp_path / "guided", test) < 0.7 * error_rate(tmp_path / "free", test)
+    assert error_rate(tmp_path / "guided", test) < 0.8 * error_rate(tmp_path / "free", test)
 
 
 def test_a_run_that_is_taught_later_keeps_a_taught_model(
