@@ -239,7 +239,7 @@ def test_a_hub_that_does_not_answer_is_given_up_in_bounded_time(tmp_path: Path) 
             env=os.environ | changes,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
     assert f"loading the data set some/corpus from {endpoint}" in done.stderr

@@ -53,7 +53,7 @@ class Server:
         sent = {"Content-Type": kind} if body is not None else {}
         request = urllib.request.Request(self.url + path, body, sent | (headers or {}), method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=300) as answer:
                 return Answer(answer.status, answer.headers, answer.read())
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.headers, error.read())

@@ -54,7 +54,7 @@ def start(zygote: Any, tmp_path: Path) -> Callable[..., list[int]]:
     return start
 
 
-def ends(zygote: Any, pids: list[int], seconds: float = 60) -> list[int]:
+def ends(zygote: Any, pids: list[int], seconds: float = 300) -> list[int]:
     """The exit codes of processes; those that haven't ended in time are killed."""
 
     def kill() -> None:
@@ -195,7 +195,7 @@ def long_preparation(tiny_corpus: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "long"
     shutil.copytree(tiny_corpus, folder)
     for path in folder.glob("train.*"):
-        path.write_text(path.read_text("utf-8") * 2000, encoding="utf-8")
+        path.write_text(path.read_text("utf-8") * 1000, encoding="utf-8")
     return folder
 
 
@@ -204,7 +204,7 @@ import time
 import nmt.data.encoded_corpus
 plain = nmt.data.encoded_corpus.encode_source
 def slow(*arguments):
-    time.sleep(0.001)
+    time.sleep(0.01)
     return plain(*arguments)
 nmt.data.encoded_corpus.encode_source = slow
 """
@@ -229,7 +229,7 @@ def test_while_one_prepares_the_data_the_end_of_another_is_noticed_within_second
         time.sleep(0.05)
     time.sleep(0.5)
     os.kill(pids[ended], number)
-    assert ends(zygote, pids) == statuses, messages(tmp_path)  # the preparation would take 80 seconds at the least
+    assert ends(zygote, pids) == statuses, messages(tmp_path)
     assert_tells_of_the_loss(messages(tmp_path)[1 - ended], 1 - ended)
     assert "Traceback" not in messages(tmp_path)[ended]
 
@@ -265,7 +265,7 @@ def test_when_torchrun_is_killed_before_the_others_have_come_nobody_waits_for_th
     between, pid = zygote.start_through(tmp_path / "messages", arguments, **variables)
     time.sleep(2)
     os.kill(between, signal.SIGKILL)
-    assert ends(zygote, [between, pid], seconds=20) == [-signal.SIGKILL, 2]
+    assert ends(zygote, [between, pid]) == [-signal.SIGKILL, 2]
     text = (tmp_path / "messages").read_text()
     assert "torchrun, which started this run, has ended" in text
     assert "Traceback" not in text
