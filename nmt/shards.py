@@ -116,7 +116,7 @@ class Journal:
     """What is done in an output folder, and with which settings; see :meth:`open`."""
 
     def __init__(self, file: BinaryIO, records: Mapping[str, Any]) -> None:
-        self._file, self._records = file, records
+        self._file, self._records = file, dict(records)
 
     @classmethod
     @contextlib.contextmanager
@@ -145,7 +145,7 @@ class Journal:
             given = json.loads(json.dumps(settings))
             try:
                 first, *records = map(json.loads, lines) if lines else [given]
-                journal = cls(file, {record["shard"]: record["inputs"] for record in records})
+                journal = cls(file, {record["shard"]: record for record in records})
             except (ValueError, TypeError, KeyError):
                 raise UserError(f"{path} is damaged.", f"Delete {folder} to start again.") from None
             _check_settings(folder, first, given)
@@ -176,14 +176,19 @@ class Journal:
         for shard in shards:
             if shard.name not in self._records or not shard.output.exists():
                 left.append(shard)
-            elif self._records[shard.name] != shard.record():
+            elif self._records[shard.name]["inputs"] != shard.record():
                 remedy = f"Delete {shard.output} to do it again, or name another folder with -o."
                 raise UserError(f"{shard.inputs[0]} has changed since it was done.", remedy)
         return left
 
-    def add(self, shard: Shard) -> None:
-        """Record that a shard is done."""
-        self._append({"shard": shard.name, "inputs": shard.record()})
+    def add(self, shard: Shard, result: Any) -> None:
+        """Record that a shard is done; JSON can have its result."""
+        self._records[shard.name] = {"shard": shard.name, "inputs": shard.record(), "result": result}
+        self._append(self._records[shard.name])
+
+    def result(self, shard: Shard) -> Any:
+        """The result of a finished shard."""
+        return self._records[shard.name]["result"]
 
     def _append(self, values: Mapping[str, Any]) -> None:
         with explained(self._file.name):
@@ -201,7 +206,9 @@ def _check_settings(folder: Path, before: Mapping[str, Any], now: Mapping[str, A
             )
 
 
-def run(shards: Sequence[Shard], output: Path, settings: Mapping[str, Any], crew: Crew, make: Make, verb: str) -> None:
+def run(
+    shards: Sequence[Shard], output: Path, settings: Mapping[str, Any], crew: Crew, make: Make, verb: str
+) -> list[Any]:
     """Do the shards that are not done yet, with messages about the time that is left.
 
     Args:
@@ -211,6 +218,9 @@ def run(shards: Sequence[Shard], output: Path, settings: Mapping[str, Any], crew
         crew: where the workers run; it is closed.
         make: makes what does a shard; see :class:`nmt.workers.Work`.
         verb: what is done, for messages.
+
+    Returns:
+        The result of each shard.
 
     Raises:
         UserError: of a shard, or a shard has cost several workers. What is done remains.
@@ -228,13 +238,14 @@ def run(shards: Sequence[Shard], output: Path, settings: Mapping[str, Any], crew
             try:
                 for shard, (kind, value) in steps(largest_first, crew, make):
                     if shard is not None and kind == "done":
-                        journal.add(shard)
+                        journal.add(shard, value)
                     progress.take(shard, kind, value)
             finally:
                 if 0 < progress.num_done < len(todo):
                     left = len(todo) - progress.num_done
                     say(f"{left:,} of {len(shards):,} shards are left; the same command goes on with them.")
         say(f"wrote {output}: {len(shards):,} shards" + (f", {progress.speed:,.0f} lines/s" if todo else ""))
+        return [journal.result(shard) for shard in shards]
 
 
 def steps(shards: Sequence[Shard], crew: Crew, make: Make) -> Iterator[tuple[Shard | None, Step]]:
@@ -266,7 +277,7 @@ def steps(shards: Sequence[Shard], crew: Crew, make: Make) -> Iterator[tuple[Sha
                     busy[crew.hire(make, worker.number)] = None
                     continue
                 if kind == "error":
-                    raise value if isinstance(value, UserError) else RuntimeError(f"in a worker:\n{value}")
+                    raise _explained(shard, value)
                 yield shard, (kind, value)
                 if kind in ("ready", "done"):
                     if todo:
@@ -278,6 +289,15 @@ def steps(shards: Sequence[Shard], crew: Crew, make: Make) -> Iterator[tuple[Sha
     finally:
         for worker in busy:
             worker.stop()
+
+
+def _explained(shard: Shard | None, error: UserError | str) -> Exception:
+    """The error of a worker, which names the shard."""
+    if not isinstance(error, UserError):
+        return RuntimeError(f"in a worker:\n{error}")
+    if shard is None or any(str(path) in error.message for path in shard.inputs):
+        return error
+    return UserError(f"{shard.name}: {error.message}", error.remedy)
 
 
 def _check_losses(shard: Shard | None, count: int, lost: WorkerLostError) -> None:

@@ -101,13 +101,14 @@ class LocalCrew:
     """Processes of this machine, which share its cores.
 
     Args:
-        num_workers: how many; None for one for each GPU, or for each :data:`CORES` cores.
+        num_workers: how many; None for one for each GPU, or for each ``cores_each`` cores.
         device: as ``pick_device`` takes it.
+        cores_each: what a worker can make use of.
     """
 
-    def __init__(self, num_workers: int | None, device: str) -> None:
+    def __init__(self, num_workers: int | None, device: str, cores_each: int = CORES) -> None:
         cores = int(os.environ.get("OMP_NUM_THREADS") or _num_cores())
-        self.num_workers = num_workers or _num_gpus(device) or max(1, cores // CORES)
+        self.num_workers = num_workers or _num_gpus(device) or max(1, cores // cores_each)
         self._num_threads = max(1, cores // self.num_workers)
 
     def hire(self, make: Make, number: int) -> "LocalProcess":
@@ -178,26 +179,27 @@ def _serve(orders: Any, num_threads: int) -> None:
 
 
 class RayCrew:
-    """Actors on a Ray cluster, one for each GPU or for each :data:`CORES` cores by default.
+    """Actors on a Ray cluster.
 
     Args:
         address: ``local`` for a cluster of this machine that ends with this process, ``auto``, or HOST:PORT.
-        num_workers: how many; those for whom the cluster has no room wait until it has.
+        num_workers: as of :class:`LocalCrew`; those for whom the cluster has no room wait until it has.
         device: as ``pick_device`` takes it.
+        cores_each: what a worker can make use of.
 
     Raises:
         UserError: Ray is not installed, or there is no cluster.
     """
 
-    def __init__(self, address: str, num_workers: int | None, device: str) -> None:
+    def __init__(self, address: str, num_workers: int | None, device: str, cores_each: int = CORES) -> None:
         self._ray = _connected(address)
         resources = self._ray.cluster_resources()
         cpus, gpus = resources.get("CPU", 1), int(resources.get("GPU", 0)) if device in ("auto", "cuda") else 0
-        self.num_workers = num_workers or gpus or max(1, int(cpus) // CORES)
+        self.num_workers = num_workers or gpus or max(1, int(cpus) // cores_each)
         share = cpus / self.num_workers
-        smallest = min(node["Resources"].get("CPU", CORES) for node in self._ray.nodes() if node["Alive"])
+        smallest = min(node["Resources"].get("CPU", 1) for node in self._ray.nodes() if node["Alive"])
         self._needs = {
-            "num_cpus": share if share < 1 else min(int(share), CORES, int(smallest)),
+            "num_cpus": share if share < 1 else max(1, min(int(share), cores_each, int(smallest))),
             "num_gpus": min(1, gpus / self.num_workers),
         }
 

@@ -265,7 +265,7 @@ def test_a_journal_has_one_writer_and_survives_a_kill_while_it_is_written(four: 
             with pytest.raises(UserError, match="is being written by another process"), Journal.open(output, {}):
                 pass
         four[0].output.write_text("done")
-        journal.add(four[0])
+        journal.add(four[0], None)
     with (output / JOURNAL).open("a") as file:
         file.write('{"shard": "b", "inp')
     with Journal.open(output, {"beam": 5}) as journal:
@@ -276,3 +276,38 @@ def test_a_journal_has_one_writer_and_survives_a_kill_while_it_is_written(four: 
     (output / JOURNAL).write_text("{}\n[]\n")
     with pytest.raises(UserError, match="is damaged"), Journal.open(output, {}):
         pass
+
+
+@pytest.mark.posix
+def test_shards_are_cleaned_as_one_corpus_where_pairs_are_compared(run_nmt: RunNmt, tmp_path: Path) -> None:
+    pairs = [(f"Satz {n} ist ein Satz.", f"Sentence {n} is a sentence.") for n in range(30)]
+    parts = [
+        [*pairs[:10], pairs[3], ("", "nothing")],
+        [*pairs[10:20], pairs[4], (pairs[5][0].upper(), pairs[5][1])],  # of an earlier shard, and nearly so
+        [*pairs[20:], pairs[12], ("Kopie & Kopie & Kopie", "Kopie & Kopie & Kopie")],
+    ]
+    for language, side in (("de", 0), ("en", 1)):
+        (tmp_path / language).mkdir()
+        for number, part in enumerate(parts):
+            (tmp_path / language / f"{number}.{language}").write_text("".join(f"{pair[side]}\n" for pair in part))
+        everything = "".join(f"{pair[side]}\n" for part in parts for pair in part)
+        (tmp_path / f"all.{language}").write_text(everything)
+    whole = run_nmt("clean", tmp_path / "all.de", tmp_path / "all.en", "-o", tmp_path / "whole")
+    command = ("clean", tmp_path / "de", tmp_path / "en", "-o", tmp_path / "clean", "--workers", 1)
+    done = run_nmt(*command)
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == sorted(whole.stdout.splitlines())
+    assert "30 of 36 pairs are kept" in done.stdout
+    for language in ("de", "en"):
+        kept = "".join((tmp_path / "clean" / n / f"{n}.{language}").read_text() for n in "012")
+        assert kept == (tmp_path / "whole" / f"all.{language}").read_text()
+    # The folder of the first shard is that of the plain command; again, nothing is left to do.
+    alone = run_nmt("clean", tmp_path / "de" / "0.de", tmp_path / "en" / "0.en", "-o", tmp_path / "alone")
+    assert alone.returncode == 0
+    assert contents(tmp_path / "alone") == contents(tmp_path / "clean" / "0")
+    again = run_nmt(*command)
+    assert (again.stdout, "of which 3 are done" in again.stderr) == (done.stdout, True)
+    (tmp_path / "en" / "1.en").write_text("one line\n")
+    refused = run_nmt("clean", tmp_path / "de", tmp_path / "en", "-o", tmp_path / "other")
+    assert (refused.returncode, "1.de has 12 lines, but" in refused.stderr) == (2, True)
+    assert not (tmp_path / "other").exists()

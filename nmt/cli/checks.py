@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from nmt.cli.common import AsJson, Device, ModelDir, Settings, command, show_json
+from nmt.cli.common import (
+    AsJson,
+    Device,
+    ModelDir,
+    Ray,
+    Settings,
+    Workers,
+    check_is_folder,
+    command,
+    shards_and_crew,
+    show_json,
+)
 from nmt.console import print_table, progress_bar, say
 from nmt.errors import UserError
 
@@ -94,6 +105,7 @@ def _show_report(report: "DataReport") -> None:
 @command(
     "nmt clean train.de train.en -o clean --test test.de,test.en",
     "nmt clean train.de.zst train.en.zst -o clean --filters filters.yaml",
+    "nmt clean shards.de shards.en -o clean --workers 4",
 )
 def clean(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text.")],
@@ -108,6 +120,8 @@ def clean(
         typer.Option("--test", metavar="SOURCE,TARGET", help="Test text whose pairs must not remain; may be repeated."),
     ] = None,
     max_length: Annotated[int, typer.Option(metavar="N", min=1, help="Words of the longest side that remains.")] = 150,
+    workers: Workers = None,
+    ray: Ray = None,
     as_json: AsJson = False,
 ) -> None:
     """Remove bad pairs of lines, and repair encodings.
@@ -115,6 +129,9 @@ def clean(
     Removes, among others, pairs that are empty, copied, misaligned, truncated, repeated or in another language. FOLDER
     gets the remaining text under the names of the files, removed.jsonl with what was removed and why, repaired.jsonl,
     the report.html with examples, and filters.yaml with the settings, which --filters reads. Nothing is overwritten.
+
+    SOURCE and TARGET may be folders of files with the same names apart from the language. FOLDER then gets a folder for
+    each pair of files, in which pairs of the files before are removed, too; the same command goes on after a stop.
     """
     from nmt.data.text import count_lines
     from nmt.filters.clean import CleanSettings
@@ -125,17 +142,33 @@ def clean(
         if files.count(",") != 1:
             raise UserError(f"--test {files} doesn't name two files.", "Write --test SOURCE,TARGET.")
         tests.append((Path(files.partition(",")[0]), Path(files.partition(",")[2])))
-    settings, num_lines = CleanSettings.read(filters), count_lines(source)
+    settings = CleanSettings.read(filters)
+    if check_is_folder(source, workers, ray):
+        from nmt.filters.shards import clean_shards
+
+        found, crew = shards_and_crew((source, target), str(output), workers, ray, "cpu", cores_each=1)
+        total = clean_shards(found, output, settings, tests, max_length, crew)
+        if as_json:
+            show_json(total)
+        else:
+            _show_cleaned(total, total["removed"])
+        return
+    num_lines = count_lines(source)
     with progress_bar("cleaning", None if num_lines is None else 3 * num_lines) as bar:
         report = run((source, target), output, settings, tests, max_length, bar.advance)
     if as_json:
         show_json(asdict(report))
         return
-    total = report.num_pairs
-    rows = [(r.filter, f"{r.num_pairs:,}", f"{r.num_pairs / total:.2%}", f"{r.alone:,}") for r in report.removals]
-    print_table("", ("removed by", "pairs", "", "by it alone"), rows)
-    typer.echo(f"{report.num_kept:,} of {total:,} pairs are kept, {report.num_repaired:,} of them repaired.")
+    removed = {each.filter: {"pairs": each.num_pairs, "alone": each.alone} for each in report.removals}
+    _show_cleaned({"pairs": report.num_pairs, "kept": report.num_kept, "repaired": report.num_repaired}, removed)
     say(f"wrote {output}; report.html has examples")
+
+
+def _show_cleaned(counts: dict[str, int], removed: dict[str, dict[str, int]]) -> None:
+    total = counts["pairs"]
+    rows = [(name, f"{r['pairs']:,}", f"{r['pairs'] / total:.2%}", f"{r['alone']:,}") for name, r in removed.items()]
+    print_table("", ("removed by", "pairs", "", "by it alone"), rows)
+    typer.echo(f"{counts['kept']:,} of {total:,} pairs are kept, {counts['repaired']:,} of them repaired.")
 
 
 NUM_EXAMPLES = 3

@@ -17,7 +17,8 @@ from nmt.console import be_quiet, say
 from nmt.errors import UserError
 
 if TYPE_CHECKING:
-    from nmt.workers import Make
+    from nmt.shards import Shard
+    from nmt.workers import Crew
 
 Command = Callable[..., None]
 
@@ -68,7 +69,7 @@ Workers = Annotated[
         metavar="N",
         min=1,
         help="Processes that do the shards of a folder.",
-        show_default="one for each GPU, or for each four cores",
+        show_default="as many as the machine has room for",
     ),
 ]
 Ray = Annotated[
@@ -155,19 +156,19 @@ def command(*examples: str, to: typer.Typer = app) -> Callable[[Command], Comman
     return decorate
 
 
-def do_shards(
-    folders: Sequence[Path], output: str, workers: int | None, ray: str | None, device: str,
-    settings: dict[str, Any], make: "Make", verb: str,
-) -> None:  # fmt: skip
-    """Do the shards of folders; the arguments are those of :func:`nmt.shards.run` and of the options."""
-    from nmt import shards
+def shards_and_crew(
+    folders: Sequence[Path], output: str, workers: int | None, ray: str | None, device: str, cores_each: int
+) -> "tuple[list[Shard], Crew]":
+    """The shards of folders, and the workers that do them; see :mod:`nmt.workers`."""
+    from nmt.shards import find_shards
     from nmt.workers import LocalCrew, RayCrew
 
     if output == "-":
         raise UserError("The shards of a folder are written to a folder.", "Name one with -o.")
-    found = shards.find_shards(folders, Path(output))
-    crew = LocalCrew(workers, device) if ray is None else RayCrew(ray, workers, device)
-    shards.run(found, Path(output), settings, crew, make, verb)
+    found = find_shards(folders, Path(output))
+    if ray is None:
+        return found, LocalCrew(workers, device, cores_each)
+    return found, RayCrew(ray, workers, device, cores_each)
 
 
 def check_is_folder(path: Path | str, workers: int | None, ray: str | None) -> bool:

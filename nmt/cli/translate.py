@@ -19,9 +19,9 @@ from nmt.cli.common import (
     check_is_folder,
     command,
     command_to_resume,
-    do_shards,
     is_terminal,
     on_screen,
+    shards_and_crew,
 )
 from nmt.cli.schema import options_of
 from nmt.config import DecodingOptions
@@ -210,9 +210,11 @@ def _job(
 def _translate_folder(
     options: dict[str, Any], input: Path, output: str, workers: int | None, ray: str | None, device: str
 ) -> None:
+    from nmt import shards
     from nmt.files import sha256
     from nmt.model_directory import ModelDirectory
     from nmt.translation_job import start_shards
+    from nmt.workers import CORES
 
     lexicon = options["unknown_lexicon"]
     settings = options["decoding"] | options | {
@@ -222,7 +224,8 @@ def _translate_folder(
     }  # fmt: skip
     del settings["decoding"]
     make = partial(start_shards, partial(_job, **options), device)
-    do_shards([input], output, workers, ray, device, settings, make, "translating")
+    found, crew = shards_and_crew([input], output, workers, ray, device, CORES)
+    shards.run(found, Path(output), settings, crew, make, "translating")
 
 
 def _processors(texts: list[str]) -> dict[str, dict[str, object]]:

@@ -20,7 +20,7 @@ from nmt.files import explained, replacing, text_file
 from nmt.filters import FILTERS
 from nmt.filters.base import NUM_EXAMPLES, Filter, Flagged, plural
 from nmt.filters.check import flag, make_filters, shorten
-from nmt.filters.statistics import PairSource, Progress, Statistics, file_pairs
+from nmt.filters.statistics import PairHashes, PairSource, Progress, Statistics, file_pairs
 from nmt.filters.text import CONTROL, ENTITY, INVISIBLE, MOJIBAKE
 from nmt.options import Options, validate
 from nmt.recipe import read_yaml
@@ -140,6 +140,7 @@ def clean(
     tests: Sequence[tuple[Path, Path]] = (),
     max_length: int = 150,
     on_progress: Progress = lambda num_lines: None,
+    earlier: PairHashes | None = None,
 ) -> CleanReport:
     """Write the pairs of two files that no filter flags, those that are removed, and a report, into a new folder.
 
@@ -152,6 +153,7 @@ def clean(
         tests: test sets whose pairs must not remain.
         max_length: words of the longest side.
         on_progress: called with the number of lines read since the last call, in each pass.
+        earlier: of pairs that come before these; such pairs are removed as repeated ones are.
 
     Raises:
         UserError: the folder exists; the files can't be read, are empty or differ in length; nothing is kept.
@@ -163,7 +165,8 @@ def clean(
             raise UserError(f"{path} is not a regular file.", "Name a file: its text is read repeatedly.")
     given = file_pairs(*files)
     filters = make_filters(settings.filters)
-    statistics = Statistics(_repaired(given, settings), _joined(tests, settings), None, max_length, on_progress)
+    statistics = Statistics(repaired(given, settings), _joined(tests, settings), None, max_length, on_progress)
+    statistics.earlier = earlier or PairHashes()
     _check_lengths(statistics, files)
     flagged = flag(statistics, filters, on_progress)
     bits = {name: np.uint64(1 << number) for number, name in enumerate(filters)}
@@ -261,7 +264,9 @@ def _json(values: Mapping[str, Any]) -> str:
     return re.sub("[\udc80-\udcff]", lambda byte: f"\\u{ord(byte[0]):04x}", text) + "\n"
 
 
-def _repaired(pairs: PairSource, settings: CleanSettings) -> PairSource:
+def repaired(pairs: PairSource, settings: CleanSettings) -> PairSource:
+    """The pairs with the repairs of the settings."""
+
     def read() -> Iterator[tuple[str | None, str | None]]:
         for pair in pairs.read():
             source, target = (line if line is None else settings.repaired(line) for line in pair)
@@ -274,7 +279,7 @@ def _joined(tests: Sequence[tuple[Path, Path]], settings: CleanSettings) -> Stat
     """The statistics of all test sets as one."""
     if not tests:
         return None
-    sources = [_repaired(file_pairs(*each), settings) for each in tests]
+    sources = [repaired(file_pairs(*each), settings) for each in tests]
     return Statistics(PairSource(("test source", "test target"), lambda: chain(*(each.read() for each in sources))))
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from nmt.filters.base import NUM_EXAMPLES, Filter, Flagged, Floats, Severity, plural
-from nmt.filters.statistics import MIN_CHARACTERS, MIN_LINES, Statistics, median_and_deviation
+from nmt.filters.statistics import MIN_CHARACTERS, MIN_LINES, Hashes, Statistics, median_and_deviation
 
 BLOCK_SIZE = 500
 SHIFTS = (-2, -1, 1, 2)
@@ -234,7 +234,7 @@ class DuplicatePairs(Filter):
     warning, serious = 0.1, 0.5
 
     def flag(self, statistics: Statistics) -> Iterable[Flagged]:
-        yield Flagged(_repeated(statistics, statistics.hashes))
+        yield Flagged(_repeated(statistics, statistics.hashes, statistics.earlier.hashes))
 
 
 class NearDuplicates(Filter):
@@ -245,14 +245,17 @@ class NearDuplicates(Filter):
     warning, serious = 0.1, 0.5
 
     def flag(self, statistics: Statistics) -> Iterable[Flagged]:
-        exact = _repeated(statistics, statistics.hashes)
-        yield Flagged(np.setdiff1d(_repeated(statistics, statistics.keys), exact))
+        exact = _repeated(statistics, statistics.hashes, statistics.earlier.hashes)
+        yield Flagged(np.setdiff1d(_repeated(statistics, statistics.keys, statistics.earlier.keys), exact))
 
 
-def _repeated(statistics: Statistics, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+def _repeated(statistics: Statistics, hashes: Hashes, earlier: Hashes) -> npt.NDArray[np.int64]:
+    """Indices of pairs with text whose hash another one before them has, or one of the earlier shards."""
     indices = np.flatnonzero(statistics.has_text)
-    _, first = np.unique(hashes[indices], return_index=True)
-    return np.delete(indices, first)
+    distinct, first = np.unique(hashes[indices], return_index=True)
+    is_repeated = np.ones(len(indices), bool)
+    is_repeated[first] = np.isin(distinct, earlier)
+    return indices[is_repeated]
 
 
 class DifferentTargets(Filter):

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -42,6 +42,7 @@ NUM_OUTCOMES = 64
 
 Progress = Callable[[int], None]
 Mask = npt.NDArray[np.bool_]
+Hashes = npt.NDArray[np.uint64]
 Lines = tuple[list[str], list[str]]
 """Consecutive lines of both sides; in the last batches, one side can have more lines than the other."""
 
@@ -145,6 +146,14 @@ class Side:
         return np.asarray(mask & (mask.sum() >= MIN_LINES))
 
 
+@dataclass(frozen=True)
+class PairHashes:
+    """Hashes of pairs with text, exact ones and those that ignore case and punctuation."""
+
+    hashes: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
+    keys: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
+
+
 class Statistics:
     """Statistics of a corpus. The constructor reads it once; the scores of the character models need a second pass."""
 
@@ -157,6 +166,8 @@ class Statistics:
         on_progress: Progress = lambda num_lines: None,
     ) -> None:
         self.pairs, self.test, self.max_length = pairs, test, max_length
+        self.earlier = PairHashes()
+        """Of the corpus that this one goes on with; they repeat nothing, but can be repeated."""
         source, target = (None, None) if vocabularies is None else (vocabularies.source, vocabularies.target)
         self.sides = (Side(pairs.names[0], source), Side(pairs.names[1], target))
         described = [[side.lines] for side in self.sides]
@@ -187,18 +198,17 @@ class Statistics:
         return mask
 
     @property
-    def hashes(self) -> npt.NDArray[np.uint64]:
+    def hashes(self) -> Hashes:
         """A hash of each pair."""
         return self._combined("hash")
 
     @property
-    def keys(self) -> npt.NDArray[np.uint64]:
+    def keys(self) -> Hashes:
         """A hash of each pair that ignores case and punctuation."""
         return self._combined("key")
 
-    def _combined(self, column: str) -> npt.NDArray[np.uint64]:
-        source, target = (side.lines[column] for side in self.sides)
-        return np.asarray(source * np.uint64(0x9E3779B97F4A7C15) + target)
+    def _combined(self, column: str) -> Hashes:
+        return _of_pairs(*(side.lines[column] for side in self.sides))
 
     @property
     def log_ratios(self) -> npt.NDArray[np.float64]:
@@ -215,8 +225,8 @@ def median_and_deviation(values: npt.NDArray[np.floating]) -> tuple[float, float
 
 def _describe(lines: list[str], vocabulary: Vocabulary | None) -> npt.NDArray[np.void]:
     rows = np.zeros(len(lines), LINE)
-    rows["hash"] = [_hash(line.split()) for line in lines]
-    rows["key"] = [_hash(_WORDS.findall(line.casefold())) for line in lines]
+    rows["hash"] = list(map(_exact, lines))
+    rows["key"] = list(map(_key, lines))
     rows["words"] = [len(line.split()) for line in lines]
     rows["characters"] = [len(line) for line in lines]
     rows["letters"] = [sum(map(len, re.findall(r"[^\W\d_]{2,}", line))) for line in lines]
@@ -228,6 +238,29 @@ def _describe(lines: list[str], vocabulary: Vocabulary | None) -> npt.NDArray[np
         rows["unknown"] = [line.count(vocabulary.unk) for line in ids]
         rows["bytes"] = [sum(i in byte_ids for i in line) for line in ids]
     return rows
+
+
+def pair_hashes(pairs: PairSource) -> PairHashes:
+    """The hashes of the pairs with text, as :class:`Statistics` has them."""
+    found: tuple[list[Hashes], list[Hashes]] = ([], [])
+    for _, lines in pairs.batches(lambda num_lines: None):
+        with_text = [pair for pair in zip(*lines, strict=False) if pair[0].split() and pair[1].split()]
+        for rows, of_line in zip(found, (_exact, _key), strict=True):
+            sides = (np.array([of_line(pair[side]) for pair in with_text], np.uint64) for side in (0, 1))
+            rows.append(_of_pairs(*sides))
+    return PairHashes(*(np.concatenate(rows) if rows else np.zeros(0, np.uint64) for rows in found))
+
+
+def _of_pairs(source: Hashes, target: Hashes) -> Hashes:
+    return np.asarray(source * np.uint64(0x9E3779B97F4A7C15) + target)
+
+
+def _exact(line: str) -> int:
+    return _hash(line.split())
+
+
+def _key(line: str) -> int:
+    return _hash(_WORDS.findall(line.casefold()))
 
 
 def _hash(words: list[str]) -> int:
