@@ -28,9 +28,9 @@ class FilePair(Options):
 class TaskOptions(Options):
     """A task whose sentence pairs are generated: see ``nmt/data/synthetic_tasks.py``."""
 
-    type: Literal["copy", "repeat_copy", "associative_recall", "priority_sort", "parity", "addition", "chain"] = Field(
-        description="what is to be computed"
-    )
+    type: Literal[
+        "copy", "repeat_copy", "associative_recall", "priority_sort", "parity", "addition", "halves", "chain"
+    ] = Field(description="what is to be computed")
     min_length: int = Field(
         1, ge=0, description="fewest symbols of a sequence, items to recall from, digits of a number, arrows to follow"
     )
@@ -45,8 +45,8 @@ class TaskOptions(Options):
     def _has_lengths(self) -> "TaskOptions":
         if self.min_length > self.max_length:
             raise ValueError(f"data.task: min_length {self.min_length} is more than max_length {self.max_length}")
-        if self.type != "chain" and self.min_length < 1:
-            raise ValueError(f"data.task: {self.type} needs a min_length of 1 or more")
+        if self.min_length < (least := {"chain": 0, "halves": 2}.get(self.type, 1)):
+            raise ValueError(f"data.task: {self.type} needs a min_length of {least} or more")
         if self.type == "chain" and self.num_symbols <= self.max_length:
             raise ValueError(f"data.task: {self.max_length} arrows of a chain need {self.max_length + 1} num_symbols")
         if self.type == "associative_recall" and not 2 <= self.min_length <= self.max_length <= self.num_symbols**3:
@@ -180,16 +180,13 @@ class VectorOptions(Options):
 
 
 NO_ENCODER = "none"
-
-
-def _encoder(choice: Any) -> Any:
-    return {"type": NO_ENCODER} if choice is None else choice
+NO_ENCODER_CHOICE = BeforeValidator(lambda choice: {"type": NO_ENCODER} if choice is None else choice)
 
 
 class ModelOptions(Options):
     """The network: an encoder and a decoder from the tables of ``nmt/models/build.py``, and what they share."""
 
-    encoder: Annotated[dict[str, Any], BeforeValidator(_encoder), ChoiceOf("encoder")] = Field(
+    encoder: Annotated[dict[str, Any], NO_ENCODER_CHOICE, ChoiceOf("encoder")] = Field(
         description="type, and the options of that type; null: none, the decoder is a language model"
     )
     decoder: Annotated[dict[str, Any], ChoiceOf("decoder")] = Field(description="type, and the options of that type")
@@ -209,6 +206,11 @@ class ModelOptions(Options):
         """Whether there is no encoder, so that the source is ignored."""
         return bool(self.encoder.get("type") == NO_ENCODER)
 
+    @property
+    def is_classifier(self) -> bool:
+        """Whether a target is one label out of a closed set."""
+        return bool(self.decoder.get("type") == "classifier")
+
 
 def _batch_tokens(value: Any) -> Any:
     if value == "auto" or (type(value) is int and value >= 1):
@@ -218,10 +220,7 @@ def _batch_tokens(value: Any) -> Any:
 
 BatchTokens = Annotated[int | Literal["auto"], PlainValidator(_batch_tokens)]
 DEFAULT_SCHEDULE = "inverse_sqrt"
-
-
-def _default_schedule(value: dict[str, Any]) -> dict[str, Any]:
-    return {"type": DEFAULT_SCHEDULE, **value}
+WITH_DEFAULT_SCHEDULE = AfterValidator(lambda value: {"type": DEFAULT_SCHEDULE, **value})
 
 
 class OptimizerOptions(Options):
@@ -252,9 +251,9 @@ class TrainingOptions(Options):
         default_factory=OptimizerOptions, description="adam, adamw, or a mapping with the type and its options"
     )
     learning_rate: float = Field(1e-3, gt=0, description="the highest rate, reached at the end of the warm-up")
-    schedule: Annotated[
-        dict[str, Any], BeforeValidator(as_mapping), AfterValidator(_default_schedule), ChoiceOf("schedule")
-    ] = Field({"type": DEFAULT_SCHEDULE}, description="how the learning rate changes; type, and its options")
+    schedule: Annotated[dict[str, Any], BeforeValidator(as_mapping), WITH_DEFAULT_SCHEDULE, ChoiceOf("schedule")] = (
+        Field({"type": DEFAULT_SCHEDULE}, description="how the learning rate changes; type, and its options")
+    )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability given to all tokens (Szegedy et al. 2016)")
     clip_norm: float | None = Field(1.0, gt=0, description="gradients are scaled down to this global norm")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")

@@ -312,7 +312,7 @@ class Translator:
                     yield ScoredPair(source, target, [], [], None, None)
                     continue
                 vocabulary, of_tokens_T = self.vocabularies.target, next(scored).log_probability_T
-                tokens = [vocabulary.token(i) for i in (*ids[1], vocabulary.eos)]
+                tokens = [vocabulary.token(i) for i in ids[1] + [vocabulary.eos] * (not vocabulary.is_closed)]
                 total = of_tokens_T.sum()
                 score = float(length_normalised(options, total, len(tokens)))
                 yield ScoredPair(source, target, tokens, of_tokens_T.tolist(), float(total), score)

@@ -5,6 +5,7 @@
 reads the task's files (github.com/Unbabel/BConTrasT) and writes
 
     chat/train.en  train.de  val.en …  test.en …            every turn, whoever said it, in both languages
+    chat/train.speaker  val.speaker  test.speaker           who said it: agent or customer
     chat/test.agent.*  test.customer.*                      those of test by speaker: an agent writes English, a
                                                             customer German
     chat/train.prompt  train.response  val.prompt …         what is said in English, and what the other answers
@@ -120,11 +121,13 @@ def main() -> None:
         }
         for split, some in splits.items():
             turns = list(translation_lines(some, arguments.context))
-            parts = {split: [lines for _, lines in turns]}
+            parts = {split: [lines | {"speaker": [speaker]} for speaker, lines in turns]}
             if split == "test":
                 parts |= {f"test.{who}": [lines for speaker, lines in turns if speaker == who] for who in LANGUAGES}
             for name, lines in parts.items():
-                print(f"{arguments.output / name}.en, .de: {write(arguments.output, name, lines):,} lines")
+                print(
+                    f"{arguments.output / name}.{', .'.join(lines[0])}: {write(arguments.output, name, lines):,} lines"
+                )
             answers = write(arguments.output, split, response_lines(some, arguments.context))
             print(f"{arguments.output / split}.prompt, .response: {answers:,} lines")
     except UserError as error:

@@ -104,6 +104,8 @@ class AttentionAligner:
             all_heads: give the weights of every head, too.
             warns: warn of pairs that are cut.
         """
+        if self._vocabularies.target.is_closed:  # a label is one word
+            pairs = ((source, Words.whole(target.text.strip())) for source, target in pairs)
         ahead, back = tee(pairs) if reverse is not None else (pairs, ())
         alignments = self._attended(ahead, all_heads, warns)
         if reverse is None:

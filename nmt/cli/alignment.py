@@ -224,11 +224,14 @@ def _write_page(
 
 
 def _draw_function(translator: "Translator", grid: bool, lines: bool) -> "Draw":
-    """What draws a sentence pair: its matrix, that of each head, or lines."""
+    """What draws a sentence pair: its matrix, that of each head, or lines; of a classifier, the text."""
     from nmt.alignment.heads import by_layer
+    from nmt.plotting.document import draw_document
     from nmt.plotting.lines import draw_lines
     from nmt.plotting.matrix import draw_grid, draw_matrix
 
+    if translator.recipe.model.is_classifier and not grid and not lines:
+        return draw_document
     if not grid:
         return draw_lines if lines else draw_matrix
     heads = translator.model.decoder.heads

@@ -12,6 +12,7 @@ from nmt.files import open_output
 
 if TYPE_CHECKING:
     from nmt.evaluation.metrics import Score
+    from nmt.evaluation.significance import TestSet
 
 Hypothesis = Annotated[
     str, typer.Argument(metavar="HYPOTHESIS", help="Translations, a line each; - is standard input.")
@@ -45,7 +46,12 @@ Train = Annotated[
         metavar="FILE", help="Training text of the target side, in which words are counted.", show_default="REFERENCE"
     ),
 ]
-Metrics = Annotated[str, typer.Option(metavar="NAMES", help="Metrics, comma-separated: bleu, chrf, ter or a plugin's.")]
+Metrics = Annotated[
+    str,
+    typer.Option(
+        metavar="NAMES", help="Metrics, comma-separated: bleu, chrf, ter; accuracy, macro_f1 of labels; or a plugin's."
+    ),
+]
 METRICS = "bleu,chrf,ter"
 Tokenize = Annotated[
     str | None,
@@ -59,6 +65,13 @@ PerplexityOf = Annotated[
         "--perplexity",
         metavar="MODEL_DIR",
         help="Measure how well this model predicts the texts, in place of metrics; -s for a model that translates.",
+    ),
+]
+Confusion = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Draw the confusion matrix of labels: rows are REFERENCE, columns HYPOTHESIS; .png, .svg or .pdf.",
     ),
 ]
 Confidence = Annotated[bool, typer.Option("--confidence", help="95 % confidence intervals by bootstrap.")]
@@ -94,6 +107,7 @@ def limits_of(buckets: str) -> list[int]:
     "nmt translate runs/de-en -i test.de | nmt score - test.en",
     "nmt score A.en B.en -r test1.en -r test2.en --confidence",
     "nmt score --perplexity runs/lm test.en",
+    "nmt score test.predicted test.label --metrics accuracy,macro_f1 --confusion confusion.png",
 )
 def score(
     hypothesis: Hypothesis,
@@ -104,6 +118,7 @@ def score(
     tokenize: Tokenize = None,
     confidence: Confidence = False,
     resamples: Resamples = 1000,
+    confusion: Confusion = None,
     perplexity: PerplexityOf = None,
     device: Device = "auto",
     as_json: AsJson = False,
@@ -133,6 +148,8 @@ def score(
         files, reference = files[:1], files[1:]
     test_set = read_test_set(files, reference, source)
     references, sources = test_set.references, test_set.source
+    if confusion is not None:
+        _draw_confusion(test_set, confusion)
     found = {
         system: score_corpus(texts, references, names, tokenize, resamples if confidence else 0, sources)
         for system, texts in test_set.systems.items()
@@ -145,6 +162,18 @@ def score(
     for system, texts in test_set.systems.items():
         if summary := count_degenerate(texts, sources, references[0]).summary():
             warn(f"{system}: {summary}.")
+
+
+def _draw_confusion(test_set: "TestSet", path: Path) -> None:
+    from nmt.plotting.matrix import draw_confusion
+    from nmt.plotting.style import write_figure
+
+    texts = [*test_set.systems.values(), *test_set.references]
+    if len(texts) != 2:
+        raise UserError("--confusion draws one HYPOTHESIS against one REFERENCE.", "Give two files.")
+    predictions, references = ([line.strip() for line in lines] for lines in texts)
+    write_figure(draw_confusion(references, predictions), path)
+    say_wrote(path)
 
 
 def _score_perplexity(model_dir: Path, files: list[str], source: str | None, device: str, as_json: bool) -> None:

@@ -273,7 +273,8 @@ def translate_lines(
             progress_bar("translating", total and total - num_done + len(again), visible) as bar,
         ):
             for translation in job.run(lines, num_done + 1, bar.advance, again):
-                degenerate.add(translation.text, translation.source)
+                if not job.translator.recipe.model.is_classifier:  # a label is short
+                    degenerate.add(translation.text, translation.source)
                 file.write(f"{job.write(translation)}\n")
                 file.flush()
     if degenerate.num_lines >= WORTH_A_WARNING and (summary := degenerate.summary()):

@@ -127,7 +127,7 @@ def make_batch(
 
     1. sample the pairs (done by :func:`plan_batches`), 2. look up ids, OOV as UNK (done by the vocabulary),
     3. append EOS to the source, 4. prepend SOS for the decoder's input and append EOS for its output,
-    5. pad to the longest sentence of the batch, 6. compute the lengths.
+    5. pad to the longest sentence of the batch, 6. compute the lengths. A label is predicted from SOS, without EOS.
 
     Args:
         pairs: source and target ids.
@@ -135,12 +135,14 @@ def make_batch(
         annotations: for each name an array for each pair.
     """
     sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
+    is_label = vocabularies.target.is_closed
+    read: Sequence[Ids] = [()] * len(pairs) if is_label else targets
     return Batch(
         source_BS=pad(sources, vocabularies.source, eos=True),
         source_length_B=lengths(sources),
-        target_input_BT=pad(targets, vocabularies.target, sos=True),
-        target_output_BT=pad(targets, vocabularies.target, eos=True),
-        target_length_B=lengths(targets),
+        target_input_BT=pad(read, vocabularies.target, sos=True),
+        target_output_BT=pad(targets, vocabularies.target, eos=not is_label),
+        target_length_B=lengths(read),
         annotations=annotations or {},
     )
 

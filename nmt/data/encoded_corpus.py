@@ -242,7 +242,10 @@ def _write(
             if line % 1000 == 0:
                 on_progress(line)
             source = encode_source(vocabularies.source, source_text, text.context, max_length)
-            target = vocabularies.target.encode(target_text)
+            try:
+                target = vocabularies.target.encode(target_text)
+            except UserError as error:
+                raise UserError(f"{text.name}, pair {line + 1}: {error.message}", error.remedy) from None
             is_long = max(len(source), len(target)) > max_length
             fate = "empty" if not source or not target else "too_long" if is_long else "kept"
             counts[fate] += 1

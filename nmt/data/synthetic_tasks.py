@@ -8,6 +8,7 @@ A symbol is a word, so use word vocabularies. Pairs are drawn independently; eac
     priority_sort       g 17 a 80 c 4              ->  a g c          (the highest priority first)
     parity              1 0 1 1                    ->  1              (1 if the number of ones is odd)
     addition            5 7 + 8 4                  ->  1 4 1          (the highest digit first)
+    halves              g a c | g c a              ->  different      (or same; two symbols are exchanged)
     chain               bd ab da a x2              ->  d              (two arrows from a: a -> b -> d, in random order)
 """
 
@@ -83,6 +84,21 @@ def _addition(rng: np.random.Generator, length: int, options: TaskOptions) -> Pa
     return f"{' '.join(first)} + {' '.join(second)}", " ".join(total)
 
 
+def _halves(rng: np.random.Generator, length: int, options: TaskOptions) -> Pair:
+    """A sequence and, as often as not, the same again; otherwise two different symbols are exchanged.
+
+    Both halves always have the same symbols equally often, so their order alone tells the label.
+    """
+    first = _symbols(rng, length, options).split()
+    while len(set(first)) == 1:
+        first = _symbols(rng, length, options).split()
+    second, is_same = list(first), bool(rng.integers(2))
+    while second == first and not is_same:
+        i, j = rng.integers(length, size=2)
+        second[i], second[j] = second[j], second[i]
+    return f"{' '.join(first)} | {' '.join(second)}", "same" if is_same else "different"
+
+
 def _chain(rng: np.random.Generator, length: int, options: TaskOptions) -> Pair:
     """Arrows that form a cycle through all symbols, in random order; the last words are the start and number of steps.
 
@@ -100,5 +116,6 @@ TASKS: dict[str, Callable[[np.random.Generator, int, TaskOptions], Pair]] = {
     "priority_sort": _priority_sort,
     "parity": _parity,
     "addition": _addition,
+    "halves": _halves,
     "chain": _chain,
 }

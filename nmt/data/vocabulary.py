@@ -56,6 +56,8 @@ class Vocabulary(ABC):
     eos: int
     separator: int | None = None
     tags: Mapping[str, int] = {}
+    is_closed = False
+    """Whether each text is one token of a fixed set, without EOS: a label."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -270,6 +272,10 @@ class Vocabularies:
 def _load_file(path: Path) -> Vocabulary:
     try:
         content = path.read_bytes()
+        if path.suffix == ".labels":
+            from nmt.data.labels import LabelVocabulary
+
+            return LabelVocabulary.from_bytes(content)
         return WordVocabulary.from_bytes(content) if path.suffix == ".txt" else SentencePieceVocabulary(content)
     except UserError as error:
         raise UserError(f"{path}: {error.message}", error.remedy) from None
@@ -278,7 +284,11 @@ def _load_file(path: Path) -> Vocabulary:
 
 
 def train_vocabularies(
-    options: VocabularyOptions, pairs: Iterable[tuple[str, str]], separator: bool = False, tags: Sequence[str] = ()
+    options: VocabularyOptions,
+    pairs: Iterable[tuple[str, str]],
+    separator: bool = False,
+    tags: Sequence[str] = (),
+    labels: bool = False,
 ) -> Vocabularies:
     """Make the vocabularies of a recipe from its training text.
 
@@ -287,6 +297,7 @@ def train_vocabularies(
         pairs: source and target sentences; iterated once or, with separate vocabularies, twice.
         separator: the source is dialogues: its vocabulary gets the piece that separates their turns.
         tags: of the source, such as ``<2de>``; ``pairs`` are without them.
+        labels: each target is one label.
 
     Raises:
         UserError: there is no text, or too little for the size asked for; a tag has the name of another special piece.
@@ -294,11 +305,16 @@ def train_vocabularies(
     if taken := {*SPECIALS, SEPARATOR}.intersection(tags):
         raise UserError(f"The tag {min(taken)} is a special piece of every vocabulary.", "Choose another tag.")
     specials = [SEPARATOR] * separator + list(tags)
-    if options.joint:
+    if options.joint and not labels:
         joint = _train(options, (side for pair in pairs for side in pair), "the training text", specials, separator)
         return Vocabularies(joint, joint)
     source = _train(options, (source for source, _ in pairs), "the source side", specials, separator)
-    return Vocabularies(source, _train(options, (target for _, target in pairs), "the target side"))
+    targets = (target for _, target in pairs)
+    if labels:
+        from nmt.data.labels import LabelVocabulary
+
+        return Vocabularies(source, LabelVocabulary.of(targets, options.size))
+    return Vocabularies(source, _train(options, targets, "the target side"))
 
 
 def _train(

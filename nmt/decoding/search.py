@@ -1,6 +1,7 @@
 """From encoded sentences to hypotheses: batches of similar length, limits, and beam search or sampling."""
 
 from collections.abc import Callable, Sequence
+from math import inf
 
 import numpy as np
 import torch
@@ -64,6 +65,8 @@ def search_all(
             limit_B.to(model.device),
             [i if numbers is None else numbers[i] for i in chunk],
         )
+        if vocabularies.target.is_closed:
+            return likeliest_labels(task, processors)
         # The last one overrules those before it.
         of_batch = [*processors, Bounds([each.prefix for each in wanted], task.limit_B, vocabularies.target)]
         phrases = [each.phrases for each in wanted]
@@ -72,6 +75,21 @@ def search_all(
 
     source_lengths = [len(source) for source in sources]
     return map_by_length(search, source_lengths, options.batch_size, model.device, on_progress)
+
+
+@torch.inference_mode()
+def likeliest_labels(task: SearchTask, processors: Sequence[LogitsProcessor]) -> list[list[Hypothesis]]:
+    """The ``beam_size`` most probable labels of each line, best first; their scores are log-probabilities."""
+    start_B1 = torch.full((len(task.source_BS), 1), task.target.sos, device=task.source_BS.device)
+    logits_BV = task.model.step(
+        start_B1[:, 0], task.model.start(task.source_BS, task.source_length_B)
+    ).logits_NV.float()
+    normaliser_B1 = logits_BV.logsumexp(1, keepdim=True)
+    for processor in processors:
+        processor(logits_BV, start_B1, torch.arange(len(start_B1), device=start_B1.device), task)
+    log_p_BK, label_BK = (logits_BV - normaliser_B1).topk(min(task.options.beam_size, logits_BV.shape[1]), dim=1)
+    rows = zip(label_BK.tolist(), log_p_BK.tolist(), strict=True)
+    return [[Hypothesis([i], p, p) for i, p in zip(*row, strict=True) if p > -inf] for row in rows]
 
 
 def max_lengths(source_length_B: Tensor, options: DecodingOptions) -> Tensor:

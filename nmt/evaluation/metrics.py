@@ -199,6 +199,36 @@ class Ter(SacreBleuMetric):
         return super().corpus_score(hypotheses, references)
 
 
+class Accuracy(Metric):
+    """Per cent of the lines that are the reference, or one of several: of labels, or of whole answers."""
+
+    name = "accuracy"
+
+    def sentence_scores(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> list[float]:
+        wanted = [{text.strip() for text in texts} for texts in zip(*references, strict=True)]
+        return [100.0 * (text.strip() in found) for text, found in zip(hypotheses, wanted, strict=True)]
+
+
+class MacroF1(Accuracy):
+    """The mean over the labels of the first reference of F1 = 2 TP / (2 TP + FP + FN), in per cent.
+
+    Rare labels weigh as much as frequent ones.
+    """
+
+    name = "macro F1"
+
+    def statistics(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> FloatArray:
+        """2 TP of each label, and how often it is predicted or in the reference. (N, 2 labels)"""
+        found_N1, wanted_N1 = (np.char.strip(np.array(texts, str))[:, None] for texts in (hypotheses, references[0]))
+        label_L = np.unique(wanted_N1)
+        is_found_NL, is_wanted_NL = found_N1 == label_L, wanted_N1 == label_L
+        return np.hstack([2.0 * (is_found_NL & is_wanted_NL), 1.0 * is_found_NL + is_wanted_NL])
+
+    def score_from(self, totals_F: FloatArray) -> float:
+        right_L, total_L = np.split(totals_F, 2)
+        return float(100 * (right_L[total_L > 0] / total_L[total_L > 0]).mean())
+
+
 def _refuse_long_lines(*texts: Texts) -> None:
     for text in texts:
         for number, line in enumerate(text, start=1):
@@ -209,7 +239,9 @@ def _refuse_long_lines(*texts: Texts) -> None:
                 )
 
 
-METRICS: Table[Metric] = Table("metric", Metric, {"bleu": Bleu, "chrf": Chrf, "ter": Ter})
+METRICS: Table[Metric] = Table(
+    "metric", Metric, {"bleu": Bleu, "chrf": Chrf, "ter": Ter, "accuracy": Accuracy, "macro_f1": MacroF1}
+)
 """Metrics by the name that recipes, options and JSON use."""
 
 

@@ -18,7 +18,8 @@ from nmt.errors import UserError
 from nmt.model_directory import ModelDirectory
 from nmt.models import attention
 from nmt.models.act import ActDecoder, ActEncoder
-from nmt.models.hierarchical import HierarchicalAttention, HierarchicalEncoder
+from nmt.models.classifier import Classifier, EmbeddingEncoder
+from nmt.models.hierarchical import DocumentAttention, HierarchicalAttention, HierarchicalEncoder
 from nmt.models.interfaces import Attention, Decoder, DecoderParts, Encoder, EncoderParts, OutputLayer
 from nmt.models.layers import Embedding
 from nmt.models.ntm import NtmDecoder, NtmEncoder
@@ -43,6 +44,7 @@ ENCODERS: Table[Encoder] = Table(
         "act_rnn": ActEncoder,
         "universal_transformer": UniversalTransformerEncoder,
         "hierarchical": HierarchicalEncoder,
+        "embedding": EmbeddingEncoder,
         NO_ENCODER: NoEncoder,
     },
 )
@@ -60,6 +62,7 @@ ATTENTIONS: Table[Attention] = Table(
         "location": attention.LocationAttention,
         "scaled_dot": attention.ScaledDotAttention,
         "hierarchical": HierarchicalAttention,
+        "han": DocumentAttention,
     },
 )
 
@@ -75,6 +78,7 @@ DECODERS: Table[Decoder] = Table(
         "ntm": NtmDecoder,
         "act_rnn": ActDecoder,
         "universal_transformer": UniversalTransformerDecoder,
+        "classifier": Classifier,
     },
 )
 

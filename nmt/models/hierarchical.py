@@ -1,4 +1,5 @@
-"""Dialogues turn by turn: the hierarchical encoder and hierarchical attention (Xing et al. 2017, HRAN).
+"""Dialogues turn by turn and documents sentence by sentence: the hierarchical encoder, and the hierarchical attentions
+of Xing et al. 2017 (HRAN) and Yang et al. 2016 (HAN).
 
 A turn ends with its separator, the last one with EOS, so that no turn is empty. Turns are numbered back from the
 current one, which is 0, so that the current turn has the same number in all dialogues.
@@ -20,6 +21,7 @@ from nmt.models.attention import AdditiveAttention, SizedScoreOptions
 from nmt.models.cells import GatedOptions, GruCell
 from nmt.models.interfaces import Attention, EncoderOutput, EncoderParts, Memory, attend
 from nmt.models.layers import length_mask
+from nmt.models.recurrence import Recurrence, StackOptions
 from nmt.models.recurrent import RecurrentEncoder
 from nmt.options import Options
 
@@ -120,9 +122,7 @@ class HierarchicalAttention(Attention):
     def prepare(self, memory: Memory) -> FoldedMemory:
         mask_BS = memory.mask_BS
         turn_BS = memory.positions.get("turn", torch.zeros_like(mask_BS, dtype=torch.long))
-        num_turns = int(turn_BS.max()) + 1
-        is_turn_BUS = (turn_BS[:, None] == torch.arange(num_turns, device=turn_BS.device)[:, None]) & mask_BS[:, None]
-        length_BU = is_turn_BUS.sum(2)
+        length_BU = _turns(memory).sum(2)
         # Time runs from the highest number to 0: a turn starts where those with higher numbers end.
         start_BU = length_BU.flip(1).cumsum(1).flip(1) - length_BU
         keys_BSA, gates_BSG = self.words.key(memory.values_BSD), self.utterance.project(memory.values_BSD)
@@ -161,6 +161,59 @@ class HierarchicalAttention(Attention):
         parts = [words_BQW * weights_BQU[:, :, turn, None] for turn, words_BQW in enumerate(word_weights)]
         place_BQS = memory.place_BS[:, None].expand(-1, queries, -1)
         return context_BQM, torch.cat(parts, dim=2).gather(2, place_BQS) * memory.mask_BS[:, None]
+
+
+class DocumentAttention(Attention):
+    """The hierarchical attention network of Yang et al. 2016, section 2.2, for documents of m sentences, and a query s:
+
+        word attention       e_ij = vᵀ tanh(W s + U h_ij + b), a_i = softmax(e_i), r_i = Σ_j a_ij h_ij
+        sentence encoder     l_1 … l_m = bidirectional GRU(r_1 … r_m)
+        sentence attention   e'_i = v'ᵀ tanh(W' s + U' l_i + b'), c = softmax(e')
+        context              Σ_i c_i l_i
+
+    In the paper there is no query but s, which a classifier learns: W s + b is then its bias, and v its word context
+    vector. Sentences are turns of the encoder. The weight of a word is c_i a_ij: weights sum to 1 over the document.
+    """
+
+    class Options(HierarchicalAttention.Options):
+        hidden_size: int = Field(128, ge=1, le=100_000, description="of the sentence encoder, in each direction")
+
+    def __init__(self, options: Options, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        score = SizedScoreOptions(size=options.size)
+        self.words = AdditiveAttention(score, query_size, memory_size)
+        stack = StackOptions(cell={"type": "gru"}, hidden_size=options.hidden_size)
+        self.sentence_encoder = Recurrence(stack, memory_size, bidirectional=True)
+        self.sentences = AdditiveAttention(score, query_size, self.sentence_encoder.output_size)
+
+    def context_size(self, memory_size: int) -> int:
+        return self.sentence_encoder.output_size
+
+    def prepare(self, memory: Memory) -> Memory:
+        return self.words.prepare(memory)
+
+    def forward(self, query_BQD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        is_turn_BUS, queries = _turns(memory), query_BQD.shape[1]
+        scores_BQ1S = self.words.scores(query_BQD, memory)[:, :, None]
+        scores_BQ1S = scores_BQ1S.to(torch.promote_types(scores_BQ1S.dtype, torch.float32))
+        # A finite number, because a document that lacks a sentence has no position there; it gets no weight below.
+        words_BQUS = scores_BQ1S.masked_fill(~is_turn_BUS[:, None], torch.finfo(scores_BQ1S.dtype).min).softmax(-1)
+        found_BQUD = torch.einsum("bqus,bsd->bqud", words_BQUS.to(memory.values_BSD.dtype), memory.values_BSD)
+        present_NU = is_turn_BUS.any(2).repeat_interleave(queries, 0)
+        # Turns are numbered back from the last one: what is backward here is forward in the document.
+        sentences_NUM, _ = self.sentence_encoder(found_BQUD.flatten(0, 1), None, present_NU.sum(1))
+        levels = self.sentences.prepare(Memory(sentences_NUM, present_NU))
+        context_N1M, weights_N1U = self.sentences(query_BQD.flatten(0, 1)[:, None], levels)
+        weights_BQU = torch.unflatten(weights_N1U[:, 0], 0, (-1, queries))
+        weights_BQS = torch.einsum("bqu,bqus->bqs", weights_BQU, words_BQUS)
+        return torch.unflatten(context_N1M[:, 0], 0, (-1, queries)), weights_BQS
+
+
+def _turns(memory: Memory) -> Tensor:
+    """Whether a position belongs to a turn. [B, U, S]"""
+    turn_BS = memory.positions.get("turn", torch.zeros_like(memory.mask_BS, dtype=torch.long))
+    number_U1 = torch.arange(int(turn_BS.max()) + 1, device=turn_BS.device)[:, None]
+    return (turn_BS[:, None] == number_U1) & memory.mask_BS[:, None]
 
 
 def _take(values_BSD: Tensor, index_BW: Tensor) -> Tensor:

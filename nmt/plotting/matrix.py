@@ -1,4 +1,5 @@
-"""Pictures of word alignments: the attention matrix of a sentence pair, and one such matrix for each head.
+"""Pictures of word alignments: the attention matrix of a sentence pair, and one such matrix for each head; and the
+confusion matrix of labels.
 
 Source words run along the top, target words down the side. A cell is as dark as the attention that the target word
 pays to the source word (white 0, dark blue 1 in every picture, so that pictures can be compared). A dot marks a link
@@ -136,6 +137,27 @@ def draw_grid(
     return figure
 
 
+def draw_confusion(references: Sequence[str], predictions: Sequence[str]) -> Figure:
+    """Draw a confusion matrix: how many lines of each label (rows) were given each label (columns).
+
+    A cell is as dark as the share of its row.
+    """
+    labels = sorted({*references, *predictions})
+    place = {label: number for number, label in enumerate(labels)}
+    counts = np.zeros((len(labels), len(labels)), np.int64)
+    np.add.at(counts, ([place[label] for label in references], [place[label] for label in predictions]), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = [visible(label) or "(empty)" for label in labels]
+    side = min(0.45 * len(labels), 30)
+    with style(names):
+        figure, [[axes]] = panels(1, 1, side, side)
+        draw_cells(axes, shares, names, names)
+        _write_numbers(axes, {cell: f"{count:,}" for cell, count in np.ndenumerate(counts) if count}, shares)
+        _draw_directions(axes, "reference ↓   predicted →")
+        draw_colour_bar(axes, "share of the row", len(labels))
+    return figure
+
+
 def plot_alignments(
     alignments: Iterable[WordAlignment],
     path: Path,
@@ -243,10 +265,10 @@ def _draw_links(axes: Axes, alignment: WordAlignment, in_corner: bool) -> None:
         axes.scatter(sources + shift, targets + shift, s=area, c=colours, linewidths=0, zorder=4)
 
 
-def _draw_directions(axes: Axes) -> None:
-    """Which words are the source and which the target, in the corner between the two."""
+def _draw_directions(axes: Axes, text: str = "target ↓   source →") -> None:
+    """What the rows and the columns are, in the corner between the two."""
     place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right"}
-    axes.annotate("target ↓   source →", (0, 1), (-6, 4), fontsize=8, color=FAINT_INK, **place)
+    axes.annotate(text, (0, 1), (-6, 4), fontsize=8, color=FAINT_INK, **place)
 
 
 def _draw_turns(axes: Axes, alignment: WordAlignment, turn_weights: Weights) -> float:

@@ -230,13 +230,22 @@ def _vocabularies(recipe: Recipe, resumed: Path | None, texts: Sequence[Parallel
                 f"training.init_from: {trained} has another vocabulary than vocabulary.path names.",
                 "Leave vocabulary.path out: the run then takes that of the model it starts from.",
             )
+        if vocabularies.target.is_closed != recipe.model.is_classifier:
+            found, wanted = ("labels", "text") if vocabularies.target.is_closed else ("text", "labels")
+            raise UserError(
+                f"{path} has a target vocabulary of {found}, but model.decoder predicts {wanted}.",
+                "Leave out vocabulary.path and training.init_from: a new vocabulary is then made.",
+            )
         return vocabularies
     with progress_bar("making the vocabulary", None):
         options, corpora = recipe.vocabulary, recipe.data.corpora
-        limit = MAX_LINES // (2 if options.joint else 1) if options.type != "word" else None
+        is_whole = options.type == "word" or recipe.model.is_classifier  # each word or label is to be found
+        limit = None if is_whole else MAX_LINES // (2 if options.joint else 1)
         sample = Sample(texts, [corpus.weight for corpus in corpora] or [1.0], limit, recipe.seed)
         tags = list(dict.fromkeys(corpus.tag for corpus in corpora if corpus.tag))
-        vocabularies = train_vocabularies(options, sample, recipe.data.context is not None, tags)
+        has_turns, labels = recipe.data.context is not None, recipe.model.is_classifier
+        vocabularies = train_vocabularies(options, sample, has_turns, tags, labels)
     sizes = f"{len(vocabularies.source):,}" + ("" if vocabularies.joint else f" + {len(vocabularies.target):,}")
-    say(f"made a vocabulary of {sizes} pieces ({recipe.vocabulary.type})")
+    unit = "pieces" if not labels else "pieces and labels"
+    say(f"made a vocabulary of {sizes} {unit} ({recipe.vocabulary.type})")
     return vocabularies

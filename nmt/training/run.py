@@ -87,6 +87,8 @@ def complete(recipe: Recipe) -> tuple[Recipe, dict[str, Technique]]:
             "A language model reads no source: there is no translation for training.metric, nor a source embedding.",
             "Set training.metric: loss, and leave out model.vectors.source.",
         )
+    if recipe.model.is_classifier and recipe.model.vectors.target:
+        raise UserError("A classifier has no target embedding.", "Leave out model.vectors.target.")
     techniques = make_techniques(recipe)
     written = {name: technique.options.model_dump(mode="json") for name, technique in techniques.items()}
     training = resolve_schedule(recipe.training).model_copy(update={"techniques": written})

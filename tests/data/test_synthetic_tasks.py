@@ -66,6 +66,17 @@ def test_addition() -> None:
         assert int("".join(target)) == int(first) + int(second)
 
 
+def test_halves_differ_in_their_order_alone() -> None:
+    found = Counter()
+    for source, (label,) in pairs(type="halves", min_length=2, num_symbols=3):
+        first, second = (half.split() for half in " ".join(source).split(" | "))
+        assert sorted(first) == sorted(second)
+        assert label == ("same" if first == second else "different")
+        assert sum(a != b for a, b in zip(first, second, strict=True)) in (0, 2)
+        found[label] += 1
+    assert 100 < found["same"] < 200
+
+
 def test_chains_lead_from_the_start_to_the_answer() -> None:
     made = pairs(type="chain", num_symbols=6, min_length=0)
     for (*arrows, symbol, times), target in made:
@@ -119,6 +130,7 @@ def test_files_of_ones_own_can_validate_a_task(tmp_path: Path) -> None:
         ({"type": "copy", "min_length": 5, "max_length": 4}, "min_length 5 is more than max_length 4"),
         ({"type": "chain", "max_length": 5, "num_symbols": 5}, "5 arrows of a chain need 6 num_symbols"),
         ({"type": "copy", "min_length": 0}, "copy needs a min_length of 1"),
+        ({"type": "halves"}, "halves needs a min_length of 2"),
         ({"type": "associative_recall", "min_length": 1}, "needs 2 items or more"),
         ({"type": "associative_recall", "min_length": 2, "max_length": 9, "num_symbols": 2}, "as many different ones"),
         ({"type": "priority_sort", "max_length": 101}, "max_length is at most 100"),

@@ -16,6 +16,7 @@ from nmt.errors import UserError
 from nmt.evaluation.compare import read_aligned
 from nmt.evaluation.metrics import METRICS, Score, score_corpus
 
+SACREBLEU = ("bleu", "chrf", "ter")
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 REFERENCES = [
@@ -56,10 +57,10 @@ def reference(tmp_path: Path) -> Path:
 
 
 def test_scores_and_signatures_are_those_of_the_sacrebleu_program(hypothesis: Path, reference: Path) -> None:
-    command = [sys.executable, "-m", "sacrebleu", str(reference), "-i", str(hypothesis), "-m", *METRICS]
+    command = [sys.executable, "-m", "sacrebleu", str(reference), "-i", str(hypothesis), "-m", *SACREBLEU]
     output = subprocess.run([*command, "-w", "6"], capture_output=True, check=True, text=True).stdout
     expected = json.loads(output)
-    scores = score_files(hypothesis, reference, list(METRICS))
+    scores = score_files(hypothesis, reference, SACREBLEU)
     assert [score.name for score in scores.values()] == [entry["name"] for entry in expected]
     for score, entry in zip(scores.values(), expected, strict=True):
         assert score.score == pytest.approx(entry["score"], abs=1e-6)
@@ -75,6 +76,16 @@ def test_known_values() -> None:
     assert scores["bleu"].score == pytest.approx(100 * precisions**0.25)
 
 
+def test_accuracy_and_macro_f1_of_labels() -> None:
+    """By hand: of a two of three are found and one other is called a, of b one of two, c is the third label."""
+    wanted, found = ["a", "a", "a", "b", "b ", "c"], ["a", "a", "c", "b", "a", "c"]
+    scores = score_corpus(found, [wanted], ["accuracy", "macro_f1"])
+    assert scores["accuracy"].score == pytest.approx(100 * 4 / 6)
+    f1 = {"a": 2 * 2 / (3 + 3), "b": 2 * 1 / (1 + 2), "c": 2 * 1 / (2 + 1)}
+    assert scores["macro_f1"].score == pytest.approx(100 * sum(f1.values()) / 3)
+    assert score_corpus(["no label"], [["a"]], ["macro_f1"])["macro_f1"].score == 0
+
+
 def test_bleu_and_chrf_see_case_and_say_so() -> None:
     scores = score_corpus([line.lower() for line in REFERENCES], [REFERENCES])
     assert list(scores) == ["bleu", "chrf"]
@@ -87,9 +98,9 @@ def test_bleu_and_chrf_see_case_and_say_so() -> None:
 
 def test_perfect_and_hopeless() -> None:
     perfect = score_corpus(REFERENCES, [REFERENCES], list(METRICS))
-    assert [round(score.score, 6) for score in perfect.values()] == [100, 100, 0]
+    assert [round(score.score, 6) for score in perfect.values()] == [100, 100, 0, 100, 100]
     hopeless = score_corpus([""] * 4, [REFERENCES], list(METRICS))
-    assert [score.score for score in hopeless.values()] == [0, 0, 100]
+    assert [score.score for score in hopeless.values()] == [0, 0, 100, 0, 0]
 
 
 def test_the_tokenizer_can_be_chosen() -> None:
@@ -155,7 +166,7 @@ def test_unknown_names_suggest_the_nearest() -> None:
     assert "Did you mean 'bleu'?" in caught.value.remedy
     with pytest.raises(UserError, match="'comet'") as caught:
         score_corpus(["a"], [["a"]], ["comet"])
-    assert caught.value.remedy.startswith("Choose among bleu, chrf, ter. A metric of a plugin")
+    assert caught.value.remedy.startswith("Choose among bleu, chrf, ter, accuracy, macro_f1. A metric of a plugin")
     with pytest.raises(UserError, match="No metric"):
         score_corpus(["a"], [["a"]], [])
     with pytest.raises(UserError, match="'13b'") as caught:
@@ -179,8 +190,8 @@ def test_the_private_names_of_sacrebleu_that_are_used_exist() -> None:
     """sacreBLEU has no public names for sufficient statistics; pyproject.toml bounds its version for that reason."""
     from sacrebleu.metrics.base import Metric as Base
 
-    for kind in METRICS.values():
-        implementation = kind().implementation
+    for name in SACREBLEU:
+        implementation = METRICS[name]().implementation
         assert isinstance(implementation, Base)
         (statistics,) = implementation._extract_corpus_statistics(["a b c d e"], [["a b c d f"]])
         by_sum = implementation._aggregate_and_compute([2 * np.array(statistics)])

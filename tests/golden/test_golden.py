@@ -146,6 +146,11 @@ def write_corpus(folder: Path, num_train: int = 600) -> dict[str, list[AlignedPa
         _write_lines(folder / "chat" / f"{name}.en", english)
         _write_lines(folder / "chat" / f"{name}.de", ["\t".join(pair.target for pair in turns) for turns in until])
         _write_lines(folder / "chat" / f"{name}.prompt", english)
+        _write_lines(folder / "labels" / f"{name}.en", english)
+        _write_lines(folder / "labels" / f"{name}.speaker", [("agent", "customer")[len(turns) % 2] for turns in until])
+        both = [[(pair.source, "en"), (pair.target, "de")] for pair in pairs]
+        _write_lines(folder / "labels" / f"{name}.text", [text for sides in both for text, _ in sides])
+        _write_lines(folder / "labels" / f"{name}.language", [language for sides in both for _, language in sides])
         _write_lines(folder / "chat" / f"{name}.response", [turns[-1].source for turns in [*until[1:], until[0]]])
     return corpus
 
@@ -160,6 +165,8 @@ def _settings(name: str, recipe: Mapping[str, Any], corpus: Path) -> dict[str, A
     settings = dict(SMALL)
     if name.startswith("algorithmic/"):
         settings |= {"data.task.num_pairs": 600, "data.task.num_valid": 50}
+    elif name.startswith("classification/"):
+        settings |= {"data.root": str(corpus / "labels"), "vocabulary.size": 300}
     elif name.startswith("chat/"):
         settings |= {"data.root": str(corpus / "chat"), "vocabulary.size": 300}
     else:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary import Vocabularies
-from nmt.models.hierarchical import HierarchicalAttention, fold, number_turns
+from nmt.models.hierarchical import DocumentAttention, HierarchicalAttention, fold, number_turns
 from nmt.models.interfaces import Memory
 from nmt.models.layers import length_mask
 from nmt.models.seq2seq import Seq2Seq
@@ -289,3 +289,29 @@ def test_the_context_is_heard(make_model: MakeModel, joint_vocabularies: Vocabul
     for first in range(len(sources)):
         for second in range(first):
             assert (features_BTD[first] - features_BTD[second]).abs().max() > 1e-4
+
+
+@torch.no_grad()
+def test_document_attention_follows_the_equations() -> None:
+    """Yang et al. 2016, document by document; PyTorch's GRU reads the sentences from the first to the last."""
+    torch.manual_seed(33)
+    attention = DocumentAttention(DocumentAttention.Options(size=7, hidden_size=4), QUERY, MEMORY).double()
+    memory = make_memory(DIALOGUES, longest=15)
+    query_BQD = torch.randn(len(DIALOGUES), 2, QUERY, dtype=torch.float64)
+    context_BQM, weights_BQS = attention(query_BQD, attention.prepare(memory))
+    layers = dict(attention.named_parameters())
+    (gru_layer,) = attention.sentence_encoder.layers
+    assert isinstance(gru_layer, torch.nn.GRU)
+    for row, lengths in enumerate(DIALOGUES):
+        sentences = memory.values_BSD[row, : sum(lengths)].split(lengths)
+        for position in range(2):
+            query = query_BQD[row, position].tolist()
+            a = [softmax([additive(layers, "words", query, word) for word in words.tolist()]) for words in sentences]
+            r_UD = torch.tensor([mean(w, words.tolist()) for w, words in zip(a, sentences, strict=True)]).double()
+            states_UM, _ = gru_layer(r_UD.flip(0)[None])
+            states_UM = states_UM[0].flip(0)
+            c = softmax([additive(layers, "sentences", query, one) for one in states_UM.tolist()])
+            expected = [turn * word for turn, words in zip(c, a, strict=True) for word in words]
+            assert context_BQM[row, position].tolist() == pytest.approx(mean(c, states_UM.tolist()), abs=1e-6)
+            assert weights_BQS[row, position, : len(expected)].tolist() == pytest.approx(expected, abs=1e-6)
+            assert not weights_BQS[row, position, len(expected) :].any()

@@ -46,7 +46,7 @@ def converted(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     done = subprocess.run(
         [*command, "-o", folder / "chat", "--context", "2"], capture_output=True, text=True, check=True
     )
-    assert "train.en, .de: 40 lines" in done.stdout
+    assert "train.en, .de, .speaker: 40 lines" in done.stdout
     assert done.stderr == ""
     return folder / "chat"
 

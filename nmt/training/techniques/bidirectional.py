@@ -26,6 +26,8 @@ class Bidirectional(Technique):
     paper reads both ways in one.
     """
 
+    incompatible_with = ("model.is_classifier",)
+
     class Options(groups.Options):
         fraction: float = Field(
             0.35, gt=0, lt=1, description="of max_epochs, the first ones, in which half of the pairs are turned round"

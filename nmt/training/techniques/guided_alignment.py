@@ -46,7 +46,11 @@ class GuidedAlignment(Technique):
             None, description="teach the step that predicts a word or the one that reads it; null: the decoder's choice"
         )
 
-    incompatible_with = ("subword_sampling", "bidirectional")  # they change the pieces that links are between
+    incompatible_with = (
+        "subword_sampling",
+        "bidirectional",
+        "model.is_classifier",
+    )  # they change the pieces that links are between
     needs_weights = True
     selects_anew = True  # alignment.json names the taught head, so the best model must be one whose head was taught
     options: Options

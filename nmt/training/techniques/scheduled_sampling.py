@@ -21,6 +21,8 @@ from nmt.training.techniques.base import Technique
 class ScheduledSampling(Technique):
     """The probability of a true word is a function of the update."""
 
+    incompatible_with = ("model.is_classifier",)
+
     class Options(groups.Options):
         schedule: Literal["constant", "linear", "exponential", "inverse_sigmoid"] = Field(
             description="probability of a true word at update i: k; k - c i; k^i; or k / (k + exp(i / k))"

@@ -43,6 +43,8 @@ Ids = npt.NDArray[np.int64]
 class SubwordSampling(Technique):
     """Other segmentations of the training text in each epoch."""
 
+    incompatible_with = ("model.is_classifier",)
+
     class Options(groups.Options):
         alpha: float = Field(
             gt=0,

@@ -1,0 +1,160 @@
+"""Classifiers: closed sets of labels, training, prediction and confusion matrices."""
+
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import nmt
+from nmt.errors import UserError
+from nmt.plotting.matrix import draw_confusion
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+Train = Callable[..., Path]
+LABELS = ["no", "starts with a vowel"]
+LINES = [" ".join(line) for line in ("abc", "bca", "cab", "aac", "bba", "cca", "acb", "bab", "cbc", "aab")]
+PAIRS = [(line, LABELS[line.startswith("a")]) for line in LINES]
+RECIPE: dict[str, Any] = {
+    "device": "cpu",
+    "data": {"source": "text", "target": "label"},
+    "vocabulary": {"type": "word"},
+    "model": {
+        "embedding_size": 8,
+        "encoder": {"type": "recurrent", "hidden_size": 8},
+        "decoder": {"type": "classifier", "pooling": "attention", "attention": {"type": "additive", "size": 8}},
+    },
+    "training": {
+        "max_steps": 30, "learning_rate": 0.05, "metric": "accuracy", "label_smoothing": 0.0, "precision": "fp32",
+        "schedule": {"type": "cosine", "warmup_steps": 5}, "validate_every": 30,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
+    """Trains the recipe with changes of its keys and other pairs."""
+
+    def run(overrides: Mapping[str, Any] = {}, **pairs: Any) -> Path:
+        folder = tmp_path_factory.mktemp("classifier")
+        (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+        given = {"pairs": PAIRS, "valid": PAIRS, **pairs}
+        return nmt.train(folder / "recipe.yaml", folder / "model", overrides=overrides, **given)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def classifier(train: Train) -> Path:
+    return train()
+
+
+def test_a_classifier_learns_and_gives_nothing_but_labels(classifier: Path) -> None:
+    translator = nmt.load(classifier)
+    found = translator.translate([*LINES, "", "never seen words"], n_best=5)
+    assert [t.text for t in found[: len(LINES)]] == [label for _, label in PAIRS]
+    assert found[-2].text == ""
+    for translation in (*found[:-2], found[-1]):
+        assert sorted(c.text for c in translation.n_best) == LABELS  # two candidates, although the beam has five
+        assert sum(np.exp(c.score) for c in translation.n_best) == pytest.approx(1)
+    (scored,) = translator.score([(LINES[0], found[0].n_best[1].text)])
+    assert scored.score == pytest.approx(found[0].n_best[1].score, abs=1e-4)
+    assert scored.tokens == [found[0].n_best[1].text]
+    assert translator.translate(LINES[:1], logits_processors={"forbid_phrases": {"phrases": [found[0].text]}})[0].text
+
+
+def test_the_loss_is_that_of_the_labels_alone(classifier: Path) -> None:
+    import json
+
+    events = [json.loads(line) for line in (classifier / "metrics.jsonl").read_text().splitlines()]
+    (valid,) = [event for event in events if event["event"] == "valid"]
+    assert valid["accuracy"] == 100
+    nll = [-(pair.log_probability or 0) for pair in nmt.load(classifier).score(PAIRS)]
+    assert valid["loss"] == pytest.approx(np.mean(nll), abs=1e-4)
+
+
+def test_predictions_and_scores_by_the_commands(run_nmt: RunNmt, classifier: Path, tmp_path: Path) -> None:
+    lines = "".join(f"{line} {'c ' * 200}\n" for line in LINES * 2)  # far longer than a label: nothing degenerate
+    done = run_nmt("translate", classifier, "--scores", stdin=lines)
+    assert (done.returncode, "degenerate" in done.stderr) == (0, False)
+    assert {line.partition("\t")[2] for line in done.stdout.splitlines()} <= {*LABELS}
+    predicted, reference, picture = tmp_path / "predicted", tmp_path / "test.label", tmp_path / "confusion.svg"
+    predicted.write_text("no\nno\nmaybe\n")
+    reference.write_text("no\nstarts with a vowel\nmaybe\n")
+    done = run_nmt("score", predicted, reference, "--metrics", "accuracy,macro_f1", "--confusion", picture)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy = 66.67" in done.stdout
+    assert f"macro F1 = {100 * (2 / 3 + 0 + 1) / 3:.2f}" in done.stdout
+    assert "starts with a vowel" in picture.read_text()
+    done = run_nmt("score", predicted, "-r", reference, "-r", reference, "--confusion", picture)
+    assert (done.returncode, "one HYPOTHESIS against one REFERENCE" in done.stderr) == (2, True)
+
+
+def test_the_attention_of_a_label_of_several_words_is_one_row(
+    run_nmt: RunNmt, classifier: Path, tmp_path: Path
+) -> None:
+    (alignment,) = nmt.load(classifier).align([("a b c", LABELS[1])])
+    assert (alignment.target, alignment.weights.shape) == ((LABELS[1],), (1, 3))
+    (tmp_path / "text").write_text("a b c\n")
+    done = run_nmt("align", classifier, tmp_path / "text", "-o", tmp_path / "text.svg")
+    assert done.returncode == 0, done.stderr
+    assert LABELS[1] in (tmp_path / "text.svg").read_text()
+
+
+def test_a_confusion_matrix_counts_references_in_rows() -> None:
+    (axes, *_) = draw_confusion(["a", "a", "a", "b"], ["a", "b", "b", "b"]).axes
+    cells = {(text.get_position(), text.get_text()) for text in axes.texts if text.get_text().isdigit()}
+    assert cells == {((0.5, 0.55), "1"), ((1.5, 0.55), "2"), ((1.5, 1.55), "1")}
+    (shades,) = (mesh.get_array() for mesh in axes.collections)
+    assert np.asarray(shades).tolist() == [[pytest.approx(1 / 3), pytest.approx(2 / 3)], [0, 1]]
+
+
+def test_a_label_outside_the_set_is_named(train: Train, run_nmt: RunNmt, classifier: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"valid, pair 2: 'perhaps' is none of the model's 2 labels") as caught:
+        train(valid=[*PAIRS[:1], ("a b", "perhaps")])
+    assert caught.value.remedy == "The labels are no, starts with a vowel."
+    (tmp_path / "text").write_text("a b\n")
+    (tmp_path / "label").write_text("perhaps\n")
+    done = run_nmt("translate", classifier, "--score-only", tmp_path / "text", tmp_path / "label")
+    assert (done.returncode, "'perhaps' is none of" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "pairs", "message"),
+    [
+        ({}, [("a", "x")] * 9, "has 1 different lines; a classifier needs 2 to 8,000 labels"),
+        ({"vocabulary.size": 8}, [("a", f"x{i}") for i in range(9)], "has 9 different lines"),
+        (
+            {"training.techniques": {"scheduled_sampling": {"schedule": "constant"}}},
+            PAIRS,
+            "doesn't go with model.is_classifier",
+        ),
+        ({"model.vectors.target": "vectors.txt"}, PAIRS, "has no target embedding"),
+        ({"model.encoder": None, "training.metric": "loss"}, PAIRS, "without an encoder"),
+    ],
+)
+def test_what_no_classifier_can_be_trained_with(train: Train, overrides: Any, pairs: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        train(overrides, pairs=pairs)
+
+
+def test_labels_and_text_are_different_vocabularies(train: Train, classifier: Path, tiny_model: Path) -> None:
+    with pytest.raises(UserError, match=r"has a target vocabulary of text, but model\.decoder predicts labels"):
+        train({"vocabulary.path": str(tiny_model)})
+    with pytest.raises(UserError, match=r"has a target vocabulary of labels, but model\.decoder predicts text"):
+        train({"vocabulary.path": str(classifier), "model.decoder": {"type": "luong"}})
+
+
+def test_labels_in_a_table_and_the_model_card(train: Train, tmp_path: Path) -> None:
+    rows = "".join(f"{label}\t{line}\n" for line, label in PAIRS)
+    for split in ("train", "val"):
+        (tmp_path / f"{split}.tsv").write_text(f"label\ttext\n{rows}")
+    model = train({"data.root": str(tmp_path), "training.max_steps": 1}, pairs=None, valid=None)
+    assert (model / "vocabulary.target.labels").read_text() == "no\nstarts with a vowel\n"
+    card = (model / "README.md").read_text("utf-8")
+    assert "pipeline_tag: text-classification" in card
+    assert "# Classifier: text to label" in card
+    assert "nmt serve" not in card
