@@ -32,7 +32,7 @@ def draw_document(
     turns = np.array(alignment.turns if alignment.turn_weights is not None else [0] * len(words), np.int64)
     sentence_U = np.ones(1) if alignment.turn_weights is None else alignment.turn_weights.max(axis=0, initial=0)
     with style([*words, label]):
-        figure: Any = Figure(figsize=(WIDTH, 1))
+        figure = Figure(figsize=(WIDTH, 1))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         y = 0.0
