@@ -9,10 +9,13 @@ RUNS holds model directories:
     dialogue                                 the recipe and the corpus of tests/test_dialogue.py, 600 steps
     systems                                  what tools/compare_systems.py made
     rnn                                      recipe multi30k/vanilla with cells rnn_tanh, 256 wide, 3 epochs at 0.001
-and translations of the test set by `nmt translate`: vanilla.test.en and so on.
+    speaker                                  recipe classification/speaker
+and translations of the test set by `nmt translate`: vanilla.test.en and so on; and language_bag.predicted, the languages
+of the lines of DATA/languages by classification/language with `encoder: embedding` and `pooling: mean`.
 DATA holds
     multi30k/test_2016_flickr.de, .en, val.de, .en       text
     gold/test_2016_flickr.tok.de, .tok.en, .sure         tokens of its first pairs, and their true links
+    languages/test.language                              de, en and fr, as the lines of test_2016_flickr
 
 Each command is printed before it runs. A picture is skipped, with a line that says so, where something it needs is
 missing.
@@ -119,8 +122,24 @@ def dialogue(folders: Folders) -> list[str]:
     return ["align", folders.run("dialogue"), source, target, "--numbers"]
 
 
+def document(folders: Folders) -> list[str]:
+    turns = (
+        "Hello.",
+        "Hi, how can I help you?",
+        "I ordered a pizza an hour ago.",
+        "Let me check that for you.",
+        "Thank you!",
+    )
+    return ["align", folders.run("speaker"), folders.written("turns.en", "\t".join(turns[:4]))]
+
+
+def confusion(folders: Folders) -> list[str]:
+    return ["score", folders.run("language_bag.predicted"), folders.text("languages/test.language")]
+
+
 PICTURES: dict[str, Callable[[Folders], list[str]]] = {
-    function.__name__: function for function in (alignment, heads, lengths, systems, memory, gradients, dialogue)
+    function.__name__: function
+    for function in (alignment, heads, lengths, systems, memory, gradients, dialogue, document, confusion)
 }
 """By the name of the file, what `nmt` is called with."""
 
@@ -141,7 +160,7 @@ def main() -> None:
             except Missing as missing:
                 print(f"skipped {name}.png: there is no {missing}", flush=True)
                 continue
-            command += ["-o", str(arguments.output / f"{name}.png")]
+            command += ["--confusion" if name == "confusion" else "-o", str(arguments.output / f"{name}.png")]
             print(shlex.join(["nmt", *command]), flush=True)
             code = subprocess.run([sys.executable, "-m", "nmt", *command], check=False).returncode
         if code:

@@ -35,7 +35,7 @@ def draw_document(
         figure = Figure(figsize=(WIDTH, 1))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
-        y = 0.0
+        y, right = 0.0, MARGIN
 
         def write(x: float, text: str, weight: float, shades: Any) -> float:
             """Text on its shade; where the next one may begin."""
@@ -52,8 +52,9 @@ def draw_document(
                 if x > WIDTH - 0.8:
                     x, y = MARGIN, y - LINE
                 x = write(x, f"{words[index]} {share:.2f}" if numbers else words[index], share, SHADES)
+                right = max(right, x)
             y -= LINE
         axes.text(0, LINE, f"{title}: {label}" if title else label, fontsize=10, color=FAINT_INK)
-        figure.set_size_inches(WIDTH, 2 * LINE - y)
-        axes.set(xlim=(0, WIDTH), ylim=(y, 2 * LINE))
+        figure.set_size_inches(right, 1.5 * LINE - y)
+        axes.set(xlim=(0, right), ylim=(y, 1.5 * LINE))
     return figure

@@ -43,6 +43,8 @@ def test_what_can_be_made_is_made(repo_root: Path, python: Path, tiny_model: Pat
         "memory": "copy_ntm",
         "gradients": "rnn",
         "dialogue": "dialogue",
+        "document": "speaker",
+        "confusion": "language_bag.predicted",
     }
     for name, missing in skipped.items():
         assert f"skipped {name}.png: there is no {runs / missing}\n" in done.stdout
