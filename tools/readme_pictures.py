@@ -10,8 +10,8 @@ RUNS holds model directories:
     systems                                  what tools/compare_systems.py made
     rnn                                      recipe multi30k/vanilla with cells rnn_tanh, 256 wide, 3 epochs at 0.001
     speaker                                  recipe classification/speaker
-and translations of the test set by `nmt translate`: vanilla.test.en and so on; and language_bag.predicted, the languages
-of the lines of DATA/languages by classification/language with `encoder: embedding` and `pooling: mean`.
+and translations of the test set by `nmt translate`: vanilla.test.en and so on; and language_bag.predicted, the
+languages of DATA/languages by classification/language with `encoder: embedding` and `pooling: mean`.
 DATA holds
     multi30k/test_2016_flickr.de, .en, val.de, .en       text
     gold/test_2016_flickr.tok.de, .tok.en, .sure         tokens of its first pairs, and their true links
