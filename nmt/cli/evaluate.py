@@ -107,7 +107,7 @@ def limits_of(buckets: str) -> list[int]:
     "nmt translate runs/de-en -i test.de | nmt score - test.en",
     "nmt score A.en B.en -r test1.en -r test2.en --confidence",
     "nmt score --perplexity runs/lm test.en",
-    "nmt score test.predicted test.label --metrics accuracy,macro_f1 --confusion confusion.png",
+    "nmt score predicted.txt test.label --metrics accuracy --confusion matrix.png",
 )
 def score(
     hypothesis: Hypothesis,
