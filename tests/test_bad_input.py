@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -369,7 +368,7 @@ def test_wrong_usage(run_nmt: RunNmt, arguments: list[str], expected: str) -> No
     assert expected.lower() in done.stderr.lower()
 
 
-def test_the_real_process_says_the_same(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "nmt", "translate", str(tmp_path / "nowhere")]
+def test_the_real_process_says_the_same(python: Path, tmp_path: Path) -> None:
+    command = [python, "-m", "nmt", "translate", str(tmp_path / "nowhere")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     refused(done, "nowhere is not a model directory")

@@ -5,7 +5,6 @@ import lzma
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -225,7 +224,7 @@ def test_a_data_set_that_does_not_exist_is_explained(tmp_path: Path) -> None:
         open_text(options(hub=str(tmp_path / "nothing")), "train")
 
 
-def test_a_hub_that_does_not_answer_is_given_up_in_bounded_time(tmp_path: Path) -> None:
+def test_a_hub_that_does_not_answer_is_given_up_in_bounded_time(python: Path, tmp_path: Path) -> None:
     """The server accepts connections and is silent; the libraries alone would try again for minutes."""
     program = (
         "from nmt.config import DataOptions\nimport nmt.data.corpus as corpus\ncorpus.HUB_SECONDS = 1\n"
@@ -235,7 +234,7 @@ def test_a_hub_that_does_not_answer_is_given_up_in_bounded_time(tmp_path: Path) 
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
         changes = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
         done = subprocess.run(
-            [sys.executable, "-c", program],
+            [python, "-c", program],
             env=os.environ | changes,
             capture_output=True,
             text=True,
