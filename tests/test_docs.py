@@ -87,6 +87,7 @@ def lines_of(page: str) -> list[Code]:
 NOT_RUN = {
     r"\.venv/bin|pip install|pre-commit|zensical": "installs packages or checks the repository; .ci/run does it",
     r"docker": "needs Docker; tests/serving starts the same server",
+    r"ray start|--ray": "needs a Ray cluster; tests/test_shards.py starts one",
     r"torchrun": "needs several GPUs or machines; tests/training/test_distributed.py trains with several processes",
     r"tools/compare_systems\.py": "trains two dozen systems; tests/tools/test_systems.py runs it",
     r"tools/(chat_corpus|compare_dialogues)\.py": "needs the chat corpus; tests/tools/test_dialogues.py runs them",

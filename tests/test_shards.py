@@ -311,3 +311,35 @@ def test_shards_are_cleaned_as_one_corpus_where_pairs_are_compared(run_nmt: RunN
     refused = run_nmt("clean", tmp_path / "de", tmp_path / "en", "-o", tmp_path / "other")
     assert (refused.returncode, "1.de has 12 lines, but" in refused.stderr) == (2, True)
     assert not (tmp_path / "other").exists()
+
+
+@pytest.fixture
+def ray_address(killer: Path) -> Iterator[str]:
+    """The address of a cluster of three nodes of one core each."""
+    cluster_utils = pytest.importorskip("ray.cluster_utils", reason="needs Ray")
+    cluster = cluster_utils.Cluster()
+    for _ in range(3):
+        try:
+            cluster.add_node(num_cpus=1, include_dashboard=False)
+        except Exception as error:  # Ray gives up a node whose agents take more than 15 seconds to start
+            cluster.shutdown()
+            pytest.skip(f"Ray can't start a node on this machine now: {error}")
+    yield cluster.address
+    cluster.shutdown()
+
+
+@pytest.mark.posix
+@pytest.mark.slow
+def test_a_ray_cluster_writes_the_same_although_a_worker_is_killed(
+    run_nmt: RunNmt, tiny_model: Path, texts: Path, killer: Path, ray_address: str
+) -> None:
+    output = texts.with_name("out")
+    command = [sys.executable, "-m", "nmt", "translate", tiny_model, "-i", texts, "-o", output, *map(str, OPTIONS)]
+    command += ["--workers", "2", "--ray", ray_address, "--plugin", "killer"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=texts)
+    assert done.returncode == 0, done.stderr
+    assert "a worker was lost" in done.stderr
+    assert "long.txt is done again" in " ".join(done.stderr.split())
+    assert (killer / "killed").exists()
+    assert contents(output) == translated_one_by_one(run_nmt, tiny_model, texts)
+    assert not list(output.glob("*.partial"))
