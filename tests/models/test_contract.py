@@ -355,7 +355,11 @@ def test_the_output_depends_on_the_source_and_not_on_the_future(
     assert torch.allclose(changed[:, 2], logits[:, 2], atol=1e-4) == ignores_history
 
 
-def test_gradients_reach_every_parameter(model: Seq2Seq, batch: Batch) -> None:
+def test_gradients_reach_every_parameter_also_after_a_search(
+    model: Seq2Seq, batch: Batch, joint_vocabularies: Vocabularies
+) -> None:
+    """Validation runs in inference mode; nothing that it leaves in the model may stop the next update."""
+    search_all(model, [[4, 5], [6]], joint_vocabularies, DecodingOptions(beam_size=2, max_length_extra=2))
     torch.manual_seed(5)
     model.train().zero_grad()
     unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
@@ -367,13 +371,6 @@ def test_gradients_reach_every_parameter(model: Seq2Seq, batch: Batch) -> None:
     parameters = [(name, p.grad) for name, p in model.named_parameters() if p.requires_grad]
     assert [name for name, gradient in parameters if gradient is None or not gradient.any()] == []
     assert [name for name, gradient in parameters if gradient is not None and not gradient.isfinite().all()] == []
-
-
-def test_training_goes_on_after_a_search(model: Seq2Seq, batch: Batch, joint_vocabularies: Vocabularies) -> None:
-    """Validation runs in inference mode; nothing that it leaves in the model may stop the next update."""
-    options = DecodingOptions(beam_size=2, max_length_extra=2)
-    search_all(model, [[4, 5], [6]], joint_vocabularies, options)
-    model(batch.source_BS, batch.source_length_B, batch.target_input_BT).features_BTD.sum().backward()
 
 
 @torch.no_grad()

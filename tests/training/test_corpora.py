@@ -2,9 +2,7 @@
 
 import itertools
 import json
-import os
 import random
-import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -415,15 +413,29 @@ def state_of(directory: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text("utf-8")))
 
 
+KILLED_AT = """
+import os, signal
+from nmt.training.trainer import Trainer
+plain = Trainer._report
+def report(self, *arguments):
+    plain(self, *arguments)
+    if self.progress.step == {step}:
+        os.kill(os.getpid(), signal.SIGKILL)
+Trainer._report = report
+"""
+
+
 @pytest.fixture
 def start(zygote: Any, tmp_path: Path) -> Callable[..., list[int]]:
-    """``start(recipe, directory, size)``: the processes of a run that is begun or resumed."""
+    """``start(recipe, directory, size, step)``: the processes of a run, of which the last is killed at a step."""
 
-    def start(recipe: Path, directory: Path, size: int) -> list[int]:
+    def start(recipe: Path, directory: Path, size: int, step: int = 0) -> list[int]:
         arguments = ["train", str(recipe), "-o", str(directory), "--resume"]
         ranks = variables_of_ranks(size) if size > 1 else [{}]
+        before = ["" for _ in ranks[1:]] + [KILLED_AT.format(step=step)]
         return [
-            zygote.start(tmp_path / f"messages-{rank}", arguments, **variables) for rank, variables in enumerate(ranks)
+            zygote.start(tmp_path / f"messages-{rank}", arguments, before=before[rank], **variables)
+            for rank, variables in enumerate(ranks)
         ]
 
     return start
@@ -438,11 +450,8 @@ def test_a_run_that_is_killed_in_each_stage_ends_as_one_that_was_not(
     assert [zygote.wait(pid) for pid in start(recipe, whole, size)] == [0] * size
     begun = [line["step"] for line in map(json.loads, (whole / "metrics.jsonl").open()) if line["event"] == "stage"]
     assert len(begun) == 2
-    for step in (begun[0] - 2, begun[0] + 2, begun[1] - 1, begun[1] + 3):
-        pids = start(recipe, broken, size)
-        zygote.wait_for_step(pids[0], broken, max(step, 1))
-        os.kill(pids[-1], signal.SIGKILL)
-        assert 0 not in [zygote.wait(pid) for pid in pids]
+    for step in (begun[0] - 2, begun[0] + 3, begun[1] - 1, begun[1] + 3):
+        assert 0 not in [zygote.wait(pid) for pid in start(recipe, broken, size, step)]
         stages.add(state_of(broken)["batches"]["stage"] if list(broken.glob("checkpoints/step-*")) else "one")
     assert [zygote.wait(pid) for pid in start(recipe, broken, size)] == [0] * size
     assert stages == {"one", "two", "three"}

@@ -62,7 +62,8 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(
         time.sleep(rng.random() * 0.1)
         os.kill(pid, kind)
         status = zygote.wait(pid)
-        assert status in (-kind, 128 + kind), f"{kind} gave {status}:\n{messages.read_text()}"
+        # 0: on a busy machine the run can end before the signal comes.
+        assert status in (-kind, 128 + kind, 0), f"{kind} gave {status}:\n{messages.read_text()}"
     pid = zygote.start(messages, command(directory, max_steps))
     assert zygote.wait(pid) == 0, messages.read_text()
     assert "Traceback" not in messages.read_text()
