@@ -9,7 +9,7 @@ RUNS holds model directories:
     dialogue                                 the recipe and the corpus of tests/test_dialogue.py, 600 steps
     systems                                  what tools/compare_systems.py made
     rnn                                      recipe multi30k/vanilla with cells rnn_tanh, 256 wide, 3 epochs at 0.001
-    speaker                                  recipe classification/speaker
+    clauses                                  the hierarchical attention network of docs/results.md on documents
 and translations of the test set by `nmt translate`: vanilla.test.en and so on; and language_bag.predicted, the
 languages of DATA/languages by classification/language with `encoder: embedding` and `pooling: mean`.
 DATA holds
@@ -123,14 +123,9 @@ def dialogue(folders: Folders) -> list[str]:
 
 
 def document(folders: Folders) -> list[str]:
-    turns = (
-        "Hello.",
-        "Hi, how can I help you?",
-        "I ordered a pizza an hour ago.",
-        "Let me check that for you.",
-        "Thank you!",
-    )
-    return ["align", folders.run("speaker"), folders.written("turns.en", "\t".join(turns[:4]))]
+    first, *others = "Tomorrow he will live in this park.", "Has every farmer repaired a door.", "The lady was polite."
+    text = "\t".join([first, "A cat which Paul sells is sick.", *others])
+    return ["align", folders.run("clauses"), folders.written("document.en", text)]
 
 
 def confusion(folders: Folders) -> list[str]:
