@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -351,3 +352,37 @@ def test_torchrun_starts_it_and_passes_ctrl_c_on(write_recipe: Any, tmp_path: Pa
     _, text = process.communicate(timeout=120)
     assert "SIGINT: stopped, checkpoint saved" in text
     assert CheckpointFolder(directory).all()
+
+
+@pytest.mark.posix
+@pytest.mark.slow
+def test_when_a_machine_is_lost_the_others_go_on_from_the_checkpoint(
+    write_recipe: Any, read_metrics: MetricsReader, tmp_path: Path
+) -> None:
+    """Each torchrun stands for a machine; the first has the rendezvous."""
+    directory = tmp_path / "run"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "1:2", "--nproc-per-node", "1"]
+    command += ["--max-restarts", "3", "--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}"]
+    command += ["--rdzv-conf", "last_call_timeout=20", "-m", "nmt", "train"]
+    command += [write_recipe(max_steps=60, checkpoint_every=5, log_every=1), "-o", str(directory), "--resume"]
+    machines = []
+    for number in range(2):
+        with (tmp_path / f"messages-{number}").open("w") as file:
+            machines.append(subprocess.Popen(command, stderr=file, stdout=subprocess.DEVNULL, start_new_session=True))
+        with socket.socket() as store:  # on one machine the one that comes first has the rendezvous
+            while store.connect_ex(("127.0.0.1", port)):
+                time.sleep(0.05)
+    while not (directory / "metrics.jsonl").exists() or len(read_metrics(directory, "train")) < 12:
+        assert machines[0].poll() is None, messages(tmp_path)
+        time.sleep(0.05)
+    assert "2 processes" in "".join(messages(tmp_path))
+    lost = machines[1].pid
+    children = Path(f"/proc/{lost}/task/{lost}/children").read_text().split()
+    for pid in (lost, *map(int, children)):
+        os.kill(pid, signal.SIGKILL)
+    machines[1].wait()
+    assert machines[0].wait(timeout=300) == 0, messages(tmp_path)
+    assert [line["step"] for line in read_metrics(directory, "train")] == list(range(1, 61))
