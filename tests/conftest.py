@@ -113,8 +113,9 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _messages_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that ran a command with ``--quiet`` in this process doesn't silence those after it."""
+def _commands_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that a test ran in this process, say with ``--quiet``, changes nothing for the next test."""
+    monkeypatch.setattr("nmt.plugins.named", [])
     monkeypatch.setattr("nmt.console._quiet", False)
     monkeypatch.setattr("nmt.console._silent", False)
 

@@ -38,7 +38,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "mbr": {"beam_size": 3, "mbr": "chrf"},
     "no repeats": {"logits_processors": {"no_repeat_ngram": {"size": 2}}},
 }
-NUM_UPDATES = 3
+NUM_UPDATES = 2
 
 WAITS = {
     "nmt/alignment/aligner.py": "weights of attention for NumPy, once a batch",
@@ -105,7 +105,7 @@ def run(device: str, recipe: str, changes: dict[str, Any]) -> dict[str, Any]:
         translator = nmt.load(Path(folder) / "model", device)
     found: dict[str, Any] = {"losses": losses}
     for name, search in SEARCHES.items() if not translator.recipe.model.is_language_model else ():
-        found[name] = [t.text for t in translator.translate([pairs[i][0] for i in range(4)], max_length=8, **search)]
+        found[name] = [t.text for t in translator.translate([pairs[i][0] for i in range(2)], max_length=6, **search)]
     found["scores"] = [pair.score for pair in translator.score(pairs[:3])]
     if translator.has_attention and not recipe.startswith("chat"):
         found["links"] = [alignment.links for alignment in translator.align(pairs[:3])]

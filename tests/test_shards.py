@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from nmt import plugins
 from nmt.decoding.request import Request
 from nmt.errors import UserError
 from nmt.loading import load
@@ -129,7 +128,6 @@ def killer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", str(folder), os.environ.get("PYTHONPATH", "")]).strip(":"))
     monkeypatch.setenv("FIRST_PROCESS", str(os.getpid()))
     monkeypatch.setenv("MARK", str(folder / "killed"))
-    monkeypatch.setattr(plugins, "named", [])
     return folder
 
 

@@ -16,8 +16,8 @@ from nmt.models.layers import length_mask
 from nmt.models.multihead import MultiHeadAttention, mask_bias, padding_bias
 
 WIDTH, LENGTHS = 6, [4, 2, 5]
-# Hierarchical attention has no score of a single word: see test_hierarchical.py.
-SCORES = sorted(ATTENTIONS.keys() - {"hierarchical"})
+# Attention of two levels has no score of a single word: see test_hierarchical.py.
+SCORES = sorted(ATTENTIONS.keys() - {"hierarchical", "han"})
 TorchAttention = Callable[..., nn.MultiheadAttention]
 
 
