@@ -120,7 +120,7 @@ def test_the_error_of_a_batch_ends_the_others(nine_threads: None) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="glibc")
 def test_freed_memory_is_used_again() -> None:
-    """Pages that a tensor of ten megabytes needs are cleared by the system once, not for each tensor."""
+    """Pages that tensors of 120 megabytes need are cleared by the system once, not each time."""
     code = """
 import resource, torch
 from nmt.device import keep_freed_memory
@@ -128,18 +128,12 @@ keep_freed_memory()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):
-        torch.ones(5_000_000), torch.ones(2_500_000)
+        _ = [torch.ones(5_000_000) for _ in range(6)]
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 faults()
 print(faults())
 """
 
-    def page_faults(**variables: str) -> int:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=environment | variables, capture_output=True, check=True
-        )
-        return int(done.stdout)
-
-    assert page_faults() < 1_000
-    assert page_faults(MALLOC_TRIM_THRESHOLD_="131072") > 100_000  # a variable of the user's holds
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert int(done.stdout) < 1_000
