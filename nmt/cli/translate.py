@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -163,52 +164,54 @@ def translate(
         translator = load(model_dir, device, precision, ensemble or ())
         _score(translator, score_only, output, format, cast("DecodingChanges", decoding))
         return
-    options: dict[str, Any] = {
-        "model_dir": model_dir,
-        "ensemble": ensemble or [],
-        "precision": precision,
-        "n_best": n_best,
-        "forbid": forbid or [],
-        "replace_unknown": replace_unknown,
-        "unknown_lexicon": unknown_lexicon,
-        "input_format": input_format,
-        "format": format,
-        "scores": scores,
-        "decoding": decoding,
-    }
+    options = _JobOptions(
+        model_dir, ensemble or [], precision, n_best, forbid or [], replace_unknown, unknown_lexicon, input_format,
+        format, scores, cast("DecodingChanges", decoding),
+    )  # fmt: skip
     if is_folder:
         _translate_folder(options, Path(input), output, workers, ray, device)
     elif interactive:
-        _job(device, **options).converse()
+        options.job(device).converse()
     else:
-        translate_lines(_job(device, **options), input, output, resume)
+        translate_lines(options.job(device), input, output, resume)
 
 
-def _job(
-    device: str, *, model_dir: Path, ensemble: list[Path], precision: str, n_best: int, forbid: list[str],
-    replace_unknown: bool, unknown_lexicon: Path | None, input_format: str, format: str, scores: bool,
-    decoding: "DecodingChanges",
-) -> "Job":  # fmt: skip
-    """What the options of the command ask for."""
-    from nmt.decoding.request import OutputConstraints, Request, read_unknown_lexicon
-    from nmt.loading import load
-    from nmt.translation_job import Job
+@dataclass(frozen=True)
+class _JobOptions:
+    """The options of the command that say what becomes of a line."""
 
-    return Job(
-        load(model_dir, device, precision, ensemble),
-        _jsonl if format == "jsonl" else partial(_text, scores=scores),
-        Request.from_json if input_format == "jsonl" else Request.from_text,
-        n_best,
-        with_alignment=format == "jsonl",
-        constraints=OutputConstraints(
-            forbid, replace_unknown, read_unknown_lexicon(unknown_lexicon) if unknown_lexicon else {}
-        ),
-        decoding=decoding,
-    )
+    model_dir: Path
+    ensemble: list[Path]
+    precision: str
+    n_best: int
+    forbid: list[str]
+    replace_unknown: bool
+    unknown_lexicon: Path | None
+    input_format: str
+    format: str
+    scores: bool
+    decoding: "DecodingChanges"
+
+    def job(self, device: str) -> "Job":
+        """What the options ask for."""
+        from nmt.decoding.request import OutputConstraints, Request, read_unknown_lexicon
+        from nmt.loading import load
+        from nmt.translation_job import Job
+
+        lexicon = read_unknown_lexicon(self.unknown_lexicon) if self.unknown_lexicon else {}
+        return Job(
+            load(self.model_dir, device, self.precision, self.ensemble),
+            _jsonl if self.format == "jsonl" else partial(_text, scores=self.scores),
+            Request.from_json if self.input_format == "jsonl" else Request.from_text,
+            self.n_best,
+            with_alignment=self.format == "jsonl",
+            constraints=OutputConstraints(self.forbid, self.replace_unknown, lexicon),
+            decoding=self.decoding,
+        )
 
 
 def _translate_folder(
-    options: dict[str, Any], input: Path, output: str, workers: int | None, ray: str | None, device: str
+    options: _JobOptions, input: Path, output: str, workers: int | None, ray: str | None, device: str
 ) -> None:
     from nmt import shards
     from nmt.files import sha256
@@ -216,14 +219,13 @@ def _translate_folder(
     from nmt.translation_job import start_shards
     from nmt.workers import CORES
 
-    lexicon = options["unknown_lexicon"]
-    settings = options["decoding"] | options | {
-        "model_dir": ModelDirectory(options["model_dir"]).digest(),
-        "ensemble": [ModelDirectory(path).digest() for path in options["ensemble"]],
-        "unknown_lexicon": lexicon and sha256(lexicon),
+    settings = options.decoding | vars(options) | {
+        "model_dir": ModelDirectory(options.model_dir).digest(),
+        "ensemble": [ModelDirectory(path).digest() for path in options.ensemble],
+        "unknown_lexicon": options.unknown_lexicon and sha256(options.unknown_lexicon),
     }  # fmt: skip
     del settings["decoding"]
-    make = partial(start_shards, partial(_job, **options), device)
+    make = partial(start_shards, options.job, device)
     found, crew = shards_and_crew([input], output, workers, ray, device, CORES)
     shards.run(found, Path(output), settings, crew, make, "translating")
 
