@@ -31,7 +31,7 @@ from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 from nmt.files import shared, sync
 
-LAYOUT = 3  # raised when the files of the cache change
+LAYOUT = 4  # raised when the files of the cache change
 
 CHUNK = 20_000
 """Rows whose file is mapped at a time while they are copied."""
@@ -44,9 +44,8 @@ class Counts:
     kept: int
     empty: int
     too_long: int
-    source_pieces: int = 0
-    """Of the kept pairs, EOS not counted."""
     target_pieces: int = 0
+    """Of the kept pairs, EOS not counted."""
     longest: int = 0
     """Most pieces of a sentence."""
 
@@ -232,7 +231,7 @@ def _write(
     annotations: Sequence[PairAnnotations],
 ) -> None:
     dtype = "uint16" if max(len(vocabularies.source), len(vocabularies.target)) <= 1 << 16 else "int32"
-    counts, is_kept = Counter(kept=0, empty=0, too_long=0, source_pieces=0, target_pieces=0, longest=0), array("b")
+    counts, is_kept = Counter(kept=0, empty=0, too_long=0, target_pieces=0, longest=0), array("b")
     with (
         _rows(directory, "source", "ids", dtype) as sources,
         _rows(directory, "target", "ids", dtype) as targets,
@@ -254,7 +253,7 @@ def _write(
                 sources(source)
                 targets(target)
                 lines.write(line.to_bytes(8, sys.byteorder))
-                counts.update(source_pieces=len(source), target_pieces=len(target))
+                counts["target_pieces"] += len(target)
                 counts["longest"] = max(counts["longest"], len(source), len(target))
     for annotation in annotations:
         with _rows(directory, annotation.name, "int32", "int32") as append:

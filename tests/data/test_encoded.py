@@ -59,7 +59,7 @@ def test_empty_and_long_pairs_are_dropped_counted_and_leave_the_line_numbers_rig
     )
     corpus = encode_corpus(text, vocabularies(), max_length=3)
     assert ids(corpus) == [([4], [5]), ([5, 6, 7], [7, 6, 5])]
-    assert corpus.counts == Counts(2, empty=3, too_long=2, source_pieces=4, target_pieces=4, longest=3)
+    assert corpus.counts == Counts(2, empty=3, too_long=2, target_pieces=4, longest=3)
     assert corpus.lines.tolist() == [0, 4]
     assert corpus.source.lengths.tolist() == [1, 3]
 
