@@ -123,10 +123,7 @@ class DataOptions(Options):
     stages: list[StageOptions] = Field([], description="parts of the run, one after another, with weights of their own")
     max_length: int = Field(150, ge=1, le=1_000_000, description="pairs with more pieces on a side are dropped")
     context: Annotated[int | None, FIXED] = Field(
-        None,
-        ge=0,
-        description="dialogues: a line holds turns with tabs between, the current one last, and so many turns before "
-        "it are read; null: a line is a sentence",
+        None, ge=0, description="dialogues: turns read before the current one, with tabs between; null: no dialogue"
     )
 
     @model_validator(mode="after")
@@ -172,10 +169,8 @@ class VocabularyOptions(Options):
 class VectorOptions(Options):
     """Word vectors that embeddings start from; for vocabularies of words."""
 
-    source: Path | None = Field(
-        None, description="text file of word2vec or GloVe, compressed too, for the source language"
-    )
-    target: Path | None = Field(None, description="and for the target language")
+    source: Path | None = Field(None, description="of source words: text file of word2vec or GloVe, compressed too")
+    target: Path | None = Field(None, description="and of target words")
     freeze: bool = Field(False, description="don't train the embeddings of a side that has vectors")
 
 
@@ -261,7 +256,7 @@ class TrainingOptions(Options):
     compile: bool = Field(False, description="torch.compile: minutes at the start; needs a C++ compiler or Triton")
     validate_every: int | None = Field(None, ge=1, description="updates between validations; null: once an epoch")
     metric: Annotated[str, ChoiceOf("metric"), FIXED] = Field(
-        "bleu", description="the validation metric that selects the best model, or loss"
+        "bleu", description="the validation metric that selects the best model, or loss; of a classifier accuracy"
     )
     validation_size: int = Field(1000, ge=1, description="sentences translated for the validation metric")
     patience: int | None = Field(None, ge=1, description="stop after this many validations without a gain")
@@ -392,6 +387,12 @@ class Recipe(Options):
     model: Annotated[ModelOptions, FIXED] = Field(description="the network")
     training: TrainingOptions = Field(description="how it learns, and for how long")
     decoding: DecodingOptions = Field(default_factory=DecodingOptions, description="how it translates by default")
+
+    @model_validator(mode="after")
+    def _labels_are_right_or_wrong(self) -> "Recipe":
+        if not self.model.is_classifier or "metric" in self.training.model_fields_set:
+            return self
+        return self.model_copy(update={"training": self.training.model_copy(update={"metric": "accuracy"})})
 
     def to_yaml(self) -> str:
         """The recipe as text that :func:`nmt.recipe.load_recipe` reads back to an equal recipe."""

@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 import nmt
+from nmt.config import Recipe
 from nmt.errors import UserError
+from nmt.options import validate
 from nmt.plotting.matrix import draw_confusion
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -28,7 +30,7 @@ RECIPE: dict[str, Any] = {
         "decoder": {"type": "classifier", "pooling": "attention", "attention": {"type": "additive", "size": 8}},
     },
     "training": {
-        "max_steps": 30, "learning_rate": 0.05, "metric": "accuracy", "label_smoothing": 0.0, "precision": "fp32",
+        "max_steps": 30, "learning_rate": 0.05, "label_smoothing": 0.0, "precision": "fp32",
         "schedule": {"type": "cosine", "warmup_steps": 5}, "validate_every": 30,
     },
 }  # fmt: skip
@@ -64,6 +66,19 @@ def test_a_classifier_learns_and_gives_nothing_but_labels(classifier: Path) -> N
     assert scored.score == pytest.approx(found[0].n_best[1].score, abs=1e-4)
     assert scored.tokens == [found[0].n_best[1].text]
     assert translator.translate(LINES[:1], logits_processors={"forbid_phrases": {"phrases": [found[0].text]}})[0].text
+
+
+def test_accuracy_selects_the_best_model_unless_the_recipe_says_otherwise(classifier: Path) -> None:
+    assert nmt.load(classifier).recipe.training.metric == "accuracy"
+    values = {**RECIPE, "training": {**RECIPE["training"], "metric": "macro_f1"}}
+    assert validate(Recipe, values, "test").training.metric == "macro_f1"
+
+
+def test_a_server_refuses_a_classifier(run_nmt: RunNmt, classifier: Path) -> None:
+    done = run_nmt("serve", classifier, "--port", 0)
+    assert done.returncode == 2
+    assert f"{classifier} is a classifier" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_loss_is_that_of_the_labels_alone(classifier: Path) -> None:

@@ -138,11 +138,17 @@ def load_models(directories: Iterable[Path], device: str, engine: Literal["torch
         engine: the library that searches.
 
     Raises:
-        UserError: a model can't be loaded, or not by this engine.
+        UserError: a model can't be loaded, not by this engine, or doesn't translate.
     """
-    if engine == "torch":
-        return [load(directory, device) for directory in directories]
-    return [ExportedTranslator(load(directory, "cpu")) for directory in directories]
+    models = [load(directory, device if engine == "torch" else "cpu") for directory in directories]
+    for model in models:
+        model.check_reads_source()
+        if model.recipe.model.is_classifier:
+            raise UserError(
+                f"{model.directory} is a classifier: `nmt serve` serves models that translate.",
+                "`nmt translate` prints its labels.",
+            )
+    return models if engine == "torch" else [ExportedTranslator(model) for model in models]
 
 
 def read_api_keys(path: Path) -> list[str]:
