@@ -13,6 +13,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from filelock import FileLock  # PyTorch needs it
 
 # The models of the tests are tiny: a second thread costs them more in waiting than it computes. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -89,19 +90,47 @@ def shared_data(repo_root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the workers of pytest-xdist have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+BuildOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def build_once(shared_folder: Path) -> BuildOnce:
+    """``build_once(name, build)``: the path that ``build`` has filled in the first worker that asks for it."""
+
+    def build_first(name: str, build: Callable[[Path], object]) -> Path:
+        path, is_built = shared_folder / name, shared_folder / f"{name}.built"
+        with FileLock(shared_folder / f"{name}.lock"):
+            if not is_built.exists():
+                build(path)
+                is_built.touch()
+        return path
+
+    return build_first
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(build_once: BuildOnce) -> Path:
     """A folder with train.{de,en} (40 pairs) and val.{de,en} (8 unseen pairs of the same words)."""
-    folder = tmp_path_factory.mktemp("tiny_corpus")
     pairs = _sentence_pairs()
     splits = {
         "train": [pair for number, pair in enumerate(pairs) if number not in HELD_OUT],
         "val": [pair for number, pair in enumerate(pairs) if number in HELD_OUT],
     }
-    for split, chosen in splits.items():
-        for side, language in enumerate(("de", "en")):
-            text = "".join(f"{pair[side]}\n" for pair in chosen)
-            (folder / f"{split}.{language}").write_text(text, encoding="utf-8", newline="\n")
-    return folder
+
+    def build(folder: Path) -> None:
+        folder.mkdir()
+        for split, chosen in splits.items():
+            for side, language in enumerate(("de", "en")):
+                text = "".join(f"{pair[side]}\n" for pair in chosen)
+                (folder / f"{split}.{language}").write_text(text, encoding="utf-8", newline="\n")
+
+    return build_once("tiny_corpus", build)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -135,25 +164,30 @@ training: {batch_tokens: 96, max_steps: 200, learning_rate: 0.015, schedule: {ty
 
 
 @pytest.fixture(scope="session")
-def tiny_recipe(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_recipe(tiny_corpus: Path, build_once: BuildOnce) -> Path:
     """A recipe file for the tiny corpus: six batches an epoch, learnt by heart at its end."""
-    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
-    path.write_text(TINY_RECIPE.replace("ROOT", str(tiny_corpus)), encoding="utf-8")
-    return path
+    text = TINY_RECIPE.replace("ROOT", str(tiny_corpus))
+    return build_once("tiny.yaml", lambda path: path.write_text(text, encoding="utf-8"))
 
 
 TrainTiny = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
-def train_tiny(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainTiny:
-    """Trains the tiny recipe with changes: ``train_tiny("training.max_steps=2")`` gives a model directory."""
+def train_tiny(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory, build_once: BuildOnce) -> TrainTiny:
+    """Trains the tiny recipe with changes: ``train_tiny("training.max_steps=2")`` gives a model directory.
 
-    def train(*settings: str) -> Path:
+    All workers have the same one with ``shared=NAME``.
+    """
+
+    def train(*settings: str, shared: str = "") -> Path:
         import nmt
         from nmt.recipe import parse_settings
 
-        return nmt.train(tiny_recipe, tmp_path_factory.mktemp("run") / "model", overrides=parse_settings(settings))
+        def build(path: Path) -> Path:
+            return nmt.train(tiny_recipe, path, overrides=parse_settings(settings))
+
+        return build_once(shared, build) if shared else build(tmp_path_factory.mktemp("run") / "model")
 
     return train
 
@@ -161,13 +195,14 @@ def train_tiny(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> T
 @pytest.fixture(scope="session")
 def tiny_model(train_tiny: TrainTiny) -> Path:
     """A model directory that knows the training pairs of the tiny corpus by heart. Don't write into it."""
-    return train_tiny()
+    return train_tiny(shared="tiny_model")
 
 
 @pytest.fixture(scope="session")
 def bytes_model(train_tiny: TrainTiny) -> Path:
     """A model of subword pieces and, for what is in no piece, bytes; hardly trained. Don't write into it."""
-    return train_tiny("training.max_steps=3", "vocabulary={type: unigram, size: 366, joint: true, byte_fallback: true}")
+    pieces = "vocabulary={type: unigram, size: 366, joint: true, byte_fallback: true}"
+    return train_tiny("training.max_steps=3", pieces, shared="bytes_model")
 
 
 @pytest.fixture(scope="session")
@@ -177,6 +212,7 @@ def vanilla_model(train_tiny: TrainTiny) -> Path:
         "training.max_steps=1",
         "model.encoder={type: recurrent, cell: gru, hidden_size: 16}",
         "model.decoder={type: recurrent, cell: gru, hidden_size: 16}",
+        shared="vanilla_model",
     )
 
 
@@ -189,6 +225,7 @@ def language_model(train_tiny: TrainTiny, tiny_model: Path) -> Path:
         "training.metric=loss",
         "training.max_steps=30",
         f"vocabulary.path={tiny_model}",
+        shared="language_model",
     )
 
 
@@ -221,15 +258,14 @@ def run_nmt() -> Callable[..., "subprocess.CompletedProcess[str]"]:
 
 
 @pytest.fixture(scope="session")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def python(shared_folder: Path) -> Iterator[Path]:
     """What starts Python processes; on Linux they have imported PyTorch and nmt already, which saves seconds."""
     if sys.platform != "linux":
         yield Path(sys.executable)
         return
     from warm_python import warm_python
 
-    base = tmp_path_factory.getbasetemp()  # the workers of pytest-xdist have one server
-    with warm_python((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "warm") as started:
+    with warm_python(shared_folder / "warm") as started:
         yield started
 
 

@@ -10,12 +10,12 @@ own.
 
 import traceback
 from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._mode_utils import no_dispatch
-from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
 NAME = "accel"
@@ -63,6 +63,20 @@ def _on_cpu(value: Any) -> Any:
     return torch.device("cpu") if isinstance(value, torch.device) and value.type == NAME else value
 
 
+def _leaves(value: Any) -> Iterator[Any]:
+    """What an argument or result consists of. PyTorch's own pytrees take most of the time of small operations."""
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _leaves(part)
+    else:
+        yield value
+
+
+def _each(function: Callable[[Any], Any], value: Any) -> Any:
+    """An argument or result with a function applied to each leaf."""
+    return type(value)(_each(function, v) for v in value) if isinstance(value, (list, tuple)) else function(value)
+
+
 def _line() -> str:
     """The line of nmt that is running."""
     frames = [frame for frame in traceback.extract_stack() if "/nmt/" in frame.filename]
@@ -72,7 +86,7 @@ def _line() -> str:
 def _run(operation: Any, *args: Any, **kwargs: Any) -> Any:
     """Run an operation on the CPU, and give its results as tensors of the device that it would give them on."""
     name = operation._schema.name
-    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    tensors = [leaf for leaf in _leaves((*args, *kwargs.values())) if isinstance(leaf, Tensor)]
     ours = [tensor for tensor in tensors if isinstance(tensor, AccelTensor)]
     strangers = [tensor for tensor in tensors if not isinstance(tensor, AccelTensor) and tensor.dim()]
     if ours and strangers and name not in TAKES_CPU_TENSORS:
@@ -82,7 +96,7 @@ def _run(operation: Any, *args: Any, **kwargs: Any) -> Any:
         waits[_line()] += 1
     if name == "aten::copy_" and strangers and isinstance(args[0], AccelTensor):
         uploads[_line()] += 1
-    result = operation(*tree_map(_on_cpu, args), **tree_map(_on_cpu, kwargs))
+    result = operation(*_each(_on_cpu, args), **{key: _each(_on_cpu, value) for key, value in kwargs.items()})
     if to_cpu:
         return result
     if torch.Tag.inplace_view in operation.tags:  # such as squeeze_: the description changes, too
@@ -93,7 +107,7 @@ def _run(operation: Any, *args: Any, **kwargs: Any) -> Any:
     changed = {id(tensor.content): tensor for tensor in ours}
     if name in GIVES_CPU_SIZES:
         return AccelTensor(result[0]), result[1]
-    return tree_map(
+    return _each(
         lambda x: (changed[id(x)] if id(x) in changed else AccelTensor(x)) if isinstance(x, Tensor) else x, result
     )
 

@@ -34,8 +34,8 @@ model:
   encoder: {type: hierarchical, cell: gru, hidden_size: 16}
   decoder: {type: bahdanau, cell: gru, hidden_size: 32,
             attention: {type: hierarchical, size: 24, hidden_size: 24}}
-training: {batch_tokens: 120, max_steps: 350, learning_rate: 0.01, schedule: {type: cosine, warmup_steps: 20},
-           validate_every: 350, metric: loss, precision: fp32, label_smoothing: 0.0}
+training: {batch_tokens: 360, max_steps: 100, learning_rate: 0.03, schedule: {type: cosine, warmup_steps: 10},
+           validate_every: 100, metric: loss, precision: fp32, label_smoothing: 0.0}
 """
 FLAT = ("model.encoder.type=recurrent", "model.decoder.attention={type: additive, size: 24}")
 

@@ -243,8 +243,8 @@ def models(train_tiny: Callable[..., Path], tiny_corpus: Path, tmp_path_factory:
     overrides = SMALL_TRANSFORMER | {"data.root": str(tiny_corpus)}
     ntm = "{type: ntm, hidden_size: 16, slot_size: 8}"
     return {
-        "ntm": train_tiny("training.max_steps=1", f"model.encoder={ntm}", f"model.decoder={ntm}"),
-        "words|rnn|lstm": train_tiny("training.max_steps=1"),
+        "ntm": train_tiny("training.max_steps=1", f"model.encoder={ntm}", f"model.decoder={ntm}", shared="docs_ntm"),
+        "words|rnn|lstm": train_tiny("training.max_steps=1", shared="docs_words"),
         "": nmt.train("multi30k/transformer", folder / "transformer", overrides=overrides),
     }
 

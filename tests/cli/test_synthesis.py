@@ -27,6 +27,8 @@ RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 MODEL = Path(__file__).resolve().parent.parent / "golden" / "models" / "transformer"
 """From English to German."""
 NUM_LINES = 60
+SHORT = ("--max-length", 8)
+"""The model hardly ever ends a sentence by itself."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_pairs_are_the_lines_and_their_translations(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
-    penalty = ("--length-penalty", "average", "--alpha", 1)
+    penalty = ("--length-penalty", "average", "--alpha", 1, *SHORT)
     done = run_nmt("backtranslate", MODEL, "-i", corpus / "mono.en", "-o", tmp_path / "bt", *penalty)
     assert done.returncode == 0, done.stderr
     made = run_nmt("translate", MODEL, "-i", corpus / "mono.en", "--scores", *penalty).stdout.splitlines()
@@ -122,7 +124,7 @@ def test_noise_and_samples_depend_on_seed_and_line_alone(run_nmt: RunNmt, corpus
     (tmp_path / "few.en").write_text("".join(f"{line}\n" for line in lines_of(corpus / "mono.en")[:20]), "utf-8")
 
     def run(name: str, *options: object, source: Path = tmp_path / "few.en") -> dict[str, list[str]]:
-        options = ("-i", source, "-o", tmp_path / name, "--drop-worst", 0, "--max-length", 20, *options)
+        options = ("-i", source, "-o", tmp_path / name, "--drop-worst", 0, *SHORT, *options)
         assert run_nmt("backtranslate", MODEL, *options).returncode == 0
         return {path.name: lines_of(path) for path in (tmp_path / name).iterdir()}
 
@@ -143,10 +145,10 @@ def test_noise_and_samples_depend_on_seed_and_line_alone(run_nmt: RunNmt, corpus
 
 def test_the_candidate_nearest_to_the_reference_is_chosen(run_nmt: RunNmt, corpus: Path, tmp_path: Path) -> None:
     files = corpus / "mono.en", corpus / "mono.de"
-    options = ("--drop-worst", 0, "--beam-size", 3)
+    options = ("--drop-worst", 0, "--beam-size", 3, *SHORT)
     assert run_nmt("distill", MODEL, *files, "-o", tmp_path / "near", *options).returncode == 0
     assert run_nmt("distill", MODEL, files[0], "-o", tmp_path / "best", *options).returncode == 0
-    command = ("translate", MODEL, "-i", files[0], "--n-best", 3, "--beam-size", 3, "--format", "jsonl")
+    command = ("translate", MODEL, "-i", files[0], "--n-best", 3, "--beam-size", 3, "--format", "jsonl", *SHORT)
     n_best = [json.loads(line)["n_best"] for line in run_nmt(*command).stdout.splitlines()]
     bleu, nearest = METRICS["bleu"](), []
     for candidates, reference in zip(n_best, lines_of(files[1]), strict=True):
@@ -158,7 +160,7 @@ def test_the_candidate_nearest_to_the_reference_is_chosen(run_nmt: RunNmt, corpu
         assert lines_of(tmp_path / name / "train.de") == kept
         assert len(lines_of(tmp_path / name / "train.en")) == len(kept)
     assert lines_of(tmp_path / "near" / "train.de") != lines_of(tmp_path / "best" / "train.de")
-    options = ("--search", "sample", "--drop-worst", 0)
+    options = ("--search", "sample", "--drop-worst", 0, *SHORT)
     assert run_nmt("distill", MODEL, *files, "-o", tmp_path / "sampled", *options).returncode == 0
     settings = json.loads((tmp_path / "sampled" / "report.json").read_text("utf-8"))["settings"]
     assert settings["beam_size"] == 5  # there is something to choose from
@@ -170,14 +172,14 @@ def test_compressed_text_gives_compressed_pairs(
 ) -> None:
     source = tmp_path / f"mono.en{suffix}"
     source.write_bytes(module.compress((corpus / "mono.en").read_bytes()))
-    assert run_nmt("distill", MODEL, source, "-o", tmp_path / "out", "--beam-size", 1).returncode == 0
-    assert run_nmt("distill", MODEL, corpus / "mono.en", "-o", tmp_path / "plain", "--beam-size", 1).returncode == 0
+    for text, output in ((source, tmp_path / "out"), (corpus / "mono.en", tmp_path / "plain")):
+        assert run_nmt("distill", MODEL, text, "-o", output, "--beam-size", 1, *SHORT).returncode == 0
     for name in ("train.en", "train.de"):
         packed = (tmp_path / "out" / f"{name}{suffix}").read_bytes()
         assert module.decompress(packed) == (tmp_path / "plain" / name).read_bytes()
 
 
-SMALL_WINDOWS = ("--batch-size", 2, "--search", "sample", "--noise")
+SMALL_WINDOWS = (*SHORT, "--batch-size", 2, "--search", "sample", "--noise")
 """32 lines are translated together."""
 
 

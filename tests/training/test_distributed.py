@@ -197,7 +197,7 @@ def long_preparation(tiny_corpus: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "long"
     shutil.copytree(tiny_corpus, folder)
     for path in folder.glob("train.*"):
-        path.write_text(path.read_text("utf-8") * 1000, encoding="utf-8")
+        path.write_text(path.read_text("utf-8") * 3000, encoding="utf-8")
     return folder
 
 
@@ -206,7 +206,7 @@ import time
 import nmt.data.encoded_corpus
 plain = nmt.data.encoded_corpus.encode_source
 def slow(*arguments):
-    time.sleep(0.01)
+    time.sleep(0.002)
     return plain(*arguments)
 nmt.data.encoded_corpus.encode_source = slow
 """
@@ -231,7 +231,7 @@ def test_while_one_prepares_the_data_the_end_of_another_is_noticed_within_second
         time.sleep(0.05)
     time.sleep(0.5)
     os.kill(pids[ended], number)
-    assert ends(zygote, pids) == statuses, messages(tmp_path)
+    assert ends(zygote, pids, seconds=120) == statuses, messages(tmp_path)  # to encode everything would take longer
     assert_tells_of_the_loss(messages(tmp_path)[1 - ended], 1 - ended)
     assert "Traceback" not in messages(tmp_path)[ended]
 
