@@ -99,6 +99,8 @@ NOT_RUN = {
 """The commands that are not executed, and why."""
 if not find_spec("ctranslate2"):
     NOT_RUN[r"nmt export|--engine ctranslate2"] = "needs CTranslate2, which is not installed"
+if not find_spec("gensim"):
+    NOT_RUN[r"nmt learn-vectors|vectors\.de"] = "needs gensim, which is not installed"
 if not shutil.which("curl"):
     NOT_RUN["curl"] = "is not installed"
 

@@ -132,9 +132,14 @@ def confusion(folders: Folders) -> list[str]:
     return ["score", folders.run("language_bag.predicted"), folders.text("languages/test.language")]
 
 
+def words(folders: Folders) -> list[str]:
+    shown = ("Hund", "Frau", "rot", "drei", "Gitarre", "Strand", "Fahrrad")
+    return ["inspect", "words", folders.run("vectors.de"), *shown, "--count", "6"]
+
+
 PICTURES: dict[str, Callable[[Folders], list[str]]] = {
     function.__name__: function
-    for function in (alignment, heads, lengths, systems, memory, gradients, dialogue, document, confusion)
+    for function in (alignment, heads, lengths, systems, memory, gradients, dialogue, document, confusion, words)
 }
 """By the name of the file, what `nmt` is called with."""
 

@@ -1,14 +1,16 @@
-"""Commands that write models: ``nmt quickstart``, ``train``, ``average`` and ``export``; and ``nmt recipes``."""
+"""``nmt quickstart``, ``train``, ``average``, ``export`` and ``learn-vectors``, which write models; ``nmt recipes``."""
 
 import shutil
 import textwrap
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from nmt.cli.common import ModelDir, Settings, command, command_to_resume, numbers_in, stopped_by_signal
-from nmt.console import say
+from nmt.cli.common import ModelDir, Settings, command, command_to_resume, numbers_in, say_wrote, stopped_by_signal
+from nmt.cli.schema import options_of
+from nmt.console import progress_bar, say
+from nmt.data.word2vec import Word2VecOptions
 from nmt.errors import UserError
 
 NewFolder = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder to write.")]
@@ -173,3 +175,22 @@ def _show_keys(prefix: str) -> None:
             typer.echo(f"\n# {component or key.name.partition('.')[0]}")
         typer.echo(textwrap.fill(str(key), width, subsequent_indent="    "))
         typer.echo(textwrap.fill(key.meaning, width, initial_indent="    ", subsequent_indent="    "))
+
+
+@command("nmt learn-vectors mono.de train.de -o vectors.de", "nmt learn-vectors mono.en -o vectors.en --model cbow")
+@options_of(Word2VecOptions, from_recipe=False)
+def learn_vectors(
+    texts: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Text of one language, a sentence a line.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Text file of vectors to write.")],
+    **options: Any,
+) -> None:
+    """Learn word vectors from text by word2vec.
+
+    Recipes with word vocabularies start their embeddings from them (model.vectors). `nmt inspect words` shows them.
+    """
+    from nmt.data.word2vec import learn_vectors as run
+
+    with progress_bar("learning vectors", None):
+        num_words = run(texts, output, Word2VecOptions(**options))
+    say(f"{num_words:,} words of {options['size']} numbers")
+    say_wrote(output)

@@ -3,6 +3,8 @@
 That of word2vec (Mikolov et al. 2013) begins with a line of counts; that of GloVe (Pennington et al. 2014) doesn't.
 """
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -39,20 +41,9 @@ def read_vectors(
             lower.setdefault(token[1:].lower(), []).append(index)
     found_exact: dict[int, npt.NDArray[np.float32]] = {}
     found_lower: dict[int, npt.NDArray[np.float32]] = {}
-    for number, line in enumerate(read_lines(path), start=1):
-        # Split from the right, because a few words of GloVe's largest file contain spaces.
-        word, *numbers = line.rstrip().rsplit(" ", size)
-        num_numbers = line.rstrip().count(" ")
-        if number == 1 and num_numbers == 1 and word.isdecimal() and numbers[0].isdecimal():
-            continue  # the counts of word2vec
-        if number <= 2 and num_numbers != size:
-            raise UserError(
-                f"{path}, line {number}: {line.split(' ')[0]!r} has {num_numbers} numbers, not model.embedding_size "
-                f"({size}).",
-                f"Set model.embedding_size to {num_numbers}, or use vectors of {size} numbers.",
-            )
+    for where, word, numbers in _rows(path, size):
         if word in exact or word in lower:
-            vector = _vector(f"{path}, line {number}: {word!r}", numbers, size)
+            vector = _vector(where, numbers, size)
             found_exact |= dict.fromkeys(exact.get(word, ()), vector)
             found_lower |= dict.fromkeys(lower.get(word, ()), vector)
     found, num_words = found_lower | found_exact, sum(map(len, exact.values()))
@@ -63,6 +54,37 @@ def read_vectors(
         )
     ids = sorted(found)
     return np.array(ids), np.stack([found[i] for i in ids]), num_words
+
+
+def read_all_vectors(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """All words of a file, and their vectors (words, size); the size is that of the first vector.
+
+    Raises:
+        UserError: the file can't be read, has no vectors, or a line is not a vector of this size.
+    """
+    size = max((line.rstrip().count(" ") for line in islice(read_lines(path), 2)), default=0)
+    rows = [(word, _vector(where, numbers, size)) for where, word, numbers in _rows(path, size)] if size > 1 else []
+    if not rows:
+        raise UserError(f"{path} has no word vectors.", "Each line must have a word and its numbers.")
+    words, vectors = zip(*rows, strict=True)
+    return list(words), np.stack(vectors)
+
+
+def _rows(path: Path, size: int) -> Iterator[tuple[str, str, list[str]]]:
+    """Of each line but that of the counts of word2vec: how a message names it, the word, and its numbers as text."""
+    for number, line in enumerate(read_lines(path), start=1):
+        # Split from the right, because a few words of GloVe's largest file contain spaces.
+        word, *numbers = line.rstrip().rsplit(" ", size)
+        num_numbers = line.rstrip().count(" ")
+        if number == 1 and num_numbers == 1 and word.isdecimal() and numbers[0].isdecimal():
+            continue
+        if number <= 2 and num_numbers != size:
+            raise UserError(
+                f"{path}, line {number}: {line.split(' ')[0]!r} has {num_numbers} numbers, not {size} "
+                "(model.embedding_size).",
+                f"Set model.embedding_size to {num_numbers}, or use vectors of {size} numbers.",
+            )
+        yield f"{path}, line {number}: {word!r}", word, numbers
 
 
 def _vector(word: str, numbers: list[str], size: int) -> npt.NDArray[np.float32]:

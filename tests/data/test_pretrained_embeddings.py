@@ -34,7 +34,7 @@ def test_compressed_files_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message", "remedy"),
     [
-        ("der 1 2\n", r"line 1: 'der' has 2 numbers, not model.embedding_size \(3\)", "embedding_size to 2"),
+        ("der 1 2\n", r"line 1: 'der' has 2 numbers, not 3 \(model.embedding_size\)", "embedding_size to 2"),
         ("\nder 1 2 3\n", "line 1: '' has 0 numbers", "vectors of 3 numbers"),
         ("x 1 2 3\ny 1 2 3\nder 1 2\n", "line 3: 'der' has 2 numbers, not 3", "remove"),
         ("x 1 2 3\nder 1 zwei 3\n", "line 2: 'der' is not followed by numbers", "a word and its numbers"),

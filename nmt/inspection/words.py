@@ -1,0 +1,106 @@
+"""Words by their vectors, a model's embeddings or a file's: nearest neighbours, analogies, and a map.
+
+Vectors are compared by their cosine. Of a model's pieces, those that begin a word are its words.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from nmt.data.pretrained_embeddings import read_all_vectors
+from nmt.data.vocabulary import SPACE
+from nmt.errors import UserError, nearest, shortened
+from nmt.models.interfaces import Decoder, Encoder
+from nmt.plotting.style import COLOURS, style, visible
+from nmt.translator import Translator
+
+Found = list[tuple[str, float]]
+"""Words and cosines, the most similar first."""
+
+
+@dataclass(frozen=True)
+class WordVectors:
+    """Words in the order of the vocabulary or file, and their vectors [words, D], each of length 1."""
+
+    words: tuple[str, ...]
+    unit_WD: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, words: Sequence[str], vectors_WD: npt.NDArray[np.float32]) -> Self:
+        norm_W1 = np.linalg.norm(vectors_WD, axis=1, keepdims=True)
+        return cls(tuple(words), vectors_WD / np.maximum(norm_W1, 1e-12))
+
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """Those of a text file of word2vec or GloVe."""
+        return cls.of(*read_all_vectors(path))
+
+    @classmethod
+    def of_model(cls, translator: Translator, side: Literal["source", "target"]) -> Self:
+        """A model's embeddings of the words of a side.
+
+        Raises:
+            UserError: the side has no embedding, or its vocabulary no words.
+        """
+        vocabulary = getattr(translator.vocabularies, side)
+        module: Encoder | Decoder = getattr(translator.model, {"source": "encoder", "target": "decoder"}[side])
+        tokens = {index: vocabulary.token(index) for index in range(len(vocabulary))}
+        ids = [index for index, token in tokens.items() if token.startswith(SPACE) and len(token) > 1]
+        if not ids or not hasattr(module, "embedding"):
+            raise UserError(f"The model has no embeddings of {side} words.", "Choose another --side, or another model.")
+        return cls.of([tokens[index][1:] for index in ids], module.embedding.weight.detach().float().cpu().numpy()[ids])
+
+    def index(self, word: str) -> int:
+        """The place of a word.
+
+        Raises:
+            UserError: it has no vector.
+        """
+        if word not in self.words:
+            close = nearest(word, self.words)
+            remedy = close if close.startswith("Did") else "Check its spelling and the side."
+            raise UserError(f"{shortened(word)!r} is not among the {len(self.words):,} words.", remedy)
+        return self.words.index(word)
+
+    def neighbours(self, word: str, count: int) -> Found:
+        """The words that are most similar to a word."""
+        return self._nearest(self.unit_WD[self.index(word)], count, [word])
+
+    def analogy(self, a: str, b: str, c: str, count: int) -> Found:
+        """What is to c as b is to a: words most similar to b - a + c (Mikolov et al. 2013), none of them given."""
+        a_D, b_D, c_D = (self.unit_WD[self.index(word)] for word in (a, b, c))
+        return self._nearest(b_D - a_D + c_D, count, [a, b, c])
+
+    def _nearest(self, query_D: npt.NDArray[np.float32], count: int, left_out: Sequence[str]) -> Found:
+        cosine_W = self.unit_WD @ (query_D / max(float(np.linalg.norm(query_D)), 1e-12))
+        order = np.argsort(-cosine_W, kind="stable").tolist()
+        found = [(self.words[i], float(cosine_W[i])) for i in order[: count + len(left_out)]]
+        return [(word, cosine) for word, cosine in found if word not in left_out][:count]
+
+
+def draw_words(vectors: WordVectors, words: Sequence[str]) -> Figure:
+    """Draw words by the first two principal components of their unit vectors.
+
+    Raises:
+        UserError: there are fewer than three different words, or one has no vector.
+    """
+    shown = list(dict.fromkeys(words))
+    if len(shown) < 3:
+        raise UserError("A map needs three different words or more.", "Name more words, or none for the first ones.")
+    unit_WD = vectors.unit_WD[[vectors.index(word) for word in shown]]
+    left_WK, size_K, _ = np.linalg.svd(unit_WD - unit_WD.mean(axis=0), full_matrices=False)
+    place_W2, share = left_WK[:, :2] * size_K[:2], float((size_K[:2] ** 2).sum() / max((size_K**2).sum(), 1e-12))
+    labels = [visible(word) for word in shown]
+    with style(labels):
+        figure = Figure(figsize=(8, 6.5), layout="constrained")
+        axes = figure.subplots()
+        axes.scatter(place_W2[:, 0], place_W2[:, 1], s=6, color=COLOURS[0])
+        for (x, y), label in zip(place_W2.tolist(), labels, strict=True):
+            axes.annotate(label, (x, y), xytext=(3, 2), textcoords="offset points", fontsize=8)
+        axes.set(xlabel="first principal component", ylabel=f"second; both have {share:.0%} of the variance")
+    return figure
