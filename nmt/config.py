@@ -6,7 +6,7 @@ built; here ``model.encoder`` and ``model.decoder`` are mappings with a ``type``
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
@@ -15,7 +15,7 @@ from nmt.options import FIXED, FREE, SILENT, ChoiceOf, Options, as_mapping
 
 FORMAT_VERSION = 1
 """Version of the model directory. Raise it when an older nmt could no longer read a new directory."""
-Modifier = Literal["upper_case", "title_case", "no_end_punctuation", "typos"]
+Modifier = Literal["upper_case", "title_case", "no_end_punctuation", "typos", "noise", "join", "terms"]
 
 
 class FilePair(Options):
@@ -72,7 +72,11 @@ class CorpusOptions(Options):
         None, pattern=r"^<[^<>\s]+>$", description="symbol in front of each source line, such as <2de> or <bt>"
     )
     modifiers: dict[Modifier, Annotated[float, Field(gt=0, le=1)]] = Field(
-        {}, description="shares of the sentences that are changed: upper_case, title_case, no_end_punctuation, typos"
+        {}, description=f"shares of the sentences that are changed: {', '.join(get_args(Modifier))}"
+    )
+    links: Path | None = Field(
+        None,
+        description="Pharaoh file of word links, a line for each pair: for the modifier terms and guided alignment",
     )
 
     @model_validator(mode="after")
@@ -82,6 +86,10 @@ class CorpusOptions(Options):
             raise ValueError(f"data.corpora: {self.name} needs either source and target, or tsv, or jsonl, or hub")
         if sum(self.modifiers.values()) > 1:
             raise ValueError(f"data.corpora: the modifiers of {self.name} have a sum of more than 1")
+        if "terms" in self.modifiers and self.links is None:
+            raise ValueError(
+                f"data.corpora: the modifier terms of {self.name} needs its links, as nmt align writes them"
+            )
         return self
 
 
@@ -130,8 +138,8 @@ class DataOptions(Options):
     def _corpora_fit(self) -> "DataOptions":
         if self.corpora and (self.task is not None or self.train != "train"):
             raise ValueError("data.corpora names the training text: leave out data.train and data.task")
-        if self.context is not None and any(corpus.modifiers for corpus in self.corpora):
-            raise ValueError("data.corpora: modifiers change sentences, not dialogues (data.context)")
+        if self.context is not None and any(corpus.modifiers or corpus.links for corpus in self.corpora):
+            raise ValueError("data.corpora: modifiers and links are for sentences, not dialogues (data.context)")
         names = [corpus.name for corpus in self.corpora]
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"data.corpora: two corpora have the name {twice[0]!r}")

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from nmt.console import warn
-from nmt.data.encoded_corpus import EncodedCorpus, Sides
-from nmt.data.pools import POOL_SIZE, Pools
+from nmt.data.encoded_corpus import EncodedCorpus, Sentences, Sides
+from nmt.data.pools import Pools
 from nmt.data.vocabulary import Vocabularies, Vocabulary
 
 MAX_PADDING = 0.05
@@ -33,6 +33,10 @@ Annotations = Mapping[str, Sequence[npt.NDArray[np.integer]]]
 """Further integers of each pair of a batch, by name; see :class:`nmt.data.encoded_corpus.PairAnnotations`."""
 Reading = Callable[[Sides, int, int], Sides]
 """How an epoch reads the text: source and target, seed, and epoch from 0, to source and target."""
+OfPairs = Mapping[str, Sentences]
+"""Annotations of all pairs of a text, by name."""
+Modify = Callable[[Sides, OfPairs, int, int], tuple[Sides, OfPairs]]
+"""The same for sentences and annotations together; see :class:`nmt.data.modifiers.Modifiers`."""
 
 
 @dataclass(frozen=True)
@@ -292,8 +296,8 @@ class TrainingBatches(BatchStream):
         seed: of the order.
         share: see :class:`BatchStream`.
         readings: what each epoch makes of the sentences of a pool, one after the other, such as other pieces.
-        held_out: pairs of the corpus that don't belong to training, ascending.
-        pool_size: see :class:`nmt.data.pools.Pools`.
+        modify: changes sentences and annotations before the readings.
+        pools: the pairs that are read, and which of them together; None for all of them.
     """
 
     def __init__(
@@ -304,13 +308,13 @@ class TrainingBatches(BatchStream):
         seed: int,
         share: tuple[int, int] = (0, 1),
         readings: Sequence[Reading] = (),
-        held_out: npt.NDArray[np.int64] | None = None,
-        pool_size: int = POOL_SIZE,
+        pools: Pools | None = None,
+        modify: Modify | None = None,
     ) -> None:
         super().__init__(share)
         self._corpus, self._vocabularies = corpus, vocabularies
-        self._pools = Pools(len(corpus), held_out, pool_size)
-        self._batch_tokens, self._seed, self._readings = batch_tokens, seed, readings
+        self._pools = pools or Pools(len(corpus))
+        self._batch_tokens, self._seed, self._readings, self._modify = batch_tokens, seed, readings, modify
         self.epoch = self._pool = -1
         self._go_to(0, 0, 0)
 
@@ -329,11 +333,13 @@ class TrainingBatches(BatchStream):
     def _read(self, rows: npt.NDArray[np.int64]) -> None:
         """Read the pairs of the present pool, and divide them into batches."""
         sides: Sides = self._corpus.source.taken(rows), self._corpus.target.taken(rows)
+        annotations: OfPairs = {name: values.taken(rows) for name, values in self._corpus.annotations.items()}
         seed = self._seed + (self._pool << 32)  # each pool has random numbers of its own
+        if self._modify is not None:
+            sides, annotations = self._modify(sides, annotations, seed, self.epoch)
         for reading in self._readings:
             sides = reading(sides, seed, self.epoch)
-        self._source, self._target = sides
-        self._annotations = {name: values.taken(rows) for name, values in self._corpus.annotations.items()}
+        (self._source, self._target), self._annotations = sides, annotations
         self._lengths = self._source.lengths + 1, self._target.lengths + 1  # with EOS
         self._plan = plan_batches(*self._lengths, self._batch_tokens, np.random.default_rng((seed, self.epoch)))
 

@@ -204,15 +204,15 @@ class TaggedText(ParallelText):
 
     def __init__(self, text: ParallelText, tag: str) -> None:
         self.name, self.context = text.name, text.context
-        self.untagged, self._tag = text, tag
+        self.untagged, self.tag = text, tag
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         for source, target in self.untagged:
             *previous, current = [source] if self.context is None else source.split(TAB)
-            yield TAB.join([*previous, f"{self._tag} {current}"]), target
+            yield TAB.join([*previous, f"{self.tag} {current}"]), target
 
     def fingerprint(self) -> str:
-        return f"{self.untagged.fingerprint()} tag {self._tag}"
+        return f"{self.untagged.fingerprint()} tag {self.tag}"
 
 
 def _one_line(text: str) -> str:

@@ -28,10 +28,12 @@ from nmt.files import explained, replacing
 SPACE = "▁"
 SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 SEPARATOR = "<turn>"
+TERM = "<term>", "</term>"
+"""Symbols around the translation that a word is to have; they are pieces of the source text."""
 MAX_LINES = 2_000_000
 """Lines of text, at most, that sentencepiece makes a vocabulary from."""
 _TAG = re.compile(r"\s*(<[^<>\s]+>)\s*")
-_WORD = re.compile(r"\w+(?:[’'\-]\w+)*|[^\w\s]")
+_WORD = re.compile(r"</?term>|\w+(?:[’'\-]\w+)*|[^\w\s]")
 
 
 class Piece(NamedTuple):
@@ -187,7 +189,7 @@ class WordVocabulary(Vocabulary):
         self._ids = {word: index for index, word in enumerate(self._words)}
         self.separator = self._ids.get(SEPARATOR)  # no word of a text looks like that
         # Nor like a tag.
-        self.tags = {word: self._ids[word] for word in words if word != SEPARATOR and _TAG.fullmatch(word)}
+        self.tags = {w: self._ids[w] for w in words if w not in (SEPARATOR, *TERM) and _TAG.fullmatch(w)}
         self._hidden = {self.pad, self.sos, self.eos, self.separator, *self.tags.values()}
 
     @classmethod
@@ -289,6 +291,7 @@ def train_vocabularies(
     separator: bool = False,
     tags: Sequence[str] = (),
     labels: bool = False,
+    terms: bool = False,
 ) -> Vocabularies:
     """Make the vocabularies of a recipe from its training text.
 
@@ -298,13 +301,14 @@ def train_vocabularies(
         separator: the source is dialogues: its vocabulary gets the piece that separates their turns.
         tags: of the source, such as ``<2de>``; ``pairs`` are without them.
         labels: each target is one label.
+        terms: the source vocabulary gets the symbols around given translations.
 
     Raises:
         UserError: there is no text, or too little for the size asked for; a tag has the name of another special piece.
     """
-    if taken := {*SPECIALS, SEPARATOR}.intersection(tags):
+    if taken := {*SPECIALS, SEPARATOR, *TERM}.intersection(tags):
         raise UserError(f"The tag {min(taken)} is a special piece of every vocabulary.", "Choose another tag.")
-    specials = [SEPARATOR] * separator + list(tags)
+    specials = [SEPARATOR] * separator + list(tags) + list(TERM) * terms
     if options.joint and not labels:
         joint = _train(options, (side for pair in pairs for side in pair), "the training text", specials, separator)
         return Vocabularies(joint, joint)
@@ -353,7 +357,8 @@ def _train(
             unk_id=1,
             bos_id=2,
             eos_id=3,
-            control_symbols=list(specials),
+            control_symbols=[symbol for symbol in specials if symbol not in TERM],
+            user_defined_symbols=[symbol for symbol in specials if symbol in TERM],
             input_sentence_size=MAX_LINES,
             shuffle_input_sentence=False,
             num_threads=1,  # the same pieces on every machine

@@ -8,18 +8,21 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nmt.config import DataOptions, FilePair, Recipe, StageOptions
+from nmt.alignment.link_file import LinkFile
+from nmt.config import CorpusOptions, DataOptions, FilePair, Recipe, StageOptions
 from nmt.console import progress_bar, say
-from nmt.data.batching import BatchStream, Reading, TrainingBatches
+from nmt.data.batching import BatchStream, TrainingBatches
 from nmt.data.corpus import ParallelText, given_text, open_corpus, open_text
 from nmt.data.dialogue import check_separator
 from nmt.data.encoded_corpus import EncodedCorpus, PairAnnotations, encode_corpus
 from nmt.data.mixing import MixedBatches, Sample
 from nmt.data.modifiers import Modifiers
-from nmt.data.vocabulary import MAX_LINES, Vocabularies, train_vocabularies
+from nmt.data.pools import Pools
+from nmt.data.vocabulary import MAX_LINES, TERM, Vocabularies, Vocabulary, train_vocabularies
 from nmt.errors import UserError
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.techniques.base import Technique
+from nmt.training.techniques.guided_alignment import GuidedAlignment
 
 MAX_HELD_OUT = 0.05
 """Largest share of the training pairs that is held out where there is no validation split."""
@@ -64,7 +67,7 @@ class Data:
 
     def batches(self, batch_tokens: int, seed: int, ranks: ProcessGroup = SINGLE_PROCESS) -> BatchStream:
         """The training batches of this process."""
-        share = ranks.rank, ranks.size
+        share, readings = (ranks.rank, ranks.size), [technique.read_epoch for technique in self.techniques]
         streams = [
             TrainingBatches(
                 part.corpus,
@@ -72,8 +75,9 @@ class Data:
                 batch_tokens,
                 seed + number,  # with the same one, translations in two directions of one text would come side by side
                 share,
-                self._readings(number),
-                part.held_out,
+                readings,
+                Pools(len(part.corpus), part.held_out),
+                self._modifiers(number),
             )
             for number, part in enumerate(self.train)
         ]
@@ -83,12 +87,10 @@ class Data:
         stages = self.options.stages or [StageOptions(name="all", corpora=weights)]
         return MixedBatches(dict(zip(weights, streams, strict=True)), stages, share)
 
-    def _readings(self, number: int) -> list[Reading]:
-        """How the epochs of a corpus are read."""
-        readings: list[Reading] = [technique.read_epoch for technique in self.techniques]
-        if self.options.corpora and (shares := self.options.corpora[number].modifiers):
-            readings.insert(0, Modifiers(shares, self.vocabularies, self.options.max_length))
-        return readings
+    def _modifiers(self, number: int) -> Modifiers | None:
+        """What changes sentences of a corpus."""
+        shares = self.options.corpora[number].modifiers if self.options.corpora else {}
+        return Modifiers(shares, self.vocabularies, self.options.max_length) if shares else None
 
     @property
     def num_pairs(self) -> int:
@@ -145,7 +147,7 @@ def prepare_data(
     if options.context is not None:
         check_separator(vocabularies.source)
     for corpus in options.corpora:
-        _check_tag(vocabularies, corpus.tag)
+        _check_symbols(vocabularies.source, corpus)
     for technique in used:
         technique.setup_data(vocabularies)
     annotations = _annotations(techniques or {}, options, vocabularies)
@@ -156,7 +158,8 @@ def prepare_data(
             bar.update(line)
 
         encoded = [
-            encode_corpus(text, vocabularies, options.max_length, on_progress, annotations) for text in train_texts
+            encode_corpus(text, vocabularies, options.max_length, on_progress, read)
+            for text, read in zip(train_texts, annotations, strict=True)
         ]
         valid = encode_corpus(valid_text, vocabularies, options.max_length) if valid_text is not None else None
     for text, counts in zip(train_texts, (corpus.counts for corpus in encoded), strict=True):
@@ -173,29 +176,34 @@ def prepare_data(
     return Data(vocabularies, parts, held_out, options, used)
 
 
-def _check_tag(vocabularies: Vocabularies, tag: str | None) -> None:
-    """Raise a UserError if a tag isn't one symbol of the source vocabulary."""
-    vocabulary = vocabularies.source
-    if tag is not None and tag not in map(vocabulary.token, vocabulary.encode(f"{tag} a")):
-        raise UserError(
-            f"data.corpora has the tag {tag}, which the vocabulary lacks.",
-            "Have a new vocabulary made (without vocabulary.path and training.init_from), or leave the tag out.",
-        )
+def _check_symbols(vocabulary: Vocabulary, corpus: CorpusOptions) -> None:
+    """Raise a UserError if a tag, or what is around given terms, isn't one symbol of the source vocabulary."""
+    wanted = [("tag", corpus.tag, f"{corpus.tag} a")] if corpus.tag else []
+    wanted += [("modifier terms with", symbol, f"a{symbol} a") for symbol in TERM if "terms" in corpus.modifiers]
+    for kind, symbol, text in wanted:
+        if symbol not in map(vocabulary.token, vocabulary.encode(text)):
+            raise UserError(
+                f"data.corpora has the {kind} {symbol}, which the vocabulary lacks.",
+                "Have a new vocabulary made (without vocabulary.path and training.init_from), or leave it out.",
+            )
 
 
 def _annotations(
     techniques: Mapping[str, Technique], options: DataOptions, vocabularies: Vocabularies
-) -> list[PairAnnotations]:
-    """What techniques read for each pair."""
-    is_one_text = len(options.corpora) < 2 and not any(corpus.tag or corpus.modifiers for corpus in options.corpora)
+) -> list[list[PairAnnotations]]:
+    """What is read for each pair of each text: links of corpora, and what techniques read."""
     found = {name: technique.annotations(vocabularies) for name, technique in techniques.items()}
     for name, annotations in found.items():
-        if annotations and not is_one_text:
+        if annotations and options.corpora:
             raise UserError(
                 f"training.techniques.{name} reads a file for one text as it is, which data.corpora changes.",
                 "Leave it out, or join the corpora to one and name it with data.train.",
             )
-    return [annotations for annotations in found.values() if annotations]
+    splits = any(isinstance(each, GuidedAlignment) and each.options.split_punctuation for each in techniques.values())
+    of_corpora: list[list[PairAnnotations]] = [
+        [LinkFile(corpus.links, splits, options, vocabularies)] if corpus.links else [] for corpus in options.corpora
+    ]
+    return of_corpora or [[annotations for annotations in found.values() if annotations]]
 
 
 def _hold_out(recipe: Recipe, text: ParallelText, corpus: EncodedCorpus) -> tuple[TrainingPairs, ValidationSet]:
@@ -244,7 +252,8 @@ def _vocabularies(recipe: Recipe, resumed: Path | None, texts: Sequence[Parallel
         sample = Sample(texts, [corpus.weight for corpus in corpora] or [1.0], limit, recipe.seed)
         tags = list(dict.fromkeys(corpus.tag for corpus in corpora if corpus.tag))
         has_turns, labels = recipe.data.context is not None, recipe.model.is_classifier
-        vocabularies = train_vocabularies(options, sample, has_turns, tags, labels)
+        terms = any("terms" in corpus.modifiers for corpus in corpora)
+        vocabularies = train_vocabularies(options, sample, has_turns, tags, labels, terms)
     sizes = f"{len(vocabularies.source):,}" + ("" if vocabularies.joint else f" + {len(vocabularies.target):,}")
     unit = "pieces" if not labels else "pieces and labels"
     say(f"made a vocabulary of {sizes} {unit} ({recipe.vocabulary.type})")

@@ -1,15 +1,19 @@
 """Changed copies of training sentences: what each modifier does, how often, and that the rest stays."""
 
+import re
+from itertools import chain
 from pathlib import Path
+from typing import get_args
 
-import numpy as np
 import pytest
 
-from nmt.config import Modifier, VocabularyOptions
+from nmt.alignment.link_file import LinkFile
+from nmt.alignment.words import Words
+from nmt.config import DataOptions, Modifier, VocabularyOptions
 from nmt.data.corpus import GivenText, TaggedText
 from nmt.data.encoded_corpus import EncodedCorpus, encode_corpus
-from nmt.data.modifiers import MODIFIERS, Modifiers
-from nmt.data.vocabulary import Vocabularies, train_vocabularies
+from nmt.data.modifiers import LINKS, Modifiers, modified
+from nmt.data.vocabulary import Vocabularies, Vocabulary, WordVocabulary, train_vocabularies
 
 PAIRS = [(f"der müde Hund schläft {number}.", f"the tired dog sleeps {number}.") for number in range(400)]
 CHARACTERS = "".join(chr(code) for code in range(65, 123) if chr(code).isalpha()) + "ÜÄ"
@@ -31,7 +35,7 @@ def read(
     corpus: EncodedCorpus, vocabularies: Vocabularies, shares: dict[Modifier, float], epoch: int = 0, length: int = 60
 ) -> list[tuple[str, str]]:
     """The pairs as an epoch reads them."""
-    source, target = Modifiers(shares, vocabularies, length)(corpus.sides, 1, epoch)
+    (source, target), _ = Modifiers(shares, vocabularies, length)(corpus.sides, {}, 1, epoch)
     assert source.lengths.tolist() == [len(source[i]) for i in range(len(source))]
     assert target.lengths.tolist() == [len(target[i]) for i in range(len(target))]
     tag = vocabularies.source.tags["<2en>"]
@@ -51,7 +55,7 @@ def read(
 def test_what_a_modifier_does(
     corpus: EncodedCorpus, vocabularies: Vocabularies, name: Modifier, expected: tuple[str, str]
 ) -> None:
-    assert MODIFIERS[name][0](PAIRS[7][1], np.random.default_rng(0)) == expected[1]
+    assert modified(name, PAIRS[7:8], seed=0) == [expected]
     assert read(corpus, vocabularies, {name: 1.0})[7] == expected
 
 
@@ -90,8 +94,89 @@ def test_a_sentence_with_unknown_words_stays_as_it_was(tmp_path: Path) -> None:
     made = train_vocabularies(VocabularyOptions(type="word"), [("der Hund", "the dog"), ("Der", "The Dog")])
     pairs = [("der Hund", "the dog"), ("der Wal", "the dog"), ("hund", "the the")]
     corpus = encode_corpus(GivenText(pairs, "x"), made, 9)
-    source, target = Modifiers({"title_case": 1.0}, made, 9)(corpus.sides, 1, 0)
+    (source, target), _ = Modifiers({"title_case": 1.0}, made, 9)(corpus.sides, {}, 1, 0)
     found = [(made.source.decode(source[i].tolist()), made.target.decode(target[i].tolist())) for i in range(3)]
     assert found[0] == ("Der Hund", "The Dog")
     assert source[1].tolist() == corpus.source[1].tolist()
     assert target[1].tolist() == corpus.target[1].tolist()
+
+
+def test_noise_is_letters_of_the_source_that_are_to_be_copied(
+    corpus: EncodedCorpus, vocabularies: Vocabularies
+) -> None:
+    found = read(corpus, vocabularies, {"noise": 1.0})
+    assert sum(source == target for source, target in found) > 0.9 * len(found)
+    for (source, target), (before, _) in zip(found, PAIRS, strict=True):
+        assert source != target or sorted(source.replace(" ", "")) == sorted(before.replace(" ", ""))
+    assert found != PAIRS
+
+
+def test_joined_sentences_stand_in_the_same_order_on_both_sides(
+    corpus: EncodedCorpus, vocabularies: Vocabularies
+) -> None:
+    counts = set()
+    for (source, target), (first, _) in zip(read(corpus, vocabularies, {"join": 1.0}, length=200), PAIRS, strict=True):
+        assert source.startswith(first)
+        numbers = [re.findall(r"\d+", side) for side in (source, target)]
+        assert numbers[0] == numbers[1]
+        assert source == " ".join(PAIRS[int(number)][0] for number in numbers[0])
+        counts.add(len(numbers[0]))
+    assert counts == {2, 3, 4}
+
+
+LINKED = [("der müde Hund schläft.", "the tired dog sleeps."), ("und schläft der Hund?", "and does the dog sleep?")]
+OF_WORDS = ["0-0 1-1 2-2 3-3 4-4", "0-0 1-1 1-4 2-2 3-3 4-5"]
+
+
+@pytest.fixture(params=["unigram", "word"])
+def linked(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Vocabularies, EncodedCorpus]:
+    """A corpus with links between words, with a tag in front of each source."""
+    upper = [tuple(map(str.upper, pair)) for pair in LINKED]
+    pairs = [*LINKED, *upper, *(tuple(map(str.title, pair)) for pair in LINKED), *((x, x) for x in CHARACTERS)]
+    options = VocabularyOptions(type=request.param, size=90 if request.param == "unigram" else 200)
+    made = train_vocabularies(options, pairs, tags=["<2en>"], terms=True)  # type: ignore[arg-type]
+    (tmp_path / "links").write_text("\n".join(OF_WORDS * 50) + "\n")
+    links = LinkFile(tmp_path / "links", True, DataOptions(source="de", target="en"), made)
+    return made, encode_corpus(TaggedText(GivenText(LINKED * 50, "linked"), "<2en>"), made, 200, annotations=[links])
+
+
+def words_of(text: str, vocabulary: Vocabulary) -> list[str]:
+    """For each piece of a text without tags its word."""
+    words = Words.split_punctuation(text)
+    return [words.words[word] if word >= 0 else "" for word in words.of_pieces(vocabulary.pieces(text))]
+
+
+@pytest.mark.parametrize("name", [name for name in get_args(Modifier) if name != "noise"])
+def test_links_go_along(linked: tuple[Vocabularies, EncodedCorpus], name: Modifier) -> None:
+    """Each link is between the words that it was between, changed or not."""
+    made, corpus = linked
+    (source, target), annotations = Modifiers({name: 1.0}, made, 200)(corpus.sides, corpus.annotations, 1, 0)
+    expected = {
+        (pair[0][int(i)], pair[1][int(j)])
+        for pair, line in zip([[WordVocabulary.split(side) for side in pair] for pair in LINKED], OF_WORDS, strict=True)
+        for i, j in (link.split("-") for link in line.split())
+    }
+    known = {(a[0].strip("▁").casefold(), b[0].strip("▁").casefold()) for a, b in expected}
+    num_changed = 0
+    for row, (before, _) in enumerate(LINKED * 50):
+        texts = made.source.decode(source[row].tolist()), made.target.decode(target[row].tolist())
+        num_changed += texts[0] != before
+        of_source, of_target = words_of(texts[0], made.source), words_of(texts[1], made.target)
+        linked_words = {(of_source[i - 1].casefold(), of_target[j].casefold()) for i, j in annotations[LINKS][row]}
+        if name == "typos":
+            assert len(linked_words) >= 5
+            continue
+        assert linked_words <= known
+        assert len({a for a, _ in linked_words}) >= (4 if name == "no_end_punctuation" else 5)
+    has_letters = not isinstance(made.source, WordVocabulary)  # a mistyped word is unknown
+    assert num_changed >= (20 if name != "typos" or has_letters else 0)
+
+
+def test_a_term_is_the_translation_of_the_word_before(linked: tuple[Vocabularies, EncodedCorpus]) -> None:
+    made, corpus = linked
+    (source, target), _ = Modifiers({"terms": 1.0}, made, 200)(corpus.sides, corpus.annotations, 1, 0)
+    texts = [made.source.decode(source[row].tolist()) for row in range(len(source))]
+    hints = set(chain.from_iterable(re.findall(r"(\w+)<term> (\w+)</term>", text) for text in texts))
+    assert hints == {("der", "the"), ("müde", "tired"), ("Hund", "dog"), ("und", "and"), ("schläft", "sleeps")}
+    assert [re.sub(r"<term>.*?</term>", "", text) for text in texts] == [text for text, _ in LINKED * 50]
+    assert [made.target.decode(target[row].tolist()) for row in range(len(target))] == [text for _, text in LINKED * 50]

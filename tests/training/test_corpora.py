@@ -387,15 +387,20 @@ def test_one_corpus_trains_as_data_train_does(
     assert weights[0] == weights[1]
 
 
-def staged(make_recipe: RecipeMaker, folder: Path, **training: Any) -> Recipe:
-    """Two corpora in three stages, with techniques that read each epoch otherwise."""
+def staged(make_recipe: RecipeMaker, folder: Path, links: Path | None = None, **training: Any) -> Recipe:
+    """Two corpora in three stages, with techniques and modifiers that read each epoch otherwise."""
     corpora = [corpus(folder, "forward", weight=2), corpus(folder, "back", "en", "de", modifiers={"typos": 0.5})]
+    techniques: dict[str, Any] = {"subword_sampling": {"alpha": 0.2}, "bidirectional": {"fraction": 0.5}}
+    if links is not None:
+        links.write_text("0-0\n" * 40)
+        modifiers = {"typos": 0.2, "noise": 0.1, "join": 0.2, "terms": 0.3, "upper_case": 0.1}
+        corpora = [each | {"links": str(links), "tag": "<x>", "modifiers": modifiers} for each in corpora]
+        techniques = {"guided_alignment": {}}
     stages = [
         {"name": "one", "corpora": {"forward": 1}, "until": "forward 1"},
         {"name": "two", "corpora": {"forward": 1, "back": 3}, "until": "back 2"},
         {"name": "three", "corpora": {"forward": 2, "back": 1}},
     ]
-    techniques = {"subword_sampling": {"alpha": 0.2}, "bidirectional": {"fraction": 0.5}}
     recipe = {"data": {"corpora": corpora, "stages": stages}, "vocabulary": {"type": "unigram", "size": 90}}
     options = {
         "max_epochs": 6,
@@ -415,6 +420,8 @@ def state_of(directory: Path) -> dict[str, Any]:
 
 KILLED_AT = """
 import os, signal
+from nmt.data.pools import Pools
+Pools.__init__.__defaults__ = None, 15  # three of them
 from nmt.training.trainer import Trainer
 plain = Trainer._report
 def report(self, *arguments):
@@ -432,9 +439,13 @@ def start(zygote: Any, tmp_path: Path) -> Callable[..., list[int]]:
     def start(recipe: Path, directory: Path, size: int, step: int = 0) -> list[int]:
         arguments = ["train", str(recipe), "-o", str(directory), "--resume"]
         ranks = variables_of_ranks(size) if size > 1 else [{}]
-        before = ["" for _ in ranks[1:]] + [KILLED_AT.format(step=step)]
         return [
-            zygote.start(tmp_path / f"messages-{rank}", arguments, before=before[rank], **variables)
+            zygote.start(
+                tmp_path / f"messages-{rank}",
+                arguments,
+                before=KILLED_AT.format(step=step if rank == size - 1 else 0),
+                **variables,
+            )
             for rank, variables in enumerate(ranks)
         ]
 
@@ -442,17 +453,23 @@ def start(zygote: Any, tmp_path: Path) -> Callable[..., list[int]]:
 
 
 @pytest.mark.parametrize("size", [1, pytest.param(2, marks=pytest.mark.slow)], ids=["one process", "two processes"])
+@pytest.mark.parametrize("is_guided", [pytest.param(False, marks=pytest.mark.slow), True], ids=["sampled", "guided"])
 def test_a_run_that_is_killed_in_each_stage_ends_as_one_that_was_not(
-    make_recipe: RecipeMaker, start: Any, zygote: Any, tiny_corpus: Path, tmp_path: Path, size: int
+    make_recipe: RecipeMaker, start: Any, zygote: Any, tiny_corpus: Path, tmp_path: Path, size: int, is_guided: bool
 ) -> None:
+    """At random updates, with several pools; word links and all that changes sentences are drawn again."""
     recipe, whole, broken, stages = tmp_path / "recipe.yaml", tmp_path / "whole", tmp_path / "broken", set()
-    recipe.write_text(staged(make_recipe, tiny_corpus).to_yaml(), encoding="utf-8")
+    links = tmp_path / "links" if is_guided else None
+    made = staged(make_recipe, tiny_corpus, links, max_epochs=20, batch_tokens=400 // size)
+    recipe.write_text(made.to_yaml(), encoding="utf-8")
     assert [zygote.wait(pid) for pid in start(recipe, whole, size)] == [0] * size
     begun = [line["step"] for line in map(json.loads, (whole / "metrics.jsonl").open()) if line["event"] == "stage"]
-    assert len(begun) == 2
-    for step in (begun[0] - 2, begun[0] + 3, begun[1] - 1, begun[1] + 3):
+    assert len(begun) == 2, begun
+    # After the first checkpoint in the stage.
+    kills = [random.Random(size).randint(first + 4, last) for first, last in itertools.pairwise([0, *begun, 39])]
+    for step in kills:
         assert 0 not in [zygote.wait(pid) for pid in start(recipe, broken, size, step)]
-        stages.add(state_of(broken)["batches"]["stage"] if list(broken.glob("checkpoints/step-*")) else "one")
+        stages.add(state_of(broken)["batches"]["stage"])
     assert [zygote.wait(pid) for pid in start(recipe, broken, size)] == [0] * size
     assert stages == {"one", "two", "three"}
     assert differences(broken, whole) == []
@@ -543,7 +560,17 @@ TWO = ONE.replace("one", "two")
         ),
         (
             [f"data.corpora=[{ONE}, {TWO}]", "training.techniques={guided_alignment: {links: FOLDER/train.de}}"],
-            ["training.techniques.guided_alignment reads a file for one text as it is", "data.train"],
+            ["guided_alignment.links is for one text", "With data.corpora give each of them links"],
+        ),
+        (["training.techniques={guided_alignment: {}}"], ["guided_alignment.links is for one text", "set it"]),
+        (
+            [f"data.corpora=[{ONE}]", "training.techniques={guided_alignment: {}}"],
+            ["needs word links of each of data.corpora", "nmt align"],
+        ),
+        (["data.corpora=[{name: a, tsv: x, modifiers: {terms: 0.1}}]"], ["terms of a needs its links", "nmt align"]),
+        (
+            ["data.corpora=[{name: a, source: FOLDER/train.de, target: FOLDER/train.en, links: no.links}]"],
+            ["File not found: no.links"],
         ),
         (
             ["data.corpora=[{name: one, source: FOLDER/train.de, target: FOLDER/train.en, tag: <2en>}]",

@@ -35,6 +35,11 @@ class Bidirectional(Technique):
 
     def __init__(self, options: Options, recipe: Recipe) -> None:
         super().__init__(options, recipe)
+        if any("terms" in corpus.modifiers for corpus in recipe.data.corpora):
+            raise UserError(
+                "training.techniques.bidirectional can't turn pairs round in which the source has given terms.",
+                "Leave out bidirectional, or the modifier terms of data.corpora.",
+            )
         self._num_epochs = epochs_of(options.fraction, recipe, "training.techniques.bidirectional.fraction")
 
     def setup_data(self, vocabularies: Vocabularies) -> None:

@@ -6,27 +6,21 @@ et al. 2019, "Jointly Learning to Align and Translate with Transformer Models".
 Shapes: B sentences, H heads, T target and S source positions, EOS counted.
 """
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from nmt import options as groups
 from nmt.alignment.heads import AlignmentHeads
-from nmt.alignment.links import parse_pharaoh
-from nmt.alignment.words import Words, split_pairs
-from nmt.config import DataOptions, Recipe
+from nmt.alignment.link_file import LinkFile
+from nmt.config import Recipe
 from nmt.data.batching import Batch
-from nmt.data.dialogue import source_pieces
-from nmt.data.text import read_lines
-from nmt.data.vocabulary import Piece, Vocabularies
+from nmt.data.modifiers import LINKS
+from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
 from nmt.model_directory import ModelDirectory
 from nmt.models.interfaces import Decoder, DecoderOutput
@@ -38,7 +32,9 @@ class GuidedAlignment(Technique):
     """Batches have word links as annotations; the attention of one head is compared with them."""
 
     class Options(groups.Options):
-        links: Path = Field(description="Pharaoh file with a line for each pair of the training text, in its order")
+        links: Path | None = Field(
+            None, description="Pharaoh file with a line for each pair of the training text; null: those of data.corpora"
+        )
         split_punctuation: bool = Field(False, description="links count punctuation marks as words, as `nmt align`")
         weight: float = Field(0.05, gt=0, description="of the alignment loss beside that of the tokens")
         head: str | None = Field(None, description="LAYER:HEAD that is taught, such as 2:1; null: the decoder's choice")
@@ -57,16 +53,27 @@ class GuidedAlignment(Technique):
 
     def __init__(self, options: Options, recipe: Recipe) -> None:
         super().__init__(options, recipe)
-        if not options.links.is_file():
+        if (options.links is None) != bool(recipe.data.corpora):
             raise UserError(
-                f"There is no file {options.links} with word links to guide training.",
-                f"Write it with `nmt align TEACHER SOURCE TARGET -o {options.links}`, or name another: "
-                "--set training.techniques.guided_alignment.links=FILE.",
+                "training.techniques.guided_alignment.links is for one text; corpora have their own.",
+                "With data.corpora give each of them links, in place of this key; without them, set it.",
+            )
+        files = [options.links] if options.links else [corpus.links for corpus in recipe.data.corpora]
+        if missing := [path for path in files if path is None or not path.is_file()]:
+            raise UserError(
+                f"There is no file {missing[0]} with word links to guide training."
+                if missing[0]
+                else "Guided alignment needs word links of each of data.corpora.",
+                f"Write it with `nmt align TEACHER SOURCE TARGET -o {missing[0] or 'FILE'}`, and name it: "
+                f"{'--set training.techniques.guided_alignment.links=FILE' if options.links else 'links: FILE'}.",
             )
         self._data = recipe.data
 
-    def annotations(self, vocabularies: Vocabularies) -> "LinkFile":
-        return LinkFile(self.options, self._data, vocabularies)
+    def annotations(self, vocabularies: Vocabularies) -> LinkFile | None:
+        """Links of the only text; those of corpora are read for modifiers, too."""
+        if self.options.links is None:
+            return None
+        return LinkFile(self.options.links, self.options.split_punctuation, self._data, vocabularies)
 
     def setup_model(self, model: Seq2Seq) -> None:
         self._decoder = model.decoder
@@ -107,7 +114,7 @@ def links_mask(batch: Batch) -> Tensor:
     """
     mask = np.zeros((len(batch.source_BS), batch.target_output_BT.shape[1], batch.source_BS.shape[1]), dtype=bool)
     lengths_B = zip(batch.source_length_B.tolist(), batch.target_length_B.tolist(), strict=True)
-    links = batch.annotations[LinkFile.name]
+    links = batch.annotations[LINKS]
     for row, of_pair, (source_length, target_length) in zip(mask, links, lengths_B, strict=True):
         row[of_pair[:, 1], of_pair[:, 0]] = True
         row[:target_length, source_length - 1] |= ~row[:target_length].any(axis=1)
@@ -127,66 +134,3 @@ def taught_heads(options: GuidedAlignment.Options, decoder: Decoder) -> Alignmen
         )
     heads = AlignmentHeads.of(decoder, options.head, options.attention or decoder.supervised_step)
     return heads if options.head is not None else AlignmentHeads(decoder.alignment_heads[:1], heads.attention)
-
-
-class LinkFile:
-    """The links of a training text, a Pharaoh file, as links between the pieces of the model's vocabularies."""
-
-    name = "links"
-    width = 2
-
-    def __init__(self, options: GuidedAlignment.Options, data: DataOptions, vocabularies: Vocabularies) -> None:
-        self._path, self._split_punctuation = options.links, options.split_punctuation
-        self._data, self._vocabularies = data, vocabularies
-
-    def fingerprint(self) -> str:
-        digest = hashlib.blake2b(str(self._split_punctuation).encode(), digest_size=16)
-        for line in read_lines(self._path):
-            digest.update(f"{line}\n".encode())
-        return digest.hexdigest()
-
-    def of_pairs(self, text: Iterable[tuple[str, str]]) -> Iterator[npt.NDArray[np.integer]]:
-        """The linked (source, target) pieces of each pair; all pieces of two linked words are linked.
-
-        Raises:
-            UserError: a line isn't in Pharaoh form or names a word that isn't there, or there are more or fewer
-                lines than pairs.
-        """
-        pairs = split_pairs(text, tokenized=False, split_punctuation=self._split_punctuation)
-        lines = zip_longest(pairs, read_lines(self._path))
-        for number, (pair, line) in enumerate(lines, start=1):
-            if pair is None or line is None:
-                more = "fewer" if line is None else "more"
-                raise UserError(
-                    f"{self._path} has {more} lines than the training text has pairs: line {number} is the first "
-                    f"{'that is missing' if line is None else 'too many'}.",
-                    "training.techniques.guided_alignment.links needs a line for each pair; write it with `nmt align` "
-                    "from the same files.",
-                )
-            yield self._of_pair(pair, line, f"{self._path}, line {number}")
-
-    def _of_pair(self, pair: tuple[Words, Words], line: str, where: str) -> npt.NDArray[np.integer]:
-        sure, possible = parse_pharaoh(line, where)
-        source, target = pair
-        for source_word, target_word in sure | possible:
-            if source_word >= len(source.words) or target_word >= len(target.words):
-                raise UserError(
-                    f"{where}: the link {source_word}-{target_word} is outside {len(source.words)} source and "
-                    f"{len(target.words)} target words.",
-                    "Links count the words of the training text from 0; set "
-                    "training.techniques.guided_alignment.split_punctuation to true where they count punctuation, too.",
-                )
-        read = source_pieces(self._vocabularies.source, source.text, self._data.context, self._data.max_length)
-        of_source = _pieces_of_words(source, read)
-        of_target = _pieces_of_words(target, self._vocabularies.target.pieces(target.text))
-        linked = [(s, t) for i, j in sorted(sure | possible) for s in of_source[i] for t in of_target[j]]
-        return np.array(linked, dtype=np.int64).reshape(-1, 2)
-
-
-def _pieces_of_words(words: Words, pieces: Sequence[Piece]) -> Sequence[list[int]]:
-    """For each word the positions of its pieces."""
-    found: list[list[int]] = [[] for _ in words.words]
-    for position, word in enumerate(words.of_pieces(pieces)):
-        if word >= 0:
-            found[word].append(position)
-    return found

@@ -12,12 +12,14 @@ import torch
 import nmt
 from nmt.alignment.aer import score_links
 from nmt.alignment.heads import AlignmentHeads
+from nmt.alignment.link_file import LinkFile
 from nmt.alignment.links import format_pharaoh
 from nmt.config import DataOptions, Recipe
 from nmt.data.batching import TrainingBatches, make_batch
 from nmt.data.corpus import FileText
 from nmt.data.embedded_corpus import AlignedPair, splits
 from nmt.data.encoded_corpus import encode_corpus
+from nmt.data.pools import Pools
 from nmt.data.text import read_lines
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
@@ -25,7 +27,6 @@ from nmt.loading import load
 from nmt.models.build import build_model
 from nmt.training.techniques.guided_alignment import (
     GuidedAlignment,
-    LinkFile,
     alignment_loss,
     links_mask,
     taught_heads,
@@ -113,8 +114,7 @@ def text(tmp_path: Path) -> FileText:
 def link_file(tmp_path: Path, text: str, vocabularies: Vocabularies, split: bool = False) -> LinkFile:
     path = tmp_path / "links"
     path.write_text(text, encoding="utf-8")
-    options = GuidedAlignment.Options(links=path, split_punctuation=split)
-    return LinkFile(options, DataOptions(source="de", target="en"), vocabularies)
+    return LinkFile(path, split, DataOptions(source="de", target="en"), vocabularies)
 
 
 def test_links_stay_with_their_lines_when_pairs_are_dropped(
@@ -179,7 +179,7 @@ def test_training_batches_have_the_links_of_their_pairs(
     links = link_file(tmp_path, "1-1\n\n1-1\n2-2\n", vocabularies)
     corpus = encode_corpus(text, vocabularies, max_length=5, annotations=[links])
     others = np.delete(np.arange(len(corpus)), 1)
-    batch = next(iter(TrainingBatches(corpus, vocabularies, 100, seed=1, held_out=others)))
+    batch = next(iter(TrainingBatches(corpus, vocabularies, 100, seed=1, pools=Pools(len(corpus), others))))
     assert links_mask(batch)[0, :, :3].nonzero().tolist() == [[2, 2]]
 
 
