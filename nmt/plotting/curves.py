@@ -87,6 +87,23 @@ def draw_gradients(norms: Mapping[str, npt.NDArray[np.float64]]) -> Figure:
     return figure
 
 
+def draw_scores(scores: Mapping[str, float], metric: str) -> Figure:
+    """Draw a bar for each score, from above.
+
+    Args:
+        scores: by name, such as that of a change of the test set.
+        metric: a name of METRICS.
+    """
+    with style(scores):
+        figure = Figure(figsize=(6.4, 0.8 + 0.35 * len(scores)), layout="constrained")
+        axes = figure.subplots()
+        bars = axes.barh(list(map(visible, scores)), list(scores.values()), height=0.6)
+        axes.bar_label(bars, fmt=f"%.{METRICS[metric].decimals}f", padding=3)
+        axes.invert_yaxis()
+        axes.set_xlabel(directed_name(metric))
+    return figure
+
+
 def _draw_legend(figure: Figure) -> None:
     """Above the axes, in as many columns as there is room for."""
     handles, names = figure.axes[0].get_legend_handles_labels()

@@ -1,0 +1,40 @@
+"""How a model translates text that is written otherwise: scores with each modifier applied to a test set."""
+
+from collections.abc import Iterator, Sequence
+from typing import get_args
+
+from nmt.config import Modifier
+from nmt.data.modifiers import modified
+from nmt.errors import UserError
+from nmt.evaluation.metrics import Score, score_corpus
+from nmt.translator import Translator
+
+AS_IT_IS = "as it is"
+NEEDS_LINKS = "terms"
+
+
+def robustness(
+    translator: Translator, pairs: Sequence[tuple[str, str]], metrics: Sequence[str], seed: int = 1
+) -> Iterator[tuple[str, dict[str, Score]]]:
+    """The scores of a test set as it is, and with each modifier of training that needs no links.
+
+    The translation is changed as well, where a modifier changes it in training.
+
+    Args:
+        translator: searches by the options of its recipe.
+        pairs: source and reference.
+        metrics: names of ``METRICS``.
+        seed: of the changes.
+
+    Raises:
+        UserError: the model doesn't translate sentences.
+    """
+    recipe = translator.recipe
+    if recipe.model.is_classifier or recipe.model.is_language_model or recipe.data.context is not None:
+        raise UserError("The modifiers change sentences and their translations.", "Name a model of sentences.")
+    names = [name for name in get_args(Modifier) if name != NEEDS_LINKS]
+    for name in (AS_IT_IS, *names):
+        changed = pairs if name == AS_IT_IS else modified(name, pairs, seed)
+        sources, references = [source for source, _ in changed], [target for _, target in changed]
+        texts = [translation.text for translation in translator.translate(sources)]
+        yield name, score_corpus(texts, [references], metrics, sources=sources)
