@@ -3,7 +3,8 @@
 At ponder step n of an input step, a halting unit gives h_n = σ(w s_n + b). The network stops at the first N at which
 h_1 + … + h_N reaches 1 - ε, or at ``max_steps``. Step n < N has the weight p_n = h_n, the last one the remainder
 R = 1 - Σ_{n<N} h_n, so the weights add up to one, and the result is the mean Σ p_n s_n. The ponder cost N + R joins
-the loss, times the time penalty τ; its gradient goes through R alone, because N is a count.
+the loss, times the time penalty τ; its gradient goes through R alone, because N is a count. Without ``adaptive`` all
+``max_steps`` steps are taken and the last one has the weight 1, as in the Repeat-RNN (Fojo et al. 2018).
 
 X stands for what halts separately: the rows of a recurrent network, the positions of a Transformer.
 """
@@ -30,6 +31,7 @@ class PonderOptions(Options):
     """Options of adaptive computation time."""
 
     max_steps: int = Field(6, ge=1, le=1000, description="most ponder steps")
+    adaptive: bool = Field(True, description="each token halts on its own; false: max_steps steps for all")
     epsilon: float = Field(0.01, gt=0, lt=1, description="halt when the halting units add up to 1 - epsilon")
     halting_bias: float = Field(1.0, description="first bias of the halting unit: 1 for few steps, -1 for many")
     time_penalty: Annotated[float, FREE] = Field(
@@ -81,14 +83,20 @@ class HaltingState:
 
 
 class HaltingUnit(nn.Module):
-    """h = σ(w s + b); b starts at ``halting_bias``: at 1, as in the paper, steps are few at first."""
+    """h = σ(w s + b); b starts at ``halting_bias``: at 1, as in the paper, steps are few at first.
+
+    Without ``adaptive`` h = 0, so that the remainder, 1, is the weight of the last step.
+    """
 
     def __init__(self, width: int, options: PonderOptions) -> None:
         super().__init__()
-        self.linear = nn.Linear(width, 1)
-        nn.init.constant_(self.linear.bias, options.halting_bias)
+        self.linear = nn.Linear(width, 1) if options.adaptive else None
+        if self.linear is not None:
+            nn.init.constant_(self.linear.bias, options.halting_bias)
 
     def forward(self, x_XD: Tensor) -> Tensor:
+        if self.linear is None:
+            return x_XD.new_zeros(x_XD.shape[:-1], dtype=torch.promote_types(x_XD.dtype, torch.float32))
         score_X: Tensor = self.linear(x_XD)[..., 0]
         return score_X.to(torch.promote_types(score_X.dtype, torch.float32)).sigmoid()
 
@@ -184,7 +192,7 @@ class ActEncoder(Encoder):
         num_directions = 2 if options.bidirectional else 1
         self.layer = LoopLayer([ActCells(options, self.embedding.size) for _ in range(num_directions)])
         self.dropout = Dropout(options.dropout)
-        self.time_penalty = options.time_penalty
+        self.options = options
         self.final_size = num_directions * options.hidden_size
         self.memory_sizes = (self.final_size,)
 
@@ -192,15 +200,18 @@ class ActEncoder(Encoder):
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
         x_BSD = self.dropout(self.embedding(source_BS))
         annotations_BSD, (*final, _, _), states = self.layer(x_BSD, None, source_length_B, None)
+        memory = Memory(self.dropout(annotations_BSD), mask_BS)
+        if not self.options.adaptive:
+            return EncoderOutput((memory,), tuple(final))
         steps, costs = [], []
         for direction, (*_, steps_SB, cost_SB) in enumerate(states):
             steps_BS1 = (steps_SB.t() * mask_BS)[..., None]
             steps.append(reverse_within(steps_BS1, source_length_B) if direction else steps_BS1)
             costs.append((cost_SB.t().contiguous() * mask_BS).sum())
         return EncoderOutput(
-            (Memory(self.dropout(annotations_BSD), mask_BS),),
+            (memory,),
             tuple(final),
-            {"ponder": self.time_penalty * torch.stack(costs).sum()},
+            {"ponder": self.options.time_penalty * torch.stack(costs).sum()},
             {"ponder": torch.cat(steps, dim=2).mean(2)},
         )
 
@@ -240,6 +251,8 @@ class ActDecoder(BahdanauDecoder):
         self, token_NT: Tensor, state: AttentionalState, need_weights: bool = False
     ) -> tuple[DecoderOutput, AttentionalState]:
         output, state, halting = self._read(token_NT, state, need_weights)
+        if not self.options.adaptive:
+            return output, state
         real_NT = self.embedding.is_real(token_NT)
         cost_NT = torch.stack([step.cost_X for step in halting], dim=1)
         steps_NT = torch.stack([step.steps_X for step in halting], dim=1)

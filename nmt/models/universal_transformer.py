@@ -17,7 +17,6 @@ class UniversalOptions(BlockOptions, PonderOptions):
     """Options of ``type: universal_transformer``, for the encoder and the decoder. The width is ``embedding_size``."""
 
     norm: Literal["pre", "post"] = Field("post", description="layer norm before each sublayer, or after the sum")
-    adaptive: bool = Field(True, description="positions halt on their own; false: max_steps steps for all")
 
 
 class TimedPositions(nn.Module):
@@ -50,7 +49,7 @@ class UniversalTransformerEncoder(Encoder):
         self.embedding = parts.embedding
         self.positions = TimedPositions(width, options)
         self.layer = EncoderLayer(width, options)
-        self.halting = HaltingUnit(width, options) if options.adaptive else None
+        self.halting = HaltingUnit(width, options)
         self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.dropout = Dropout(options.dropout)
         self.options = options
@@ -62,12 +61,12 @@ class UniversalTransformerEncoder(Encoder):
 
         def step(parts: Parts, n: int) -> tuple[Parts, Tensor]:
             x_BSD = self.layer(self.positions(parts[0], n), bias)
-            return (x_BSD,), _halting_units(self.halting, x_BSD)
+            return (x_BSD,), self.halting(x_BSD)
 
         start = (self.dropout(self.embedding(source_BS)),)
         (mean_BSD,), halting = ponder(step, start, mask_BS, self.options, freezes=True)
         memory = Memory(self.norm(mean_BSD), mask_BS)
-        if self.halting is None:
+        if not self.options.adaptive:
             return EncoderOutput((memory,))
         cost = self.options.time_penalty * halting.cost_X.sum()
         return EncoderOutput((memory,), (), {"ponder": cost}, {"ponder": halting.steps_X})
@@ -89,7 +88,7 @@ class UniversalTransformerDecoder(CachedDecoder):
         self.embedding, self.output = parts.embedding, parts.output
         self.positions = TimedPositions(width, options)
         self.layer = DecoderLayer(width, parts.memory_size, options)
-        self.halting = HaltingUnit(width, options) if options.adaptive else None
+        self.halting = HaltingUnit(width, options)
         self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.dropout = Dropout(options.dropout)
         self.options = options
@@ -117,7 +116,7 @@ class UniversalTransformerDecoder(CachedDecoder):
             )
             caches.append(cache)
             weights = (weights_BHQS.transpose(1, 2),) if need_weights else ()
-            return (x_BQD, *weights), _halting_units(self.halting, x_BQD)
+            return (x_BQD, *weights), self.halting(x_BQD)
 
         start, everywhere = (self.dropout(self.embedding(token_BQ)),), torch.ones_like(token_BQ, dtype=torch.bool)
         (mean_BQD, *weights), halting = ponder(step, start, everywhere, self.options, freezes=True)
@@ -126,13 +125,8 @@ class UniversalTransformerDecoder(CachedDecoder):
             y_BQD = self.layer.around_self.before(timed(mean_BQD, n))
             caches.append(state.caches[n].append(self.layer.self_attention.project(y_BQD)))
         output = DecoderOutput(self.norm(mean_BQD), weights[0].transpose(1, 2) if weights else None)
-        if self.halting is not None:
+        if self.options.adaptive:
             real_BQ = self.embedding.is_real(token_BQ)
             output.aux_losses["ponder"] = self.options.time_penalty * (halting.cost_X * real_BQ).sum()
             output.diagnostics["ponder"] = halting.steps_X * real_BQ
         return output, tuple(caches)
-
-
-def _halting_units(halting: HaltingUnit | None, x_XD: Tensor) -> Tensor:
-    """The halting units of a step; zeros without halting, so that the last step has all the weight."""
-    return x_XD.new_zeros(x_XD.shape[:-1], dtype=torch.float32) if halting is None else halting(x_XD)

@@ -267,6 +267,26 @@ def test_without_halting_all_steps_are_taken_and_the_last_one_counts(make_model:
 
 
 @torch.no_grad()
+def test_a_fixed_number_of_steps_repeats_the_cell(make_model: Any) -> None:
+    """The Repeat-RNN of Fojo et al. 2018: s_t^n = cell([x_t; first?], s_t^{n-1}) for n = 1 … 3, and s_t = s_t^3."""
+    fixed = {"adaptive": False, "cell": "rnn_tanh", "max_steps": 3}
+    model = make_model({**ADAPTIVE, **fixed, "bidirectional": False}, {**DECODERS["act_rnn"], **fixed}).double()
+    assert [name for name, _ in model.named_parameters() if "halting" in name] == []
+    w = numbers(model.encoder.layer)
+    source = torch.tensor([[4, 9, 7, 3]])
+    encoded = model.encode(source, torch.tensor([4]))
+    state = np.zeros(8)
+    for position, x in enumerate(model.encoder.embedding(source)[0].numpy()):
+        for n in range(3):
+            gates = w["cells.0.cells.0.input_weights.0"] @ x + w["cells.0.cells.0.bias"]
+            gates = gates + w["cells.0.cells.0.input_weights.1"][:, 0] * (n == 0)
+            state = np.tanh(gates + w["cells.0.cells.0.hidden_weight"] @ state)
+        np.testing.assert_allclose(encoded.memories[0].values_BSD[0, position].numpy(), state, atol=1e-10)
+    unrolled = model.decoder.unroll(torch.tensor([[2, 6]]), encoded)
+    assert encoded.aux_losses == unrolled.aux_losses == unrolled.diagnostics == {}
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("num_directions", [1, 2])
 def test_the_cost_of_an_encoder_is_that_of_all_its_directions(
     make_model: Any, batch: Batch, num_directions: int
