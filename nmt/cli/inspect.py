@@ -254,8 +254,8 @@ def memory(
     """Draw where a neural Turing machine writes and reads.
 
     Its heads write (above) and read (below) as it translates. Time runs to the right, a column a step; the rows are the
-    slots of the memory that any head looked at. Several lines make a page each of a PDF, or numbered pictures:
-    memory-0001.png ….
+    slots of the memory that any head looked at. Below is the attention of the decoder, if it has any. Several lines
+    make a page each of a PDF, or numbered pictures: memory-0001.png ….
     """
     from nmt.data.text import read_lines
     from nmt.inspection.memory import draw_memory, trace_memory

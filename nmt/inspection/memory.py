@@ -1,7 +1,7 @@
 """Where the heads of a neural Turing machine write and read, step by step, and the picture of it.
 
 As in figure 6 of Graves et al. 2014 time runs to the right and slots stand one above another; the write heads are
-above, the read heads below.
+above, the read heads below, and under them the attention of a decoder that looks at the source.
 """
 
 from collections.abc import Sequence
@@ -36,6 +36,8 @@ class MemoryTrace:
     writes_HTC: Weights
     """Of the write heads [heads, steps, slots]."""
     reads_HTC: Weights
+    attention_TS: Weights | None = None
+    """Of the decoder to the source positions, the mean of its heads, at all steps; None where the slots are these."""
 
 
 @torch.inference_mode()
@@ -61,7 +63,7 @@ def trace_memory(translator: Translator, source: str, target: str) -> MemoryTrac
     try:
         encoded = model.encode(batch.source_BS, batch.source_length_B)
         num_read = len(states)
-        model.decoder.unroll(batch.target_input_BT, encoded)
+        weights_BHTS = model.decoder.unroll(batch.target_input_BT, encoded, need_weights=True).weights_BHTS
     finally:
         for hook in hooks:
             hook.remove()
@@ -70,6 +72,10 @@ def trace_memory(translator: Translator, source: str, target: str) -> MemoryTrac
             "This model has no external memory.", "Train one with the encoder or decoder ntm: algorithmic/copy_ntm."
         )
     pieces, num_free = _names(vocabularies.source, source_ids), states[-1].num_free_slots
+    outputs, attention_TS = _names(vocabularies.target, target_ids), None
+    if num_free is None and weights_BHTS is not None and weights_BHTS.shape[1]:
+        attention_TS = np.zeros((num_read + len(outputs), len(pieces)), dtype=np.float32)
+        attention_TS[num_read:] = weights_BHTS[0].mean(0).float().cpu().numpy()
     if num_free is None:
         slots = tuple(map(str, range(states[0].write_NHC.shape[2])))
     else:  # slots that belong to source positions are a memory of the decoder alone
@@ -77,10 +83,11 @@ def trace_memory(translator: Translator, source: str, target: str) -> MemoryTrac
         states, num_read = states[num_read:], 0
     return MemoryTrace(
         pieces if num_read else (),
-        _names(vocabularies.target, target_ids) if len(states) > num_read else (),
+        outputs if len(states) > num_read or attention_TS is not None else (),
         slots,
         _stack([state.write_NHC[0] for state in states]),
         _stack([state.read_NHC[0] for state in states]),
+        attention_TS,
     )
 
 
@@ -98,19 +105,24 @@ def _stack(weights: Sequence[torch.Tensor]) -> Weights:
 
 
 def draw_memory(trace: MemoryTrace) -> Figure:
-    """Draw a panel for each head, write heads first, with the slots that any head gives weight to."""
+    """Draw a panel for each head, write heads first, with the slots that any head gives weight to; then attention."""
     heads = [(f"write {number}", weights_TC) for number, weights_TC in enumerate(trace.writes_HTC, start=1)]
     heads += [(f"read {number}", weights_TC) for number, weights_TC in enumerate(trace.reads_HTC, start=1)]
     largest_C = np.max([weights_TC.max(axis=0) for _, weights_TC in heads], axis=0)
     # A twentieth of a head's weight at some step.
     used = np.flatnonzero(largest_C >= min(0.05, largest_C.max())).tolist()
     steps = [visible(step) for step in (*trace.source_steps, *trace.target_steps)]
-    slots = [visible(trace.slots[slot]) for slot in used]
-    cell = min(0.22, 12 / len(steps), 5 / len(slots))
+    slots, words = [visible(trace.slots[slot]) for slot in used], [visible(step) for step in trace.source_steps]
+    shown = [(name, weights_TC[:, used], slots) for name, weights_TC in heads]
+    if trace.attention_TS is not None:
+        shown.append(("attention", trace.attention_TS, words))
+    num_rows = max(len(rows) for _, _, rows in shown)
+    cell = min(0.22, 12 / len(steps), 5 / num_rows)
     with style([*steps, *slots]):
-        figure, grid = panels(len(heads), 1, cell * len(steps), cell * len(slots))
-        for [axes], (name, weights_TC) in zip(grid, heads, strict=True):
-            draw_cells(axes, weights_TC[:, used].T, steps if axes is grid[0][0] else (), slots)
+        figure, grid = panels(len(shown), 1, cell * len(steps), cell * num_rows)
+        for [axes], (name, weights_TR, rows) in zip(grid, shown, strict=True):
+            after = len(steps) - len(weights_TR)  # steps that a head of the encoder has no part in
+            draw_cells(axes, np.pad(weights_TR, ((0, after), (0, 0))).T, steps if axes is grid[0][0] else (), rows)
             axes.set_title(name, fontsize=9, pad=3)
             if trace.source_steps and trace.target_steps:
                 axes.axvline(len(trace.source_steps), color=INK, linewidth=1)

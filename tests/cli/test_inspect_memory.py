@@ -1,12 +1,17 @@
 """``nmt inspect memory``, and ponder steps in ``nmt align``, as a user sees them."""
 
 import json
+import re
 import subprocess
 import xml.etree.ElementTree
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import nmt
+from nmt.inspection.memory import trace_memory
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 NTM = "{type: ntm, hidden_size: 8, slot_size: 4"
@@ -52,6 +57,24 @@ def test_a_machine_shows_all_heads_over_both_sentences(run_nmt: RunNmt, copier: 
     assert [text for text in texts if text.startswith(("write ", "read "))] == ["write 1", "read 1", "read 2"]
     assert {"Der", "Hund", "schläft", "0"} <= set(texts)
     assert texts.count("</s>") == 2
+
+
+def test_memory_of_an_encoder_and_attention_of_a_decoder_are_one_picture(
+    run_nmt: RunNmt, train_tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    directory = train_tiny("training.max_steps=1", f"model.encoder={NTM}, num_slots: 9}}")
+    translator = nmt.load(directory)
+    trace = trace_memory(translator, "Der Hund schläft", "The dog sleeps")
+    assert trace.attention_TS is not None
+    (alignment,) = translator.align([("Der Hund schläft", "The dog sleeps")])
+    num_read, num_words = len(trace.source_steps), len(alignment.target)
+    assert trace.attention_TS[:num_read].sum() == 0  # while the source is read
+    found = trace.attention_TS[num_read : num_read + num_words, : len(alignment.source)]
+    np.testing.assert_allclose(found, alignment.weights, atol=1e-5)
+    picture = tmp_path / "memory.svg"
+    assert run_nmt("inspect", "memory", directory, "-o", picture, stdin="Der Hund schläft\n").returncode == 0
+    titles = [text for text in svg_texts(picture) if re.match("write|read|attention", text)]
+    assert titles == ["write 1", "read 1", "attention"]
 
 
 def test_slots_of_words_are_named_by_them(run_nmt: RunNmt, over_words: Path, tmp_path: Path) -> None:
