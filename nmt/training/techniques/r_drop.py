@@ -5,7 +5,8 @@ from pydantic import Field
 from torch import Tensor
 
 from nmt import options as groups
-from nmt.training.techniques.base import Technique
+from nmt.config import Recipe
+from nmt.training.techniques.base import Technique, epochs_of
 
 
 class RDrop(Technique):
@@ -15,9 +16,22 @@ class RDrop(Technique):
 
     class Options(groups.Options):
         weight: float = Field(1.0, gt=0, description="α; the paper uses 5 for translation")
+        fraction: float = Field(
+            1.0, gt=0, le=1, description="of max_epochs, the last ones, in which batches are read twice; 1 is all"
+        )
 
     num_passes = 2
     options: Options
+
+    def __init__(self, options: Options, recipe: Recipe) -> None:
+        super().__init__(options, recipe)
+        self._first_epoch = 0
+        if options.fraction < 1:
+            num_epochs = epochs_of(options.fraction, recipe, "training.techniques.r_drop.fraction")
+            self._first_epoch = (recipe.training.max_epochs or 0) - num_epochs
+
+    def start_epoch(self, epoch: int) -> None:
+        self.is_on = epoch >= self._first_epoch
 
     def logits_loss(self, log_p_NPV: Tensor) -> tuple[Tensor, Tensor]:
         divergence, *gradients = symmetric_divergence(log_p_NPV[:, 0], log_p_NPV[:, 1])
