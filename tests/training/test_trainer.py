@@ -142,6 +142,24 @@ def test_r_drop_makes_passes_agree(make_recipe: RecipeMaker, tmp_path: Path) -> 
     assert divergences[1] < 0.5 * divergences[0]
 
 
+def test_r_drop_begins_with_the_last_epochs(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    """Until then updates are those of plain training, bit for bit; a run that goes on in a later epoch has it at once."""
+    weights = []
+    for techniques in ({}, {"r_drop": {"weight": 5.0, "fraction": 0.5}}):
+        trainer = make_trainer(make_recipe("transformer", 0.3, max_epochs=2, techniques=techniques), tmp_path)
+        trainer.options = trainer.options.model_copy(update={"max_epochs": 1})
+        trainer.run()
+        weights.append(weights_of(trainer.model))
+    assert_identical(*weights)
+    batch = next(iter(trainer.batches))
+    torch.manual_seed(1)
+    before = trainer.objective(batch).total
+    for epoch, changes in ((0, False), (1, True)):
+        trainer.objective.start_epoch(epoch)
+        torch.manual_seed(1)
+        assert (trainer.objective(batch).total != before) == changes
+
+
 def test_gradients_are_scaled_down_to_the_norm_and_keep_their_direction(
     make_recipe: RecipeMaker, tmp_path: Path
 ) -> None:
