@@ -317,6 +317,7 @@ class DecodingOptions(Options):
     logits_processors: Annotated[dict[str, dict[str, Any]], ChoiceOf("logits processor", many=True)] = Field(
         {}, description="logits processors by name, each with its options: {no_repeat_ngram: {size: 3}}"
     )
+    shortlist: int | None = Field(None, ge=1, description="translations of each source word that search chooses among")
     max_length: int | None = Field(None, ge=1, le=100_000, description="maximum length of a translation in tokens")
     max_length_ratio: float = Field(2.0, gt=0, le=1000, description="maximum target tokens per source token")
     max_length_extra: int = Field(20, ge=1, le=100_000, description="tokens added to max_length_ratio times the source")
@@ -346,6 +347,7 @@ class DecodingChanges(TypedDict, total=False):
     seed: int | None
     mbr: str | None
     logits_processors: dict[str, dict[str, Any]] | None
+    shortlist: int | None
     max_length: int | None
     max_length_ratio: float | None
     max_length_extra: int | None

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal, Unpack
 
 from nmt.alignment.aligner import DEFAULT, AttentionAligner, Learned
 from nmt.alignment.links import WordAlignment
+from nmt.alignment.shortlist import LexicalShortlist
 from nmt.alignment.words import Words, split_pairs
 from nmt.config import DecodingChanges, DecodingOptions, LinkOptions, Recipe
 from nmt.console import warn
@@ -64,6 +65,7 @@ class Translator:
         self.max_pieces = 2 * recipe.data.max_length
         """A longer source line is cut here: the model was not trained on anything like it."""
         self._is_dialogue = recipe.data.context is not None
+        self._shortlist = lru_cache(self._make_shortlist)
 
     @cached_property
     def aligner(self) -> AttentionAligner:
@@ -219,7 +221,16 @@ class Translator:
                 processors=processors,
                 constraints=constraints,
                 numbers=numbers,
+                candidates=self._shortlist(options.shortlist) if options.shortlist else None,
             )
+
+    def _make_shortlist(self, size: int) -> LexicalShortlist:
+        if self.aligner.lexicon is None:
+            raise UserError(
+                "A shortlist needs the lexicon of `nmt learn-alignment`, which the model directory doesn't have.",
+                "Run `nmt learn-alignment MODEL_DIR SOURCE TARGET` with the training text, or leave out --shortlist.",
+            )
+        return LexicalShortlist(self.aligner.lexicon, self.vocabularies, size)
 
     def _aligned(self, translations: Sequence[Translation], with_punctuation: bool) -> Iterator[Translation]:
         split = Words.split_punctuation if with_punctuation else Words.split

@@ -67,6 +67,15 @@ class Lexicon:
                 counts[source[s]][target[t]] += float(share[t, s])
         return cls({source: dict(targets) for source, targets in counts.items()})
 
+    def items(self) -> Iterable[tuple[str, dict[str, float]]]:
+        """Each source word with the expected counts of its translations."""
+        return self._counts.items()
+
+    def translations(self, word: str, most: int) -> list[str]:
+        """The most frequent translations of a source word, best first; none of a word that is not known."""
+        [key] = _keys([word])
+        return [target for target, _ in Counter(self._counts.get(key, {})).most_common(most)]
+
     def probability(self, source: Sequence[str], target: Sequence[str]) -> Weights:
         """p(t | s) for every target word t and source word s. [T_words, S_words]"""
         sources, targets = _keys(source), _keys(target)

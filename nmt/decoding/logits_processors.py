@@ -65,6 +65,9 @@ class LogitsProcessor(ABC):
     class Options(groups.Options):
         """A processor without options; a subclass with options declares a class of the same name."""
 
+    reads_ids: bool = True
+    """Whether it knows other ids than the special ones; search with a shortlist then shows it the whole vocabulary."""
+
     def __init__(self, options: Any, vocabularies: Vocabularies) -> None:
         self.options, self.vocabularies = options, vocabularies
 

@@ -13,6 +13,7 @@ from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.beam import Hypothesis, beam_search, length_normalised
 from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints
 from nmt.decoding.logits_processors import Bounds, LogitsProcessor, SearchTask, make_processors
+from nmt.decoding.shortlist import Candidates, Shortlist
 from nmt.device import map_by_length
 from nmt.errors import UserError
 from nmt.models.interfaces import Model
@@ -28,6 +29,7 @@ def search_all(
     processors: Sequence[LogitsProcessor] = (),
     constraints: Sequence[LexicalConstraints] | None = None,
     numbers: Sequence[int] | None = None,
+    candidates: Candidates | None = None,
 ) -> list[list[Hypothesis]]:
     """Translate any number of encoded sentences: sorted by length, in batches, back in their own order.
 
@@ -40,6 +42,7 @@ def search_all(
         processors: applied before those of ``options``.
         constraints: what each translation must contain.
         numbers: of the sentences, for the random numbers of sampling; from 0 on where None.
+        candidates: gives the target ids that search is limited to.
 
     Raises:
         UserError: the options don't fit the model or the constraints.
@@ -54,10 +57,15 @@ def search_all(
     def search(chunk: Sequence[int]) -> list[list[Hypothesis]]:
         batch = [sources[i] for i in chunk]
         wanted = [LexicalConstraints() if constraints is None else constraints[i] for i in chunk]
+        searched, of_batch, shortlist = model, list(processors), None
+        if candidates is not None:
+            shortlist = Shortlist.of(candidates(batch), wanted, model.device)
+            searched, wanted = shortlist.restrict(model), [shortlist.local(each) for each in wanted]
+            of_batch = [shortlist.widen(each, len(vocabularies.target)) for each in processors]
         source_length_B = lengths(batch)
         limit_B = max_lengths(source_length_B, options) + torch.tensor([each.num_tokens for each in wanted])
         task = SearchTask(
-            model,
+            searched,
             pad(batch, vocabularies.source, eos=True).to(model.device),
             source_length_B.to(model.device),
             vocabularies,
@@ -68,10 +76,11 @@ def search_all(
         if vocabularies.target.is_closed:
             return likeliest_labels(task, processors)
         # The last one overrules those before it.
-        of_batch = [*processors, Bounds([each.prefix for each in wanted], task.limit_B, vocabularies.target)]
+        of_batch.append(Bounds([each.prefix for each in wanted], task.limit_B, vocabularies.target))
         phrases = [each.phrases for each in wanted]
         bound = PhraseConstraints(phrases, vocabularies.target.eos) if any(phrases) else None
-        return sample(task, of_batch) if is_sampled else beam_search(task, of_batch, bound)
+        found = sample(task, of_batch) if is_sampled else beam_search(task, of_batch, bound)
+        return found if shortlist is None else [list(map(shortlist.restore, of_sentence)) for of_sentence in found]
 
     source_lengths = [len(source) for source in sources]
     return map_by_length(search, source_lengths, options.batch_size, model.device, on_progress)

@@ -146,7 +146,8 @@ class ExportedTranslator(Translator):
         constraints: Sequence[LexicalConstraints],
         numbers: Sequence[int],
     ) -> list[list[Hypothesis]]:
-        is_plain = options.search == "beam" and options.beam_groups == 1 and not options.coverage_penalty
+        is_plain = options.search == "beam" and options.beam_groups == 1
+        is_plain &= not options.coverage_penalty and not options.shortlist
         if processors or options.logits_processors or any(each.num_tokens for each in constraints) or not is_plain:
             return super()._hypotheses(sources, options, on_progress, processors, constraints, numbers)
         found = self._exported.search(sources, options)

@@ -247,6 +247,15 @@ class OutputLayer(nn.Module):
         self.weight_VD = tied_to
         self.bias_V = nn.Parameter(torch.zeros(vocabulary_size))
 
+    def rows(self, ids_C: Tensor) -> "OutputLayer":
+        """A layer for some of the target ids, in the type that products have here, to be used without gradients."""
+        weight_CD, device = self.weight_VD[ids_C], ids_C.device.type
+        if torch.is_autocast_enabled(device):
+            weight_CD = weight_CD.to(torch.get_autocast_dtype(device))
+        layer = OutputLayer(0, len(ids_C), nn.Parameter(weight_CD, requires_grad=False))
+        layer.bias_V = nn.Parameter(self.bias_V[ids_C], requires_grad=False)
+        return layer
+
     def forward(self, features_ND: Tensor) -> Tensor:
         # On a CPU faster than a product with a bias, which is copied into each row of the result before.
         return nn.functional.linear(features_ND, self.weight_VD).add_(self.bias_V)
@@ -346,11 +355,13 @@ class Decoder(nn.Module, ABC):
             need_weights: give the attention weights, too.
         """
 
-    def step(self, token_N: Tensor, state: Any, need_weights: bool = False) -> StepOutput:
-        """Read one token and give the logits of the next one."""
+    def step(
+        self, token_N: Tensor, state: Any, need_weights: bool = False, output: OutputLayer | None = None
+    ) -> StepOutput:
+        """Read one token and give the logits of the next one, by another output layer where one is given."""
         read, state = self.advance(token_N[:, None], state, need_weights)
         weights_NHS = None if read.weights_BHTS is None else read.weights_BHTS[:, :, 0]
-        return StepOutput(self.output(read.features_BTD[:, 0]), weights_NHS, state)
+        return StepOutput((output or self.output)(read.features_BTD[:, 0]), weights_NHS, state)
 
     def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
         """Read whole sentences (teacher forcing)."""

@@ -98,7 +98,7 @@ class _Watch(LogitsProcessor):
 
     def __init__(self, items: Sequence[_Item]) -> None:
         self._items = items
-        self.is_watched = any(item.on_partial for item in items)
+        self.is_watched = self.reads_ids = any(item.on_partial for item in items)
 
     def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
         cancelled = [at for at, number in enumerate(task.numbers) if self._items[number].future.cancelled()]

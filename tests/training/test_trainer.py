@@ -143,7 +143,7 @@ def test_r_drop_makes_passes_agree(make_recipe: RecipeMaker, tmp_path: Path) -> 
 
 
 def test_r_drop_begins_with_the_last_epochs(make_recipe: RecipeMaker, tmp_path: Path) -> None:
-    """Until then updates are those of plain training, bit for bit; a run that goes on in a later epoch has it at once."""
+    """Until then updates are those of plain training, bit for bit; an epoch of the last ones has it at once."""
     weights = []
     for techniques in ({}, {"r_drop": {"weight": 5.0, "fraction": 0.5}}):
         trainer = make_trainer(make_recipe("transformer", 0.3, max_epochs=2, techniques=techniques), tmp_path)

@@ -1,0 +1,69 @@
+"""Which words a translation may have, by the lexicon that ``nmt learn-alignment`` learns (L'Hostis et al. 2016)."""
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain, islice
+
+from nmt.alignment.lexicon import Lexicon
+from nmt.data.batching import Ids
+from nmt.data.vocabulary import Vocabularies
+from nmt.decoding.shortlist import special_ids
+
+COMMON = 256
+"""The most frequent target tokens, which are in every shortlist."""
+MULTIPLE = 64
+"""The size of a shortlist is one of this number, which search is fastest with."""
+KEPT_WORDS = 1 << 17
+"""Source words whose candidates are kept."""
+
+
+class LexicalShortlist:
+    """The target tokens that the translations of a batch may have.
+
+    These are the tokens of the likeliest translations of each source word, in lower case and capitalised; those of the
+    word itself, because names are copied; and the most frequent ones. For a word that the lexicon doesn't have, the
+    translations of all words that contain one of its tokens are counted.
+
+    Args:
+        lexicon: of the model's two languages.
+        vocabularies: those of the model.
+        size: translations of a source word.
+    """
+
+    def __init__(self, lexicon: Lexicon, vocabularies: Vocabularies, size: int) -> None:
+        self._lexicon, self._source, self._target, self._size = lexicon, vocabularies.source, vocabularies.target, size
+        self._target_ids = lru_cache(KEPT_WORDS)(self._encode_target)
+        self._of_word = lru_cache(KEPT_WORDS)(self._candidates)
+        counts: Counter[int] = Counter()
+        of_token: dict[int, Counter[str]] = {}
+        for source, translations in lexicon.items():
+            for token in {i for form in _forms(source) for i in self._source.encode(form)}:
+                of_token.setdefault(token, Counter()).update(translations)
+            for target, count in translations.items():
+                counts.update(dict.fromkeys(self._target_ids(target), count))
+        self._of_token = {token: [word for word, _ in found.most_common(size)] for token, found in of_token.items()}
+        self._by_frequency = [token for token, _ in counts.most_common()]
+
+    def __call__(self, sources: Sequence[Ids]) -> list[int]:
+        """Target ids, ascending, for the encoded source sentences of a batch."""
+        found = {*special_ids(self._target), *self._by_frequency[:COMMON]}
+        for word in {word for source in sources for word in self._source.decode([*map(int, source)]).split()}:
+            found |= self._of_word(word)
+        others = (token for token in chain(self._by_frequency, range(len(self._target))) if token not in found)
+        return sorted(found | set(islice(dict.fromkeys(others), -len(found) % MULTIPLE)))
+
+    def _candidates(self, word: str) -> frozenset[int]:
+        """The target tokens that the translations of a source word may have."""
+        translations = self._lexicon.translations(word, self._size)
+        if not translations:
+            translations = [other for token in self._source.encode(word) for other in self._of_token.get(token, ())]
+        return frozenset(self._target.encode(word)).union(*map(self._target_ids, translations))
+
+    def _encode_target(self, word: str) -> frozenset[int]:
+        return frozenset(token for form in _forms(word) for token in self._target.encode(form))
+
+
+def _forms(word: str) -> tuple[str, str]:
+    """The lexicon has words in lower case."""
+    return word, word.capitalize()

@@ -1,0 +1,99 @@
+"""Search among a part of the target vocabulary, so that the output layer costs less.
+
+Inside such a search tokens are numbered by their place in the shortlist; special ids keep their numbers, because they
+are among the first. C counts the tokens of a shortlist.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from math import inf
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from nmt.data.batching import Ids
+from nmt.data.vocabulary import Vocabulary
+from nmt.decoding.beam import Hypothesis
+from nmt.decoding.constraints import LexicalConstraints
+from nmt.decoding.logits_processors import LogitsProcessor, SearchTask
+from nmt.errors import UserError
+from nmt.models.interfaces import Model, State, StepOutput
+from nmt.models.seq2seq import Seq2Seq
+
+Candidates = Callable[[Sequence[Ids]], Iterable[int]]
+"""From the encoded sources of a batch to the target ids that their translations may have."""
+
+
+def special_ids(vocabulary: Vocabulary) -> range:
+    """Ids that are in every shortlist: the special ones and those before them."""
+    return range(max(vocabulary.pad, vocabulary.unk, vocabulary.sos, vocabulary.eos) + 1)
+
+
+@dataclass(frozen=True)
+class Shortlist:
+    """The target ids of a batch."""
+
+    ids_C: Tensor
+    """Ascending."""
+
+    @classmethod
+    def of(cls, candidates: Iterable[int], wanted: Sequence[LexicalConstraints], device: torch.device) -> Self:
+        """Candidates, and what translations must contain."""
+        forced = (ids for each in wanted for ids in (each.prefix, *each.phrases))
+        return cls(torch.tensor(sorted({*candidates, *chain(*forced)}), device=device))
+
+    def restrict(self, model: Model) -> "ShortlistedModel":
+        """The model with the output layer of the shortlist.
+
+        Raises:
+            UserError: it is an ensemble.
+        """
+        if not isinstance(model, Seq2Seq):
+            raise UserError("An ensemble can't search a shortlist.", "Leave out --shortlist, or the other models.")
+        return ShortlistedModel(model, self.ids_C)
+
+    def widen(self, processor: LogitsProcessor, vocabulary_size: int) -> LogitsProcessor:
+        """A logits processor for the search among the shortlist."""
+        return _Widened(processor, self.ids_C, vocabulary_size) if processor.reads_ids else processor
+
+    def local(self, wanted: LexicalConstraints) -> LexicalConstraints:
+        """Constraints by places in the shortlist."""
+        return LexicalConstraints(self._places(wanted.prefix), [self._places(phrase) for phrase in wanted.phrases])
+
+    def _places(self, ids: Sequence[int]) -> list[int]:
+        places: list[int] = torch.searchsorted(self.ids_C, torch.tensor(ids).to(self.ids_C)).tolist()
+        return places
+
+    def restore(self, found: Hypothesis) -> Hypothesis:
+        """A hypothesis by ids."""
+        return replace(found, ids=self.ids_C[torch.tensor(found.ids).to(self.ids_C)].tolist())
+
+
+class ShortlistedModel:
+    """A model whose output layer has the rows of a shortlist alone; see :class:`nmt.models.interfaces.Model`."""
+
+    def __init__(self, model: Seq2Seq, ids_C: Tensor) -> None:
+        self._model, self._ids_C = model, ids_C
+        self._output = model.decoder.output.rows(ids_C)
+        self.device, self.alignment_heads = model.device, model.alignment_heads
+
+    def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
+        return self._model.start(source_BS, source_length_B)
+
+    def step(self, token_N: Tensor, state: State, need_weights: bool = False) -> StepOutput:
+        return self._model.decoder.step(self._ids_C[token_N], state, need_weights, self._output)
+
+
+class _Widened(LogitsProcessor):
+    """A logits processor of the whole vocabulary in a search among a part of it."""
+
+    def __init__(self, processor: LogitsProcessor, ids_C: Tensor, vocabulary_size: int) -> None:
+        self._processor, self._ids_C, self._size = processor, ids_C, vocabulary_size
+
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+        wide_NV = logits_NV.new_full((len(logits_NV), self._size), -inf)
+        wide_NV[:, self._ids_C] = logits_NV
+        self._processor(wide_NV, self._ids_C[tokens_Nt], sentence_N, task)
+        logits_NV.copy_(wide_NV[:, self._ids_C])
