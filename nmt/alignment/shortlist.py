@@ -61,7 +61,7 @@ class LexicalShortlist:
         return frozenset(self._target.encode(word)).union(*map(self._target_ids, translations))
 
     def _encode_target(self, word: str) -> frozenset[int]:
-        return frozenset(token for form in _forms(word) for token in self._target.encode(form))
+        return frozenset(i for form in _forms(word) for i in self._target.encode(form) if i != self._target.unk)
 
 
 def _forms(word: str) -> tuple[str, str]:

@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("model", metavar="MODEL_DIR")
     parser.add_argument("source", metavar="SOURCE")
     parser.add_argument("--reference", metavar="FILE")
-    parser.add_argument("--modes", default="fp32,bf16", help="some of fp32, bf16")
+    parser.add_argument("--modes", default="fp32,bf16", help="some of fp32, bf16; bf16+10 has a shortlist of 10")
     parser.add_argument("--beam-size", type=int, default=5, metavar="N")
     parser.add_argument("--batch-size", type=int, default=64, metavar="N")
     parser.add_argument("--threads", type=int, default=2, metavar="N")
@@ -61,9 +61,14 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     import nmt
 
     torch.set_num_threads(options.threads)
-    translator = nmt.load(options.model, "cpu", options.measure)
+    precision, _, shortlist = options.measure.partition("+")
+    translator = nmt.load(options.model, "cpu", precision)
     lines = Path(options.source).read_text("utf-8").splitlines()
-    search = {"beam_size": options.beam_size, "batch_size": options.batch_size}
+    search = {
+        "beam_size": options.beam_size,
+        "batch_size": options.batch_size,
+        "shortlist": int(shortlist or 0) or None,
+    }
     translator.translate(lines[:WARM_UP], **search)
     started = time.perf_counter()
     found = translator.translate(lines, **search)
