@@ -7,7 +7,7 @@ from nmt.alignment.lexicon import Lexicon
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
 from nmt.decoding.shortlist import special_ids
 
-SOURCE = WordVocabulary(["▁hund", "▁Hund", "▁katze", "▁Oslo", "-", "katze"])
+SOURCE = WordVocabulary(["▁hund", "▁Hund", "▁katze", "▁Oslo", ",", "katze"])
 OTHERS = [f"x{i}" for i in range(90)]
 TARGET = WordVocabulary([f"▁{word}" for word in ["dog", "Dog", "hound", "cat", "Oslo", *OTHERS, "cur", "the"]])
 LEXICON = Lexicon({"hund": {"hound": 5.0, "dog": 20.0, "cur": 1.0}, "katze": {"cat": 9.0}, "die": {"the": 99.0}})
@@ -32,7 +32,7 @@ def test_the_likeliest_translations_of_each_word_the_word_itself_and_common_word
     assert words(2, "Hund katze") - specials == {"the", "dog", "Dog", "hound", "cat"}
     assert words(1, "Oslo") - specials == {"the", "Oslo"}
     # Of a word that the lexicon doesn't have: the translations of words that share a token with it.
-    assert words(1, "hund-katze") - specials == {"the", "dog", "Dog"}
+    assert words(1, "hund,katze") - specials == {"the", "dog", "Dog"}
 
 
 def test_it_is_filled_to_a_multiple_with_the_most_frequent_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
