@@ -334,6 +334,7 @@ def test_a_page_runs(
         for before, word in itertools.pairwise(words_of(code.text))
         if before in WRITTEN_BY and "--resume" not in code.text
     }
+    written |= {word for code in lines if code.text.startswith("mkdir ") for word in words_of(code.text)}
     for code in lines:
         for word in words_of(code.text):
             if not any(Path(word).is_relative_to(name) for name in written):
