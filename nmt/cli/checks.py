@@ -129,9 +129,10 @@ def clean(
     Removes, among others, pairs that are empty, copied, misaligned, truncated, repeated or in another language. FOLDER
     gets the remaining text under the names of the files, removed.jsonl with what was removed and why, repaired.jsonl,
     the report.html with examples, and filters.yaml with the settings, which --filters reads. Nothing is overwritten.
+    The same command goes on after a stop.
 
     SOURCE and TARGET may be folders of files with the same names apart from the language. FOLDER then gets a folder for
-    each pair of files, in which pairs of the files before are removed, too; the same command goes on after a stop.
+    each pair of files, in which pairs of the files before are removed, too.
     """
     from nmt.data.text import count_lines
     from nmt.filters.clean import CleanSettings

@@ -1,7 +1,6 @@
 """Filters of parallel text: what one is, and what it flags. :data:`nmt.filters.FILTERS` has all of them."""
 
 from abc import ABC, abstractmethod
-from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
@@ -15,6 +14,7 @@ from nmt.options import Options
 
 Severity = Literal["serious", "warning", "note"]
 Floats = npt.NDArray[np.floating]
+Figures = npt.NDArray[np.float32 | np.bool_]
 
 NUM_EXAMPLES = 5
 NEVER = 2.0
@@ -58,7 +58,7 @@ class Filter(ABC):
     """One kind of problem of parallel text, found by the text of its lines or by the statistics of the whole.
 
     An object serves one run: ``prepare`` is called when the corpus has been read once, ``read`` for each batch of the
-    second pass, and ``flag`` at the end.
+    second pass, unless an earlier run that was stopped has judged it, and ``flag`` at the end.
 
     Attributes:
         problem: a regular verb in the plural and its object; the subject is usually "lines" or "pairs".
@@ -66,6 +66,7 @@ class Filter(ABC):
         warning, serious: fractions of lines or pairs from which a finding has this severity.
         removes: whether ``nmt clean`` removes flagged pairs by default.
         checks: whether ``nmt check-data`` reports them.
+        figures: what ``read`` has returned for all lines; without rows before.
     """
 
     class Options(Options):
@@ -78,14 +79,21 @@ class Filter(ABC):
     removes: ClassVar[bool] = True
     checks: ClassVar[bool] = True
 
+    figures: Figures
+
     def __init__(self, options: Any) -> None:
         self.options = options
+        self.figures = np.zeros((0, 0), np.float32)
 
     def prepare(self, statistics: Statistics) -> None:  # noqa: B027 - a hook
         """Learn what the second pass needs."""
 
-    def read(self, start: int, lines: Lines) -> None:  # noqa: B027 - a hook
-        """Judge a batch of lines; ``start`` is the index of the first."""
+    def read(self, start: int, lines: Lines) -> Figures | None:
+        """Judge a batch of lines: figures of each. [rows, lines]
+
+        Nothing of the batch may be kept elsewhere. ``start`` is the index of the first line.
+        """
+        return None
 
     @abstractmethod
     def flag(self, statistics: Statistics) -> Iterable[Flagged]:
@@ -95,21 +103,19 @@ class Filter(ABC):
 class LineFilter(Filter):
     """A filter that decides by the text of a line."""
 
-    def __init__(self, options: Any) -> None:
-        super().__init__(options)
-        self._found: tuple[array[int], array[int]] = (array("q"), array("q"))
-
     @abstractmethod
     def matches(self, line: str) -> object:
         """Whether a line is flagged."""
 
-    def read(self, start: int, lines: Lines) -> None:
-        for found, side in zip(self._found, lines, strict=True):
-            found.extend(i for i, line in enumerate(side, start) if self.matches(line))
+    def read(self, start: int, lines: Lines) -> Figures:
+        found = np.zeros((2, max(map(len, lines))), bool)
+        for row, side in zip(found, lines, strict=True):
+            row[: len(side)] = [bool(self.matches(line)) for line in side]
+        return found
 
     def flag(self, statistics: Statistics) -> Iterable[Flagged]:
-        for side, found in enumerate(self._found):
-            yield Flagged(np.array(found, np.int64), side)
+        for side, found in enumerate(self.figures):
+            yield Flagged(np.flatnonzero(found), side)
 
 
 class PairFilter(Filter):
@@ -118,19 +124,16 @@ class PairFilter(Filter):
     class Options(Filter.Options):
         limit: float = Field(0.0, ge=0, description="flag pairs that are worse")
 
-    def __init__(self, options: Any) -> None:
-        super().__init__(options)
-        self._badness = array("f")
-
     @abstractmethod
     def badness(self, source: str, target: str) -> float:
         """How bad a pair is, from 0."""
 
-    def read(self, start: int, lines: Lines) -> None:
-        self._badness.extend(self.badness(*pair) for pair in zip(*lines, strict=False))
+    def read(self, start: int, lines: Lines) -> Figures:
+        return np.array([[self.badness(*pair) for pair in zip(*lines, strict=False)]], np.float32)
 
     def flag(self, statistics: Statistics) -> Iterable[Flagged]:
-        yield Flagged.above(np.array(self._badness, np.float32), self.options.limit)
+        for badness in self.figures:
+            yield Flagged.above(badness, self.options.limit)
 
 
 def plural(count: int, noun: str) -> str:

@@ -13,9 +13,10 @@ from nmt.data.corpus import FileText, open_text
 from nmt.data.dialogue import current_turn
 from nmt.data.vocabulary import Vocabularies
 from nmt.errors import UserError
+from nmt.files import explained, replacing
 from nmt.filters import FILTERS
-from nmt.filters.base import NUM_EXAMPLES, Filter, Flagged, Severity, plural
-from nmt.filters.statistics import PairSource, Progress, Side, Statistics, file_pairs
+from nmt.filters.base import NUM_EXAMPLES, Figures, Filter, Flagged, Severity, plural
+from nmt.filters.statistics import Lines, PairSource, Progress, Side, Statistics, file_pairs
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,10 @@ class DataReport:
         return all(finding.severity != "serious" for finding in self.findings)
 
 
+SCORES = "character models"
+"""Stands among the names of filters for the scores that the statistics keep."""
+
+
 def check_pairs(
     corpus: PairSource,
     test: PairSource | None = None,
@@ -115,17 +120,48 @@ def make_filters(choices: Mapping[str, Mapping[str, Any] | None]) -> dict[str, F
 
 
 def flag(
-    statistics: Statistics, filters: Mapping[str, Filter], on_progress: Progress = lambda num_lines: None
+    statistics: Statistics,
+    filters: Mapping[str, Filter],
+    on_progress: Progress = lambda num_lines: None,
+    folder: Path | None = None,
 ) -> list[tuple[str, Flagged]]:
-    """Read the corpus once more, and return what each filter flags, by its name."""
+    """Read the corpus once more, and return what each filter flags, by its name.
+
+    What the filters say of each batch is kept in ``folder``, if there is one; a batch that is there isn't judged again.
+    """
     for each in filters.values():
         each.prepare(statistics)
+    figures: dict[str, list[Figures]] = {name: [] for name in filters}
     for start, lines in statistics.pairs.batches(on_progress):
-        statistics.score(start, lines)
-        for each in filters.values():
-            each.read(start, lines)
+        for name, found in _judged(statistics, filters, start, lines, folder).items():
+            figures[name].append(found)
+    for name, rows in figures.items():
+        if rows:
+            filters[name].figures = np.concatenate(rows, axis=1)
     flagged = [(name, found) for name, each in filters.items() for found in each.flag(statistics)]
     return [(name, found) for name, found in flagged if found.count or len(found.indices) or found.badness is not None]
+
+
+def _judged(
+    statistics: Statistics, filters: Mapping[str, Filter], start: int, lines: Lines, folder: Path | None
+) -> dict[str, Figures]:
+    """What each filter says of a batch of lines."""
+    path = None if folder is None else folder / f"{start}.npz"
+    if path is not None and path.is_file():
+        with np.load(path, allow_pickle=False) as file:
+            judged: dict[str, Figures] = dict(file)
+        statistics.put_scores(start, judged.pop(SCORES))
+        return judged
+    statistics.score(start, lines)
+    judged = {}
+    for name, each in filters.items():
+        if (found := each.read(start, lines)) is not None:
+            judged[name] = found
+    if path is not None:
+        scores = statistics.scores(start, min(map(len, lines)))
+        with replacing(path) as temporary, explained(path), temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **judged, **{SCORES: scores})
+    return judged
 
 
 def _finding(

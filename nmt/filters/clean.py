@@ -1,11 +1,13 @@
 """Cleaning of parallel text: repairs, removal of what the filters flag, and a report; read :func:`clean` first."""
 
+import hashlib
 import html
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,8 +17,10 @@ import numpy as np
 import yaml
 from pydantic import Field
 
+from nmt import __version__
+from nmt.data.text import read_lines
 from nmt.errors import UserError
-from nmt.files import explained, replacing, text_file
+from nmt.files import explained, locked, remove_folder, remove_unfinished, replacing, sha256, sync, text_file
 from nmt.filters import FILTERS
 from nmt.filters.base import NUM_EXAMPLES, Filter, Flagged, plural
 from nmt.filters.check import flag, make_filters, shorten
@@ -29,6 +33,8 @@ Repair = Literal["mojibake", "entities", "control", "normal-form"]
 Pair = tuple[str, str]
 
 REMOVED, REPAIRED, SETTINGS, REPORT = "removed.jsonl", "repaired.jsonl", "filters.yaml", "report.html"
+RESULT, BEGUN = "result", "begun.json"
+"""In the folder of an unfinished run: what is renamed in the end, and what the run was begun with."""
 NUM_BINS = 40
 ALWAYS = "invalid-utf8"
 """Such lines can't be written."""
@@ -144,7 +150,8 @@ def clean(
 ) -> CleanReport:
     """Write the pairs of two files that no filter flags, those that are removed, and a report, into a new folder.
 
-    The files are read three times and never held in memory. The folder appears when it is complete.
+    The files are read three times and never held in memory. The folder appears when it is complete; a run that was
+    stopped goes on with what it had judged.
 
     Args:
         files: source and target.
@@ -163,35 +170,63 @@ def clean(
     for path in chain(files, *tests):
         if path.exists() and not path.is_file():
             raise UserError(f"{path} is not a regular file.", "Name a file: its text is read repeatedly.")
-    given = file_pairs(*files)
-    filters = make_filters(settings.filters)
-    statistics = Statistics(repaired(given, settings), _joined(tests, settings), None, max_length, on_progress)
-    statistics.earlier = earlier or PairHashes()
-    _check_lengths(statistics, files)
-    flagged = flag(statistics, filters, on_progress)
-    bits = {name: np.uint64(1 << number) for number, name in enumerate(filters)}
-    reasons = np.zeros(statistics.num_pairs, np.uint64)
-    for name, found in flagged:
-        reasons[found.indices] |= bits[name]
-    if reasons.all():
-        worst = max(flagged, key=lambda each: len(each[1].indices))[0]
-        raise UserError(f"Every pair would be removed, most of them by {worst!r}.", f"Change the limit of {worst!r}.")
-    with replacing(output) as folder:
+    earlier = earlier or PairHashes()
+    of_earlier = hashlib.blake2b(earlier.hashes.tobytes() + earlier.keys.tobytes()).hexdigest()
+    begun = [__version__, settings.model_dump(mode="json"), max_length, of_earlier]
+    with _partial(output, [*files, *chain(*tests)], begun) as partial:
+        given = file_pairs(*files)
+        filters = make_filters(settings.filters)
+        statistics = Statistics(repaired(given, settings), _joined(tests, settings), None, max_length, on_progress)
+        statistics.earlier = earlier
+        _check_lengths(statistics, files)
+        flagged = flag(statistics, filters, on_progress, partial)
+        job = _Writing(given, settings, filters, statistics.num_pairs, flagged)
+        with replacing(partial / RESULT) as folder:
+            with explained(output):
+                folder.mkdir()
+            job.write(folder, output, on_progress)
+            report = job.report(statistics)
+            _write_settings(settings, filters, folder, output)
+            with text_file(folder / REPORT, output / REPORT) as file:
+                file.write(render_report(report))
         with explained(output):
-            folder.mkdir()
-        job = _Writing(given, settings, bits, reasons, flagged)
-        job.write(folder, output, on_progress)
-        removals = [
-            _removal(name, [found for other, found in flagged if other == name], statistics, bit, job)
-            for name, bit in bits.items()
-            if (reasons & bit).any()
-        ]
-        num_kept = int((reasons == 0).sum())
-        report = CleanReport(given.names, len(reasons), num_kept, job.num_repaired, removals, job.repairs)
-        _write_settings(settings, filters, folder, output)
-        with text_file(folder / REPORT, output / REPORT) as file:
-            file.write(render_report(report))
+            os.replace(partial / RESULT, output)
+            sync(output.parent)
     return report
+
+
+@contextmanager
+def _partial(output: Path, files: Sequence[Path], begun: list[Any]) -> Iterator[Path]:
+    """The folder ``OUTPUT.partial``, in which a run that was stopped goes on; nothing of it remains at the end.
+
+    Raises:
+        UserError: another run with other files or settings (``begun``) has begun there, or is still writing there.
+    """
+    folder = output.with_name(f"{output.name}.partial")
+    for path in files:
+        next(read_lines(path, keep_invalid=True), "")  # refuses what can't be read
+    text = json.dumps([*begun, *map(sha256, files)])
+    with explained(folder):
+        folder.mkdir(exist_ok=True)
+    with locked(folder / ".lock", str(folder)):
+        remove_unfinished(folder)
+        remove_folder(folder / RESULT)
+        record = folder / BEGUN
+        if not record.exists():
+            with replacing(record) as temporary, explained(record):
+                temporary.write_text(text, "utf-8")
+        elif record.read_text("utf-8") != text:
+            raise UserError(
+                f"{folder} has the beginning of a run with other files or settings.",
+                "Give the same ones to go on with it, or delete the folder.",
+            )
+        try:
+            yield folder
+        except UserError as error:
+            if not isinstance(error.__cause__, OSError):  # the text or the settings have to change
+                remove_folder(folder)
+            raise
+    remove_folder(folder)
 
 
 def _write_settings(settings: CleanSettings, filters: Mapping[str, Filter], folder: Path, output: Path) -> None:
@@ -208,11 +243,19 @@ class _Writing:
         self,
         given: PairSource,
         settings: CleanSettings,
-        bits: Mapping[str, np.uint64],
-        reasons: "np.ndarray[Any, np.dtype[np.uint64]]",
+        filters: Mapping[str, Filter],
+        num_pairs: int,
         flagged: Sequence[tuple[str, Flagged]],
     ) -> None:
-        self._given, self._settings, self._bits, self.reasons = given, settings, bits, reasons
+        self._given, self._settings, self._flagged = given, settings, flagged
+        self._bits = {name: np.uint64(1 << number) for number, name in enumerate(filters)}
+        self.reasons = np.zeros(num_pairs, np.uint64)
+        for name, found in flagged:
+            self.reasons[found.indices] |= self._bits[name]
+        if self.reasons.all():
+            worst = max(flagged, key=lambda each: len(each[1].indices))[0]
+            message = f"Every pair would be removed, most of them by {worst!r}."
+            raise UserError(message, f"Change the limit of {worst!r}.")
         self._badness = [(name, found.badness) for name, found in flagged if found.badness is not None]
         self._wanted = {int(index) for _, found in flagged for index in found.indices[:NUM_EXAMPLES]}
         self.examples: dict[int, Pair] = {}
@@ -241,6 +284,16 @@ class _Writing:
                         repaired.write(self._repair(index, pair, better))
                     for file, line in zip(kept, better, strict=True):
                         file.write(f"{line}\n")
+
+    def report(self, statistics: Statistics) -> CleanReport:
+        """Of what was written."""
+        removals = [
+            _removal(name, [found for other, found in self._flagged if other == name], statistics, bit, self)
+            for name, bit in self._bits.items()
+            if (self.reasons & bit).any()
+        ]
+        num_kept = int((self.reasons == 0).sum())
+        return CleanReport(self._given.names, len(self.reasons), num_kept, self.num_repaired, removals, self.repairs)
 
     def _removal(self, index: int, pair: Pair) -> str:
         why: dict[str, float | None] = {name: None for name, bit in self._bits.items() if self.reasons[index] & bit}

@@ -191,6 +191,17 @@ class Statistics:
                 rows["own_score"] = side.model.log_probabilities(own[:num_pairs], counted=True)
                 rows["other_score"] = other.model.log_probabilities(own[:num_pairs], counted=False)
 
+    def scores(self, start: int, num_pairs: int) -> npt.NDArray[np.float32]:
+        """The scores of some lines, as :meth:`put_scores` takes them. [sides and models, pairs]"""
+        rows = slice(start, start + num_pairs)
+        return np.array([side.lines[column][rows] for side in self.sides for column in ("own_score", "other_score")])
+
+    def put_scores(self, start: int, scores: npt.NDArray[np.generic]) -> None:
+        """Take scores that :meth:`score` has given before."""
+        rows = slice(start, start + scores.shape[1])
+        for side, (own, other) in zip(self.sides, scores.reshape(2, 2, -1), strict=True):
+            side.lines["own_score"][rows], side.lines["other_score"][rows] = own, other
+
     @property
     def has_text(self) -> Mask:
         """True for pairs without an empty side."""

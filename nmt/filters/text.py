@@ -2,7 +2,6 @@
 
 import html
 import re
-from array import array
 from collections.abc import Iterable
 from math import nan
 from typing import ClassVar
@@ -16,7 +15,7 @@ from nmt.console import warn
 from nmt.data.languages import DETECTED_AS, language_identifier
 from nmt.errors import UserError, nearest
 from nmt.evaluation.degenerate import loops
-from nmt.filters.base import Filter, Flagged, LineFilter, PairFilter
+from nmt.filters.base import Figures, Filter, Flagged, LineFilter, PairFilter
 from nmt.filters.statistics import MIN_CHARACTERS, Lines, Statistics
 
 # The second byte of a UTF-8 sequence, decoded as Latin-1 or Windows-1252.
@@ -192,7 +191,6 @@ class Language(Filter):
     checks = False
 
     def prepare(self, statistics: Statistics) -> None:
-        self._badness = (array("f"), array("f"))
         self._codes: list[str | None] = [None, None]
         try:
             self._identifier = language_identifier()
@@ -211,9 +209,12 @@ class Language(Filter):
             else:
                 warn(f"the name {name} doesn't end in the code of a language, so that none is expected in it.")
 
-    def read(self, start: int, lines: Lines) -> None:
-        for badness, side, code in zip(self._badness, lines, self._codes, strict=True):
-            badness.extend(self._foreignness(line, code) for line in side[: min(map(len, lines))])
+    def read(self, start: int, lines: Lines) -> Figures:
+        num_pairs = min(map(len, lines))
+        sides = zip(lines, self._codes, strict=True)
+        return np.array(
+            [[self._foreignness(line, code) for line in side[:num_pairs]] for side, code in sides], np.float32
+        )
 
     def _foreignness(self, line: str, code: str | None) -> float:
         if code is None or len(line) < MIN_CHARACTERS:
@@ -222,8 +223,7 @@ class Language(Filter):
         return float(probability) if found != code else 0.0
 
     def flag(self, statistics: Statistics) -> Iterable[Flagged]:
-        for side, values in enumerate(self._badness):
-            badness = np.array(values, np.float32)
+        for side, badness in enumerate(self.figures):
             judged = ~np.isnan(badness)
             if judged.any() and np.mean(badness[judged] > self.options.limit) < 0.5:
                 yield Flagged.above(badness, self.options.limit, side)

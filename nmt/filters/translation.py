@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from nmt.errors import UserError
-from nmt.filters.base import Filter, Flagged, Floats
+from nmt.filters.base import Figures, Filter, Flagged, Floats
 from nmt.filters.statistics import MIN_LINES, Lines, Mask, PairSource, Statistics, median_and_deviation
 
 Ids = npt.NDArray[np.int64]
@@ -109,8 +109,6 @@ class Alignment(Filter):
     checks = False
 
     def prepare(self, statistics: Statistics) -> None:
-        self._scores: list[Floats] = []
-        self._at_random: Floats | None = None
         self._stride = 1
         if self.options.model is not None:
             from nmt.alignment.lexicon import Lexicon
@@ -145,18 +143,23 @@ class Alignment(Filter):
     def _encode(self, side: int, words: Sequence[str]) -> Ids:
         return np.array([self._ids[side].get(word, 0) for word in words], np.int64)
 
-    def read(self, start: int, lines: Lines) -> None:
+    def read(self, start: int, lines: Lines) -> Figures | None:
+        """The scores of the pairs and, in the first batch, those of other pairs of its sentences."""
         num_pairs = min(map(len, lines))
         words = [[_words(line) for line in side[:num_pairs]] for side in lines]
+        figures = np.full((2, num_pairs), np.nan, np.float32)
         if self.options.model is not None:
-            self._scores.append(np.array([self._by_lexicon(*pair) for pair in zip(*words, strict=True)]))
+            figures[0] = [self._by_lexicon(*pair) for pair in zip(*words, strict=True)]
         elif hasattr(self, "_models"):
             encoded = [[self._encode(side, each) for each in of_side] for side, of_side in enumerate(words)]
             counted = (np.arange(start, start + num_pairs) % self._stride) == 0
-            self._scores.append(self._by_model1(encoded[0], encoded[1], counted))
-            if self._at_random is None:
+            figures[0] = self._by_model1(encoded[0], encoded[1], counted)
+            if start == 0:
                 shifted = encoded[1][1:] + encoded[1][:1]
-                self._at_random = self._by_model1(encoded[0], shifted, np.zeros(num_pairs, bool))
+                figures[1] = self._by_model1(encoded[0], shifted, np.zeros(num_pairs, bool))
+        else:
+            return None
+        return figures
 
     def _by_model1(self, source: Sequence[Ids], target: Sequence[Ids], counted: Mask) -> Floats:
         scores = np.full(len(source), np.nan)
@@ -175,12 +178,14 @@ class Alignment(Filter):
         return float((table.max(axis=1) - table[:, -1]).mean())
 
     def flag(self, statistics: Statistics) -> Iterable[Flagged]:
-        scores = np.concatenate(self._scores) if self._scores else np.zeros(0)
+        if not len(self.figures):
+            return
+        scores, at_random = self.figures
         judged = ~np.isnan(scores)
         if judged.sum() < MIN_LINES:
             return
         median = float(np.median(scores[judged]))
-        if median > 0 and (self._at_random is None or median > np.nanpercentile(self._at_random, 95)):
+        if median > 0 and (np.isnan(at_random).all() or median > np.nanpercentile(at_random, 95)):
             yield Flagged.above(1 - scores / median, self.options.limit)
 
 
@@ -217,17 +222,16 @@ class CrossEntropy(Filter):
                 f"cross-entropy: forward translates {names[0]}, and backward {names[1]}.",
                 "Name two models of opposite directions.",
             )
-        self._badness: list[float] = []
 
-    def read(self, start: int, lines: Lines) -> None:
+    def read(self, start: int, lines: Lines) -> Figures:
         pairs = list(zip(*lines, strict=False))
         entropies = []
         for model, given in zip(self._models, (pairs, [pair[::-1] for pair in pairs]), strict=True):
             entropies.append([_entropy(scored.log_probability, len(scored.tokens)) for scored in model.score(given)])
-        self._badness += [abs(h - g) + (h + g) / 2 for h, g in zip(*entropies, strict=True)]
+        return np.array([[abs(h - g) + (h + g) / 2 for h, g in zip(*entropies, strict=True)]], np.float32)
 
     def flag(self, statistics: Statistics) -> Iterable[Flagged]:
-        badness = np.array(self._badness)
+        (badness,) = self.figures
         judged = ~np.isnan(badness)
         if judged.any():
             median, deviation = median_and_deviation(badness[judged])

@@ -3,9 +3,12 @@
 import json
 import random
 import subprocess
+import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
@@ -14,11 +17,11 @@ import yaml
 from nmt.data.embedded_corpus import splits
 from nmt.data.text import read_lines
 from nmt.errors import UserError
-from nmt.filters import FILTERS
-from nmt.filters.base import PairFilter
+from nmt.filters import FILTERS, clean
+from nmt.filters.base import Figures, PairFilter
 from nmt.filters.check import flag, make_filters
 from nmt.filters.clean import REPAIRS, CleanSettings, repair_mojibake
-from nmt.filters.statistics import PairSource, Statistics
+from nmt.filters.statistics import Lines, PairSource, Statistics
 from nmt.filters.translation import WordModel
 
 Pairs = list[tuple[str, str]]
@@ -176,6 +179,54 @@ def test_bad_input_is_one_message_and_nothing_is_written(
     assert not Path("new").exists()
     assert not list(Path().glob(".nmt*"))
     assert not list(Path("full").iterdir())
+
+
+# stopped in the middle
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files, as a full disk does")
+@pytest.mark.parametrize("kind", ["killed among the filters", "killed at the end", "full disk"])
+def test_a_stopped_run_goes_on_and_writes_the_same(
+    write: Write, sound: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    files, settings = write([*sound[:700], ("a", ""), *sound[:3]]), CleanSettings.read(None)
+    monkeypatch.setattr("nmt.filters.statistics.BATCH_SIZE", 100)
+    run, judged, read = partial(clean.clean, (files[0], files[1])), list[int](), PairFilter.read
+
+    def counted(self: PairFilter, start: int, lines: Lines) -> Figures:
+        if kind == "killed among the filters" and len(judged) == 20 and not (tmp_path / "stopped").exists():
+            (tmp_path / "stopped").touch()
+            raise KeyboardInterrupt
+        judged.append(start)
+        return read(self, start, lines)
+
+    whole = run(tmp_path / "whole", settings)
+    monkeypatch.setattr(PairFilter, "read", counted)
+    if kind == "full disk":
+        import resource
+
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+        try:
+            with pytest.raises(UserError, match=r"out/train.* can't be written: file too large") as caught:
+                run(tmp_path / "out", settings)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert "Free some space" in caught.value.remedy
+    else:
+        render = Mock(side_effect=KeyboardInterrupt) if kind == "killed at the end" else clean.render_report
+        with patch.object(clean, "render_report", render), pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "out", settings)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UserError, match=r"out\.partial has the beginning of a run with other files or settings"):
+        run(tmp_path / "out", settings, max_length=20)
+    before = len(judged)
+    assert run(tmp_path / "out", settings) == whole
+    assert sorted(set(judged)) == list(range(0, 704, 100))
+    assert len(judged) - before == (before if kind.startswith("killed among") else 0)
+    for path in (tmp_path / "whole").iterdir():
+        assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes(), path.name
+    assert not (tmp_path / "out.partial").exists()
 
 
 # filters
