@@ -85,12 +85,15 @@ class LoopLayer(nn.Module):
     Everything but the recurrence is computed for all steps at once. A backward direction reads each sentence from its
     own end, so that its first step is the last word, whatever the padding.
 
-    ``cells``: one a direction.
+    Args:
+        cells: one a direction.
+        truncation: gradients stay within segments of so many steps (Williams & Peng 1990); None: they go through all.
     """
 
-    def __init__(self, cells: Sequence[Cell | CellStack]) -> None:
+    def __init__(self, cells: Sequence[Cell | CellStack], truncation: int | None = None) -> None:
         super().__init__()
         self.cells: Layers[Cell | CellStack] = Layers(cells)
+        self.truncation = truncation
 
     def forward(
         self, x_BTD: Tensor, state: CellState | None, length_B: Tensor | None, below: list[CellState] | None
@@ -112,6 +115,8 @@ class LoopLayer(nn.Module):
             steps = []
             for position, gates_BG in enumerate(cell.project(read_TBD).unbind(0)):
                 extra = (below and tuple(part[position] for part in below[way]),) if cell.reads_below else ()
+                if self.truncation and position % self.truncation == 0:
+                    latest = tuple(part.detach() for part in latest) if position else latest
                 latest = cell(gates_BG, latest, *extra)
                 steps.append(latest)
             parts = tuple(torch.stack(parts) for parts in zip(*steps, strict=True))
@@ -139,12 +144,15 @@ def at_end(steps_TB: Tensor, length_B: Tensor | None) -> Tensor:
 class Recurrence(nn.Module):
     """A stack of recurrent layers over whole sequences, by PyTorch's kernels (cuDNN on a GPU) where it has them.
 
-    D of its states holds both directions of a bidirectional stack, forward first. Residual connections are those of
-    Wu et al. 2016.
+    The kernels can't truncate gradients: with ``truncation`` every layer is a :class:`LoopLayer`. D of its states holds
+    both directions of a bidirectional stack, forward first. Residual connections are those of Wu et al. 2016.
     """
 
-    def __init__(self, options: StackOptions, input_size: int, bidirectional: bool = False) -> None:
+    def __init__(
+        self, options: StackOptions, input_size: int, bidirectional: bool = False, truncation: int | None = None
+    ) -> None:
         super().__init__()
+        self.truncation = truncation
         self.kind, self.options = CELLS.choose(options.cell, "cell")
         self.directions = 2 if bidirectional else 1
         self.output_size = options.hidden_size * self.directions
@@ -158,9 +166,9 @@ class Recurrence(nn.Module):
         self.dropout = Dropout(options.dropout)
 
     def _layer(self, input_size: int, hidden_size: int, layer: int) -> nn.Module:
-        if self.kind.kernel is None:
+        if self.kind.kernel is None or self.truncation:
             cells = [self.kind(self.options, (input_size,), hidden_size, layer) for _ in range(self.directions)]
-            return LoopLayer(cells)
+            return LoopLayer(cells, self.truncation)
         kernel = self.kind.kernel(input_size, hidden_size, batch_first=True, bidirectional=self.directions == 2)
         for inputs, hidden, *biases in kernel.all_weights:
             self.kind.initialise(self.options, [inputs], hidden, biases)

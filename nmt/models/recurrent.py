@@ -34,11 +34,14 @@ class RecurrentEncoder(Encoder):
         bidirectional: bool = Field(True, description="read from both ends")
         initial_state: Literal["zero", "learned"] = Field("zero", description="first state: zeros, or parameters")
         reverse: bool = Field(False, description="read the source from its end (Sutskever et al. 2014)")
+        truncation: int | None = Field(
+            None, ge=1, description="gradients go back through so many source words at most; null: through all"
+        )
 
     def __init__(self, options: Options, parts: EncoderParts) -> None:
         super().__init__()
         self.embedding = parts.embedding
-        self.recurrence = Recurrence(options, self.embedding.size, options.bidirectional)
+        self.recurrence = Recurrence(options, self.embedding.size, options.bidirectional, options.truncation)
         is_learned = options.initial_state == "learned"
         self.first_state = LearnedState(options, self.recurrence.output_size) if is_learned else None
         self.dropout = Dropout(options.dropout)

@@ -94,3 +94,33 @@ def test_a_gradient_goes_back_no_further_than_its_segment(batch: Batch) -> None:
     for name, parameter in model.named_parameters():
         if parameter.grad is not None:
             torch.testing.assert_close(cut[name], parameter.grad, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "clockwork"])
+def test_gradients_of_a_truncated_encoder_stay_within_segments(cell: str) -> None:
+    """Segments of 3 words: of the annotation of word 4, forward, the gradient reaches words 3 and 4, and backward
+    (a sentence of 8 with EOS, read from its end: 7 6 5, 4 3 2) word 4 alone."""
+    torch.manual_seed(1)
+    options = {"type": "recurrent", "cell": cell, "hidden_size": 4, "bidirectional": True}
+    cut, whole = (
+        build_model(ModelOptions(encoder=encoder, decoder={"type": "luong"}, embedding_size=5), BOTH).encoder
+        for encoder in ({**options, "truncation": 3}, {**options, "truncation": 1000})
+    )
+    whole.load_state_dict(cut.state_dict())
+    source, length = torch.tensor([[4, 5, 6, 7, 8, 9, 10, 3], [4, 5, 3, 0, 0, 0, 0, 0]]), torch.tensor([8, 3])
+
+    def reached(encoder: Any, part: slice) -> tuple[Tensor, set[int]]:
+        caught: list[Tensor] = []
+        hook = encoder.embedding.register_forward_hook(lambda *call: caught.append(call[2].requires_grad_()))
+        values_BSD = encoder(source, length).memories[0].values_BSD
+        hook.remove()
+        (gradient_BSD,) = torch.autograd.grad(values_BSD[0, 4, part].sum(), caught)
+        return values_BSD, set(gradient_BSD[0].abs().sum(1).nonzero().flatten().tolist())
+
+    forward, backward = slice(0, 4), slice(4, 8)
+    values, words = reached(cut, forward)
+    assert words == {3, 4}
+    assert reached(cut, backward)[1] == {4}
+    values_of_whole, words = reached(whole, forward)
+    assert words == {0, 1, 2, 3, 4}
+    torch.testing.assert_close(values, values_of_whole)  # only gradients are cut
