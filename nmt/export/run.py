@@ -6,21 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Unpack
 
 import torch
 
-from nmt.config import DecodingChanges, DecodingOptions
+from nmt.config import DecodingOptions
 from nmt.data.batching import Ids, lengths
 from nmt.data.vocabulary import Vocabularies
 from nmt.decoding.beam import Hypothesis, length_normalised
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.logits_processors import LogitsProcessor
-from nmt.decoding.results import Candidate, ScoredPair
+from nmt.decoding.results import ScoredPair
 from nmt.decoding.search import max_lengths
 from nmt.errors import UserError
 from nmt.export.ct2 import export, num_positions, require_ctranslate2
-from nmt.translator import NO_CANDIDATE, Translator
+from nmt.translator import Translator
 
 PATIENCE = 2.0
 """Of CTranslate2's beam search. At its default of 1 it stops at the first ``beam_size`` finished hypotheses; the
@@ -43,7 +42,7 @@ class ExportedModel:
         UserError: ctranslate2 isn't installed or can't load the folder.
     """
 
-    def __init__(self, directory: Path, longest: int = 512, num_threads: int = 1) -> None:
+    def __init__(self, directory: Path, longest: int, num_threads: int) -> None:
         ctranslate2 = require_ctranslate2()
         self._vocabularies, self._longest = Vocabularies.load(directory), longest
         target = self._vocabularies.target
@@ -54,24 +53,6 @@ class ExportedModel:
             )
         except (RuntimeError, ValueError) as error:
             raise UserError(f"CTranslate2 can't load {directory}: {error}.", "Export the model again.") from None
-
-    def translate(
-        self, lines: Sequence[str], translator: Translator, **decoding: Unpack[DecodingChanges]
-    ) -> list[Candidate]:
-        """The best translation of each line, with the options of :meth:`Translator.translate`."""
-        options = translator.options(**decoding)
-        if options.length_penalty not in ("none", "average") or options.search != "beam":
-            raise UserError(
-                "CTranslate2 has no GNMT length penalty, word reward or sampling like ours.",
-                "Use beam search with the length penalty average or none.",
-            )
-        sources = [translator.encode_source(line)[: translator.max_pieces] for line in lines]
-        filled = [index for index, ids in enumerate(sources) if ids]
-        candidates, target = [NO_CANDIDATE] * len(lines), self._vocabularies.target
-        for index, found in zip(filled, self.search([sources[index] for index in filled], options), strict=True):
-            text, tokens = target.decode(found[0].ids), [target.token(i) for i in found[0].ids]
-            candidates[index] = Candidate(" ".join(text.split()), found[0].score, tokens)
-        return candidates
 
     def search(self, sources: Sequence[Ids], options: DecodingOptions) -> list[list[Hypothesis]]:
         """The best translations of encoded sentences by beam search, best first.
@@ -125,17 +106,22 @@ class ExportedTranslator(Translator):
     Word alignment, scores of given translations, and searches that CTranslate2 doesn't have (with constraints, logits
     processors, sampling, beam groups or a coverage penalty) are computed by PyTorch as before.
 
+    Args:
+        translator: of a model that can be exported.
+        directory: what :func:`nmt.export.ct2.export` wrote; None exports the model now.
+
     Raises:
-        UserError: the model can't be exported, or ctranslate2 isn't installed.
+        UserError: the model can't be exported, or ctranslate2 isn't installed or can't load it.
     """
 
-    def __init__(self, translator: Translator) -> None:
+    def __init__(self, translator: Translator, directory: Path | None = None) -> None:
         model, recipe, precision = translator.model, translator.recipe, translator.precision
         super().__init__(model, translator.vocabularies, recipe, precision, translator.directory)
         with TemporaryDirectory() as scratch:
-            export(translator, Path(scratch) / "model")
-            longest = num_positions(translator) - 1
-            self._exported = ExportedModel(Path(scratch) / "model", longest, torch.get_num_threads())
+            if directory is None:
+                directory = Path(scratch) / "model"
+                export(translator, directory)
+            self.exported = ExportedModel(directory, num_positions(translator) - 1, torch.get_num_threads())
 
     def _hypotheses(
         self,
@@ -150,9 +136,20 @@ class ExportedTranslator(Translator):
         is_plain &= not options.coverage_penalty and not options.shortlist
         if processors or options.logits_processors or any(each.num_tokens for each in constraints) or not is_plain:
             return super()._hypotheses(sources, options, on_progress, processors, constraints, numbers)
-        found = self._exported.search(sources, options)
+        found = self.exported.search(sources, options)
         on_progress(len(sources))
         return found
+
+
+def with_plain_search(translator: Translator) -> Translator:
+    """The translator with a search that CTranslate2 has, whatever its recipe says."""
+    changes = {
+        "search": "beam", "beam_groups": 1, "length_penalty": "none", "coverage_penalty": 0.0, "shortlist": None,
+        "logits_processors": {},
+    }  # fmt: skip
+    decoding = translator.recipe.decoding.model_copy(update=changes)
+    recipe = translator.recipe.model_copy(update={"decoding": decoding})
+    return Translator(translator.model, translator.vocabularies, recipe, translator.precision, translator.directory)
 
 
 @dataclass(frozen=True)
@@ -184,13 +181,13 @@ def check(directory: Path, translator: Translator, lines: Sequence[str], exact: 
     Raises:
         UserError: the exported model computes something else.
     """
-    exported, lines = ExportedModel(directory), lines or random_lines(translator, 5)
-    original = translator.translate(lines, length_penalty="none")
-    others = exported.translate(lines, translator, length_penalty="none")
+    lines, translator = lines or random_lines(translator, 5), with_plain_search(translator)
+    exported = ExportedTranslator(translator, directory)
+    original, others = translator.translate(lines), exported.translate(lines)
     pairs = [pair for pair in translator.score((t.source, t.text) for t in original) if pair.tokens and pair.source]
     differences = [
         abs(ours - theirs)
-        for pair, theirs_T in zip(pairs, exported.score(pairs, translator), strict=True)
+        for pair, theirs_T in zip(pairs, exported.exported.score(pairs, translator), strict=True)
         for ours, theirs in zip(pair.token_log_probabilities, theirs_T, strict=True)
     ]
     num_equal = sum(ours.text == other.text for ours, other in zip(original, others, strict=True))

@@ -1,7 +1,6 @@
 """``nmt verify``: whether the way of computing changes a model's answers, on the user's own model and text."""
 
 import random
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import torch
 
 from nmt.console import say
 from nmt.data.batching import Ids, make_batch
-from nmt.decoding.results import Candidate, Translation
+from nmt.decoding.results import Translation
 from nmt.decoding.search import search_all
 from nmt.errors import UserError
 from nmt.loading import load
@@ -73,12 +72,10 @@ def verify(
     yield from _forced(translator, lines, None if targets is None else list(targets))
     bf16 = Translator(translator.model, translator.vocabularies, translator.recipe, "bf16")
     yield _compared("bfloat16", False, expected, bf16.translate(lines))
-    yield from _exported(translator, lines, expected)
+    yield from _exported(translator, lines)
 
 
-def _compared(
-    name: str, is_exact: bool, expected: Sequence[Translation], found: Sequence[Translation | Candidate]
-) -> Check:
+def _compared(name: str, is_exact: bool, expected: Sequence[Translation], found: Sequence[Translation]) -> Check:
     num_ties, differences = 0, []
     for number, (usual, other) in enumerate(zip(expected, found, strict=True), start=1):
         if usual.text != other.text:
@@ -134,15 +131,13 @@ def _close(name: str, expected: Sequence[float], found: Sequence[float]) -> Chec
     return Check(name, True, len(expected), 0, differences)
 
 
-def _exported(translator: Translator, lines: Sequence[str], expected: Sequence[Translation]) -> Iterator[Check]:
-    from nmt.export.ct2 import export
-    from nmt.export.run import ExportedModel
+def _exported(translator: Translator, lines: Sequence[str]) -> Iterator[Check]:
+    from nmt.export.run import ExportedTranslator, with_plain_search
 
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            export(translator, Path(folder) / "model")
-            found = ExportedModel(Path(folder) / "model").translate(lines, translator)
-        except UserError as error:
-            say(f"The export to CTranslate2 isn't checked. {error.message}")
-            return
-    yield _compared("export to CTranslate2", False, expected, found)
+    translator = with_plain_search(translator)
+    try:
+        exported = ExportedTranslator(translator)
+    except UserError as error:
+        say(f"The export to CTranslate2 isn't checked. {error.message}")
+        return
+    yield _compared("export to CTranslate2", False, translator.translate(lines), exported.translate(lines))

@@ -18,7 +18,7 @@ from nmt.decoding.request import OutputConstraints, Request
 from nmt.errors import UserError
 from nmt.export.argos import export_argos
 from nmt.export.ct2 import check_exportable, export, num_positions
-from nmt.export.run import STEPS, ExportedModel, ExportedTranslator, check, random_lines
+from nmt.export.run import STEPS, ExportedTranslator, check, random_lines
 from nmt.loading import load
 from nmt.scoring import force_all
 from nmt.training.sinks import read_samples
@@ -58,7 +58,7 @@ def test_greedy_and_beam_search_find_the_same(
     export(translator, tmp_path / "out")
     lines = [*lines, *(tiny_corpus / "train.de").read_text("utf-8").splitlines()]
     options = {"beam_size": beam_size, "length_penalty": "none"}
-    theirs = ExportedModel(tmp_path / "out").translate(lines, translator, **options)
+    theirs = ExportedTranslator(translator, tmp_path / "out").translate(lines, **options)
     pairs = list(zip(translator.translate(lines, **options), theirs, strict=True))
     # What never ends by itself is cut at another place there.
     pairs = [p for p in pairs if len(p[0].tokens) <= 2 * len(translator.encode_source(p[0].source)) + 20]
