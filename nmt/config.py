@@ -245,6 +245,9 @@ class TrainingOptions(Options):
     init_from: Path | None = Field(
         None, description="a model directory whose weights and vocabulary a new run starts from: fine-tuning"
     )
+    new_vocabulary: bool = Field(
+        False, description="with init_from: make a vocabulary; pieces that the trained model has keep their embeddings"
+    )
     max_steps: Annotated[int | None, SILENT] = Field(None, ge=1, description="stop after this many updates")
     max_epochs: Annotated[int | None, SILENT] = Field(None, ge=1, description="stop after this many epochs")
     max_minutes: Annotated[float | None, SILENT] = Field(

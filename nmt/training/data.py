@@ -184,7 +184,8 @@ def _check_symbols(vocabulary: Vocabulary, corpus: CorpusOptions) -> None:
         if symbol not in map(vocabulary.token, vocabulary.encode(text)):
             raise UserError(
                 f"data.corpora has the {kind} {symbol}, which the vocabulary lacks.",
-                "Have a new vocabulary made (without vocabulary.path and training.init_from), or leave it out.",
+                "Have a new vocabulary made (without vocabulary.path; beside training.init_from, set "
+                "training.new_vocabulary to true), or leave it out.",
             )
 
 
@@ -229,15 +230,9 @@ def _validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDAr
 
 def _vocabularies(recipe: Recipe, resumed: Path | None, texts: Sequence[ParallelText]) -> Vocabularies:
     """Those of a run that is resumed; else the recipe's; those of a model to start from; new ones from the text."""
-    trained = recipe.training.init_from
+    trained = None if recipe.training.new_vocabulary else recipe.training.init_from
     if path := resumed or recipe.vocabulary.path or trained:
         vocabularies = Vocabularies.load(path)
-        is_chosen = path is recipe.vocabulary.path  # then ids may stand for other tokens than in the trained model
-        if trained and is_chosen and Vocabularies.load(trained).fingerprint != vocabularies.fingerprint:
-            raise UserError(
-                f"training.init_from: {trained} has another vocabulary than vocabulary.path names.",
-                "Leave vocabulary.path out: the run then takes that of the model it starts from.",
-            )
         if vocabularies.target.is_closed != recipe.model.is_classifier:
             found, wanted = ("labels", "text") if vocabularies.target.is_closed else ("text", "labels")
             raise UserError(

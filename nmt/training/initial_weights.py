@@ -1,17 +1,20 @@
 """The weights that a run starts from: random ones, those of a trained model, word vectors."""
 
+import re
+from operator import attrgetter
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from nmt.config import ModelOptions
 from nmt.console import progress_bar, say
 from nmt.data.pretrained_embeddings import read_vectors
-from nmt.data.vocabulary import Vocabularies, Vocabulary
+from nmt.data.vocabulary import SPACE, Vocabularies, Vocabulary
 from nmt.errors import UserError
 from nmt.model_directory import ModelDirectory
 from nmt.models.build import build_model
-from nmt.models.interfaces import Decoder, Encoder
+from nmt.models.interfaces import Decoder, Encoder, OutputLayer
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors
 
@@ -26,21 +29,25 @@ def make_model(options: ModelOptions, vocabularies: Vocabularies, start: Path | 
     """
     model = build_model(options, vocabularies, num_copies=4)  # weights, gradient and two moments
     if start is not None and is_new:
-        init_from(start, model)
+        init_from(start, model, vocabularies)
     _use_vectors(model, options, vocabularies, is_new)
     return model
 
 
-def init_from(directory: Path, model: Seq2Seq) -> None:
+def init_from(directory: Path, model: Seq2Seq, vocabularies: Vocabularies) -> None:
     """Copy into a new model each weight of a trained one that has the same name and shape, and say which are left.
 
     With the same recipe that is fine-tuning. Where the recipes differ, as in an encoder that reads further turns of a
-    dialogue, what both have in common starts trained, and the rest as it is. Both have the same vocabulary.
+    dialogue, what both have in common starts trained, and the rest as it is. With another vocabulary, embeddings and
+    the output layer are carried over piece by piece.
 
     Raises:
         UserError: its weights are missing or damaged, or no matrix is in common.
     """
     trained = read_tensors(ModelDirectory(directory).weights)
+    before = Vocabularies.load(directory)
+    if before.fingerprint != vocabularies.fingerprint:
+        _carry_over(trained, model, vocabularies, before)
     taken, new = [], []
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -59,6 +66,43 @@ def init_from(directory: Path, model: Seq2Seq) -> None:
     further = f" and {len(parts) - NAMED} more" if len(parts) > NAMED else ""
     rest = f"; new: {', '.join(parts[:NAMED])}{further}" if new else ""
     say(f"starting from {directory}: {share:.0%} of the weights{rest}")
+
+
+def _carry_over(trained: dict[str, Tensor], model: Seq2Seq, new: Vocabularies, old: Vocabularies) -> None:
+    """Give what has a row for each piece of a vocabulary the rows of another one, in place.
+
+    A piece that the old vocabulary has keeps its row; another begins as the mean of the old pieces that spell it
+    (Gee et al. 2022, "Fast Vocabulary Transfer for Language Model Compression") or, without any, as it is.
+    """
+    sides = {"encoder": (new.source, old.source), "decoder": (new.target, old.target)}
+    rows_of = {part: _parents(*vocabularies) for part, vocabularies in sides.items()}
+    for path, module in model.named_modules():
+        for own, parameter in module.named_parameters(recurse=False):
+            name, part = f"{path}.{own}", path.partition(".")[0]
+            # The table of an embedding, whose module has the path embedding.table, or the output layer.
+            if isinstance(module, nn.Embedding | OutputLayer) and name in trained:
+                rows = parameter.detach().clone()
+                if rows.shape[1:] == trained[name].shape[1:]:
+                    for row, parents in enumerate(rows_of[part]):
+                        rows[row] = trained[name][parents].mean(dim=0) if parents else rows[row]
+                trained[name] = rows
+    shares = [
+        sum(new.token(i) in tokens for i in range(len(new))) / len(new)
+        for new, tokens in ((n, set(map(o.token, range(len(o))))) for n, o in sides.values())
+    ]
+    say(f"another vocabulary: {shares[0]:.0%} of the source pieces and {shares[1]:.0%} of the target pieces are known")
+
+
+def _parents(new: Vocabulary, old: Vocabulary) -> list[list[int]]:
+    """For each id of a vocabulary those of another one whose rows it begins with."""
+    known = {old.token(i): [i] for i in range(len(old))}
+    known |= {new.token(of(new)): [of(old)] for of in map(attrgetter, ("pad", "unk", "sos", "eos"))}
+    found = []
+    for token in map(new.token, range(len(new))):
+        is_spelled = not (old.is_closed or re.fullmatch("<.*>", token))  # a symbol or a byte
+        spelling = old.encode(token.replace(SPACE, " ")) if is_spelled else []
+        found.append(known.get(token) or [i for i in spelling if i != old.unk])
+    return found
 
 
 def _use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularies, is_new: bool) -> None:

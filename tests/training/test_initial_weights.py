@@ -66,10 +66,47 @@ def test_the_vocabulary_is_that_of_the_trained_model(
     tuned = train(make_recipe("luong", recipe=recipe, init_from=trained, max_steps=1), tmp_path / "tuned")
     assert Vocabularies.load(tuned).fingerprint == Vocabularies.load(trained).fingerprint
 
+
+@pytest.mark.parametrize("tie", ["none", "target"])
+def test_a_new_vocabulary_takes_the_rows_of_the_same_pieces(
+    make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, tie: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recipe: dict[str, Any] = {"vocabulary": {"type": "unigram", "size": 60, "joint": True}, "model": {"tie": tie}}
+    trained = train(make_recipe("luong", recipe=recipe, max_steps=20), tmp_path / "trained")
+    recipe["vocabulary"]["size"] = 85
+    options = {"init_from": trained, "new_vocabulary": True, "max_steps": 1, "learning_rate": 1e-12}
+    tuned = train(make_recipe("luong", recipe=recipe, **options), tmp_path / "tuned")
+    assert "of the source pieces" in capfd.readouterr().err
+    old, new = Vocabularies.load(trained), Vocabularies.load(tuned)
+    assert len(new.source) == len(new.target) == 85
+    before, after = weights(trained), weights(tuned)
+    num_same = num_spelled = 0
+    for name, rows in after.items():
+        if len(rows) != 85:
+            torch.testing.assert_close(rows, before[name], atol=1e-9, rtol=0)
+            continue
+        side = "source" if name.startswith("encoder.") else "target"
+        mine, theirs = getattr(new, side), getattr(old, side)
+        tokens = {theirs.token(i): i for i in range(len(theirs))}
+        for row in range(85):
+            token = mine.token(row)
+            if token in tokens:
+                expected, num_same = before[name][tokens[token]], num_same + 1
+            else:
+                parts = theirs.encode(token.replace("▁", " "))
+                expected, num_spelled = before[name][parts].mean(dim=0), num_spelled + 1
+                assert theirs.unk not in parts
+            torch.testing.assert_close(rows[row], expected, atol=1e-8, rtol=0)
+    assert num_same > 60
+    assert num_spelled > 10
+
+
+def test_a_vocabulary_that_is_named_is_used(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
+    recipe: dict[str, Any] = {"vocabulary": {"type": "unigram", "size": 55}}
     own = train(make_recipe("luong", recipe=recipe, max_steps=1), tmp_path / "own")
     recipe["vocabulary"] = {"path": str(own)}
-    with pytest.raises(UserError, match="another vocabulary"):
-        train(make_recipe("luong", recipe=recipe, init_from=trained, max_steps=1), tmp_path / "refused")
+    tuned = train(make_recipe("luong", recipe=recipe, init_from=trained, max_steps=1), tmp_path / "tuned")
+    assert Vocabularies.load(tuned).fingerprint == Vocabularies.load(own).fingerprint
 
 
 def test_a_resumed_run_needs_the_trained_model_no_more(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
