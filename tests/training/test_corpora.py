@@ -374,7 +374,7 @@ def losses(metrics: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
 def test_one_corpus_trains_as_data_train_does(
     make_recipe: RecipeMaker, read_metrics: MetricsReader, tiny_corpus: Path, tmp_path: Path, joint: bool
 ) -> None:
-    options: dict[str, Any] = {"max_epochs": 2, "log_every": 1}
+    options: dict[str, Any] = {"max_epochs": 2, "log_every": 1, "batch_tokens": 320}
     vocabulary = {"type": "unigram", "size": 55, "joint": joint}
     plain = make_recipe(**options, recipe={"vocabulary": vocabulary})
     data = {"corpora": [corpus(tiny_corpus, weight=0.3)]}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nmt
-from nmt.config import Recipe, TrainingOptions, VocabularyOptions
+from nmt.config import DataOptions, Recipe, TrainingOptions, VocabularyOptions
 from nmt.data.batching import TrainingBatches
 from nmt.data.corpus import DialogueText, FileText, ParallelText
 from nmt.data.encoded_corpus import EncodedCorpus, Sides, encode_corpus
@@ -43,10 +43,14 @@ def corpus(text: FileText, vocabularies: Vocabularies) -> EncodedCorpus:
     return encode_corpus(text, vocabularies, 99)
 
 
+def technique_of(fraction: float, max_epochs: int) -> Bidirectional:
+    data, training = DataOptions(source="de", target="en"), TrainingOptions(max_epochs=max_epochs)
+    return Bidirectional(Bidirectional.Options(fraction=fraction), Recipe.model_construct(data=data, training=training))
+
+
 def turned(vocabularies: Vocabularies, num_epochs: int) -> Bidirectional:
     """The technique in a recipe whose fraction of ``max_epochs`` is so many epochs."""
-    training = TrainingOptions(max_epochs=2 * num_epochs)
-    technique = Bidirectional(Bidirectional.Options(fraction=0.5), Recipe.model_construct(training=training))
+    technique = technique_of(0.5, 2 * num_epochs)
     technique.setup_data(vocabularies)
     return technique
 
@@ -128,8 +132,7 @@ def test_a_resumed_epoch_reads_what_was_left_of_it(corpus: EncodedCorpus, vocabu
 def test_a_fraction_of_the_epochs_leaves_one(
     corpus: EncodedCorpus, vocabularies: Vocabularies, fraction: float, max_epochs: int, expected: int
 ) -> None:
-    recipe = Recipe.model_construct(training=TrainingOptions(max_epochs=max_epochs))
-    technique = Bidirectional(Bidirectional.Options(fraction=fraction), recipe)
+    technique = technique_of(fraction, max_epochs)
     changed = [technique.read_epoch(corpus.sides, 1, epoch) != corpus.sides for epoch in range(max_epochs)]
     assert changed == [True] * expected + [False] * (max_epochs - expected)
 
