@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -86,6 +87,21 @@ def test_cells_are_measured_beside_the_lstm(
         assert all(float(speed.replace(",", "")) > 0 for speed in row[1:4])
         medians = [float(other[3].replace(",", "")) for other in (rows[2], row)]
         assert float(row[4]) == pytest.approx(medians[0] / medians[1], abs=0.02)
+
+
+def test_shards_are_the_lines_of_the_file_and_a_failure_ends_the_measurement(
+    load_tool: LoadTool, tmp_path: Path
+) -> None:
+    tool = load_tool("bench/shards")
+    paths = tool.write_lines(tmp_path, 30_000)
+    lines = (tmp_path / "all.en").read_text("utf-8").splitlines()
+    assert len(lines) == 30_000
+    assert len(set(lines[:24_000])) == 24_000
+    assert lines[:100] != lines[24_000:24_100]
+    assert [line for path in paths for line in path.read_text("utf-8").splitlines()] == lines
+    assert {len(path.read_text("utf-8").splitlines()) for path in paths} == {1500}
+    with pytest.raises(SystemExit, match="nmt no-command failed"):
+        tool.measure(["no-command"], 1)
 
 
 def test_the_load_of_a_server_counts_wrong_and_lost_answers(load_tool: LoadTool) -> None:
