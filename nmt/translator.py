@@ -15,7 +15,7 @@ from nmt.console import warn
 from nmt.data.batching import Ids
 from nmt.data.dialogue import current_turn, encode_source
 from nmt.data.text import in_windows
-from nmt.data.vocabulary import Vocabularies
+from nmt.data.vocabulary import TAG, Vocabularies
 from nmt.decoding.beam import Hypothesis, length_normalised
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.logits_processors import LogitsProcessor
@@ -65,6 +65,7 @@ class Translator:
         self.max_pieces = 2 * recipe.data.max_length
         """A longer source line is cut here: the model was not trained on anything like it."""
         self._is_dialogue = recipe.data.context is not None
+        self._has_told = False
         self._shortlist = lru_cache(self._make_shortlist)
 
     @cached_property
@@ -188,6 +189,7 @@ class Translator:
         for number, ids in enumerate(encoded, start=first_line):
             if len(ids) > self.max_pieces:
                 warn(f"line {number} has {len(ids):,} pieces: only the first {self.max_pieces} are translated.")
+        self._check_tags(requests, first_line)
         filled = [index for index, ids in enumerate(encoded) if ids]
         on_progress(len(requests) - len(filled))
         found = self._hypotheses(
@@ -200,6 +202,14 @@ class Translator:
         )
         of_filled = iter(found)
         return [next(of_filled) if ids else [] for ids in encoded]
+
+    def _check_tags(self, requests: Sequence[Request], first_line: int) -> None:
+        """Tell, once, of a line that seems to begin with a tag which a model with tags hasn't."""
+        known = self.vocabularies.source.tags
+        for number, request in enumerate(requests, start=first_line):
+            if known and not self._has_told and (tag := TAG.match(request.source)) and tag[1] not in known:
+                self._has_told = True
+                warn(f"line {number} begins with {tag[1]}, which isn't a tag of the model: {', '.join(sorted(known))}.")
 
     def _hypotheses(
         self,

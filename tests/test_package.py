@@ -75,10 +75,10 @@ def test_the_script_and_the_module_are_the_same_program() -> None:
 
 
 LAYERS = (
-    "errors", "compression", "options", "yaml12", "config", "console", "device", "files", "plugins", "recipe",
-    "model_directory", "report", "data", "models", "evaluation", "decoding", "scoring", "alignment", "training",
-    "plotting", "translator", "reranking", "loading", "workers", "shards", "translation_job", "filters", "synthesis",
-    "export", "inspection", "quickstart", "serving", "cli",
+    "errors", "compression", "options", "yaml12", "data_options", "config", "console", "device", "files", "plugins",
+    "recipe", "model_directory", "report", "data", "models", "evaluation", "decoding", "scoring", "alignment",
+    "training", "plotting", "translator", "reranking", "loading", "workers", "shards", "translation_job", "filters",
+    "synthesis", "export", "inspection", "quickstart", "serving", "cli",
 )  # fmt: skip
 """CONTRIBUTING.md has this order: a module imports from its own layer and from those before it."""
 

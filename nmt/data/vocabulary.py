@@ -28,11 +28,10 @@ from nmt.files import explained, replacing
 SPACE = "▁"
 SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 SEPARATOR = "<turn>"
-TERM = "<term>", "</term>"
-"""Symbols around the translation that a word is to have; they are pieces of the source text."""
+TERM = "<term>", "</term>"  # around a given translation of the word before; pieces of the source
 MAX_LINES = 2_000_000
 """Lines of text, at most, that sentencepiece makes a vocabulary from."""
-_TAG = re.compile(r"\s*(<[^<>\s]+>)\s*")
+TAG = re.compile(r"\s*(<[^<>\s]+>)\s*")
 _WORD = re.compile(r"</?term>|\w+(?:[’'\-]\w+)*|[^\w\s]")
 
 
@@ -80,7 +79,7 @@ class Vocabulary(ABC):
     def tags_of(self, text: str) -> list[Piece]:
         """The tags in front of a text."""
         found: list[Piece] = []
-        while self.tags and (match := _TAG.match(text, found[-1].end if found else 0)) and match[1] in self.tags:
+        while self.tags and (match := TAG.match(text, found[-1].end if found else 0)) and match[1] in self.tags:
             found.append(Piece(self.tags[match[1]], *match.span(1)))
         return found
 
@@ -136,7 +135,7 @@ class SentencePieceVocabulary(Vocabulary):
             self.separator = separator
         own = {self.pad, self.sos, self.eos, self.separator}
         controls = (i for i in range(len(self)) if self._processor.is_control(i) and i not in own)
-        self.tags = {name: i for i in controls if _TAG.fullmatch(name := self.token(i))}
+        self.tags = {name: i for i in controls if TAG.fullmatch(name := self.token(i))}
         self._hidden = own.union(self.tags.values())
 
     def __len__(self) -> int:
@@ -189,7 +188,7 @@ class WordVocabulary(Vocabulary):
         self._ids = {word: index for index, word in enumerate(self._words)}
         self.separator = self._ids.get(SEPARATOR)  # no word of a text looks like that
         # Nor like a tag.
-        self.tags = {w: self._ids[w] for w in words if w not in (SEPARATOR, *TERM) and _TAG.fullmatch(w)}
+        self.tags = {w: self._ids[w] for w in words if w not in (SEPARATOR, *TERM) and TAG.fullmatch(w)}
         self._hidden = {self.pad, self.sos, self.eos, self.separator, *self.tags.values()}
 
     @classmethod

@@ -356,6 +356,15 @@ def test_a_tag_has_no_links(both_ways: Path, tiny_corpus: Path, tmp_path: Path, 
     assert all(min(link[0] for link in each.alignment or ()) >= 1 for each in with_links)
 
 
+def test_a_tag_that_the_model_lacks_is_told_once(both_ways: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = nmt.load(both_ways, "cpu")
+    for _ in range(2):
+        model.translate(["<2de> dog", "dog", "<2fr> dog", "<2it> dog"])
+    text = " ".join(capsys.readouterr().err.split())
+    assert text.count("isn't a tag of the model") == 1
+    assert "line 3 begins with <2fr>, which isn't a tag of the model: <2de>, <2en>." in text
+
+
 def test_an_unknown_word_is_never_replaced_by_a_tag(both_ways: Path, tiny_corpus: Path) -> None:
     model = nmt.load(both_ways, "cpu")
     line = (tiny_corpus / "train.de").read_text("utf-8").splitlines()[0]
