@@ -184,10 +184,10 @@ def train_tiny(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory, buil
         import nmt
         from nmt.recipe import parse_settings
 
-        def build(path: Path) -> Path:
-            return nmt.train(tiny_recipe, path, overrides=parse_settings(settings))
+        def build(folder: Path) -> Path:
+            return nmt.train(tiny_recipe, folder / "model", overrides=parse_settings(settings))
 
-        return build_once(shared, build) if shared else build(tmp_path_factory.mktemp("run") / "model")
+        return build_once(shared, build) / "model" if shared else build(tmp_path_factory.mktemp("run"))
 
     return train
 
