@@ -18,19 +18,24 @@ from filelock import FileLock  # PyTorch needs it
 # The models of the tests are tiny: a second thread costs them more in waiting than it computes. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import torch
-
-from nmt.device import pick_precision
-
 # Property tests draw the same examples in every run, and a busy machine fails none of them.
 hypothesis.settings.register_profile("nmt", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("nmt")
 
-# Some tests compute in bfloat16 without nmt, which must be made safe first on machines that report AMX wrongly.
-pick_precision("bf16", torch.device("cpu"))
-
 # A shell that starts us in the background has Ctrl-C ignored, and processes that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Some tests compute in bfloat16 without nmt, which must be made safe first on machines that report AMX wrongly."""
+    if (
+        hasattr(config, "workerinput") or config.getoption("dist", "no") == "no"
+    ):  # what only starts workers needs no torch
+        import torch
+
+        from nmt.device import pick_precision
+
+        pick_precision("bf16", torch.device("cpu"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
