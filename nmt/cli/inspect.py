@@ -200,7 +200,7 @@ def robustness(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Score the translations of a test set with capitals, typing errors, noise and so on.
+    """Score a test set with capitals, typing errors and noise.
 
     Each modifier of data.corpora that needs no word links changes all sentences of the test set: upper case, title
     case, no punctuation at the end, typing errors, noise in place of text, and joined sentences. The references are
