@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,8 +24,6 @@ from nmt.translator import Translator
 PATIENCE = 2.0
 """Of CTranslate2's beam search. At its default of 1 it stops at the first ``beam_size`` finished hypotheses; the
 search of nmt continues while an unfinished one could still win."""
-STEPS = 32
-"""The limits of translations are rounded up to multiples of this many tokens, so that sentences share calls."""
 TOLERANCE = 1e-3
 """Of a token's log-probability in float32."""
 
@@ -60,15 +58,7 @@ class ExportedModel:
         CTranslate2 knows the length penalties ``none`` and ``average``. With another one, its beam search has
         ``average`` with alpha 1, and what it finds is ranked by the penalty of the options.
         """
-        limits = [-(-int(limit) // STEPS) * STEPS for limit in max_lengths(lengths(sources), options)]
-        results: list[list[Hypothesis]] = [[] for _ in sources]
-        for limit in set(limits):  # CTranslate2 has one for all sentences of a call
-            rows = [row for row, own in enumerate(limits) if own == limit]
-            for row, found in zip(rows, self._search([sources[row] for row in rows], options, limit), strict=True):
-                results[row] = sorted(found, key=lambda each: -each.score)
-        return results
-
-    def _search(self, sources: Sequence[Ids], options: DecodingOptions, limit: int) -> Iterator[list[Hypothesis]]:
+        limits = max_lengths(lengths(sources), options).tolist()
         alpha = {"none": 0.0, "average": options.alpha}.get(options.length_penalty, 1.0)
         found = self._model.translate_batch(
             [self._tokens(ids) for ids in sources],
@@ -78,13 +68,16 @@ class ExportedModel:
             length_penalty=alpha,
             return_scores=True,
             max_batch_size=options.batch_size,
-            max_decoding_length=min(limit, self._longest),
+            max_decoding_length=min(max(limits, default=1), self._longest),  # one for all sentences of a call
         )
-        for of_sentence in found:
-            yield [
-                self._hypothesis(tokens, score * (len(tokens) + 1) ** alpha, options)
+        results = []
+        for of_sentence, limit in zip(found, limits, strict=True):
+            hypotheses = [
+                self._hypothesis(tokens[:limit], score * (len(tokens) + 1) ** alpha, options)
                 for tokens, score in zip(of_sentence.hypotheses, of_sentence.scores, strict=True)
             ]
+            results.append(sorted(hypotheses, key=lambda each: -each.score))
+        return results
 
     def _hypothesis(self, tokens: Sequence[str], log_probability: float, options: DecodingOptions) -> Hypothesis:
         score = length_normalised(options, torch.tensor(log_probability), len(tokens) + 1)
