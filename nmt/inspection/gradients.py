@@ -29,7 +29,6 @@ class GradientNorms:
 
     name: str
     mean_T: npt.NDArray[np.float64]
-    num_sentences_T: npt.NDArray[np.int64]
 
     @property
     def decay(self) -> float:
@@ -58,7 +57,7 @@ def gradient_norms(translator: Translator, pairs: Iterable[tuple[str, str]], nam
     shown = int((counts >= MIN_SENTENCES).sum())
     if not shown:
         raise UserError(f"{int(counts[0])} sentence pairs are too few for means.", f"Give {MIN_SENTENCES} or more.")
-    return GradientNorms(name, sums[:shown] / counts[:shown], counts[:shown])
+    return GradientNorms(name, sums[:shown] / counts[:shown])
 
 
 def _norms(translator: Translator, pairs: Sequence[tuple[list[int], list[int]]]) -> npt.NDArray[np.float64]:
