@@ -25,6 +25,8 @@ from typing import Any
 
 SCRIPT = """#!{python} -SE
 import json, os, signal, socket, sys
+passed_on = {{signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}}
+signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)  # until there is a process to pass them on to
 server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 server.connect({path!r})
 socket.send_fds(server, [json.dumps([os.getcwd(), dict(os.environ), *sys.argv[1:]]).encode()], [0, 1, 2])
@@ -32,6 +34,7 @@ pid = int(server.recv(16))
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, lambda number, _: os.kill(pid, number))
 signal.signal(signal.SIGUSR1, lambda *_: os.kill(pid, signal.SIGKILL))
+signal.pthread_sigmask(signal.SIG_UNBLOCK, passed_on)
 os.closerange(0, 3)
 code = int(server.recv(16) or 1)
 if code < 0:
