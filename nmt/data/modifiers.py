@@ -225,14 +225,15 @@ class Modifiers:
 
     def _written(self, pair: Pair, sides: Sides, row: int, has_links: bool) -> tuple[Ids, Ids, Ids] | None:
         """A changed pair and its links, with the tags of before; None where it is empty, too long or unknown."""
-        pieces = [v.pieces(side.text) for v, side in zip(self._both, (pair.source, pair.target), strict=True)]
-        tags = _split(sides[0][row], self._both[0])[0]
-        ids = [tags * (side == 0) + [piece.id for piece in each] for side, each in enumerate(pieces)]
-        for v, each, found in zip(self._both, ids, pieces, strict=True):
+        tags, both = _split(sides[0][row], self._both[0])[0], (pair.source, pair.target)
+        texts = [v.encode(side.text) for v, side in zip(self._both, both, strict=True)]
+        ids = [tags + texts[0], texts[1]]
+        for v, each, found in zip(self._both, ids, texts, strict=True):
             if not found or len(each) > self._max_length or v.unk in each:
                 return None
         if not has_links:
             return ids[0], ids[1], []
+        pieces = [v.pieces(side.text) for v, side in zip(self._both, both, strict=True)]
         links_IJ = pair.links_IJ[: len(pair.source.words), : len(pair.target.words)]
         linked_ST = pair.source.in_pieces(pieces[0]) @ links_IJ @ pair.target.in_pieces(pieces[1]).T
         return ids[0], ids[1], np.argwhere(linked_ST) + np.array([len(tags), 0])
@@ -240,8 +241,9 @@ class Modifiers:
 
 def _split(ids: npt.NDArray[np.integer], vocabulary: Vocabulary) -> tuple[list[int], list[int]]:
     """The tags of a sentence, and its other ids."""
-    num_tags = int(np.isin(ids, list(vocabulary.tags.values())).sum())
-    return ids[:num_tags].tolist(), ids[num_tags:].tolist()
+    found, tags = ids.tolist(), vocabulary.tags.values()
+    num_tags = next((number for number, each in enumerate(found) if each not in tags), len(found))
+    return found[:num_tags], found[num_tags:]
 
 
 class Changed(Sentences):
