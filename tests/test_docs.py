@@ -100,7 +100,7 @@ NOT_RUN = {
 if not find_spec("ctranslate2"):
     NOT_RUN[r"nmt export|--engine ctranslate2"] = "needs CTranslate2, which is not installed"
 if not find_spec("gensim"):
-    NOT_RUN[r"nmt learn-vectors|vectors\.de"] = "needs gensim, which is not installed"
+    NOT_RUN[r"nmt learn-vectors|vectors\.de|inspect words runs/own"] = "needs gensim, which is not installed"
 if not shutil.which("curl"):
     NOT_RUN["curl"] = "is not installed"
 
