@@ -45,12 +45,14 @@ class ExportedModel:
         self._vocabularies, self._longest = Vocabularies.load(directory), longest
         target = self._vocabularies.target
         self._ids = {target.token(i): i for i in range(len(target))}
+        before = torch.get_num_threads()
         try:
             self._model = ctranslate2.Translator(
                 str(directory), device="cpu", inter_threads=num_threads, intra_threads=1
             )
         except (RuntimeError, ValueError) as error:
             raise UserError(f"CTranslate2 can't load {directory}: {error}.", "Export the model again.") from None
+        torch.set_num_threads(before)  # CTranslate2 sets the number that OpenMP has for the whole process
 
     def search(self, sources: Sequence[Ids], options: DecodingOptions) -> list[list[Hypothesis]]:
         """The best translations of encoded sentences by beam search, best first.

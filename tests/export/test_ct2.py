@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from nmt.alignment.extract import word_links
 from nmt.config import LinkOptions
@@ -67,6 +68,16 @@ def test_greedy_and_beam_search_find_the_same(
         assert other.text == ours.text
         assert other.tokens == ours.tokens
         assert other.score == pytest.approx(ours.score, abs=5e-3)
+
+
+def test_it_leaves_pytorch_its_threads(trained: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        ExportedTranslator(load(trained, "cpu"))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("length_penalty", ["average", "word_reward"])
