@@ -1,6 +1,7 @@
 """From encoded sentences to hypotheses: batches of similar length, limits, and beam search or sampling."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import inf
 
 import numpy as np
@@ -48,42 +49,68 @@ def search_all(
         UserError: the options don't fit the model or the constraints.
     """
     processors = [*processors, *make_processors(options.logits_processors, vocabularies)]
-    is_sampled = options.search == "sample"
-    if (is_sampled or options.beam_groups > 1) and any(each.phrases for each in constraints or ()):
+    if (options.search == "sample" or options.beam_groups > 1) and any(each.phrases for each in constraints or ()):
         raise UserError(
             "Phrases that must appear need a plain beam search.", "Leave out sampling and beam groups, or the phrases."
         )
 
-    def search(chunk: Sequence[int]) -> list[list[Hypothesis]]:
-        batch = [sources[i] for i in chunk]
+    search = _BatchSearch(model, vocabularies, options, processors, candidates)
+
+    def search_some(chunk: Sequence[int]) -> list[list[Hypothesis]]:
         wanted = [LexicalConstraints() if constraints is None else constraints[i] for i in chunk]
-        searched, of_batch, shortlist = model, list(processors), None
-        if candidates is not None:
-            shortlist = Shortlist.of(candidates(batch), wanted, model.device)
-            searched, wanted = shortlist.restrict(model), [shortlist.local(each) for each in wanted]
-            of_batch = [shortlist.widen(each, len(vocabularies.target)) for each in processors]
-        source_length_B = lengths(batch)
-        limit_B = max_lengths(source_length_B, options) + torch.tensor([each.num_tokens for each in wanted])
-        task = SearchTask(
-            searched,
-            pad(batch, vocabularies.source, eos=True).to(model.device),
-            source_length_B.to(model.device),
-            vocabularies,
-            options,
-            limit_B.to(model.device),
-            [i if numbers is None else numbers[i] for i in chunk],
-        )
-        if vocabularies.target.is_closed:
-            return likeliest_labels(task, processors)
-        # The last one overrules those before it.
-        of_batch.append(Bounds([each.prefix for each in wanted], task.limit_B, vocabularies.target))
-        phrases = [each.phrases for each in wanted]
-        bound = PhraseConstraints(phrases, vocabularies.target.eos) if any(phrases) else None
-        found = sample(task, of_batch) if is_sampled else beam_search(task, of_batch, bound)
-        return found if shortlist is None else [list(map(shortlist.restore, of_sentence)) for of_sentence in found]
+        return search([sources[i] for i in chunk], wanted, [i if numbers is None else numbers[i] for i in chunk])
 
     source_lengths = [len(source) for source in sources]
-    return map_by_length(search, source_lengths, options.batch_size, model.device, on_progress)
+    return map_by_length(search_some, source_lengths, options.batch_size, model.device, on_progress)
+
+
+@dataclass(frozen=True)
+class _BatchSearch:
+    """The search for the translations of a batch; see :func:`search_all`."""
+
+    model: Model
+    vocabularies: Vocabularies
+    options: DecodingOptions
+    processors: Sequence[LogitsProcessor]
+    candidates: Candidates | None
+
+    def __call__(
+        self, batch: Sequence[Ids], wanted: Sequence[LexicalConstraints], numbers: Sequence[int]
+    ) -> list[list[Hypothesis]]:
+        if self.candidates is not None:
+            return self._among(Shortlist.of(self.candidates(batch), wanted, self.model.device), batch, wanted, numbers)
+        source_length_B, device, target = lengths(batch), self.model.device, self.vocabularies.target
+        limit_B = max_lengths(source_length_B, self.options) + torch.tensor([each.num_tokens for each in wanted])
+        task = SearchTask(
+            self.model,
+            pad(batch, self.vocabularies.source, eos=True).to(device),
+            source_length_B.to(device),
+            self.vocabularies,
+            self.options,
+            limit_B.to(device),
+            numbers,
+        )
+        if target.is_closed:
+            return likeliest_labels(task, self.processors)
+        # The last one overrules those before it.
+        of_batch = [*self.processors, Bounds([each.prefix for each in wanted], task.limit_B, target)]
+        if self.options.search == "sample":
+            return sample(task, of_batch)
+        phrases = [each.phrases for each in wanted]
+        return beam_search(task, of_batch, PhraseConstraints(phrases, target.eos) if any(phrases) else None)
+
+    def _among(
+        self,
+        shortlist: Shortlist,
+        batch: Sequence[Ids],
+        wanted: Sequence[LexicalConstraints],
+        numbers: Sequence[int],
+    ) -> list[list[Hypothesis]]:
+        """The same search among the ids of a shortlist."""
+        processors = [shortlist.widen(each, len(self.vocabularies.target)) for each in self.processors]
+        search = replace(self, model=shortlist.restrict(self.model), processors=processors, candidates=None)
+        found = search(batch, [shortlist.local(each) for each in wanted], numbers)
+        return [list(map(shortlist.restore, of_sentence)) for of_sentence in found]
 
 
 @torch.inference_mode()
