@@ -43,15 +43,17 @@ class LexicalShortlist:
             for target, count in translations.items():
                 counts.update(dict.fromkeys(self._target_ids(target), count))
         self._of_token = {token: [word for word, _ in found.most_common(size)] for token, found in of_token.items()}
-        self._by_frequency = [token for token, _ in counts.most_common()]
+        counted = [token for token, _ in counts.most_common()]
+        self._always = {*special_ids(self._target), *counted[:COMMON]}
+        self._by_frequency = list(dict.fromkeys(chain(counted, range(len(self._target)))))
 
     def __call__(self, sources: Sequence[Ids]) -> list[int]:
         """Target ids, ascending, for the encoded source sentences of a batch."""
-        found = {*special_ids(self._target), *self._by_frequency[:COMMON]}
+        found = set(self._always)
         for word in {word for source in sources for word in self._source.decode([*map(int, source)]).split()}:
             found |= self._of_word(word)
-        others = (token for token in chain(self._by_frequency, range(len(self._target))) if token not in found)
-        return sorted(found | set(islice(dict.fromkeys(others), -len(found) % MULTIPLE)))
+        others = (token for token in self._by_frequency if token not in found)
+        return sorted([*found, *islice(others, -len(found) % MULTIPLE)])
 
     def _candidates(self, word: str) -> frozenset[int]:
         """The target tokens that the translations of a source word may have."""
