@@ -65,13 +65,13 @@ class Objective(nn.Module):
         run = self._compiled or self.model
         with autocast(batch.source_BS.device, self.precision):
             batch = self._changed(batch, update)
-            num_passes = max((technique.num_passes for technique in self._all if technique.is_on), default=1)
+            num_passes = max((technique.num_passes for technique in self._active), default=1)
             read = batch.repeated(num_passes)
             output = run(read.source_BS, read.source_length_B, read.target_input_BT, self._need_weights)
             losses = self._token_loss(output.features_BTD, batch.target_output_BT, batch.target_length_B)
         extra = {name: loss / num_passes for name, loss in output.aux_losses.items()}
         total: Tensor = sum(extra.values(), losses.smoothed)
-        for technique in filter(lambda technique: technique.is_on, self._all):
+        for technique in self._active:
             for name, loss in technique.extra_losses(read, output, total).items():
                 extra[name] = loss / num_passes
                 total = total + extra[name]
@@ -109,6 +109,10 @@ class Objective(nn.Module):
             self.techniques[self.own_backward].backward(self.model, batch, loss, scale)
         return torch.stack(nll).sum()
 
+    @property
+    def _active(self) -> list[Technique]:
+        return [technique for technique in self._all if technique.is_on]
+
     def _changed(self, batch: Batch, update: int) -> Batch:
         for technique in self._all:
             batch = technique.change_batch(batch, self.model, update)
@@ -116,7 +120,7 @@ class Objective(nn.Module):
 
     def _token_loss(self, features_BTD: Tensor, target_BT: Tensor, length_B: Tensor) -> TokenLoss:
         output = self.model.decoder.output
-        losses = [technique.logits_loss for technique in self._all if technique.is_on and technique.has("logits_loss")]
+        losses = [technique.logits_loss for technique in self._active if technique.has("logits_loss")]
         return token_loss(features_BTD, output, target_BT, length_B, self._smoothing, losses)
 
 
