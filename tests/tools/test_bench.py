@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -129,3 +130,27 @@ def test_the_load_of_a_server_counts_wrong_and_lost_answers(load_tool: LoadTool)
     assert load.wrong == [("right", "WRONG")]
     assert load.failures == {"503": 1, "IncompleteReadError": 1}
     assert load.expected["b"] == "B"
+
+
+def test_a_cost_that_doubles_with_the_size_has_the_exponent_one(load_tool: LoadTool) -> None:
+    tool = load_tool("bench/growth")
+    assert tool.exponent([1, 2, 4, 8], [5, 6, 12, 24]) == pytest.approx(1)
+    assert tool.exponent([2, 4, 8], [1, 4, 16]) == pytest.approx(2)
+    assert np.isnan(tool.exponent([1, 2, 4], [0, 1, 2]))
+
+
+@pytest.mark.parametrize("system", ["Transformer", "Bahdanau", "Luong"])
+def test_search_takes_as_many_steps_as_the_length_says(load_tool: LoadTool, system: str) -> None:
+    tool = load_tool("bench/growth")
+    sizes = tool.Sizes(lines=3, length=6, batch=2, beam=2, vocabulary=50, width=16)
+    translations = tool.search_work(*tool.made(system, sizes), sizes)()
+    assert [len(translation.tokens) for translation in translations] == [7, 7, 7]
+
+
+def test_costs_are_measured_in_a_process_of_their_own(load_tool: LoadTool) -> None:
+    tool = load_tool("bench/growth")
+    small = tool.Sizes(batch=1, vocabulary=50, width=16)
+    few, many = (tool.in_own_process("training", "Luong", replace(small, batch=batch), 1) for batch in (1, 512))
+    assert few[0] == many[0] == sum(parameter.numel() for parameter in tool.made("Luong", small)[0].parameters())
+    assert many[1] > 2 * few[1] > 0
+    assert many[2] > few[2] > 0
