@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 
@@ -24,6 +25,10 @@ from nmt.translator import Translator
 PATIENCE = 2.0
 """Of CTranslate2's beam search. At its default of 1 it stops at the first ``beam_size`` finished hypotheses; the
 search of nmt continues while an unfinished one could still win."""
+PLAIN: dict[str, Any] = {
+    "search": "beam", "beam_groups": 1, "coverage_penalty": 0.0, "shortlist": None, "logits_processors": {},
+}  # fmt: skip
+"""Options of a search that CTranslate2 has, with any length penalty."""
 TOLERANCE = 1e-3
 """Of a token's log-probability in float32."""
 
@@ -127,9 +132,8 @@ class ExportedTranslator(Translator):
         constraints: Sequence[LexicalConstraints],
         numbers: Sequence[int],
     ) -> list[list[Hypothesis]]:
-        is_plain = options.search == "beam" and options.beam_groups == 1
-        is_plain &= not options.coverage_penalty and not options.shortlist
-        if processors or options.logits_processors or any(each.num_tokens for each in constraints) or not is_plain:
+        is_plain = all(getattr(options, key) == value for key, value in PLAIN.items())
+        if processors or any(each.num_tokens for each in constraints) or not is_plain:
             return super()._hypotheses(sources, options, on_progress, processors, constraints, numbers)
         found = self.exported.search(sources, options)
         on_progress(len(sources))
@@ -138,11 +142,7 @@ class ExportedTranslator(Translator):
 
 def with_plain_search(translator: Translator) -> Translator:
     """The translator with a search that CTranslate2 has, whatever its recipe says."""
-    changes = {
-        "search": "beam", "beam_groups": 1, "length_penalty": "none", "coverage_penalty": 0.0, "shortlist": None,
-        "logits_processors": {},
-    }  # fmt: skip
-    decoding = translator.recipe.decoding.model_copy(update=changes)
+    decoding = translator.recipe.decoding.model_copy(update=PLAIN | {"length_penalty": "none"})
     recipe = translator.recipe.model_copy(update={"decoding": decoding})
     return Translator(translator.model, translator.vocabularies, recipe, translator.precision, translator.directory)
 

@@ -98,7 +98,7 @@ class _Watch(LogitsProcessor):
 
     def __init__(self, items: Sequence[_Item]) -> None:
         self._items = items
-        self.is_watched = self.reads_ids = any(item.on_partial for item in items)
+        self.reads_ids = any(item.on_partial for item in items)
 
     def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
         cancelled = [at for at, number in enumerate(task.numbers) if self._items[number].future.cancelled()]
@@ -106,7 +106,7 @@ class _Watch(LogitsProcessor):
             rows = (sentence_N == at).nonzero()[:, 0]
             logits_NV[rows] = float("-inf")
             logits_NV[rows, task.target.eos] = 0.0
-        if self.is_watched and tokens_Nt.shape[1] % STEPS_PER_UPDATE == 0:
+        if self.reads_ids and tokens_Nt.shape[1] % STEPS_PER_UPDATE == 0:
             self._report(tokens_Nt, sentence_N.tolist(), task)
 
     def _report(self, tokens_Nt: Tensor, sentences: list[int], task: SearchTask) -> None:
@@ -247,7 +247,7 @@ class Engine:
         """Answer the items of a batch. If the batch fails, each is translated alone, so one can't spoil the others."""
         translator, settings, watch = items[0].translator, items[0].settings, _Watch(items)
         # CTranslate2 can't be watched; what has been cancelled there is translated to the end of its batch.
-        is_watched = watch.is_watched or not isinstance(translator, ExportedTranslator)
+        is_watched = watch.reads_ids or not isinstance(translator, ExportedTranslator)
         try:
             translations = list(
                 translator.stream(
