@@ -20,6 +20,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 Precision = Literal["fp32", "bf16", "fp16"]
 KEPT_BYTES = 256 << 20
+KEPT_KERNELS = 128
 
 
 def pick_device(name: str) -> torch.device:
@@ -46,12 +47,15 @@ def pick_device(name: str) -> torch.device:
 
 
 @functools.cache
-def keep_freed_memory() -> None:
-    """Have the C library of Linux (glibc) keep up to 256 MB of freed memory for tensors to come.
+def manage_memory() -> None:
+    """Have the C library of Linux (glibc) keep up to 256 MB of freed memory for new tensors, and oneDNN few kernels.
 
-    By default it gives large blocks back to the system, which has to clear their pages when the next step of a search
-    asks for them again; that takes a tenth of a search's time. Variables of the environment hold, where they are set.
+    By default the C library gives large blocks back to the system, which has to clear their pages when the next step of
+    a search asks for them again; that takes a tenth of a search's time. oneDNN keeps its kernels for 1,024 shapes of
+    operands, nearly a megabyte each in bfloat16; training is as fast with those of 128, and needs a quarter less memory
+    (docs/lab-notes/2026-11-20-speed.md). Variables of the environment hold, where they are set.
     """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KEPT_KERNELS))  # read at its first operation
     variables = {"MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_MMAP_THRESHOLD_": -3}  # and the numbers of mallopt(3)
     if sys.platform != "linux" or variables.keys() & os.environ.keys():
         return

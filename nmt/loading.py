@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nmt.device import keep_freed_memory, pick_device, pick_precision
+from nmt.device import manage_memory, pick_device, pick_precision
 from nmt.errors import UserError
 from nmt.models.build import read_model
 from nmt.models.interfaces import Model, State, StepOutput
@@ -34,7 +34,7 @@ def load(
             ensemble whose vocabularies differ.
     """
     where = pick_device(device)
-    keep_freed_memory()
+    manage_memory()
     computed_in = pick_precision(precision, where)
     recipe, vocabularies, model = read_model(model_dir, where)
     models = [model]

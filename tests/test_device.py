@@ -118,13 +118,23 @@ def test_the_error_of_a_batch_ends_the_others(nine_threads: None) -> None:
     assert len(called) < 1000
 
 
+@pytest.mark.parametrize(("given", "capacity"), [({}, "128"), ({"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "7"}, "7")])
+def test_a_loaded_model_keeps_few_kernels_unless_the_environment_says_otherwise(
+    python: Path, tiny_model: Path, given: dict[str, str], capacity: str
+) -> None:
+    code = f"import nmt, os; nmt.load({str(tiny_model)!r}); print(os.environ['ONEDNN_PRIMITIVE_CACHE_CAPACITY'])"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ONEDNN_")} | given
+    done = subprocess.run([python, "-c", code], env=environment, capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == capacity
+
+
 @pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="glibc")
 def test_freed_memory_is_used_again() -> None:
     """Pages that tensors of 120 megabytes need are cleared by the system once, not each time."""
     code = """
 import resource, torch
-from nmt.device import keep_freed_memory
-keep_freed_memory()
+from nmt.device import manage_memory
+manage_memory()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from nmt.config import Recipe
 from nmt.console import say, warn
 from nmt.data.vocabulary import Vocabularies
-from nmt.device import keep_freed_memory, pick_device, pick_precision, use_tensor_cores
+from nmt.device import manage_memory, pick_device, pick_precision, use_tensor_cores
 from nmt.errors import UserError
 from nmt.evaluation.metrics import LOSS, check_metrics, score_text
 from nmt.files import explained, open_output
@@ -108,7 +108,7 @@ def _train(
     device = pick_device(ranks.device(recipe.device))
     precision = pick_precision(recipe.training.precision, device)
     use_tensor_cores(device)
-    keep_freed_memory()
+    manage_memory()
     recipe, checkpoint = ranks.broadcast(lambda: _open(recipe, directory, resume))
     seed_everything(recipe.seed)
     data = prepare_data(recipe, techniques, texts, directory.path if checkpoint else None, ranks)
