@@ -154,6 +154,27 @@ def test_the_table_of_recipes_has_all() -> None:
         assert [name for name in unnamed if part is described or not name.startswith("bench/")] == []
 
 
+def test_the_rows_from_lectures_to_the_code_name_what_is_there() -> None:
+    page = ROOT / "docs" / "concepts" / "lectures.md"
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines_between_bars(page)]
+    assert len(rows) > 50
+    for _topic, _equation, code, recipe, result, picture in rows:
+        module, name = re.findall(r"`([^`]+)`", code)
+        assert re.search(rf"^(?:class|def) {name}\b", (ROOT / module).read_text("utf-8"), re.MULTILINE), code
+        assert set(re.findall(r"`([^`]+)`", recipe)) <= set(shipped_recipes())
+        for text, target in re.findall(r"\[([^]]+)\]\(([^)#]+)", f"{result} {picture}"):
+            linked = (page.parent / target).resolve()
+            assert linked.is_file()
+            for figure in re.findall(r"\d+\.\d+", text):
+                assert figure in linked.read_text("utf-8"), f"{figure} is not in {target}"
+
+
+def lines_between_bars(page: Path) -> list[str]:
+    """The rows of the tables of a page, without their heads."""
+    lines = page.read_text("utf-8").splitlines()
+    return [line for line in lines if line.startswith("| ") and not line.startswith(("| ---", "| topic "))]
+
+
 @pytest.mark.parametrize("code", NOT_RUN_LINES, ids=str)
 def test_commands_that_are_not_run_name_what_is_there(code: Code) -> None:
     words = shlex.split(code.text, comments=True)
