@@ -158,11 +158,11 @@ def test_the_rows_from_lectures_to_the_code_name_what_is_there() -> None:
     page = ROOT / "docs" / "concepts" / "lectures.md"
     rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines_between_bars(page)]
     assert len(rows) > 50
-    for _topic, _equation, code, recipe, result, picture in rows:
-        module, name = re.findall(r"`([^`]+)`", code)
-        assert re.search(rf"^(?:class|def) {name}\b", (ROOT / module).read_text("utf-8"), re.MULTILINE), code
+    for _topic, _equation, code, recipe, results in rows:
+        [(name, module)] = re.findall(r"^`(\w+)` in (\S+)$", code)
+        assert re.search(rf"^(?:class|def) {name}\b", (ROOT / "nmt" / module).read_text("utf-8"), re.MULTILINE), code
         assert set(re.findall(r"`([^`]+)`", recipe)) <= set(shipped_recipes())
-        for text, target in re.findall(r"\[([^]]+)\]\(([^)#]+)", f"{result} {picture}"):
+        for text, target in re.findall(r"\[([^]]+)\]\(([^)#]+)", results):
             linked = (page.parent / target).resolve()
             assert linked.is_file()
             for figure in re.findall(r"\d+\.\d+", text):
