@@ -5,8 +5,8 @@
 Models with random weights train on, and search for translations of, random sentences of one length. In each series one
 size doubles and the others stay as they are in :data:`SIZES`; a sentence is searched for to its highest length. Every
 point is a process of its own on one thread in float32: processor time is the least of several repetitions after one
-that isn't measured, and memory the most that the process needed beyond what it had before. The exponent is the slope
-of the last three points of a series on logarithmic axes: 1 is proportional.
+that isn't measured (of what takes seconds there is one alone), and memory the most that the process needed beyond what
+it had before. The exponent is the slope of the last three points of a series on logarithmic axes: 1 is proportional.
 """
 
 import argparse
@@ -90,6 +90,8 @@ LABELS = {
 }
 LONG = 4
 """Sentences at a time where their length grows."""
+ENOUGH = 5.0
+"""Seconds after which nothing is repeated."""
 
 
 class Point(NamedTuple):
@@ -108,13 +110,13 @@ def measured(work: str, system: str, sizes: Sizes, repeat: int) -> tuple[int, fl
     model, vocabularies, recipe = made(system, sizes)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     run = (search_work if work == "search" else training_work)(model, vocabularies, recipe, sizes)
-    seconds = []
-    for _ in range(repeat + 1):
+    seconds: list[float] = []
+    while len(seconds) <= repeat and sum(seconds) < ENOUGH:
         started = time.process_time()
         run()
         seconds.append(time.process_time() - started)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return num_parameters, min(seconds[1:]), most - before
+    return num_parameters, min(seconds[1:] or seconds), most - before
 
 
 def made(system: str, sizes: Sizes) -> tuple[Seq2Seq, Vocabularies, Recipe]:
