@@ -144,6 +144,17 @@ class Cache(PerSource):
         written.num_slots = num_slots
         return Cache(keys, values, num_slots, written)
 
+    def keep(self, slots_BC: Tensor) -> "Cache":
+        """The cache with these of its slots alone, and room for as many more behind them."""
+        (num_sentences, num_slots), (_, num_heads, capacity, _) = slots_BC.shape, self.keys_BHCd.shape
+        first_BH = torch.arange(num_sentences * num_heads, device=slots_BC.device).view(num_sentences, -1) * capacity
+        index = (first_BH[:, :, None] + F.pad(slots_BC, (0, num_slots))[:, None]).flatten()
+        keys, values = (
+            torch.unflatten(room.flatten(0, 2).index_select(0, index), 0, (num_sentences, num_heads, -1))
+            for room in (self.keys_BHCd, self.values_BHCd)
+        )
+        return Cache(keys, values, num_slots, _Written(num_slots))
+
     def select(self, sentences: Tensor) -> "Cache":
         # The room behind the slots comes along: without it, the next append would copy everything once more.
         keys, values = (room.index_select(0, sentences) for room in (self.keys_BHCd, self.values_BHCd))

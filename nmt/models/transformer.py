@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field
@@ -24,6 +24,11 @@ from nmt.models.interfaces import (
 from nmt.models.layers import Dropout, LayerDrop, Layers, Positions, length_mask
 from nmt.models.multihead import Cache, KeysValues, MultiHeadAttention, mask_bias, padding_bias, weights_by_row
 from nmt.options import FREE, Options
+
+CROWDED = 96
+"""Slots of a search's caches from which on orphans are looked for."""
+WORTH_KEEPING = 0.75
+"""Share of slots in use above which the others stay, because leaving them out means copying."""
 
 
 class BlockOptions(Options):
@@ -192,6 +197,8 @@ class TransformerState(State):
     ancestor_NC: Tensor
     """True at the slots of the caches that hold a hypothesis' own past."""
     num_tokens: int
+    crowded_at: int = CROWDED
+    """Slots at which those that are no hypothesis' past are looked for and left out."""
 
     @classmethod
     def start(cls, memory: Memory, attentions: Iterable[MultiHeadAttention], num_caches: int) -> "TransformerState":
@@ -199,6 +206,23 @@ class TransformerState(State):
         memory = projected_memory(memory, attentions)
         no_ancestors = memory.mask_BS.new_empty(len(memory.mask_BS), 0)
         return cls(memory, (Cache.empty(memory.keys[0]),) * num_caches, no_ancestors, 0)
+
+    def reorder(self, rows: Tensor, sentences: Tensor | None = None) -> Self:
+        state = super().reorder(rows, sentences)
+        return state if state.ancestor_NC.shape[1] < self.crowded_at or not len(rows) else state._without_orphans()
+
+    def _without_orphans(self) -> Self:
+        """Leave out slots of hypotheses that were given up: without them attention would cost K² instead of K."""
+        ancestor_BKC = torch.unflatten(self.ancestor_NC, 0, (len(self.memory.mask_BS), -1))
+        used_BC = ancestor_BKC.any(1)
+        num_used = int(used_BC.sum(1).max())
+        state = replace(self, crowded_at=max(2 * num_used, CROWDED))
+        if num_used > WORTH_KEEPING * used_BC.shape[1]:
+            return state
+        slots_BC = used_BC.byte().argsort(dim=1, descending=True, stable=True)[:, :num_used]
+        ancestor_BKC = ancestor_BKC.gather(2, slots_BC[:, None].expand(-1, ancestor_BKC.shape[1], -1))
+        caches = tuple(cache.keep(slots_BC) for cache in self.caches)
+        return replace(state, caches=caches, ancestor_NC=ancestor_BKC.flatten(0, 1))
 
     def visible_slots(self, num_new: int) -> Tensor:
         """For T new tokens of each row, which slots each may see: its ancestors, its predecessors among the new ones,
