@@ -48,6 +48,7 @@ WAITS = {
     "nmt/models/act.py": "whether any token still ponders, at each ponder step",
     "nmt/models/hierarchical.py": "the turns of a batch",
     "nmt/models/recurrence.py": "lengths for packed sequences",
+    "nmt/models/transformer.py": "the slots of caches that are in use, when there are many",
     "nmt/models/universal_transformer.py": "whether any token still ponders, at each ponder step",
     "nmt/models/weights.py": "weights that are saved",
     "nmt/scoring.py": "log-probabilities, once a batch",
@@ -89,6 +90,7 @@ def run(device: str, recipe: str, changes: dict[str, Any]) -> dict[str, Any]:
         "training.metric": "loss",
         "training.batch_tokens": 200,
         "training.techniques": {},
+        "data.corpora": [],
         "vocabulary.size": 200,
         "vocabulary.joint": True,
     }
