@@ -100,13 +100,17 @@ def validate(options: type[OptionsT], values: Mapping[str, Any], where: str) -> 
         ) from None
 
 
+NO_KEYS = "Leave it out: there are no keys here. All keys of a group are replaced by --set 'KEY={type: …}'."
+
+
 def _describe(options: type[Options], problem: dict[str, Any]) -> tuple[str, str]:
     """What is wrong with one key, and the remedy, from one entry of pydantic's error list."""
     location = [part for part in problem["loc"] if isinstance(part, str)]
     group = _group_at(options, location[:-1])
     key = ".".join(shortened(str(part)) for part in problem["loc"] if part not in ("str", "FilePair"))
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}", nearest(location[-1], list(group.model_fields))
+        known = list(group.model_fields)
+        return f"unknown key {key!r}", nearest(location[-1], known) if known else NO_KEYS
     if problem["type"] == "missing":
         return f"the key {key!r} is missing", f"Add it to the recipe, or give --set {key}=…."
     if problem["type"] == "value_error":

@@ -98,6 +98,12 @@ def test_an_unknown_option_of_an_attention_names_its_place(recipe_file: Path) ->
         resolve(load_recipe(recipe_file, parse_settings(settings)))
 
 
+def test_a_key_where_there_are_none_is_left_out(recipe_file: Path) -> None:
+    settings = ["model.decoder.attention={type: general, size: 3}"]
+    with pytest.raises(UserError, match=r"(?s)unknown key 'size'.*Leave it out: there are no keys here\..*\{type: …\}"):
+        resolve(load_recipe(recipe_file, parse_settings(settings)))
+
+
 @pytest.mark.parametrize(
     ("setting", "parts"),
     [
