@@ -1,15 +1,17 @@
 """How time and memory grow with the work: lines, length, batch, beam, vocabulary and parameters.
 
-    python tools/bench/growth.py -o growth.png
+    python tools/bench/growth.py --points growth.json -o growth.png
 
 Models with random weights train on, and search for translations of, random sentences of one length. In each series one
 size doubles and the others stay as they are in :data:`SIZES`; a sentence is searched for to its highest length. Every
 point is a process of its own on one thread in float32: processor time is the least of several repetitions after one
 that isn't measured (of what takes seconds there is one alone), and memory the most that the process needed beyond what
 it had before. The exponent is the slope of the last three points of a series on logarithmic axes: 1 is proportional.
+A measurement that was stopped goes on with the points in its file.
 """
 
 import argparse
+import json
 import math
 import multiprocessing
 import os
@@ -24,11 +26,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from nmt.config import DecodingOptions, Recipe
 from nmt.console import print_table, progress_bar
 from nmt.data.batching import make_batch
 from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.files import open_output
 from nmt.models.build import build
 from nmt.models.seq2seq import Seq2Seq
 from nmt.plotting.style import style, write_figure
@@ -199,7 +203,7 @@ def draw(series: Mapping[tuple[str, str, str], Sequence[Point]]) -> Figure:
     """A column for each size, and a row each for time and memory of each work."""
     works, names = list(SIZES), list(LABELS)
     with style():
-        figure = Figure(figsize=(2.5 * len(names), 2.1 * 2 * len(works)), layout="constrained")
+        figure = Figure(figsize=(2.9 * len(names), 2.3 * 2 * len(works)), layout="constrained")
         grid = figure.subplots(2 * len(works), len(names), squeeze=False)
         for row, (work, quantity) in enumerate((work, quantity) for work in works for quantity in Point._fields[1:]):
             for axes, name in zip(grid[row], names, strict=True):
@@ -209,16 +213,21 @@ def draw(series: Mapping[tuple[str, str, str], Sequence[Point]]) -> Figure:
                     ats, costs = [point.at for point in points], [getattr(point, quantity) for point in points]
                     axes.plot(ats, costs, marker=".", label=f"{system}, {exponent(ats, costs):.2f}")
                 axes.set(xscale="log", yscale="log")
+                for axis in (axes.xaxis, axes.yaxis):
+                    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=5))
+                    axis.set_major_formatter("{x:,g}")
+                    axis.set_minor_formatter(NullFormatter())
                 axes.set_title(f"{work}: {'processor time, s' if quantity == 'seconds' else 'memory, MiB'}", fontsize=8)
                 axes.set_xlabel(LABELS[name].format(batch=LONG), fontsize=8)
                 if lines:
-                    axes.legend(fontsize=7)
+                    axes.legend(fontsize=6, loc="upper left")
     return figure
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, help="picture to write (.png, .svg or .pdf)")
+    parser.add_argument("--points", type=Path, metavar="FILE", help="JSON file that keeps what was measured")
     parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS), metavar="SYSTEM")
     parser.add_argument("--sizes", nargs="+", choices=list(LABELS), default=list(LABELS), metavar="SIZE")
     parser.add_argument("--most", type=int, default=1 << 30, metavar="N", help="leave out larger sizes")
@@ -232,17 +241,25 @@ def main() -> None:
         for system in options.systems
     ]
     series: dict[tuple[str, str, str], list[Point]] = {}
+    known: dict[str, Any] = {}
+    if options.points and options.points.exists():
+        known = json.loads(options.points.read_text("utf-8"))
     with progress_bar("measuring", len(keys)) as bar:
-        for work, name, system in keys:
+        for work, name, system in bar.counted(keys):
             points = series[work, name, system] = []
             for size in SIZES[work][name]:
                 if size > options.most and len(points) > 1:
                     break
                 changed = {name: size} | ({"batch": LONG, "lines": LONG} if name == "length" else {})
                 changed |= {"lines": size} if name == "batch" else {}
-                found = in_own_process(work, system, Sizes(**changed), options.repeat)
+                place = f"{work} {name} {system} {size}"
+                if place not in known:
+                    known[place] = in_own_process(work, system, Sizes(**changed), options.repeat)
+                    if options.points:
+                        with open_output(options.points) as file:
+                            json.dump(known, file, indent=1)
+                found = known[place]
                 points.append(Point(found[0] if name == "width" else size, *found[1:]))
-            bar.advance(1)
     rows = []
     for (work, name, system), points in series.items():
         ats, first, last = [point.at for point in points], points[0], points[-1]
