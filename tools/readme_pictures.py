@@ -6,6 +6,7 @@
 RUNS holds model directories:
     vanilla, bahdanau, luong, transformer    recipes multi30k/…; luong after `nmt learn-alignment`
     copy_ntm                                 recipe algorithmic/copy_ntm
+    ntm_encoder                              the model of `nmt quickstart` with the encoder of docs/concepts/ntm.md
     dialogue                                 the recipe and the corpus of tests/test_dialogue.py, 600 steps
     systems                                  what tools/compare_systems.py made
     rnn                                      recipe multi30k/vanilla with cells rnn_tanh, 256 wide, 3 epochs at 0.001
@@ -37,6 +38,7 @@ from nmt.data.text import read_lines
 PAIR = 13
 """Of the gold: a relative clause, whose verb is at its end in German alone."""
 TEST_SET = "test_2016_flickr"
+QUICKSTART_SENTENCE = "The old teacher buys a red book."
 SYSTEMS = ("vanilla", "bahdanau", "luong", "transformer")
 
 
@@ -111,6 +113,10 @@ def memory(folders: Folders) -> list[str]:
     return ["inspect", "memory", folders.run("copy_ntm"), "-i", folders.written("symbols", "a c b d e h g a b b c d")]
 
 
+def memory_attention(folders: Folders) -> list[str]:
+    return ["inspect", "memory", folders.run("ntm_encoder"), "-i", folders.written("sentence", QUICKSTART_SENTENCE)]
+
+
 def gradients(folders: Folders) -> list[str]:
     models = [folders.run(name) for name in ("rnn", "systems/vanilla", "systems/lstm")]
     return ["inspect", "gradients", *models, "--pairs", *(folders.text(f"multi30k/val.{end}") for end in ("de", "en"))]
@@ -139,7 +145,19 @@ def words(folders: Folders) -> list[str]:
 
 PICTURES: dict[str, Callable[[Folders], list[str]]] = {
     function.__name__: function
-    for function in (alignment, heads, lengths, systems, memory, gradients, dialogue, document, confusion, words)
+    for function in (
+        alignment,
+        heads,
+        lengths,
+        systems,
+        memory,
+        memory_attention,
+        gradients,
+        dialogue,
+        document,
+        confusion,
+        words,
+    )
 }
 """By the name of the file, what `nmt` is called with."""
 

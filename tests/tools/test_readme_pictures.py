@@ -41,6 +41,7 @@ def test_what_can_be_made_is_made(repo_root: Path, python: Path, tiny_model: Pat
         "lengths": "vanilla.test.en",
         "systems": "systems/vanilla/test_2016_flickr.en",
         "memory": "copy_ntm",
+        "memory_attention": "ntm_encoder",
         "gradients": "rnn",
         "dialogue": "dialogue",
         "document": "clauses",
