@@ -20,6 +20,7 @@ from runs import exit_codes
 from nmt.console import print_table, progress_bar
 from nmt.data.text import read_lines
 from nmt.data.vocabulary import Vocabularies, Vocabulary
+from nmt.decoding.results import Perplexity
 
 Gram = tuple[int, ...]
 
@@ -86,8 +87,8 @@ def main() -> None:
         num_words = sum(len(line.split()) + 1 for line in read_lines(given.test))
         for order in bar.counted(range(1, given.order + 1)):
             model = KneserNey(train, order, len(vocabulary), vocabulary.sos)
-            loss = -sum(map(model.log_probability, test))
-            rows.append((str(order), f"{math.exp(loss / num_tokens):.2f}", f"{math.exp(loss / num_words):.2f}"))
+            found = Perplexity(sum(map(model.log_probability, test)), num_tokens, num_words)
+            rows.append((str(order), f"{found.per_token:.2f}", f"{found.per_word:.2f}"))
     print_table("", ("order", "perplexity per token", "per word"), rows)
 
 

@@ -212,7 +212,7 @@ class TransformerState(State):
         return state if state.ancestor_NC.shape[1] < self.crowded_at or not len(rows) else state._without_orphans()
 
     def _without_orphans(self) -> Self:
-        """Leave out slots of hypotheses that were given up: without them attention would cost K² instead of K."""
+        """Leave out slots of hypotheses that were given up; attention to all of them costs K² instead of K."""
         ancestor_BKC = torch.unflatten(self.ancestor_NC, 0, (len(self.memory.mask_BS), -1))
         used_BC = ancestor_BKC.any(1)
         num_used = int(used_BC.sum(1).max())
