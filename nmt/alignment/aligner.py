@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from nmt.alignment.extract import word_links
+from nmt.alignment.extract import balance, word_links
 from nmt.alignment.heads import AlignmentHeads, choose_heads
-from nmt.alignment.lexicon import Lexicon, evidence
+from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import Weights, WordAlignment
+from nmt.alignment.posterior import learn_lexicon, posterior
 from nmt.alignment.words import Words, mean_of_pieces, merge_to_turns, merge_to_words, turns_of_words
 from nmt.config import LinkOptions
 from nmt.console import warn
@@ -109,10 +110,10 @@ class AttentionAligner:
         ahead, back = tee(pairs) if reverse is not None else (pairs, ())
         alignments = self._attended(ahead, all_heads, warns)
         if reverse is None:
-            return (replace(found, links=word_links(self._evidence(found), options)) for found in alignments)
+            return (replace(found, links=word_links(self._compared(found, options), options)) for found in alignments)
         backward = reverse._attended(((target, source) for source, target in back), False, False)
         return (
-            replace(found, links=word_links(self._evidence(found), options, reverse._evidence(other)))
+            replace(found, links=word_links(self._compared(found, options), options, reverse._compared(other, options)))
             for found, other in zip(alignments, backward, strict=True)
         )
 
@@ -148,7 +149,7 @@ class AttentionAligner:
                 num_pairs += 1
                 yield alignment
 
-        self.lexicon = Lexicon.learn(counted())
+        self.lexicon = learn_lexicon(counted())
         self.lexicon.save(files.lexicon)
         return Learned(self.heads, agreement, self.lexicon, num_pairs)
 
@@ -162,8 +163,11 @@ class AttentionAligner:
         weights_TS[:, self._are_tags(pieces)] = -1
         return [word_of[piece] for piece in weights_TS.argmax(axis=1)]
 
-    def _evidence(self, found: WordAlignment) -> Weights:
-        return evidence(found.source, found.target, found.weights, self.lexicon)
+    def _compared(self, found: WordAlignment, options: LinkOptions) -> Weights:
+        """What links are chosen by: the posterior or, without a lexicon, the attention."""
+        if self.lexicon is not None:
+            return posterior(found.source, found.target, found.weights, self.lexicon)
+        return balance(found.weights) if options.method == "argmax" else found.weights
 
     def _attended(self, pairs: Iterable[WordPair], all_heads: bool, warns: bool) -> Iterator[WordAlignment]:
         """The attention between the words of each pair; without links."""

@@ -37,18 +37,16 @@ def word_links(weights: Weights, options: LinkOptions, backward: Weights | None 
     of two models: a cell with one high and one low weight loses to one with two medium weights.
 
     Args:
-        weights: attention [T_words, S_words].
+        weights: what the words compare, balanced attention or a posterior. [T_words, S_words]
         options: how links are chosen.
-        backward: attention [S_words, T_words] of a model of the other direction.
+        backward: the same from a model of the other direction. [S_words, T_words]
     """
-    prepare = balance if options.method == "argmax" else np.asarray
-    compared = prepare(weights)
     if backward is not None:
-        compared = np.sqrt(compared * prepare(backward).T)
-    forward = extract_links(compared, options)
+        weights = np.sqrt(weights * backward.T)
+    forward = extract_links(weights, options)
     if options.symmetrize == "none":
         return forward
-    chosen = extract_links(compared.T, options)
+    chosen = extract_links(weights.T, options)
     return symmetrize(forward, [(source, target) for target, source in chosen], options.symmetrize)
 
 

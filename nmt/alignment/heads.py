@@ -16,7 +16,7 @@ from typing import Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from nmt.alignment.extract import word_links
+from nmt.alignment.extract import balance, word_links
 from nmt.alignment.links import Link
 from nmt.config import LinkOptions
 from nmt.errors import UserError, nearest
@@ -102,9 +102,9 @@ def choose_heads(weights: Sequence[HeadWeights]) -> tuple[tuple[int, ...], list[
         The chosen heads, the best first, and the agreement of every head with the mean, 0 to 1.
     """
     num_heads = len(weights[0])
-    consensus = [word_links(weights_HTS.mean(axis=0), LinkOptions()) for weights_HTS in weights]
+    consensus = [word_links(balance(weights_HTS.mean(axis=0)), LinkOptions()) for weights_HTS in weights]
     agreement = [
-        _f1([word_links(weights_HTS[head], LinkOptions()) for weights_HTS in weights], consensus)
+        _f1([word_links(balance(weights_HTS[head]), LinkOptions()) for weights_HTS in weights], consensus)
         for head in range(num_heads)
     ]
     ranked = sorted(range(num_heads), key=lambda head: -agreement[head])
@@ -114,7 +114,7 @@ def choose_heads(weights: Sequence[HeadWeights]) -> tuple[tuple[int, ...], list[
 
 def _self_agreement(weights: Sequence[HeadWeights], heads: Sequence[int]) -> float:
     """How far the links that target words choose are those that source words choose: |both| / |either|."""
-    means = [weights_HTS[heads].mean(axis=0) for weights_HTS in weights]
+    means = [balance(weights_HTS[heads].mean(axis=0)) for weights_HTS in weights]
     both = sum(len(word_links(mean, LinkOptions(symmetrize="intersection"))) for mean in means)
     either = sum(len(word_links(mean, LinkOptions(symmetrize="union"))) for mean in means)
     return both / max(either, 1)

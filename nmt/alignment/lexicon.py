@@ -1,14 +1,4 @@
-"""Word translation probabilities, learned from a model's own alignments, and the posterior that they give.
-
-Attention is computed before the decoder chooses a word, so it can't tell which of two likely source words that word
-translates. Once the word is known, Bayes' rule gives the posterior (as in the posterior attention of Shankar & Sarawagi
-2019, with a lexicon in place of the decoder's output):
-
-    p(source word s | target word t, attention) ∝ attention(t, s) · p(t | s)
-
-p(t | s) is one maximisation step of IBM Model 1 (Brown et al. 1993) over a corpus, with attention in place of its
-uniform alignment probabilities: expected counts of linked words, divided. No gold alignment is used.
-"""
+"""Word translation probabilities, learned from a model's own alignments."""
 
 import re
 from collections import Counter, defaultdict
@@ -19,14 +9,13 @@ from typing import Self
 
 import numpy as np
 
-from nmt.alignment.extract import balance
-from nmt.alignment.links import Weights, WordAlignment
+from nmt.alignment.links import Weights
 from nmt.data.text import read_lines
 from nmt.errors import UserError
 from nmt.files import open_output
 
 LEAST_SHARE = 0.01
-"""Cells of the balanced attention below this aren't counted; in the prior, lower cells are raised to it."""
+"""Links with a lower posterior aren't counted; attention below it is raised to it."""
 LEAST_COUNT = 0.05
 """Pairs of words with an expected count below this aren't written."""
 UNSEEN = 1.0
@@ -57,12 +46,15 @@ class Lexicon:
         return sum(len(targets) for targets in self._counts.values())
 
     @classmethod
-    def learn(cls, alignments: Iterable[WordAlignment]) -> Self:
-        """Expected counts over sentence pairs with attention; their links aren't used."""
+    def count(cls, linked: Iterable[tuple[Sequence[str], Sequence[str], Weights]]) -> Self:
+        """Expected counts over sentence pairs.
+
+        Args:
+            linked: source words, target words, and the probability of each link. [T_words, S_words]
+        """
         counts: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
-        for alignment in alignments:
-            source, target = _keys(alignment.source), _keys(alignment.target)
-            share = balance(alignment.weights)
+        for source_words, target_words, share in linked:
+            source, target = _keys(source_words), _keys(target_words)
             for t, s in zip(*np.nonzero(share >= LEAST_SHARE), strict=True):
                 counts[source[s]][target[t]] += float(share[t, s])
         return cls({source: dict(targets) for source, targets in counts.items()})
@@ -119,19 +111,6 @@ class Lexicon:
                     "Delete it; `nmt learn-alignment` writes it anew.",
                 ) from None
         return cls(dict(counts))
-
-
-def evidence(source: Sequence[str], target: Sequence[str], weights: Weights, lexicon: Lexicon | None) -> Weights:
-    """The weights that links are chosen by: the attention or, with a lexicon, the posterior. [T_words, S_words]
-
-    Source words without any attention, such as tags, keep none.
-    """
-    is_read = weights.any(axis=0)
-    if lexicon is None or not is_read.any():
-        return weights
-    posterior = np.maximum(balance(weights), LEAST_SHARE) * lexicon.probability(source, target) * is_read
-    shares: Weights = posterior / posterior.sum(axis=1, keepdims=True)
-    return shares
 
 
 def _keys(words: Iterable[str]) -> list[str]:

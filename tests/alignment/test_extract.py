@@ -26,17 +26,17 @@ def test_balance_shares_by_source_and_then_by_target_word() -> None:
 def test_words_without_attention_get_none() -> None:
     weights = np.array([[0.0, 0.0], [0.0, 0.7]], dtype=np.float32)
     assert balance(weights).tolist() == [[0, 0], [0, 1]]
-    assert word_links(weights, LinkOptions()) == ((1, 1),)
+    assert word_links(balance(weights), LinkOptions()) == ((1, 1),)
 
 
 def test_competition_finds_the_words_of_distracted_attention() -> None:
     assert DISTRACTED.argmax(axis=1).tolist() == [2, 2, 2]
-    assert word_links(DISTRACTED, PLAIN) == ((0, 0), (1, 1), (2, 2))
+    assert word_links(balance(DISTRACTED), PLAIN) == ((0, 0), (1, 1), (2, 2))
 
 
 def test_source_words_choose_among_the_columns() -> None:
     # Two source words for one target word: only the source words' own choice gives both.
-    weights = np.array([[0.5, 0.4, 0.1], [0.05, 0.05, 0.9]], dtype=np.float32)
+    weights = balance(np.array([[0.5, 0.4, 0.1], [0.05, 0.05, 0.9]], dtype=np.float32))
     assert word_links(weights, PLAIN) == ((0, 0), (2, 1))
     assert word_links(weights, LinkOptions(symmetrize="union")) == ((0, 0), (1, 0), (2, 1))
     assert word_links(weights, LinkOptions()) == ((0, 0), (1, 0), (2, 1)), "the neighbour of a sure link is taken in"
@@ -69,7 +69,7 @@ def test_a_word_that_one_direction_never_looks_at_has_no_link() -> None:
     assert word_links(np.eye(2, dtype=np.float32), PLAIN, backward) == ((0, 0),)
 
 
-def test_threshold_is_of_the_attention_itself_and_the_same_from_both_sides() -> None:
+def test_a_threshold_is_the_same_from_both_sides() -> None:
     options = LinkOptions(method="threshold", threshold=0.5)
     assert word_links(DISTRACTED, options) == ((2, 0), (2, 1), (2, 2))
 

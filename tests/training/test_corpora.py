@@ -16,6 +16,7 @@ from kill_runs import differences
 from numpy.testing import assert_allclose
 
 import nmt
+from nmt.alignment.posterior import learn_lexicon
 from nmt.config import Recipe, StageOptions, VocabularyOptions
 from nmt.data.batching import BatchStream, TrainingBatches
 from nmt.data.corpus import FileText, GivenText, TaggedText
@@ -351,7 +352,7 @@ def test_a_tag_has_no_links(both_ways: Path, tiny_corpus: Path, tmp_path: Path, 
             assert not each.weights[:, :first].any()
             assert min(source for source, _ in each.links) >= first
             assert max(source for source, _ in each.links) < len(each.source)
-        model.aligner.lexicon = nmt.alignment.lexicon.Lexicon.learn(found)
+        model.aligner.lexicon = learn_lexicon(found)
     with_links = model.stream([source for source, _ in pairs[:5]], with_alignment=True)
     assert all(min(link[0] for link in each.alignment or ()) >= 1 for each in with_links)
 

@@ -1,0 +1,87 @@
+"""The posterior of links, and the lexicon that is learned by it."""
+
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+
+from nmt.alignment.extract import balance, word_links
+from nmt.alignment.lexicon import LEAST_SHARE, Lexicon
+from nmt.alignment.links import Weights, WordAlignment
+from nmt.alignment.posterior import JUMP_DECAY, learn_lexicon, posterior
+from nmt.config import LinkOptions
+
+SOURCE, TARGET = ["der", "Hund", "schläft"], ["the", "dog", "sleeps", "now"]
+LEXICON = Lexicon({"der": {"the": 8.0}, "hund": {"dog": 5.0, "hound": 1.0}, "schläft": {"sleeps": 3.0, "the": 1.0}})
+
+
+def aligned(source: str, target: str, weights: list[list[float]]) -> WordAlignment:
+    return WordAlignment(tuple(source.split()), tuple(target.split()), np.array(weights, np.float32), ())
+
+
+def test_it_is_the_sum_over_all_sequences_of_links() -> None:
+    weights: Weights = np.random.default_rng(1).random((4, 3), np.float32)
+    emissions = np.maximum(balance(weights), LEAST_SHARE) * LEXICON.probability(SOURCE, TARGET)
+    jumps = [[(1 + abs(there - here - 1)) ** -JUMP_DECAY for there in range(3)] for here in range(3)]
+    expected = np.zeros((4, 3))
+    for links in product(range(3), repeat=4):
+        p = np.prod([emissions[t, s] for t, s in enumerate(links)])
+        for before, after in pairwise(links):
+            p *= jumps[before][after] / sum(jumps[before])
+        for t, s in enumerate(links):
+            expected[t, s] += p
+    found = posterior(SOURCE, TARGET, weights, LEXICON)
+    np.testing.assert_allclose(found, expected / expected.sum(axis=1, keepdims=True), rtol=1e-4)
+
+
+def test_known_words_settle_what_attention_leaves_open() -> None:
+    lexicon = Lexicon({"hund": {"dog": 5.0}, "katze": {"cat": 5.0}})
+    weights: Weights = np.array([[0.55, 0.45], [0.5, 0.5]], np.float32)
+    assert word_links(weights, LinkOptions(symmetrize="none")) == ((0, 0), (0, 1))
+    found = posterior(["Hund", "Katze"], ["cat", "dog"], weights, lexicon)
+    assert word_links(found, LinkOptions()) == ((0, 1), (1, 0))
+
+
+def test_the_words_around_settle_what_attention_and_lexicon_leave_open() -> None:
+    """Which of two *der* a *the* translates: the one in front of the word whose translation follows."""
+    lexicon = Lexicon({"der": {"the": 9.0}, "hund": {"dog": 9.0}, "mann": {"man": 9.0}})
+    source, target = ["der", "Hund", "der", "Mann"], ["the", "man", "the", "dog"]
+    found = posterior(source, target, np.full((4, 4), 0.25, np.float32), lexicon)
+    assert word_links(found, LinkOptions(symmetrize="none")) == ((0, 2), (1, 3), (2, 0), (3, 1))
+
+
+def test_words_that_were_never_seen_are_left_to_attention() -> None:
+    weights: Weights = np.array([[0.9, 0.1], [0.1, 0.9]], np.float32)
+    swapped = weights[::-1].copy()
+    for attention, links in ((weights, ((0, 0), (1, 1))), (swapped, ((0, 1), (1, 0)))):
+        assert word_links(posterior(["Kamel", "Oase"], ["camel", "oasis"], attention, LEXICON), LinkOptions()) == links
+
+
+def test_a_word_without_attention_has_no_link() -> None:
+    weights: Weights = np.array([[0, 0.4, 0.6], [0, 0.5, 0.5], [0, 0.5, 0.5], [0, 1, 0]], np.float32)
+    found = posterior(SOURCE, TARGET, weights, LEXICON)
+    assert not found[:, 0].any()
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    assert not posterior(SOURCE, TARGET, np.zeros((4, 3), np.float32), LEXICON).any()
+    assert posterior([], [], np.zeros((0, 0), np.float32), LEXICON).shape == (0, 0)
+
+
+def test_a_long_sentence_does_not_underflow() -> None:
+    words = [f"word{index}" for index in range(400)]
+    found = posterior(words, words, np.eye(400, dtype=np.float32), LEXICON)
+    assert (found.argmax(axis=1) == np.arange(400)).all()
+
+
+def test_learning_finds_what_attention_alone_does_not() -> None:
+    """Attention prefers neither of two words; that *Buch* comes with *book* in other pairs tells them apart."""
+    even = [[0.5, 0.5], [0.5, 0.5]]
+    corpus = [
+        aligned("ein Buch", "a book", even),
+        aligned("das Buch", "the book", even),
+        aligned("das Haus", "the house", even),
+    ]
+    found = learn_lexicon(iter(corpus * 5)).probability(["Buch", "das"], ["book", "the", "a"])
+    assert found[0, 0] > 0.8
+    assert found[1, 1] > 0.8
+    counted = Lexicon.count((pair.source, pair.target, balance(pair.weights)) for pair in corpus * 5)
+    assert counted.probability(["Buch"], ["book"])[0, 0] == pytest.approx(0.5, abs=0.1)
