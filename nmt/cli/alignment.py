@@ -271,7 +271,12 @@ def learn_alignment(
         chosen = AlignmentHeads.of(translator.model.decoder, heads, attention)
         chosen.save(ModelDirectory(model_dir).alignment, translator.model.decoder)
     with progress_bar("aligning", None) as bar:
-        learned = translator.learn_alignment(bar.counted(FileText(source, target)), tokenized)
+
+        def pairs() -> Iterator[tuple[str, str]]:
+            yield from bar.counted(FileText(source, target))
+            bar.update(0, "learning the lexicon")
+
+        learned = translator.learn_alignment(pairs(), tokenized)
     names = learned.heads.names(translator.model.decoder)
     if learned.agreement is not None:
         best_first = sorted(learned.agreement.items(), key=lambda item: -item[1])
