@@ -33,8 +33,8 @@ def balance(weights: npt.NDArray[np.floating]) -> Weights:
 def word_links(weights: Weights, options: LinkOptions, backward: Weights | None = None) -> tuple[Link, ...]:
     """Links between words, sorted.
 
-    With two directions the words choose by the geometric mean of the two, as Liang et al. 2006 multiply the posteriors
-    of two models: a cell with one high and one low weight loses to one with two medium weights.
+    With two directions the words choose by the mean of the two, in which a direction that is sure outvotes one that
+    isn't.
 
     Args:
         weights: what the words compare, balanced attention or a posterior. [T_words, S_words]
@@ -42,7 +42,7 @@ def word_links(weights: Weights, options: LinkOptions, backward: Weights | None 
         backward: the same from a model of the other direction. [S_words, T_words]
     """
     if backward is not None:
-        weights = np.sqrt(weights * backward.T)
+        weights = (weights + backward.T) / 2
     forward = extract_links(weights, options)
     if options.symmetrize == "none":
         return forward

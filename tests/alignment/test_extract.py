@@ -50,7 +50,7 @@ def test_two_directions_choose_among_what_both_agree_on() -> None:
     options = LinkOptions(method="threshold", threshold=0.45)
     assert word_links(forward, options) == ((0, 0), (0, 1), (2, 2))
     assert word_links(backward, options) == ((0, 0), (1, 1), (1, 2))
-    assert word_links(forward, options, backward) == ((0, 0), (1, 1), (2, 2)), "√(0.4 · 0.9) for two of them"
+    assert word_links(forward, options, backward) == ((0, 0), (1, 1), (2, 2)), "(0.4 + 0.9) / 2 for two of them"
     assert word_links(forward, PLAIN, backward) == ((0, 0), (1, 1), (2, 2))
 
 
@@ -64,9 +64,10 @@ def test_it_is_the_same_from_both_sides(how: str) -> None:
     assert turned != set(word_links(forward, options))
 
 
-def test_a_word_that_one_direction_never_looks_at_has_no_link() -> None:
-    backward = np.array([[1.0, 0.0], [1.0, 0.0]], dtype=np.float32)
-    assert word_links(np.eye(2, dtype=np.float32), PLAIN, backward) == ((0, 0),)
+def test_a_direction_that_is_sure_outvotes_one_that_is_not() -> None:
+    backward = np.array([[0.6, 0.4], [0.6, 0.4]], dtype=np.float32)
+    assert word_links(backward, PLAIN) == ((0, 0), (0, 1))
+    assert word_links(np.eye(2, dtype=np.float32), PLAIN, backward) == ((0, 0), (1, 1))
 
 
 def test_a_threshold_is_the_same_from_both_sides() -> None:
