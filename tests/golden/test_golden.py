@@ -173,11 +173,12 @@ def _settings(name: str, recipe: Mapping[str, Any], corpus: Path) -> dict[str, A
         settings |= {"data.root": str(corpus / "chat"), "vocabulary.size": 300}
     else:
         settings |= {"data.root": str(corpus), "data.source": "en", "data.target": "de", "vocabulary.size": 400}
-    if corpora := recipe["data"].get("corpora"):  # German stands for French
-        files = {
-            f"train.{name}": str(corpus / f"train.{side}") for name, side in (("de", "de"), ("en", "en"), ("fr", "de"))
-        }
-        settings["data.corpora"] = [each | {x: files[each[x]] for x in ("source", "target")} for each in corpora]
+    if corpora := recipe["data"].get("corpora"):  # German stands for French, and real text for synthetic
+        german, english = str(corpus / "train.de"), str(corpus / "train.en")
+        settings["data.corpora"] = [
+            each | {side: english if each[side].endswith(".en") else german for side in ("source", "target")}
+            for each in corpora
+        ]
     if "guided_alignment" in recipe["training"].get("techniques", {}):
         settings["training.techniques.guided_alignment.links"] = str(corpus / "train.links")
     return settings
