@@ -288,7 +288,7 @@ class Translator:
             tokenized: the text is tokenised, with punctuation separated: words are its tokens. Otherwise words are
                 separated by white space.
             split_punctuation: in text that is not tokenised, punctuation marks are words, too.
-            reverse: a model of the other direction: links are chosen among those that both agree on.
+            reverse: a model of the other direction: links are chosen by the mean of both.
             all_heads: give the weights of every head, too.
             links: how links are chosen by the attention.
 

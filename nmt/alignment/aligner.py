@@ -100,8 +100,8 @@ class AttentionAligner:
         Args:
             pairs: source and target words.
             options: how links are taken from the weights.
-            reverse: the aligner of a model of the other direction: links are chosen among what both agree on, while
-                all else is from this model.
+            reverse: the aligner of a model of the other direction: links are chosen by the mean of both, while all
+                else is from this model.
             all_heads: give the weights of every head, too.
             warns: warn of pairs that are cut.
         """
