@@ -42,7 +42,7 @@ def word_links(weights: Weights, options: LinkOptions, backward: Weights | None 
         backward: the same from a model of the other direction. [S_words, T_words]
     """
     if backward is not None:
-        weights = (weights + backward.T) / 2
+        weights = (weights + backward.T) / np.float32(2)
     forward = extract_links(weights, options)
     if options.symmetrize == "none":
         return forward
