@@ -118,7 +118,9 @@ class Server:
 
     def asked(self, connection: socket.socket) -> list[Any]:
         """Fork; the request in the new process, and nothing in this one."""
-        message, streams, *_ = socket.recv_fds(connection, 1 << 20, 3)
+        message, streams = b"", list[int]()
+        with suppress(ConnectionResetError):  # the other side was killed before it had read all that was sent to it
+            message, streams, *_ = socket.recv_fds(connection, 1 << 20, 3)
         if not message:
             if connection in self.pids:
                 os.kill(self.pids[connection], signal.SIGKILL)
