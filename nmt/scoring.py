@@ -20,7 +20,8 @@ class Forced:
     """What forced decoding of a sentence pair gives."""
 
     log_probability_T: Tensor
-    """Natural log-probability of each target token given the source and the tokens before; EOS is the last."""
+    """Natural log-probability of each target token given the source and the tokens before; EOS is the last. Empty where
+    it was not requested."""
     weights_HTS: Tensor | None
     """Attention of the requested heads, with EOS of the target and without that of the source; None without heads."""
     source_diagnostics: dict[str, Tensor] = field(default_factory=dict)
@@ -34,6 +35,7 @@ def force_all(
     vocabularies: Vocabularies,
     batch_size: int,
     heads: Sequence[int] = (),
+    scores: bool = True,
 ) -> list[Forced]:
     """Run any number of pairs through the model with the true previous token at each step.
 
@@ -45,7 +47,14 @@ def force_all(
         vocabularies: for the special ids.
         batch_size: pairs at a time.
         heads: of the decoder's ``heads``, those whose attention is requested.
+        scores: compute log-probabilities, which takes longer than all else.
     """
+
+    def log_p(features_TD: Tensor, target_T: Tensor) -> Tensor:
+        if not scores:
+            return features_TD.new_empty(0)
+        logits_TV: Tensor = model.decoder.output(features_TD)
+        return logits_TV.float().log_softmax(-1).gather(1, target_T[:, None]).squeeze(1)
 
     def force(rows: Sequence[int]) -> list[Forced]:
         batch = make_batch([pairs[row] for row in rows], vocabularies).to(model.device)
@@ -53,13 +62,12 @@ def force_all(
         weights_BHTS = select_heads(output.weights_BHTS, heads) if heads else None
         found = []
         for b, (source, target) in enumerate(pairs[row] for row in rows):
-            # Pair by pair: log-probabilities of a whole batch over the vocabulary can take gigabytes.
-            logits_TV = model.decoder.output(output.features_BTD[b, : len(target) + 1])
-            target_T1 = batch.target_output_BT[b, : len(target) + 1, None]
+            with_eos = slice(len(target) + 1)
             found.append(
                 Forced(
-                    logits_TV.float().log_softmax(-1).gather(1, target_T1).squeeze(1),
-                    None if weights_BHTS is None else weights_BHTS[b, :, : len(target) + 1, : len(source)].float(),
+                    # Pair by pair: log-probabilities of a whole batch over the vocabulary can take gigabytes.
+                    log_p(output.features_BTD[b, with_eos], batch.target_output_BT[b, with_eos]),
+                    None if weights_BHTS is None else weights_BHTS[b, :, with_eos, : len(source)].float(),
                     {name: values[b, : len(source)] for name, values in output.source_diagnostics.items()},
                     {name: values[b, : len(target)] for name, values in output.diagnostics.items()},
                 )

@@ -245,7 +245,7 @@ class Translator:
     def _aligned(self, translations: Sequence[Translation], with_punctuation: bool) -> Iterator[Translation]:
         split = Words.split_punctuation if with_punctuation else Words.split
         pairs = ((split(t.source), split(t.text)) for t in translations)
-        for translation, found in zip(translations, self.aligner(pairs, warns=False), strict=True):
+        for translation, found in zip(translations, self.aligner(pairs, scores=False, warns=False), strict=True):
             yield replace(translation, alignment=found.links, with_punctuation=with_punctuation)
 
     def encode_source(self, line: str) -> list[int]:
@@ -278,6 +278,7 @@ class Translator:
         split_punctuation: bool = False,
         reverse: "Translator | None" = None,
         all_heads: bool = False,
+        scores: bool = True,
         links: LinkOptions = DEFAULT,
     ) -> Iterator[WordAlignment]:
         """Word alignments of given sentence pairs, by forced decoding.
@@ -290,6 +291,7 @@ class Translator:
             split_punctuation: in text that is not tokenised, punctuation marks are words, too.
             reverse: a model of the other direction: links are chosen by the mean of both.
             all_heads: give the weights of every head, too.
+            scores: give scores and probabilities; links alone take two thirds of the time.
             links: how links are chosen by the attention.
 
         Raises:
@@ -299,7 +301,7 @@ class Translator:
             raise UserError("A model of dialogues aligns in one direction only.", "Leave out the reverse model.")
         in_words = split_pairs(pairs, tokenized, split_punctuation, self._is_dialogue)
         backward = reverse.aligner if reverse is not None else None
-        return self.aligner(in_words, links, reverse=backward, all_heads=all_heads)
+        return self.aligner(in_words, links, reverse=backward, all_heads=all_heads, scores=scores)
 
     def learn_alignment(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False) -> Learned:
         """Learn from parallel text, best the training text, how to align; :meth:`align` is better from then on.

@@ -93,6 +93,7 @@ class AttentionAligner:
         *,
         reverse: "AttentionAligner | None" = None,
         all_heads: bool = False,
+        scores: bool = True,
         warns: bool = True,
     ) -> Iterator[WordAlignment]:
         """Alignments of the pairs, in order and in constant memory.
@@ -103,15 +104,16 @@ class AttentionAligner:
             reverse: the aligner of a model of the other direction: links are chosen by the mean of both, while all
                 else is from this model.
             all_heads: give the weights of every head, too.
+            scores: give scores and probabilities, which takes longer than all else.
             warns: warn of pairs that are cut.
         """
         if self._vocabularies.target.is_closed:  # a label is one word
             pairs = ((source, Words.whole(target.text.strip())) for source, target in pairs)
         ahead, back = tee(pairs) if reverse is not None else (pairs, ())
-        alignments = self._attended(ahead, all_heads, warns)
+        alignments = self._attended(ahead, all_heads, scores, warns)
         if reverse is None:
             return (replace(found, links=word_links(self._compared(found, options), options)) for found in alignments)
-        backward = reverse._attended(((target, source) for source, target in back), False, False)
+        backward = reverse._attended(((target, source) for source, target in back))
         return (
             replace(found, links=word_links(self._compared(found, options), options, reverse._compared(other, options)))
             for found, other in zip(alignments, backward, strict=True)
@@ -137,7 +139,7 @@ class AttentionAligner:
             raise UserError("There is no sentence pair to learn from.", "Give the two sides of the training text.")
         agreement = None
         if len(decoder.heads) > 1 and not files.alignment.is_file():
-            found = [np.stack(list(a.head_weights or ())) for a in self._attended(first, all_heads=True, warns=False)]
+            found = [np.stack(list(a.head_weights or ())) for a in self._attended(first, all_heads=True)]
             chosen, shares = choose_heads(found)
             self.heads = AlignmentHeads(chosen, self.heads.attention)
             agreement = {head.short_name: share for head, share in zip(decoder.heads, shares, strict=True)}
@@ -145,7 +147,7 @@ class AttentionAligner:
 
         def counted() -> Iterator[WordAlignment]:
             nonlocal num_pairs
-            for alignment in self._attended(chain(first, pairs), False, warns=False):
+            for alignment in self._attended(chain(first, pairs)):
                 num_pairs += 1
                 yield alignment
 
@@ -156,7 +158,7 @@ class AttentionAligner:
     def attended_words(self, line: str, target: Sequence[int]) -> list[str]:
         """For each token of a translation, given as ids, the source word that holds the piece of the highest weight."""
         pieces = source_pieces(self._vocabularies.source, line, self._context, self._max_pieces)[: self._max_pieces]
-        (forced,) = force_all(self._model, [(_ids(pieces), target)], self._vocabularies, 1, self.heads.heads)
+        (forced,) = force_all(self._model, [(_ids(pieces), target)], self._vocabularies, 1, self.heads.heads, False)
         words = Words.split_punctuation(line)
         word_of = [words.words[word] if word >= 0 else "" for word in words.of_pieces(pieces)]
         weights_TS = self._weights(forced, len(target)).mean(axis=0)
@@ -169,7 +171,9 @@ class AttentionAligner:
             return posterior(found.source, found.target, found.weights, self.lexicon)
         return balance(found.weights) if options.method == "argmax" else found.weights
 
-    def _attended(self, pairs: Iterable[WordPair], all_heads: bool, warns: bool) -> Iterator[WordAlignment]:
+    def _attended(
+        self, pairs: Iterable[WordPair], all_heads: bool = False, scores: bool = False, warns: bool = False
+    ) -> Iterator[WordAlignment]:
         """The attention between the words of each pair; without links."""
         wanted = range(len(self._model.decoder.heads)) if all_heads else self.heads.heads
         number, limit = 0, self._max_pieces
@@ -180,7 +184,7 @@ class AttentionAligner:
                 if warns and (longest := max(map(len, both))) > limit:
                     warn(f"line {number} has {longest:,} pieces: only the first {limit} are aligned.")
             ids = [(_ids(source[:limit]), _ids(target[:limit])) for source, target in pieces]
-            found = force_all(self._model, ids, self._vocabularies, self._batch_size, wanted)
+            found = force_all(self._model, ids, self._vocabularies, self._batch_size, wanted, scores)
             for pair, both, forced in zip(window, pieces, found, strict=True):
                 yield self._in_words(pair, both, forced, all_heads)
 
@@ -211,24 +215,29 @@ class AttentionAligner:
         source_words, target_words = source.of_pieces(read), target.of_pieces(predicted)
         source_words = [-1 if is_tag else word for word, is_tag in zip(source_words, self._are_tags(read), strict=True)]
         sizes = len(source.words), len(target.words)
-        heads = [merge_to_words(weights_TS, source_words, target_words, *sizes) for weights_TS in weights_HTS]
-        # Of words, from those of their pieces; -1, for pieces of no word, counts first and is dropped.
-        log_p_T = forced.log_probability_T[: len(predicted)].tolist()
-        log_p_W = np.bincount(np.array(target_words, dtype=np.int64) + 1, log_p_T, sizes[1] + 1)
+        # Words are merged once, unless each head is wanted: the mean of heads and the merge are linear.
+        read_HTS = weights_HTS if all_heads else weights_HTS.mean(axis=0, keepdims=True)
+        heads = [merge_to_words(weights_TS, source_words, target_words, *sizes) for weights_TS in read_HTS]
+        score, log_p_T = None, forced.log_probability_T
+        if len(log_p_T):
+            # Of words, from those of their pieces; -1, for pieces of no word, counts first and is dropped.
+            of_pieces_T = log_p_T[: len(predicted)].tolist()
+            log_p_W = np.bincount(np.array(target_words, dtype=np.int64) + 1, of_pieces_T, sizes[1] + 1)
+            score = None if is_cut else float(log_p_T.sum())
         turn_weights = None
         if self._context is not None:
             turn_weights = merge_to_turns(weights_HTS.mean(axis=0), source, read, target_words, sizes[1])
         return WordAlignment(
             source.words,
             target.words,
-            np.stack([heads[head] for head in self.heads.heads] if all_heads else heads).mean(axis=0),
+            np.mean([heads[head] for head in self.heads.heads], axis=0) if all_heads else heads[0],
             links=(),
-            score=None if is_cut else float(forced.log_probability_T.sum()),
+            score=score,
             turns=turns_of_words(source) if turn_weights is not None else (),
             turn_weights=turn_weights,
             source_diagnostics=_of_words(forced.source_diagnostics, source_words, sizes[0]),
             target_diagnostics=_of_words(forced.target_diagnostics, target_words, sizes[1]),
-            probabilities=tuple(np.exp(log_p_W[1:]).tolist()),
+            probabilities=tuple(np.exp(log_p_W[1:]).tolist()) if len(log_p_T) else None,
             head_weights=heads if all_heads else None,
         )
 

@@ -45,7 +45,7 @@ class WordAlignment:
     links: tuple[Link, ...]
     """(source, target), counted from 0, sorted."""
     score: float | None = None
-    """Log-probability (natural logarithm) of the target given the source."""
+    """Log-probability (natural logarithm) of the target given the source; None if it was cut or not requested."""
     turns: tuple[int, ...] = ()
     """Of a dialogue, the turn of each source word, counted from the first of the line, 0."""
     turn_weights: Weights | None = None
@@ -54,7 +54,7 @@ class WordAlignment:
     """Numbers to be shown for each source word, by name, such as its ponder steps; of a word's pieces the mean."""
     target_diagnostics: Mapping[str, Sequence[float]] = field(default_factory=dict)
     probabilities: Sequence[float] | None = None
-    """Of each target word, given the source and the words before."""
+    """Of each target word, given the source and the words before; None if not requested."""
     head_weights: Sequence[Weights] | None = None
     """As ``weights``, for every attention head of the model; None unless requested."""
 

@@ -1,7 +1,6 @@
 """Words of a text, the word that each subword piece belongs to, and attention between pieces as that between words."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,7 +84,7 @@ class Words:
         for piece in pieces:
             # Of the bytes of one character only the last covers it; the others stand at its beginning.
             covered = [w for w in word_at[piece.begin : max(piece.end, piece.begin + 1)] if w >= 0]
-            owners.append(Counter(covered).most_common(1)[0][0] if covered else -1)
+            owners.append(max(covered, key=covered.count, default=-1))
         return owners
 
 

@@ -134,6 +134,7 @@ def align(
             split_punctuation=split_punctuation,
             reverse=backward,
             all_heads=grid or kind == "html",
+            scores=kind in ("json", "html"),
             links=LinkOptions(**links),
         )
         alignments = bar.counted(alignments)

@@ -72,6 +72,20 @@ def test_the_score_is_the_log_probability_of_the_target(translator: Translator) 
         assert alignment.score == pytest.approx(expected, rel=1e-4)
 
 
+def test_links_alone_are_found_without_the_output_layer(
+    translator: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete = list(translator.align(PAIRS))
+    calls: list[object] = []
+    monkeypatch.setattr(translator.model.decoder.output, "forward", calls.append)
+    for found, expected in zip(translator.align(PAIRS, scores=False), complete, strict=True):
+        assert found.links == expected.links
+        assert np.array_equal(found.weights, expected.weights)
+        assert expected.score is not None
+        assert (found.score, found.probabilities) == (None, None)
+    assert calls == []
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 32])
 def test_batch_mates_change_nothing(translator: Translator, batch_size: int) -> None:
     together = align(translator, PAIRS * 2, batch_size)
