@@ -22,7 +22,6 @@ SYSTEMS = [
 ]
 QUICK = ("multi30k/luong", "multi30k/transformer", "systems/ntm")
 TECHNIQUES: dict[str, dict[str, Any]] = {
-    "r_drop": {"weight": 1.0},
     "scheduled_sampling": {"schedule": "inverse_sigmoid", "k": 5.0, "floor": 0.2},
     "truncation": {"length": 4},
     "gradient_flow": {"weight": 0.5},

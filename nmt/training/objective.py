@@ -51,33 +51,29 @@ class Objective(nn.Module):
         self._all = list(self.techniques.values())
         for technique in self._all:
             technique.setup_model(model)
+        self._num_passes = max((technique.num_passes for technique in self._all), default=1)
         self._need_weights = any(technique.needs_weights for technique in self._all)
+        self._logits_losses = [technique.logits_loss for technique in self._all if technique.has("logits_loss")]
         self._smoothing = options.label_smoothing
         self._compiled: Forward | None = compiled_forward(model) if options.compile else None
-
-    def start_epoch(self, epoch: int) -> None:
-        """Tell the techniques which epoch, counted from 0, the next batches are of."""
-        for technique in self._all:
-            technique.start_epoch(epoch)
 
     def forward(self, batch: Batch, update: int = 0) -> BatchLoss:
         """The loss of a batch at an update, counted from 0."""
         run = self._compiled or self.model
         with autocast(batch.source_BS.device, self.precision):
             batch = self._changed(batch, update)
-            num_passes = max((technique.num_passes for technique in self._active), default=1)
-            read = batch.repeated(num_passes)
+            read = batch.repeated(self._num_passes)
             output = run(read.source_BS, read.source_length_B, read.target_input_BT, self._need_weights)
             losses = self._token_loss(output.features_BTD, batch.target_output_BT, batch.target_length_B)
-        extra = {name: loss / num_passes for name, loss in output.aux_losses.items()}
+        extra = {name: loss / self._num_passes for name, loss in output.aux_losses.items()}
         total: Tensor = sum(extra.values(), losses.smoothed)
-        for technique in self._active:
+        for technique in self._all:
             for name, loss in technique.extra_losses(read, output, total).items():
-                extra[name] = loss / num_passes
+                extra[name] = loss / self._num_passes
                 total = total + extra[name]
         shown = {name: loss.detach() for name, loss in extra.items()}
         for name, figure_BT in output.diagnostics.items():
-            shown[f"target_{name}"] = figure_BT.detach().sum() / num_passes
+            shown[f"target_{name}"] = figure_BT.detach().sum() / self._num_passes
         # A mean of source tokens, among sums of target tokens.
         for name, figure_BS in output.source_diagnostics.items():
             shown[f"source_{name}"] = losses.num_tokens * figure_BS.detach().sum() / read.source_length_B.sum()
@@ -109,10 +105,6 @@ class Objective(nn.Module):
             self.techniques[self.own_backward].backward(self.model, batch, loss, scale)
         return torch.stack(nll).sum()
 
-    @property
-    def _active(self) -> list[Technique]:
-        return [technique for technique in self._all if technique.is_on]
-
     def _changed(self, batch: Batch, update: int) -> Batch:
         for technique in self._all:
             batch = technique.change_batch(batch, self.model, update)
@@ -120,8 +112,7 @@ class Objective(nn.Module):
 
     def _token_loss(self, features_BTD: Tensor, target_BT: Tensor, length_B: Tensor) -> TokenLoss:
         output = self.model.decoder.output
-        losses = [technique.logits_loss for technique in self._active if technique.has("logits_loss")]
-        return token_loss(features_BTD, output, target_BT, length_B, self._smoothing, losses)
+        return token_loss(features_BTD, output, target_BT, length_B, self._smoothing, self._logits_losses)
 
 
 def compiled_forward(model: Seq2Seq) -> Forward:

@@ -113,7 +113,6 @@ class Trainer:
                 self._validate_and_save(checkpoint_due=True)
             while not (reason := self._end()):
                 epoch, stage = self.batches.epoch, self.batches.stage
-                self._objective.start_epoch(epoch)
                 self.train_step(batches)
                 epoch_ended, is_last = self.batches.epoch > epoch, bool(self._end())
                 self._report(epoch_ended, is_last)

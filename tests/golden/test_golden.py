@@ -74,7 +74,6 @@ TECHNIQUES: dict[str, tuple[str, dict[str, Any]]] = {
     "constant": ("multi30k/luong", PLAIN | {"training.schedule.type": "constant"}),
     "gradient_flow": ("systems/rnn_tanh", {"training.techniques.gradient_flow.weight": 0.5}),
     "plateau": ("multi30k/luong", PLAIN | {"training.schedule.type": "plateau", "training.validate_every": 2}),
-    "r_drop": ("multi30k/transformer", {"training.techniques.r_drop.weight": 1.0}),
     "scheduled_sampling": (
         "systems/lstm",
         {"training.techniques.scheduled_sampling": {"schedule": "inverse_sigmoid", "k": 5.0, "floor": 0.2}},

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from r_drop import RDrop  # of examples/
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -11,7 +12,6 @@ from nmt.config import Recipe
 from nmt.models.interfaces import OutputLayer
 from nmt.training import loss as loss_module
 from nmt.training.loss import CHUNK, LogitsLoss, TokenLoss, token_loss
-from nmt.training.techniques.r_drop import RDrop
 
 WIDTH, VOCABULARY = 6, 11
 IGNORED = -100

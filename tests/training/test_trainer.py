@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import torch
+from r_drop import RDrop  # of examples/
 from torch import Tensor
 
+from nmt import plugins
 from nmt.config import Recipe
 from nmt.data.batching import TrainingBatches, make_batch
 from nmt.errors import UserError
@@ -116,6 +118,12 @@ def test_gradients_of_several_batches_add_up_to_those_of_one(make_recipe: Recipe
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-7)
 
 
+@pytest.fixture
+def r_drop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(plugins._added, "r_drop", (RDrop, plugins.Plugin("r_drop")))
+
+
+@pytest.mark.usefixtures("r_drop")
 def test_r_drop_without_dropout_is_plain_training(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     gradients = []
     for techniques in ({}, {"r_drop": {"weight": 5.0}}):
@@ -125,6 +133,7 @@ def test_r_drop_without_dropout_is_plain_training(make_recipe: RecipeMaker, tmp_
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.usefixtures("r_drop")
 def test_r_drop_makes_passes_agree(make_recipe: RecipeMaker, tmp_path: Path) -> None:
     """Measured on the model that was trained: two passes with dropout, far apart without it and near with it."""
     divergences = []
@@ -140,24 +149,6 @@ def test_r_drop_makes_passes_agree(make_recipe: RecipeMaker, tmp_path: Path) -> 
             log_p, log_q = trainer.model.decoder.output(unrolled.features_BTD).log_softmax(-1).chunk(2)
         divergences.append(float((log_p.exp() * (log_p - log_q)).sum(-1).mean()))
     assert divergences[1] < 0.5 * divergences[0]
-
-
-def test_r_drop_begins_with_the_last_epochs(make_recipe: RecipeMaker, tmp_path: Path) -> None:
-    """Until then updates are those of plain training, bit for bit; an epoch of the last ones has it at once."""
-    weights = []
-    for techniques in ({}, {"r_drop": {"weight": 5.0, "fraction": 0.5}}):
-        trainer = make_trainer(make_recipe("transformer", 0.3, max_epochs=2, techniques=techniques), tmp_path)
-        trainer.options = trainer.options.model_copy(update={"max_epochs": 1})
-        trainer.run()
-        weights.append(weights_of(trainer.model))
-    assert_identical(*weights)
-    batch = next(iter(trainer.batches))
-    torch.manual_seed(1)
-    before = trainer.objective(batch).total
-    for epoch, changes in ((0, False), (1, True)):
-        trainer.objective.start_epoch(epoch)
-        torch.manual_seed(1)
-        assert (trainer.objective(batch).total != before) == changes
 
 
 def test_gradients_are_scaled_down_to_the_norm_and_keep_their_direction(

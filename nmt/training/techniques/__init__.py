@@ -9,7 +9,6 @@ from nmt.training.techniques.base import IN_FORWARD, Technique
 from nmt.training.techniques.bidirectional import Bidirectional
 from nmt.training.techniques.gradient_flow import GradientFlow
 from nmt.training.techniques.guided_alignment import GuidedAlignment
-from nmt.training.techniques.r_drop import RDrop
 from nmt.training.techniques.scheduled_sampling import ScheduledSampling
 from nmt.training.techniques.subword_sampling import SubwordSampling
 from nmt.training.techniques.truncation import Truncation
@@ -21,7 +20,6 @@ TECHNIQUES: Table[Technique] = Table(
         "subword_sampling": SubwordSampling,
         "bidirectional": Bidirectional,
         "scheduled_sampling": ScheduledSampling,
-        "r_drop": RDrop,
         "guided_alignment": GuidedAlignment,
         "gradient_flow": GradientFlow,
         "truncation": Truncation,

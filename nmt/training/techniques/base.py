@@ -49,8 +49,6 @@ class Technique:
     """Names of other techniques, and fields of the recipe such as ``training.compile`` that must be off."""
     num_passes: int = 1
     """How often each batch is read, with other dropout each time; losses are means over the passes."""
-    is_on: bool = True
-    """Whether its passes and losses count; :meth:`start_epoch` may change it."""
     needs_weights: bool = False
     """Whether the decoder has to give its attention weights."""
     selects_anew: bool = False
@@ -80,9 +78,6 @@ class Technique:
         Raises:
             UserError: the technique can't work with this model.
         """
-
-    def start_epoch(self, epoch: int) -> None:
-        """Called before each update with the epoch that it belongs to, counted from 0."""
 
     def save(self, directory: Path) -> None:
         """Write what the model directory must hold beside recipe, vocabulary and weights."""
