@@ -76,7 +76,9 @@ class Translator:
             UserError: the model has no attention.
         """
         files = ModelDirectory(self.directory) if self.directory is not None else None
-        return AttentionAligner(self.model, self.vocabularies, self.max_pieces, self.recipe.data.context, files)
+        return AttentionAligner(
+            self.model, self.vocabularies, self.max_pieces, self.recipe.data.context, files, precision=self.precision
+        )
 
     @property
     def has_attention(self) -> bool:

@@ -30,7 +30,7 @@ NUM_ITERATIONS = 4
 """Of expectation-maximisation, after the counts under attention alone."""
 
 Attended = tuple[tuple[str, ...], tuple[str, ...], Weights]
-"""Source words, target words, and attention. [T_words, S_words]"""
+"""Source words, target words, and balanced attention. [T_words, S_words]"""
 Probabilities = npt.NDArray[np.float64]
 
 
@@ -39,10 +39,14 @@ def posterior(source: Sequence[str], target: Sequence[str], weights: Weights, le
 
     Source words without any attention, such as tags, have probability 0; where no word has any, all are 0.
     """
-    is_read = weights.any(axis=0)
+    return _posterior(source, target, balance(weights), lexicon)
+
+
+def _posterior(source: Sequence[str], target: Sequence[str], balanced: Weights, lexicon: Lexicon) -> Weights:
+    is_read = balanced.any(axis=0)
     if not is_read.any():
-        return np.zeros_like(weights)
-    emissions = np.maximum(balance(weights), LEAST_SHARE) * lexicon.probability(source, target) * is_read
+        return np.zeros_like(balanced)
+    emissions = np.maximum(balanced, LEAST_SHARE) * lexicon.probability(source, target) * is_read
     return _forward_backward(emissions.astype(np.float64), _transitions(len(source))).astype(np.float32)
 
 
@@ -52,11 +56,10 @@ def learn_lexicon(alignments: Iterable[WordAlignment]) -> Lexicon:
     Memory doesn't grow with the number of pairs: their attention is in a temporary file, which each iteration reads.
     """
     with TemporaryFile() as file:
-        kept = _kept(alignments, file)
-        lexicon = Lexicon.count((source, target, balance(weights)) for source, target, weights in kept)
+        lexicon = Lexicon.count(_kept(alignments, file))
         size = file.tell()
         for _ in range(NUM_ITERATIONS):
-            lexicon = Lexicon.count((pair[0], pair[1], posterior(*pair, lexicon=lexicon)) for pair in _read(file, size))
+            lexicon = Lexicon.count((pair[0], pair[1], _posterior(*pair, lexicon)) for pair in _read(file, size))
     return lexicon
 
 
@@ -87,7 +90,7 @@ def _forward_backward(emissions_TS: Probabilities, transitions_SS: Probabilities
 
 def _kept(alignments: Iterable[WordAlignment], file: IO[bytes]) -> Iterator[Attended]:
     for alignment in alignments:
-        pair = alignment.source, alignment.target, alignment.weights
+        pair = alignment.source, alignment.target, balance(alignment.weights)
         pickle.dump(pair, file)
         yield pair
 
