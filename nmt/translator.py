@@ -76,9 +76,7 @@ class Translator:
             UserError: the model has no attention.
         """
         files = ModelDirectory(self.directory) if self.directory is not None else None
-        return AttentionAligner(
-            self.model, self.vocabularies, self.max_pieces, self.recipe.data.context, files, precision=self.precision
-        )
+        return AttentionAligner(self.model, self.vocabularies, self.max_pieces, self.recipe.data.context, files)
 
     @property
     def has_attention(self) -> bool:

@@ -20,7 +20,6 @@ from nmt.console import warn
 from nmt.data.dialogue import source_pieces
 from nmt.data.text import in_windows
 from nmt.data.vocabulary import Piece, Vocabularies
-from nmt.device import Precision, autocast
 from nmt.errors import UserError
 from nmt.model_directory import ModelDirectory
 from nmt.models.seq2seq import Seq2Seq
@@ -56,7 +55,6 @@ class AttentionAligner:
         context: of a model of dialogues, the turns before the current one that it reads.
         files: the model directory, with what :meth:`learn` wrote; without it the heads are the decoder's choice.
         batch_size: pairs at a time.
-        precision: of matrix products.
 
     Attributes:
         heads: where the alignment is read.
@@ -74,7 +72,6 @@ class AttentionAligner:
         context: int | None = None,
         files: ModelDirectory | None = None,
         batch_size: int = 32,
-        precision: Precision = "fp32",
     ) -> None:
         if not model.decoder.heads:
             raise UserError(
@@ -83,7 +80,6 @@ class AttentionAligner:
             )
         self._model, self._vocabularies, self._files = model, vocabularies, files
         self._max_pieces, self._context, self._batch_size = max_pieces, context, batch_size
-        self._precision = precision
         self.heads = AlignmentHeads.load(files.alignment, model.decoder) if files else AlignmentHeads.of(model.decoder)
 
     @cached_property
@@ -188,8 +184,7 @@ class AttentionAligner:
                 if warns and (longest := max(map(len, both))) > limit:
                     warn(f"line {number} has {longest:,} pieces: only the first {limit} are aligned.")
             ids = [(_ids(source[:limit]), _ids(target[:limit])) for source, target in pieces]
-            with autocast(self._model.device, self._precision):
-                found = force_all(self._model, ids, self._vocabularies, self._batch_size, wanted, scores)
+            found = force_all(self._model, ids, self._vocabularies, self._batch_size, wanted, scores)
             for pair, both, forced in zip(window, pieces, found, strict=True):
                 yield self._in_words(pair, both, forced, all_heads)
 

@@ -9,18 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
-from nmt.cli.common import (
-    AsJson,
-    AttentionStep,
-    Device,
-    Heads,
-    ModelDir,
-    Precision,
-    command,
-    on_screen,
-    say_wrote,
-    show_json,
-)
+from nmt.cli.common import AsJson, AttentionStep, Device, Heads, ModelDir, command, on_screen, say_wrote, show_json
 from nmt.cli.schema import options_of
 from nmt.config import LinkOptions
 from nmt.console import print_table, progress_bar, say
@@ -124,7 +113,6 @@ def align(
     n_best: Candidates = 1,
     limit: Limit = None,
     device: Device = "auto",
-    precision: Precision = "fp32",
     **links: Any,
 ) -> None:
     """Write word alignments from the attention of a model."""
@@ -133,8 +121,8 @@ def align(
     kind = format or SUFFIXES.get(Path(output).suffix.lower(), "pharaoh")
     _check(kind, target, tokenized, n_best)
     _check_picture(kind, output, grid, lines)
-    translator = _load(model_dir, device, precision, lexicon, heads, attention)
-    backward = _load(reverse, device, precision, lexicon) if reverse is not None else None
+    translator = _load(model_dir, device, lexicon, heads, attention)
+    backward = _load(reverse, device, lexicon) if reverse is not None else None
     limits = {"html": MAX_IN_PAGE, "pharaoh": None, "json": None}
     candidates = list if kind == "html" else iter  # a page holds all it shows
     groups = candidates(islice(_pairs(translator, source, target, n_best), limit or limits.get(kind, MAX_PICTURES)))
@@ -183,18 +171,13 @@ def _check_picture(kind: str, output: str, grid: bool, lines: bool) -> None:
 
 
 def _load(
-    model_dir: Path,
-    device: str,
-    precision: str,
-    lexicon: bool,
-    heads: str | None = None,
-    attention: str | None = None,
+    model_dir: Path, device: str, lexicon: bool, heads: str | None = None, attention: str | None = None
 ) -> "Translator":
     """A model with the heads that were asked for, or those that its model directory names."""
     from nmt.alignment.heads import AlignmentHeads
     from nmt.loading import load
 
-    translator = load(model_dir, device, precision)
+    translator = load(model_dir, device)
     if heads is not None or attention is not None:
         translator.aligner.heads = AlignmentHeads.of(translator.model.decoder, heads, attention)
     if not lexicon:

@@ -47,10 +47,6 @@ Output = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="The device: auto, cpu, cuda, cuda:1, mps.")]
-Precision = Annotated[
-    Literal["fp32", "bf16", "fp16", "auto"],
-    typer.Option(help="Precision of matrix products; with bf16 and fp16 a result can depend slightly on its batch."),
-]
 ModelDir = Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Folder that `nmt train` wrote.")]
 Heads = Annotated[
     str | None,

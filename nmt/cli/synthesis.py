@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from nmt.cli.common import Device, ModelDir, Precision, command
+from nmt.cli.common import Device, ModelDir, command
 from nmt.cli.schema import options_of
-from nmt.cli.translate import Resume, translate_lines
+from nmt.cli.translate import Precision, Resume, translate_lines
 from nmt.config import DecodingOptions, PairOptions
 from nmt.console import print_table, progress_bar, say
 from nmt.errors import UserError

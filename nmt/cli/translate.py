@@ -15,7 +15,6 @@ from nmt.cli.common import (
     Input,
     ModelDir,
     Output,
-    Precision,
     Ray,
     Workers,
     check_is_folder,
@@ -64,6 +63,10 @@ ScoreOnly = Annotated[
         metavar="SOURCE TARGET",
         help="Instead of translating, score the lines of TARGET as translations of those of SOURCE.",
     ),
+]
+Precision = Annotated[
+    Literal["fp32", "bf16", "fp16", "auto"],
+    typer.Option(help="Precision of matrix products; with bf16 and fp16 a translation can depend on its batch."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume a stopped run after the lines in FILE.partial.")]
 Interactive = Annotated[bool, typer.Option("--interactive", help="Ask for sentences and answer each.")]
