@@ -39,7 +39,8 @@ def small(recipe: Any, overrides: Mapping[str, Any], vocabulary_size: int) -> di
             if key not in overrides and isinstance(width, int) and width > WIDEST:
                 found[key] = width // 16
     if planned.vocabulary.type in ("unigram", "bpe") and not planned.vocabulary.path:
-        found["vocabulary.size"] = vocabulary_size
+        is_language_model = planned.model.encoder == {"type": "none"}
+        found["vocabulary.size"] = vocabulary_size // 2 if is_language_model else vocabulary_size
     if planned.data.hub and not planned.data.root and isinstance(planned.data.train, str):
         found["data.root"] = "FOLDER"
     if planned.data.task:

@@ -1,6 +1,6 @@
 """How time and memory grow with the work: lines, length, batch, beam, vocabulary and parameters.
 
-    python tools/bench/growth.py --points growth.json -o growth.png
+    python tools/bench/growth.py --points growth.json -o growth.svg
 
 Models with random weights train on, and search for translations of, random sentences of one length. In each series one
 size doubles and the others stay as they are in :data:`SIZES`; a sentence is searched for to its highest length. Every
@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from nmt.config import DecodingOptions, Recipe
 from nmt.console import print_table, progress_bar
@@ -213,9 +213,9 @@ def draw(series: Mapping[tuple[str, str, str], Sequence[Point]]) -> Figure:
                     ats, costs = [point.at for point in points], [getattr(point, quantity) for point in points]
                     axes.plot(ats, costs, marker=".", label=f"{system}, {exponent(ats, costs):.2f}")
                 axes.set(xscale="log", yscale="log")
-                for axis in (axes.xaxis, axes.yaxis):
+                for axis, formatter in ((axes.xaxis, EngFormatter(sep="")), (axes.yaxis, "{x:,g}")):
                     axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=5))
-                    axis.set_major_formatter("{x:,g}")
+                    axis.set_major_formatter(formatter)
                     axis.set_minor_formatter(NullFormatter())
                 axes.set_title(f"{work}: {'processor time, s' if quantity == 'seconds' else 'memory, MiB'}", fontsize=8)
                 axes.set_xlabel(LABELS[name].format(batch=LONG), fontsize=8)
