@@ -154,7 +154,7 @@ class Translator:
         options = self.options(**decoding)
         if n_best > options.beam_size:
             raise UserError(
-                f"{n_best} candidates can't come from a beam of {options.beam_size}.",
+                f"{n_best} candidates can't come from {options.beam_size} hypotheses or samples.",
                 f"Give --beam-size {n_best} or more.",
             )
         if constraints.replace_unknown and not self.has_attention:

@@ -145,7 +145,7 @@ def test_a_long_line_is_cut_where_the_model_has_never_been(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_best": 6}, "6 candidates can't come from a beam of 5"),
+        ({"n_best": 6}, "6 candidates can't come from 5 hypotheses"),
         ({"beam_size": 0}, "'beam_size' is 0"),
         ({"beam_sise": 3}, "unknown key 'beam_sise'"),
         ({"length_penalty": "much"}, "'length_penalty' is 'much'"),
