@@ -200,13 +200,13 @@ def exponent(ats: Sequence[float], costs: Sequence[float]) -> float:
 
 
 def draw(series: Mapping[tuple[str, str, str], Sequence[Point]]) -> Figure:
-    """A column for each size, and a row each for time and memory of each work."""
+    """A row for each size, and a column each for time and memory of each work."""
     works, names = list(SIZES), list(LABELS)
     with style():
-        figure = Figure(figsize=(2.9 * len(names), 2.3 * 2 * len(works)), layout="constrained")
-        grid = figure.subplots(2 * len(works), len(names), squeeze=False)
-        for row, (work, quantity) in enumerate((work, quantity) for work in works for quantity in Point._fields[1:]):
-            for axes, name in zip(grid[row], names, strict=True):
+        figure = Figure(figsize=(2.3 * 2 * len(works), 1.9 * len(names)), layout="constrained")
+        grid = figure.subplots(len(names), 2 * len(works), squeeze=False).T
+        for column, (work, quantity) in enumerate((work, quantity) for work in works for quantity in Point._fields[1:]):
+            for axes, name in zip(grid[column], names, strict=True):
                 lines = {system: points for (of, by, system), points in series.items() if (of, by) == (work, name)}
                 axes.set_visible(bool(lines))
                 for system, points in lines.items():
