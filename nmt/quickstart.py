@@ -62,7 +62,7 @@ def quickstart(output: Path, overrides: Mapping[str, Any] = {}) -> dict[str, Any
     scores = score_corpus(translations, [[pair.target for pair in test]])
     # Forced decoding of the true translations, whose alignments are known.
     tokens = ((" ".join(pair.source_tokens), " ".join(pair.target_tokens)) for pair in test)
-    alignments = list(translator.align(tokens, tokenized=True))
+    alignments = list(translator.align(tokens, tokenized=True, scores=False))
     with open_output(output / "test.links") as file:
         write_alignments(alignments, "pharaoh", file)
     _plot(output / "plots", alignments, test)

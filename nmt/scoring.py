@@ -47,7 +47,7 @@ def force_all(
         vocabularies: for the special ids.
         batch_size: pairs at a time.
         heads: of the decoder's ``heads``, those whose attention is requested.
-        scores: compute log-probabilities, which takes longer than all else.
+        scores: compute log-probabilities, which the attention of ``heads`` doesn't need.
     """
 
     def log_p(features_TD: Tensor, target_T: Tensor) -> Tensor:

@@ -105,18 +105,29 @@ BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session")
-def build_once(shared_folder: Path) -> BuildOnce:
-    """``build_once(name, build)``: the path that ``build`` has filled in the first worker that asks for it."""
+def build_once(shared_folder: Path) -> Iterator[BuildOnce]:
+    """``build_once(name, build)``: the path that ``build`` has filled in the first worker that asks for it.
+
+    No test may write there: others would find something else depending on their order.
+    """
+    asked_for: set[Path] = set()
+
+    def content(path: Path) -> str:
+        files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.name != ".lock"]
+        return "".join(f"{file.relative_to(path)} {file.stat().st_mtime_ns}\n" for file in files)
 
     def build_first(name: str, build: Callable[[Path], object]) -> Path:
         path, is_built = shared_folder / name, shared_folder / f"{name}.built"
         with FileLock(shared_folder / f"{name}.lock"):
             if not is_built.exists():
                 build(path)
-                is_built.touch()
+                is_built.write_text(content(path), "utf-8")
+        asked_for.add(path)
         return path
 
-    return build_first
+    yield build_first
+    for path in asked_for:
+        assert content(path) == path.with_name(f"{path.name}.built").read_text("utf-8"), "a test has written there"
 
 
 @pytest.fixture(scope="session")

@@ -322,13 +322,13 @@ def test_pairs_of_different_length(run_nmt: RunNmt, tiny_model: Path, tiny_corpu
     refused(run_nmt("score", source, target), f"{source} has 8", f"{target} has 40")
 
 
-def test_scores_of_pairs_that_are_none(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path) -> None:
+def test_scores_of_pairs_that_are_none(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Path, tmp_path: Path) -> None:
     source, target = tiny_corpus / "val.de", tiny_corpus / "train.en"
     refused(run_nmt("translate", tiny_model, "--score-only", source, source, "-i", source), "--input")
     refused(run_nmt("translate", tiny_model, "--score-only", source, f"{source}x"), "val.dex")
-    done = run_nmt("translate", tiny_model, "--score-only", source, target, "-o", tiny_corpus / "scores")
+    done = run_nmt("translate", tiny_model, "--score-only", source, target, "-o", tmp_path / "scores")
     refused(done, f"{source} has 8 lines", f"{target} has 40")
-    assert not (tiny_corpus / "scores").exists()
+    assert not (tmp_path / "scores").exists()
 
 
 def test_scores_of_nothing(run_nmt: RunNmt, tiny_corpus: Path, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ class AttentionAligner:
             reverse: the aligner of a model of the other direction: links are chosen by the mean of both, while all
                 else is from this model.
             all_heads: give the weights of every head, too.
-            scores: give scores and probabilities, which takes longer than all else.
+            scores: give scores and probabilities; links alone take two thirds of the time.
             warns: warn of pairs that are cut.
         """
         if self._vocabularies.target.is_closed:  # a label is one word
@@ -158,7 +158,8 @@ class AttentionAligner:
     def attended_words(self, line: str, target: Sequence[int]) -> list[str]:
         """For each token of a translation, given as ids, the source word that holds the piece of the highest weight."""
         pieces = source_pieces(self._vocabularies.source, line, self._context, self._max_pieces)[: self._max_pieces]
-        (forced,) = force_all(self._model, [(_ids(pieces), target)], self._vocabularies, 1, self.heads.heads, False)
+        pair = _ids(pieces), target
+        (forced,) = force_all(self._model, [pair], self._vocabularies, 1, self.heads.heads, scores=False)
         words = Words.split_punctuation(line)
         word_of = [words.words[word] if word >= 0 else "" for word in words.of_pieces(pieces)]
         weights_TS = self._weights(forced, len(target)).mean(axis=0)
@@ -218,11 +219,12 @@ class AttentionAligner:
         # Words are merged once, unless each head is wanted: the mean of heads and the merge are linear.
         read_HTS = weights_HTS if all_heads else weights_HTS.mean(axis=0, keepdims=True)
         heads = [merge_to_words(weights_TS, source_words, target_words, *sizes) for weights_TS in read_HTS]
-        score, log_p_T = None, forced.log_probability_T
+        score, probabilities, log_p_T = None, None, forced.log_probability_T
         if len(log_p_T):
             # Of words, from those of their pieces; -1, for pieces of no word, counts first and is dropped.
             of_pieces_T = log_p_T[: len(predicted)].tolist()
             log_p_W = np.bincount(np.array(target_words, dtype=np.int64) + 1, of_pieces_T, sizes[1] + 1)
+            probabilities = tuple(np.exp(log_p_W[1:]).tolist())
             score = None if is_cut else float(log_p_T.sum())
         turn_weights = None
         if self._context is not None:
@@ -237,7 +239,7 @@ class AttentionAligner:
             turn_weights=turn_weights,
             source_diagnostics=_of_words(forced.source_diagnostics, source_words, sizes[0]),
             target_diagnostics=_of_words(forced.target_diagnostics, target_words, sizes[1]),
-            probabilities=tuple(np.exp(log_p_W[1:]).tolist()) if len(log_p_T) else None,
+            probabilities=probabilities,
             head_weights=heads if all_heads else None,
         )
 

@@ -1,5 +1,6 @@
 """Search among a part of the vocabulary."""
 
+import shutil
 from itertools import chain
 from math import inf
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_translator_needs_a_lexicon_and_uses_it(tiny_model: Path, tmp_path: Path
     translator.aligner.lexicon = None
     with pytest.raises(UserError, match="lexicon"):
         translator.translate(["ein Hund"], shortlist=3)
-    translator = nmt.load(tiny_model)
+    translator = nmt.load(shutil.copytree(tiny_model, tmp_path / "model"))
     sources = ["ein Hund läuft", "zwei Männer"]
     translator.learn_alignment([(line, line) for line in sources])
     allowed = translator._shortlist(1)([translator.encode_source(line) for line in sources])

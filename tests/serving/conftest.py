@@ -16,6 +16,7 @@ import pytest
 
 import nmt
 from nmt.serving.app import make_server
+from nmt.serving.engine import Engine
 from nmt.serving.service import Limits, Service
 from nmt.translator import Translator
 
@@ -72,6 +73,23 @@ def running(service: Service) -> Iterator[Server]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def hold() -> Callable[[Engine], threading.Event]:
+    """``hold(engine)`` keeps its model threads busy until the event that it returns is set, or for a minute.
+
+    They are busy when it returns: a job that waits for a thread would count as one that is :attr:`Engine.num_waiting`.
+    """
+
+    def keep_busy(engine: Engine) -> threading.Event:
+        are_busy, release = threading.Barrier(len(engine._threads) + 1), threading.Event()
+        for _ in engine._threads:
+            engine.call(lambda: (are_busy.wait(60), release.wait(60)))
+        are_busy.wait(60)
+        return release
+
+    return keep_busy
 
 
 @pytest.fixture(scope="session")

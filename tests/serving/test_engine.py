@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -13,6 +13,7 @@ from nmt.serving.engine import Engine, Settings
 from nmt.translator import Translator
 
 PLAIN = Settings()
+Hold = Callable[[Engine], threading.Event]
 
 
 @pytest.fixture
@@ -27,21 +28,14 @@ def engine(sizes: list[int]) -> Iterator[Engine]:
     started.close()
 
 
-def held(engine: Engine) -> threading.Event:
-    """Keep the model thread busy until the event is set."""
-    release = threading.Event()
-    engine.call(release.wait)
-    return release
-
-
 def texts(futures: list[Future[Any]]) -> list[str]:
     return [future.result(30).text for future in futures]
 
 
 def test_sentences_of_several_requests_share_batches_and_are_translated_as_alone(
-    engine: Engine, sizes: list[int], translator: Translator, german: list[str]
+    engine: Engine, sizes: list[int], translator: Translator, german: list[str], hold: Hold
 ) -> None:
-    release = held(engine)
+    release = hold(engine)
     futures = [engine.submit(translator, [Request(line)], PLAIN)[0] for line in german]
     release.set()
     alone = [translator.translate([line])[0] for line in german]
@@ -51,9 +45,9 @@ def test_sentences_of_several_requests_share_batches_and_are_translated_as_alone
 
 
 def test_a_batch_has_similar_lengths_and_one_kind_of_settings(
-    engine: Engine, sizes: list[int], translator: Translator, german: list[str]
+    engine: Engine, sizes: list[int], translator: Translator, german: list[str], hold: Hold
 ) -> None:
-    release = held(engine)
+    release = hold(engine)
     long = " ".join(german[:10])
     [one] = engine.submit(translator, [Request(german[0])], PLAIN)
     [several] = engine.submit(translator, [Request(german[0])], Settings(n_best=3, with_alignment=True))
@@ -67,7 +61,7 @@ def test_a_batch_has_similar_lengths_and_one_kind_of_settings(
 
 
 def test_a_batch_has_the_oldest_sentence_and_those_most_like_it(
-    engine: Engine, translator: Translator, german: list[str], monkeypatch: pytest.MonkeyPatch
+    engine: Engine, translator: Translator, german: list[str], monkeypatch: pytest.MonkeyPatch, hold: Hold
 ) -> None:
     batches: list[list[str]] = []
     stream = Translator.stream
@@ -77,7 +71,7 @@ def test_a_batch_has_the_oldest_sentence_and_those_most_like_it(
         return stream(self, lines, *given, **named)
 
     monkeypatch.setattr(Translator, "stream", seen)
-    release = held(engine)
+    release = hold(engine)
     futures = engine.submit(translator, [Request(line) for line in german[:20]], Settings.of(batch_size=8))
     assert engine.num_waiting >= 20
     release.set()
@@ -96,9 +90,9 @@ def test_a_batch_has_the_oldest_sentence_and_those_most_like_it(
 
 
 def test_what_is_cancelled_before_its_batch_is_not_translated(
-    engine: Engine, sizes: list[int], translator: Translator, german: list[str]
+    engine: Engine, sizes: list[int], translator: Translator, german: list[str], hold: Hold
 ) -> None:
-    release = held(engine)
+    release = hold(engine)
     futures = engine.submit(translator, [Request(line) for line in german[:3]], PLAIN)
     futures[1].cancel()
     release.set()
@@ -108,7 +102,7 @@ def test_what_is_cancelled_before_its_batch_is_not_translated(
 
 @pytest.mark.parametrize("must_contain", [(), ("dog",)])
 def test_what_is_cancelled_during_its_batch_is_not_searched_to_its_end(
-    engine: Engine, translator: Translator, german: list[str], must_contain: tuple[str, ...]
+    engine: Engine, translator: Translator, german: list[str], must_contain: tuple[str, ...], hold: Hold
 ) -> None:
     prefix = " ".join(["the dog"] * 30)
     partial: list[str] = []
@@ -117,7 +111,7 @@ def test_what_is_cancelled_during_its_batch_is_not_searched_to_its_end(
         partial.append(text)
         futures[0].cancel()
 
-    release = held(engine)
+    release = hold(engine)
     futures = engine.submit(
         translator, [Request(german[0], prefix, must_contain), Request(german[1])], PLAIN, {0: cancel}
     )
@@ -136,7 +130,7 @@ def test_partial_translations_grow(engine: Engine, translator: Translator, germa
 
 
 def test_one_sentence_that_fails_spoils_no_other(
-    engine: Engine, translator: Translator, german: list[str], monkeypatch: pytest.MonkeyPatch
+    engine: Engine, translator: Translator, german: list[str], monkeypatch: pytest.MonkeyPatch, hold: Hold
 ) -> None:
     stream = Translator.stream
 
@@ -148,7 +142,7 @@ def test_one_sentence_that_fails_spoils_no_other(
     good, bad = german[0], "Der Bäcker schläft im Garten."
     [expected] = translator.translate([good])
     monkeypatch.setattr(Translator, "stream", failing)
-    release = held(engine)
+    release = hold(engine)
     futures = engine.submit(translator, [Request(good), Request(bad)], PLAIN)
     release.set()
     with pytest.raises(MemoryError):
@@ -156,9 +150,9 @@ def test_one_sentence_that_fails_spoils_no_other(
     assert texts([futures[0]]) == [expected.text]
 
 
-def test_close_answers_what_waits(translator: Translator, german: list[str]) -> None:
+def test_close_answers_what_waits(translator: Translator, german: list[str], hold: Hold) -> None:
     engine = Engine()
-    release = held(engine)
+    release = hold(engine)
     futures = engine.submit(translator, [Request(line) for line in german[:4]], PLAIN)
     threading.Timer(0.05, release.set).start()
     engine.close()

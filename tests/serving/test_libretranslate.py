@@ -11,11 +11,13 @@ import pytest
 from libretranslatepy import LibreTranslateAPI
 
 from nmt.serving import service
+from nmt.serving.engine import Engine
 from nmt.serving.service import ApiError, RateLimit
 from nmt.translator import Translator
 
 # Server and its fixtures are in conftest.py.
 LINE = "Der Hund schläft im Garten."
+Hold = Callable[[Engine], threading.Event]
 
 
 @pytest.fixture
@@ -283,9 +285,9 @@ def test_parallel_clients_get_the_answers_that_they_would_get_alone(
         assert list(clients.map(ask, asked)) == [expected[line] for line in asked]
 
 
-def test_a_full_queue(serve: Callable[..., Any], translator: Translator) -> None:
-    small, release = serve(translator, requests=1), threading.Event()
-    small.service.engine.call(release.wait)
+def test_a_full_queue(serve: Callable[..., Any], translator: Translator, hold: Hold) -> None:
+    small = serve(translator, requests=1)
+    release = hold(small.service.engine)
     body = {"q": LINE, "source": "de", "target": "en"}
     with ThreadPoolExecutor(1) as client:
         waiting = client.submit(small.request, "/translate", body)
@@ -298,9 +300,9 @@ def test_a_full_queue(serve: Callable[..., Any], translator: Translator) -> None
         assert waiting.result().status == 200
 
 
-def test_the_time_limit(serve: Callable[..., Any], translator: Translator) -> None:
-    hasty, release, goes_on = serve(translator, seconds=0.5), threading.Event(), threading.Event()
-    hasty.service.engine.call(release.wait)
+def test_the_time_limit(serve: Callable[..., Any], translator: Translator, hold: Hold) -> None:
+    hasty, goes_on = serve(translator, seconds=0.5), threading.Event()
+    release = hold(hasty.service.engine)
     late = hasty.request("/translate", {"q": LINE, "source": "de", "target": "en"})
     text = "Cannot translate text: the time limit of 0.5 seconds was exceeded"
     assert (late.status, late.json) == (504, {"error": text})
@@ -309,12 +311,13 @@ def test_the_time_limit(serve: Callable[..., Any], translator: Translator) -> No
     assert goes_on.wait(60)
 
 
-def test_a_client_that_leaves_is_not_translated_for(serve: Callable[..., Any], translator: Translator) -> None:
+def test_a_client_that_leaves_is_not_translated_for(
+    serve: Callable[..., Any], translator: Translator, hold: Hold
+) -> None:
     import socket
 
-    own, started, release = serve(translator), threading.Event(), threading.Event()
-    own.service.engine.call(lambda: (started.set(), release.wait()))
-    started.wait()
+    own = serve(translator)
+    release = hold(own.service.engine)
     body = json.dumps({"q": LINE, "source": "de", "target": "en"}).encode()
     host, port = own.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as client:

@@ -86,9 +86,11 @@ def test_a_sentence_that_is_too_long_for_the_model_is_translated_in_parts(
     assert max(j for _, j in links) < len(found.text.split())
 
 
-def test_a_ticket_ends_at_its_deadline_and_when_it_is_cancelled(translator: Translator) -> None:
-    engine, release = Engine(), threading.Event()
-    engine.call(release.wait)
+def test_a_ticket_ends_at_its_deadline_and_when_it_is_cancelled(
+    translator: Translator, hold: Callable[[Engine], threading.Event]
+) -> None:
+    engine = Engine()
+    release = hold(engine)
     with pytest.raises(TimeoutError):
         Ticket(engine, time.monotonic() + 0.05).translate([translator], ["Hund"], Settings())
     ticket = Ticket(engine, time.monotonic() + 30)
