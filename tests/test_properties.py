@@ -30,6 +30,13 @@ from nmt.recipe import load_recipe, parse_settings
 unicode_text = st.text(st.characters(codec="utf-8"), max_size=30)
 yaml_text = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=30)
 
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For files of examples: hypothesis refuses ``tmp_path``, which all examples of a test would share."""
+    return tmp_path_factory.mktemp("properties")
+
+
 # Batches
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(12)])
@@ -101,9 +108,9 @@ def lines_of(content: bytes) -> list[bytes]:
 
 @given(some_bytes, st.booleans())
 @example(b"\xef\xbb\xbf", False)
-def test_any_bytes_are_read_line_by_line(tmp_path_factory: pytest.TempPathFactory, content: bytes, pack: bool) -> None:
+def test_any_bytes_are_read_line_by_line(folder: Path, content: bytes, pack: bool) -> None:
     assume(pack or not content.startswith(b"\x1f\x8b"))
-    path = tmp_path_factory.getbasetemp() / "lines.txt"
+    path = folder / "lines.txt"
     path.write_bytes(gzip.compress(content) if pack else content)
     expected = lines_of(content)
     read = list(read_lines(path, keep_invalid=True))
@@ -119,11 +126,9 @@ def test_any_bytes_are_read_line_by_line(tmp_path_factory: pytest.TempPathFactor
 
 @settings(max_examples=30)
 @given(st.lists(unicode_text.map(lambda text: text.replace("\n", "").rstrip("\r"))), st.integers(1, 5))
-def test_lines_that_are_written_are_read_again(
-    tmp_path_factory: pytest.TempPathFactory, lines: list[str], size: int
-) -> None:
+def test_lines_that_are_written_are_read_again(folder: Path, lines: list[str], size: int) -> None:
     assume(not "".join(lines[:1]).startswith("\ufeff"))  # taken for a byte-order mark
-    path = tmp_path_factory.getbasetemp() / "written.txt"
+    path = folder / "written.txt"
     with open_output(path) as stream:
         stream.writelines(f"{line}\n" for line in lines)
     windows = list(in_windows(read_lines(path), size))
@@ -286,14 +291,12 @@ def shipped_recipe() -> Recipe:
 
 
 @given(st.lists(keys_of_recipes.flatmap(lambda key: st.tuples(st.just(key[0]), key[1])), max_size=4).map(dict))
-def test_a_valid_recipe_is_read_as_it_was_written(
-    tmp_path_factory: pytest.TempPathFactory, overrides: Mapping[str, Any]
-) -> None:
+def test_a_valid_recipe_is_read_as_it_was_written(folder: Path, overrides: Mapping[str, Any]) -> None:
     try:
         recipe = load_recipe(shipped_recipe(), overrides)
     except UserError:
         return  # each value is valid, but they don't go together
-    path = tmp_path_factory.getbasetemp() / "recipe.yaml"
+    path = folder / "recipe.yaml"
     path.write_text(recipe.to_yaml(), encoding="utf-8", newline="\n")
     assert load_recipe(path) == recipe
     settings_of_shell = [f"{key}={yaml12.dump(value)}" for key, value in overrides.items()]
