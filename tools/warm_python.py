@@ -55,7 +55,9 @@ def warm_python(folder: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if server.connect_ex(str(path)):
                 path.unlink(missing_ok=True)
-                environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+                path_of_nmt = str(Path(__file__).resolve().parents[1])
+                # As `nmt` sets it, which comes too late for a PyTorch that is imported already.
+                environment = os.environ | {"PYTHONPATH": path_of_nmt, "TORCH_CPP_LOG_LEVEL": "ERROR"}
                 started = subprocess.Popen([sys.executable, __file__, folder], env=environment, start_new_session=True)
                 while server.connect_ex(str(path)):
                     assert started.poll() is None

@@ -22,6 +22,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,7 @@ def golden_losses(name: str, corpus: Path, folder: Path) -> dict[str, Any]:
         place = recipe
         for group in groups:
             place = place.setdefault(group, {})
-        place[last] = value
+        place[last] = deepcopy(value)  # the key of another case may lie within it
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe, allow_unicode=True), encoding="utf-8")
     with _one_thread():
