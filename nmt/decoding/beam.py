@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from nmt.config import DecodingOptions
 from nmt.decoding.logits_processors import LogitsProcessor, SearchTask
 from nmt.errors import UserError
-from nmt.models.interfaces import PerSource, StepOutput, select_heads
+from nmt.models.interfaces import PerSource, select_heads
 from nmt.models.layers import length_mask
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ def beam_search(
     """
     model, options = task.model, task.options
     beam = _Beam.start(task)
-    need_weights = beam.coverage_BKS is not None
-    output = first_step(task, need_weights)
+    state = model.start(task.source_BS, task.source_length_B).reorder(beam.sentence_N)
     results: list[list[Hypothesis]] = [[] for _ in task.source_BS]
-    while True:
+    while len(beam.sentence_B):
         tokens_Nt, sentence_N = beam.tokens_BKt.flatten(0, 1), beam.sentence_N
+        output = model.step(tokens_Nt[:, -1], state, need_weights=beam.coverage_BKS is not None)
         logits_NV = output.logits_NV.float()
         # Faster than logsumexp on a CPU, which makes two passes more over the vocabulary.
         normaliser_N = logits_NV[:, 0] - logits_NV.log_softmax(1)[:, 0]
@@ -77,19 +77,8 @@ def beam_search(
             stay = (~done_B).nonzero()[:, 0]
             rows = rows.view(-1, options.beam_size)[stay].flatten()
             beam = beam.select(stay)
-        if not len(beam.sentence_B):
-            return results
         state = output.state.reorder(rows, stay)
-        output = model.step(beam.tokens_BKt.flatten(0, 1)[:, -1], state, need_weights)
-
-
-def first_step(task: SearchTask, need_weights: bool = False) -> StepOutput:
-    """The step that reads SOS, for the N rows of search; computed once a sentence, whose hypotheses are still equal."""
-    first_B = torch.full_like(task.source_BS[:, 0], task.target.sos)
-    output = task.model.step(first_B, task.model.start(task.source_BS, task.source_length_B), need_weights)
-    rows = torch.arange(len(first_B), device=first_B.device).repeat_interleave(task.options.beam_size)
-    weights_NHS = None if output.weights_NHS is None else output.weights_NHS[rows]
-    return StepOutput(output.logits_NV[rows], weights_NHS, output.state.reorder(rows))
+    return results
 
 
 @dataclass

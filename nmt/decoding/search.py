@@ -11,7 +11,7 @@ from torch import Tensor
 from nmt.config import DecodingOptions
 from nmt.data.batching import Ids, lengths, pad
 from nmt.data.vocabulary import Vocabularies
-from nmt.decoding.beam import Hypothesis, beam_search, first_step, length_normalised
+from nmt.decoding.beam import Hypothesis, beam_search, length_normalised
 from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints
 from nmt.decoding.logits_processors import Bounds, LogitsProcessor, SearchTask, make_processors
 from nmt.decoding.shortlist import Candidates, Shortlist
@@ -146,11 +146,12 @@ def sample(task: SearchTask, processors: Sequence[LogitsProcessor]) -> list[list
     longest = int(task.limit_B.max())
     uniform_NT = torch.cat([uniform_numbers(options.seed, n, num_samples, longest) for n in task.numbers]).to(device)
     sentence_N = torch.arange(len(task.source_BS), device=device).repeat_interleave(num_samples)
-    output = first_step(task)
+    state = model.start(task.source_BS, task.source_length_B).reorder(sentence_N)
     tokens_Nt = torch.full((len(sentence_N), 1), target.sos, device=device)
     log_p_N = torch.zeros(len(sentence_N), device=device)
     ended_N = torch.zeros(len(sentence_N), dtype=torch.bool, device=device)
-    while True:
+    while not ended_N.all():
+        output = model.step(tokens_Nt[:, -1], state)
         logits_NV = output.logits_NV.float()
         model_log_p_NV = logits_NV.log_softmax(1)
         for processor in processors:
@@ -160,9 +161,7 @@ def sample(task: SearchTask, processors: Sequence[LogitsProcessor]) -> list[list
         log_p_N += model_log_p_NV.gather(1, token_N[:, None])[:, 0].masked_fill(ended_N, 0.0)
         tokens_Nt = torch.cat((tokens_Nt, token_N[:, None]), dim=1)
         ended_N |= token_N == target.eos
-        if ended_N.all():
-            break
-        output = model.step(tokens_Nt[:, -1], output.state)
+        state = output.state
     length_N = (tokens_Nt[:, 1:] != target.eos).sum(1)
     score_N = length_normalised(options, log_p_N, length_N + 1)
     rows = zip(tokens_Nt[:, 1:].tolist(), length_N.tolist(), score_N.tolist(), log_p_N.tolist(), strict=True)
