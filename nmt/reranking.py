@@ -11,7 +11,7 @@ C counts the candidates of a sentence, and F = 4 the features in the order of th
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -64,19 +64,27 @@ def read_candidates(path: str) -> Iterator[Candidates]:
 
 
 def features(
-    candidates: Sequence[Candidates], direct: Translator, channel: Translator | None, language_model: Translator | None
+    candidates: Sequence[Candidates],
+    direct: Translator,
+    channel: Translator | None,
+    language_model: Translator | None,
+    on_progress: Callable[[int], None] = lambda candidates: None,
 ) -> list[Features]:
     """The features of each sentence's candidates [C, F]; those of a model that is None are 0.
 
-    A candidate that is too long for a model has -inf.
+    A candidate that is too long for a model has -inf. ``on_progress`` is called with the number of candidates that one
+    of the models has scored since the last call.
     """
     pairs = [(each.source, text) for each in candidates for text in each.texts]
 
     def log_p(model: Translator | None, pairs: Sequence[tuple[str, str]]) -> list[float]:
         if model is None:
             return [0.0] * len(pairs)
-        scores = [pair.log_probability for pair in model.score(pairs)]
-        return [-np.inf if score is None else score for score in scores]
+        scores = []
+        for pair in model.score(pairs):
+            scores.append(-np.inf if pair.log_probability is None else pair.log_probability)
+            on_progress(1)
+        return scores
 
     columns = (
         log_p(direct, pairs),

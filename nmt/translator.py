@@ -279,6 +279,7 @@ class Translator:
         reverse: "Translator | None" = None,
         all_heads: bool = False,
         scores: bool = True,
+        lexicon_only: bool = False,
         links: LinkOptions = DEFAULT,
     ) -> Iterator[WordAlignment]:
         """Word alignments of given sentence pairs, by forced decoding.
@@ -292,16 +293,20 @@ class Translator:
             reverse: a model of the other direction: links are chosen by the mean of both.
             all_heads: give the weights of every head, too.
             scores: give scores and probabilities; links alone take two thirds of the time.
+            lexicon_only: align by the lexicon of :meth:`learn_alignment` and the order of words, which takes a small
+                part of the time: ``weights`` are the probabilities of the links, and there are no scores.
             links: how links are chosen by the attention.
 
         Raises:
-            UserError: a model has no attention.
+            UserError: a model has no attention, or, with ``lexicon_only``, no lexicon.
         """
         if self._is_dialogue and reverse is not None:
             raise UserError("A model of dialogues aligns in one direction only.", "Leave out the reverse model.")
         in_words = split_pairs(pairs, tokenized, split_punctuation, self._is_dialogue)
         backward = reverse.aligner if reverse is not None else None
-        return self.aligner(in_words, links, reverse=backward, all_heads=all_heads, scores=scores)
+        return self.aligner(
+            in_words, links, reverse=backward, all_heads=all_heads, scores=scores, lexicon_only=lexicon_only
+        )
 
     def learn_alignment(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False) -> Learned:
         """Learn from parallel text, best the training text, how to align; :meth:`align` is better from then on.

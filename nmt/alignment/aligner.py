@@ -13,7 +13,7 @@ from nmt.alignment.extract import balance, word_links
 from nmt.alignment.heads import AlignmentHeads, choose_heads
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import Weights, WordAlignment
-from nmt.alignment.posterior import learn_lexicon, posterior
+from nmt.alignment.posterior import learn_lexicon, posteriors, word_order
 from nmt.alignment.words import Words, mean_of_pieces, merge_to_turns, merge_to_words, turns_of_words
 from nmt.config import LinkOptions
 from nmt.console import warn
@@ -95,6 +95,7 @@ class AttentionAligner:
         all_heads: bool = False,
         scores: bool = True,
         warns: bool = True,
+        lexicon_only: bool = False,
     ) -> Iterator[WordAlignment]:
         """Alignments of the pairs, in order and in constant memory.
 
@@ -106,18 +107,24 @@ class AttentionAligner:
             all_heads: give the weights of every head, too.
             scores: give scores and probabilities; links alone take two thirds of the time.
             warns: warn of pairs that are cut.
+            lexicon_only: choose links by the lexicon and the order of words, without the attention of the model.
+
+        Raises:
+            UserError: with ``lexicon_only``, there is no lexicon, or the model reads dialogues.
         """
         if self._vocabularies.target.is_closed:  # a label is one word
             pairs = ((source, Words.whole(target.text.strip())) for source, target in pairs)
         ahead, back = tee(pairs) if reverse is not None else (pairs, ())
-        alignments = self._attended(ahead, all_heads, scores, warns)
+        found = self._compared(ahead, options, lexicon_only, all_heads, scores, warns)
+
+        def linked(alignment: WordAlignment, compared: Weights, backward: Weights | None = None) -> WordAlignment:
+            weights = compared if lexicon_only else alignment.weights
+            return replace(alignment, weights=weights, links=word_links(compared, options, backward))
+
         if reverse is None:
-            return (replace(found, links=word_links(self._compared(found, options), options)) for found in alignments)
-        backward = reverse._attended(((target, source) for source, target in back))
-        return (
-            replace(found, links=word_links(self._compared(found, options), options, reverse._compared(other, options)))
-            for found, other in zip(alignments, backward, strict=True)
-        )
+            return (linked(*one) for one in found)
+        others = reverse._compared(((target, source) for source, target in back), options, lexicon_only)
+        return (linked(*one, other) for one, (_, other) in zip(found, others, strict=True))
 
     def learn(self, pairs: Iterable[WordPair]) -> Learned:
         """Choose heads, unless the model directory names them already, then learn the lexicon; both are written.
@@ -166,11 +173,33 @@ class AttentionAligner:
         weights_TS[:, self._are_tags(pieces)] = -1
         return [word_of[piece] for piece in weights_TS.argmax(axis=1)]
 
-    def _compared(self, found: WordAlignment, options: LinkOptions) -> Weights:
-        """What links are chosen by: the posterior or, without a lexicon, the attention."""
-        if self.lexicon is not None:
-            return posterior(found.source, found.target, found.weights, self.lexicon)
-        return balance(found.weights) if options.method == "argmax" else found.weights
+    def _compared(
+        self, pairs: Iterable[WordPair], options: LinkOptions, lexicon_only: bool, *attended: bool
+    ) -> Iterator[tuple[WordAlignment, Weights]]:
+        """Each alignment with what its links are chosen by: the posterior or, without a lexicon, the attention."""
+        if lexicon_only and self.lexicon is None:
+            raise UserError(
+                "The model directory has no lexicon to align by.",
+                "Learn one from parallel text: nmt learn-alignment MODEL_DIR SOURCE TARGET",
+            )
+        if lexicon_only and self._context is not None:
+            raise UserError("A model of dialogues aligns by its attention.", "Leave out --lexicon-only.")
+        alignments = self._from_lexicon(pairs) if lexicon_only else self._attended(pairs, *attended)
+        if self.lexicon is None:
+            is_balanced = options.method == "argmax"
+            return ((found, balance(found.weights) if is_balanced else found.weights) for found in alignments)
+        alignments, again = tee(alignments)
+        weights = ((found.source, found.target, balance(found.weights)) for found in again)
+        return zip(alignments, posteriors(weights, self.lexicon), strict=True)
+
+    def _from_lexicon(self, pairs: Iterable[WordPair]) -> Iterator[WordAlignment]:
+        """Pairs with the order of their words in place of attention; without links."""
+        vocabulary = self._vocabularies.source
+        for source, target in pairs:
+            weights = word_order(len(target.words), len(source.words))
+            if tags := vocabulary.tags_of(source.text):
+                weights = weights * np.array([begin >= tags[-1].end for begin, _ in source.spans])
+            yield WordAlignment(source.words, target.words, weights, links=())
 
     def _attended(
         self, pairs: Iterable[WordPair], all_heads: bool = False, scores: bool = False, warns: bool = False

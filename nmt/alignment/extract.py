@@ -91,10 +91,12 @@ def symmetrize(forward: Iterable[Link], backward: Iterable[Link], how: Symmetriz
     def by_target(found: Iterable[Link]) -> list[Link]:
         return sorted(found, key=lambda link: (link[1], link[0]))
 
+    # Only links beside one that is in one direction alone can grow.
+    near = {(s + source, t + target) for s, t in union - links for source, target in _NEIGHBOURS} & union
     num_links = -1
     while num_links < len(links):  # passes over all links, new ones included, until a pass adds nothing
         num_links = len(links)
-        for link in by_target(union):
+        for link in by_target(near):
             if link in links:
                 add(neighbours(*link), any)
     if how != "grow-diag":

@@ -3,11 +3,14 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import chain
 from math import inf
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from nmt.alignment.links import Weights
 from nmt.data.text import read_lines
@@ -21,6 +24,9 @@ LEAST_COUNT = 0.05
 UNSEEN = 1.0
 """Pseudo-counts of a source word, divided among the target words by their frequency."""
 
+Probabilities = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
+
 _EDGES = re.compile(r"^\W+|\W+$")
 
 
@@ -33,13 +39,21 @@ class Lexicon:
 
     def __init__(self, counts: dict[str, dict[str, float]]) -> None:
         self._counts = counts
-        self._of_source = {source: sum(targets.values()) for source, targets in counts.items()}
-        of_target: Counter[str] = Counter()
-        for targets in counts.values():
-            of_target.update(targets)
-        total = max(sum(of_target.values()), 1.0)
-        self._share = {target: count / total for target, count in of_target.items()}
-        self._rare = min(self._share.values(), default=1.0)
+        self._source_ids = {word: index for index, word in enumerate(counts)}
+        self._target_ids = {word: index for index, word in enumerate(dict.fromkeys(chain(*counts.values())))}
+        # As arrays, in which the last number of each side is that of all words that are not known.
+        self._stride = len(self._target_ids) + 1
+        sources = np.repeat(np.arange(len(counts)), [len(targets) for targets in counts.values()])
+        targets = np.array([self._target_ids[word] for words in counts.values() for word in words], dtype=np.int64)
+        values = np.array([count for words in counts.values() for count in words.values()], dtype=np.float64)
+        cells = sources * self._stride + targets
+        order = cells.argsort()
+        self._cells = np.append(cells[order], np.iinfo(np.int64).max)
+        self._cell_counts = np.append(values[order], 0.0)
+        self._of_source = np.bincount(sources, values, len(counts) + 1)
+        of_target = np.bincount(targets, values, len(self._target_ids))
+        shares = of_target / max(of_target.sum(), 1.0)
+        self._shares = np.append(shares, shares.min(initial=1.0))
 
     def __len__(self) -> int:
         """Pairs of words."""
@@ -54,7 +68,7 @@ class Lexicon:
         """
         counts: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
         for source_words, target_words, share in linked:
-            source, target = _keys(source_words), _keys(target_words)
+            source, target = [*map(_key, source_words)], [*map(_key, target_words)]
             for t, s in zip(*np.nonzero(share >= LEAST_SHARE), strict=True):
                 counts[source[s]][target[t]] += float(share[t, s])
         return cls({source: dict(targets) for source, targets in counts.items()})
@@ -65,19 +79,27 @@ class Lexicon:
 
     def translations(self, word: str, most: int) -> list[str]:
         """The most frequent translations of a source word, best first; none of a word that is not known."""
-        [key] = _keys([word])
-        return [target for target, _ in Counter(self._counts.get(key, {})).most_common(most)]
+        return [target for target, _ in Counter(self._counts.get(_key(word), {})).most_common(most)]
 
-    def probability(self, source: Sequence[str], target: Sequence[str]) -> Weights:
+    def probability(self, source: Sequence[str], target: Sequence[str]) -> Probabilities:
         """p(t | s) for every target word t and source word s. [T_words, S_words]"""
-        sources, targets = _keys(source), _keys(target)
-        table = np.zeros((len(targets), len(sources)), dtype=np.float32)
-        shares = np.array([self._share.get(word, self._rare) for word in targets])
-        for column, word in enumerate(sources):
-            known = self._counts.get(word, {})
-            counts = np.array([known.get(other, 0.0) for other in targets])
-            table[:, column] = (counts + UNSEEN * shares) / (self._of_source.get(word, 0.0) + UNSEEN)
-        return table
+        return self.probability_of_ids(self.source_ids(source)[None, :], self.target_ids(target)[:, None])
+
+    def probability_of_ids(self, source: Ids, target: Ids) -> Probabilities:
+        """p(t | s) of the numbers of words, which are broadcast against each other."""
+        cells = source * self._stride + target
+        places = self._cells.searchsorted(cells)
+        counts = np.where(self._cells[places] == cells, self._cell_counts[places], 0.0)
+        probabilities: Probabilities = (counts + UNSEEN * self._shares[target]) / (self._of_source[source] + UNSEEN)
+        return probabilities
+
+    def source_ids(self, words: Sequence[str]) -> Ids:
+        """The numbers of source words; those that are not known have one in common. [S_words]"""
+        return np.array([self._source_ids.get(_key(word), len(self._source_ids)) for word in words], dtype=np.int64)
+
+    def target_ids(self, words: Sequence[str]) -> Ids:
+        """The numbers of target words. [T_words]"""
+        return np.array([self._target_ids.get(_key(word), len(self._target_ids)) for word in words], dtype=np.int64)
 
     def save(self, path: Path) -> None:
         """Write lines of source word, target word and expected count, the most frequent translation first.
@@ -113,6 +135,7 @@ class Lexicon:
         return cls(dict(counts))
 
 
-def _keys(words: Iterable[str]) -> list[str]:
-    """Words as the lexicon has them; a punctuation mark on its own is a word, too."""
-    return [_EDGES.sub("", word.lower()) or word for word in words]
+@lru_cache(1 << 16)
+def _key(word: str) -> str:
+    """A word as the lexicon has it; a punctuation mark on its own is a word, too."""
+    return _EDGES.sub("", word.lower()) or word

@@ -15,6 +15,7 @@ No gold alignment is used.
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import groupby, tee
 from tempfile import TemporaryFile
 from typing import IO
 
@@ -22,32 +23,68 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.alignment.extract import balance
-from nmt.alignment.lexicon import LEAST_SHARE, Lexicon
+from nmt.alignment.lexicon import LEAST_SHARE, Lexicon, Probabilities
 from nmt.alignment.links import Weights, WordAlignment
+from nmt.data.text import in_windows
 
 JUMP_DECAY = 0.75
 NUM_ITERATIONS = 4
 """Of expectation-maximisation, after the counts under attention alone."""
 
-Attended = tuple[tuple[str, ...], tuple[str, ...], Weights]
+WINDOW = 1024
+"""Sentence pairs that are read at a time."""
+NUM_CELLS = 1 << 20
+"""Pairs of words that are computed at a time."""
+DIAGONAL = 2.0
+"""How strongly words that aren't read by a model are expected near the diagonal; 4 in fast_align."""
+
+Attended = tuple[Sequence[str], Sequence[str], Weights]
 """Source words, target words, and balanced attention. [T_words, S_words]"""
-Probabilities = npt.NDArray[np.float64]
 
 
-def posterior(source: Sequence[str], target: Sequence[str], weights: Weights, lexicon: Lexicon) -> Weights:
-    """The probability that each target word translates each source word. [T_words, S_words]
+@lru_cache(1024)
+def word_order(num_target: int, num_source: int) -> Weights:
+    """How near each pair of words is to the diagonal, in place of attention (Dyer et al. 2013, equation 1). [T, S]"""
+    target, source = ((np.arange(size) + 0.5) / max(size, 1) for size in (num_target, num_source))
+    return np.exp(-DIAGONAL * np.abs(target[:, None] - source)).astype(np.float32)
+
+
+def posteriors(pairs: Iterable[Attended], lexicon: Lexicon) -> Iterator[Weights]:
+    """Of each pair, the probability that each target word translates each source word. [T_words, S_words]
 
     Source words without any attention, such as tags, have probability 0; where no word has any, all are 0.
     """
-    return _posterior(source, target, balance(weights), lexicon)
+    for window in in_windows(pairs, WINDOW):
+        found = [np.zeros_like(balanced) for _, _, balanced in window]
+        for rows in _batches([balanced for _, _, balanced in window]):
+            for row, posterior_TS in zip(rows, _posteriors([window[row] for row in rows], lexicon), strict=True):
+                found[row] = posterior_TS[: len(found[row])]
+        yield from found
 
 
-def _posterior(source: Sequence[str], target: Sequence[str], balanced: Weights, lexicon: Lexicon) -> Weights:
-    is_read = balanced.any(axis=0)
-    if not is_read.any():
-        return np.zeros_like(balanced)
-    emissions = np.maximum(balanced, LEAST_SHARE) * lexicon.probability(source, target) * is_read
-    return _forward_backward(emissions.astype(np.float64), _transitions(len(source))).astype(np.float32)
+def _batches(weights: Sequence[Weights]) -> Iterator[list[int]]:
+    """Indices of pairs with the same number of source words, on which transitions depend, and with any weight."""
+    rows = sorted((row for row, found in enumerate(weights) if found.any()), key=lambda row: weights[row].shape[::-1])
+    for size, group in groupby(rows, lambda row: len(weights[row][0])):
+        left = list(group)
+        while left:
+            most = max(1, NUM_CELLS // (size * len(weights[left[-1]])))  # the last one has the most target words
+            yield left[-most:]
+            del left[-most:]
+
+
+def _posteriors(pairs: Sequence[Attended], lexicon: Lexicon) -> Weights:
+    """Of pairs with the same number of source words. [B, T, S]"""
+    num_targets_B = np.array([len(target) for _, target, _ in pairs])
+    shape = len(pairs), num_targets_B.max()
+    target_BT, balanced_BTS = np.zeros(shape, dtype=np.int64), np.zeros((*shape, len(pairs[0][0])))
+    for b, (_, target, balanced) in enumerate(pairs):
+        target_BT[b, : len(target)], balanced_BTS[b, : len(target)] = lexicon.target_ids(target), balanced
+    source_BS = np.stack([lexicon.source_ids(source) for source, _, _ in pairs])
+    is_read_BTS = balanced_BTS.any(axis=1, keepdims=True)
+    p_BTS = lexicon.probability_of_ids(source_BS[:, None], target_BT[:, :, None])
+    emissions_BTS = np.maximum(balanced_BTS, LEAST_SHARE) * p_BTS * is_read_BTS
+    return _forward_backward(emissions_BTS, num_targets_B, _transitions(len(pairs[0][0]))).astype(np.float32)
 
 
 def learn_lexicon(alignments: Iterable[WordAlignment]) -> Lexicon:
@@ -59,8 +96,14 @@ def learn_lexicon(alignments: Iterable[WordAlignment]) -> Lexicon:
         lexicon = Lexicon.count(_kept(alignments, file))
         size = file.tell()
         for _ in range(NUM_ITERATIONS):
-            lexicon = Lexicon.count((pair[0], pair[1], _posterior(*pair, lexicon)) for pair in _read(file, size))
+            lexicon = Lexicon.count(_weighed(_read(file, size), lexicon))
     return lexicon
+
+
+def _weighed(pairs: Iterable[Attended], lexicon: Lexicon) -> Iterator[Attended]:
+    """The pairs with posteriors in place of their attention."""
+    pairs, again = tee(pairs)
+    return ((*pair[:2], found) for pair, found in zip(pairs, posteriors(again, lexicon), strict=True))
 
 
 @lru_cache(64)
@@ -72,20 +115,27 @@ def _transitions(num_words: int) -> Probabilities:
     return shares
 
 
-def _forward_backward(emissions_TS: Probabilities, transitions_SS: Probabilities) -> Probabilities:
-    """Posteriors of the states of a hidden Markov model whose first state is uniform (Rabiner 1989). [T, S]"""
-    emissions_TS = emissions_TS / emissions_TS.sum(axis=1, keepdims=True)  # a factor of a row changes nothing
-    posteriors = emissions_TS.copy()
-    for t in range(1, len(posteriors)):
-        posteriors[t] *= posteriors[t - 1] @ transitions_SS
-        posteriors[t] /= posteriors[t].sum()
-    backward_S = np.ones(len(transitions_SS))
-    for t in range(len(posteriors) - 2, -1, -1):
-        backward_S = transitions_SS @ (emissions_TS[t + 1] * backward_S)
-        backward_S /= backward_S.max()
-        posteriors[t] *= backward_S
-    posteriors /= posteriors.sum(axis=1, keepdims=True)
-    return posteriors
+def _forward_backward(
+    emissions_BTS: Probabilities, num_steps_B: npt.NDArray[np.int64], transitions_SS: Probabilities
+) -> Probabilities:
+    """Posteriors of the states of a hidden Markov model whose first state is uniform (Rabiner 1989). [B, T, S]
+
+    Rows of a sentence beyond its number of steps mean nothing.
+    """
+    emissions_BTS = emissions_BTS / emissions_BTS.sum(axis=2, keepdims=True)  # a factor of a row changes nothing
+    posteriors_BTS = emissions_BTS.copy()
+    num_steps = emissions_BTS.shape[1]
+    for t in range(1, num_steps):
+        posteriors_BTS[:, t] *= posteriors_BTS[:, t - 1] @ transitions_SS
+        posteriors_BTS[:, t] /= posteriors_BTS[:, t].sum(axis=1, keepdims=True)
+    backward_BS = np.ones_like(emissions_BTS[:, 0])
+    for t in range(num_steps - 2, -1, -1):
+        backward_BS = (emissions_BTS[:, t + 1] * backward_BS) @ transitions_SS.T
+        backward_BS /= backward_BS.max(axis=1, keepdims=True)
+        backward_BS[num_steps_B <= t + 1] = 1.0
+        posteriors_BTS[:, t] *= backward_BS
+    posteriors_BTS /= posteriors_BTS.sum(axis=2, keepdims=True)
+    return posteriors_BTS
 
 
 def _kept(alignments: Iterable[WordAlignment], file: IO[bytes]) -> Iterator[Attended]:

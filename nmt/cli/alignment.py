@@ -60,6 +60,14 @@ WithLexicon = Annotated[
         "--lexicon/--no-lexicon", help="Weigh the attention with the lexicon of `nmt learn-alignment`, if any."
     ),
 ]
+LexiconOnly = Annotated[
+    bool,
+    typer.Option(
+        "--lexicon-only",
+        help="Align by the lexicon and the order of words, without the attention: faster, nearly as good. Weights are "
+        "then the probabilities of links, and there are no scores.",
+    ),
+]
 Grid = Annotated[
     bool,
     typer.Option(
@@ -104,6 +112,7 @@ def align(
     split_punctuation: SplitPunctuation = False,
     reverse: Reverse = None,
     lexicon: WithLexicon = True,
+    lexicon_only: LexiconOnly = False,
     heads: Heads = None,
     attention: AttentionStep = None,
     grid: Grid = False,
@@ -121,6 +130,11 @@ def align(
     kind = format or SUFFIXES.get(Path(output).suffix.lower(), "pharaoh")
     _check(kind, target, tokenized, n_best)
     _check_picture(kind, output, grid, lines)
+    if lexicon_only and (not lexicon or grid or kind == "html" or heads or attention):
+        raise UserError(
+            "--lexicon-only uses no attention and needs the lexicon.",
+            "Leave out --no-lexicon, --heads, --attention, --grid and --format html, or --lexicon-only.",
+        )
     translator = _load(model_dir, device, lexicon, heads, attention)
     backward = _load(reverse, device, lexicon) if reverse is not None else None
     limits = {"html": MAX_IN_PAGE, "pharaoh": None, "json": None}
@@ -135,6 +149,7 @@ def align(
             reverse=backward,
             all_heads=grid or kind == "html",
             scores=kind in ("json", "html"),
+            lexicon_only=lexicon_only,
             links=LinkOptions(**links),
         )
         alignments = bar.counted(alignments)

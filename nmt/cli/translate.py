@@ -357,8 +357,10 @@ def rerank(
     if channel is None and language_model is None:
         raise UserError("There is nothing to rerank by.", "Give --channel, --language-model, or both.")
     candidates = list(reranking.read_candidates(n_best))
-    others = (None if directory is None else load(directory, device) for directory in (channel, language_model))
-    found = reranking.features(candidates, load(model_dir, device), *others)
+    others = [None if directory is None else load(directory, device) for directory in (channel, language_model)]
+    total = sum(len(each.texts) for each in candidates) * (3 - others.count(None))
+    with progress_bar("scoring candidates", total) as bar:
+        found = reranking.features(candidates, load(model_dir, device), others[0], others[1], bar.advance)
     weights = reranking.Weights(channel_weight, lm_weight, word_weight)
     if tune is not None:
         weights = reranking.tune(candidates, found, list(read_lines(tune)))

@@ -1,6 +1,7 @@
 """Forced decoding against a computation of its own: scores, links, batches, cut sentences."""
 
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from nmt.alignment.aligner import AttentionAligner
+from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import WordAlignment
 from nmt.alignment.words import Words
 from nmt.config import LinkOptions
@@ -145,3 +147,34 @@ def test_a_model_without_attention_is_refused_at_once(vanilla_model: Path) -> No
     assert not translator.has_attention
     with pytest.raises(UserError, match="no attention"):
         translator.align([])
+
+
+def test_the_lexicon_alone_aligns_without_the_model(
+    tiny_model: Path, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By words alone the links of the training text are nearly those that its attention gives."""
+    model = Path(shutil.copytree(tiny_model, tmp_path / "copy"))
+    translator, text = load(model, "cpu"), [(tiny_corpus / f"train.{side}").read_text("utf-8") for side in ("de", "en")]
+    pairs = list(zip(*(side.splitlines() for side in text), strict=True))
+    with pytest.raises(UserError, match="no lexicon"):
+        translator.align(pairs, lexicon_only=True)
+    translator.learn_alignment(pairs)
+    by_attention = list(translator.align(pairs, split_punctuation=True))
+    monkeypatch.setattr("nmt.alignment.aligner.force_all", None)
+    monkeypatch.setattr(translator.vocabularies.target, "pieces", None)
+    found = list(translator.align(pairs, split_punctuation=True, lexicon_only=True))
+    same = sum(len(set(a.links) & set(b.links)) for a, b in zip(found, by_attention, strict=True))
+    assert same > 0.85 * sum(len(a.links) for a in by_attention)
+    for alignment, other in zip(found, by_attention, strict=True):
+        assert (alignment.source, alignment.target, alignment.score) == (other.source, other.target, None)
+        np.testing.assert_allclose(alignment.weights.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("lexicon_only", [False, True])
+def test_the_lexicons_of_both_directions_align_together(tiny_model: Path, lexicon_only: bool) -> None:
+    forward, backward = load(tiny_model, "cpu"), load(tiny_model, "cpu")
+    forward.aligner.lexicon = Lexicon({"hund": {"dog": 9.0}, "katze": {"cat": 9.0}})
+    backward.aligner.lexicon = Lexicon({"dog": {"hund": 9.0}, "cat": {"katze": 9.0}, "bird": {"vogel": 99.0}})
+    pairs = [("Hund Vogel Katze", "bird cat dog"), ("", "dog"), ("Katze Hund", "dog cat")]
+    found = forward.align(pairs, reverse=backward, lexicon_only=lexicon_only)
+    assert [alignment.links for alignment in found] == [((0, 2), (1, 0), (2, 1)), (), ((0, 1), (1, 0))]

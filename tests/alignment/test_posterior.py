@@ -1,5 +1,6 @@
 """The posterior of links, and the lexicon that is learned by it."""
 
+from collections.abc import Sequence
 from itertools import pairwise, product
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from nmt.alignment.extract import balance, word_links
 from nmt.alignment.lexicon import LEAST_SHARE, Lexicon
 from nmt.alignment.links import Weights, WordAlignment
-from nmt.alignment.posterior import JUMP_DECAY, learn_lexicon, posterior
+from nmt.alignment.posterior import JUMP_DECAY, learn_lexicon, posteriors, word_order
 from nmt.config import LinkOptions
 
 SOURCE, TARGET = ["der", "Hund", "schläft"], ["the", "dog", "sleeps", "now"]
@@ -17,6 +18,11 @@ LEXICON = Lexicon({"der": {"the": 8.0}, "hund": {"dog": 5.0, "hound": 1.0}, "sch
 
 def aligned(source: str, target: str, weights: list[list[float]]) -> WordAlignment:
     return WordAlignment(tuple(source.split()), tuple(target.split()), np.array(weights, np.float32), ())
+
+
+def posterior(source: Sequence[str], target: Sequence[str], weights: Weights, lexicon: Lexicon) -> Weights:
+    [found] = posteriors([(source, target, balance(weights))], lexicon)
+    return found
 
 
 def test_it_is_the_sum_over_all_sequences_of_links() -> None:
@@ -32,6 +38,33 @@ def test_it_is_the_sum_over_all_sequences_of_links() -> None:
             expected[t, s] += p
     found = posterior(SOURCE, TARGET, weights, LEXICON)
     np.testing.assert_allclose(found, expected / expected.sum(axis=1, keepdims=True), rtol=1e-4)
+
+
+@pytest.mark.parametrize("num_cells", [1, 40, 1 << 20])
+def test_other_pairs_of_the_batch_change_nothing(monkeypatch: pytest.MonkeyPatch, num_cells: int) -> None:
+    monkeypatch.setattr("nmt.alignment.posterior.NUM_CELLS", num_cells)
+    rng, source, target = np.random.default_rng(1), SOURCE, ["the", "dog", "now", "sleeps", "hound"]
+    pairs = []
+    for num_source, num_target in product(range(4), range(6)):
+        weights = balance(rng.random((num_target, num_source)))
+        pairs += [(source[:num_source], target[:num_target], weights)] * 2
+    together = list(posteriors(iter(pairs), LEXICON))
+    assert len(together) == len(pairs)
+    for pair, found in zip(pairs, together, strict=True):
+        [alone] = posteriors([pair], LEXICON)
+        assert found.shape == pair[2].shape
+        np.testing.assert_allclose(found, alone, rtol=1e-5)
+
+
+def test_without_attention_words_are_expected_near_the_diagonal() -> None:
+    """Two *der* of one lexicon entry: each *the* is that of its own end of the sentence."""
+    assert (word_order(5, 5).argmax(axis=1) == np.arange(5)).all()
+    assert (word_order(6, 3).argmax(axis=1) == [0, 0, 1, 1, 2, 2]).all()
+    lexicon = Lexicon({"der": {"the": 9.0}, "hund": {"dog": 9.0}, "mann": {"man": 9.0}})
+    source, target = ["der", "Hund", "der", "Mann"], ["the", "dog", "the", "man"]
+    found = posterior(source, target, word_order(4, 4), lexicon)
+    assert word_links(found, LinkOptions(symmetrize="none")) == ((0, 0), (1, 1), (2, 2), (3, 3))
+    assert word_order(3, 0).shape == (3, 0)
 
 
 def test_known_words_settle_what_attention_leaves_open() -> None:

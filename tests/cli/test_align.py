@@ -209,6 +209,27 @@ def test_what_is_learned_is_used_from_then_on(run_nmt: RunNmt, model_copy: Path,
     weights = [[json.loads(line)["weights"] for line in text.splitlines()] for text in (before, after)]
     assert weights[0] == weights[1], "pictures must go on showing the attention"
     assert run_nmt("align", model_copy, *train, "--format", "json", "--no-lexicon").stdout == before
+    alone = run_nmt("align", model_copy, *train, "--lexicon-only", "--format", "json").stdout
+    rows = [json.loads(line) for line in alone.splitlines()]
+    assert [row["score"] for row in rows] == [None] * 40
+    assert all(sum(of_word) == pytest.approx(1, abs=1e-3) for row in rows for of_word in row["weights"])
+
+
+@pytest.mark.parametrize(
+    "options", [("--no-lexicon",), ("--grid", "-o", "heads.png"), ("-o", "look.html"), ("--heads", "attention")]
+)
+def test_the_lexicon_alone_has_no_heads(
+    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], options: tuple[str, ...]
+) -> None:
+    done = run_nmt("align", tiny_model, *pair, "--lexicon-only", *options)
+    assert done.returncode == 2
+    assert "--lexicon-only uses no attention" in " ".join(done.stderr.split())
+
+
+def test_the_lexicon_alone_must_have_been_learned(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]) -> None:
+    done = run_nmt("align", tiny_model, *pair, "--lexicon-only")
+    assert done.returncode == 2
+    assert "nmt learn-alignment MODEL_DIR" in " ".join(done.stderr.split())
 
 
 def test_heads_are_named_and_remembered(run_nmt: RunNmt, model_copy: Path, pair: tuple[Path, Path]) -> None:

@@ -344,8 +344,8 @@ def test_a_tag_has_no_links(both_ways: Path, tiny_corpus: Path, tmp_path: Path, 
     german, english = ((tiny_corpus / f"train.{side}").read_text("utf-8").splitlines() for side in ("de", "en"))
     pairs = [(f"<2en> {source}", target) for source, target in zip(german, english, strict=True)]
     first = 3 if split_punctuation else 1
-    for _ in range(2):
-        found = list(model.align(pairs, split_punctuation=split_punctuation))
+    for lexicon_only in (False, False, True):
+        found = list(model.align(pairs, split_punctuation=split_punctuation, lexicon_only=lexicon_only))
         assert all(each.links for each in found)
         for each in found:
             assert "".join(each.source[:first]) == "<2en>"
