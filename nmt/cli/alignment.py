@@ -163,7 +163,7 @@ def align(
             from nmt.plotting.matrix import plot_alignments
 
             path = _picture_path(output, kind)
-            draw = _draw_function(translator, grid, lines)
+            draw = _draw_function(translator, grid, lines, lexicon_only)
             say_wrote(*plot_alignments(alignments, path, gold=true_links, numbers=numbers, draw=draw))
 
 
@@ -239,7 +239,7 @@ def _write_page(
         say_wrote(output)
 
 
-def _draw_function(translator: "Translator", grid: bool, lines: bool) -> "Draw":
+def _draw_function(translator: "Translator", grid: bool, lines: bool, lexicon_only: bool) -> "Draw":
     """What draws a sentence pair: its matrix, that of each head, or lines; of a classifier, the text."""
     from nmt.alignment.heads import by_layer
     from nmt.plotting.document import draw_document
@@ -249,7 +249,7 @@ def _draw_function(translator: "Translator", grid: bool, lines: bool) -> "Draw":
     if translator.recipe.model.is_classifier and not grid and not lines:
         return draw_document
     if not grid:
-        return draw_lines if lines else draw_matrix
+        return draw_lines if lines else partial(draw_matrix, scale="link probability" if lexicon_only else "attention")
     heads = translator.model.decoder.heads
     layers = [[heads[index].short_name for index in layer] for layer in by_layer(heads)]
     return partial(draw_grid, layers=layers, chosen=translator.aligner.heads.heads)

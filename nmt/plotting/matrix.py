@@ -51,7 +51,12 @@ Draw = Callable[[WordAlignment, GoldLinks | None, str | None, bool], Figure]
 
 
 def draw_matrix(
-    alignment: WordAlignment, gold: GoldLinks | None = None, title: str | None = None, numbers: bool = False
+    alignment: WordAlignment,
+    gold: GoldLinks | None = None,
+    title: str | None = None,
+    numbers: bool = False,
+    *,
+    scale: str = "attention",
 ) -> Figure:
     """Draw one sentence pair.
 
@@ -63,6 +68,7 @@ def draw_matrix(
         gold: sure and possible links to lay over it.
         title: a line above the picture.
         numbers: write the weights into their cells.
+        scale: what the weights are, beside their colours.
 
     Raises:
         UserError: a gold link is outside the sentence pair.
@@ -82,7 +88,7 @@ def draw_matrix(
             right += _draw_turns(axes, alignment, alignment.turn_weights)
         right += _draw_diagnostics(axes, alignment.target_diagnostics, right, below=False)
         below = num_target + _draw_diagnostics(axes, alignment.source_diagnostics, num_target, below=True)
-        below = max(below, draw_colour_bar(axes, "attention", right))
+        below = max(below, draw_colour_bar(axes, scale, right))
         dot = Line2D([], [], linestyle="", marker="o", markersize=4, color=INK, label="model link")
         _draw_legend(axes, [dot] if alignment.links else [], gold, below)
         axes.set_title(title or "", pad=9)

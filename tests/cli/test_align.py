@@ -213,6 +213,9 @@ def test_what_is_learned_is_used_from_then_on(run_nmt: RunNmt, model_copy: Path,
     rows = [json.loads(line) for line in alone.splitlines()]
     assert [row["score"] for row in rows] == [None] * 40
     assert all(sum(of_word) == pytest.approx(1, abs=1e-3) for row in rows for of_word in row["weights"])
+    for options, scale in (((), ">attention<"), (("--lexicon-only",), ">link probability<")):
+        run_nmt("align", model_copy, *train, *options, "--limit", 1, "-o", model_copy / "link.svg")
+        assert scale in (model_copy / "link.svg").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
