@@ -189,8 +189,9 @@ class AttentionAligner:
             is_balanced = options.method == "argmax"
             return ((found, balance(found.weights) if is_balanced else found.weights) for found in alignments)
         alignments, again = tee(alignments)
-        weights = ((found.source, found.target, balance(found.weights)) for found in again)
-        return zip(alignments, posteriors(weights, self.lexicon), strict=True)
+        balanced = ((found.source, found.target, balance(found.weights)) for found in again)
+        weights = (posterior_TS for _, _, posterior_TS in posteriors(balanced, self.lexicon))
+        return zip(alignments, weights, strict=True)
 
     def _from_lexicon(self, pairs: Iterable[WordPair]) -> Iterator[WordAlignment]:
         """Pairs with the order of their words in place of attention; without links."""

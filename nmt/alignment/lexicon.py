@@ -95,11 +95,11 @@ class Lexicon:
 
     def source_ids(self, words: Sequence[str]) -> Ids:
         """The numbers of source words; those that are not known have one in common. [S_words]"""
-        return np.array([self._source_ids.get(_key(word), len(self._source_ids)) for word in words], dtype=np.int64)
+        return _numbers(words, self._source_ids)
 
     def target_ids(self, words: Sequence[str]) -> Ids:
         """The numbers of target words. [T_words]"""
-        return np.array([self._target_ids.get(_key(word), len(self._target_ids)) for word in words], dtype=np.int64)
+        return _numbers(words, self._target_ids)
 
     def save(self, path: Path) -> None:
         """Write lines of source word, target word and expected count, the most frequent translation first.
@@ -133,6 +133,10 @@ class Lexicon:
                     "Delete it; `nmt learn-alignment` writes it anew.",
                 ) from None
         return cls(dict(counts))
+
+
+def _numbers(words: Sequence[str], known: dict[str, int]) -> Ids:
+    return np.array([known.get(_key(word), len(known)) for word in words], dtype=np.int64)
 
 
 @lru_cache(1 << 16)

@@ -15,7 +15,7 @@ No gold alignment is used.
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import groupby, tee
+from itertools import groupby
 from tempfile import TemporaryFile
 from typing import IO
 
@@ -49,8 +49,8 @@ def word_order(num_target: int, num_source: int) -> Weights:
     return np.exp(-DIAGONAL * np.abs(target[:, None] - source)).astype(np.float32)
 
 
-def posteriors(pairs: Iterable[Attended], lexicon: Lexicon) -> Iterator[Weights]:
-    """Of each pair, the probability that each target word translates each source word. [T_words, S_words]
+def posteriors(pairs: Iterable[Attended], lexicon: Lexicon) -> Iterator[Attended]:
+    """The pairs with the probability that each target word translates each source word in place of the attention.
 
     Source words without any attention, such as tags, have probability 0; where no word has any, all are 0.
     """
@@ -59,7 +59,9 @@ def posteriors(pairs: Iterable[Attended], lexicon: Lexicon) -> Iterator[Weights]
         for rows in _batches([balanced for _, _, balanced in window]):
             for row, posterior_TS in zip(rows, _posteriors([window[row] for row in rows], lexicon), strict=True):
                 found[row] = posterior_TS[: len(found[row])]
-        yield from found
+        yield from (
+            (source, target, posterior_TS) for (source, target, _), posterior_TS in zip(window, found, strict=True)
+        )
 
 
 def _batches(weights: Sequence[Weights]) -> Iterator[list[int]]:
@@ -75,16 +77,16 @@ def _batches(weights: Sequence[Weights]) -> Iterator[list[int]]:
 
 def _posteriors(pairs: Sequence[Attended], lexicon: Lexicon) -> Weights:
     """Of pairs with the same number of source words. [B, T, S]"""
-    num_targets_B = np.array([len(target) for _, target, _ in pairs])
+    num_targets_B, num_source = np.array([len(target) for _, target, _ in pairs]), len(pairs[0][0])
     shape = len(pairs), num_targets_B.max()
-    target_BT, balanced_BTS = np.zeros(shape, dtype=np.int64), np.zeros((*shape, len(pairs[0][0])))
+    target_BT, balanced_BTS = np.zeros(shape, dtype=np.int64), np.zeros((*shape, num_source))
     for b, (_, target, balanced) in enumerate(pairs):
         target_BT[b, : len(target)], balanced_BTS[b, : len(target)] = lexicon.target_ids(target), balanced
     source_BS = np.stack([lexicon.source_ids(source) for source, _, _ in pairs])
-    is_read_BTS = balanced_BTS.any(axis=1, keepdims=True)
+    is_read_B1S = balanced_BTS.any(axis=1, keepdims=True)
     p_BTS = lexicon.probability_of_ids(source_BS[:, None], target_BT[:, :, None])
-    emissions_BTS = np.maximum(balanced_BTS, LEAST_SHARE) * p_BTS * is_read_BTS
-    return _forward_backward(emissions_BTS, num_targets_B, _transitions(len(pairs[0][0]))).astype(np.float32)
+    emissions_BTS = np.maximum(balanced_BTS, LEAST_SHARE) * p_BTS * is_read_B1S
+    return _forward_backward(emissions_BTS, num_targets_B, _transitions(num_source)).astype(np.float32)
 
 
 def learn_lexicon(alignments: Iterable[WordAlignment]) -> Lexicon:
@@ -96,14 +98,8 @@ def learn_lexicon(alignments: Iterable[WordAlignment]) -> Lexicon:
         lexicon = Lexicon.count(_kept(alignments, file))
         size = file.tell()
         for _ in range(NUM_ITERATIONS):
-            lexicon = Lexicon.count(_weighed(_read(file, size), lexicon))
+            lexicon = Lexicon.count(posteriors(_read(file, size), lexicon))
     return lexicon
-
-
-def _weighed(pairs: Iterable[Attended], lexicon: Lexicon) -> Iterator[Attended]:
-    """The pairs with posteriors in place of their attention."""
-    pairs, again = tee(pairs)
-    return ((*pair[:2], found) for pair, found in zip(pairs, posteriors(again, lexicon), strict=True))
 
 
 @lru_cache(64)

@@ -130,11 +130,7 @@ def align(
     kind = format or SUFFIXES.get(Path(output).suffix.lower(), "pharaoh")
     _check(kind, target, tokenized, n_best)
     _check_picture(kind, output, grid, lines)
-    if lexicon_only and (not lexicon or grid or kind == "html" or heads or attention):
-        raise UserError(
-            "--lexicon-only uses no attention and needs the lexicon.",
-            "Leave out --no-lexicon, --heads, --attention, --grid and --format html, or --lexicon-only.",
-        )
+    _check_lexicon(lexicon, lexicon_only, uses_attention=bool(grid or kind == "html" or heads or attention))
     translator = _load(model_dir, device, lexicon, heads, attention)
     backward = _load(reverse, device, lexicon) if reverse is not None else None
     limits = {"html": MAX_IN_PAGE, "pharaoh": None, "json": None}
@@ -183,6 +179,14 @@ def _check_picture(kind: str, output: str, grid: bool, lines: bool) -> None:
         raise UserError(f"{option} is for pictures, and {kind} is none.", f"Give -o {name}.png, .svg or .pdf.")
     if grid and lines:
         raise UserError("--grid and --lines are two kinds of picture.", "Give one of them.")
+
+
+def _check_lexicon(lexicon: bool, lexicon_only: bool, uses_attention: bool) -> None:
+    if lexicon_only and (uses_attention or not lexicon):
+        raise UserError(
+            "--lexicon-only uses no attention and needs the lexicon.",
+            "Leave out --no-lexicon, --heads, --attention, --grid and --format html, or --lexicon-only.",
+        )
 
 
 def _load(

@@ -21,7 +21,7 @@ def aligned(source: str, target: str, weights: list[list[float]]) -> WordAlignme
 
 
 def posterior(source: Sequence[str], target: Sequence[str], weights: Weights, lexicon: Lexicon) -> Weights:
-    [found] = posteriors([(source, target, balance(weights))], lexicon)
+    [(_, _, found)] = posteriors([(source, target, balance(weights))], lexicon)
     return found
 
 
@@ -50,8 +50,9 @@ def test_other_pairs_of_the_batch_change_nothing(monkeypatch: pytest.MonkeyPatch
         pairs += [(source[:num_source], target[:num_target], weights)] * 2
     together = list(posteriors(iter(pairs), LEXICON))
     assert len(together) == len(pairs)
-    for pair, found in zip(pairs, together, strict=True):
-        [alone] = posteriors([pair], LEXICON)
+    for pair, (*words, found) in zip(pairs, together, strict=True):
+        [(*_, alone)] = posteriors([pair], LEXICON)
+        assert words == list(pair[:2])
         assert found.shape == pair[2].shape
         np.testing.assert_allclose(found, alone, rtol=1e-5)
 
