@@ -173,6 +173,9 @@ class DecodingOptions(Options):
         description="a sentence is finished when it has beam_size finished hypotheses (first) and its best unfinished "
         "one scores no better than the best finished one now (likely) or at any length (exact)",
     )
+    prune: float | None = Field(
+        None, gt=0, description="drop unfinished hypotheses whose log p is lower than that of the best one by more"
+    )
     beam_groups: int = Field(1, ge=1, description="diverse beam search: groups that the beam is divided into")
     diversity: float = Field(0.5, ge=0, description="diverse beam search: penalty for a token that another group chose")
     temperature: float = Field(1.0, gt=0, description="sample: below 1, likely tokens become likelier")
@@ -207,6 +210,7 @@ class DecodingChanges(TypedDict, total=False):
     alpha: float | None
     coverage_penalty: float | None
     early_stopping: EarlyStopping | None
+    prune: float | None
     beam_groups: int | None
     diversity: float | None
     temperature: float | None

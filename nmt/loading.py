@@ -73,9 +73,11 @@ class Ensemble:
     def start(self, source_BS: Tensor, source_length_B: Tensor) -> EnsembleState:
         return EnsembleState(tuple(model.start(source_BS, source_length_B) for model in self._models))
 
-    def step(self, token_N: Tensor, state: EnsembleState, need_weights: bool = False) -> StepOutput:
+    def step(
+        self, token_N: Tensor, state: EnsembleState, need_weights: bool = False, rows: Tensor | None = None
+    ) -> StepOutput:
         outputs = [
-            model.step(token_N, own, need_weights) for model, own in zip(self._models, state.states, strict=True)
+            model.step(token_N, own, need_weights, rows) for model, own in zip(self._models, state.states, strict=True)
         ]
         log_p_MNV = torch.stack([output.logits_NV.float().log_softmax(-1) for output in outputs])
         weights = [

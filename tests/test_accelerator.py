@@ -35,13 +35,14 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "sample": {"search": "sample", "beam_size": 2, "top_k": 5},
     "groups": {"beam_size": 4, "beam_groups": 2},
     "mbr": {"beam_size": 3, "mbr": "chrf"},
+    "prune": {"beam_size": 3, "prune": 1.0},
     "no repeats": {"logits_processors": {"no_repeat_ngram": {"size": 2}}},
 }
 NUM_UPDATES = 2
 
 WAITS = {
     "nmt/alignment/aligner.py": "weights of attention for NumPy, once a batch",
-    "nmt/decoding/beam.py": "which sentences are done, at each step, and the hypotheses of those that are",
+    "nmt/decoding/beam.py": "which sentences are done and which hypotheses pruning has left, at each step",
     "nmt/decoding/logits_processors.py": "the shortest limit of a batch; n-grams are compared by the CPU",
     "nmt/decoding/search.py": "whether all samples have ended, at each step, and the samples",
     "nmt/models/act.py": "whether any token still ponders, at each ponder step",

@@ -1,10 +1,10 @@
 """Beam search over any model: it knows ``start``, ``step`` and ``reorder``, and nothing else about it.
 
-B counts the sentences still in the batch, k the hypotheses of a group.
+B counts the sentences still in the batch, k the hypotheses of each of G groups, L the rows that are not pruned.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import inf
 from typing import TYPE_CHECKING, Self
 
@@ -47,26 +47,33 @@ def beam_search(
     others are kept. When a sentence has K finished hypotheses, ``early_stopping`` decides whether it is continued for
     the sake of an unfinished one: stopping at K alone favours short translations. A beam of 1 is greedy search.
 
+    With ``prune`` an unfinished hypothesis is dropped, and nothing more is computed for it, when its log-probability is
+    lower than that of the best unfinished one of its sentence by more than this (absolute threshold pruning, Freitag &
+    Al-Onaizan 2017), or when it would have to be higher by more than this to score as much as the best finished one.
+    Sentences with phrases to contain are not pruned.
+
     With ``beam_groups`` the beam is divided into groups that are continued one after another, each
     avoiding the tokens that those before it chose at this step (Vijayakumar et al. 2018).
     """
     model, options = task.model, task.options
-    beam = _Beam.start(task)
+    beam = _Beam.start(task, constraints)
     state = model.start(task.source_BS, task.source_length_B).reorder(beam.sentence_N)
     results: list[list[Hypothesis]] = [[] for _ in task.source_BS]
     while len(beam.sentence_B):
-        tokens_Nt, sentence_N = beam.tokens_BKt.flatten(0, 1), beam.sentence_N
-        output = model.step(tokens_Nt[:, -1], state, need_weights=beam.coverage_BKS is not None)
-        logits_NV = output.logits_NV.float()
+        tokens_Nt, sentence_N, live_L = beam.tokens_BKt.flatten(0, 1), beam.sentence_N, beam.live_rows()
+        output = model.step(tokens_Nt[:, -1], state, beam.coverage_BKS is not None, live_L)
+        logits_LV = output.logits_NV.float()
         # Faster than logsumexp on a CPU, which makes two passes more over the vocabulary.
-        normaliser_N = logits_NV[:, 0] - logits_NV.log_softmax(1)[:, 0]
+        normaliser_L = logits_LV[:, 0] - logits_LV.log_softmax(1)[:, 0]
+        if live_L is not None:
+            tokens_Nt, sentence_N = tokens_Nt[live_L], sentence_N[live_L]
         for processor in processors:
-            processor(logits_NV, tokens_Nt, sentence_N, task)
+            processor(logits_LV, tokens_Nt, sentence_N, task)
         if beam.coverage_BKS is not None:
             assert output.weights_NHS is not None
             weights_NS = select_heads(output.weights_NHS, model.alignment_heads).float().mean(1)
             beam.coverage_BKS += weights_NS.view_as(beam.coverage_BKS)
-        rows = beam.advance(logits_NV, normaliser_N, task.target.eos, constraints)
+        rows = beam.advance(logits_LV, normaliser_L, live_L, task.target.eos, constraints)
 
         done_B = beam.is_done()
         num_done = int(done_B.sum())
@@ -90,6 +97,8 @@ class _Beam(PerSource):
     score_BK: Tensor
     """Log-probability so far."""
     finished: "_Finished"
+    prune_B: Tensor | None
+    """How much lower than the best log-probability of a group the others may be."""
     sentence_B: Tensor
     """Which sentence of the whole batch this is."""
     limit_B: Tensor
@@ -99,7 +108,7 @@ class _Beam(PerSource):
     """With a coverage penalty, how much attention each position has received from each hypothesis."""
 
     @classmethod
-    def start(cls, task: SearchTask) -> Self:
+    def start(cls, task: SearchTask, constraints: "PhraseConstraints | None") -> Self:
         options, device = task.options, task.source_BS.device
         num_sentences, num_positions = task.source_BS.shape
         if options.coverage_penalty and not task.model.alignment_heads:
@@ -107,11 +116,17 @@ class _Beam(PerSource):
         score_BK = torch.full((num_sentences, options.beam_size), -inf, device=device)
         # All hypotheses start equal, so at first only one of each group may be continued.
         score_BK[:, :: options.beam_size // options.beam_groups] = 0.0
+        prune_B = None
+        if options.prune is not None:
+            prune_B = torch.full((num_sentences,), options.prune, device=device)
+            if constraints is not None:
+                prune_B = prune_B.masked_fill(constraints.concern_B.to(device), inf)
         return cls(
             options,
             torch.full((num_sentences, options.beam_size, 1), task.target.sos, device=device),
             score_BK,
             _Finished.none(num_sentences, options.beam_size, device),
+            prune_B,
             torch.arange(num_sentences, device=device),
             task.limit_B,
             length_mask(task.source_length_B, num_positions),
@@ -122,20 +137,32 @@ class _Beam(PerSource):
     def sentence_N(self) -> Tensor:
         return self.sentence_B.repeat_interleave(self.options.beam_size)
 
+    def live_rows(self) -> Tensor | None:
+        """Rows (indices into N) of the hypotheses that are continued; None, which stands for all, without pruning."""
+        return None if self.prune_B is None else self.score_BK.flatten().isfinite().nonzero()[:, 0]
+
     def advance(
-        self, logits_NV: Tensor, normaliser_N: Tensor, eos: int, constraints: "PhraseConstraints | None"
+        self,
+        logits_LV: Tensor,
+        normaliser_L: Tensor,
+        live_L: Tensor | None,
+        eos: int,
+        constraints: "PhraseConstraints | None",
     ) -> Tensor:
         """Choose among all continuations: finish those that end, and give the rows (indices into N) that go on."""
-        logits_BKV = logits_NV.view(*self.score_BK.shape, -1)
-        offset_BK = self.score_BK - normaliser_N.view_as(self.score_BK)
-        choice = choose(logits_BKV, offset_BK, eos, self.options)
+        if live_L is None:
+            offset_BK = self.score_BK - normaliser_L.view_as(self.score_BK)
+        else:
+            offset_BK = self.score_BK.flatten().index_add(0, live_L, normaliser_L, alpha=-1).view_as(self.score_BK)
+        choice = choose(logits_LV, offset_BK, live_L, eos, self.options)
         if constraints is not None:
+            logits_BKV = of_all_rows(logits_LV, live_L, offset_BK)
             has_finished_B = self.finished.score_BK[:, 0].isfinite()
             choice = constraints.choose(choice, logits_BKV, offset_BK, self.tokens_BKt, self.sentence_B, has_finished_B)
         self._finish(choice.ending_BK, choice.ending_parent_BK)
         self.score_BK, parent_BK, token_BK = choice.open_BK, choice.parent_BK, choice.token_BK
 
-        first_row_B1 = torch.arange(0, len(logits_NV), self.options.beam_size, device=parent_BK.device)[:, None]
+        first_row_B1 = torch.arange(0, parent_BK.numel(), self.options.beam_size, device=parent_BK.device)[:, None]
         rows = (first_row_B1 + parent_BK).flatten()
         tokens_BKt = self.tokens_BKt.flatten(0, 1)[rows].view(*parent_BK.shape, -1)
         self.tokens_BKt = torch.cat((tokens_BKt, token_BK[:, :, None]), dim=2)
@@ -158,16 +185,29 @@ class _Beam(PerSource):
             return torch.zeros_like(self.score_BK)
         return self.options.coverage_penalty * log_coverage(self.coverage_BKS, self.mask_BS)
 
+    def _scores_so_far(self, log_p_BK: Tensor) -> Tensor:
+        """Of the unfinished hypotheses as they are, with these log-probabilities. [B, K]"""
+        return length_normalised(self.options, log_p_BK, self.tokens_BKt.shape[2] - 1) + self._coverage_penalty()
+
+    def _prune(self, prune_B1: Tensor) -> None:
+        """Drop the hypotheses that are worse than the best one of their group by more than the threshold, and those
+        that would score less than the best finished one if they were better by it."""
+        log_p_BGk = torch.unflatten(self.score_BK, 1, (self.options.beam_groups, -1))
+        is_worse_BK = (log_p_BGk < log_p_BGk.amax(2, keepdim=True) - prune_B1[:, None]).flatten(1)
+        is_worse_BK |= self._scores_so_far(self.score_BK + prune_B1) < self.finished.score_BK[:, :1]
+        self.score_BK = self.score_BK.masked_fill(is_worse_BK, -inf)
+
     def is_done(self) -> Tensor:
         """Whether a sentence has all the finished hypotheses that it needs; its others are dropped then. [B]"""
+        if self.prune_B is not None:
+            self._prune(self.prune_B[:, None])
         best_B = self.score_BK.amax(1)
         enough_B = self.finished.score_BK[:, -1].isfinite()
         if self.options.early_stopping == "exact":
             # At best, the remaining tokens cost nothing, up to the limit.
             enough_B &= length_normalised(self.options, best_B, self.limit_B) <= self.finished.score_BK[:, -1]
         elif self.options.early_stopping == "likely":
-            so_far_BK = length_normalised(self.options, self.score_BK, self.tokens_BKt.shape[2] - 1)
-            enough_B &= (so_far_BK + self._coverage_penalty()).amax(1) <= self.finished.score_BK[:, 0]
+            enough_B &= self._scores_so_far(self.score_BK).amax(1) <= self.finished.score_BK[:, 0]
         done_B = enough_B | best_B.isneginf()
         self.score_BK = self.score_BK.masked_fill(done_B[:, None], -inf)
         return done_B
@@ -223,53 +263,80 @@ class Choice:
     token_BK: Tensor
 
 
-def choose(logits_BKV: Tensor, offset_BK: Tensor, eos: int, options: DecodingOptions) -> Choice:
+def choose(logits_LV: Tensor, offset_BK: Tensor, live_L: Tensor | None, eos: int, options: DecodingOptions) -> Choice:
     """Of the 2k best continuations of each group of k, those that end among the first k, and the best k others.
 
     Args:
-        logits_BKV: forbidden tokens have -inf.
+        logits_LV: forbidden tokens have -inf.
         offset_BK: log-probability so far, less the normaliser of the logits.
+        live_L: the rows (indices into N) that have logits; all, where None.
         eos: id of EOS.
         options: beam and groups.
     """
+    if options.beam_groups == 1:
+        return _divide(*top_continuations(logits_LV, offset_BK, 2 * options.beam_size, live_L), eos)
     size = options.beam_size // options.beam_groups
-    times_chosen_BV = torch.zeros_like(logits_BKV[:, 0]) if options.beam_groups > 1 else None
-    ending, unfinished = [], []
+    logits_BKV = of_all_rows(logits_LV, live_L, offset_BK)
+    times_chosen_BV = torch.zeros_like(logits_BKV[:, 0])
+    choices = []
     for start in range(0, options.beam_size, size):
-        if times_chosen_BV is None:
-            best_BC, parent_BC, token_BC = top_continuations(logits_BKV, offset_BK, 2 * size)
-        else:
-            group, penalty_BV = slice(start, start + size), options.diversity * times_chosen_BV
-            penalised_BkV = logits_BKV[:, group] - penalty_BV[:, None]
-            best_BC, parent_BC, token_BC = top_continuations(penalised_BkV, offset_BK[:, group], 2 * size)
-            times_chosen_BV.scatter_add_(1, token_BC[:, :size], torch.ones_like(best_BC[:, :size]))
-            best_BC, parent_BC = best_BC + penalty_BV.gather(1, token_BC), parent_BC + start
-        ends_BC = token_BC == eos
-        ending.append((best_BC.masked_fill(~ends_BC, -inf)[:, :size], parent_BC[:, :size]))
-        open_Bk, kept_Bk = best_BC.masked_fill(ends_BC, -inf).topk(size, dim=1)
-        unfinished.append((open_Bk, parent_BC.gather(1, kept_Bk), token_BC.gather(1, kept_Bk)))
-    return Choice(*(torch.cat(parts, dim=1) for parts in (*zip(*ending, strict=True), *zip(*unfinished, strict=True))))
+        group, penalty_BV = slice(start, start + size), options.diversity * times_chosen_BV
+        penalised_BkV = logits_BKV[:, group] - penalty_BV[:, None]
+        best_BC, parent_BC, token_BC = top_continuations(penalised_BkV.flatten(0, 1), offset_BK[:, group], 2 * size)
+        times_chosen_BV.scatter_add_(1, token_BC[:, :size], torch.ones_like(best_BC[:, :size]))
+        choices.append(_divide(best_BC + penalty_BV.gather(1, token_BC), parent_BC + start, token_BC, eos))
+    return Choice(*(torch.cat([getattr(choice, part.name) for choice in choices], dim=1) for part in fields(Choice)))
 
 
-def top_continuations(logits_BKV: Tensor, offset_BK: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+def of_all_rows(logits_LV: Tensor, live_L: Tensor | None, offset_BK: Tensor) -> Tensor:
+    """The logits of each sentence and hypothesis, -inf for rows without any. [B, K, V]"""
+    if live_L is not None:
+        logits_LV = logits_LV.new_full((offset_BK.numel(), logits_LV.shape[1]), -inf).index_copy(0, live_L, logits_LV)
+    return logits_LV.view(*offset_BK.shape, -1)
+
+
+def _divide(best_BC: Tensor, parent_BC: Tensor, token_BC: Tensor, eos: int) -> Choice:
+    """Among 2k continuations, those that end among the first k, and the best k others."""
+    size = best_BC.shape[1] // 2
+    ends_BC = token_BC == eos
+    ending_Bk = best_BC.masked_fill(~ends_BC, -inf)[:, :size]
+    open_Bk, kept_Bk = best_BC.masked_fill(ends_BC, -inf).topk(size, dim=1)
+    return Choice(ending_Bk, parent_BC[:, :size], open_Bk, parent_BC.gather(1, kept_Bk), token_BC.gather(1, kept_Bk))
+
+
+def top_continuations(
+    logits_LV: Tensor, offset_BK: Tensor, count: int, live_L: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """The ``count`` best of all K·V sums ``logits + offset`` of each sentence, best first.
 
     The vocabulary is neither sorted nor normalised as a whole: the ``count`` best elements lie in the ``count`` blocks
     with the highest maxima, so only these are sorted.
 
+    Args:
+        logits_LV: of the rows that have any.
+        offset_BK: -inf in the other rows.
+        count: C.
+        live_L: the rows (indices into N) that have logits; all, where None.
+
     Returns:
-        The sums, the hypothesis (index into K) and the token (index into V) of each. [B, count]
+        The sums, the hypothesis (index into K) and the token (index into V) of each. [B, C]
     """
-    num_hypotheses, num_tokens = logits_BKV.shape[1:]
+    (num_rows, num_tokens), num_hypotheses = logits_LV.shape, offset_BK.shape[1]
     count = min(count, num_hypotheses * num_tokens)
     if num_tokens % BLOCK:
-        logits_BKV = F.pad(logits_BKV, (0, -num_tokens % BLOCK), value=-inf)
-    blocks_BKCP = torch.unflatten(logits_BKV, 2, (-1, BLOCK))
-    num_blocks = blocks_BKCP.shape[2]
-    highest_BM = (blocks_BKCP.amax(3) + offset_BK[:, :, None]).flatten(1)
+        logits_LV = F.pad(logits_LV, (0, -num_tokens % BLOCK), value=-inf)
+    blocks_LMP = torch.unflatten(logits_LV, 1, (-1, BLOCK))
+    num_blocks = blocks_LMP.shape[1]
+    highest_NM, place_N = blocks_LMP.amax(2), torch.arange(offset_BK.numel(), device=offset_BK.device)
+    if live_L is not None:
+        place_N = torch.zeros_like(place_N).index_copy(0, live_L, place_N[:num_rows])
+        highest_NM = highest_NM[place_N]
+    highest_BM = (highest_NM.view(*offset_BK.shape, -1) + offset_BK[:, :, None]).flatten(1)
     block_BM = highest_BM.topk(min(count, highest_BM.shape[1]), dim=1, sorted=False).indices
-    chosen_BMP = blocks_BKCP.flatten(1, 2).gather(1, block_BM[:, :, None].expand(-1, -1, BLOCK))
-    chosen_BMP = chosen_BMP + offset_BK.gather(1, block_BM // num_blocks)[:, :, None]
+    parent_BM = torch.div(block_BM, num_blocks, rounding_mode="floor")
+    place_BK = place_N.view_as(offset_BK)
+    chosen_BMP = blocks_LMP[place_BK.gather(1, parent_BM), block_BM % num_blocks]
+    chosen_BMP = chosen_BMP + offset_BK.gather(1, parent_BM)[:, :, None]
     best_BC, index_BC = chosen_BMP.flatten(1).topk(count, dim=1)
     where_BC = block_BM.gather(1, index_BC // BLOCK)
     hypothesis_BC = torch.div(where_BC, num_blocks, rounding_mode="floor")

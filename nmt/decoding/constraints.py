@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import inf
 
+import torch
 from torch import Tensor
 
 from nmt.decoding.beam import Choice
@@ -41,6 +42,8 @@ class PhraseConstraints:
     def __init__(self, phrases: Sequence[Sequence[Sequence[int]]], eos: int) -> None:
         self._phrases = [tuple({tuple(phrase) for phrase in of_sentence if phrase}) for of_sentence in phrases]
         self._eos = eos
+        self.concern_B = torch.tensor([bool(of_sentence) for of_sentence in self._phrases])
+        """Whether a sentence has phrases."""
 
     def choose(
         self,

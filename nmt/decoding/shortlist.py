@@ -82,8 +82,8 @@ class ShortlistedModel:
     def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
         return self._model.start(source_BS, source_length_B)
 
-    def step(self, token_N: Tensor, state: State, need_weights: bool = False) -> StepOutput:
-        return self._model.decoder.step(self._ids_C[token_N], state, need_weights, self._output)
+    def step(self, token_N: Tensor, state: State, need_weights: bool = False, rows: Tensor | None = None) -> StepOutput:
+        return self._model.decoder.step(self._ids_C[token_N], state, need_weights, rows, self._output)
 
 
 class _Widened(LogitsProcessor):

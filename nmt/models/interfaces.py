@@ -211,6 +211,7 @@ class StepOutput:
     """What one step of search gets."""
 
     logits_NV: Tensor
+    """Of all rows, or of those that were asked for."""
     weights_NHS: Tensor | None
     """Attention weights of every head of the decoder, where they were asked for."""
     state: State
@@ -354,11 +355,25 @@ class Decoder(nn.Module, ABC):
             need_weights: give the attention weights, too.
         """
 
+    def advance_some(
+        self, token_NT: Tensor, state: Any, need_weights: bool, rows: Tensor | None
+    ) -> tuple[DecoderOutput, State]:
+        """:meth:`advance` with the features of some rows (indices into N) alone. The other rows of the state are never
+        continued, so a decoder may override this to compute less."""
+        read, state = self.advance(token_NT, state, need_weights)
+        return read if rows is None else replace(read, features_BTD=read.features_BTD.index_select(0, rows)), state
+
     def step(
-        self, token_N: Tensor, state: Any, need_weights: bool = False, output: OutputLayer | None = None
+        self,
+        token_N: Tensor,
+        state: Any,
+        need_weights: bool = False,
+        rows: Tensor | None = None,
+        output: OutputLayer | None = None,
     ) -> StepOutput:
-        """Read one token and give the logits of the next one, by another output layer where one is given."""
-        read, state = self.advance(token_N[:, None], state, need_weights)
+        """Read one token and give the logits of the next one, of some rows (indices into N) alone or by another output
+        layer where these are given."""
+        read, state = self.advance_some(token_N[:, None], state, need_weights, rows)
         weights_NHS = None if read.weights_BHTS is None else read.weights_BHTS[:, :, 0]
         return StepOutput((output or self.output)(read.features_BTD[:, 0]), weights_NHS, state)
 
@@ -380,5 +395,6 @@ class Model(Protocol):
     def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
         """The state before the first token, one row a sentence."""
 
-    def step(self, token_N: Tensor, state: Any, need_weights: bool = False) -> StepOutput:
-        """Read a token and give the logits of the next one."""
+    def step(self, token_N: Tensor, state: Any, need_weights: bool = False, rows: Tensor | None = None) -> StepOutput:
+        """Read a token and give the logits of the next one; with ``rows``, indices into N, those of these rows alone.
+        The state and the weights are those of all rows."""

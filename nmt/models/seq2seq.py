@@ -69,8 +69,10 @@ class Seq2Seq(nn.Module):
         """The decoder's state before the first token, one row a sentence."""
         return self.decoder.start(self.encode(source_BS, source_length_B))
 
-    def step(self, token_N: Tensor, state: object, need_weights: bool = False) -> StepOutput:
-        return self.decoder.step(token_N, state, need_weights)
+    def step(
+        self, token_N: Tensor, state: object, need_weights: bool = False, rows: Tensor | None = None
+    ) -> StepOutput:
+        return self.decoder.step(token_N, state, need_weights, rows)
 
     @property
     def device(self) -> torch.device:

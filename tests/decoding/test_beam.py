@@ -17,7 +17,7 @@ def test_they_are_those_of_a_sort(num_pieces: int, count: int) -> None:
     logits[1, :, ::2] = float("-inf")
     offset = torch.randn(3, 4, generator=generator)
     offset[2, 1:] = float("-inf")
-    found, hypothesis, piece = top_continuations(logits, offset, count)
+    found, hypothesis, piece = top_continuations(logits.flatten(0, 1), offset, count)
     everything = (logits + offset[:, :, None]).flatten(1).sort(dim=1, descending=True)
     count = min(count, 4 * num_pieces)
     torch.testing.assert_close(found, everything.values[:, :count])

@@ -51,10 +51,13 @@ class Table:
     def start(self, source_BS: Tensor, source_length_B: Tensor) -> History:
         return History(source_BS[:, 0], source_BS.new_empty(len(source_BS), 0))
 
-    def step(self, token_N: Tensor, state: History, need_weights: bool = False) -> StepOutput:
+    def step(
+        self, token_N: Tensor, state: History, need_weights: bool = False, rows: Tensor | None = None
+    ) -> StepOutput:
         pieces_NT = torch.cat((state.pieces_NT, token_N[:, None]), dim=1)
-        rows = zip(state.sentence_N.tolist(), pieces_NT.tolist(), strict=True)
-        logits = [self._log_probabilities(sentence, tuple(pieces[1:])) for sentence, pieces in rows]
+        hypotheses = list(zip(state.sentence_N.tolist(), pieces_NT.tolist(), strict=True))
+        wanted = hypotheses if rows is None else [hypotheses[row] for row in rows.tolist()]
+        logits = [self._log_probabilities(sentence, tuple(pieces[1:])) for sentence, pieces in wanted]
         # Any constant may be added to logits.
         return StepOutput(torch.tensor(logits) + 3.0, None, History(state.sentence_N, pieces_NT))
 
@@ -138,8 +141,12 @@ def plain_beam_search(
             ]
             chosen += [ids[-1] for _, ids in best[:size]]
             finished += [(scored(options, p, length), ids[:-1]) for p, ids in best[:size] if ids[-1] == EOS]
-            groups[index] = sorted(((p, ids) for p, ids in best if ids[-1] != EOS), reverse=True)[:size]
+            kept = sorted(((p, ids) for p, ids in best if ids[-1] != EOS), reverse=True)[:size]
+            groups[index] = [(p, ids) for p, ids in kept if p >= kept[0][0] - (options.prune or math.inf)]
         finished = sorted(finished, reverse=True)[:beam]
+        if options.prune and finished:
+            best = finished[0][0]
+            groups = [[h for h in group if scored(options, h[0] + options.prune, length) >= best] for group in groups]
         alive = [hypothesis for group in groups for hypothesis in group]
         if not alive:
             break
@@ -164,9 +171,15 @@ GROUPED = [
     for beam, groups in ((2, 2), (6, 3), (6, 2))
     for diversity in (0.0, 0.7, 5.0)
 ]
+PRUNED = [
+    {"beam_size": beam, "beam_groups": groups, "prune": prune, **penalty}
+    for beam, groups in ((2, 1), (3, 1), (6, 1), (6, 2))
+    for prune in (0.3, 1.0, 2.5)
+    for penalty in ({"alpha": 0.8}, {"length_penalty": "word_reward", "alpha": 0.4})
+]
 
 
-@pytest.mark.parametrize("changes", NARROW + GROUPED, ids=lambda changes: " ".join(map(str, changes.values())))
+@pytest.mark.parametrize("changes", NARROW + GROUPED + PRUNED, ids=lambda changes: " ".join(map(str, changes.values())))
 def test_a_narrow_beam_keeps_what_a_plain_loop_keeps(changes: dict[str, Any]) -> None:
     sources = [[YES, NO], [NO], [UNK, YES, YES], [EOS]]
     found = toy_search(random_table, sources, max_length_extra=3, **changes)
@@ -174,6 +187,38 @@ def test_a_narrow_beam_keeps_what_a_plain_loop_keeps(changes: dict[str, Any]) ->
     for source, hypotheses in zip(sources, found, strict=True):
         expected = plain_beam_search(random_table, source[0], 2 * (len(source) + 1) + 3, options)
         assert [tuple(h.ids) for h in hypotheses] == expected
+
+
+def test_no_logits_are_computed_for_hypotheses_that_are_pruned() -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def table(sentence: int, pieces: tuple[int, ...]) -> list[float]:
+        asked.append(pieces)
+        return normalised([-9.0, -9.0, -9.0, 0.0 if len(pieces) == 3 else -9.0, 2.0, 1.2])
+
+    options: dict[str, Any] = {"beam_size": 3, "length_penalty": "none", "max_length_extra": 2}
+    (whole,) = toy_search(table, [[YES]], **options)
+    assert len(asked) > len(set(asked))  # at the first step all hypotheses are equal
+    asked.clear()
+    (pruned,) = toy_search(table, [[YES]], prune=1.0, **options)
+    assert pruned[0] == whole[0]
+    # NO costs 0.8 each time, so two of them are too many.
+    assert sorted(asked) == sorted(set(asked))
+    assert max(pieces.count(NO) for pieces in asked) == 1
+
+
+def test_a_sentence_with_phrases_is_not_pruned() -> None:
+    wide = DecodingOptions(beam_size=20, length_penalty="none", max_length_ratio=1.0, max_length_extra=1)
+    model: Any = Table(random_table)
+    wanted = [LexicalConstraints(phrases=[[NO, YES]]), LexicalConstraints()]
+    sources = [[YES], [UNK, YES]]
+
+    def search(options: DecodingOptions) -> list[list[Hypothesis]]:
+        return search_all(model, sources, Vocabularies(TOY, TOY), options, constraints=wanted)
+
+    whole, pruned = search(wide), search(wide.model_copy(update={"prune": 0.1}))
+    assert pruned[0] == whole[0]
+    assert pruned[1] == toy_search(random_table, sources[1:], **dict(wide) | {"prune": 0.1})[0] != whole[1]
 
 
 def test_groups_choose_differently() -> None:

@@ -27,7 +27,9 @@ def main() -> None:
     parser.add_argument("model", metavar="MODEL_DIR")
     parser.add_argument("source", metavar="SOURCE")
     parser.add_argument("--reference", metavar="FILE")
-    parser.add_argument("--modes", default="fp32,bf16", help="some of fp32, bf16; bf16+10 has a shortlist of 10")
+    parser.add_argument(
+        "--modes", default="fp32,bf16", help="precisions, each with keys of decoding: fp32,bf16+shortlist=10+prune=1.5"
+    )
     parser.add_argument("--beam-size", type=int, default=5, metavar="N")
     parser.add_argument("--batch-size", type=int, default=64, metavar="N")
     parser.add_argument("--threads", type=int, default=2, metavar="N")
@@ -61,14 +63,11 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     import nmt
 
     torch.set_num_threads(options.threads)
-    precision, _, shortlist = options.measure.partition("+")
+    precision, *keys = options.measure.split("+")
     translator = nmt.load(options.model, "cpu", precision)
     lines = Path(options.source).read_text("utf-8").splitlines()
-    search = {
-        "beam_size": options.beam_size,
-        "batch_size": options.batch_size,
-        "shortlist": int(shortlist or 0) or None,
-    }
+    search = {"beam_size": options.beam_size, "batch_size": options.batch_size}
+    search |= {name: json.loads(value) for name, _, value in (key.partition("=") for key in keys)}
     translator.translate(lines[:WARM_UP], **search)
     started = time.perf_counter()
     found = translator.translate(lines, **search)
