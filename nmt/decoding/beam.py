@@ -47,9 +47,9 @@ def beam_search(
     others are kept. When a sentence has K finished hypotheses, ``early_stopping`` decides whether it is continued for
     the sake of an unfinished one: stopping at K alone favours short translations. A beam of 1 is greedy search.
 
-    With ``prune`` an unfinished hypothesis is dropped, and nothing more is computed for it, when its log-probability is
-    lower than that of the best unfinished one of its sentence by more than this (absolute threshold pruning, Freitag &
-    Al-Onaizan 2017), or when it would have to be higher by more than this to score as much as the best finished one.
+    With ``prune`` an unfinished hypothesis is dropped, and no more logits are computed for it, when its log-probability
+    is lower than that of the best unfinished one of its sentence by more than this (absolute threshold pruning, Freitag
+    & Al-Onaizan 2017), or when it would have to be higher by more than this to score as much as the best finished one.
     Sentences with phrases to contain are not pruned.
 
     With ``beam_groups`` the beam is divided into groups that are continued one after another, each

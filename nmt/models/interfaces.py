@@ -355,14 +355,6 @@ class Decoder(nn.Module, ABC):
             need_weights: give the attention weights, too.
         """
 
-    def advance_some(
-        self, token_NT: Tensor, state: Any, need_weights: bool, rows: Tensor | None
-    ) -> tuple[DecoderOutput, State]:
-        """:meth:`advance` with the features of some rows (indices into N) alone. The other rows of the state are never
-        continued, so a decoder may override this to compute less."""
-        read, state = self.advance(token_NT, state, need_weights)
-        return read if rows is None else replace(read, features_BTD=read.features_BTD.index_select(0, rows)), state
-
     def step(
         self,
         token_N: Tensor,
@@ -373,9 +365,12 @@ class Decoder(nn.Module, ABC):
     ) -> StepOutput:
         """Read one token and give the logits of the next one, of some rows (indices into N) alone or by another output
         layer where these are given."""
-        read, state = self.advance_some(token_N[:, None], state, need_weights, rows)
+        read, state = self.advance(token_N[:, None], state, need_weights)
+        features_ND = read.features_BTD[:, 0]
+        if rows is not None:
+            features_ND = features_ND.index_select(0, rows)
         weights_NHS = None if read.weights_BHTS is None else read.weights_BHTS[:, :, 0]
-        return StepOutput((output or self.output)(read.features_BTD[:, 0]), weights_NHS, state)
+        return StepOutput((output or self.output)(features_ND), weights_NHS, state)
 
     def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
         """Read whole sentences (teacher forcing)."""

@@ -14,28 +14,6 @@ KeysValues = tuple[Tensor, Tensor]
 """Each [B, H, S, d]."""
 
 
-@dataclass(frozen=True)
-class Packing:
-    """Positions of some rows alone, so that layers which treat each position by itself compute nothing for the others:
-    [1, L, D] instead of [B, Q, D]."""
-
-    rows_L: Tensor
-    """Indices into B·Q."""
-    num_sentences: int
-    """B"""
-    num_queries: int
-    """Q"""
-
-    def pack(self, x_BQD: Tensor) -> Tensor:
-        """[B, Q, D] -> [1, L, D]"""
-        return x_BQD.flatten(0, 1).index_select(0, self.rows_L)[None]
-
-    def unpack(self, x_1LD: Tensor) -> Tensor:
-        """[1, L, D] -> [B, Q, D], with zeros in the other rows."""
-        x_ND = x_1LD.new_zeros(self.num_sentences * self.num_queries, x_1LD.shape[2])
-        return x_ND.index_copy_(0, self.rows_L, x_1LD[0]).view(self.num_sentences, self.num_queries, -1)
-
-
 class MultiHeadAttention(nn.Module):
     """softmax(Q Kᵀ / √d) V for each of H heads, concatenated and projected.
 
@@ -60,21 +38,13 @@ class MultiHeadAttention(nn.Module):
         """[B, T, D] -> [B, H, T, d], a view."""
         return torch.unflatten(x_BTD, 2, (self.num_heads, -1)).transpose(1, 2)
 
-    def project(self, memory_BSD: Tensor, packing: Packing | None = None) -> KeysValues:
+    def project(self, memory_BSD: Tensor) -> KeysValues:
         """Keys and values, each [B, H, S, d]: computed once a sentence for a memory, once a token for a cache."""
-        both_BSD = self.key_value(memory_BSD)
-        if packing is not None:
-            both_BSD = packing.unpack(both_BSD)
-        keys_BSD, values_BSD = both_BSD.chunk(2, dim=2)
+        keys_BSD, values_BSD = self.key_value(memory_BSD).chunk(2, dim=2)
         return self.split_heads(keys_BSD), self.split_heads(values_BSD)
 
     def forward(
-        self,
-        query_BTD: Tensor,
-        keys_values: KeysValues,
-        bias: Tensor,
-        need_weights: bool = False,
-        packing: Packing | None = None,
+        self, query_BTD: Tensor, keys_values: KeysValues, bias: Tensor, need_weights: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """Attend.
 
@@ -83,15 +53,11 @@ class MultiHeadAttention(nn.Module):
             keys_values: from :meth:`project`.
             bias: added to the scores, broadcast to [B, H, T, S]; -inf where a position may not look.
             need_weights: return the weights, too.
-            packing: of ``query_BTD`` and of the result.
 
         Returns:
             The result [B, T, D], and the weights [B, H, T, S] if asked for.
         """
-        query_BTD = self.query(query_BTD)
-        if packing is not None:
-            query_BTD = packing.unpack(query_BTD)
-        queries_BHTd = self.split_heads(query_BTD)
+        queries_BHTd = self.split_heads(self.query(query_BTD))
         keys_BHSd, values_BHSd = keys_values
         if need_weights or queries_BHTd.device.type == "cpu":
             heads_BHTd, weights_BHTS = self._explicit(queries_BHTd, keys_BHSd, values_BHSd, bias)
@@ -99,8 +65,7 @@ class MultiHeadAttention(nn.Module):
             rate, bias = self.dropout.rate if self.training else 0.0, bias.to(queries_BHTd.dtype)
             heads_BHTd = F.scaled_dot_product_attention(queries_BHTd, keys_BHSd, values_BHSd, bias, rate)
             weights_BHTS = None
-        heads_BTD = heads_BHTd.transpose(1, 2).flatten(2)
-        out_BTD = self.out(heads_BTD if packing is None else packing.pack(heads_BTD))
+        out_BTD = self.out(heads_BHTd.transpose(1, 2).flatten(2))
         return out_BTD, weights_BHTS if need_weights else None
 
     def _explicit(

@@ -22,15 +22,7 @@ from nmt.models.interfaces import (
     State,
 )
 from nmt.models.layers import Dropout, LayerDrop, Layers, Positions, length_mask
-from nmt.models.multihead import (
-    Cache,
-    KeysValues,
-    MultiHeadAttention,
-    Packing,
-    mask_bias,
-    padding_bias,
-    weights_by_row,
-)
+from nmt.models.multihead import Cache, KeysValues, MultiHeadAttention, mask_bias, padding_bias, weights_by_row
 from nmt.options import FREE, Options
 
 CROWDED = 96
@@ -165,22 +157,21 @@ class DecoderLayer(nn.Module):
         cross: KeysValues,
         cross_bias: Tensor,
         need_weights: bool,
-        packing: Packing | None = None,
     ) -> tuple[Tensor, Cache, Tensor | None]:
-        """New tokens of the K hypotheses of a sentence through the layer; ``packing`` is that of their vectors.
+        """New tokens of the K hypotheses of a sentence through the layer.
 
         Returns:
             Their vectors, the cache with them, and the cross-attention weights [B, H, Q, S] if asked for.
         """
         y_BQD = self.around_self.before(x_BQD)
-        cache = cache.append(self.self_attention.project(y_BQD, packing))
-        attended_BQD, _ = self.self_attention(y_BQD, cache.keys_values, self_bias, packing=packing)
+        cache = cache.append(self.self_attention.project(y_BQD))
+        attended_BQD, _ = self.self_attention(y_BQD, cache.keys_values, self_bias)
         x_BQD = self.around_self.after(x_BQD, attended_BQD)
 
         weights_BHQS = None
         if self.cross_attention is not None and self.around_cross is not None:
             y_BQD = self.around_cross.before(x_BQD)
-            attended_BQD, weights_BHQS = self.cross_attention(y_BQD, cross, cross_bias, need_weights, packing)
+            attended_BQD, weights_BHQS = self.cross_attention(y_BQD, cross, cross_bias, need_weights)
             x_BQD = self.around_cross.after(x_BQD, attended_BQD)
 
         y_BQD = self.around_feed_forward.before(x_BQD)
@@ -253,15 +244,6 @@ class CachedDecoder(Decoder):
     ) -> tuple[DecoderOutput, TransformerState]:
         return self._read(token_NT, state, need_weights, is_last=False)
 
-    def advance_some(
-        self, token_NT: Tensor, state: TransformerState, need_weights: bool, rows: Tensor | None
-    ) -> tuple[DecoderOutput, State]:
-        if rows is None or need_weights:  # weights are given of all rows
-            return super().advance_some(token_NT, state, need_weights, rows)
-        num_sentences = len(state.memory.mask_BS)
-        packing = Packing(rows, num_sentences, len(token_NT) // num_sentences)
-        return self._read(token_NT, state, need_weights, is_last=False, packing=packing)
-
     def unroll(self, target_BT: Tensor, encoded: EncoderOutput, need_weights: bool = False) -> DecoderOutput:
         return self._read(target_BT, self.start(encoded), need_weights, is_last=True)[0]
 
@@ -270,38 +252,24 @@ class CachedDecoder(Decoder):
 
     @abstractmethod
     def _run(
-        self,
-        token_NT: Tensor,
-        state: TransformerState,
-        self_bias: Tensor,
-        need_weights: bool,
-        is_last: bool,
-        packing: Packing | None,
+        self, token_NT: Tensor, state: TransformerState, self_bias: Tensor, need_weights: bool, is_last: bool
     ) -> tuple[DecoderOutput, tuple[Cache, ...]]:
         """Run the layers: features and diagnostics with B rows of Q positions, weights [B, H, Q, S], and the caches,
-        which nothing reads where ``is_last``. ``self_bias`` [B, 1, Q, C] is -inf at slots that a token may not see.
-        With ``packing`` the tokens and the features are those of its rows, [L, 1] and [1, L, D]."""
+        which nothing reads where ``is_last``. ``self_bias`` [B, 1, Q, C] is -inf at slots that a token may not see."""
 
     def _read(
-        self,
-        token_NT: Tensor,
-        state: TransformerState,
-        need_weights: bool,
-        is_last: bool,
-        packing: Packing | None = None,
+        self, token_NT: Tensor, state: TransformerState, need_weights: bool, is_last: bool
     ) -> tuple[DecoderOutput, TransformerState]:
-        num_new, num_sentences = token_NT.shape[1], len(state.memory.mask_BS)
+        (num_rows, num_new), num_sentences = token_NT.shape, len(state.memory.mask_BS)
         visible_NTC = state.visible_slots(num_new)
         self_bias = mask_bias(visible_NTC).view(num_sentences, 1, -1, visible_NTC.shape[2])
-        if packing is not None:
-            token_NT = token_NT.index_select(0, packing.rows_L)
-        output, caches = self._run(token_NT, state, self_bias, need_weights, is_last, packing)
+        output, caches = self._run(token_NT, state, self_bias, need_weights, is_last)
         weights_BHQS = output.weights_BHTS
         output = DecoderOutput(
-            output.features_BTD.reshape(*token_NT.shape, -1),
+            output.features_BTD.reshape(num_rows, num_new, -1),
             None if weights_BHQS is None else weights_by_row(weights_BHQS, num_new),
             output.aux_losses,
-            {name: values.view_as(token_NT) for name, values in output.diagnostics.items()},
+            {name: values.view(num_rows, num_new) for name, values in output.diagnostics.items()},
         )
         num_tokens = state.num_tokens + num_new
         return output, replace(state, caches=caches, ancestor_NC=visible_NTC[:, -1], num_tokens=num_tokens)
@@ -346,17 +314,11 @@ class TransformerDecoder(CachedDecoder):
         return TransformerState.start(encoded.memories[0], attentions, len(self.layers))
 
     def _run(
-        self,
-        token_NT: Tensor,
-        state: TransformerState,
-        self_bias: Tensor,
-        need_weights: bool,
-        is_last: bool,
-        packing: Packing | None,
+        self, token_NT: Tensor, state: TransformerState, self_bias: Tensor, need_weights: bool, is_last: bool
     ) -> tuple[DecoderOutput, tuple[Cache, ...]]:
         cross_bias = padding_bias(state.memory.mask_BS)
         x_NTD = self.positions(self.embedding(token_NT), state.num_tokens)
-        x_BQD = self.dropout(x_NTD.view(1 if packing else len(cross_bias), -1, x_NTD.shape[2]))
+        x_BQD = self.dropout(x_NTD.view(len(cross_bias), -1, x_NTD.shape[2]))
         num_layers = len(self.layers)
         kept = self.layer_drop.kept(num_layers) if is_last and not need_weights else [True] * num_layers
         caches: list[Cache] = []
@@ -364,7 +326,7 @@ class TransformerDecoder(CachedDecoder):
         for layer, cache, cross, is_kept in zip(self.layers, state.caches, state.memory.keys, kept, strict=True):
             if not is_kept:
                 continue
-            x_BQD, cache, layer_weights = layer(x_BQD, cache, self_bias, cross, cross_bias, need_weights, packing)
+            x_BQD, cache, layer_weights = layer(x_BQD, cache, self_bias, cross, cross_bias, need_weights)
             caches.append(cache)
             weights.append(layer_weights)
         weights_BHQS = torch.cat(weights, dim=1) if need_weights and self.heads else None

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nmt.models.act import HaltingUnit, Parts, PonderOptions, ponder
 from nmt.models.interfaces import DecoderOutput, DecoderParts, Encoder, EncoderOutput, EncoderParts, Head, Memory
 from nmt.models.layers import Dropout, Positions, length_mask, sinusoids
-from nmt.models.multihead import Cache, Packing, padding_bias
+from nmt.models.multihead import Cache, padding_bias
 from nmt.models.transformer import BlockOptions, CachedDecoder, DecoderLayer, EncoderLayer, TransformerState
 
 
@@ -100,16 +100,10 @@ class UniversalTransformerDecoder(CachedDecoder):
         return TransformerState.start(encoded.memories[0], [attention], self.options.max_steps)
 
     def _run(
-        self,
-        token_NT: Tensor,
-        state: TransformerState,
-        self_bias: Tensor,
-        need_weights: bool,
-        is_last: bool,
-        packing: Packing | None,
+        self, token_NT: Tensor, state: TransformerState, self_bias: Tensor, need_weights: bool, is_last: bool
     ) -> tuple[DecoderOutput, tuple[Cache, ...]]:
         cross_bias, (cross,) = padding_bias(state.memory.mask_BS), state.memory.keys
-        token_BQ = token_NT.reshape(1 if packing else len(cross_bias), -1)
+        token_BQ = token_NT.reshape(len(cross_bias), -1)
         caches: list[Cache] = []
 
         def timed(x_BQD: Tensor, step: int) -> Tensor:
@@ -118,7 +112,7 @@ class UniversalTransformerDecoder(CachedDecoder):
 
         def step(parts: Parts, n: int) -> tuple[Parts, Tensor]:
             x_BQD, cache, weights_BHQS = self.layer(
-                timed(parts[0], n), state.caches[n], self_bias, cross, cross_bias, need_weights, packing
+                timed(parts[0], n), state.caches[n], self_bias, cross, cross_bias, need_weights
             )
             caches.append(cache)
             weights = (weights_BHQS.transpose(1, 2),) if need_weights else ()
@@ -129,7 +123,7 @@ class UniversalTransformerDecoder(CachedDecoder):
         for n in range(len(caches), 0 if is_last else self.options.max_steps):
             # Later tokens may take more steps, and will see these.
             y_BQD = self.layer.around_self.before(timed(mean_BQD, n))
-            caches.append(state.caches[n].append(self.layer.self_attention.project(y_BQD, packing)))
+            caches.append(state.caches[n].append(self.layer.self_attention.project(y_BQD)))
         output = DecoderOutput(self.norm(mean_BQD), weights[0].transpose(1, 2) if weights else None)
         if self.options.adaptive:
             real_BQ = self.embedding.is_real(token_BQ)

@@ -283,28 +283,6 @@ def test_reordering_takes_everything_along(model: Seq2Seq, batch: Batch) -> None
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("need_weights", [False, True])
-def test_rows_that_are_left_out_change_nothing_for_the_others(model: Seq2Seq, batch: Batch, need_weights: bool) -> None:
-    """As in a pruned search: rows are left out, all of a sentence among them, and only the others are continued."""
-    encoded = model.encode(batch.source_BS, batch.source_length_B)
-    num_sentences = len(batch.source_BS)
-    all_rows = some_rows = model.decoder.start(encoded).reorder(torch.arange(num_sentences).repeat_interleave(BEAM))
-    rows = torch.tensor([row for row in range(num_sentences * BEAM) if row // BEAM != 1 and row % 5 != 2])
-    first_row = {row // BEAM: row for row in reversed(rows.tolist())} | {1: BEAM}
-    parents = torch.tensor([first_row[sentence] for sentence in range(num_sentences)]).repeat_interleave(BEAM)
-    random = torch.Generator().manual_seed(5)
-    for _ in range(3):
-        tokens = torch.randint(4, 16, (num_sentences * BEAM,), generator=random)
-        expected = model.decoder.step(tokens, all_rows, need_weights)
-        output = model.decoder.step(tokens, some_rows, need_weights, rows)
-        assert_close(output.logits_NV, expected.logits_NV[rows])
-        if expected.weights_NHS is not None:
-            assert output.weights_NHS is not None
-            assert_close(output.weights_NHS[rows], expected.weights_NHS[rows])
-        all_rows, some_rows = expected.state.reorder(parents), output.state.reorder(parents)
-
-
-@torch.no_grad()
 def test_a_state_can_be_continued_twice(model: Seq2Seq, batch: Batch) -> None:
     state = model.decoder.start(model.encode(batch.source_BS, batch.source_length_B))
     token_B = batch.target_input_BT[:, 0]
@@ -312,6 +290,15 @@ def test_a_state_can_be_continued_twice(model: Seq2Seq, batch: Batch) -> None:
     expected = model.decoder.step(token_B, state).logits_NV
     model.decoder.step(torch.full_like(token_B, 7), state)
     assert torch.equal(model.decoder.step(token_B, state).logits_NV, expected)
+
+
+@torch.no_grad()
+def test_logits_of_some_rows_are_those_among_all(model: Seq2Seq, batch: Batch) -> None:
+    state = model.decoder.start(model.encode(batch.source_BS, batch.source_length_B))
+    token_B, rows = batch.target_input_BT[:, 0], torch.tensor([2, 0])
+    output, expected = model.step(token_B, state, rows=rows), model.step(token_B, state)
+    assert_close(output.logits_NV, expected.logits_NV[rows])
+    assert_close(model.step(token_B, output.state).logits_NV, model.step(token_B, expected.state).logits_NV)
 
 
 @torch.no_grad()
