@@ -329,13 +329,13 @@ def top_continuations(
     num_blocks = blocks_LMP.shape[1]
     highest_NM, place_N = blocks_LMP.amax(2), torch.arange(offset_BK.numel(), device=offset_BK.device)
     if live_L is not None:
-        place_N = torch.zeros_like(place_N).index_copy(0, live_L, place_N[:num_rows])
-        highest_NM = highest_NM[place_N]
+        place_N = torch.zeros_like(place_N).index_copy_(0, live_L, place_N[:num_rows])
+        highest_NM = highest_NM.index_select(0, place_N)
     highest_BM = (highest_NM.view(*offset_BK.shape, -1) + offset_BK[:, :, None]).flatten(1)
     block_BM = highest_BM.topk(min(count, highest_BM.shape[1]), dim=1, sorted=False).indices
     parent_BM = torch.div(block_BM, num_blocks, rounding_mode="floor")
-    place_BK = place_N.view_as(offset_BK)
-    chosen_BMP = blocks_LMP[place_BK.gather(1, parent_BM), block_BM % num_blocks]
+    place_BM = place_N.view_as(offset_BK).gather(1, parent_BM) * num_blocks + block_BM % num_blocks
+    chosen_BMP = blocks_LMP.flatten(0, 1).index_select(0, place_BM.flatten()).view(*place_BM.shape, BLOCK)
     chosen_BMP = chosen_BMP + offset_BK.gather(1, parent_BM)[:, :, None]
     best_BC, index_BC = chosen_BMP.flatten(1).topk(count, dim=1)
     where_BC = block_BM.gather(1, index_BC // BLOCK)
