@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from nmt import options
+from nmt.recipe import options
 from nmt.training.techniques.base import Technique
 
 

@@ -14,37 +14,36 @@ The public names are loaded when they are first used, so that ``import nmt`` sta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nmt.errors import UserError as UserError
-
-__version__ = "0.2.0"
+from nmt.core.errors import UserError as UserError
+from nmt.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from nmt.config import Recipe as Recipe
-    from nmt.config import VocabularyOptions as VocabularyOptions
-    from nmt.data.vocabulary import Vocabularies as Vocabularies
-    from nmt.data.vocabulary import train_vocabularies as train_vocabularies
-    from nmt.decoding.results import Translation as Translation
-    from nmt.loading import load as load
+    from nmt.data.vocabulary.files import Vocabularies as Vocabularies
+    from nmt.data.vocabulary.learning import train_vocabularies as train_vocabularies
     from nmt.models.build import build as build
-    from nmt.plugins import add_component as add_component
-    from nmt.plugins import load_plugin as load_plugin
-    from nmt.recipe import load_recipe as load_recipe
+    from nmt.recipe.load import load_recipe as load_recipe
+    from nmt.recipe.registry import add_component as add_component
+    from nmt.recipe.registry import load_plugin as load_plugin
+    from nmt.recipe.schema import Recipe as Recipe
+    from nmt.recipe.schema import VocabularyOptions as VocabularyOptions
     from nmt.training.run import train as train
-    from nmt.translator import Translator as Translator
+    from nmt.translation.load import load as load
+    from nmt.translation.results import Translation as Translation
+    from nmt.translation.translator import Translator as Translator
 
 _MODULES = {
-    "Recipe": "nmt.config",
-    "Translation": "nmt.decoding.results",
-    "Translator": "nmt.translator",
-    "Vocabularies": "nmt.data.vocabulary",
-    "VocabularyOptions": "nmt.config",
-    "add_component": "nmt.plugins",
+    "Recipe": "nmt.recipe.schema",
+    "Translation": "nmt.translation.results",
+    "Translator": "nmt.translation.translator",
+    "Vocabularies": "nmt.data.vocabulary.base",
+    "VocabularyOptions": "nmt.recipe.schema",
+    "add_component": "nmt.recipe.registry",
     "build": "nmt.models.build",
-    "load": "nmt.loading",
-    "load_plugin": "nmt.plugins",
-    "load_recipe": "nmt.recipe",
+    "load": "nmt.translation.load",
+    "load_plugin": "nmt.recipe.registry",
+    "load_recipe": "nmt.recipe.load",
     "train": "nmt.training.run",
-    "train_vocabularies": "nmt.data.vocabulary",
+    "train_vocabularies": "nmt.data.vocabulary.base",
 }
 """Where each public name is defined."""
 

@@ -17,12 +17,12 @@ def main() -> None:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
     from nmt.cli import app
-    from nmt.errors import UserError
+    from nmt.core.errors import UserError
 
     try:
         app()
     except UserError as error:
-        from nmt.console import show_error
+        from nmt.core.console import show_error
 
         show_error(error)
         sys.exit(2)

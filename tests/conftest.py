@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     ):  # what only starts workers needs no torch
         import torch
 
-        from nmt.device import pick_precision
+        from nmt.core.device import pick_precision
 
         pick_precision("bf16", torch.device("cpu"))
 
@@ -160,9 +160,9 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _commands_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that a test ran in this process, say with ``--quiet``, changes nothing for the next test."""
-    monkeypatch.setattr("nmt.plugins.named", [])
-    monkeypatch.setattr("nmt.console._quiet", False)
-    monkeypatch.setattr("nmt.console._silent", False)
+    monkeypatch.setattr("nmt.recipe.registry.named", [])
+    monkeypatch.setattr("nmt.core.console._quiet", False)
+    monkeypatch.setattr("nmt.core.console._silent", False)
 
 
 TINY_RECIPE = """
@@ -198,7 +198,7 @@ def train_tiny(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory, buil
 
     def train(*settings: str, shared: str = "") -> Path:
         import nmt
-        from nmt.recipe import parse_settings
+        from nmt.recipe.load import parse_settings
 
         def build(folder: Path) -> Path:
             return nmt.train(tiny_recipe, folder / "model", overrides=parse_settings(settings))
@@ -259,7 +259,7 @@ def run_nmt() -> Callable[..., "subprocess.CompletedProcess[str]"]:
         }
         code: object = 0
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("nmt.console._quiet", False)
+            patch.setattr("nmt.core.console._quiet", False)
             patch.setattr(sys, "argv", ["nmt", *map(str, arguments)])
             for name, stream in streams.items():
                 patch.setattr(sys, name, stream)

@@ -25,7 +25,7 @@ PORT_FILE = "port"
 
 def small(recipe: Any, overrides: Mapping[str, Any], vocabulary_size: int) -> dict[str, Any]:
     """Overrides under which training takes about a second."""
-    from nmt.recipe import Recipe, load_recipe
+    from nmt.recipe.load import Recipe, load_recipe
 
     planned = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
     found: dict[str, Any] = {}
@@ -56,10 +56,10 @@ def small(recipe: Any, overrides: Mapping[str, Any], vocabulary_size: int) -> di
 def use_little() -> None:
     """Replace training, and the corpus of the package, in this process."""
     import nmt
-    import nmt.quickstart
+    import nmt.quickstart.run
     import nmt.training.run
 
-    train, splits = nmt.training.run.train, nmt.quickstart.splits
+    train, splits = nmt.training.run.train, nmt.quickstart.run.splits
 
     def train_little(recipe: Any, output: Any = None, *, overrides: Mapping[str, Any] = {}, **others: Any) -> Path:
         size = 100
@@ -70,9 +70,9 @@ def use_little() -> None:
     def few_pairs() -> Any:
         return {name: pairs[:100] if name == "train" else pairs[:10] for name, pairs in splits().items()}
 
-    nmt.train = nmt.training.run.train = nmt.quickstart.train = train_little  # type: ignore[assignment]
-    nmt.quickstart.splits = few_pairs
-    nmt.quickstart.NUM_PLOTS = 1
+    nmt.train = nmt.training.run.train = nmt.quickstart.run.train = train_little  # type: ignore[assignment]
+    nmt.quickstart.run.splits = few_pairs
+    nmt.quickstart.run.NUM_PLOTS = 1
 
 
 def free_port() -> int:

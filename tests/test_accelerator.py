@@ -43,27 +43,27 @@ NUM_UPDATES = 2
 WAITS = {
     "nmt/alignment/aligner.py": "weights of attention for NumPy, once a batch",
     "nmt/decoding/beam.py": "which sentences are done and which hypotheses pruning has left, at each step",
-    "nmt/decoding/logits_processors.py": "the shortest limit of a batch; n-grams are compared by the CPU",
+    "nmt/decoding/processors.py": "the shortest limit of a batch; n-grams are compared by the CPU",
     "nmt/decoding/search.py": "whether all samples have ended, at each step, and the samples",
-    "nmt/models/act.py": "whether any token still ponders, at each ponder step",
-    "nmt/models/hierarchical.py": "the turns of a batch",
-    "nmt/models/recurrence.py": "lengths for packed sequences",
-    "nmt/models/transformer.py": "the slots of caches that are in use, when there are many",
-    "nmt/models/universal_transformer.py": "whether any token still ponders, at each ponder step",
+    "nmt/models/networks/act.py": "whether any token still ponders, at each ponder step",
+    "nmt/models/networks/hierarchical.py": "the turns of a batch",
+    "nmt/models/networks/recurrence.py": "lengths for packed sequences",
+    "nmt/models/networks/transformer.py": "the slots of caches that are in use, when there are many",
+    "nmt/models/networks/universal_transformer.py": "whether any token still ponders, at each ponder step",
     "nmt/models/weights.py": "weights that are saved",
-    "nmt/scoring.py": "log-probabilities, once a batch",
+    "nmt/decoding/forced.py": "log-probabilities, once a batch",
     "nmt/training/loss.py": "the positions of real tokens, once a batch",
     "nmt/training/trainer.py": "loss and norm, once an update",
     "nmt/training/validation.py": "loss, once a batch",
-    "nmt/translator.py": "log-probabilities, once a batch",
+    "nmt/translation/translator.py": "log-probabilities, once a batch",
 }
 """Files that may make the CPU wait for the device, and what for."""
 UPLOADS = {
     "nmt/data/batching.py": "batches",
-    "nmt/decoding/logits_processors.py": "forced prefixes",
+    "nmt/decoding/processors.py": "forced prefixes",
     "nmt/decoding/search.py": "batches to translate, and random numbers of samples",
     "nmt/models/build.py": "models",
-    "nmt/models/recurrence.py": "the order of packed sequences",
+    "nmt/models/networks/recurrence.py": "the order of packed sequences",
     "nmt/training/run.py": "models",
 }
 """Files that may copy tensors to the device."""
@@ -72,8 +72,8 @@ UPLOADS = {
 def run(device: str, recipe: str, changes: dict[str, Any]) -> dict[str, Any]:
     """Train, translate and score on a device; the losses, translations and scores."""
     import nmt
-    from nmt.data.embedded_corpus import splits
     from nmt.models.layers import Dropout
+    from nmt.quickstart.embedded_corpus import splits
 
     initialise = Dropout.__init__  # devices draw different random numbers
     Dropout.__init__ = lambda self, *_: initialise(self, 0.0)  # type: ignore[method-assign]

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 import nmt
-from nmt.config import Recipe
-from nmt.errors import UserError
-from nmt.options import validate
+from nmt.core.errors import UserError
 from nmt.plotting.matrix import draw_confusion
+from nmt.recipe.options import validate
+from nmt.recipe.schema import Recipe
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 Train = Callable[..., Path]

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from nmt.data.text import count_lines, read_lines
-from nmt.errors import UserError
-from nmt.files import ResumableOutput, open_output
+from nmt.core.errors import UserError
+from nmt.core.files import ResumableOutput, open_output
+from nmt.core.text import count_lines, read_lines
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 Pack = Callable[[bytes], bytes]

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from nmt.config import Recipe
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 from nmt.models.build import resolve
-from nmt.options import Options, validate
-from nmt.recipe import default_output, find_recipe, load_recipe, parse_settings, shipped_recipes
+from nmt.recipe.load import default_output, find_recipe, load_recipe, parse_settings, shipped_recipes
+from nmt.recipe.options import Options, validate
+from nmt.recipe.schema import Recipe
 
 MINIMAL = """\
 data: {source: de, target: en}

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from nmt import device as device_module
-from nmt.device import autocast, map_batches, peak_memory_mb, pick_device, pick_precision
-from nmt.errors import UserError
+from nmt.core import device as device_module
+from nmt.core.device import autocast, peak_memory_mb, pick_device, pick_precision
+from nmt.core.errors import UserError
+from nmt.decoding.parallel import map_batches
 
 CPU = torch.device("cpu")
 STATUS = Path("/proc/self/status")
@@ -133,7 +134,7 @@ def test_freed_memory_is_used_again() -> None:
     """Pages that tensors of 120 megabytes need are cleared by the system once, not each time."""
     code = """
 import resource, torch
-from nmt.device import manage_memory
+from nmt.core.device import manage_memory
 manage_memory()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

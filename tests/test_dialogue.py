@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 import nmt
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 from nmt.inspection.gradients import gradient_norms
 from nmt.inspection.memory import trace_memory
-from nmt.loading import load
-from nmt.recipe import parse_settings
-from nmt.translator import Translator
+from nmt.recipe.load import parse_settings
+from nmt.translation.load import load
+from nmt.translation.translator import Translator
 
 NOUNS = {"dog": "er", "moon": "er", "cat": "sie", "lamp": "sie"}
 SEEN = ["I see the {}.", "There was the {}!"]

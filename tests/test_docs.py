@@ -20,14 +20,16 @@ import pytest
 import typer
 
 import nmt
-from nmt import yaml12
 from nmt.cli import app
 from nmt.cli.schema import recipe_keys
-from nmt.data.vocabulary import SEPARATOR, Vocabularies, WordVocabulary
+from nmt.data.vocabulary.base import SEPARATOR
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
 from nmt.filters.check import make_filters
 from nmt.filters.clean import CleanSettings
 from nmt.models.build import build_model
-from nmt.recipe import load_recipe, parse_settings, shipped_recipes
+from nmt.recipe import yaml12
+from nmt.recipe.load import load_recipe, parse_settings, shipped_recipes
 from nmt.training.techniques import TECHNIQUES
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt.data.text import count_lines
-from nmt.errors import UserError
-from nmt.files import ResumableOutput
+from nmt.core.errors import UserError
+from nmt.core.files import ResumableOutput
+from nmt.core.text import count_lines
 
 
 def stop_after(path: Path, text: str, resume: bool = False) -> None:

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 import nmt
-from nmt.data.vocabulary import Vocabularies
-from nmt.errors import UserError
-from nmt.loading import load
-from nmt.reranking import Candidates, Weights, features, rerank, tune
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.translation.load import load
+from nmt.translation.rerank import Candidates, Weights, features, rerank, tune
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TrainTiny = Callable[..., Path]
@@ -57,7 +57,7 @@ def test_the_probability_of_a_text_is_a_product_over_its_tokens(make_lm: Callabl
 
 @pytest.fixture
 def make_lm() -> Callable[..., Any]:
-    from nmt.data.vocabulary import WordVocabulary
+    from nmt.data.vocabulary.words import WordVocabulary
 
     words = WordVocabulary([f"▁{i}" for i in range(8)])
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import nmt
 from nmt import UserError
-from nmt.model_directory import ModelDirectory
+from nmt.core.model_directory import ModelDirectory
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -74,7 +74,7 @@ def test_weights_that_are_not_finite_are_refused(tiny_model: Path, tmp_path: Pat
 @pytest.mark.posix
 def test_a_second_writer_is_refused_and_the_lock_dies_with_its_process(python: Path, tmp_path: Path) -> None:
     program = (
-        "import sys, time\nfrom nmt.model_directory import ModelDirectory\n"
+        "import sys, time\nfrom nmt.core.model_directory import ModelDirectory\n"
         "with ModelDirectory(sys.argv[1]).writing():\n  print('ready', flush=True)\n  time.sleep(60)"
     )
     holder = subprocess.Popen([python, "-c", program, tmp_path / "run"], stdout=subprocess.PIPE, text=True)

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from nmt import plugins
-from nmt.errors import UserError
-from nmt.recipe import load_recipe
+from nmt.core.errors import UserError
+from nmt.recipe import registry as plugins
+from nmt.recipe.load import load_recipe
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 PACKAGE = Path(__file__).with_name("plugin_package")
@@ -135,7 +135,7 @@ def test_components_of_a_package_keep_the_contracts(
     settings: list[str], train_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Steps equal unrolling, and padding changes nothing, as in the tests over nmt's own tables."""
-    from nmt.loading import load
+    from nmt.translation.load import load
 
     monkeypatch.syspath_prepend(PACKAGE)
     plugins.load_plugin("nmt_example")
@@ -197,7 +197,7 @@ def test_a_model_needs_the_module_that_it_was_trained_with(
 def test_translating_needs_no_plugin_for_the_metric_that_selected_the_model(
     run_nmt: RunNmt, module: str, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    metric = "from nmt.evaluation.metrics import Chrf\nclass Other(Chrf):\n    pass\nCOMPONENTS = {'other': Other}\n"
+    metric = "from nmt.metrics.table import Chrf\nclass Other(Chrf):\n    pass\nCOMPONENTS = {'other': Other}\n"
     (tmp_path / f"{module}.py").write_text(metric)
     settings = ["--set=training.max_steps=1", "--set=training.metric=other"]
     assert run_nmt("train", tiny_recipe, "-o", "model", *settings, "--plugin", module).returncode == 0

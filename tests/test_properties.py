@@ -13,19 +13,22 @@ import torch
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from nmt import yaml12
-from nmt.config import DecodingOptions, ModelOptions, Recipe, VocabularyOptions
+from nmt.core.errors import UserError
+from nmt.core.files import open_output
+from nmt.core.text import count_lines, in_windows, read_lines
 from nmt.data.batching import MAX_PADDING, Batch, make_batch, plan_batches
-from nmt.data.text import count_lines, in_windows, read_lines
-from nmt.data.vocabulary import Vocabularies, Vocabulary, WordVocabulary, train_vocabularies
+from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.search import search_all
-from nmt.errors import UserError
-from nmt.files import open_output
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
-from nmt.options import Options
-from nmt.recipe import load_recipe, parse_settings
+from nmt.recipe import yaml12
+from nmt.recipe.load import load_recipe, parse_settings
+from nmt.recipe.options import Options
+from nmt.recipe.schema import DecodingOptions, ModelOptions, Recipe, VocabularyOptions
 
 unicode_text = st.text(st.characters(codec="utf-8"), max_size=30)
 yaml_text = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=30)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.data.embedded_corpus import splits
+from nmt.quickstart.embedded_corpus import splits
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -16,7 +16,7 @@ RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def short_quickstart(run_nmt: RunNmt, monkeypatch: pytest.MonkeyPatch) -> RunNmt:
     """A quickstart of a few hundred sentences and thirty steps."""
-    monkeypatch.setattr("nmt.quickstart.splits", partial(splits, train=300, valid=20, test=70))
+    monkeypatch.setattr("nmt.quickstart.run.splits", partial(splits, train=300, valid=20, test=70))
     settings = ["training.max_steps=30", "vocabulary.size=400", "training.validation_size=8", "training.precision=fp32"]
     return partial(run_nmt, "quickstart", *(f"--set={setting}" for setting in settings))
 
@@ -67,7 +67,7 @@ def test_a_run_that_its_time_limit_stops_is_no_success(short_quickstart: RunNmt,
 def test_a_model_that_is_trained_at_the_time_limit_is_a_success(
     short_quickstart: RunNmt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nmt.quickstart.TRAINED_BLEU", 0.0)  # in place of minutes of training
+    monkeypatch.setattr("nmt.quickstart.run.TRAINED_BLEU", 0.0)  # in place of minutes of training
     done = short_quickstart("-o", tmp_path / "out", "--set=training.max_minutes=0.001")
     assert done.returncode == 0, done.stderr
     assert "Try next" in done.stderr

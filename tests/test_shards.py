@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from nmt.decoding.request import Request
-from nmt.errors import UserError
-from nmt.loading import load
-from nmt.shards import JOURNAL, Journal, Shard, find_shards, run, steps
-from nmt.translation_job import Job, start_shards
-from nmt.translator import UNCONSTRAINED
-from nmt.workers import LocalCrew, Make, RayCrew
+from nmt.core.errors import UserError
+from nmt.jobs.executors import LocalCrew, Make, RayCrew
+from nmt.jobs.shards import JOURNAL, Journal, Shard, find_shards, run, steps
+from nmt.translation.job import Job, start_shards
+from nmt.translation.load import load
+from nmt.translation.request import Request
+from nmt.translation.translator import UNCONSTRAINED
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 WORK = """
 import os, signal
 from functools import partial
-from nmt.files import open_output
-from nmt.data.text import read_lines
+from nmt.core.files import open_output
+from nmt.core.text import read_lines
 
 def start(kills, number):
     return partial(work, kills)
@@ -105,7 +105,7 @@ import os, signal
 from pathlib import Path
 COMPONENTS = {}
 if os.getpid() != int(os.environ["FIRST_PROCESS"]):
-    from nmt.translation_job import Job
+    from nmt.translation.job import Job
     plain, mark = Job.run, Path(os.environ["MARK"])
     def run(self, lines, *arguments, **options):
         for number, translation in enumerate(plain(self, lines, *arguments, **options)):
@@ -158,7 +158,7 @@ def translated_one_by_one(run_nmt: RunNmt, model: Path, texts: Path) -> dict[str
 def test_a_folder_is_translated_as_its_files_although_a_worker_is_killed(
     run_nmt: RunNmt, tiny_model: Path, texts: Path, killer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nmt.shards.ESTIMATE_AFTER", 0.0)
+    monkeypatch.setattr("nmt.jobs.shards.ESTIMATE_AFTER", 0.0)
     output = texts.with_name("out")
     command = ("translate", tiny_model, "-i", texts, "-o", output, *OPTIONS)
     done = run_nmt(*command, "--workers", 1, "--plugin", "killer")

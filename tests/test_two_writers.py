@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import nmt
-from nmt import files
-from nmt.errors import UserError
-from nmt.files import ResumableOutput
+from nmt.core import files
+from nmt.core.errors import UserError
+from nmt.core.files import ResumableOutput
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TrainTiny = Callable[..., Path]
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.posix
 
 HOLD = """
 import sys
-from nmt.model_directory import ModelDirectory
+from nmt.core.model_directory import ModelDirectory
 with ModelDirectory(sys.argv[1]).writing():
     print("ready", flush=True)
     sys.stdin.read()

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from nmt.decoding.results import Candidate, Translation
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 from nmt.inspection.verify import TIE, _compared, verify
-from nmt.models.attention import AdditiveAttention
-from nmt.models.recurrent import BahdanauDecoder
+from nmt.models.attention.scores import AdditiveAttention
+from nmt.models.networks.recurrent import BahdanauDecoder
+from nmt.translation.results import Candidate, Translation
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 EXACT = [

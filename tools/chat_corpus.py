@@ -24,9 +24,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from nmt.core.errors import UserError
+from nmt.core.files import open_output
 from nmt.data.dialogue import TAB
-from nmt.errors import UserError
-from nmt.files import open_output
 
 LANGUAGES = {"agent": ("en", "de"), "customer": ("de", "en")}
 """The language that each speaker writes, and that which it is translated to."""

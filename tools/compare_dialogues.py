@@ -22,9 +22,9 @@ from runs import exit_codes, train, translate
 from sacrebleu.metrics import BLEU
 from sacrebleu.significance import PairedTest, Result
 
+from nmt.core.text import read_lines
 from nmt.data.dialogue import TAB, current_turn, split_turns
-from nmt.data.text import read_lines
-from nmt.recipe import load_recipe
+from nmt.recipe.load import load_recipe
 
 SYSTEMS: dict[str, tuple[str, list[str]]] = {
     "no_context": ("chat/no_context", []),

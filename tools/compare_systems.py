@@ -24,19 +24,20 @@ from typing import Any
 from runs import exit_codes, train, translate
 
 import nmt
-from nmt.config import Recipe
-from nmt.console import progress_bar, say, show_error
-from nmt.data.corpus import open_text
-from nmt.data.text import read_lines
-from nmt.data.vocabulary import Vocabularies, train_vocabularies
-from nmt.errors import UserError, nearest
+from nmt.core.console import progress_bar, say, show_error
+from nmt.core.errors import UserError, nearest
+from nmt.core.files import explained, open_output
+from nmt.core.text import read_lines
+from nmt.data.sources import open_text
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.learning import train_vocabularies
 from nmt.evaluation.compare import length_scores, read_aligned
-from nmt.evaluation.metrics import Score, score_corpus
 from nmt.evaluation.significance import Statistics, TestSet
-from nmt.files import explained, open_output
+from nmt.metrics.table import Score, score_corpus
 from nmt.plotting.curves import draw_lengths
 from nmt.plotting.style import write_figure
-from nmt.recipe import load_recipe, parse_settings, shipped_recipes
+from nmt.recipe.load import load_recipe, parse_settings, shipped_recipes
+from nmt.recipe.schema import Recipe
 from nmt.training.history import History, read_history
 
 BASIC = ("vanilla", "bahdanau", "luong", "transformer_256")

@@ -18,11 +18,11 @@ from runs import exit_codes, translate
 from torch import Tensor
 
 import nmt
-from nmt.console import print_table, progress_bar
+from nmt.core.console import print_table, progress_bar
 from nmt.data.batching import make_batch
 from nmt.data.dialogue import current_turn
 from nmt.evaluation.compare import read_aligned
-from nmt.evaluation.metrics import score_corpus
+from nmt.metrics.table import score_corpus
 from nmt.training.history import read_history
 
 BATCH_SIZE = 64

@@ -68,7 +68,7 @@ def keys() -> str:
 
 def recipes() -> str:
     """The recipes that come with the package, with their descriptions."""
-    from nmt.recipe import load_recipe, shipped_recipes
+    from nmt.recipe.load import load_recipe, shipped_recipes
 
     return _table(("recipe", "what it trains"), [(f"`{n}`", load_recipe(n).description) for n in shipped_recipes()])
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from nmt.data.embedded_corpus import AlignedPair, splits
-from nmt.recipe import shipped_recipes
+from nmt.quickstart.embedded_corpus import AlignedPair, splits
+from nmt.recipe.load import shipped_recipes
 
 RECIPE: dict[str, Any] = {
     "device": "cpu",

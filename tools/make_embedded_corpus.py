@@ -17,7 +17,7 @@ from pathlib import Path
 
 from embedded_corpus.sentences import Sampler
 
-from nmt.data.embedded_corpus import PATH, AlignedPair
+from nmt.quickstart.embedded_corpus import PATH, AlignedPair
 
 
 def generate(seed: int) -> Iterator[AlignedPair]:

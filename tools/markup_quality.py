@@ -24,16 +24,16 @@ from pathlib import Path
 from typing import Any
 
 from nmt.alignment.aligner import AttentionAligner
-from nmt.alignment.links import Link, read_pharaoh
-from nmt.alignment.words import Words
-from nmt.data.embedded_corpus import splits
-from nmt.data.text import read_lines
-from nmt.decoding.results import Translation
-from nmt.loading import load
-from nmt.serving.elements import translate_htmls
-from nmt.serving.markup import translate_content
-from nmt.serving.tags import KEPT, Content, Node, text_of
-from nmt.serving.target import diagonal
+from nmt.core.text import read_lines
+from nmt.data.links import Link, read_pharaoh
+from nmt.data.words import Words
+from nmt.documents.elements import translate_htmls
+from nmt.documents.markup import translate_content
+from nmt.documents.tags import KEPT, Content, Node, text_of
+from nmt.documents.target import diagonal
+from nmt.quickstart.embedded_corpus import splits
+from nmt.translation.load import load
+from nmt.translation.results import Translation
 
 LONGEST_SPAN = 5
 """Words."""

@@ -1,7 +1,7 @@
 """Break the equations and the training code on purpose, one small change at a time, and see that a test notices.
 
     python tools/mutants.py --mutants 100 --seed 1
-    python tools/mutants.py --file nmt/models/ntm.py
+    python tools/mutants.py --file nmt/models/networks/ntm.py
 
 A mutant is a copy of the package in which one expression is changed: an operator, a function or a branch is swapped, a
 term, a sign, a mask or a condition left out, a constant shifted. The tests that import the file run first, then those

@@ -17,10 +17,11 @@ from pathlib import Path
 
 from runs import exit_codes
 
-from nmt.console import print_table, progress_bar
-from nmt.data.text import read_lines
-from nmt.data.vocabulary import Vocabularies, Vocabulary
-from nmt.decoding.results import Perplexity
+from nmt.core.console import print_table, progress_bar
+from nmt.core.text import read_lines
+from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.translation.results import Perplexity
 
 Gram = tuple[int, ...]
 

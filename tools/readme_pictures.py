@@ -33,7 +33,7 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from nmt.data.text import read_lines
+from nmt.core.text import read_lines
 
 PAIR = 13
 """Of the gold: a relative clause, whose verb is at its end in German alone."""

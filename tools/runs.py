@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nmt
-from nmt.console import progress_bar, say, show_error
-from nmt.data.text import read_lines
-from nmt.decoding.request import Request
-from nmt.files import ResumableOutput
-from nmt.recipe import parse_settings
-from nmt.training.interrupts import Interrupted
-from nmt.translation_job import Job
-from nmt.translator import UNCONSTRAINED
+from nmt.core.console import progress_bar, say, show_error
+from nmt.core.files import ResumableOutput
+from nmt.core.text import read_lines
+from nmt.recipe.load import parse_settings
+from nmt.training.loop.interrupts import Interrupted
+from nmt.translation.job import Job
+from nmt.translation.request import Request
+from nmt.translation.translator import UNCONSTRAINED
 
 
 def train(recipe: str, run: Path, settings: Sequence[str]) -> None:

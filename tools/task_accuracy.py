@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 
-from nmt.config import TaskOptions
+from nmt.core.errors import UserError
 from nmt.data.batching import make_batch
 from nmt.data.synthetic_tasks import Pair, task_pairs
-from nmt.errors import UserError
-from nmt.loading import load
 from nmt.models.layers import length_mask
-from nmt.translator import Translator
+from nmt.recipe.schema import TaskOptions
+from nmt.translation.load import load
+from nmt.translation.translator import Translator
 
 
 def accuracy(found: Sequence[str], pairs: Sequence[Pair]) -> tuple[float, float]:

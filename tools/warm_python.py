@@ -156,7 +156,7 @@ def main(folder: Path) -> None:
     import torch._dynamo  # noqa: F401 - imported here, as the others, so that the processes don't have to
 
     import nmt.plotting.matrix
-    import nmt.quickstart
+    import nmt.quickstart.run
     import nmt.serving.app
     import nmt.training.run  # noqa: F401
 

@@ -9,21 +9,22 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from nmt.alignment.extract import balance, word_links
+from nmt.alignment.extract import LinkOptions, balance, word_links
 from nmt.alignment.heads import AlignmentHeads, choose_heads
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import Weights, WordAlignment
+from nmt.alignment.merge import mean_of_pieces, merge_to_turns, merge_to_words, turns_of_words
 from nmt.alignment.posterior import learn_lexicon, posteriors, word_order
-from nmt.alignment.words import Words, mean_of_pieces, merge_to_turns, merge_to_words, turns_of_words
-from nmt.config import LinkOptions
-from nmt.console import warn
+from nmt.core.console import warn
+from nmt.core.errors import UserError
+from nmt.core.model_directory import ModelDirectory
+from nmt.core.text import in_windows
 from nmt.data.dialogue import source_pieces
-from nmt.data.text import in_windows
-from nmt.data.vocabulary import Piece, Vocabularies
-from nmt.errors import UserError
-from nmt.model_directory import ModelDirectory
+from nmt.data.vocabulary.base import Piece
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.words import Words
+from nmt.decoding.forced import Forced, force_all
 from nmt.models.seq2seq import Seq2Seq
-from nmt.scoring import Forced, force_all
 
 DEFAULT = LinkOptions()
 WINDOW = 32

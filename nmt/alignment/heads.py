@@ -16,12 +16,11 @@ from typing import Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from nmt.alignment.extract import balance, word_links
-from nmt.alignment.links import Link
-from nmt.config import LinkOptions
-from nmt.errors import UserError, nearest
-from nmt.files import open_output
-from nmt.models.interfaces import AttentionStep, Decoder, Head
+from nmt.alignment.extract import LinkOptions, balance, word_links
+from nmt.core.errors import UserError, nearest
+from nmt.core.files import open_output
+from nmt.data.links import Link
+from nmt.models.contracts import AttentionStep, Decoder, Head
 
 HeadWeights = npt.NDArray[np.float32]
 """[H, T_words, S_words]: how much each target word attends to each source word, head by head."""

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.alignment.links import Weights
-from nmt.data.text import read_lines
-from nmt.errors import UserError
-from nmt.files import open_output
+from nmt.core.errors import UserError
+from nmt.core.files import open_output
+from nmt.core.text import read_lines
 
 LEAST_SHARE = 0.01
 """Links with a lower posterior aren't counted; attention below it is raised to it."""

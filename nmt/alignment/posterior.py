@@ -25,7 +25,7 @@ import numpy.typing as npt
 from nmt.alignment.extract import balance
 from nmt.alignment.lexicon import LEAST_SHARE, Lexicon, Probabilities
 from nmt.alignment.links import Weights, WordAlignment
-from nmt.data.text import in_windows
+from nmt.core.text import in_windows
 
 JUMP_DECAY = 0.75
 NUM_ITERATIONS = 4

@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from nmt.alignment.links import GoldLinks, WordAlignment
-from nmt.errors import UserError
+from nmt.alignment.links import WordAlignment
+from nmt.core.errors import UserError
+from nmt.data.links import GoldLinks
 
 
 def render_report(
@@ -46,7 +47,7 @@ def render_report(
     """
     from markupsafe import Markup
 
-    from nmt.report import render
+    from nmt.core.templates import render
 
     if not sentences:
         raise UserError("There are no sentence pairs to show.", "Give files with at least one line.")

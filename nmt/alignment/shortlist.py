@@ -7,7 +7,7 @@ from itertools import chain, islice
 
 from nmt.alignment.lexicon import Lexicon
 from nmt.data.batching import Ids
-from nmt.data.vocabulary import Vocabularies
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.shortlist import special_ids
 
 COMMON = 256

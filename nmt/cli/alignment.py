@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
+from nmt.alignment.extract import LinkOptions
 from nmt.cli.common import AsJson, AttentionStep, Device, Heads, ModelDir, command, on_screen, say_wrote, show_json
 from nmt.cli.schema import options_of
-from nmt.config import LinkOptions
-from nmt.console import print_table, progress_bar, say
-from nmt.errors import UserError
-from nmt.files import open_output
+from nmt.core.console import print_table, progress_bar, say
+from nmt.core.errors import UserError
+from nmt.core.files import open_output
 
 if TYPE_CHECKING:
-    from nmt.alignment.links import GoldLinks, WordAlignment
+    from nmt.alignment.links import WordAlignment
+    from nmt.data.links import GoldLinks
     from nmt.plotting.matrix import Draw
-    from nmt.translator import Translator
+    from nmt.translation.translator import Translator
 
 AlignmentFormat = Literal["pharaoh", "json", "png", "svg", "pdf", "html"]
 PICTURES = ("png", "svg", "pdf")
@@ -125,7 +126,8 @@ def align(
     **links: Any,
 ) -> None:
     """Write word alignments from the attention of a model."""
-    from nmt.alignment.links import read_pharaoh, write_alignments
+    from nmt.alignment.links import write_alignments
+    from nmt.data.links import read_pharaoh
 
     kind = format or SUFFIXES.get(Path(output).suffix.lower(), "pharaoh")
     _check(kind, target, tokenized, n_best)
@@ -194,7 +196,7 @@ def _load(
 ) -> "Translator":
     """A model with the heads that were asked for, or those that its model directory names."""
     from nmt.alignment.heads import AlignmentHeads
-    from nmt.loading import load
+    from nmt.translation.load import load
 
     translator = load(model_dir, device)
     if heads is not None or attention is not None:
@@ -209,12 +211,12 @@ def _pairs(
 ) -> Iterator[Sequence[tuple[str, str]]]:
     """Each source line with the given target, or with the model's own translations, the best first."""
     if target is None:
-        from nmt.data.text import read_lines
+        from nmt.core.text import read_lines
 
         beam_size = max(n_best, translator.recipe.decoding.beam_size)
         found = translator.stream(read_lines(source), n_best, beam_size=beam_size)
         return ([(t.source, candidate.text) for candidate in t.n_best] for t in found)
-    from nmt.data.corpus import FileText
+    from nmt.data.sources import FileText
 
     return ([pair] for pair in FileText(Path(source), Path(target)))
 
@@ -282,9 +284,9 @@ def learn_alignment(
     MODEL_DIR, which nmt align then uses. Heads that alignment.json has already are kept.
     """
     from nmt.alignment.heads import AlignmentHeads
-    from nmt.data.corpus import FileText
-    from nmt.loading import load
-    from nmt.model_directory import ModelDirectory
+    from nmt.core.model_directory import ModelDirectory
+    from nmt.data.sources import FileText
+    from nmt.translation.load import load
 
     translator = load(model_dir, device)
     if heads is not None or attention is not None:

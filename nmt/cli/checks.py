@@ -20,8 +20,8 @@ from nmt.cli.common import (
     shards_and_crew,
     show_json,
 )
-from nmt.console import print_table, progress_bar, say
-from nmt.errors import UserError
+from nmt.core.console import print_table, progress_bar, say
+from nmt.core.errors import UserError
 
 if TYPE_CHECKING:
     from nmt.filters.check import DataReport
@@ -60,7 +60,7 @@ def check_data(
     """
     from nmt.filters.check import check_pairs, read_vocabularies, recipe_pairs
     from nmt.filters.statistics import file_pairs
-    from nmt.recipe import load_recipe, parse_settings
+    from nmt.recipe.load import load_recipe, parse_settings
 
     if target is None:
         recipe = load_recipe(source, parse_settings(settings or []))
@@ -134,7 +134,7 @@ def clean(
     SOURCE and TARGET may be folders of files with the same names apart from the language. FOLDER then gets a folder for
     each pair of files, in which pairs of the files before are removed, too.
     """
-    from nmt.data.text import count_lines
+    from nmt.core.text import count_lines
     from nmt.filters.clean import CleanSettings
     from nmt.filters.clean import clean as run
 
@@ -220,9 +220,9 @@ def _verdict(check: "Check") -> str:
 
 def _pairs(model_dir: Path, source: str | None, target: str | None, limit: int) -> list[tuple[str, str]]:
     """Lines with their translations; those without words are left out."""
-    from nmt.data.corpus import FileText
-    from nmt.data.text import read_lines
-    from nmt.training.sinks import read_samples
+    from nmt.core.text import read_lines
+    from nmt.data.sources import FileText
+    from nmt.training.loop.sinks import read_samples
 
     if source is not None and target is not None:
         found = list(islice(FileText(Path(source), Path(target)), limit))

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
 
-from nmt import __version__
-from nmt.console import be_quiet, say
-from nmt.errors import UserError
+from nmt.core.console import be_quiet, say
+from nmt.core.errors import UserError
+from nmt.core.version import __version__
 
 if TYPE_CHECKING:
-    from nmt.shards import Shard
-    from nmt.workers import Crew
+    from nmt.jobs.executors import Crew
+    from nmt.jobs.shards import Shard
 
 Command = Callable[..., None]
 
@@ -90,7 +90,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def _load_plugins(modules: list[str] | None) -> None:
-    from nmt.plugins import load_plugin
+    from nmt.recipe.registry import load_plugin
 
     for module in modules or ():
         load_plugin(module)
@@ -159,9 +159,9 @@ def command(*examples: str, to: typer.Typer = app) -> Callable[[Command], Comman
 def shards_and_crew(
     folders: Sequence[Path], output: str, workers: int | None, ray: str | None, device: str, cores_each: int
 ) -> "tuple[list[Shard], Crew]":
-    """The shards of folders, and the workers that do them; see :mod:`nmt.workers`."""
-    from nmt.shards import find_shards
-    from nmt.workers import LocalCrew, RayCrew
+    """The shards of folders, and the workers that do them; see :mod:`nmt.jobs.executors`."""
+    from nmt.jobs.executors import LocalCrew, RayCrew
+    from nmt.jobs.shards import find_shards
 
     if output == "-":
         raise UserError("The shards of a folder are written to a folder.", "Name one with -o.")
@@ -228,7 +228,7 @@ def command_to_resume() -> str:
 @contextmanager
 def stopped_by_signal(remedy: str) -> Iterator[None]:
     """Turn the interruption of a training run into a message and the exit code of its signal."""
-    from nmt.training.interrupts import Interrupted
+    from nmt.training.loop.interrupts import Interrupted
 
     try:
         yield

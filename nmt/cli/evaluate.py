@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nmt.cli.common import AsJson, Device, command, names_in, numbers_in, say_wrote, show_json
-from nmt.console import print_table, warn
-from nmt.errors import UserError
-from nmt.files import open_output
+from nmt.core.console import print_table, warn
+from nmt.core.errors import UserError
+from nmt.core.files import open_output
 
 if TYPE_CHECKING:
-    from nmt.evaluation.metrics import Score
     from nmt.evaluation.significance import TestSet
+    from nmt.metrics.table import Score
 
 Hypothesis = Annotated[
     str, typer.Argument(metavar="HYPOTHESIS", help="Translations, a line each; - is standard input.")
@@ -130,8 +130,8 @@ def score(
     whether one system is better than another.
     """
     from nmt.evaluation.compare import read_test_set
-    from nmt.evaluation.degenerate import count_degenerate
-    from nmt.evaluation.metrics import check_metrics, score_corpus
+    from nmt.metrics.degenerate import count_degenerate
+    from nmt.metrics.table import check_metrics, score_corpus
 
     files = [hypothesis, *(others or [])]
     if perplexity is not None:
@@ -177,9 +177,9 @@ def _draw_confusion(test_set: "TestSet", path: Path) -> None:
 
 
 def _score_perplexity(model_dir: Path, files: list[str], source: str | None, device: str, as_json: bool) -> None:
-    from nmt.data.corpus import FileText
-    from nmt.decoding.results import Perplexity
-    from nmt.loading import load
+    from nmt.data.sources import FileText
+    from nmt.translation.load import load
+    from nmt.translation.results import Perplexity
 
     translator = load(model_dir, device)
     if source is None and not translator.recipe.model.is_language_model:
@@ -202,7 +202,7 @@ def _score_perplexity(model_dir: Path, files: list[str], source: str | None, dev
 
 def _show(found: "dict[str, dict[str, Score]]") -> None:
     """One system in lines; several as a table with a row each and the signatures below."""
-    from nmt.evaluation.metrics import directed_name
+    from nmt.metrics.table import directed_name
 
     first, *others = found.values()
     if not others:

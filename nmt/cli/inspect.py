@@ -11,8 +11,8 @@ from rich.console import Console
 
 from nmt.cli.common import AsJson, Device, Input, ModelDir, app, command, names_in, say_wrote, show_json
 from nmt.cli.evaluate import BUCKETS, Buckets, Metrics, References, Source, Tokenize, limits_of
-from nmt.console import print_table, progress_bar
-from nmt.errors import UserError
+from nmt.core.console import print_table, progress_bar
+from nmt.core.errors import UserError
 
 inspect_app = typer.Typer(
     help="Inspect training runs, models and translations.",
@@ -73,7 +73,7 @@ def _print_runs(names: Sequence[str], summaries: Sequence[dict[str, Any]], metri
 
 def _figures(summary: dict[str, Any], metrics: Sequence[str]) -> dict[str, str]:
     """The rows of the table. ``metrics``: those that any of the runs has."""
-    from nmt.evaluation.metrics import METRICS
+    from nmt.metrics.table import METRICS
 
     def number(name: str, form: str = ",.0f") -> str:
         value, step = summary.get(name), summary.get(f"{name}_step")
@@ -112,12 +112,12 @@ def gradients(
     The measure is the norm of the loss's gradient at a source word, by the words read after it. It vanishes in a plain
     recurrent network without attention, but not in a trained LSTM.
     """
-    from nmt.data.corpus import FileText
+    from nmt.data.sources import FileText
     from nmt.inspection.gradients import gradient_norms
-    from nmt.loading import load
     from nmt.plotting.curves import draw_gradients
     from nmt.plotting.style import suffix_of, write_figure
     from nmt.training.history import short_names
+    from nmt.translation.load import load
 
     if output is not None:
         suffix_of(output)  # before the work
@@ -160,8 +160,8 @@ def lengths(
     """
     from nmt.evaluation.compare import length_scores, read_test_set
     from nmt.evaluation.compare_report import length_table
-    from nmt.evaluation.metrics import check_metrics
     from nmt.evaluation.significance import Statistics
+    from nmt.metrics.table import check_metrics
     from nmt.plotting.style import suffix_of, write_figure
 
     if output is not None:
@@ -206,12 +206,12 @@ def robustness(
     case, no punctuation at the end, typing errors, noise in place of text, and joined sentences. The references are
     changed, too, except for typing errors.
     """
-    from nmt.data.corpus import FileText
-    from nmt.evaluation.metrics import check_metrics, directed_name
+    from nmt.data.sources import FileText
     from nmt.inspection.robustness import robustness as run
-    from nmt.loading import load
+    from nmt.metrics.table import check_metrics, directed_name
     from nmt.plotting.curves import draw_scores
     from nmt.plotting.style import suffix_of, write_figure
+    from nmt.translation.load import load
 
     if output is not None:
         suffix_of(output)  # before the work
@@ -257,10 +257,10 @@ def memory(
     slots of the memory that any head looked at. Below is the attention of the decoder, if it has any. Several lines
     make a page each of a PDF, or numbered pictures: memory-0001.png ….
     """
-    from nmt.data.text import read_lines
+    from nmt.core.text import read_lines
     from nmt.inspection.memory import draw_memory, trace_memory
-    from nmt.loading import load
     from nmt.plotting.style import suffix_of, write_figures
+    from nmt.translation.load import load
 
     suffix_of(output)  # before the work
     translator = load(model_dir, device)
@@ -304,8 +304,8 @@ def words(
     text format of word2vec or GloVe. The map (.png, .svg or .pdf) shows the first two principal components.
     """
     from nmt.inspection.words import WordVectors, draw_words
-    from nmt.loading import load
     from nmt.plotting.style import suffix_of, write_figure
+    from nmt.translation.load import load
 
     if output is not None:
         suffix_of(output)  # before the work

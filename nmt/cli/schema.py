@@ -15,14 +15,14 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from nmt.cli.common import Command
-from nmt.errors import UserError, nearest
-from nmt.options import ChoiceOf, Options, groups_in
+from nmt.core.errors import UserError, nearest
+from nmt.recipe.options import ChoiceOf, Options, groups_in
 
 TABLES = (
-    "nmt.evaluation.metrics",
+    "nmt.metrics.table",
     "nmt.models.build",
-    "nmt.decoding.logits_processors",
-    "nmt.training.schedules",
+    "nmt.decoding.processors",
+    "nmt.training.optim.schedules",
     "nmt.training.techniques",
 )
 """Modules that define the tables of components."""
@@ -132,7 +132,7 @@ def recipe_keys(prefix: str = "") -> list[Key]:
     Raises:
         UserError: there is no such key.
     """
-    from nmt.config import Recipe
+    from nmt.recipe.schema import Recipe
 
     for module in TABLES:
         import_module(module)
@@ -144,7 +144,7 @@ def recipe_keys(prefix: str = "") -> list[Key]:
 
 
 def _walk(group: type[Options], path: str, prefix: str, component: str = "") -> Iterator[Key]:
-    from nmt.plugins import TABLES, choices_of
+    from nmt.recipe.registry import TABLES, choices_of
 
     for field_name, field in group.model_fields.items():
         name, inner = f"{path}{field_name}", groups_in(field.annotation)

@@ -57,7 +57,7 @@ def serve(
     of a third. Sentences of requests that arrive together are translated in common batches. No text is logged. SIGTERM
     and Ctrl-C stop the server when all accepted requests are answered.
     """
-    from nmt.errors import UserError
+    from nmt.core.errors import UserError
 
     try:
         from nmt.serving.app import load_models, read_api_keys

@@ -8,13 +8,14 @@ import typer
 from nmt.cli.common import Device, ModelDir, command
 from nmt.cli.schema import options_of
 from nmt.cli.translate import Precision, Resume, translate_lines
-from nmt.config import DecodingOptions, PairOptions
-from nmt.console import print_table, progress_bar, say
-from nmt.errors import UserError
+from nmt.core.console import print_table, progress_bar, say
+from nmt.core.errors import UserError
+from nmt.filters.synthesis import PairOptions
+from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:
-    from nmt.config import DecodingChanges
-    from nmt.translator import Translator
+    from nmt.recipe.schema import DecodingChanges
+    from nmt.translation.translator import Translator
 
 Text = Annotated[
     str,
@@ -54,7 +55,7 @@ def backtranslate(
     Left out are pairs with a side that is empty or repeats itself, copies, unusual length ratios and low scores. The
     translations are in FOLDER.partial until FOLDER is complete; --resume continues a run that was stopped.
     """
-    from nmt.loading import load
+    from nmt.translation.load import load
 
     translator = load(model_dir, device, precision)
     if translator.recipe.data.context is not None:
@@ -91,8 +92,8 @@ def distill(
     The teacher MODEL_DIR translates the source text, and the student is trained on its translations (Kim & Rush 2016).
     FOLDER gets the files of `nmt backtranslate`, and the same pairs are left out.
     """
-    from nmt.data.corpus import FileText
-    from nmt.loading import load
+    from nmt.data.sources import FileText
+    from nmt.translation.load import load
 
     if target is not None:
         for path in (Path(source), target):
@@ -113,11 +114,11 @@ def _synthesize(
     noise: bool = False,
 ) -> None:
     """Translate, filter and write; ``translated`` is the side of the pairs that the model writes."""
-    from nmt.compression import of_name
-    from nmt.decoding.request import Request
-    from nmt.synthesis import Synthesis, check_language, record, with_one_sample
-    from nmt.translation_job import Job
-    from nmt.translator import UNCONSTRAINED
+    from nmt.core.compression import of_name
+    from nmt.filters.synthesis import Synthesis, check_language, record, with_one_sample
+    from nmt.translation.job import Job
+    from nmt.translation.request import Request
+    from nmt.translation.translator import UNCONSTRAINED
 
     if output.exists():
         raise UserError(f"{output} exists already.", "Name another folder with -o, or delete it.")

@@ -9,9 +9,9 @@ import typer
 
 from nmt.cli.common import ModelDir, Settings, command, command_to_resume, numbers_in, say_wrote, stopped_by_signal
 from nmt.cli.schema import options_of
-from nmt.console import progress_bar, say
-from nmt.data.word2vec import Word2VecOptions
-from nmt.errors import UserError
+from nmt.core.console import progress_bar, say
+from nmt.core.errors import UserError
+from nmt.inspection.word2vec import Word2VecOptions
 
 NewFolder = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder to write.")]
 
@@ -22,9 +22,9 @@ def quickstart(output: NewFolder = Path("quickstart"), settings: Settings = None
 
     All of it takes a few minutes. Nothing is downloaded: the English-German corpus is part of the package.
     """
-    from nmt.quickstart import quickstart as run
-    from nmt.quickstart import report
-    from nmt.recipe import parse_settings
+    from nmt.quickstart.run import quickstart as run
+    from nmt.quickstart.run import report
+    from nmt.recipe.load import parse_settings
 
     with stopped_by_signal("to start again, give nmt quickstart another folder with -o"):
         figures = run(output, parse_settings(settings or []))
@@ -56,7 +56,7 @@ def train(
     --set 'data.train={source: FILE, target: FILE}' --set data.valid=null, which holds out some of their pairs for
     validation. Ctrl-C stops after saving a checkpoint.
     """
-    from nmt.recipe import parse_settings
+    from nmt.recipe.load import parse_settings
     from nmt.training.run import train as run
 
     with stopped_by_signal(f"resume with: {command_to_resume()}"):
@@ -117,8 +117,8 @@ def export(
     from nmt.export.argos import export_argos
     from nmt.export.ct2 import export as write
     from nmt.export.run import check, usage
-    from nmt.loading import load
-    from nmt.training.sinks import read_samples
+    from nmt.training.loop.sinks import read_samples
+    from nmt.translation.load import load
 
     translator, lines = load(model_dir, "cpu"), read_samples(model_dir)
     if format == "argos":
@@ -152,7 +152,7 @@ def recipes(
     if keys:
         _show_keys(name or "")
         return
-    from nmt.recipe import find_recipe, load_recipe, shipped_recipes
+    from nmt.recipe.load import find_recipe, load_recipe, shipped_recipes
 
     if name is not None:
         load_recipe(name)  # refuses what is no recipe
@@ -188,7 +188,7 @@ def learn_vectors(
 
     Recipes with word vocabularies start their embeddings from them (model.vectors). `nmt inspect words` shows them.
     """
-    from nmt.data.word2vec import learn_vectors as run
+    from nmt.inspection.word2vec import learn_vectors as run
 
     with progress_bar("learning vectors", None):
         num_words = run(texts, output, Word2VecOptions(**options))

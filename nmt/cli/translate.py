@@ -25,16 +25,16 @@ from nmt.cli.common import (
     shards_and_crew,
 )
 from nmt.cli.schema import options_of
-from nmt.config import DecodingOptions
-from nmt.console import progress_bar, say, warn
-from nmt.errors import UserError
-from nmt.files import ResumableOutput, open_output
+from nmt.core.console import progress_bar, say, warn
+from nmt.core.errors import UserError
+from nmt.core.files import ResumableOutput, open_output
+from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:
-    from nmt.config import DecodingChanges
-    from nmt.decoding.results import ScoredPair, Translation
-    from nmt.translation_job import Job
-    from nmt.translator import Translator
+    from nmt.recipe.schema import DecodingChanges
+    from nmt.translation.job import Job
+    from nmt.translation.results import ScoredPair, Translation
+    from nmt.translation.translator import Translator
 
 NBest = Annotated[
     int,
@@ -159,7 +159,7 @@ def translate(
         decoding["logits_processors"] = _processors(logits_processor)
     is_folder = check_is_folder(input, workers, ray)
     if score_only:
-        from nmt.loading import load
+        from nmt.translation.load import load
 
         translator = load(model_dir, device, precision, ensemble or ())
         _score(translator, score_only, output, format, cast("DecodingChanges", decoding))
@@ -194,9 +194,9 @@ class _JobOptions:
 
     def job(self, device: str) -> "Job":
         """What the options ask for."""
-        from nmt.decoding.request import OutputConstraints, Request, read_unknown_lexicon
-        from nmt.loading import load
-        from nmt.translation_job import Job
+        from nmt.translation.job import Job
+        from nmt.translation.load import load
+        from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
 
         lexicon = read_unknown_lexicon(self.unknown_lexicon) if self.unknown_lexicon else {}
         return Job(
@@ -213,11 +213,11 @@ class _JobOptions:
 def _translate_folder(
     options: _JobOptions, input: Path, output: str, workers: int | None, ray: str | None, device: str
 ) -> None:
-    from nmt import shards
-    from nmt.files import sha256
-    from nmt.model_directory import ModelDirectory
-    from nmt.translation_job import start_shards
-    from nmt.workers import CORES
+    from nmt.core.files import sha256
+    from nmt.core.model_directory import ModelDirectory
+    from nmt.jobs import shards
+    from nmt.jobs.executors import CORES
+    from nmt.translation.job import start_shards
 
     settings = options.decoding | vars(options) | {
         "model_dir": ModelDirectory(options.model_dir).digest(),
@@ -234,7 +234,7 @@ def _processors(texts: list[str]) -> dict[str, dict[str, object]]:
     """Logits processors and their options from YAML."""
     import yaml
 
-    from nmt import yaml12
+    from nmt.recipe import yaml12
 
     found: dict[str, dict[str, object]] = {}
     for text in texts:
@@ -256,8 +256,8 @@ def translate_lines(
     job: "Job", input: str, output: str, resume: bool, finish: Callable[[Path], None] | None = None
 ) -> None:
     """Run a job with a progress bar; ``output`` and ``finish`` are the arguments of :class:`ResumableOutput`."""
-    from nmt.data.text import count_lines, read_lines
-    from nmt.evaluation.degenerate import DegenerateCount
+    from nmt.core.text import count_lines, read_lines
+    from nmt.metrics.degenerate import DegenerateCount
 
     typed = input == "-" and is_terminal(sys.stdin)
     if typed:
@@ -298,7 +298,7 @@ def _work_is_kept(target: ResumableOutput) -> Iterator[None]:
 def _score(
     translator: "Translator", files: tuple[str, str], output: str, format: str, decoding: "DecodingChanges"
 ) -> None:
-    from nmt.data.corpus import FileText
+    from nmt.data.sources import FileText
 
     pairs = FileText(*map(Path, files))
     with progress_bar("scoring", None, not on_screen(output)) as bar, open_output(output) as file:
@@ -350,9 +350,9 @@ def rerank(
     The score of a candidate y of the source x is log p(y|x) + channel weight * log p(x|y) + LM weight * log p(y) + word
     weight * words. Choose the weights on validation text.
     """
-    from nmt import reranking
-    from nmt.data.text import read_lines
-    from nmt.loading import load
+    from nmt.core.text import read_lines
+    from nmt.translation import rerank as reranking
+    from nmt.translation.load import load
 
     if channel is None and language_model is None:
         raise UserError("There is nothing to rerank by.", "Give --channel, --language-model, or both.")

@@ -17,10 +17,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nmt.console import warn
-from nmt.data.encoded_corpus import EncodedCorpus, Sentences, Sides
-from nmt.data.pools import Pools
-from nmt.data.vocabulary import Vocabularies, Vocabulary
+from nmt.core.console import warn
+from nmt.data.buffers import Pools
+from nmt.data.cache import EncodedCorpus, Sentences, Sides
+from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.vocabulary.files import Vocabularies
 
 MAX_PADDING = 0.05
 """Share of padding from which a batch is cut when it is at least half full."""
@@ -30,13 +31,13 @@ AHEAD = 8
 
 Ids = Sequence[int] | npt.NDArray[np.integer]
 Annotations = Mapping[str, Sequence[npt.NDArray[np.integer]]]
-"""Further integers of each pair of a batch, by name; see :class:`nmt.data.encoded_corpus.PairAnnotations`."""
+"""Further integers of each pair of a batch, by name; see :class:`nmt.data.cache.PairAnnotations`."""
 Reading = Callable[[Sides, int, int], Sides]
 """How an epoch reads the text: source and target, seed, and epoch from 0, to source and target."""
 OfPairs = Mapping[str, Sentences]
 """Annotations of all pairs of a text, by name."""
 Modify = Callable[[Sides, OfPairs, int, int], tuple[Sides, OfPairs]]
-"""The same for sentences and annotations together; see :class:`nmt.data.modifiers.Modifiers`."""
+"""The same for sentences and annotations together; see :class:`nmt.data.augment.Modifiers`."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ vocabulary's separator token ends each turn except the last, which EOS ends.
 from collections.abc import Iterable
 from itertools import chain
 
-from nmt.data.vocabulary import Piece, Vocabulary
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.base import Piece, Vocabulary
 
 TAB = "\t"
 

@@ -5,10 +5,10 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from nmt.config import StageOptions
-from nmt.console import warn
+from nmt.core.console import warn
 from nmt.data.batching import Batch, BatchStream, TrainingBatches
-from nmt.data.corpus import ParallelText, TaggedText
+from nmt.data.sources import ParallelText, TaggedText
+from nmt.recipe.schema import StageOptions
 
 
 class MixedBatches(BatchStream):

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data.text import read_lines
-from nmt.data.vocabulary import SPACE, Vocabulary
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.core.text import read_lines
+from nmt.data.vocabulary.base import SPACE, Vocabulary
 
 
 def read_vectors(

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from nmt.config import TaskOptions
+from nmt.recipe.schema import TaskOptions
 
 Pair = tuple[str, str]
 ITEM_LENGTH = 3

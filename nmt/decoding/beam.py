@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nmt.config import DecodingOptions
-from nmt.decoding.logits_processors import LogitsProcessor, SearchTask
-from nmt.errors import UserError
-from nmt.models.interfaces import PerSource, select_heads
+from nmt.core.errors import UserError
+from nmt.decoding.hypotheses import Choice, Hypothesis, SearchTask
+from nmt.decoding.processors import LogitsProcessor
+from nmt.models.contracts import PerSource, select_heads
 from nmt.models.layers import length_mask
+from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:
     from nmt.decoding.constraints import PhraseConstraints
@@ -25,16 +26,6 @@ MAX_IDLE = 1 / 8
 """Share of the batch that may be finished before it is made smaller, which means copying the state of the model."""
 BLOCK = 64
 """Tokens of the vocabulary whose maximum is computed together; maxima of blocks are cheap."""
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """A finished translation, in ids, without SOS and EOS."""
-
-    ids: list[int]
-    score: float
-    """Log-probability under the length and coverage penalties: hypotheses are ranked by it."""
-    log_probability: float
 
 
 @torch.inference_mode()
@@ -248,19 +239,6 @@ class _Finished(PerSource):
         parts = (self.tokens_BKt, self.length_BK, self.score_BK, self.log_probability_BK)
         rows = zip(*(part[sentence].tolist() for part in parts), strict=True)
         return [Hypothesis(ids[:length], score, log_p) for ids, length, score, log_p in rows if score > -inf]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which continuations end, and which are kept. Log-probabilities are those of the whole hypotheses."""
-
-    ending_BK: Tensor
-    ending_parent_BK: Tensor
-    """The hypotheses (indices into K) that end."""
-    open_BK: Tensor
-    parent_BK: Tensor
-    """The hypotheses (indices into K) that are continued, with the token:"""
-    token_BK: Tensor
 
 
 def choose(logits_LV: Tensor, offset_BK: Tensor, live_L: Tensor | None, eos: int, options: DecodingOptions) -> Choice:

@@ -7,7 +7,7 @@ from math import inf
 import torch
 from torch import Tensor
 
-from nmt.decoding.beam import Choice
+from nmt.decoding.hypotheses import Choice
 
 Candidate = tuple[float, int, int]
 """Log-probability, hypothesis (index into K), token."""

@@ -13,13 +13,13 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from nmt.core.errors import UserError
 from nmt.data.batching import Ids
-from nmt.data.vocabulary import Vocabulary
-from nmt.decoding.beam import Hypothesis
+from nmt.data.vocabulary.base import Vocabulary
 from nmt.decoding.constraints import LexicalConstraints
-from nmt.decoding.logits_processors import LogitsProcessor, SearchTask
-from nmt.errors import UserError
-from nmt.models.interfaces import Model, State, StepOutput
+from nmt.decoding.hypotheses import Hypothesis, SearchTask
+from nmt.decoding.processors import LogitsProcessor
+from nmt.models.contracts import Model, State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
 
 Candidates = Callable[[Sequence[Ids]], Iterable[int]]
@@ -72,7 +72,7 @@ class Shortlist:
 
 
 class ShortlistedModel:
-    """A model whose output layer has the rows of a shortlist alone; see :class:`nmt.models.interfaces.Model`."""
+    """A model whose output layer has the rows of a shortlist alone; see :class:`nmt.models.contracts.Model`."""
 
     def __init__(self, model: Seq2Seq, ids_C: Tensor) -> None:
         self._model, self._ids_C = model, ids_C

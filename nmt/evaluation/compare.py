@@ -16,13 +16,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from nmt.core.errors import UserError
+from nmt.core.files import STANDARD_STREAM
+from nmt.core.text import describe, read_lines
 from nmt.data.dialogue import current_turn
-from nmt.data.text import describe, read_lines
-from nmt.errors import UserError
-from nmt.evaluation.degenerate import count_degenerate
-from nmt.evaluation.metrics import METRICS, Bleu, Metric, check_lengths, check_metrics
 from nmt.evaluation.significance import Statistics, TestMethod, TestSet, paired_test
-from nmt.files import STANDARD_STREAM
+from nmt.metrics.degenerate import count_degenerate
+from nmt.metrics.table import METRICS, Bleu, Metric, check_lengths, check_metrics
 
 Tokens = Sequence[str]
 Rows = list[dict[str, Any]]

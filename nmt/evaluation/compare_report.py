@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nmt.console import print_table
-from nmt.evaluation.metrics import METRICS, directed_name
+from nmt.core.console import print_table
 from nmt.evaluation.significance import LEVEL
+from nmt.metrics.table import METRICS, directed_name
 
 # Scripts without spaces differ character by character.
 _WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|\w+(?:['’\-]\w+)*|[^\w\s]")
@@ -111,7 +111,7 @@ def word_differences(text: str, other: str) -> list[tuple[str, bool]]:
 
 def to_html(found: dict[str, Any]) -> str:
     """One page that holds everything and loads nothing; the template calls the functions of this module."""
-    from nmt.report import render
+    from nmt.core.templates import render
 
     tables = (scores_table, length_table, words_table, ngram_tables)
     texts = (counts_text, change_text, method_text, word_differences)

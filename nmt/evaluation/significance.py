@@ -1,7 +1,7 @@
 """Whether the difference between two systems is more than chance: paired tests for any metric.
 
 Paired approximate randomisation (Riezler & Maxwell 2005) and paired bootstrap resampling (Koehn 2004). Both resample
-the sufficient statistics of :meth:`nmt.evaluation.metrics.Metric.statistics`; for the metrics of sacreBLEU they draw
+the sufficient statistics of :meth:`nmt.metrics.table.Metric.statistics`; for the metrics of sacreBLEU they draw
 the same samples as sacreBLEU with the same seed (``SACREBLEU_SEED``, 12345), and so give its p values.
 
 Randomisation is the default because it is the more careful one: the bootstrap, as sacreBLEU defines it, compares
@@ -14,17 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from nmt.evaluation.metrics import (
-    METRICS,
-    FloatArray,
-    Metric,
-    References,
-    Score,
-    Texts,
-    bootstrap,
-    check_seed,
-    interval,
-)
+from nmt.metrics.table import METRICS, FloatArray, Metric, References, Score, Texts, bootstrap, check_seed, interval
 
 TestMethod = Literal["randomisation", "bootstrap"]
 

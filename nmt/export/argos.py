@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from nmt import __version__
+from nmt.core.errors import UserError
+from nmt.core.files import explained, replacing
+from nmt.core.version import __version__
 from nmt.data.languages import name_of
-from nmt.errors import UserError
 from nmt.export.ct2 import Quantization, export
 from nmt.export.run import Agreement, check
-from nmt.files import explained, replacing
-from nmt.translator import Translator
+from nmt.translation.translator import Translator
 
 SUFFIX = ".argosmodel"
 README = """# {from_name} to {to_name}

@@ -14,12 +14,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from nmt.data.vocabulary import SentencePieceVocabulary
-from nmt.errors import UserError
-from nmt.files import explained, replacing
-from nmt.models.multihead import MultiHeadAttention
-from nmt.models.transformer import TransformerDecoder, TransformerEncoder
-from nmt.translator import Translator
+from nmt.core.errors import UserError
+from nmt.core.files import explained, replacing
+from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
+from nmt.models.attention.multihead import MultiHeadAttention
+from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
+from nmt.translation.translator import Translator
 
 Quantization = Literal["int8", "int16", "float16", "bfloat16"]
 

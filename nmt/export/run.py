@@ -10,17 +10,18 @@ from typing import Any
 
 import torch
 
-from nmt.config import DecodingOptions
+from nmt.core.errors import UserError
 from nmt.data.batching import Ids, lengths
-from nmt.data.vocabulary import Vocabularies
-from nmt.decoding.beam import Hypothesis, length_normalised
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.decoding.beam import length_normalised
 from nmt.decoding.constraints import LexicalConstraints
-from nmt.decoding.logits_processors import LogitsProcessor
-from nmt.decoding.results import ScoredPair
+from nmt.decoding.hypotheses import Hypothesis
+from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import max_lengths
-from nmt.errors import UserError
 from nmt.export.ct2 import export, num_positions, require_ctranslate2
-from nmt.translator import Translator
+from nmt.recipe.schema import DecodingOptions
+from nmt.translation.results import ScoredPair
+from nmt.translation.translator import Translator
 
 PATIENCE = 2.0
 """Of CTranslate2's beam search. At its default of 1 it stops at the first ``beam_size`` finished hypotheses; the

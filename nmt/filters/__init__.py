@@ -2,7 +2,7 @@
 
 from nmt.filters import corpus, text, translation
 from nmt.filters.base import Filter
-from nmt.plugins import Table
+from nmt.recipe.registry import Table
 
 FILTERS: Table[Filter] = Table(
     "filter",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from nmt.filters.statistics import Lines, Mask, Statistics
-from nmt.options import Options
+from nmt.recipe.options import Options
 
 Severity = Literal["serious", "warning", "note"]
 Floats = npt.NDArray[np.floating]

@@ -8,15 +8,15 @@ from unicodedata import category
 
 import numpy as np
 
-from nmt.config import DataOptions, FilePair, Recipe
-from nmt.data.corpus import FileText, open_text
+from nmt.core.errors import UserError
+from nmt.core.files import explained, replacing
 from nmt.data.dialogue import current_turn
-from nmt.data.vocabulary import Vocabularies
-from nmt.errors import UserError
-from nmt.files import explained, replacing
+from nmt.data.sources import FileText, open_text
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.filters import FILTERS
 from nmt.filters.base import NUM_EXAMPLES, Figures, Filter, Flagged, Severity, plural
 from nmt.filters.statistics import Lines, PairSource, Progress, Side, Statistics, file_pairs
+from nmt.recipe.schema import DataOptions, FilePair, Recipe
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def _text_pairs(options: DataOptions, split: str | FilePair) -> PairSource:
 
 def read_vocabularies(path: Path) -> tuple[Vocabularies, int | None]:
     """The vocabularies of a model directory and its ``data.max_length``, or those of a file and None."""
-    from nmt.recipe import load_recipe
+    from nmt.recipe.load import load_recipe
 
     recipe = path / "recipe.yaml"
     return Vocabularies.load(path), load_recipe(recipe).data.max_length if recipe.is_file() else None

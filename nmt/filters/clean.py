@@ -17,17 +17,17 @@ import numpy as np
 import yaml
 from pydantic import Field
 
-from nmt import __version__
-from nmt.data.text import read_lines
-from nmt.errors import UserError
-from nmt.files import explained, locked, remove_folder, remove_unfinished, replacing, sha256, sync, text_file
+from nmt.core.errors import UserError
+from nmt.core.files import explained, locked, remove_folder, remove_unfinished, replacing, sha256, sync, text_file
+from nmt.core.text import read_lines
+from nmt.core.version import __version__
 from nmt.filters import FILTERS
 from nmt.filters.base import NUM_EXAMPLES, Filter, Flagged, plural
 from nmt.filters.check import flag, make_filters, shorten
 from nmt.filters.statistics import PairHashes, PairSource, Progress, Statistics, file_pairs
 from nmt.filters.text import CONTROL, ENTITY, INVISIBLE, MOJIBAKE
-from nmt.options import Options, validate
-from nmt.recipe import read_yaml
+from nmt.recipe.load import read_yaml
+from nmt.recipe.options import Options, validate
 
 Repair = Literal["mojibake", "entities", "control", "normal-form"]
 Pair = tuple[str, str]
@@ -369,6 +369,6 @@ def _removal(name: str, found: Sequence[Flagged], statistics: Statistics, bit: n
 
 def render_report(report: CleanReport) -> str:
     """The report as an HTML page."""
-    from nmt.report import render
+    from nmt.core.templates import render
 
     return render("clean.html.j2", report=report, plural=plural)

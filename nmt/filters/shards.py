@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from nmt import shards
-from nmt.console import progress_bar
-from nmt.files import remove_folder, sha256
+from nmt.core.console import progress_bar
+from nmt.core.files import remove_folder, sha256
 from nmt.filters.clean import CleanSettings, clean, repaired
 from nmt.filters.statistics import Hashes, PairHashes, file_pairs, pair_hashes
-from nmt.shards import Shard
-from nmt.workers import Crew, Step, Work
+from nmt.jobs import shards
+from nmt.jobs.executors import Crew, Step, Work
+from nmt.jobs.shards import Shard
 
 COMPARED = ("duplicate-pairs", "near-duplicates")
 """Filters that compare pairs with each other."""
@@ -40,7 +40,7 @@ def clean_shards(
         Numbers of pairs of all shards: ``pairs``, ``kept``, ``repaired``, and ``removed`` by each filter.
 
     Raises:
-        UserError: of :func:`nmt.shards.run`, or of ``clean``.
+        UserError: of :func:`nmt.jobs.shards.run`, or of ``clean``.
     """
     compared = any(settings.filters.get(name) is not None for name in COMPARED)
     earlier = _earlier(_hashes(found, settings, crew)) if compared else {}

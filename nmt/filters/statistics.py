@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nmt.data.text import read_lines
-from nmt.data.vocabulary import Vocabularies, Vocabulary
+from nmt.core.text import read_lines
+from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.vocabulary.files import Vocabularies
 
 BATCH_SIZE = 4000
 MIN_CHARACTERS = 20

@@ -10,13 +10,13 @@ from unicodedata import name as unicode_name
 import numpy as np
 from pydantic import Field
 
-from nmt.compression import of_name
-from nmt.console import warn
+from nmt.core.compression import of_name
+from nmt.core.console import warn
+from nmt.core.errors import UserError, nearest
 from nmt.data.languages import DETECTED_AS, language_identifier
-from nmt.errors import UserError, nearest
-from nmt.evaluation.degenerate import loops
 from nmt.filters.base import Figures, Filter, Flagged, LineFilter, PairFilter
 from nmt.filters.statistics import MIN_CHARACTERS, Lines, Statistics
+from nmt.metrics.degenerate import loops
 
 # The second byte of a UTF-8 sequence, decoded as Latin-1 or Windows-1252.
 _CONTINUATION = "[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 from nmt.filters.base import Figures, Filter, Flagged, Floats
 from nmt.filters.statistics import MIN_LINES, Lines, Mask, PairSource, Statistics, median_and_deviation
 
@@ -112,7 +112,7 @@ class Alignment(Filter):
         self._stride = 1
         if self.options.model is not None:
             from nmt.alignment.lexicon import Lexicon
-            from nmt.model_directory import ModelDirectory
+            from nmt.core.model_directory import ModelDirectory
 
             path = ModelDirectory(self.options.model).lexicon
             if not path.is_file():
@@ -212,7 +212,7 @@ class CrossEntropy(Filter):
     removes = checks = False
 
     def prepare(self, statistics: Statistics) -> None:
-        from nmt.loading import load
+        from nmt.translation.load import load
 
         self._models = [load(path, self.options.device) for path in (self.options.forward, self.options.backward)]
         directions = [(model.recipe.data.source, model.recipe.data.target) for model in self._models]

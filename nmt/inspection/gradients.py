@@ -13,10 +13,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nmt.core.errors import UserError
 from nmt.data.batching import lengths, make_batch
-from nmt.errors import UserError
 from nmt.training.loss import token_loss
-from nmt.translator import Translator
+from nmt.translation.translator import Translator
 
 BATCH_SIZE = 32
 MIN_SENTENCES = 10

@@ -12,13 +12,13 @@ import numpy.typing as npt
 import torch
 from matplotlib.figure import Figure
 
+from nmt.core.errors import UserError
 from nmt.data.batching import make_batch
-from nmt.data.vocabulary import SPACE, Vocabulary
-from nmt.errors import UserError
-from nmt.models.interfaces import SlotState
+from nmt.data.vocabulary.base import SPACE, Vocabulary
+from nmt.models.contracts import SlotState
 from nmt.plotting.matrix import MAX_WORDS
 from nmt.plotting.style import INK, draw_cells, draw_colour_bar, panels, style, visible
-from nmt.translator import Translator
+from nmt.translation.translator import Translator
 
 Weights = npt.NDArray[np.float32]
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
-from nmt.config import Modifier
-from nmt.data.modifiers import modified
-from nmt.errors import UserError
-from nmt.evaluation.metrics import Score, score_corpus
-from nmt.translator import Translator
+from nmt.core.errors import UserError
+from nmt.data.augment import modified
+from nmt.metrics.table import Score, score_corpus
+from nmt.recipe.schema import Modifier
+from nmt.translation.translator import Translator
 
 AS_IT_IS = "as it is"
 NEEDS_LINKS = "terms"

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-from nmt.console import say
+from nmt.core.console import say
+from nmt.core.errors import UserError
 from nmt.data.batching import Ids, make_batch
-from nmt.decoding.results import Translation
+from nmt.decoding.forced import force_all
 from nmt.decoding.search import search_all
-from nmt.errors import UserError
-from nmt.loading import load
-from nmt.scoring import force_all
-from nmt.translator import Translator
+from nmt.translation.load import load
+from nmt.translation.results import Translation
+from nmt.translation.translator import Translator
 
 TIE = 1e-5
 """Two translations whose scores are this close are equally good: either may be given."""

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from nmt.core.errors import UserError, nearest, shortened
 from nmt.data.pretrained_embeddings import read_all_vectors
-from nmt.data.vocabulary import SPACE
-from nmt.errors import UserError, nearest, shortened
-from nmt.models.interfaces import Decoder, Encoder
+from nmt.data.vocabulary.base import SPACE
+from nmt.models.contracts import Decoder, Encoder
 from nmt.plotting.style import COLOURS, style, visible
-from nmt.translator import Translator
+from nmt.translation.translator import Translator
 
 Found = list[tuple[str, float]]
 """Words and cosines, the most similar first."""

@@ -1,1 +1,1 @@
-"""The networks. Read interfaces.py first, then build.py, then the component that interests you."""
+"""The networks. Read contracts.py first, then build.py, then the component that interests you."""

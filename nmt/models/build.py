@@ -11,28 +11,28 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from nmt.config import NO_ENCODER, ModelOptions, Recipe
-from nmt.data.vocabulary import Vocabularies
-from nmt.device import total_memory
-from nmt.errors import UserError
-from nmt.model_directory import ModelDirectory
-from nmt.models import attention
-from nmt.models.act import ActDecoder, ActEncoder
-from nmt.models.classifier import Classifier, EmbeddingEncoder
-from nmt.models.hierarchical import DocumentAttention, HierarchicalAttention, HierarchicalEncoder
-from nmt.models.interfaces import Attention, Decoder, DecoderParts, Encoder, EncoderParts, OutputLayer
+from nmt.core.device import total_memory
+from nmt.core.errors import UserError
+from nmt.core.model_directory import ModelDirectory
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.models.attention import scores as attention
+from nmt.models.contracts import Attention, Decoder, DecoderParts, Encoder, EncoderParts, OutputLayer
 from nmt.models.layers import Embedding
-from nmt.models.ntm import NtmDecoder, NtmEncoder
-from nmt.models.recurrence import initialised_weights
-from nmt.models.recurrent import BahdanauDecoder, LuongDecoder, RecurrentDecoder, RecurrentEncoder
+from nmt.models.networks.act import ActDecoder, ActEncoder
+from nmt.models.networks.classifier import Classifier, EmbeddingEncoder
+from nmt.models.networks.hierarchical import DocumentAttention, HierarchicalAttention, HierarchicalEncoder
+from nmt.models.networks.ntm import NtmDecoder, NtmEncoder
+from nmt.models.networks.recurrence import initialised_weights
+from nmt.models.networks.recurrent import BahdanauDecoder, LuongDecoder, RecurrentDecoder, RecurrentEncoder
+from nmt.models.networks.ssru import SsruDecoder
+from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
+from nmt.models.networks.universal_transformer import UniversalTransformerDecoder, UniversalTransformerEncoder
 from nmt.models.seq2seq import NoEncoder, Seq2Seq
-from nmt.models.ssru import SsruDecoder
-from nmt.models.transformer import TransformerDecoder, TransformerEncoder
-from nmt.models.universal_transformer import UniversalTransformerDecoder, UniversalTransformerEncoder
 from nmt.models.weights import check_size, load_weights
-from nmt.options import validate
-from nmt.plugins import Table, required_plugins
-from nmt.recipe import load_recipe
+from nmt.recipe.load import load_recipe
+from nmt.recipe.options import validate
+from nmt.recipe.registry import Table, required_plugins
+from nmt.recipe.schema import NO_ENCODER, ModelOptions, Recipe
 
 ENCODERS: Table[Encoder] = Table(
     "encoder",

@@ -3,17 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from nmt.models.interfaces import (
-    Decoder,
-    DecoderOutput,
-    Encoder,
-    EncoderOutput,
-    EncoderParts,
-    Memory,
-    State,
-    StepOutput,
-)
-from nmt.options import Options
+from nmt.models.contracts import Decoder, DecoderOutput, Encoder, EncoderOutput, EncoderParts, Memory, State, StepOutput
+from nmt.recipe.options import Options
 
 
 class NoEncoder(Encoder):
@@ -81,7 +72,7 @@ class Seq2Seq(nn.Module):
 
     @property
     def alignment_heads(self) -> tuple[int, ...]:
-        """See :attr:`nmt.models.interfaces.Decoder.alignment_heads`."""
+        """See :attr:`nmt.models.contracts.Decoder.alignment_heads`."""
         return self.decoder.alignment_heads
 
     @property

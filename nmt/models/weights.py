@@ -8,8 +8,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from nmt.errors import UserError
-from nmt.files import explained, replacing
+from nmt.core.errors import UserError
+from nmt.core.files import explained, replacing
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:

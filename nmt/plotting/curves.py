@@ -8,7 +8,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nmt.evaluation.metrics import METRICS, directed_name, higher_is_better
+from nmt.metrics.table import METRICS, directed_name, higher_is_better
 from nmt.plotting.style import FAINT_INK, style, visible
 from nmt.training.history import History
 

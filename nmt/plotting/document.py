@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from nmt.alignment.links import GoldLinks, WordAlignment
+from nmt.alignment.links import WordAlignment
+from nmt.data.links import GoldLinks
 from nmt.plotting.style import DIAGNOSTIC_SHADES, FAINT_INK, INK, SHADES, style, visible
 
 WIDTH, LINE, MARGIN, GAP = 7.5, 0.3, 0.6, 0.1

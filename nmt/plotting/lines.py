@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nmt.alignment.links import GoldLinks, WordAlignment
+from nmt.alignment.links import WordAlignment
+from nmt.data.links import GoldLinks
 from nmt.plotting.matrix import POSSIBLE, shown_words
 from nmt.plotting.style import COLOURS, FAINT_INK, GOLD, style
 

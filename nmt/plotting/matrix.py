@@ -20,9 +20,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from nmt.alignment.links import GoldLinks, WordAlignment
-from nmt.console import warn
-from nmt.errors import UserError
+from nmt.alignment.links import WordAlignment
+from nmt.core.console import warn
+from nmt.core.errors import UserError
+from nmt.data.links import GoldLinks
 from nmt.plotting.style import (
     DIAGNOSTIC_SHADES,
     FAINT_INK,

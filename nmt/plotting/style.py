@@ -23,9 +23,9 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
-from nmt.console import warn
-from nmt.errors import UserError
-from nmt.files import explained
+from nmt.core.console import warn
+from nmt.core.errors import UserError
+from nmt.core.files import explained
 
 Weights = npt.NDArray[np.floating]
 

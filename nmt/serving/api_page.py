@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from nmt.report import render
+from nmt.core.templates import render
 
 Json = Mapping[str, Any]
 

@@ -16,16 +16,16 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from nmt import __version__
-from nmt.console import be_silent, say
-from nmt.errors import UserError
+from nmt.core.console import be_silent, say
+from nmt.core.errors import UserError
+from nmt.core.version import __version__
 from nmt.export.run import ExportedTranslator
-from nmt.loading import load
 from nmt.serving import libretranslate, v1
 from nmt.serving.api_page import api_page
 from nmt.serving.http import Gate, add_error_handlers, check_key
 from nmt.serving.service import Service
-from nmt.translator import Translator
+from nmt.translation.load import load
+from nmt.translation.translator import Translator
 
 PAGE = Path(__file__).with_name("page")
 POLICY = (
@@ -157,7 +157,7 @@ def read_api_keys(path: Path) -> list[str]:
     Raises:
         UserError: the file can't be read, or has no key.
     """
-    from nmt.data.text import read_lines
+    from nmt.core.text import read_lines
 
     keys = [key for line in read_lines(path) if (key := line.strip())]
     if not keys:

@@ -4,7 +4,7 @@ Requests put sentences into a list of waiting items and wait for futures. A mode
 has waited longest, and with it those of the same model and options whose lengths are nearest. Batches therefore grow
 with the load by themselves, and the more sentences wait, the more alike are those of a batch.
 
-On a CPU there are several, as :func:`nmt.device.independent_threads` says.
+On a CPU there are several, as :func:`nmt.decoding.parallel.independent_threads` says.
 """
 
 import contextlib
@@ -20,12 +20,13 @@ from typing import Any, Literal, Self, TypeVar, cast
 import torch
 from torch import Tensor
 
-from nmt.config import DecodingChanges
-from nmt.decoding.logits_processors import LogitsProcessor, SearchTask
-from nmt.decoding.request import OutputConstraints, Request
-from nmt.decoding.results import Translation
+from nmt.decoding.hypotheses import SearchTask
+from nmt.decoding.processors import LogitsProcessor
 from nmt.export.run import ExportedTranslator
-from nmt.translator import Translator
+from nmt.recipe.schema import DecodingChanges
+from nmt.translation.request import OutputConstraints, Request
+from nmt.translation.results import Translation
+from nmt.translation.translator import Translator
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nmt.errors import UserError, shortened
+from nmt.core.errors import UserError, shortened
 from nmt.serving.service import ApiError, Service
 
 CORS = {

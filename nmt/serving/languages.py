@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from itertools import chain, count
 
+from nmt.core.errors import UserError
 from nmt.data.languages import DETECTED_AS, language_identifier
-from nmt.errors import UserError
-from nmt.serving.segmentation import has_letters
-from nmt.translator import Translator
+from nmt.documents.segmentation import has_letters
+from nmt.translation.translator import Translator
 
 LIBRETRANSLATE_CODES = {"pb": "pt-BR", "zh": "zh-Hans", "zt": "zh-Hant"}
 """Codes that clients of LibreTranslate see under another name."""

@@ -14,21 +14,21 @@ from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from nmt import __version__
+from nmt.core.errors import shortened
+from nmt.core.version import __version__
 from nmt.data.languages import name_of
-from nmt.decoding.results import Translation
-from nmt.errors import shortened
-from nmt.serving.documents import FORMATS, translate_document
-from nmt.serving.elements import translate_htmls
+from nmt.documents.elements import translate_htmls
+from nmt.documents.formats import FORMATS, translate_document
+from nmt.documents.glossary import Glossary, Term
+from nmt.documents.markup import translate_content
+from nmt.documents.segmentation import split_sentences, translated, with_tags
+from nmt.documents.tags import KEPT, text_of
 from nmt.serving.engine import Settings
-from nmt.serving.glossary import Glossary, Term
 from nmt.serving.http import admit, read_values, well_formed
 from nmt.serving.languages import public_code
-from nmt.serving.markup import translate_content
-from nmt.serving.segmentation import split_sentences, translated, with_tags
 from nmt.serving.service import ApiError, Service, Ticket, wide_beam
-from nmt.serving.tags import KEPT, text_of
-from nmt.translator import Translator
+from nmt.translation.results import Translation
+from nmt.translation.translator import Translator
 
 FILE_SECONDS = 600.0
 """Longest time in which a file is translated."""

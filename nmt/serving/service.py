@@ -16,15 +16,15 @@ from fastapi import HTTPException
 from fastapi import Request as HttpRequest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from nmt.alignment.words import Words
+from nmt.core.errors import shortened
 from nmt.data.languages import name_of
-from nmt.decoding.request import Request
-from nmt.decoding.results import Candidate, Translation
-from nmt.device import independent_threads
-from nmt.errors import shortened
+from nmt.data.words import Words
+from nmt.decoding.parallel import independent_threads
 from nmt.serving.engine import Engine, Settings
 from nmt.serving.languages import Detector, Directions, direction, public_code
-from nmt.translator import Translator
+from nmt.translation.request import Request
+from nmt.translation.results import Candidate, Translation
+from nmt.translation.translator import Translator
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -12,14 +12,14 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from nmt.alignment.links import to_json
 from nmt.data.languages import name_of
-from nmt.decoding.request import Request as Sentence
+from nmt.documents.glossary import Found, Glossary
+from nmt.documents.segmentation import Segment, split_sentences, translated, with_tags
 from nmt.serving.engine import Settings
-from nmt.serving.glossary import Found, Glossary
 from nmt.serving.http import admit
 from nmt.serving.languages import direction, public_code
-from nmt.serving.segmentation import Segment, split_sentences, translated, with_tags
 from nmt.serving.service import ApiError, Service, Ticket, time_limit, wide_beam
-from nmt.translator import Translator
+from nmt.translation.request import Request as Sentence
+from nmt.translation.translator import Translator
 
 Text = Annotated[str, Field(max_length=1_000_000)]
 Model = Annotated[str | None, Field(max_length=1000, description="name of one of `/v1/models`; otherwise the first")]

@@ -8,21 +8,23 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nmt.alignment.link_file import LinkFile
-from nmt.config import CorpusOptions, DataOptions, FilePair, Recipe, StageOptions
-from nmt.console import progress_bar, say
+from nmt.alignment.guided_alignment import GuidedAlignment
+from nmt.core.console import progress_bar, say
+from nmt.core.errors import UserError
+from nmt.data.augment import Modifiers
 from nmt.data.batching import BatchStream, TrainingBatches
-from nmt.data.corpus import ParallelText, given_text, open_corpus, open_text
+from nmt.data.buffers import Pools
+from nmt.data.cache import EncodedCorpus, PairAnnotations, encode_corpus
 from nmt.data.dialogue import check_separator
-from nmt.data.encoded_corpus import EncodedCorpus, PairAnnotations, encode_corpus
+from nmt.data.link_file import LinkFile
 from nmt.data.mixing import MixedBatches, Sample
-from nmt.data.modifiers import Modifiers
-from nmt.data.pools import Pools
-from nmt.data.vocabulary import MAX_LINES, TERM, Vocabularies, Vocabulary, train_vocabularies
-from nmt.errors import UserError
+from nmt.data.sources import ParallelText, given_text, open_corpus, open_text
+from nmt.data.vocabulary.base import TERM, Vocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.learning import MAX_LINES, train_vocabularies
+from nmt.recipe.schema import CorpusOptions, DataOptions, FilePair, Recipe, StageOptions
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.techniques.base import Technique
-from nmt.training.techniques.guided_alignment import GuidedAlignment
 
 MAX_HELD_OUT = 0.05
 """Largest share of the training pairs that is held out where there is no validation split."""

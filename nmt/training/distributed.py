@@ -26,10 +26,10 @@ from torch import nn
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
-from nmt.console import be_silent, show_error
-from nmt.errors import UserError
+from nmt.core.console import be_silent, show_error
+from nmt.core.errors import UserError
 from nmt.training.checkpointing.state import seed_everything
-from nmt.training.interrupts import REPEATED, Interrupted, Interrupts, Orphaned
+from nmt.training.loop.interrupts import REPEATED, Interrupted, Interrupts, Orphaned
 
 PATIENCE = timedelta(minutes=30)
 """How long a rank waits for the others before it takes them for lost; one whose process ends is noticed at once."""

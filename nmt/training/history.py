@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 from safetensors import SafetensorError, safe_open
 
-from nmt import yaml12
-from nmt.console import warn
-from nmt.errors import UserError
-from nmt.evaluation.metrics import METRICS, higher_is_better
-from nmt.model_directory import ModelDirectory
+from nmt.core.console import warn
+from nmt.core.errors import UserError
+from nmt.core.model_directory import ModelDirectory
+from nmt.metrics.table import METRICS, higher_is_better
+from nmt.recipe import yaml12
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from nmt.config import ModelOptions
-from nmt.console import progress_bar, say
+from nmt.core.console import progress_bar, say
+from nmt.core.errors import UserError
+from nmt.core.model_directory import ModelDirectory
 from nmt.data.pretrained_embeddings import read_vectors
-from nmt.data.vocabulary import SPACE, Vocabularies, Vocabulary
-from nmt.errors import UserError
-from nmt.model_directory import ModelDirectory
+from nmt.data.vocabulary.base import SPACE, Vocabulary
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model
-from nmt.models.interfaces import Decoder, Encoder, OutputLayer
+from nmt.models.contracts import Decoder, Encoder, OutputLayer
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors
+from nmt.recipe.schema import ModelOptions
 
 NAMED = 4
 """So many parts are named that the trained model doesn't have."""

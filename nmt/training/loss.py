@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt.models.interfaces import OutputLayer
+from nmt.models.contracts import OutputLayer
 from nmt.models.layers import length_mask
 
 LogitsLoss = Callable[[Tensor], tuple[Tensor, Tensor]]

@@ -8,13 +8,13 @@ stays.
 import hashlib
 import re
 
-from nmt.config import Recipe
-from nmt.data.corpus import ParallelText
+from nmt.core.files import explained, open_output
+from nmt.core.model_directory import ModelDirectory
+from nmt.core.templates import render
 from nmt.data.languages import name_of
-from nmt.evaluation.metrics import LOSS, METRICS
-from nmt.files import explained, open_output
-from nmt.model_directory import ModelDirectory
-from nmt.report import render
+from nmt.data.sources import ParallelText
+from nmt.metrics.table import LOSS, METRICS
+from nmt.recipe.schema import Recipe
 from nmt.training.data import Data, Texts
 from nmt.training.trainer import Trainer
 

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmt.config import TrainingOptions
+from nmt.core.device import Precision, autocast
+from nmt.core.errors import UserError
 from nmt.data.batching import Batch
-from nmt.device import Precision, autocast
-from nmt.errors import UserError
-from nmt.models.interfaces import DecoderOutput
+from nmt.models.contracts import DecoderOutput
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.schema import TrainingOptions
 from nmt.training.loss import TokenLoss, token_loss
 from nmt.training.techniques.base import Technique
 

@@ -7,29 +7,29 @@ from typing import Any, Literal
 
 from pydantic.fields import FieldInfo
 
-from nmt.config import Recipe
-from nmt.console import say, warn
-from nmt.data.vocabulary import Vocabularies
-from nmt.device import manage_memory, pick_device, pick_precision, use_tensor_cores
-from nmt.errors import UserError
-from nmt.evaluation.metrics import LOSS, check_metrics, score_text
-from nmt.files import explained, open_output
-from nmt.model_directory import ModelDirectory
+from nmt.core.console import say, warn
+from nmt.core.device import manage_memory, pick_device, pick_precision, use_tensor_cores
+from nmt.core.errors import UserError
+from nmt.core.files import explained, open_output
+from nmt.core.model_directory import ModelDirectory
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.metrics.table import LOSS, check_metrics, score_text
 from nmt.models.build import resolve
-from nmt.options import OnResume, Options, groups_in
-from nmt.plugins import TABLES, choices_of
-from nmt.recipe import default_output, load_recipe
+from nmt.recipe.load import default_output, load_recipe
+from nmt.recipe.options import OnResume, Options, groups_in
+from nmt.recipe.registry import TABLES, choices_of
+from nmt.recipe.schema import Recipe
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, step_of
 from nmt.training.checkpointing.state import seed_everything
 from nmt.training.data import Data, Pairs, Texts, open_texts, prepare_data
 from nmt.training.distributed import ProcessGroup
-from nmt.training.events import Sink, ignore
 from nmt.training.initial_weights import make_model
+from nmt.training.loop.events import Sink, ignore
+from nmt.training.loop.out_of_memory import CPU_BATCH_TOKENS, find_batch_tokens
+from nmt.training.loop.sinks import open_sinks
 from nmt.training.model_card import write_card
 from nmt.training.objective import Objective
-from nmt.training.out_of_memory import CPU_BATCH_TOKENS, find_batch_tokens
-from nmt.training.schedules import resolve_schedule
-from nmt.training.sinks import open_sinks
+from nmt.training.optim.schedules import resolve_schedule
 from nmt.training.techniques import make_techniques
 from nmt.training.techniques.base import Technique
 from nmt.training.trainer import Trainer
@@ -55,7 +55,7 @@ def train(
         resume: continue from the last checkpoint in ``output``; from the start where there is none.
         pairs: (source, target) sentences to train on, in place of the text that the recipe names.
         valid: such pairs for validation; without them, but with ``pairs``, some of those are held out.
-        on_event: called with each event of the run, see :mod:`nmt.training.events`.
+        on_event: called with each event of the run, see :mod:`nmt.training.loop.events`.
 
     Returns:
         The model directory.

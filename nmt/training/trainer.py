@@ -12,31 +12,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt.config import TrainingOptions
-from nmt.console import say
+from nmt.core.console import say
+from nmt.core.device import peak_memory_mb
+from nmt.core.errors import UserError
+from nmt.core.model_directory import ModelDirectory
 from nmt.data.batching import Batch, BatchStream
-from nmt.device import peak_memory_mb
-from nmt.errors import UserError
-from nmt.model_directory import ModelDirectory
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors, save_weights, weights_of
-from nmt.training import events
+from nmt.recipe.schema import TrainingOptions
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, training_tensors
-from nmt.training.checkpointing.state import (
-    MovingAverage,
-    Progress,
-    load_optimizer,
-    load_random,
-    optimizer_tensors,
-    random_tensors,
-)
+from nmt.training.checkpointing.state import Progress, load_optimizer, load_random, optimizer_tensors, random_tensors
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
-from nmt.training.events import Event, Sink, ignore
-from nmt.training.interrupts import REPEATED, Interrupted, Interrupts, Orphaned
-from nmt.training.meter import Divergence, Meter
+from nmt.training.loop import events
+from nmt.training.loop.events import Event, Sink, ignore
+from nmt.training.loop.interrupts import REPEATED, Interrupted, Interrupts, Orphaned
+from nmt.training.loop.meter import Divergence, Meter
+from nmt.training.loop.out_of_memory import release_memory, shape_text, within_memory
 from nmt.training.objective import BatchLoss, Objective
-from nmt.training.out_of_memory import release_memory, shape_text, within_memory
-from nmt.training.schedules import make_schedule
+from nmt.training.optim.ema import MovingAverage
+from nmt.training.optim.schedules import make_schedule
 from nmt.training.validation import Validation, Validator
 
 MAX_SKIPPED = 10

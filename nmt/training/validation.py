@@ -7,15 +7,15 @@ from typing import Any
 
 import torch
 
-from nmt.config import Recipe
-from nmt.console import progress_bar
+from nmt.core.console import progress_bar
+from nmt.core.device import Precision, autocast
 from nmt.data.batching import make_batch, plan_batches
-from nmt.decoding.logits_processors import make_processors
+from nmt.decoding.processors import make_processors
 from nmt.decoding.search import search_all
-from nmt.device import Precision, autocast
-from nmt.evaluation.degenerate import DegenerateCount, count_degenerate
-from nmt.evaluation.metrics import LOSS, METRICS, higher_is_better
+from nmt.metrics.degenerate import DegenerateCount, count_degenerate
+from nmt.metrics.table import LOSS, METRICS, higher_is_better
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.schema import Recipe
 from nmt.training.data import Data
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.loss import token_loss

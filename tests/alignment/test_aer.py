@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.alignment.aer import score_files, score_links
-from nmt.alignment.links import Link
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.data.links import Link
 
 GOLD = Path(__file__).parents[2].parent / "shared" / "data" / "gold"
 

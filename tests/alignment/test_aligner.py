@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from nmt.alignment.aligner import AttentionAligner
+from nmt.alignment.extract import LinkOptions
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import WordAlignment
-from nmt.alignment.words import Words
-from nmt.config import LinkOptions
+from nmt.core.errors import UserError
 from nmt.data.batching import make_batch
-from nmt.errors import UserError
-from nmt.loading import load
-from nmt.translator import Translator
+from nmt.data.words import Words
+from nmt.translation.load import load
+from nmt.translation.translator import Translator
 
 PAIRS = [
     ("Der Hund schläft im Garten.", "The dog sleeps in the garden."),

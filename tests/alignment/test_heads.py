@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from nmt.alignment.heads import AlignmentHeads, HeadWeights, by_layer, choose_heads
-from nmt.errors import UserError
-from nmt.loading import load
-from nmt.models.interfaces import SINGLE_HEAD, Decoder, Head
+from nmt.core.errors import UserError
+from nmt.models.contracts import SINGLE_HEAD, Decoder, Head
+from nmt.translation.load import load
 
 
 class SomeDecoder:

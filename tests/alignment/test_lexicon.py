@@ -7,7 +7,7 @@ import pytest
 
 from nmt.alignment.lexicon import LEAST_SHARE, UNSEEN, Lexicon
 from nmt.alignment.links import Weights
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 
 CORPUS: list[tuple[list[str], list[str], Weights]] = [
     (["der", "Hund"], ["the", "dog"], np.array([[0.9, 0.1], [0.3, 0.7]], np.float32)),

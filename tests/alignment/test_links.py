@@ -9,19 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.alignment.extract import extract_links
-from nmt.alignment.links import (
-    Link,
-    WordAlignment,
-    format_pharaoh,
-    parse_pharaoh,
-    read_pharaoh,
-    to_json,
-    write_alignments,
-)
-from nmt.alignment.words import merge_to_words
-from nmt.config import LinkOptions
-from nmt.errors import UserError
+from nmt.alignment.extract import LinkOptions, extract_links
+from nmt.alignment.links import WordAlignment, to_json, write_alignments
+from nmt.alignment.merge import merge_to_words
+from nmt.core.errors import UserError
+from nmt.data.links import Link, format_pharaoh, parse_pharaoh, read_pharaoh
 
 links_sets = st.sets(st.tuples(st.integers(0, 99), st.integers(0, 99)))
 

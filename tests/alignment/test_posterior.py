@@ -6,11 +6,10 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from nmt.alignment.extract import balance, word_links
+from nmt.alignment.extract import LinkOptions, balance, word_links
 from nmt.alignment.lexicon import LEAST_SHARE, Lexicon
 from nmt.alignment.links import Weights, WordAlignment
 from nmt.alignment.posterior import JUMP_DECAY, learn_lexicon, posteriors, word_order
-from nmt.config import LinkOptions
 
 SOURCE, TARGET = ["der", "Hund", "schläft"], ["the", "dog", "sleeps", "now"]
 LEXICON = Lexicon({"der": {"the": 8.0}, "hund": {"dog": 5.0, "hound": 1.0}, "schläft": {"sleeps": 3.0, "the": 1.0}})

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.alignment.links import Links, WordAlignment
+from nmt.alignment.links import WordAlignment
 from nmt.alignment.report import render_report
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.data.links import Links
 
 HEADS = ["mean", "layer 1 head 1"]
 SOURCE = ("Der", "Hund", "<b>bellt</b>", ".")

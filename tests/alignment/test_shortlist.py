@@ -4,7 +4,8 @@ import pytest
 
 from nmt.alignment import shortlist
 from nmt.alignment.lexicon import Lexicon
-from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.shortlist import special_ids
 
 SOURCE = WordVocabulary(["▁hund", "▁Hund", "▁katze", "▁Oslo", ",", "katze"])

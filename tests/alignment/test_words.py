@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.alignment.links import WordAlignment, to_json
-from nmt.alignment.words import Words, merge_to_turns, turns_of_words
+from nmt.alignment.merge import merge_to_turns, turns_of_words
 from nmt.data.dialogue import source_pieces
-from nmt.data.embedded_corpus import splits
-from nmt.data.vocabulary import SEPARATOR, SentencePieceVocabulary, Vocabulary, WordVocabulary
+from nmt.data.vocabulary.base import SEPARATOR, Vocabulary
+from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.data.words import Words
+from nmt.quickstart.embedded_corpus import splits
 
 TEXTS = [
     "Der Hund schläft im Garten.",
@@ -145,7 +148,7 @@ def test_every_word_has_pieces_that_spell_it(vocabularies: dict[str, Vocabulary]
 
 
 def test_a_piece_over_two_words_belongs_to_the_longer_share() -> None:
-    from nmt.data.vocabulary import Piece
+    from nmt.data.vocabulary.base import Piece
 
     words = Words.detokenise(["isn", "'", "t", ".", "?"])
     assert words.text == "isn ' t.?"

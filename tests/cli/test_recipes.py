@@ -9,7 +9,7 @@ import pytest
 
 from nmt.cli.schema import recipe_keys
 from nmt.models.build import resolve
-from nmt.recipe import find_recipe, load_recipe, shipped_recipes
+from nmt.recipe.load import find_recipe, load_recipe, shipped_recipes
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 

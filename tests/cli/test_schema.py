@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nmt.config import DecodingOptions
+from nmt.recipe.schema import DecodingOptions
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 

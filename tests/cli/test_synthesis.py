@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt import synthesis
-from nmt.config import PairOptions
-from nmt.data.embedded_corpus import splits
-from nmt.decoding.results import Translation
-from nmt.evaluation.metrics import METRICS
-from nmt.synthesis import FILLER, Synthesis, noised
-from nmt.translator import Translator
+from nmt.filters import synthesis
+from nmt.filters.synthesis import FILLER, PairOptions, Synthesis, noised
+from nmt.metrics.table import METRICS
+from nmt.quickstart.embedded_corpus import splits
+from nmt.translation.results import Translation
+from nmt.translation.translator import Translator
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -123,7 +123,7 @@ def test_degenerate_output_is_told_of_at_the_end(run_nmt: RunNmt, tiny_model: Pa
     good = run_nmt("translate", tiny_model, stdin="\n".join(SENTENCES))
     assert "degenerate" not in good.stderr
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nmt.evaluation.degenerate.degenerate", lambda text, source, reference: "loop")
+        patch.setattr("nmt.metrics.degenerate.degenerate", lambda text, source, reference: "loop")
         few = run_nmt("translate", tiny_model, stdin="\n".join(SENTENCES[:2]))
         many = run_nmt("translate", tiny_model, "-q", stdin="\n".join([SENTENCES[0]] * 20))
     assert few.stderr == ""  # who translates two sentences looks at them

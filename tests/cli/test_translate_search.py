@@ -11,10 +11,11 @@ from torch import Tensor
 
 import nmt
 from nmt.alignment.heads import AlignmentHeads
-from nmt.decoding.logits_processors import LogitsProcessor, SearchTask
-from nmt.decoding.request import OutputConstraints, Request, read_unknown_lexicon
-from nmt.decoding.results import expected_utilities
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.decoding.hypotheses import SearchTask
+from nmt.decoding.processors import LogitsProcessor
+from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
+from nmt.translation.results import expected_utilities
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 SOURCE = "Der Hund schläft im Garten.\nDie Katze trinkt kaltes Wasser.\n"

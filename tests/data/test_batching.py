@@ -11,12 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.config import DataOptions, VocabularyOptions
 from nmt.data.batching import Batch, TrainingBatches, make_batch, plan_batches
-from nmt.data.corpus import FileText, open_text
-from nmt.data.encoded_corpus import EncodedCorpus, encode_corpus
-from nmt.data.pools import Pools
-from nmt.data.vocabulary import Vocabularies, Vocabulary, WordVocabulary, train_vocabularies
+from nmt.data.buffers import Pools
+from nmt.data.cache import EncodedCorpus, encode_corpus
+from nmt.data.sources import FileText, open_text
+from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.recipe.schema import DataOptions, VocabularyOptions
 
 
 class ShuffledIds(WordVocabulary):

@@ -12,9 +12,9 @@ from typing import Any
 import datasets
 import pytest
 
-from nmt.config import DataOptions, FilePair
-from nmt.data.corpus import FileText, open_text
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.data.sources import FileText, open_text
+from nmt.recipe.schema import DataOptions, FilePair
 
 PAIRS = [("ein Hund", "a dog"), ("", ""), ("zwei Kätzchen", "two kittens"), ("Ende", "end")]
 Pairs = Iterable[tuple[str, str]]
@@ -227,7 +227,7 @@ def test_a_data_set_that_does_not_exist_is_explained(tmp_path: Path) -> None:
 def test_a_hub_that_does_not_answer_is_given_up_in_bounded_time(python: Path, tmp_path: Path) -> None:
     """The server accepts connections and is silent; the libraries alone would try again for minutes."""
     program = (
-        "from nmt.config import DataOptions\nimport nmt.data.corpus as corpus\ncorpus.HUB_SECONDS = 1\n"
+        "from nmt.recipe.schema import DataOptions\nimport nmt.data.sources as corpus\ncorpus.HUB_SECONDS = 1\n"
         "corpus.open_text(DataOptions(hub='some/corpus', source='de', target='en'), 'train')"
     )
     with socket.create_server(("127.0.0.1", 0)) as server:

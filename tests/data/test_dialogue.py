@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.config import DataOptions, VocabularyOptions
-from nmt.data.corpus import open_text
+from nmt.core.errors import UserError
+from nmt.data.cache import encode_corpus
 from nmt.data.dialogue import check_separator, current_turn, encode_source, source_pieces, split_turns
-from nmt.data.encoded_corpus import encode_corpus
-from nmt.data.vocabulary import SEPARATOR, Vocabularies, Vocabulary, WordVocabulary, train_vocabularies
-from nmt.errors import UserError
+from nmt.data.sources import open_text
+from nmt.data.vocabulary.base import SEPARATOR, Vocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.recipe.schema import DataOptions, VocabularyOptions
 
 PAIRS = [
     ("Is the dog here?\tNo, it sleeps.\tWhere?", "Wo?"),

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from nmt.data.embedded_corpus import AlignedPair, splits
+from nmt.quickstart.embedded_corpus import AlignedPair, splits
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.data import encoded_corpus as encoded
-from nmt.data.corpus import ParallelText
-from nmt.data.encoded_corpus import Counts, EncodedCorpus, cache_directory, encode_corpus
-from nmt.data.vocabulary import Vocabularies, WordVocabulary
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.data import cache as encoded
+from nmt.data.cache import Counts, EncodedCorpus, cache_directory, encode_corpus
+from nmt.data.sources import ParallelText
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
 
 WORDS = ["▁a", "▁b", "▁c", "▁d"]
 
@@ -154,7 +155,7 @@ def test_a_full_disk_is_reported_with_the_way_out(cache: Path, monkeypatch: pyte
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("nmt.data.encoded_corpus.sync", full)
+    monkeypatch.setattr("nmt.data.cache.sync", full)
     with pytest.raises(UserError, match=r"(?s)can't be written to .*No space left on device.*NMT_CACHE"):
         encode_corpus(Text([("a", "b")]), vocabularies(), 9)
     assert entries(cache) == []

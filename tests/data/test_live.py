@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nmt.data.text import in_windows, read_lines
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.core.text import in_windows, read_lines
 
 pytestmark = pytest.mark.posix
 
@@ -52,7 +52,7 @@ def test_a_window_ends_where_the_writer_waits(fifo: Path) -> None:
 def test_what_comes_fast_fills_the_windows(tmp_path: Path) -> None:
     lines = [f"Zeile {number}" for number in range(20_050)]  # more than a pipe holds
     (tmp_path / "many").write_text("\n".join(lines), encoding="utf-8")
-    program = "from nmt.data.text import *; print(*map(len, in_windows(read_lines('-'), 1000)))"
+    program = "from nmt.core.text import *; print(*map(len, in_windows(read_lines('-'), 1000)))"
     command = f'cat "{tmp_path / "many"}" | "{sys.executable}" -c "{program}"'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     sizes = list(map(int, done.stdout.split()))
@@ -75,7 +75,7 @@ def test_an_empty_pipe(fifo: Path) -> None:
 
 
 def test_a_line_without_an_end_is_refused_before_it_fills_memory() -> None:
-    program = "from nmt.data.text import *; list(in_windows(read_lines('-'), 9))"
+    program = "from nmt.core.text import *; list(in_windows(read_lines('-'), 9))"
     command = f'(echo eins; head -c 8G /dev/zero) | "{sys.executable}" -c "{program}"'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert "standard input, line 2: longer than 16,777,216 bytes" in done.stderr

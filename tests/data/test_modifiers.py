@@ -7,13 +7,16 @@ from typing import get_args
 
 import pytest
 
-from nmt.alignment.link_file import LinkFile
-from nmt.alignment.words import Words
-from nmt.config import DataOptions, Modifier, VocabularyOptions
-from nmt.data.corpus import GivenText, TaggedText
-from nmt.data.encoded_corpus import EncodedCorpus, encode_corpus
-from nmt.data.modifiers import LINKS, Modifiers, modified
-from nmt.data.vocabulary import Vocabularies, Vocabulary, WordVocabulary, train_vocabularies
+from nmt.data.augment import LINKS, Modifiers, modified
+from nmt.data.cache import EncodedCorpus, encode_corpus
+from nmt.data.link_file import LinkFile
+from nmt.data.sources import GivenText, TaggedText
+from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.data.words import Words
+from nmt.recipe.schema import DataOptions, Modifier, VocabularyOptions
 
 PAIRS = [(f"der müde Hund schläft {number}.", f"the tired dog sleeps {number}.") for number in range(400)]
 CHARACTERS = "".join(chr(code) for code in range(65, 123) if chr(code).isalpha()) + "ÜÄ"

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from nmt.data.pools import Pools, permuted
+from nmt.data.buffers import Pools, permuted
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 64, 65, 1000])

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.config import DataOptions, VocabularyOptions
 from nmt.data.batching import AHEAD, Batch, TrainingBatches, make_batch
-from nmt.data.corpus import open_text
-from nmt.data.encoded_corpus import encode_corpus
-from nmt.data.vocabulary import train_vocabularies
+from nmt.data.cache import encode_corpus
+from nmt.data.sources import open_text
+from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.recipe.schema import DataOptions, VocabularyOptions
 
 NO_CPU = torch.device("meta")
 """Batches are made in advance for every device but a CPU."""

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nmt.core.errors import UserError
 from nmt.data.pretrained_embeddings import read_vectors
-from nmt.data.vocabulary import WordVocabulary
-from nmt.errors import UserError
+from nmt.data.vocabulary.words import WordVocabulary
 
 VOCABULARY = WordVocabulary(["▁Hund", "▁der", "▁Der", ".", "▁Haus", "▁seltsam"])
 HUND, DER, DER_AT_START, DOT, HAUS, STRANGE = range(4, 10)

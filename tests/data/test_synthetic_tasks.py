@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from nmt.config import DataOptions, FilePair, TaskOptions
-from nmt.data.corpus import FileText, open_text
+from nmt.core.errors import UserError
+from nmt.data.sources import FileText, open_text
 from nmt.data.synthetic_tasks import TASKS, task_pairs
-from nmt.errors import UserError
+from nmt.recipe.schema import DataOptions, FilePair, TaskOptions
 
 
 def pairs(**options: object) -> list[tuple[list[str], list[str]]]:
@@ -143,7 +143,7 @@ def test_tasks_that_make_no_sense_are_refused(options: dict[str, object], reason
 
 
 def test_a_misspelt_task_names_its_key() -> None:
-    from nmt.recipe import load_recipe
+    from nmt.recipe.load import load_recipe
 
     with pytest.raises(UserError, match=r"'data\.task\.type' is 'cpoy'"):
         load_recipe("algorithmic/copy_ntm", {"data.task.type": "cpoy"})

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt.data.text import read_lines
-from nmt.errors import UserError
-from nmt.files import open_output
+from nmt.core.errors import UserError
+from nmt.core.files import open_output
+from nmt.core.text import read_lines
 
 FileWriter = Callable[[bytes], Path]
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -85,7 +85,7 @@ def test_dash_is_standard_input_whatever_the_locale(
 
 
 def test_a_pipe_is_read_line_by_line_as_it_comes() -> None:
-    program = "from nmt.data.text import read_lines\nfor line in read_lines('-'): print(line, flush=True)"
+    program = "from nmt.core.text import read_lines\nfor line in read_lines('-'): print(line, flush=True)"
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -282,7 +282,7 @@ def test_a_full_disk_is_reported_with_the_path(num_characters: int) -> None:
 
 def run_writer(body: str, redirection: str) -> subprocess.CompletedProcess[str]:
     """Runs a program that writes to standard output in a C locale, and tells what became of it."""
-    program = f"import sys\nfrom nmt.files import open_output\nfrom nmt import UserError\n{body}"
+    program = f"import sys\nfrom nmt.core.files import open_output\nfrom nmt import UserError\n{body}"
     return subprocess.run(
         ["bash", "-c", f'"{sys.executable}" -c "$0" {redirection}', program],
         capture_output=True,

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from nmt.config import VocabularyOptions
-from nmt.data.vocabulary import Vocabularies, Vocabulary, WordVocabulary, train_vocabularies
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.recipe.schema import VocabularyOptions
 
 GERMAN = [
     "Der Hund schläft im Garten.",

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nmt.core.errors import UserError
 from nmt.data.pretrained_embeddings import read_all_vectors, read_vectors
-from nmt.data.vocabulary import WordVocabulary
-from nmt.data.word2vec import Word2VecOptions, learn_vectors
-from nmt.errors import UserError
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.inspection.word2vec import Word2VecOptions, learn_vectors
 from nmt.inspection.words import WordVectors, draw_words
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.config import ModelOptions
-from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.schema import ModelOptions
 
 RECURRENT = {"type": "recurrent", "hidden_size": 16}
 TRANSFORMER = {"type": "transformer", "num_layers": 2, "num_heads": 2, "feed_forward_size": 24}

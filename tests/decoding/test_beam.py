@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from nmt.config import DecodingOptions
 from nmt.decoding.beam import length_normalised, log_coverage, top_continuations
+from nmt.recipe.schema import DecodingOptions
 
 
 @pytest.mark.parametrize("num_pieces", [2, 5, 63, 64, 65, 1000])

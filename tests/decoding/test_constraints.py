@@ -6,14 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config import DecodingOptions, ModelOptions
-from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints, num_matched
-from nmt.decoding.logits_processors import ForbidPhrases
+from nmt.decoding.processors import ForbidPhrases
 from nmt.decoding.search import search_all
-from nmt.errors import UserError
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.schema import DecodingOptions, ModelOptions
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(12)])
 BOTH = Vocabularies(WORDS, WORDS)

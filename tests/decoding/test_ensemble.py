@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from nmt.config import DecodingOptions, ModelOptions
-from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.search import search_all
-from nmt.loading import Ensemble
 from nmt.models.build import build_model
+from nmt.models.ensemble import Ensemble
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.schema import DecodingOptions, ModelOptions
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(12)])
 BOTH = Vocabularies(WORDS, WORDS)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from nmt.config import DecodingOptions
-from nmt.data.vocabulary import Vocabularies
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.beam import length_normalised
+from nmt.decoding.forced import force_all
 from nmt.decoding.search import search_all
-from nmt.loading import load
 from nmt.models.seq2seq import Seq2Seq
-from nmt.scoring import force_all
-from nmt.translator import Translator
+from nmt.recipe.schema import DecodingOptions
+from nmt.translation.load import load
+from nmt.translation.translator import Translator
 
 SOURCES = [[4, 9, 7, 5, 12], [10, 4], [8, 6, 14, 13, 5, 11, 7, 10, 17], [], [16, 16, 5], [9]]
 

@@ -11,13 +11,15 @@ from pydantic import Field
 from torch import Tensor
 
 import nmt
-from nmt import plugins
-from nmt.config import DecodingOptions
-from nmt.data.vocabulary import Vocabularies, WordVocabulary
-from nmt.decoding.logits_processors import Bounds, ForbidPhrases, LogitsProcessor, NoRepeatNgram, SearchTask
-from nmt.errors import UserError
-from nmt.options import Options
-from nmt.recipe import load_recipe
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.decoding.hypotheses import SearchTask
+from nmt.decoding.processors import Bounds, ForbidPhrases, LogitsProcessor, NoRepeatNgram
+from nmt.recipe import registry as plugins
+from nmt.recipe.load import load_recipe
+from nmt.recipe.options import Options
+from nmt.recipe.schema import DecodingOptions
 
 SOS, EOS, SIZE = 2, 3, 9
 WORDS = WordVocabulary([f"▁{i}" for i in range(4, SIZE)])

@@ -3,8 +3,8 @@
 import pytest
 from sacrebleu import sentence_bleu, sentence_chrf
 
-from nmt.data.vocabulary import WordVocabulary
-from nmt.decoding.results import expected_utilities, spell_unknown
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.translation.results import expected_utilities, spell_unknown
 
 CANDIDATES = [
     "A dog runs across the grass.",

@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config import DecodingOptions
-from nmt.data.vocabulary import Vocabularies, WordVocabulary
-from nmt.decoding.beam import Hypothesis
-from nmt.decoding.search import draw, search_all, uniform_numbers
-from nmt.models.interfaces import State, StepOutput
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.decoding.hypotheses import Hypothesis
+from nmt.decoding.sampling import draw, uniform_numbers
+from nmt.decoding.search import search_all
+from nmt.models.contracts import State, StepOutput
+from nmt.recipe.schema import DecodingOptions
 
 WORDS = WordVocabulary(["▁a", "▁b", "▁c"])
 A, B, C = 4, 5, 6

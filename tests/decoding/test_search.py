@@ -11,16 +11,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config import DecodingOptions, ModelOptions
+from nmt.core.errors import UserError
 from nmt.data.batching import Batch, make_batch
-from nmt.data.vocabulary import Vocabularies, WordVocabulary
-from nmt.decoding.beam import Hypothesis, length_normalised
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.decoding.beam import length_normalised
 from nmt.decoding.constraints import LexicalConstraints
+from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.search import max_lengths, search_all
-from nmt.errors import UserError
 from nmt.models.build import DECODERS, build_model
-from nmt.models.interfaces import State, StepOutput
+from nmt.models.contracts import State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.schema import DecodingOptions, ModelOptions
 from nmt.training.loss import token_loss
 
 TOY = WordVocabulary(["▁ja", "▁nein"])

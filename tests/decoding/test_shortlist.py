@@ -11,18 +11,19 @@ import torch
 from torch import Tensor
 
 import nmt
-from nmt.config import DecodingOptions, ModelOptions
-from nmt.data.vocabulary import Vocabularies, WordVocabulary
-from nmt.decoding.beam import Hypothesis
+from nmt.core.device import autocast
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
-from nmt.decoding.logits_processors import LogitsProcessor, SearchTask
+from nmt.decoding.hypotheses import Hypothesis, SearchTask
+from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import search_all
 from nmt.decoding.shortlist import Shortlist
-from nmt.device import autocast
-from nmt.errors import UserError
-from nmt.loading import Ensemble
 from nmt.models.build import build_model
+from nmt.models.ensemble import Ensemble
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.schema import DecodingOptions, ModelOptions
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(12)])
 BOTH = Vocabularies(WORDS, WORDS)

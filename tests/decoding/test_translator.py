@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.config import DecodingChanges, DecodingOptions
-from nmt.errors import UserError
-from nmt.loading import load
-from nmt.translator import Translator
+from nmt.core.errors import UserError
+from nmt.recipe.schema import DecodingChanges, DecodingOptions
+from nmt.translation.load import load
+from nmt.translation.translator import Translator
 
 LINES = st.lists(st.text(st.characters(exclude_characters="\n"), max_size=40), max_size=6)  # lone surrogates, too
 WORDS = ["der", "die", "Hund", "Katze", "Mond", "sieht", ".", ",", "müde", "xyz", "😀"]

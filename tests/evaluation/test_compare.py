@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sacrebleu
 
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 from nmt.evaluation.compare import (
     Options,
     compare,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.evaluation.degenerate import DegenerateCount, count_degenerate, degenerate
+from nmt.metrics.degenerate import DegenerateCount, count_degenerate, degenerate
 
 GOOD = "Two men are standing on a red bridge and look at the river."
 SOURCE = "Zwei Männer stehen auf einer roten Brücke und schauen auf den Fluss."

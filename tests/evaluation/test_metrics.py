@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU, CHRF, TER
 
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 from nmt.evaluation.compare import read_aligned
-from nmt.evaluation.metrics import METRICS, Score, score_corpus
+from nmt.metrics.table import METRICS, Score, score_corpus
 
 SACREBLEU = ("bleu", "chrf", "ter")
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -182,7 +182,7 @@ def test_a_tokenizer_that_lacks_its_package_says_so(monkeypatch: pytest.MonkeyPa
 
 
 def test_importing_scores_does_not_import_sacrebleu() -> None:
-    program = "import sys, nmt.evaluation.metrics; sys.exit('sacrebleu' in sys.modules or 'torch' in sys.modules)"
+    program = "import sys, nmt.metrics.table; sys.exit('sacrebleu' in sys.modules or 'torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from nmt import plugins
-from nmt.decoding.results import expected_utilities
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 from nmt.evaluation.compare import Options, compare, length_scores
 from nmt.evaluation.compare_report import to_html
-from nmt.evaluation.metrics import Metric, score_corpus
 from nmt.evaluation.significance import Statistics, TestSet, paired_test
-from nmt.recipe import parse_settings
+from nmt.metrics.table import Metric, score_corpus
+from nmt.recipe import registry as plugins
+from nmt.recipe.load import parse_settings
 from nmt.training.history import read_history
 from nmt.training.run import train
+from nmt.translation.results import expected_utilities
 
 SHORT = ["training.max_steps=6", "training.validate_every=2", "training.keep_last=1"]
 

@@ -14,9 +14,9 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest
 
-from nmt.errors import UserError
-from nmt.evaluation.metrics import METRICS, bootstrap, interval
+from nmt.core.errors import UserError
 from nmt.evaluation.significance import MetricTest, Statistics, TestMethod, TestSet, paired_test
+from nmt.metrics.table import METRICS, bootstrap, interval
 
 WORDS = [*"abcdefghijklmnopqrst"]
 

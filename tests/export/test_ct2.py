@@ -13,17 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from nmt.alignment.extract import word_links
-from nmt.config import LinkOptions
-from nmt.decoding.request import OutputConstraints, Request
-from nmt.errors import UserError
+from nmt.alignment.extract import LinkOptions, word_links
+from nmt.core.errors import UserError
+from nmt.decoding.forced import force_all
 from nmt.export.argos import export_argos
 from nmt.export.ct2 import check_exportable, export, num_positions
 from nmt.export.run import ExportedTranslator, check, random_lines
-from nmt.loading import load
-from nmt.scoring import force_all
-from nmt.training.sinks import read_samples
-from nmt.translator import Translator
+from nmt.training.loop.sinks import read_samples
+from nmt.translation.load import load
+from nmt.translation.request import OutputConstraints, Request
+from nmt.translation.translator import Translator
 
 TrainTiny = Callable[..., Path]
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -91,7 +90,7 @@ def test_a_translator_searches_by_ctranslate2_and_does_all_else_by_itself(
     assert exported.translate([line, *lines], constraints=constraints) == own.translate(
         [line, *lines], constraints=constraints
     )
-    monkeypatch.setattr("nmt.translator.search_all", None)  # from here on nothing is searched by PyTorch
+    monkeypatch.setattr("nmt.translation.translator.search_all", None)  # from here on nothing is searched by PyTorch
     found = list(exported.stream(lines, 3, with_alignment=True, length_penalty=length_penalty, alpha=0.5))
     assert found[lines.index("")].text == ""
     for line, translation in zip(lines, found, strict=True):

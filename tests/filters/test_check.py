@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt.data.embedded_corpus import splits
-from nmt.data.vocabulary import Vocabularies, WordVocabulary
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
 from nmt.filters import FILTERS
 from nmt.filters.base import LineFilter, PairFilter
 from nmt.filters.check import (
@@ -24,7 +24,8 @@ from nmt.filters.check import (
     shorten,
 )
 from nmt.filters.statistics import PairSource, Statistics, file_pairs
-from nmt.recipe import load_recipe
+from nmt.quickstart.embedded_corpus import splits
+from nmt.recipe.load import load_recipe
 
 Pairs = list[tuple[str, str]]
 Write = Callable[..., PairSource]

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 import yaml
 
-from nmt.data.embedded_corpus import splits
-from nmt.data.text import read_lines
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.core.text import read_lines
 from nmt.filters import FILTERS, clean
 from nmt.filters.base import Figures, PairFilter
 from nmt.filters.check import flag, make_filters
 from nmt.filters.clean import REPAIRS, CleanSettings, repair_mojibake
 from nmt.filters.statistics import Lines, PairSource, Statistics
 from nmt.filters.translation import WordModel
+from nmt.quickstart.embedded_corpus import splits
 
 Pairs = list[tuple[str, str]]
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -325,7 +325,7 @@ def test_foreign_scripts_and_near_duplicates() -> None:
 
 
 def test_a_filter_of_a_plugin_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nmt import plugins
+    from nmt.recipe import registry as plugins
 
     class Shouting(PairFilter):
         problem, remedy = "shout", "Drop them."

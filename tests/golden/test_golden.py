@@ -34,9 +34,9 @@ import torch
 import yaml
 
 import nmt
-from nmt.config import VocabularyOptions
-from nmt.data.embedded_corpus import AlignedPair, splits
-from nmt.data.vocabulary import Vocabularies
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.quickstart.embedded_corpus import AlignedPair, splits
+from nmt.recipe.schema import VocabularyOptions
 
 HERE = Path(__file__).resolve().parent
 RECIPES = HERE.parent.parent / "recipes"

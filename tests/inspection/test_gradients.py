@@ -7,13 +7,13 @@ import pytest
 import torch
 
 import nmt
-from nmt.config import ModelOptions
+from nmt.core.errors import UserError
 from nmt.data.batching import make_batch
-from nmt.errors import UserError
 from nmt.inspection.gradients import gradient_norms
 from nmt.models.build import build_model
+from nmt.recipe.schema import ModelOptions
 from nmt.training.loss import token_loss
-from nmt.translator import Translator
+from nmt.translation.translator import Translator
 
 PAIRS = [("der Hund schläft im Garten.", "the dog sleeps in the garden."), ("die Katze hört.", "the cat hears.")] * 8
 

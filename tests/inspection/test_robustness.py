@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import nmt
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 from nmt.inspection.robustness import AS_IT_IS, robustness
 
 PAIRS = [(line, line) for line in ("The tired dog sleeps in the garden.", "Nobody knows what happened then!")] * 10

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from nmt.data.batching import Batch, make_batch
-from nmt.models.act import ActCells, ActEncoderOptions, HaltingState, HaltingUnit, Parts, PonderOptions, ponder
-from nmt.models.recurrence import LoopLayer
+from nmt.models.networks.act import ActCells, ActEncoderOptions, HaltingState, HaltingUnit, Parts, PonderOptions, ponder
+from nmt.models.networks.recurrence import LoopLayer
 
 EPSILON = 0.01
 Vector = npt.NDArray[np.float64]

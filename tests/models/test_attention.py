@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from nmt.models.attention import CosineAttention
+from nmt.models.attention.multihead import MultiHeadAttention, mask_bias, padding_bias
+from nmt.models.attention.scores import CosineAttention
 from nmt.models.build import ATTENTIONS, make_attention
-from nmt.models.interfaces import Attention, Memory
+from nmt.models.contracts import Attention, Memory
 from nmt.models.layers import length_mask
-from nmt.models.multihead import MultiHeadAttention, mask_bias, padding_bias
 
 WIDTH, LENGTHS = 6, [4, 2, 5]
 # Attention of two levels has no score of a single word: see test_hierarchical.py.

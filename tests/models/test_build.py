@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.config import DataOptions, ModelOptions, Recipe, TrainingOptions
-from nmt.data.vocabulary import Vocabularies
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model, num_parameters, resolve
-from nmt.recipe import load_recipe
+from nmt.recipe.load import load_recipe
+from nmt.recipe.schema import DataOptions, ModelOptions, Recipe, TrainingOptions
 
 RECURRENT = {"type": "recurrent", "hidden_size": 8}
 BAHDANAU = {"type": "bahdanau", "hidden_size": 8}

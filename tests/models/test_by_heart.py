@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.config import DecodingOptions
 from nmt.data.batching import make_batch
-from nmt.data.vocabulary import Vocabularies
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.search import search_all
+from nmt.recipe.schema import DecodingOptions
 from nmt.training.loss import token_loss
 
 PAIRS = [

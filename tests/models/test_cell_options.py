@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.config import ModelOptions
+from nmt.core.errors import UserError
 from nmt.data.batching import Batch
-from nmt.data.vocabulary import Vocabularies
-from nmt.errors import UserError
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model
 from nmt.models.cells import CELLS, Cell
 from nmt.models.cells.base import InitialisedOptions
-from nmt.models.recurrence import CellStack, LearnedState, Recurrence, StackOptions
+from nmt.models.networks.recurrence import CellStack, LearnedState, Recurrence, StackOptions
 from nmt.models.weights import read_tensors
+from nmt.recipe.schema import ModelOptions
 
 SIZE = 12
 INITIALISED = [kind for kind, cell in CELLS.items() if issubclass(cell.Options, InitialisedOptions)]

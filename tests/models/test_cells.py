@@ -21,7 +21,7 @@ from nmt.models.cells.gated import (
 )
 from nmt.models.cells.simple import ClockworkCell, EchoStateCell, LeakyCell, ReluCell, TanhCell, TimeSkipCell
 from nmt.models.layers import length_mask
-from nmt.models.recurrence import CellStack, Recurrence, StackOptions
+from nmt.models.networks.recurrence import CellStack, Recurrence, StackOptions
 
 ROWS, INPUT, HIDDEN = 3, 3, 4
 LENGTHS = [4, 7, 1]

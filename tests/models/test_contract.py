@@ -17,17 +17,17 @@ import torch
 from pydantic.fields import FieldInfo
 from torch import Tensor
 
-from nmt.config import NO_ENCODER, DecodingOptions, ModelOptions
 from nmt.data.batching import Batch, make_batch
-from nmt.data.vocabulary import Vocabularies
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.search import search_all
 from nmt.models.build import ATTENTIONS, DECODERS, ENCODERS
 from nmt.models.cells import CELLS
-from nmt.models.classifier import Classifier
+from nmt.models.networks.classifier import Classifier
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import load_weights, save_weights, weights_of
-from nmt.options import Options
-from nmt.plugins import Table
+from nmt.recipe.options import Options
+from nmt.recipe.registry import Table
+from nmt.recipe.schema import NO_ENCODER, DecodingOptions, ModelOptions
 from nmt.training.loss import token_loss
 
 BEAM = 3

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nmt.data.batching import Batch, make_batch
-from nmt.data.vocabulary import Vocabularies
-from nmt.models.hierarchical import DocumentAttention, HierarchicalAttention, fold, number_turns
-from nmt.models.interfaces import Memory
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.models.contracts import Memory
 from nmt.models.layers import length_mask
+from nmt.models.networks.hierarchical import DocumentAttention, HierarchicalAttention, fold, number_turns
 from nmt.models.seq2seq import Seq2Seq
 
 SEPARATOR, EOS, PAD = 4, 3, 0

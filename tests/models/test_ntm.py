@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from nmt.core.errors import UserError
 from nmt.data.batching import Batch
-from nmt.data.vocabulary import Vocabularies
-from nmt.errors import UserError
-from nmt.models import ntm
-from nmt.models.interfaces import EncoderOutput
-from nmt.models.ntm import HeadOptions, Heads, NTMCell, NTMState
-from nmt.models.recurrence import StackOptions
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.models.contracts import EncoderOutput
+from nmt.models.networks import ntm
+from nmt.models.networks.ntm import HeadOptions, Heads, NTMCell, NTMState
+from nmt.models.networks.recurrence import StackOptions
 from nmt.models.seq2seq import Seq2Seq
 
 ROWS, SLOTS, WIDTH, HEADS, SHIFTS = 3, 7, 4, 2, 3

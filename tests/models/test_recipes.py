@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from nmt.data.batching import Batch
-from nmt.data.vocabulary import Vocabularies
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model
 from nmt.models.cells import CELLS
-from nmt.recipe import load_recipe, parse_settings, shipped_recipes
+from nmt.recipe.load import load_recipe, parse_settings, shipped_recipes
 from nmt.training.loss import token_loss
 
 CELL_SETTINGS = [[f"model.encoder.cell={cell}", f"model.decoder.cell={cell}"] for cell in CELLS]

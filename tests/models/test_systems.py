@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.data.batching import Batch
-from nmt.models.interfaces import EncoderOutput, Memory
+from nmt.models.contracts import EncoderOutput, Memory
 from nmt.models.layers import sinusoids
 from nmt.models.seq2seq import Seq2Seq
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from nmt.data.batching import Batch
+from nmt.models.networks.transformer import CROWDED, TransformerState
 from nmt.models.seq2seq import Seq2Seq
-from nmt.models.transformer import CROWDED, TransformerState
 
 BEAM = 4
 LAYERS = {"num_heads": 2, "feed_forward_size": 24, "max_positions": 150}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from nmt.alignment.links import WordAlignment
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 from nmt.plotting.matrix import GoldLinks, draw_grid
 from nmt.plotting.style import write_figure
 

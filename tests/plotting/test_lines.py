@@ -9,7 +9,7 @@ import pytest
 from matplotlib.lines import Line2D
 
 from nmt.alignment.links import WordAlignment
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 from nmt.plotting.lines import MAX_LINE_WIDTH, draw_lines
 from nmt.plotting.matrix import plot_alignments
 from nmt.plotting.style import COLOURS, GOLD

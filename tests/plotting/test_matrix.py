@@ -14,10 +14,9 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from PIL import Image
 
-from nmt.alignment.extract import extract_links
+from nmt.alignment.extract import LinkOptions, extract_links
 from nmt.alignment.links import WordAlignment
-from nmt.config import LinkOptions
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 from nmt.plotting.matrix import MAX_WORDS, GoldLinks, draw_matrix, plot_alignments
 from nmt.plotting.style import style, write_figure
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 from nmt.plotting import style
 from nmt.plotting.style import font_families, visible, write_figure, write_figures
 

@@ -18,7 +18,7 @@ import nmt
 from nmt.serving.app import make_server
 from nmt.serving.engine import Engine
 from nmt.serving.service import Limits, Service
-from nmt.translator import Translator
+from nmt.translation.translator import Translator
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ pytest.importorskip("sentencex")
 pytest.importorskip("srt")
 pytest.importorskip("polib")
 
-from nmt.decoding.results import Translation
-from nmt.errors import UserError
-from nmt.serving import documents
-from nmt.serving.documents import FORMATS, translate_document
+from nmt.core.errors import UserError
+from nmt.documents import formats as documents
+from nmt.documents.formats import FORMATS, translate_document
+from nmt.translation.results import Translation
 
 WORDS = {"der": "the", "hund": "dog", "katze": "cat", "sieht": "sees", "und": "and", "schnell": "quickly"}
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from nmt.decoding.request import Request
 from nmt.serving.engine import Engine, Settings
-from nmt.translator import Translator
+from nmt.translation.request import Request
+from nmt.translation.translator import Translator
 
 PLAIN = Settings()
 Hold = Callable[[Engine], threading.Event]

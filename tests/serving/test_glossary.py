@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from nmt.decoding.request import Request
-from nmt.decoding.results import Translation
-from nmt.errors import UserError
-from nmt.serving.glossary import Glossary
+from nmt.core.errors import UserError
+from nmt.documents.glossary import Glossary
+from nmt.translation.request import Request
+from nmt.translation.results import Translation
 
 GLOSSARY = Glossary.parse("# terms\nHund\thound\n\nalte Katze\told cat\r\nKatze\tcat\nUnbekannt\tqwx\n")
 

@@ -13,7 +13,7 @@ from libretranslatepy import LibreTranslateAPI
 from nmt.serving import service
 from nmt.serving.engine import Engine
 from nmt.serving.service import ApiError, RateLimit
-from nmt.translator import Translator
+from nmt.translation.translator import Translator
 
 # Server and its fixtures are in conftest.py.
 LINE = "Der Hund schläft im Garten."

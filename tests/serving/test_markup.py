@@ -10,10 +10,10 @@ import pytest
 pytest.importorskip("sentencex")
 pytest.importorskip("lxml.html")
 
-from nmt.decoding.results import Translation
-from nmt.errors import UserError
-from nmt.serving.elements import translate_html, translate_htmls
-from nmt.serving.markup import translate_content
+from nmt.core.errors import UserError
+from nmt.documents.elements import translate_html, translate_htmls
+from nmt.documents.markup import translate_content
+from nmt.translation.results import Translation
 
 WORDS = {
     "der": "the",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import nmt
-from nmt.translator import Translator
+from nmt.translation.translator import Translator
 
 LINE = "Der müde Bäcker sieht den Mond."
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 pytest.importorskip("sentencex")
 
-from nmt.decoding.results import Translation
-from nmt.serving.markup import translate_content
-from nmt.serving.segmentation import Translate, split_sentences
-from nmt.serving.tags import text_of
+from nmt.documents.markup import translate_content
+from nmt.documents.segmentation import Translate, split_sentences
+from nmt.documents.tags import text_of
+from nmt.translation.results import Translation
 
 
 def shout(sentences: Sequence[str]) -> list[Translation]:

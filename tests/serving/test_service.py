@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 import nmt
-from nmt.decoding.request import Request
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 from nmt.serving.engine import Engine, Settings
 from nmt.serving.languages import Detector, Directions
 from nmt.serving.service import Ticket, _in_parts
-from nmt.translator import Translator
+from nmt.translation.request import Request
+from nmt.translation.translator import Translator
 
 
 def as_direction(model: Translator, source: str, target: str) -> Translator:

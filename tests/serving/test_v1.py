@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nmt.alignment.links import to_json
-from nmt.translator import Translator
+from nmt.translation.translator import Translator
 
 LINE = "Der Hund schläft im Garten."
 

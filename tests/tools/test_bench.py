@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from nmt.config import ModelOptions
 from nmt.data.batching import make_batch
-from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
 from nmt.models.build import build_model
+from nmt.recipe.schema import ModelOptions
 from nmt.training.loss import token_loss
 
 LoadTool = Callable[[str], ModuleType]

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import nmt
+from nmt.core.errors import UserError
 from nmt.data.dialogue import current_turn, split_turns
-from nmt.errors import UserError
-from nmt.recipe import load_recipe
+from nmt.recipe.load import load_recipe
 
 LoadTool = Callable[[str], ModuleType]
 

@@ -23,7 +23,7 @@ from embedded_corpus.phrases import (
 )
 from make_embedded_corpus import generate, main
 
-from nmt.data.embedded_corpus import PATH, AlignedPair, splits
+from nmt.quickstart.embedded_corpus import PATH, AlignedPair, splits
 
 VERB = lexicon.VERB_BY_ENGLISH
 ANNA = Invariable("Anna", "Anna")

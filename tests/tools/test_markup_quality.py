@@ -34,7 +34,7 @@ def test_10_000_random_documents_stay_legal(load_tool: LoadTool) -> None:
 
 @pytest.mark.slow
 def test_a_trained_model_brings_tags_back(load_tool: LoadTool, tmp_path: Path) -> None:
-    from nmt.quickstart import quickstart
+    from nmt.quickstart.run import quickstart
 
     tool = load_tool("markup_quality")
     quickstart(tmp_path / "out")

@@ -11,9 +11,9 @@ from types import ModuleType
 import pytest
 
 import nmt
-from nmt.data.text import read_lines
-from nmt.evaluation.metrics import score_corpus
-from nmt.recipe import load_recipe, parse_settings
+from nmt.core.text import read_lines
+from nmt.metrics.table import score_corpus
+from nmt.recipe.load import load_recipe, parse_settings
 from nmt.training.history import read_history
 from nmt.training.trainer import Trainer
 

@@ -11,9 +11,9 @@ import pytest
 from fork_server import ForkServer, has_ended
 from torch import Tensor
 
-from nmt.config import Recipe
 from nmt.models.weights import read_tensors
-from nmt.options import validate
+from nmt.recipe.options import validate
+from nmt.recipe.schema import Recipe
 
 RNN = {"type": "recurrent", "cell": "gru", "hidden_size": 48}
 ATTENTION = {"type": "additive", "size": 32}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import nmt
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors, save_weights
 from nmt.training.checkpointing.average import average_checkpoints, mean_weights
 

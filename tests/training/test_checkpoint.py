@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 from nmt.models.weights import load_weights, read_tensors, save_weights, weights_of
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.config import Recipe
-from nmt.errors import UserError
+from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors
+from nmt.recipe.schema import Recipe
 from nmt.training.run import train
 
 RecipeMaker = Callable[..., Recipe]

@@ -17,13 +17,14 @@ from numpy.testing import assert_allclose
 
 import nmt
 from nmt.alignment.posterior import learn_lexicon
-from nmt.config import Recipe, StageOptions, VocabularyOptions
+from nmt.core.errors import UserError
 from nmt.data.batching import BatchStream, TrainingBatches
-from nmt.data.corpus import FileText, GivenText, TaggedText
-from nmt.data.encoded_corpus import encode_corpus
+from nmt.data.cache import encode_corpus
 from nmt.data.mixing import MixedBatches, Sample
-from nmt.data.vocabulary import Vocabularies, train_vocabularies
-from nmt.errors import UserError
+from nmt.data.sources import FileText, GivenText, TaggedText
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.recipe.schema import Recipe, StageOptions, VocabularyOptions
 from nmt.training.data import prepare_data
 from nmt.training.run import train
 
@@ -430,7 +431,7 @@ def state_of(directory: Path) -> dict[str, Any]:
 
 KILLED_AT = """
 import os, signal
-from nmt.data.pools import Pools
+from nmt.data.buffers import Pools
 Pools.__init__.__defaults__ = None, 15  # three of them
 from nmt.training.trainer import Trainer
 plain = Trainer._report

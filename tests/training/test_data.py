@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 import nmt
-from nmt.config import Recipe
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.recipe.schema import Recipe
 from nmt.training.data import MAX_HELD_OUT, open_texts
-from nmt.training.events import Event, Validated
+from nmt.training.loop.events import Event, Validated
 
 RecipeMaker = Callable[..., Recipe]
 

@@ -18,8 +18,8 @@ import pytest
 import torch
 from fork_server import variables_of_ranks
 
-from nmt.config import Recipe
 from nmt.models.weights import read_tensors
+from nmt.recipe.schema import Recipe
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
 from nmt.training.distributed import ProcessGroup
 
@@ -203,12 +203,12 @@ def long_preparation(tiny_corpus: Path, tmp_path: Path) -> Path:
 
 SLOW_ENCODING = """
 import time
-import nmt.data.encoded_corpus
-plain = nmt.data.encoded_corpus.encode_source
+import nmt.data.cache
+plain = nmt.data.cache.encode_source
 def slow(*arguments):
     time.sleep(0.002)
     return plain(*arguments)
-nmt.data.encoded_corpus.encode_source = slow
+nmt.data.cache.encode_source = slow
 """
 
 

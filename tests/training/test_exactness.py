@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nmt.config import Recipe
-from nmt.models.interfaces import OutputLayer
-from nmt.models.multihead import MultiHeadAttention
+from nmt.models.attention.multihead import MultiHeadAttention
+from nmt.models.contracts import OutputLayer
+from nmt.recipe.schema import Recipe
 from nmt.training import objective as objective_module
 from nmt.training.loss import TokenLoss
 from nmt.training.run import train

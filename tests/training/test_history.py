@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from nmt.data.vocabulary import Vocabularies
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model
-from nmt.recipe import load_recipe
+from nmt.recipe.load import load_recipe
 from nmt.training.history import read_histories, read_history, short_names
 
 

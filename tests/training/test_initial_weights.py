@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import nmt
-from nmt.config import Recipe
-from nmt.data.vocabulary import Vocabularies
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import read_tensors
+from nmt.recipe.schema import Recipe
 from nmt.training.run import train
 
 RecipeMaker = Callable[..., Recipe]

@@ -8,8 +8,8 @@ from r_drop import RDrop  # of examples/
 from torch import Tensor
 from torch.nn import functional as F
 
-from nmt.config import Recipe
-from nmt.models.interfaces import OutputLayer
+from nmt.models.contracts import OutputLayer
+from nmt.recipe.schema import Recipe
 from nmt.training import loss as loss_module
 from nmt.training.loss import CHUNK, LogitsLoss, TokenLoss, token_loss
 

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 import torch
 
-from nmt import plugins
-from nmt.config import Recipe
-from nmt.errors import UserError
-from nmt.evaluation.degenerate import DegenerateCount
-from nmt.model_directory import ModelDirectory
+from nmt.core.errors import UserError
+from nmt.core.model_directory import ModelDirectory
+from nmt.metrics.degenerate import DegenerateCount
 from nmt.models.weights import read_tensors
+from nmt.recipe import registry as plugins
+from nmt.recipe.schema import Recipe
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, step_of
-from nmt.training.events import Ended, Sample, Started, Validated
-from nmt.training.interrupts import Interrupted, Interrupts
+from nmt.training.loop.events import Ended, Sample, Started, Validated
+from nmt.training.loop.interrupts import Interrupted, Interrupts
+from nmt.training.loop.sinks import open_sinks
 from nmt.training.run import train
-from nmt.training.sinks import open_sinks
 from nmt.training.validation import Validator
 
 RNN = {"type": "recurrent", "cell": "gru", "hidden_size": 48, "dropout": 0.0}

@@ -12,12 +12,12 @@ import torch
 from sacrebleu import corpus_bleu
 
 import nmt
-from nmt.config import Recipe
-from nmt.data.vocabulary import Vocabularies
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model, resolve
 from nmt.models.weights import load_weights, read_tensors
-from nmt.recipe import load_recipe
+from nmt.recipe.load import load_recipe
+from nmt.recipe.schema import Recipe
 from nmt.training.checkpointing.checkpoint import CheckpointFolder
 from nmt.training.data import prepare_data
 from nmt.training.run import train

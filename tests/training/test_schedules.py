@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from nmt import plugins
-from nmt.config import TrainingOptions
-from nmt.errors import UserError
-from nmt.training.schedules import Schedule, make_schedule, resolve_schedule
+from nmt.core.errors import UserError
+from nmt.recipe import registry as plugins
+from nmt.recipe.schema import TrainingOptions
+from nmt.training.optim.schedules import Schedule, make_schedule, resolve_schedule
 
 
 def make(total_steps: int | None = None, *, schedule: str, **options: Any) -> Schedule:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from nmt.config import Recipe
-from nmt.errors import UserError
-from nmt.model_directory import ModelDirectory
-from nmt.training.events import Event, Saved, Started, TrainingLoss, Validated, Warned
+from nmt.core.errors import UserError
+from nmt.core.model_directory import ModelDirectory
+from nmt.recipe.schema import Recipe
+from nmt.training.loop.events import Event, Saved, Started, TrainingLoss, Validated, Warned
+from nmt.training.loop.sinks import open_sinks
 from nmt.training.run import train
-from nmt.training.sinks import open_sinks
 
 RecipeMaker = Callable[..., Recipe]
 MetricsReader = Callable[..., list[dict[str, Any]]]

@@ -13,12 +13,12 @@ import torch
 from r_drop import RDrop  # of examples/
 from torch import Tensor
 
-from nmt import plugins
-from nmt.config import Recipe
+from nmt.core.errors import UserError
 from nmt.data.batching import TrainingBatches, make_batch
-from nmt.errors import UserError
 from nmt.models.build import build_model
 from nmt.models.weights import read_tensors, weights_of
+from nmt.recipe import registry as plugins
+from nmt.recipe.schema import Recipe
 from nmt.training import objective as objective_module
 from nmt.training.data import prepare_data
 from nmt.training.objective import Objective

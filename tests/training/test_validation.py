@@ -8,10 +8,10 @@ import pytest
 import torch
 from sacrebleu.metrics import BLEU, CHRF, TER
 
-from nmt.config import Recipe
 from nmt.decoding.search import search_all
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.schema import Recipe
 from nmt.training.data import Data, prepare_data
 from nmt.training.validation import Validation, Validator
 

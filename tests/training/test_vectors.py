@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import nmt
-from nmt.data.vocabulary import Vocabularies
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import read_tensors
 
 SIZE = 48

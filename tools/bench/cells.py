@@ -3,7 +3,7 @@
     python tools/bench/cells.py --hidden-size 512 --precision bf16
 
 Each measurement is a layer's forward and backward pass over the same batch, as in an encoder: the cells that PyTorch
-has run in its kernels, the others in the time loop of nmt/models/recurrence.py. The last column says how many
+has run in its kernels, the others in the time loop of nmt/models/networks/recurrence.py. The last column says how many
 times as long as the LSTM a cell takes.
 """
 
@@ -14,9 +14,9 @@ from collections.abc import Callable
 import torch
 from turns import in_turns, table
 
-from nmt.device import autocast, pick_device
+from nmt.core.device import autocast, pick_device
 from nmt.models.cells import CELLS
-from nmt.models.recurrence import Recurrence, StackOptions
+from nmt.models.networks.recurrence import Recurrence, StackOptions
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from nmt.console import print_table
+from nmt.core.console import print_table
 
 NUM_WORDS = 4_000
 

@@ -28,16 +28,17 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from nmt.config import DecodingOptions, Recipe
-from nmt.console import print_table, progress_bar
+from nmt.core.console import print_table, progress_bar
+from nmt.core.files import open_output
 from nmt.data.batching import make_batch
-from nmt.data.vocabulary import Vocabularies, WordVocabulary
-from nmt.files import open_output
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
 from nmt.models.build import build
 from nmt.models.seq2seq import Seq2Seq
 from nmt.plotting.style import style, write_figure
+from nmt.recipe.schema import DecodingOptions, Recipe
 from nmt.training.objective import Objective
-from nmt.translator import Translator
+from nmt.translation.translator import Translator
 
 SYSTEMS: dict[str, Callable[[int], dict[str, Any]]] = {
     "Transformer": lambda width: {

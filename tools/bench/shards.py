@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from nmt.data.embedded_corpus import splits
+from nmt.quickstart.embedded_corpus import splits
 
 LINES_OF_SHARD = 50_000
 

@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nmt.config import Recipe
+from nmt.core.device import Precision, autocast, pick_device
 from nmt.data.batching import Batch
-from nmt.device import Precision, autocast, pick_device
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
-from nmt.recipe import load_recipe, parse_settings
+from nmt.recipe.load import load_recipe, parse_settings
+from nmt.recipe.schema import Recipe
 from nmt.training.data import prepare_data
 from nmt.training.objective import Objective
 from nmt.training.run import complete

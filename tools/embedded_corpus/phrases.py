@@ -23,7 +23,7 @@ from embedded_corpus import lexicon, tables
 from embedded_corpus.lexicon import Adjective, Determiner, Noun
 from embedded_corpus.tables import Agreement, Case, Slot
 
-from nmt.data.embedded_corpus import AlignedPair
+from nmt.quickstart.embedded_corpus import AlignedPair
 
 
 @dataclass(slots=True, eq=False)

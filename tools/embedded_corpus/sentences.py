@@ -38,7 +38,7 @@ from embedded_corpus.sampling import (
 )
 from embedded_corpus.tables import Case
 
-from nmt.data.embedded_corpus import AlignedPair
+from nmt.quickstart.embedded_corpus import AlignedPair
 
 
 class Sampler(PhraseSampler):

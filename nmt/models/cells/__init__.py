@@ -7,8 +7,8 @@ from pydantic import BeforeValidator
 from nmt.models.cells import gated, simple
 from nmt.models.cells.base import Cell, CellState, GatedOptions
 from nmt.models.cells.gated import GruCell
-from nmt.options import ChoiceOf, as_mapping
-from nmt.plugins import Table
+from nmt.recipe.options import ChoiceOf, as_mapping
+from nmt.recipe.registry import Table
 
 __all__ = ["CELLS", "Cell", "CellField", "CellState", "GatedOptions", "GruCell"]
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.options import Options
+from nmt.recipe.options import Options
 
 CellState = tuple[Tensor, ...]
 """Each part [N, D]: the hidden state, which is also the output, then for an LSTM the cell state, then what else a cell

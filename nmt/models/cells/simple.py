@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from nmt.models.cells.base import Cell, CellState, InitialisedOptions, Parameters, scale_to_radius, zero
 from nmt.models.layers import inverse_softplus
-from nmt.options import Options
+from nmt.recipe.options import Options
 
 
 class TanhCell(Cell):

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nmt.data.vocabulary import Vocabularies
-from nmt.errors import UserError
-from nmt.files import explained, replacing
-from nmt.model_directory import ModelDirectory
+from nmt.core.errors import UserError
+from nmt.core.files import explained, replacing
+from nmt.core.model_directory import ModelDirectory
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import read_tensors, save_weights, write_tensors
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nmt.console import warn
-from nmt.errors import UserError
-from nmt.files import explained, remove_folder, remove_unfinished, replacing, sha256, sync
-from nmt.model_directory import ModelDirectory
+from nmt.core.console import warn
+from nmt.core.errors import UserError
+from nmt.core.files import explained, remove_folder, remove_unfinished, replacing, sha256, sync
+from nmt.core.model_directory import ModelDirectory
 from nmt.models.weights import load_weights, read_tensors, write_tensors
 
 SUMS = "SHA256SUMS"

@@ -1,15 +1,12 @@
 """What a checkpoint holds besides the weights, so that training goes on exactly: progress, moments, random states."""
 
 import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-
-from nmt.models.weights import weights_of
 
 
 @dataclass
@@ -25,42 +22,6 @@ class Progress:
     validation_due: bool = False
     """The run was stopped before the validation of this update was over."""
     skipped_in_a_row: int = 0
-
-
-class MovingAverage:
-    """Exponential moving average of a model's weights, with a shorter memory in the first updates.
-
-    Args:
-        model: averaged from now on.
-        decay: d in average <- d average + (1 - d) weights; at update s at most (1 + s) / (10 + s).
-    """
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self._model, self._decay = model, decay
-        self.weights = {name: weight.clone() for name, weight in weights_of(model).items()}
-
-    def update(self, step: int) -> None:
-        """Take in the weights after update ``step``."""
-        decay = min(self._decay, (1 + step) / (10 + step))
-        weights = weights_of(self._model)
-        torch._foreach_lerp_(list(self.weights.values()), [weights[name] for name in self.weights], 1 - decay)
-
-    def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Go on from a saved average; from the model's weights where there was none."""
-        present = weights_of(self._model)
-        for name, value in self.weights.items():
-            value.copy_(weights.get(name, present[name]))
-
-    @contextmanager
-    def in_model(self) -> Iterator[None]:
-        """While this context is open, the model has the averaged weights."""
-        weights = weights_of(self._model)
-        own = {name: value.clone() for name, value in weights.items()}
-        try:
-            torch._foreach_copy_(list(weights.values()), [self.weights[name] for name in weights])
-            yield
-        finally:
-            torch._foreach_copy_(list(weights.values()), [own[name] for name in weights])
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:

@@ -2,13 +2,13 @@
 
 from operator import attrgetter
 
-from nmt.config import Recipe
-from nmt.errors import UserError
-from nmt.plugins import Table
+from nmt.alignment.guided_alignment import GuidedAlignment
+from nmt.core.errors import UserError
+from nmt.recipe.registry import Table
+from nmt.recipe.schema import Recipe
 from nmt.training.techniques.base import IN_FORWARD, Technique
 from nmt.training.techniques.bidirectional import Bidirectional
 from nmt.training.techniques.gradient_flow import GradientFlow
-from nmt.training.techniques.guided_alignment import GuidedAlignment
 from nmt.training.techniques.scheduled_sampling import ScheduledSampling
 from nmt.training.techniques.subword_sampling import SubwordSampling
 from nmt.training.techniques.truncation import Truncation

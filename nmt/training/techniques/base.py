@@ -12,14 +12,14 @@ from typing import Any
 
 from torch import Tensor
 
-from nmt import options as groups
-from nmt.config import Recipe
+from nmt.core.errors import UserError
 from nmt.data.batching import Batch
-from nmt.data.encoded_corpus import PairAnnotations, Sides
-from nmt.data.vocabulary import Vocabularies
-from nmt.errors import UserError
-from nmt.models.interfaces import DecoderOutput
+from nmt.data.cache import PairAnnotations, Sides
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.models.contracts import DecoderOutput
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe import options as groups
+from nmt.recipe.schema import Recipe
 
 SegmentLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """From features [B, T, D], the tokens to predict [B, T] and how many are real [B] to what is to be minimised."""

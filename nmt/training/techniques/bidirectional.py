@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from nmt import options as groups
-from nmt.config import Recipe
-from nmt.data.encoded_corpus import Sentences, Sides
-from nmt.data.vocabulary import Vocabularies
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.data.cache import Sentences, Sides
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.recipe import options as groups
+from nmt.recipe.schema import Recipe
 from nmt.training.techniques.base import Technique, epochs_of
 
 _STREAM = 1

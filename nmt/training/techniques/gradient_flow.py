@@ -17,12 +17,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from nmt import options as groups
+from nmt.core.errors import UserError
 from nmt.data.batching import Batch
-from nmt.errors import UserError
-from nmt.models.interfaces import DecoderOutput
+from nmt.models.contracts import DecoderOutput
 from nmt.models.layers import length_mask
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe import options as groups
 from nmt.training.techniques.base import Technique
 
 TINY = 1e-12

@@ -22,11 +22,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from nmt import options as groups
-from nmt.config import Recipe
-from nmt.data.encoded_corpus import Rows, Sentences, Sides
-from nmt.data.vocabulary import SPACE, SentencePieceVocabulary, Vocabularies
-from nmt.errors import UserError
+from nmt.core.errors import UserError
+from nmt.data.cache import Rows, Sentences, Sides
+from nmt.data.vocabulary.base import SPACE
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
+from nmt.recipe import options as groups
+from nmt.recipe.schema import Recipe
 from nmt.training.techniques.base import Technique, epochs_of
 
 CHUNK = 10_000

@@ -11,10 +11,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from nmt import options as groups
 from nmt.data.batching import Batch
-from nmt.models.interfaces import map_tensors
+from nmt.models.contracts import map_tensors
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe import options as groups
 from nmt.training.techniques.base import SegmentLoss, Technique
 
 

@@ -6,8 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.models.interfaces import Attention, Memory
-from nmt.options import Options
+from nmt.models.contracts import Attention, Memory
+from nmt.recipe.options import Options
 
 
 class DistanceOptions(Options):

@@ -6,9 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.models.attention import AttentionField
-from nmt.models.interfaces import SINGLE_HEAD, Decoder, DecoderOutput, DecoderParts, EncoderOutput, Memory, State
-from nmt.options import Options
+from nmt.models.attention.scores import AttentionField
+from nmt.models.contracts import SINGLE_HEAD, Decoder, DecoderOutput, DecoderParts, EncoderOutput, Memory, State
+from nmt.recipe.options import Options
 
 
 class JordanDecoderOptions(Options):

@@ -3,9 +3,9 @@
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.models.interfaces import Encoder, EncoderOutput, EncoderParts, Memory
+from nmt.models.contracts import Encoder, EncoderOutput, EncoderParts, Memory
 from nmt.models.layers import length_mask
-from nmt.options import Options
+from nmt.recipe.options import Options
 
 
 class ConvolutionalEncoderOptions(Options):

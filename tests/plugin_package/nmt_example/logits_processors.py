@@ -3,8 +3,9 @@
 from pydantic import Field
 from torch import Tensor
 
-from nmt import options as groups
-from nmt.decoding.logits_processors import LogitsProcessor, SearchTask
+from nmt.decoding.hypotheses import SearchTask
+from nmt.decoding.processors import LogitsProcessor
+from nmt.recipe import options as groups
 
 
 class MinLength(LogitsProcessor):

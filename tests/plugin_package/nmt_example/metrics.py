@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from nmt.evaluation.metrics import Metric
+from nmt.metrics.table import Metric
 
 
 class WordRecall(Metric):

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from nmt.training.schedules import Schedule
+from nmt.training.optim.schedules import Schedule
 
 
 class Linear(Schedule):

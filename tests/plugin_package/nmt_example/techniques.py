@@ -3,10 +3,10 @@
 from pydantic import Field
 from torch import Tensor
 
-from nmt import options as groups
 from nmt.data.batching import Batch
-from nmt.models.interfaces import DecoderOutput
+from nmt.models.contracts import DecoderOutput
 from nmt.models.layers import length_mask
+from nmt.recipe import options as groups
 from nmt.training.techniques.base import Technique
 
 

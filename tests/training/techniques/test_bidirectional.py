@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 import nmt
-from nmt.config import DataOptions, Recipe, TrainingOptions, VocabularyOptions
+from nmt.core.errors import UserError
+from nmt.core.text import read_lines
 from nmt.data.batching import TrainingBatches
-from nmt.data.corpus import DialogueText, FileText, ParallelText
-from nmt.data.encoded_corpus import EncodedCorpus, Sides, encode_corpus
-from nmt.data.text import read_lines
-from nmt.data.vocabulary import Vocabularies, train_vocabularies
-from nmt.errors import UserError
+from nmt.data.cache import EncodedCorpus, Sides, encode_corpus
+from nmt.data.sources import DialogueText, FileText, ParallelText
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.recipe.schema import DataOptions, Recipe, TrainingOptions, VocabularyOptions
 from nmt.training.techniques.bidirectional import Bidirectional
 from nmt.training.techniques.subword_sampling import SubwordSampling
 

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from nmt.config import ModelOptions
+from nmt.core.errors import UserError
 from nmt.data.batching import make_batch
-from nmt.data.vocabulary import Vocabularies, WordVocabulary
-from nmt.errors import UserError
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
 from nmt.models.build import build_model
+from nmt.recipe.schema import ModelOptions
 from nmt.training.techniques.gradient_flow import gradient_flow_penalty, record_layers
 
 D, T = 4, 5

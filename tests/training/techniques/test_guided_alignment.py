@@ -11,26 +11,21 @@ import torch
 
 import nmt
 from nmt.alignment.aer import score_links
+from nmt.alignment.guided_alignment import GuidedAlignment, alignment_loss, links_mask, taught_heads
 from nmt.alignment.heads import AlignmentHeads
-from nmt.alignment.link_file import LinkFile
-from nmt.alignment.links import format_pharaoh
-from nmt.config import DataOptions, Recipe
+from nmt.core.errors import UserError
+from nmt.core.text import read_lines
 from nmt.data.batching import TrainingBatches, make_batch
-from nmt.data.corpus import FileText
-from nmt.data.embedded_corpus import AlignedPair, splits
-from nmt.data.encoded_corpus import encode_corpus
-from nmt.data.pools import Pools
-from nmt.data.text import read_lines
-from nmt.data.vocabulary import Vocabularies
-from nmt.errors import UserError
-from nmt.loading import load
+from nmt.data.buffers import Pools
+from nmt.data.cache import encode_corpus
+from nmt.data.link_file import LinkFile
+from nmt.data.links import format_pharaoh
+from nmt.data.sources import FileText
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model
-from nmt.training.techniques.guided_alignment import (
-    GuidedAlignment,
-    alignment_loss,
-    links_mask,
-    taught_heads,
-)
+from nmt.quickstart.embedded_corpus import AlignedPair, splits
+from nmt.recipe.schema import DataOptions, Recipe
+from nmt.translation.load import load
 
 RecipeMaker = Callable[..., Recipe]
 B, H, T, S = 3, 2, 5, 4

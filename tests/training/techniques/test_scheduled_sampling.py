@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.config import ModelOptions
 from nmt.data.batching import Batch, make_batch
-from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
 from nmt.models.build import DECODERS, build_model
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.schema import ModelOptions
 from nmt.training.techniques.scheduled_sampling import ScheduledSampling, mixed_inputs, truth_probability
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(6)])

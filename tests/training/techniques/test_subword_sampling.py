@@ -10,13 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.config import Recipe, TrainingOptions, VocabularyOptions, VocabularyType
+from nmt.core.errors import UserError
 from nmt.data.batching import Batch, TrainingBatches
-from nmt.data.corpus import DialogueText, FileText, ParallelText
-from nmt.data.encoded_corpus import EncodedCorpus, Sentences, encode_corpus
-from nmt.data.vocabulary import SPACE, SentencePieceVocabulary, Vocabularies, Vocabulary, train_vocabularies
-from nmt.errors import UserError
-from nmt.recipe import parse_settings
+from nmt.data.cache import EncodedCorpus, Sentences, encode_corpus
+from nmt.data.sources import DialogueText, FileText, ParallelText
+from nmt.data.vocabulary.base import SPACE, Vocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
+from nmt.recipe.load import parse_settings
+from nmt.recipe.schema import Recipe, TrainingOptions, VocabularyOptions, VocabularyType
 from nmt.training.run import train
 from nmt.training.techniques import subword_sampling
 from nmt.training.techniques.subword_sampling import SubwordSampling, segmentations
@@ -169,10 +172,10 @@ def test_what_is_remembered_has_an_end(text: FileText, kind: VocabularyType, mon
 PROCESS = """
 import sys
 from pathlib import Path
-from nmt.config import Recipe
-from nmt.data.corpus import FileText
-from nmt.data.encoded_corpus import encode_corpus
-from nmt.data.vocabulary import Vocabularies
+from nmt.recipe.schema import Recipe
+from nmt.data.sources import FileText
+from nmt.data.cache import encode_corpus
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.training.techniques import subword_sampling
 
 folder = Path(sys.argv[1])

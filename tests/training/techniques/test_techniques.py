@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt import config, plugins
-from nmt.config import Recipe
+from nmt.core.errors import UserError
 from nmt.data.batching import Batch
-from nmt.data.vocabulary import Vocabularies
-from nmt.errors import UserError
-from nmt.models.interfaces import DecoderOutput
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.models.contracts import DecoderOutput
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe import registry as plugins
+from nmt.recipe import schema as config
+from nmt.recipe.schema import Recipe
 from nmt.training.techniques.base import Technique
 
 TECHNIQUES = {

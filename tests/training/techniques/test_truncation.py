@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config import ModelOptions, Recipe
 from nmt.data.batching import Batch, make_batch
-from nmt.data.vocabulary import Vocabularies, WordVocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.words import WordVocabulary
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.schema import ModelOptions, Recipe
 from nmt.training.loss import token_loss
 from nmt.training.techniques.truncation import Truncation
 

@@ -1,0 +1,121 @@
+"""Compressed text: gzip, xz and Zstandard, told by the first bytes of an input and the name of an output."""
+
+import gzip
+import io
+import lzma
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from nmt.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Compression:
+    """A compressed format; see :data:`COMPRESSIONS`."""
+
+    name: str
+    suffix: str
+    magics: tuple[bytes, ...]
+    """What a file can begin with."""
+    program: str
+    """The command that checks a file."""
+
+    def reader(self, packed: BinaryIO) -> io.BufferedReader:
+        """The decompressed content of a stream; reading it raises :class:`DamagedError`.
+
+        Raises:
+            UserError: the package that decompresses it is missing.
+        """
+        # Lines of a decompressor alone are read slowly.
+        return io.BufferedReader(_Checked(self, _open(self, packed, "rb")), 1 << 16)
+
+
+COMPRESSIONS = (
+    Compression("gzip", ".gz", (b"\x1f\x8b",), "gzip -t"),
+    Compression("xz", ".xz", (b"\xfd7zXZ\x00",), "xz -t"),
+    # pzstd begins with a frame that decompressors skip.
+    Compression("Zstandard", ".zst", (b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18"), "zstd -t"),
+)
+
+SUFFIXES = tuple(each.suffix for each in COMPRESSIONS)
+
+MAGIC_BYTES = max(len(magic) for each in COMPRESSIONS for magic in each.magics)
+
+
+class DamagedError(Exception):
+    """Compressed content is truncated or damaged."""
+
+    def __init__(self, compression: Compression, error: Exception) -> None:
+        super().__init__(str(error))
+        self.compression = compression
+
+
+def of_content(beginning: bytes) -> Compression | None:
+    """The format of a file that begins like this; None if it isn't compressed."""
+    return next((each for each in COMPRESSIONS if beginning.startswith(each.magics)), None)
+
+
+def of_name(path: Path | str) -> Compression | None:
+    """The format that the end of a name asks for; None if it asks for none."""
+    return next((each for each in COMPRESSIONS if str(path).endswith(each.suffix)), None)
+
+
+def compressed(file: BinaryIO, name: Path | str) -> BinaryIO:
+    """A stream that writes to ``file`` as the end of the name asks for: ``file`` itself, or a stream that compresses.
+
+    Raises:
+        UserError: the package that compresses it is missing.
+    """
+    compression = of_name(name)
+    return file if compression is None else cast(BinaryIO, _open(compression, file, "wb"))
+
+
+def check_available(name: Path | str) -> None:
+    """Refuse a name of a file that can't be compressed because the package is missing."""
+    compression = of_name(name)
+    if compression is not None and compression.suffix == ".zst":
+        _zstd()
+
+
+class _Checked(io.RawIOBase):
+    """A decompressor whose various errors become one."""
+
+    def __init__(self, compression: Compression, stream: Any) -> None:
+        self._compression, self._stream = compression, stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        try:
+            return int(self._stream.readinto(buffer))
+        except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
+            raise DamagedError(self._compression, error) from error
+        except Exception as error:
+            if type(error).__name__ != "ZstdError":  # its module may be missing
+                raise
+            raise DamagedError(self._compression, error) from error
+
+
+def _open(compression: Compression, packed: BinaryIO, mode: Any) -> Any:
+    if compression.suffix == ".gz":
+        return gzip.GzipFile("", mode, fileobj=packed, mtime=0)  # the same text gives the same file
+    if compression.suffix == ".xz":
+        return lzma.LZMAFile(packed, mode)
+    return _zstd().ZstdFile(packed, mode)
+
+
+def _zstd() -> Any:
+    try:
+        from compression import zstd  # Python 3.14
+    except ImportError:
+        try:
+            from backports import zstd
+        except ImportError:
+            raise UserError(
+                "Zstandard files (.zst) need Python 3.14 or the package backports.zstd, which is not installed.",
+                "pip install 'nmt[zstd]', or use .gz or .xz.",
+            ) from None
+    return zstd

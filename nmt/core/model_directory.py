@@ -1,0 +1,151 @@
+"""What a model directory holds: the names of its files, checks of what is read from it, and its lock.
+
+    recipe.yaml                  the resolved recipe, with the version of the format
+    vocabulary.*                 what turns text into ids and back
+    model.safetensors            the weights that translate (the best by validation)
+    checkpoints/step-NNNNNN/     what a run resumes from
+    metrics.jsonl  tensorboard/  the log of the run
+    samples/                     validation translations over time
+    README.md                    the model card: languages, data, scores, use
+    alignment.json  lexicon.tsv  attention heads and word translations for alignment, where they were learned
+
+A directory can be moved, archived and loaded anywhere. It holds no code, and what is read from it is checked as data
+from a stranger: regular files inside the directory only, none of an unreasonable size.
+"""
+
+import contextlib
+import hashlib
+import stat
+from collections.abc import Iterator
+from os.path import exists, isdir, isfile
+from pathlib import Path
+
+from nmt.core.errors import UserError
+from nmt.core.files import explained, locked, remove_unfinished, sha256
+
+RECIPE = "recipe.yaml"
+WEIGHTS = "model.safetensors"
+METRICS = "metrics.jsonl"
+ALIGNMENT = "alignment.json"
+LEXICON = "lexicon.tsv"
+CARD = "README.md"
+
+MAX_BYTES = {
+    RECIPE: 1 << 20, ALIGNMENT: 1 << 20, CARD: 1 << 20, "vocabulary": 1 << 28, LEXICON: 1 << 30, METRICS: 1 << 30,
+    "step-": 1 << 26, "state.json": 1 << 26, "SHA256SUMS": 1 << 16,
+}  # fmt: skip
+"""Largest sizes of files that are read as a whole, by the beginning of their names; those of real models are far
+below."""
+
+READ = (
+    ".lock",
+    RECIPE,
+    "vocabulary*",
+    WEIGHTS,
+    ALIGNMENT,
+    LEXICON,
+    METRICS,
+    CARD,
+    "samples/step-*",
+    "checkpoints/step-*/*",
+)
+"""The files of a model directory that are read or locked."""
+
+
+class ModelDirectory:
+    """The files of a model directory.
+
+    Args:
+        path: the folder; it need not exist yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.recipe, self.weights, self.metrics = self.path / RECIPE, self.path / WEIGHTS, self.path / METRICS
+        self.alignment, self.lexicon, self.card = self.path / ALIGNMENT, self.path / LEXICON, self.path / CARD
+        self.checkpoints, self.samples = self.path / "checkpoints", self.path / "samples"
+        self.tensorboard = self.path / "tensorboard"
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def check(self) -> None:
+        """Refuse a folder that ``nmt train`` hasn't written, and files in it that must not be read.
+
+        Raises:
+            UserError: it has no recipe, with a guess at what was meant; or see :meth:`check_files`.
+        """
+        if not exists(self.recipe):  # not self.recipe.exists(), which raises for a name that is too long
+            raise self._not_a_model_directory()
+        self.check_files()
+
+    def digest(self) -> str:
+        """What identifies the recipe, the vocabulary and the weights.
+
+        Raises:
+            UserError: see :meth:`check`; or there are no weights.
+        """
+        self.check()
+        files = [self.recipe, *sorted(self.path.glob("vocabulary*")), self.weights]
+        try:
+            return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()[:16]
+        except OSError as error:
+            raise UserError(f"{error.filename} can't be read: {error.strerror}.", "Train or copy it again.") from None
+
+    def check_files(self) -> None:
+        """Refuse files that must not be read.
+
+        Raises:
+            UserError: one is not a regular file, lies outside the folder, or is too large.
+        """
+        if not isdir(self.path):  # also a name that is too long, for which the methods of Path raise
+            return
+        inside = self.path.resolve()
+        for file in (file for pattern in READ for file in sorted(self.path.glob(pattern))):
+            if file.exists() or file.is_symlink():  # a training run may remove a checkpoint meanwhile
+                _check_file(file, inside)
+
+    def _not_a_model_directory(self) -> UserError:
+        inside = sorted(path.parent for path in self.path.glob(f"*/{RECIPE}")) if isdir(self.path) else []
+        outside = [parent for parent in self.path.parents if isfile(parent / RECIPE)]
+        if isdir(self.path):
+            reason = f"it has no {RECIPE}"
+        else:
+            reason = "it is a file" if exists(self.path) else "there is no such folder"
+        guesses = [str(path) for path in (*inside[:3], *outside[:1])]
+        remedy = f"Did you mean {' or '.join(guesses)}?" if guesses else "Name a folder that `nmt train` wrote."
+        return UserError(f"{self.path} is not a model directory: {reason}.", remedy)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Make the folder if need be, and keep other processes from writing into it while this context is open.
+
+        What a killed process has left under a temporary name is removed.
+
+        Raises:
+            UserError: another process writes there, the folder can't be made, or see :meth:`check_files`.
+        """
+        with explained(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        self.check_files()
+        with locked(self.path / ".lock", str(self.path)):
+            for folder in (self.path, self.samples, self.checkpoints):
+                remove_unfinished(folder)
+            yield
+
+
+def _check_file(file: Path, directory: Path) -> None:
+    """Refuse what isn't a regular file of a reasonable size inside the directory."""
+    remedy = "Don't use this model directory unless you know why, or replace the file by the one that training wrote."
+    try:
+        resolved = file.resolve(strict=True)
+        status = resolved.stat()
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"{file} can't be read: {getattr(error, 'strerror', None) or error}.", remedy) from None
+    if not resolved.is_relative_to(directory):
+        raise UserError(f"{file} is a link to {resolved}, outside the model directory.", remedy)
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"{file} is not a regular file.", remedy)
+    limit = next((size for name, size in MAX_BYTES.items() if file.name.startswith(name)), None)
+    if limit is not None and status.st_size > limit:
+        raise UserError(f"{file} has {status.st_size:,} bytes, more than {limit:,}.", remedy)

@@ -1,0 +1,246 @@
+r"""Lines of text in and out: what every command does to a file happens here, the same way.
+
+A line ends at ``\n`` and nowhere else, so line numbers agree with ``wc -l`` and with the other side of a
+parallel text, whatever characters (``\x0b``, U+0085, U+2028 …) the lines hold.
+"""
+
+import contextlib
+import difflib
+import io
+import os
+import select
+import stat
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from nmt.core.compression import MAGIC_BYTES, SUFFIXES, DamagedError, of_content
+from nmt.core.errors import UserError
+from nmt.core.files import STANDARD_STREAM
+
+LineT = TypeVar("LineT")
+
+MAX_LINE_BYTES = 1 << 24
+"""Longest line that is read; a device such as ``/dev/zero`` has one without an end."""
+
+_PAUSE = 0.01
+"""Seconds without input after which a live writer is thought to wait for us; ``cat`` never rests so long."""
+_LONGEST_WAIT = 0.5
+"""Seconds after which the first line of a window needn't wait any longer for others."""
+
+_UTF8_MARK = b"\xef\xbb\xbf"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+class Lines(Iterator[str]):
+    r"""The lines of a UTF-8 file, plain or compressed (told by its first bytes), without their line ends.
+
+    Only ``\n`` or ``\r\n`` at the end of a line and a byte-order mark at the start of the text are taken
+    off. The file is opened when the first line is asked for, and memory holds one line at a time, of at most
+    :data:`MAX_LINE_BYTES`.
+
+    Args:
+        path: the file, or ``"-"`` for standard input.
+        keep_invalid: give bytes that aren't UTF-8 as lone surrogates (U+DC80 to U+DCFF) rather than refuse them.
+
+    Raises:
+        UserError: the file is missing, unreadable, compressed and damaged, or not UTF-8; a line is too long.
+    """
+
+    def __init__(self, path: Path | str, keep_invalid: bool = False) -> None:
+        self._stream: io.BufferedReader | None = None
+        self._errors = "surrogateescape" if keep_invalid else "strict"
+        self._decoded = self._read(path)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        return next(self._decoded)
+
+    def pauses(self, seconds: float) -> bool:
+        """Whether more comes, but not within so many seconds; never with a file, which is there as a whole."""
+        if self._stream is None or not isinstance(pipe := self._stream.raw, _Pipe):
+            return False
+        pipe.timeout = seconds
+        beginning = self._stream.peek()
+        pipe.timeout = None
+        return b"\n" not in beginning and not pipe.is_ready(seconds)
+
+    def _read(self, path: Path | str) -> Iterator[str]:
+        label = describe(path)
+        line_number = 0
+        try:
+            with _open_binary(path) as self._stream:
+                raw_lines = iter(partial(self._stream.readline, MAX_LINE_BYTES + 1), b"")
+                for line_number, raw in enumerate(raw_lines, start=1):
+                    if len(raw) > MAX_LINE_BYTES:
+                        raise UserError(
+                            f"{label}, line {line_number:,}: longer than {MAX_LINE_BYTES:,} bytes.",
+                            "Is it text, with a sentence on each line?",
+                        )
+                    if line_number == 1:
+                        raw = raw.removeprefix(_UTF8_MARK)
+                        if not raw:  # a file that holds a byte-order mark and nothing else
+                            return
+                    yield _decode(raw, label, line_number, self._errors)
+        except DamagedError as error:
+            name, program = error.compression.name, error.compression.program
+            raise UserError(
+                f"{label} is a truncated or damaged {name} file, readable up to line {line_number:,}: {error}.",
+                f"Copy or download the file again; `{program}` checks it.",
+            ) from error
+        except OSError as error:
+            raise _cannot_read(path, error) from error
+
+
+class _Pipe(io.RawIOBase):
+    """A pipe or terminal; a read gives nothing where nothing comes for ``timeout`` seconds (None: it waits)."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.timeout: float | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def is_ready(self, timeout: float | None) -> bool:
+        return bool(select.select([self._descriptor], [], [], timeout)[0])
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        while self.is_ready(self.timeout):
+            with contextlib.suppress(BlockingIOError):  # another reader of the same pipe was faster
+                chunk = os.read(self._descriptor, len(buffer))
+                buffer[: len(chunk)] = chunk
+                return len(chunk)
+        return None
+
+
+read_lines = Lines
+
+
+def in_windows(lines: Iterable[LineT], size: int) -> Iterator[list[LineT]]:
+    """Lists of so many lines, or of what stands for lines; the last one has what is left.
+
+    Where :class:`Lines` come from a pipe or a terminal, a list ends early when the writer pauses, so that one who
+    waits for an answer gets it, while ``cat`` gives full lists. Lines that are read before an error are given out
+    before it is raised.
+    """
+    iterator = iter(lines)
+    window: list[LineT] = []
+    try:
+        for line in iterator:
+            if not window:
+                deadline = time.monotonic() + _LONGEST_WAIT
+            window.append(line)
+            is_full = len(window) == size
+            if is_full or (isinstance(iterator, Lines) and (iterator.pauses(_PAUSE) or time.monotonic() > deadline)):
+                yield window
+                window = []
+    except UserError:
+        if window:
+            yield window
+        raise
+    if window:
+        yield window
+
+
+def describe(path: Path | str) -> str:
+    """How messages name a file: its path, or that it is standard input."""
+    return "standard input" if str(path) == STANDARD_STREAM else str(path)
+
+
+def count_lines(path: Path | str) -> int | None:
+    """The number of lines of a plain file, without moving in it; None for what can be read only once, or is packed."""
+    with contextlib.ExitStack() as stack:
+        try:
+            is_standard = str(path) == STANDARD_STREAM
+            descriptor = sys.stdin.fileno() if is_standard else stack.enter_context(open(path, "rb")).fileno()
+            position, num_lines, last = os.lseek(descriptor, 0, os.SEEK_CUR), 0, b"\n"
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode) or of_content(
+                os.pread(descriptor, MAGIC_BYTES, position)
+            ):
+                return None
+            while chunk := os.pread(descriptor, 1 << 20, position):
+                num_lines, position, last = num_lines + chunk.count(b"\n"), position + len(chunk), chunk[-1:]
+        except (OSError, AttributeError, ValueError):  # whoever reads it says what is wrong
+            return None
+    return num_lines + (last != b"\n")
+
+
+@contextlib.contextmanager
+def _open_binary(path: Path | str) -> Iterator[io.BufferedReader]:
+    with contextlib.ExitStack() as stack:
+        is_standard = str(path) == STANDARD_STREAM
+        if is_standard:
+            stream = stack.enter_context(_standard_input())
+        else:
+            stream = stack.enter_context(open(path, "rb"))
+        try:
+            mode = os.fstat(stream.fileno()).st_mode
+        except OSError:  # a stream of tests and notebooks has no descriptor
+            mode = stat.S_IFREG
+        if stat.S_ISCHR(mode) and not (is_standard or stream.isatty() or str(path) == os.devnull):
+            raise UserError(f"{path} is a device, not a file.", "Name a text file.")
+        if os.name == "posix" and not stat.S_ISREG(mode):
+            stream = stack.enter_context(io.BufferedReader(_Pipe(stream.fileno())))
+        if compression := of_content(stream.peek(MAGIC_BYTES)):
+            stream = stack.enter_context(compression.reader(stream))
+        yield stream
+
+
+@contextlib.contextmanager
+def _standard_input() -> Iterator[io.BufferedReader]:
+    raw = getattr(sys.stdin, "buffer", None)
+    if raw is None:
+        raise UserError("Standard input can't be read: it is closed.", "Name an input file instead of '-'.")
+    if isinstance(raw, io.BufferedReader):
+        yield raw
+        return
+    # tests and notebooks put other streams in its place
+    stream = io.BufferedReader(raw)
+    try:
+        yield stream
+    finally:
+        stream.detach()
+
+
+def _decode(raw: bytes, label: str, line_number: int, errors: str) -> str:
+    if raw.endswith(b"\n"):
+        raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
+    try:
+        return raw.decode("utf-8", errors)
+    except UnicodeDecodeError as error:
+        is_utf16 = line_number == 1 and raw.startswith(_UTF16_MARKS)
+        encoding = "UTF-16" if is_utf16 else "LATIN1"
+        raise UserError(
+            f"{label}, line {line_number:,}: not UTF-8 (byte {error.start + 1:,} of the line is "
+            f"0x{raw[error.start]:02x}).",
+            f"Convert the text, for example with `iconv -f {encoding} -t UTF-8`"
+            + ("." if is_utf16 else ", naming the encoding that it really has."),
+        ) from error
+
+
+def _cannot_read(path: Path | str, error: OSError) -> UserError:
+    label = describe(path)
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"File not found: {label}.", _nearest_name(Path(path)))
+    if isinstance(error, IsADirectoryError):
+        return UserError(f"{label} is a folder, not a file.", "Name a file in it.")
+    if isinstance(error, PermissionError):
+        return UserError(f"No permission to read {label}.", "Change its permissions, or copy it.")
+    return UserError(f"{label} can't be read: {error.strerror or error}.", "Check the path and the disk.")
+
+
+def _nearest_name(path: Path) -> str:
+    try:
+        names = os.listdir(path.parent)
+    except OSError:
+        return f"There is no folder {path.parent} either; check the path."
+    # val.en is no misspelling of val.de
+    names = [name for name in names if Path(name).suffix == path.suffix or name.removeprefix(path.name) in SUFFIXES]
+    nearest = difflib.get_close_matches(path.name, names, n=1)
+    return f"Did you mean {path.parent / nearest[0]}?" if nearest else "Check the path."

@@ -1,0 +1,283 @@
+"""Encoded corpora: ids on disk, memory-mapped, made once for each text and vocabulary.
+
+A corpus larger than memory works, because what is read of it at a time is copied (:meth:`Rows.taken`); a second start
+is instant, because the cache is keyed by the content of the text and of the vocabulary.
+"""
+
+import contextlib
+import hashlib
+import json
+import mmap
+import os
+import shutil
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import compress
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.core.errors import UserError
+from nmt.core.files import shared, sync
+from nmt.data.dialogue import encode_source
+from nmt.data.sources import ParallelText
+from nmt.data.vocabulary.files import Vocabularies
+
+LAYOUT = 4  # raised when the files of the cache change
+
+CHUNK = 20_000
+"""Rows whose file is mapped at a time while they are copied."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the pairs of a text."""
+
+    kept: int
+    empty: int
+    too_long: int
+    target_pieces: int = 0
+    """Of the kept pairs, EOS not counted."""
+    longest: int = 0
+    """Most pieces of a sentence."""
+
+
+class PairAnnotations(Protocol):
+    """Integers that belong to each sentence pair, such as links between its pieces; a training technique reads them."""
+
+    name: str
+    """Of the annotations in a corpus and in a batch: letters, digits and underscores."""
+    width: int
+    """Integers of a row."""
+
+    def fingerprint(self) -> str:
+        """Changes whenever the annotations do."""
+
+    def of_pairs(self, text: Iterable[tuple[str, str]]) -> Iterator[npt.NDArray[np.integer]]:
+        """The rows of each pair of a text, of empty ones and of those that are dropped, too. [num_rows, width]"""
+
+
+class Sentences(ABC):
+    """The sentences of one side of a text, as ids."""
+
+    lengths: npt.NDArray[np.int64]
+    """Pieces of each sentence, EOS not counted."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> npt.NDArray[np.integer]: ...
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+Sides = tuple[Sentences, Sentences]
+"""Source and target."""
+
+
+class Rows(Sentences):
+    """Sentences, or annotations of each pair.
+
+    Args:
+        values: ids, or rows of integers, one after the other.
+        offsets: where each sentence, or the annotations of each pair, begin, and where the last ones end.
+    """
+
+    def __init__(self, values: npt.NDArray[np.integer], offsets: npt.NDArray[np.int64]) -> None:
+        self._values, self._offsets = values, offsets
+
+    @classmethod
+    def mapped(
+        cls, file: Path | BinaryIO, dtype: npt.DTypeLike, offsets: npt.NDArray[np.int64], width: int | None = None
+    ) -> Self:
+        """Those of a file, which is memory-mapped; ``width``: integers of a row of annotations."""
+        values = _mapped(file, dtype, empty=offsets[-1] == 0)
+        return cls(values if width is None else values.reshape(-1, width), offsets)
+
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.int64]:  # type: ignore[override]
+        return np.diff(self._offsets)
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, index: int) -> npt.NDArray[np.integer]:
+        return self._values[self._offsets[index] : self._offsets[index + 1]]
+
+    def taken(self, rows: npt.NDArray[np.int64]) -> "Rows":
+        """A copy of some rows, in memory; the pages of the file that were read for it are given back."""
+        parts, lengths = [], []
+        for chunk in np.split(rows, range(CHUNK, len(rows), CHUNK)):
+            first, length = self._offsets[chunk], self._offsets[chunk + 1] - self._offsets[chunk]
+            ends = np.cumsum(length)
+            parts.append(self._values[np.arange(length.sum()) + np.repeat(first - ends + length, length)])
+            lengths.append(length)
+            for mapped in (self._values, self._offsets):
+                _give_back(mapped)
+        return Rows(np.concatenate(parts), np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum())
+
+
+def _mapped(file: Path | BinaryIO, dtype: npt.DTypeLike, empty: bool) -> npt.NDArray[Any]:
+    """The numbers in a file; an empty one can't be mapped."""
+    return np.zeros(0, dtype) if empty else np.memmap(file, dtype, "r")
+
+
+def _give_back(array: npt.NDArray[np.integer]) -> None:
+    """Take the pages of a mapped file, which the system keeps in its cache, out of the memory of this process."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):  # not on Windows
+        base.madvise(mmap.MADV_DONTNEED)
+
+
+class EncodedCorpus:
+    """Sentence pairs as ids. ``lines[i]`` is the line that pair ``i`` stands on in the text, from 0."""
+
+    def __init__(self, directory: Path) -> None:
+        self.fingerprint = directory.name
+        """Changes with the text, the vocabulary and the longest length."""
+        meta = json.loads((directory / "meta.json").read_text())
+
+        def read(name: str, suffix: str, dtype: str, width: int | None = None) -> Rows:
+            offsets = _mapped(directory / f"{name}.offsets", np.int64, empty=False)
+            return Rows.mapped(directory / f"{name}.{suffix}", dtype, offsets, width)
+
+        self.counts = Counts(**meta["counts"])
+        self.source, self.target = (read(side, "ids", meta["dtype"]) for side in ("source", "target"))
+        self.sides: Sides = self.source, self.target
+        self.lines: npt.NDArray[np.int64] = _mapped(directory / "lines", np.int64, empty=not self.counts.kept)
+        self.annotations = {name: read(name, "int32", "int32", n) for name, n in meta["annotations"].items()}
+        """Of each pair, by name. [num_rows, width]"""
+
+    def __len__(self) -> int:
+        return self.counts.kept
+
+    def pair(self, index: int) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]:
+        """Source and target ids of a pair, without SOS and EOS."""
+        return self.source[index], self.target[index]
+
+
+def cache_directory() -> Path:
+    """``$NMT_CACHE``, or ``nmt`` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(os.environ.get("NMT_CACHE") or (Path(base) if base else Path.home() / ".cache") / "nmt")
+
+
+def encode_corpus(
+    text: ParallelText,
+    vocabularies: Vocabularies,
+    max_length: int,
+    on_progress: Callable[[int], None] = lambda pairs: None,
+    annotations: Sequence[PairAnnotations] = (),
+) -> EncodedCorpus:
+    """The ids of a text, from the cache where they are in it already.
+
+    Args:
+        text: the sentence pairs.
+        vocabularies: what encodes them.
+        max_length: pairs with more pieces than this on either side are dropped and counted, like empty ones; a
+            dialogue loses its oldest turns first.
+        on_progress: called with the number of pairs read, now and then.
+        annotations: kept beside the ids.
+
+    Raises:
+        UserError: no pair is left, or the cache can't be written.
+    """
+    key = f"{LAYOUT} {text.fingerprint()} {vocabularies.fingerprint} {max_length}"
+    for annotation in annotations:
+        key += f" {annotation.name} {annotation.width} {annotation.fingerprint()}"
+    directory = cache_directory() / "corpora" / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+    if not (directory / "meta.json").is_file():
+        try:
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            with (
+                shared(directory.parent),
+                tempfile.TemporaryDirectory(".tmp", ".nmt-", directory.parent, ignore_cleanup_errors=True) as temporary,
+            ):
+                _write(Path(temporary), text, vocabularies, max_length, on_progress, annotations)
+                if not (directory / "meta.json").is_file():  # or somebody else was faster
+                    shutil.rmtree(directory, ignore_errors=True)
+                    os.replace(temporary, directory)
+        except OSError as error:
+            raise UserError(
+                f"The encoded corpus can't be written to {directory}: {error.strerror or error}.",
+                "Free some space, or point the environment variable NMT_CACHE at another folder.",
+            ) from None
+    corpus = EncodedCorpus(directory)
+    if not len(corpus):
+        counts = corpus.counts
+        raise UserError(
+            f"{text.name}: no sentence pair is left ({counts.empty} empty, {counts.too_long} longer than "
+            f"{max_length} pieces).",
+            "Check the files, or raise data.max_length.",
+        )
+    return corpus
+
+
+def _write(
+    directory: Path,
+    text: ParallelText,
+    vocabularies: Vocabularies,
+    max_length: int,
+    on_progress: Callable[[int], None],
+    annotations: Sequence[PairAnnotations],
+) -> None:
+    dtype = "uint16" if max(len(vocabularies.source), len(vocabularies.target)) <= 1 << 16 else "int32"
+    counts, is_kept = Counter(kept=0, empty=0, too_long=0, target_pieces=0, longest=0), array("b")
+    with (
+        _rows(directory, "source", "ids", dtype) as sources,
+        _rows(directory, "target", "ids", dtype) as targets,
+        (directory / "lines").open("wb") as lines,
+    ):
+        for line, (source_text, target_text) in enumerate(text):
+            if line % 1000 == 0:
+                on_progress(line)
+            source = encode_source(vocabularies.source, source_text, text.context, max_length)
+            try:
+                target = vocabularies.target.encode(target_text)
+            except UserError as error:
+                raise UserError(f"{text.name}, pair {line + 1}: {error.message}", error.remedy) from None
+            is_long = max(len(source), len(target)) > max_length
+            fate = "empty" if not source or not target else "too_long" if is_long else "kept"
+            counts[fate] += 1
+            is_kept.append(fate == "kept")
+            if fate == "kept":
+                sources(source)
+                targets(target)
+                lines.write(line.to_bytes(8, sys.byteorder))
+                counts["target_pieces"] += len(target)
+                counts["longest"] = max(counts["longest"], len(source), len(target))
+    for annotation in annotations:
+        with _rows(directory, annotation.name, "int32", "int32") as append:
+            for rows in compress(annotation.of_pairs(text), is_kept):
+                append(rows)
+    widths = {annotation.name: annotation.width for annotation in annotations}
+    meta = {"dtype": dtype, "counts": counts, "annotations": widths}
+    (directory / "meta.json").write_text(json.dumps(meta))
+    for path in directory.iterdir():
+        sync(path)
+
+
+@contextlib.contextmanager
+def _rows(directory: Path, name: str, suffix: str, dtype: str) -> Iterator[Callable[[npt.ArrayLike], None]]:
+    """Write the files of :class:`Rows`: the function takes a sentence, or the annotations of a pair."""
+    end = 0
+    with (directory / f"{name}.{suffix}").open("wb") as file, (directory / f"{name}.offsets").open("wb") as offsets:
+        offsets.write(bytes(8))
+
+        def append(rows: npt.ArrayLike) -> None:
+            nonlocal end
+            values = np.asarray(rows, dtype=dtype)
+            file.write(values.tobytes())
+            end += len(values)
+            offsets.write(end.to_bytes(8, sys.byteorder))
+
+        yield append

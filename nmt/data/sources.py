@@ -1,0 +1,369 @@
+"""Parallel text, read as a stream: pairs of files, TSV, a data set of the ``datasets`` library, or a generated task."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from nmt.core.compression import SUFFIXES
+from nmt.core.console import say, warn
+from nmt.core.errors import UserError
+from nmt.core.text import read_lines
+from nmt.data.dialogue import TAB, current_turn, split_turns
+from nmt.data.synthetic_tasks import task_pairs
+from nmt.recipe.schema import CorpusOptions, DataOptions, FilePair, TaskOptions
+
+HUB_SECONDS = 15.0
+"""How long the hub of data sets may take to answer."""
+
+VALIDATION_NAMES = ("val", "valid", "validation", "dev")
+"""Names that data sets give to one and the same split; each stands for the others."""
+
+
+class ParallelText(ABC):
+    """Sentence pairs in a fixed order; can be read any number of times."""
+
+    name: str
+    """In messages."""
+    context: int | None = None
+    """Maximum number of turns before the current one in a line of the source; None where a line is a sentence."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Pairs of source and target text, empty ones included."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Changes whenever the text does."""
+
+
+class FileText(ParallelText):
+    """Two files, plain or compressed, in which line n of one translates line n of the other."""
+
+    def __init__(self, source: Path, target: Path) -> None:
+        self.name = f"{source} and {target}"
+        self.files = (source, target)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        source, target = self.files
+        lines = zip_longest(read_lines(source), read_lines(target))
+        for number, (left, right) in enumerate(lines):
+            if left is None or right is None:
+                longer = number + 1 + sum(1 for _ in lines)
+                counts = (number, longer) if left is None else (longer, number)
+                raise UserError(
+                    f"{source} has {counts[0]} lines, but {target} has {counts[1]}.",
+                    "Line n of one file must translate line n of the other: align the files first.",
+                )
+            yield left, right
+
+    def fingerprint(self) -> str:
+        return _digest("", *self.files)
+
+
+class TsvText(ParallelText):
+    """One tab-separated file (.tsv, or compressed) whose first line names the language of each column."""
+
+    def __init__(self, path: Path, source: str, target: str) -> None:
+        self.name = str(path)
+        self._path, self._languages = path, (source, target)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        lines = read_lines(self._path)
+        header = next(lines, "").split("\t")
+        missing = [language for language in self._languages if language not in header]
+        if missing:
+            raise UserError(
+                f"{self._path}, line 1: no column {missing[0]!r}; the columns are {', '.join(header)}.",
+                "The first line must name the language of each column, as in de<TAB>en.",
+            )
+        source, target = (header.index(language) for language in self._languages)
+        for number, line in enumerate(lines, start=2):
+            cells = line.split("\t")
+            if len(cells) != len(header):
+                raise UserError(
+                    f"{self._path}, line {number}: {len(cells)} columns where line 1 has {len(header)}.",
+                    "Remove stray tabs from the text.",
+                )
+            yield cells[source], cells[target]
+
+    def fingerprint(self) -> str:
+        return _digest("\t".join(self._languages), self._path)
+
+
+class JsonlText(ParallelText):
+    """One file with a JSON object on each line, in which, or in whose ``translation``, each language has its text."""
+
+    def __init__(self, path: Path, source: str, target: str) -> None:
+        self.name = str(path)
+        self._path, self._languages = path, (source, target)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for number, line in enumerate(read_lines(self._path), start=1):
+            try:
+                row = json.loads(line)
+                source, target = (row.get("translation", row)[language] for language in self._languages)
+                yield _one_line(source), _one_line(target)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                raise UserError(
+                    f"{self._path}, line {number}: no JSON object with text in {' and in '.join(self._languages)}.",
+                    'Each line must be like {"de": "Guten Tag", "en": "Good day"}.',
+                ) from None
+
+    def fingerprint(self) -> str:
+        return _digest("\t".join(self._languages), self._path)
+
+
+class HubText(ParallelText):
+    """A split of a data set that the ``datasets`` library loads: a hub name, or a folder it saved.
+
+    A row holds a column for each language, or one column ``translation`` that maps languages to text.
+    """
+
+    def __init__(self, options: DataOptions, split: str) -> None:
+        assert options.hub is not None
+        self.name = f"{options.hub} ({split})"
+        self._languages = (options.source, options.target)
+        self._rows = _load_split(options.hub, options.hub_config, split)
+        columns = self._rows.column_names
+        self._nested = "translation" in columns
+        if self._nested:
+            columns = list(self._rows[0]["translation"]) if len(self._rows) else list(self._languages)
+        missing = [language for language in self._languages if language not in columns]
+        if missing:
+            raise UserError(
+                f"{self.name} has no text in {missing[0]!r}; it has {', '.join(columns)}.",
+                "Set data.source and data.target to two of these.",
+            )
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        source, target = self._languages
+        for row in self._rows:
+            texts = row["translation"] if self._nested else row
+            yield _one_line(texts[source] or ""), _one_line(texts[target] or "")
+
+    def fingerprint(self) -> str:
+        return _digest(f"{self._rows._fingerprint}{self._languages}")
+
+
+class TaskText(ParallelText):
+    """A split of an algorithmic task, generated anew each time it is read."""
+
+    def __init__(self, options: TaskOptions, split: str) -> None:
+        self.name = f"{options.type} ({split})"
+        self._options, self._split = options, split
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return task_pairs(self._options, self._split)
+
+    def fingerprint(self) -> str:
+        # The version of the generator: raise it when the same options give other pairs.
+        return _digest(f"1 {self._split} {self._options.model_dump_json()}")
+
+
+class GivenText(ParallelText):
+    """Sentence pairs that a program holds in memory.
+
+    Raises:
+        UserError: an element is no pair of strings.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[str, str]], name: str) -> None:
+        self.name, self._pairs = name, pairs
+        for number, pair in enumerate(pairs):
+            if len(pair) != 2 or not all(isinstance(side, str) for side in pair):
+                raise UserError(f"{name}[{number}] is {pair!r}.", "Give pairs of strings: (source, target).")
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return ((_one_line(source), _one_line(target)) for source, target in self._pairs)
+
+    def fingerprint(self) -> str:
+        return _digest("".join(f"{side}\n" for pair in self for side in pair))
+
+
+class DialogueText(ParallelText):
+    """Another text read as dialogues: source lines keep their latest turns, target lines the current one."""
+
+    def __init__(self, text: ParallelText, context: int) -> None:
+        self.name, self.context = text.name, context
+        self._text = text
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for source, target in self._text:
+            yield TAB.join(split_turns(source, self.context)), current_turn(target)
+
+    def fingerprint(self) -> str:
+        return f"{self._text.fingerprint()} context {self.context}"
+
+
+class TaggedText(ParallelText):
+    """Another text with a tag in front of each source line; of a dialogue, in front of the current turn."""
+
+    def __init__(self, text: ParallelText, tag: str) -> None:
+        self.name, self.context = text.name, text.context
+        self.untagged, self.tag = text, tag
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for source, target in self.untagged:
+            *previous, current = [source] if self.context is None else source.split(TAB)
+            yield TAB.join([*previous, f"{self.tag} {current}"]), target
+
+    def fingerprint(self) -> str:
+        return f"{self.untagged.fingerprint()} tag {self.tag}"
+
+
+def _one_line(text: str) -> str:
+    """A line break inside a sentence would break the one-line-a-sentence contract downstream."""
+    return " ".join(text.splitlines())
+
+
+def _load_split(name: str, config: str | None, split: str) -> Any:
+    import datasets
+
+    try:
+        if Path(name).is_dir() and any((Path(name) / f).exists() for f in ("dataset_dict.json", "dataset_info.json")):
+            loaded = datasets.load_from_disk(name)
+        else:
+            if not Path(name).exists():
+                _reach_hub(name)
+            loaded = datasets.load_dataset(name, config)
+    except Exception as error:  # the library raises a dozen kinds, all of them about the user's data set
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"The data set {name!r} can't be loaded: {first_line}",
+            "Check the name and the connection, or use files of your own: --set data.root=FOLDER "
+            "with train.LANGUAGE and val.LANGUAGE in it.",
+        ) from None
+    if not isinstance(loaded, dict):
+        loaded = {str(loaded.split or "train"): loaded}
+    for candidate in _aliases(split):
+        if candidate in loaded:
+            return loaded[candidate]
+    raise UserError(
+        f"{name} has no split {split!r}; it has {', '.join(loaded)}.",
+        "Set data.train and data.valid; data.valid=null holds out pairs.",
+    )
+
+
+def _reach_hub(name: str) -> None:
+    """Without an answer from the hub, have the libraries use their cache at once."""
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    if constants.HF_HUB_OFFLINE:
+        return
+    say(f"loading the data set {name} from {constants.ENDPOINT}")
+    try:
+        HfApi().dataset_info(name, timeout=HUB_SECONDS)
+    except RepositoryNotFoundError:
+        raise
+    except Exception:  # any failure to connect; the libraries themselves would try again for minutes
+        warn(f"{constants.ENDPOINT} does not answer: only data sets that were downloaded before can be loaded.")
+        import datasets
+
+        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+
+
+def _aliases(split: str) -> tuple[str, ...]:
+    return (split, *VALIDATION_NAMES) if split in VALIDATION_NAMES else (split,)
+
+
+def _digest(text: str, *files: Path) -> str:
+    digest = hashlib.blake2b(text.encode(errors="replace"), digest_size=16)
+    for path in files:
+        next(read_lines(path), "")  # refuses what is no text before all of it is read
+        try:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "blake2b").digest())
+        except OSError as error:
+            raise UserError(f"{path} can't be read: {error.strerror}.", "Check the name and its permissions.") from None
+    return digest.hexdigest()
+
+
+def open_text(options: DataOptions, split: str | FilePair) -> ParallelText:
+    """The parallel text of a split: generated for ``data.task``, else read.
+
+    ``data.root`` (or the current folder, without a hub name) is searched for ``SPLIT.LANGUAGE`` files, plain or
+    compressed, and then for ``SPLIT.tsv``.
+
+    Raises:
+        UserError: nothing of that name, with what was looked for.
+    """
+    return _in_turns(_open(options, split), options)
+
+
+def open_corpus(options: DataOptions, corpus: CorpusOptions) -> ParallelText:
+    """The text of one of ``data.corpora``, with its tag.
+
+    Raises:
+        UserError: it isn't there.
+    """
+    source, target = corpus.languages or (options.source, options.target)
+    if corpus.hub is not None:
+        update = {"hub": corpus.hub, "hub_config": corpus.hub_config, "source": source, "target": target}
+        text: ParallelText = HubText(options.model_copy(update=update), "train")
+    elif corpus.tsv is not None:
+        text = TsvText(corpus.tsv, source, target)
+    elif corpus.jsonl is not None:
+        text = JsonlText(corpus.jsonl, source, target)
+    else:
+        assert corpus.source is not None
+        assert corpus.target is not None
+        text = _open(options, FilePair(source=corpus.source, target=corpus.target))
+    text = _in_turns(text, options)
+    return text if corpus.tag is None else TaggedText(text, corpus.tag)
+
+
+def _in_turns(text: ParallelText, options: DataOptions) -> ParallelText:
+    """The text, read as dialogues where the options say so."""
+    if options.context is None:
+        return text
+    if isinstance(text, TsvText):
+        raise UserError(
+            f"{text.name} can't hold dialogues (data.context is {options.context}): its tabs part columns, not turns.",
+            f"Write two files, such as train.{options.source} and train.{options.target}.",
+        )
+    return DialogueText(text, options.context)
+
+
+def given_text(options: DataOptions, pairs: Sequence[tuple[str, str]], name: str) -> ParallelText:
+    """The text of pairs in memory, read as dialogues where the options say so. ``name``: in messages."""
+    return _in_turns(GivenText(pairs, name), options)
+
+
+def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
+    if isinstance(split, FilePair):
+        for path in (split.source, split.target):
+            if path.exists() and not path.is_file():
+                raise UserError(f"{path} is not a regular file.", "Name a file: training reads its text repeatedly.")
+        return FileText(split.source, split.target)
+    if options.task is not None:
+        return TaskText(options.task, split)
+    if options.root is None and options.hub is not None:
+        return HubText(options, split)
+    root = options.root or Path()
+    if not root.is_dir():
+        raise UserError(f"data.root: there is no folder {root}.", "Give --set data.root=FOLDER.")
+    for name in _aliases(split):
+        source, target = (_existing(root / f"{name}.{side}") for side in (options.source, options.target))
+        if source and target:
+            return FileText(source, target)
+        if tsv := _existing(root / f"{name}.tsv"):
+            return TsvText(tsv, options.source, options.target)
+    wanted = " and ".join(str(root / f"{split}.{side}") for side in (options.source, options.target))
+    names = sorted(path.name for path in root.iterdir() if path.is_file())[:12]
+    key = "valid" if split in VALIDATION_NAMES else "train"
+    raise UserError(
+        f"There is no {wanted} (nor with {', '.join(SUFFIXES)}, nor {split}.tsv).",
+        f"{root} holds {', '.join(names) or 'no files'}. Set data.root, data.source (now {options.source}) and "
+        f"data.target (now {options.target}) to fit, or name files: --set 'data.{key}={{source: FILE, target: FILE}}'. "
+        "With data.valid=null training pairs are held out.",
+    )
+
+
+def _existing(path: Path) -> Path | None:
+    names = (path.name + suffix for suffix in ("", *SUFFIXES))
+    return next((found for found in map(path.with_name, names) if found.is_file()), None)

@@ -1,0 +1,53 @@
+"""The labels of a classifier as a vocabulary: text to ids and back."""
+
+from collections.abc import Iterable, Sequence
+
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.base import Piece
+from nmt.data.vocabulary.words import WordVocabulary
+
+
+class LabelVocabulary(WordVocabulary):
+    """A line is one label, and there is no other entry: no EOS, and nothing is UNK."""
+
+    suffix = ".labels"
+    pad = sos = 0
+    """Never looked at: all targets have the same length, and a classifier ignores its input."""
+    unk = eos = -1
+    is_closed = True
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._words = list(labels)
+        self._ids = {label: index for index, label in enumerate(labels)}
+
+    @classmethod
+    def of(cls, lines: Iterable[str], max_labels: int) -> "LabelVocabulary":
+        """The labels of the target side of the training text, in the order of the alphabet.
+
+        Raises:
+            UserError: there are too many different lines, or too few.
+        """
+        labels = sorted({line.strip() for line in lines} - {""})
+        if 2 <= len(labels) <= max_labels:
+            return cls(labels)
+        raise UserError(
+            f"The target side has {len(labels):,} different lines; a classifier needs 2 to {max_labels:,} labels.",
+            "Write one label on each line of the target side, or raise vocabulary.size.",
+        )
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "LabelVocabulary":
+        return cls(content.decode("utf-8").split("\n")[:-1])
+
+    def _encode(self, text: str) -> list[int]:
+        return [piece.id for piece in self._pieces(text)]
+
+    def _pieces(self, text: str) -> list[Piece]:
+        if (label := text.strip()) and label not in self._ids:
+            known = ", ".join(self._words[:20]) + (" …" if len(self) > 20 else "")
+            raise UserError(f"{label!r} is none of the model's {len(self)} labels.", f"The labels are {known}.")
+        begin = text.find(label)
+        return [Piece(self._ids[label], begin, begin + len(label))] if label else []
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return " ".join(map(self.token, ids))

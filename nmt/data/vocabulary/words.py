@@ -1,0 +1,60 @@
+"""Vocabularies of whole words."""
+
+import re
+from collections.abc import Sequence
+
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.base import SEPARATOR, SPACE, SPECIALS, TAG, TERM, Piece, Vocabulary
+
+_WORD = re.compile(r"</?term>|\w+(?:[’'\-]\w+)*|[^\w\s]")
+
+
+class WordVocabulary(Vocabulary):
+    """Whole words and punctuation marks, the most frequent first; everything else is UNK."""
+
+    suffix = ".txt"
+    pad, unk, sos, eos = range(4)
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = [*SPECIALS, *words]
+        self._ids = {word: index for index, word in enumerate(self._words)}
+        self.separator = self._ids.get(SEPARATOR)  # no word of a text looks like that
+        # Nor like a tag.
+        self.tags = {w: self._ids[w] for w in words if w not in (SEPARATOR, *TERM) and TAG.fullmatch(w)}
+        self._hidden = {self.pad, self.sos, self.eos, self.separator, *self.tags.values()}
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "WordVocabulary":
+        words = content.decode("utf-8").splitlines()
+        if tuple(words[:4]) != SPECIALS:
+            raise UserError("This is not a word vocabulary.", f"It must start with {' '.join(SPECIALS)}, a line each.")
+        return cls(words[4:])
+
+    @staticmethod
+    def split(text: str) -> list[tuple[str, int, int]]:
+        """Words with their character spans; ``▁`` marks those that follow a space or start the sentence."""
+        words = []
+        for match in _WORD.finditer(text):
+            begin, end = match.span()
+            after_space = begin == 0 or text[begin - 1].isspace()
+            words.append(((SPACE if after_space else "") + match.group(), begin, end))
+        return words
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def _encode(self, text: str) -> list[int]:
+        return [self._ids.get(word, self.unk) for word, _, _ in self.split(text)]
+
+    def _pieces(self, text: str) -> list[Piece]:
+        return [Piece(self._ids.get(word, self.unk), begin, end) for word, begin, end in self.split(text)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        words = [SPACE + self._words[i] if i == self.unk else self._words[i] for i in ids if i not in self._hidden]
+        return "".join(words).replace(SPACE, " ").strip()
+
+    def token(self, index: int) -> str:
+        return self._words[index]
+
+    def to_bytes(self) -> bytes:
+        return "".join(word + "\n" for word in self._words).encode("utf-8")

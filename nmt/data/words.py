@@ -1,0 +1,106 @@
+"""Words of a text, the word that each subword piece belongs to, and attention between pieces as that between words."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+from nmt.data.dialogue import TAB, current_turn, split_turns
+from nmt.data.vocabulary.base import Piece
+from nmt.data.vocabulary.words import WordVocabulary
+
+# What tokenisers separate from the word before it, and from the word after it.
+_CLOSING = re.compile(r"[.,;:!?%)\]}…”]+|’|n['’]t|['’](?:s|d|m|t|re|ve|ll)", re.IGNORECASE)
+_OPENING = re.compile(r"[(\[{¿¡„]+|(?:[cdjlmnst]|qu)['’]", re.IGNORECASE)
+# Languages disagree on which of these opens: the first does, the next one closes.
+_QUOTES = frozenset('"“«»')
+
+
+@dataclass(frozen=True)
+class Words:
+    """A text and its words; ``spans[i]`` are the characters ``text[begin:end]`` of word ``i``."""
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        return tuple(self.text[begin:end] for begin, end in self.spans)
+
+    @classmethod
+    def whole(cls, text: str) -> Self:
+        """A text that is one word."""
+        return cls(text, ((0, len(text)),) if text else ())
+
+    @classmethod
+    def split(cls, text: str) -> Self:
+        """The words of raw text, separated by white space."""
+        return cls(text, tuple(match.span() for match in re.finditer(r"\S+", text)))
+
+    @classmethod
+    def split_punctuation(cls, text: str) -> Self:
+        """The words of raw text, with each punctuation mark as a word of its own: those of word vocabularies."""
+        return cls(text, tuple((begin, end) for _, begin, end in WordVocabulary.split(text)))
+
+    @classmethod
+    def detokenise(cls, tokens: Sequence[str]) -> Self:
+        """Tokens joined to raw text like that of the training data; each remains a word.
+
+        Punctuation, closing brackets and parts of words such as ``n't`` are joined to the word before, opening
+        brackets to the word after; quotation marks open and close alternately.
+        """
+        text, spans = "", []
+        joined, quoted = True, False
+        for token in tokens:
+            closes = _CLOSING.fullmatch(token) is not None or (quoted and token in _QUOTES)
+            if not (joined or closes):
+                text += " "
+            spans.append((len(text), len(text) + len(token)))
+            text += token
+            joined = not closes and (token in _QUOTES or _OPENING.fullmatch(token) is not None)
+            if token in _QUOTES or token in ("„", "”"):
+                quoted = joined
+        return cls(text, tuple(spans))
+
+    @classmethod
+    def join(cls, parts: Sequence["Words"], separator: str) -> Self:
+        """Several texts with a separator between them that belongs to no word."""
+        spans, begin = [], 0
+        for part in parts:
+            spans += [(begin + first, begin + last) for first, last in part.spans]
+            begin += len(part.text) + len(separator)
+        return cls(separator.join(part.text for part in parts), tuple(spans))
+
+    def of_pieces(self, pieces: Sequence[Piece]) -> list[int]:
+        """The word that most of each piece belongs to; -1 for a piece that belongs to none."""
+        word_at = [-1] * len(self.text)
+        for index, (begin, end) in enumerate(self.spans):
+            word_at[begin:end] = [index] * (end - begin)
+        owners = []
+        for piece in pieces:
+            # Of the bytes of one character only the last covers it; the others stand at its beginning.
+            covered = [w for w in word_at[piece.begin : max(piece.end, piece.begin + 1)] if w >= 0]
+            owners.append(max(covered, key=covered.count, default=-1))
+        return owners
+
+
+def split_pairs(
+    pairs: Iterable[tuple[str, str]], tokenized: bool, split_punctuation: bool, is_dialogue: bool = False
+) -> Iterator[tuple[Words, Words]]:
+    """Pairs of texts in words.
+
+    Args:
+        pairs: source and target text.
+        tokenized: tokens with spaces between, see :meth:`Words.detokenise`.
+        split_punctuation: of text that is not tokenised, see :meth:`Words.split_punctuation`.
+        is_dialogue: sources are turns with tabs between, and of targets the current turn counts.
+    """
+
+    def words(text: str) -> Words:
+        if tokenized:
+            turns = split_turns(text) if is_dialogue else [text]
+            return Words.join([Words.detokenise(turn.split()) for turn in turns], TAB)
+        return Words.split_punctuation(text) if split_punctuation else Words.split(text)
+
+    return ((words(source), words(current_turn(target) if is_dialogue else target)) for source, target in pairs)

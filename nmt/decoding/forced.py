@@ -1,0 +1,78 @@
+"""Forced decoding: the log-probability of each token of a given translation, and the attention on the way.
+
+B pairs of a batch, H heads, S source tokens, T target tokens with EOS, V target vocabulary, D width of the features.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from nmt.data.batching import Ids, make_batch
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.decoding.parallel import map_by_length
+from nmt.models.contracts import select_heads
+from nmt.models.seq2seq import Seq2Seq
+
+
+@dataclass(frozen=True)
+class Forced:
+    """What forced decoding of a sentence pair gives."""
+
+    log_probability_T: Tensor
+    """Natural log-probability of each target token given the source and the tokens before; EOS is the last. Empty where
+    it was not requested."""
+    weights_HTS: Tensor | None
+    """Attention of the requested heads, with EOS of the target and without that of the source; None without heads."""
+    source_diagnostics: dict[str, Tensor] = field(default_factory=dict)
+    """As in :class:`nmt.models.contracts.DecoderOutput`, of this pair, without EOS. [S]"""
+    target_diagnostics: dict[str, Tensor] = field(default_factory=dict)
+
+
+def force_all(
+    model: Seq2Seq,
+    pairs: Sequence[tuple[Ids, Ids]],
+    vocabularies: Vocabularies,
+    batch_size: int,
+    heads: Sequence[int] = (),
+    scores: bool = True,
+) -> list[Forced]:
+    """Run any number of pairs through the model with the true previous token at each step.
+
+    They are sorted by length, in batches, and come back in their own order.
+
+    Args:
+        model: in eval mode.
+        pairs: ids of source and target, without SOS and EOS.
+        vocabularies: for the special ids.
+        batch_size: pairs at a time.
+        heads: of the decoder's ``heads``, those whose attention is requested.
+        scores: compute log-probabilities, which the attention of ``heads`` doesn't need.
+    """
+
+    def log_p(features_TD: Tensor, target_T: Tensor) -> Tensor:
+        if not scores:
+            return features_TD.new_empty(0)
+        logits_TV: Tensor = model.decoder.output(features_TD)
+        return logits_TV.float().log_softmax(-1).gather(1, target_T[:, None]).squeeze(1)
+
+    def force(rows: Sequence[int]) -> list[Forced]:
+        batch = make_batch([pairs[row] for row in rows], vocabularies).to(model.device)
+        output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, bool(heads))
+        weights_BHTS = select_heads(output.weights_BHTS, heads) if heads else None
+        found = []
+        for b, (source, target) in enumerate(pairs[row] for row in rows):
+            with_eos = slice(len(target) + 1)
+            found.append(
+                Forced(
+                    # Pair by pair: log-probabilities of a whole batch over the vocabulary can take gigabytes.
+                    log_p(output.features_BTD[b, with_eos], batch.target_output_BT[b, with_eos]),
+                    None if weights_BHTS is None else weights_BHTS[b, :, with_eos, : len(source)].float(),
+                    {name: values[b, : len(source)] for name, values in output.source_diagnostics.items()},
+                    {name: values[b, : len(target)] for name, values in output.diagnostics.items()},
+                )
+            )
+        return found
+
+    longer = [max(len(source), len(target)) for source, target in pairs]
+    return map_by_length(force, longer, batch_size, model.device)

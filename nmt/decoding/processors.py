@@ -1,0 +1,180 @@
+"""Logits processors: they change the logits of the next token before search chooses among the continuations.
+
+Probabilities are not renormalised afterwards, so that where a processor only forbids tokens, the score of a translation
+stays that of the model.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.decoding.hypotheses import SearchTask
+from nmt.models.build import read_model
+from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe import options as groups
+from nmt.recipe.registry import Table
+from nmt.recipe.schema import Recipe
+
+
+class LogitsProcessor(ABC):
+    """Base class of logits processors.
+
+    A subclass with a row in :data:`LOGITS_PROCESSORS` can be chosen in a recipe, ``decoding.logits_processors: {NAME:
+    {OPTION: VALUE}}``, and by ``nmt translate --logits-processor``; a program can also give objects to
+    :meth:`nmt.Translator.translate`. One object serves all batches, in several threads at a time: whatever depends on a
+    batch is computed from the arguments of the call, and never kept on ``self``.
+
+    Args:
+        options: an object of the class's ``Options``.
+        vocabularies: those of the model.
+    """
+
+    class Options(groups.Options):
+        """A processor without options; a subclass with options declares a class of the same name."""
+
+    reads_ids: bool = True
+    """Whether it knows other ids than the special ones; search with a shortlist then shows it the whole vocabulary."""
+
+    def __init__(self, options: Any, vocabularies: Vocabularies) -> None:
+        self.options, self.vocabularies = options, vocabularies
+
+    @abstractmethod
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+        """Change ``logits_NV`` in place.
+
+        Args:
+            logits_NV: unnormalised, float32; -inf forbids a token.
+            tokens_Nt: ids of each hypothesis so far, SOS first. Hypotheses that have ended may be among them.
+            sentence_N: the sentence of the batch, an index into B, that each hypothesis translates.
+            task: the batch, with the source sentences, their lengths and the decoding options.
+        """
+
+
+class Bounds(LogitsProcessor):
+    """What holds for the translations of a batch: a prefix at the beginning, EOS at the limit, PAD and SOS nowhere."""
+
+    def __init__(self, prefixes: Sequence[Sequence[int]], limit_B: Tensor, target: Vocabulary) -> None:
+        self._never, self._eos = [target.pad, target.sos], target.eos
+        self._limit_B, self._shortest = limit_B, int(limit_B.min())
+        self._length_B = torch.tensor([len(prefix) for prefix in prefixes]).to(limit_B.device)
+        ids = [torch.tensor(prefix, dtype=torch.long) for prefix in prefixes]
+        self._prefix_BT = pad_sequence(ids, batch_first=True).to(limit_B.device)
+
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+        for token in self._never:  # a list as index would be copied to the device at each step
+            logits_NV[:, token] = -inf
+        num_tokens = tokens_Nt.shape[1] - 1  # without SOS
+        if num_tokens < self._prefix_BT.shape[1]:
+            forced_N = num_tokens < self._length_B[sentence_N]
+            _leave_only(logits_NV, forced_N, self._prefix_BT[sentence_N, num_tokens])
+        if num_tokens + 1 >= self._shortest:
+            _leave_only(logits_NV, num_tokens + 1 >= self._limit_B[sentence_N], torch.full_like(sentence_N, self._eos))
+
+
+def _leave_only(logits_NV: Tensor, where_N: Tensor, token_N: Tensor) -> None:
+    """Forbid all but one token in some rows."""
+    rows = where_N.nonzero()[:, 0]
+    kept = logits_NV[rows, token_N[rows]]
+    logits_NV[rows] = -inf
+    logits_NV[rows, token_N[rows]] = kept
+
+
+class NoRepeatNgram(LogitsProcessor):
+    """No n-gram of tokens occurs twice in a translation (Paulus et al. 2018)."""
+
+    class Options(groups.Options):
+        size: int = Field(3, ge=1, description="n: the number of tokens of an n-gram")
+
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+        size = self.options.size
+        if tokens_Nt.shape[1] <= size:  # SOS is not part of an n-gram
+            return
+        windows_NWn = tokens_Nt[:, 1:].unfold(1, size, 1)
+        last_Nn = tokens_Nt[:, tokens_Nt.shape[1] - size + 1 :]
+        seen_NW = (windows_NWn[:, :, :-1] == last_Nn[:, None]).all(2)
+        row, window = seen_NW.nonzero(as_tuple=True)
+        logits_NV[row, windows_NWn[row, window, -1]] = -inf
+
+
+class ForbidPhrases(LogitsProcessor):
+    """Phrases do not occur in a translation, in the tokens that the vocabulary divides them into."""
+
+    class Options(groups.Options):
+        phrases: list[str] = Field(description="phrases as text")
+
+    def __init__(self, options: Any, vocabularies: Vocabularies) -> None:
+        super().__init__(options, vocabularies)
+        self._phrases = [ids for phrase in options.phrases if (ids := vocabularies.target.encode(phrase))]
+
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+        for phrase in self._phrases:
+            *beginning, last = phrase
+            if len(beginning) >= tokens_Nt.shape[1]:
+                continue
+            tail = tokens_Nt[:, tokens_Nt.shape[1] - len(beginning) :]
+            begun_N = (tail == torch.tensor(beginning, dtype=torch.long, device=tail.device)).all(1)
+            logits_NV[begun_N, last] = -inf
+
+
+class LanguageModel(LogitsProcessor):
+    """Shallow fusion (Gulcehre et al. 2015): log p(y_t | x, y_<t) + weight · log p_LM(y_t | y_<t).
+
+    The language model has the vocabulary of the target. It reads the translations so far from their beginning at each
+    step, since nothing is kept on ``self``; EOS counts as a token.
+    """
+
+    class Options(groups.Options):
+        model: Path = Field(description="model directory of a language model (model.encoder: null)")
+        weight: float = Field(0.2, description="of its log-probabilities; those of the translation model have 1")
+
+    def __init__(self, options: Any, vocabularies: Vocabularies) -> None:
+        super().__init__(options, vocabularies)
+        recipe, own, self._model = _read_language_model(options.model)
+        where = f"decoding.logits_processors.language_model: {options.model}"
+        if not recipe.model.is_language_model:
+            raise UserError(f"{where} is no language model.", "Train one with model.encoder: null.")
+        if own.target.fingerprint != vocabularies.target.fingerprint:
+            raise UserError(
+                f"{where} has another vocabulary than the target language of the model.",
+                "Train the language model with vocabulary.path set to the directory of the translation model.",
+            )
+
+    @torch.inference_mode()
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+        if self._model.device != logits_NV.device:
+            self._model.to(logits_NV.device)
+        decoder, no_source_N1 = self._model.decoder, tokens_Nt[:, :1]
+        encoded = self._model.encode(no_source_N1, torch.ones_like(no_source_N1[:, 0]))
+        features_NtD = decoder.unroll(tokens_Nt, encoded).features_BTD
+        logits_NV += self.options.weight * decoder.output(features_NtD[:, -1]).float().log_softmax(-1)
+
+
+@lru_cache(maxsize=4)
+def _read_language_model(directory: Path) -> tuple[Recipe, Vocabularies, Seq2Seq]:
+    """One for all batches: processors are made anew for each."""
+    return read_model(directory, torch.device("cpu"))
+
+
+LOGITS_PROCESSORS: Table[LogitsProcessor] = Table(
+    "logits processor",
+    LogitsProcessor,
+    {"no_repeat_ngram": NoRepeatNgram, "forbid_phrases": ForbidPhrases, "language_model": LanguageModel},
+)
+"""The logits processors that a recipe can name."""
+
+
+def make_processors(chosen: Mapping[str, Mapping[str, Any]], vocabularies: Vocabularies) -> list[LogitsProcessor]:
+    """The logits processors that ``decoding.logits_processors`` names, in its order; UserError where one is wrong."""
+    found = LOGITS_PROCESSORS.choose_many(chosen, "decoding.logits_processors")
+    return [processor(options, vocabularies) for processor, options in found.values()]

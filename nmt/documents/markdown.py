@@ -1,0 +1,105 @@
+"""Markdown (CommonMark with tables and strikethrough): its paragraphs, headings, lists and tables are translated.
+
+markdown-it-py finds the text; all else of the source stays as it is, letter by letter: code, HTML blocks, link
+targets, front matter and the markup itself.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from nmt.documents.elements import Run
+from nmt.documents.tags import Content, Nesting
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+_FRONT_MATTER = re.compile(r"---\r?\n.*?\n(?:---|\.\.\.)\r?(?:\n|\Z)", re.DOTALL)
+_SPECIAL = re.compile(r"([\\`*\[\]]|(?<!\w)_|_(?!\w)|<(?=[\w/!?])|&(?=#?\w+;)|^(?:#{1,6}|[-+>])(?=\s))")
+
+
+def translate_markdown(text: str, run: Run) -> str:
+    """Translate a Markdown document."""
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"store_labels": True}).enable(["table", "strikethrough"])
+    front = match.group() if (match := _FRONT_MATTER.match(text)) else ""
+    lines = text[len(front) :].replace("\r\n", "\n").split("\n")
+    tokens = parser.parse("\n".join(lines))
+    found: list[tuple[list[tuple[int, int, int]], Content, bool]] = []
+    columns: dict[int, int] = {}
+    for before, token in pairwise(tokens):
+        if token.type == "inline" and token.children and (places := _find(token, lines, columns)):
+            breaks = [lines[row][:begin] for row, begin, _ in places[1:]]
+            found.append((places, _content(token.children, breaks), before.type in ("td_open", "th_open")))
+    translated = run([content for _, content, _ in found])
+    for (places, _, is_cell), content in reversed(list(zip(found, translated, strict=True))):
+        written = _written(content).replace("|", "\\|") if is_cell else _written(content)
+        (row, begin, _), (last_row, _, end) = places[0], places[-1]
+        lines[row : last_row + 1] = [lines[row][:begin] + written + lines[last_row][end:]]
+    ends = "\r\n" if "\r\n" in text else "\n"
+    return front + "\n".join(lines).replace("\n", ends)
+
+
+def _find(token: "Token", lines: Sequence[str], columns: dict[int, int]) -> list[tuple[int, int, int]]:
+    """Where each line of some text is in the source: line, first column, end; empty if it isn't there as it is."""
+    places = []
+    for row, part in enumerate(token.content.split("\n"), start=(token.map or [0])[0]):
+        # In table cells, bars have been unescaped.
+        begin = lines[row].find(part, columns.get(row, 0)) if row < len(lines) else -1
+        if begin < 0:
+            return []
+        places.append((row, begin, begin + len(part)))
+        columns[row] = begin + len(part)
+    return places
+
+
+def _content(tokens: Iterable["Token"], prefixes: Sequence[str]) -> Content:
+    """The content of inline tokens; ``prefixes`` stand before the second line of the text and those after it."""
+    nesting, following = Nesting(), iter(prefixes)
+    for token in tokens:
+        kind, is_reference = token.type, "label" in token.meta
+        if kind in ("text", "text_special"):
+            nesting.add(token.content)
+        elif kind == "softbreak":
+            next(following, "")
+            nesting.add(" ")
+        elif kind == "hardbreak":
+            nesting.place("\\\n" + next(following, ""), "\n")
+        elif kind == "code_inline":
+            space = " " * token.content.startswith("`")
+            nesting.place(f"{token.markup}{space}{token.content}{space}{token.markup}", token.content)
+        elif kind == "html_inline":
+            nesting.tag(token.content)
+        elif kind == "link_open" and token.markup == "autolink":
+            nesting.open("link", "<", ">", is_unique=True)
+        elif kind == "link_open":
+            nesting.open("link", "[", f"][{token.meta['label']}]" if is_reference else _target(token), is_unique=True)
+        elif kind == "image":
+            nesting.place(f"![{token.content}" + (f"][{token.meta['label']}]" if is_reference else _target(token)))
+        elif kind.endswith("_open"):
+            nesting.open(kind[:-5], token.markup, token.markup)
+        elif kind.endswith("_close"):
+            nesting.close(kind[:-6])
+    return nesting.content()
+
+
+def _target(token: "Token") -> str:
+    """The target of a link or an image, with its title."""
+    address, title = str(token.attrGet("href") or token.attrGet("src") or ""), str(token.attrGet("title") or "")
+    address = f"<{address}>" if re.search(r"[\s()]", address) else address
+    quoted = ' "' + title.replace('"', '\\"') + '"' if title else ""
+    return f"]({address}{quoted})"
+
+
+def _written(content: Content) -> str:
+    parts = []
+    for item in content:
+        if isinstance(item, str):
+            parts.append(item if "://" in item else _SPECIAL.sub(r"\\\1", item))
+        elif item.tag[0] == "<" and not item.is_kept:  # an address in angle brackets
+            parts.append("<" + "".join(map(str, item.content)) + ">")
+        else:
+            parts += [item.tag[0], _written(item.content) if not item.is_kept else "", item.tag[1]]
+    return "".join(parts)

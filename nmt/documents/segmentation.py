@@ -1,0 +1,86 @@
+"""Text of any length as sentences, which models translate, and what stands between them, which is kept.
+
+Sentence boundaries are found by sentencex (Wikimedia Foundation): rules and lists of abbreviations for more than 200
+languages, which need no download. A line break always ends a sentence.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from nmt.data.vocabulary.base import Vocabulary
+from nmt.translation.results import Translation
+
+Translate = Callable[[Sequence[str]], Sequence[Translation]]
+"""Translates sentences; each translation has the links between its words if the model has attention."""
+
+_LINES = re.compile(r"([\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+)")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a text: a sentence without the white space around it, or what is between sentences."""
+
+    text: str
+    is_sentence: bool
+
+
+def has_letters(text: str) -> bool:
+    """Whether there is anything to translate: letters or digits, not only emojis, marks and white space."""
+    return any(character.isalnum() for character in text)
+
+
+def split_sentences(text: str, language: str = "en") -> list[Segment]:
+    """The segments of a text in order; joined, they are the text.
+
+    Args:
+        text: any number of lines. Tabs end a sentence, too: they separate columns, and turns of dialogues.
+        language: code of the language; for an unknown one the rules of a related language or of English hold.
+    """
+    segments = []
+    for number, line in enumerate(_LINES.split(text)):
+        if number % 2 or not has_letters(line):
+            segments.append(Segment(line, False))
+            continue
+        for sentence in _sentences(line, language):
+            bare = sentence.strip()
+            begin = sentence.index(bare)
+            segments.append(Segment(sentence[:begin], False))
+            segments.append(Segment(bare, has_letters(bare)))
+            segments.append(Segment(sentence[begin + len(bare) :], False))
+    return [segment for segment in segments if segment.text]
+
+
+def translated(segments: Sequence[Segment], translations: Iterator[str]) -> list[str]:
+    """The text of each segment in the translation. Sentences that nothing separates, as in Chinese, get a space."""
+    texts: list[str] = []
+    for number, segment in enumerate(segments):
+        text = next(translations) if segment.is_sentence else segment.text
+        if segment.is_sentence and number and segments[number - 1].is_sentence and _ends_narrow(texts[-1]):
+            text = f" {text}"
+        texts.append(text)
+    return texts
+
+
+def with_tags(sentences: Iterable[str], vocabulary: Vocabulary) -> list[str]:
+    """Sentences of one text in which the tags in front of one hold for the next ones, too, until others come."""
+    tagged, prefix = [], ""
+    for sentence in sentences:
+        if tags := vocabulary.tags_of(sentence):
+            prefix = f"{sentence[: tags[-1].end]} "
+        tagged.append(sentence if tags else prefix + sentence)
+    return tagged
+
+
+def _ends_narrow(text: str) -> bool:
+    """Whether the text ends in a character of a script that has spaces between sentences."""
+    return unicodedata.east_asian_width(text[-1:] or "x") not in "WF"
+
+
+def _sentences(line: str, language: str) -> list[str]:
+    from sentencex import segment
+
+    sentences = segment(language, line)
+    # The guarantee of the library; without it white space could be lost.
+    return sentences if "".join(sentences) == line else [line]

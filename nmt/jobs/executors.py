@@ -1,0 +1,265 @@
+"""Workers that load a model once and then do one piece of work after another: processes here, or actors on Ray.
+
+Every answer of a worker is a step, a kind and a value:
+
+    ready    it has started and waits for its first order
+    before   lines of the order that an earlier run has done
+    lines    lines that were done since the step before
+    warning  a text
+    done     the result of the order, its last step
+    error    a :class:`UserError`, or for any other exception the text of its traceback
+
+A worker that is killed, or whose machine is lost, raises :class:`WorkerLostError` where the next step is received.
+"""
+
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import socket
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import connection, get_context
+from typing import Any, Protocol
+
+from nmt.core.console import warnings_to
+from nmt.core.errors import UserError
+from nmt.recipe import registry as plugins
+
+Step = tuple[str, Any]
+Work = Callable[[Any], Iterator[Step]]
+Make = Callable[[int], Work]
+"""Called once in a worker, with its number from 0, for what carries out orders; both must be picklable."""
+
+CORES = 4
+"""Cores of a machine for each worker by default: more than four batches at a time wait for Python's lock."""
+
+
+class WorkerLostError(Exception):
+    """A worker has ended without being asked to."""
+
+
+class Handle(Protocol):
+    """A worker, as the process that gives the orders sees it."""
+
+    number: int
+
+    def give(self, order: Any) -> None:
+        """Send an order; the steps of the one before must have been received."""
+
+    def receive(self) -> Step:
+        """The next step; raises WorkerLostError."""
+
+    def stop(self) -> None:
+        """End the worker, whatever it does."""
+
+
+class Crew(Protocol):
+    """Where workers run."""
+
+    num_workers: int
+
+    def hire(self, make: Make, number: int) -> Handle:
+        """Start a worker."""
+
+    def ready(self, workers: Sequence[Any]) -> Sequence[Any]:
+        """Wait for a step, and return the workers that have one."""
+
+    def close(self) -> None:
+        """Give back what the crew holds; the workers are stopped before."""
+
+
+class Worker:
+    """What carries out orders in the process of a worker; the first order is how to start."""
+
+    def __init__(self) -> None:
+        self._work: Work | None = None
+
+    def run(self, order: Any) -> Iterator[Step]:
+        """The steps of an order."""
+        warnings: list[str] = []
+        with warnings_to(warnings.append):
+            try:
+                for step in self._start(*order) if self._work is None else self._work(order):
+                    yield from (("warning", text) for text in warnings)
+                    warnings.clear()
+                    yield step
+            except UserError as error:
+                yield "error", error
+            except Exception:
+                yield "error", traceback.format_exc()
+
+    def _start(self, make: Make, number: int, modules: Sequence[str]) -> Iterator[Step]:
+        for module in modules:
+            plugins.load_plugin(module)
+        self._work = make(number)
+        yield "ready", None
+
+
+class LocalCrew:
+    """Processes of this machine, which share its cores.
+
+    Args:
+        num_workers: how many; None for one for each GPU, or for each ``cores_each`` cores.
+        device: as ``pick_device`` takes it.
+        cores_each: what a worker can make use of.
+    """
+
+    def __init__(self, num_workers: int | None, device: str, cores_each: int = CORES) -> None:
+        cores = int(os.environ.get("OMP_NUM_THREADS") or _num_cores())
+        self.num_workers = num_workers or _num_gpus(device) or max(1, cores // cores_each)
+        self._num_threads = max(1, cores // self.num_workers)
+
+    def hire(self, make: Make, number: int) -> "LocalProcess":
+        worker = LocalProcess(number, self._num_threads)
+        worker.give((make, number, plugins.named))
+        return worker
+
+    def ready(self, workers: "Sequence[LocalProcess]") -> "list[LocalProcess]":
+        found = connection.wait([worker.connection for worker in workers])
+        return [worker for worker in workers if worker.connection in found]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _num_gpus(device: str) -> int:
+    if device not in ("auto", "cuda"):
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
+class LocalProcess:
+    """A process of this machine, which ends when the one that started it ends."""
+
+    def __init__(self, number: int, num_threads: int) -> None:
+        self.number = number
+        context = get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, num_threads), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def give(self, order: Any) -> None:
+        with contextlib.suppress(OSError):  # a worker that has ended is noticed by `receive`
+            self.connection.send(order)
+
+    def receive(self) -> Step:
+        try:
+            step: Step = self.connection.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            code = self._process.exitcode or 0
+            how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"it ended with code {code}"
+            raise WorkerLostError(how) from None
+        return step
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self.connection.close()
+
+
+def _serve(orders: Any, num_threads: int) -> None:
+    """What a local process does; ``orders`` is its end of the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes, and the first one stops the others
+    os.environ["OMP_NUM_THREADS"] = str(num_threads)  # PyTorch is imported when the first order is unpickled
+    worker = Worker()
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # who gives the orders has ended
+        while True:
+            for step in worker.run(orders.recv()):
+                orders.send(step)
+
+
+class RayCrew:
+    """Actors on a Ray cluster.
+
+    Args:
+        address: ``local`` for a cluster of this machine that ends with this process, ``auto``, or HOST:PORT.
+        num_workers: as of :class:`LocalCrew`; those for whom the cluster has no room wait until it has.
+        device: as ``pick_device`` takes it.
+        cores_each: what a worker can make use of.
+
+    Raises:
+        UserError: Ray is not installed, or there is no cluster.
+    """
+
+    def __init__(self, address: str, num_workers: int | None, device: str, cores_each: int = CORES) -> None:
+        self._ray = _connected(address)
+        resources = self._ray.cluster_resources()
+        cpus, gpus = resources.get("CPU", 1), int(resources.get("GPU", 0)) if device in ("auto", "cuda") else 0
+        self.num_workers = num_workers or gpus or max(1, int(cpus) // cores_each)
+        share = cpus / self.num_workers
+        smallest = min(node["Resources"].get("CPU", 1) for node in self._ray.nodes() if node["Alive"])
+        self._needs = {
+            "num_cpus": share if share < 1 else max(1, min(int(share), cores_each, int(smallest))),
+            "num_gpus": min(1, gpus / self.num_workers),
+        }
+
+    def hire(self, make: Make, number: int) -> "RayActor":
+        actor = RayActor(self._ray, number, self._needs)
+        actor.give((make, 0, plugins.named))  # Ray shows an actor its own GPU only
+        return actor
+
+    def ready(self, workers: "Sequence[RayActor]") -> "list[RayActor]":
+        found, _ = self._ray.wait([worker.steps for worker in workers], num_returns=1)
+        return [worker for worker in workers if worker.steps in found]
+
+    def close(self) -> None:
+        self._ray.shutdown()
+
+
+class RayActor:
+    """An actor on a Ray cluster."""
+
+    def __init__(self, ray: Any, number: int, needs: dict[str, float]) -> None:
+        self.number, self._ray = number, ray
+        self._actor = ray.remote(**needs)(Worker).remote()
+        self.steps: Any = None
+
+    def give(self, order: Any) -> None:
+        self.steps = self._actor.run.options(num_returns="streaming").remote(order)
+
+    def receive(self) -> Step:
+        try:
+            step: Step = self._ray.get(next(self.steps))
+        except self._ray.exceptions.RayActorError:
+            raise WorkerLostError("killed, or its machine was lost") from None
+        return step
+
+    def stop(self) -> None:
+        self._ray.kill(self._actor)
+
+
+def _connected(address: str) -> Any:
+    try:
+        ray: Any = importlib.import_module("ray")
+    except ImportError:
+        raise UserError(
+            "--ray needs the package ray, which is not installed.",
+            "pip install 'nmt[ray]', or leave out --ray to use processes of this machine.",
+        ) from None
+    remedy = "Start a cluster with `ray start --head` and name the HOST:PORT that it prints, or give --ray local."
+    if address not in ("local", "auto"):
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or "/" in host:
+            raise UserError(f"--ray {address!r} is not local, auto or HOST:PORT.", remedy)
+        try:  # Ray itself would try for a minute, and then end the process
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except OSError as error:
+            raise UserError(f"No Ray cluster answers at {address}: {error.strerror or error}.", remedy) from None
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    own = {"include_dashboard": False} if address == "local" else {}
+    try:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **own)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise UserError(f"The Ray cluster {address!r} can't be used: {reason}.", remedy) from None
+    return ray

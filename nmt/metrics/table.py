@@ -1,0 +1,338 @@
+"""The table of metrics: how good translations are, compared with references.
+
+BLEU, chrF and TER are sacreBLEU's with its own defaults: BLEU and chrF are case-sensitive, BLEU tokenises by ``13a``,
+TER ignores case. The signature records all of this.
+
+Another metric is a subclass of :class:`Metric` and a row of ``METRICS``, or a component of a plugin
+(:mod:`nmt.recipe.registry`). It then works in validation and model selection (``training.metric``), in ``nmt score``,
+``nmt compare`` and ``nmt inspect lengths``, and as a utility for minimum Bayes risk decoding.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.core.errors import UserError, nearest
+from nmt.recipe.registry import Table
+
+MAX_TER_WORDS = 2_000
+"""Longest line that TER compares: its memory grows with the square of the words, and its time faster."""
+
+LOSS = "loss"
+"""The value of ``training.metric`` that selects models by validation loss. It is not a row of ``METRICS``."""
+
+FloatArray = npt.NDArray[np.float64]
+"""Names of arrays end in their shape: N sentences, F figures of a sentence, R resamples."""
+
+Texts = Sequence[str]
+References = Sequence[Texts]
+
+
+@dataclass(frozen=True)
+class Score:
+    """The score of a whole corpus, in the units of its metric."""
+
+    name: str
+    score: float
+    signature: str
+    """Version and settings; scores can be compared only where signatures agree."""
+    details: str = ""
+    """Further figures for a reader, such as BLEU's n-gram precisions and brevity penalty."""
+    confidence: dict[str, float] | None = None
+    """The 95 % interval of bootstrap samples (Koehn 2004), ``mean`` ± ``half_width``, as JSON has it."""
+    decimals: int = 2
+
+    def resampled(self, samples_R: FloatArray, **settings: int) -> "Score":
+        """With the interval of the samples, and the settings (``bs``, ``ar``, ``seed``) in sacreBLEU's signature."""
+        low, high = interval(samples_R)
+        limits = {"mean": round(float(samples_R.mean()), 4), "half_width": round(0.5 * (high - low), 4)}
+        first, *others = self.signature.split("|")
+        signature = "|".join([first, *(f"{name}:{value}" for name, value in settings.items()), *others])
+        return replace(self, signature=signature, confidence={"level": 0.95, **limits, "resamples": len(samples_R)})
+
+    @property
+    def figure(self) -> str:
+        """The score as text, with its interval where it has one."""
+        c, digits = self.confidence, f".{self.decimals}f"
+        return f"{self.score:{digits}}" + (f" (μ = {c['mean']:{digits}} ± {c['half_width']:{digits}})" if c else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of ``nmt score --json``."""
+        shown: dict[str, Any] = {"score": round(self.score, 4), "signature": self.signature}
+        return shown if self.confidence is None else {**shown, "confidence": self.confidence}
+
+
+class Metric(ABC):
+    """Scores translations against references.
+
+    The minimum is a ``name`` and :meth:`sentence_scores`; the score of a corpus is then the mean over its sentences.
+    A metric whose corpus score isn't a mean overrides :meth:`statistics` and :meth:`score_from`.
+
+    In all methods, ``hypotheses`` are N translations; ``references`` are one or more complete references of N
+    sentences each; ``sources`` are the N source sentences, or None where they are unknown.
+
+    Attributes:
+        name: as it is printed.
+        higher_is_better: whether a better translation has a higher score.
+        needs_source: whether it can't be computed without ``sources``.
+        decimals: digits of a score that are printed.
+
+    Args:
+        tokenize: the tokenizer that the user named; None for the metric's own. A metric without one ignores it.
+    """
+
+    name: ClassVar[str]
+    higher_is_better: ClassVar[bool] = True
+    needs_source: ClassVar[bool] = False
+    decimals: ClassVar[int] = 2
+
+    def __init__(self, tokenize: str | None = None) -> None:
+        self.tokenize = tokenize
+
+    @property
+    def signature(self) -> str:
+        """Version and settings. It may depend on the last references, so it is read after scoring."""
+        return self.name
+
+    @abstractmethod
+    def sentence_scores(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> list[float]:
+        """The score of each sentence on its own."""
+
+    def statistics(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> FloatArray:
+        """Figures of each sentence, (N, F), whose sums over any sentences determine the score of these sentences.
+
+        They are what paired tests and confidence intervals resample, so that nothing is scored twice.
+        """
+        scores_N = np.array(self.sentence_scores(hypotheses, references, sources), np.float64)
+        return np.stack([scores_N, np.ones_like(scores_N)], axis=1)
+
+    def score_from(self, totals_F: FloatArray) -> float:
+        """The corpus score of sentences whose :meth:`statistics` add up to ``totals_F``."""
+        return float(totals_F[0] / totals_F[1])
+
+    def corpus_score(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> Score:
+        """The score of the corpus."""
+        score = self.score_from(self.statistics(hypotheses, references, sources).sum(axis=0))
+        return Score(self.name, score, self.signature, decimals=self.decimals)
+
+
+class SacreBleuMetric(Metric):
+    """A metric of sacreBLEU, by its public API but for sufficient statistics, which it has no public names for."""
+
+    kind: ClassVar[str]
+    """The key of ``sacrebleu.metrics.METRICS``."""
+
+    def __init__(self, tokenize: str | None = None) -> None:
+        from sacrebleu.metrics import METRICS as IMPLEMENTATIONS
+
+        super().__init__(tokenize)
+        self.implementation = self._by_sentence = IMPLEMENTATIONS[self.kind]()
+
+    @property
+    def signature(self) -> str:
+        return str(self.implementation.get_signature())
+
+    def statistics(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> FloatArray:
+        return np.array(self.implementation._extract_corpus_statistics(hypotheses, references), np.float64)
+
+    def score_from(self, totals_F: FloatArray) -> float:
+        return float(self.implementation._aggregate_and_compute([totals_F]).score)
+
+    def sentence_scores(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> list[float]:
+        statistics_NF = self.statistics(hypotheses, references)
+        return [float(self._by_sentence._aggregate_and_compute([row_F]).score) for row_F in statistics_NF]
+
+    def corpus_score(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> Score:
+        result = self.implementation.corpus_score(hypotheses, references)
+        details = str(result).removeprefix(f"{result.name} = {result.score:.2f}").strip()
+        return Score(self.name, float(result.score), self.signature, details)
+
+
+class Bleu(SacreBleuMetric):
+    """BLEU (Papineni et al. 2002; Post 2018); of single sentences with the effective order, as sacreBLEU advises."""
+
+    name, kind = "BLEU", "BLEU"
+
+    def __init__(self, tokenize: str | None = None) -> None:
+        super().__init__()
+        from sacrebleu.metrics.bleu import BLEU
+
+        if tokenize is not None and tokenize not in BLEU.TOKENIZERS:
+            raise UserError(f"Unknown tokenizer for BLEU: {tokenize!r}.", nearest(tokenize, BLEU.TOKENIZERS))
+        try:
+            self.implementation = BLEU(tokenize=tokenize)
+            self._by_sentence = BLEU(tokenize=tokenize, effective_order=True)
+        except (ImportError, OSError, RuntimeError) as error:  # some need a package or a download
+            raise UserError(
+                f"The tokenizer {tokenize!r} can't be used: {str(error).strip()}",
+                "Install what it needs, or score with the default, 13a.",
+            ) from error
+
+    def tokens(self, text: str) -> tuple[str, ...]:
+        """The words of a text as BLEU counts them."""
+        return tuple(self.implementation.tokenizer(text.rstrip()).split())
+
+
+class Chrf(SacreBleuMetric):
+    """chrF2: F score (β = 2) of character n-grams up to 6 (Popović 2015)."""
+
+    name, kind = "chrF2", "CHRF"
+
+
+class Ter(SacreBleuMetric):
+    """Translation edit rate in per cent of the reference's words; it can exceed 100 (Snover et al. 2006)."""
+
+    name, kind = "TER", "TER"
+    higher_is_better = False
+
+    def statistics(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> FloatArray:
+        _refuse_long_lines(hypotheses, *references)
+        return super().statistics(hypotheses, references)
+
+    def corpus_score(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> Score:
+        _refuse_long_lines(hypotheses, *references)
+        return super().corpus_score(hypotheses, references)
+
+
+class Accuracy(Metric):
+    """Per cent of the lines that are the reference, or one of several: of labels, or of whole answers."""
+
+    name = "accuracy"
+
+    def sentence_scores(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> list[float]:
+        wanted = [{text.strip() for text in texts} for texts in zip(*references, strict=True)]
+        return [100.0 * (text.strip() in found) for text, found in zip(hypotheses, wanted, strict=True)]
+
+
+class MacroF1(Accuracy):
+    """The mean over the labels of the first reference of F1 = 2 TP / (2 TP + FP + FN), in per cent.
+
+    Rare labels weigh as much as frequent ones.
+    """
+
+    name = "macro F1"
+
+    def statistics(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> FloatArray:
+        """2 TP of each label, and how often it is predicted or in the reference. (N, 2 labels)"""
+        found_N1, wanted_N1 = (np.char.strip(np.array(texts, str))[:, None] for texts in (hypotheses, references[0]))
+        label_L = np.unique(wanted_N1)
+        is_found_NL, is_wanted_NL = found_N1 == label_L, wanted_N1 == label_L
+        return np.hstack([2.0 * (is_found_NL & is_wanted_NL), 1.0 * is_found_NL + is_wanted_NL])
+
+    def score_from(self, totals_F: FloatArray) -> float:
+        right_L, total_L = np.split(totals_F, 2)
+        return float(100 * (right_L[total_L > 0] / total_L[total_L > 0]).mean())
+
+
+def _refuse_long_lines(*texts: Texts) -> None:
+    for text in texts:
+        for number, line in enumerate(text, start=1):
+            if (num_words := len(line.split())) > MAX_TER_WORDS:
+                raise UserError(
+                    f"Line {number:,} has {num_words:,} words: TER compares lines of at most {MAX_TER_WORDS:,}.",
+                    "Split the line into sentences, or leave TER out, as in --metrics bleu,chrf.",
+                )
+
+
+METRICS: Table[Metric] = Table(
+    "metric", Metric, {"bleu": Bleu, "chrf": Chrf, "ter": Ter, "accuracy": Accuracy, "macro_f1": MacroF1}
+)
+"""Metrics by the name that recipes, options and JSON use."""
+
+
+def check_metrics(names: Sequence[str], has_source: bool = True, also: Sequence[str] = ()) -> None:
+    """Refuse names that aren't in ``METRICS`` (or ``also``), and metrics that lack their source text."""
+    if not names:
+        raise UserError("No metric is named.", f"Name one or more of {', '.join(METRICS)}.")
+    for name in names:
+        if name not in METRICS and name not in also:
+            remedy = f"{nearest(name, [*METRICS, *also])} A metric of a plugin needs the plugin: --plugin MODULE."
+            raise UserError(f"There is no metric {name!r}.", remedy)
+        if name in METRICS and METRICS[name].needs_source and not has_source:
+            raise UserError(f"The metric {name!r} needs the source text.", "Give --source FILE.")
+
+
+def higher_is_better(name: str) -> bool:
+    """The direction of a metric of ``METRICS`` or of the loss."""
+    return name != LOSS and METRICS[name].higher_is_better
+
+
+def directed_name(name: str) -> str:
+    """How tables call a metric: ``BLEU``, ``TER (less is better)``."""
+    return METRICS[name].name + ("" if METRICS[name].higher_is_better else " (less is better)")
+
+
+def score_text(name: str, score: float) -> str:
+    """A score of a metric of ``METRICS`` or a loss with its name, such as ``BLEU 41.30``."""
+    return f"{METRICS[name].name} {score:.{METRICS[name].decimals}f}" if name != LOSS else f"loss {score:.3f}"
+
+
+def score_corpus(
+    hypotheses: Texts,
+    references: References,
+    metrics: Sequence[str] = ("bleu", "chrf"),
+    tokenize: str | None = None,
+    num_resamples: int = 0,
+    sources: Texts | None = None,
+) -> dict[str, Score]:
+    """Scores translations, cased and detokenised, by each metric.
+
+    Args:
+        hypotheses, references, sources: as in :class:`Metric`.
+        metrics: names of ``METRICS``.
+        tokenize: sacreBLEU's tokenizer for BLEU (``13a`` when None; ``zh``, ``ja-mecab``, ``char`` …).
+        num_resamples: of the bootstrap, for a confidence interval; 0 leaves it out.
+    """
+    check_metrics(metrics, sources is not None)
+    check_lengths({"the hypothesis": len(hypotheses)} | {f"reference {n}": len(r) for n, r in enumerate(references, 1)})
+    scores = {}
+    for name in metrics:
+        metric = METRICS[name](tokenize)
+        score = metric.corpus_score(hypotheses, references, sources)
+        if num_resamples > 1:
+            statistics_NF, seed = metric.statistics(hypotheses, references, sources), check_seed()
+            samples_R = bootstrap(metric, statistics_NF, num_resamples, seed)
+            score = score.resampled(samples_R, bs=num_resamples, seed=seed)
+        scores[name] = score
+    return scores
+
+
+def bootstrap(metric: Metric, statistics_NF: FloatArray, num_samples: int, seed: int) -> FloatArray:
+    """The scores, (R,), of samples of the sentences drawn with replacement: the samples that sacreBLEU draws."""
+    random, num_sentences = np.random.default_rng(seed), len(statistics_NF)
+    samples = (random.choice(num_sentences, num_sentences, replace=True) for _ in range(num_samples))
+    counts = (np.bincount(sample, minlength=num_sentences) for sample in samples)
+    return np.array([metric.score_from(count_N @ statistics_NF) for count_N in counts])
+
+
+def interval(samples_R: FloatArray) -> tuple[float, float]:
+    """The limits of 95 % of the samples, cut as sacreBLEU cuts: a fortieth on each side."""
+    ordered = np.sort(samples_R)
+    cut = len(ordered) // 40
+    return float(ordered[cut]), float(ordered[-1 - cut])
+
+
+def check_lengths(num_lines: dict[str, int]) -> None:
+    """Refuse texts with different numbers of lines, or without any. ``num_lines``: by the name for messages."""
+    if len(set(num_lines.values())) > 1:
+        raise UserError(
+            f"Different numbers of lines: {', '.join(f'{name} has {count:,}' for name, count in num_lines.items())}.",
+            "Line N of one must translate line N of the other; check that none was cut or filtered.",
+        )
+    if not any(num_lines.values()):
+        raise UserError(
+            f"Nothing to score: {next(iter(num_lines))} is empty.", "Check that the command which wrote it succeeded."
+        )
+
+
+def check_seed() -> int:
+    """The seed of resampling: sacreBLEU's variable SACREBLEU_SEED."""
+    given = os.environ.get("SACREBLEU_SEED", "12345")
+    if not given.isdecimal():
+        raise UserError(f"SACREBLEU_SEED is {given!r}, which is not a seed.", "Set it to a number.")
+    return int(given)

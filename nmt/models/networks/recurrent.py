@@ -1,0 +1,292 @@
+"""The recurrent encoder and the recurrent decoders: the vanilla seq2seq, Bahdanau's, Luong's."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from nmt.models.attention.scores import AttentionField
+from nmt.models.cells import CELLS, CellState
+from nmt.models.contracts import (
+    SINGLE_HEAD,
+    Decoder,
+    DecoderOutput,
+    DecoderParts,
+    Encoder,
+    EncoderOutput,
+    EncoderParts,
+    Memory,
+    State,
+)
+from nmt.models.layers import Dropout, length_mask, reverse_within
+from nmt.models.networks.recurrence import CellStack, LearnedState, Recurrence, StackOptions
+
+
+class RecurrentEncoder(Encoder):
+    """Annotations h_i for each source word, [forward; backward] where bidirectional (Schuster & Paliwal 1997).
+
+    ``final`` is the state of each layer after the last word in reading order, forward and backward side by side.
+    """
+
+    class Options(StackOptions):
+        bidirectional: bool = Field(True, description="read from both ends")
+        initial_state: Literal["zero", "learned"] = Field("zero", description="first state: zeros, or parameters")
+        reverse: bool = Field(False, description="read the source from its end (Sutskever et al. 2014)")
+        truncation: int | None = Field(
+            None, ge=1, description="gradients go back through so many source words at most; null: through all"
+        )
+
+    def __init__(self, options: Options, parts: EncoderParts) -> None:
+        super().__init__()
+        self.embedding = parts.embedding
+        self.recurrence = Recurrence(options, self.embedding.size, options.bidirectional, options.truncation)
+        is_learned = options.initial_state == "learned"
+        self.first_state = LearnedState(options, self.recurrence.output_size) if is_learned else None
+        self.dropout = Dropout(options.dropout)
+        self.reverse = options.reverse
+        self.final_size = self.recurrence.output_size
+        self.memory_sizes = (self.final_size,)
+
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
+        mask_BS = length_mask(source_length_B, source_BS.shape[1])
+        x_BSD = self.dropout(self.embedding(source_BS))
+        if self.reverse:
+            x_BSD = reverse_within(x_BSD, source_length_B)
+        start = self.first_state(len(source_BS)) if self.first_state is not None else None
+        annotations_BSD, final = self.recurrence(x_BSD, start, source_length_B)
+        if self.reverse:
+            annotations_BSD = reverse_within(annotations_BSD, source_length_B)
+        return EncoderOutput((Memory(self.dropout(annotations_BSD), mask_BS),), final[: self.recurrence.num_states])
+
+
+class RecurrentDecoderOptions(StackOptions):
+    """Options of every recurrent decoder; those of ``type: recurrent``, the vanilla seq2seq."""
+
+    bridge: Literal["dense", "copy", "zero", "learned"] = Field(
+        "dense", description="first state: tanh(W · encoder's last state), that state itself, zeros, or parameters"
+    )
+
+
+@dataclass(frozen=True)
+class RecurrentState(State):
+    """State of a recurrent decoder."""
+
+    cells: CellState
+    """Each part [N, L, D]."""
+
+
+class FirstState(nn.Module):
+    """The decoder's first state, as the option ``bridge`` chooses.
+
+    ``dense`` (Bahdanau et al. 2015, appendix A.2.2) has a W for each part of the state, and starts from the mean
+    annotation where the encoder has no last state; ``copy`` (Sutskever et al. 2014) needs the same width on both sides.
+    Layers are matched from the top: of a deeper encoder the upper layers count, and a shallower one gives its last
+    layer to the rest.
+    """
+
+    def __init__(self, options: RecurrentDecoderOptions, parts: DecoderParts) -> None:
+        super().__init__()
+        self.kind = options.bridge
+        self.num_layers, self.size = options.num_layers, options.hidden_size
+        self.cell, _ = CELLS.choose(options.cell, "cell")
+        self.num_states = self.cell.num_states
+        if self.kind == "copy" and parts.final_size != self.size:
+            raise ValueError(
+                f"bridge: copy needs hidden_size {parts.final_size}, the width of the encoder's last state, "
+                f"not {self.size}"
+            )
+        self.learned = LearnedState(options, self.size) if self.kind == "learned" else None
+        if self.kind == "dense":
+            self.dense = nn.ModuleList(nn.Linear(parts.final_size, self.size) for _ in range(self.num_states))
+
+    def forward(self, encoded: EncoderOutput) -> CellState:
+        memory = encoded.memories[0]
+        num_rows, dtype = len(memory.mask_BS), self.cell.state_dtype(memory.values_BSD.dtype)
+        if self.learned is not None:
+            return tuple(part.to(dtype) for part in self.learned(num_rows))
+        if self.kind == "zero":
+            zeros_NLD = memory.values_BSD.new_zeros(num_rows, self.num_layers, self.size, dtype=dtype)
+            return (zeros_NLD,) * self.num_states
+        final = encoded.final or (mean_annotation(memory)[:, None],)
+        # An encoder with fewer state parts than the decoder gives its last one to the rest.
+        parts = [final[min(i, len(final) - 1)] for i in range(self.num_states)]
+        last = final[0].shape[1] - 1
+        lowest = max(0, last + 1 - self.num_layers)
+        layers = torch.arange(lowest, lowest + self.num_layers, device=final[0].device).clamp(max=last)
+        parts = [part.index_select(1, layers) for part in parts]
+        if self.kind == "dense":
+            parts = [dense(part).tanh() for dense, part in zip(self.dense, parts, strict=True)]
+        return tuple(part.to(dtype) for part in parts)
+
+
+def mean_annotation(memory: Memory) -> Tensor:
+    """The mean of a memory's real positions. [B, D]"""
+    mask_BS1 = memory.mask_BS[:, :, None].to(memory.values_BSD.dtype)
+    return (memory.values_BSD * mask_BS1).sum(1) / mask_BS1.sum(1)
+
+
+class RecurrentDecoder(Decoder):
+    """Vanilla seq2seq (Sutskever et al. 2014): the encoder's last state is all the decoder gets. Without an encoder it
+    is a recurrent language model (Mikolov et al. 2010)."""
+
+    Options = RecurrentDecoderOptions
+
+    def __init__(self, options: RecurrentDecoderOptions, parts: DecoderParts) -> None:
+        super().__init__()
+        reads_source = options.bridge in ("dense", "copy")
+        if reads_source != bool(parts.memory_sizes):
+            problem = "needs an encoder" if reads_source else "would keep the source from a decoder without attention"
+            others = "zero or learned" if reads_source else "dense or copy"
+            raise ValueError(f"bridge: {options.bridge} {problem}: choose {others}")
+        self.embedding, self.output = parts.embedding, parts.output
+        self.first_state = FirstState(options, parts)
+        self.recurrence = Recurrence(options, parts.embedding.size)
+        same = options.hidden_size == parts.embedding.size
+        self.readout = nn.Identity() if same else nn.Linear(options.hidden_size, parts.embedding.size)
+        self.dropout = Dropout(options.dropout)
+
+    def start(self, encoded: EncoderOutput) -> RecurrentState:
+        return RecurrentState(self.first_state(encoded))
+
+    def advance(
+        self, token_NT: Tensor, state: RecurrentState, need_weights: bool = False
+    ) -> tuple[DecoderOutput, RecurrentState]:
+        hidden_NTD, cells = self.recurrence(self.dropout(self.embedding(token_NT)), state.cells)
+        return DecoderOutput(self.dropout(self.readout(hidden_NTD))), RecurrentState(cells)
+
+
+class AttentionalDecoderOptions(RecurrentDecoderOptions):
+    """Options of a recurrent decoder with attention."""
+
+    attention: AttentionField = Field({"type": "additive"}, description="score function and its options")
+
+
+@dataclass(frozen=True)
+class AttentionalState(RecurrentState):
+    """State of a recurrent decoder with attention."""
+
+    memory: Memory
+    feed_ND: Tensor | None = None
+    """Luong's attentional vector of the step before, for input feeding."""
+
+
+class BahdanauDecoder(Decoder):
+    """Bahdanau et al. 2015: c_t = Σ a_ti h_i with a_t from s_{t-1}; s_t = cell([E y_{t-1}; c_t], s_{t-1}).
+
+    The output layer reads tanh(W [s_t; c_t; E y_{t-1}]). What depends on the target words alone, and the output,
+    is computed for all tokens at once outside the loop.
+    """
+
+    Options = AttentionalDecoderOptions
+    heads = (SINGLE_HEAD,)
+
+    def __init__(
+        self, options: AttentionalDecoderOptions, parts: DecoderParts, extra_inputs: tuple[int, ...] = ()
+    ) -> None:
+        """``extra_inputs``: widths of what the cell of a variant reads beside word and context."""
+        super().__init__()
+        size, words = options.hidden_size, parts.embedding.size
+        self.embedding, self.output = parts.embedding, parts.output
+        self.first_state = FirstState(options, parts)
+        self.attention = parts.make_attention(options.attention, size, parts.memory_size)
+        context = self.attention.context_size(parts.memory_size)
+        self.cells = CellStack(options, (words, context, *extra_inputs))
+        self.readout = nn.Linear(size + context + words, words)
+        self.dropout = Dropout(options.dropout)
+
+    def start(self, encoded: EncoderOutput) -> AttentionalState:
+        return AttentionalState(self.first_state(encoded), self.attention.prepare(encoded.memories[0]))
+
+    def advance(
+        self, token_NT: Tensor, state: AttentionalState, need_weights: bool = False
+    ) -> tuple[DecoderOutput, AttentionalState]:
+        return self._read(token_NT, state, need_weights)[:2]
+
+    def _read(
+        self, token_NT: Tensor, state: AttentionalState, need_weights: bool
+    ) -> tuple[DecoderOutput, AttentionalState, list[Any]]:
+        """As :meth:`advance`, and what :meth:`_move` gives of each step for a variant."""
+        cells, memory = state.cells, state.memory
+        words_TNE = self.dropout(self.embedding(token_NT.t()))
+        hidden, contexts, weights, extras = [], [], [], []
+        for gates_NG in self.cells.project(words_TNE).unbind(0):
+            context_ND, weights_NS, cells, extra = self._move(gates_NG, cells, memory)
+            hidden.append(self.cells.output(cells))
+            contexts.append(context_ND)
+            weights.append(weights_NS)
+            extras.append(extra)
+        read_TNX = torch.cat((torch.stack(hidden), torch.stack(contexts), words_TNE), dim=-1)
+        features_TND = self.dropout(self.readout(read_TNX).tanh())
+        weights_NHTS = torch.stack(weights, dim=1)[:, None] if need_weights else None
+        return DecoderOutput(features_TND.transpose(0, 1), weights_NHTS), AttentionalState(cells, memory), extras
+
+    def _move(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[Tensor, Tensor, CellState, Any]:
+        """One step from the words' share of the gates: context [N, D], weights [N, S], the next state, and what a
+        variant keeps of the step."""
+        query_BKD = torch.unflatten(self.cells.output(cells), 0, (memory.mask_BS.shape[0], -1))
+        context_BKD, weights_BKS = self.attention(query_BKD, memory)
+        context_ND = context_BKD.flatten(0, 1)
+        cells = self.cells(gates_NG + self.cells.project(context_ND, part=1), cells)
+        return context_ND, weights_BKS.flatten(0, 1), cells, None
+
+
+class LuongDecoder(Decoder):
+    """Luong et al. 2015, global attention: h_t = cell(E y_{t-1}, h_{t-1}), c_t = Σ a_ti h_i with a_t from h_t,
+    and the output layer reads the attentional vector h~_t = tanh(W [c_t; h_t]).
+
+    Without input feeding the recurrence needs no attention, so that all tokens are one call of the recurrent
+    kernel and one batched attention. With it, the cell reads [E y_{t-1}; h~_{t-1}] in a loop.
+    """
+
+    class Options(AttentionalDecoderOptions):
+        input_feeding: bool = Field(False, description="the attentional vector of a step enters the next one's cell")
+
+    heads = (SINGLE_HEAD,)
+
+    def __init__(self, options: Options, parts: DecoderParts) -> None:
+        super().__init__()
+        size, words = options.hidden_size, parts.embedding.size
+        self.embedding, self.output = parts.embedding, parts.output
+        self.first_state = FirstState(options, parts)
+        self.attention = parts.make_attention(options.attention, size, parts.memory_size)
+        self.input_feeding = options.input_feeding
+        if self.input_feeding:
+            self.cells = CellStack(options, (words, words))
+        else:
+            self.recurrence = Recurrence(options, words)
+        self.attentional = nn.Linear(self.attention.context_size(parts.memory_size) + size, words)
+        self.dropout = Dropout(options.dropout)
+
+    def start(self, encoded: EncoderOutput) -> AttentionalState:
+        memory = self.attention.prepare(encoded.memories[0])
+        feed_BD = None
+        if self.input_feeding:
+            feed_BD = memory.values_BSD.new_zeros(len(memory.values_BSD), self.attentional.out_features)
+        return AttentionalState(self.first_state(encoded), memory, feed_BD)
+
+    def advance(
+        self, token_NT: Tensor, state: AttentionalState, need_weights: bool = False
+    ) -> tuple[DecoderOutput, AttentionalState]:
+        cells, feed_ND = state.cells, state.feed_ND
+        if feed_ND is None:
+            hidden_NTD, cells = self.recurrence(self.dropout(self.embedding(token_NT)), cells)
+            features_NTD, weights_NTS = self._attend(hidden_NTD, state.memory)
+        else:
+            attended = []
+            for gates_NG in self.cells.project(self.dropout(self.embedding(token_NT.t()))).unbind(0):
+                cells = self.cells(gates_NG + self.cells.project(feed_ND, part=1), cells)
+                attended.append(self._attend(self.cells.output(cells)[:, None], state.memory))
+                feed_ND = attended[-1][0][:, 0]
+            features_NTD, weights_NTS = (torch.cat(parts, dim=1) for parts in zip(*attended, strict=True))
+        output = DecoderOutput(features_NTD, weights_NTS[:, None] if need_weights else None)
+        return output, AttentionalState(cells, state.memory, feed_ND)
+
+    def _attend(self, hidden_NTD: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Attentional vectors [N, T, D] and weights [N, T, S] of top-layer states."""
+        shape = hidden_NTD.shape[:2]
+        hidden_BQD = torch.unflatten(hidden_NTD, 0, (len(memory.mask_BS), -1)).flatten(1, 2)
+        context_BQD, weights_BQS = self.attention(hidden_BQD, memory)
+        features_BQD = self.dropout(self.attentional(torch.cat((context_BQD, hidden_BQD), dim=-1)).tanh())
+        return features_BQD.reshape(*shape, -1), weights_BQS.reshape(*shape, -1)

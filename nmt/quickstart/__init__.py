@@ -1,0 +1,1 @@
+"""The demonstration of `nmt quickstart`, and the small corpus that it trains on."""

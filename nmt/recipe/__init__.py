@@ -1,0 +1,1 @@
+"""Recipes: their keys, files, and the registry of components that they name."""

@@ -1,0 +1,141 @@
+"""Groups of options: their base class, marks on their fields, and messages for values that are wrong.
+
+The recipe (:mod:`nmt.recipe.schema`) and the options of every component are such groups.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+
+from nmt.core.errors import UserError, nearest, shortened
+
+MAX_INTEGER = 2**31 - 1
+MAX_TEXT = 1000
+MAX_PATH, MAX_NAME = 4096, 255
+
+
+class Options(BaseModel):
+    """Base of every group of options: immutable, and a key that isn't known is an error.
+
+    Numbers, names and paths that nothing could work with are errors, too: seeds and counts beyond 32 bits, and names
+    that no file can have.
+    """
+
+    # Validators are built at first use: the command line imports this module for the descriptions alone.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False, defer_build=True
+    )
+
+    @field_validator("*")
+    @classmethod
+    def _is_possible(cls, value: Any) -> Any:
+        if isinstance(value, int) and abs(value) > MAX_INTEGER:
+            raise PydanticCustomError("impossible", f"Integers can be at most {MAX_INTEGER:,}")
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            raise PydanticCustomError("impossible", f"Text can have at most {MAX_TEXT:,} characters")
+        if isinstance(value, Path) and (
+            len(str(value)) > MAX_PATH or any(len(part) > MAX_NAME for part in value.parts)
+        ):
+            raise PydanticCustomError("impossible", f"Paths can have at most {MAX_PATH:,} characters, names {MAX_NAME}")
+        return value
+
+
+@dataclass(frozen=True)
+class OnResume:
+    """Metadata of a field: what a resumed run does with another value than the run was started with.
+
+    ``refuse``: the saved weights, vocabulary or best figure belong to the value; ``report``: it is changed and
+    reported, which is the default; ``silent``: it is changed. A rule holds for everything inside a field, unless a
+    field there has its own.
+    """
+
+    rule: Literal["refuse", "report", "silent"]
+
+
+FIXED, FREE, SILENT = OnResume("refuse"), OnResume("report"), OnResume("silent")
+
+
+@dataclass(frozen=True)
+class ChoiceOf:
+    """Metadata of a field that chooses a component: the kind of the :class:`nmt.recipe.registry.Table` that has it.
+
+    The value is a name, or a mapping with the name as ``type`` and the options of the component. With ``many``, it is a
+    mapping from names to options.
+    """
+
+    kind: str
+    many: bool = False
+
+
+def as_mapping(choice: Any) -> Any:
+    """``gru`` as ``{type: gru}``; anything else as it is."""
+    return {"type": choice} if isinstance(choice, str) else choice
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+def validate(options: type[OptionsT], values: Mapping[str, Any], where: str) -> OptionsT:
+    """Check ``values`` against a group of options.
+
+    Args:
+        options: the class that knows the keys.
+        values: what the user wrote.
+        where: how a message names the place: a file, or ``FILE: model.encoder``.
+
+    Raises:
+        UserError: an unknown key (with the nearest known one), a wrong type, a value out of range.
+    """
+    try:
+        return options.model_validate(values)
+    except ValidationError as error:
+        problems = [_describe(options, dict(problem)) for problem in error.errors()]
+        raise UserError(
+            f"{where}: " + "; ".join(text for text, _ in problems),
+            " ".join(dict.fromkeys(remedy for _, remedy in problems)),
+        ) from None
+
+
+NO_KEYS = "Leave it out: there are no keys here. All keys of a group are replaced by --set 'KEY={type: …}'."
+
+
+def _describe(options: type[Options], problem: dict[str, Any]) -> tuple[str, str]:
+    """What is wrong with one key, and the remedy, from one entry of pydantic's error list."""
+    location = [part for part in problem["loc"] if isinstance(part, str)]
+    group = _group_at(options, location[:-1])
+    key = ".".join(shortened(str(part)) for part in problem["loc"] if part not in ("str", "FilePair"))
+    if problem["type"] == "extra_forbidden":
+        known = list(group.model_fields)
+        return f"unknown key {key!r}", nearest(location[-1], known) if known else NO_KEYS
+    if problem["type"] == "missing":
+        return f"the key {key!r} is missing", f"Add it to the recipe, or give --set {key}=…."
+    if problem["type"] == "value_error":
+        return problem["msg"].removeprefix("Value error, "), "Change the recipe, or give --set KEY=VALUE."
+    field = group.model_fields.get(location[-1]) if location else None
+    about = f" ({field.description})" if field is not None and field.description else ""
+    message = "this must be a group of keys" if problem["type"] == "model_type" else problem["msg"]
+    return (
+        f"{key!r} is {shortened(repr(problem['input']))}: {message[0].lower()}{message[1:]}{about}",
+        f"Correct {key!r}.",
+    )
+
+
+def _group_at(options: type[Options], path: Sequence[str]) -> type[Options]:
+    """The class of the group of options at a path of keys."""
+    for key in path:
+        field = options.model_fields.get(key)
+        inner = groups_in(field.annotation) if field else []
+        if not inner:
+            break
+        options = inner[0]
+    return options
+
+
+def groups_in(annotation: Any) -> list[type[Options]]:
+    """The groups of options among the types of a field."""
+    kinds = (annotation, *get_args(annotation))
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Options)]

@@ -1,0 +1,258 @@
+"""Tables of components, and components that other packages add to them.
+
+A recipe names components: a cell, an attention score, an encoder, a decoder, a logits processor, a metric, a schedule,
+a training technique; settings of ``nmt clean`` name filters. Each kind has one :class:`Table`, whose rows map a name to
+a class; the class has an attribute ``Options``, a subclass of :class:`nmt.recipe.options.Options` with the keys that
+can be set.
+
+A package outside nmt adds rows in one of two ways, and the kind of a component follows from its base class. A package
+that is installed declares an entry point for each component in the group ``nmt.components``. A module that isn't
+installed has a mapping ``COMPONENTS = {"mgu": MguCell}`` and is named for a run, by ``--plugin my_module`` or by
+:func:`load_plugin`.
+
+Code is only ever run because it is installed or because the user names it: a recipe or a model directory records which
+plugins it needs (:func:`required_plugins`), but never causes one to be imported.
+"""
+
+import importlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic.fields import FieldInfo
+
+from nmt.core.console import warn
+from nmt.core.errors import UserError, nearest, shortened
+from nmt.recipe.options import ChoiceOf, Options, as_mapping, validate
+
+GROUP = "nmt.components"
+"""The group of entry points that declare components."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """Where a component comes from."""
+
+    module: str
+    """The module to name with ``--plugin``."""
+    distribution: str = ""
+    """The package to install; empty for a module that isn't installed."""
+
+
+_added: dict[str, tuple[type, Plugin]] = {}
+_modules: set[str] = set()
+"""Modules of the plugins that are there; a component can be both installed and in a module that the user names."""
+
+
+named: list[str] = []
+"""Modules that :func:`load_plugin` has imported, which other processes of the same work import, too."""
+
+
+def add_component(name: str, component: type, plugin: Plugin | None = None) -> None:
+    """Add a component under a name, as an interactive session does with a class of its own.
+
+    Args:
+        name: what a recipe calls it.
+        component: a subclass of the base class of its kind, with an attribute ``Options`` where it has options.
+        plugin: where it comes from; by default the module that defines the class.
+
+    Raises:
+        UserError: another plugin has added a component of that name and kind.
+    """
+    plugin = plugin or Plugin(component.__module__)
+    known, first = _added.get(name, (component, plugin))
+    if known is not component and first != plugin:
+        raise UserError(
+            f"Two plugins add a component {name!r}: {first.module} and {plugin.module}.",
+            "Uninstall one of them, or rename its component.",
+        )
+    _modules.add(plugin.module)
+    _added[name] = component, first
+
+
+def load_plugin(module: str) -> None:
+    """Import a module and add the components in its mapping ``COMPONENTS``; the current folder is searched too.
+
+    Raises:
+        UserError: the module can't be imported or has no such mapping.
+    """
+    before = list(sys.path)
+    sys.path.append(str(Path.cwd()))  # last, so that a file here never hides an installed module
+    try:
+        imported = importlib.import_module(module)
+    except Exception as error:  # whatever the module does when it is imported
+        raise UserError(
+            f"The plugin {module!r} can't be imported: {type(error).__name__}: {error}.",
+            "Name a module as in `import MODULE`, one that is installed or lies in the current folder.",
+        ) from None
+    finally:
+        sys.path[:] = before  # the current folder may have been in it, at another place
+    components = getattr(imported, "COMPONENTS", None)
+    if not isinstance(components, Mapping):
+        raise UserError(
+            f"The plugin {module!r} has no mapping COMPONENTS.", 'Write COMPONENTS = {"NAME": CLASS} in the module.'
+        )
+    for name, component in components.items():
+        add_component(name, component, Plugin(module))
+    named.append(module)
+
+
+@cache
+def _load_installed() -> None:
+    """Import the components of installed packages, once; a broken package gives a warning and is left out."""
+    for entry in entry_points(group=GROUP):
+        distribution = entry.dist.name if entry.dist is not None else ""
+        try:
+            component = entry.load()
+        except Exception as error:  # whatever the package does when it is imported
+            warn(f"the component {entry.name!r} of {distribution or entry.value} can't be imported: {error}.")
+            continue
+        add_component(entry.name, component, Plugin(entry.module, distribution))
+
+
+TABLES: "dict[str, Table[Any]]" = {}
+"""The tables by their kind; a table is there when the module that defines it has been imported."""
+
+
+class Table(Mapping[str, type[T]], Generic[T]):
+    """The components of one kind, by the name that a recipe uses: those of nmt and those of plugins.
+
+    In all methods, ``where`` is how a message names the place, such as ``model.encoder``.
+
+    Args:
+        kind: what messages call one of them, such as ``cell``.
+        base: the class that all of them derive from.
+        rows: those of nmt.
+    """
+
+    def __init__(self, kind: str, base: Any, rows: Mapping[str, type[T]]) -> None:
+        self.kind, self.base, self.builtin = kind, base, dict(rows)
+        TABLES[kind] = self
+
+    def _rows(self) -> dict[str, type[T]]:
+        _load_installed()
+        added = {name: cls for name, (cls, _) in _added.items() if isinstance(cls, type) and issubclass(cls, self.base)}
+        if taken := sorted(added.keys() & self.builtin.keys()):
+            module = _added[taken[0]][1].module
+            raise UserError(
+                f"The plugin {module} adds a {self.kind} {taken[0]!r}, a name that nmt itself uses.",
+                "Rename the component in the plugin.",
+            )
+        return self.builtin | added
+
+    def __getitem__(self, name: str) -> type[T]:
+        return self._rows()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows())
+
+    def __len__(self) -> int:
+        return len(self._rows())
+
+    def find(self, name: str, where: str) -> type[T]:
+        """The class of a name.
+
+        Raises:
+            UserError: there is no such row, with the nearest one.
+        """
+        rows = self._rows()
+        if name not in rows:
+            remedy = f"{nearest(name, list(rows))} If it belongs to a plugin, give --plugin MODULE."
+            raise UserError(f"{where}: there is no {self.kind} {shortened(name)!r}.", remedy)
+        return rows[name]
+
+    def choose(self, choice: str | Mapping[str, Any], where: str) -> tuple[type[T], Any]:
+        """The class that a recipe chooses, and its checked options.
+
+        Args:
+            choice: a name, or a mapping with the name as ``type`` and the options.
+
+        Raises:
+            UserError: no ``type``, an unknown one, or an option that is wrong.
+        """
+        values = as_mapping(choice)
+        if values.get("type") is None:
+            raise UserError(f"{where} has no type.", f"Known: {', '.join(self)}.")
+        component = self.find(str(values["type"]), f"{where}.type")
+        others = {key: value for key, value in values.items() if key != "type"}
+        return component, validate(getattr(component, "Options", Options), others, where)
+
+    def choose_many(
+        self, choices: Mapping[str, Mapping[str, Any] | None], where: str
+    ) -> dict[str, tuple[type[T], Any]]:
+        """The classes that a recipe names, each with its checked options; one whose options are null is left out.
+
+        Args:
+            choices: from names to options.
+
+        Raises:
+            UserError: an unknown name, or an option that is wrong.
+        """
+        chosen = {name: (self.find(name, where), values) for name, values in choices.items() if values is not None}
+        return {
+            name: (component, validate(getattr(component, "Options", Options), values, f"{where}.{name}"))
+            for name, (component, values) in chosen.items()
+        }
+
+    def written_out(self, choice: str | Mapping[str, Any], where: str) -> dict[str, Any]:
+        """A choice as in :meth:`choose`, with every option, those of the components that it chooses in turn too."""
+        _, options = self.choose(choice, where)
+        written = {"type": as_mapping(choice)["type"], **options.model_dump(mode="json")}
+        for name, field in type(options).model_fields.items():
+            for choice_of in choices_of(field):
+                written[name] = TABLES[choice_of.kind].written_out(written[name], f"{where}.{name}")
+        return written
+
+
+def choices_of(field: FieldInfo) -> list[ChoiceOf]:
+    """What says which kind of component a field chooses, if it does."""
+    return [mark for mark in field.metadata if isinstance(mark, ChoiceOf)]
+
+
+def required_plugins(values: Any) -> dict[str, str]:
+    """The plugins whose components a recipe names: module to distribution.
+
+    Args:
+        values: the recipe as nested mappings and lists.
+    """
+    _load_installed()
+    names = set(_texts(values))
+    return {plugin.module: plugin.distribution for name, (_, plugin) in _added.items() if name in names}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The keys and values that are text."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts([*value, *value.values()])
+    elif isinstance(value, Sequence):
+        for part in value:
+            yield from _texts(part)
+
+
+def check_plugins(required: Mapping[str, str], where: str) -> None:
+    """Refuse a recipe whose plugins are not there; none is imported because a file names it.
+
+    Args:
+        required: module to distribution, as :func:`required_plugins` gave them.
+        where: the file that says so.
+
+    Raises:
+        UserError: a plugin is missing; the message says how to install or name it.
+    """
+    _load_installed()
+    for module, distribution in required.items():
+        if module not in _modules:
+            package = f" of the package {distribution}" if distribution else ""
+            remedy = f"Install the package: pip install {distribution}" if distribution else f"Give --plugin {module}"
+            raise UserError(
+                f"{where} needs the plugin {module}{package}, which is not loaded.",
+                f"{remedy}. A plugin runs code: take it only from a source that you trust.",
+            )

@@ -1,0 +1,255 @@
+"""The recipe: what an experiment is, key by key.
+
+A recipe is one YAML file. Unknown keys are refused, with the nearest known one suggested. The options of a
+component (an encoder, an attention, a decoder) stand beside the component and are checked when the model is
+built; here ``model.encoder`` and ``model.decoder`` are mappings with a ``type``.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypedDict
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
+
+from nmt.recipe import yaml12
+from nmt.recipe.data_options import CorpusOptions as CorpusOptions
+from nmt.recipe.data_options import DataOptions as DataOptions
+from nmt.recipe.data_options import FilePair as FilePair
+from nmt.recipe.data_options import Modifier as Modifier
+from nmt.recipe.data_options import StageOptions as StageOptions
+from nmt.recipe.data_options import TaskOptions as TaskOptions
+from nmt.recipe.options import FIXED, FREE, SILENT, ChoiceOf, Options, as_mapping
+
+FORMAT_VERSION = 1
+"""Version of the model directory. Raise it when an older nmt could no longer read a new directory."""
+
+
+VocabularyType = Literal["unigram", "bpe", "character", "word"]
+
+
+class VocabularyOptions(Options):
+    """How text becomes ids and back."""
+
+    type: VocabularyType = Field("unigram", description="sentencepiece unigram or bpe, characters, or whole words")
+    size: int = Field(8000, ge=8, le=10_000_000, description="number of pieces, with specials; for words the maximum")
+    joint: bool = Field(True, description="one vocabulary for both languages (needed to tie all embeddings)")
+    byte_fallback: bool = Field(False, description="spell unknown characters as bytes rather than UNK")
+    min_count: int = Field(1, ge=1, description="word vocabularies: rarer words are UNK")
+    character_coverage: float = Field(1.0, gt=0, le=1, description="share of characters that get a piece")
+    normalization: Literal["nmt_nfkc", "nfkc", "identity"] = Field("nmt_nfkc", description="sentencepiece's rule")
+    path: Path | None = Field(None, description="existing vocabulary to use: a .model/.txt file or a model directory")
+
+
+class VectorOptions(Options):
+    """Word vectors that embeddings start from; for vocabularies of words."""
+
+    source: Path | None = Field(None, description="of source words: text file of word2vec or GloVe, compressed too")
+    target: Path | None = Field(None, description="and of target words")
+    freeze: bool = Field(False, description="don't train the embeddings of a side that has vectors")
+
+
+NO_ENCODER = "none"
+NO_ENCODER_CHOICE = BeforeValidator(lambda choice: {"type": NO_ENCODER} if choice is None else choice)
+
+
+class ModelOptions(Options):
+    """The network: an encoder and a decoder from the tables of ``nmt/models/build.py``, and what they share."""
+
+    encoder: Annotated[dict[str, Any], NO_ENCODER_CHOICE, ChoiceOf("encoder")] = Field(
+        description="type, and the options of that type; null: none, the decoder is a language model"
+    )
+    decoder: Annotated[dict[str, Any], ChoiceOf("decoder")] = Field(description="type, and the options of that type")
+    embedding_size: int = Field(256, ge=1, le=100_000, description="width of source and target embeddings")
+    tie: Literal["none", "target", "all"] = Field(
+        "none", description="share weights: target embedding = output layer; all = source embedding too"
+    )
+    vectors: VectorOptions = Field(default_factory=VectorOptions, description="word vectors that embeddings start from")
+    scale_embeddings: bool = Field(False, description="multiply embeddings by the root of their width (Transformer)")
+    word_dropout: Annotated[float, FREE] = Field(
+        0.0, ge=0, lt=1, description="training: zero this share of the words' embeddings, on both sides"
+    )
+    init: Annotated[Literal["torch", "xavier"], FREE] = Field("torch", description="initialisation of weight matrices")
+
+    @property
+    def is_language_model(self) -> bool:
+        """Whether there is no encoder, so that the source is ignored."""
+        return bool(self.encoder.get("type") == NO_ENCODER)
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether a target is one label out of a closed set."""
+        return bool(self.decoder.get("type") == "classifier")
+
+
+def _batch_tokens(value: Any) -> Any:
+    if value == "auto" or (type(value) is int and value >= 1):
+        return value
+    raise ValueError(f"'training.batch_tokens' is {value!r}: it must be a whole number from 1 up, or auto")
+
+
+BatchTokens = Annotated[int | Literal["auto"], PlainValidator(_batch_tokens)]
+DEFAULT_SCHEDULE = "inverse_sqrt"
+WITH_DEFAULT_SCHEDULE = AfterValidator(lambda value: {"type": DEFAULT_SCHEDULE, **value})
+
+
+class OptimizerOptions(Options):
+    """How a gradient becomes a change of the weights."""
+
+    type: Literal["adam", "adamw"] = Field("adam", description="adamw decouples weight decay from the gradient")
+    betas: tuple[float, float] = Field((0.9, 0.98), description="decay of the means of gradients and squares")
+    eps: float = Field(1e-9, gt=0, description="added to the denominator")
+    weight_decay: float = Field(0.0, ge=0, description="how strongly weights are drawn to zero")
+
+
+class TrainingOptions(Options):
+    """How the weights are found."""
+
+    batch_tokens: BatchTokens = Field(
+        4096, description="padded positions of the longer side in a batch; auto: the most that fit on the GPU"
+    )
+    accumulate: int = Field(1, ge=1, le=10_000, description="batches whose gradients are added up for one update")
+    init_from: Path | None = Field(
+        None, description="a model directory whose weights and vocabulary a new run starts from: fine-tuning"
+    )
+    new_vocabulary: bool = Field(
+        False, description="with init_from: make a vocabulary; pieces that the trained model has keep their embeddings"
+    )
+    max_steps: Annotated[int | None, SILENT] = Field(None, ge=1, description="stop after this many updates")
+    max_epochs: Annotated[int | None, SILENT] = Field(None, ge=1, description="stop after this many epochs")
+    max_minutes: Annotated[float | None, SILENT] = Field(
+        None, gt=0, description="stop after this many minutes of training, over all resumes"
+    )
+    optimizer: Annotated[OptimizerOptions, BeforeValidator(as_mapping)] = Field(
+        default_factory=OptimizerOptions, description="adam, adamw, or a mapping with the type and its options"
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="the highest rate, reached at the end of the warm-up")
+    schedule: Annotated[dict[str, Any], BeforeValidator(as_mapping), WITH_DEFAULT_SCHEDULE, ChoiceOf("schedule")] = (
+        Field({"type": DEFAULT_SCHEDULE}, description="how the learning rate changes; type, and its options")
+    )
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability given to all tokens (Szegedy et al. 2016)")
+    clip_norm: float | None = Field(1.0, gt=0, description="gradients are scaled down to this global norm")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 where it is fast")
+    compile: bool = Field(False, description="torch.compile: minutes at the start; needs a C++ compiler or Triton")
+    validate_every: int | None = Field(None, ge=1, description="updates between validations; null: once an epoch")
+    metric: Annotated[str, ChoiceOf("metric"), FIXED] = Field(
+        "bleu", description="the validation metric that selects the best model, or loss; of a classifier accuracy"
+    )
+    validation_size: int = Field(1000, ge=1, description="sentences translated for the validation metric")
+    patience: int | None = Field(None, ge=1, description="stop after this many validations without a gain")
+    checkpoint_every: int | None = Field(None, ge=1, description="updates between checkpoints; null: at validations")
+    keep_last: int = Field(2, ge=1, description="checkpoints kept, the newest")
+    keep_best: int = Field(1, ge=0, description="checkpoints kept beside them, the best by validation")
+    log_every: int = Field(50, ge=1, description="updates between lines of metrics.jsonl")
+    techniques: Annotated[dict[str, dict[str, Any] | None], ChoiceOf("training technique", many=True)] = Field(
+        {}, description="techniques by name, each with its options; null turns one off"
+    )
+    tensorboard: bool = Field(False, description="write tensorboard/ too (pip install 'nmt[tensorboard]')")
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> "TrainingOptions":
+        if not (self.max_steps or self.max_epochs or self.max_minutes or self.patience):
+            raise ValueError("training would never end: set one of max_steps, max_epochs, max_minutes, patience")
+        return self
+
+
+Search = Literal["beam", "sample"]
+LengthPenalty = Literal["none", "average", "gnmt", "word_reward"]
+EarlyStopping = Literal["first", "likely", "exact"]
+
+
+class DecodingOptions(Options):
+    """How translations are searched for, in validation and by default in ``nmt translate``."""
+
+    search: Search = Field("beam", description="beam search for the likeliest translations, or random samples")
+    beam_size: int = Field(5, ge=1, le=1000, description="hypotheses or samples of a sentence; 1 is greedy search")
+    length_penalty: LengthPenalty = Field(
+        "average",
+        description="score: log p, log p / length^alpha, log p / ((5 + length) / 6)^alpha, or log p + alpha * length",
+    )
+    alpha: float = Field(1.0, ge=0, description="strength of the length penalty")
+    coverage_penalty: float = Field(0.0, ge=0, description="strength of GNMT's penalty for unattended source words")
+    early_stopping: EarlyStopping = Field(
+        "likely",
+        description="a sentence is finished when it has beam_size finished hypotheses (first) and its best unfinished "
+        "one scores no better than the best finished one now (likely) or at any length (exact)",
+    )
+    prune: float | None = Field(
+        None, gt=0, description="drop unfinished hypotheses whose log p is lower than that of the best one by more"
+    )
+    beam_groups: int = Field(1, ge=1, description="diverse beam search: groups that the beam is divided into")
+    diversity: float = Field(0.5, ge=0, description="diverse beam search: penalty for a token that another group chose")
+    temperature: float = Field(1.0, gt=0, description="sample: below 1, likely tokens become likelier")
+    top_k: int | None = Field(None, ge=1, description="sample: only from this many likeliest tokens")
+    top_p: float = Field(1.0, gt=0, le=1, description="sample: only from the likeliest tokens with this probability")
+    seed: int = Field(1, ge=0, description="sample: a seed gives the same translation of the same line")
+    mbr: Annotated[str, ChoiceOf("metric")] = Field(
+        "none", description="minimum Bayes risk: choose the candidate most like the others by this metric (chrf, bleu)"
+    )
+    logits_processors: Annotated[dict[str, dict[str, Any]], ChoiceOf("logits processor", many=True)] = Field(
+        {}, description="logits processors by name, each with its options: {no_repeat_ngram: {size: 3}}"
+    )
+    shortlist: int | None = Field(None, ge=1, description="translations of each source word that search chooses among")
+    max_length: int | None = Field(None, ge=1, le=100_000, description="maximum length of a translation in tokens")
+    max_length_ratio: float = Field(2.0, gt=0, le=1000, description="maximum target tokens per source token")
+    max_length_extra: int = Field(20, ge=1, le=100_000, description="tokens added to max_length_ratio times the source")
+    batch_size: int = Field(64, ge=1, le=100_000, description="sentences translated at once")
+
+    @model_validator(mode="after")
+    def _groups_are_equal(self) -> "DecodingOptions":
+        if self.beam_size % self.beam_groups:
+            raise ValueError(f"a beam of {self.beam_size} can't be divided into {self.beam_groups} equal groups")
+        return self
+
+
+class DecodingChanges(TypedDict, total=False):
+    """The keys of :class:`DecodingOptions` as keyword arguments; None leaves the value of the recipe."""
+
+    search: Search | None
+    beam_size: int | None
+    length_penalty: LengthPenalty | None
+    alpha: float | None
+    coverage_penalty: float | None
+    early_stopping: EarlyStopping | None
+    prune: float | None
+    beam_groups: int | None
+    diversity: float | None
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    seed: int | None
+    mbr: str | None
+    logits_processors: dict[str, dict[str, Any]] | None
+    shortlist: int | None
+    max_length: int | None
+    max_length_ratio: float | None
+    max_length_extra: int | None
+    batch_size: int | None
+
+
+class Recipe(Options):
+    """One experiment, whole."""
+
+    description: Annotated[str, SILENT] = Field("", description="a line that `nmt recipes` shows")
+    format_version: Annotated[int, FIXED] = Field(FORMAT_VERSION, description="of the recipe; newer ones are refused")
+    seed: int = Field(1, ge=0, description="of all that is random: a run repeats itself")
+    device: Annotated[str, SILENT] = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    plugins: Annotated[dict[str, str], SILENT] = Field(
+        {}, description="modules of outside components, and their packages; training fills it in"
+    )
+    data: DataOptions = Field(description="the text")
+    vocabulary: Annotated[VocabularyOptions, FIXED] = Field(
+        default_factory=VocabularyOptions, description="how text becomes ids and back"
+    )
+    model: Annotated[ModelOptions, FIXED] = Field(description="the network")
+    training: TrainingOptions = Field(description="how it learns, and for how long")
+    decoding: DecodingOptions = Field(default_factory=DecodingOptions, description="how it translates by default")
+
+    @model_validator(mode="after")
+    def _labels_are_right_or_wrong(self) -> "Recipe":
+        if not self.model.is_classifier or "metric" in self.training.model_fields_set:
+            return self
+        return self.model_copy(update={"training": self.training.model_copy(update={"metric": "accuracy"})})
+
+    def to_yaml(self) -> str:
+        """The recipe as text that :func:`nmt.recipe.load.load_recipe` reads back to an equal recipe."""
+        return yaml12.dump(self.model_dump(mode="json"))

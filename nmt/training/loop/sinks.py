@@ -1,0 +1,226 @@
+"""What takes the events of a run: metrics.jsonl, samples/, tensorboard/ and the console."""
+
+import contextlib
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from nmt.core.console import Bar, draws_bars, progress_bar, say, silent_for, warn
+from nmt.core.errors import UserError
+from nmt.core.files import explained, open_output
+from nmt.core.model_directory import ModelDirectory
+from nmt.core.text import read_lines
+from nmt.metrics.table import score_text
+from nmt.training.loop.events import EpochEnded, Event, Sample, Sink, StageBegan, Started, Updated, Validated, Warned
+
+SILENCE = 180.0
+"""Seconds without a message (of a validation or an epoch) after which a log file gets a line."""
+
+
+@contextlib.contextmanager
+def open_sinks(directory: ModelDirectory, tensorboard: bool, on_event: Sink | None = None) -> Iterator[Sink]:
+    """One sink that gives each event to all: the files of a model directory, the console and ``on_event``.
+
+    Raises:
+        UserError: TensorBoard isn't installed.
+    """
+    with contextlib.ExitStack() as stack:
+        sinks: list[Sink] = [MetricsFile(directory.metrics, stack), ConsoleSink(stack)]
+        if tensorboard:
+            sinks.append(TensorBoard(directory.tensorboard, stack))
+        sinks += [SampleFiles(directory.samples), *([on_event] if on_event is not None else [])]
+
+        def emit(event: Event) -> None:
+            for sink in sinks:
+                sink(event)
+
+        yield emit
+
+
+class MetricsFile:
+    """Appends the events that have a name to ``metrics.jsonl``, one JSON object a line.
+
+    A resumed run continues in the same file. Lines about updates after its checkpoint are dropped, because the run
+    computes these again; so are a line that a kill cut off and the end of the earlier run.
+    """
+
+    _file: TextIO
+
+    def __init__(self, path: Path, stack: contextlib.ExitStack) -> None:
+        self._path, self._stack = path, stack
+
+    def __call__(self, event: Event) -> None:
+        with explained(self._path):
+            if isinstance(event, Started):
+                self._drop_lines_after(event)
+                self._file = self._path.open("a", encoding="utf-8")
+                self._stack.callback(self._close)
+            if event.name:
+                figures = {key: _as_json(value) for key, value in event.figures().items()}
+                line = {"event": event.name, "step": event.step, "seconds": round(event.seconds, 3), **figures}
+                self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                self._file.flush()  # so that nothing is lost, and others can watch
+
+    def _drop_lines_after(self, start: Started) -> None:
+        if not self._path.is_file():  # missing, or a device
+            return
+        with self._path.open(encoding="utf-8", errors="replace") as written:
+            lines = written.readlines()
+        kept = [line for line in lines if _is_before(line, start)]
+        if kept != lines:
+            with open_output(self._path) as file:
+                file.writelines(kept)
+
+    def _close(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk was reported when the line was written
+            self._file.close()
+
+
+def _as_json(value: Any) -> Any:
+    """JSON has no NaN and no infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _is_before(line: str, start: Started) -> bool:
+    """Whether a line of the log still holds for a run that goes on from ``start``."""
+    try:
+        event = json.loads(line)
+        is_repeated = start.validation_due and event["event"] == "valid" and event["step"] == start.step
+        return bool(line.endswith("\n") and event["step"] <= start.step and event["event"] != "end" and not is_repeated)
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+class SampleFiles:
+    """Writes the sample translations of each validation to ``samples/step-NNNNNN.txt``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Started):
+            for path in self._folder.glob("step-*.txt"):
+                number = path.stem.removeprefix("step-")
+                if number.isdecimal() and int(number) > event.step:
+                    path.unlink()
+        elif isinstance(event, Validated) and event.samples:
+            path = self._folder / f"step-{event.step:06d}.txt"
+            with explained(path):
+                self._folder.mkdir(exist_ok=True)
+                with open_output(path) as file:
+                    file.write("\n".join(map(_sample_text, event.samples)))
+
+
+def _sample_text(sample: Sample) -> str:
+    return f"source:      {sample.source}\ntranslation: {sample.translation}\nreference:   {sample.reference}\n"
+
+
+def read_samples(directory: Path) -> list[str]:
+    """The source sentences of a model directory's newest samples; none where there are no samples."""
+    files = ModelDirectory(directory)
+    files.check_files()
+    newest = max(files.samples.glob("step-*.txt"), default=None)
+    lines = read_lines(newest) if newest is not None else ()
+    return [line.removeprefix("source:").strip() for line in lines if line.startswith("source:")]
+
+
+class TensorBoard:
+    """Writes what ``metrics.jsonl`` has, and the samples as text, for TensorBoard."""
+
+    _board: Any
+
+    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise UserError(
+                "training.tensorboard is on, but tensorboard isn't installed.",
+                "pip install 'nmt[tensorboard]', or --set training.tensorboard=false.",
+            ) from None
+        self._folder, self._stack, self._make = folder, stack, SummaryWriter
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self._board = self._stack.enter_context(self._make(str(self._folder), purge_step=event.step + 1))
+        if not event.name:
+            return
+        for name, value in {"seconds": round(event.seconds, 3), **event.figures()}.items():
+            if isinstance(value, (int, float)):
+                self._board.add_scalar(f"{event.name}/{name}", value, event.step)
+            elif value is not None:
+                self._board.add_text(f"{event.name}/{name}", str(value), event.step)
+        if isinstance(event, Validated) and event.samples:
+            # The board reads Markdown, in which indented text is shown as it is.
+            lines = "\n".join(map(_sample_text, event.samples)).split("\n")
+            self._board.add_text("samples", "\n".join(f"    {line}" if line else "" for line in lines), event.step)
+
+
+class ConsoleSink:
+    """Shows a run: messages, and the latest update as a bar on a terminal, in a log file as a line now and then."""
+
+    _bar: Bar
+    _run: Started
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+
+    def __call__(self, event: Event) -> None:
+        clock, step = clock_text(event.seconds), event.step
+        match event:
+            case Started():
+                self._run = event
+                ends = bool(event.total_steps or event.max_minutes)
+                self._bar = self._stack.enter_context(progress_bar("training", 1.0 if ends else None))
+                if step:
+                    say(f"resumed at step {step}")
+            case Updated():
+                self._show(event)
+            case EpochEnded():
+                say(f"{clock}  epoch {event.epoch} done at step {step}, padding {event.padding:.1%}")
+            case StageBegan():
+                say(f"{clock}  stage {event.stage} begins after step {step}")
+            case Validated():
+                score = f"{score_text(event.metric, event.score)}, " if event.score is not None else ""
+                best = "  (best)" if event.best else ""
+                say(f"{clock}  step {step}: validation {score}loss {event.loss:.3f}{best}")
+            case Warned() if event.message:
+                warn(event.message)
+
+    def _show(self, event: Updated) -> None:
+        done = fraction_done(self._run, event)
+        if draws_bars():
+            text = f"epoch {event.epoch + 1}  loss {event.loss:.3f}  {event.tokens_per_second:,.0f} tokens/s"
+            if event.best is not None:
+                text += f"  best {score_text(event.metric, event.best)}"
+            if event.skipped:
+                text += f"  {event.skipped} skipped"
+            # A bar without an end counts the updates itself.
+            self._bar.update(*((event.step, text) if done is None else (done, f"step {event.step:,}  {text}")))
+        elif silent_for() >= SILENCE:
+            total = f" of {self._run.total_steps:,}" if self._run.total_steps else ""
+            left = f", about {duration_text(event.seconds / done - event.seconds)} left" if done else ""
+            say(
+                f"{clock_text(event.seconds)}  step {event.step:,}{total}, epoch {event.epoch + 1}: "
+                f"loss {event.loss:.3f}, {event.tokens_per_second:,.0f} tokens/s{left}"
+            )
+
+
+def fraction_done(run: Started, now: Event) -> float | None:
+    """How much of a run is over, by the end that is nearest; None where no end is known."""
+    fractions = [now.step / run.total_steps] if run.total_steps else []
+    fractions += [now.seconds / (60 * run.max_minutes)] if run.max_minutes else []
+    return min(1.0, max(fractions)) if fractions else None
+
+
+def clock_text(seconds: float) -> str:
+    """Minutes and seconds, as wide in every line of a log."""
+    minutes, seconds = divmod(int(seconds), 60)
+    return f"{minutes:3d}:{seconds:02d}"
+
+
+def duration_text(seconds: float) -> str:
+    """As exact as a forecast should be."""
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{max(1, minutes)} min"

@@ -1,0 +1,157 @@
+"""The table of learning-rate schedules, each with a linear warm-up."""
+
+import math
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from nmt.core.errors import UserError
+from nmt.recipe import options as groups
+from nmt.recipe.registry import Table
+from nmt.recipe.schema import TrainingOptions
+
+
+class Schedule:
+    """The learning rate of each update: linear from 0 to the peak in the warm-up, and then :meth:`after_warmup`.
+
+    Args:
+        options: an instance of ``Options``.
+        peak: the highest rate.
+        total_steps: updates of the whole run; None where their number isn't known.
+    """
+
+    class Options(groups.Options):
+        """Those that all schedules have."""
+
+        warmup_steps: int = Field(1000, ge=0, description="updates of linear warm-up")
+
+    needs_end: ClassVar[bool] = False
+    """Whether ``total_steps`` must be known."""
+
+    def __init__(self, options: Any, peak: float, total_steps: int | None) -> None:
+        self.options, self.peak, self.total_steps = options, peak, total_steps
+        self.warmup_steps: int = options.warmup_steps
+
+    def at(self, step: int) -> float:
+        """The rate of update ``step``, counted from 1."""
+        return self.peak * step / self.warmup_steps if step < self.warmup_steps else self.after_warmup(step)
+
+    def after_warmup(self, step: int) -> float:
+        """The rate of an update after the warm-up."""
+        raise NotImplementedError
+
+    def after_validation(self, improved: bool) -> None:
+        """Take in whether a validation was the best so far."""
+
+    @property
+    def end(self) -> str:
+        """Why training should end now; empty where it should not."""
+        return ""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint has to hold, as JSON values."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what :meth:`state_dict` gave."""
+
+
+class Constant(Schedule):
+    """The peak."""
+
+    def after_warmup(self, step: int) -> float:
+        return self.peak
+
+
+class InverseSqrt(Schedule):
+    """r √(w / s) at update s, with the peak r after w updates of warm-up (Vaswani et al. 2017)."""
+
+    def after_warmup(self, step: int) -> float:
+        return self.peak * math.sqrt(max(self.warmup_steps, 1) / step)
+
+
+class Cosine(Schedule):
+    """From the peak down to ``min_learning_rate`` in half a cosine, at the last update (Loshchilov & Hutter 2017).
+
+    With a ``stable_fraction``, the rate is the peak until then: warm-up, stable, decay (Hu et al. 2024,
+    arXiv:2404.06395).
+    """
+
+    class Options(Schedule.Options):
+        stable_fraction: float = Field(
+            0.0, ge=0, lt=1, description="the rate stays at its highest for this share of the run before it falls"
+        )
+        min_learning_rate: float = Field(0.0, ge=0, description="the rate of the last update")
+
+    needs_end = True
+    options: Options
+
+    def after_warmup(self, step: int) -> float:
+        assert self.total_steps is not None
+        o = self.options
+        start = max(o.warmup_steps, round(o.stable_fraction * self.total_steps))
+        done = min(1.0, max(0, step - start) / max(1, self.total_steps - start))
+        return o.min_learning_rate + (self.peak - o.min_learning_rate) * (1 + math.cos(math.pi * done)) / 2
+
+
+class Plateau(Schedule):
+    """The peak, times ``factor`` whenever validation hasn't improved for ``patience`` turns."""
+
+    class Options(Schedule.Options):
+        factor: float = Field(0.5, gt=0, lt=1, description="what the rate is multiplied by")
+        patience: int = Field(2, ge=0, description="validations without a gain before it is")
+        min_learning_rate: float = Field(0.0, ge=0, description="training stops below this rate")
+
+    options: Options
+
+    def __init__(self, options: Options, peak: float, total_steps: int | None) -> None:
+        super().__init__(options, peak, total_steps)
+        self._factor, self._bad_validations = 1.0, 0
+
+    def after_warmup(self, step: int) -> float:
+        return self.peak * self._factor
+
+    def after_validation(self, improved: bool) -> None:
+        self._bad_validations = 0 if improved else self._bad_validations + 1
+        if self._bad_validations > self.options.patience:
+            self._factor, self._bad_validations = self._factor * self.options.factor, 0
+
+    @property
+    def end(self) -> str:
+        too_low = self.peak * self._factor < self.options.min_learning_rate
+        return "the learning rate fell below training.schedule.min_learning_rate" if too_low else ""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"factor": self._factor, "bad_validations": self._bad_validations}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._factor, self._bad_validations = state["factor"], state["bad_validations"]
+
+
+SCHEDULES: Table[Schedule] = Table(
+    "schedule",
+    Schedule,
+    {"constant": Constant, "inverse_sqrt": InverseSqrt, "cosine": Cosine, "plateau": Plateau},
+)
+
+KEY = "training.schedule"
+
+
+def resolve_schedule(options: TrainingOptions) -> TrainingOptions:
+    """The options with every key of the schedule written out.
+
+    Raises:
+        UserError: an unknown schedule or key, a value that is wrong, or a run without the end that it needs.
+    """
+    written = SCHEDULES.written_out(options.schedule, KEY)
+    if SCHEDULES[written["type"]].needs_end and not (options.max_steps or options.max_epochs):
+        raise UserError(
+            f"{KEY} {written['type']!r} must know its end.", "Set training.max_steps or training.max_epochs."
+        )
+    return options.model_copy(update={"schedule": written})
+
+
+def make_schedule(options: TrainingOptions, total_steps: int | None) -> Schedule:
+    """The schedule of a run whose number of updates is ``total_steps``."""
+    schedule, chosen = SCHEDULES.choose(options.schedule, KEY)
+    return schedule(chosen, options.learning_rate, total_steps)

@@ -1,0 +1,1 @@
+"""Text in, text out: translators, their requests and their results."""

@@ -1,0 +1,183 @@
+"""A translation job: lines in, lines out, resumed after a stop; and a conversation, line by line."""
+
+import contextlib
+import re
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
+
+from nmt.core.console import warn
+from nmt.core.device import nth_device
+from nmt.core.errors import UserError
+from nmt.core.files import ResumableOutput
+from nmt.core.text import in_windows, read_lines
+from nmt.jobs.executors import Step, Work
+from nmt.jobs.shards import Shard
+from nmt.metrics.degenerate import DegenerateCount
+from nmt.recipe.schema import DecodingChanges
+from nmt.translation.request import OutputConstraints, Request
+from nmt.translation.results import Translation
+from nmt.translation.translator import WINDOW, Translator
+
+NUM_CHECKED = 5
+"""Lines of an earlier run that are translated again, to see whether they belong to this job."""
+
+NUM_REPORTED = 256
+"""Lines of a shard after which a worker reports them."""
+
+_FIGURE = re.compile(r"-?\d+\.\d+")
+_REMEDY = "Give the input, the model and the options of the run that was stopped, or delete the file to start again."
+
+
+@dataclass(frozen=True)
+class Job:
+    """What ``nmt translate`` makes of each line; other fields are the arguments of ``Translator.stream``."""
+
+    translator: Translator
+    write: Callable[[Translation], str]
+    """The line of output, without its end."""
+    read: Callable[[str, int], Request]
+    """What a line of input, with its number, requests."""
+    n_best: int
+    with_alignment: bool
+    constraints: OutputConstraints
+    decoding: DecodingChanges
+
+    def run(
+        self,
+        lines: Iterable[str],
+        first_line: int = 1,
+        on_progress: Callable[[int], None] = lambda lines: None,
+        again: Sequence[str] = (),
+    ) -> Iterator[Translation]:
+        """Translations of the lines, in order.
+
+        Args:
+            lines: of the input.
+            first_line: the number of the first, in warnings and for random numbers.
+            on_progress: called with the number of lines translated since the call before.
+            again: lines before them, which are translated in one window with them but not given out.
+        """
+        first_line -= len(again)
+        for window in in_windows(chain(again, lines) if again else lines, self._window):
+            if len(window) == len(again):  # the earlier run had reached the end
+                return
+            translations = self.translator.stream(
+                [self.read(line, number) for number, line in enumerate(window, start=first_line)],
+                self.n_best,
+                on_progress,
+                with_alignment=self.with_alignment,
+                first_line=first_line,
+                constraints=self.constraints,
+                **self.decoding,
+            )
+            yield from islice(translations, len(again), None)
+            first_line += len(window)
+            again = ()
+
+    @property
+    def _window(self) -> int:
+        """Lines that are translated together."""
+        return WINDOW * self.translator.options(**self.decoding).batch_size
+
+    def skip(self, lines: Iterator[str], done: Iterable[str], name: str) -> tuple[int, list[str]]:
+        """Pass over the lines that an earlier run has translated.
+
+        Its last few translations are made again: if most of them differ, they come from another input, another
+        model or other options. A single one may differ, where two candidates are equally probable.
+
+        Args:
+            lines: the input, from its first line.
+            done: the output of the earlier run.
+            name: of the file it is in, for messages.
+
+        Returns:
+            The number of lines that are done, and the lines of the window in which the earlier run stopped: with them
+            ``again``, :meth:`run` has the windows of a run that was not stopped, and so the last digits of its scores.
+
+        Raises:
+            UserError: the output belongs to another job.
+        """
+        number, last, window = 0, deque[tuple[int, str, str]](maxlen=NUM_CHECKED), list[str]()
+        size = self._window
+        for number, output in enumerate(done, start=1):
+            line = next(lines, None)
+            if line is None:
+                raise UserError(f"{name} has more lines than the input, which ends at {number - 1:,}.", _REMEDY)
+            if line.strip():
+                last.append((number, line, output))
+            window.append(line)
+            if number % size == 0:
+                window.clear()
+        wrong = [
+            (number, output, again)
+            for number, line, output in last
+            for again in map(self.write, self.run([line], number))
+            if _FIGURE.sub("", again) != _FIGURE.sub("", output)  # scores differ in their last digit
+        ]
+        if 2 * len(wrong) > len(last):
+            at, output, again = wrong[0]
+            raise UserError(f"{name} comes from another job: line {at:,} is {output!r}, not {again!r}.", _REMEDY)
+        return number, window
+
+    def converse(self) -> None:
+        """Ask for lines and print their translations, until the input ends."""
+        data = self.translator.recipe.data
+        for line in _typed(f"{data.source}> "):
+            if line.strip():
+                print(f"{data.target}> {self.write(next(self.run([line])))}", flush=True)
+
+
+def start_shards(make_job: Callable[[str], Job], device: str, number: int) -> Work:
+    """Make what translates shards in a worker.
+
+    Args:
+        make_job: loads the model to a device.
+        device: of all workers, as ``pick_device`` takes it.
+        number: of this one.
+    """
+    job = make_job(nth_device(device, number))
+    list(job.run([""]))  # refuses wrong options before anything is written
+    return partial(_translate_shard, job)
+
+
+def _translate_shard(job: Job, shard: Shard) -> Iterator[Step]:
+    """Translate a shard, or what a lost worker has left of it."""
+    lines, target = read_lines(shard.inputs[0]), ResumableOutput(shard.output)
+    resume, unreported = target.num_lines > 0, 0
+    with target.open(resume) as file:
+        num_done, again = job.skip(lines, target.lines(), str(target.partial)) if resume else (0, [])
+        yield "before", num_done
+        degenerate = DegenerateCount(num_before=num_done)
+        for translation in job.run(lines, num_done + 1, again=again):
+            degenerate.add(translation.text, translation.source)
+            file.write(f"{job.write(translation)}\n")
+            unreported += 1
+            if unreported == NUM_REPORTED:
+                yield "lines", unreported
+                unreported = 0
+    if degenerate.is_serious:
+        warn(f"{degenerate.summary()}.")
+    yield "lines", unreported
+    yield "done", None
+
+
+def _typed(prompt: str) -> Iterator[str]:
+    """Lines from the terminal or from a pipe."""
+    on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if on_terminal:
+        with contextlib.suppress(ImportError):
+            import readline  # noqa: F401 - gives input() a history and keys to edit the line
+    while True:
+        try:
+            if not on_terminal:  # input() would write its prompt among the results
+                print(prompt, end="", file=sys.stderr, flush=True)
+            yield input(prompt if on_terminal else "")
+        except EOFError:
+            print(file=sys.stderr)
+            return
+        except UnicodeDecodeError as error:
+            warn(f"that line is not {error.encoding.upper()}.")

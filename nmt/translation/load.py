@@ -1,0 +1,45 @@
+"""From model directories to a translator, of one model or an ensemble."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nmt.core.device import manage_memory, pick_device, pick_precision
+from nmt.core.errors import UserError
+from nmt.models.build import read_model
+from nmt.models.ensemble import Ensemble
+from nmt.translation.translator import Translator
+
+
+def load(
+    model_dir: str | Path,
+    device: str = "auto",
+    precision: str = "fp32",
+    ensemble: Sequence[str | Path] = (),
+) -> Translator:
+    """Read a model directory.
+
+    Args:
+        model_dir: what ``nmt train`` wrote.
+        device: auto, cpu, cuda, …
+        precision: fp32, bf16, fp16, or auto for what the hardware does best.
+        ensemble: model directories with the same vocabularies, whose probabilities are averaged in.
+
+    Raises:
+        UserError: it isn't a model directory, is incomplete, damaged, or from a newer nmt; an unknown option; an
+            ensemble whose vocabularies differ.
+    """
+    where = pick_device(device)
+    manage_memory()
+    computed_in = pick_precision(precision, where)
+    recipe, vocabularies, model = read_model(model_dir, where)
+    models = [model]
+    for other in ensemble:
+        _, own, another = read_model(other, where)
+        if own.fingerprint != vocabularies.fingerprint:
+            raise UserError(
+                f"{other} has another vocabulary than {model_dir}.",
+                f"Train it with --set vocabulary.path={model_dir}, so that the two can translate together.",
+            )
+        models.append(another)
+    together = Ensemble(models) if ensemble else None
+    return Translator(model, vocabularies, recipe, computed_in, Path(model_dir), together)

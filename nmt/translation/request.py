@@ -1,0 +1,118 @@
+"""What a user asks of translations: of one line, and of all lines of a run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from nmt.core.console import warn
+from nmt.core.errors import UserError
+from nmt.core.text import read_lines
+from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.decoding.constraints import LexicalConstraints
+from nmt.decoding.processors import ForbidPhrases, LogitsProcessor
+from nmt.translation.results import Candidate
+
+
+@dataclass(frozen=True)
+class Request:
+    """A source line, and what its translation must contain."""
+
+    source: str
+    prefix: str = ""
+    """The translation begins with this text."""
+    must_contain: tuple[str, ...] = ()
+    """Phrases that the translation contains, word for word."""
+
+    @classmethod
+    def from_text(cls, line: str, number: int) -> "Request":
+        """A line that is the source itself."""
+        return cls(line)
+
+    @classmethod
+    def from_json(cls, line: str, number: int) -> "Request":
+        """A line ``{"source": …, "prefix": …, "must_contain": […]}``, of which only the source is needed.
+
+        What ``nmt translate --format jsonl`` wrote may be read again: other keys are ignored.
+
+        Args:
+            line: an empty one is an empty source.
+            number: of the line, for messages.
+
+        Raises:
+            UserError: the line is not such an object.
+        """
+        try:
+            return _request.validate_json(line) if line.strip() else cls("")
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ", ".join([f"line {number} of the input", *map(str, problem["loc"])])
+            raise UserError(
+                f"{where}: {problem['msg']}.",
+                'Write {"source": "…", "prefix": "…", "must_contain": ["…"]}, or leave out --input-format jsonl.',
+            ) from None
+
+    def constraints(self, vocabulary: Vocabulary) -> LexicalConstraints:
+        """What the translation must contain, in ids."""
+        phrases = [vocabulary.encode(phrase) for phrase in self.must_contain]
+        prefix = vocabulary.encode(self.prefix) if self.prefix else []
+        return LexicalConstraints(prefix, [ids for ids in phrases if ids])
+
+    def check(self, number: int, text: str) -> None:
+        """Warn of phrases that are not in the translation: the vocabulary may have no tokens for them."""
+        for phrase in self.must_contain:
+            if phrase not in text:
+                warn(f"line {number}: {phrase!r} could not be made part of the translation.")
+
+
+_request = TypeAdapter(Request)
+
+
+@dataclass(frozen=True)
+class OutputConstraints:
+    """What holds for all translations of a run."""
+
+    forbid: Sequence[str] = ()
+    """Phrases that no translation contains, letter by letter."""
+    replace_unknown: bool = False
+    """Replace an unknown word by the source word with the highest attention weight."""
+    unknown_lexicon: Mapping[str, str] = field(default_factory=dict)
+    """Translations of these source words; others are copied."""
+
+    def processors(self, vocabularies: Vocabularies) -> list[LogitsProcessor]:
+        """The logits processors that keep search from the forbidden phrases, as far as tokens can tell."""
+        options = ForbidPhrases.Options(phrases=list(self.forbid))
+        return [ForbidPhrases(options, vocabularies)] if self.forbid else []
+
+    def allowed(self, number: int, candidates: list[Candidate]) -> list[Candidate]:
+        """The candidates without forbidden phrases; all, with a warning, where none would be left.
+
+        Search forbids a phrase in the tokens that the vocabulary divides it into; this finds it in others, too.
+        """
+        kept = [c for c in candidates if not any(phrase in c.text for phrase in self.forbid)]
+        if candidates and not kept:
+            warn(f"line {number}: every candidate contains a forbidden phrase; a wider beam has more candidates.")
+        return kept or candidates
+
+    def translated(self, word: str) -> str:
+        """The replacement of an unknown word, from the source word."""
+        return self.unknown_lexicon.get(word) or self.unknown_lexicon.get(word.lower()) or word
+
+
+def read_unknown_lexicon(path: Path) -> dict[str, str]:
+    """Lines of a source word, a tab and a target word; of several lines with a source word the first counts.
+
+    Raises:
+        UserError: the file can't be read, or a line has another form.
+    """
+    lexicon: dict[str, str] = {}
+    for number, line in enumerate(read_lines(path), start=1):
+        source, tab, target = line.partition("\t")
+        if not line.strip():
+            continue
+        if not tab or not source.strip() or not target.strip():
+            raise UserError(f"{path}, line {number}: not a word and its translation.", "Write them with a tab between.")
+        lexicon.setdefault(source.strip(), target.partition("\t")[0].strip())
+    return lexicon

@@ -1,0 +1,178 @@
+"""The results of a translator, in text and as JSON: reranking of candidates, and words in place of UNK."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from math import exp
+from typing import Any
+
+from nmt.core.errors import UserError
+from nmt.data.vocabulary.base import SPACE, Vocabulary
+from nmt.metrics.table import METRICS, Metric
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of several translations of a line."""
+
+    text: str
+    score: float
+    """Log-probability under the length penalty; 0 for an empty line."""
+    tokens: list[str]
+    log_probability: float = 0.0
+    """Of all tokens and EOS, without penalties; 0 where it is not known."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A line and its translation; ``n_best`` has the candidates, best first."""
+
+    source: str
+    text: str
+    score: float
+    tokens: list[str]
+    n_best: list[Candidate] = field(default_factory=list)
+    alignment: tuple[tuple[int, int], ...] | None = None
+    """Links between the words of source and translation; None if not requested, or without attention."""
+    with_punctuation: bool = False
+    """Whether each punctuation mark is a word of its own there."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of ``nmt translate --format jsonl``."""
+        return {
+            "source": self.source,
+            "translation": self.text,
+            "score": round(self.score, 6),
+            "tokens": self.tokens,
+            "n_best": [{"translation": c.text, "score": round(c.score, 6), "tokens": c.tokens} for c in self.n_best],
+            "alignment": None if self.alignment is None else [list(link) for link in self.alignment],
+        }
+
+
+@dataclass(frozen=True)
+class ScoredPair:
+    """A given translation and its probability. All logarithms are natural.
+
+    A pair with a side that is too long for the model has no score: its figures are None, its lists empty.
+    """
+
+    source: str
+    target: str
+    tokens: list[str]
+    """Those of the target, and EOS."""
+    token_log_probabilities: list[float]
+    """Of each token, given the source and the tokens before."""
+    log_probability: float | None
+    """Their sum."""
+    score: float | None
+    """The sum under the length penalty, by which beam search ranks."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of ``nmt translate --score-only … --format jsonl``."""
+        return {
+            "source": self.source,
+            "target": self.target,
+            "tokens": self.tokens,
+            "token_log_probabilities": [round(value, 6) for value in self.token_log_probabilities],
+            "log_probability": None if self.log_probability is None else round(self.log_probability, 6),
+            "score": None if self.score is None else round(self.score, 6),
+        }
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """How well a model predicts a text: exp of the mean of -log p, by two units.
+
+    Perplexities per token of models with different vocabularies can't be compared, those per word can. The end of each
+    sentence, which is predicted too, counts as a token and as a word.
+    """
+
+    log_probability: float
+    """Of the whole text; natural."""
+    num_tokens: int
+    num_words: int
+    """Separated by white space."""
+
+    @classmethod
+    def of(cls, pairs: Iterable[ScoredPair], name: str) -> "Perplexity":
+        """That of the targets of pairs; those without a score are left out.
+
+        Args:
+            name: of the text, for messages.
+
+        Raises:
+            UserError: no pair has a score.
+        """
+        total, num_tokens, num_words = 0.0, 0, 0
+        for pair in pairs:
+            if pair.log_probability is not None:
+                total += pair.log_probability
+                num_tokens += len(pair.tokens)
+                num_words += len(pair.target.split()) + 1
+        if not num_tokens:
+            raise UserError(f"{name} has no text to measure.", "Give a file with at least one line.")
+        return cls(total, num_tokens, num_words)
+
+    @property
+    def per_token(self) -> float:
+        return exp(-self.log_probability / self.num_tokens)
+
+    @property
+    def per_word(self) -> float:
+        return exp(-self.log_probability / self.num_words)
+
+    def to_json(self) -> dict[str, float]:
+        """The object of ``nmt score --perplexity … --json``."""
+        return {"per_token": self.per_token, "per_word": self.per_word, **asdict(self)}
+
+
+def mbr_rerank(candidates: list[Candidate], utility: str, source: str) -> list[Candidate]:
+    """The candidates for one sentence, the one that is most like all the others by a metric first; as they are for
+    ``none``."""
+    if utility == "none" or len(candidates) < 2:
+        return candidates
+    utilities = expected_utilities([candidate.text for candidate in candidates], utility, source)
+    order = sorted(range(len(candidates)), key=lambda i: -utilities[i])
+    return [candidates[i] for i in order]
+
+
+def expected_utilities(candidates: Sequence[str], utility: str, source: str = "") -> list[float]:
+    """The mean score of each candidate with each of all candidates as the reference; higher is better.
+
+    Each counts as an equally likely reference: a sample that was drawn twice counts twice.
+
+    Args:
+        candidates: samples, or an n-best list.
+        utility: a name of ``METRICS``; its scores of single sentences count, negated where lower is better.
+        source: what the candidates translate.
+    """
+    metric = _metric_of(METRICS[utility])
+    times = {text: candidates.count(text) for text in candidates}
+    pairs = [(text, other) for text in times for other in times]
+    texts, others = zip(*pairs, strict=True)
+    scores = metric.sentence_scores(texts, [others], [source] * len(pairs))
+    sign = 1 if metric.higher_is_better else -1
+    totals = dict.fromkeys(times, 0.0)
+    for (text, other), score in zip(pairs, scores, strict=True):
+        totals[text] += sign * times[other] * score
+    return [totals[text] / len(candidates) for text in candidates]
+
+
+@cache
+def _metric_of(kind: type[Metric]) -> Metric:
+    """One for all sentences, because a neural metric takes long to load."""
+    return kind()
+
+
+def spell_unknown(ids: Sequence[int], vocabulary: Vocabulary, words: Mapping[int, str]) -> str:
+    """Decode a translation with given words in place of UNK, by their positions in ``ids``."""
+    text, start = "", 0
+    for position in [*sorted(words), len(ids)]:
+        part = ids[start:position]
+        if part:
+            has_space = bool(text) and vocabulary.token(part[0]).startswith(SPACE)
+            text += (" " if has_space else "") + vocabulary.decode(part)
+        if position < len(ids):
+            text += (" " if text else "") + words[position]
+        start = position + 1
+    return text

@@ -1,0 +1,358 @@
+"""Text in, text out: a trained model directory as a translator."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Literal, Unpack
+
+from nmt.alignment.aligner import DEFAULT, AttentionAligner, Learned
+from nmt.alignment.extract import LinkOptions
+from nmt.alignment.links import WordAlignment
+from nmt.alignment.shortlist import LexicalShortlist
+from nmt.core.console import warn
+from nmt.core.device import Precision, autocast
+from nmt.core.errors import UserError
+from nmt.core.model_directory import ModelDirectory
+from nmt.core.text import in_windows
+from nmt.data.batching import Ids
+from nmt.data.dialogue import current_turn, encode_source
+from nmt.data.vocabulary.base import TAG
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.words import Words, split_pairs
+from nmt.decoding.beam import length_normalised
+from nmt.decoding.constraints import LexicalConstraints
+from nmt.decoding.forced import force_all
+from nmt.decoding.hypotheses import Hypothesis
+from nmt.decoding.processors import LogitsProcessor
+from nmt.decoding.search import search_all
+from nmt.metrics.table import check_metrics
+from nmt.models.contracts import Model
+from nmt.models.seq2seq import Seq2Seq
+from nmt.recipe.options import validate
+from nmt.recipe.schema import DecodingChanges, DecodingOptions, Recipe
+from nmt.translation.request import OutputConstraints, Request
+from nmt.translation.results import Candidate, ScoredPair, Translation, mbr_rerank, spell_unknown
+
+UNCONSTRAINED = OutputConstraints()
+NO_CANDIDATE = Candidate("", 0.0, [])
+"""Of an empty line."""
+WINDOW = 16
+"""Batches that are read before they are sorted by length and translated; a run that is stopped loses at most these."""
+
+
+class Translator:
+    """A trained model with its vocabularies.
+
+    Args:
+        model: in eval mode, on its device.
+        vocabularies: those it was trained with.
+        recipe: the one it was trained with; its ``decoding`` has the defaults of :meth:`translate`.
+        precision: of matrix products. With bf16 or fp16, a translation can depend slightly on its batch.
+        directory: the model directory, where :meth:`learn_alignment` writes its results and :meth:`align` reads them.
+        ensemble: an ensemble that translates in place of the model; alignments and scores are those of the model.
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        vocabularies: Vocabularies,
+        recipe: Recipe,
+        precision: Precision = "fp32",
+        directory: Path | None = None,
+        ensemble: Model | None = None,
+    ) -> None:
+        self._searched: Model = ensemble or model
+        self.model, self.vocabularies, self.recipe, self.precision = model, vocabularies, recipe, precision
+        self.directory = directory
+        self.max_pieces = 2 * recipe.data.max_length
+        """A longer source line is cut here: the model was not trained on anything like it."""
+        self._is_dialogue = recipe.data.context is not None
+        self._has_told = False
+        self._shortlist = lru_cache(self._make_shortlist)
+
+    @cached_property
+    def aligner(self) -> AttentionAligner:
+        """Reads word alignments from the attention of the model.
+
+        Raises:
+            UserError: the model has no attention.
+        """
+        files = ModelDirectory(self.directory) if self.directory is not None else None
+        return AttentionAligner(self.model, self.vocabularies, self.max_pieces, self.recipe.data.context, files)
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether the model can :meth:`align`."""
+        return bool(self.model.decoder.heads)
+
+    def check_reads_source(self) -> None:
+        """Raise UserError for a language model."""
+        if self.recipe.model.is_language_model:
+            raise UserError(
+                "This is a language model: it reads no source.",
+                "Measure text by `nmt score --perplexity`, or name it in decoding.logits_processors of a translation.",
+            )
+
+    def options(self, **decoding: Unpack[DecodingChanges]) -> DecodingOptions:
+        """The recipe's decoding options with changes; None means no change.
+
+        Raises:
+            UserError: an unknown option or a value out of range.
+        """
+        values = self.recipe.decoding.model_dump() | {k: v for k, v in decoding.items() if v is not None}
+        options = validate(DecodingOptions, values, "decoding")
+        check_metrics([options.mbr], also=["none"])
+        return options
+
+    def translate(
+        self,
+        lines: Iterable[str | Request],
+        n_best: int = 1,
+        *,
+        constraints: OutputConstraints = UNCONSTRAINED,
+        processors: Sequence[LogitsProcessor] = (),
+        **decoding: Unpack[DecodingChanges],
+    ) -> list[Translation]:
+        """Translate lines of text.
+
+        Args:
+            lines: one sentence each; an empty one stays empty. For a model of dialogues, turns with tabs between,
+                of which the last is translated. A :class:`Request` also has constraints on its translation.
+            n_best: how many candidates each translation has; at most the beam size.
+            constraints: what no translation may contain, and how unknown words are replaced.
+            processors: logits processors, beside those that ``logits_processors`` names.
+            decoding: ``beam_size``, ``length_penalty`` and all other keys of ``DecodingOptions``; the recipe has
+                the defaults.
+
+        Returns:
+            A translation for each line, in order.
+
+        Raises:
+            UserError: an option is wrong, or doesn't fit the model.
+        """
+        return list(self.stream(lines, n_best, constraints=constraints, processors=processors, **decoding))
+
+    def stream(
+        self,
+        lines: Iterable[str | Request],
+        n_best: int = 1,
+        on_progress: Callable[[int], None] = lambda lines: None,
+        *,
+        with_alignment: bool | Literal["punctuation"] = False,
+        first_line: int = 1,
+        constraints: OutputConstraints = UNCONSTRAINED,
+        processors: Sequence[LogitsProcessor] = (),
+        **decoding: Unpack[DecodingChanges],
+    ) -> Iterator[Translation]:
+        """As :meth:`translate`, for any number of lines in constant memory; the options that are not below are its own.
+
+        Args:
+            on_progress: called with the number of lines translated since the call before.
+            with_alignment: align each line with its translation too, where the model has attention. Words are those
+                that white space separates or, with ``"punctuation"``, words and punctuation marks.
+            first_line: the number of the first line, in warnings and for the random numbers of sampling.
+        """
+        self.check_reads_source()
+        options = self.options(**decoding)
+        if n_best > options.beam_size:
+            raise UserError(
+                f"{n_best} candidates can't come from {options.beam_size} hypotheses or samples.",
+                f"Give --beam-size {n_best} or more.",
+            )
+        if constraints.replace_unknown and not self.has_attention:
+            raise UserError("Unknown words can't be replaced by a model without attention.", "Leave that out.")
+        processors = [*constraints.processors(self.vocabularies), *processors]
+        for window in in_windows(lines, WINDOW * options.batch_size):
+            requests = [Request(line) if isinstance(line, str) else line for line in window]
+            hypotheses = self._search(requests, first_line, options, processors, on_progress)
+            translations = []
+            for number, (request, of_line) in enumerate(zip(requests, hypotheses, strict=True), start=first_line):
+                found = [self._candidate(hypothesis, request.source, constraints) for hypothesis in of_line]
+                found = constraints.allowed(number, mbr_rerank(found, options.mbr, request.source)) or [NO_CANDIDATE]
+                best = found[0]
+                request.check(number, best.text)
+                translations.append(Translation(request.source, best.text, best.score, best.tokens, found[:n_best]))
+            first_line += len(window)
+            if with_alignment and self.has_attention:
+                yield from self._aligned(translations, with_alignment == "punctuation")
+            else:
+                yield from translations
+
+    def _search(
+        self,
+        requests: Sequence[Request],
+        first_line: int,
+        options: DecodingOptions,
+        processors: Sequence[LogitsProcessor],
+        on_progress: Callable[[int], None],
+    ) -> list[list[Hypothesis]]:
+        """The hypotheses of each line; none for an empty one."""
+        encoded = [self.encode_source(request.source) for request in requests]
+        for number, ids in enumerate(encoded, start=first_line):
+            if len(ids) > self.max_pieces:
+                warn(f"line {number} has {len(ids):,} pieces: only the first {self.max_pieces} are translated.")
+        self._check_tags(requests, first_line)
+        filled = [index for index, ids in enumerate(encoded) if ids]
+        on_progress(len(requests) - len(filled))
+        found = self._hypotheses(
+            [encoded[index][: self.max_pieces] for index in filled],
+            options,
+            on_progress,
+            processors,
+            [requests[index].constraints(self.vocabularies.target) for index in filled],
+            [first_line - 1 + index for index in filled],
+        )
+        of_filled = iter(found)
+        return [next(of_filled) if ids else [] for ids in encoded]
+
+    def _check_tags(self, requests: Sequence[Request], first_line: int) -> None:
+        """Tell, once, of a line that seems to begin with a tag which a model with tags hasn't."""
+        known = self.vocabularies.source.tags
+        for number, request in enumerate(requests, start=first_line):
+            if known and not self._has_told and (tag := TAG.match(request.source)) and tag[1] not in known:
+                self._has_told = True
+                warn(f"line {number} begins with {tag[1]}, which isn't a tag of the model: {', '.join(sorted(known))}.")
+
+    def _hypotheses(
+        self,
+        sources: Sequence[Ids],
+        options: DecodingOptions,
+        on_progress: Callable[[int], None],
+        processors: Sequence[LogitsProcessor],
+        constraints: Sequence[LexicalConstraints],
+        numbers: Sequence[int],
+    ) -> list[list[Hypothesis]]:
+        """Search for encoded lines that are not empty; the arguments are those of :func:`search_all`."""
+        with autocast(self.model.device, self.precision):
+            return search_all(
+                self._searched,
+                sources,
+                self.vocabularies,
+                options,
+                on_progress,
+                processors=processors,
+                constraints=constraints,
+                numbers=numbers,
+                candidates=self._shortlist(options.shortlist) if options.shortlist else None,
+            )
+
+    def _make_shortlist(self, size: int) -> LexicalShortlist:
+        if self.aligner.lexicon is None:
+            raise UserError(
+                "A shortlist needs the lexicon of `nmt learn-alignment`, which the model directory doesn't have.",
+                "Run `nmt learn-alignment MODEL_DIR SOURCE TARGET` with the training text, or leave out --shortlist.",
+            )
+        return LexicalShortlist(self.aligner.lexicon, self.vocabularies, size)
+
+    def _aligned(self, translations: Sequence[Translation], with_punctuation: bool) -> Iterator[Translation]:
+        split = Words.split_punctuation if with_punctuation else Words.split
+        pairs = ((split(t.source), split(t.text)) for t in translations)
+        for translation, found in zip(translations, self.aligner(pairs, scores=False, warns=False), strict=True):
+            yield replace(translation, alignment=found.links, with_punctuation=with_punctuation)
+
+    def encode_source(self, line: str) -> list[int]:
+        """The ids of a source line as the model reads it, without EOS; a dialogue keeps its separators.
+
+        There may be more than ``max_pieces`` of them: the callers decide whether to cut or to refuse such a line.
+        """
+        return encode_source(self.vocabularies.source, line, self.recipe.data.context, self.max_pieces)
+
+    def encode_target(self, line: str) -> list[int]:
+        """The ids of a translation, without SOS and EOS; of a dialogue, those of the current turn."""
+        return self.vocabularies.target.encode(current_turn(line) if self._is_dialogue else line)
+
+    def _candidate(self, hypothesis: Hypothesis, line: str, constraints: OutputConstraints) -> Candidate:
+        vocabulary, ids = self.vocabularies.target, hypothesis.ids
+        text = vocabulary.decode(ids)
+        if constraints.replace_unknown and vocabulary.unk in ids:
+            attended = self.aligner.attended_words(line, ids)
+            words = {at: constraints.translated(attended[at]) for at, i in enumerate(ids) if i == vocabulary.unk}
+            text = spell_unknown(ids, vocabulary, words)
+        # A translation is one line, whatever tokens the model chose.
+        tokens = [vocabulary.token(i) for i in ids]
+        return Candidate(" ".join(text.split()), hypothesis.score, tokens, hypothesis.log_probability)
+
+    def align(
+        self,
+        pairs: Iterable[tuple[str, str]],
+        tokenized: bool = False,
+        *,
+        split_punctuation: bool = False,
+        reverse: "Translator | None" = None,
+        all_heads: bool = False,
+        scores: bool = True,
+        lexicon_only: bool = False,
+        links: LinkOptions = DEFAULT,
+    ) -> Iterator[WordAlignment]:
+        """Word alignments of given sentence pairs, by forced decoding.
+
+        Args:
+            pairs: source and target text; of a model of dialogues, the source with its turns, and of the target the
+                current turn counts.
+            tokenized: the text is tokenised, with punctuation separated: words are its tokens. Otherwise words are
+                separated by white space.
+            split_punctuation: in text that is not tokenised, punctuation marks are words, too.
+            reverse: a model of the other direction: links are chosen by the mean of both.
+            all_heads: give the weights of every head, too.
+            scores: give scores and probabilities; links alone take two thirds of the time.
+            lexicon_only: align by the lexicon of :meth:`learn_alignment` and the order of words, which takes a small
+                part of the time: ``weights`` are the probabilities of the links, and there are no scores.
+            links: how links are chosen by the attention.
+
+        Raises:
+            UserError: a model has no attention, or, with ``lexicon_only``, no lexicon.
+        """
+        if self._is_dialogue and reverse is not None:
+            raise UserError("A model of dialogues aligns in one direction only.", "Leave out the reverse model.")
+        in_words = split_pairs(pairs, tokenized, split_punctuation, self._is_dialogue)
+        backward = reverse.aligner if reverse is not None else None
+        return self.aligner(
+            in_words, links, reverse=backward, all_heads=all_heads, scores=scores, lexicon_only=lexicon_only
+        )
+
+    def learn_alignment(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False) -> Learned:
+        """Learn from parallel text, best the training text, how to align; :meth:`align` is better from then on.
+
+        Args:
+            pairs: source and target text.
+            tokenized: as in :meth:`align`.
+
+        Raises:
+            UserError: the model has no attention, there is no pair, or the model directory can't be written.
+        """
+        return self.aligner.learn(split_pairs(pairs, tokenized, True, self._is_dialogue))
+
+    def score(self, pairs: Iterable[tuple[str, str]], **decoding: Unpack[DecodingChanges]) -> Iterator[ScoredPair]:
+        """How probable the model finds given translations, in order and in constant memory.
+
+        Args:
+            pairs: source and target text.
+            decoding: as in :meth:`translate`; ``length_penalty``, ``alpha`` and ``batch_size`` have an effect. There is
+                no coverage penalty here.
+        """
+        options, first_line = self.options(**decoding), 1
+        for window in in_windows(pairs, WINDOW * options.batch_size):
+            encoded = [self._encode_pair(number, pair) for number, pair in enumerate(window, start=first_line)]
+            first_line += len(window)
+            whole = [ids for ids in encoded if ids is not None]
+            with autocast(self.model.device, self.precision):
+                scored = iter(force_all(self.model, whole, self.vocabularies, options.batch_size))
+            for (source, target), ids in zip(window, encoded, strict=True):
+                if ids is None:
+                    yield ScoredPair(source, target, [], [], None, None)
+                    continue
+                vocabulary, of_tokens_T = self.vocabularies.target, next(scored).log_probability_T
+                tokens = [vocabulary.token(i) for i in ids[1] + [vocabulary.eos] * (not vocabulary.is_closed)]
+                total = of_tokens_T.sum()
+                score = float(length_normalised(options, total, len(tokens)))
+                yield ScoredPair(source, target, tokens, of_tokens_T.tolist(), float(total), score)
+
+    def _encode_pair(self, number: int, pair: tuple[str, str]) -> tuple[list[int], list[int]] | None:
+        """Ids of a pair; None for one that is too long, because half of it would have another score."""
+        source, target = self.encode_source(pair[0]), self.encode_target(pair[1])
+        longest = max(len(source), len(target))
+        if longest > self.max_pieces:
+            warn(f"line {number} has {longest:,} pieces, more than {self.max_pieces}: it gets no score.")
+            return None
+        return source, target
