@@ -23,7 +23,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from nmt.core.errors import UserError
-from nmt.data.cache import Rows, Sentences, Sides
+from nmt.data.cache import ParallelIds, Rows, Sentences
 from nmt.data.vocabulary.base import SPACE
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
@@ -70,7 +70,7 @@ class SubwordSampling(Technique):
         target = source if vocabularies.joint else segmentations(vocabularies.target, self.options.alpha)
         self._segmentations = source, target
 
-    def read_epoch(self, sides: Sides, seed: int, epoch: int) -> Sides:
+    def read_epoch(self, sides: ParallelIds, seed: int, epoch: int) -> ParallelIds:
         if self._num_epochs is not None and epoch >= self._num_epochs:
             return sides
         (source, target), (of_source, of_target) = sides, self._segmentations
