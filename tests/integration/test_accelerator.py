@@ -44,7 +44,7 @@ WAITS = {
     "nmt/alignment/aligner.py": "weights of attention for NumPy, once a batch",
     "nmt/decoding/beam.py": "which sentences are done and which hypotheses pruning has left, at each step",
     "nmt/decoding/processors.py": "the shortest limit of a batch; n-grams are compared by the CPU",
-    "nmt/decoding/search.py": "whether all samples have ended, at each step, and the samples",
+    "nmt/decoding/sampling.py": "whether all samples have ended, at each step, and the samples",
     "nmt/models/networks/act.py": "whether any token still ponders, at each ponder step",
     "nmt/models/networks/hierarchical.py": "the turns of a batch",
     "nmt/models/networks/recurrence.py": "lengths for packed sequences",
@@ -61,7 +61,8 @@ WAITS = {
 UPLOADS = {
     "nmt/data/batching.py": "batches",
     "nmt/decoding/processors.py": "forced prefixes",
-    "nmt/decoding/search.py": "batches to translate, and random numbers of samples",
+    "nmt/decoding/sampling.py": "random numbers of samples",
+    "nmt/decoding/search.py": "batches to translate",
     "nmt/models/build.py": "models",
     "nmt/models/networks/recurrence.py": "the order of packed sequences",
     "nmt/training/run.py": "models",
