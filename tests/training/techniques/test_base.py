@@ -89,7 +89,7 @@ def test_what_does_not_go_together_is_refused(train_tiny: Callable[..., Path]) -
 
 
 class WordCounts:
-    """Annotations: how many words each side of a pair has."""
+    """BatchExtras: how many words each side of a pair has."""
 
     name, width = "word_counts", 2
 
