@@ -35,7 +35,7 @@ _MODULES = {
     "Recipe": "nmt.recipe.schema",
     "Translation": "nmt.translation.results",
     "Translator": "nmt.translation.translator",
-    "Vocabularies": "nmt.data.vocabulary.base",
+    "Vocabularies": "nmt.data.vocabulary.files",
     "VocabularyOptions": "nmt.recipe.schema",
     "add_component": "nmt.recipe.registry",
     "build": "nmt.models.build",
@@ -43,7 +43,7 @@ _MODULES = {
     "load_plugin": "nmt.recipe.registry",
     "load_recipe": "nmt.recipe.load",
     "train": "nmt.training.run",
-    "train_vocabularies": "nmt.data.vocabulary.base",
+    "train_vocabularies": "nmt.data.vocabulary.learning",
 }
 """Where each public name is defined."""
 

@@ -20,7 +20,7 @@ def main() -> None:
     from nmt.core.errors import UserError
 
     try:
-        app()
+        app(prog_name="nmt")  # completion and help depend on it, also for `python -m nmt`
     except UserError as error:
         from nmt.core.console import show_error
 

@@ -27,7 +27,6 @@ app = typer.Typer(
     help="Neural machine translation, from the vanilla RNN to the Transformer.",
     epilog="Start with: nmt quickstart",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -86,6 +85,15 @@ Settings = Annotated[
         help="Change a key of the recipe, such as training.max_steps=1000; may be repeated.",
     ),
 ]
+
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """Completes the name of a shipped recipe in a shell, which completes files by itself."""
+    from nmt.recipe.load import shipped_recipes
+
+    return [name for name in shipped_recipes() if name.startswith(incomplete)]
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 

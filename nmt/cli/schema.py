@@ -123,6 +123,12 @@ class Key:
         return f"{self.name}: {self.kind}, {'required' if self.default is None else f'default {self.default}'}"
 
 
+def import_tables() -> None:
+    """Import the modules that define the tables of components."""
+    for module in TABLES:
+        import_module(module)
+
+
 def recipe_keys(prefix: str = "") -> list[Key]:
     """The keys of a recipe that are ``prefix`` or below it, each component with its options.
 
@@ -134,8 +140,7 @@ def recipe_keys(prefix: str = "") -> list[Key]:
     """
     from nmt.recipe.schema import Recipe
 
-    for module in TABLES:
-        import_module(module)
+    import_tables()
     known = list(dict.fromkeys(_walk(Recipe, "", prefix)))
     found = [key for key in known if key.name == prefix or key.name.startswith(f"{prefix}." if prefix else "")]
     if not found:

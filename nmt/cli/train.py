@@ -1,5 +1,6 @@
 """``nmt quickstart``, ``train``, ``average``, ``export`` and ``learn-vectors``, which write models; ``nmt recipes``."""
 
+import json
 import shutil
 import textwrap
 from pathlib import Path
@@ -7,7 +8,16 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from nmt.cli.common import ModelDir, Settings, command, command_to_resume, numbers_in, say_wrote, stopped_by_signal
+from nmt.cli.common import (
+    ModelDir,
+    Settings,
+    command,
+    command_to_resume,
+    complete_recipe,
+    numbers_in,
+    say_wrote,
+    stopped_by_signal,
+)
 from nmt.cli.schema import options_of
 from nmt.core.console import progress_bar, say
 from nmt.core.errors import UserError
@@ -39,7 +49,14 @@ def quickstart(output: NewFolder = Path("quickstart"), settings: Settings = None
     "nmt train recipe.yaml -o runs/tuned --set training.init_from=runs/mine",
 )
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="YAML file, or a name that `nmt recipes` lists.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE",
+            help="YAML file, or a name that `nmt recipes` lists.",
+            autocompletion=complete_recipe,
+        ),
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -137,18 +154,32 @@ def export(
     "nmt recipes multi30k/transformer > mine.yaml",
     "nmt recipes --keys training",
     "nmt recipes --keys model.encoder.cell",
+    "nmt recipes --schema > recipe.schema.json",
 )
 def recipes(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Recipe to print; with --keys: part of a recipe to list.")
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Recipe to print; with --keys: part of a recipe to list.",
+            autocompletion=complete_recipe,
+        ),
     ] = None,
     keys: Annotated[bool, typer.Option("--keys", help="List the keys of recipes: type, default and meaning.")] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of recipes, for editors and validators.")
+    ] = False,
 ) -> None:
     """List the shipped recipes, print one, or list all keys.
 
     With NAME, a recipe is printed, ready to edit. --keys lists what can be set in a recipe or by --set, or the part of
     it that NAME names.
     """
+    if schema:
+        if keys or name is not None:
+            raise UserError("--schema is the schema of every recipe.", "Leave out NAME and --keys.")
+        _show_schema()
+        return
     if keys:
         _show_keys(name or "")
         return
@@ -162,6 +193,14 @@ def recipes(
     width = max(map(len, shipped))
     for shipped_name in shipped:
         typer.echo(f"{shipped_name:{width}}  {load_recipe(shipped_name).description}")
+
+
+def _show_schema() -> None:
+    from nmt.cli.schema import import_tables
+    from nmt.recipe.json_schema import recipe_schema
+
+    import_tables()
+    typer.echo(json.dumps(recipe_schema(), indent=1, ensure_ascii=False))
 
 
 def _show_keys(prefix: str) -> None:

@@ -18,7 +18,7 @@ never copies a memory.
 To write a component outside this package: subclass :class:`Encoder`, :class:`Attention` or :class:`Decoder` (or
 :class:`nmt.models.cells.base.Cell`), give it an attribute ``Options`` (a subclass of
 :class:`nmt.recipe.options.Options` with the keys that a recipe can set), and add it to the tables as
-:mod:`nmt.recipe.registry` describes. The tests in ``tests/models/test_contract.py`` check what is promised here. Two
+:mod:`nmt.recipe.registry` describes. The tests in ``tests/models/test_contracts.py`` check what is promised here. Two
 attributes are optional: a module that leaves parameters out of some updates has a true ``skips_parameters``, which
 training on several GPUs needs to know, and an encoder that reads the source from its end a true ``reverse``, which
 ``nmt inspect gradients`` needs to know.

@@ -18,7 +18,7 @@ import importlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -128,12 +128,24 @@ class Table(Mapping[str, type[T]], Generic[T]):
     Args:
         kind: what messages call one of them, such as ``cell``.
         base: the class that all of them derive from.
-        rows: those of nmt.
+        rows: those of nmt; ``"MODULE:CLASS"`` is imported at the first look-up, from a folder that builds on this one.
     """
 
-    def __init__(self, kind: str, base: Any, rows: Mapping[str, type[T]]) -> None:
-        self.kind, self.base, self.builtin = kind, base, dict(rows)
+    def __init__(self, kind: str, base: Any, rows: Mapping[str, type[T] | str]) -> None:
+        self.kind, self.base, self._given = kind, base, rows
         TABLES[kind] = self
+
+    @cached_property
+    def builtin(self) -> dict[str, type[T]]:
+        """The rows of nmt."""
+        rows: dict[str, type[T]] = {}
+        for name, row in self._given.items():
+            if isinstance(row, str):
+                module, _, attribute = row.partition(":")
+                rows[name] = getattr(importlib.import_module(module), attribute)
+            else:
+                rows[name] = row
+        return rows
 
     def _rows(self) -> dict[str, type[T]]:
         _load_installed()

@@ -8,7 +8,7 @@ built; here ``model.encoder`` and ``model.decoder`` are mappings with a ``type``
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
 from nmt.recipe import yaml12
 from nmt.recipe.data_options import CorpusOptions as CorpusOptions
@@ -86,7 +86,11 @@ def _batch_tokens(value: Any) -> Any:
     raise ValueError(f"'training.batch_tokens' is {value!r}: it must be a whole number from 1 up, or auto")
 
 
-BatchTokens = Annotated[int | Literal["auto"], PlainValidator(_batch_tokens)]
+BatchTokens = Annotated[
+    int | Literal["auto"],
+    PlainValidator(_batch_tokens),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
+]
 DEFAULT_SCHEDULE = "inverse_sqrt"
 WITH_DEFAULT_SCHEDULE = AfterValidator(lambda value: {"type": DEFAULT_SCHEDULE, **value})
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nmt.alignment.guided_alignment import GuidedAlignment
 from nmt.core.console import progress_bar, say
 from nmt.core.errors import UserError
 from nmt.data.augment import Augmentations
@@ -202,7 +201,7 @@ def _annotations(
                 f"training.techniques.{name} reads a file for one text as it is, which data.corpora changes.",
                 "Leave it out, or join the corpora to one and name it with data.train.",
             )
-    splits = any(isinstance(each, GuidedAlignment) and each.options.split_punctuation for each in techniques.values())
+    splits = any(getattr(each.options, "split_punctuation", False) for each in techniques.values())
     of_corpora: list[list[PairExtras]] = [
         [LinkFile(corpus.links, splits, options, vocabularies)] if corpus.links else [] for corpus in options.corpora
     ]

@@ -1,4 +1,4 @@
-"""Small recipes for the tiny corpus, and what the tests ask of a trained model directory."""
+"""Reads checkpoints, and starts processes that train."""
 
 import json
 import sys
@@ -12,73 +12,6 @@ from fork_server import ForkServer, has_ended
 from torch import Tensor
 
 from nmt.models.weights import read_tensors
-from nmt.recipe.options import validate
-from nmt.recipe.schema import Recipe
-
-RNN = {"type": "recurrent", "cell": "gru", "hidden_size": 48}
-ATTENTION = {"type": "additive", "size": 32}
-TRANSFORMER = {"type": "transformer", "num_layers": 1, "num_heads": 4, "feed_forward_size": 128}
-
-SYSTEMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "vanilla": (
-        {**RNN, "cell": "lstm", "reverse": True},
-        {**RNN, "cell": "lstm", "hidden_size": 96, "bridge": "copy"},
-    ),
-    "bahdanau": (RNN, {**RNN, "type": "bahdanau", "attention": ATTENTION}),
-    "luong": (RNN, {**RNN, "type": "luong", "attention": {"type": "general"}}),
-    "luong with feeding": (RNN, {**RNN, "type": "luong", "attention": {"type": "general"}, "input_feeding": True}),
-    "transformer": (TRANSFORMER, TRANSFORMER),
-    "universal_transformer": ({"type": "universal_transformer", "num_heads": 4, "feed_forward_size": 128}, TRANSFORMER),
-}
-
-RecipeMaker = Callable[..., Recipe]
-
-
-@pytest.fixture
-def make_recipe(tiny_corpus: Path) -> RecipeMaker:
-    """``make_recipe(system, dropout=0.0, recipe=…, **training)``: seven batches an epoch unless told otherwise."""
-
-    def make(
-        system: str = "luong", dropout: float = 0.0, recipe: dict[str, Any] | None = None, **training: Any
-    ) -> Recipe:
-        encoder, decoder = SYSTEMS[system]
-        schedule = training.pop("schedule", {})
-        values = {
-            "device": "cpu",
-            "data": {"root": str(tiny_corpus), "source": "de", "target": "en"},
-            "vocabulary": {"type": "word", "size": 200},
-            "model": {
-                "embedding_size": 32,
-                "tie": "target",
-                "encoder": {**encoder, "dropout": dropout},
-                "decoder": {**decoder, "dropout": dropout},
-            },
-            "training": {
-                "batch_tokens": 64,
-                "learning_rate": 0.01,
-                "schedule": {"warmup_steps": 5} | ({"type": schedule} if isinstance(schedule, str) else schedule),
-                "precision": "fp32",
-                "metric": "loss",
-                "log_every": 2,
-                **training,
-            },
-        }
-        for group, changes in (recipe or {}).items():
-            values[group] = {**values[group], **changes} if isinstance(changes, dict) and group in values else changes
-        return validate(Recipe, values, "the test's recipe")
-
-    return make
-
-
-@pytest.fixture
-def read_metrics() -> Callable[..., list[dict[str, Any]]]:
-    """``read_metrics(directory, event)``: the lines of metrics.jsonl, all of them or those of one event."""
-
-    def read(directory: Path, event: str | None = None) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text("utf-8").splitlines()]
-        return [line for line in lines if event in (None, line["event"])]
-
-    return read
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from operator import attrgetter
 
-from nmt.alignment.guided_alignment import GuidedAlignment
 from nmt.core.errors import UserError
 from nmt.recipe.registry import Table
 from nmt.recipe.schema import Recipe
@@ -20,7 +19,7 @@ TECHNIQUES: Table[Technique] = Table(
         "subword_sampling": SubwordSampling,
         "bidirectional": Bidirectional,
         "scheduled_sampling": ScheduledSampling,
-        "guided_alignment": GuidedAlignment,
+        "guided_alignment": "nmt.alignment.guided_alignment:GuidedAlignment",
         "gradient_flow": GradientFlow,
         "truncation": Truncation,
     },

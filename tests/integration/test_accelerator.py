@@ -1,0 +1,142 @@
+"""Every system on a pretend accelerator: no operation mixes devices, results are those of the CPU, and waits are few.
+
+It runs on machines without a GPU; see ``pretend_accelerator.py`` for what it can't find.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+SYSTEMS = [
+    f"{folder}/{path.stem}"
+    for folder in ("multi30k", "systems", "chat")
+    for path in sorted((RECIPES / folder).glob("*.yaml"))
+    if path.stem not in ("transformer_256", "flat", "no_context", "response_single", "response_multi")
+]
+QUICK = ("multi30k/luong", "multi30k/transformer", "systems/ntm")
+TECHNIQUES: dict[str, dict[str, Any]] = {
+    "scheduled_sampling": {"schedule": "inverse_sigmoid", "k": 5.0, "floor": 0.2},
+    "truncation": {"length": 4},
+    "gradient_flow": {"weight": 0.5},
+}
+CASES = {name: (name, {}) for name in SYSTEMS} | {
+    f"technique/{name}": ("systems/rnn_tanh", {"training.techniques": {name: options}})
+    for name, options in TECHNIQUES.items()
+}
+SEARCHES: dict[str, dict[str, Any]] = {
+    "beam": {"beam_size": 3},
+    "sample": {"search": "sample", "beam_size": 2, "top_k": 5},
+    "groups": {"beam_size": 4, "beam_groups": 2},
+    "mbr": {"beam_size": 3, "mbr": "chrf"},
+    "prune": {"beam_size": 3, "prune": 1.0},
+    "no repeats": {"logits_processors": {"no_repeat_ngram": {"size": 2}}},
+}
+NUM_UPDATES = 2
+
+WAITS = {
+    "nmt/alignment/aligner.py": "weights of attention for NumPy, once a batch",
+    "nmt/decoding/beam.py": "which sentences are done and which hypotheses pruning has left, at each step",
+    "nmt/decoding/processors.py": "the shortest limit of a batch; n-grams are compared by the CPU",
+    "nmt/decoding/sampling.py": "whether all samples have ended, at each step, and the samples",
+    "nmt/models/networks/act.py": "whether any token still ponders, at each ponder step",
+    "nmt/models/networks/hierarchical.py": "the turns of a batch",
+    "nmt/models/networks/recurrence.py": "lengths for packed sequences",
+    "nmt/models/networks/transformer.py": "the slots of caches that are in use, when there are many",
+    "nmt/models/networks/universal_transformer.py": "whether any token still ponders, at each ponder step",
+    "nmt/models/weights.py": "weights that are saved",
+    "nmt/decoding/forced.py": "log-probabilities, once a batch",
+    "nmt/training/loss.py": "the positions of real tokens, once a batch",
+    "nmt/training/trainer.py": "loss and norm, once an update",
+    "nmt/training/validation.py": "loss, once a batch",
+    "nmt/translation/translator.py": "log-probabilities, once a batch",
+}
+"""Files that may make the CPU wait for the device, and what for."""
+UPLOADS = {
+    "nmt/data/batching.py": "batches",
+    "nmt/decoding/processors.py": "forced prefixes",
+    "nmt/decoding/sampling.py": "random numbers of samples",
+    "nmt/decoding/search.py": "batches to translate",
+    "nmt/models/build.py": "models",
+    "nmt/models/networks/recurrence.py": "the order of packed sequences",
+    "nmt/training/run.py": "models",
+}
+"""Files that may copy tensors to the device."""
+
+
+def run(device: str, recipe: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """Train, translate and score on a device; the losses, translations and scores."""
+    import nmt
+    from nmt.models.layers import Dropout
+    from nmt.quickstart.embedded_corpus import splits
+
+    initialise = Dropout.__init__  # devices draw different random numbers
+    Dropout.__init__ = lambda self, *_: initialise(self, 0.0)  # type: ignore[method-assign]
+    pairs = [(pair.source, pair.target) for pair in splits()["train"] if len(pair.source) < 30][:40]  # few steps
+    if recipe.startswith("chat"):
+        pairs = [(f"{pairs[i - 1][0]}\t{source}", target) for i, (source, target) in enumerate(pairs) if i]
+    settings = {
+        "device": device,
+        "training.precision": "fp32",
+        "training.max_steps": NUM_UPDATES,
+        "training.max_epochs": None,
+        "training.schedule.warmup_steps": 1,
+        "training.validate_every": 100,
+        "training.metric": "loss",
+        "training.batch_tokens": 200,
+        "training.techniques": {},
+        "data.corpora": [],
+        "vocabulary.size": 200,
+        "vocabulary.joint": True,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        losses: list[float] = []
+        nmt.train(
+            recipe,
+            Path(folder) / "model",
+            overrides=settings | changes,
+            pairs=pairs,
+            valid=pairs[:5],
+            on_event=lambda event: losses.append(event.loss) if type(event).__name__ == "Updated" else None,
+        )
+        translator = nmt.load(Path(folder) / "model", device)
+    found: dict[str, Any] = {"losses": losses}
+    for name, search in SEARCHES.items() if not translator.recipe.model.is_language_model else ():
+        found[name] = [t.text for t in translator.translate([pairs[i][0] for i in range(2)], max_length=6, **search)]
+    found["scores"] = [pair.score for pair in translator.score(pairs[:3])]
+    if translator.has_attention and not recipe.startswith("chat"):
+        found["links"] = [alignment.links for alignment in translator.align(pairs[:3])]
+    return json.loads(json.dumps(found))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
+def test_an_accelerator_gives_the_results_of_the_cpu(name: str) -> None:
+    done = subprocess.run([sys.executable, __file__, name], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    on_cpu, on_accelerator, waits, uploads = map(json.loads, done.stdout.splitlines())
+    for counts, expected_in in ((waits, WAITS), (uploads, UPLOADS)):
+        surprising = {line: count for line, count in counts.items() if line.partition(":")[0] not in expected_in}
+        assert not surprising
+    for key, value in on_cpu.items():
+        expected = pytest.approx(value, rel=1e-4) if key in ("losses", "scores") else value
+        assert on_accelerator[key] == expected, key
+
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[1] / "support"))
+    import pretend_accelerator
+
+    pretend_accelerator.register()
+    recipe, changes = CASES[sys.argv[1]]
+    on_cpu = run("cpu", recipe, changes)
+    on_accelerator = run(pretend_accelerator.NAME, recipe, changes)
+    counters: tuple[Counter[str], ...] = (pretend_accelerator.waits, pretend_accelerator.uploads)
+    print(*map(json.dumps, (on_cpu, on_accelerator, *counters)), sep="\n")

@@ -1,0 +1,248 @@
+"""Components from outside of nmt: of an installed package, and of a module that the user names."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt.core.errors import UserError
+from nmt.recipe import registry as plugins
+from nmt.recipe.load import load_recipe
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+PACKAGE = Path(__file__).parents[1] / "support" / "plugin_package"
+
+
+@pytest.fixture(autouse=True)
+def forget_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test's plugins are not there in the next one."""
+    monkeypatch.setattr(plugins, "_added", dict(plugins._added))
+    monkeypatch.setattr(plugins, "_modules", set(plugins._modules))
+
+
+# an installed package
+
+COMPONENTS = {
+    "cell": ["model.encoder={type: recurrent, cell: mgu, hidden_size: 16}"],
+    "others": [
+        "model.encoder={type: convolutional, radius: 2}",
+        "model.decoder={type: jordan, attention: {type: distance, size: 8}}",
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that pip has installed tests/support/plugin_package into."""
+    if not (find_spec("pip") and find_spec("setuptools")):
+        pytest.skip("needs pip and setuptools")
+    source = shutil.copytree(PACKAGE, tmp_path_factory.mktemp("source") / "package")  # setuptools writes beside it
+    target = tmp_path_factory.mktemp("installed")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    subprocess.run([*command, "--target", str(target), str(source)], check=True)
+    return target
+
+
+RUN = """
+import json, sys
+from nmt.__main__ import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["nmt", *arguments]
+    try:
+        main()
+    except SystemExit as leaving:
+        if leaving.code:
+            raise
+"""
+
+
+def in_process(python: Path, installed: Path | None, *commands: list[object]) -> "subprocess.CompletedProcess[str]":
+    """Commands in a process of their own, with a folder of installed packages."""
+    folders = [Path(__file__).parents[2], *([installed] if installed else [])]
+    return subprocess.run(
+        [python, "-c", RUN, json.dumps(commands, default=str)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_an_installed_package_adds_components_to_every_command(
+    python: Path, installed: Path, tiny_recipe: Path, tiny_corpus: Path, tmp_path: Path
+) -> None:
+    model, output = tmp_path / "model", tmp_path / "out.en"
+    source, target = tiny_corpus / "train.de", tiny_corpus / "train.en"
+    processor = "decoding.logits_processors={min_length: {ratio: 3}}"
+    training = [
+        "training.metric=word_recall",
+        "training.techniques.activation_decay={weight: 1}",
+        "training.log_every=1",
+    ]
+    training += ["training.schedule={type: linear, warmup_steps: 1, end_fraction: 0.5}", "training.learning_rate=0.001"]
+    changes = [f"--set={change}" for change in ("training.max_steps=3", processor, *training, *COMPONENTS["others"])]
+    done = in_process(python, installed, ["train", tiny_recipe, "-o", model, *changes])
+    assert done.returncode == 0, done.stderr
+    modules = [f"nmt_example.{name}" for name in ("attention", "decoders", "encoders", "logits_processors")]
+    assert load_recipe_text(model)["plugins"] == dict.fromkeys(modules, "nmt-example"), "what translating needs"
+    rows = [json.loads(line) for line in (model / "metrics.jsonl").read_text().splitlines()]
+    updates = [row for row in rows if row["event"] == "train"]
+    assert [round(row["learning_rate"], 5) for row in updates] == [0.001, 0.00075, 0.0005]
+    assert all(row["activation_decay"] > 0 for row in updates)
+    assert [row["word_recall"] >= 0 for row in rows if row["event"] == "valid"] == [True]
+
+    translate = ["translate", model, "-i", source, "-o", output]
+    done = in_process(
+        python,
+        installed,
+        translate,
+        ["align", model, source, target, "-o", tmp_path / "links"],
+        ["score", output, target, "--metrics", "word_recall,bleu", "--json"],
+        ["compare", output, source, "-r", target, "--metrics", "word_recall", "--samples", 40, "--json"],
+        ["inspect", "gradients", model, "--pairs", source, target],
+    )
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "links").read_text().splitlines()) == 40
+    texts = [path.read_text("utf-8").splitlines() for path in (source, output)]
+    assert all(len(translation.split()) >= 2 * len(line.split()) for line, translation in zip(*texts, strict=True))
+    scores, comparison, gradients = done.stdout.splitlines()
+    assert json.loads(scores).keys() == {"word_recall", "bleu"}
+    assert '"word_recall"' in comparison
+    assert "words back" in gradients
+
+    done = in_process(python, None, translate)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "recipe.yaml needs the plugin nmt_example." in done.stderr
+    assert "pip install nmt-example" in done.stderr
+
+
+def load_recipe_text(model: Path) -> dict[str, Any]:
+    import yaml
+
+    values: dict[str, Any] = yaml.safe_load((model / "recipe.yaml").read_text("utf-8"))
+    return values
+
+
+@pytest.mark.parametrize("settings", COMPONENTS.values(), ids=COMPONENTS.keys())
+def test_components_of_a_package_keep_the_contracts(
+    settings: list[str], train_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps equal unrolling, and padding changes nothing, as in the tests over nmt's own tables."""
+    from nmt.translation.load import load
+
+    monkeypatch.syspath_prepend(PACKAGE)
+    plugins.load_plugin("nmt_example")
+    translator = load(train_tiny("training.max_steps=40", *settings))
+    lines = ["Der Hund schläft im Garten.", "Heute wartet mein Bruder auf den Zug.", "Die Katze"]
+    together = list(translator.translate(lines))
+    for line, expected in zip(lines, together, strict=True):
+        [alone] = translator.translate([line])
+        assert (alone.text, alone.score) == (expected.text, pytest.approx(expected.score, abs=1e-5))
+        [scored] = translator.score([(line, expected.text)])
+        if len(scored.tokens) == len(expected.tokens) + 1:  # the translation had ended by itself
+            assert scored.score == pytest.approx(expected.score, abs=1e-4)
+
+
+# a module that the user names
+
+MODULE = """
+from nmt.models.cells import GruCell
+
+class SlowGru(GruCell):
+    kernel = None
+
+COMPONENTS = {"slow_gru": SlowGru}
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a plugin in the current folder."""
+    name = f"plugin_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    return name
+
+
+def test_a_model_needs_the_module_that_it_was_trained_with(
+    run_nmt: RunNmt, module: str, tiny_recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = "--set=model.encoder={type: recurrent, cell: slow_gru, hidden_size: 16}"
+    train = ["train", tiny_recipe, "-o", "model", "--set=training.max_steps=1", cell]
+    done = run_nmt(*train)
+    assert done.returncode == 2
+    assert "there is no cell 'slow_gru'" in done.stderr
+    assert "--plugin" in done.stderr
+    assert run_nmt(*train, "--plugin", module).returncode == 0
+    assert load_recipe_text(Path("model"))["plugins"] == {module: ""}
+    assert run_nmt("translate", "model", stdin="Der Hund schläft.\n").returncode == 0, "it is still loaded"
+
+    monkeypatch.setattr(plugins, "_added", {})
+    monkeypatch.setattr(plugins, "_modules", set())
+    done = run_nmt("translate", "model", stdin="Der Hund schläft.\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"recipe.yaml needs the plugin {module}, which is not loaded." in done.stderr
+    assert f"Give --plugin {module}. A plugin runs code" in done.stderr
+    done = run_nmt("translate", "model", "--plugin", module, stdin="Der Hund schläft.\n")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+
+
+def test_translating_needs_no_plugin_for_the_metric_that_selected_the_model(
+    run_nmt: RunNmt, module: str, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metric = "from nmt.metrics.table import Chrf\nclass Other(Chrf):\n    pass\nCOMPONENTS = {'other': Other}\n"
+    (tmp_path / f"{module}.py").write_text(metric)
+    settings = ["--set=training.max_steps=1", "--set=training.metric=other"]
+    assert run_nmt("train", tiny_recipe, "-o", "model", *settings, "--plugin", module).returncode == 0
+    monkeypatch.setattr(plugins, "_added", {})
+    monkeypatch.setattr(plugins, "_modules", set())
+    done = run_nmt("translate", "model", stdin="Der Hund schläft.\n")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    done = run_nmt("train", tiny_recipe, "-o", "model", *settings, "--resume")
+    assert done.returncode == 2
+    assert "There is no metric 'other'" in done.stderr
+    assert "--plugin" in done.stderr
+
+
+def test_a_recipe_never_causes_an_import(module: str, tiny_recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / f"{module}.py").write_text("raise SystemExit('imported')")
+    with pytest.raises(UserError, match=f"the recipe needs the plugin {module} of the package evil"):
+        load_recipe(load_recipe(tiny_recipe), {"plugins": {module: "evil"}})
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "can't be imported: ModuleNotFoundError"),
+        ("1 / 0", "can't be imported: ZeroDivisionError"),
+        ("", "has no mapping COMPONENTS"),
+    ],
+)
+def test_a_module_that_is_no_plugin(run_nmt: RunNmt, module: str, text: str | None, problem: str) -> None:
+    path = Path(f"{module}.py")
+    path.unlink() if text is None else path.write_text(text)
+    done = run_nmt("recipes", "--plugin", module)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert problem in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_name_is_taken_once(module: str, tmp_path: Path) -> None:
+    plugins.load_plugin(module)
+    plugins.load_plugin(module)
+    (tmp_path / f"{module}_2.py").write_text(MODULE)
+    with pytest.raises(UserError, match=f"Two plugins add a component 'slow_gru': {module} and {module}_2"):
+        plugins.load_plugin(f"{module}_2")
+    (tmp_path / f"{module}_3.py").write_text(MODULE.replace("slow_gru", "lstm"))
+    plugins.load_plugin(f"{module}_3")
+    from nmt.models.cells import CELLS
+
+    with pytest.raises(UserError, match="adds a cell 'lstm', a name that nmt itself uses"):
+        list(CELLS)

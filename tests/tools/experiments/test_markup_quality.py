@@ -1,0 +1,42 @@
+"""How well tags come back, measured."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+pytest.importorskip("sentencex")
+pytest.importorskip("lxml.html")
+
+import nmt
+
+LoadTool = Callable[[str], ModuleType]
+
+
+@pytest.mark.parametrize(("corpus", "least"), [("embedded", 0.99), ("gold", 0.97)])
+def test_known_links_bring_tags_back(corpus: str, least: float, load_tool: LoadTool, shared_data: Path) -> None:
+    tool = load_tool("experiments/markup_quality")
+    pairs = tool.embedded_pairs() if corpus == "embedded" else tool.gold_pairs(shared_data / "gold", "de", "en")
+    known = tool.measure(pairs, tool.known_links, 300)
+    assert known.f1 > least
+    assert known.f1 > tool.measure(pairs, tool.position_links, 300).f1 + 0.1
+
+
+def test_random_documents_stay_legal(load_tool: LoadTool) -> None:
+    assert load_tool("experiments/markup_quality").check_documents(150) == []
+
+
+@pytest.mark.slow
+def test_10_000_random_documents_stay_legal(load_tool: LoadTool) -> None:
+    assert load_tool("experiments/markup_quality").check_documents(10_000, seed=2) == []
+
+
+@pytest.mark.slow
+def test_a_trained_model_brings_tags_back(load_tool: LoadTool, tmp_path: Path) -> None:
+    from nmt.quickstart.run import quickstart
+
+    tool = load_tool("experiments/markup_quality")
+    quickstart(tmp_path / "out")
+    pairs, translator = tool.embedded_pairs(), nmt.load(tmp_path / "out" / "model")
+    assert tool.measure(pairs, tool.model_links(translator.aligner, pairs), 2000).f1 >= 0.95
