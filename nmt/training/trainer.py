@@ -17,7 +17,6 @@ from nmt.core.device import peak_memory_mb
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.batching import Batch, BatchStream
-from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors, save_weights, weights_of
 from nmt.recipe.schema import TrainingOptions
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, training_tensors
@@ -30,6 +29,7 @@ from nmt.training.loop.meter import Divergence, Meter
 from nmt.training.loop.out_of_memory import release_memory, shape_text, split_on_oom
 from nmt.training.objective import BatchLoss, Objective
 from nmt.training.optim.ema import MovingAverage
+from nmt.training.optim.optimizer import make_optimizer
 from nmt.training.optim.schedules import make_schedule
 from nmt.training.validation import Validation, Validator
 
@@ -75,7 +75,7 @@ class Trainer:
         self._objective, self.techniques = objective, objective.techniques
         self.objective = process_group.wrap(objective)
         self.progress = Progress()
-        self.optimizer = _make_optimizer(model, options)
+        self.optimizer = make_optimizer(options, model.parameters())
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.schedule = make_schedule(options, self._total_steps())
         self.average = MovingAverage(model, options.ema) if options.ema else None
@@ -361,11 +361,3 @@ class Trainer:
         self._stop = (
             Interrupted(int(signal)) if signal else LauncherDied(has_checkpoint=True) if launcher_died else None
         )
-
-
-def _make_optimizer(model: Seq2Seq, options: TrainingOptions) -> torch.optim.Optimizer:
-    o = options.optimizer
-    kind = torch.optim.Adam if o.type == "adam" else torch.optim.AdamW
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    rate = options.learning_rate
-    return kind(parameters, lr=rate, betas=o.betas, eps=o.eps, weight_decay=o.weight_decay, fused=True)
