@@ -58,8 +58,7 @@ def backtranslate(
     from nmt.translation.load import load
 
     translator = load(model_dir, device, precision)
-    if translator.recipe.data.context is not None:
-        raise UserError("A model of dialogues translates one turn of several.", "Name a model of sentences.")
+    translator.task.require("synthesis")
     _synthesize(translator, 0, (input, None), output, resume, options, noise)
 
 

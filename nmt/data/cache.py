@@ -27,7 +27,6 @@ import numpy.typing as npt
 
 from nmt.core.errors import UserError
 from nmt.core.files import shared, sync
-from nmt.data.dialogue import encode_source
 from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.files import Vocabularies
 
@@ -240,7 +239,7 @@ def _write(
         for line, (source_text, target_text) in enumerate(text):
             if line % 1000 == 0:
                 on_progress(line)
-            source = encode_source(vocabularies.source, source_text, text.context, max_length)
+            source = text.reader.source_ids(vocabularies.source, source_text, max_length)
             try:
                 target = vocabularies.target.encode(target_text)
             except UserError as error:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.augment import LINKS
-from nmt.data.dialogue import source_pieces
+from nmt.data.dialogue import line_reader
 from nmt.data.links import parse_pharaoh
 from nmt.data.sources import TaggedText
 from nmt.data.vocabulary.base import Piece
@@ -35,7 +35,8 @@ class LinkFile:
 
     def __init__(self, path: Path, split_punctuation: bool, data: DataOptions, vocabularies: Vocabularies) -> None:
         self._path, self._split_punctuation = path, split_punctuation
-        self._data, self._vocabularies = data, vocabularies
+        self._reader, self._max_length = line_reader(data), data.max_length
+        self._vocabularies = vocabularies
 
     def fingerprint(self) -> str:
         digest = hashlib.blake2b(str(self._split_punctuation).encode(), digest_size=16)
@@ -76,7 +77,7 @@ class LinkFile:
                     "training.techniques.guided_alignment.split_punctuation to true where they count punctuation, too.",
                 )
         source = Words.join([Words(tag, ()), source], "")
-        read = source_pieces(self._vocabularies.source, source.text, self._data.context, self._data.max_length)
+        read = self._reader.source_pieces(self._vocabularies.source, source.text, self._max_length)
         of_source = _pieces_of_words(source, read)
         of_target = _pieces_of_words(target, self._vocabularies.target.pieces(target.text))
         linked = [(s, t) for i, j in sorted(sure | possible) for s in of_source[i] for t in of_target[j]]

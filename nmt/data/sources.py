@@ -12,7 +12,7 @@ from nmt.core.compression import SUFFIXES
 from nmt.core.console import say, warn
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
-from nmt.data.dialogue import TAB, current_turn, split_turns
+from nmt.data.dialogue import SENTENCES, LineReader, line_reader
 from nmt.data.synthetic_tasks import task_pairs
 from nmt.recipe.schema import CorpusOptions, DataOptions, FilePair, TaskOptions
 
@@ -28,8 +28,8 @@ class ParallelText(ABC):
 
     name: str
     """In messages."""
-    context: int | None = None
-    """Maximum number of turns before the current one in a line of the source; None where a line is a sentence."""
+    reader: LineReader = SENTENCES
+    """Reads the lines: as sentences, or as dialogues."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[tuple[str, str]]:
@@ -184,32 +184,31 @@ class GivenText(ParallelText):
         return _digest("".join(f"{side}\n" for pair in self for side in pair))
 
 
-class DialogueText(ParallelText):
-    """Another text read as dialogues: source lines keep their latest turns, target lines the current one."""
+class ReadText(ParallelText):
+    """Another text of which a reader takes a part, such as the latest turns of a dialogue."""
 
-    def __init__(self, text: ParallelText, context: int) -> None:
-        self.name, self.context = text.name, context
+    def __init__(self, text: ParallelText, reader: LineReader) -> None:
+        self.name, self.reader = text.name, reader
         self._text = text
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         for source, target in self._text:
-            yield TAB.join(split_turns(source, self.context)), current_turn(target)
+            yield self.reader.source_text(source), self.reader.current(target)
 
     def fingerprint(self) -> str:
-        return f"{self._text.fingerprint()} context {self.context}"
+        return f"{self._text.fingerprint()} {self.reader.fingerprint()}"
 
 
 class TaggedText(ParallelText):
     """Another text with a tag in front of each source line; of a dialogue, in front of the current turn."""
 
     def __init__(self, text: ParallelText, tag: str) -> None:
-        self.name, self.context = text.name, text.context
+        self.name, self.reader = text.name, text.reader
         self.untagged, self.tag = text, tag
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         for source, target in self.untagged:
-            *previous, current = [source] if self.context is None else source.split(TAB)
-            yield TAB.join([*previous, f"{self.tag} {current}"]), target
+            yield self.reader.tagged(self.tag, source), target
 
     def fingerprint(self) -> str:
         return f"{self.untagged.fingerprint()} tag {self.tag}"
@@ -318,15 +317,16 @@ def open_corpus(options: DataOptions, corpus: CorpusOptions) -> ParallelText:
 
 
 def _in_turns(text: ParallelText, options: DataOptions) -> ParallelText:
-    """The text, read as dialogues where the options say so."""
-    if options.context is None:
+    """Returns the text, read as dialogues where the options say so."""
+    reader = line_reader(options)
+    if reader is SENTENCES:
         return text
     if isinstance(text, TsvText):
         raise UserError(
             f"{text.name} can't hold dialogues (data.context is {options.context}): its tabs part columns, not turns.",
             f"Write two files, such as train.{options.source} and train.{options.target}.",
         )
-    return DialogueText(text, options.context)
+    return ReadText(text, reader)
 
 
 def given_text(options: DataOptions, pairs: Sequence[tuple[str, str]], name: str) -> ParallelText:

@@ -10,7 +10,6 @@ import numpy as np
 
 from nmt.core.errors import UserError
 from nmt.core.files import explained, replacing
-from nmt.data.dialogue import current_turn
 from nmt.data.sources import FileText, open_text
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.filters import FILTERS
@@ -215,9 +214,8 @@ def _text_pairs(options: DataOptions, split: str | FilePair) -> PairSource:
     if isinstance(text, FileText):
         return file_pairs(*text.files)
     # Earlier turns of dialogues are not checked: they are the current turns of other lines.
-    turn = str if text.context is None else current_turn
     names = f"source ({options.source})", f"target ({options.target})"
-    return PairSource(names, lambda: ((turn(source), target) for source, target in text))
+    return PairSource(names, lambda: ((text.reader.current(source), target) for source, target in text))
 
 
 def read_vocabularies(path: Path) -> tuple[Vocabularies, int | None]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
-from nmt.core.errors import UserError
 from nmt.data.augment import modified
 from nmt.metrics.table import Score, score_corpus
 from nmt.recipe.schema import Modifier
@@ -29,9 +28,7 @@ def robustness(
     Raises:
         UserError: the model doesn't translate sentences.
     """
-    recipe = translator.recipe
-    if recipe.model.is_classifier or recipe.model.is_language_model or recipe.data.context is not None:
-        raise UserError("The modifiers change sentences and their translations.", "Name a model of sentences.")
+    translator.task.require("robustness")
     names = [name for name in get_args(Modifier) if name != NEEDS_LINKS]
     for name in (AS_IT_IS, *names):
         changed = pairs if name == AS_IT_IS else modified(name, pairs, seed)

@@ -69,16 +69,6 @@ class ModelOptions(Options):
     )
     init: Annotated[Literal["torch", "xavier"], FREE] = Field("torch", description="initialisation of weight matrices")
 
-    @property
-    def is_language_model(self) -> bool:
-        """Whether there is no encoder, so that the source is ignored."""
-        return bool(self.encoder.get("type") == NO_ENCODER)
-
-    @property
-    def is_classifier(self) -> bool:
-        """Whether a target is one label out of a closed set."""
-        return bool(self.decoder.get("type") == "classifier")
-
 
 def _batch_tokens(value: Any) -> Any:
     if value == "auto" or (type(value) is int and value >= 1):
@@ -129,7 +119,9 @@ class TrainingOptions(Options):
     compile: bool = Field(False, description="torch.compile: minutes at the start; needs a C++ compiler or Triton")
     validate_every: int | None = Field(None, ge=1, description="updates between validations; null: once an epoch")
     metric: Annotated[str, ChoiceOf("metric"), FIXED] = Field(
-        "bleu", description="the validation metric that selects the best model, or loss; of a classifier accuracy"
+        "bleu",
+        description="the validation metric that selects the best model, or loss; by default bleu, of a "
+        "classifier accuracy, of a language model loss",
     )
     validation_size: int = Field(1000, ge=1, description="sentences translated for the validation metric")
     patience: int | None = Field(None, ge=1, description="stop after this many validations without a gain")
@@ -185,7 +177,12 @@ class DecodingOptions(Options):
     logits_processors: Annotated[dict[str, dict[str, Any]], ChoiceOf("logits processor", many=True)] = Field(
         {}, description="logits processors by name, each with its options: {no_repeat_ngram: {size: 3}}"
     )
-    shortlist: int | None = Field(None, ge=1, description="translations of each source word that search chooses among")
+    shortlist: int | None = Field(
+        None,
+        ge=1,
+        description="translations of each source word that search chooses among; "
+        "needs `nmt learn-alignment`, so validation searches the whole vocabulary",
+    )
     max_length: int | None = Field(None, ge=1, le=100_000, description="maximum length of a translation in tokens")
     max_length_ratio: float = Field(2.0, gt=0, le=1000, description="maximum target tokens per source token")
     max_length_extra: int = Field(20, ge=1, le=100_000, description="tokens added to max_length_ratio times the source")
@@ -233,6 +230,9 @@ class Recipe(Options):
     plugins: Annotated[dict[str, str], SILENT] = Field(
         {}, description="modules of outside components, and their packages; training fills it in"
     )
+    task: Annotated[str | None, ChoiceOf("task"), FIXED] = Field(
+        None, description="what the model does with a line; null: as the model and data.context say"
+    )
     data: DataOptions = Field(description="the text")
     vocabulary: Annotated[VocabularyOptions, FIXED] = Field(
         default_factory=VocabularyOptions, description="how text becomes ids and back"
@@ -240,12 +240,6 @@ class Recipe(Options):
     model: Annotated[ModelOptions, FIXED] = Field(description="the network")
     training: TrainingOptions = Field(description="how it learns, and for how long")
     decoding: DecodingOptions = Field(default_factory=DecodingOptions, description="how it translates by default")
-
-    @model_validator(mode="after")
-    def _labels_are_right_or_wrong(self) -> "Recipe":
-        if not self.model.is_classifier or "metric" in self.training.model_fields_set:
-            return self
-        return self.model_copy(update={"training": self.training.model_copy(update={"metric": "accuracy"})})
 
     def to_yaml(self) -> str:
         """The recipe as text that :func:`nmt.recipe.load.load_recipe` reads back to an equal recipe."""

@@ -13,7 +13,7 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.data.pretrained_embeddings import read_vectors
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import build_model
+from nmt.models.build import ResolvedModel, build_model
 from nmt.models.contracts import Decoder, Encoder, OutputLayer
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors
@@ -23,15 +23,15 @@ NAMED = 4
 """So many parts are named that the trained model doesn't have."""
 
 
-def make_model(options: ModelOptions, vocabularies: Vocabularies, start: Path | None, is_new: bool) -> Seq2Seq:
+def make_model(resolved: ResolvedModel, vocabularies: Vocabularies, start: Path | None, is_new: bool) -> Seq2Seq:
     """The model of a recipe, with weights of the model directory ``start`` where they fit, and word vectors.
 
     Nothing is read unless ``is_new``: otherwise the weights will come from a checkpoint.
     """
-    model = build_model(options, vocabularies, num_copies=4)  # weights, gradient and two moments
+    model = build_model(resolved, vocabularies, num_copies=4)  # weights, gradient and two moments
     if start is not None and is_new:
         init_from(start, model, vocabularies)
-    _use_vectors(model, options, vocabularies, is_new)
+    _use_vectors(model, resolved.options, vocabularies, is_new)
     return model
 
 

@@ -1,6 +1,7 @@
 """Optimizers: those of nmt, and those of other packages."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,8 @@ from nmt.models.weights import read_tensors
 from nmt.recipe import options, registry
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import TrainingOptions
-from nmt.training.optim.optimizer import Optimizer, make_optimizer, resolve_optimizer
+from nmt.training.optim.optimizer import Optimizer, make_optimizer
+from nmt.training.resolve import resolve
 
 
 class Momentum(Optimizer):
@@ -52,11 +54,15 @@ def test_weight_decay_is_part_of_the_gradient_in_adam_alone(kind: str) -> None:
 
 
 def test_a_name_stands_for_an_optimizer_with_its_defaults() -> None:
-    named, default = TrainingOptions(max_steps=1, optimizer="adamw"), TrainingOptions(max_steps=1)
-    assert resolve_optimizer(named).optimizer == {"type": "adamw", "betas": [0.9, 0.98], "eps": 1e-9, "weight_decay": 0}
-    assert resolve_optimizer(default).optimizer["type"] == "adam"
-    decayed = TrainingOptions(max_steps=1, optimizer={"weight_decay": 0.1})
-    assert resolve_optimizer(decayed).optimizer["type"] == "adam"
+    def resolved(**changes: Any) -> dict[str, Any]:
+        return resolve(
+            "quickstart", {f"training.{key}": value for key, value in changes.items()}
+        ).recipe.training.optimizer
+
+    named = {"type": "adamw", "betas": [0.9, 0.98], "eps": 1e-9, "weight_decay": 0}
+    assert resolved(optimizer="adamw") == named
+    assert resolved()["type"] == "adam"
+    assert resolved(optimizer={"weight_decay": 0.1}) == {**named, "type": "adam", "weight_decay": 0.1}
 
 
 @pytest.mark.parametrize(

@@ -61,15 +61,6 @@ OPTIMIZERS: Table[Optimizer] = Table("optimizer", Optimizer, {"adam": Adam, "ada
 KEY = "training.optimizer"
 
 
-def resolve_optimizer(options: TrainingOptions) -> TrainingOptions:
-    """Returns the options with every key of the optimizer written out.
-
-    Raises:
-        UserError: an unknown optimizer or key, or a value that is wrong.
-    """
-    return options.model_copy(update={"optimizer": OPTIMIZERS.written_out(options.optimizer, KEY)})
-
-
 def make_optimizer(options: TrainingOptions, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """Returns the optimizer of the parameters that are trained."""
     optimizer, chosen = OPTIMIZERS.choose(options.optimizer, KEY)

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from nmt.core.errors import UserError
 from nmt.recipe import options as groups
 from nmt.recipe.registry import Table
 from nmt.recipe.schema import TrainingOptions
@@ -135,20 +134,6 @@ SCHEDULES: Table[Schedule] = Table(
 )
 
 KEY = "training.schedule"
-
-
-def resolve_schedule(options: TrainingOptions) -> TrainingOptions:
-    """The options with every key of the schedule written out.
-
-    Raises:
-        UserError: an unknown schedule or key, a value that is wrong, or a run without the end that it needs.
-    """
-    written = SCHEDULES.written_out(options.schedule, KEY)
-    if SCHEDULES[written["type"]].needs_end and not (options.max_steps or options.max_epochs):
-        raise UserError(
-            f"{KEY} {written['type']!r} must know its end.", "Set training.max_steps or training.max_epochs."
-        )
-    return options.model_copy(update={"schedule": written})
 
 
 def make_schedule(options: TrainingOptions, total_steps: int | None) -> Schedule:

@@ -4,6 +4,8 @@ A language that is only read, or only written, is learned from half of the text.
 vocabulary, pairs can be read the other way round as well; which way is meant, the model sees by the source.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
@@ -13,7 +15,7 @@ from nmt.data.cache import ParallelIds, Sentences
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.recipe import options as groups
 from nmt.recipe.schema import Recipe
-from nmt.training.techniques.base import Technique, epochs_of
+from nmt.training.techniques.base import Technique, check_fraction, epochs_of
 
 _STREAM = 1
 """Tells these random numbers from others of the same seed and epoch."""
@@ -26,7 +28,7 @@ class Bidirectional(Technique):
     paper reads both ways in one.
     """
 
-    incompatible_with = ("model.is_classifier",)
+    incompatible_with = ("task.classification",)
 
     class Options(groups.Options):
         fraction: float = Field(
@@ -35,12 +37,16 @@ class Bidirectional(Technique):
 
     def __init__(self, options: Options, recipe: Recipe) -> None:
         super().__init__(options, recipe)
+        self._num_epochs = epochs_of(options.fraction, recipe)
+
+    @classmethod
+    def check(cls, options: Options, recipe: Recipe) -> Iterable[UserError]:
+        yield from check_fraction(options.fraction, recipe, "training.techniques.bidirectional.fraction")
         if any("terms" in corpus.modifiers for corpus in recipe.data.corpora):
-            raise UserError(
+            yield UserError(
                 "training.techniques.bidirectional can't turn pairs round in which the source has given terms.",
                 "Leave out bidirectional, or the modifier terms of data.corpora.",
             )
-        self._num_epochs = epochs_of(options.fraction, recipe, "training.techniques.bidirectional.fraction")
 
     def setup_data(self, vocabularies: Vocabularies) -> None:
         if not vocabularies.joint:

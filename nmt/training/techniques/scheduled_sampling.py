@@ -21,7 +21,7 @@ from nmt.training.techniques.base import Technique
 class ScheduledSampling(Technique):
     """The probability of a true word is a function of the update."""
 
-    incompatible_with = ("model.is_classifier",)
+    incompatible_with = ("task.classification",)
 
     class Options(groups.Options):
         schedule: Literal["constant", "linear", "exponential", "inverse_sigmoid"] = Field(

@@ -16,7 +16,7 @@ import math
 import tempfile
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, pairwise
 from typing import Any
 
@@ -31,7 +31,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.recipe import options as groups
 from nmt.recipe.schema import Recipe
-from nmt.training.techniques.base import Technique, epochs_of
+from nmt.training.techniques.base import Technique, check_fraction, epochs_of
 
 CHUNK = 10_000
 """Sentences that are sampled at a time."""
@@ -47,7 +47,7 @@ Ids = npt.NDArray[np.int64]
 class SubwordSampling(Technique):
     """Samples the segmentation of the training text anew in each epoch."""
 
-    incompatible_with = ("model.is_classifier",)
+    incompatible_with = ("task.classification",)
 
     class Options(groups.Options):
         alpha: float = Field(
@@ -64,8 +64,11 @@ class SubwordSampling(Technique):
 
     def __init__(self, options: Options, recipe: Recipe) -> None:
         super().__init__(options, recipe)
-        key = "training.techniques.subword_sampling.fraction"
-        self._num_epochs = epochs_of(options.fraction, recipe, key) if options.fraction < 1 else None
+        self._num_epochs = epochs_of(options.fraction, recipe) if options.fraction < 1 else None
+
+    @classmethod
+    def check(cls, options: Options, recipe: Recipe) -> Iterable[UserError]:
+        return check_fraction(options.fraction, recipe, "training.techniques.subword_sampling.fraction")
 
     def setup_data(self, vocabularies: Vocabularies) -> None:
         source = segmentations(vocabularies.source, self.options.alpha)

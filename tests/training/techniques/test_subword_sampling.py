@@ -13,7 +13,8 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.data.batching import Batch, TrainingBatches
 from nmt.data.cache import EncodedCorpus, Sentences, encode_corpus
-from nmt.data.sources import DialogueText, FileText, ParallelText
+from nmt.data.dialogue import DialogueReader
+from nmt.data.sources import FileText, ParallelText, ReadText
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.learning import train_vocabularies
@@ -28,7 +29,7 @@ TrainTiny = Callable[..., Path]
 
 
 def vocabularies_of(text: ParallelText, kind: VocabularyType = "unigram", size: int = 100) -> Vocabularies:
-    return train_vocabularies(VocabularyOptions(type=kind, size=size), text, separator=text.context is not None)
+    return train_vocabularies(VocabularyOptions(type=kind, size=size), text, separator=text.reader.has_turns)
 
 
 @pytest.fixture
@@ -173,6 +174,7 @@ PROCESS = """
 import sys
 from pathlib import Path
 from nmt.recipe.schema import Recipe
+from nmt.data.dialogue import DialogueReader
 from nmt.data.sources import FileText
 from nmt.data.cache import encode_corpus
 from nmt.data.vocabulary.files import Vocabularies
@@ -210,7 +212,7 @@ def test_turns_vary_between_separators_that_stay(tmp_path: Path, text: FileText)
     turns = [source for source, _ in text]
     (tmp_path / "d.de").write_text("".join(f"{a}\t{b}\n" for a, b in itertools.pairwise(turns)))
     (tmp_path / "d.en").write_text("".join(f"{b}\n" for b in turns[1:]))
-    dialogues = DialogueText(FileText(tmp_path / "d.de", tmp_path / "d.en"), 1)
+    dialogues = ReadText(FileText(tmp_path / "d.de", tmp_path / "d.en"), DialogueReader(1))
     vocabularies = vocabularies_of(dialogues, size=70)
     separator = vocabularies.source.separator
     assert separator is not None
