@@ -96,7 +96,7 @@ def resolve(recipe: Recipe) -> Recipe:
     }
     recipe = recipe.model_copy(update={"model": model.model_copy(update=resolved)})
     # What trained a model isn't needed to load it; training looks up its own components.
-    choices = recipe.model_dump(mode="json", include={"model", "decoding"})
+    choices = recipe.model_dump(mode="json", include={"vocabulary", "model", "decoding"})
     return recipe.model_copy(update={"plugins": required_plugins(choices)})
 
 

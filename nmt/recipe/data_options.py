@@ -1,13 +1,11 @@
 """The part of a recipe that says what text is read; see :mod:`nmt.recipe.schema`."""
 
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from nmt.recipe.options import FIXED, Options
-
-Modifier = Literal["upper_case", "title_case", "no_end_punctuation", "typos", "noise", "join", "terms"]
 
 
 class FilePair(Options):
@@ -63,8 +61,10 @@ class CorpusOptions(Options):
     tag: Annotated[str | None, FIXED] = Field(
         None, pattern=r"^<[^<>\s]+>$", description="symbol in front of each source line, such as <2de> or <bt>"
     )
-    modifiers: dict[Modifier, Annotated[float, Field(gt=0, le=1)]] = Field(
-        {}, description=f"shares of the sentences that are changed: {', '.join(get_args(Modifier))}"
+    modifiers: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
+        {},
+        description="shares of the sentences that are changed: upper_case, title_case, no_end_punctuation, typos, "
+        "noise, join, terms",
     )
     links: Path | None = Field(
         None,
@@ -78,10 +78,6 @@ class CorpusOptions(Options):
             raise ValueError(f"data.corpora: {self.name} needs either source and target, or tsv, or jsonl, or hub")
         if sum(self.modifiers.values()) > 1:
             raise ValueError(f"data.corpora: the modifiers of {self.name} have a sum of more than 1")
-        if "terms" in self.modifiers and self.links is None:
-            raise ValueError(
-                f"data.corpora: the modifier terms of {self.name} needs its links, as nmt align writes them"
-            )
         return self
 
 

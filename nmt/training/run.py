@@ -12,7 +12,9 @@ from nmt.core.device import manage_memory, pick_device, pick_precision, use_tens
 from nmt.core.errors import UserError
 from nmt.core.files import explained, open_output
 from nmt.core.model_directory import ModelDirectory
+from nmt.data.augment import check_modifiers
 from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.kinds import VOCABULARIES
 from nmt.metrics.table import LOSS, check_metrics, score_text
 from nmt.models.build import resolve
 from nmt.recipe.load import default_output, load_recipe
@@ -90,6 +92,8 @@ def complete(recipe: Recipe) -> tuple[Recipe, dict[str, Technique]]:
         )
     if recipe.model.is_classifier and recipe.model.vectors.target:
         raise UserError("A classifier has no target embedding.", "Leave out model.vectors.target.")
+    VOCABULARIES.find(recipe.vocabulary.type, "vocabulary.type")
+    check_modifiers(recipe.data)
     techniques = make_techniques(recipe)
     written = {name: technique.options.model_dump(mode="json") for name, technique in techniques.items()}
     training = resolve_optimizer(resolve_schedule(recipe.training)).model_copy(update={"techniques": written})
