@@ -1,7 +1,7 @@
 """The part of a recipe that says what text is read; see :mod:`nmt.recipe.schema`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -56,6 +56,7 @@ class CorpusOptions(Options):
     jsonl: Path | None = Field(None, description="file with a JSON object on each line: a text for each language")
     hub: str | None = Field(None, description="data set for the `datasets` library, of which the split train is read")
     hub_config: str | None = Field(None, description="configuration of the hub data set, where it has several")
+    text: dict[str, Any] | None = Field(None, description="a text source: its type, and the options of that type")
     languages: tuple[str, str] | None = Field(None, description="columns of source and target; null: those of data")
     weight: float = Field(1.0, gt=0, le=1e9, description="share of the target tokens, relative to the other weights")
     tag: Annotated[str | None, FIXED] = Field(
@@ -73,9 +74,11 @@ class CorpusOptions(Options):
 
     @model_validator(mode="after")
     def _has_one_text(self) -> "CorpusOptions":
-        kinds = (self.source or self.target, self.tsv, self.jsonl, self.hub)
+        kinds = (self.source or self.target, self.tsv, self.jsonl, self.hub, self.text)
         if sum(kind is not None for kind in kinds) != 1 or (self.source is None) != (self.target is None):
-            raise ValueError(f"data.corpora: {self.name} needs either source and target, or tsv, or jsonl, or hub")
+            raise ValueError(
+                f"data.corpora: {self.name} needs either source and target, or tsv, or jsonl, or hub, or text"
+            )
         if sum(self.modifiers.values()) > 1:
             raise ValueError(f"data.corpora: the modifiers of {self.name} have a sum of more than 1")
         return self
@@ -110,6 +113,10 @@ class DataOptions(Options):
     hub: str | None = Field(None, description="data set for the `datasets` library: a hub name or a saved folder")
     hub_config: str | None = Field(None, description="configuration of the hub data set, where it has several")
     task: TaskOptions | None = Field(None, description="an algorithmic task, generated; wins over root and hub")
+    text: dict[str, Any] | None = Field(
+        None,
+        description="a text source: its type, and the options of that type; wins over task, root and hub",
+    )
     source: Annotated[str, FIXED] = Field(description="source language: a file suffix, or a column of the hub data set")
     target: Annotated[str, FIXED] = Field(description="target language")
     train: str | FilePair = Field("train", description="name of the training split, or {source: FILE, target: FILE}")
