@@ -15,24 +15,24 @@ TAB = "\t"
 
 
 def split_turns(line: str, context: int | None = None) -> list[str]:
-    """The turns of a line: the current one, and before it at most ``context`` of the latest (None: all)."""
+    """Returns the current turn of a line and at most ``context`` turns before it (None: all)."""
     if context is None:
         return line.split(TAB)
     return line.rsplit(TAB, context + 1)[-(context + 1) :]
 
 
 def current_turn(line: str) -> str:
-    """The last turn of a line."""
+    """Returns the last turn of a line."""
     return line.rpartition(TAB)[2]
 
 
 def turns_of(text: str, positions: Iterable[int]) -> list[int]:
-    """The turn of each character position of a line, counted from 0."""
+    """Returns the number of the turn of each character position, counted from 0."""
     return [text.count(TAB, 0, position) for position in positions]
 
 
 def check_separator(vocabulary: Vocabulary) -> None:
-    """Raise a UserError if a vocabulary has no separator token."""
+    """Raises a UserError if a vocabulary has no separator token."""
     if vocabulary.separator is None:
         raise UserError(
             "data.context is set, but the vocabulary has no token that separates turns.",
@@ -42,7 +42,7 @@ def check_separator(vocabulary: Vocabulary) -> None:
 
 
 def encode_source(vocabulary: Vocabulary, line: str, context: int | None, limit: int | None = None) -> list[int]:
-    """The ids of a source line, or none if its current turn is empty and so has no translation.
+    """Returns the ids of a source line, or none if its current turn is empty.
 
     Args:
         vocabulary: of the source; it must have a separator if ``context`` is given.
@@ -63,7 +63,7 @@ def encode_source(vocabulary: Vocabulary, line: str, context: int | None, limit:
 
 
 def source_pieces(vocabulary: Vocabulary, line: str, context: int | None, limit: int | None = None) -> list[Piece]:
-    """The ids of :func:`encode_source` with their character positions in the line; this takes longer."""
+    """Returns the ids of :func:`encode_source` with their character positions in the line, more slowly."""
     if context is None:
         return vocabulary.pieces(line)
     assert vocabulary.separator is not None
