@@ -12,10 +12,11 @@ import pytest
 import nmt
 from nmt.core.errors import UserError
 from nmt.data.augment import LINKS, MODIFIERS, Augmentations, Modifier, Pair, modified
+from nmt.data.augment import Words as TextWords
 from nmt.data.cache import EncodedCorpus, encode_corpus
 from nmt.data.link_file import LinkFile
 from nmt.data.sources import GivenText, TaggedText
-from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.vocabulary.base import Piece, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.learning import train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
@@ -211,3 +212,18 @@ def test_an_outside_modifier_changes_sentences(
     with pytest.raises(UserError, match="there is no modifier 'backward'") as caught:
         nmt.train(tiny_recipe, tmp_path / "other", overrides=overrides)
     assert "backwards" in caught.value.remedy
+
+
+def test_terms_are_given_for_words_and_not_for_punctuation() -> None:
+    pair = Pair.of("Hund.", "dog.")
+    pair.links_IJ = np.eye(2, dtype=bool)
+    for seed in range(60):  # a word is drawn with probability 0.15
+        MODIFIERS["terms"]().change(pair, np.random.default_rng(seed), lambda: None)
+    assert "<term> dog</term>" in pair.source.text
+    assert "<term> .</term>" not in pair.source.text
+
+
+def test_all_bytes_of_a_character_belong_to_its_word() -> None:
+    """Only the last byte of a character covers it; the others are empty spans at its beginning."""
+    pieces = [Piece(1, 0, 1), Piece(2, 2, 2), Piece(3, 2, 2), Piece(4, 2, 3)]
+    assert TextWords.of("a ☃").in_pieces(pieces).tolist() == [[True, False]] + [[False, True]] * 3
