@@ -19,6 +19,7 @@ from nmt.core.errors import UserError, nearest
 from nmt.recipe.options import ChoiceOf, Options, groups_in
 
 TABLES = (
+    "nmt.data.vocabulary.kinds",
     "nmt.metrics.table",
     "nmt.models.build",
     "nmt.decoding.processors",

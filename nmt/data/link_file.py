@@ -1,4 +1,4 @@
-"""Word links of a training text, from a file, as links between the pieces that a model reads and writes."""
+"""Word links of a training text from a file, converted to links between pieces."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ from nmt.recipe.schema import DataOptions
 
 
 class LinkFile:
-    """The links of a training text, a Pharaoh file, as links between the pieces of the model's vocabularies.
+    """Converts the word links of a Pharaoh file to links between pieces.
 
     Args:
         path: a line for each pair; links count the words of lines without tags.
@@ -45,7 +45,7 @@ class LinkFile:
         return digest.hexdigest()
 
     def of_pairs(self, text: Iterable[tuple[str, str]]) -> Iterator[npt.NDArray[np.integer]]:
-        """The linked (source, target) pieces of each pair; all pieces of two linked words are linked.
+        """Yields the linked (source, target) pieces of each pair; all pieces of two linked words are linked.
 
         Raises:
             UserError: a line isn't in Pharaoh form or names a word that isn't there, or there are more or fewer
@@ -85,7 +85,7 @@ class LinkFile:
 
 
 def _pieces_of_words(words: Words, pieces: Sequence[Piece]) -> Sequence[list[int]]:
-    """For each word the positions of its pieces."""
+    """Returns the positions of the pieces of each word."""
     found: list[list[int]] = [[] for _ in words.words]
     for position, word in enumerate(words.of_pieces(pieces)):
         if word >= 0:

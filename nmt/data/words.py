@@ -1,4 +1,4 @@
-"""Words of a text, the word that each subword piece belongs to, and attention between pieces as that between words."""
+"""Words of a text, and the word of each subword piece."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence

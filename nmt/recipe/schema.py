@@ -14,7 +14,6 @@ from nmt.recipe import yaml12
 from nmt.recipe.data_options import CorpusOptions as CorpusOptions
 from nmt.recipe.data_options import DataOptions as DataOptions
 from nmt.recipe.data_options import FilePair as FilePair
-from nmt.recipe.data_options import Modifier as Modifier
 from nmt.recipe.data_options import StageOptions as StageOptions
 from nmt.recipe.data_options import TaskOptions as TaskOptions
 from nmt.recipe.options import FIXED, FREE, SILENT, ChoiceOf, Options, as_mapping
@@ -23,13 +22,12 @@ FORMAT_VERSION = 1
 """Version of the model directory. Raise it when an older nmt could no longer read a new directory."""
 
 
-VocabularyType = Literal["unigram", "bpe", "character", "word"]
-
-
 class VocabularyOptions(Options):
     """How text becomes ids and back."""
 
-    type: VocabularyType = Field("unigram", description="sentencepiece unigram or bpe, characters, or whole words")
+    type: Annotated[str, ChoiceOf("vocabulary")] = Field(
+        "unigram", description="sentencepiece unigram or bpe, characters, or whole words"
+    )
     size: int = Field(8000, ge=8, le=10_000_000, description="number of pieces, with specials; for words the maximum")
     joint: bool = Field(True, description="one vocabulary for both languages (needed to tie all embeddings)")
     byte_fallback: bool = Field(False, description="spell unknown characters as bytes rather than UNK")

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nmt.core.errors import Problems, UserError
+from nmt.data.augment import check_modifiers
+from nmt.data.vocabulary.kinds import VOCABULARIES
 from nmt.metrics.table import LOSS, check_metrics
 from nmt.models.build import DECODERS, ENCODERS, ResolvedModel, resolve_model
 from nmt.recipe.load import read_recipe
@@ -111,6 +113,10 @@ def _resolved(recipe: Recipe, problems: Problems) -> ResolvedRecipe:
         check_metrics([training.metric], also=[LOSS])
     with problems:
         check_metrics([recipe.decoding.mbr], also=["none"])
+    with problems:
+        VOCABULARIES.find(recipe.vocabulary.type, "vocabulary.type")
+    with problems:
+        check_modifiers(recipe.data)
     written, optimizer = training.schedule, training.optimizer
     with problems:
         optimizer = OPTIMIZERS.written_out(optimizer, OPTIMIZER)
@@ -133,7 +139,7 @@ def _resolved(recipe: Recipe, problems: Problems) -> ResolvedRecipe:
     training = training.model_copy(update={"schedule": written, "optimizer": optimizer, "techniques": written_out})
     recipe = recipe.model_copy(update={"model": model.options, "training": training})
     # Components that trained a model aren't needed to load it.
-    plugins = required_plugins(recipe.model_dump(mode="json", include={"task", "model", "decoding"}))
+    plugins = required_plugins(recipe.model_dump(mode="json", include={"task", "vocabulary", "model", "decoding"}))
     recipe = recipe.model_copy(update={"plugins": plugins})
     for error in (*task.check(recipe), *_conflicts(recipe, techniques, task.name)):
         problems.add(error)

@@ -336,7 +336,7 @@ def test_too_few_pairs_to_hold_some_out(make_recipe: RecipeMaker, tmp_path: Path
 
 KILLED_WHILE_WRITING = """
 import os, sys
-from nmt.training.run import train
+from nmt.training.run import complete, train
 real = os.replace
 def replace(old, new):
     if str(new).endswith(sys.argv[3]):

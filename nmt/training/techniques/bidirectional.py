@@ -18,11 +18,11 @@ from nmt.recipe.schema import Recipe
 from nmt.training.techniques.base import Technique, check_fraction, epochs_of
 
 _STREAM = 1
-"""Tells these random numbers from others of the same seed and epoch."""
+"""Separates these random numbers from others of the same seed and epoch."""
 
 
 class Bidirectional(Technique):
-    """Half of the pairs the other way round, drawn anew for each epoch.
+    """Reverses half of the pairs, sampled anew in each epoch.
 
     So an epoch is as long as one in a single direction, and two of them read every pair once each way on average; the
     paper reads both ways in one.
@@ -75,7 +75,7 @@ class Bidirectional(Technique):
 
 
 class InterleavedSentences(Sentences):
-    """Sentences of one side or, where ``from_second_N`` is True, of another with as many."""
+    """Sentences of one side or, where ``from_second_N`` is True, of another of the same size."""
 
     def __init__(self, first: Sentences, second: Sentences, from_second_N: npt.NDArray[np.bool_]) -> None:
         self._first, self._second, self._from_second_N = first, second, from_second_N

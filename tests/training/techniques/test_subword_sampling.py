@@ -20,7 +20,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.learning import train_vocabularies
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.recipe.load import parse_settings
-from nmt.recipe.schema import Recipe, TrainingOptions, VocabularyOptions, VocabularyType
+from nmt.recipe.schema import Recipe, TrainingOptions, VocabularyOptions
 from nmt.training.run import train
 from nmt.training.techniques import subword_sampling
 from nmt.training.techniques.subword_sampling import SubwordSampling, segmentations
@@ -28,7 +28,7 @@ from nmt.training.techniques.subword_sampling import SubwordSampling, segmentati
 TrainTiny = Callable[..., Path]
 
 
-def vocabularies_of(text: ParallelText, kind: VocabularyType = "unigram", size: int = 100) -> Vocabularies:
+def vocabularies_of(text: ParallelText, kind: str = "unigram", size: int = 100) -> Vocabularies:
     return train_vocabularies(VocabularyOptions(type=kind, size=size), text, separator=text.reader.has_turns)
 
 
@@ -51,7 +51,7 @@ def sentences(side: Sentences) -> list[list[int]]:
 
 
 @pytest.mark.parametrize(("kind", "alpha"), [("unigram", 0.2), ("bpe", 0.3)])
-def test_the_pieces_vary_and_the_text_stays(text: FileText, kind: VocabularyType, alpha: float) -> None:
+def test_the_pieces_vary_and_the_text_stays(text: FileText, kind: str, alpha: float) -> None:
     vocabularies = vocabularies_of(text, kind)
     corpus = encode_corpus(text, vocabularies, 99)
     sampled = sampler_of(vocabularies, alpha).read_epoch(corpus.sides, 1, 0)
@@ -95,7 +95,7 @@ def letters() -> SentencePieceVocabulary:
     return subwords(words, "unigram", 9)
 
 
-def subwords(words: list[str], kind: VocabularyType, size: int) -> SentencePieceVocabulary:
+def subwords(words: list[str], kind: str, size: int) -> SentencePieceVocabulary:
     made = train_vocabularies(VocabularyOptions(type=kind, size=size), [(word, word) for word in words]).source
     assert isinstance(made, SentencePieceVocabulary)
     return made
@@ -150,7 +150,7 @@ def test_merges_are_left_out_as_often_as_in_bpe_dropout() -> None:
 
 
 @pytest.mark.parametrize(("kind", "alpha"), [("unigram", 200.0), ("bpe", 1e-12)])
-def test_without_variation_the_pieces_are_the_likeliest(text: FileText, kind: VocabularyType, alpha: float) -> None:
+def test_without_variation_the_pieces_are_the_likeliest(text: FileText, kind: str, alpha: float) -> None:
     vocabulary = vocabularies_of(text, kind).source
     sentences = [np.array(vocabulary.encode(line)) for pair in text for line in pair]
     ids, lengths = segmentations(vocabulary, alpha).of_sentences(sentences, np.random.default_rng(1))
@@ -159,7 +159,7 @@ def test_without_variation_the_pieces_are_the_likeliest(text: FileText, kind: Vo
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_what_is_remembered_has_an_end(text: FileText, kind: VocabularyType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_remembered_has_an_end(text: FileText, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     vocabularies = vocabularies_of(text, kind)
     corpus = encode_corpus(text, vocabularies, 99)
     drawn = []
@@ -194,7 +194,7 @@ for epoch in range(2):
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
 def test_two_processes_draw_the_same_pieces(
-    python: Path, tiny_corpus: Path, tmp_path: Path, kind: VocabularyType, capsys: pytest.CaptureFixture[str],
+    python: Path, tiny_corpus: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     vocabularies_of(FileText(tiny_corpus / "train.de", tiny_corpus / "train.en"), kind).save(tmp_path)
@@ -247,7 +247,7 @@ def test_a_word_with_unk_or_bytes_keeps_its_pieces(tmp_path: Path, text: FileTex
 
 
 @pytest.mark.parametrize("kind", ["word", "character"])
-def test_words_and_characters_have_no_other_pieces(text: FileText, kind: VocabularyType) -> None:
+def test_words_and_characters_have_no_other_pieces(text: FileText, kind: str) -> None:
     with pytest.raises(UserError, match="no other pieces") as caught:
         sampler_of(vocabularies_of(text, kind), 0.2)
     assert "unigram or bpe" in caught.value.remedy
