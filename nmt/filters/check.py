@@ -160,7 +160,7 @@ def _judged(
     if path is not None:
         scores = statistics.scores(start, min(map(len, lines)))
         with replacing(path) as temporary, explained(path), temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **judged, **{SCORES: scores})
+            np.savez(file, **judged, **{SCORES: scores})
     return judged
 
 
