@@ -63,7 +63,7 @@ def test_the_lock_has_the_versions_of_the_constraints(repo_root: Path) -> None:
     }
 
 
-def test_help_takes_hardly_longer_than_the_import_of_its_libraries() -> None:
+def test_help_takes_little_longer_than_the_import_of_its_libraries() -> None:
     """In processor time, in turns: seconds depend on the machine and on what else it does; their ratio does not."""
     resource = pytest.importorskip("resource", reason="Windows doesn't tell the processor time of other processes")
 
@@ -125,6 +125,14 @@ def test_imports_point_one_way() -> None:
             if ranks[room] > ranks[name.parts[0]]:
                 wrong.add(name.as_posix())
     assert wrong <= NOT_YET
+
+
+def test_the_page_of_the_layout_has_every_folder(repo_root: Path) -> None:
+    page = (repo_root / "docs" / "reference" / "code-layout.md").read_text("utf-8")
+    folders = {path.parent.name for path in (repo_root / "nmt").glob("*/__init__.py")}
+    assert set(re.findall(r"^\| `nmt/(\w+)/` \|", page, re.MULTILINE)) == folders
+    tools = {path.name for path in (repo_root / "tools").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert set(re.findall(r"^\| `tools/(\w+)/` \|", page, re.MULTILINE)) == tools
 
 
 def test_tests_mirror_the_package_and_the_tools(repo_root: Path) -> None:
