@@ -49,11 +49,11 @@ def rooms() -> Diagram:
     places: dict[str, tuple[float, float]] = {}
     for number in range(top + 1):
         row = [room for room in imported if level(room) == number]
-        row.sort(key=lambda room: (room not in KERNEL, sum(places[o][0] for o in imported[room]) / PAGE, room))
+        row.sort(key=lambda room: (room not in KERNEL, sum(places[o][0] for o in sorted(imported[room])) / PAGE, room))
         for index, room in enumerate(row):
             places[room] = PAGE * (index + 0.5) / len(row), (top - number + 0.5) * ROW
     for room, (x, y) in places.items():
-        for other in imported[room]:
+        for other in sorted(imported[room]):
             if not any(other in below(between) for between in imported[room]):
                 d.arrow((x, y), (places[other][0], places[other][1] - HEIGHT / 2 - 3))
     for room, (x, y) in places.items():
