@@ -158,9 +158,9 @@ def _judged(
         if (found := each.read(start, lines)) is not None:
             judged[name] = found
     if path is not None:
-        scores = statistics.scores(start, min(map(len, lines)))
+        saved: dict[str, Any] = {**judged, SCORES: statistics.scores(start, min(map(len, lines)))}
         with replacing(path) as temporary, explained(path), temporary.open("wb") as file:
-            np.savez(file, **judged, **{SCORES: scores})
+            np.savez(file, **saved)
     return judged
 
 
