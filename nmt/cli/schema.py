@@ -22,6 +22,7 @@ TABLES = (
     "nmt.metrics.table",
     "nmt.models.build",
     "nmt.decoding.processors",
+    "nmt.training.optim.optimizer",
     "nmt.training.optim.schedules",
     "nmt.training.techniques",
 )

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.data.batching import Ids
-from nmt.data.cache import Sentences, Sides
+from nmt.data.cache import ParallelIds, Sentences
 from nmt.data.vocabulary.base import TERM, Piece, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
@@ -178,7 +178,7 @@ def modified(name: Modifier, texts: Sequence[tuple[str, str]], seed: int) -> lis
     return found
 
 
-class Modifiers:
+class Augmentations:
     """Reads each epoch of a corpus with some sentences changed; at most one change for a sentence.
 
     Args:
@@ -192,8 +192,8 @@ class Modifiers:
         self._both = vocabularies.source, vocabularies.target
 
     def __call__(
-        self, sides: Sides, annotations: Mapping[str, Sentences], seed: int, epoch: int
-    ) -> tuple[Sides, Mapping[str, Sentences]]:
+        self, sides: ParallelIds, annotations: Mapping[str, Sentences], seed: int, epoch: int
+    ) -> tuple[ParallelIds, Mapping[str, Sentences]]:
         """Source and target as an epoch, counted from 0, reads them, and annotations with the links of these."""
         links, names, num_pairs = annotations.get(LINKS), list(self._shares), len(sides[0])
         rng = np.random.default_rng((seed, epoch, _STREAM))
@@ -210,7 +210,7 @@ class Modifiers:
             annotations = {**annotations, LINKS: Changed(links, carried)}
         return (Changed(sides[0], source), Changed(sides[1], target)), annotations
 
-    def _read(self, sides: Sides, links: Sentences | None, row: int) -> Pair | None:
+    def _read(self, sides: ParallelIds, links: Sentences | None, row: int) -> Pair | None:
         """A pair as text; None where words are unknown, for which there is no text, or pieces aren't the text's."""
         tags, ids = zip(*(_split(side[row], v) for side, v in zip(sides, self._both, strict=True)), strict=True)
         if any(v.unk in each for each, v in zip(ids, self._both, strict=True)):
@@ -225,7 +225,7 @@ class Modifiers:
             pair.links_IJ = pair.source.in_pieces(pieces[0]).T @ linked_ST @ pair.target.in_pieces(pieces[1])
         return pair
 
-    def _written(self, pair: Pair, sides: Sides, row: int, has_links: bool) -> tuple[Ids, Ids, Ids] | None:
+    def _written(self, pair: Pair, sides: ParallelIds, row: int, has_links: bool) -> tuple[Ids, Ids, Ids] | None:
         """A changed pair and its links, with the tags of before; None where it is empty, too long or unknown."""
         tags, both = _split(sides[0][row], self._both[0])[0], (pair.source, pair.target)
         texts = [v.encode(side.text) for v, side in zip(self._both, both, strict=True)]

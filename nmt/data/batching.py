@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from nmt.core.console import warn
-from nmt.data.buffers import Pools
-from nmt.data.cache import EncodedCorpus, Sentences, Sides
+from nmt.data.buffers import ShuffleBuffers
+from nmt.data.cache import EncodedCorpus, ParallelIds, Sentences
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 
@@ -30,14 +30,14 @@ AHEAD = 8
 """Number of batches made in advance for a GPU: little memory, and enough to hide the planning of an epoch."""
 
 Ids = Sequence[int] | npt.NDArray[np.integer]
-Annotations = Mapping[str, Sequence[npt.NDArray[np.integer]]]
-"""Further integers of each pair of a batch, by name; see :class:`nmt.data.cache.PairAnnotations`."""
-Reading = Callable[[Sides, int, int], Sides]
+BatchExtras = Mapping[str, Sequence[npt.NDArray[np.integer]]]
+"""Further integers of each pair of a batch, by name; see :class:`nmt.data.cache.PairExtras`."""
+EpochTransform = Callable[[ParallelIds, int, int], ParallelIds]
 """How an epoch reads the text: source and target, seed, and epoch from 0, to source and target."""
-OfPairs = Mapping[str, Sentences]
-"""Annotations of all pairs of a text, by name."""
-Modify = Callable[[Sides, OfPairs, int, int], tuple[Sides, OfPairs]]
-"""The same for sentences and annotations together; see :class:`nmt.data.augment.Modifiers`."""
+CorpusExtras = Mapping[str, Sentences]
+"""BatchExtras of all pairs of a text, by name."""
+PairTransform = Callable[[ParallelIds, CorpusExtras, int, int], tuple[ParallelIds, CorpusExtras]]
+"""The same for sentences and annotations together; see :class:`nmt.data.augment.Augmentations`."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Batch:
     target_input_BT: Tensor  # SOS y1 … yn
     target_output_BT: Tensor  # y1 … yn EOS
     target_length_B: Tensor
-    annotations: Annotations = field(default_factory=dict)
+    annotations: BatchExtras = field(default_factory=dict)
     """What training techniques have read beside the text, such as word links; an array for each pair."""
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
@@ -126,7 +126,7 @@ def lengths(sentences: Sequence[Ids]) -> Tensor:
 
 
 def make_batch(
-    pairs: Sequence[tuple[Ids, Ids]], vocabularies: Vocabularies, annotations: Annotations | None = None
+    pairs: Sequence[tuple[Ids, Ids]], vocabularies: Vocabularies, annotations: BatchExtras | None = None
 ) -> Batch:
     """The six steps of batch preparation.
 
@@ -286,7 +286,7 @@ class BatchStream(ABC):
 
 
 class TrainingBatches(BatchStream):
-    """The batches of one corpus, pool by pool.
+    """The batches of one corpus, buffer by buffer.
 
     The order of an epoch, and how it reads the sentences, depend on the seed and the epoch alone.
 
@@ -296,9 +296,9 @@ class TrainingBatches(BatchStream):
         batch_tokens: see :func:`plan_batches`.
         seed: of the order.
         share: see :class:`BatchStream`.
-        readings: what each epoch makes of the sentences of a pool, one after the other, such as other pieces.
+        readings: what each epoch makes of the sentences of a buffer, one after the other, such as other pieces.
         modify: changes sentences and annotations before the readings.
-        pools: the pairs that are read, and which of them together; None for all of them.
+        buffers: the pairs that are read, and which of them together; None for all of them.
     """
 
     def __init__(
@@ -308,34 +308,34 @@ class TrainingBatches(BatchStream):
         batch_tokens: int,
         seed: int,
         share: tuple[int, int] = (0, 1),
-        readings: Sequence[Reading] = (),
-        pools: Pools | None = None,
-        modify: Modify | None = None,
+        readings: Sequence[EpochTransform] = (),
+        buffers: ShuffleBuffers | None = None,
+        modify: PairTransform | None = None,
     ) -> None:
         super().__init__(share)
         self._corpus, self._vocabularies = corpus, vocabularies
-        self._pools = pools or Pools(len(corpus))
+        self._buffers = buffers or ShuffleBuffers(len(corpus))
         self._batch_tokens, self._seed, self._readings, self._modify = batch_tokens, seed, readings, modify
-        self.epoch = self._pool = -1
+        self.epoch = self._buffer = -1
         self._go_to(0, 0, 0)
 
-    def _go_to(self, epoch: int, pool: int, position: int) -> None:
-        """Move to a batch by its number in a pool; the one after a pool's last batch is the first of the next pool."""
-        if (epoch, pool) != (self.epoch, self._pool):
-            self.epoch, self._pool = epoch, pool
-            self._read(self._pools.rows(pool, self._seed, epoch))
+    def _go_to(self, epoch: int, buffer: int, position: int) -> None:
+        """Move to a batch by its number in a buffer; after the last batch of a buffer comes the first of the next."""
+        if (epoch, buffer) != (self.epoch, self._buffer):
+            self.epoch, self._buffer = epoch, buffer
+            self._read(self._buffers.rows(buffer, self._seed, epoch))
         if position < len(self._plan):
             self._position = position
-        elif pool + 1 < self._pools.count:
-            self._go_to(epoch, pool + 1, 0)
+        elif buffer + 1 < self._buffers.count:
+            self._go_to(epoch, buffer + 1, 0)
         else:
             self._go_to(epoch + 1, 0, 0)
 
     def _read(self, rows: npt.NDArray[np.int64]) -> None:
-        """Read the pairs of the present pool, and divide them into batches."""
-        sides: Sides = self._corpus.source.taken(rows), self._corpus.target.taken(rows)
-        annotations: OfPairs = {name: values.taken(rows) for name, values in self._corpus.annotations.items()}
-        seed = self._seed + (self._pool << 32)  # each pool has random numbers of its own
+        """Read the pairs of the present buffer, and divide them into batches."""
+        sides: ParallelIds = self._corpus.source.taken(rows), self._corpus.target.taken(rows)
+        annotations: CorpusExtras = {name: values.taken(rows) for name, values in self._corpus.annotations.items()}
+        seed = self._seed + (self._buffer << 32)  # each buffer has random numbers of its own
         if self._modify is not None:
             sides, annotations = self._modify(sides, annotations, seed, self.epoch)
         for reading in self._readings:
@@ -345,18 +345,18 @@ class TrainingBatches(BatchStream):
         self._plan = plan_batches(*self._lengths, self._batch_tokens, np.random.default_rng((seed, self.epoch)))
 
     def __len__(self) -> int:
-        return len(self._plan) * self._pools.count  # pools are alike
+        return len(self._plan) * self._buffers.count  # buffers are alike
 
     def make_next(self) -> Batch:
         return self._make_batch(self._plan[self._position])
 
     def advance(self) -> None:
-        self._go_to(self.epoch, self._pool, self._position + 1)
+        self._go_to(self.epoch, self._buffer, self._position + 1)
 
     @property
     def place(self) -> tuple[int, int, int]:
-        """The epoch, the pool, and the number in it of the batch that comes next."""
-        return self.epoch, self._pool, self._position
+        """The epoch, the buffer, and the number in it of the batch that comes next."""
+        return self.epoch, self._buffer, self._position
 
     @property
     def next_tokens(self) -> int:
@@ -367,7 +367,7 @@ class TrainingBatches(BatchStream):
     def num_target_tokens(self) -> int:
         """Target tokens of an epoch, with EOS, in the stored pieces; about, where pairs are held out."""
         counts = self._corpus.counts
-        return (counts.target_pieces + counts.kept) * len(self._pools) // counts.kept
+        return (counts.target_pieces + counts.kept) * len(self._buffers) // counts.kept
 
     def _make_batch(self, chosen: npt.NDArray[np.int64]) -> Batch:
         annotations = {name: [values[i] for i in chosen] for name, values in self._annotations.items()}
@@ -380,10 +380,10 @@ class TrainingBatches(BatchStream):
 
     @property
     def num_positions(self) -> int:
-        return int(np.maximum(*self._lengths).sum()) * self._pools.count
+        return int(np.maximum(*self._lengths).sum()) * self._buffers.count
 
     def state_dict(self) -> dict[str, Any]:
-        place = {"epoch": self.epoch, "pool": self._pool, "position": self._position}
+        place = {"epoch": self.epoch, "pool": self._buffer, "position": self._position}
         return place | {"corpus": self._corpus.fingerprint}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -392,5 +392,5 @@ class TrainingBatches(BatchStream):
             warn(
                 "the training text isn't the one that the run was started with: going on in the middle of the new one."
             )
-        pool = min(state.get("pool", 0), self._pools.count - 1)
-        self._go_to(state["epoch"], pool, state.get("position", 0))
+        buffer = min(state.get("pool", 0), self._buffers.count - 1)
+        self._go_to(state["epoch"], buffer, state.get("position", 0))

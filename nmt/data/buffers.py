@@ -1,30 +1,29 @@
-"""Corpora of any size in pools that fit into memory: which pairs of an epoch are read together.
+"""Shuffle buffers: an epoch reads a corpus of any size in parts that fit into memory.
 
-Sorting by length and shuffling take memory for each pair. So an epoch goes through a corpus in pools of pairs that are
-drawn from all of it, and only one pool is sorted at a time. Which pairs those are is a formula, not a list: a keyed
-permutation of all indices.
+Sorting by length and shuffling need memory for each pair, so only one buffer of pairs is sorted at a time. Its pairs
+are drawn from the whole corpus by a keyed permutation of the indices, which is computed and not stored.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-POOL_SIZE = 250_000
-"""Most pairs of a pool: a smaller corpus is one pool. Its ids take about 25 MB."""
+BUFFER_SIZE = 250_000
+"""Most pairs of a buffer: a smaller corpus is one buffer. Its ids take about 25 MB."""
 ROUNDS = 4
 
 Rows = npt.NDArray[np.int64]
 
 
-class Pools:
-    """The pairs of a corpus that belong to training, in pools of nearly equal size.
+class ShuffleBuffers:
+    """The pairs of a corpus that belong to training, in buffers of nearly equal size.
 
     Args:
         size: pairs of the corpus.
         held_out: those that don't belong to training, ascending.
-        most: pairs of a pool.
+        most: pairs of a buffer.
     """
 
-    def __init__(self, size: int, held_out: Rows | None = None, most: int = POOL_SIZE) -> None:
+    def __init__(self, size: int, held_out: Rows | None = None, most: int = BUFFER_SIZE) -> None:
         held_out = np.zeros(0, np.int64) if held_out is None else held_out
         self._num_pairs = size - len(held_out)
         self._gaps = held_out - np.arange(len(held_out))
@@ -35,7 +34,7 @@ class Pools:
         return self._num_pairs
 
     def rows(self, number: int, *key: int) -> Rows:
-        """The pairs of a pool, ascending; a key gives them anew. [N]"""
+        """The pairs of a buffer, ascending; a key gives them anew. [N]"""
         bounds = [self._num_pairs * each // self.count for each in (number, number + 1)]
         chosen = np.arange(*bounds)
         if self.count > 1:

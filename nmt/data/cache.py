@@ -50,7 +50,7 @@ class Counts:
     """Most pieces of a sentence."""
 
 
-class PairAnnotations(Protocol):
+class PairExtras(Protocol):
     """Integers that belong to each sentence pair, such as links between its pieces; a training technique reads them."""
 
     name: str
@@ -78,7 +78,7 @@ class Sentences(ABC):
         return len(self.lengths)
 
 
-Sides = tuple[Sentences, Sentences]
+ParallelIds = tuple[Sentences, Sentences]
 """Source and target."""
 
 
@@ -152,7 +152,7 @@ class EncodedCorpus:
 
         self.counts = Counts(**meta["counts"])
         self.source, self.target = (read(side, "ids", meta["dtype"]) for side in ("source", "target"))
-        self.sides: Sides = self.source, self.target
+        self.sides: ParallelIds = self.source, self.target
         self.lines: npt.NDArray[np.int64] = _mapped(directory / "lines", np.int64, empty=not self.counts.kept)
         self.annotations = {name: read(name, "int32", "int32", n) for name, n in meta["annotations"].items()}
         """Of each pair, by name. [num_rows, width]"""
@@ -176,7 +176,7 @@ def encode_corpus(
     vocabularies: Vocabularies,
     max_length: int,
     on_progress: Callable[[int], None] = lambda pairs: None,
-    annotations: Sequence[PairAnnotations] = (),
+    annotations: Sequence[PairExtras] = (),
 ) -> EncodedCorpus:
     """The ids of a text, from the cache where they are in it already.
 
@@ -228,7 +228,7 @@ def _write(
     vocabularies: Vocabularies,
     max_length: int,
     on_progress: Callable[[int], None],
-    annotations: Sequence[PairAnnotations],
+    annotations: Sequence[PairExtras],
 ) -> None:
     dtype = "uint16" if max(len(vocabularies.source), len(vocabularies.target)) <= 1 << 16 else "int32"
     counts, is_kept = Counter(kept=0, empty=0, too_long=0, target_pieces=0, longest=0), array("b")

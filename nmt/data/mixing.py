@@ -11,7 +11,7 @@ from nmt.data.sources import ParallelText, TaggedText
 from nmt.recipe.schema import StageOptions
 
 
-class MixedBatches(BatchStream):
+class InterleavedBatches(BatchStream):
     """The batches of several corpora, each in proportion to its weight.
 
     The next batch is that of the corpus with the smallest (target tokens of it that the stage has read + 1) / weight;

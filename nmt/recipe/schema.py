@@ -93,15 +93,8 @@ BatchTokens = Annotated[
 ]
 DEFAULT_SCHEDULE = "inverse_sqrt"
 WITH_DEFAULT_SCHEDULE = AfterValidator(lambda value: {"type": DEFAULT_SCHEDULE, **value})
-
-
-class OptimizerOptions(Options):
-    """How a gradient becomes a change of the weights."""
-
-    type: Literal["adam", "adamw"] = Field("adam", description="adamw decouples weight decay from the gradient")
-    betas: tuple[float, float] = Field((0.9, 0.98), description="decay of the means of gradients and squares")
-    eps: float = Field(1e-9, gt=0, description="added to the denominator")
-    weight_decay: float = Field(0.0, ge=0, description="how strongly weights are drawn to zero")
+DEFAULT_OPTIMIZER = "adam"
+WITH_DEFAULT_OPTIMIZER = AfterValidator(lambda value: {"type": DEFAULT_OPTIMIZER, **value})
 
 
 class TrainingOptions(Options):
@@ -122,8 +115,8 @@ class TrainingOptions(Options):
     max_minutes: Annotated[float | None, SILENT] = Field(
         None, gt=0, description="stop after this many minutes of training, over all resumes"
     )
-    optimizer: Annotated[OptimizerOptions, BeforeValidator(as_mapping)] = Field(
-        default_factory=OptimizerOptions, description="adam, adamw, or a mapping with the type and its options"
+    optimizer: Annotated[dict[str, Any], BeforeValidator(as_mapping), WITH_DEFAULT_OPTIMIZER, ChoiceOf("optimizer")] = (
+        Field({"type": DEFAULT_OPTIMIZER}, description="how a gradient changes the weights; type, and its options")
     )
     learning_rate: float = Field(1e-3, gt=0, description="the highest rate, reached at the end of the warm-up")
     schedule: Annotated[dict[str, Any], BeforeValidator(as_mapping), WITH_DEFAULT_SCHEDULE, ChoiceOf("schedule")] = (

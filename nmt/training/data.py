@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from nmt.core.console import progress_bar, say
 from nmt.core.errors import UserError
-from nmt.data.augment import Modifiers
+from nmt.data.augment import Augmentations
 from nmt.data.batching import BatchStream, TrainingBatches
-from nmt.data.buffers import Pools
-from nmt.data.cache import EncodedCorpus, PairAnnotations, encode_corpus
+from nmt.data.buffers import ShuffleBuffers
+from nmt.data.cache import EncodedCorpus, PairExtras, encode_corpus
 from nmt.data.dialogue import check_separator
 from nmt.data.link_file import LinkFile
-from nmt.data.mixing import MixedBatches, Sample
+from nmt.data.mixing import InterleavedBatches, Sample
 from nmt.data.sources import ParallelText, given_text, open_corpus, open_text
 from nmt.data.vocabulary.base import TERM, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
@@ -77,7 +77,7 @@ class Data:
                 seed + number,  # with the same one, translations in two directions of one text would come side by side
                 share,
                 readings,
-                Pools(len(part.corpus), part.held_out),
+                ShuffleBuffers(len(part.corpus), part.held_out),
                 self._modifiers(number),
             )
             for number, part in enumerate(self.train)
@@ -86,12 +86,12 @@ class Data:
             return streams[0]
         weights = {corpus.name: corpus.weight for corpus in self.options.corpora}
         stages = self.options.stages or [StageOptions(name="all", corpora=weights)]
-        return MixedBatches(dict(zip(weights, streams, strict=True)), stages, share)
+        return InterleavedBatches(dict(zip(weights, streams, strict=True)), stages, share)
 
-    def _modifiers(self, number: int) -> Modifiers | None:
+    def _modifiers(self, number: int) -> Augmentations | None:
         """What changes sentences of a corpus."""
         shares = self.options.corpora[number].modifiers if self.options.corpora else {}
-        return Modifiers(shares, self.vocabularies, self.options.max_length) if shares else None
+        return Augmentations(shares, self.vocabularies, self.options.max_length) if shares else None
 
     @property
     def num_pairs(self) -> int:
@@ -192,7 +192,7 @@ def _check_symbols(vocabulary: Vocabulary, corpus: CorpusOptions) -> None:
 
 def _annotations(
     techniques: Mapping[str, Technique], options: DataOptions, vocabularies: Vocabularies
-) -> list[list[PairAnnotations]]:
+) -> list[list[PairExtras]]:
     """What is read for each pair of each text: links of corpora, and what techniques read."""
     found = {name: technique.annotations(vocabularies) for name, technique in techniques.items()}
     for name, annotations in found.items():
@@ -202,7 +202,7 @@ def _annotations(
                 "Leave it out, or join the corpora to one and name it with data.train.",
             )
     splits = any(getattr(each.options, "split_punctuation", False) for each in techniques.values())
-    of_corpora: list[list[PairAnnotations]] = [
+    of_corpora: list[list[PairExtras]] = [
         [LinkFile(corpus.links, splits, options, vocabularies)] if corpus.links else [] for corpus in options.corpora
     ]
     return of_corpora or [[annotations for annotations in found.values() if annotations]]

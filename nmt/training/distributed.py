@@ -29,7 +29,7 @@ from torch.nn.parallel import DistributedDataParallel
 from nmt.core.console import be_silent, show_error
 from nmt.core.errors import UserError
 from nmt.training.checkpointing.state import seed_everything
-from nmt.training.loop.interrupts import REPEATED, Interrupted, Interrupts, Orphaned
+from nmt.training.loop.interrupts import REPEATED, Interrupted, Interrupts, LauncherDied
 
 PATIENCE = timedelta(minutes=30)
 """How long a rank waits for the others before it takes them for lost; one whose process ends is noticed at once."""
@@ -63,26 +63,26 @@ class ProcessGroup:
         if size == 1:
             yield cls()
             return
-        ranks = cls(int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_RANK", "0")))
+        group = cls(int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_RANK", "0")))
         on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
-        if ranks.rank:
+        if group.rank:
             be_silent()
-        with ranks._failures_told():
-            with ranks._ended_with_torchrun():
+        with group._failures_told():
+            with group._ended_with_torchrun():
                 has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun has it, and is there
-                ranks._store, *_ = next(rendezvous("env://", timeout=timedelta(minutes=1) if has_store else PATIENCE))
+                group._store, *_ = next(rendezvous("env://", timeout=timedelta(minutes=1) if has_store else PATIENCE))
                 backend = "nccl" if on_gpu else "gloo"
-                dist.init_process_group(backend, None, PATIENCE, size, ranks.rank, ranks._store)
+                dist.init_process_group(backend, None, PATIENCE, size, group.rank, group._store)
                 # Numbers and text go by the CPU, beside the gradients, whatever those go by.
-                ranks._talking = dist.new_group(timeout=PATIENCE, backend="gloo")
-                ranks._meet_neighbours()
+                group._talking = dist.new_group(timeout=PATIENCE, backend="gloo")
+                group._meet_neighbours()
             try:
-                yield ranks
-            except (Interrupted, Orphaned) as stop:
+                yield group
+            except (Interrupted, LauncherDied) as stop:
                 if stop.has_checkpoint:  # so all ranks have agreed on it
-                    ranks._leave()
+                    group._leave()
                 raise
-            ranks._leave()
+            group._leave()
 
     @contextmanager
     def _ended_with_torchrun(self) -> Iterator[None]:
@@ -91,9 +91,9 @@ class ProcessGroup:
 
         def watch() -> None:
             while not joined.wait(POLLING):
-                if self.orphaned:
+                if self.launcher_died:
                     if self.is_main:
-                        show_error(Orphaned(has_checkpoint=False))
+                        show_error(LauncherDied(has_checkpoint=False))
                     os._exit(2)
 
         threading.Thread(target=watch, daemon=True).start()
@@ -119,7 +119,7 @@ class ProcessGroup:
             os.close(neighbour)
 
     @property
-    def orphaned(self) -> bool:
+    def launcher_died(self) -> bool:
         """Whether torchrun, which started this process, has ended. Any other parent may end."""
         return self._torchrun is not None and self._torchrun != os.getppid()
 
@@ -129,8 +129,8 @@ class ProcessGroup:
         Raises:
             UserError: another rank or torchrun has ended.
         """
-        if self.orphaned:
-            raise Orphaned(has_checkpoint=False)
+        if self.launcher_died:
+            raise LauncherDied(has_checkpoint=False)
         if select.select(self._neighbours, [], [], 0)[0]:
             raise self._lost()
 
@@ -194,7 +194,7 @@ class ProcessGroup:
             find_unused_parameters=any(getattr(part, "skips_parameters", False) for part in module.modules()),
         )
 
-    def accumulating(self, module: nn.Module) -> AbstractContextManager[None]:
+    def no_sync(self, module: nn.Module) -> AbstractContextManager[None]:
         """While open, a wrapped module keeps its gradients to itself."""
         return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
 
@@ -215,11 +215,11 @@ class ProcessGroup:
         dist.all_gather_object(values, value, group=self._talking)
         return values
 
-    def sums(self, *values: float) -> list[float]:
+    def all_reduce_sum(self, *values: float) -> list[float]:
         """Each value, summed over the ranks."""
         return self._reduced(values, dist.ReduceOp.SUM)
 
-    def highest(self, *values: float) -> list[float]:
+    def all_reduce_max(self, *values: float) -> list[float]:
         """The highest of the ranks, for each value."""
         return self._reduced(values, dist.ReduceOp.MAX)
 
@@ -250,8 +250,8 @@ class ProcessGroup:
                 if not isinstance(error, dist.DistError) and not any(sign in str(error) for sign in _LOST):
                     raise
                 time.sleep(POLLING)  # torchrun's connections close a little before it has ended
-                raise (Orphaned(has_checkpoint=False) if self.orphaned else self._lost()) from None
-        except Orphaned:
+                raise (LauncherDied(has_checkpoint=False) if self.launcher_died else self._lost()) from None
+        except LauncherDied:
             if self.rank:
                 raise SystemExit(2) from None  # one message is enough
             raise

@@ -29,6 +29,7 @@ from nmt.training.loop.out_of_memory import CPU_BATCH_TOKENS, find_batch_tokens
 from nmt.training.loop.sinks import open_sinks
 from nmt.training.model_card import write_card
 from nmt.training.objective import Objective
+from nmt.training.optim.optimizer import resolve_optimizer
 from nmt.training.optim.schedules import resolve_schedule
 from nmt.training.techniques import make_techniques
 from nmt.training.techniques.base import Technique
@@ -91,7 +92,7 @@ def complete(recipe: Recipe) -> tuple[Recipe, dict[str, Technique]]:
         raise UserError("A classifier has no target embedding.", "Leave out model.vectors.target.")
     techniques = make_techniques(recipe)
     written = {name: technique.options.model_dump(mode="json") for name, technique in techniques.items()}
-    training = resolve_schedule(recipe.training).model_copy(update={"techniques": written})
+    training = resolve_optimizer(resolve_schedule(recipe.training)).model_copy(update={"techniques": written})
     return recipe.model_copy(update={"training": training}), techniques
 
 

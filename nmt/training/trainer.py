@@ -17,7 +17,6 @@ from nmt.core.device import peak_memory_mb
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.batching import Batch, BatchStream
-from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors, save_weights, weights_of
 from nmt.recipe.schema import TrainingOptions
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, training_tensors
@@ -25,11 +24,12 @@ from nmt.training.checkpointing.state import Progress, load_optimizer, load_rand
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.loop import events
 from nmt.training.loop.events import Event, Sink, ignore
-from nmt.training.loop.interrupts import REPEATED, Interrupted, Interrupts, Orphaned
+from nmt.training.loop.interrupts import REPEATED, Interrupted, Interrupts, LauncherDied
 from nmt.training.loop.meter import Divergence, Meter
-from nmt.training.loop.out_of_memory import release_memory, shape_text, within_memory
+from nmt.training.loop.out_of_memory import release_memory, shape_text, split_on_oom
 from nmt.training.objective import BatchLoss, Objective
 from nmt.training.optim.ema import MovingAverage
+from nmt.training.optim.optimizer import make_optimizer
 from nmt.training.optim.schedules import make_schedule
 from nmt.training.validation import Validation, Validator
 
@@ -50,7 +50,7 @@ class Trainer:
         validator: measures the model; None where there is nothing to validate on.
         directory: the model directory, already holding recipe and vocabulary.
         emit: takes the events of the run.
-        ranks: the processes that train this model together.
+        process_group: the processes that train this model together.
     """
 
     def __init__(
@@ -61,29 +61,29 @@ class Trainer:
         validator: Validator | None,
         directory: Path,
         emit: Sink = ignore,
-        ranks: ProcessGroup = SINGLE_PROCESS,
+        process_group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.options, self.batches, self.validator = options, batches, validator
-        self._sink, self.ranks = emit, ranks
+        self._sink, self.process_group = emit, process_group
         self.model = model = objective.model
         self.device, self.precision = model.device, objective.precision
-        if objective.own_backward and ranks.size > 1:
+        if objective.own_backward and process_group.size > 1:
             raise UserError(
                 f"training.techniques.{objective.own_backward} works in one process alone.",
                 "Leave it out, or start one process.",
             )
         self._objective, self.techniques = objective, objective.techniques
-        self.objective = ranks.wrap(objective)
+        self.objective = process_group.wrap(objective)
         self.progress = Progress()
-        self.optimizer = _make_optimizer(model, options)
+        self.optimizer = make_optimizer(options, model.parameters())
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.schedule = make_schedule(options, self._total_steps())
         self.average = MovingAverage(model, options.ema) if options.ema else None
         self.meter, self.divergence = Meter(), Divergence()
         self._weights = ModelDirectory(directory).weights
         self.checkpoints = CheckpointFolder(directory, options.keep_last, options.keep_best)
-        self.interrupts = Interrupts(REPEATED if ranks.size > 1 else 0.0)
-        self._stop: Interrupted | Orphaned | None = None
+        self.interrupts = Interrupts(REPEATED if process_group.size > 1 else 0.0)
+        self._stop: Interrupted | LauncherDied | None = None
         self._measured: Validation | None = None
         self._last_checkpoint: int | None = None
         self._clock = time.perf_counter()
@@ -93,7 +93,7 @@ class Trainer:
 
         Raises:
             Interrupted: after Ctrl-C or SIGTERM, with a checkpoint saved.
-            Orphaned: torchrun has ended; a checkpoint is saved.
+            LauncherDied: torchrun has ended; a checkpoint is saved.
             UserError: the loss stays non-finite, a sentence doesn't fit in memory, or the disk is full.
         """
         self.model.train()
@@ -145,14 +145,14 @@ class Trainer:
         self._measured = None
         step = self.progress.step + 1
         sizes = ([batch.num_target_tokens, batch.num_positions, batch.num_padding] for batch in group)
-        tokens, positions, padding = map(int, self.ranks.sums(*map(sum, zip(*sizes, strict=True))))
+        tokens, positions, padding = map(int, self.process_group.all_reduce_sum(*map(sum, zip(*sizes, strict=True))))
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = self.schedule.at(step)
 
-        nll = within_memory(group, partial(self._add_gradient, tokens), self._make_room)
+        nll = split_on_oom(group, partial(self._add_gradient, tokens), self._make_room)
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm or math.inf)
-        (total,) = self.ranks.sums(nll.item())
+        (total,) = self.process_group.all_reduce_sum(nll.item())
         loss, gradient_norm = total / tokens, norm.item()
         if math.isfinite(loss) and math.isfinite(gradient_norm):
             self.scaler.step(self.optimizer)
@@ -175,21 +175,21 @@ class Trainer:
 
         def scaled(loss: Tensor) -> Tensor:
             # The mean over ranks is to be the sum over their tokens, divided by the number of all.
-            return self.scaler.scale(loss * (self.ranks.size / num_tokens))
+            return self.scaler.scale(loss * (self.process_group.size / num_tokens))
 
         batch = batch.to(self.device)
         if self._objective.own_backward:
             return self._objective.add_gradient(batch, self.progress.step, scaled)
-        with nullcontext() if is_last else self.ranks.accumulating(self.objective):
+        with nullcontext() if is_last else self.process_group.no_sync(self.objective):
             loss: BatchLoss = self.objective(batch, self.progress.step)
             torch.autograd.backward(scaled(loss.total))
         # Of the other ranks' extra losses only the size is known, as if they were like this one's.
-        self.meter.count_extra({name: float(value) * self.ranks.size for name, value in loss.extra.items()})
+        self.meter.count_extra({name: float(value) * self.process_group.size for name, value in loss.extra.items()})
         return loss.nll
 
     def _make_room(self, batch: Batch) -> None:
         """After a batch that didn't fit in memory: drop the gradients of the update."""
-        self.ranks.refuse_to_split(shape_text(batch))
+        self.process_group.refuse_to_split(shape_text(batch))
         self.optimizer.zero_grad(set_to_none=True)
         release_memory(self.device)
         (sentences, source), target = batch.source_BS.shape, batch.target_output_BT.shape[1]
@@ -237,7 +237,9 @@ class Trainer:
             self.progress.validation_due = False
             return False
         with self.meter.pause(), self.average.in_model() if self.average is not None else nullcontext():
-            result = self.validator(self.model, lambda: self.interrupts.received is not None or self.ranks.orphaned)
+            result = self.validator(
+                self.model, lambda: self.interrupts.received is not None or self.process_group.launcher_died
+            )
         self._agree()
         if result is None:
             return False
@@ -260,7 +262,7 @@ class Trainer:
         """Write a checkpoint from which training goes on exactly."""
         if self._last_checkpoint == self.progress.step:
             return
-        random_states = enumerate(self.ranks.gather(random_tensors(self.device)))
+        random_states = enumerate(self.process_group.gather(random_tensors(self.device)))
         tensors = {f"random-{rank}": random_state for rank, random_state in random_states}
         tensors["optimizer"] = optimizer_tensors(self.optimizer, self.model)
         if self.average is not None:
@@ -274,7 +276,7 @@ class Trainer:
             "techniques": {name: technique.state_dict() for name, technique in self.techniques.items()},
         }
         self._last_checkpoint = self.progress.step
-        if not self.ranks.is_main:
+        if not self.process_group.is_main:
             return
         with self.meter.pause():
             path = self.checkpoints.save(self.progress.step, weights_of(self.model), tensors, state)
@@ -295,7 +297,7 @@ class Trainer:
                 part.load_state_dict(state[name])
         if (before := state["schedule"].get(self.options.schedule["type"])) is not None:
             self.schedule.load_state_dict(before)
-        if own := tensors[f"random-{self.ranks.rank}"]:  # none where it is one rank more than before
+        if own := tensors[f"random-{self.process_group.rank}"]:  # none where it is one rank more than before
             load_random(own, self.device)
         for name, technique in self.techniques.items():
             if name in state["techniques"]:
@@ -313,12 +315,12 @@ class Trainer:
     def _restore_model(self) -> None:
         """Make model.safetensors that of the best checkpoint, than which it may be older, after a kill, or newer."""
         best = self.checkpoints.at(self.progress.best_step)
-        if self.ranks.is_main and self.progress.best is not None and best.is_dir() and not damage(best):
+        if self.process_group.is_main and self.progress.best is not None and best.is_dir() and not damage(best):
             average = training_tensors(best)["average"]
             save_weights(average or read_tensors(best / "weights.safetensors"), self._weights)
 
     def _save_model(self) -> None:
-        if self.ranks.is_main:
+        if self.process_group.is_main:
             weights = self.average.weights if self.average is not None else weights_of(self.model)
             save_weights(weights, self._weights)
 
@@ -343,7 +345,7 @@ class Trainer:
     def _total_steps(self) -> int | None:
         """Updates until ``max_steps`` or ``max_epochs``; the first epoch counts for all."""
         o = self.options
-        batches_a_step = o.accumulate * self.ranks.size
+        batches_a_step = o.accumulate * self.process_group.size
         by_epochs = math.ceil(o.max_epochs * len(self.batches) / batches_a_step) if o.max_epochs else None
         return min((n for n in (o.max_steps, by_epochs) if n), default=None)
 
@@ -352,16 +354,10 @@ class Trainer:
 
     def _agree(self) -> None:
         """Read the clock and look for a reason to stop: all ranks must end at the same update."""
-        seconds, signal, orphaned = self.ranks.highest(
-            time.perf_counter() - self._clock, self.interrupts.received or 0, self.ranks.orphaned
+        seconds, signal, launcher_died = self.process_group.all_reduce_max(
+            time.perf_counter() - self._clock, self.interrupts.received or 0, self.process_group.launcher_died
         )
         self.progress.seconds = seconds
-        self._stop = Interrupted(int(signal)) if signal else Orphaned(has_checkpoint=True) if orphaned else None
-
-
-def _make_optimizer(model: Seq2Seq, options: TrainingOptions) -> torch.optim.Optimizer:
-    o = options.optimizer
-    kind = torch.optim.Adam if o.type == "adam" else torch.optim.AdamW
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    rate = options.learning_rate
-    return kind(parameters, lr=rate, betas=o.betas, eps=o.eps, weight_decay=o.weight_decay, fused=True)
+        self._stop = (
+            Interrupted(int(signal)) if signal else LauncherDied(has_checkpoint=True) if launcher_died else None
+        )

@@ -16,7 +16,7 @@ from nmt.alignment.heads import AlignmentHeads
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.batching import TrainingBatches, make_batch
-from nmt.data.buffers import Pools
+from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import encode_corpus
 from nmt.data.link_file import LinkFile
 from nmt.data.links import format_pharaoh
@@ -174,7 +174,7 @@ def test_training_batches_have_the_links_of_their_pairs(
     links = link_file(tmp_path, "1-1\n\n1-1\n2-2\n", vocabularies)
     corpus = encode_corpus(text, vocabularies, max_length=5, annotations=[links])
     others = np.delete(np.arange(len(corpus)), 1)
-    batch = next(iter(TrainingBatches(corpus, vocabularies, 100, seed=1, pools=Pools(len(corpus), others))))
+    batch = next(iter(TrainingBatches(corpus, vocabularies, 100, seed=1, buffers=ShuffleBuffers(len(corpus), others))))
     assert links_mask(batch)[0, :, :3].nonzero().tolist() == [[2, 2]]
 
 

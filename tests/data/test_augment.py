@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from nmt.data.augment import LINKS, Modifiers, modified
+from nmt.data.augment import LINKS, Augmentations, modified
 from nmt.data.cache import EncodedCorpus, encode_corpus
 from nmt.data.link_file import LinkFile
 from nmt.data.sources import GivenText, TaggedText
@@ -38,7 +38,7 @@ def read(
     corpus: EncodedCorpus, vocabularies: Vocabularies, shares: dict[Modifier, float], epoch: int = 0, length: int = 60
 ) -> list[tuple[str, str]]:
     """The pairs as an epoch reads them."""
-    (source, target), _ = Modifiers(shares, vocabularies, length)(corpus.sides, {}, 1, epoch)
+    (source, target), _ = Augmentations(shares, vocabularies, length)(corpus.sides, {}, 1, epoch)
     assert source.lengths.tolist() == [len(source[i]) for i in range(len(source))]
     assert target.lengths.tolist() == [len(target[i]) for i in range(len(target))]
     tag = vocabularies.source.tags["<2en>"]
@@ -97,7 +97,7 @@ def test_a_sentence_with_unknown_words_stays_as_it_was(tmp_path: Path) -> None:
     made = train_vocabularies(VocabularyOptions(type="word"), [("der Hund", "the dog"), ("Der", "The Dog")])
     pairs = [("der Hund", "the dog"), ("der Wal", "the dog"), ("hund", "the the")]
     corpus = encode_corpus(GivenText(pairs, "x"), made, 9)
-    (source, target), _ = Modifiers({"title_case": 1.0}, made, 9)(corpus.sides, {}, 1, 0)
+    (source, target), _ = Augmentations({"title_case": 1.0}, made, 9)(corpus.sides, {}, 1, 0)
     found = [(made.source.decode(source[i].tolist()), made.target.decode(target[i].tolist())) for i in range(3)]
     assert found[0] == ("Der Hund", "The Dog")
     assert source[1].tolist() == corpus.source[1].tolist()
@@ -153,7 +153,7 @@ def words_of(text: str, vocabulary: Vocabulary) -> list[str]:
 def test_links_go_along(linked: tuple[Vocabularies, EncodedCorpus], name: Modifier) -> None:
     """Each link is between the words that it was between, changed or not."""
     made, corpus = linked
-    (source, target), annotations = Modifiers({name: 1.0}, made, 200)(corpus.sides, corpus.annotations, 1, 0)
+    (source, target), annotations = Augmentations({name: 1.0}, made, 200)(corpus.sides, corpus.annotations, 1, 0)
     expected = {
         (pair[0][int(i)], pair[1][int(j)])
         for pair, line in zip([[WordVocabulary.split(side) for side in pair] for pair in LINKED], OF_WORDS, strict=True)
@@ -177,7 +177,7 @@ def test_links_go_along(linked: tuple[Vocabularies, EncodedCorpus], name: Modifi
 
 def test_a_term_is_the_translation_of_the_word_before(linked: tuple[Vocabularies, EncodedCorpus]) -> None:
     made, corpus = linked
-    (source, target), _ = Modifiers({"terms": 1.0}, made, 200)(corpus.sides, corpus.annotations, 1, 0)
+    (source, target), _ = Augmentations({"terms": 1.0}, made, 200)(corpus.sides, corpus.annotations, 1, 0)
     texts = [made.source.decode(source[row].tolist()) for row in range(len(source))]
     hints = set(chain.from_iterable(re.findall(r"(\w+)<term> (\w+)</term>", text) for text in texts))
     assert hints == {("der", "the"), ("müde", "tired"), ("Hund", "dog"), ("und", "and"), ("schläft", "sleeps")}

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt.data.batching import Batch, TrainingBatches, make_batch, plan_batches
-from nmt.data.buffers import Pools
+from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, encode_corpus
 from nmt.data.sources import FileText, open_text
 from nmt.data.vocabulary.base import Vocabulary
@@ -99,8 +99,8 @@ def stream(corpus: tuple[EncodedCorpus, Vocabularies], seed: int = 1, **changes:
     return TrainingBatches(corpus[0], vocabularies=corpus[1], **arguments)
 
 
-def pools(most: int, held_out: npt.NDArray[np.int64] | None = None) -> Pools:
-    return Pools(60, held_out, most)
+def pools(most: int, held_out: npt.NDArray[np.int64] | None = None) -> ShuffleBuffers:
+    return ShuffleBuffers(60, held_out, most)
 
 
 def content(batch: Batch) -> list[list[int]]:
@@ -115,7 +115,7 @@ def test_an_epoch_has_every_training_pair_once_and_no_other(corpus: tuple[Encode
     held_out = np.array([0, 1, 7, 31, 59])
     chosen = sorted(int(corpus[0].source[index][0]) for index in range(60) if index not in held_out)
     for pool_size in (100, 20, 7):
-        batches, orders = stream(corpus, pools=pools(pool_size, held_out)), []
+        batches, orders = stream(corpus, buffers=pools(pool_size, held_out)), []
         for epoch in range(2):
             orders.append([])
             while batches.epoch == epoch:
@@ -128,7 +128,7 @@ def test_an_epoch_has_every_training_pair_once_and_no_other(corpus: tuple[Encode
 def test_each_pool_is_drawn_from_all_of_the_corpus(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:
     """So a corpus that is sorted by its topic, say, is not learned topic by topic."""
     first_of = {int(corpus[0].source[index][0]): index for index in range(60)}
-    batches = stream(corpus, pools=pools(20))
+    batches = stream(corpus, buffers=pools(20))
     of_pools: list[list[int]] = [[], [], []]
     while batches.epoch == 0:
         of_pools[batches.place[1]] += [first_of[row[0]] for row in content(batches.make_next())]
@@ -156,13 +156,13 @@ def test_batches_do_not_come_by_length(corpus: tuple[EncodedCorpus, Vocabularies
 def test_a_resumed_stream_goes_on_with_the_next_batch_wherever_it_stopped(
     corpus: tuple[EncodedCorpus, Vocabularies], pool_size: int
 ) -> None:
-    batches, states, whole = stream(corpus, pools=pools(pool_size)), [], []
+    batches, states, whole = stream(corpus, buffers=pools(pool_size)), [], []
     while batches.epoch < 2 or len(whole) < 20:
         states.append(batches.state_dict())
         whole.append(content(next(iter(batches))))
     assert {state["pool"] for state in states} == set(range(-(-60 // pool_size)))
     for stop, state in enumerate(states[:-2]):
-        resumed = stream(corpus, pools=pools(pool_size))
+        resumed = stream(corpus, buffers=pools(pool_size))
         resumed.load_state_dict(state)
         assert resumed.state_dict() == state
         assert take(resumed, 3) == whole[stop : stop + 3]

@@ -1,11 +1,11 @@
-"""Pools: every pair of an epoch is in one of them, by a formula that depends on its key alone."""
+"""ShuffleBuffers: every pair of an epoch is in one of them, by a formula that depends on its key alone."""
 
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from nmt.data.buffers import Pools, permuted
+from nmt.data.buffers import ShuffleBuffers, permuted
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 64, 65, 1000])
@@ -34,7 +34,7 @@ def test_neighbours_are_not_neighbours_afterwards() -> None:
 
 def test_pools_divide_the_training_pairs() -> None:
     held_out = np.array([0, 3, 4, 99])
-    pools = Pools(100, held_out, most=40)
+    pools = ShuffleBuffers(100, held_out, most=40)
     assert (len(pools), pools.count) == (96, 3)
     rows = [pools.rows(number, 5, 0) for number in range(3)]
     assert [len(each) for each in rows] == [32, 32, 32]
@@ -44,4 +44,4 @@ def test_pools_divide_the_training_pairs() -> None:
 
 
 def test_a_corpus_that_is_one_pool_is_in_its_own_order() -> None:
-    assert Pools(6, np.array([1, 2])).rows(0, 3).tolist() == [0, 3, 4, 5]
+    assert ShuffleBuffers(6, np.array([1, 2])).rows(0, 3).tolist() == [0, 3, 4, 5]

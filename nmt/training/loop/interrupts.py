@@ -22,7 +22,7 @@ class Interrupted(Exception):
         self.signal_number = signal_number
 
 
-class Orphaned(UserError):
+class LauncherDied(UserError):
     """torchrun has ended without ending the processes that it had started.
 
     Args:

@@ -31,7 +31,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(message in str(error) for message in _CPU_MESSAGES)
 
 
-def within_memory(
+def split_on_oom(
     group: Sequence[Batch], add_gradient: Callable[[Batch, bool], Tensor], make_room: Callable[[Batch], None]
 ) -> Tensor:
     """Compute the gradients of an update, whose batches are split in two until each fits; gives the summed loss.

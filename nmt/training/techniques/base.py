@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nmt.core.errors import UserError
 from nmt.data.batching import Batch
-from nmt.data.cache import PairAnnotations, Sides
+from nmt.data.cache import PairExtras, ParallelIds
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.contracts import DecoderOutput
 from nmt.models.seq2seq import Seq2Seq
@@ -64,11 +64,11 @@ class Technique:
             UserError: the technique can't work with these vocabularies.
         """
 
-    def annotations(self, vocabularies: Vocabularies) -> PairAnnotations | None:
+    def annotations(self, vocabularies: Vocabularies) -> PairExtras | None:
         """What batches are to have for each pair beside its ids, as ``Batch.annotations[name]``."""
         return None
 
-    def read_epoch(self, sides: Sides, seed: int, epoch: int) -> Sides:
+    def read_epoch(self, sides: ParallelIds, seed: int, epoch: int) -> ParallelIds:
         """Source and target as an epoch, counted from 0, reads them; the same in each process and after a resume."""
         return sides
 

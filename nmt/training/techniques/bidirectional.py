@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from nmt.core.errors import UserError
-from nmt.data.cache import Sentences, Sides
+from nmt.data.cache import ParallelIds, Sentences
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.recipe import options as groups
 from nmt.recipe.schema import Recipe
@@ -59,16 +59,16 @@ class Bidirectional(Technique):
                 "Leave bidirectional out, and name a corpus twice in data.corpora, once with its sides exchanged.",
             )
 
-    def read_epoch(self, sides: Sides, seed: int, epoch: int) -> Sides:
+    def read_epoch(self, sides: ParallelIds, seed: int, epoch: int) -> ParallelIds:
         if epoch >= self._num_epochs:
             return sides
         source, target = sides
         # Not the numbers that order the epoch: they would put all turned pairs of a length side by side.
         turned_N = np.random.default_rng((seed, epoch, _STREAM)).random(len(source)) < 0.5
-        return Mixed(source, target, turned_N), Mixed(target, source, turned_N)
+        return InterleavedSentences(source, target, turned_N), InterleavedSentences(target, source, turned_N)
 
 
-class Mixed(Sentences):
+class InterleavedSentences(Sentences):
     """Sentences of one side or, where ``from_second_N`` is True, of another with as many."""
 
     def __init__(self, first: Sentences, second: Sentences, from_second_N: npt.NDArray[np.bool_]) -> None:

@@ -11,7 +11,7 @@ import nmt
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.batching import TrainingBatches
-from nmt.data.cache import EncodedCorpus, Sides, encode_corpus
+from nmt.data.cache import EncodedCorpus, ParallelIds, encode_corpus
 from nmt.data.sources import DialogueText, FileText, ParallelText
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.learning import train_vocabularies
@@ -56,7 +56,7 @@ def turned(vocabularies: Vocabularies, num_epochs: int) -> Bidirectional:
     return technique
 
 
-def pairs(sides: Sides) -> list[tuple[list[int], list[int]]]:
+def pairs(sides: ParallelIds) -> list[tuple[list[int], list[int]]]:
     return [(source.tolist(), target.tolist()) for source, target in zip(*sides, strict=True)]
 
 
