@@ -13,9 +13,9 @@ from nmt.core.files import explained, replacing
 from nmt.data.dialogue import current_turn
 from nmt.data.sources import FileText, open_text
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.filters import FILTERS
 from nmt.filters.base import NUM_EXAMPLES, Figures, Filter, Flagged, Severity, plural
 from nmt.filters.statistics import Lines, PairSource, Progress, Side, Statistics, file_pairs
+from nmt.filters.table import FILTERS
 from nmt.recipe.schema import DataOptions, FilePair, Recipe
 
 
