@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
-from nmt.alignment.extract import LinkOptions
+from nmt.alignment.link_options import LinkOptions
 from nmt.cli.common import AsJson, AttentionStep, Device, Heads, ModelDir, command, on_screen, say_wrote, show_json
 from nmt.cli.schema import options_of
 from nmt.core.console import print_table, progress_bar, say

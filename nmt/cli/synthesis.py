@@ -10,7 +10,7 @@ from nmt.cli.schema import options_of
 from nmt.cli.translate import Precision, Resume, translate_lines
 from nmt.core.console import print_table, progress_bar, say
 from nmt.core.errors import UserError
-from nmt.filters.synthesis import PairOptions
+from nmt.filters.pair_options import PairOptions
 from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:
