@@ -1,1 +1,1 @@
-"""What a notebook types: training runs, translators and scores that show themselves."""
+"""The public API for programs and notebooks: training runs and scores."""
