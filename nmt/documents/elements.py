@@ -203,11 +203,12 @@ def translate_blocks(blocks: Iterable[Block], run: Run, table: dict[int, str]) -
 
 
 def _write(element: Element, content: Content, used: set[Element], table: dict[int, str]) -> None:
+    last = next(element.iterchildren(reversed=True), None)  # len() of an element takes linear time
     for item in content:
         if isinstance(item, str):
             text = FORBIDDEN.sub("", item).translate(table)
-            if len(element):
-                element[-1].tail = (element[-1].tail or "") + text
+            if last is not None:
+                last.tail = (last.tail or "") + text
             else:
                 element.text = (element.text or "") + text
             continue
@@ -218,6 +219,7 @@ def _write(element: Element, content: Content, used: set[Element], table: dict[i
         used.add(child)
         child.tail = None
         element.append(child)
+        last = child
         if not item.is_kept:
             _clear(child)
             _write(child, item.content, used, table)

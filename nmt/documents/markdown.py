@@ -9,21 +9,39 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from nmt.core.errors import UserError
 from nmt.documents.elements import Run
+from nmt.documents.formats import DocumentFormat, decoded
 from nmt.documents.tags import Content, Nesting
 
 if TYPE_CHECKING:
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
 
+MAX_MARKS = 5_000
+"""Largest number of characters in a block that may be markup."""
+MAX_REFERENCE = 20
+"""Largest number of lines of a reference definition."""
+
 _FRONT_MATTER = re.compile(r"---\r?\n.*?\n(?:---|\.\.\.)\r?(?:\n|\Z)", re.DOTALL)
+_MARKS = re.compile(r"[\\`*_~\[\]!<&]")
 _SPECIAL = re.compile(r"([\\`*\[\]]|(?<!\w)_|_(?!\w)|<(?=[\w/!?])|&(?=#?\w+;)|^(?:#{1,6}|[-+>])(?=\s))")
 
 
-def translate_markdown(text: str, run: Run) -> str:
-    """Translate a Markdown document."""
+class Markdown(DocumentFormat):
+    """Markdown documents."""
+
+    def translate(self, data: bytes, run: Run, target: str) -> bytes:
+        return _translated(decoded(data), run).encode()
+
+
+def _translated(text: str, run: Run) -> str:
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"store_labels": True}).enable(["table", "strikethrough"])
+    parser.core.ruler.before("inline", "check_size", _check_size)
+    parser.block.ruler.at("reference", _reference, {"alt": []})
     front = match.group() if (match := _FRONT_MATTER.match(text)) else ""
     lines = text[len(front) :].replace("\r\n", "\n").split("\n")
     tokens = parser.parse("\n".join(lines))
@@ -40,6 +58,27 @@ def translate_markdown(text: str, run: Run) -> str:
         lines[row : last_row + 1] = [lines[row][:begin] + written + lines[last_row][end:]]
     ends = "\r\n" if "\r\n" in text else "\n"
     return front + "\n".join(lines).replace("\n", ends)
+
+
+def _reference(state: "StateBlock", begin: int, end: int, silent: bool) -> bool:
+    """Rule of markdown-it for a reference, which looks through all lines of a block, so it gets a few of them only."""
+    from markdown_it.rules_block.reference import reference
+
+    num_lines, state.lineMax = state.lineMax, min(state.lineMax, begin + MAX_REFERENCE)
+    try:
+        return reference(state, begin, end, silent)
+    finally:
+        state.lineMax = num_lines
+
+
+def _check_size(state: "StateCore") -> None:
+    """Rule of markdown-it that refuses blocks whose inline markup would take more than linear time."""
+    for token in state.tokens:
+        if token.type == "inline" and len(_MARKS.findall(token.content)) > MAX_MARKS:
+            raise UserError(
+                f"The Markdown block at line {(token.map or [0])[0] + 1:,} has more than {MAX_MARKS:,} marks.",
+                "Divide it by empty lines.",
+            )
 
 
 def _find(token: "Token", lines: Sequence[str], columns: dict[int, int]) -> list[tuple[int, int, int]]:

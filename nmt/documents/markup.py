@@ -29,13 +29,16 @@ NEAR = 3
 EXACTLY = 1e6
 """In place of a link's 1, for words that must be in the element that they were in."""
 
+BLOCKS = 500
+"""Blocks that are translated at a time, which bounds the memory that a long document needs."""
+
 _BEFORE_ITS_WORD = re.compile(r"\w|[(\[{¿¡„«‹$€£¥#@]")
 
 
 def translate_content(
     blocks: Sequence[Content], translate: Translate, language: str = "en", kept: re.Pattern[str] = KEPT
 ) -> list[Content]:
-    """Translate the content of blocks, such as paragraphs, with one call of ``translate``.
+    """Translate the content of blocks, such as paragraphs, with one call of ``translate`` for some hundreds of them.
 
     Args:
         blocks: each has sentences of its own.
@@ -44,6 +47,15 @@ def translate_content(
         language: of the source, for sentence boundaries.
         kept: the text that isn't translated.
     """
+    results: list[Content] = []
+    for start in range(0, len(blocks), BLOCKS):
+        results += _translate_part(blocks[start : start + BLOCKS], translate, language, kept)
+    return results
+
+
+def _translate_part(
+    blocks: Sequence[Content], translate: Translate, language: str, kept: re.Pattern[str]
+) -> list[Content]:
     sources = [Source.read(block, kept) for block in blocks]
     split = [split_sentences(source.text, language) for source in sources]
     translations = translate([segment.text for segments in split for segment in segments if segment.is_sentence])
@@ -131,21 +143,23 @@ class Elements:
 
     def _best_labels(self, words: Sequence[int], owner: dict[int, Span]) -> list[tuple[int, Span | None]]:
         """Viterbi search over the words of a sentence: the child of each, or None, of most links and few changes."""
-        start = {None, *(owner[s] for t in words for s in self.words[t].sources if s in owner)}
-        best: dict[Span | None, tuple[float, tuple[Any, ...]]] = dict.fromkeys(start, (0.0, ()))
+        best: dict[Span | None, tuple[float, tuple[Any, ...]]] = {None: (0.0, ())}
         for t in words:
             gains = self._gains(t, owner)
             top, top_history = max(best.values(), key=lambda each: each[0])
-            # A child below has no better way than a change to it.
+            # A child below has no better way than a change to it. One that is not there yet may have been there from
+            # the beginning, without links.
             kept = {label: each for label, each in best.items() if each[0] >= top - SWITCH}
+            entry = (top - SWITCH, top_history) if top > SWITCH else (0.0, ())
             best = {}
             for label in {None: 0, **kept, **gains}:
-                score, history = kept.get(label, (top - SWITCH, top_history))
+                score, history = kept.get(label, entry)
                 best[label] = score + gains.get(label, 0.0), (label, history)
         history, labels = max(best.values(), key=lambda each: each[0])[1], []
         while history:
             label, history = history
             labels.append(label)
+        labels += [labels[-1]] * (len(words) - len(labels))
         return list(zip(words, reversed(labels), strict=True))
 
     def _gains(self, t: int, owner: dict[int, Span]) -> dict[Span | None, float]:

@@ -1,7 +1,9 @@
 """Content with inline elements, as spans of its text, and what in a text is not translated."""
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import islice, takewhile
 from typing import Any, Union
 
 MAX_DEPTH = 100
@@ -17,9 +19,10 @@ KEPT = re.compile(
     | (?:[\U0001F1E6-\U0001FAFF\u2600-\u27BF][\u200d\ufe0f\U0001F3FB-\U0001F3FF]*)+
     | \{\{[^{}\n]{1,60}\}\} | \$?\{[^{}\n]{1,60}\} | %\([^()\n]{1,60}\)[a-z]
     | (?:[$€£¥][ \u00a0]?)\d+(?:[.,]\d+)*
-    | (?<![\w.,])\d+(?:[.,:/]\d+)*(?:[ \u00a0\u202f]?(?:[kcmµn]?m[²³]?|[kmµ]?g|m?l|[kM]?W|kWh|[kMG]?Hz|[kKMGT]i?B|ms|min
+    | (?<![\w.,])(?<!\d[:/])\d+(?:[.,:/]\d+)*
+        (?:[ \u00a0\u202f]?(?:[kcmµn]?m[²³]?|[kmµ]?g|m?l|[kM]?W|kWh|[kMG]?Hz|[kKMGT]i?B|ms|min
         |km/h|m/s|mph|ft|lbs?|oz|px|pt|dpi|°[CF]?|%|‰|€|£|¥|EUR|USD)|[hsAVKt$])(?![\w/])
-    | %(?:\d+\$)?[-+\#0]*\d*(?:\.\d+)?l{0,2}[sdifuxXeEgGc@](?!\w)""",
+    | %(?:\d{1,9}\$)?[-+\#0]{0,5}\d{0,9}(?:\.\d{1,9})?l{0,2}[sdifuxXeEgGc@](?!\w)""",
     re.VERBOSE,
 )
 """What is kept: URLs, e-mail addresses, @mentions, #tags, emojis, placeholders (``{name}``, ``%(name)s``, ``%1$s``),
@@ -76,10 +79,11 @@ class Source:
         """Take the content of a block apart. ``pattern``: the text that is kept, beside nodes that are."""
         source = cls(text_of(content), [], [])
         source._read(content, 0, source.spans)
-        rest = source.text
+        rest, end = [], 0
         for kept in source.kept:
-            rest = rest[: kept.begin] + "\n" * (kept.end - kept.begin) + rest[kept.end :]
-        for match in pattern.finditer(rest):
+            rest += [source.text[end : kept.begin], "\n" * (kept.end - kept.begin)]
+            end = kept.end
+        for match in pattern.finditer("".join([*rest, source.text[end:]])):
             source.kept.append(Kept(*match.span(), source._taken_out(*match.span())))
         source.kept.sort(key=lambda kept: kept.begin)
         return source
@@ -103,7 +107,10 @@ class Source:
         inside: list[Span] = []
 
         def take(spans: list[Span]) -> None:
-            for span in [s for s in spans if s.begin < min(end, s.end) and s.end > begin]:
+            first = bisect_right(spans, begin, key=lambda span: span.end)
+            for span in list(takewhile(lambda span: span.begin < end, islice(spans, first, None))):
+                if span.begin == span.end:
+                    continue
                 if begin <= span.begin and span.end <= end and (span.begin, span.end) != (begin, end):
                     spans.remove(span)
                     inside.append(span)
