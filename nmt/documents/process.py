@@ -213,9 +213,14 @@ def _limit_memory() -> None:
     with suppress(ImportError, OSError, ValueError):
         import resource
 
-        with open("/proc/self/statm", encoding="ascii") as file:
-            used = int(file.read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + MAX_MEMORY, used + MAX_MEMORY))
+        most = _memory(0) + MAX_MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _memory(column: int) -> int:
+    """Bytes of this process: 0 the address space, 1 what is resident (Linux)."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[column]) * os.sysconf("SC_PAGESIZE")
 
 
 def _limit_time() -> None:
@@ -228,12 +233,10 @@ def _limit_time() -> None:
 
 
 def _is_small() -> bool:
-    with suppress(ImportError):
-        import resource
-
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return bool(most * (1 if sys.platform == "darwin" else 1024) < KEPT_MEMORY)
-    return True
+    """Whether the process can be used again. Memory that has been freed may stay with it."""
+    with suppress(OSError):
+        return _memory(1) < KEPT_MEMORY
+    return False
 
 
 if __name__ == "__main__":
