@@ -22,6 +22,7 @@ from nmt.core.version import __version__
 from nmt.export.run import ExportedTranslator
 from nmt.serving import libretranslate, v1
 from nmt.serving.api_page import api_page
+from nmt.serving.connections import BoundedProtocol
 from nmt.serving.http import Gate, add_error_handlers, check_key
 from nmt.serving.service import Service
 from nmt.translation.load import load
@@ -68,8 +69,8 @@ def create_app(service: Service) -> FastAPI:
     return app
 
 
-def make_server(service: Service, host: str, port: int) -> uvicorn.Server:
-    """A server that is not running yet.
+def make_server(service: Service, host: str, port: int, proxies: str = "") -> uvicorn.Server:
+    """A server that is not running yet; ``proxies`` are addresses whose ``X-Forwarded-For`` is trusted.
 
     It logs no requests, because their addresses can contain text, nor what is wrong with them, because anybody could
     fill the log so.
@@ -83,18 +84,22 @@ def make_server(service: Service, host: str, port: int) -> uvicorn.Server:
         log_level="critical",
         access_log=False,
         server_header=False,
+        http=BoundedProtocol,
+        ws="none",
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
         timeout_graceful_shutdown=grace,
     )
     return uvicorn.Server(config)
 
 
-def serve(service: Service, host: str, port: int) -> None:
+def serve(service: Service, host: str, port: int, proxies: str = "") -> None:
     """Serve until SIGTERM or Ctrl-C; requests that were accepted by then are answered.
 
     Raises:
         UserError: the address can't be used.
     """
-    server = make_server(service, host, port)
+    server = make_server(service, host, port, proxies)
     with contextlib.closing(_bound(host, port)) as listening, _signals_are_ignored_afterwards():
         sys.setswitchinterval(SWITCH_INTERVAL)
         gc.collect()

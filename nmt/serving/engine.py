@@ -38,6 +38,8 @@ SIMILAR = 64
 """Characters by which the lengths in a batch may differ beyond a factor of three."""
 SMALL = 16
 """Sentences that a thread takes before it leaves some to others that have no work."""
+BULK_SHARE = 4
+"""While short and long requests wait, every batch of this number begins with a sentence of a long one."""
 STEPS_PER_UPDATE = 3
 """Steps of the search between two partial translations of a sentence."""
 
@@ -72,7 +74,7 @@ class _Item:
     settings: Settings
     request: Request
     on_partial: Callable[[str], None] | None
-    arrived: float = field(default_factory=time.monotonic)
+    is_bulk: bool = False
     future: "Future[Translation]" = field(default_factory=Future)
 
     @property
@@ -90,7 +92,7 @@ class _Call:
     """A function that waits for a model thread."""
 
     function: Callable[[], Any]
-    arrived: float = field(default_factory=time.monotonic)
+    is_bulk: bool = False
     future: "Future[Any]" = field(default_factory=Future)
 
 
@@ -136,7 +138,7 @@ class Engine:
     ) -> None:
         self._on_batch, self._wait = on_batch, wait
         self._waiting: list[_Item | _Call] = []
-        self._num_idle = 0
+        self._num_idle = self._num_turns = 0
         self._changed = threading.Condition()
         self._is_closed = False
         count, of_each = threads or (1, torch.get_num_threads())
@@ -156,6 +158,7 @@ class Engine:
         requests: Sequence[Request],
         settings: Settings,
         on_partial: Mapping[int, Callable[[str], None]] | None = None,
+        is_bulk: bool = False,
     ) -> list["Future[Translation]"]:
         """Have sentences translated. A future that is cancelled leaves its batch.
 
@@ -165,12 +168,13 @@ class Engine:
             settings: what the translations have in common.
             on_partial: functions, by index of the sentence, that are called in a model thread with its unfinished
                 translation while search goes on.
+            is_bulk: the sentences belong to a long request, for which short ones need not wait.
 
         Raises:
             RuntimeError: the engine is closed.
         """
         functions = on_partial or {}
-        items = [_Item(translator, settings, request, functions.get(i)) for i, request in enumerate(requests)]
+        items = [_Item(translator, settings, request, functions.get(i), is_bulk) for i, request in enumerate(requests)]
         self._add(items)
         return [item.future for item in items]
 
@@ -216,8 +220,8 @@ class Engine:
             try:
                 while True:
                     self._changed.wait_for(lambda: self._waiting or self._is_closed)
-                    if self._waiting and isinstance(self._waiting[0], _Item):
-                        self._wait_for_more(self._waiting[0].most)
+                    if self._waiting and isinstance(oldest := self._waiting[0], _Item):
+                        self._wait_for_more(oldest.most)
                     if self._waiting:
                         return self._take()
                     if self._is_closed:
@@ -234,15 +238,24 @@ class Engine:
 
     def _take(self) -> list[_Item] | _Call:
         """Take the job that has waited longest, and with a sentence those that are most like it."""
-        oldest = self._waiting[0]
+        oldest = self._choose()
         if isinstance(oldest, _Call):
-            return self._waiting.pop(0)  # type: ignore[return-value]
+            self._waiting.remove(oldest)
+            return oldest
         items = [job for job in self._waiting if isinstance(job, _Item) and _fit(job, oldest)]
         size = min(oldest.most, max(SMALL, ceil(len(items) / self._num_idle)))
         batch = _most_alike(items, oldest, size)
         taken = set(batch)
         self._waiting = [job for job in self._waiting if job not in taken]
         return batch
+
+    def _choose(self) -> _Item | _Call:
+        """Choose the oldest job of short requests, or in some turns that of long ones."""
+        oldest = [next((job for job in self._waiting if job.is_bulk == is_bulk), None) for is_bulk in (False, True)]
+        if oldest[0] is not None and oldest[1] is not None:
+            self._num_turns += 1
+            return oldest[self._num_turns % BULK_SHARE == 0]  # type: ignore[return-value]
+        return self._waiting[0]
 
     def _translate(self, items: Sequence[_Item]) -> None:
         """Answer the items of a batch. If the batch fails, each is translated alone, so one can't spoil the others."""

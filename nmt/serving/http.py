@@ -26,9 +26,12 @@ CORS = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
     "Access-Control-Expose-Headers": "Authorization",
     "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Credentials": "true",
     "Access-Control-Max-Age": "1728000",
 }
+MAX_HEADERS = 100
+"""Largest number of header lines of a request."""
+LARGE = 50_000
+"""Bytes of an answer that a client has to read in time."""
 SMALL = 100_000
 """Bytes of JSON that are read at once."""
 logger = logging.getLogger("nmt.serving")
@@ -52,12 +55,19 @@ class Gate:
                 status = message["status"]
                 MutableHeaders(scope=message).update(CORS)
             try:
-                await send(message)
+                # Small parts hardly wait for the client, and each timer takes time.
+                if len(message.get("body", b"")) < LARGE:
+                    await send(message)
+                else:
+                    await asyncio.wait_for(send(message), self._limits.seconds)
             except Exception as error:  # the server has refused the rest of the request and closed the connection
                 raise ClientDisconnect from error
 
         if scope["method"] == "OPTIONS":
             await Response()(scope, receive, send_with_headers)
+            return
+        if len(scope["headers"]) > MAX_HEADERS:
+            await error_response(431, "Invalid request: too many headers")(scope, receive, send_with_headers)
             return
         try:
             await self._app(scope, self._limited(scope, receive), send_with_headers)
@@ -137,8 +147,7 @@ def admit(service: Service, request: Request, key: object = None) -> None:
     A client is the holder of an API key or, without keys, an address.
     """
     check_key(service, request, key)
-    address = request.client.host if request.client is not None else ""
-    service.rate.count(_given_key(request, key) if service.api_keys else address)
+    service.rate.count(_given_key(request, key) if service.api_keys else _address(request))
 
 
 def check_key(service: Service, request: Request, key: object = None) -> None:
@@ -146,15 +155,21 @@ def check_key(service: Service, request: Request, key: object = None) -> None:
     Bearer KEY``.
 
     Raises:
-        ApiError: the key is missing or wrong.
+        ApiError: the key is missing or wrong, or wrong keys came from the same address too often.
     """
     if not service.api_keys:
         return
+    service.wrong_keys.count(_address(request), 0)
     given = _given_key(request, key)
     if not given:
         raise ApiError(400, "Please contact the server operator to get an API key")
     if not any(hmac.compare_digest(given.encode(), known.encode()) for known in service.api_keys):
+        service.wrong_keys.count(_address(request))
         raise ApiError(403, "Invalid API key")
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client is not None else ""
 
 
 def _given_key(request: Request, key: object) -> str:

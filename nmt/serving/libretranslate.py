@@ -5,20 +5,21 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
-from typing import Any
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from nmt.core.errors import shortened
 from nmt.core.version import __version__
 from nmt.data.languages import name_of
 from nmt.documents.elements import translate_htmls
-from nmt.documents.formats import FORMATS, translate_document
+from nmt.documents.formats import FORMATS
 from nmt.documents.glossary import Glossary, Term
 from nmt.documents.markup import translate_content
 from nmt.documents.segmentation import split_sentences, translated, with_tags
@@ -27,17 +28,14 @@ from nmt.serving.engine import Settings
 from nmt.serving.http import admit, read_values, well_formed
 from nmt.serving.languages import public_code
 from nmt.serving.service import ApiError, Service, Ticket, wide_beam
-from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
-FILE_SECONDS = 600.0
-"""Longest time in which a file is translated."""
 MAX_DETECTED = 10_000
 """Characters of a file by which its language is detected."""
 UNDETECTED = {"confidence": 0.0, "language": "en"}
 """Of text without letters."""
-KEPT_SECONDS, MAX_KEPT = 1800, 100
-"""How long translated files can be downloaded, and how many there are at a time."""
+KEPT_SECONDS, MAX_KEPT, MAX_KEPT_BYTES = 1800, 100, 500 << 20
+"""How long translated files can be downloaded, how many there are at a time, and their size together."""
 
 
 @dataclass(frozen=True)
@@ -177,75 +175,71 @@ def _add_files(routes: APIRouter, service: Service) -> None:
         terms, missing = values.get("glossary") or "", set[Term]()
         if not isinstance(terms, str):
             raise ApiError(400, "Invalid request: glossary parameter is not text")
-        work = partial(
-            _translated_file,
-            service,
-            name=name,
-            data=await upload.read(),
-            languages=(source, target),
-            glossary=Glossary.parse(terms),
-            missing=missing,
-        )
-        [content] = await service.run(request, [work], FILE_SECONDS)
+        work = _DocumentJob(service, name, upload.file, source, target, Glossary.parse(terms), missing)
+        content = await service.run_document(request, work)
         url = f"{request.scope['scheme']}://{request.headers.get('host', 'localhost')}/download_file/"
         answer: dict[str, Any] = {"translatedFileUrl": url + quote(files.add(name, content))}
         return JSONResponse(answer | ({"missing": dict(sorted(missing))} if missing else {}))
 
     @routes.get("/download_file/{name}")
     async def download_file(name: str) -> Response:
-        content = files.find(name)
         disposition = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
-        return Response(content, media_type="application/octet-stream", headers=disposition)
+        return FileResponse(files.find(name), media_type="application/octet-stream", headers=disposition)
 
 
 class _Files:
-    """Translated files in memory, until they are old or there are too many."""
+    """Translated files in a temporary folder, until they are old or there are too many."""
 
     def __init__(self) -> None:
-        self._files: dict[str, tuple[float, bytes]] = {}
+        self._folder = TemporaryDirectory(prefix="nmt-serve-")
+        self._files: dict[str, tuple[float, int, Path]] = {}
 
     def add(self, name: str, content: bytes) -> str:
-        """Keep a file. Returns the name under which it is found, which nobody can guess."""
-        oldest = time.monotonic() - KEPT_SECONDS
-        recent = [(key, file) for key, file in self._files.items() if file[0] > oldest]
-        self._files = dict(recent[-MAX_KEPT + 1 :])
+        """Keeps a file. Returns the name under which it is found, which nobody can guess."""
         key = f"{uuid.uuid4()}.{name[-100:]}"
-        self._files[key] = time.monotonic(), content
+        path = Path(self._folder.name, key[:36])
+        path.write_bytes(content)
+        self._files[key] = time.monotonic(), len(content), path
+        oldest, num_bytes = time.monotonic() - KEPT_SECONDS, 0
+        for number, (other, (added, size, path)) in enumerate(reversed(list(self._files.items()))):
+            num_bytes += size
+            if number >= MAX_KEPT or added < oldest or (number and num_bytes > MAX_KEPT_BYTES):
+                del self._files[other]
+                path.unlink(missing_ok=True)
         return key
 
-    def find(self, key: str) -> bytes:
+    def find(self, key: str) -> Path:
         """Raises ApiError if there is no such file."""
         if key not in self._files:
             raise ApiError(404, "File not found")
-        return self._files[key][1]
+        return self._files[key][2]
 
 
-def _translated_file(
-    service: Service,
-    ticket: Ticket,
-    *,
-    name: str,
-    data: bytes,
-    languages: tuple[str, str],
-    glossary: Glossary,
-    missing: set[Term],
-) -> bytes:
-    """The translation of a file, whose language is detected by all of its text if need be; ``missing`` gets the terms
-    that could not be placed."""
-    source, target = languages
-    if source == "auto":
-        text: list[str] = []
+@dataclass(frozen=True)
+class _DocumentJob:
+    """A file to translate."""
 
-        def collect(sentences: Sequence[str]) -> list[Translation]:
-            text.extend(sentences)
-            return ticket.translate([], sentences, Settings())
+    service: Service
+    name: str
+    file: BinaryIO
+    """The upload, which is on the disk until its turn comes."""
+    source: str
+    """A code, or auto: the language is identified by the beginning of the text."""
+    target: str
+    glossary: Glossary
+    missing: set[Term]
+    """Gets the terms that could not be placed."""
 
-        translate_document(name, data, collect)
-        source = next((code for code, _ in service.detector.detect("\n".join(text)[:MAX_DETECTED])), target)
-    linked = Settings(with_alignment="punctuation")
-    search = partial(ticket.translate, service.route(source, target), settings=linked)
-    translate = partial(glossary.translated, search=search, missing=missing)
-    return translate_document(name, data, translate, source, target)
+    def __call__(self, ticket: Ticket) -> bytes:
+        with self.service.documents.process() as process, ticket.cancels(process.end):
+            data, source = self.file.read(), self.source
+            if source == "auto":
+                text = process.text(self.name, data, MAX_DETECTED)
+                source = next((code for code, _ in self.service.detector.detect(text)), self.target)
+            linked = Settings(with_alignment="punctuation")
+            search = partial(ticket.translate, self.service.route(source, self.target), settings=linked)
+            translate = partial(self.glossary.translated, search=search, missing=self.missing)
+            return process.translate(self.name, data, translate, source, self.target)
 
 
 def detections(service: Service, text: str) -> list[dict[str, Any]]:

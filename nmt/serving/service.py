@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from nmt.core.errors import shortened
 from nmt.data.languages import name_of
 from nmt.data.words import Words
 from nmt.decoding.parallel import independent_threads
+from nmt.documents.process import DocumentProcesses
 from nmt.serving.engine import Engine, Settings
 from nmt.serving.languages import Detector, Directions, direction, public_code
 from nmt.translation.request import Request
@@ -34,6 +36,12 @@ CALLED = 16
 """Sentence pairs that are aligned or scored at a time."""
 MAX_CLIENTS = 10_000
 """Clients whose requests are counted at a time."""
+DOCUMENT_SECONDS = 600.0
+"""Longest time from the arrival of a document to its translation."""
+NUM_DOCUMENTS = 4
+"""Documents that are translated at a time, each with a process of its own; others wait."""
+WRONG_KEYS = 10
+"""Wrong API keys of one address in a minute, after which it is refused."""
 NUM_THREADS = 128
 """Texts that are divided, translated and put together at a time."""
 
@@ -59,6 +67,8 @@ class Limits:
     """Of a request's body."""
     per_minute: int | None = None
     """Requests of one client."""
+    documents: int = 32
+    """That are translated or wait at a time."""
 
 
 class Metrics:
@@ -95,8 +105,8 @@ class RateLimit:
         self._clients: dict[str, tuple[float, float]] = {}
         """Of each client the requests left, and when that was."""
 
-    def count(self, client: str) -> None:
-        """Count a request.
+    def count(self, client: str, num_requests: int = 1) -> None:
+        """Count requests; with 0, only check.
 
         Raises:
             ApiError: the client has none left.
@@ -105,10 +115,11 @@ class RateLimit:
             return
         now, limit = time.monotonic(), self._per_minute
         if client not in self._clients and len(self._clients) >= MAX_CLIENTS:
-            self._clients = {name: each for name, each in self._clients.items() if now - each[1] < 60}
+            recent = [(name, each) for name, each in self._clients.items() if now - each[1] < 60]
+            self._clients = dict(recent[-MAX_CLIENTS // 2 :])
         left, before = self._clients.get(client, (float(limit), now))
         left = min(limit, left + (now - before) * limit / 60)
-        self._clients[client] = left - (left >= 1), now
+        self._clients[client] = left - num_requests * (left >= 1), now
         if left < 1:
             wait = str(ceil((1 - left) * 60 / limit))
             raise ApiError(429, f"Slowdown: {limit} per 1 minute", {"Retry-After": wait})
@@ -121,25 +132,44 @@ class Ticket:
     """
 
     def __init__(self, engine: Engine, deadline: float) -> None:
-        self._engine, self._deadline = engine, deadline
+        self._engine, self._deadline, self._num_sentences = engine, deadline, 0
         self._lock, self._futures, self._is_cancelled = threading.Lock(), set[Future[Any]](), False
+        self._on_cancel: Callable[[], None] = lambda: None
 
     def cancel(self) -> None:
         """Take everything that isn't done out of the engine."""
         with self._lock:
             self._is_cancelled = True
             futures = list(self._futures)
+            self._on_cancel()
         for future in futures:
             future.cancel()
 
+    @contextlib.contextmanager
+    def cancels(self, function: Callable[[], None]) -> Iterator[None]:
+        """Within the context, :meth:`cancel` calls a function, which may not raise an error.
+
+        Raises:
+            CancelledError: the request has been cancelled.
+        """
+        with self._lock:
+            if self._is_cancelled:
+                raise CancelledError
+            self._on_cancel = function
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._on_cancel = lambda: None
+
     def call(self, function: Callable[[Sequence[S]], Iterable[T]], values: Sequence[S]) -> list[T]:
         """What a function makes of values; it is called in a model thread with some of them at a time."""
-        results: list[T] = []
-        for start in range(0, len(values), CALLED):
-            part = values[start : start + CALLED]
-            [found] = self._results(lambda part: [self._engine.call(lambda: list(function(part)))], part)
-            results += found
-        return results
+
+        def submit(part: Sequence[S]) -> list["Future[list[T]]"]:
+            return [self._engine.call(lambda: list(function(part)))]
+
+        parts = [values[start : start + CALLED] for start in range(0, len(values), CALLED)]
+        return [result for part in parts for found in self._results(partial(submit, part)) for result in found]
 
     def translate(
         self,
@@ -188,16 +218,21 @@ class Ticket:
             functions = {}
             if on_partial is not None and len(parts) == len(requests):
                 functions = {i: partial(on_partial, start + i) for i in range(len(part))}
-            found += self._results(self._engine.submit, model, part, settings, functions)
+            self._num_sentences += len(part)
+            is_bulk = self._num_sentences > SLICE
+            found += self._results(partial(self._engine.submit, model, part, settings, functions, is_bulk))
         remaining = iter(found)
-        return [_joined([next(remaining) for _ in of_request]) for of_request in divided]
+        return [
+            _joined(request.source, [next(remaining) for _ in of_request], model)
+            for request, of_request in zip(requests, divided, strict=True)
+        ]
 
-    def _results(self, submit: Callable[..., list["Future[T]"]], *arguments: Any) -> list[T]:
+    def _results(self, submit: Callable[[], list["Future[T]"]]) -> list[T]:
         """The results of what is submitted to the engine, within the deadline."""
         with self._lock:
             if self._is_cancelled:
                 raise CancelledError
-            futures = submit(*arguments)
+            futures = submit()
             self._futures.update(futures)
         try:
             return [future.result(max(self._deadline - time.monotonic(), 0)) for future in futures]
@@ -227,11 +262,16 @@ class Service:
         threads = independent_threads(devices.pop()) if len(devices) == 1 else (1, torch.get_num_threads())
         self.engine = Engine(self.metrics.on_batch, threads=threads)
         self._threads = ThreadPoolExecutor(NUM_THREADS, "nmt-request")
-        self._num_active = 0
+        self._document_threads = ThreadPoolExecutor(NUM_DOCUMENTS, "nmt-document")
+        self._num_active = self._num_documents = 0
+        self.wrong_keys = RateLimit(WRONG_KEYS)
+        self.documents = DocumentProcesses()
 
     def close(self) -> None:
         """Answer what was accepted, and stop."""
         self._threads.shutdown()
+        self._document_threads.shutdown()
+        self.documents.close()
         self.engine.close()
 
     def route(self, source: str, target: str, name: str | None = None) -> list[Translator]:
@@ -283,23 +323,41 @@ class Service:
             self._num_active -= 1
             self.metrics.active.set(self._num_active)
 
-    def start(self, ticket: Ticket, functions: Iterable[Callable[[Ticket], T]]) -> "asyncio.Future[list[T]]":
+    def start(
+        self, ticket: Ticket, functions: Iterable[Callable[[Ticket], T]], is_document: bool = False
+    ) -> "asyncio.Future[list[T]]":
         """Call functions with a ticket in threads, so that their sentences share batches."""
-        loop = asyncio.get_running_loop()
-        return asyncio.gather(*(loop.run_in_executor(self._threads, function, ticket) for function in functions))
+        loop, threads = asyncio.get_running_loop(), self._document_threads if is_document else self._threads
+        results = asyncio.gather(*(loop.run_in_executor(threads, function, ticket) for function in functions))
+        results.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may wait for it any more
+        return results
+
+    async def run_document(self, request: HttpRequest, function: Callable[[Ticket], T]) -> T:
+        """The result of :meth:`run` for a function that translates a document.
+
+        Raises:
+            ApiError: also if there are too many documents at a time.
+        """
+        if self._num_documents >= self.limits.documents:
+            raise ApiError(503, "Too many documents at a time: try again later", {"Retry-After": "10"})
+        self._num_documents += 1
+        try:
+            [result] = await self.run(request, [function], is_document=True)
+        finally:
+            self._num_documents -= 1
+        return result
 
     async def run(
-        self, request: HttpRequest, functions: Iterable[Callable[[Ticket], T]], seconds: float | None = None
+        self, request: HttpRequest, functions: Iterable[Callable[[Ticket], T]], is_document: bool = False
     ) -> list[T]:
-        """The results of :meth:`start`, unless time runs out (``seconds``, or the limit of the service) or the client
-        leaves.
+        """The results of :meth:`start`, unless time runs out or the client leaves.
 
         Raises:
             ApiError: there are too many requests at a time, or the time limit was exceeded.
         """
-        limit = seconds or self.limits.seconds
+        limit = DOCUMENT_SECONDS if is_document else self.limits.seconds
         with self.ticket(limit) as ticket:
-            results, left = self.start(ticket, functions), asyncio.ensure_future(_disconnected(request))
+            results, left = self.start(ticket, functions, is_document), asyncio.ensure_future(_disconnected(request))
             try:
                 await asyncio.wait((results, left), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
                 if results.done():
@@ -356,6 +414,8 @@ def _in_parts(request: Request, model: Translator) -> list[Request]:
         return [request]
     tags = model.vocabularies.source.tags_of(text)
     begin = tags[-1].end if tags else 0
+    if len(text) - begin < 4:
+        return [request]
     middle = text.rfind(" ", begin + 1, (begin + len(text)) // 2)
     middle = middle if middle > 0 else (begin + len(text)) // 2
     rest = f"{text[:begin]} {text[middle:].lstrip()}" if tags else text[middle:].lstrip()
@@ -363,20 +423,26 @@ def _in_parts(request: Request, model: Translator) -> list[Request]:
     return [part for half in halves for part in _in_parts(half, model)]
 
 
-def _joined(parts: Sequence[Translation]) -> Translation:
-    """One translation of its parts."""
+def _joined(source: str, parts: Sequence[Translation], model: Translator) -> Translation:
+    """The translation of a sentence from those of its parts, of which the links are made links of the whole."""
     if len(parts) == 1:
         return parts[0]
-    links: list[tuple[int, int]] = []
-    num_source = num_target = 0
     divide = Words.split_punctuation if parts[0].with_punctuation else Words.split
+    words, links = divide(source).spans, list[tuple[int, int]]()
+    tags = model.vocabularies.source.tags_of(source)
+    position = num_target = prefix = 0
     for part in parts:
-        links += [(i + num_source, j + num_target) for i, j in part.alignment or ()]
-        num_source += len(divide(part.source).words)
-        num_target += len(divide(part.text).words)
+        # A part may begin within a word; all but the first begin with the tags of the sentence.
+        begin = max(source.find(part.source[prefix:], position), position) - prefix
+        spans = divide(part.source).spans
+        for s, t in part.alignment or ():
+            at = spans[s][0] if spans[s][0] < prefix else begin + spans[s][0]
+            links.append((max(bisect_right(words, at, key=lambda word: word[0]) - 1, 0), t + num_target))
+        position, num_target = begin + len(part.source), num_target + len(divide(part.text).words)
+        prefix = tags[-1].end + 1 if tags else 0
     text, score = " ".join(part.text for part in parts), sum(part.score for part in parts)
     tokens = [token for part in parts for token in part.tokens]
-    has_links = all(part.alignment is not None for part in parts)
-    source = " ".join(part.source for part in parts)
-    alignment, n_best = tuple(links) if has_links else None, [Candidate(text, score, tokens)]
-    return Translation(source, text, score, tokens, n_best, alignment, parts[0].with_punctuation)
+    alignment = None if any(part.alignment is None for part in parts) else tuple(dict.fromkeys(links))
+    return Translation(
+        source, text, score, tokens, [Candidate(text, score, tokens)], alignment, parts[0].with_punctuation
+    )
