@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any
 
 from nmt.documents.segmentation import Translate, has_letters, split_sentences, translated
-from nmt.documents.tags import KEPT, Content, Node, Source, Span, append_item
+from nmt.documents.tags import KEPT, Content, Node, Source, Span, append_item, text_of
 from nmt.documents.target import Target, words_within
 
 Insertion = tuple[Span, list[Span]]
@@ -29,6 +29,9 @@ NEAR = 3
 EXACTLY = 1e6
 """In place of a link's 1, for words that must be in the element that they were in."""
 
+MAX_PART = 8_000
+"""Characters of a block beyond which it is divided; an element counts as 100."""
+_SPACE = re.compile(r"\s")
 BLOCKS = 500
 """Blocks that are translated at a time, which bounds the memory that a long document needs."""
 
@@ -47,10 +50,37 @@ def translate_content(
         language: of the source, for sentence boundaries.
         kept: the text that isn't translated.
     """
-    results: list[Content] = []
-    for start in range(0, len(blocks), BLOCKS):
-        results += _translate_part(blocks[start : start + BLOCKS], translate, language, kept)
-    return results
+    divided = [_divided(block) for block in blocks]
+    parts, results = [part for block in divided for part in block], list[Content]()
+    for start in range(0, len(parts), BLOCKS):
+        results += _translate_part(parts[start : start + BLOCKS], translate, language, kept)
+    remaining = iter(results)
+    return [[item for _ in block for item in next(remaining)] for block in divided]
+
+
+def _divided(block: Content) -> list[Content]:
+    """Divides long content outside of its elements, after sentences or at least between words.
+
+    Time grows with the square of the length of a part.
+    """
+    if sum(len(item) if isinstance(item, str) else 100 for item in block) < MAX_PART:
+        return [block]
+    parts, length = list[Content]([[]]), 0
+    for item in block:
+        if not isinstance(item, str):
+            length += len(text_of(item.content)) + 100
+            parts[-1].append(item)
+            continue
+        begin = 0
+        for match in _SPACE.finditer(item):
+            num_new = length + match.end() - begin
+            if num_new > MAX_PART or (num_new > MAX_PART // 4 and item[match.start() - 1] in ".!?。"):
+                parts[-1].append(item[begin : match.end()])
+                parts.append([])
+                begin, length = match.end(), 0
+        parts[-1].append(item[begin:])
+        length += len(item) - begin
+    return [part for part in parts if part]
 
 
 def _translate_part(

@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -17,6 +17,8 @@ Interval = tuple[int, int]
 
 REACH = 5
 """Words on each side of something without words among which a linked one is sought."""
+MAX_LINKS = 10_000
+"""Links between the parts of two linked words, such as marks; where there would be more, parts are linked by position."""
 
 
 @dataclass(eq=False)
@@ -65,9 +67,7 @@ class Target:
         self.end = self._text[begins[-1] :]
         self._link(segments, texts, translations)
         copied = set(copies.values())
-        for kept in source.kept:
-            if kept not in copied:
-                self._add(kept)
+        self._add([kept for kept in source.kept if kept not in copied])
         self._take_out_surplus()
         for before, word in pairwise(self.words):
             is_joined = word.gap == "" and (before.kept is not None or word.kept is not None)
@@ -138,6 +138,10 @@ class Target:
         num_links = Counter(("source", s) for s, _ in links) + Counter(("target", t) for _, t in links)
         for source_word, target_word in links:
             sources, targets = sides[0][source_word], sides[1][target_word]
+            if len(sources) * len(targets) > MAX_LINKS:
+                for s, t in diagonal(len(sources), len(targets)):
+                    self.words[targets[t]].sources.append(sources[s])
+                continue
             names = {s: self._source.text[slice(*self.source_words[s])] for s in sources}
             letters = [s for s in sources if has_letters(names[s])] or list(sources)
             has_others = num_links["source", source_word] > 1 and num_links["target", target_word] > 1
@@ -160,25 +164,36 @@ class Target:
                 targets[s].append(t)
         return targets
 
-    def _add(self, kept: Kept) -> None:
-        """Put a kept text in the place of the words that are linked to it, or else beside its neighbours."""
-        index, text = self._index(kept), self._source.text
-        linked = [t for t, word in enumerate(self.words) if 2 * word.sources.count(index) > len(word.sources)]
-        runs = [[t for _, t in group] for _, group in groupby(enumerate(linked), lambda each: each[1] - each[0])]
-        if runs:
-            first, taken = max(runs, key=len)[0], set(linked)
-            gap, sentence = self.words[first].gap, self.words[first].sentence
-            self.words[first] = Word(gap, text[kept.begin : kept.end], sentence, [index], kept)
-            self._take_out(taken - {first})
-            return
+    def _add(self, missing: Sequence[Kept]) -> None:
+        """Put kept texts in the place of the words that are linked to them, or else beside their neighbours."""
+        linked: dict[int, list[int]] = defaultdict(list)
+        for t, word in enumerate(self.words):
+            for s, count in Counter(word.sources).items():
+                if 2 * count > len(word.sources):
+                    linked[s].append(t)
+        taken, others = set[int](), []
+        for kept in missing:
+            index = self._index(kept)
+            if not linked[index]:
+                others.append(kept)
+                continue
+            runs = [[t for _, t in g] for _, g in groupby(enumerate(linked[index]), lambda each: each[1] - each[0])]
+            first = max(runs, key=len)[0]
+            taken.update(t for t in linked[index] if t != first)
+            self.words[first] = self._kept_word(kept, self.words[first].gap, self.words[first].sentence)
+        self._take_out(taken)
         self.targets_of = self._inverted()
-        place = self.boundary(kept.begin, kept.end)
-        following = self.words[place] if place < len(self.words) else None
-        sentence = (following or self.words[-1]).sentence if self.words else 0
-        word = Word("", text[kept.begin : kept.end], sentence, [index], kept)
-        has_space = text[kept.begin - 1 : kept.begin].isspace(), text[kept.end : kept.end + 1].isspace()
-        self._make_room(word, place, *has_space)
-        self.words.insert(place, word)
+        added: dict[int, list[Word]] = defaultdict(list)
+        for number, kept in enumerate(others):
+            place = self.boundary(kept.begin, kept.end)
+            following = self.words[place] if place < len(self.words) else None
+            word = self._kept_word(kept, "", (following or self.words[-1]).sentence if self.words else 0)
+            self._make_room(word, place, kept, is_first=place == 0 and number == 0)
+            added[place].append(word)
+        self.words = [word for t in range(len(self.words) + 1) for word in (*added.get(t, ()), *self.words[t : t + 1])]
+
+    def _kept_word(self, kept: Kept, gap: str, sentence: int) -> Word:
+        return Word(gap, self._source.text[kept.begin : kept.end], sentence, [self._index(kept)], kept)
 
     def _take_out(self, taken: set[int]) -> None:
         """Remove words; where one had space around it, the words beside it still have."""
@@ -191,15 +206,17 @@ class Target:
                 words.append(word)
         self.words = words
 
-    def _make_room(self, word: Word, place: int, space_before: bool, space_after: bool) -> None:
+    def _make_room(self, word: Word, place: int, kept: Kept, is_first: bool) -> None:
         """Give a new word the gaps that it needs: those of the source, and none beside white space."""
+        text = self._source.text
+        space_before, space_after = text[kept.begin - 1 : kept.begin].isspace(), text[kept.end : kept.end + 1].isspace()
         following = self.words[place].gap if place < len(self.words) else self.end
         next_text = self.words[place].text if place < len(self.words) else ""
         is_behind = not space_before or following == ""
         if word.text.isspace():
             word.gap, following = "", following.lstrip(" ")
         elif is_behind or not next_text:
-            word.gap = " " * (place > 0 and space_before)
+            word.gap = " " * (space_before and not is_first)
         else:
             word.gap, following = following, ""
         if not word.text.isspace() and not following and next_text:
