@@ -18,7 +18,7 @@ Interval = tuple[int, int]
 REACH = 5
 """Words on each side of something without words among which a linked one is sought."""
 MAX_LINKS = 10_000
-"""Links between the parts of two linked words, such as marks; where there would be more, parts are linked by position."""
+"""Links between the parts of two linked words; where there would be more, parts are linked by position."""
 
 
 @dataclass(eq=False)
