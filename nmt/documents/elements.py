@@ -27,7 +27,7 @@ Kind = Literal["block", "inline", "unique", "kept", "break", "opaque", "skipped"
 KindOf = Callable[[Element], Kind]
 Block = tuple[Element, list[Content | Element]]
 """An element with its parts: content, and blocks within it."""
-Run = Callable[..., list[Content]]
+TranslateBlocks = Callable[..., list[Content]]
 """:func:`nmt.documents.markup.translate_content` with its translator; takes blocks and ``kept``."""
 
 
@@ -69,7 +69,7 @@ def translate_html(text: str, translate: Translate, language: str = "en") -> str
     return translate_htmls([text], partial(translate_content, translate=translate, language=language))[0]
 
 
-def translate_htmls(texts: Sequence[str], run: Run) -> list[str]:
+def translate_htmls(texts: Sequence[str], run: TranslateBlocks) -> list[str]:
     """As :func:`translate_html`, for several texts with one call of ``run``."""
     import lxml.html
 
@@ -187,7 +187,7 @@ def blocks_of(
         yield element, parts
 
 
-def translate_blocks(blocks: Iterable[Block], run: Run, table: dict[int, str]) -> None:
+def translate_blocks(blocks: Iterable[Block], run: TranslateBlocks, table: dict[int, str]) -> None:
     """Translate blocks of any number of documents in place, those that have text; ``table`` replaces characters."""
     wanted = [b for b in blocks if any(isinstance(part, list) and has_letters(text_of(part)) for part in b[1])]
     contents = iter(run([part for _, parts in wanted for part in parts if isinstance(part, list)]))

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from nmt.core.errors import UserError, shortened
-from nmt.documents.elements import Run
+from nmt.documents.elements import TranslateBlocks
 from nmt.documents.markup import translate_content
 from nmt.documents.segmentation import Translate
 from nmt.recipe.registry import Table
@@ -27,7 +27,7 @@ class DocumentFormat:
     ``nmt.add_component(".csv", Csv)``.
     """
 
-    def translate(self, data: bytes, run: Run, target: str) -> bytes:
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         """Translate a file.
 
         Args:

@@ -18,7 +18,7 @@ INFLECTION = 3
 
 
 @dataclass(frozen=True)
-class Found:
+class CheckedTranslation:
     """A translation, and the terms of the glossary that the source has and the translation lacks."""
 
     translation: Translation
@@ -64,7 +64,7 @@ class Glossary:
         """The terms of the source that the translation has in no form."""
         return tuple(term for term in self.terms_in(source) if not _has_form(translation, term[1]))
 
-    def translate(self, requests: Sequence[Request], search: Search) -> list[Found]:
+    def translate(self, requests: Sequence[Request], search: Search) -> list[CheckedTranslation]:
         """Translate sentences with the terms of the glossary.
 
         A sentence is first translated freely, so that the model inflects the terms that it chooses itself; where that
@@ -86,8 +86,8 @@ class Glossary:
         missing.update(term for each in found for term in each.missing)
         return [each.translation for each in found]
 
-    def _checked(self, translation: Translation) -> Found:
-        return Found(translation, self.missing(translation.source, translation.text))
+    def _checked(self, translation: Translation) -> CheckedTranslation:
+        return CheckedTranslation(translation, self.missing(translation.source, translation.text))
 
 
 def _with_terms(request: Request, terms: Sequence[Term]) -> Request:

@@ -10,9 +10,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from nmt.core.errors import UserError
-from nmt.documents.elements import Run
+from nmt.documents.elements import TranslateBlocks
 from nmt.documents.formats import DocumentFormat, decoded
-from nmt.documents.tags import Content, Nesting
+from nmt.documents.tags import Content, ContentBuilder
 
 if TYPE_CHECKING:
     from markdown_it.rules_block import StateBlock
@@ -32,11 +32,11 @@ _SPECIAL = re.compile(r"([\\`*\[\]]|(?<!\w)_|_(?!\w)|<(?=[\w/!?])|&(?=#?\w+;)|^(
 class Markdown(DocumentFormat):
     """Markdown documents."""
 
-    def translate(self, data: bytes, run: Run, target: str) -> bytes:
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         return _translated(decoded(data), run).encode()
 
 
-def _translated(text: str, run: Run) -> str:
+def _translated(text: str, run: TranslateBlocks) -> str:
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"store_labels": True}).enable(["table", "strikethrough"])
@@ -96,7 +96,7 @@ def _find(token: "Token", lines: Sequence[str], columns: dict[int, int]) -> list
 
 def _content(tokens: Iterable["Token"], prefixes: Sequence[str]) -> Content:
     """The content of inline tokens; ``prefixes`` stand before the second line of the text and those after it."""
-    nesting, following = Nesting(), iter(prefixes)
+    nesting, following = ContentBuilder(), iter(prefixes)
     for token in tokens:
         kind, is_reference = token.type, "label" in token.meta
         if kind in ("text", "text_special"):

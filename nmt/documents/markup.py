@@ -15,8 +15,8 @@ from itertools import groupby
 from typing import Any
 
 from nmt.documents.segmentation import Translate, has_letters, split_sentences, translated
-from nmt.documents.tags import KEPT, Content, Node, Source, Span, append_item, text_of
-from nmt.documents.target import Target, words_within
+from nmt.documents.tags import KEPT, Content, Node, SourceText, Span, append_item, text_of
+from nmt.documents.target import AlignedTarget, words_within
 
 Insertion = tuple[Span, list[Span]]
 """An element without words, and the elements around it."""
@@ -86,7 +86,7 @@ def _divided(block: Content) -> list[Content]:
 def _translate_part(
     blocks: Sequence[Content], translate: Translate, language: str, kept: re.Pattern[str]
 ) -> list[Content]:
-    sources = [Source.read(block, kept) for block in blocks]
+    sources = [SourceText.read(block, kept) for block in blocks]
     split = [split_sentences(source.text, language) for source in sources]
     translations = translate([segment.text for segments in split for segment in segments if segment.is_sentence])
     remaining, results = iter(translations), []
@@ -97,12 +97,12 @@ def _translate_part(
         elif not source.spans and not source.kept:
             results.append(["".join(translated(segments, (each.text for each in own)))])
         else:
-            target = Target(source, segments, own, kept)
-            results.append(Writer(Elements(source, target)).content())
+            target = AlignedTarget(source, segments, own, kept)
+            results.append(Writer(TagProjector(source, target)).content())
     return results
 
 
-class Elements:
+class TagProjector:
     """Which elements each word of a translation is in, from the outermost to the innermost.
 
     Attributes:
@@ -110,7 +110,7 @@ class Elements:
         places: elements without words, with those around them, by the word before which they stand.
     """
 
-    def __init__(self, source: Source, target: Target) -> None:
+    def __init__(self, source: SourceText, target: AlignedTarget) -> None:
         self.source, self.target, self.words = source, target, target.words
         self.paths: list[list[Span]] = [[] for _ in self.words]
         self._pending: list[Insertion] = []
@@ -246,15 +246,15 @@ class Elements:
 class Writer:
     """Writes the words of a translation with the elements around them."""
 
-    def __init__(self, elements: Elements) -> None:
-        self._elements = elements
+    def __init__(self, projector: TagProjector) -> None:
+        self._projector = projector
         self._contents: list[Content] = [[]]
         """Of the open elements."""
 
     def content(self) -> Content:
-        target = self._elements.target
+        target = self._projector.target
         for boundary in range(len(target.words) + 1):
-            before, after, num_common = self._elements.around(boundary)
+            before, after, num_common = self._projector.around(boundary)
             first, second = self._waiting(boundary)
             for depth in range(len(before), num_common - 1, -1):
                 del self._contents[depth + 1 :]
@@ -273,10 +273,10 @@ class Writer:
 
     def _waiting(self, boundary: int) -> tuple[list[Insertion], list[Insertion]]:
         """What stands at the end of the elements before the boundary, and what at the beginning of those after it."""
-        before, after, _ = self._elements.around(boundary)
+        before, after, _ = self._projector.around(boundary)
         sides: tuple[list[Insertion], list[Insertion]] = [], []
-        for span, parents in self._elements.places.get(boundary, []):
-            is_behind = span.begin > 0 and not self._elements.source.text[span.begin - 1].isspace()
+        for span, parents in self._projector.places.get(boundary, []):
+            is_behind = span.begin > 0 and not self._projector.source.text[span.begin - 1].isspace()
             can_be = [parents == path[: len(parents)] for path in (before, after)]
             sides[0 if can_be[0] and (is_behind or not can_be[1]) else 1].append((span, parents))
         return sides

@@ -6,10 +6,10 @@ from bisect import bisect_left
 from codecs import lookup
 from collections.abc import Sequence
 
-from nmt.documents.elements import Run, translate_htmls
+from nmt.documents.elements import TranslateBlocks, translate_htmls
 from nmt.documents.formats import DocumentFormat, damaged, decoded
 from nmt.documents.segmentation import has_letters
-from nmt.documents.tags import Content, Nesting, text_of
+from nmt.documents.tags import Content, ContentBuilder, text_of
 
 _TAG = re.compile(r"(</?[A-Za-z][^<>]*>|\{\\[^{}]*\})")
 _SPEECH = re.compile(r"((?:^|\n)[ \t]*[-–—][ \t]*)")
@@ -22,7 +22,7 @@ _TIMES = re.compile(r"\s*\d{1,3}:\d\d:\d\d[,.]\d{1,3}\s*-->\s*\d{1,3}:\d\d:\d\d[
 class PlainText(DocumentFormat):
     """Text, line by line."""
 
-    def translate(self, data: bytes, run: Run, target: str) -> bytes:
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         mark = data[:3] == b"\xef\xbb\xbf"
         lines = decoded(data).removeprefix("\ufeff").split("\n")
         wanted = [number for number, line in enumerate(lines) if has_letters(line)]
@@ -34,7 +34,7 @@ class PlainText(DocumentFormat):
 class Html(DocumentFormat):
     """HTML, read and written in the encoding of its ``meta charset``, otherwise UTF-8."""
 
-    def translate(self, data: bytes, run: Run, target: str) -> bytes:
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         encoding = _encoding(data[:2048])
         try:
             text = data.decode(encoding)
@@ -58,13 +58,13 @@ class SubRip(DocumentFormat):
     Everything but the text is kept as it is. The lines of a cue are one text, unless each is what somebody says.
     """
 
-    def translate(self, data: bytes, run: Run, target: str) -> bytes:
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         text = decoded(data)
         lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
         ranges = _cue_ranges(lines)
         parts = [_SPEECH.split("\n".join(lines[begin:end])) for begin, end in ranges]
         contents = iter(
-            run([tag_soup(" ".join(text.split()) if "\n" in text else text) for cue in parts for text in cue[::2]])
+            run([parse_tags(" ".join(text.split()) if "\n" in text else text) for cue in parts for text in cue[::2]])
         )
         written, done = [], 0
         for (begin, end), cue in zip(ranges, parts, strict=True):
@@ -112,7 +112,7 @@ def _in_lines(text: str, num_lines: int) -> str:
 class Gettext(DocumentFormat):
     """Catalogues (PO): entries without a translation."""
 
-    def translate(self, data: bytes, run: Run, target: str) -> bytes:
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         import polib
 
         text = decoded(data)
@@ -123,7 +123,7 @@ class Gettext(DocumentFormat):
         except (OSError, ValueError, IndexError, AttributeError, KeyError) as error:
             raise damaged("a PO file", error) from None
         waiting = [e for e in catalogue if not e.obsolete and not e.translated() and "fuzzy" not in e.flags]
-        contents = iter(run([tag_soup(text) for e in waiting for text in (e.msgid, e.msgid_plural) if text]))
+        contents = iter(run([parse_tags(text) for e in waiting for text in (e.msgid, e.msgid_plural) if text]))
         for entry in waiting:
             first = _as_text(next(contents))
             if entry.msgid_plural:
@@ -135,9 +135,9 @@ class Gettext(DocumentFormat):
         return str(catalogue).encode()
 
 
-def tag_soup(text: str) -> Content:
+def parse_tags(text: str) -> Content:
     """Text with tags as content; a tag without its partner becomes a place in the text."""
-    nesting = Nesting()
+    nesting = ContentBuilder()
     for number, part in enumerate(_TAG.split(text)):
         if number % 2:
             nesting.tag(part)
@@ -147,7 +147,7 @@ def tag_soup(text: str) -> Content:
 
 
 def _as_text(content: Content) -> str:
-    """Inverse of :func:`tag_soup`."""
+    """Inverse of :func:`parse_tags`."""
     return "".join(
         item if isinstance(item, str) else item.tag[0] + _as_text(item.content) + item.tag[1] for item in content
     )

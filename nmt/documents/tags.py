@@ -7,7 +7,7 @@ from itertools import islice, takewhile
 from typing import Any, Union
 
 MAX_DEPTH = 100
-"""Tags inside one another that :class:`Nesting` takes for elements."""
+"""Tags inside one another that :class:`ContentBuilder` takes for elements."""
 
 Content = list[Union[str, "Node"]]
 Interval = tuple[int, int]
@@ -67,7 +67,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceText:
     """Content as text with elements and kept texts, each in order. Kept texts don't overlap."""
 
     text: str
@@ -75,7 +75,7 @@ class Source:
     kept: list[Kept]
 
     @classmethod
-    def read(cls, content: Content, pattern: re.Pattern[str]) -> "Source":
+    def read(cls, content: Content, pattern: re.Pattern[str]) -> "SourceText":
         """Take the content of a block apart. ``pattern``: the text that is kept, beside nodes that are."""
         source = cls(text_of(content), [], [])
         source._read(content, 0, source.spans)
@@ -133,7 +133,7 @@ def append_item(content: Content, item: str | Node) -> None:
         content.append(item)
 
 
-class Nesting:
+class ContentBuilder:
     """Builds content from text and tags, some of which may have no partner; those become places in the text.
 
     The tag of a node is the text before its content and the text after it.

@@ -10,7 +10,7 @@ from itertools import groupby, pairwise
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.data.words import Words
 from nmt.documents.segmentation import Segment, has_letters, translated
-from nmt.documents.tags import KEPT, Kept, Source
+from nmt.documents.tags import KEPT, Kept, SourceText
 from nmt.translation.results import Translation
 
 Interval = tuple[int, int]
@@ -35,7 +35,7 @@ class Word:
     """What it is, if it is a kept text."""
 
 
-class Target:
+class AlignedTarget:
     """The words of a translation with every kept text in it once. It doesn't depend on the elements.
 
     Words of both sides are separated from the punctuation marks around them, and kept texts are words.
@@ -48,7 +48,7 @@ class Target:
 
     def __init__(
         self,
-        source: Source,
+        source: SourceText,
         segments: Sequence[Segment],
         translations: Sequence[Translation],
         pattern: re.Pattern[str] = KEPT,

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from nmt.core.errors import UserError, shortened
 from nmt.documents.docx import translate_paragraphs
-from nmt.documents.elements import Block, Element, Kind, Run, blocks_of, translate_blocks
+from nmt.documents.elements import Block, Element, Kind, TranslateBlocks, blocks_of, translate_blocks
 from nmt.documents.formats import DocumentFormat, damaged
 from nmt.documents.tags import MAX_DEPTH
 
@@ -52,7 +52,7 @@ def _write_xml(root: Element) -> bytes:
 class Xliff(DocumentFormat):
     """XLIFF 1.2 and 2: segments without a target."""
 
-    def translate(self, data: bytes, run: Run, target: str) -> bytes:
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         root = parse_xml(data)
         namespace = root.tag.rpartition("}")[0] + "}" if "}" in root.tag else ""
         if not root.tag.endswith("xliff"):
@@ -139,7 +139,7 @@ def _divide_pair(wrapper: Element, first: Element, last: Element) -> None:
 class OpenDocument(DocumentFormat):
     """Texts of OpenDocument (ODT): paragraphs, headings and notes."""
 
-    def translate(self, data: bytes, run: Run, target: str) -> bytes:
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         def change(root: Element) -> None:
             paragraphs = list(root.iter(f"{_OFFICE}p", f"{_OFFICE}h"))
             breaks = {f"{_OFFICE}tab": "\t"}
@@ -161,7 +161,7 @@ def _odt_kind(element: Element) -> Kind:
 class Word(DocumentFormat):
     """Word documents (DOCX); see :mod:`nmt.documents.docx`."""
 
-    def translate(self, data: bytes, run: Run, target: str) -> bytes:
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         return _repacked(data, _DOCX_TEXT, lambda root: translate_paragraphs(root, run), "a Word document")
 
 

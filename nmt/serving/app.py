@@ -23,7 +23,7 @@ from nmt.export.run import ExportedTranslator
 from nmt.serving import libretranslate, v1
 from nmt.serving.api_page import api_page
 from nmt.serving.connections import BoundedProtocol
-from nmt.serving.http import Gate, add_error_handlers, check_key
+from nmt.serving.http import RequestMiddleware, add_error_handlers, check_key
 from nmt.serving.service import Service
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
@@ -46,7 +46,7 @@ def create_app(service: Service) -> FastAPI:
         service.close()
 
     app = FastAPI(title="nmt", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_middleware(Gate, service=service)
+    app.add_middleware(RequestMiddleware, service=service)
     add_error_handlers(app)
     app.include_router(libretranslate.router(service))
     app.include_router(v1.router(service))
@@ -105,7 +105,7 @@ def serve(service: Service, host: str, port: int, proxies: str = "") -> None:
         gc.collect()
         gc.freeze()  # models and modules stay: without this, each full collection of garbage goes through all of them
         host, port = listening.getsockname()[:2]
-        pairs = ", ".join("-".join(pair) for pair in service.directions.models)
+        pairs = ", ".join("-".join(pair) for pair in service.router.models)
         say(f"Serving {pairs} at http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C stops).")
         be_silent()  # warnings about single sentences would quote the text of users
         server.run([listening])

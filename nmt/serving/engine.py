@@ -45,7 +45,7 @@ STEPS_PER_UPDATE = 3
 
 
 @dataclass(frozen=True)
-class Settings:
+class BatchOptions:
     """What sentences must have in common to be translated in one batch. None of it depends on the sentence."""
 
     n_best: int = 1
@@ -57,7 +57,7 @@ class Settings:
 
     @classmethod
     def of(cls, n_best: int = 1, with_alignment: bool = False, forbid: Sequence[str] = (), **decoding: Any) -> Self:
-        """Settings with changes to decoding options as keyword arguments."""
+        """BatchOptions with changes to decoding options as keyword arguments."""
         return cls(n_best, with_alignment, tuple(forbid), tuple(sorted(decoding.items())))
 
     @property
@@ -67,11 +67,11 @@ class Settings:
 
 
 @dataclass(eq=False)
-class _Item:
+class _SentenceJob:
     """A sentence that waits for its translation."""
 
     translator: Translator
-    settings: Settings
+    settings: BatchOptions
     request: Request
     on_partial: Callable[[str], None] | None
     is_bulk: bool = False
@@ -88,7 +88,7 @@ class _Item:
 
 
 @dataclass(eq=False)
-class _Call:
+class _FunctionJob:
     """A function that waits for a model thread."""
 
     function: Callable[[], Any]
@@ -96,10 +96,10 @@ class _Call:
     future: "Future[Any]" = field(default_factory=Future)
 
 
-class _Watch(LogitsProcessor):
+class _SearchObserver(LogitsProcessor):
     """Ends the search of sentences that nobody waits for any more, and reports partial translations of the others."""
 
-    def __init__(self, items: Sequence[_Item]) -> None:
+    def __init__(self, items: Sequence[_SentenceJob]) -> None:
         self._items = items
         self.reads_ids = any(item.on_partial for item in items)
 
@@ -137,7 +137,7 @@ class Engine:
         threads: tuple[int, int] | None = None,
     ) -> None:
         self._on_batch, self._wait = on_batch, wait
-        self._waiting: list[_Item | _Call] = []
+        self._waiting: list[_SentenceJob | _FunctionJob] = []
         self._num_idle = self._num_turns = 0
         self._changed = threading.Condition()
         self._is_closed = False
@@ -156,7 +156,7 @@ class Engine:
         self,
         translator: Translator,
         requests: Sequence[Request],
-        settings: Settings,
+        settings: BatchOptions,
         on_partial: Mapping[int, Callable[[str], None]] | None = None,
         is_bulk: bool = False,
     ) -> list["Future[Translation]"]:
@@ -174,7 +174,9 @@ class Engine:
             RuntimeError: the engine is closed.
         """
         functions = on_partial or {}
-        items = [_Item(translator, settings, request, functions.get(i), is_bulk) for i, request in enumerate(requests)]
+        items = [
+            _SentenceJob(translator, settings, request, functions.get(i), is_bulk) for i, request in enumerate(requests)
+        ]
         self._add(items)
         return [item.future for item in items]
 
@@ -184,11 +186,11 @@ class Engine:
         Raises:
             RuntimeError: the engine is closed.
         """
-        job = _Call(function)
+        job = _FunctionJob(function)
         self._add([job])
         return job.future
 
-    def _add(self, jobs: Sequence[_Item | _Call]) -> None:
+    def _add(self, jobs: Sequence[_SentenceJob | _FunctionJob]) -> None:
         with self._changed:
             if self._is_closed:
                 raise RuntimeError("The engine is closed.")
@@ -206,21 +208,21 @@ class Engine:
     def _run(self, num_threads: int) -> None:
         torch.set_num_threads(num_threads)  # of this thread
         while (job := self._next()) is not None:
-            if isinstance(job, _Call):
+            if isinstance(job, _FunctionJob):
                 _answer(job.future, job.function)
             elif batch := [item for item in job if not item.future.cancelled()]:
                 start = time.monotonic()
                 self._translate(batch)
                 self._on_batch(len(batch), time.monotonic() - start)
 
-    def _next(self) -> "list[_Item] | _Call | None":
+    def _next(self) -> "list[_SentenceJob] | _FunctionJob | None":
         """A batch or a call, when there is one; None if the engine is closed."""
         with self._changed:
             self._num_idle += 1
             try:
                 while True:
                     self._changed.wait_for(lambda: self._waiting or self._is_closed)
-                    if self._waiting and isinstance(oldest := self._waiting[0], _Item):
+                    if self._waiting and isinstance(oldest := self._waiting[0], _SentenceJob):
                         self._wait_for_more(oldest.most)
                     if self._waiting:
                         return self._take()
@@ -236,20 +238,20 @@ class Engine:
             before = len(self._waiting)
             self._changed.wait(self._wait)  # until something has arrived
 
-    def _take(self) -> list[_Item] | _Call:
+    def _take(self) -> list[_SentenceJob] | _FunctionJob:
         """Take the job that has waited longest, and with a sentence those that are most like it."""
         oldest = self._choose()
-        if isinstance(oldest, _Call):
+        if isinstance(oldest, _FunctionJob):
             self._waiting.remove(oldest)
             return oldest
-        items = [job for job in self._waiting if isinstance(job, _Item) and _fit(job, oldest)]
+        items = [job for job in self._waiting if isinstance(job, _SentenceJob) and _fit(job, oldest)]
         size = min(oldest.most, max(SMALL, ceil(len(items) / self._num_idle)))
         batch = _most_alike(items, oldest, size)
         taken = set(batch)
         self._waiting = [job for job in self._waiting if job not in taken]
         return batch
 
-    def _choose(self) -> _Item | _Call:
+    def _choose(self) -> _SentenceJob | _FunctionJob:
         """Choose the oldest job of short requests, or in some turns that of long ones."""
         oldest = [next((job for job in self._waiting if job.is_bulk == is_bulk), None) for is_bulk in (False, True)]
         if oldest[0] is not None and oldest[1] is not None:
@@ -257,9 +259,9 @@ class Engine:
             return oldest[self._num_turns % BULK_SHARE == 0]  # type: ignore[return-value]
         return self._waiting[0]
 
-    def _translate(self, items: Sequence[_Item]) -> None:
+    def _translate(self, items: Sequence[_SentenceJob]) -> None:
         """Answer the items of a batch. If the batch fails, each is translated alone, so one can't spoil the others."""
-        translator, settings, watch = items[0].translator, items[0].settings, _Watch(items)
+        translator, settings, watch = items[0].translator, items[0].settings, _SearchObserver(items)
         # CTranslate2 can't be watched; what has been cancelled there is translated to the end of its batch.
         is_watched = watch.reads_ids or not isinstance(translator, ExportedTranslator)
         try:
@@ -286,7 +288,7 @@ class Engine:
                     item.future.set_result(translation)
 
 
-def _fit(item: _Item, other: _Item) -> bool:
+def _fit(item: _SentenceJob, other: _SentenceJob) -> bool:
     """Whether two sentences can be in one batch."""
     if (item.translator, item.settings) != (other.translator, other.settings):
         return False
@@ -294,7 +296,7 @@ def _fit(item: _Item, other: _Item) -> bool:
     return longer <= 3 * shorter + SIMILAR
 
 
-def _most_alike(items: Sequence[_Item], wanted: _Item, size: int) -> list[_Item]:
+def _most_alike(items: Sequence[_SentenceJob], wanted: _SentenceJob, size: int) -> list[_SentenceJob]:
     """As many sentences as fit into a batch, one of which is wanted, with the smallest difference in length."""
     ordered = sorted(items, key=lambda item: item.length)
     at, last = ordered.index(wanted), max(len(ordered) - size, 0)

@@ -37,7 +37,7 @@ SMALL = 100_000
 logger = logging.getLogger("nmt.serving")
 
 
-class Gate:
+class RequestMiddleware:
     """ASGI middleware: CORS headers on every answer, a limit of size and time for every body, and figures."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
@@ -127,7 +127,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 def error_response(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
     """The JSON of an error."""
-    return JSONResponse({"error": well_formed(text)}, status, headers)
+    return JSONResponse({"error": without_surrogates(text)}, status, headers)
 
 
 def log_failure(error: BaseException) -> None:
@@ -136,7 +136,7 @@ def log_failure(error: BaseException) -> None:
     logger.error("%s\n%s", type(error).__name__, frames)
 
 
-def well_formed(text: str) -> str:
+def without_surrogates(text: str) -> str:
     """Text without lone surrogates, which JSON can contain and UTF-8 can't."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
@@ -174,7 +174,7 @@ def _address(request: Request) -> str:
 
 def _given_key(request: Request, key: object) -> str:
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    return well_formed(str(key or (bearer.strip() if scheme.lower() == "bearer" else "")))
+    return without_surrogates(str(key or (bearer.strip() if scheme.lower() == "bearer" else "")))
 
 
 async def read_values(request: Request) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def direction(model: Translator) -> tuple[str, str]:
     return model.recipe.data.source.lower(), model.recipe.data.target.lower()
 
 
-class Directions:
+class ModelRouter:
     """Models by direction and by name, and the routes between languages.
 
     Args:

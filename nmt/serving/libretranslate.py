@@ -24,10 +24,10 @@ from nmt.documents.glossary import Glossary, Term
 from nmt.documents.markup import translate_content
 from nmt.documents.segmentation import split_sentences, translated, with_tags
 from nmt.documents.tags import KEPT, text_of
-from nmt.serving.engine import Settings
-from nmt.serving.http import admit, read_values, well_formed
+from nmt.serving.engine import BatchOptions
+from nmt.serving.http import admit, read_values, without_surrogates
 from nmt.serving.languages import public_code
-from nmt.serving.service import ApiError, Service, Ticket, wide_beam
+from nmt.serving.service import ApiError, RequestContext, Service, wide_beam
 from nmt.translation.translator import Translator
 
 MAX_DETECTED = 10_000
@@ -50,14 +50,14 @@ class _Job:
     format: str
     num_alternatives: int
 
-    def __call__(self, ticket: Ticket) -> dict[str, Any]:
+    def __call__(self, context: RequestContext) -> dict[str, Any]:
         """The fields of the answer for this text."""
         detected = detections(self.service, self.text) if self.source == "auto" else []
         source = str(detected[0]["language"]) if detected else self.source
         if source == "auto":  # nothing in it is a word of any language
             translations = [self.text]
         else:
-            translations = self._translations(ticket, self.service.route(source, self.target), source)
+            translations = self._translations(context, self.service.route(source, self.target), source)
         answer: dict[str, Any] = {"translatedText": translations[0]}
         if self.source == "auto":
             answer["detectedLanguage"] = detected[0] if detected else UNDETECTED
@@ -66,9 +66,9 @@ class _Job:
             answer["alternatives"] = list(others)
         return answer
 
-    def _translations(self, ticket: Ticket, route: Sequence[Translator], source: str) -> list[str]:
+    def _translations(self, context: RequestContext, route: Sequence[Translator], source: str) -> list[str]:
         """The text by the best translations of its sentences, by the second best, and so on."""
-        linked = partial(ticket.translate, route, settings=Settings(with_alignment="punctuation"))
+        linked = partial(context.translate, route, settings=BatchOptions(with_alignment="punctuation"))
         run = partial(translate_content, translate=linked, language=source)
         if self.format == "html":
             return translate_htmls([self.text], run)
@@ -80,7 +80,7 @@ class _Job:
         sentences = [segment.text for segment in segments if segment.is_sentence]
         if has_tags:
             sentences = with_tags(sentences, route[0].vocabularies.source)
-        found = ticket.translate(route, sentences, Settings.of(num, **wide_beam(route, num)))
+        found = context.translate(route, sentences, BatchOptions.of(num, **wide_beam(route, num)))
         ranked = ([t.n_best[min(rank, len(t.n_best) - 1)].text for t in found] for rank in range(num))
         return ["".join(translated(segments, iter(texts))) for texts in ranked]
 
@@ -93,7 +93,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/languages")
     async def languages() -> Response:
-        found = service.directions
+        found = service.router
         return JSONResponse(
             [_described(code) | {"targets": [public_code(t) for t in found.targets(code)]} for code in found.codes]
         )
@@ -101,7 +101,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/frontend/settings")
     async def settings() -> Response:
         limit = service.limits.characters
-        target = next(iter(service.directions.models))[1]
+        target = next(iter(service.router.models))[1]
         return JSONResponse({
             "charLimit": -1 if limit is None else limit,
             "frontendTimeout": 500,
@@ -169,7 +169,7 @@ def _add_files(routes: APIRouter, service: Service) -> None:
         if not isinstance(upload, UploadFile) or not upload.filename:
             raise ApiError(400, "Invalid request: missing file parameter")
         source, target = (_language(service, values, side) for side in ("source", "target"))
-        name = PurePosixPath(well_formed(upload.filename).replace("\\", "/")).name
+        name = PurePosixPath(without_surrogates(upload.filename).replace("\\", "/")).name
         if PurePosixPath(name).suffix.lower() not in FORMATS:
             raise ApiError(400, "Invalid request: file format not supported")
         terms, missing = values.get("glossary") or "", set[Term]()
@@ -230,14 +230,14 @@ class _DocumentJob:
     missing: set[Term]
     """Gets the terms that could not be placed."""
 
-    def __call__(self, ticket: Ticket) -> bytes:
-        with self.service.documents.process() as process, ticket.cancels(process.end):
+    def __call__(self, context: RequestContext) -> bytes:
+        with self.service.documents.process() as process, context.cancels(process.end):
             data, source = self.file.read(), self.source
             if source == "auto":
                 text = process.text(self.name, data, MAX_DETECTED)
                 source = next((code for code, _ in self.service.detector.detect(text)), self.target)
-            linked = Settings(with_alignment="punctuation")
-            search = partial(ticket.translate, self.service.route(source, self.target), settings=linked)
+            linked = BatchOptions(with_alignment="punctuation")
+            search = partial(context.translate, self.service.route(source, self.target), settings=linked)
             translate = partial(self.glossary.translated, search=search, missing=self.missing)
             return process.translate(self.name, data, translate, source, self.target)
 
@@ -262,7 +262,7 @@ def _texts(service: Service, values: dict[str, Any]) -> list[str]:
     if not texts or len(texts) < len(given):
         raise ApiError(400, "Invalid request: missing q parameter")
     service.check_size(texts)
-    return [well_formed(text) for text in texts]
+    return [without_surrogates(text) for text in texts]
 
 
 def _language(service: Service, values: dict[str, Any], side: str) -> str:
@@ -272,7 +272,7 @@ def _language(service: Service, values: dict[str, Any], side: str) -> str:
         raise ApiError(400, f"Invalid request: missing {side} parameter")
     if side == "source" and code.strip().lower() == "auto":
         return "auto"
-    found = service.directions.find(code)
+    found = service.router.find(code)
     if found is None:
         raise ApiError(400, f"{shortened(code)} is not supported")
     return found

@@ -22,17 +22,17 @@ from nmt.data.languages import name_of
 from nmt.data.words import Words
 from nmt.decoding.parallel import independent_threads
 from nmt.documents.process import DocumentProcesses
-from nmt.serving.engine import Engine, Settings
-from nmt.serving.languages import Detector, Directions, direction, public_code
+from nmt.serving.engine import BatchOptions, Engine
+from nmt.serving.languages import Detector, ModelRouter, direction, public_code
 from nmt.translation.request import Request
 from nmt.translation.results import Candidate, Translation
 from nmt.translation.translator import Translator
 
 S = TypeVar("S")
 T = TypeVar("T")
-SLICE = 64
+SENTENCES_AT_A_TIME = 64
 """Sentences of a text that wait in the engine at a time: a long document leaves room for other requests."""
-CALLED = 16
+PAIRS_AT_A_TIME = 16
 """Sentence pairs that are aligned or scored at a time."""
 MAX_CLIENTS = 10_000
 """Clients whose requests are counted at a time."""
@@ -125,7 +125,7 @@ class RateLimit:
             raise ApiError(429, f"Slowdown: {limit} per 1 minute", {"Retry-After": wait})
 
 
-class Ticket:
+class RequestContext:
     """An accepted request: everything that it has asked of the engine, until it is answered or cancelled.
 
     Its methods block, and are called in the threads of the service.
@@ -168,26 +168,26 @@ class Ticket:
         def submit(part: Sequence[S]) -> list["Future[list[T]]"]:
             return [self._engine.call(lambda: list(function(part)))]
 
-        parts = [values[start : start + CALLED] for start in range(0, len(values), CALLED)]
+        parts = [values[start : start + PAIRS_AT_A_TIME] for start in range(0, len(values), PAIRS_AT_A_TIME)]
         return [result for part in parts for found in self._results(partial(submit, part)) for result in found]
 
     def translate(
         self,
         route: Sequence[Translator],
         requests: Iterable[str | Request],
-        settings: Settings,
+        settings: BatchOptions,
         on_partial: Callable[[int, str], None] | None = None,
     ) -> list[Translation]:
         """Translate sentences by the models of a route, one after another.
 
         Args:
-            route: of :meth:`Directions.route`. What is required of translations is required of the last model's.
+            route: of :meth:`ModelRouter.route`. What is required of translations is required of the last model's.
             requests: sentences; one that is longer than a model can read is translated in parts.
             settings: what the translations have in common.
             on_partial: called with the index of a sentence and its unfinished translation.
 
         Raises:
-            CancelledError: the ticket was cancelled.
+            CancelledError: the context was cancelled.
             TimeoutError: the deadline has passed.
         """
         wanted = [Request(each) if isinstance(each, str) else each for each in requests]
@@ -198,7 +198,7 @@ class Ticket:
                 replace(request, source=before.text) if is_last else Request(before.text)
                 for request, before in zip(wanted, found, strict=True)
             ]
-            own = settings if is_last else Settings(with_alignment=settings.with_alignment)
+            own = settings if is_last else BatchOptions(with_alignment=settings.with_alignment)
             hopped = self._hop(model, sources, own, on_partial if is_last else None)
             found = [_chained(before, after) for before, after in zip(found, hopped, strict=True)] if hop else hopped
         return found
@@ -207,19 +207,19 @@ class Ticket:
         self,
         model: Translator,
         requests: Sequence[Request],
-        settings: Settings,
+        settings: BatchOptions,
         on_partial: Callable[[int, str], None] | None,
     ) -> list[Translation]:
         divided = [_in_parts(request, model) for request in requests]
         parts = [part for of_request in divided for part in of_request]
         found: list[Translation] = []
-        for start in range(0, len(parts), SLICE):
-            part = parts[start : start + SLICE]
+        for start in range(0, len(parts), SENTENCES_AT_A_TIME):
+            part = parts[start : start + SENTENCES_AT_A_TIME]
             functions = {}
             if on_partial is not None and len(parts) == len(requests):
                 functions = {i: partial(on_partial, start + i) for i in range(len(part))}
             self._num_sentences += len(part)
-            is_bulk = self._num_sentences > SLICE
+            is_bulk = self._num_sentences > SENTENCES_AT_A_TIME
             found += self._results(partial(self._engine.submit, model, part, settings, functions, is_bulk))
         remaining = iter(found)
         return [
@@ -255,10 +255,10 @@ class Service:
     def __init__(
         self, models: Iterable[Translator], limits: Limits | None = None, api_keys: Iterable[str] = ()
     ) -> None:
-        self.directions, self.limits, self.api_keys = Directions(models), limits or Limits(), frozenset(api_keys)
+        self.router, self.limits, self.api_keys = ModelRouter(models), limits or Limits(), frozenset(api_keys)
         self.rate = RateLimit(self.limits.per_minute)
-        self.detector, self.metrics = Detector(self.directions.codes), Metrics()
-        devices = {model.model.device for model in self.directions.named.values()}
+        self.detector, self.metrics = Detector(self.router.codes), Metrics()
+        devices = {model.model.device for model in self.router.named.values()}
         threads = independent_threads(devices.pop()) if len(devices) == 1 else (1, torch.get_num_threads())
         self.engine = Engine(self.metrics.on_batch, threads=threads)
         self._threads = ThreadPoolExecutor(NUM_THREADS, "nmt-request")
@@ -282,16 +282,16 @@ class Service:
         """
         codes = []
         for given in (source, target):
-            code = self.directions.find(given)
+            code = self.router.find(given)
             if code is None:
                 raise ApiError(400, f"{shortened(given)} is not supported")
             codes.append(code)
         if name is not None and codes[0] != codes[1]:
-            model = self.directions.named.get(name)
+            model = self.router.named.get(name)
             if model is None or direction(model) != tuple(codes):
                 raise ApiError(400, f"{shortened(name)} is no model from {codes[0]} to {codes[1]}: see /v1/models")
             return [model]
-        route = self.directions.route(*codes)
+        route = self.router.route(*codes)
         if route is None:
             names = [f"{name_of(code)} ({public_code(code)})" for code in codes]
             raise ApiError(400, f"{names[1]} is not available as a target language from {names[0]}")
@@ -305,7 +305,7 @@ class Service:
                 raise ApiError(400, f"Invalid request: request ({size}) exceeds text limit ({limit})")
 
     @contextlib.contextmanager
-    def ticket(self, seconds: float) -> Iterator[Ticket]:
+    def accept(self, seconds: float) -> Iterator[RequestContext]:
         """Accept a request for some time; at the end of the context, what it has left undone is cancelled.
 
         Raises:
@@ -315,24 +315,24 @@ class Service:
             raise ApiError(503, "Too many requests at a time: try again later", {"Retry-After": "1"})
         self._num_active += 1
         self.metrics.active.set(self._num_active)
-        ticket = Ticket(self.engine, time.monotonic() + seconds)
+        context = RequestContext(self.engine, time.monotonic() + seconds)
         try:
-            yield ticket
+            yield context
         finally:
-            ticket.cancel()
+            context.cancel()
             self._num_active -= 1
             self.metrics.active.set(self._num_active)
 
     def start(
-        self, ticket: Ticket, functions: Iterable[Callable[[Ticket], T]], is_document: bool = False
+        self, context: RequestContext, functions: Iterable[Callable[[RequestContext], T]], is_document: bool = False
     ) -> "asyncio.Future[list[T]]":
-        """Call functions with a ticket in threads, so that their sentences share batches."""
+        """Call functions with a context in threads, so that their sentences share batches."""
         loop, threads = asyncio.get_running_loop(), self._document_threads if is_document else self._threads
-        results = asyncio.gather(*(loop.run_in_executor(threads, function, ticket) for function in functions))
+        results = asyncio.gather(*(loop.run_in_executor(threads, function, context) for function in functions))
         results.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may wait for it any more
         return results
 
-    async def run_document(self, request: HttpRequest, function: Callable[[Ticket], T]) -> T:
+    async def run_document(self, request: HttpRequest, function: Callable[[RequestContext], T]) -> T:
         """The result of :meth:`run` for a function that translates a document.
 
         Raises:
@@ -348,7 +348,7 @@ class Service:
         return result
 
     async def run(
-        self, request: HttpRequest, functions: Iterable[Callable[[Ticket], T]], is_document: bool = False
+        self, request: HttpRequest, functions: Iterable[Callable[[RequestContext], T]], is_document: bool = False
     ) -> list[T]:
         """The results of :meth:`start`, unless time runs out or the client leaves.
 
@@ -356,8 +356,8 @@ class Service:
             ApiError: there are too many requests at a time, or the time limit was exceeded.
         """
         limit = DOCUMENT_SECONDS if is_document else self.limits.seconds
-        with self.ticket(limit) as ticket:
-            results, left = self.start(ticket, functions, is_document), asyncio.ensure_future(_disconnected(request))
+        with self.accept(limit) as context:
+            results, left = self.start(context, functions, is_document), asyncio.ensure_future(_disconnected(request))
             try:
                 await asyncio.wait((results, left), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
                 if results.done():

@@ -15,7 +15,7 @@ pytest.importorskip("polib")
 import nmt
 from nmt.core.errors import UserError
 from nmt.documents import formats, xml
-from nmt.documents.elements import Run
+from nmt.documents.elements import TranslateBlocks
 from nmt.documents.formats import FORMATS, DocumentFormat, decoded, translate_document
 from nmt.documents.tags import text_of
 from nmt.recipe import registry
@@ -86,7 +86,7 @@ def test_encodings_that_html_may_not_name_are_ignored(charset: str) -> None:
 class Csv(DocumentFormat):
     """Values with commas between."""
 
-    def translate(self, data: bytes, run: Run, target: str) -> bytes:
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         rows = [line.split(",") for line in decoded(data).split("\n")]
         cells = iter(run([[cell] for row in rows for cell in row]))
         return "\n".join(",".join(text_of(next(cells)) for _ in row) for row in rows).encode()
