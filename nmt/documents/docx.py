@@ -42,7 +42,7 @@ class _Paragraph:
         self.content = self._read(element)
 
     def _key(self, run: Element) -> bytes:
-        """The formatting of a run; equal for runs that look the same."""
+        """Returns the formatting of a run; equal for runs that look the same."""
         from lxml import etree
 
         properties = run.find(f"{W}rPr")
@@ -133,7 +133,7 @@ def _run(parent: Element, piece: Element, properties: Element | None) -> Element
 
 
 def _inner(container: Element) -> Element:
-    """Where the runs of a container are."""
+    """Returns the element that contains the runs of a container."""
     content = container.find(f"{W}sdtContent")
     return container if content is None else content
 

@@ -18,7 +18,7 @@ from nmt.documents.tags import KEPT, Content, Node, text_of
 Element = Any
 """An element, comment or processing instruction of lxml."""
 Kind = Literal["block", "inline", "unique", "kept", "break", "opaque", "skipped"]
-"""What an element is in the text around it:
+"""Role of an element in the text around it:
 
 ``block``: text of its own; ``inline``: part of the text, may be divided; ``unique``: part of the text, not divided;
 ``kept``: part of the text, not translated; ``break``: white space; ``opaque``: no text, but a place in the text;
@@ -70,7 +70,7 @@ def translate_html(text: str, translate: Translate, language: str = "en") -> str
 
 
 def translate_htmls(texts: Sequence[str], run: TranslateBlocks) -> list[str]:
-    """As :func:`translate_html`, for several texts with one call of ``run``."""
+    """Translate several texts as :func:`translate_html` does, with one call of ``run``."""
     import lxml.html
 
     pages = [_parse_html(text) for text in texts]
@@ -93,7 +93,7 @@ def translate_htmls(texts: Sequence[str], run: TranslateBlocks) -> list[str]:
 
 
 def _parse_html(text: str) -> tuple[Element, bool]:
-    """The root element, and whether this is a page rather than a fragment."""
+    """Returns the root element, and whether this is a page rather than a fragment."""
     import lxml.etree
     import lxml.html
 
@@ -141,7 +141,7 @@ def _html_blocks(root: Element) -> list[Block]:
 def blocks_of(
     root: Element, kind_of: KindOf, breaks: dict[str, str] | None = None, collapse: bool = False
 ) -> Iterator[Block]:
-    """An element and all blocks in it.
+    """Returns an element and all blocks in it.
 
     Args:
         root: taken as a block.

@@ -82,7 +82,7 @@ def _check_size(state: "StateCore") -> None:
 
 
 def _find(token: "Token", lines: Sequence[str], columns: dict[int, int]) -> list[tuple[int, int, int]]:
-    """Where each line of some text is in the source: line, first column, end; empty if it isn't there as it is."""
+    """Returns line, first column and end of each line of some text in the source; empty if it isn't there unchanged."""
     places = []
     for row, part in enumerate(token.content.split("\n"), start=(token.map or [0])[0]):
         # In table cells, bars have been unescaped.
@@ -125,7 +125,7 @@ def _content(tokens: Iterable["Token"], prefixes: Sequence[str]) -> Content:
 
 
 def _target(token: "Token") -> str:
-    """The target of a link or an image, with its title."""
+    """Returns the target of a link or an image, with its title."""
     address, title = str(token.attrGet("href") or token.attrGet("src") or ""), str(token.attrGet("title") or "")
     address = f"<{address}>" if re.search(r"[\s()]", address) else address
     quoted = ' "' + title.replace('"', '\\"') + '"' if title else ""

@@ -22,12 +22,12 @@ Insertion = tuple[Span, list[Span]]
 """An element without words, and the elements around it."""
 
 SWITCH = 0.3
-"""What a change of the element from one word to the next costs, in links of a word."""
+"""Cost of a change of the element from one word to the next, in links of a word."""
 NEAR = 3
 """Words within which an element without linked words may take one that has no link."""
 
 EXACTLY = 1e6
-"""In place of a link's 1, for words that must be in the element that they were in."""
+"""Weight of a link, otherwise 1, of words that must stay in their element."""
 
 MAX_PART = 8_000
 """Characters of a block beyond which it is divided; an element counts as 100."""
@@ -103,7 +103,7 @@ def _translate_part(
 
 
 class TagProjector:
-    """Which elements each word of a translation is in, from the outermost to the innermost.
+    """Assigns the words of a translation to elements, from the outermost to the innermost.
 
     Attributes:
         paths: of each word.
@@ -123,14 +123,14 @@ class TagProjector:
             self.places.setdefault(place, []).append((span, parents))
 
     def around(self, boundary: int) -> tuple[list[Span], list[Span], int]:
-        """The elements of the word before and of the word after, and how many of them are the same."""
+        """Returns the elements of the word before and of the word after, and how many of them are the same."""
         before = self.paths[boundary - 1] if boundary else []
         after = self.paths[boundary] if boundary < len(self.paths) else []
         pairs = enumerate(zip(before, after, strict=False))
         return before, after, next((n for n, (a, b) in pairs if a is not b), min(len(before), len(after)))
 
     def _fits(self, boundary: int, parents: list[Span]) -> bool:
-        """Whether something inside the given elements, and no others, can stand between two words."""
+        """Returns whether something inside the given elements, and no others, can stand between two words."""
         before, after, num_common = self.around(boundary)
         return parents in (before[: len(parents)], after[: len(parents)]) and num_common <= len(parents)
 
@@ -164,7 +164,7 @@ class TagProjector:
                 self._pending.append((child, parents))
 
     def _covered(self, span: Span) -> list[int]:
-        """The source words that mostly belong to a span, or the first one that it shares."""
+        """Returns the source words that mostly belong to a span, or the first one that it shares."""
         words = self.target.source_words
         shared = words_within(words, span.begin, span.end) if span.begin < span.end else range(0)
         overlaps = ((s, min(span.end, words[s][1]) - max(span.begin, words[s][0])) for s in shared)
@@ -193,7 +193,7 @@ class TagProjector:
         return list(zip(words, reversed(labels), strict=True))
 
     def _gains(self, t: int, owner: dict[int, Span]) -> dict[Span | None, float]:
-        """The share of a word's links in each child. A word without links goes with its neighbour."""
+        """Returns the share of a word's links in each child. A word without links goes with its neighbour."""
         word, weight = self.words[t], 1.0
         step = 1 if _BEFORE_ITS_WORD.match(word.text) else -1
         while not word.sources:
@@ -207,12 +207,12 @@ class TagProjector:
         return {label: weight * n / len(word.sources) for label, n in counts.items()}
 
     def _is_fixed(self, t: int) -> bool:
-        """Whether a word is a kept text with elements, which might not be allowed in other elements."""
+        """Returns whether a word is a kept text with elements, which might not be allowed in other elements."""
         kept = self.words[t].kept
         return kept is not None and any(isinstance(item, Node) for item in kept.content)
 
     def _filled(self, found: list[int], labels: dict[int, Span | None]) -> list[int]:
-        """The words of an element, and if they are of several sentences those between."""
+        """Returns the words of an element, and if they are of several sentences those between."""
         if not found or self.words[found[0]].sentence == self.words[found[-1]].sentence:
             return found
         between = [t for t in range(found[0], found[-1] + 1) if t in labels]
@@ -222,7 +222,7 @@ class TagProjector:
         return between
 
     def _longest_run(self, found: Sequence[int], labels: dict[int, Span | None]) -> list[int]:
-        """The longest run of an element's words, which loses the others."""
+        """Returns the longest run of an element's words, which loses the others."""
         runs = [[t for _, t in group] for _, group in groupby(enumerate(found), lambda each: each[1] - each[0])]
         longest = max(runs, key=len)
         labels.update((t, None) for t in found if not longest[0] <= t <= longest[-1])
@@ -249,7 +249,7 @@ class Writer:
     def __init__(self, projector: TagProjector) -> None:
         self._projector = projector
         self._contents: list[Content] = [[]]
-        """Of the open elements."""
+        """Content of each open element."""
 
     def content(self) -> Content:
         target = self._projector.target
@@ -272,7 +272,7 @@ class Writer:
         return self._contents[0]
 
     def _waiting(self, boundary: int) -> tuple[list[Insertion], list[Insertion]]:
-        """What stands at the end of the elements before the boundary, and what at the beginning of those after it."""
+        """Returns insertions at the end of the elements before the boundary, and at the beginning of those after it."""
         before, after, _ = self._projector.around(boundary)
         sides: tuple[list[Insertion], list[Insertion]] = [], []
         for span, parents in self._projector.places.get(boundary, []):
@@ -283,7 +283,7 @@ class Writer:
 
 
 def _emptied(span: Span) -> Node:
-    """An element without its text."""
+    """Returns an element without its text."""
     if span.node.is_kept:
         return span.node
     return Node(span.node.tag, [_emptied(child) for child in span.children], span.node.is_unique)

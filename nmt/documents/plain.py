@@ -136,7 +136,7 @@ class Gettext(DocumentFormat):
 
 
 def parse_tags(text: str) -> Content:
-    """Text with tags as content; a tag without its partner becomes a place in the text."""
+    """Returns text with tags as content; a tag without its partner becomes a place in the text."""
     nesting = ContentBuilder()
     for number, part in enumerate(_TAG.split(text)):
         if number % 2:

@@ -233,7 +233,7 @@ def _limit_time() -> None:
 
 
 def _is_small() -> bool:
-    """Whether the process can be used again. Memory that has been freed may stay with it."""
+    """Returns whether the process can be used again. Memory that has been freed may stay with it."""
     with suppress(OSError):
         return _memory(1) < KEPT_MEMORY
     return False

@@ -25,8 +25,8 @@ KEPT = re.compile(
     | %(?:\d{1,9}\$)?[-+\#0]{0,5}\d{0,9}(?:\.\d{1,9})?l{0,2}[sdifuxXeEgGc@](?!\w)""",
     re.VERBOSE,
 )
-"""What is kept: URLs, e-mail addresses, @mentions, #tags, emojis, placeholders (``{name}``, ``%(name)s``, ``%1$s``),
-amounts of money, and numbers with units."""
+"""Text that is kept: URLs, e-mail addresses, @mentions, #tags, emojis, placeholders (``{name}``,
+``%(name)s``, ``%1$s``), amounts of money, and numbers with units."""
 
 
 @dataclass(eq=False)
@@ -34,7 +34,7 @@ class Node:
     """An inline element."""
 
     tag: Any
-    """What the caller needs to write it; translations have the same object, several times if words are apart."""
+    """Data with which the caller writes it; translations have the same object, several times if words are apart."""
     content: Content = field(default_factory=list)
     is_unique: bool = False
     """Whether it may not be divided."""
@@ -43,7 +43,7 @@ class Node:
 
 
 def text_of(content: Content) -> str:
-    """The text without tags."""
+    """Returns the text without tags."""
     return "".join(item if isinstance(item, str) else text_of(item.content) for item in content)
 
 
@@ -103,7 +103,7 @@ class SourceText:
         return begin
 
     def _taken_out(self, begin: int, end: int) -> Content:
-        """The content of a kept text, with the elements inside it, which are no others' any more."""
+        """Returns the content of a kept text, with the elements inside it, which are no others' any more."""
         inside: list[Span] = []
 
         def take(spans: list[Span]) -> None:
@@ -183,7 +183,7 @@ class ContentBuilder:
             self.place(text)
 
     def content(self) -> Content:
-        """What was built."""
+        """Returns the content."""
         while len(self._levels) > 1:
             self._give_up()
         return self._levels[0][1].content

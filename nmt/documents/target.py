@@ -32,7 +32,7 @@ class Word:
     sources: list[int]
     """The source words that it translates."""
     kept: Kept | None = None
-    """What it is, if it is a kept text."""
+    """The kept text that it is, if it is one."""
 
 
 class AlignedTarget:
@@ -54,7 +54,8 @@ class AlignedTarget:
         pattern: re.Pattern[str] = KEPT,
     ) -> None:
         self._source, self._pattern = source, pattern
-        self.source_words = _split([(kept.begin, kept.end) for kept in source.kept], source.text)
+        self._kept_words = {(kept.begin, kept.end) for kept in source.kept}
+        self.source_words = _split(list(self._kept_words), source.text)
         texts = translated(segments, iter([translation.text for translation in translations]))
         self._text = "".join(texts)
         copies = self._find_copies()
@@ -75,7 +76,7 @@ class AlignedTarget:
         self.targets_of = self._inverted()
 
     def _find_copies(self) -> dict[Interval, Kept]:
-        """The kept texts that the translation has as they are, by the place where it has them."""
+        """Returns the kept texts that the translation has as they are, by the place where it has them."""
         copies: dict[Interval, Kept] = {}
         is_taken = bytearray(len(self._text))
         by_text: dict[str, list[Kept]] = {}
@@ -106,7 +107,6 @@ class AlignedTarget:
     def _link(self, segments: Sequence[Segment], texts: Sequence[str], translations: Sequence[Translation]) -> None:
         remaining = iter(translations)
         begin = target_begin = 0
-        kept_words = {(kept.begin, kept.end) for kept in self._source.kept}
         for number, (segment, text) in enumerate(zip(segments, texts, strict=True)):
             found = next(remaining) if segment.is_sentence else None
             sources = words_within(self.source_words, begin, begin + len(segment.text))
@@ -117,7 +117,9 @@ class AlignedTarget:
                 self._link_words(segment.text, found, (begin, target_begin + len(text) - len(found.text)))
             else:
                 for s, t in diagonal(len(sources), len(targets)):
-                    if self.source_words[sources[s]] not in kept_words:  # it would take the place of a guessed word
+                    if (
+                        self.source_words[sources[s]] not in self._kept_words
+                    ):  # it would take the place of a guessed word
                         self.words[targets[t]].sources.append(sources[s])
             begin, target_begin = begin + len(segment.text), target_begin + len(text)
         copied = {self._index(word.kept) for word in self.words if word.kept is not None}
@@ -134,7 +136,7 @@ class AlignedTarget:
                 (self.source_words, self._intervals), offsets, (source, found.text), strict=True
             )
         ]
-        links, kept = found.alignment or (), {self._index(each) for each in self._source.kept}
+        links = found.alignment or ()
         num_links = Counter(("source", s) for s, _ in links) + Counter(("target", t) for _, t in links)
         for source_word, target_word in links:
             sources, targets = sides[0][source_word], sides[1][target_word]
@@ -151,7 +153,7 @@ class AlignedTarget:
                 name = self.words[t].text
                 # A word of marks alone, such as a dash, has the links of a word.
                 is_word = has_letters(name) or len(targets) == 1
-                equal = [s for s in sources if names[s] == name or s in kept]
+                equal = [s for s in sources if names[s] == name or self.source_words[s] in self._kept_words]
                 self.words[t].sources += letters if is_word else equal
 
     def _index(self, kept: Kept) -> int:
@@ -227,7 +229,7 @@ class AlignedTarget:
             self.end = following
 
     def boundary(self, begin: int, end: int) -> int:
-        """The word before which something stands that has no word, by the words beside it in the source.
+        """Returns the word before which something stands that has no word, by the words beside it in the source.
 
         What stands before or after all words still does.
         """
@@ -249,7 +251,7 @@ class AlignedTarget:
 
 
 def _split(kept: list[Interval], text: str) -> list[Interval]:
-    """The words and punctuation marks of a text; kept texts are words."""
+    """Returns the words and punctuation marks of a text; kept texts are words."""
     words, end = [], 0
     for begin, after in [*sorted(kept), (len(text), len(text))]:
         words += [(end + b, end + e) for _, b, e in WordVocabulary.split(text[end:begin])]
@@ -259,17 +261,17 @@ def _split(kept: list[Interval], text: str) -> list[Interval]:
 
 
 def _occurrences(text: str, wanted: str) -> Iterator[Interval]:
-    """Where a text stands that isn't part of a longer word or number."""
+    """Finds a text where it isn't part of a longer word or number."""
     before, after = "(?<![A-Za-z0-9_])" * wanted[0].isalnum(), "(?![A-Za-z0-9_])" * wanted[-1].isalnum()
     return (match.span() for match in re.finditer(before + re.escape(wanted) + after, text))
 
 
 def words_within(words: Sequence[Interval], begin: int, end: int) -> range:
-    """The words that share a character with ``begin`` to ``end``."""
+    """Returns the words that share a character with ``begin`` to ``end``."""
     first = bisect_right(words, begin, key=lambda word: word[1])
     return range(first, bisect_left(words, end, key=lambda word: word[0]))
 
 
 def diagonal(num_source: int, num_target: int) -> list[tuple[int, int]]:
-    """Links of each target word with the source word at the same relative position."""
+    """Returns links of each target word with the source word at the same relative position."""
     return [(int((t + 0.5) * num_source / num_target), t) for t in range(num_target)] if num_source else []

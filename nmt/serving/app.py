@@ -32,13 +32,13 @@ PAGE = Path(__file__).with_name("page")
 POLICY = (
     "default-src 'self'; connect-src *; img-src 'self' data:; base-uri 'none'; object-src 'none'; form-action 'none'"
 )
-"""What the page may load: only what belongs to it. It may ask other servers, to compare translations."""
+"""Content security policy of the page: it loads only its own files, but may send requests to other servers."""
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread that runs Python code lets the model thread go on; Python's default is ten times it."""
 
 
 def create_app(service: Service) -> FastAPI:
-    """The application with all its routes. It closes the service when it is shut down."""
+    """Returns the application with all its routes. It closes the service when it is shut down."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -70,7 +70,7 @@ def create_app(service: Service) -> FastAPI:
 
 
 def make_server(service: Service, host: str, port: int, proxies: str = "") -> uvicorn.Server:
-    """A server that is not running yet; ``proxies`` are addresses whose ``X-Forwarded-For`` is trusted.
+    """Returns a server that is not running yet; ``proxies`` are addresses whose ``X-Forwarded-For`` is trusted.
 
     It logs no requests, because their addresses can contain text, nor what is wrong with them, because anybody could
     fill the log so.
@@ -112,7 +112,7 @@ def serve(service: Service, host: str, port: int, proxies: str = "") -> None:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """A listening socket."""
+    """Returns a listening socket."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
@@ -135,7 +135,7 @@ def _signals_are_ignored_afterwards() -> Iterator[None]:
 
 
 def load_models(directories: Iterable[Path], device: str, engine: Literal["torch", "ctranslate2"]) -> list[Translator]:
-    """The models that are to be served.
+    """Returns the models that are to be served.
 
     Args:
         directories: model directories.
@@ -157,7 +157,7 @@ def load_models(directories: Iterable[Path], device: str, engine: Literal["torch
 
 
 def read_api_keys(path: Path) -> list[str]:
-    """The API keys of a file, one on each line.
+    """Returns the API keys of a file, one on each line.
 
     Raises:
         UserError: the file can't be read, or has no key.

@@ -33,7 +33,7 @@ T = TypeVar("T")
 WAIT = 0.003
 """Seconds without a new sentence after which an idle thread begins its batch."""
 LONGEST_WAIT = 0.03
-"""Seconds that it waits at most."""
+"""Longest time that it waits, in seconds."""
 SIMILAR = 64
 """Characters by which the lengths in a batch may differ beyond a factor of three."""
 SMALL = 16
@@ -46,11 +46,11 @@ STEPS_PER_UPDATE = 3
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """What sentences must have in common to be translated in one batch. None of it depends on the sentence."""
+    """Options that all sentences of a batch have in common."""
 
     n_best: int = 1
     with_alignment: bool | Literal["punctuation"] = False
-    """As in :meth:`Translator.stream`."""
+    """Argument of :meth:`Translator.stream`."""
     forbid: tuple[str, ...] = ()
     decoding: tuple[tuple[str, Any], ...] = ()
     """Changes to the recipe's decoding options, as sorted pairs of key and value."""
@@ -62,7 +62,7 @@ class BatchOptions:
 
     @property
     def changes(self) -> DecodingChanges:
-        """As keyword arguments of :meth:`Translator.translate`."""
+        """Returns keyword arguments for :meth:`Translator.translate`."""
         return cast("DecodingChanges", dict(self.decoding))
 
 
@@ -97,7 +97,7 @@ class _FunctionJob:
 
 
 class _SearchObserver(LogitsProcessor):
-    """Ends the search of sentences that nobody waits for any more, and reports partial translations of the others."""
+    """Ends the search of cancelled sentences, and reports partial translations of the others."""
 
     def __init__(self, items: Sequence[_SentenceJob]) -> None:
         self._items = items
@@ -216,7 +216,7 @@ class Engine:
                 self._on_batch(len(batch), time.monotonic() - start)
 
     def _next(self) -> "list[_SentenceJob] | _FunctionJob | None":
-        """A batch or a call, when there is one; None if the engine is closed."""
+        """Returns a batch or a call, when there is one; None if the engine is closed."""
         with self._changed:
             self._num_idle += 1
             try:
@@ -289,7 +289,7 @@ class Engine:
 
 
 def _fit(item: _SentenceJob, other: _SentenceJob) -> bool:
-    """Whether two sentences can be in one batch."""
+    """Returns whether two sentences can be in one batch."""
     if (item.translator, item.settings) != (other.translator, other.settings):
         return False
     shorter, longer = sorted((item.length, other.length))
@@ -297,7 +297,7 @@ def _fit(item: _SentenceJob, other: _SentenceJob) -> bool:
 
 
 def _most_alike(items: Sequence[_SentenceJob], wanted: _SentenceJob, size: int) -> list[_SentenceJob]:
-    """As many sentences as fit into a batch, one of which is wanted, with the smallest difference in length."""
+    """Returns ``size`` sentences, ``wanted`` among them, with the smallest difference in length."""
     ordered = sorted(items, key=lambda item: item.length)
     at, last = ordered.index(wanted), max(len(ordered) - size, 0)
     begins = range(max(at - size + 1, 0), min(at, last) + 1)

@@ -1,4 +1,4 @@
-"""What holds for every request: headers, limits of the body, figures, errors as JSON, and API keys."""
+"""Headers, limits of the body, figures, errors as JSON, and API keys of all requests."""
 
 import asyncio
 import hmac
@@ -72,7 +72,7 @@ class RequestMiddleware:
         try:
             await self._app(scope, self._limited(scope, receive), send_with_headers)
         except ClientDisconnect:
-            pass  # nobody waits for the answer to half a request
+            pass
         except Exception as error:
             log_failure(error)
             if not status:
@@ -126,7 +126,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def error_response(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The JSON of an error."""
+    """Returns the JSON of an error."""
     return JSONResponse({"error": without_surrogates(text)}, status, headers)
 
 
@@ -137,7 +137,7 @@ def log_failure(error: BaseException) -> None:
 
 
 def without_surrogates(text: str) -> str:
-    """Text without lone surrogates, which JSON can contain and UTF-8 can't."""
+    """Returns text without lone surrogates, which JSON can contain and UTF-8 can't."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -178,7 +178,7 @@ def _given_key(request: Request, key: object) -> str:
 
 
 async def read_values(request: Request) -> dict[str, Any]:
-    """The values of a request: a JSON object, or those of a form and of the query.
+    """Returns the values of a request: a JSON object, or those of a form and of the query.
 
     Raises:
         ApiError: the body is not what its content type says.

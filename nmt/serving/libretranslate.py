@@ -33,9 +33,9 @@ from nmt.translation.translator import Translator
 MAX_DETECTED = 10_000
 """Characters of a file by which its language is detected."""
 UNDETECTED = {"confidence": 0.0, "language": "en"}
-"""Of text without letters."""
+"""Answer for text without letters."""
 KEPT_SECONDS, MAX_KEPT, MAX_KEPT_BYTES = 1800, 100, 500 << 20
-"""How long translated files can be downloaded, how many there are at a time, and their size together."""
+"""Limits of translated files: seconds until they are removed, number, and total size."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class _Job:
     num_alternatives: int
 
     def __call__(self, context: RequestContext) -> dict[str, Any]:
-        """The fields of the answer for this text."""
+        """Returns the fields of the answer for this text."""
         detected = detections(self.service, self.text) if self.source == "auto" else []
         source = str(detected[0]["language"]) if detected else self.source
         if source == "auto":  # nothing in it is a word of any language
@@ -67,7 +67,7 @@ class _Job:
         return answer
 
     def _translations(self, context: RequestContext, route: Sequence[Translator], source: str) -> list[str]:
-        """The text by the best translations of its sentences, by the second best, and so on."""
+        """Returns the text by the best translations of its sentences, by the second best, and so on."""
         linked = partial(context.translate, route, settings=BatchOptions(with_alignment="punctuation"))
         run = partial(translate_content, translate=linked, language=source)
         if self.format == "html":
@@ -86,7 +86,7 @@ class _Job:
 
 
 def router(service: Service) -> APIRouter:
-    """The routes of the API."""
+    """Returns the routes of the API."""
     routes = APIRouter(include_in_schema=False)
     _add_texts(routes, service)
     _add_files(routes, service)
@@ -195,7 +195,7 @@ class _Files:
         self._files: dict[str, tuple[float, int, Path]] = {}
 
     def add(self, name: str, content: bytes) -> str:
-        """Keeps a file. Returns the name under which it is found, which nobody can guess."""
+        """Keeps a file. Returns a random name for it."""
         key = f"{uuid.uuid4()}.{name[-100:]}"
         path = Path(self._folder.name, key[:36])
         path.write_bytes(content)
@@ -243,7 +243,7 @@ class _DocumentJob:
 
 
 def detections(service: Service, text: str) -> list[dict[str, Any]]:
-    """The languages that a text may be in, best first."""
+    """Returns the languages that a text may be in, best first."""
     found = service.detector.detect(text)
     return [{"confidence": confidence, "language": public_code(code)} for code, confidence in found]
 
@@ -255,7 +255,7 @@ async def _values(service: Service, request: Request) -> dict[str, Any]:
 
 
 def _texts(service: Service, values: dict[str, Any]) -> list[str]:
-    """The text or texts of ``q``, within the limits."""
+    """Returns the text or texts of ``q``, within the limits."""
     given = values.get("q") or []
     given = given if isinstance(given, list) else [given]
     texts = [text for text in given if isinstance(text, str)]
@@ -266,7 +266,7 @@ def _texts(service: Service, values: dict[str, Any]) -> list[str]:
 
 
 def _language(service: Service, values: dict[str, Any], side: str) -> str:
-    """The code of ``source`` or ``target`` as the models have it, or auto."""
+    """Returns the code of ``source`` or ``target`` as the models have it, or auto."""
     code = values.get(side)
     if not code or not isinstance(code, str):
         raise ApiError(400, f"Invalid request: missing {side} parameter")
@@ -293,7 +293,7 @@ def _described(code: str) -> dict[str, Any]:
 
 
 def _specification() -> dict[str, Any]:
-    """The API in the format of Swagger 2; some clients look for its title."""
+    """Returns the API in the format of Swagger 2; some clients look for its title."""
     endpoints = (
         ("post", "/translate", "Translate text", "q source target format alternatives api_key"),
         ("post", "/detect", "Detect the language of a text", "q api_key"),

@@ -1,10 +1,9 @@
-"""Requests at work: which are accepted, what they cost at most, and how they end when nobody waits for them."""
+"""Requests that are being answered: admission, limits of cost, and cancellation."""
 
 import asyncio
 import contextlib
 import threading
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,13 +18,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from nmt.core.errors import shortened
 from nmt.data.languages import name_of
-from nmt.data.words import Words
 from nmt.decoding.parallel import independent_threads
 from nmt.documents.process import DocumentProcesses
 from nmt.serving.engine import BatchOptions, Engine
 from nmt.serving.languages import Detector, ModelRouter, direction, public_code
+from nmt.serving.parts import chained, in_parts, joined, unchanged
 from nmt.translation.request import Request
-from nmt.translation.results import Candidate, Translation
+from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
 S = TypeVar("S")
@@ -52,23 +51,23 @@ class ApiError(HTTPException):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may cost. None is no limit."""
+    """Limits of one request. None is no limit."""
 
     characters: int | None = 20_000
-    """Of one text."""
+    """Characters of one text."""
     texts: int | None = 200
-    """In one request."""
+    """Texts of one request."""
     alternatives: int = 10
     requests: int = 256
-    """That are worked on or wait at a time; further ones are refused with status 503."""
+    """Requests that are translated or wait at a time; further ones get status 503."""
     seconds: float = 60.0
-    """From the arrival of a request to its answer."""
+    """Time from the arrival of a request to its answer."""
     bytes: int = 10 << 20
-    """Of a request's body."""
+    """Size of a request's body."""
     per_minute: int | None = None
     """Requests of one client."""
     documents: int = 32
-    """That are translated or wait at a time."""
+    """Documents that are translated or wait at a time; further ones get status 503."""
 
 
 class Metrics:
@@ -103,7 +102,7 @@ class RateLimit:
     def __init__(self, per_minute: int | None) -> None:
         self._per_minute = per_minute
         self._clients: dict[str, tuple[float, float]] = {}
-        """Of each client the requests left, and when that was."""
+        """Remaining requests of each client, and the time of its last one."""
 
     def count(self, client: str, num_requests: int = 1) -> None:
         """Count requests; with 0, only check.
@@ -163,7 +162,7 @@ class RequestContext:
                 self._on_cancel = lambda: None
 
     def call(self, function: Callable[[Sequence[S]], Iterable[T]], values: Sequence[S]) -> list[T]:
-        """What a function makes of values; it is called in a model thread with some of them at a time."""
+        """Calls a function in a model thread, with some of the values at a time, and returns all results."""
 
         def submit(part: Sequence[S]) -> list["Future[list[T]]"]:
             return [self._engine.call(lambda: list(function(part)))]
@@ -191,7 +190,7 @@ class RequestContext:
             TimeoutError: the deadline has passed.
         """
         wanted = [Request(each) if isinstance(each, str) else each for each in requests]
-        found = [_unchanged(request.source) for request in wanted]
+        found = [unchanged(request.source) for request in wanted]
         for hop, model in enumerate(route):
             is_last = hop == len(route) - 1
             sources = [
@@ -200,7 +199,7 @@ class RequestContext:
             ]
             own = settings if is_last else BatchOptions(with_alignment=settings.with_alignment)
             hopped = self._hop(model, sources, own, on_partial if is_last else None)
-            found = [_chained(before, after) for before, after in zip(found, hopped, strict=True)] if hop else hopped
+            found = [chained(before, after) for before, after in zip(found, hopped, strict=True)] if hop else hopped
         return found
 
     def _hop(
@@ -210,7 +209,7 @@ class RequestContext:
         settings: BatchOptions,
         on_partial: Callable[[int, str], None] | None,
     ) -> list[Translation]:
-        divided = [_in_parts(request, model) for request in requests]
+        divided = [in_parts(request, model) for request in requests]
         parts = [part for of_request in divided for part in of_request]
         found: list[Translation] = []
         for start in range(0, len(parts), SENTENCES_AT_A_TIME):
@@ -223,12 +222,12 @@ class RequestContext:
             found += self._results(partial(self._engine.submit, model, part, settings, functions, is_bulk))
         remaining = iter(found)
         return [
-            _joined(request.source, [next(remaining) for _ in of_request], model)
+            joined(request.source, [next(remaining) for _ in of_request], model)
             for request, of_request in zip(requests, divided, strict=True)
         ]
 
     def _results(self, submit: Callable[[], list["Future[T]"]]) -> list[T]:
-        """The results of what is submitted to the engine, within the deadline."""
+        """Returns the results of what is submitted to the engine, within the deadline."""
         with self._lock:
             if self._is_cancelled:
                 raise CancelledError
@@ -275,7 +274,7 @@ class Service:
         self.engine.close()
 
     def route(self, source: str, target: str, name: str | None = None) -> list[Translator]:
-        """The models that translate from one language to another, one after another; or the one of this name.
+        """Returns the models that translate from one language to another, one after another; or the one of this name.
 
         Raises:
             ApiError: one of the languages is unknown, there is no way between them, or the model has another direction.
@@ -329,11 +328,11 @@ class Service:
         """Call functions with a context in threads, so that their sentences share batches."""
         loop, threads = asyncio.get_running_loop(), self._document_threads if is_document else self._threads
         results = asyncio.gather(*(loop.run_in_executor(threads, function, context) for function in functions))
-        results.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may wait for it any more
+        results.add_done_callback(lambda done: done.cancelled() or done.exception())
         return results
 
     async def run_document(self, request: HttpRequest, function: Callable[[RequestContext], T]) -> T:
-        """The result of :meth:`run` for a function that translates a document.
+        """Returns the result of :meth:`run` for a function that translates a document.
 
         Raises:
             ApiError: also if there are too many documents at a time.
@@ -350,7 +349,7 @@ class Service:
     async def run(
         self, request: HttpRequest, functions: Iterable[Callable[[RequestContext], T]], is_document: bool = False
     ) -> list[T]:
-        """The results of :meth:`start`, unless time runs out or the client leaves.
+        """Returns the results of :meth:`start`, unless time runs out or the client leaves.
 
         Raises:
             ApiError: there are too many requests at a time, or the time limit was exceeded.
@@ -373,7 +372,7 @@ class Service:
 
 
 def wide_beam(route: Sequence[Translator], n_best: int) -> dict[str, Any]:
-    """The change to decoding options that makes room for candidates, if need be."""
+    """Returns the change to decoding options that makes room for candidates, if need be."""
     options = route[-1].options() if route else None
     if options is None or n_best <= options.beam_size:
         return {}
@@ -381,7 +380,7 @@ def wide_beam(route: Sequence[Translator], n_best: int) -> dict[str, Any]:
 
 
 def time_limit(seconds: float) -> ApiError:
-    """The answer to a request that took too long."""
+    """Returns the answer to a request that took too long."""
     return ApiError(504, f"Cannot translate text: the time limit of {seconds:g} seconds was exceeded")
 
 
@@ -389,60 +388,3 @@ async def _disconnected(request: HttpRequest) -> None:
     """Return when the client has closed the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _unchanged(text: str) -> Translation:
-    """Text as its own translation."""
-    words = text.split()
-    links = tuple((i, i) for i in range(len(words)))
-    return Translation(text, text, 0.0, words, [Candidate(text, 0.0, words)], links)
-
-
-def _chained(first: Translation, second: Translation) -> Translation:
-    """The translation of a translation; a word is linked to what the words linked to it are linked to."""
-    links = None
-    if first.alignment is not None and second.alignment is not None:
-        pairs = {(i, k) for i, j in first.alignment for also_j, k in second.alignment if j == also_j}
-        links = tuple(sorted(pairs))
-    return replace(second, source=first.source, score=first.score + second.score, alignment=links)
-
-
-def _in_parts(request: Request, model: Translator) -> list[Request]:
-    """A sentence that the model can read as it is, and a longer one in parts, divided between words."""
-    text = request.source
-    if len(text.encode()) <= model.max_pieces or len(model.encode_source(text)) <= model.max_pieces:
-        return [request]
-    tags = model.vocabularies.source.tags_of(text)
-    begin = tags[-1].end if tags else 0
-    if len(text) - begin < 4:
-        return [request]
-    middle = text.rfind(" ", begin + 1, (begin + len(text)) // 2)
-    middle = middle if middle > 0 else (begin + len(text)) // 2
-    rest = f"{text[:begin]} {text[middle:].lstrip()}" if tags else text[middle:].lstrip()
-    halves = replace(request, source=text[:middle]), Request(rest)
-    return [part for half in halves for part in _in_parts(half, model)]
-
-
-def _joined(source: str, parts: Sequence[Translation], model: Translator) -> Translation:
-    """The translation of a sentence from those of its parts, of which the links are made links of the whole."""
-    if len(parts) == 1:
-        return parts[0]
-    divide = Words.split_punctuation if parts[0].with_punctuation else Words.split
-    words, links = divide(source).spans, list[tuple[int, int]]()
-    tags = model.vocabularies.source.tags_of(source)
-    position = num_target = prefix = 0
-    for part in parts:
-        # A part may begin within a word; all but the first begin with the tags of the sentence.
-        begin = max(source.find(part.source[prefix:], position), position) - prefix
-        spans = divide(part.source).spans
-        for s, t in part.alignment or ():
-            at = spans[s][0] if spans[s][0] < prefix else begin + spans[s][0]
-            links.append((max(bisect_right(words, at, key=lambda word: word[0]) - 1, 0), t + num_target))
-        position, num_target = begin + len(part.source), num_target + len(divide(part.text).words)
-        prefix = tags[-1].end + 1 if tags else 0
-    text, score = " ".join(part.text for part in parts), sum(part.score for part in parts)
-    tokens = [token for part in parts for token in part.tokens]
-    alignment = None if any(part.alignment is None for part in parts) else tuple(dict.fromkeys(links))
-    return Translation(
-        source, text, score, tokens, [Candidate(text, score, tokens)], alignment, parts[0].with_punctuation
-    )

@@ -63,7 +63,7 @@ class PairsBody(Body):
 
 
 def router(service: Service) -> APIRouter:
-    """The routes of the API."""
+    """Returns the routes of the API."""
     routes = APIRouter(prefix="/v1", tags=["nmt"])
 
     @routes.post("/translate")
@@ -161,14 +161,14 @@ class _Job:
         return BatchOptions.of(body.n_best, body.alignment, body.forbid, **decoding)
 
     def _sentence(self, found: CheckedTranslation) -> dict[str, Any]:
-        """As ``nmt translate --format jsonl`` writes it, and the phrases and terms that could not be placed."""
+        """Returns the object of ``nmt translate --format jsonl``, with phrases and terms that could not be placed."""
         phrases = [phrase for phrase in self._body.must_contain if phrase not in found.translation.text]
         missing = phrases + [target for _, target in found.missing]
         return found.translation.to_json() | ({"missing": missing} if missing else {})
 
 
 def _direct(service: Service, request: Request, body: PairsBody) -> Translator:
-    """The model of a direction, for sentence pairs within the limits."""
+    """Returns the model of a direction, for sentence pairs within the limits."""
     admit(service, request)
     for texts in zip(*body.pairs, strict=True):
         service.check_size(texts)
@@ -200,7 +200,7 @@ async def _events(service: Service, job: _Job) -> AsyncIterator[str]:
 
 
 async def _with_errors(first: str, events: AsyncIterator[str]) -> AsyncIterator[str]:
-    """The events after the first; an error is the last event, because the status has been sent already."""
+    """Returns the events after the first; an error is the last event, because the status has been sent already."""
     yield first
     try:
         async for event in events:

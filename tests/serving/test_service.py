@@ -13,7 +13,8 @@ import nmt
 from nmt.core.errors import UserError
 from nmt.serving.engine import BatchOptions, Engine
 from nmt.serving.languages import Detector, ModelRouter
-from nmt.serving.service import RequestContext, _in_parts
+from nmt.serving.parts import in_parts
+from nmt.serving.service import RequestContext
 from nmt.translation.request import Request
 from nmt.translation.translator import Translator
 
@@ -72,7 +73,7 @@ def test_a_language_to_itself_changes_nothing(context: RequestContext) -> None:
     assert (found.text, found.alignment) == ("Der Hund  schläft.", ((0, 0), (1, 1), (2, 2)))
 
 
-def test_a_sentence_that_is_too_long_for_the_model_is_translated_in_parts(
+def test_a_sentence_that_is_too_long_for_the_model_is_translatedin_parts(
     context: RequestContext, translator: Translator, german: list[str]
 ) -> None:
     shorter = as_direction(translator, "de", "en")
@@ -151,7 +152,7 @@ def test_a_tag_holds_for_the_sentences_behind_it(
 def test_a_tag_is_in_front_of_each_part_of_a_long_sentence(tagged: Translator, german: list[str]) -> None:
     shorter = as_direction(tagged, "de", "en")
     shorter.max_pieces = 12
-    parts = _in_parts(Request(f"<2de> {' '.join(german[:6])}"), shorter)
+    parts = in_parts(Request(f"<2de> {' '.join(german[:6])}"), shorter)
     assert len(parts) > 3
     assert all(part.source.startswith("<2de> ") and part.source.count("<2de>") == 1 for part in parts)
     assert " ".join(part.source.removeprefix("<2de> ") for part in parts) == " ".join(german[:6])
