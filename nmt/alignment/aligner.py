@@ -19,12 +19,12 @@ from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import in_windows
-from nmt.data.dialogue import source_pieces
 from nmt.data.vocabulary.base import Piece
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import Words
 from nmt.decoding.forced import Forced, force_all
 from nmt.models.seq2seq import Seq2Seq
+from nmt.tasks.base import Task
 
 DEFAULT = LinkOptions()
 WINDOW = 32
@@ -53,7 +53,7 @@ class AttentionAligner:
         model: in eval mode.
         vocabularies: those of the model.
         max_pieces: a longer side is cut here: words beyond have no links, and such a pair has no score.
-        context: of a model of dialogues, the turns before the current one that it reads.
+        task: encodes the lines.
         files: the model directory, with what :meth:`learn` wrote; without it the heads are the decoder's choice.
         batch_size: pairs at a time.
 
@@ -70,7 +70,7 @@ class AttentionAligner:
         model: Seq2Seq,
         vocabularies: Vocabularies,
         max_pieces: int,
-        context: int | None = None,
+        task: Task,
         files: ModelDirectory | None = None,
         batch_size: int = 32,
     ) -> None:
@@ -80,7 +80,7 @@ class AttentionAligner:
                 "Train one with attention, such as multi30k/bahdanau or multi30k/transformer.",
             )
         self._model, self._vocabularies, self._files = model, vocabularies, files
-        self._max_pieces, self._context, self._batch_size = max_pieces, context, batch_size
+        self._max_pieces, self._task, self._batch_size = max_pieces, task, batch_size
         self.heads = AlignmentHeads.load(files.alignment, model.decoder) if files else AlignmentHeads.of(model.decoder)
 
     @cached_property
@@ -113,8 +113,7 @@ class AttentionAligner:
         Raises:
             UserError: with ``lexicon_only``, there is no lexicon, or the model reads dialogues.
         """
-        if self._vocabularies.target.is_closed:  # a label is one word
-            pairs = ((source, Words.whole(target.text.strip())) for source, target in pairs)
+        pairs = ((source, self._task.target_words(target)) for source, target in pairs)
         ahead, back = tee(pairs) if reverse is not None else (pairs, ())
         found = self._compared(ahead, options, lexicon_only, all_heads, scores, warns)
 
@@ -165,7 +164,7 @@ class AttentionAligner:
 
     def attended_words(self, line: str, target: Sequence[int]) -> list[str]:
         """For each token of a translation, given as ids, the source word that holds the piece of the highest weight."""
-        pieces = source_pieces(self._vocabularies.source, line, self._context, self._max_pieces)[: self._max_pieces]
+        pieces = self._task.source_pieces(self._vocabularies.source, line, self._max_pieces)[: self._max_pieces]
         pair = _ids(pieces), target
         (forced,) = force_all(self._model, [pair], self._vocabularies, 1, self.heads.heads, scores=False)
         words = Words.split_punctuation(line)
@@ -183,8 +182,8 @@ class AttentionAligner:
                 "The model directory has no lexicon to align by.",
                 "Learn one from parallel text: nmt learn-alignment MODEL_DIR SOURCE TARGET",
             )
-        if lexicon_only and self._context is not None:
-            raise UserError("A model of dialogues aligns by its attention.", "Leave out --lexicon-only.")
+        if lexicon_only:
+            self._task.require("lexicon alignment")
         alignments = self._from_lexicon(pairs) if lexicon_only else self._attended(pairs, *attended)
         if self.lexicon is None:
             is_balanced = options.method == "argmax"
@@ -221,7 +220,7 @@ class AttentionAligner:
                 yield self._in_words(pair, both, forced, all_heads)
 
     def _pieces(self, source: Words, target: Words) -> tuple[list[Piece], list[Piece]]:
-        pieces = source_pieces(self._vocabularies.source, source.text, self._context, self._max_pieces)
+        pieces = self._task.source_pieces(self._vocabularies.source, source.text, self._max_pieces)
         return pieces, self._vocabularies.target.pieces(target.text)
 
     def _are_tags(self, pieces: Sequence[Piece]) -> list[bool]:
@@ -258,7 +257,7 @@ class AttentionAligner:
             probabilities = tuple(np.exp(log_p_W[1:]).tolist())
             score = None if is_cut else float(log_p_T.sum())
         turn_weights = None
-        if self._context is not None:
+        if self._task.reader.has_turns:
             turn_weights = merge_to_turns(weights_HTS.mean(axis=0), source, read, target_words, sizes[1])
         return WordAlignment(
             source.words,

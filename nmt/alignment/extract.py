@@ -6,34 +6,14 @@ Intersection ⊆ grow-diag ⊆ grow-diag-final and grow-diag-final-and ⊆ union
 """
 
 from collections.abc import Callable, Iterable
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
+from nmt.alignment.link_options import LinkOptions as LinkOptions
+from nmt.alignment.link_options import Symmetrization
 from nmt.alignment.links import Weights
 from nmt.data.links import Link
-from nmt.recipe.options import Options
-
-Symmetrization = Literal["none", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
-
-
-class LinkOptions(Options):
-    """How links between words are chosen by attention weights, in ``nmt align``; no part of a recipe."""
-
-    method: Literal["argmax", "threshold"] = Field(
-        "argmax",
-        description="a link from each word to the word with the highest normalised attention weight (argmax), or to "
-        "all with at least the threshold (threshold)",
-    )
-    threshold: float = Field(0.3, gt=0, le=1, description="least weight of a link, with --method threshold")
-    symmetrize: Symmetrization = Field(
-        "grow-diag",
-        description="how links of target and source words are combined: intersection, union, grow-diag, "
-        "grow-diag-final or grow-diag-final-and; none: those of target words alone",
-    )
-
 
 _NEIGHBOURS = ((0, -1), (-1, 0), (0, 1), (1, 0), (-1, -1), (1, -1), (-1, 1), (1, 1))
 

@@ -6,6 +6,7 @@ et al. 2019, "Jointly Learning to Align and Translate with Transformer Models".
 Shapes: B sentences, H heads, T target and S source positions, EOS counted.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -45,7 +46,7 @@ class GuidedAlignment(Technique):
     incompatible_with = (
         "subword_sampling",
         "bidirectional",
-        "model.is_classifier",
+        "task.classification",
     )  # they change the pieces that links are between
     needs_weights = True
     selects_anew = True  # alignment.json names the taught head, so the best model must be one whose head was taught
@@ -53,21 +54,27 @@ class GuidedAlignment(Technique):
 
     def __init__(self, options: Options, recipe: Recipe) -> None:
         super().__init__(options, recipe)
-        if (options.links is None) != bool(recipe.data.corpora):
+        self._data = recipe.data
+        files = [options.links, *(corpus.links for corpus in recipe.data.corpora)]
+        if missing := [path for path in files if path is not None and not path.is_file()]:
             raise UserError(
+                f"There is no file {missing[0]} with word links to guide training.",
+                f"Write it with `nmt align TEACHER SOURCE TARGET -o {missing[0]}`, and name it: "
+                f"{'--set training.techniques.guided_alignment.links=FILE' if options.links else 'links: FILE'}.",
+            )
+
+    @classmethod
+    def check(cls, options: Options, recipe: Recipe) -> Iterable[UserError]:
+        if (options.links is None) != bool(recipe.data.corpora):
+            yield UserError(
                 "training.techniques.guided_alignment.links is for one text; corpora have their own.",
                 "With data.corpora give each of them links, in place of this key; without them, set it.",
             )
-        files = [options.links] if options.links else [corpus.links for corpus in recipe.data.corpora]
-        if missing := [path for path in files if path is None or not path.is_file()]:
-            raise UserError(
-                f"There is no file {missing[0]} with word links to guide training."
-                if missing[0]
-                else "Guided alignment needs word links of each of data.corpora.",
-                f"Write it with `nmt align TEACHER SOURCE TARGET -o {missing[0] or 'FILE'}`, and name it: "
-                f"{'--set training.techniques.guided_alignment.links=FILE' if options.links else 'links: FILE'}.",
+        elif any(corpus.links is None for corpus in recipe.data.corpora):
+            yield UserError(
+                "Guided alignment needs word links of each of data.corpora.",
+                "Write them with `nmt align TEACHER SOURCE TARGET -o FILE`, and name them: links: FILE.",
             )
-        self._data = recipe.data
 
     def annotations(self, vocabularies: Vocabularies) -> LinkFile | None:
         """Links of the only text; those of corpora are read for modifiers, too."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
-from nmt.alignment.extract import LinkOptions
+from nmt.alignment.link_options import LinkOptions
 from nmt.cli.common import AsJson, AttentionStep, Device, Heads, ModelDir, command, on_screen, say_wrote, show_json
 from nmt.cli.schema import options_of
 from nmt.core.console import print_table, progress_bar, say
@@ -252,7 +252,7 @@ def _draw_function(translator: "Translator", grid: bool, lines: bool, lexicon_on
     from nmt.plotting.lines import draw_lines
     from nmt.plotting.matrix import draw_grid, draw_matrix
 
-    if translator.recipe.model.is_classifier and not grid and not lines:
+    if translator.task.aligns_documents and not grid and not lines:
         return draw_document
     if not grid:
         return draw_lines if lines else partial(draw_matrix, scale="link probability" if lexicon_only else "attention")

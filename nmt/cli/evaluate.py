@@ -182,7 +182,7 @@ def _score_perplexity(model_dir: Path, files: list[str], source: str | None, dev
     from nmt.translation.results import Perplexity
 
     translator = load(model_dir, device)
-    if source is None and not translator.recipe.model.is_language_model:
+    if source is None and translator.task.reads_source:
         raise UserError(
             f"{model_dir} translates: a text has a perplexity given its source.", "Give the source text by -s FILE."
         )

@@ -1,4 +1,4 @@
-"""What the schema of recipes gives the command line: options of commands, and the list of all keys."""
+"""Options of commands and the list of keys, made from the schema of recipes."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -19,9 +19,11 @@ from nmt.core.errors import UserError, nearest
 from nmt.recipe.options import ChoiceOf, Options, groups_in
 
 TABLES = (
+    "nmt.data.vocabulary.kinds",
     "nmt.metrics.table",
     "nmt.models.build",
     "nmt.decoding.processors",
+    "nmt.training.optim.optimizer",
     "nmt.training.optim.schedules",
     "nmt.training.techniques",
 )
@@ -33,13 +35,13 @@ BOUNDS = {"gt": "<", "ge": "<=", "lt": "<", "le": "<="}
 
 
 def options_of(group: type[Options], from_recipe: bool = True) -> Callable[[Command], Command]:
-    """A decorator that replaces the ``**`` parameter of a command by an option for each field of a group.
+    """Returns a decorator that replaces the ``**`` parameter of a command by an option for each field of a group.
 
-    Fields that aren't single values have no option.
+    Fields that are not single values get no option.
 
     Args:
-        group: that has the fields.
-        from_recipe: an option that isn't given is None: the value in the recipe holds. Otherwise it has its default.
+        group: the fields.
+        from_recipe: the default is None, and the recipe's value applies; otherwise it is that of the field.
     """
 
     def decorate(command: Command) -> Command:
@@ -62,7 +64,7 @@ def options_of(group: type[Options], from_recipe: bool = True) -> Callable[[Comm
 
 
 def _value_type(field: FieldInfo) -> Any:
-    """The type of a field that is a single value or a choice, without its None; None for other fields."""
+    """Returns the type of a field that is a single value or a choice, without None; None for other fields."""
     kind = field.annotation
     if get_origin(kind) in (Union, UnionType):
         kinds = [part for part in get_args(kind) if part is not NoneType]
@@ -71,7 +73,7 @@ def _value_type(field: FieldInfo) -> Any:
 
 
 def _option(name: str, field: FieldInfo, default: str) -> Any:
-    """The annotation of the parameter for a field; ``default`` as the help shows it."""
+    """Returns the annotation of the parameter for a field; ``default`` is shown in the help."""
     kind, limits = _value_type(field), bounds(field)
     flag = f"--{name.replace('_', '-')}"
 
@@ -94,7 +96,7 @@ def _option(name: str, field: FieldInfo, default: str) -> Any:
 
 
 def bounds(field: FieldInfo) -> str:
-    """The range of a number, such as ``0<x<=1``; empty for fields without one."""
+    """Returns the range of a number, such as ``0<x<=1``; empty for fields without one."""
     found = {name: getattr(limit, name) for limit in field.metadata for name in BOUNDS if hasattr(limit, name)}
     lower = [f"{value}{BOUNDS[name]}" for name, value in found.items() if name in ("gt", "ge")]
     upper = [f"{BOUNDS[name]}{value}" for name, value in found.items() if name in ("lt", "le")]
@@ -130,13 +132,13 @@ def import_tables() -> None:
 
 
 def recipe_keys(prefix: str = "") -> list[Key]:
-    """The keys of a recipe that are ``prefix`` or below it, each component with its options.
+    """Returns the keys of a recipe that are ``prefix`` or below it, with the options of each component.
 
     The options of a component's components, such as those of the cell of an encoder, are listed where ``prefix``
     leads to them.
 
     Raises:
-        UserError: there is no such key.
+        UserError: no key has this prefix.
     """
     from nmt.recipe.schema import Recipe
 
@@ -173,7 +175,7 @@ def _choice_text(choice: ChoiceOf, names: list[str]) -> str:
 
 
 def _type_name(annotation: Any) -> str:
-    """What a type is called in YAML."""
+    """Returns the name of a type in YAML."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _type_name(arguments[0])
@@ -187,6 +189,6 @@ def _type_name(annotation: Any) -> str:
 
 
 def _on_a_line(value: Any) -> str:
-    """A value as YAML."""
+    """Returns a value as YAML on one line."""
     text: str = yaml.safe_dump(to_jsonable_python(value), default_flow_style=True, width=10_000)
     return text.removesuffix("...\n").strip()

@@ -10,7 +10,7 @@ from nmt.cli.schema import options_of
 from nmt.cli.translate import Precision, Resume, translate_lines
 from nmt.core.console import print_table, progress_bar, say
 from nmt.core.errors import UserError
-from nmt.filters.synthesis import PairOptions
+from nmt.filters.pair_options import PairOptions
 from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def backtranslate(
     from nmt.translation.load import load
 
     translator = load(model_dir, device, precision)
-    if translator.recipe.data.context is not None:
-        raise UserError("A model of dialogues translates one turn of several.", "Name a model of sentences.")
+    translator.task.require("synthesis")
     _synthesize(translator, 0, (input, None), output, resume, options, noise)
 
 

@@ -275,7 +275,7 @@ def translate_lines(
             progress_bar("translating", total and total - num_done + len(again), visible) as bar,
         ):
             for translation in job.run(lines, num_done + 1, bar.advance, again):
-                if not job.translator.recipe.model.is_classifier:  # a label is short
+                if job.translator.task.reports_degenerate:
                     degenerate.add(translation.text, translation.source)
                 file.write(f"{job.write(translation)}\n")
                 file.flush()

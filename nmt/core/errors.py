@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from types import TracebackType
 
 
 class UserError(Exception):
@@ -17,6 +18,45 @@ class UserError(Exception):
     def __init__(self, message: str, remedy: str = "") -> None:
         self.message, self.remedy = shortened(message, MAX_MESSAGE), shortened(remedy, MAX_MESSAGE)
         super().__init__(f"{self.message}\n{self.remedy}" if remedy else self.message)
+
+
+class Problems:
+    """Collects user errors, so that all of them are reported at once.
+
+    Used as a context, it takes up the UserError that is raised inside; what follows the context is executed.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[UserError] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, error: UserError) -> None:
+        """Adds an error, unless there is one with the same message."""
+        if error.message not in (known.message for known in self._found):
+            self._found.append(error)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: TracebackType | None) -> bool:
+        if isinstance(error, UserError):
+            self.add(error)
+            return True
+        return False
+
+    def raise_if_any(self, where: str) -> None:
+        """Raises a UserError with all errors, if there are any.
+
+        Args:
+            where: what has the problems, such as ``recipe.yaml``.
+        """
+        if len(self._found) == 1:
+            raise self._found[0]
+        if self._found:
+            lines = (f"{number}. {error.message} {error.remedy}" for number, error in enumerate(self._found, start=1))
+            raise UserError("\n".join((f"{where} has {len(self._found)} problems:", *lines)))
 
 
 MAX_MESSAGE = 4000

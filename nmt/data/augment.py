@@ -1,37 +1,40 @@
-"""Changed copies of training sentences, drawn anew for each epoch, so that a model can read what people write.
+"""Modifiers of training sentences, sampled anew in each epoch, which make a model robust to imperfect input.
 
-The changes are those of OpusTrainer (Bogoychev et al. 2023). A pair that is drawn is decoded, changed as text and
-encoded again, and its word links go along; all others keep their pieces.
+The changes are those of OpusTrainer (Bogoychev et al. 2023). A sampled pair is decoded, changed as text and encoded
+again together with its word links; all others keep their pieces.
 
 I source and J target words of a pair.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from nmt.core.errors import UserError
 from nmt.data.batching import Ids
 from nmt.data.cache import ParallelIds, Sentences
 from nmt.data.vocabulary.base import TERM, Piece, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.recipe.schema import Modifier
+from nmt.recipe.registry import Table
+from nmt.recipe.schema import DataOptions
 
 LINKS = "links"
-"""The name of word links among the annotations of a corpus: rows of a source and a target piece."""
+"""Name of the word links among the annotations of a corpus: rows of a source and a target piece."""
 _SYMBOLS = re.compile(r"(?:<[^<>\s]+>\s*)+")
-"""Tags of vocabularies that were made elsewhere, in which they are text, and tags of lines."""
+"""Tags at the beginning of a line; in vocabularies made elsewhere they are text."""
 _END = frozenset(".!?…。！？।")
 _STREAM = 2
-"""Tells these random numbers from others of the same seed and epoch."""
+"""Separates these random numbers from others of the same seed and epoch."""
 TYPO = 0.15
 """Probability of a typing error in a word of four letters or more."""
 HINT = 0.15
-"""Probability that the translation of a word is given, where it has one link and so has its translation."""
+"""Probability that the translation of a word is given, if both have no other link."""
 MOST_JOINED = 4
 
 Bool = npt.NDArray[np.bool_]
@@ -39,9 +42,9 @@ Bool = npt.NDArray[np.bool_]
 
 @dataclass
 class Words:
-    """A text as words and punctuation marks, with what is between them.
+    """A text as words and punctuation marks and the characters between them.
 
-    ``head`` stands in front of the first word, and ``gaps[i]`` behind word ``i``.
+    ``head`` precedes the first word, and ``gaps[i]`` follows word ``i``.
     """
 
     head: str
@@ -62,16 +65,16 @@ class Words:
         return self.head + "".join(word + gap for word, gap in zip(self.words, self.gaps, strict=True))
 
     def append(self, other: "Words") -> None:
-        """Add another text, without what is in front of it, behind a space."""
+        """Appends another text without its head, after a space."""
         self.gaps[-1:] = [f"{gap.rstrip()} " for gap in self.gaps[-1:]]
         self.words, self.gaps = self.words + other.words, self.gaps + other.gaps
 
     def in_pieces(self, pieces: Sequence[Piece]) -> Bool:
-        """True where a piece has characters of a word. [pieces, words]"""
+        """Returns True where a piece has characters of a word. [pieces, words]"""
         lengths, gaps = (np.array([len(each) for each in part], int) for part in (self.words, self.gaps))
         begins = len(self.head) + (lengths + gaps).cumsum() - (lengths + gaps)
         first, last = np.array([[piece.begin, piece.end] for piece in pieces], int).reshape(-1, 2).T[:, :, None]
-        # Of the bytes of one character only the last covers it; the others stand at its beginning.
+        # Of the bytes of a character only the last covers it; the others are empty spans at its beginning.
         overlap: Bool = (first < begins + lengths) & (np.maximum(last, first + 1) > begins)
         return overlap
 
@@ -86,123 +89,171 @@ class Pair:
 
     @classmethod
     def of(cls, source: str, target: str) -> Self:
-        """A pair without links."""
+        """Returns a pair without links."""
         sides = Words.of(source), Words.of(target)
         return cls(*sides, np.zeros((len(sides[0].words), len(sides[1].words)), bool))
 
 
-Change = Callable[[Pair, np.random.Generator, Callable[[], Pair | None]], None]
-"""Changes a pair, whose words are known; the function draws another pair of the text."""
+class Modifier(ABC):
+    """A change of sentence pairs that a recipe names in ``modifiers`` of a corpus."""
+
+    needs_links: ClassVar[bool] = False
+    """Whether the change depends on word links; a corpus has them with ``links``."""
+
+    @abstractmethod
+    def change(self, pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
+        """Changes a pair in place.
+
+        Args:
+            pair: has words on both sides.
+            rng: source of all random numbers.
+            draw: returns another pair of the corpus; None where it has unknown words.
+        """
 
 
-def _upper_case(pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
-    for side in (pair.source, pair.target):
-        side.words = [word.upper() for word in side.words]
+class UpperCase(Modifier):
+    """Writes both sides in upper case."""
+
+    def change(self, pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
+        for side in (pair.source, pair.target):
+            side.words = [word.upper() for word in side.words]
 
 
-def _title_case(pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
-    for side in (pair.source, pair.target):
-        is_first = [True, *map(bool, side.gaps)]
-        side.words = [w[:1].upper() + w[1:] if first else w for w, first in zip(side.words, is_first, strict=False)]
+class TitleCase(Modifier):
+    """Capitalises each word of both sides."""
+
+    def change(self, pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
+        for side in (pair.source, pair.target):
+            is_first = [True, *map(bool, side.gaps)]
+            side.words = [w[:1].upper() + w[1:] if first else w for w, first in zip(side.words, is_first, strict=False)]
 
 
-def _no_end_punctuation(pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
-    for side in (pair.source, pair.target):
-        while side.words and side.words[-1] in _END:
-            del side.words[-1], side.gaps[-1]
-        side.gaps[-1:] = [""] * len(side.gaps[-1:])
+class NoEndPunctuation(Modifier):
+    """Removes the punctuation at the end of both sides."""
+
+    def change(self, pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
+        for side in (pair.source, pair.target):
+            while side.words and side.words[-1] in _END:
+                del side.words[-1], side.gaps[-1]
+            side.gaps[-1:] = [""] * len(side.gaps[-1:])
 
 
-def _typos(pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
-    """Leave a letter out of some words of the source, double one, or exchange two."""
+class Typos(Modifier):
+    """Omits, doubles or exchanges letters in some words of the source."""
 
-    def mistyped(word: re.Match[str]) -> str:
-        if rng.random() >= TYPO:
-            return word[0]
-        at, kind = int(rng.integers(1, len(word[0]) - 1)), rng.integers(3)
-        first, second, rest = word[0][at], word[0][at + 1], word[0][at + 2 :]
-        return word[0][:at] + (second, first * 2 + second, second + first)[kind] + rest
+    def change(self, pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
+        def mistyped(word: re.Match[str]) -> str:
+            if rng.random() >= TYPO:
+                return word[0]
+            at, kind = int(rng.integers(1, len(word[0]) - 1)), rng.integers(3)
+            first, second, rest = word[0][at], word[0][at + 1], word[0][at + 2 :]
+            return word[0][:at] + (second, first * 2 + second, second + first)[kind] + rest
 
-    pair.source.words = [re.sub(r"[^\W\d_]{4,}", mistyped, word) for word in pair.source.words]
-
-
-def _noise(pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
-    """Put the letters of the source in random order; they are to be copied."""
-    letters = list(pair.source.text[len(pair.source.head) :])
-    text = " ".join("".join(rng.permutation(letters)).split())
-    for side in (pair.source, pair.target):
-        head, words = side.head, Words.of(text)
-        side.head, side.words, side.gaps = head, words.words, words.gaps
-    pair.links_IJ = np.eye(len(words.words), dtype=bool)
+        pair.source.words = [re.sub(r"[^\W\d_]{4,}", mistyped, word) for word in pair.source.words]
 
 
-def _join(pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
-    """Let one to three other pairs follow."""
-    for _ in range(rng.integers(1, MOST_JOINED)):
-        if (other := draw()) is not None:
-            (i, j), shape = pair.links_IJ.shape, other.links_IJ.shape
-            pair.links_IJ = np.pad(pair.links_IJ, ((0, shape[0]), (0, shape[1])))
-            pair.links_IJ[i:, j:] = other.links_IJ
-            pair.source.append(other.source)
-            pair.target.append(other.target)
+class Noise(Modifier):
+    """Replaces both sides by the letters of the source in random order, to be copied."""
+
+    def change(self, pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
+        letters = list(pair.source.text[len(pair.source.head) :])
+        text = " ".join("".join(rng.permutation(letters)).split())
+        for side in (pair.source, pair.target):
+            head, words = side.head, Words.of(text)
+            side.head, side.words, side.gaps = head, words.words, words.gaps
+        pair.links_IJ = np.eye(len(words.words), dtype=bool)
 
 
-def _terms(pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
-    """Write behind some words of the source what they are translated as (Dinu et al. 2019), between two symbols."""
-    links = pair.links_IJ
-    alone = links & (links.sum(axis=0) == 1) & (links.sum(axis=1, keepdims=True) == 1)
-    for i, j in np.argwhere(alone).tolist():
-        if pair.source.words[i][0].isalnum() and rng.random() < HINT:
-            pair.source.gaps[i] = f"{TERM[0]} {pair.target.words[j]}{TERM[1]}{pair.source.gaps[i]}"
+class Join(Modifier):
+    """Appends one to three other pairs."""
+
+    def change(self, pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
+        for _ in range(rng.integers(1, MOST_JOINED)):
+            if (other := draw()) is not None:
+                (i, j), shape = pair.links_IJ.shape, other.links_IJ.shape
+                pair.links_IJ = np.pad(pair.links_IJ, ((0, shape[0]), (0, shape[1])))
+                pair.links_IJ[i:, j:] = other.links_IJ
+                pair.source.append(other.source)
+                pair.target.append(other.target)
 
 
-MODIFIERS: Mapping[Modifier, Change] = {
-    "upper_case": _upper_case,
-    "title_case": _title_case,
-    "no_end_punctuation": _no_end_punctuation,
-    "typos": _typos,
-    "noise": _noise,
-    "join": _join,
-    "terms": _terms,
-}
+class Terms(Modifier):
+    """Writes the translation of some source words after them, between two symbols (Dinu et al. 2019)."""
+
+    needs_links = True
+
+    def change(self, pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
+        links = pair.links_IJ
+        alone = links & (links.sum(axis=0) == 1) & (links.sum(axis=1, keepdims=True) == 1)
+        for i, j in np.argwhere(alone).tolist():
+            if pair.source.words[i][0].isalnum() and rng.random() < HINT:
+                pair.source.gaps[i] = f"{TERM[0]} {pair.target.words[j]}{TERM[1]}{pair.source.gaps[i]}"
 
 
-def modified(name: Modifier, texts: Sequence[tuple[str, str]], seed: int) -> list[tuple[str, str]]:
-    """Pairs of text with a change of each; one that would lose all its words stays as it was."""
-    rng, found = np.random.default_rng((seed, _STREAM)), []
+MODIFIERS: Table[Modifier] = Table(
+    "modifier",
+    Modifier,
+    {
+        "upper_case": UpperCase,
+        "title_case": TitleCase,
+        "no_end_punctuation": NoEndPunctuation,
+        "typos": Typos,
+        "noise": Noise,
+        "join": Join,
+        "terms": Terms,
+    },
+)
+
+
+def check_modifiers(data: DataOptions) -> None:
+    """Raises a UserError if a corpus names a modifier that doesn't exist, or one that needs links and has none."""
+    for corpus in data.corpora:
+        for name in corpus.modifiers:
+            if MODIFIERS.find(name, "data.corpora.modifiers").needs_links and corpus.links is None:
+                raise UserError(
+                    f"data.corpora: the modifier {name} of {corpus.name} needs its links.",
+                    "Write them with `nmt align`, and name the file as links of the corpus.",
+                )
+
+
+def modified(name: str, texts: Sequence[tuple[str, str]], seed: int) -> list[tuple[str, str]]:
+    """Returns each pair of text changed; one that would lose all its words stays as it is."""
+    rng, found, modifier = np.random.default_rng((seed, _STREAM)), [], MODIFIERS[name]()
     for text in texts:
         pair = Pair.of(*text)
         if pair.source.words:
-            MODIFIERS[name](pair, rng, lambda: Pair.of(*texts[int(rng.integers(len(texts)))]))
+            modifier.change(pair, rng, lambda: Pair.of(*texts[int(rng.integers(len(texts)))]))
         found.append((pair.source.text, pair.target.text) if pair.source.words else text)
     return found
 
 
 class Augmentations:
-    """Reads each epoch of a corpus with some sentences changed; at most one change for a sentence.
+    """Changes some sentences of a corpus in each epoch, each by one modifier.
 
     Args:
-        shares: of the sentences, by name of the modifier.
-        vocabularies: of the corpus.
-        max_length: a changed sentence with more pieces stays as it was.
+        shares: share of the sentences that each modifier changes.
+        vocabularies: vocabularies of the corpus.
+        max_length: a sentence that would get more pieces stays unchanged.
     """
 
-    def __init__(self, shares: Mapping[Modifier, float], vocabularies: Vocabularies, max_length: int) -> None:
+    def __init__(self, shares: Mapping[str, float], vocabularies: Vocabularies, max_length: int) -> None:
         self._shares, self._max_length = shares, max_length
         self._both = vocabularies.source, vocabularies.target
+        self._modifiers = [MODIFIERS.find(name, "data.corpora.modifiers")() for name in shares]
 
     def __call__(
         self, sides: ParallelIds, annotations: Mapping[str, Sentences], seed: int, epoch: int
     ) -> tuple[ParallelIds, Mapping[str, Sentences]]:
-        """Source and target as an epoch, counted from 0, reads them, and annotations with the links of these."""
-        links, names, num_pairs = annotations.get(LINKS), list(self._shares), len(sides[0])
+        """Returns source and target of an epoch, counted from 0, and annotations with their links."""
+        links, num_pairs = annotations.get(LINKS), len(sides[0])
         rng = np.random.default_rng((seed, epoch, _STREAM))
         drawn_N = np.searchsorted(np.cumsum(list(self._shares.values())), rng.random(num_pairs), side="right")
         changed: dict[int, tuple[Ids, Ids, Ids]] = {}
-        for row in np.flatnonzero(drawn_N < len(names)).tolist():
+        for row in np.flatnonzero(drawn_N < len(self._modifiers)).tolist():
             if (pair := self._read(sides, links, row)) is None or not pair.source.words:
                 continue
-            MODIFIERS[names[drawn_N[row]]](pair, rng, lambda: self._read(sides, links, int(rng.integers(num_pairs))))
+            modifier = self._modifiers[drawn_N[row]]
+            modifier.change(pair, rng, lambda: self._read(sides, links, int(rng.integers(num_pairs))))
             if (written := self._written(pair, sides, row, links is not None)) is not None:
                 changed[row] = written
         source, target, carried = ({row: each[part] for row, each in changed.items()} for part in range(3))
@@ -211,7 +262,7 @@ class Augmentations:
         return (Changed(sides[0], source), Changed(sides[1], target)), annotations
 
     def _read(self, sides: ParallelIds, links: Sentences | None, row: int) -> Pair | None:
-        """A pair as text; None where words are unknown, for which there is no text, or pieces aren't the text's."""
+        """Returns a pair as text; None if it has unknown words, or if its text has other pieces."""
         tags, ids = zip(*(_split(side[row], v) for side, v in zip(sides, self._both, strict=True)), strict=True)
         if any(v.unk in each for each, v in zip(ids, self._both, strict=True)):
             return None
@@ -226,7 +277,7 @@ class Augmentations:
         return pair
 
     def _written(self, pair: Pair, sides: ParallelIds, row: int, has_links: bool) -> tuple[Ids, Ids, Ids] | None:
-        """A changed pair and its links, with the tags of before; None where it is empty, too long or unknown."""
+        """Returns ids and links of a changed pair, with its tags; None if it is empty, too long or unknown."""
         tags, both = _split(sides[0][row], self._both[0])[0], (pair.source, pair.target)
         texts = [v.encode(side.text) for v, side in zip(self._both, both, strict=True)]
         ids = [tags + texts[0], texts[1]]
@@ -242,14 +293,14 @@ class Augmentations:
 
 
 def _split(ids: npt.NDArray[np.integer], vocabulary: Vocabulary) -> tuple[list[int], list[int]]:
-    """The tags of a sentence, and its other ids."""
+    """Returns the tags of a sentence, and its other ids."""
     found, tags = ids.tolist(), vocabulary.tags.values()
     num_tags = next((number for number, each in enumerate(found) if each not in tags), len(found))
     return found[:num_tags], found[num_tags:]
 
 
 class Changed(Sentences):
-    """A side of a text, or its annotations, in which some are others."""
+    """One side of a text, or its annotations, of which some are replaced."""
 
     def __init__(self, side: Sentences, changed: Mapping[int, Ids]) -> None:
         self._side = side

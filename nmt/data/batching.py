@@ -24,20 +24,20 @@ from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 
 MAX_PADDING = 0.05
-"""Share of padding from which a batch is cut when it is at least half full."""
+"""Fraction of padding at which a batch that is at least half full is cut."""
 
 AHEAD = 8
-"""Number of batches made in advance for a GPU: little memory, and enough to hide the planning of an epoch."""
+"""Number of batches prefetched for a GPU, enough to hide the planning of an epoch."""
 
 Ids = Sequence[int] | npt.NDArray[np.integer]
 BatchExtras = Mapping[str, Sequence[npt.NDArray[np.integer]]]
 """Further integers of each pair of a batch, by name; see :class:`nmt.data.cache.PairExtras`."""
 EpochTransform = Callable[[ParallelIds, int, int], ParallelIds]
-"""How an epoch reads the text: source and target, seed, and epoch from 0, to source and target."""
+"""Maps source and target, a seed, and the epoch, counted from 0, to the source and target of that epoch."""
 CorpusExtras = Mapping[str, Sentences]
-"""BatchExtras of all pairs of a text, by name."""
+"""Annotations of all pairs of a text, by name."""
 PairTransform = Callable[[ParallelIds, CorpusExtras, int, int], tuple[ParallelIds, CorpusExtras]]
-"""The same for sentences and annotations together; see :class:`nmt.data.augment.Augmentations`."""
+"""An :data:`EpochTransform` of sentences and annotations; see :class:`nmt.data.augment.Augmentations`."""
 
 
 @dataclass(frozen=True)
@@ -50,31 +50,31 @@ class Batch:
     target_output_BT: Tensor  # y1 … yn EOS
     target_length_B: Tensor
     annotations: BatchExtras = field(default_factory=dict)
-    """What training techniques have read beside the text, such as word links; an array for each pair."""
+    """Data of training techniques, such as word links: for each name an array for each pair."""
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        """The batch with every tensor changed."""
+        """Returns the batch with every tensor changed."""
         tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "annotations"}
         changed: dict[str, Any] = {name: change(tensor) for name, tensor in tensors.items()}
         return replace(self, **changed)
 
     def to(self, device: torch.device) -> Self:
-        """The batch on another device; the copy overlaps with computation where memory is pinned."""
+        """Returns the batch on another device; the copy overlaps with computation if memory is pinned."""
         return self._each(lambda part: part.to(device, non_blocking=True))
 
     def pinned(self) -> Self:
-        """The batch in memory that a GPU of CUDA can copy from by itself."""
+        """Returns the batch in pinned memory."""
         return self._each(Tensor.pin_memory)
 
     def repeated(self, count: int) -> Self:
-        """The sentences ``count`` times, one copy below the other."""
+        """Returns the sentences ``count`` times, one copy below the other."""
         if count == 1:
             return self
         annotations = {name: [*values] * count for name, values in self.annotations.items()}
         return replace(self._each(lambda part: torch.cat([part] * count)), annotations=annotations)
 
     def halves(self) -> tuple[Self, Self]:
-        """The first and the second half of the sentences, each padded to its own longest."""
+        """Returns the first and the second half of the sentences, each padded to its own longest."""
         middle = (len(self.source_BS) + 1) // 2
         return self._rows(slice(middle)), self._rows(slice(middle, None))
 
@@ -92,17 +92,17 @@ class Batch:
 
     @property
     def num_target_tokens(self) -> int:
-        """Positions that the loss counts: target tokens and EOS, without PAD."""
+        """Number of positions that the loss counts: target tokens and EOS, without PAD."""
         return int(self.target_length_B.sum())
 
     @property
     def num_positions(self) -> int:
-        """Source and target positions, PAD included."""
+        """Number of source and target positions, including PAD."""
         return self.source_BS.numel() + self.target_output_BT.numel()
 
     @property
     def num_padding(self) -> int:
-        """Positions among them that hold PAD."""
+        """Number of positions that are PAD."""
         return self.num_positions - int(self.source_length_B.sum()) - self.num_target_tokens
 
 
@@ -128,7 +128,7 @@ def lengths(sentences: Sequence[Ids]) -> Tensor:
 def make_batch(
     pairs: Sequence[tuple[Ids, Ids]], vocabularies: Vocabularies, annotations: BatchExtras | None = None
 ) -> Batch:
-    """The six steps of batch preparation.
+    """Makes a batch in six steps.
 
     1. sample the pairs (done by :func:`plan_batches`), 2. look up ids, OOV as UNK (done by the vocabulary),
     3. append EOS to the source, 4. prepend SOS for the decoder's input and append EOS for its output,
@@ -198,16 +198,16 @@ def plan_batches(
 
 
 class BatchStream(ABC):
-    """An endless stream of batches that knows where it is, so that it can be resumed.
+    """An endless stream of batches that can be resumed at any position.
 
     Args:
         share: (k, n), where n processes take a batch each in turn, and this is the one with number k.
     """
 
     epoch: int
-    """Passes over the data that are complete."""
+    """Number of complete passes over the data."""
     stage = ""
-    """The name of the present stage."""
+    """Name of the current stage."""
     is_over = False
     """Whether the last stage has ended."""
 
@@ -216,35 +216,35 @@ class BatchStream(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Batches of the present epoch."""
+        """Number of batches of the current epoch."""
 
     @abstractmethod
     def make_next(self) -> Batch:
-        """The batch that comes next."""
+        """Returns the next batch, without moving past it."""
 
     @abstractmethod
     def advance(self) -> None:
-        """Move past the batch that comes next."""
+        """Moves past the next batch."""
 
     @abstractmethod
     def longest(self, batch_tokens: int) -> Batch:
-        """The batch of an epoch that takes most memory under a budget: one of the longest sentences."""
+        """Returns the batch of an epoch that needs most memory under a budget: the longest sentences."""
 
     @property
     @abstractmethod
     def num_positions(self) -> int:
-        """Positions of the longer side, in an epoch, without PAD."""
+        """Number of positions of the longer side in an epoch, without PAD."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Where the stream is: the next batch is the first one not yet given out."""
+        """Returns the position of the stream, which is before the first batch that was not yielded."""
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where :meth:`state_dict` was taken."""
+        """Continues from a :meth:`state_dict`."""
 
     def prefetch(self, device: torch.device) -> Self:
-        """Have a thread make batches in advance, unless the device is a CPU, which would compute nothing meanwhile.
+        """Makes batches in a thread in advance, unless the device is the CPU, which has no time to spare.
 
         For CUDA they are in pinned memory, so that copies overlap with computation.
         """
@@ -255,7 +255,7 @@ class BatchStream(ABC):
         return self._one_by_one() if self._device.type == "cpu" else self._in_advance()
 
     def _in_advance(self) -> Iterator[Batch]:
-        """The stream is where its last batch was yielded, and a copy of it is ahead in a thread."""
+        """Yields batches made by a copy of the stream in a thread; the stream stays at the last yielded batch."""
         ahead, pins = copy.copy(self), self._device.type == "cuda"
         batches = ahead._one_by_one()
 
@@ -332,7 +332,7 @@ class TrainingBatches(BatchStream):
             self._go_to(epoch + 1, 0, 0)
 
     def _read(self, rows: npt.NDArray[np.int64]) -> None:
-        """Read the pairs of the present buffer, and divide them into batches."""
+        """Reads the pairs of the current buffer, and divides them into batches."""
         sides: ParallelIds = self._corpus.source.taken(rows), self._corpus.target.taken(rows)
         annotations: CorpusExtras = {name: values.taken(rows) for name, values in self._corpus.annotations.items()}
         seed = self._seed + (self._buffer << 32)  # each buffer has random numbers of its own
@@ -355,17 +355,17 @@ class TrainingBatches(BatchStream):
 
     @property
     def place(self) -> tuple[int, int, int]:
-        """The epoch, the buffer, and the number in it of the batch that comes next."""
+        """Epoch, buffer and number within the buffer of the next batch."""
         return self.epoch, self._buffer, self._position
 
     @property
     def next_tokens(self) -> int:
-        """Target tokens of the batch that comes next."""
+        """Number of target tokens of the next batch."""
         return int(self._lengths[1][self._plan[self._position]].sum())
 
     @property
     def num_target_tokens(self) -> int:
-        """Target tokens of an epoch, with EOS, in the stored pieces; about, where pairs are held out."""
+        """Number of target tokens of an epoch with EOS, in the stored pieces; an estimate if pairs are held out."""
         counts = self._corpus.counts
         return (counts.target_pieces + counts.kept) * len(self._buffers) // counts.kept
 
@@ -387,7 +387,7 @@ class TrainingBatches(BatchStream):
         return place | {"corpus": self._corpus.fingerprint}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where :meth:`state_dict` was taken; with the next epoch, where other settings give fewer batches."""
+        """Continues from a :meth:`state_dict`, or with the next epoch if other settings give fewer batches."""
         if state.get("corpus") != self._corpus.fingerprint:
             warn(
                 "the training text isn't the one that the run was started with: going on in the middle of the new one."

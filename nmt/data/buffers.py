@@ -8,33 +8,33 @@ import numpy as np
 import numpy.typing as npt
 
 BUFFER_SIZE = 250_000
-"""Most pairs of a buffer: a smaller corpus is one buffer. Its ids take about 25 MB."""
+"""Maximum number of pairs of a buffer, whose ids take about 25 MB."""
 ROUNDS = 4
 
 Rows = npt.NDArray[np.int64]
 
 
 class ShuffleBuffers:
-    """The pairs of a corpus that belong to training, in buffers of nearly equal size.
+    """Divides the training pairs of a corpus into buffers of nearly equal size.
 
     Args:
-        size: pairs of the corpus.
-        held_out: those that don't belong to training, ascending.
-        most: pairs of a buffer.
+        size: number of pairs of the corpus.
+        held_out: pairs that don't belong to training, ascending.
+        most: maximum number of pairs of a buffer.
     """
 
     def __init__(self, size: int, held_out: Rows | None = None, most: int = BUFFER_SIZE) -> None:
         held_out = np.zeros(0, np.int64) if held_out is None else held_out
         self._num_pairs = size - len(held_out)
         self._gaps = held_out - np.arange(len(held_out))
-        """For each pair that is held out the number of training pairs before it."""
+        """For each held-out pair the number of training pairs before it."""
         self.count = max(1, -(-self._num_pairs // most))
 
     def __len__(self) -> int:
         return self._num_pairs
 
     def rows(self, number: int, *key: int) -> Rows:
-        """The pairs of a buffer, ascending; a key gives them anew. [N]"""
+        """Returns the pairs of a buffer, ascending; each key gives another division. [N]"""
         bounds = [self._num_pairs * each // self.count for each in (number, number + 1)]
         chosen = np.arange(*bounds)
         if self.count > 1:
@@ -43,7 +43,7 @@ class ShuffleBuffers:
 
 
 def permuted(index_N: Rows, size: int, *key: int) -> Rows:
-    """Where a permutation of 0 … size - 1, one for each key, takes some indices. [N]
+    """Applies a keyed permutation of 0 … size - 1 to indices. [N]
 
     A Feistel network (Luby and Rackoff 1988) permutes the numbers of 2h bits; what falls outside of the range is
     permuted again until it falls inside (cycle walking, Black and Rogaway 2002), on average less than four times.

@@ -1,7 +1,6 @@
-"""Encoded corpora: ids on disk, memory-mapped, made once for each text and vocabulary.
+"""Encoded corpora: memory-mapped ids, cached by the content of the text and of the vocabulary.
 
-A corpus larger than memory works, because what is read of it at a time is copied (:meth:`Rows.taken`); a second start
-is instant, because the cache is keyed by the content of the text and of the vocabulary.
+A corpus may be larger than memory, because only the rows in use are copied (:meth:`Rows.taken`).
 """
 
 import contextlib
@@ -27,49 +26,48 @@ import numpy.typing as npt
 
 from nmt.core.errors import UserError
 from nmt.core.files import shared, sync
-from nmt.data.dialogue import encode_source
 from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.files import Vocabularies
 
 LAYOUT = 4  # raised when the files of the cache change
 
 CHUNK = 20_000
-"""Rows whose file is mapped at a time while they are copied."""
+"""Number of rows that are copied at a time."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the pairs of a text."""
+    """Number of pairs of a text that were kept and dropped."""
 
     kept: int
     empty: int
     too_long: int
     target_pieces: int = 0
-    """Of the kept pairs, EOS not counted."""
+    """Number of target pieces of the kept pairs, without EOS."""
     longest: int = 0
-    """Most pieces of a sentence."""
+    """Maximum number of pieces of a sentence."""
 
 
 class PairExtras(Protocol):
-    """Integers that belong to each sentence pair, such as links between its pieces; a training technique reads them."""
+    """Integers of each sentence pair for a training technique, such as links between its pieces."""
 
     name: str
-    """Of the annotations in a corpus and in a batch: letters, digits and underscores."""
+    """Name of the annotations in a corpus and in a batch: letters, digits and underscores."""
     width: int
-    """Integers of a row."""
+    """Number of integers of a row."""
 
     def fingerprint(self) -> str:
-        """Changes whenever the annotations do."""
+        """Returns a text that changes whenever the annotations do."""
 
     def of_pairs(self, text: Iterable[tuple[str, str]]) -> Iterator[npt.NDArray[np.integer]]:
-        """The rows of each pair of a text, of empty ones and of those that are dropped, too. [num_rows, width]"""
+        """Yields the rows of every pair of a text, including those that are dropped. [num_rows, width]"""
 
 
 class Sentences(ABC):
     """The sentences of one side of a text, as ids."""
 
     lengths: npt.NDArray[np.int64]
-    """Pieces of each sentence, EOS not counted."""
+    """Number of pieces of each sentence, without EOS."""
 
     @abstractmethod
     def __getitem__(self, index: int) -> npt.NDArray[np.integer]: ...
@@ -97,7 +95,7 @@ class Rows(Sentences):
     def mapped(
         cls, file: Path | BinaryIO, dtype: npt.DTypeLike, offsets: npt.NDArray[np.int64], width: int | None = None
     ) -> Self:
-        """Those of a file, which is memory-mapped; ``width``: integers of a row of annotations."""
+        """Memory-maps a file; ``width``: integers of a row of annotations."""
         values = _mapped(file, dtype, empty=offsets[-1] == 0)
         return cls(values if width is None else values.reshape(-1, width), offsets)
 
@@ -112,7 +110,7 @@ class Rows(Sentences):
         return self._values[self._offsets[index] : self._offsets[index + 1]]
 
     def taken(self, rows: npt.NDArray[np.int64]) -> "Rows":
-        """A copy of some rows, in memory; the pages of the file that were read for it are given back."""
+        """Returns a copy of some rows in memory, and releases the pages of the file."""
         parts, lengths = [], []
         for chunk in np.split(rows, range(CHUNK, len(rows), CHUNK)):
             first, length = self._offsets[chunk], self._offsets[chunk + 1] - self._offsets[chunk]
@@ -125,12 +123,12 @@ class Rows(Sentences):
 
 
 def _mapped(file: Path | BinaryIO, dtype: npt.DTypeLike, empty: bool) -> npt.NDArray[Any]:
-    """The numbers in a file; an empty one can't be mapped."""
+    """Maps the numbers of a file; an empty file can't be mapped."""
     return np.zeros(0, dtype) if empty else np.memmap(file, dtype, "r")
 
 
 def _give_back(array: npt.NDArray[np.integer]) -> None:
-    """Take the pages of a mapped file, which the system keeps in its cache, out of the memory of this process."""
+    """Releases the pages of a mapped file from the memory of this process."""
     base: object = array
     while isinstance(base, np.ndarray):
         base = base.base
@@ -139,11 +137,11 @@ def _give_back(array: npt.NDArray[np.integer]) -> None:
 
 
 class EncodedCorpus:
-    """Sentence pairs as ids. ``lines[i]`` is the line that pair ``i`` stands on in the text, from 0."""
+    """Sentence pairs as ids. ``lines[i]`` is the line of pair ``i`` in the text, counted from 0."""
 
     def __init__(self, directory: Path) -> None:
         self.fingerprint = directory.name
-        """Changes with the text, the vocabulary and the longest length."""
+        """Changes with the text, the vocabulary and the maximum length."""
         meta = json.loads((directory / "meta.json").read_text())
 
         def read(name: str, suffix: str, dtype: str, width: int | None = None) -> Rows:
@@ -155,18 +153,18 @@ class EncodedCorpus:
         self.sides: ParallelIds = self.source, self.target
         self.lines: npt.NDArray[np.int64] = _mapped(directory / "lines", np.int64, empty=not self.counts.kept)
         self.annotations = {name: read(name, "int32", "int32", n) for name, n in meta["annotations"].items()}
-        """Of each pair, by name. [num_rows, width]"""
+        """Annotations of each pair, by name. [num_rows, width]"""
 
     def __len__(self) -> int:
         return self.counts.kept
 
     def pair(self, index: int) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]:
-        """Source and target ids of a pair, without SOS and EOS."""
+        """Returns source and target ids of a pair, without SOS and EOS."""
         return self.source[index], self.target[index]
 
 
 def cache_directory() -> Path:
-    """``$NMT_CACHE``, or ``nmt`` in the user's cache folder."""
+    """Returns ``$NMT_CACHE``, or ``nmt`` in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME")
     return Path(os.environ.get("NMT_CACHE") or (Path(base) if base else Path.home() / ".cache") / "nmt")
 
@@ -178,11 +176,11 @@ def encode_corpus(
     on_progress: Callable[[int], None] = lambda pairs: None,
     annotations: Sequence[PairExtras] = (),
 ) -> EncodedCorpus:
-    """The ids of a text, from the cache where they are in it already.
+    """Returns the ids of a text, from the cache if it has them.
 
     Args:
         text: the sentence pairs.
-        vocabularies: what encodes them.
+        vocabularies: encode the text.
         max_length: pairs with more pieces than this on either side are dropped and counted, like empty ones; a
             dialogue loses its oldest turns first.
         on_progress: called with the number of pairs read, now and then.
@@ -203,7 +201,7 @@ def encode_corpus(
                 tempfile.TemporaryDirectory(".tmp", ".nmt-", directory.parent, ignore_cleanup_errors=True) as temporary,
             ):
                 _write(Path(temporary), text, vocabularies, max_length, on_progress, annotations)
-                if not (directory / "meta.json").is_file():  # or somebody else was faster
+                if not (directory / "meta.json").is_file():  # or another process was faster
                     shutil.rmtree(directory, ignore_errors=True)
                     os.replace(temporary, directory)
         except OSError as error:
@@ -240,7 +238,7 @@ def _write(
         for line, (source_text, target_text) in enumerate(text):
             if line % 1000 == 0:
                 on_progress(line)
-            source = encode_source(vocabularies.source, source_text, text.context, max_length)
+            source = text.reader.source_ids(vocabularies.source, source_text, max_length)
             try:
                 target = vocabularies.target.encode(target_text)
             except UserError as error:
@@ -268,7 +266,7 @@ def _write(
 
 @contextlib.contextmanager
 def _rows(directory: Path, name: str, suffix: str, dtype: str) -> Iterator[Callable[[npt.ArrayLike], None]]:
-    """Write the files of :class:`Rows`: the function takes a sentence, or the annotations of a pair."""
+    """Writes the files of :class:`Rows`; the function appends a sentence, or the annotations of a pair."""
     end = 0
     with (directory / f"{name}.{suffix}").open("wb") as file, (directory / f"{name}.offsets").open("wb") as offsets:
         offsets.write(bytes(8))

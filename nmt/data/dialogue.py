@@ -1,8 +1,8 @@
-"""Dialogues as text and as ids.
+"""Lines of text as source and target: sentences, or the turns of dialogues.
 
-As text, a line has the turns of a dialogue, separated by tabs. The last one is the current turn, which is translated
-or answered; the others are its context. A turn may be empty. As ids, the source is one sequence in which the
-vocabulary's separator token ends each turn except the last, which EOS ends.
+A line of a dialogue holds its turns, separated by tabs. The last one is the current turn, which is translated or
+answered; the others are its context. A turn may be empty. As ids, the source is one sequence in which the vocabulary's
+separator token ends each turn except the last, which EOS ends.
 """
 
 from collections.abc import Iterable
@@ -10,70 +10,130 @@ from itertools import chain
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.base import Piece, Vocabulary
+from nmt.recipe.data_options import DataOptions
 
 TAB = "\t"
 
 
 def split_turns(line: str, context: int | None = None) -> list[str]:
-    """The turns of a line: the current one, and before it at most ``context`` of the latest (None: all)."""
+    """Splits a line into its turns: the current one, and before it at most ``context`` of the latest (None: all)."""
     if context is None:
         return line.split(TAB)
     return line.rsplit(TAB, context + 1)[-(context + 1) :]
 
 
 def current_turn(line: str) -> str:
-    """The last turn of a line."""
+    """Returns the last turn of a line."""
     return line.rpartition(TAB)[2]
 
 
 def turns_of(text: str, positions: Iterable[int]) -> list[int]:
-    """The turn of each character position of a line, counted from 0."""
+    """Returns the turn of each character position of a line, counted from 0."""
     return [text.count(TAB, 0, position) for position in positions]
 
 
-def check_separator(vocabulary: Vocabulary) -> None:
-    """Raise a UserError if a vocabulary has no separator token."""
-    if vocabulary.separator is None:
-        raise UserError(
-            "data.context is set, but the vocabulary has no token that separates turns.",
-            "Have a new vocabulary trained (--set vocabulary.path=null), or don't use context "
-            "(--set data.context=null).",
-        )
+class LineReader:
+    """Reads a line as one sentence; tabs count as white space.
+
+    In all methods, ``limit`` is the maximum number of ids above which context is dropped, if there is any.
+    """
+
+    has_turns = False
+
+    def fingerprint(self) -> str:
+        """Identifies how lines are read."""
+        return "sentences"
+
+    def check(self, vocabulary: Vocabulary) -> None:
+        """Raises a UserError if the source vocabulary can't represent the lines."""
+
+    def turns(self, line: str) -> list[str]:
+        """Splits a source line into the parts that are read one after another."""
+        return [line]
+
+    def source_text(self, line: str) -> str:
+        """Returns the part of a source line that is read."""
+        return line
+
+    def current(self, line: str) -> str:
+        """Returns the part of a line, source or target, that is translated."""
+        return line
+
+    def tagged(self, tag: str, line: str) -> str:
+        """Puts a tag in front of the part of a source line that is translated."""
+        return f"{tag} {line}"
+
+    def source_ids(self, vocabulary: Vocabulary, line: str, limit: int | None = None) -> list[int]:
+        """Returns the ids of a source line without EOS, or none if it has no translation because it is empty."""
+        return vocabulary.encode(line)
+
+    def source_pieces(self, vocabulary: Vocabulary, line: str, limit: int | None = None) -> list[Piece]:
+        """Returns the ids of :meth:`source_ids` with their character positions in the line, which takes longer."""
+        return vocabulary.pieces(line)
 
 
-def encode_source(vocabulary: Vocabulary, line: str, context: int | None, limit: int | None = None) -> list[int]:
-    """The ids of a source line, or none if its current turn is empty and so has no translation.
+class DialogueReader(LineReader):
+    """Reads a line as a dialogue.
 
     Args:
-        vocabulary: of the source; it must have a separator if ``context`` is given.
-        line: its turns, if the model reads dialogues.
-        context: maximum number of turns before the current one; None for a model without turns, which treats tabs as
-            white space.
-        limit: maximum number of ids, above which the oldest turns are dropped, but never the current one.
+        context: maximum number of turns that are read before the current one.
     """
-    if context is None:
-        return vocabulary.encode(line)
-    assert vocabulary.separator is not None
-    *previous, current = (vocabulary.encode(turn) for turn in split_turns(line, context))
-    turns = [[*ids, vocabulary.separator] for ids in previous] + [current]
-    length = sum(map(len, turns))
-    while limit is not None and length > limit and len(turns) > 1:
-        length -= len(turns.pop(0))
-    return list(chain.from_iterable(turns)) if current else []
+
+    has_turns = True
+
+    def __init__(self, context: int) -> None:
+        self.context = context
+
+    def fingerprint(self) -> str:
+        return f"context {self.context}"
+
+    def check(self, vocabulary: Vocabulary) -> None:
+        if vocabulary.separator is None:
+            raise UserError(
+                "data.context is set, but the vocabulary has no token that separates turns.",
+                "Have a new vocabulary trained (--set vocabulary.path=null), or don't use context "
+                "(--set data.context=null).",
+            )
+
+    def turns(self, line: str) -> list[str]:
+        return split_turns(line)
+
+    def source_text(self, line: str) -> str:
+        return TAB.join(split_turns(line, self.context))
+
+    def current(self, line: str) -> str:
+        return current_turn(line)
+
+    def tagged(self, tag: str, line: str) -> str:
+        *previous, current = line.split(TAB)
+        return TAB.join([*previous, f"{tag} {current}"])
+
+    def source_ids(self, vocabulary: Vocabulary, line: str, limit: int | None = None) -> list[int]:
+        assert vocabulary.separator is not None
+        *previous, current = (vocabulary.encode(turn) for turn in split_turns(line, self.context))
+        turns = [[*ids, vocabulary.separator] for ids in previous] + [current]
+        length = sum(map(len, turns))
+        while limit is not None and length > limit and len(turns) > 1:  # the oldest turns are dropped first
+            length -= len(turns.pop(0))
+        return list(chain.from_iterable(turns)) if current else []
+
+    def source_pieces(self, vocabulary: Vocabulary, line: str, limit: int | None = None) -> list[Piece]:
+        assert vocabulary.separator is not None
+        pieces: list[Piece] = []
+        end = len(line)
+        for text in reversed(split_turns(line, self.context)):
+            begin = end - len(text)
+            turn = [Piece(i, begin + first, begin + last) for i, first, last in vocabulary.pieces(text)]
+            if end < len(line):
+                turn.append(Piece(vocabulary.separator, end, end + 1))
+            pieces = turn + pieces
+            end = begin - 1
+        return pieces[len(pieces) - len(self.source_ids(vocabulary, line, limit)) :]
 
 
-def source_pieces(vocabulary: Vocabulary, line: str, context: int | None, limit: int | None = None) -> list[Piece]:
-    """The ids of :func:`encode_source` with their character positions in the line; this takes longer."""
-    if context is None:
-        return vocabulary.pieces(line)
-    assert vocabulary.separator is not None
-    pieces: list[Piece] = []
-    end = len(line)
-    for text in reversed(split_turns(line, context)):
-        begin = end - len(text)
-        turn = [Piece(i, begin + first, begin + last) for i, first, last in vocabulary.pieces(text)]
-        if end < len(line):
-            turn.append(Piece(vocabulary.separator, end, end + 1))
-        pieces = turn + pieces
-        end = begin - 1
-    return pieces[len(pieces) - len(encode_source(vocabulary, line, context, limit)) :]
+SENTENCES = LineReader()
+
+
+def line_reader(options: DataOptions) -> LineReader:
+    """Returns the reader of the lines that ``data`` describes."""
+    return SENTENCES if options.context is None else DialogueReader(options.context)

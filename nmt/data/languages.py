@@ -21,17 +21,17 @@ NAMES = dict(entry.split(" ", 1) for entry in _NAMES.split(","))
 """English names of languages by code (ISO 639, and those of LibreTranslate for variants)."""
 
 DETECTED_AS = {"pb": "pt", "zt": "zh", "nb": "no"}
-"""What py3langid calls some of them."""
+"""Names of py3langid for some codes."""
 
 
 def name_of(code: str) -> str:
-    """The English name of a language; the code itself where no name is known."""
+    """Returns the English name of a language, or the code if no name is known."""
     return NAMES.get(code, code)
 
 
 @cache
 def language_identifier() -> Any:
-    """That of py3langid (Lui & Baldwin 2012), by character n-grams; ImportError where it isn't installed."""
+    """Returns the identifier of py3langid (Lui & Baldwin 2012); ImportError if it isn't installed."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

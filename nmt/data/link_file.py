@@ -1,4 +1,4 @@
-"""Word links of a training text, from a file, as links between the pieces that a model reads and writes."""
+"""Word links of a training text from a file, converted to links between pieces."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.augment import LINKS
-from nmt.data.dialogue import source_pieces
+from nmt.data.dialogue import line_reader
 from nmt.data.links import parse_pharaoh
 from nmt.data.sources import TaggedText
 from nmt.data.vocabulary.base import Piece
@@ -21,7 +21,7 @@ from nmt.recipe.schema import DataOptions
 
 
 class LinkFile:
-    """The links of a training text, a Pharaoh file, as links between the pieces of the model's vocabularies.
+    """Converts the word links of a Pharaoh file to links between pieces.
 
     Args:
         path: a line for each pair; links count the words of lines without tags.
@@ -35,7 +35,8 @@ class LinkFile:
 
     def __init__(self, path: Path, split_punctuation: bool, data: DataOptions, vocabularies: Vocabularies) -> None:
         self._path, self._split_punctuation = path, split_punctuation
-        self._data, self._vocabularies = data, vocabularies
+        self._reader, self._max_length = line_reader(data), data.max_length
+        self._vocabularies = vocabularies
 
     def fingerprint(self) -> str:
         digest = hashlib.blake2b(str(self._split_punctuation).encode(), digest_size=16)
@@ -44,7 +45,7 @@ class LinkFile:
         return digest.hexdigest()
 
     def of_pairs(self, text: Iterable[tuple[str, str]]) -> Iterator[npt.NDArray[np.integer]]:
-        """The linked (source, target) pieces of each pair; all pieces of two linked words are linked.
+        """Yields the linked (source, target) pieces of each pair; all pieces of two linked words are linked.
 
         Raises:
             UserError: a line isn't in Pharaoh form or names a word that isn't there, or there are more or fewer
@@ -76,7 +77,7 @@ class LinkFile:
                     "training.techniques.guided_alignment.split_punctuation to true where they count punctuation, too.",
                 )
         source = Words.join([Words(tag, ()), source], "")
-        read = source_pieces(self._vocabularies.source, source.text, self._data.context, self._data.max_length)
+        read = self._reader.source_pieces(self._vocabularies.source, source.text, self._max_length)
         of_source = _pieces_of_words(source, read)
         of_target = _pieces_of_words(target, self._vocabularies.target.pieces(target.text))
         linked = [(s, t) for i, j in sorted(sure | possible) for s in of_source[i] for t in of_target[j]]
@@ -84,7 +85,7 @@ class LinkFile:
 
 
 def _pieces_of_words(words: Words, pieces: Sequence[Piece]) -> Sequence[list[int]]:
-    """For each word the positions of its pieces."""
+    """Returns the positions of the pieces of each word."""
     found: list[list[int]] = [[] for _ in words.words]
     for position, word in enumerate(words.of_pieces(pieces)):
         if word >= 0:

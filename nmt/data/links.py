@@ -22,7 +22,7 @@ _PHARAOH_LINK = re.compile(r"([0-9]{1,9})([-?p])([0-9]{1,9})")
 
 
 def parse_pharaoh(line: str, where: str = "the line") -> tuple[set[Link], set[Link]]:
-    """Read the links of one sentence pair: ``0-0 1-2 3?4``.
+    """Reads the links of one sentence pair: ``0-0 1-2 3?4``.
 
     Links are separated by white space. ``i-j`` is a sure link of source word i and target word j, counted
     from 0; ``i?j`` and ``ipj`` are possible links. An empty line has no links.
@@ -54,12 +54,12 @@ def parse_pharaoh(line: str, where: str = "the line") -> tuple[set[Link], set[Li
 
 
 def format_pharaoh(links: Iterable[Link]) -> str:
-    """Links in the Pharaoh format, sorted."""
+    """Returns links in the Pharaoh format, sorted."""
     return " ".join(f"{source}-{target}" for source, target in sorted(links))
 
 
 def read_pharaoh(path: Path) -> list[tuple[set[Link], set[Link]]]:
-    """Read a Pharaoh file with a line for each sentence pair; see :func:`parse_pharaoh` for what a line gives.
+    """Reads a Pharaoh file with a line for each sentence pair; see :func:`parse_pharaoh`.
 
     Raises:
         UserError: the file cannot be read, is not UTF-8, or holds something that is not a link.

@@ -1,4 +1,4 @@
-"""Several corpora in one run: whose batch comes next, stage by stage, and a sample of all for the vocabulary."""
+"""Batches of several corpora by weight and stage, and a sample of their text for the vocabulary."""
 
 import copy
 import random
@@ -14,10 +14,10 @@ from nmt.recipe.schema import StageOptions
 class InterleavedBatches(BatchStream):
     """The batches of several corpora, each in proportion to its weight.
 
-    The next batch is that of the corpus with the smallest (target tokens of it that the stage has read + 1) / weight;
-    of equals, the first (stride scheduling, Waldspurger and Weihl 1995). Nothing is random, so the place in the stream
-    is the stage and, for each corpus, epoch, position and tokens. A corpus that is at its end begins anew. An epoch of
-    the stream has as many target tokens as all corpora together.
+    The next batch is that of the corpus with the smallest (target tokens read in the stage + 1) / weight; ties: the
+    first corpus (stride scheduling, Waldspurger and Weihl 1995). Nothing is random: the position is the stage and, for
+    each corpus, epoch, position and tokens. A corpus starts again after its end. An epoch of the stream has as many
+    target tokens as all corpora together.
 
     Args:
         corpora: by name.
@@ -35,13 +35,13 @@ class InterleavedBatches(BatchStream):
         self._begin(0)
 
     def _begin(self, number: int) -> None:
-        """Go to the beginning of a stage."""
+        """Begins a stage."""
         self._number, self.stage = number, self._stages[number].name
         self._tokens = dict.fromkeys(self._corpora, 0)
         self._began = {name: corpus.place for name, corpus in self._corpora.items()}
 
     def _end_stage(self) -> None:
-        """Go on to the next stage, or to the end, if the present one has read what it is to read."""
+        """Begins the next stage, or ends the stream, if the current stage is complete."""
         if (end := self._stages[self._number].end) is None:
             return
         epoch, *place = self._began[end[0]]
@@ -51,7 +51,7 @@ class InterleavedBatches(BatchStream):
                 self._begin(self._number + 1)
 
     def __copy__(self) -> Self:
-        """A stream that moves on by itself."""
+        """Returns an independent stream at the same position."""
         copied = object.__new__(type(self))
         corpora = {name: copy.copy(corpus) for name, corpus in self._corpora.items()}
         vars(copied).update(vars(self), _corpora=corpora, _tokens=self._tokens.copy())
@@ -61,7 +61,7 @@ class InterleavedBatches(BatchStream):
         return sum(map(len, self._corpora.values()))
 
     def _next(self) -> str:
-        """The corpus whose turn it is."""
+        """Returns the corpus of the next batch."""
         weights = self._stages[self._number].corpora
         names = (name for name in self._corpora if name in weights)
         return min(names, key=lambda name: (self._tokens[name] + 1) / weights[name])
@@ -95,7 +95,7 @@ class InterleavedBatches(BatchStream):
         return {"epoch": self.epoch, "tokens": self._total, "stage": self.stage, "weights": weights, "corpora": corpora}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where :meth:`state_dict` was taken; a corpus or a stage that is new begins at its beginning."""
+        """Continues from a :meth:`state_dict`; a new corpus or stage starts at its beginning."""
         before, stages = state.get("corpora", {}), [stage.name for stage in self._stages]
         if changed := sorted(before.keys() ^ self._corpora.keys()):
             warn(f"data.corpora isn't what the run was started with: {', '.join(changed)} came or went.")
@@ -106,21 +106,23 @@ class InterleavedBatches(BatchStream):
         self._begin(stages.index(state["stage"]) if state.get("stage") in stages else 0)
         if state.get("stage") == self.stage:
             self._began |= {name: tuple(old["began"]) for name, old in before.items()}
-            if state["weights"] == self._stages[self._number].corpora:  # else the new ones would make up for the old
+            if (
+                state["weights"] == self._stages[self._number].corpora
+            ):  # otherwise the new weights would compensate for the old
                 self._tokens |= {name: old["tokens"] for name, old in before.items()}
         self._end_stage()
 
 
 class Sample:
-    """Sentence pairs of several texts in proportion to their weights; the same ones each time they are read.
+    """Samples sentence pairs of several texts by their weights; the same ones in each iteration.
 
-    There are about as many as the texts have together, or ``limit``. A text with fewer than its share is read again.
+    Their number is about that of all texts together, or ``limit``. A text with fewer pairs than its share is repeated.
 
     Args:
-        texts: with or without tags, which are left out.
-        weights: of the texts.
-        limit: most pairs; None for no limit.
-        seed: of the choice.
+        texts: texts, whose tags are left out.
+        weights: weight of each text.
+        limit: maximum number of pairs; None for no limit.
+        seed: seed of the sample.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from nmt.data.vocabulary.base import SPACE, Vocabulary
 def read_vectors(
     path: Path, vocabulary: Vocabulary, size: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], int]:
-    """Read the vectors of the words in a vocabulary; only those are held in memory.
+    """Reads the vectors of the words in a vocabulary; only those are held in memory.
 
     A piece is looked up as written, then in lower case. Pieces that don't begin a word get no vector.
 
@@ -57,7 +57,7 @@ def read_vectors(
 
 
 def read_all_vectors(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
-    """All words of a file, and their vectors (words, size); the size is that of the first vector.
+    """Returns all words of a file, and their vectors (words, size); the first vector determines the size.
 
     Raises:
         UserError: the file can't be read, has no vectors, or a line is not a vector of this size.
@@ -71,7 +71,7 @@ def read_all_vectors(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
 
 
 def _rows(path: Path, size: int) -> Iterator[tuple[str, str, list[str]]]:
-    """Of each line but that of the counts of word2vec: how a message names it, the word, and its numbers as text."""
+    """Yields place for messages, word, and numbers as text of each line but the counts of word2vec."""
     for number, line in enumerate(read_lines(path), start=1):
         # Split from the right, because a few words of GloVe's largest file contain spaces.
         word, *numbers = line.rstrip().rsplit(" ", size)

@@ -1,4 +1,4 @@
-"""Parallel text, read as a stream: pairs of files, TSV, a data set of the ``datasets`` library, or a generated task."""
+"""Sources of parallel text, read as a stream, and the table of them."""
 
 import hashlib
 import json
@@ -6,42 +6,73 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from pydantic import Field
 
 from nmt.core.compression import SUFFIXES
 from nmt.core.console import say, warn
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
-from nmt.data.dialogue import TAB, current_turn, split_turns
+from nmt.data.dialogue import SENTENCES, LineReader, line_reader
 from nmt.data.synthetic_tasks import task_pairs
+from nmt.recipe import options as groups
+from nmt.recipe.registry import Table
 from nmt.recipe.schema import CorpusOptions, DataOptions, FilePair, TaskOptions
 
 HUB_SECONDS = 15.0
-"""How long the hub of data sets may take to answer."""
+"""Seconds within which the hub must answer."""
 
 VALIDATION_NAMES = ("val", "valid", "validation", "dev")
-"""Names that data sets give to one and the same split; each stands for the others."""
+"""Names of the validation split, each an alias of the others."""
 
 
 class ParallelText(ABC):
-    """Sentence pairs in a fixed order; can be read any number of times."""
+    """Sentence pairs in a fixed order, which can be read repeatedly."""
+
+    class Options(groups.Options):
+        """Options of the text where a recipe names it as a text source, beside its type."""
 
     name: str
-    """In messages."""
-    context: int | None = None
-    """Maximum number of turns before the current one in a line of the source; None where a line is a sentence."""
+    """Name of the text in messages."""
+    reader: LineReader = SENTENCES
+    """Reads the lines: as sentences, or as dialogues."""
+
+    @classmethod
+    def open(cls, options: Any, split: str, languages: tuple[str, str]) -> "ParallelText":
+        """Opens the text that a recipe names as a text source.
+
+        Args:
+            options: an instance of ``Options``.
+            split: name of the split, such as ``train``; a source without splits ignores it.
+            languages: ``data.source`` and ``data.target``.
+
+        Raises:
+            UserError: there is no such text.
+        """
+        raise UserError(f"{cls.__name__} can't be named in a recipe: it has no method `open`.", "Define it.")
 
     @abstractmethod
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        """Pairs of source and target text, empty ones included."""
+        """Yields pairs of source and target text, including empty ones."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Changes whenever the text does."""
+        """Returns a digest that changes whenever the text does."""
 
 
 class FileText(ParallelText):
-    """Two files, plain or compressed, in which line n of one translates line n of the other."""
+    """Two files, plain or compressed; line n of one translates line n of the other."""
+
+    class Options(FilePair):
+        pass
+
+    @classmethod
+    def open(cls, options: FilePair, split: str, languages: tuple[str, str]) -> Self:
+        for path in (options.source, options.target):
+            if path.exists() and not path.is_file():
+                raise UserError(f"{path} is not a regular file.", "Name a file: training reads its text repeatedly.")
+        return cls(options.source, options.target)
 
     def __init__(self, source: Path, target: Path) -> None:
         self.name = f"{source} and {target}"
@@ -65,7 +96,14 @@ class FileText(ParallelText):
 
 
 class TsvText(ParallelText):
-    """One tab-separated file (.tsv, or compressed) whose first line names the language of each column."""
+    """A tab-separated file (.tsv, or compressed) whose first line names the language of each column."""
+
+    class Options(groups.Options):
+        path: Path = Field(description="the file")
+
+    @classmethod
+    def open(cls, options: Options, split: str, languages: tuple[str, str]) -> Self:
+        return cls(options.path, *languages)
 
     def __init__(self, path: Path, source: str, target: str) -> None:
         self.name = str(path)
@@ -95,7 +133,14 @@ class TsvText(ParallelText):
 
 
 class JsonlText(ParallelText):
-    """One file with a JSON object on each line, in which, or in whose ``translation``, each language has its text."""
+    """A file with a JSON object on each line, which maps languages to text, or whose ``translation`` does."""
+
+    class Options(TsvText.Options):
+        pass
+
+    @classmethod
+    def open(cls, options: Options, split: str, languages: tuple[str, str]) -> Self:
+        return cls(options.path, *languages)
 
     def __init__(self, path: Path, source: str, target: str) -> None:
         self.name = str(path)
@@ -118,16 +163,19 @@ class JsonlText(ParallelText):
 
 
 class HubText(ParallelText):
-    """A split of a data set that the ``datasets`` library loads: a hub name, or a folder it saved.
+    """A split of a data set that the ``datasets`` library loads, by its name on the hub or from a folder.
 
-    A row holds a column for each language, or one column ``translation`` that maps languages to text.
+    A row has a column for each language, or a column ``translation`` that maps languages to text.
     """
 
-    def __init__(self, options: DataOptions, split: str) -> None:
-        assert options.hub is not None
-        self.name = f"{options.hub} ({split})"
-        self._languages = (options.source, options.target)
-        self._rows = _load_split(options.hub, options.hub_config, split)
+    class Options(groups.Options):
+        name: str = Field(description="name on the hub, or a folder")
+        config: str | None = Field(None, description="configuration of the data set, where it has several")
+
+    def __init__(self, options: Options, split: str, languages: tuple[str, str]) -> None:
+        self.name = f"{options.name} ({split})"
+        self._languages = languages
+        self._rows = _load_split(options.name, options.config, split)
         columns = self._rows.column_names
         self._nested = "translation" in columns
         if self._nested:
@@ -138,6 +186,10 @@ class HubText(ParallelText):
                 f"{self.name} has no text in {missing[0]!r}; it has {', '.join(columns)}.",
                 "Set data.source and data.target to two of these.",
             )
+
+    @classmethod
+    def open(cls, options: Options, split: str, languages: tuple[str, str]) -> Self:
+        return cls(options, split, languages)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         source, target = self._languages
@@ -152,6 +204,13 @@ class HubText(ParallelText):
 class TaskText(ParallelText):
     """A split of an algorithmic task, generated anew each time it is read."""
 
+    class Options(groups.Options):
+        task: TaskOptions = Field(description="the task and its options")
+
+    @classmethod
+    def open(cls, options: Options, split: str, languages: tuple[str, str]) -> Self:
+        return cls(options.task, split)
+
     def __init__(self, options: TaskOptions, split: str) -> None:
         self.name = f"{options.type} ({split})"
         self._options, self._split = options, split
@@ -160,12 +219,12 @@ class TaskText(ParallelText):
         return task_pairs(self._options, self._split)
 
     def fingerprint(self) -> str:
-        # The version of the generator: raise it when the same options give other pairs.
+        # Version of the generator: raise it when the same options give other pairs.
         return _digest(f"1 {self._split} {self._options.model_dump_json()}")
 
 
 class GivenText(ParallelText):
-    """Sentence pairs that a program holds in memory.
+    """Sentence pairs in memory.
 
     Raises:
         UserError: an element is no pair of strings.
@@ -184,39 +243,38 @@ class GivenText(ParallelText):
         return _digest("".join(f"{side}\n" for pair in self for side in pair))
 
 
-class DialogueText(ParallelText):
-    """Another text read as dialogues: source lines keep their latest turns, target lines the current one."""
+class ReadText(ParallelText):
+    """Another text of which a reader takes a part, such as the latest turns of a dialogue."""
 
-    def __init__(self, text: ParallelText, context: int) -> None:
-        self.name, self.context = text.name, context
+    def __init__(self, text: ParallelText, reader: LineReader) -> None:
+        self.name, self.reader = text.name, reader
         self._text = text
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         for source, target in self._text:
-            yield TAB.join(split_turns(source, self.context)), current_turn(target)
+            yield self.reader.source_text(source), self.reader.current(target)
 
     def fingerprint(self) -> str:
-        return f"{self._text.fingerprint()} context {self.context}"
+        return f"{self._text.fingerprint()} {self.reader.fingerprint()}"
 
 
 class TaggedText(ParallelText):
-    """Another text with a tag in front of each source line; of a dialogue, in front of the current turn."""
+    """Adds a tag before each source line of another text; in a dialogue, before the current turn."""
 
     def __init__(self, text: ParallelText, tag: str) -> None:
-        self.name, self.context = text.name, text.context
+        self.name, self.reader = text.name, text.reader
         self.untagged, self.tag = text, tag
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         for source, target in self.untagged:
-            *previous, current = [source] if self.context is None else source.split(TAB)
-            yield TAB.join([*previous, f"{self.tag} {current}"]), target
+            yield self.reader.tagged(self.tag, source), target
 
     def fingerprint(self) -> str:
         return f"{self.untagged.fingerprint()} tag {self.tag}"
 
 
 def _one_line(text: str) -> str:
-    """A line break inside a sentence would break the one-line-a-sentence contract downstream."""
+    """Returns a text without line breaks: each sentence is one line."""
     return " ".join(text.splitlines())
 
 
@@ -249,7 +307,7 @@ def _load_split(name: str, config: str | None, split: str) -> Any:
 
 
 def _reach_hub(name: str) -> None:
-    """Without an answer from the hub, have the libraries use their cache at once."""
+    """Makes the libraries use their cache if the hub doesn't answer."""
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -284,27 +342,28 @@ def _digest(text: str, *files: Path) -> str:
 
 
 def open_text(options: DataOptions, split: str | FilePair) -> ParallelText:
-    """The parallel text of a split: generated for ``data.task``, else read.
+    """Opens the text of a split.
 
     ``data.root`` (or the current folder, without a hub name) is searched for ``SPLIT.LANGUAGE`` files, plain or
     compressed, and then for ``SPLIT.tsv``.
 
     Raises:
-        UserError: nothing of that name, with what was looked for.
+        UserError: there is no such text; the message names the files that were tried.
     """
     return _in_turns(_open(options, split), options)
 
 
 def open_corpus(options: DataOptions, corpus: CorpusOptions) -> ParallelText:
-    """The text of one of ``data.corpora``, with its tag.
+    """Opens one of ``data.corpora``, with its tag.
 
     Raises:
-        UserError: it isn't there.
+        UserError: there is no such text.
     """
     source, target = corpus.languages or (options.source, options.target)
-    if corpus.hub is not None:
-        update = {"hub": corpus.hub, "hub_config": corpus.hub_config, "source": source, "target": target}
-        text: ParallelText = HubText(options.model_copy(update=update), "train")
+    if corpus.text is not None:
+        text = _chosen(corpus.text, "train", (source, target), f"data.corpora: text of {corpus.name}")
+    elif corpus.hub is not None:
+        text = HubText(HubText.Options(name=corpus.hub, config=corpus.hub_config), "train", (source, target))
     elif corpus.tsv is not None:
         text = TsvText(corpus.tsv, source, target)
     elif corpus.jsonl is not None:
@@ -318,32 +377,33 @@ def open_corpus(options: DataOptions, corpus: CorpusOptions) -> ParallelText:
 
 
 def _in_turns(text: ParallelText, options: DataOptions) -> ParallelText:
-    """The text, read as dialogues where the options say so."""
-    if options.context is None:
+    """Returns the text, read as dialogues where the options say so."""
+    reader = line_reader(options)
+    if reader is SENTENCES:
         return text
     if isinstance(text, TsvText):
         raise UserError(
             f"{text.name} can't hold dialogues (data.context is {options.context}): its tabs part columns, not turns.",
             f"Write two files, such as train.{options.source} and train.{options.target}.",
         )
-    return DialogueText(text, options.context)
+    return ReadText(text, reader)
 
 
 def given_text(options: DataOptions, pairs: Sequence[tuple[str, str]], name: str) -> ParallelText:
-    """The text of pairs in memory, read as dialogues where the options say so. ``name``: in messages."""
+    """Returns pairs in memory as a text. ``name``: in messages."""
     return _in_turns(GivenText(pairs, name), options)
 
 
 def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
+    languages = options.source, options.target
     if isinstance(split, FilePair):
-        for path in (split.source, split.target):
-            if path.exists() and not path.is_file():
-                raise UserError(f"{path} is not a regular file.", "Name a file: training reads its text repeatedly.")
-        return FileText(split.source, split.target)
+        return FileText.open(split, "", languages)
+    if options.text is not None:
+        return _chosen(options.text, split, languages, "data.text")
     if options.task is not None:
         return TaskText(options.task, split)
     if options.root is None and options.hub is not None:
-        return HubText(options, split)
+        return HubText(HubText.Options(name=options.hub, config=options.hub_config), split, languages)
     root = options.root or Path()
     if not root.is_dir():
         raise UserError(f"data.root: there is no folder {root}.", "Give --set data.root=FOLDER.")
@@ -362,6 +422,19 @@ def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
         f"data.target (now {options.target}) to fit, or name files: --set 'data.{key}={{source: FILE, target: FILE}}'. "
         "With data.valid=null training pairs are held out.",
     )
+
+
+def _chosen(choice: dict[str, Any], split: str, languages: tuple[str, str], where: str) -> ParallelText:
+    """Opens a text source that is named by its type."""
+    source, options = TEXT_SOURCES.choose(choice, where)
+    return source.open(options, split, languages)
+
+
+TEXT_SOURCES: Table[ParallelText] = Table(
+    "text source",
+    ParallelText,
+    {"files": FileText, "tsv": TsvText, "jsonl": JsonlText, "hub": HubText, "task": TaskText},
+)
 
 
 def _existing(path: Path) -> Path | None:

@@ -53,7 +53,7 @@ def _repeat_copy(rng: np.random.Generator, length: int, options: TaskOptions) ->
 
 
 def _associative_recall(rng: np.random.Generator, length: int, options: TaskOptions) -> Pair:
-    """``length`` different items; the last one is never asked for, as no item follows it."""
+    """Lists ``length`` different items; the last one is never asked for, as no item follows it."""
     base = options.num_symbols
     numbers = rng.choice(base**ITEM_LENGTH, length, replace=False)
     digits = [[number // base**place % base for place in range(ITEM_LENGTH)] for number in numbers.tolist()]

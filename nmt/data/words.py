@@ -1,4 +1,4 @@
-"""Words of a text, the word that each subword piece belongs to, and attention between pieces as that between words."""
+"""Words of a text, and the word of each subword piece."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
-from nmt.data.dialogue import TAB, current_turn, split_turns
+from nmt.data.dialogue import SENTENCES, TAB, LineReader
 from nmt.data.vocabulary.base import Piece
 from nmt.data.vocabulary.words import WordVocabulary
 
@@ -86,21 +86,20 @@ class Words:
 
 
 def split_pairs(
-    pairs: Iterable[tuple[str, str]], tokenized: bool, split_punctuation: bool, is_dialogue: bool = False
+    pairs: Iterable[tuple[str, str]], tokenized: bool, split_punctuation: bool, reader: LineReader = SENTENCES
 ) -> Iterator[tuple[Words, Words]]:
-    """Pairs of texts in words.
+    """Splits pairs of texts into words.
 
     Args:
         pairs: source and target text.
         tokenized: tokens with spaces between, see :meth:`Words.detokenise`.
         split_punctuation: of text that is not tokenised, see :meth:`Words.split_punctuation`.
-        is_dialogue: sources are turns with tabs between, and of targets the current turn counts.
+        reader: says which parts the lines have; of targets, the part that is translated counts.
     """
 
     def words(text: str) -> Words:
         if tokenized:
-            turns = split_turns(text) if is_dialogue else [text]
-            return Words.join([Words.detokenise(turn.split()) for turn in turns], TAB)
+            return Words.join([Words.detokenise(turn.split()) for turn in reader.turns(text)], TAB)
         return Words.split_punctuation(text) if split_punctuation else Words.split(text)
 
-    return ((words(source), words(current_turn(target) if is_dialogue else target)) for source, target in pairs)
+    return ((words(source), words(reader.current(target))) for source, target in pairs)

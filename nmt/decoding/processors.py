@@ -140,9 +140,9 @@ class LanguageModel(LogitsProcessor):
 
     def __init__(self, options: Any, vocabularies: Vocabularies) -> None:
         super().__init__(options, vocabularies)
-        recipe, own, self._model = _read_language_model(options.model)
+        _, own, self._model = _read_language_model(options.model)
         where = f"decoding.logits_processors.language_model: {options.model}"
-        if not recipe.model.is_language_model:
+        if self._model.reads_source:
             raise UserError(f"{where} is no language model.", "Train one with model.encoder: null.")
         if own.target.fingerprint != vocabularies.target.fingerprint:
             raise UserError(

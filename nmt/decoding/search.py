@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import inf
 
 import torch
 from torch import Tensor
@@ -20,6 +19,9 @@ from nmt.decoding.shortlist import Candidates, Shortlist
 from nmt.models.contracts import Model
 from nmt.recipe.schema import DecodingOptions
 
+BatchSearch = Callable[[SearchTask, Sequence[LogitsProcessor], Sequence[LexicalConstraints]], list[list[Hypothesis]]]
+"""The search for the hypotheses of a batch, best first; see :func:`search_batch`."""
+
 
 def search_all(
     model: Model,
@@ -32,6 +34,7 @@ def search_all(
     constraints: Sequence[LexicalConstraints] | None = None,
     numbers: Sequence[int] | None = None,
     candidates: Candidates | None = None,
+    search: BatchSearch | None = None,
 ) -> list[list[Hypothesis]]:
     """Translate any number of encoded sentences: sorted by length, in batches, back in their own order.
 
@@ -45,6 +48,7 @@ def search_all(
         constraints: what each translation must contain.
         numbers: of the sentences, for the random numbers of sampling; from 0 on where None.
         candidates: gives the target ids that search is limited to.
+        search: searches a batch; :func:`search_batch` by default.
 
     Raises:
         UserError: the options don't fit the model or the constraints.
@@ -55,18 +59,18 @@ def search_all(
             "Phrases that must appear need a plain beam search.", "Leave out sampling and beam groups, or the phrases."
         )
 
-    search = _BatchSearch(model, vocabularies, options, processors, candidates)
+    prepared = _PreparedSearch(model, vocabularies, options, processors, candidates, search or search_batch)
 
     def search_some(chunk: Sequence[int]) -> list[list[Hypothesis]]:
         wanted = [LexicalConstraints() if constraints is None else constraints[i] for i in chunk]
-        return search([sources[i] for i in chunk], wanted, [i if numbers is None else numbers[i] for i in chunk])
+        return prepared([sources[i] for i in chunk], wanted, [i if numbers is None else numbers[i] for i in chunk])
 
     source_lengths = [len(source) for source in sources]
     return map_by_length(search_some, source_lengths, options.batch_size, model.device, on_progress)
 
 
 @dataclass(frozen=True)
-class _BatchSearch:
+class _PreparedSearch:
     """The search for the translations of a batch; see :func:`search_all`."""
 
     model: Model
@@ -74,13 +78,14 @@ class _BatchSearch:
     options: DecodingOptions
     processors: Sequence[LogitsProcessor]
     candidates: Candidates | None
+    search: BatchSearch
 
     def __call__(
         self, batch: Sequence[Ids], wanted: Sequence[LexicalConstraints], numbers: Sequence[int]
     ) -> list[list[Hypothesis]]:
         if self.candidates is not None:
             return self._among(Shortlist.of(self.candidates(batch), wanted, self.model.device), batch, wanted, numbers)
-        source_length_B, device, target = lengths(batch), self.model.device, self.vocabularies.target
+        source_length_B, device = lengths(batch), self.model.device
         limit_B = max_lengths(source_length_B, self.options) + torch.tensor([each.num_tokens for each in wanted])
         task = SearchTask(
             self.model,
@@ -91,14 +96,7 @@ class _BatchSearch:
             limit_B.to(device),
             numbers,
         )
-        if target.is_closed:
-            return likeliest_labels(task, self.processors)
-        # The last one overrules those before it.
-        of_batch = [*self.processors, Bounds([each.prefix for each in wanted], task.limit_B, target)]
-        if self.options.search == "sample":
-            return sample(task, of_batch)
-        phrases = [each.phrases for each in wanted]
-        return beam_search(task, of_batch, PhraseConstraints(phrases, target.eos) if any(phrases) else None)
+        return self.search(task, self.processors, wanted)
 
     def _among(
         self,
@@ -114,19 +112,22 @@ class _BatchSearch:
         return [list(map(shortlist.restore, of_sentence)) for of_sentence in found]
 
 
-@torch.inference_mode()
-def likeliest_labels(task: SearchTask, processors: Sequence[LogitsProcessor]) -> list[list[Hypothesis]]:
-    """The ``beam_size`` most probable labels of each line, best first; their scores are log-probabilities."""
-    start_B1 = torch.full((len(task.source_BS), 1), task.target.sos, device=task.source_BS.device)
-    logits_BV = task.model.step(
-        start_B1[:, 0], task.model.start(task.source_BS, task.source_length_B)
-    ).logits_NV.float()
-    normaliser_B1 = logits_BV.logsumexp(1, keepdim=True)
-    for processor in processors:
-        processor(logits_BV, start_B1, torch.arange(len(start_B1), device=start_B1.device), task)
-    log_p_BK, label_BK = (logits_BV - normaliser_B1).topk(min(task.options.beam_size, logits_BV.shape[1]), dim=1)
-    rows = zip(label_BK.tolist(), log_p_BK.tolist(), strict=True)
-    return [[Hypothesis([i], p, p) for i, p in zip(*row, strict=True) if p > -inf] for row in rows]
+def search_batch(
+    batch: SearchTask, processors: Sequence[LogitsProcessor], constraints: Sequence[LexicalConstraints]
+) -> list[list[Hypothesis]]:
+    """Searches a batch by beam search or sampling, as its options say; best hypotheses first.
+
+    Args:
+        batch: the sentences.
+        processors: change the logits of each step.
+        constraints: what the translation of each sentence must contain.
+    """
+    # The last processor overrules those before it.
+    processors = [*processors, Bounds([each.prefix for each in constraints], batch.limit_B, batch.target)]
+    if batch.options.search == "sample":
+        return sample(batch, processors)
+    phrases = [each.phrases for each in constraints]
+    return beam_search(batch, processors, PhraseConstraints(phrases, batch.target.eos) if any(phrases) else None)
 
 
 def max_lengths(source_length_B: Tensor, options: DecodingOptions) -> Tensor:

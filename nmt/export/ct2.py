@@ -59,10 +59,7 @@ def check_exportable(translator: Translator) -> None:
             f"CTranslate2 runs Transformers; this model is {' and '.join(sorted(kinds))}.",
             "Use `nmt translate` for it, or train one such as multi30k/transformer.",
         )
-    if translator.recipe.data.context is not None:
-        raise UserError(
-            "Models of dialogues are not exported: their turns are put together by nmt.", "Use `nmt translate`."
-        )
+    translator.task.require("export")
     for vocabulary in (translator.vocabularies.source, translator.vocabularies.target):
         if not isinstance(vocabulary, SentencePieceVocabulary):
             raise UserError(

@@ -18,6 +18,7 @@ from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import max_lengths
+from nmt.decoding.searcher import Searcher
 from nmt.export.ct2 import export, num_positions, require_ctranslate2
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.results import ScoredPair
@@ -101,51 +102,70 @@ class ExportedModel:
         return [self._vocabularies.source.token(i) for i in ids]
 
 
-class ExportedTranslator(Translator):
-    """A translator whose beam search is that of CTranslate2, on the CPU.
-
-    Word alignment, scores of given translations, and searches that CTranslate2 doesn't have (with constraints, logits
-    processors, sampling, beam groups or a coverage penalty) are computed by PyTorch as before.
+class CTranslate2Searcher:
+    """Searches with an exported model by CTranslate2, on the CPU.
 
     Args:
-        translator: of a model that can be exported.
-        directory: what :func:`nmt.export.ct2.export` wrote; None exports the model now.
-
-    Raises:
-        UserError: the model can't be exported, or ctranslate2 isn't installed or can't load it.
+        exported: the exported model.
+        fallback: does the searches that CTranslate2 doesn't have: with constraints, logits processors, sampling, beam
+            groups or a coverage penalty.
     """
 
-    def __init__(self, translator: Translator, directory: Path | None = None) -> None:
-        model, recipe, precision = translator.model, translator.recipe, translator.precision
-        super().__init__(model, translator.vocabularies, recipe, precision, translator.directory)
-        with TemporaryDirectory() as scratch:
-            if directory is None:
-                directory = Path(scratch) / "model"
-                export(translator, directory)
-            self.exported = ExportedModel(directory, num_positions(translator) - 1, torch.get_num_threads())
+    is_stepwise = False
 
-    def _hypotheses(
+    def __init__(self, exported: ExportedModel, fallback: Searcher) -> None:
+        self.exported, self._fallback = exported, fallback
+
+    def __call__(
         self,
         sources: Sequence[Ids],
         options: DecodingOptions,
-        on_progress: Callable[[int], None],
-        processors: Sequence[LogitsProcessor],
-        constraints: Sequence[LexicalConstraints],
-        numbers: Sequence[int],
+        on_progress: Callable[[int], None] = lambda sentences: None,
+        *,
+        processors: Sequence[LogitsProcessor] = (),
+        constraints: Sequence[LexicalConstraints] | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> list[list[Hypothesis]]:
         is_plain = all(getattr(options, key) == value for key, value in PLAIN.items())
-        if processors or any(each.num_tokens for each in constraints) or not is_plain:
-            return super()._hypotheses(sources, options, on_progress, processors, constraints, numbers)
+        if processors or any(each.num_tokens for each in constraints or ()) or not is_plain:
+            return self._fallback(
+                sources, options, on_progress, processors=processors, constraints=constraints, numbers=numbers
+            )
         found = self.exported.search(sources, options)
         on_progress(len(sources))
         return found
 
 
+def open_exported(translator: Translator, directory: Path | None = None) -> ExportedModel:
+    """Opens an exported model.
+
+    Args:
+        translator: of a model that can be exported.
+        directory: a folder that :func:`nmt.export.ct2.export` wrote; None exports the model now.
+
+    Raises:
+        UserError: the model can't be exported, or ctranslate2 isn't installed or can't load it.
+    """
+    with TemporaryDirectory() as scratch:
+        if directory is None:
+            directory = Path(scratch) / "model"
+            export(translator, directory)
+        return ExportedModel(directory, num_positions(translator) - 1, torch.get_num_threads())
+
+
+def exported_translator(translator: Translator, directory: Path | None = None) -> Translator:
+    """Returns a translator whose beam search is that of CTranslate2; alignment and scores are computed by PyTorch.
+
+    Args:
+        translator, directory: see :func:`open_exported`.
+    """
+    return translator.replaced(searcher=CTranslate2Searcher(open_exported(translator, directory), translator.searcher))
+
+
 def with_plain_search(translator: Translator) -> Translator:
-    """The translator with a search that CTranslate2 has, whatever its recipe says."""
+    """Returns the translator with a search that CTranslate2 has, whatever its recipe says."""
     decoding = translator.recipe.decoding.model_copy(update=PLAIN | {"length_penalty": "none"})
-    recipe = translator.recipe.model_copy(update={"decoding": decoding})
-    return Translator(translator.model, translator.vocabularies, recipe, translator.precision, translator.directory)
+    return translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": decoding}))
 
 
 @dataclass(frozen=True)
@@ -178,12 +198,13 @@ def check(directory: Path, translator: Translator, lines: Sequence[str], exact: 
         UserError: the exported model computes something else.
     """
     lines, translator = lines or random_lines(translator, 5), with_plain_search(translator)
-    exported = ExportedTranslator(translator, directory)
+    model = open_exported(translator, directory)
+    exported = translator.replaced(searcher=CTranslate2Searcher(model, translator.searcher))
     original, others = translator.translate(lines), exported.translate(lines)
     pairs = [pair for pair in translator.score((t.source, t.text) for t in original) if pair.tokens and pair.source]
     differences = [
         abs(ours - theirs)
-        for pair, theirs_T in zip(pairs, exported.exported.score(pairs, translator), strict=True)
+        for pair, theirs_T in zip(pairs, model.score(pairs, translator), strict=True)
         for ours, theirs in zip(pair.token_log_probabilities, theirs_T, strict=True)
     ]
     num_equal = sum(ours.text == other.text for ours, other in zip(original, others, strict=True))

@@ -10,12 +10,11 @@ import numpy as np
 
 from nmt.core.errors import UserError
 from nmt.core.files import explained, replacing
-from nmt.data.dialogue import current_turn
 from nmt.data.sources import FileText, open_text
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.filters import FILTERS
 from nmt.filters.base import NUM_EXAMPLES, Figures, Filter, Flagged, Severity, plural
 from nmt.filters.statistics import Lines, PairSource, Progress, Side, Statistics, file_pairs
+from nmt.filters.table import FILTERS
 from nmt.recipe.schema import DataOptions, FilePair, Recipe
 
 
@@ -158,9 +157,9 @@ def _judged(
         if (found := each.read(start, lines)) is not None:
             judged[name] = found
     if path is not None:
-        scores = statistics.scores(start, min(map(len, lines)))
+        saved: dict[str, Any] = {**judged, SCORES: statistics.scores(start, min(map(len, lines)))}
         with replacing(path) as temporary, explained(path), temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **judged, **{SCORES: scores})
+            np.savez(file, **saved)
     return judged
 
 
@@ -215,9 +214,8 @@ def _text_pairs(options: DataOptions, split: str | FilePair) -> PairSource:
     if isinstance(text, FileText):
         return file_pairs(*text.files)
     # Earlier turns of dialogues are not checked: they are the current turns of other lines.
-    turn = str if text.context is None else current_turn
     names = f"source ({options.source})", f"target ({options.target})"
-    return PairSource(names, lambda: ((turn(source), target) for source, target in text))
+    return PairSource(names, lambda: ((text.reader.current(source), target) for source, target in text))
 
 
 def read_vocabularies(path: Path) -> tuple[Vocabularies, int | None]:

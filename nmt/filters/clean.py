@@ -21,10 +21,10 @@ from nmt.core.errors import UserError
 from nmt.core.files import explained, locked, remove_folder, remove_unfinished, replacing, sha256, sync, text_file
 from nmt.core.text import read_lines
 from nmt.core.version import __version__
-from nmt.filters import FILTERS
 from nmt.filters.base import NUM_EXAMPLES, Filter, Flagged, plural
 from nmt.filters.check import flag, make_filters, shorten
 from nmt.filters.statistics import PairHashes, PairSource, Progress, Statistics, file_pairs
+from nmt.filters.table import FILTERS
 from nmt.filters.text import CONTROL, ENTITY, INVISIBLE, MOJIBAKE
 from nmt.recipe.load import read_yaml
 from nmt.recipe.options import Options, validate

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from nmt.alignment.links import json_line
 from nmt.core.compression import of_name
@@ -24,20 +23,12 @@ from nmt.core.files import explained, replacing, text_file
 from nmt.core.text import read_lines
 from nmt.filters.base import Floats
 from nmt.filters.check import flag, make_filters
+from nmt.filters.pair_options import PairOptions
 from nmt.filters.statistics import Mask, PairSource, Progress, Statistics
 from nmt.metrics.table import METRICS
-from nmt.recipe.options import Options
 from nmt.recipe.schema import DecodingChanges, Recipe
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
-
-
-class PairOptions(Options):
-    """Which pairs that a model has made are left out, in ``nmt backtranslate`` and ``nmt distill``."""
-
-    min_score: float | None = Field(None, le=0, description="leave out pairs with a lower mean log p of a token")
-    drop_worst: float = Field(0.05, ge=0, lt=1, description="leave out this share of the pairs: the lowest mean log p")
-
 
 FILTERS = ("empty", "copies", "repeats", "length-ratio")
 """Those of ``nmt clean`` that find faults of a model; by their defaults."""

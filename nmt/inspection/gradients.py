@@ -42,7 +42,7 @@ def gradient_norms(translator: Translator, pairs: Iterable[tuple[str, str]], nam
     Raises:
         UserError: there are too few usable pairs.
     """
-    translator.check_reads_source()
+    translator.task.require("gradients")
     limit = translator.max_pieces
     encoded = ((translator.encode_source(source), translator.encode_target(target)) for source, target in pairs)
     usable = ((source, target) for source, target in encoded if source and target and len(source) < limit)

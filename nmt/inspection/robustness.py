@@ -1,16 +1,12 @@
 """How a model translates text that is written otherwise: scores with each modifier applied to a test set."""
 
 from collections.abc import Iterator, Sequence
-from typing import get_args
 
-from nmt.core.errors import UserError
-from nmt.data.augment import modified
+from nmt.data.augment import MODIFIERS, modified
 from nmt.metrics.table import Score, score_corpus
-from nmt.recipe.schema import Modifier
 from nmt.translation.translator import Translator
 
 AS_IT_IS = "as it is"
-NEEDS_LINKS = "terms"
 
 
 def robustness(
@@ -29,10 +25,8 @@ def robustness(
     Raises:
         UserError: the model doesn't translate sentences.
     """
-    recipe = translator.recipe
-    if recipe.model.is_classifier or recipe.model.is_language_model or recipe.data.context is not None:
-        raise UserError("The modifiers change sentences and their translations.", "Name a model of sentences.")
-    names = [name for name in get_args(Modifier) if name != NEEDS_LINKS]
+    translator.task.require("robustness")
+    names = [name for name, modifier in MODIFIERS.items() if not modifier.needs_links]
     for name in (AS_IT_IS, *names):
         changed = pairs if name == AS_IT_IS else modified(name, pairs, seed)
         sources, references = [source for source, _ in changed], [target for _, target in changed]

@@ -132,11 +132,11 @@ def _close(name: str, expected: Sequence[float], found: Sequence[float]) -> Chec
 
 
 def _exported(translator: Translator, lines: Sequence[str]) -> Iterator[Check]:
-    from nmt.export.run import ExportedTranslator, with_plain_search
+    from nmt.export.run import exported_translator, with_plain_search
 
     translator = with_plain_search(translator)
     try:
-        exported = ExportedTranslator(translator)
+        exported = exported_translator(translator)
     except UserError as error:
         say(f"The export to CTranslate2 isn't checked. {error.message}")
         return

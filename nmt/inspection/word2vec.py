@@ -15,7 +15,7 @@ from nmt.recipe.options import Options
 
 
 class Word2VecOptions(Options):
-    """How vectors are learned."""
+    """Options of word2vec."""
 
     model: Literal["skip-gram", "cbow"] = Field(
         "skip-gram", description="predict the neighbours of a word (skip-gram) or the word from their mean (cbow)"

@@ -12,16 +12,21 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from nmt.core.console import warn
 from nmt.core.errors import UserError, nearest
 from nmt.recipe.registry import Table
 
 MAX_TER_WORDS = 2_000
 """Longest line that TER compares: its memory grows with the square of the words, and its time faster."""
+
+TOKENIZED_LINES = 100
+"""Number of translations that end in a separate full stop from which a text counts as tokenised, as in sacreBLEU."""
 
 LOSS = "loss"
 """The value of ``training.metric`` that selects models by validation loss. It is not a row of ``METRICS``."""
@@ -153,6 +158,19 @@ class SacreBleuMetric(Metric):
         return Score(self.name, float(result.score), self.signature, details)
 
 
+def _is_tokenized(text: str) -> bool:
+    return text.endswith(" .")
+
+
+@cache
+def _warn_of_tokens() -> None:
+    """Shows the warning once in a process, however often a run validates."""
+    warn(
+        f"{TOKENIZED_LINES} translations or more end in ' .': the text is tokenised, and its BLEU can't be compared "
+        "with that of raw text. Train on and score raw text, or compare only figures of the same tokenisation."
+    )
+
+
 class Bleu(SacreBleuMetric):
     """BLEU (Papineni et al. 2002; Post 2018); of single sentences with the effective order, as sacreBLEU advises."""
 
@@ -165,13 +183,19 @@ class Bleu(SacreBleuMetric):
         if tokenize is not None and tokenize not in BLEU.TOKENIZERS:
             raise UserError(f"Unknown tokenizer for BLEU: {tokenize!r}.", nearest(tokenize, BLEU.TOKENIZERS))
         try:
-            self.implementation = BLEU(tokenize=tokenize)
-            self._by_sentence = BLEU(tokenize=tokenize, effective_order=True)
+            # force: without sacreBLEU's own warning, which names an option that nmt doesn't have.
+            self.implementation = BLEU(tokenize=tokenize, force=True)
+            self._by_sentence = BLEU(tokenize=tokenize, effective_order=True, force=True)
         except (ImportError, OSError, RuntimeError) as error:  # some need a package or a download
             raise UserError(
                 f"The tokenizer {tokenize!r} can't be used: {str(error).strip()}",
                 "Install what it needs, or score with the default, 13a.",
             ) from error
+
+    def corpus_score(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> Score:
+        if sum(map(_is_tokenized, hypotheses)) >= TOKENIZED_LINES:
+            _warn_of_tokens()
+        return super().corpus_score(hypotheses, references, sources)
 
     def tokens(self, text: str) -> tuple[str, ...]:
         """The words of a text as BLEU counts them."""

@@ -4,6 +4,7 @@ To add a system: write its module with an ``Options`` class in its folder, and a
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from nmt.core.device import total_memory
-from nmt.core.errors import UserError
+from nmt.core.errors import Problems, UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.attention import scores as attention
@@ -31,7 +32,7 @@ from nmt.models.seq2seq import NoEncoder, Seq2Seq
 from nmt.models.weights import check_size, load_weights
 from nmt.recipe.load import load_recipe
 from nmt.recipe.options import validate
-from nmt.recipe.registry import Table, required_plugins
+from nmt.recipe.registry import Choice, Table
 from nmt.recipe.schema import NO_ENCODER, ModelOptions, Recipe
 
 ENCODERS: Table[Encoder] = Table(
@@ -83,21 +84,31 @@ DECODERS: Table[Decoder] = Table(
 )
 
 
-def resolve(recipe: Recipe) -> Recipe:
-    """The recipe with every option of its components written out, and the plugins that it needs.
+@dataclass(frozen=True)
+class ResolvedModel:
+    """The ``model`` part of a recipe, with its components and their typed options."""
+
+    options: ModelOptions
+    """With every option of every component written out."""
+    encoder: Choice[Encoder]
+    decoder: Choice[Decoder]
+
+
+def resolve_model(options: ModelOptions) -> ResolvedModel:
+    """Finds the components that a recipe names, and checks their options.
 
     Raises:
-        UserError: a component or an option of one that doesn't exist.
+        UserError: there is no such component, or an option of one is wrong; the message lists all errors.
     """
-    model = recipe.model
-    resolved = {
-        "encoder": ENCODERS.written_out(model.encoder, "model.encoder"),
-        "decoder": DECODERS.written_out(model.decoder, "model.decoder"),
-    }
-    recipe = recipe.model_copy(update={"model": model.model_copy(update=resolved)})
-    # What trained a model isn't needed to load it; training looks up its own components.
-    choices = recipe.model_dump(mode="json", include={"model", "decoding"})
-    return recipe.model_copy(update={"plugins": required_plugins(choices)})
+    problems, written = Problems(), {}
+    for part, table in (("encoder", ENCODERS), ("decoder", DECODERS)):
+        with problems:
+            written[part] = table.written_out(getattr(options, part), f"model.{part}")
+    problems.raise_if_any("model")
+    options = options.model_copy(update=written)
+    return ResolvedModel(
+        options, ENCODERS.choose(options.encoder, "model.encoder"), DECODERS.choose(options.decoder, "model.decoder")
+    )
 
 
 def make_attention(values: dict[str, Any], query_size: int, memory_size: int) -> Attention:
@@ -122,12 +133,11 @@ def build(model: Mapping[str, Any] | ModelOptions | Recipe, vocabularies: Vocabu
     """
     if isinstance(model, Recipe):
         model = model.model
-    return build_model(
-        model if isinstance(model, ModelOptions) else validate(ModelOptions, model, "model"), vocabularies
-    )
+    options = model if isinstance(model, ModelOptions) else validate(ModelOptions, model, "model")
+    return build_model(options, vocabularies)
 
 
-def build_model(options: ModelOptions, vocabularies: Vocabularies, num_copies: int = 1) -> Seq2Seq:
+def build_model(model: ResolvedModel | ModelOptions, vocabularies: Vocabularies, num_copies: int = 1) -> Seq2Seq:
     """The network of a recipe, with fresh weights from torch's random state.
 
     Args:
@@ -136,7 +146,8 @@ def build_model(options: ModelOptions, vocabularies: Vocabularies, num_copies: i
     Raises:
         UserError: options that are wrong, that don't fit together, or that need more memory than there is.
     """
-    num_bytes, memory = 4 * num_copies * (num_parameters(options, vocabularies) or 0), total_memory()
+    model = _resolved(model)
+    num_bytes, memory = 4 * num_copies * (num_parameters(model, vocabularies) or 0), total_memory()
     if memory is not None and num_bytes > memory:
         kinds = "weights, gradients and moments" if num_copies > 1 else "weights"
         raise UserError(
@@ -144,21 +155,22 @@ def build_model(options: ModelOptions, vocabularies: Vocabularies, num_copies: i
             "Lower model.embedding_size, the sizes and num_layers of model.encoder and model.decoder, or "
             "vocabulary.size.",
         )
-    return _assembled(options, vocabularies)
+    return _assembled(model, vocabularies)
 
 
-def num_parameters(options: ModelOptions, vocabularies: Vocabularies) -> int | None:
+def num_parameters(model: ResolvedModel | ModelOptions, vocabularies: Vocabularies) -> int | None:
     """How many parameters a model would have, without memory for any; None where that can't be known beforehand.
 
     Raises:
         UserError: as :func:`build_model`.
     """
+    model = _resolved(model)
     try:
         with torch.device("meta"), _SizesAlone():
-            model = _assembled(options, vocabularies)
+            network = _assembled(model, vocabularies)
     except (RuntimeError, TypeError):  # a component of a plugin that computes with its weights when it is made
         return None
-    return sum(parameter.numel() for parameter in model.parameters())
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 class _SizesAlone(TorchFunctionMode):
@@ -181,19 +193,25 @@ def read_model(directory: str | Path, device: torch.device) -> tuple[Recipe, Voc
     files.check()
     recipe = load_recipe(files.recipe)
     vocabularies = Vocabularies.load(files.path)
-    check_size(files.weights, num_parameters(recipe.model, vocabularies))
-    model = build_model(recipe.model, vocabularies)
+    resolved = resolve_model(recipe.model)
+    check_size(files.weights, num_parameters(resolved, vocabularies))
+    model = build_model(resolved, vocabularies)
     load_weights(model, files.weights)
     model.to(device).eval()
     return recipe, vocabularies, model
 
 
-def _assembled(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
-    """The network, whatever memory it needs."""
-    encoder_class, encoder_options = ENCODERS.choose(options.encoder, "model.encoder")
-    decoder_class, decoder_options = DECODERS.choose(options.decoder, "model.decoder")
-    ENCODERS.written_out(options.encoder, "model.encoder")  # a wrong option further in is named with its place
-    DECODERS.written_out(options.decoder, "model.decoder")
+def _resolved(model: ResolvedModel | ModelOptions) -> ResolvedModel:
+    return resolve_model(model) if isinstance(model, ModelOptions) else model
+
+
+def _assembled(resolved: ResolvedModel, vocabularies: Vocabularies) -> Seq2Seq:
+    """Returns the network, whatever memory it needs."""
+    options, (encoder_class, encoder_options), (decoder_class, decoder_options) = (
+        resolved.options,
+        resolved.encoder,
+        resolved.decoder,
+    )
     if options.tie == "all" and not vocabularies.joint:
         raise UserError(
             "model.tie: all shares source and target embeddings.", "Set vocabulary.joint to true, or tie: target."

@@ -27,7 +27,12 @@ class NoEncoder(Encoder):
 
 
 class Seq2Seq(nn.Module):
-    """Encode, then unroll with the true target (training, alignment) or step by step (search)."""
+    """Encodes, then unrolls with the true target (training, alignment) or decodes step by step (search)."""
+
+    @property
+    def reads_source(self) -> bool:
+        """Whether the source has an influence: there is an encoder."""
+        return bool(self.encoder.memory_sizes or self.encoder.final_size)
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()

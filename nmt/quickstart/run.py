@@ -17,8 +17,8 @@ from nmt.metrics.table import score_corpus
 from nmt.plotting.matrix import draw_matrix
 from nmt.plotting.style import write_figure
 from nmt.quickstart.embedded_corpus import AlignedPair, splits
-from nmt.recipe.load import load_recipe
-from nmt.training.run import complete, train
+from nmt.training.resolve import resolve
+from nmt.training.run import train
 from nmt.translation.load import load
 
 NUM_PLOTS = 6
@@ -44,7 +44,7 @@ def quickstart(output: Path, overrides: Mapping[str, Any] = {}) -> dict[str, Any
     """
     started = time.perf_counter()
     overrides = {"data.root": str(output / "data"), **overrides}
-    complete(load_recipe("quickstart", overrides))  # refuses wrong values before anything is written
+    resolve("quickstart", overrides)  # refuses wrong values before anything is written
     if output.is_dir() and any(output.iterdir()):
         raise UserError(f"{output} is not empty.", "Choose another folder with -o, or delete that one.")
     corpus = splits()

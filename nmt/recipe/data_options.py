@@ -1,13 +1,11 @@
 """The part of a recipe that says what text is read; see :mod:`nmt.recipe.schema`."""
 
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from nmt.recipe.options import FIXED, Options
-
-Modifier = Literal["upper_case", "title_case", "no_end_punctuation", "typos", "noise", "join", "terms"]
 
 
 class FilePair(Options):
@@ -58,13 +56,16 @@ class CorpusOptions(Options):
     jsonl: Path | None = Field(None, description="file with a JSON object on each line: a text for each language")
     hub: str | None = Field(None, description="data set for the `datasets` library, of which the split train is read")
     hub_config: str | None = Field(None, description="configuration of the hub data set, where it has several")
+    text: dict[str, Any] | None = Field(None, description="a text source: its type, and the options of that type")
     languages: tuple[str, str] | None = Field(None, description="columns of source and target; null: those of data")
     weight: float = Field(1.0, gt=0, le=1e9, description="share of the target tokens, relative to the other weights")
     tag: Annotated[str | None, FIXED] = Field(
         None, pattern=r"^<[^<>\s]+>$", description="symbol in front of each source line, such as <2de> or <bt>"
     )
-    modifiers: dict[Modifier, Annotated[float, Field(gt=0, le=1)]] = Field(
-        {}, description=f"shares of the sentences that are changed: {', '.join(get_args(Modifier))}"
+    modifiers: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
+        {},
+        description="shares of the sentences that are changed: upper_case, title_case, no_end_punctuation, typos, "
+        "noise, join, terms",
     )
     links: Path | None = Field(
         None,
@@ -73,15 +74,13 @@ class CorpusOptions(Options):
 
     @model_validator(mode="after")
     def _has_one_text(self) -> "CorpusOptions":
-        kinds = (self.source or self.target, self.tsv, self.jsonl, self.hub)
+        kinds = (self.source or self.target, self.tsv, self.jsonl, self.hub, self.text)
         if sum(kind is not None for kind in kinds) != 1 or (self.source is None) != (self.target is None):
-            raise ValueError(f"data.corpora: {self.name} needs either source and target, or tsv, or jsonl, or hub")
+            raise ValueError(
+                f"data.corpora: {self.name} needs either source and target, or tsv, or jsonl, or hub, or text"
+            )
         if sum(self.modifiers.values()) > 1:
             raise ValueError(f"data.corpora: the modifiers of {self.name} have a sum of more than 1")
-        if "terms" in self.modifiers and self.links is None:
-            raise ValueError(
-                f"data.corpora: the modifier terms of {self.name} needs its links, as nmt align writes them"
-            )
         return self
 
 
@@ -114,6 +113,10 @@ class DataOptions(Options):
     hub: str | None = Field(None, description="data set for the `datasets` library: a hub name or a saved folder")
     hub_config: str | None = Field(None, description="configuration of the hub data set, where it has several")
     task: TaskOptions | None = Field(None, description="an algorithmic task, generated; wins over root and hub")
+    text: dict[str, Any] | None = Field(
+        None,
+        description="a text source: its type, and the options of that type; wins over task, root and hub",
+    )
     source: Annotated[str, FIXED] = Field(description="source language: a file suffix, or a column of the hub data set")
     target: Annotated[str, FIXED] = Field(description="target language")
     train: str | FilePair = Field("train", description="name of the training split, or {source: FILE, target: FILE}")

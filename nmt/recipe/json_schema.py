@@ -67,6 +67,8 @@ def _choice(name: str, field: FieldInfo, choice: ChoiceOf, definitions: Schema) 
     table, prefix = TABLES[choice.kind], choice.kind.replace(" ", "_")
     if field.annotation is str:
         return {"enum": [*table, *OTHER_NAMES.get(name, ())]}
+    if not _accepts(field, {}):
+        return {"enum": [*table, None]}
     for row, component in table.items():
         if (key := f"{prefix}.{row}") not in definitions:
             definitions[key] = {}

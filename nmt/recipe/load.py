@@ -29,8 +29,24 @@ def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] = {}) ->
         UserError: no such recipe, not YAML, a plugin that is missing, or a key or value that
             :func:`nmt.recipe.options.validate` refuses.
     """
+    where, values = read_recipe(name, overrides)
+    return validate(Recipe, values, where)
+
+
+def read_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] = {}) -> tuple[str, dict[str, Any]]:
+    """Reads the keys of a recipe without checking them, and applies overrides.
+
+    Args:
+        name, overrides: see :func:`load_recipe`.
+
+    Returns:
+        What messages call the recipe, and its keys.
+
+    Raises:
+        UserError: no such recipe, not YAML, a plugin that is missing, or a newer format.
+    """
     if isinstance(name, Recipe):
-        where, values = "the recipe", name.model_dump(mode="json")
+        where, values = "the recipe", name.model_dump(mode="json", exclude_unset=True)
     else:
         where = str(find_recipe(name))
         values = read_yaml(Path(where))
@@ -44,7 +60,7 @@ def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] = {}) ->
             f"{where} has format version {version}; this nmt reads up to {FORMAT_VERSION}.",
             "It was written by a newer version: upgrade nmt.",
         )
-    return validate(Recipe, values, where)
+    return where, values
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic.fields import FieldInfo
 
@@ -120,6 +120,14 @@ TABLES: "dict[str, Table[Any]]" = {}
 """The tables by their kind; a table is there when the module that defines it has been imported."""
 
 
+class Choice(NamedTuple, Generic[T]):
+    """A component that a recipe chooses."""
+
+    component: type[T]
+    options: Any
+    """Checked, an instance of the component's ``Options``."""
+
+
 class Table(Mapping[str, type[T]], Generic[T]):
     """The components of one kind, by the name that a recipe uses: those of nmt and those of plugins.
 
@@ -128,7 +136,7 @@ class Table(Mapping[str, type[T]], Generic[T]):
     Args:
         kind: what messages call one of them, such as ``cell``.
         base: the class that all of them derive from.
-        rows: those of nmt; ``"MODULE:CLASS"`` is imported at the first look-up, from a folder that builds on this one.
+        rows: those of nmt.
     """
 
     def __init__(self, kind: str, base: Any, rows: Mapping[str, type[T] | str]) -> None:
@@ -179,8 +187,8 @@ class Table(Mapping[str, type[T]], Generic[T]):
             raise UserError(f"{where}: there is no {self.kind} {shortened(name)!r}.", remedy)
         return rows[name]
 
-    def choose(self, choice: str | Mapping[str, Any], where: str) -> tuple[type[T], Any]:
-        """The class that a recipe chooses, and its checked options.
+    def choose(self, choice: str | Mapping[str, Any], where: str) -> "Choice[T]":
+        """Returns the class that a recipe chooses, and its checked options.
 
         Args:
             choice: a name, or a mapping with the name as ``type`` and the options.
@@ -193,12 +201,10 @@ class Table(Mapping[str, type[T]], Generic[T]):
             raise UserError(f"{where} has no type.", f"Known: {', '.join(self)}.")
         component = self.find(str(values["type"]), f"{where}.type")
         others = {key: value for key, value in values.items() if key != "type"}
-        return component, validate(getattr(component, "Options", Options), others, where)
+        return Choice(component, validate(getattr(component, "Options", Options), others, where))
 
-    def choose_many(
-        self, choices: Mapping[str, Mapping[str, Any] | None], where: str
-    ) -> dict[str, tuple[type[T], Any]]:
-        """The classes that a recipe names, each with its checked options; one whose options are null is left out.
+    def choose_many(self, choices: Mapping[str, Mapping[str, Any] | None], where: str) -> "dict[str, Choice[T]]":
+        """Returns the classes that a recipe names with their checked options, without those whose options are null.
 
         Args:
             choices: from names to options.
@@ -208,7 +214,7 @@ class Table(Mapping[str, type[T]], Generic[T]):
         """
         chosen = {name: (self.find(name, where), values) for name, values in choices.items() if values is not None}
         return {
-            name: (component, validate(getattr(component, "Options", Options), values, f"{where}.{name}"))
+            name: Choice(component, validate(getattr(component, "Options", Options), values, f"{where}.{name}"))
             for name, (component, values) in chosen.items()
         }
 

@@ -14,7 +14,6 @@ from nmt.recipe import yaml12
 from nmt.recipe.data_options import CorpusOptions as CorpusOptions
 from nmt.recipe.data_options import DataOptions as DataOptions
 from nmt.recipe.data_options import FilePair as FilePair
-from nmt.recipe.data_options import Modifier as Modifier
 from nmt.recipe.data_options import StageOptions as StageOptions
 from nmt.recipe.data_options import TaskOptions as TaskOptions
 from nmt.recipe.options import FIXED, FREE, SILENT, ChoiceOf, Options, as_mapping
@@ -23,13 +22,12 @@ FORMAT_VERSION = 1
 """Version of the model directory. Raise it when an older nmt could no longer read a new directory."""
 
 
-VocabularyType = Literal["unigram", "bpe", "character", "word"]
-
-
 class VocabularyOptions(Options):
     """How text becomes ids and back."""
 
-    type: VocabularyType = Field("unigram", description="sentencepiece unigram or bpe, characters, or whole words")
+    type: Annotated[str, ChoiceOf("vocabulary")] = Field(
+        "unigram", description="sentencepiece unigram or bpe, characters, or whole words"
+    )
     size: int = Field(8000, ge=8, le=10_000_000, description="number of pieces, with specials; for words the maximum")
     joint: bool = Field(True, description="one vocabulary for both languages (needed to tie all embeddings)")
     byte_fallback: bool = Field(False, description="spell unknown characters as bytes rather than UNK")
@@ -69,16 +67,6 @@ class ModelOptions(Options):
     )
     init: Annotated[Literal["torch", "xavier"], FREE] = Field("torch", description="initialisation of weight matrices")
 
-    @property
-    def is_language_model(self) -> bool:
-        """Whether there is no encoder, so that the source is ignored."""
-        return bool(self.encoder.get("type") == NO_ENCODER)
-
-    @property
-    def is_classifier(self) -> bool:
-        """Whether a target is one label out of a closed set."""
-        return bool(self.decoder.get("type") == "classifier")
-
 
 def _batch_tokens(value: Any) -> Any:
     if value == "auto" or (type(value) is int and value >= 1):
@@ -93,15 +81,8 @@ BatchTokens = Annotated[
 ]
 DEFAULT_SCHEDULE = "inverse_sqrt"
 WITH_DEFAULT_SCHEDULE = AfterValidator(lambda value: {"type": DEFAULT_SCHEDULE, **value})
-
-
-class OptimizerOptions(Options):
-    """How a gradient becomes a change of the weights."""
-
-    type: Literal["adam", "adamw"] = Field("adam", description="adamw decouples weight decay from the gradient")
-    betas: tuple[float, float] = Field((0.9, 0.98), description="decay of the means of gradients and squares")
-    eps: float = Field(1e-9, gt=0, description="added to the denominator")
-    weight_decay: float = Field(0.0, ge=0, description="how strongly weights are drawn to zero")
+DEFAULT_OPTIMIZER = "adam"
+WITH_DEFAULT_OPTIMIZER = AfterValidator(lambda value: {"type": DEFAULT_OPTIMIZER, **value})
 
 
 class TrainingOptions(Options):
@@ -122,8 +103,8 @@ class TrainingOptions(Options):
     max_minutes: Annotated[float | None, SILENT] = Field(
         None, gt=0, description="stop after this many minutes of training, over all resumes"
     )
-    optimizer: Annotated[OptimizerOptions, BeforeValidator(as_mapping)] = Field(
-        default_factory=OptimizerOptions, description="adam, adamw, or a mapping with the type and its options"
+    optimizer: Annotated[dict[str, Any], BeforeValidator(as_mapping), WITH_DEFAULT_OPTIMIZER, ChoiceOf("optimizer")] = (
+        Field({"type": DEFAULT_OPTIMIZER}, description="how a gradient changes the weights; type, and its options")
     )
     learning_rate: float = Field(1e-3, gt=0, description="the highest rate, reached at the end of the warm-up")
     schedule: Annotated[dict[str, Any], BeforeValidator(as_mapping), WITH_DEFAULT_SCHEDULE, ChoiceOf("schedule")] = (
@@ -136,7 +117,9 @@ class TrainingOptions(Options):
     compile: bool = Field(False, description="torch.compile: minutes at the start; needs a C++ compiler or Triton")
     validate_every: int | None = Field(None, ge=1, description="updates between validations; null: once an epoch")
     metric: Annotated[str, ChoiceOf("metric"), FIXED] = Field(
-        "bleu", description="the validation metric that selects the best model, or loss; of a classifier accuracy"
+        "bleu",
+        description="the validation metric that selects the best model, or loss; by default bleu, of a "
+        "classifier accuracy, of a language model loss",
     )
     validation_size: int = Field(1000, ge=1, description="sentences translated for the validation metric")
     patience: int | None = Field(None, ge=1, description="stop after this many validations without a gain")
@@ -192,7 +175,12 @@ class DecodingOptions(Options):
     logits_processors: Annotated[dict[str, dict[str, Any]], ChoiceOf("logits processor", many=True)] = Field(
         {}, description="logits processors by name, each with its options: {no_repeat_ngram: {size: 3}}"
     )
-    shortlist: int | None = Field(None, ge=1, description="translations of each source word that search chooses among")
+    shortlist: int | None = Field(
+        None,
+        ge=1,
+        description="translations of each source word that search chooses among; "
+        "needs `nmt learn-alignment`, so validation searches the whole vocabulary",
+    )
     max_length: int | None = Field(None, ge=1, le=100_000, description="maximum length of a translation in tokens")
     max_length_ratio: float = Field(2.0, gt=0, le=1000, description="maximum target tokens per source token")
     max_length_extra: int = Field(20, ge=1, le=100_000, description="tokens added to max_length_ratio times the source")
@@ -240,6 +228,9 @@ class Recipe(Options):
     plugins: Annotated[dict[str, str], SILENT] = Field(
         {}, description="modules of outside components, and their packages; training fills it in"
     )
+    task: Annotated[str | None, ChoiceOf("task"), FIXED] = Field(
+        None, description="what the model does with a line; null: as the model and data.context say"
+    )
     data: DataOptions = Field(description="the text")
     vocabulary: Annotated[VocabularyOptions, FIXED] = Field(
         default_factory=VocabularyOptions, description="how text becomes ids and back"
@@ -247,12 +238,6 @@ class Recipe(Options):
     model: Annotated[ModelOptions, FIXED] = Field(description="the network")
     training: TrainingOptions = Field(description="how it learns, and for how long")
     decoding: DecodingOptions = Field(default_factory=DecodingOptions, description="how it translates by default")
-
-    @model_validator(mode="after")
-    def _labels_are_right_or_wrong(self) -> "Recipe":
-        if not self.model.is_classifier or "metric" in self.training.model_fields_set:
-            return self
-        return self.model_copy(update={"training": self.training.model_copy(update={"metric": "accuracy"})})
 
     def to_yaml(self) -> str:
         """The recipe as text that :func:`nmt.recipe.load.load_recipe` reads back to an equal recipe."""

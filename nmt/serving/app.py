@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from nmt.core.console import be_silent, say
 from nmt.core.errors import UserError
 from nmt.core.version import __version__
-from nmt.export.run import ExportedTranslator
+from nmt.export.run import exported_translator
 from nmt.serving import libretranslate, v1
 from nmt.serving.api_page import api_page
 from nmt.serving.connections import BoundedProtocol
@@ -147,13 +147,8 @@ def load_models(directories: Iterable[Path], device: str, engine: Literal["torch
     """
     models = [load(directory, device if engine == "torch" else "cpu") for directory in directories]
     for model in models:
-        model.check_reads_source()
-        if model.recipe.model.is_classifier:
-            raise UserError(
-                f"{model.directory} is a classifier: `nmt serve` serves models that translate.",
-                "`nmt translate` prints its labels.",
-            )
-    return models if engine == "torch" else [ExportedTranslator(model) for model in models]
+        model.task.require("serving")
+    return models if engine == "torch" else [exported_translator(model) for model in models]
 
 
 def read_api_keys(path: Path) -> list[str]:

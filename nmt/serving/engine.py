@@ -22,7 +22,6 @@ from torch import Tensor
 
 from nmt.decoding.hypotheses import SearchTask
 from nmt.decoding.processors import LogitsProcessor
-from nmt.export.run import ExportedTranslator
 from nmt.recipe.schema import DecodingChanges
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.results import Translation
@@ -263,7 +262,7 @@ class Engine:
         """Answer the items of a batch. If the batch fails, each is translated alone, so one can't spoil the others."""
         translator, settings, watch = items[0].translator, items[0].settings, _SearchObserver(items)
         # CTranslate2 can't be watched; what has been cancelled there is translated to the end of its batch.
-        is_watched = watch.reads_ids or not isinstance(translator, ExportedTranslator)
+        is_watched = watch.reads_ids or translator.searcher.is_stepwise
         try:
             translations = list(
                 translator.stream(

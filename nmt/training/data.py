@@ -14,14 +14,14 @@ from nmt.data.augment import Augmentations
 from nmt.data.batching import BatchStream, TrainingBatches
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, PairExtras, encode_corpus
-from nmt.data.dialogue import check_separator
 from nmt.data.link_file import LinkFile
 from nmt.data.mixing import InterleavedBatches, Sample
 from nmt.data.sources import ParallelText, given_text, open_corpus, open_text
 from nmt.data.vocabulary.base import TERM, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import MAX_LINES, train_vocabularies
 from nmt.recipe.schema import CorpusOptions, DataOptions, FilePair, Recipe, StageOptions
+from nmt.tasks import task_of
+from nmt.tasks.base import Task
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.techniques.base import Technique
 
@@ -63,12 +63,16 @@ class Data:
     """The only corpus, or those of ``data.corpora``."""
     valid: ValidationSet
     options: DataOptions
+    task: Task
     techniques: Sequence[Technique] = ()
     """They may read the training text in other ways."""
 
-    def batches(self, batch_tokens: int, seed: int, ranks: ProcessGroup = SINGLE_PROCESS) -> BatchStream:
+    def batches(self, batch_tokens: int, seed: int, process_group: ProcessGroup = SINGLE_PROCESS) -> BatchStream:
         """The training batches of this process."""
-        share, readings = (ranks.rank, ranks.size), [technique.read_epoch for technique in self.techniques]
+        share, readings = (
+            (process_group.rank, process_group.size),
+            [technique.read_epoch for technique in self.techniques],
+        )
         streams = [
             TrainingBatches(
                 part.corpus,
@@ -131,7 +135,8 @@ def prepare_data(
     techniques: Mapping[str, Technique] | None = None,
     texts: Texts | None = None,
     resumed: Path | None = None,
-    ranks: ProcessGroup = SINGLE_PROCESS,
+    process_group: ProcessGroup = SINGLE_PROCESS,
+    task: Task | None = None,
 ) -> Data:
     """Vocabularies (read, or made from the training text) and encoded corpora of a recipe.
 
@@ -140,22 +145,21 @@ def prepare_data(
         techniques: of the recipe; they read the vocabularies, and say what batches are to have beside the ids.
         texts: in place of those that the recipe names.
         resumed: the model directory whose vocabularies are to be used again.
-        ranks: the processes of the run; one of them does the work.
+        process_group: the processes of the run; one of them does the work.
+        task: the task of the recipe.
     """
-    options, used = recipe.data, list((techniques or {}).values())
+    options, used, task = recipe.data, list((techniques or {}).values()), task or task_of(recipe)
     train_texts, valid_text = texts or open_texts(options)
-    vocabularies = ranks.broadcast(lambda: _vocabularies(recipe, resumed, train_texts))
-    if options.context is not None:
-        check_separator(vocabularies.source)
+    vocabularies = process_group.broadcast(lambda: _vocabularies(recipe, task, resumed, train_texts))
     for corpus in options.corpora:
         _check_symbols(vocabularies.source, corpus)
     for technique in used:
         technique.setup_data(vocabularies)
     annotations = _annotations(techniques or {}, options, vocabularies)
-    with ranks.local_rank_zero_first(), progress_bar("encoding the training text", None) as bar:
+    with process_group.local_rank_zero_first(), progress_bar("encoding the training text", None) as bar:
 
         def on_progress(line: int) -> None:
-            ranks.check()
+            process_group.check()
             bar.update(line)
 
         encoded = [
@@ -174,7 +178,7 @@ def prepare_data(
         held_out = _validation_set(valid_text, valid, np.arange(len(valid)))
     else:
         parts[0], held_out = _hold_out(recipe, train_texts[0], encoded[0])
-    return Data(vocabularies, parts, held_out, options, used)
+    return Data(vocabularies, parts, held_out, options, task, used)
 
 
 def _check_symbols(vocabulary: Vocabulary, corpus: CorpusOptions) -> None:
@@ -229,28 +233,20 @@ def _validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDAr
     return ValidationSet(corpus, indices, [source for source, _ in kept], [target for _, target in kept])
 
 
-def _vocabularies(recipe: Recipe, resumed: Path | None, texts: Sequence[ParallelText]) -> Vocabularies:
-    """Those of a run that is resumed; else the recipe's; those of a model to start from; new ones from the text."""
+def _vocabularies(recipe: Recipe, task: Task, resumed: Path | None, texts: Sequence[ParallelText]) -> Vocabularies:
+    """Reads the vocabularies of a resumed run, of the recipe or of the model to start from, or learns new ones."""
     trained = None if recipe.training.new_vocabulary else recipe.training.init_from
     if path := resumed or recipe.vocabulary.path or trained:
         vocabularies = Vocabularies.load(path)
-        if vocabularies.target.is_closed != recipe.model.is_classifier:
-            found, wanted = ("labels", "text") if vocabularies.target.is_closed else ("text", "labels")
-            raise UserError(
-                f"{path} has a target vocabulary of {found}, but model.decoder predicts {wanted}.",
-                "Leave out vocabulary.path and training.init_from: a new vocabulary is then made.",
-            )
+        task.check_vocabularies(vocabularies, str(path))
         return vocabularies
     with progress_bar("making the vocabulary", None):
-        options, corpora = recipe.vocabulary, recipe.data.corpora
-        is_whole = options.type == "word" or recipe.model.is_classifier  # each word or label is to be found
-        limit = None if is_whole else MAX_LINES // (2 if options.joint else 1)
+        corpora, limit = recipe.data.corpora, task.vocabulary_lines(recipe.vocabulary)
         sample = Sample(texts, [corpus.weight for corpus in corpora] or [1.0], limit, recipe.seed)
         tags = list(dict.fromkeys(corpus.tag for corpus in corpora if corpus.tag))
-        has_turns, labels = recipe.data.context is not None, recipe.model.is_classifier
         terms = any("terms" in corpus.modifiers for corpus in corpora)
-        vocabularies = train_vocabularies(options, sample, has_turns, tags, labels, terms)
+        vocabularies = task.learn_vocabularies(recipe.vocabulary, sample, tags, terms)
     sizes = f"{len(vocabularies.source):,}" + ("" if vocabularies.joint else f" + {len(vocabularies.target):,}")
-    unit = "pieces" if not labels else "pieces and labels"
+    unit = "pieces and labels" if vocabularies.target.is_closed else "pieces"
     say(f"made a vocabulary of {sizes} {unit} ({recipe.vocabulary.type})")
     return vocabularies

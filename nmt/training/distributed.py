@@ -1,12 +1,11 @@
-"""Several processes train one model (Li et al. 2020, DistributedDataParallel): who does what, and how they agree.
+"""Training in several processes (Li et al. 2020, DistributedDataParallel).
 
-``torchrun`` starts the processes, here called ranks, and tells each its number by environment variables. Each has the
-same model and takes its own batches; gradients are averaged over the ranks within the backward pass. Rank 0 writes.
-Without ``torchrun`` there is one rank, and nothing here communicates.
+``torchrun`` starts the processes, called ranks. Each has the same model and its own batches; gradients are averaged in
+the backward pass, and only rank 0 writes. Without ``torchrun`` there is one rank, which communicates with nobody.
 
-During an update all ranks are about equally far, and they wait for each other in blocking calls of PyTorch. Before the
-training one works for minutes or hours; the others poll meanwhile (:meth:`ProcessGroup.check`), because Python handles
-no signal during a blocking call, and PyTorch doesn't tell that another rank or torchrun itself has ended.
+During an update the ranks wait for each other in blocking calls of PyTorch. Before training, one rank works for minutes
+or hours while the others poll (:meth:`ProcessGroup.check`): Python handles no signal during a blocking call, and
+PyTorch doesn't report that another rank or torchrun has ended.
 """
 
 import os
@@ -32,16 +31,16 @@ from nmt.training.checkpointing.state import seed_everything
 from nmt.training.loop.interrupts import REPEATED, Interrupted, Interrupts, LauncherDied
 
 PATIENCE = timedelta(minutes=30)
-"""How long a rank waits for the others before it takes them for lost; one whose process ends is noticed at once."""
+"""Timeout of communication between ranks; a process that ends is noticed at once."""
 
 POLLING = 0.2
-"""Seconds between two looks at whether the others have come."""
+"""Seconds between two polls of the store."""
 
 T = TypeVar("T")
 
 
 class ProcessGroup:
-    """The processes of a run, as one of them sees them."""
+    """The processes of a run, from the point of view of one of them."""
 
     def __init__(self, rank: int = 0, size: int = 1, local_rank: int = 0) -> None:
         self.rank, self.size, self.local_rank = rank, size, local_rank
@@ -54,7 +53,7 @@ class ProcessGroup:
     @classmethod
     @contextmanager
     def joined(cls, device: str) -> Iterator[Self]:
-        """This process among those that torchrun has started; the only one without torchrun.
+        """Joins the processes that torchrun has started; without torchrun there is only this one.
 
         Raises:
             UserError: a rank has ended, or doesn't answer.
@@ -69,24 +68,24 @@ class ProcessGroup:
             be_silent()
         with group._failures_told():
             with group._ended_with_torchrun():
-                has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun has it, and is there
+                has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun already runs it
                 group._store, *_ = next(rendezvous("env://", timeout=timedelta(minutes=1) if has_store else PATIENCE))
                 backend = "nccl" if on_gpu else "gloo"
                 dist.init_process_group(backend, None, PATIENCE, size, group.rank, group._store)
-                # Numbers and text go by the CPU, beside the gradients, whatever those go by.
+                # Objects use a Gloo group, whatever backend the gradients use.
                 group._talking = dist.new_group(timeout=PATIENCE, backend="gloo")
                 group._meet_neighbours()
             try:
                 yield group
             except (Interrupted, LauncherDied) as stop:
-                if stop.has_checkpoint:  # so all ranks have agreed on it
+                if stop.has_checkpoint:  # after an agreement of all ranks
                     group._leave()
                 raise
             group._leave()
 
     @contextmanager
     def _ended_with_torchrun(self) -> Iterator[None]:
-        """End this process if torchrun ends while it waits for the others in PyTorch, where Python can do nothing."""
+        """Ends this process if torchrun ends during a blocking call of PyTorch."""
         joined = threading.Event()
 
         def watch() -> None:
@@ -103,15 +102,15 @@ class ProcessGroup:
             joined.set()
 
     def _meet_neighbours(self) -> None:
-        """Have the system tell when a rank on this machine ends. Only Linux can; elsewhere torchrun ends the others."""
+        """Watches the ranks on this machine. Only Linux can; elsewhere torchrun ends the others."""
         here = socket.gethostname()
         for machine, process in self.gather((here, os.getpid())):
             if machine == here and process != os.getpid() and hasattr(os, "pidfd_open"):
-                with suppress(OSError):  # a container that has its own numbers
+                with suppress(OSError):  # a container with process numbers of its own
                     self._neighbours.append(os.pidfd_open(process))
 
     def _leave(self) -> None:
-        """End together: torchrun ends all ranks when one has left with an error, and rank 0 may still be writing."""
+        """Waits for all ranks: torchrun ends all when one exits with an error, and rank 0 may be writing."""
         with Interrupts(REPEATED):
             dist.barrier(self._talking)
         dist.destroy_process_group()
@@ -124,7 +123,7 @@ class ProcessGroup:
         return self._torchrun is not None and self._torchrun != os.getppid()
 
     def check(self) -> None:
-        """To be called now and then during long work before the training.
+        """Checks whether the other ranks are alive; called regularly during long work before training.
 
         Raises:
             UserError: another rank or torchrun has ended.
@@ -140,7 +139,7 @@ class ProcessGroup:
         return self.rank == 0
 
     def device(self, name: str) -> str:
-        """The device of this rank: each has a GPU of its own."""
+        """Returns the device of this rank: each has its own GPU."""
         if self.size == 1 or name == "cpu":
             return name
         if name == "auto" and not torch.cuda.is_available():
@@ -158,13 +157,13 @@ class ProcessGroup:
         return f"cuda:{self.local_rank}"
 
     def seed_per_rank(self, seed: int) -> None:
-        """Give each rank random numbers of its own, for dropout above all; rank 0 goes on with those of the recipe."""
+        """Seeds each rank differently, for dropout; rank 0 keeps the seed of the recipe."""
         if self.rank:
             seed_everything(int(np.random.SeedSequence((seed, self.rank)).generate_state(1)[0]))
 
     @contextmanager
     def local_rank_zero_first(self) -> Iterator[None]:
-        """Let the first rank of each machine do what is inside, and the others after it, when its result is there."""
+        """Runs the context in the first rank of each machine, and then in its other ranks."""
         if self.local_rank:
             self._meet()
         yield
@@ -172,7 +171,7 @@ class ProcessGroup:
             self._meet()
 
     def _meet(self) -> None:
-        """Wait until all ranks are here, however long it takes."""
+        """Barrier without a timeout."""
         if self.size == 1:
             return
         self._num_meetings += 1
@@ -184,7 +183,7 @@ class ProcessGroup:
             num_present = self._store.add(key, 0)
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """A module whose backward pass averages gradients over the ranks."""
+        """Returns a module whose backward pass averages gradients over the ranks."""
         if self.size == 1:
             return module
         device = next(module.parameters()).device
@@ -195,11 +194,11 @@ class ProcessGroup:
         )
 
     def no_sync(self, module: nn.Module) -> AbstractContextManager[None]:
-        """While open, a wrapped module keeps its gradients to itself."""
+        """Disables the reduction of gradients inside this context."""
         return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
 
     def refuse_to_split(self, batch: str) -> None:
-        """End a run of several ranks, whose others wait for a gradient that can't come any more."""
+        """Raises an error in a run of several ranks, whose others wait for the gradient."""
         if self.size > 1:
             raise UserError(
                 f"Process {self.rank} ran out of memory with a batch of up to {batch}.",
@@ -208,7 +207,7 @@ class ProcessGroup:
             )
 
     def gather(self, value: T) -> list[T]:
-        """What each rank has, in their order; any value that can be pickled, from our own processes."""
+        """Returns the values of all ranks, in order; any value that can be pickled."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
@@ -216,11 +215,11 @@ class ProcessGroup:
         return values
 
     def all_reduce_sum(self, *values: float) -> list[float]:
-        """Each value, summed over the ranks."""
+        """Returns each value summed over the ranks."""
         return self._reduced(values, dist.ReduceOp.SUM)
 
     def all_reduce_max(self, *values: float) -> list[float]:
-        """The highest of the ranks, for each value."""
+        """Returns the maximum of each value over the ranks."""
         return self._reduced(values, dist.ReduceOp.MAX)
 
     def _reduced(self, values: Sequence[float], operation: Any) -> list[float]:
@@ -232,7 +231,7 @@ class ProcessGroup:
         return numbers
 
     def broadcast(self, make: Callable[[], T]) -> T:
-        """What rank 0 makes, for all of them."""
+        """Returns in all ranks the value that rank 0 makes."""
         values: list[Any] = [None if self.rank else make()]
         if self.size > 1:
             self._meet()
@@ -242,7 +241,7 @@ class ProcessGroup:
 
     @contextmanager
     def _failures_told(self) -> Iterator[None]:
-        """Turn the loss of another rank or of torchrun, which has the store, into a message."""
+        """Converts the loss of another rank or of torchrun into a UserError."""
         try:
             try:
                 yield
@@ -264,11 +263,11 @@ class ProcessGroup:
         )
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """The part of this rank: every ``size``-th, so that work sorted by length is shared fairly."""
+        """Returns every ``size``-th item, so that work sorted by length is divided evenly."""
         return items[self.rank :: self.size]
 
     def merge(self, parts: Sequence[Sequence[T]]) -> list[T]:
-        """Undo :meth:`share`, given the part of each rank."""
+        """Undoes :meth:`share`, given the part of each rank."""
         merged: list[Any] = [None] * sum(len(part) for part in parts)
         for rank, part in enumerate(parts):
             merged[rank :: self.size] = part
@@ -276,6 +275,6 @@ class ProcessGroup:
 
 
 SINGLE_PROCESS = ProcessGroup()
-"""A run of one process."""
+"""Process group of a run without torchrun."""
 
 _LOST = ("closed by peer", "reset by peer", "Broken pipe", "Timed out", "timed out", "NCCL", "gloo", "Gloo")

@@ -1,4 +1,4 @@
-"""What a training run wrote down, read back: metrics.jsonl and what stands beside it."""
+"""History of a training run, read from metrics.jsonl and the files beside it."""
 
 import json
 import math
@@ -27,7 +27,7 @@ class History:
     events: dict[str, list[dict[str, Any]]]
 
     def series(self, event: str, figure: str, x: str = "step") -> tuple[list[float], list[float]]:
-        """A figure of an event over the updates (``step``) or ``seconds``, where it is a number."""
+        """Returns a figure of an event over the updates (``step``) or ``seconds``, where it is a number."""
         points = [
             (float(line[x]), float(line[figure]))
             for line in self.events.get(event, [])
@@ -37,11 +37,11 @@ class History:
 
     @property
     def metrics(self) -> list[str]:
-        """The metrics of the table that the validations have."""
+        """Metrics of the validations."""
         return [name for name in METRICS if self.series("valid", name)[1]]
 
     def summary(self) -> dict[str, Any]:
-        """The run in figures, as ``nmt inspect run --json`` shows them; None where the log doesn't tell.
+        """Returns the figures of ``nmt inspect run --json``; None for those that the log lacks.
 
         Training losses include label smoothing, which has a floor above zero. Speed is the median over the lines of
         the log, padding and waiting are means. The best validation loss and the best score of each metric are there
@@ -74,7 +74,7 @@ class History:
 
 
 def read_history(directory: Path) -> History:
-    """The events of a model directory.
+    """Reads the events of a model directory.
 
     Lines that aren't whole (a run that was killed while it wrote) are left out, with a warning.
 
@@ -105,7 +105,7 @@ def read_history(directory: Path) -> History:
 
 
 def read_histories(directories: Sequence[Path]) -> list[History]:
-    """Those of several directories. One that has no log is left out with a warning, unless it is the only one."""
+    """Reads the events of several directories. One without a log is skipped with a warning, unless none has one."""
     found: list[History] = []
     missing: list[UserError] = []
     for directory in directories:
@@ -121,7 +121,7 @@ def read_histories(directories: Sequence[Path]) -> list[History]:
 
 
 def short_names(directories: Sequence[Path]) -> list[str]:
-    """The ends of the paths, as many folders of each as tell them apart."""
+    """Returns the shortest ends of the paths that differ."""
     parts = [directory.resolve().parts for directory in directories]
     for length in range(1, max(map(len, parts)) + 1):
         names = ["/".join(part[-length:]) for part in parts]
@@ -139,7 +139,7 @@ def _description(directory: Path) -> str | None:
 
 
 def _count_parameters(directory: Path) -> int | None:
-    """Numbers in the weights file, shared ones once, from the shapes at its head."""
+    """Returns the number of parameters in the weights file, from the shapes in its header."""
     try:
         with safe_open(ModelDirectory(directory).weights, "numpy") as file:
             shapes: list[list[int]] = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118

@@ -1,4 +1,4 @@
-"""The weights that a run starts from: random ones, those of a trained model, word vectors."""
+"""Initial weights of a run: random, of a trained model, or word vectors."""
 
 import re
 from operator import attrgetter
@@ -13,30 +13,30 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.data.pretrained_embeddings import read_vectors
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import build_model
+from nmt.models.build import ResolvedModel, build_model
 from nmt.models.contracts import Decoder, Encoder, OutputLayer
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors
 from nmt.recipe.schema import ModelOptions
 
 NAMED = 4
-"""So many parts are named that the trained model doesn't have."""
+"""Maximum number of new parts that a message names."""
 
 
-def make_model(options: ModelOptions, vocabularies: Vocabularies, start: Path | None, is_new: bool) -> Seq2Seq:
-    """The model of a recipe, with weights of the model directory ``start`` where they fit, and word vectors.
+def make_model(resolved: ResolvedModel, vocabularies: Vocabularies, start: Path | None, is_new: bool) -> Seq2Seq:
+    """Builds the model of a recipe, with the weights of the model directory ``start`` that fit, and word vectors.
 
     Nothing is read unless ``is_new``: otherwise the weights will come from a checkpoint.
     """
-    model = build_model(options, vocabularies, num_copies=4)  # weights, gradient and two moments
+    model = build_model(resolved, vocabularies, num_copies=4)  # weights, gradient and two moments
     if start is not None and is_new:
         init_from(start, model, vocabularies)
-    _use_vectors(model, options, vocabularies, is_new)
+    _use_vectors(model, resolved.options, vocabularies, is_new)
     return model
 
 
 def init_from(directory: Path, model: Seq2Seq, vocabularies: Vocabularies) -> None:
-    """Copy into a new model each weight of a trained one that has the same name and shape, and say which are left.
+    """Copies each weight of a trained model with the same name and shape, and reports the others.
 
     With the same recipe that is fine-tuning. Where the recipes differ, as in an encoder that reads further turns of a
     dialogue, what both have in common starts trained, and the rest as it is. With another vocabulary, embeddings and
@@ -70,7 +70,7 @@ def init_from(directory: Path, model: Seq2Seq, vocabularies: Vocabularies) -> No
 
 
 def _carry_over(trained: dict[str, Tensor], model: Seq2Seq, new: Vocabularies, old: Vocabularies) -> None:
-    """Give what has a row for each piece of a vocabulary the rows of another one, in place.
+    """Converts embeddings and output layer of a trained model to another vocabulary, in place.
 
     A piece that the old vocabulary has keeps its row; another begins as the mean of the old pieces that spell it
     (Gee et al. 2022, "Fast Vocabulary Transfer for Language Model Compression") or, without any, as it is.
@@ -95,7 +95,7 @@ def _carry_over(trained: dict[str, Tensor], model: Seq2Seq, new: Vocabularies, o
 
 
 def _parents(new: Vocabulary, old: Vocabulary) -> list[list[int]]:
-    """For each id of a vocabulary those of another one whose rows it begins with."""
+    """Returns, for each id of a vocabulary, the ids of another one whose rows initialise it."""
     known = {old.token(i): [i] for i in range(len(old))}
     known |= {new.token(of(new)): [of(old)] for of in map(attrgetter, ("pad", "unk", "sos", "eos"))}
     found = []
@@ -107,7 +107,7 @@ def _parents(new: Vocabulary, old: Vocabulary) -> list[list[int]]:
 
 
 def _use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularies, is_new: bool) -> None:
-    """Start embeddings from word vectors, and freeze them, where the recipe says so."""
+    """Initialises embeddings from word vectors and freezes them, as the recipe says."""
     sides: dict[str, tuple[Path | None, Encoder | Decoder, Vocabulary]] = {
         "source": (options.vectors.source, model.encoder, vocabularies.source),
         "target": (options.vectors.target, model.decoder, vocabularies.target),

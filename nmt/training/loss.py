@@ -16,15 +16,15 @@ from nmt.models.contracts import OutputLayer
 from nmt.models.layers import length_mask
 
 LogitsLoss = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""From log-probabilities [N, P, V] of N positions in P passes to a loss and its gradient in the logits [N, P, V]."""
+"""Maps log-probabilities [N, P, V] of N positions in P passes to a loss and its gradient in the logits [N, P, V]."""
 
 CHUNK = 512
-"""Rows of logits that exist at a time: target positions, of each pass where there are two."""
+"""Number of rows of logits that exist at a time: target positions times passes."""
 
 
 @dataclass(frozen=True)
 class TokenLoss:
-    """Sums over the tokens of a batch, the mean of the passes where there are several.
+    """Sums over the tokens of a batch, averaged over the passes.
 
     ``smoothed`` is what training minimises, ``nll`` is -log p(target).
     """
@@ -125,7 +125,7 @@ def token_loss(
     smoothing: float,
     logits_losses: Sequence[LogitsLoss] = (),
 ) -> TokenLoss:
-    """The loss of a batch, PAD left out.
+    """Returns the loss of a batch, without PAD.
 
     Args:
         features_BTD: what the decoder gives before the output layer; of several passes, where there are that many

@@ -22,7 +22,7 @@ SEAL = "<!-- Written by nmt, which replaces this file as long as it has not been
 
 
 def write_card(files: ModelDirectory, recipe: Recipe, data: Data, texts: Texts, trainer: Trainer) -> None:
-    """Write the card of a run that has ended, unless there is one that nmt has not written or that was edited.
+    """Writes the card of a completed run, unless the existing one was edited or not written by nmt.
 
     Raises:
         UserError: the file can't be read or written.
@@ -33,8 +33,10 @@ def write_card(files: ModelDirectory, recipe: Recipe, data: Data, texts: Texts, 
     text = render(
         "card.md.j2",
         recipe=recipe,
+        data=data,
+        task=data.task,
+        title=data.task.title(name_of(recipe.data.source), name_of(recipe.data.target)),
         trainer=trainer,
-        name_of=name_of,
         vocabulary_size=len(data.vocabularies.target),
         train=", ".join(map(_data_name, texts[0])),
         num_train=data.num_pairs,
@@ -45,7 +47,7 @@ def write_card(files: ModelDirectory, recipe: Recipe, data: Data, texts: Texts, 
 
 
 def _score(recipe: Recipe, data: Data, texts: Texts, best: float | None) -> tuple[str, str, str, str] | None:
-    """Data, metric, score and signature of the best validation; None where there was none."""
+    """Returns data, metric, score and signature of the best validation; None if there was none."""
     if best is None:
         return None
     name, size = recipe.training.metric, len(data.valid.indices)
@@ -60,7 +62,7 @@ def _score(recipe: Recipe, data: Data, texts: Texts, best: float | None) -> tupl
 
 
 def _data_name(text: ParallelText) -> str:
-    """The name of a text, without folders of the machine that trained."""
+    """Returns the name of a text without absolute folders."""
     return re.sub(r"(?<!\S)/\S*/", "", text.name)
 
 
@@ -69,6 +71,6 @@ def _digest(content: bytes) -> str:
 
 
 def _is_own(content: bytes) -> bool:
-    """Whether nmt has written a card and nobody has edited it since."""
+    """Returns whether a card was written by nmt and not edited since."""
     body, newline, last = content.removesuffix(b"\n").rpartition(b"\n")
     return last + b"\n" == SEAL.format(digest=_digest(body + newline)).encode()

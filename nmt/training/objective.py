@@ -1,4 +1,4 @@
-"""What training minimises: from a batch to a sum with a gradient."""
+"""The training objective: from a batch to its loss."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,15 +24,15 @@ class BatchLoss:
     """Sums over the target tokens of a batch."""
 
     total: Tensor
-    """What is minimised: smoothed cross-entropy and the extra losses of the model and of techniques."""
+    """Loss to minimise: smoothed cross-entropy and the extra losses of the model and of techniques."""
     nll: Tensor
-    """-log p of the target, to be shown; without a gradient."""
+    """-log p of the target, detached from the graph."""
     extra: dict[str, Tensor] = field(default_factory=dict)
-    """The extra losses by name, and the figures of source and target tokens, to be shown."""
+    """Extra losses and diagnostics by name, detached from the graph."""
 
 
 class Objective(nn.Module):
-    """A model and its loss as one module, so that whatever wraps it sees every parameter in use.
+    """A model and its loss as one module, so that a wrapper sees every parameter in use.
 
     Raises:
         UserError: a technique can't work with the model.
@@ -58,7 +58,7 @@ class Objective(nn.Module):
         self._compiled: Forward | None = compiled_forward(model) if options.compile else None
 
     def forward(self, batch: Batch, update: int = 0) -> BatchLoss:
-        """The loss of a batch at an update, counted from 0."""
+        """Returns the loss of a batch at an update, counted from 0."""
         run = self._compiled or self.model
         with autocast(batch.source_BS.device, self.precision):
             batch = self._changed(batch, update)
@@ -81,11 +81,11 @@ class Objective(nn.Module):
 
     @property
     def own_backward(self) -> str | None:
-        """The name of the technique that has a backward pass of its own; then :meth:`add_gradient` is to be called."""
+        """Name of the technique with its own backward pass, which :meth:`add_gradient` calls; None without one."""
         return next((name for name, technique in self.techniques.items() if technique.has("backward")), None)
 
     def add_gradient(self, batch: Batch, update: int, scale: Callable[[Tensor], Tensor]) -> Tensor:
-        """Add the gradients of a batch by the backward pass of a technique; gives -log p of the target.
+        """Adds the gradients of a batch by the backward pass of a technique; returns -log p of the target.
 
         Args:
             batch: on the model's device.
@@ -116,7 +116,7 @@ class Objective(nn.Module):
 
 
 def compiled_forward(model: Seq2Seq) -> Forward:
-    """The same forward pass, compiled when it is first called, for batches of any shape.
+    """Returns the forward pass, compiled at its first call for batches of any shape.
 
     Only the function is compiled: the model itself stays as it is, and so do the names of its parameters, what
     checkpoints hold, validation and search.

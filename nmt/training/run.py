@@ -13,8 +13,7 @@ from nmt.core.errors import UserError
 from nmt.core.files import explained, open_output
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.metrics.table import LOSS, check_metrics, score_text
-from nmt.models.build import resolve
+from nmt.metrics.table import score_text
 from nmt.recipe.load import default_output, load_recipe
 from nmt.recipe.options import OnResume, Options, groups_in
 from nmt.recipe.registry import TABLES, choices_of
@@ -29,8 +28,7 @@ from nmt.training.loop.out_of_memory import CPU_BATCH_TOKENS, find_batch_tokens
 from nmt.training.loop.sinks import open_sinks
 from nmt.training.model_card import write_card
 from nmt.training.objective import Objective
-from nmt.training.optim.schedules import resolve_schedule
-from nmt.training.techniques import make_techniques
+from nmt.training.resolve import ResolvedRecipe, resolve
 from nmt.training.techniques.base import Technique
 from nmt.training.trainer import Trainer
 from nmt.training.validation import Validator
@@ -65,77 +63,60 @@ def train(
         Interrupted: Ctrl-C or SIGTERM, after a checkpoint was saved.
     """
     directory = ModelDirectory(output if output is not None else default_output(recipe))
-    recipe, techniques = complete(load_recipe(recipe, overrides))
+    resolved = resolve(recipe, overrides)
     with ExitStack() as stack:
-        ranks = stack.enter_context(ProcessGroup.joined(recipe.device))
-        if ranks.is_main:
+        process_group = stack.enter_context(ProcessGroup.joined(resolved.recipe.device))
+        if process_group.is_main:
             stack.enter_context(directory.writing())
-        texts = open_texts(recipe.data, pairs, valid)
-        return _train(recipe, techniques, directory, texts, resume, on_event, ranks)
-
-
-def complete(recipe: Recipe) -> tuple[Recipe, dict[str, Technique]]:
-    """The recipe with every option of its components written out, and its training techniques.
-
-    Raises:
-        UserError: a component that isn't known, an option that is wrong, or parts that don't go together.
-    """
-    recipe = resolve(recipe)
-    check_metrics([recipe.training.metric], also=[LOSS])
-    if recipe.model.is_language_model and (recipe.training.metric != LOSS or recipe.model.vectors.source):
-        raise UserError(
-            "A language model reads no source: there is no translation for training.metric, nor a source embedding.",
-            "Set training.metric: loss, and leave out model.vectors.source.",
-        )
-    if recipe.model.is_classifier and recipe.model.vectors.target:
-        raise UserError("A classifier has no target embedding.", "Leave out model.vectors.target.")
-    techniques = make_techniques(recipe)
-    written = {name: technique.options.model_dump(mode="json") for name, technique in techniques.items()}
-    training = resolve_schedule(recipe.training).model_copy(update={"techniques": written})
-    return recipe.model_copy(update={"training": training}), techniques
+        texts = open_texts(resolved.recipe.data, pairs, valid)
+        return _train(resolved, directory, texts, resume, on_event, process_group)
 
 
 def _train(
-    recipe: Recipe,
-    techniques: Mapping[str, Technique],
+    resolved: ResolvedRecipe,
     directory: ModelDirectory,
     texts: Texts,
     resume: bool,
     on_event: Sink | None,
-    ranks: ProcessGroup,
+    process_group: ProcessGroup,
 ) -> Path:
-    """What :func:`train` does, in one of the processes of a run."""
-    device = pick_device(ranks.device(recipe.device))
+    """Trains in one of the processes of a run; see :func:`train`."""
+    recipe = resolved.recipe
+    device = pick_device(process_group.device(recipe.device))
     precision = pick_precision(recipe.training.precision, device)
     use_tensor_cores(device)
     manage_memory()
-    recipe, checkpoint = ranks.broadcast(lambda: _open(recipe, directory, resume))
+    recipe, checkpoint = process_group.broadcast(lambda: _open(recipe, directory, resume))
     seed_everything(recipe.seed)
-    data = prepare_data(recipe, techniques, texts, directory.path if checkpoint else None, ranks)
-    model = make_model(recipe.model, data.vocabularies, recipe.training.init_from, is_new=not checkpoint).to(device)
-    ranks.seed_per_rank(recipe.seed)
+    techniques = resolved.make_techniques()
+    data = prepare_data(
+        recipe, techniques, texts, directory.path if checkpoint else None, process_group, task=resolved.task
+    )
+    start = None if checkpoint else recipe.training.init_from
+    model = make_model(resolved.model, data.vocabularies, start, is_new=not checkpoint).to(device)
+    process_group.seed_per_rank(recipe.seed)
     objective = Objective(model, recipe.training, precision, techniques)
-    budget = _find_budget(recipe, data, objective, ranks)
+    budget = _find_budget(recipe, data, objective, process_group)
     recipe = _with_budget(recipe, budget)  # a resumed run has the same
-    batches = data.batches(budget, recipe.seed, ranks).prefetch(device)
-    validator = Validator(recipe, data, budget, precision, ranks)
-    processes = f"{ranks.size} processes, " if ranks.size > 1 else ""
+    batches = data.batches(budget, recipe.seed, process_group).prefetch(device)
+    validator = Validator(recipe, data, budget, precision, process_group)
+    processes = f"{process_group.size} processes, " if process_group.size > 1 else ""
     say(
         f"{model.num_parameters:,} parameters, {data.num_pairs:,} training pairs in "
         f"{len(batches)} batches an epoch, {processes}{device.type} {precision}"
     )
     with ExitStack() as stack:
         sinks = open_sinks(directory, recipe.training.tensorboard, on_event)
-        sink = stack.enter_context(sinks) if ranks.is_main else ignore
-        trainer = Trainer(recipe.training, objective, batches, validator, directory.path, sink, ranks)
+        sink = stack.enter_context(sinks) if process_group.is_main else ignore
+        trainer = Trainer(recipe.training, objective, batches, validator, directory.path, sink, process_group)
         if checkpoint:
             trainer.resume(checkpoint)
         elif resume:
             say("no checkpoint to resume from: starting at the beginning")
-        if ranks.is_main:
+        if process_group.is_main:
             _describe(directory, recipe, data.vocabularies, techniques)
         reason = trainer.run()
-        if ranks.is_main:
+        if process_group.is_main:
             write_card(directory, recipe, data, texts, trainer)
     best, metric = trainer.progress, recipe.training.metric
     found = f"best {score_text(metric, best.best)} at step {best.best_step}; " if best.best is not None else ""
@@ -144,7 +125,7 @@ def _train(
 
 
 def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[Recipe, Path | None]:
-    """Check a model directory; the recipe to train with, and the checkpoint to continue from."""
+    """Checks a model directory; returns the recipe to train with, and the checkpoint to continue from."""
     checkpoints = CheckpointFolder(directory.path, recipe.training.keep_last, recipe.training.keep_best)
     if not resume:
         remedy = "choose another folder with -o."
@@ -164,7 +145,11 @@ def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[Reci
 
 
 def _compared(recipe: Recipe, directory: ModelDirectory) -> Recipe:
-    """The recipe with ``auto`` replaced by what the run had found; what differs is reported, or refused."""
+    """Compares a recipe with that of the run to resume; reports or refuses differences.
+
+    Returns:
+        The recipe, with ``batch_tokens: auto`` replaced by the number that the run has found.
+    """
     try:
         before = load_recipe(directory.recipe)
     except UserError as error:
@@ -188,7 +173,7 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> Recipe:
 def _changes(
     options: type[Options], before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "", rule: str = "report"
 ) -> Iterator[tuple[str, str]]:
-    """What differs between the values of two groups of options, and what resuming does with the difference."""
+    """Yields the differences between two groups of options, each with the rule for resuming."""
     for key in dict.fromkeys((*now, *before)):
         old, new, field = before.get(key), now.get(key), options.model_fields.get(key, FieldInfo())
         own: str = next((mark.rule for mark in field.metadata if isinstance(mark, OnResume)), rule)
@@ -200,15 +185,15 @@ def _changes(
             yield own, f"{prefix}{key} is {new!r}, was {old!r}"
 
 
-def _find_budget(recipe: Recipe, data: Data, objective: Objective, ranks: ProcessGroup) -> int:
-    """``training.batch_tokens`` as a number."""
+def _find_budget(recipe: Recipe, data: Data, objective: Objective, process_group: ProcessGroup) -> int:
+    """Returns ``training.batch_tokens`` as a number."""
     given = recipe.training.batch_tokens
     if given != "auto":
         found = given
     else:
-        batches = data.batches(CPU_BATCH_TOKENS, recipe.seed, ranks)
+        batches = data.batches(CPU_BATCH_TOKENS, recipe.seed, process_group)
         num_moments = 3 if recipe.training.ema else 2
-        found = min(ranks.gather(find_batch_tokens(objective, batches, num_moments)))
+        found = min(process_group.gather(find_batch_tokens(objective, batches, num_moments)))
     if data.longest > found:
         warn(f"the longest sentence has {data.longest} positions, more than training.batch_tokens ({found}).")
     return found
@@ -221,7 +206,7 @@ def _with_budget(recipe: Recipe, batch_tokens: int | Literal["auto"]) -> Recipe:
 def _describe(
     directory: ModelDirectory, recipe: Recipe, vocabularies: Vocabularies, techniques: Mapping[str, Technique]
 ) -> None:
-    """Write what a reader of the weights needs to know."""
+    """Writes the files that are needed to read the weights."""
     with open_output(directory.recipe) as file:
         file.write(recipe.to_yaml())
     with explained(directory.path):

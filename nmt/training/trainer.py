@@ -17,7 +17,6 @@ from nmt.core.device import peak_memory_mb
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.batching import Batch, BatchStream
-from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors, save_weights, weights_of
 from nmt.recipe.schema import TrainingOptions
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, training_tensors
@@ -30,14 +29,15 @@ from nmt.training.loop.meter import Divergence, Meter
 from nmt.training.loop.out_of_memory import release_memory, shape_text, split_on_oom
 from nmt.training.objective import BatchLoss, Objective
 from nmt.training.optim.ema import MovingAverage
+from nmt.training.optim.optimizer import make_optimizer
 from nmt.training.optim.schedules import make_schedule
 from nmt.training.validation import Validation, Validator
 
 MAX_SKIPPED = 10
-"""So many updates in a row with a loss or gradient that isn't finite end the run; thrice as many in float16."""
+"""Number of consecutive updates with a non-finite loss or gradient that end the run; in float16 three times as many."""
 
 NUM_SAMPLES = 5
-"""Translations in the event of a validation."""
+"""Number of translations in the event of a validation."""
 
 
 class Trainer:
@@ -75,7 +75,7 @@ class Trainer:
         self._objective, self.techniques = objective, objective.techniques
         self.objective = process_group.wrap(objective)
         self.progress = Progress()
-        self.optimizer = _make_optimizer(model, options)
+        self.optimizer = make_optimizer(options, model.parameters())
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.schedule = make_schedule(options, self._total_steps())
         self.average = MovingAverage(model, options.ema) if options.ema else None
@@ -89,7 +89,7 @@ class Trainer:
         self._clock = time.perf_counter()
 
     def run(self) -> str:
-        """Train until an end is reached; the reason is returned.
+        """Trains until an end is reached, and returns the reason.
 
         Raises:
             Interrupted: after Ctrl-C or SIGTERM, with a checkpoint saved.
@@ -122,7 +122,7 @@ class Trainer:
         return reason
 
     def _report(self, epoch_ended: bool, is_last: bool) -> None:
-        """Emit the figures of an update."""
+        """Emits the figures of an update."""
         epoch, loss = self.batches.epoch, self.meter.loss
         if loss is not None:
             speed, skipped = self.meter.tokens_per_second, self.meter.skipped
@@ -135,7 +135,7 @@ class Trainer:
             self._emit(events.EpochEnded, epoch=epoch, padding=round(self.meter.end_epoch(), 5))
 
     def _emit(self, event: type[Event], ahead: int = 0, /, **values: Any) -> None:
-        """Emit an event of the present step, or of the update ``ahead`` of it."""
+        """Emits an event of the current step, or of the update ``ahead`` of it."""
         self._sink(event(step=self.progress.step + ahead, seconds=self.progress.seconds, **values))
 
     def train_step(self, batches: Iterator[Batch]) -> None:
@@ -171,10 +171,10 @@ class Trainer:
         self._agree()
 
     def _add_gradient(self, num_tokens: int, batch: Batch, is_last: bool) -> Tensor:
-        """Add a batch's share of the gradient; give its summed -log p."""
+        """Adds the gradient of a batch; returns its summed -log p."""
 
         def scaled(loss: Tensor) -> Tensor:
-            # The mean over ranks is to be the sum over their tokens, divided by the number of all.
+            # So that the mean over ranks is the mean over the tokens of all ranks.
             return self.scaler.scale(loss * (self.process_group.size / num_tokens))
 
         batch = batch.to(self.device)
@@ -183,12 +183,12 @@ class Trainer:
         with nullcontext() if is_last else self.process_group.no_sync(self.objective):
             loss: BatchLoss = self.objective(batch, self.progress.step)
             torch.autograd.backward(scaled(loss.total))
-        # Of the other ranks' extra losses only the size is known, as if they were like this one's.
+        # The extra losses of the other ranks are taken to equal those of this one.
         self.meter.count_extra({name: float(value) * self.process_group.size for name, value in loss.extra.items()})
         return loss.nll
 
     def _make_room(self, batch: Batch) -> None:
-        """After a batch that didn't fit in memory: drop the gradients of the update."""
+        """Drops the gradients of an update after a batch that didn't fit in memory."""
         self.process_group.refuse_to_split(shape_text(batch))
         self.optimizer.zero_grad(set_to_none=True)
         release_memory(self.device)
@@ -202,11 +202,11 @@ class Trainer:
         self._emit(events.Warned, 1, name="out_of_memory", message=message, values=values)
 
     def _skip(self, loss: float, gradient_norm: float) -> None:
-        """Leave out an update whose loss or gradient isn't finite; give up when there are many in a row."""
+        """Skips an update with a non-finite loss or gradient; many in a row are an error."""
         self.meter.skipped += 1
         self.progress.skipped_in_a_row += 1
         update, scale, message, most = self.progress.step + 1, None, "", MAX_SKIPPED
-        if self.scaler.is_enabled():  # which finds its value by overflowing now and then
+        if self.scaler.is_enabled():  # overflows are how it finds its scale
             scale, most = self.scaler.get_scale(), 3 * MAX_SKIPPED
         else:
             wrong = "gradient" if math.isfinite(loss) else "loss"
@@ -222,17 +222,17 @@ class Trainer:
             )
 
     def _validate_and_save(self, checkpoint_due: bool) -> None:
-        """What is to be done after an update, and the way out where the run is to stop."""
+        """Validates, saves, and stops if asked."""
         improved = self.progress.validation_due and self.validate()
         if checkpoint_due or improved or self._stop is not None:
             self.save()
-        if improved:  # after the checkpoint: the model is never newer than what a resumed run goes on from
+        if improved:  # after the checkpoint, so that the model is never newer than it
             self._save_model()
         if self._stop is not None:
             raise self._stop
 
     def validate(self) -> bool:
-        """Measure the model; whether it is the best so far. A signal ends it early, and it remains due."""
+        """Validates the model; returns whether it is the best so far. After a signal the validation remains due."""
         if self.validator is None:
             self.progress.validation_due = False
             return False
@@ -254,12 +254,12 @@ class Trainer:
         shown = zip(data.sources, result.translations[:NUM_SAMPLES], data.references, strict=False)
         figures = {name: getattr(result, name) for name in ("loss", "metric", "score", "degenerate")}
         self._emit(events.Validated, **figures, best=improved, samples=tuple(events.Sample(*texts) for texts in shown))
-        if result.degenerate.is_serious and self.progress.step > self.schedule.warmup_steps:  # before, it is no news
+        if result.degenerate.is_serious and self.progress.step > self.schedule.warmup_steps:
             self._emit(events.Warned, message=f"{result.degenerate.summary()}.")
         return improved
 
     def save(self) -> None:
-        """Write a checkpoint from which training goes on exactly."""
+        """Writes a checkpoint from which training can be resumed exactly."""
         if self._last_checkpoint == self.progress.step:
             return
         random_states = enumerate(self.process_group.gather(random_tensors(self.device)))
@@ -280,12 +280,12 @@ class Trainer:
             return
         with self.meter.pause():
             path = self.checkpoints.save(self.progress.step, weights_of(self.model), tensors, state)
-            if self.progress.best is None:  # nothing is better than the newest
+            if self.progress.best is None:  # nothing was validated yet
                 self._save_model()
         self._emit(events.Saved, checkpoint=path)
 
     def resume(self, checkpoint: Path) -> None:
-        """Go on where a checkpoint was taken."""
+        """Resumes from a checkpoint."""
         tensors, state = CheckpointFolder.load(checkpoint, self.model)
         load_optimizer(self.optimizer, self.model, tensors["optimizer"])
         if self.average is not None:
@@ -293,11 +293,11 @@ class Trainer:
         vars(self.progress).update(state["progress"], skipped_in_a_row=0)
         vars(self.divergence).update(state["divergence"])
         for name, part in self._parts().items():
-            if state[name]:  # the scaler's is empty where another precision was used
+            if state[name]:  # the scaler's is empty if the run had another precision
                 part.load_state_dict(state[name])
         if (before := state["schedule"].get(self.options.schedule["type"])) is not None:
             self.schedule.load_state_dict(before)
-        if own := tensors[f"random-{self.process_group.rank}"]:  # none where it is one rank more than before
+        if own := tensors[f"random-{self.process_group.rank}"]:  # none if there are more ranks than before
             load_random(own, self.device)
         for name, technique in self.techniques.items():
             if name in state["techniques"]:
@@ -309,11 +309,11 @@ class Trainer:
         self._restore_model()
 
     def _parts(self) -> dict[str, Any]:
-        """What has a state, by its name in a checkpoint."""
+        """Returns the parts that have a state, by their names in a checkpoint."""
         return {"batches": self.batches, "scaler": self.scaler, "meter": self.meter}
 
     def _restore_model(self) -> None:
-        """Make model.safetensors that of the best checkpoint, than which it may be older, after a kill, or newer."""
+        """Restores the weights of the best checkpoint, which may differ from model.safetensors after a kill."""
         best = self.checkpoints.at(self.progress.best_step)
         if self.process_group.is_main and self.progress.best is not None and best.is_dir() and not damage(best):
             average = training_tensors(best)["average"]
@@ -325,7 +325,7 @@ class Trainer:
             save_weights(weights, self._weights)
 
     def _end(self) -> str:
-        """Why training is over, or nothing."""
+        """Returns the reason why training is over, or an empty text."""
         o, p = self.options, self.progress
         if o.max_steps and p.step >= o.max_steps:
             return f"training.max_steps ({o.max_steps}) reached"
@@ -343,7 +343,7 @@ class Trainer:
         return self.schedule.end
 
     def _total_steps(self) -> int | None:
-        """Updates until ``max_steps`` or ``max_epochs``; the first epoch counts for all."""
+        """Returns the number of updates until ``max_steps`` or ``max_epochs``, estimated from the first epoch."""
         o = self.options
         batches_a_step = o.accumulate * self.process_group.size
         by_epochs = math.ceil(o.max_epochs * len(self.batches) / batches_a_step) if o.max_epochs else None
@@ -353,7 +353,7 @@ class Trainer:
         return self.progress.step % every == 0 if every else epoch_ended
 
     def _agree(self) -> None:
-        """Read the clock and look for a reason to stop: all ranks must end at the same update."""
+        """Reduces clock and stop requests over the ranks, so that all end at the same update."""
         seconds, signal, launcher_died = self.process_group.all_reduce_max(
             time.perf_counter() - self._clock, self.interrupts.received or 0, self.process_group.launcher_died
         )
@@ -361,11 +361,3 @@ class Trainer:
         self._stop = (
             Interrupted(int(signal)) if signal else LauncherDied(has_checkpoint=True) if launcher_died else None
         )
-
-
-def _make_optimizer(model: Seq2Seq, options: TrainingOptions) -> torch.optim.Optimizer:
-    o = options.optimizer
-    kind = torch.optim.Adam if o.type == "adam" else torch.optim.AdamW
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    rate = options.learning_rate
-    return kind(parameters, lr=rate, betas=o.betas, eps=o.eps, weight_decay=o.weight_decay, fused=True)

@@ -1,7 +1,7 @@
 """How good a model is on held-out text: loss over tokens, and a metric of its beam search output."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +10,10 @@ import torch
 from nmt.core.console import progress_bar
 from nmt.core.device import Precision, autocast
 from nmt.data.batching import make_batch, plan_batches
+from nmt.decoding.hypotheses import Hypothesis
+from nmt.decoding.mbr import mbr_order
 from nmt.decoding.processors import make_processors
-from nmt.decoding.search import search_all
+from nmt.decoding.searcher import ModelSearcher
 from nmt.metrics.degenerate import DegenerateCount, count_degenerate
 from nmt.metrics.table import LOSS, METRICS, higher_is_better
 from nmt.models.seq2seq import Seq2Seq
@@ -61,7 +63,7 @@ class Validator:
         data: the text.
         batch_tokens: budget of a batch for the loss.
         precision: of the matrix products.
-        ranks: the processes that share the work.
+        process_group: the processes that share the work.
     """
 
     def __init__(
@@ -70,14 +72,15 @@ class Validator:
         data: Data,
         batch_tokens: int,
         precision: Precision,
-        ranks: ProcessGroup = SINGLE_PROCESS,
+        process_group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         make_processors(recipe.decoding.logits_processors, data.vocabularies)  # refuses wrong ones before training
         self.data, self._vocabularies, self._decoding = data.valid, data.vocabularies, recipe.decoding
+        self._task = data.task
         self._name = recipe.training.metric
         self._metric = METRICS[self._name]() if self._name != LOSS else None
         self._num_translated = min(recipe.training.validation_size, len(self.data.references)) if self._metric else 0
-        self._batch_tokens, self._precision, self._ranks = batch_tokens, precision, ranks
+        self._batch_tokens, self._precision, self._process_group = batch_tokens, precision, process_group
 
     @torch.inference_mode()
     def __call__(self, model: Seq2Seq, stop: Callable[[], bool] = lambda: False) -> Validation | None:
@@ -96,11 +99,11 @@ class Validator:
             pass
         finally:
             model.train(was_training)
-        parts = [part for part in self._ranks.gather(own) if part is not None]
-        if len(parts) < self._ranks.size:
+        parts = [part for part in self._process_group.gather(own) if part is not None]
+        if len(parts) < self._process_group.size:
             return None
         nlls, counts, texts = zip(*parts, strict=True)
-        loss, translations = sum(nlls) / sum(counts), self._ranks.merge(texts)
+        loss, translations = sum(nlls) / sum(counts), self._process_group.merge(texts)
         if self._metric is None:
             return Validation(loss)
         sources, references = (lines[: self._num_translated] for lines in (self.data.sources, self.data.references))
@@ -112,7 +115,7 @@ class Validator:
         source, target = (side.taken(self.data.indices) for side in (self.data.corpus.source, self.data.corpus.target))
         lengths = source.lengths + 1, target.lengths + 1
         nll, num_tokens = 0.0, 0
-        for rows in self._ranks.share(plan_batches(*lengths, self._batch_tokens)):
+        for rows in self._process_group.share(plan_batches(*lengths, self._batch_tokens)):
             batch = make_batch([(source[i], target[i]) for i in rows], self._vocabularies).to(model.device)
             with autocast(model.device, self._precision):
                 unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
@@ -127,7 +130,7 @@ class Validator:
 
     def _translate(self, model: Seq2Seq, stop: Callable[[], bool]) -> list[str]:
         """Translations of this process's share."""
-        indices = self._ranks.share(self.data.indices[: self._num_translated].tolist())
+        indices = self._process_group.share(self.data.indices[: self._num_translated].tolist())
         sources = [self.data.corpus.source[index] for index in indices]
 
         def advance(sentences: int) -> None:
@@ -135,9 +138,16 @@ class Validator:
             if stop():
                 raise _Stopped
 
-        with progress_bar("validation", len(sources)) as bar, autocast(model.device, self._precision):
-            found = search_all(model, sources, self._vocabularies, self._decoding, advance)
-        return [self._vocabularies.target.decode(hypotheses[0].ids) if hypotheses else "" for hypotheses in found]
+        search = ModelSearcher(model, self._vocabularies, self._task.search, self._precision)
+        with progress_bar("validation", len(sources)) as bar:
+            found = search(sources, self._decoding, advance)
+        texts = [self.data.sources[place] for place in self._process_group.share(range(self._num_translated))]
+        return [self._best(*pair) for pair in zip(found, texts, strict=True)]
+
+    def _best(self, hypotheses: Sequence[Hypothesis], source: str) -> str:
+        """Returns the translation that ``nmt translate`` gives for the hypotheses of a line."""
+        texts = [self._task.decode(self._vocabularies.target, hypothesis.ids) for hypothesis in hypotheses]
+        return texts[mbr_order(texts, self._decoding.mbr, source)[0]] if texts else ""
 
 
 class _Stopped(Exception):

@@ -41,5 +41,7 @@ def load(
                 f"Train it with --set vocabulary.path={model_dir}, so that the two can translate together.",
             )
         models.append(another)
-    together = Ensemble(models) if ensemble else None
-    return Translator(model, vocabularies, recipe, computed_in, Path(model_dir), together)
+    translator = Translator(model, vocabularies, recipe, computed_in, Path(model_dir))
+    if ensemble:
+        translator.searcher = translator.search_with(Ensemble(models))
+    return translator

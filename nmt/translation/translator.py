@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Any, Literal, Unpack
 
 from nmt.alignment.aligner import DEFAULT, AttentionAligner, Learned
 from nmt.alignment.extract import LinkOptions
@@ -15,22 +15,21 @@ from nmt.core.device import Precision, autocast
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import in_windows
-from nmt.data.batching import Ids
-from nmt.data.dialogue import current_turn, encode_source
 from nmt.data.vocabulary.base import TAG
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import Words, split_pairs
 from nmt.decoding.beam import length_normalised
-from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.processors import LogitsProcessor
-from nmt.decoding.search import search_all
+from nmt.decoding.searcher import ModelSearcher, Searcher
 from nmt.metrics.table import check_metrics
 from nmt.models.contracts import Model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.options import validate
 from nmt.recipe.schema import DecodingChanges, DecodingOptions, Recipe
+from nmt.tasks import task_of
+from nmt.tasks.base import Task
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.results import Candidate, ScoredPair, Translation, mbr_rerank, spell_unknown
 
@@ -50,7 +49,8 @@ class Translator:
         recipe: the one it was trained with; its ``decoding`` has the defaults of :meth:`translate`.
         precision: of matrix products. With bf16 or fp16, a translation can depend slightly on its batch.
         directory: the model directory, where :meth:`learn_alignment` writes its results and :meth:`align` reads them.
-        ensemble: an ensemble that translates in place of the model; alignments and scores are those of the model.
+        task: the task of the recipe.
+        searcher: searches in place of the model, such as an ensemble; alignments and scores are those of the model.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class Translator:
         recipe: Recipe,
         precision: Precision = "fp32",
         directory: Path | None = None,
-        ensemble: Model | None = None,
+        task: Task | None = None,
+        searcher: Searcher | None = None,
     ) -> None:
-        self._searched: Model = ensemble or model
         self.model, self.vocabularies, self.recipe, self.precision = model, vocabularies, recipe, precision
         self.directory = directory
         self.max_pieces = 2 * recipe.data.max_length
         """A longer source line is cut here: the model was not trained on anything like it."""
-        self._is_dialogue = recipe.data.context is not None
+        self.task = task or task_of(recipe)
+        self.searcher: Searcher = searcher or self.search_with(model)
         self._has_told = False
-        self._shortlist = lru_cache(self._make_shortlist)
 
     @cached_property
     def aligner(self) -> AttentionAligner:
@@ -79,20 +79,23 @@ class Translator:
             UserError: the model has no attention.
         """
         files = ModelDirectory(self.directory) if self.directory is not None else None
-        return AttentionAligner(self.model, self.vocabularies, self.max_pieces, self.recipe.data.context, files)
+        return AttentionAligner(self.model, self.vocabularies, self.max_pieces, self.task, files)
 
     @property
     def has_attention(self) -> bool:
         """Whether the model can :meth:`align`."""
         return bool(self.model.decoder.heads)
 
-    def check_reads_source(self) -> None:
-        """Raise UserError for a language model."""
-        if self.recipe.model.is_language_model:
-            raise UserError(
-                "This is a language model: it reads no source.",
-                "Measure text by `nmt score --perplexity`, or name it in decoding.logits_processors of a translation.",
-            )
+    def search_with(self, model: Model) -> Searcher:
+        """Returns a searcher for this translator that PyTorch computes with a model or an ensemble."""
+        return ModelSearcher(
+            model, self.vocabularies, self.task.search, self.precision, lru_cache(self._make_shortlist)
+        )
+
+    def replaced(self, **changes: Any) -> "Translator":
+        """Returns a translator with other arguments of the constructor, such as ``recipe`` or ``searcher``."""
+        own = {name: getattr(self, name) for name in ("model", "vocabularies", "recipe", "precision", "directory")}
+        return Translator(**{**own, "task": self.task, **changes})
 
     def options(self, **decoding: Unpack[DecodingChanges]) -> DecodingOptions:
         """The recipe's decoding options with changes; None means no change.
@@ -153,7 +156,7 @@ class Translator:
                 that white space separates or, with ``"punctuation"``, words and punctuation marks.
             first_line: the number of the first line, in warnings and for the random numbers of sampling.
         """
-        self.check_reads_source()
+        self.task.require("translation")
         options = self.options(**decoding)
         if n_best > options.beam_size:
             raise UserError(
@@ -195,13 +198,13 @@ class Translator:
         self._check_tags(requests, first_line)
         filled = [index for index, ids in enumerate(encoded) if ids]
         on_progress(len(requests) - len(filled))
-        found = self._hypotheses(
+        found = self.searcher(
             [encoded[index][: self.max_pieces] for index in filled],
             options,
             on_progress,
-            processors,
-            [requests[index].constraints(self.vocabularies.target) for index in filled],
-            [first_line - 1 + index for index in filled],
+            processors=processors,
+            constraints=[requests[index].constraints(self.vocabularies.target) for index in filled],
+            numbers=[first_line - 1 + index for index in filled],
         )
         of_filled = iter(found)
         return [next(of_filled) if ids else [] for ids in encoded]
@@ -213,29 +216,6 @@ class Translator:
             if known and not self._has_told and (tag := TAG.match(request.source)) and tag[1] not in known:
                 self._has_told = True
                 warn(f"line {number} begins with {tag[1]}, which isn't a tag of the model: {', '.join(sorted(known))}.")
-
-    def _hypotheses(
-        self,
-        sources: Sequence[Ids],
-        options: DecodingOptions,
-        on_progress: Callable[[int], None],
-        processors: Sequence[LogitsProcessor],
-        constraints: Sequence[LexicalConstraints],
-        numbers: Sequence[int],
-    ) -> list[list[Hypothesis]]:
-        """Search for encoded lines that are not empty; the arguments are those of :func:`search_all`."""
-        with autocast(self.model.device, self.precision):
-            return search_all(
-                self._searched,
-                sources,
-                self.vocabularies,
-                options,
-                on_progress,
-                processors=processors,
-                constraints=constraints,
-                numbers=numbers,
-                candidates=self._shortlist(options.shortlist) if options.shortlist else None,
-            )
 
     def _make_shortlist(self, size: int) -> LexicalShortlist:
         if self.aligner.lexicon is None:
@@ -256,15 +236,15 @@ class Translator:
 
         There may be more than ``max_pieces`` of them: the callers decide whether to cut or to refuse such a line.
         """
-        return encode_source(self.vocabularies.source, line, self.recipe.data.context, self.max_pieces)
+        return self.task.encode_source(self.vocabularies.source, line, self.max_pieces)
 
     def encode_target(self, line: str) -> list[int]:
         """The ids of a translation, without SOS and EOS; of a dialogue, those of the current turn."""
-        return self.vocabularies.target.encode(current_turn(line) if self._is_dialogue else line)
+        return self.task.encode_target(self.vocabularies.target, line)
 
     def _candidate(self, hypothesis: Hypothesis, line: str, constraints: OutputConstraints) -> Candidate:
         vocabulary, ids = self.vocabularies.target, hypothesis.ids
-        text = vocabulary.decode(ids)
+        text = self.task.decode(vocabulary, ids)
         if constraints.replace_unknown and vocabulary.unk in ids:
             attended = self.aligner.attended_words(line, ids)
             words = {at: constraints.translated(attended[at]) for at, i in enumerate(ids) if i == vocabulary.unk}
@@ -303,9 +283,9 @@ class Translator:
         Raises:
             UserError: a model has no attention, or, with ``lexicon_only``, no lexicon.
         """
-        if self._is_dialogue and reverse is not None:
-            raise UserError("A model of dialogues aligns in one direction only.", "Leave out the reverse model.")
-        in_words = split_pairs(pairs, tokenized, split_punctuation, self._is_dialogue)
+        if reverse is not None:
+            self.task.require("reverse alignment")
+        in_words = split_pairs(pairs, tokenized, split_punctuation, self.task.reader)
         backward = reverse.aligner if reverse is not None else None
         return self.aligner(
             in_words, links, reverse=backward, all_heads=all_heads, scores=scores, lexicon_only=lexicon_only
@@ -321,7 +301,7 @@ class Translator:
         Raises:
             UserError: the model has no attention, there is no pair, or the model directory can't be written.
         """
-        return self.aligner.learn(split_pairs(pairs, tokenized, True, self._is_dialogue))
+        return self.aligner.learn(split_pairs(pairs, tokenized, True, self.task.reader))
 
     def score(self, pairs: Iterable[tuple[str, str]], **decoding: Unpack[DecodingChanges]) -> Iterator[ScoredPair]:
         """How probable the model finds given translations, in order and in constant memory.

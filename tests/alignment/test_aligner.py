@@ -41,7 +41,9 @@ def in_words(pairs: Sequence[tuple[str, str]]) -> list[tuple[Words, Words]]:
 
 
 def align(translator: Translator, pairs: Sequence[tuple[str, str]], batch_size: int = 32) -> list[WordAlignment]:
-    aligner = AttentionAligner(translator.model, translator.vocabularies, translator.max_pieces, batch_size=batch_size)
+    aligner = AttentionAligner(
+        translator.model, translator.vocabularies, translator.max_pieces, translator.task, batch_size=batch_size
+    )
     return list(aligner(in_words(pairs), LinkOptions(symmetrize="none")))
 
 
@@ -107,14 +109,16 @@ def test_pairs_are_read_as_they_are_needed(translator: Translator) -> None:
             num_read += 1
             yield in_words(PAIRS[:1])[0]
 
-    found = AttentionAligner(translator.model, translator.vocabularies, 300, batch_size=2)(endless())
+    found = AttentionAligner(translator.model, translator.vocabularies, 300, translator.task, batch_size=2)(endless())
     for _ in range(3):
         next(found)
     assert num_read < 100
 
 
 def test_a_long_side_is_cut_and_reported(translator: Translator, capsys: pytest.CaptureFixture[str]) -> None:
-    aligner = AttentionAligner(translator.model, translator.vocabularies, max_pieces=4, batch_size=2)
+    aligner = AttentionAligner(
+        translator.model, translator.vocabularies, max_pieces=4, task=translator.task, batch_size=2
+    )
     long = "Hund Katze Kind Mond Ball Zug " * 3
     pairs = [("Hund", "dog"), (long, "dog"), ("Hund", long)]
     short, long_source, long_target = aligner(in_words(pairs))

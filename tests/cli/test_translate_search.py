@@ -13,9 +13,9 @@ import nmt
 from nmt.alignment.heads import AlignmentHeads
 from nmt.core.errors import UserError
 from nmt.decoding.hypotheses import SearchTask
+from nmt.decoding.mbr import expected_utilities
 from nmt.decoding.processors import LogitsProcessor
 from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
-from nmt.translation.results import expected_utilities
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 SOURCE = "Der Hund schläft im Garten.\nDie Katze trinkt kaltes Wasser.\n"

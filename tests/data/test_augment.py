@@ -1,22 +1,28 @@
 """Changed copies of training sentences: what each modifier does, how often, and that the rest stays."""
 
 import re
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
+import numpy as np
 import pytest
 
-from nmt.data.augment import LINKS, Augmentations, modified
+import nmt
+from nmt.core.errors import UserError
+from nmt.data.augment import LINKS, MODIFIERS, Augmentations, Modifier, Pair, modified
+from nmt.data.augment import Words as TextWords
 from nmt.data.cache import EncodedCorpus, encode_corpus
 from nmt.data.link_file import LinkFile
 from nmt.data.sources import GivenText, TaggedText
-from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.vocabulary.base import Piece, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.learning import train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.data.words import Words
-from nmt.recipe.schema import DataOptions, Modifier, VocabularyOptions
+from nmt.recipe import registry
+from nmt.recipe.schema import DataOptions, VocabularyOptions
 
 PAIRS = [(f"der müde Hund schläft {number}.", f"the tired dog sleeps {number}.") for number in range(400)]
 CHARACTERS = "".join(chr(code) for code in range(65, 123) if chr(code).isalpha()) + "ÜÄ"
@@ -35,7 +41,7 @@ def corpus(vocabularies: Vocabularies) -> EncodedCorpus:
 
 
 def read(
-    corpus: EncodedCorpus, vocabularies: Vocabularies, shares: dict[Modifier, float], epoch: int = 0, length: int = 60
+    corpus: EncodedCorpus, vocabularies: Vocabularies, shares: dict[str, float], epoch: int = 0, length: int = 60
 ) -> list[tuple[str, str]]:
     """The pairs as an epoch reads them."""
     (source, target), _ = Augmentations(shares, vocabularies, length)(corpus.sides, {}, 1, epoch)
@@ -56,7 +62,7 @@ def read(
     ],
 )
 def test_what_a_modifier_does(
-    corpus: EncodedCorpus, vocabularies: Vocabularies, name: Modifier, expected: tuple[str, str]
+    corpus: EncodedCorpus, vocabularies: Vocabularies, name: str, expected: tuple[str, str]
 ) -> None:
     assert modified(name, PAIRS[7:8], seed=0) == [expected]
     assert read(corpus, vocabularies, {name: 1.0})[7] == expected
@@ -72,7 +78,7 @@ def test_typos_are_in_the_source_alone(corpus: EncodedCorpus, vocabularies: Voca
 
 
 def test_shares_seeds_and_epochs(corpus: EncodedCorpus, vocabularies: Vocabularies) -> None:
-    shares: dict[Modifier, float] = {"title_case": 0.1, "no_end_punctuation": 0.3}
+    shares: dict[str, float] = {"title_case": 0.1, "no_end_punctuation": 0.3}
     first, again, second = (read(corpus, vocabularies, shares, epoch) for epoch in (0, 0, 1))
     assert first == again != second
     kinds = [(target[0].isupper(), target.endswith(".")) for _, target in first]
@@ -149,8 +155,8 @@ def words_of(text: str, vocabulary: Vocabulary) -> list[str]:
     return [words.words[word] if word >= 0 else "" for word in words.of_pieces(vocabulary.pieces(text))]
 
 
-@pytest.mark.parametrize("name", [name for name in get_args(Modifier) if name != "noise"])
-def test_links_go_along(linked: tuple[Vocabularies, EncodedCorpus], name: Modifier) -> None:
+@pytest.mark.parametrize("name", [name for name in MODIFIERS if name != "noise"])
+def test_links_go_along(linked: tuple[Vocabularies, EncodedCorpus], name: str) -> None:
     """Each link is between the words that it was between, changed or not."""
     made, corpus = linked
     (source, target), annotations = Augmentations({name: 1.0}, made, 200)(corpus.sides, corpus.annotations, 1, 0)
@@ -183,3 +189,41 @@ def test_a_term_is_the_translation_of_the_word_before(linked: tuple[Vocabularies
     assert hints == {("der", "the"), ("müde", "tired"), ("Hund", "dog"), ("und", "and"), ("schläft", "sleeps")}
     assert [re.sub(r"<term>.*?</term>", "", text) for text in texts] == [text for text, _ in LINKED * 50]
     assert [made.target.decode(target[row].tolist()) for row in range(len(target))] == [text for _, text in LINKED * 50]
+
+
+class Backwards(Modifier):
+    """Reverses the words of the source."""
+
+    def change(self, pair: Pair, rng: np.random.Generator, draw: Callable[[], Pair | None]) -> None:
+        pair.source.words.reverse()
+        pair.links_IJ = pair.links_IJ[::-1]
+
+
+def test_an_outside_modifier_changes_sentences(
+    tiny_recipe: Path, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_added", dict(registry._added))
+    nmt.add_component("backwards", Backwards)
+    assert modified("backwards", [("ein Hund bellt", "a dog barks")], seed=1) == [("bellt Hund ein", "a dog barks")]
+    part = {"name": "a", "source": str(tiny_corpus / "train.de"), "target": str(tiny_corpus / "train.en")}
+    overrides: dict[str, Any] = {"data.corpora": [part | {"modifiers": {"backwards": 1.0}}], "training.max_steps": 1}
+    assert nmt.train(tiny_recipe, tmp_path / "run", overrides=overrides).is_dir()
+    overrides["data.corpora"] = [part | {"modifiers": {"backward": 1.0}}]
+    with pytest.raises(UserError, match="there is no modifier 'backward'") as caught:
+        nmt.train(tiny_recipe, tmp_path / "other", overrides=overrides)
+    assert "backwards" in caught.value.remedy
+
+
+def test_terms_are_given_for_words_and_not_for_punctuation() -> None:
+    pair = Pair.of("Hund.", "dog.")
+    pair.links_IJ = np.eye(2, dtype=bool)
+    for seed in range(60):  # a word is drawn with probability 0.15
+        MODIFIERS["terms"]().change(pair, np.random.default_rng(seed), lambda: None)
+    assert "<term> dog</term>" in pair.source.text
+    assert "<term> .</term>" not in pair.source.text
+
+
+def test_all_bytes_of_a_character_belong_to_its_word() -> None:
+    """Only the last byte of a character covers it; the others are empty spans at its beginning."""
+    pieces = [Piece(1, 0, 1), Piece(2, 2, 2), Piece(3, 2, 2), Piece(4, 2, 3)]
+    assert TextWords.of("a ☃").in_pieces(pieces).tolist() == [[True, False]] + [[False, True]] * 3

@@ -201,3 +201,9 @@ def test_padding_is_under_three_percent_on_real_text(shared_data: Path) -> None:
     assert padding / positions < 0.03
     fewest = np.maximum(corpus.source.lengths + 1, corpus.target.lengths + 1).sum() / 4096
     assert len(batches) < 1.25 * fewest  # batches are not made small to keep padding low
+
+
+def test_a_batch_may_fill_its_budget_exactly() -> None:
+    lengths_N = np.full(4, 5)
+    assert [len(batch) for batch in plan_batches(lengths_N, lengths_N, 10)] == [2, 2]
+    assert [len(batch) for batch in plan_batches(lengths_N, lengths_N, 9)] == [1, 1, 1, 1]

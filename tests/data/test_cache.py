@@ -175,3 +175,9 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert cache_directory() == Path("/two/nmt")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_directory() == Path.home() / ".cache" / "nmt"
+
+
+def test_another_maximum_length_is_another_corpus() -> None:
+    text = Text([("a b c", "x y z"), ("a", "x")])
+    counts = [encode_corpus(text, vocabularies(), length).counts for length in (9, 2)]
+    assert [(count.kept, count.too_long) for count in counts] == [(2, 0), (1, 1)]

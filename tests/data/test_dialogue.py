@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nmt.core.errors import UserError
 from nmt.data.cache import encode_corpus
-from nmt.data.dialogue import check_separator, current_turn, encode_source, source_pieces, split_turns
+from nmt.data.dialogue import SENTENCES, DialogueReader, current_turn, split_turns
 from nmt.data.sources import open_text
 from nmt.data.vocabulary.base import SEPARATOR, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
@@ -58,8 +58,8 @@ def test_the_latest_turns_are_kept(line: str, context: int | None, turns: list[s
 def test_ids_are_those_of_the_pieces_and_pieces_stand_where_they_say(
     line: str, context: int | None, limit: int | None
 ) -> None:
-    pieces = source_pieces(WORDS, line, context, limit)
-    assert [piece.id for piece in pieces] == encode_source(WORDS, line, context, limit)
+    pieces = DialogueReader(context).source_pieces(WORDS, line, limit)
+    assert [piece.id for piece in pieces] == DialogueReader(context).source_ids(WORDS, line, limit)
     for piece in pieces:
         text = line[piece.begin : piece.end]
         assert text == "\t" if piece.id == WORDS.separator else text.strip() == text != ""
@@ -71,12 +71,12 @@ def test_ids_are_the_turns_with_separators_between(line: str, context: int) -> N
     assert WORDS.separator is not None
     turns = [WORDS.encode(turn) for turn in line.split("\t")][-context - 1 :]
     expected = [token for turn in turns[:-1] for token in (*turn, WORDS.separator)] + turns[-1]
-    assert encode_source(WORDS, line, context) == (expected if turns[-1] else [])
+    assert DialogueReader(context).source_ids(WORDS, line) == (expected if turns[-1] else [])
 
 
 @given(LINES, st.integers(1, 20))
 def test_a_limit_leaves_out_the_oldest_turns_whole(line: str, limit: int) -> None:
-    found, every = encode_source(WORDS, line, 9, limit), encode_source(WORDS, line, 9)
+    found, every = DialogueReader(9).source_ids(WORDS, line, limit), DialogueReader(9).source_ids(WORDS, line)
     current = WORDS.encode(current_turn(line))
     assert every[len(every) - len(found) :] == found
     assert len(found) <= max(limit, len(current))
@@ -90,7 +90,7 @@ def test_a_limit_leaves_out_the_oldest_turns_whole(line: str, limit: int) -> Non
 
 def test_without_context_a_tab_is_white_space(vocabulary: Vocabulary) -> None:
     for line, _ in PAIRS:
-        assert encode_source(vocabulary, line, None) == vocabulary.encode(line.replace("\t", " "))
+        assert SENTENCES.source_ids(vocabulary, line) == vocabulary.encode(line.replace("\t", " "))
 
 
 def test_the_separator_is_an_id_that_no_text_gives(vocabulary: Vocabulary) -> None:
@@ -117,7 +117,7 @@ def test_only_dialogues_have_a_separator(kind: str) -> None:
     plain = train(kind, separator=False).source
     assert plain.separator is None
     with pytest.raises(UserError, match="no token that separates turns"):
-        check_separator(plain)
+        DialogueReader(1).check(plain)
 
 
 @pytest.mark.parametrize("kind", ["character", "word"])

@@ -5,15 +5,19 @@ import lzma
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pytest
 
+import nmt
 from nmt.core.errors import UserError
-from nmt.data.sources import FileText, open_text
+from nmt.data.sources import FileText, ParallelText, open_text
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.recipe import options as groups
+from nmt.recipe import registry
 from nmt.recipe.schema import DataOptions, FilePair
 
 PAIRS = [("ein Hund", "a dog"), ("", ""), ("zwei Kätzchen", "two kittens"), ("Ende", "end")]
@@ -258,3 +262,73 @@ def test_what_is_no_text_is_refused_before_its_digest(tmp_path: Path) -> None:
         file.truncate(1 << 40)  # sparse: takes no space, but reading all of it takes many minutes
     with pytest.raises(UserError, match="line 1: longer than"):
         FileText(path, path).fingerprint()
+
+
+# text sources that a recipe names
+
+
+class Numbers(ParallelText):
+    """Numbers in digits and in words."""
+
+    WORDS = ("zero", "one", "two", "three")
+
+    class Options(groups.Options):
+        repeats: int = 20
+
+    def __init__(self, options: Options, split: str) -> None:
+        self.name, self._repeats = f"numbers ({split})", options.repeats if split == "train" else 1
+
+    @classmethod
+    def open(cls, options: Options, split: str, languages: tuple[str, str]) -> "Numbers":
+        return cls(options, split)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return ((str(n), word) for _ in range(self._repeats) for n, word in enumerate(self.WORDS))
+
+    def fingerprint(self) -> str:
+        return self.name
+
+
+@pytest.mark.parametrize("is_corpus", [False, True])
+def test_an_outside_text_source_is_trained_on(
+    tiny_recipe: Path, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_corpus: bool,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(registry, "_added", dict(registry._added))
+    nmt.add_component("numbers", Numbers)
+    text = {"type": "numbers", "repeats": 3}
+    overrides: dict[str, Any] = {"training.max_steps": 1}
+    overrides |= {"data.corpora": [{"name": "a", "text": text}]} if is_corpus else {"data.text": text}
+    nmt.train(tiny_recipe, tmp_path / "run", overrides=overrides)
+    assert "12 training pairs" in capfd.readouterr().err
+    vocabulary = Vocabularies.load(tmp_path / "run").target
+    assert vocabulary.unk not in vocabulary.encode("three two one zero")
+
+
+def test_the_sources_of_nmt_can_be_named_like_outside_ones(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("de\ten\neins\tone\n")
+    (tmp_path / "a.jsonl").write_text('{"de": "eins", "en": "one"}\n')
+    for language, word in {"de": "eins", "en": "one"}.items():
+        (tmp_path / f"a.{language}").write_text(f"{word}\n")
+    choices: list[dict[str, Any]] = [
+        {"type": "tsv", "path": tmp_path / "a.tsv"},
+        {"type": "jsonl", "path": tmp_path / "a.jsonl"},
+        {"type": "files", "source": tmp_path / "a.de", "target": tmp_path / "a.en"},
+    ]
+    for text in choices:
+        assert list(open_text(DataOptions(source="de", target="en", text=text), "train")) == [("eins", "one")]
+    task = {"type": "task", "task": {"type": "copy", "num_valid": 3}}
+    assert len(list(open_text(DataOptions(source="de", target="en", text=task), "val"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ({"path": "x"}, "data.text has no type"),
+        ({"type": "numbrs"}, "there is no text source 'numbrs'"),
+        ({"type": "tsv", "file": "x"}, "unknown key 'file'"),
+    ],
+)
+def test_a_wrong_text_source_is_refused(text: dict[str, Any], problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        open_text(DataOptions(source="de", target="en", text=text), "train")

@@ -55,12 +55,16 @@ def test_symbols_are_sorted_by_priority() -> None:
 
 
 def test_parity() -> None:
-    for source, target in pairs(type="parity"):
+    made = pairs(type="parity")
+    assert {target[0] for _, target in made} == {"0", "1"}
+    for source, target in made:
         assert target == [str("".join(source).count("1") & 1)]
 
 
 def test_addition() -> None:
-    for source, target in pairs(type="addition"):
+    made = pairs(type="addition")
+    assert len(made) > 100
+    for source, target in made:
         first, second = "".join(source).split("+")
         assert len(first) == len(second) == len(target) - 1
         assert int("".join(target)) == int(first) + int(second)

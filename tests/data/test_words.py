@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nmt.alignment.links import WordAlignment, to_json
 from nmt.alignment.merge import merge_to_turns, turns_of_words
-from nmt.data.dialogue import source_pieces
+from nmt.data.dialogue import DialogueReader
 from nmt.data.vocabulary.base import SEPARATOR, Vocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.data.vocabulary.words import WordVocabulary
@@ -174,7 +174,7 @@ def test_each_word_has_the_turn_it_stands_in() -> None:
 
 
 def test_the_weight_of_a_turn_is_that_of_its_pieces_and_of_its_end() -> None:
-    words, pieces = Words.split(LINE), source_pieces(VOCABULARY, LINE, 2)
+    words, pieces = Words.split(LINE), DialogueReader(2).source_pieces(VOCABULARY, LINE)
     assert len(pieces) == 7  # a b , SEPARATOR SEPARATOR b a
     weights_TS = np.array(
         [
@@ -189,7 +189,7 @@ def test_the_weight_of_a_turn_is_that_of_its_pieces_and_of_its_end() -> None:
 
 
 def test_turns_that_were_not_read_get_nothing() -> None:
-    words, pieces = Words.split(LINE), source_pieces(VOCABULARY, LINE, 0)
+    words, pieces = Words.split(LINE), DialogueReader(0).source_pieces(VOCABULARY, LINE)
     merged = merge_to_turns(np.array([[0.3, 0.4]]), words, pieces, [0], 1)
     np.testing.assert_allclose(merged, [[0, 0, 1]])
 

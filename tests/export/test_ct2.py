@@ -18,7 +18,7 @@ from nmt.core.errors import UserError
 from nmt.decoding.forced import force_all
 from nmt.export.argos import export_argos
 from nmt.export.ct2 import check_exportable, export, num_positions
-from nmt.export.run import ExportedTranslator, check, random_lines
+from nmt.export.run import check, exported_translator, random_lines
 from nmt.training.loop.sinks import read_samples
 from nmt.translation.load import load
 from nmt.translation.request import OutputConstraints, Request
@@ -58,7 +58,7 @@ def test_greedy_and_beam_search_find_the_same(
     export(translator, tmp_path / "out")
     lines = [*lines, *(tiny_corpus / "train.de").read_text("utf-8").splitlines()]
     options = {"beam_size": beam_size, "length_penalty": "none"}
-    theirs = ExportedTranslator(translator, tmp_path / "out").translate(lines, **options)
+    theirs = exported_translator(translator, tmp_path / "out").translate(lines, **options)
     pairs = list(zip(translator.translate(lines, **options), theirs, strict=True))
     # What never ends by itself is cut at another place there.
     pairs = [p for p in pairs if len(p[0].tokens) <= 2 * len(translator.encode_source(p[0].source)) + 20]
@@ -73,7 +73,7 @@ def test_it_leaves_pytorch_its_threads(trained: Path) -> None:
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)
-        ExportedTranslator(load(trained, "cpu"))
+        exported_translator(load(trained, "cpu"))
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
@@ -84,7 +84,7 @@ def test_a_translator_searches_by_ctranslate2_and_does_all_else_by_itself(
     trained: Path, lines: list[str], length_penalty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = load(trained, "cpu")
-    exported = ExportedTranslator(own)
+    exported = exported_translator(own)
     line = Request(lines[0], prefix="my brother", must_contain=("moon",))
     constraints = OutputConstraints(["garden"])
     assert exported.translate([line, *lines], constraints=constraints) == own.translate(

@@ -11,7 +11,6 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.filters import FILTERS
 from nmt.filters.base import LineFilter, PairFilter
 from nmt.filters.check import (
     DataReport,
@@ -24,6 +23,7 @@ from nmt.filters.check import (
     shorten,
 )
 from nmt.filters.statistics import PairSource, Statistics, file_pairs
+from nmt.filters.table import FILTERS
 from nmt.quickstart.embedded_corpus import splits
 from nmt.recipe.load import load_recipe
 

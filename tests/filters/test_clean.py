@@ -16,11 +16,12 @@ import yaml
 
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
-from nmt.filters import FILTERS, clean
+from nmt.filters import clean
 from nmt.filters.base import Figures, PairFilter
 from nmt.filters.check import flag, make_filters
 from nmt.filters.clean import REPAIRS, CleanSettings, repair_mojibake
 from nmt.filters.statistics import Lines, PairSource, Statistics
+from nmt.filters.table import FILTERS
 from nmt.filters.translation import WordModel
 from nmt.quickstart.embedded_corpus import splits
 

@@ -107,7 +107,7 @@ def run(device: str, recipe: str, changes: dict[str, Any]) -> dict[str, Any]:
         )
         translator = nmt.load(Path(folder) / "model", device)
     found: dict[str, Any] = {"losses": losses}
-    for name, search in SEARCHES.items() if not translator.recipe.model.is_language_model else ():
+    for name, search in SEARCHES.items() if translator.task.reads_source else ():
         found[name] = [t.text for t in translator.translate([pairs[i][0] for i in range(2)], max_length=6, **search)]
     found["scores"] = [pair.score for pair in translator.score(pairs[:3])]
     if translator.has_attention and not recipe.startswith("chat"):

@@ -145,7 +145,7 @@ def test_a_label_outside_the_set_is_named(train: Train, run_nmt: RunNmt, classif
         (
             {"training.techniques": {"scheduled_sampling": {"schedule": "constant"}}},
             PAIRS,
-            "doesn't go with model.is_classifier",
+            "doesn't go with the task classification",
         ),
         ({"model.vectors.target": "vectors.txt"}, PAIRS, "has no target embedding"),
         ({"model.encoder": None, "training.metric": "loss"}, PAIRS, "without an encoder"),

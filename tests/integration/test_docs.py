@@ -87,6 +87,7 @@ def lines_of(page: str) -> list[Code]:
 
 
 NOT_RUN = {
+    r"uv (?:tool|pip)|uvx|--install-completion": "installs into the user's folders",
     r"\.venv/bin|pip install|pre-commit|zensical": "installs packages or checks the repository; .ci/run does it",
     r"docker": "needs Docker; tests/serving starts the same server",
     r"ray start|--ray": "needs a Ray cluster; tests/jobs/test_shards.py starts one",
@@ -188,7 +189,7 @@ def test_commands_that_are_not_run_name_what_is_there(code: Code) -> None:
             assert (ROOT / word).is_file()
         if word.startswith("--") and (tool := next((w for w in words if w.startswith("tools/")), None)):
             assert f'"{word.partition("=")[0]}"' in (ROOT / tool).read_text("utf-8")
-    if "nmt" in words[1:]:  # of torchrun -m
+    if "torchrun" in words and "nmt" in words:
         parsed = program()(words[words.index("nmt") + 1 :], standalone_mode=False)
         check_recipe(str(parsed["recipe"]), parse_settings(parsed["settings"]))
 
@@ -210,10 +211,14 @@ def options_of(command: Any) -> set[str]:
     return own.union(*(options_of(inner) for inner in getattr(command, "commands", {}).values()))
 
 
+OTHER_OPTIONS = {"--paired-bs", "--torch-backend", "--find-links"}
+"""Of sacreBLEU and uv."""
+
+
 @pytest.mark.parametrize("code", spans(r"--[a-z].*"), ids=str)
 def test_options_in_paragraphs_are_those_of_some_command(code: Code) -> None:
     option = re.split("[ =]", code.text)[0]
-    if option not in {*options_of(program()), "--paired-bs"}:  # that one is sacrebleu's
+    if option not in {*options_of(program()), *OTHER_OPTIONS}:
         assert any(f'"{option}"' in tool.read_text("utf-8") for tool in (ROOT / "tools").rglob("*.py"))
 
 

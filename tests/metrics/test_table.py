@@ -14,6 +14,7 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 
 from nmt.core.errors import UserError
 from nmt.evaluation.compare import read_aligned
+from nmt.metrics import table
 from nmt.metrics.table import METRICS, Score, score_corpus
 
 SACREBLEU = ("bleu", "chrf", "ter")
@@ -206,3 +207,16 @@ def test_confidence_is_that_of_sacrebleu() -> None:
         assert score.confidence is not None
         found = (score.confidence["mean"], score.confidence["half_width"])
         assert found == pytest.approx((expected._mean, expected._ci), abs=1e-4)
+
+
+def test_tokenised_text_is_reported_once_in_terms_of_nmt(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    table._warn_of_tokens.cache_clear()
+    shown = []
+    for count in (99, 100, 100):
+        lines = ["Ein Mann schläft ."] * count
+        METRICS["bleu"]().corpus_score(lines, [lines])
+        shown.append(capfd.readouterr().err.count("tokenised"))
+    assert [bool(count) for count in shown] == [False, True, False]
+    assert not caplog.records  # sacreBLEU's own message names an option of its own

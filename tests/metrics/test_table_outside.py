@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
+from nmt.decoding.mbr import expected_utilities
 from nmt.evaluation.compare import Options, compare, length_scores
 from nmt.evaluation.compare_report import to_html
 from nmt.evaluation.significance import Statistics, TestSet, paired_test
@@ -15,7 +16,6 @@ from nmt.recipe import registry as plugins
 from nmt.recipe.load import parse_settings
 from nmt.training.history import read_history
 from nmt.training.run import train
-from nmt.translation.results import expected_utilities
 
 SHORT = ["training.max_steps=6", "training.validate_every=2", "training.keep_last=1"]
 

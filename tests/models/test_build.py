@@ -7,9 +7,10 @@ import torch
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import build_model, num_parameters, resolve
+from nmt.models.build import build_model, num_parameters
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import DataOptions, ModelOptions, Recipe, TrainingOptions
+from nmt.training.resolve import resolve
 
 RECURRENT = {"type": "recurrent", "hidden_size": 8}
 BAHDANAU = {"type": "bahdanau", "hidden_size": 8}
@@ -134,7 +135,7 @@ def test_a_resolved_recipe_holds_every_option_and_resolves_to_itself() -> None:
     decoder = {"type": "luong", "cell": "gru", "attention": {"type": "additive"}}
     model = ModelOptions(encoder={"type": "recurrent", "cell": {"type": "leaky", "gamma": 3}}, decoder=decoder)
     recipe = Recipe(data=DataOptions(source="de", target="en"), model=model, training=TrainingOptions(max_steps=1))
-    resolved = resolve(recipe)
+    resolved = resolve(recipe).recipe
     assert resolved.model.encoder["hidden_size"] == 256
     assert resolved.model.decoder["input_feeding"] is False
     assert resolved.model.decoder["attention"] == {"type": "additive", "size": 256}
@@ -142,7 +143,7 @@ def test_a_resolved_recipe_holds_every_option_and_resolves_to_itself() -> None:
     assert resolved.model.encoder["cell"]["gamma"] == 3.0
     assert resolved.model.encoder["cell"]["learned"] is False
     assert resolved.model.decoder["cell"] == {"type": "gru", "init": "uniform", "spectral_radius": 0.95}
-    assert resolve(resolved) == resolved
+    assert resolve(resolved).recipe == resolved
     assert recipe.model.decoder == decoder
 
 

@@ -53,6 +53,7 @@ def test_links_are_in_range_and_cover_the_words(corpus: dict[str, list[AlignedPa
 
 
 def test_text_is_detokenised(corpus: dict[str, list[AlignedPair]]) -> None:
+    assert len(corpus["test"]) > 10
     for sentence in corpus["test"]:
         for text in (sentence.source, sentence.target):
             assert text[0].isupper()

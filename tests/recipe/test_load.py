@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from nmt.core.errors import UserError
-from nmt.models.build import resolve
 from nmt.recipe.load import default_output, find_recipe, load_recipe, parse_settings, shipped_recipes
 from nmt.recipe.options import Options, validate
 from nmt.recipe.schema import Recipe
+from nmt.training.resolve import resolve
 
 MINIMAL = """\
 data: {source: de, target: en}
@@ -33,10 +33,10 @@ def recipe_file(tmp_path: Path) -> Path:
 def test_every_shipped_recipe_resolves_and_survives_being_written(name: str, tmp_path: Path) -> None:
     recipe = load_recipe(name)
     assert recipe.description, "nmt recipes shows a line for each"
-    resolved = resolve(recipe)
+    resolved = resolve(recipe).recipe
     (tmp_path / "recipe.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
     assert load_recipe(tmp_path / "recipe.yaml") == resolved
-    assert resolve(resolved) == resolved
+    assert resolve(resolved).recipe == resolved
 
 
 def test_recipes_are_shipped() -> None:
@@ -112,8 +112,6 @@ def test_a_key_where_there_are_none_is_left_out(recipe_file: Path) -> None:
             ["'training.max_steps'", "'many'", "valid integer", "stop after this many updates"],
         ),
         ("training.max_steps=0", ["'training.max_steps' is 0", "greater than or equal to 1"]),
-        ("training.optimizer=sgd", ["'training.optimizer.type' is 'sgd'", "'adam'", "'adamw'"]),
-        ("training.optimizer.betas=[0.9, x]", ["'training.optimizer.betas.1' is 'x'", "valid number"]),
         ("training.learning_rate=nan", ["'training.learning_rate' is 'nan'"]),
         ("training.learning_rate=inf", ["'training.learning_rate' is 'inf'", "finite"]),
         ("data.source=[de]", ["'data.source' is ['de']", "valid string", "source language"]),
@@ -269,7 +267,7 @@ def test_a_recipe_with_an_impossible_name_is_not_found() -> None:
         ("training.max_steps=1e3", 1000),
         ("training.clip_norm=null", None),
         ("training.clip_norm=", None),
-        ("training.optimizer.betas=[0.8, 1e-1]", (0.8, 0.1)),
+        ("training.optimizer.betas=[0.8, 1e-1]", [0.8, 0.1]),
         ("training.tensorboard=true", True),
         ("data.source=no", "no"),
         ("data.source=nan", "nan"),
@@ -330,7 +328,7 @@ def test_options_cannot_be_changed_after_they_were_checked(recipe_file: Path) ->
 
 
 def test_the_written_recipe_is_plain_yaml(recipe_file: Path) -> None:
-    recipe = resolve(load_recipe(recipe_file))
+    recipe = resolve(load_recipe(recipe_file)).recipe
     assert validate(Recipe, yaml.safe_load(recipe.to_yaml()), "it") == recipe
 
 

@@ -159,12 +159,12 @@ def test_ctranslate2_as_engine(
     """Beam search by CTranslate2; constraints, streams, alignment and scores as with PyTorch."""
     pytest.importorskip("ctranslate2")
     import nmt
-    from nmt.export.run import ExportedTranslator
+    from nmt.export.run import exported_translator
 
     block = "{type: transformer, num_layers: 1, num_heads: 2, feed_forward_size: 32}"
     settings = ("vocabulary={type: unigram, size: 110, joint: true}", "decoding.length_penalty=none")
     own = nmt.load(train_tiny(f"model.encoder={block}", f"model.decoder={block}", "training.max_steps=100", *settings))
-    server = serve(ExportedTranslator(own))
+    server = serve(exported_translator(own))
     found = ask(server, text=german[:5], split=False, alignment=True)
     expected = list(own.stream(german[:5], with_alignment=True))
     assert [each["text"] for each in found] == [translation.text for translation in expected]

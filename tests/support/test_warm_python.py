@@ -23,3 +23,8 @@ def test_a_client_that_is_killed_before_it_reads_its_answer_ends_nothing_else(py
             time.sleep(0.01)
         # Leaving with an answer that was not read resets the connection, as a kill does.
     assert subprocess.run([python, "-c", "print(1)"], capture_output=True, text=True, check=True).stdout == "1\n"
+
+
+def test_an_error_is_shown(python: Path) -> None:
+    done = subprocess.run([python, "-c", "raise ValueError('shown')"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "ValueError: shown")

@@ -93,6 +93,7 @@ def become(folder: str, environment: dict[str, str], *arguments: str) -> int:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except BaseException:
         sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.stderr.flush()  # Python 3.13 leaves it to the end of the interpreter, which a fork doesn't reach
         return 1
     return 0
 

@@ -96,6 +96,11 @@ def test_each_corpus_has_the_share_of_the_tokens_that_its_weight_is(stream: Any)
         assert abs(shares[name] - weight) < 0.01
 
 
+def test_the_first_batch_is_of_the_corpus_with_the_largest_weight(stream: Any) -> None:
+    stage = StageOptions(name="all", corpora={"a": 0.2, "b": 0.5, "c": 0.3})
+    assert shares_of(stream([stage]), 1) == {"b": 1.0}
+
+
 def test_a_stage_counts_its_shares_anew(stream: Any) -> None:
     """Otherwise it would make up for the other weights of the stage before."""
     stages = [
@@ -158,6 +163,7 @@ def test_an_epoch_has_the_tokens_of_all_corpora(stream: Any) -> None:
     for batch in itertools.islice(batches, 300):
         read += batch.num_target_tokens
         assert batches.epoch == read // total
+    assert batches.epoch > 1
 
 
 @pytest.mark.parametrize("share", [(0, 1), (1, 2)])

@@ -14,12 +14,13 @@ from sacrebleu import corpus_bleu
 import nmt
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import build_model, resolve
+from nmt.models.build import build_model
 from nmt.models.weights import load_weights, read_tensors
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import Recipe
 from nmt.training.checkpointing.checkpoint import CheckpointFolder
 from nmt.training.data import prepare_data
+from nmt.training.resolve import resolve
 from nmt.training.run import train
 from nmt.training.validation import Validator
 
@@ -73,7 +74,7 @@ def test_the_model_directory_holds_what_the_design_says_and_nothing_pickled(
         *(f"checkpoints/step-{step:06d}/{name}" for step in (2, 4) for name in checkpoint),
     }  # fmt: skip
     assert board
-    assert load_recipe(tmp_path / "recipe.yaml") == resolve(recipe)
+    assert load_recipe(tmp_path / "recipe.yaml") == resolve(recipe).recipe
     sample = (tmp_path / "samples" / "step-000004.txt").read_text("utf-8").splitlines()
     for kind, language in (("source", "de"), ("reference", "en")):
         shown = [line.removeprefix(f"{kind}:").strip() for line in sample if line.startswith(kind)]
@@ -335,7 +336,7 @@ def test_too_few_pairs_to_hold_some_out(make_recipe: RecipeMaker, tmp_path: Path
 
 KILLED_WHILE_WRITING = """
 import os, sys
-from nmt.training.run import train
+from nmt.training.run import complete, train
 real = os.replace
 def replace(old, new):
     if str(new).endswith(sys.argv[3]):

@@ -22,8 +22,8 @@ from nmt.recipe.schema import Recipe
 from nmt.training import objective as objective_module
 from nmt.training.data import prepare_data
 from nmt.training.objective import Objective
+from nmt.training.resolve import resolve
 from nmt.training.run import train
-from nmt.training.techniques import make_techniques
 from nmt.training.trainer import MAX_SKIPPED, Trainer
 from nmt.training.validation import Validator
 
@@ -40,7 +40,7 @@ def make_trainer(recipe: Recipe, directory: Path) -> Trainer:
     """A trainer without validation, and with the weights of the recipe's seed."""
     directory.mkdir(exist_ok=True)
     torch.manual_seed(recipe.seed)
-    techniques = make_techniques(recipe)
+    techniques = resolve(recipe).make_techniques()
     data = prepare_data(recipe, techniques)
     assert recipe.training.batch_tokens != "auto"
     batches = data.batches(recipe.training.batch_tokens, recipe.seed)

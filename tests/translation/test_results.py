@@ -4,7 +4,8 @@ import pytest
 from sacrebleu import sentence_bleu, sentence_chrf
 
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.translation.results import expected_utilities, spell_unknown
+from nmt.decoding.mbr import expected_utilities
+from nmt.translation.results import spell_unknown
 
 CANDIDATES = [
     "A dog runs across the grass.",

@@ -30,7 +30,7 @@ from nmt.recipe.load import load_recipe, parse_settings
 from nmt.recipe.schema import Recipe
 from nmt.training.data import prepare_data
 from nmt.training.objective import Objective
-from nmt.training.run import complete
+from nmt.training.resolve import resolve
 from nmt.training.trainer import Trainer
 
 RECIPES = ("bench/transformer_256", "bench/bahdanau_256")
@@ -155,7 +155,8 @@ class Measured:
 def measure(recipe: Recipe, mode: Mode, device: torch.device, directory: Path, warmup: int, updates: int) -> Measured:
     """Train for some updates."""
     changes = {"compile": mode.compiled, "log_every": 10**9}
-    recipe, techniques = complete(recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)}))
+    resolved = resolve(recipe.model_copy(update={"training": recipe.training.model_copy(update=changes)}))
+    recipe, techniques = resolved.recipe, resolved.make_techniques()
     torch.manual_seed(recipe.seed)
     data = prepare_data(recipe, techniques)
     model = build_model(recipe.model, data.vocabularies).to(device).train()

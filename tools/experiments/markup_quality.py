@@ -250,7 +250,7 @@ def main() -> None:
     kinds: dict[str, LinksOf] = {"known": known_links, "position": position_links}
     if arguments.model:
         translator = load(arguments.model)
-        alone = AttentionAligner(translator.model, translator.vocabularies, translator.max_pieces)
+        alone = AttentionAligner(translator.model, translator.vocabularies, translator.max_pieces, translator.task)
         kinds |= {"model": model_links(translator.aligner, pairs), "attention": model_links(alone, pairs)}
     for name, links_of in kinds.items():
         found = measure(pairs, links_of, arguments.spans)

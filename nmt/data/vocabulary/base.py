@@ -1,21 +1,22 @@
-"""Vocabularies: text to ids and back.
+"""The interface of vocabularies, which map text to ids and back.
 
-Four special ids exist in each: PAD fills a batch, UNK stands for what isn't known, SOS starts the decoder and
-EOS ends a sentence. Pieces carry ``▁`` (U+2581) in place of the space before them, in word vocabularies too,
-so that decoding gives detokenised text in every case.
+Each has four special ids: PAD fills a batch, UNK stands for unknown text, SOS starts the decoder and EOS ends a
+sentence. A piece begins with ``▁`` (U+2581) where a space precedes it, in word vocabularies too, so that decoding
+gives detokenised text.
 
-The vocabulary of a recipe with dialogues has a fifth, the separator, which ends a turn that another one follows. It is
-never found in text: `nmt/data/dialogue.py` puts it between the turns of a line.
-
-A vocabulary may have tags: symbols such as ``<2de>`` that tell what translation is wanted. They are read in front of a
-text, and nowhere else.
+The source vocabulary of dialogues has a fifth, the separator, which ends each turn but the last. It never results from
+text: :mod:`nmt.data.dialogue` inserts it. A vocabulary may have tags: symbols such as ``<2de>`` that select the kind of
+translation. They are recognised at the beginning of a text only.
 """
 
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Self
+
+from nmt.core.errors import UserError
+from nmt.recipe.schema import VocabularyOptions
 
 SPACE = "▁"
 SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
@@ -25,7 +26,7 @@ TAG = re.compile(r"\s*(<[^<>\s]+>)\s*")
 
 
 class Piece(NamedTuple):
-    """A piece of a sentence and the characters ``text[begin:end]`` that it stands for."""
+    """A piece of a sentence, for the characters ``text[begin:end]``."""
 
     id: int
     begin: int
@@ -35,8 +36,7 @@ class Piece(NamedTuple):
 class Vocabulary(ABC):
     """Ids and their pieces. ``pad``, ``unk``, ``sos`` and ``eos`` are the special ids.
 
-    ``separator`` is the id that ends a turn of a dialogue; None where the vocabulary was made without. ``tags`` has the
-    ids of the tags by their names.
+    ``separator`` is the id that ends a turn of a dialogue, or None. ``tags`` maps the names of tags to their ids.
     """
 
     suffix: str
@@ -53,20 +53,20 @@ class Vocabulary(ABC):
     def __len__(self) -> int: ...
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a sentence and of the tags in front of it, without SOS and EOS; tags alone have none."""
+        """Returns the ids of a sentence and of the tags before it, without SOS and EOS; none for tags alone."""
         tags = self.tags_of(text)
         ids = self._encode(text[tags[-1].end :] if tags else text)
         return [tag.id for tag in tags] + ids if ids else []
 
     def pieces(self, text: str) -> list[Piece]:
-        """The same ids with the characters each came from."""
+        """Returns the ids of :meth:`encode` with their characters."""
         tags = self.tags_of(text)
         start = tags[-1].end if tags else 0
         pieces = [Piece(i, start + begin, start + end) for i, begin, end in self._pieces(text[start:])]
         return tags + pieces if pieces else []
 
     def tags_of(self, text: str) -> list[Piece]:
-        """The tags in front of a text."""
+        """Returns the tags at the beginning of a text."""
         found: list[Piece] = []
         while self.tags and (match := TAG.match(text, found[-1].end if found else 0)) and match[1] in self.tags:
             found.append(Piece(self.tags[match[1]], *match.span(1)))
@@ -74,25 +74,54 @@ class Vocabulary(ABC):
 
     @abstractmethod
     def _encode(self, text: str) -> list[int]:
-        """Ids of a text without tags."""
+        """Returns the ids of a text without tags."""
 
     @abstractmethod
     def _pieces(self, text: str) -> list[Piece]:
-        """The same ids with the characters each came from."""
+        """Returns the ids of :meth:`_encode` with their characters."""
 
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:
-        """Detokenised text; PAD, SOS, EOS, the separator and tags vanish."""
+        """Returns detokenised text, without PAD, SOS, EOS, the separator and tags."""
 
     @abstractmethod
     def token(self, index: int) -> str:
-        """The piece with this id, as it is written in the vocabulary."""
+        """Returns the piece with this id, as it stands in the vocabulary."""
 
     @abstractmethod
     def to_bytes(self) -> bytes:
-        """What the vocabulary's file holds."""
+        """Returns the content of the vocabulary's file."""
+
+    @classmethod
+    @abstractmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """Reads what :meth:`to_bytes` wrote.
+
+        Raises:
+            UserError: the content is not a vocabulary of this kind.
+        """
+
+    @classmethod
+    @abstractmethod
+    def learn(cls, lines: Iterable[str], options: VocabularyOptions, specials: Sequence[str], where: str) -> Self:
+        """Learns a vocabulary from text.
+
+        Args:
+            lines: sentences; iterated once.
+            options: ``vocabulary`` of the recipe.
+            specials: further symbols, each with an id: the separator, tags and the symbols around given terms.
+            where: name of the text in messages.
+
+        Raises:
+            UserError: there is no text, or too little for the size.
+        """
 
     @property
     def fingerprint(self) -> str:
         """Changes whenever the vocabulary does."""
         return hashlib.blake2b(self.to_bytes(), digest_size=16).hexdigest()
+
+
+def no_text(where: str) -> UserError:
+    """Returns the error for an empty text."""
+    return UserError(f"{where} is empty: no vocabulary can be made.", "Check the training files.")

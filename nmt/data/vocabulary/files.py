@@ -6,8 +6,9 @@ from pathlib import Path
 from nmt.core.errors import UserError
 from nmt.core.files import explained, replacing
 from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.vocabulary.kinds import VOCABULARIES
+from nmt.data.vocabulary.labels import LabelVocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
-from nmt.data.vocabulary.words import WordVocabulary
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Vocabularies:
         return f"{self.source.fingerprint}-{self.target.fingerprint}"
 
     def save(self, directory: Path) -> None:
-        """Write ``vocabulary.*``, or ``vocabulary.source.*`` and ``vocabulary.target.*``, in place of any others."""
+        """Writes ``vocabulary.*``, or ``vocabulary.source.*`` and ``vocabulary.target.*``, and deletes any others."""
         sides = {"": self.source} if self.joint else {".source": self.source, ".target": self.target}
         files = {directory / f"vocabulary{side}{v.suffix}": v.to_bytes() for side, v in sides.items()}
         for path, content in files.items():
@@ -38,28 +39,29 @@ class Vocabularies:
 
     @classmethod
     def load(cls, path: Path) -> "Vocabularies":
-        """Read a single vocabulary file (joint), or what :meth:`save` wrote into a directory.
+        """Reads a single vocabulary file (joint), or what :meth:`save` wrote into a directory.
 
         Raises:
-            UserError: nothing there, or not a vocabulary.
+            UserError: there is no vocabulary.
         """
         files = [found for side in ("source", "target") for found in sorted(path.glob(f"vocabulary.{side}.*"))]
         if len(files) != 2:
-            files = [file for file in (path, path / "vocabulary.model", path / "vocabulary.txt") if file.is_file()][:1]
+            names = (path / f"vocabulary{kind.suffix}" for kind in _kinds())
+            files = [file for file in (path, *names) if file.is_file()][:1]
         if not files:
             raise UserError(f"There is no vocabulary at {path}.", "Name a .model or .txt file, or a model directory.")
         vocabularies = [_load_file(file) for file in files]
         return cls(vocabularies[0], vocabularies[-1])
 
 
+def _kinds() -> list[type[Vocabulary]]:
+    return [SentencePieceVocabulary, *VOCABULARIES.values(), LabelVocabulary]
+
+
 def _load_file(path: Path) -> Vocabulary:
     try:
-        content = path.read_bytes()
-        if path.suffix == ".labels":
-            from nmt.data.vocabulary.labels import LabelVocabulary
-
-            return LabelVocabulary.from_bytes(content)
-        return WordVocabulary.from_bytes(content) if path.suffix == ".txt" else SentencePieceVocabulary(content)
+        kind = next((kind for kind in _kinds() if kind.suffix == path.suffix), SentencePieceVocabulary)
+        return kind.from_bytes(path.read_bytes())
     except UserError as error:
         raise UserError(f"{path}: {error.message}", error.remedy) from None
     except (OSError, UnicodeDecodeError) as error:

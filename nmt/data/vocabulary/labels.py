@@ -1,6 +1,7 @@
 """The labels of a classifier as a vocabulary: text to ids and back."""
 
 from collections.abc import Iterable, Sequence
+from typing import Self
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.base import Piece
@@ -8,11 +9,11 @@ from nmt.data.vocabulary.words import WordVocabulary
 
 
 class LabelVocabulary(WordVocabulary):
-    """A line is one label, and there is no other entry: no EOS, and nothing is UNK."""
+    """Each line is one label; there is no EOS and no UNK."""
 
     suffix = ".labels"
     pad = sos = 0
-    """Never looked at: all targets have the same length, and a classifier ignores its input."""
+    """Unused: all targets have the same length, and a classifier ignores its input."""
     unk = eos = -1
     is_closed = True
 
@@ -21,8 +22,8 @@ class LabelVocabulary(WordVocabulary):
         self._ids = {label: index for index, label in enumerate(labels)}
 
     @classmethod
-    def of(cls, lines: Iterable[str], max_labels: int) -> "LabelVocabulary":
-        """The labels of the target side of the training text, in the order of the alphabet.
+    def of(cls, lines: Iterable[str], max_labels: int) -> Self:
+        """Returns the labels of the target side of the training text, in alphabetical order.
 
         Raises:
             UserError: there are too many different lines, or too few.
@@ -36,7 +37,7 @@ class LabelVocabulary(WordVocabulary):
         )
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> "LabelVocabulary":
+    def from_bytes(cls, content: bytes) -> Self:
         return cls(content.decode("utf-8").split("\n")[:-1])
 
     def _encode(self, text: str) -> list[int]:

@@ -1,16 +1,23 @@
-"""Vocabularies of subword pieces and characters, by sentencepiece."""
+"""Vocabularies of subwords and of characters, learned and applied by sentencepiece."""
 
-from collections.abc import Sequence
-from typing import Any
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Self
 
 from nmt.core.errors import UserError
-from nmt.data.vocabulary.base import SEPARATOR, TAG, Piece, Vocabulary
+from nmt.data.vocabulary.base import SEPARATOR, TAG, TERM, Piece, Vocabulary, no_text
+from nmt.recipe.schema import VocabularyOptions
+
+MAX_LINES = 2_000_000
+"""Maximum number of lines from which sentencepiece learns a vocabulary."""
 
 
 class SentencePieceVocabulary(Vocabulary):
-    """A sentencepiece model: unigram (Kudo 2018), BPE (Sennrich et al. 2016) or characters."""
+    """A sentencepiece model of any type."""
 
     suffix = ".model"
+    model_type: ClassVar[str]
 
     def __init__(self, proto: bytes) -> None:
         import sentencepiece
@@ -36,6 +43,52 @@ class SentencePieceVocabulary(Vocabulary):
         self.tags = {name: i for i in controls if TAG.fullmatch(name := self.token(i))}
         self._hidden = own.union(self.tags.values())
 
+    @classmethod
+    def learn(cls, lines: Iterable[str], options: VocabularyOptions, specials: Sequence[str], where: str) -> Self:
+        import sentencepiece
+
+        model = io.BytesIO()
+        problem: UserError | None = None
+
+        def sentences() -> Iterator[str]:
+            """Yields the lines; their error is kept, because sentencepiece raises one of its own instead."""
+            nonlocal problem
+            try:
+                yield from (line for line in lines if line.strip())
+            except UserError as error:
+                problem = error
+                raise
+
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=sentences(),
+                model_writer=model,
+                model_type=cls.model_type,
+                vocab_size=options.size,
+                # The number of characters is that of the text; the size is only a maximum.
+                hard_vocab_limit=cls.model_type != "char",
+                byte_fallback=options.byte_fallback,
+                character_coverage=options.character_coverage,
+                normalization_rule_name=options.normalization,
+                pad_id=0,
+                unk_id=1,
+                bos_id=2,
+                eos_id=3,
+                control_symbols=[symbol for symbol in specials if symbol not in TERM],
+                user_defined_symbols=[symbol for symbol in specials if symbol in TERM],
+                input_sentence_size=MAX_LINES,
+                shuffle_input_sentence=False,
+                num_threads=1,  # the same pieces on every machine
+                minloglevel=2,
+            )
+        except (RuntimeError, SystemError) as error:
+            raise problem or _explained(str(error), options.size, where) from None
+        return cls(model.getvalue())
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        return cls(content)
+
     def __len__(self) -> int:
         return int(self._processor.get_piece_size())
 
@@ -44,7 +97,7 @@ class SentencePieceVocabulary(Vocabulary):
         return ids
 
     def scores(self) -> dict[str, float]:
-        """The score of each piece that is text: log p in a unigram model, minus the rank of a merge in BPE."""
+        """Returns the score of each piece that is text: log p in a unigram model, minus the rank of a merge in BPE."""
         p = self._processor
         kinds = (p.is_control, p.is_unknown, p.is_byte, p.is_unused)
         return {self.token(i): float(p.get_score(i)) for i in range(len(self)) if not any(kind(i) for kind in kinds)}
@@ -71,5 +124,37 @@ class SentencePieceVocabulary(Vocabulary):
 
 
 def _without_surrogates(text: str) -> str:
-    """Lone surrogates, which a Python string may hold although they are no text, as question marks."""
+    """Replaces lone surrogates, which UTF-8 cannot encode, by question marks."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+class UnigramVocabulary(SentencePieceVocabulary):
+    """Subwords of a unigram language model (Kudo 2018)."""
+
+    model_type = "unigram"
+
+
+class BpeVocabulary(SentencePieceVocabulary):
+    """Subwords by byte-pair encoding (Sennrich et al. 2016)."""
+
+    model_type = "bpe"
+
+
+class CharacterVocabulary(SentencePieceVocabulary):
+    """Characters."""
+
+    model_type = "char"
+
+
+def _explained(problem: str, size: int, where: str) -> UserError:
+    """Returns the error for a message of sentencepiece, in terms of the recipe."""
+    if limit := re.search(r"value <= (\d+)", problem):
+        message = f"{where} gives at most {limit[1]} pieces, but vocabulary.size is {size}."
+        return UserError(message, f"Give --set vocabulary.size={limit[1]} or less.")
+    if smallest := re.search(r"smaller than required_chars\. (\d+) vs (\d+)", problem):
+        message = f"{where} has {smallest[2]} different characters and specials, but vocabulary.size is {size}."
+        return UserError(message, "Raise vocabulary.size above that, or lower vocabulary.character_coverage.")
+    if "sentences_.empty()" in problem or "Input corpus is empty" in problem:
+        return no_text(where)
+    message = f"sentencepiece can't make a vocabulary from {where}: {problem}"
+    return UserError(message, "Check vocabulary.* of the recipe.")

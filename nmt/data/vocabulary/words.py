@@ -1,16 +1,19 @@
 """Vocabularies of whole words."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Self
 
 from nmt.core.errors import UserError
-from nmt.data.vocabulary.base import SEPARATOR, SPACE, SPECIALS, TAG, TERM, Piece, Vocabulary
+from nmt.data.vocabulary.base import SEPARATOR, SPACE, SPECIALS, TAG, TERM, Piece, Vocabulary, no_text
+from nmt.recipe.schema import VocabularyOptions
 
 _WORD = re.compile(r"</?term>|\w+(?:[’'\-]\w+)*|[^\w\s]")
 
 
 class WordVocabulary(Vocabulary):
-    """Whole words and punctuation marks, the most frequent first; everything else is UNK."""
+    """Whole words and punctuation marks, by descending frequency; everything else is UNK."""
 
     suffix = ".txt"
     pad, unk, sos, eos = range(4)
@@ -18,13 +21,25 @@ class WordVocabulary(Vocabulary):
     def __init__(self, words: Sequence[str]) -> None:
         self._words = [*SPECIALS, *words]
         self._ids = {word: index for index, word in enumerate(self._words)}
-        self.separator = self._ids.get(SEPARATOR)  # no word of a text looks like that
-        # Nor like a tag.
+        # No word of a text has the form of the separator or of a tag.
+        self.separator = self._ids.get(SEPARATOR)
         self.tags = {w: self._ids[w] for w in words if w not in (SEPARATOR, *TERM) and TAG.fullmatch(w)}
         self._hidden = {self.pad, self.sos, self.eos, self.separator, *self.tags.values()}
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> "WordVocabulary":
+    def learn(cls, lines: Iterable[str], options: VocabularyOptions, specials: Sequence[str], where: str) -> Self:
+        counts: Counter[str] = Counter()
+        for line in lines:
+            counts.update(word for word, _, _ in cls.split(line))
+        if not counts:
+            raise no_text(where)
+        # Ties are in alphabetical order, so that the result doesn't depend on the order of lines.
+        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        kept = [word for word, count in ranked if count >= options.min_count and word not in SPECIALS]
+        return cls([*specials, *kept[: options.size - len(SPECIALS) - len(specials)]])
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
         words = content.decode("utf-8").splitlines()
         if tuple(words[:4]) != SPECIALS:
             raise UserError("This is not a word vocabulary.", f"It must start with {' '.join(SPECIALS)}, a line each.")
@@ -32,7 +47,7 @@ class WordVocabulary(Vocabulary):
 
     @staticmethod
     def split(text: str) -> list[tuple[str, int, int]]:
-        """Words with their character spans; ``▁`` marks those that follow a space or start the sentence."""
+        """Returns words with their character spans; ``▁`` marks those that follow a space or start the sentence."""
         words = []
         for match in _WORD.finditer(text):
             begin, end = match.span()

@@ -1,4 +1,4 @@
-"""The mean of a run's checkpoints (Vaswani et al. 2017, section 6.1): often better than any one of them."""
+"""The mean of a run's checkpoints (Vaswani et al. 2017, section 6.1)."""
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ def average_checkpoints(
     best: int | None = None,
     steps: Sequence[int] | None = None,
 ) -> list[int]:
-    """Write the mean of some checkpoints as a model.
+    """Writes the mean of some checkpoints as a model.
 
     Args:
         directory: the model directory of a training run.
@@ -61,7 +61,7 @@ def average_checkpoints(
 
 
 def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
-    """The mean of weights files, tensor by tensor, summed in float64 and given in the type of the first file.
+    """Returns the mean of weights files, summed in float64, in the type of the first file.
 
     Raises:
         UserError: a file is missing or damaged, or its tensors are not those of the first.
@@ -85,7 +85,7 @@ def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
 
 
 def _choose(directory: Path, last: int | None, best: int | None, steps: Sequence[int] | None) -> list[Path]:
-    """The checkpoints to average, in order."""
+    """Returns the checkpoints to average, in order."""
     if [last, best, steps].count(None) != 2:
         raise UserError("It is not clear what to average.", "Give one of --last N, --best N and --steps N,N.")
     folder, kind = CheckpointFolder(directory), "checkpoints"
@@ -115,7 +115,7 @@ def _choose(directory: Path, last: int | None, best: int | None, steps: Sequence
 
 
 def _write_model(run: ModelDirectory, weights: Mapping[str, Tensor], output: Path) -> None:
-    """The weights in a new folder, with the recipe and vocabulary of the run and what it knows about alignment."""
+    """Writes weights to a new folder, with recipe, vocabulary and alignment data of the run."""
     vocabularies = Vocabularies.load(run.path)
     with explained(output):
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Checkpoints: all that the rest of a run depends on, never half-written and never pickled."""
+"""Checkpoints, which contain the complete state of a run, written atomically and without pickle."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.models.weights import load_weights, read_tensors, write_tensors
 
 SUMS = "SHA256SUMS"
-"""The file of a checkpoint with the digests of the others, in the form that ``sha256sum --check`` reads."""
+"""File of a checkpoint with the digests of the others, in the format of ``sha256sum --check``."""
 
 
 class CheckpointFolder:
@@ -33,23 +33,23 @@ class CheckpointFolder:
         self._keep_last, self._keep_best = keep_last, keep_best
 
     def all(self) -> list[Path]:
-        """Complete checkpoints, the oldest first."""
+        """Returns the complete checkpoints, oldest first."""
         found = [p for p in self._folder.glob("step-*") if (p / "state.json").is_file() or (p / SUMS).is_file()]
         return sorted((path for path in found if path.name.removeprefix("step-").isdecimal()), key=step_of)
 
     def best(self) -> list[Path]:
-        """Those that were validated, the best first; of equals the older."""
+        """Returns the validated checkpoints, best first; ties: oldest first."""
         measured = [(metric, path) for path in self.all() if (metric := _metric(path)) is not None]
         return [path for _, path in sorted(measured, key=lambda pair: (-pair[0], step_of(pair[1])))]
 
     def at(self, step: int) -> Path:
-        """Where the checkpoint of a step is, or would be."""
+        """Returns the path of the checkpoint of a step."""
         return self._folder / f"step-{step:06d}"
 
     def save(
         self, step: int, weights: Mapping[str, Tensor], tensors: Mapping[str, Mapping[str, Tensor]], state: Any
     ) -> Path:
-        """Write a checkpoint beside the others, and delete those that are neither among the newest nor the best.
+        """Writes a checkpoint, and deletes those that are neither among the newest nor the best.
 
         Args:
             step: number of updates.
@@ -77,14 +77,14 @@ class CheckpointFolder:
         return final
 
     def _prune(self) -> None:
-        """Delete the checkpoints that are neither among the newest nor among the best."""
+        """Deletes the checkpoints that are neither among the newest nor among the best."""
         kept = {*self.all()[-self._keep_last :], *self.best()[: self._keep_best]}
         for path in self.all():
             if path not in kept:
                 remove_folder(path)
 
     def tidy(self) -> None:
-        """Remove what a killed process has left, and give a checkpoint that was saved once more its name."""
+        """Removes unfinished files of a killed process, and renames a checkpoint that was saved again."""
         remove_unfinished(self._folder)
         for newer in self._folder.glob("newer-*"):
             final = newer.with_name(newer.name.replace("newer", "step", 1))
@@ -125,7 +125,7 @@ class CheckpointFolder:
 
     @staticmethod
     def load(path: Path, model: nn.Module) -> tuple[defaultdict[str, dict[str, Tensor]], Any]:
-        """Put a checkpoint's weights into the model; give the other tensors by group and name, and the state."""
+        """Loads a checkpoint's weights into the model; returns the other tensors by group and name, and the state."""
         load_weights(model, path / "weights.safetensors")
         try:
             return training_tensors(path), json.loads((path / "state.json").read_text("utf-8"))
@@ -136,7 +136,7 @@ class CheckpointFolder:
 
 
 def training_tensors(checkpoint: Path) -> defaultdict[str, dict[str, Tensor]]:
-    """The tensors of a checkpoint beside the weights, by group and name; a group that it lacks is empty."""
+    """Returns the tensors of a checkpoint besides the weights, by group and name; missing groups are empty."""
     groups: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
     for key, tensor in read_tensors(checkpoint / "training.safetensors").items():
         group, _, name = key.partition("/")
@@ -145,7 +145,7 @@ def training_tensors(checkpoint: Path) -> defaultdict[str, dict[str, Tensor]]:
 
 
 def damage(checkpoint: Path) -> str:
-    """What is wrong with the files of a checkpoint; empty where they are as they were written.
+    """Describes damage of the files of a checkpoint; empty if they are intact.
 
     One whose SHA256SUMS was deleted is taken as it is.
     """
@@ -165,12 +165,12 @@ def damage(checkpoint: Path) -> str:
 
 
 def step_of(checkpoint: Path) -> int:
-    """The number of updates after which a checkpoint was taken."""
+    """Returns the number of updates of a checkpoint."""
     return int(checkpoint.name.removeprefix("step-"))
 
 
 def _metric(checkpoint: Path) -> float | None:
-    """The validation figure that ranks a checkpoint, with its sign changed where lower is better."""
+    """Returns the validation figure that ranks a checkpoint, negated if lower is better."""
     try:
         measured = json.loads((checkpoint / "state.json").read_text("utf-8")).get("validation")
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What a checkpoint holds besides the weights, so that training goes on exactly: progress, moments, random states."""
+"""Training state of a checkpoint besides the weights: progress, moments, random states."""
 
 import random
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @dataclass
 class Progress:
-    """How far a run has come."""
+    """Progress of a run."""
 
     step: int = 0
     seconds: float = 0.0
@@ -20,12 +20,12 @@ class Progress:
     best_step: int = 0
     validations_without_gain: int = 0
     validation_due: bool = False
-    """The run was stopped before the validation of this update was over."""
+    """Whether the run was stopped before the validation of this update ended."""
     skipped_in_a_row: int = 0
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
-    """An optimizer's moments and step counts, as PARAMETER/KEY."""
+    """Returns the optimizer's tensors, such as moments and step counts, as PARAMETER/KEY."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{names[parameter]}/{key}": value
@@ -35,7 +35,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dic
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what :func:`optimizer_tensors` gave. It is copied, since a file may be mapped rather than read."""
+    """Restores the tensors of :func:`optimizer_tensors`, copied because a file may be mapped."""
     parameters = dict(model.named_parameters())
     for name, value in tensors.items():
         of_parameter, _, key = name.rpartition("/")
@@ -46,14 +46,14 @@ def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: 
 
 
 def seed_everything(seed: int) -> None:
-    """All randomness of a run comes from here."""
+    """Seeds all random generators of a run."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
 
 
 def random_tensors(device: torch.device) -> dict[str, Tensor]:
-    """The states of torch's random generators."""
+    """Returns the states of torch's random generators."""
     tensors = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         tensors["cuda"] = torch.cuda.get_rng_state(device)
@@ -61,7 +61,7 @@ def random_tensors(device: torch.device) -> dict[str, Tensor]:
 
 
 def load_random(tensors: Mapping[str, Tensor], device: torch.device) -> None:
-    """Put back what :func:`random_tensors` gave."""
+    """Restores the states of :func:`random_tensors`."""
     torch.set_rng_state(tensors["cpu"])
     if device.type == "cuda" and "cuda" in tensors:
         torch.cuda.set_rng_state(tensors["cuda"], device)

@@ -17,15 +17,15 @@ from nmt.metrics.degenerate import DegenerateCount
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that happened in a run: at which update, counted from 1, and after how many seconds of training."""
+    """Base of events: the update, counted from 1, and the seconds of training."""
 
     name: str = ""
-    """Of its lines in ``metrics.jsonl``; empty for an event that isn't written there."""
+    """Name of its lines in ``metrics.jsonl``; empty for an event that isn't written there."""
     step: int
     seconds: float
 
     def figures(self) -> dict[str, Any]:
-        """What ``metrics.jsonl`` has of it beside name, step and seconds."""
+        """Returns the figures for ``metrics.jsonl`` besides name, step and seconds."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         nested = [values.pop(key) for key in list(values) if isinstance(values[key], Mapping)]
         shown = {key: value for key, value in values.items() if key not in ("name", "step", "seconds", "message")}
@@ -33,7 +33,7 @@ class Event:
 
 
 Sink = Callable[[Event], None]
-"""Takes the events of a run in their order; called in rank 0 alone."""
+"""Receives the events of a run in order; called in rank 0 only."""
 
 
 def ignore(event: Event) -> None:
@@ -45,9 +45,9 @@ class Started(Event):
     """A run begins, or is resumed after update ``step``; what was written about later updates no longer holds."""
 
     validation_due: bool = False
-    """The validation of ``step`` is done first; what an earlier run wrote about it does not hold either."""
+    """Whether the validation of ``step`` is repeated first; its earlier lines are no longer valid."""
     total_steps: int | None
-    """Updates of the whole run, where their number is known."""
+    """Number of updates of the whole run, if it is known."""
     max_minutes: float | None
 
     def figures(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Updated(Event):
     """An update is done. Figures are means since the last :class:`TrainingLoss`."""
 
     epoch: int
-    """Passes over the data that are complete."""
+    """Number of complete passes over the data."""
     loss: float
     tokens_per_second: float
     skipped: int
@@ -125,9 +125,9 @@ class Validated(Event):
     loss: float
     """Mean -log p of a target token, in nats."""
     metric: str
-    """What models are selected by."""
+    """Metric that selects models."""
     score: float | None
-    """Of the translations by that metric; None where it is the loss."""
+    """Score of the translations by that metric; None if it is the loss."""
     degenerate: DegenerateCount
     best: bool
     """Whether it is the best validation so far."""
@@ -149,7 +149,7 @@ class Saved(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Warned(Event):
-    """Something that the user should know; without a message where the log alone has it.
+    """A warning; without a message if it is only logged.
 
     Names: ``skip``, an update was left out because its loss or gradient isn't finite; ``out_of_memory``, a batch didn't
     fit and is split in two; ``diverged``, the training loss has been far above its lowest value for long.

@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: it finishes its step and saves first."""
+"""Signals that stop a run, which first finishes its step and saves."""
 
 import signal
 import threading
@@ -9,7 +9,7 @@ from typing import Self
 from nmt.core.errors import UserError
 
 REPEATED = 3.0
-"""Seconds in which the same signal again is no second request: torchrun passes a signal on to ranks that have it."""
+"""Seconds within which a repeated signal is ignored: torchrun forwards signals to ranks that also receive them."""
 
 
 class Interrupted(Exception):

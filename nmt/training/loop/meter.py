@@ -1,4 +1,4 @@
-"""The figures of a run, such as loss, speed and padding, and signs in them that it is going wrong."""
+"""Figures of a run, such as loss, speed and padding, and the detection of divergence."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -7,20 +7,20 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 HORIZON = 100
-"""Updates over which the loss is averaged before it is judged."""
+"""Number of updates over which the loss is averaged."""
 
 RISE = 1.0
-"""Nats a token above its lowest from which a loss has run away: e times the perplexity."""
+"""Rise above the lowest loss, in nats per token, that counts as divergence: e times the perplexity."""
 
 LONG = 200
-"""Updates in a row that a loss must be that far up before anything is said."""
+"""Number of consecutive updates above the threshold before a warning."""
 
 
 @dataclass
 class Meter:
-    """Adds up what :meth:`take` then gives as figures. Its state is part of a checkpoint, so curves have no seam.
+    """Accumulates the figures of a run. Its state is part of a checkpoint: metrics continue after a resume.
 
-    Sums since the last line of the log, and with ``epoch_…`` since the epoch began.
+    Sums are since the last line of the log; those named ``epoch_…`` since the beginning of the epoch.
     """
 
     nll: float = 0.0
@@ -37,7 +37,7 @@ class Meter:
     started: float = field(default_factory=time.perf_counter)
 
     def count(self, tokens: int, positions: int, padding: int, loss: float, gradient_norm: float) -> None:
-        """Take in an update: sizes as in :class:`nmt.data.batching.Batch`, and the mean -log p of a target token."""
+        """Adds an update: sizes as in :class:`nmt.data.batching.Batch`, and the mean -log p of a target token."""
         self.nll += loss * tokens
         self.tokens += tokens
         self.positions += positions
@@ -48,27 +48,27 @@ class Meter:
         self.epoch_padding += padding
 
     def count_extra(self, losses: Mapping[str, float]) -> None:
-        """Take in the extra losses of a batch, summed over it, by name."""
+        """Adds the extra losses of a batch, summed over it, by name."""
         for name, loss in losses.items():
             self.extra[name] = self.extra.get(name, 0.0) + loss
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Take validating and saving out of the tokens a second."""
+        """Excludes validation and saving from the tokens per second."""
         began = time.perf_counter()
         yield
         self.started += time.perf_counter() - began
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Count the time inside this context as waiting for data."""
+        """Counts the time inside this context as waiting for data."""
         began = time.perf_counter()
         yield
         self.waiting_seconds += time.perf_counter() - began
 
     @property
     def loss(self) -> float | None:
-        """Mean -log p of the tokens so far; None before the first."""
+        """Mean -log p of the tokens since the last :meth:`take`; None before the first."""
         return self.nll / self.tokens if self.tokens else None
 
     @property
@@ -76,7 +76,7 @@ class Meter:
         return self.tokens / max(time.perf_counter() - self.started, 1e-9)
 
     def take(self) -> dict[str, Any]:
-        """The figures of a :class:`TrainingLoss` event, which are reset; empty if nothing was counted."""
+        """Returns the figures of a :class:`TrainingLoss` event and resets them; empty if nothing was counted."""
         elapsed, trained = time.perf_counter() - self.started, self.updates > 0
         figures = {
             "loss": round(self.nll / self.tokens, 4) if trained else None,
@@ -92,7 +92,7 @@ class Meter:
         return figures if has_figures else {}
 
     def end_epoch(self) -> float:
-        """Fraction of padding in the epoch that ends here."""
+        """Returns the fraction of padding of the epoch that ends."""
         fraction = self.epoch_padding / max(self.epoch_positions, 1)
         self.epoch_padding = self.epoch_positions = 0
         return fraction
@@ -121,7 +121,7 @@ class Divergence:
     updates_above: int = 0
 
     def update(self, loss: float) -> bool:
-        """Take in the loss of an update after the warm-up; True once each time the run is found to have diverged."""
+        """Adds the loss of an update after the warm-up; returns True once for each divergence."""
         decay = 1 - 1 / HORIZON
         self.mean = decay * self.mean + (1 - decay) * loss
         self.weight = decay * self.weight + (1 - decay)
@@ -133,11 +133,11 @@ class Divergence:
 
     @property
     def average(self) -> float:
-        """The loss of the last hundred updates or so."""
+        """Average loss of about the last hundred updates."""
         return self.mean / self.weight
 
     def report(self, best_step: int) -> tuple[str, dict[str, Any]]:
-        """The message of a divergence, and its figures in the log; ``best_step`` is 0 without a best model so far."""
+        """Returns message and figures of a divergence; ``best_step`` is 0 if there is no best model yet."""
         assert self.lowest is not None
         best = f" The best model, of step {best_step}, is kept." if best_step else ""
         message = (

@@ -1,4 +1,4 @@
-"""Memory: a batch that doesn't fit is split, and the largest that fits is found."""
+"""Out-of-memory handling: splits batches that don't fit, and finds the largest that fits."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -12,20 +12,20 @@ from nmt.core.errors import UserError
 from nmt.data.batching import Batch, BatchStream
 
 CPU_BATCH_TOKENS = 4096
-"""What ``training.batch_tokens: auto`` means where trying is dangerous."""
+"""Value of ``training.batch_tokens: auto`` on the CPU."""
 
 MIN_UPDATES = 50
-"""So many batches an epoch ``training.batch_tokens: auto`` leaves at least: a few huge updates learn little."""
+"""Minimum number of updates per epoch with ``training.batch_tokens: auto``: few large ones learn little."""
 
 MARGIN = 0.9
-"""Share of what was found to fit that is used: allocators lose some memory between their blocks."""
+"""Fraction of the largest batch that is used, because allocators fragment memory."""
 
 _CPU_MESSAGES = ("not enough memory", "can't allocate memory", "Cannot allocate memory")
-"""How PyTorch's allocator for the CPU says that there is no more, in a plain RuntimeError."""
+"""Messages of PyTorch's CPU allocator for exhausted memory, in a plain RuntimeError."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed, on a GPU or on the CPU."""
+    """Returns whether an allocation failed, on a GPU or on the CPU."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(message in str(error) for message in _CPU_MESSAGES)
@@ -34,7 +34,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def split_on_oom(
     group: Sequence[Batch], add_gradient: Callable[[Batch, bool], Tensor], make_room: Callable[[Batch], None]
 ) -> Tensor:
-    """Compute the gradients of an update, whose batches are split in two until each fits; gives the summed loss.
+    """Computes the gradients of an update, splitting batches in two until each fits; returns the summed loss.
 
     What fails in a backward pass leaves part of its gradient behind, so the whole update is computed anew. It is the
     same update but for the masks of dropout.
@@ -69,18 +69,18 @@ def split_on_oom(
 
 
 def shape_text(batch: Batch) -> str:
-    """A batch's lengths in words."""
+    """Returns the lengths of a batch as text."""
     return f"{batch.source_BS.shape[1]:,} source and {batch.target_output_BT.shape[1]:,} target positions"
 
 
 def release_memory(device: torch.device) -> None:
-    """Give a device's free blocks back to it, so that they can be cut anew."""
+    """Empties the allocator's cache of a device."""
     if device.type != "cpu":
         torch.get_device_module(device).empty_cache()
 
 
 def find_batch_tokens(objective: nn.Module, batches: BatchStream, num_moments: int) -> int:
-    """The value of ``training.batch_tokens: auto``.
+    """Returns the value of ``training.batch_tokens: auto``.
 
     On a GPU it is found by trying. On the CPU nothing is tried: a system promises memory that it doesn't have, and
     ends some process, perhaps another one, when it is used. ``num_moments``: tensors as large as the weights that the
@@ -99,7 +99,7 @@ def find_batch_tokens(objective: nn.Module, batches: BatchStream, num_moments: i
 
 
 def largest_by_trying(objective: nn.Module, longest: Callable[[int], Batch], num_moments: int, limit: int) -> int:
-    """The largest batch whose gradient can be computed; weights and random states stay as they are."""
+    """Returns the largest batch size whose gradient can be computed; weights and random states stay unchanged."""
     parameters = list(objective.parameters())
     device = parameters[0].device
 
@@ -124,7 +124,7 @@ def largest_by_trying(objective: nn.Module, longest: Callable[[int], Batch], num
 
 
 def largest(fits: Callable[[int], bool], limit: int, smallest: int = 256) -> int:
-    """The largest number up to ``limit`` that fits, to within 6 % and less a margin.
+    """Returns the largest number up to ``limit`` that fits, to within 6 % and minus a margin.
 
     Raises:
         UserError: not even the smallest fits.

@@ -1,4 +1,4 @@
-"""What takes the events of a run: metrics.jsonl, samples/, tensorboard/ and the console."""
+"""Sinks of the events of a run: metrics.jsonl, samples/, tensorboard/ and the console."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ SILENCE = 180.0
 
 @contextlib.contextmanager
 def open_sinks(directory: ModelDirectory, tensorboard: bool, on_event: Sink | None = None) -> Iterator[Sink]:
-    """One sink that gives each event to all: the files of a model directory, the console and ``on_event``.
+    """Opens a sink that passes each event to the files of a model directory, the console and ``on_event``.
 
     Raises:
         UserError: TensorBoard isn't installed.
@@ -79,12 +79,12 @@ class MetricsFile:
 
 
 def _as_json(value: Any) -> Any:
-    """JSON has no NaN and no infinity."""
+    """Replaces NaN and infinity, which JSON doesn't have, by None."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _is_before(line: str, start: Started) -> bool:
-    """Whether a line of the log still holds for a run that goes on from ``start``."""
+    """Returns whether a line of the log is still valid for a run that continues from ``start``."""
     try:
         event = json.loads(line)
         is_repeated = start.validation_due and event["event"] == "valid" and event["step"] == start.step
@@ -118,7 +118,7 @@ def _sample_text(sample: Sample) -> str:
 
 
 def read_samples(directory: Path) -> list[str]:
-    """The source sentences of a model directory's newest samples; none where there are no samples."""
+    """Returns the source sentences of the newest samples of a model directory."""
     files = ModelDirectory(directory)
     files.check_files()
     newest = max(files.samples.glob("step-*.txt"), default=None)
@@ -127,7 +127,7 @@ def read_samples(directory: Path) -> list[str]:
 
 
 class TensorBoard:
-    """Writes what ``metrics.jsonl`` has, and the samples as text, for TensorBoard."""
+    """Writes the figures of ``metrics.jsonl`` and the samples for TensorBoard."""
 
     _board: Any
 
@@ -208,19 +208,19 @@ class ConsoleSink:
 
 
 def fraction_done(run: Started, now: Event) -> float | None:
-    """How much of a run is over, by the end that is nearest; None where no end is known."""
+    """Returns the fraction of a run that is done, by the nearest limit; None without a limit."""
     fractions = [now.step / run.total_steps] if run.total_steps else []
     fractions += [now.seconds / (60 * run.max_minutes)] if run.max_minutes else []
     return min(1.0, max(fractions)) if fractions else None
 
 
 def clock_text(seconds: float) -> str:
-    """Minutes and seconds, as wide in every line of a log."""
+    """Returns minutes and seconds with a fixed width."""
     minutes, seconds = divmod(int(seconds), 60)
     return f"{minutes:3d}:{seconds:02d}"
 
 
 def duration_text(seconds: float) -> str:
-    """As exact as a forecast should be."""
+    """Returns hours and minutes."""
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{max(1, minutes)} min"

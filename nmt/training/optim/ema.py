@@ -22,20 +22,20 @@ class MovingAverage:
         self.weights = {name: weight.clone() for name, weight in weights_of(model).items()}
 
     def update(self, step: int) -> None:
-        """Take in the weights after update ``step``."""
+        """Updates the average with the weights after update ``step``."""
         decay = min(self._decay, (1 + step) / (10 + step))
         weights = weights_of(self._model)
         torch._foreach_lerp_(list(self.weights.values()), [weights[name] for name in self.weights], 1 - decay)
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Go on from a saved average; from the model's weights where there was none."""
+        """Restores a saved average; weights without one are those of the model."""
         present = weights_of(self._model)
         for name, value in self.weights.items():
             value.copy_(weights.get(name, present[name]))
 
     @contextmanager
     def in_model(self) -> Iterator[None]:
-        """While this context is open, the model has the averaged weights."""
+        """Gives the model the averaged weights inside this context."""
         weights = weights_of(self._model)
         own = {name: value.clone() for name, value in weights.items()}
         try:

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from nmt.core.errors import UserError
 from nmt.recipe import options as groups
 from nmt.recipe.registry import Table
 from nmt.recipe.schema import TrainingOptions
@@ -21,7 +20,7 @@ class Schedule:
     """
 
     class Options(groups.Options):
-        """Those that all schedules have."""
+        """Options of all schedules."""
 
         warmup_steps: int = Field(1000, ge=0, description="updates of linear warm-up")
 
@@ -33,31 +32,31 @@ class Schedule:
         self.warmup_steps: int = options.warmup_steps
 
     def at(self, step: int) -> float:
-        """The rate of update ``step``, counted from 1."""
+        """Returns the rate of update ``step``, counted from 1."""
         return self.peak * step / self.warmup_steps if step < self.warmup_steps else self.after_warmup(step)
 
     def after_warmup(self, step: int) -> float:
-        """The rate of an update after the warm-up."""
+        """Returns the rate of an update after the warm-up."""
         raise NotImplementedError
 
     def after_validation(self, improved: bool) -> None:
-        """Take in whether a validation was the best so far."""
+        """Is called after each validation; ``improved``: whether it was the best so far."""
 
     @property
     def end(self) -> str:
-        """Why training should end now; empty where it should not."""
+        """Reason to end training now; empty without one."""
         return ""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint has to hold, as JSON values."""
+        """Returns the state for a checkpoint, as JSON values."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what :meth:`state_dict` gave."""
+        """Restores a :meth:`state_dict`."""
 
 
 class Constant(Schedule):
-    """The peak."""
+    """A constant rate after the warm-up."""
 
     def after_warmup(self, step: int) -> float:
         return self.peak
@@ -95,7 +94,7 @@ class Cosine(Schedule):
 
 
 class Plateau(Schedule):
-    """The peak, times ``factor`` whenever validation hasn't improved for ``patience`` turns."""
+    """Multiplies the rate by ``factor`` when more than ``patience`` validations in a row bring no improvement."""
 
     class Options(Schedule.Options):
         factor: float = Field(0.5, gt=0, lt=1, description="what the rate is multiplied by")
@@ -137,21 +136,7 @@ SCHEDULES: Table[Schedule] = Table(
 KEY = "training.schedule"
 
 
-def resolve_schedule(options: TrainingOptions) -> TrainingOptions:
-    """The options with every key of the schedule written out.
-
-    Raises:
-        UserError: an unknown schedule or key, a value that is wrong, or a run without the end that it needs.
-    """
-    written = SCHEDULES.written_out(options.schedule, KEY)
-    if SCHEDULES[written["type"]].needs_end and not (options.max_steps or options.max_epochs):
-        raise UserError(
-            f"{KEY} {written['type']!r} must know its end.", "Set training.max_steps or training.max_epochs."
-        )
-    return options.model_copy(update={"schedule": written})
-
-
 def make_schedule(options: TrainingOptions, total_steps: int | None) -> Schedule:
-    """The schedule of a run whose number of updates is ``total_steps``."""
+    """Returns the schedule of a run of ``total_steps`` updates."""
     schedule, chosen = SCHEDULES.choose(options.schedule, KEY)
     return schedule(chosen, options.learning_rate, total_steps)

@@ -6,7 +6,7 @@ turns on, and know none of them by name. Each hook does nothing unless a techniq
 Shapes: B sentences, S source and T target positions, N target tokens, P passes, V target vocabulary.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,8 @@ class Technique:
         """Without keys."""
 
     incompatible_with: tuple[str, ...] = ()
-    """Names of other techniques, and fields of the recipe such as ``training.compile`` that must be off."""
+    """Names of other techniques, fields of the recipe that must be off, such as ``training.compile``, and tasks,
+    such as ``task.classification``."""
     num_passes: int = 1
     """How often each batch is read, with other dropout each time; losses are means over the passes."""
     needs_weights: bool = False
@@ -56,6 +57,11 @@ class Technique:
 
     def __init__(self, options: Any, recipe: Recipe) -> None:
         self.options = options
+
+    @classmethod
+    def check(cls, options: Any, recipe: Recipe) -> Iterable[UserError]:
+        """Yields what makes the options invalid for a recipe."""
+        return ()
 
     def setup_data(self, vocabularies: Vocabularies) -> None:
         """Take what is needed from the vocabularies, before the training text is encoded.
@@ -122,17 +128,19 @@ class Technique:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what :meth:`state_dict` gave."""
 
-    def has(self, hook: str) -> bool:
-        """Whether this technique overrides a hook."""
-        return getattr(type(self), hook) is not getattr(Technique, hook)
+    @classmethod
+    def has(cls, hook: str) -> bool:
+        """Returns whether this technique overrides a hook."""
+        return getattr(cls, hook) is not getattr(Technique, hook)
 
 
-def epochs_of(fraction: float, recipe: Recipe, key: str) -> int:
-    """How many epochs a fraction of ``training.max_epochs`` is, rounded down.
+def check_fraction(fraction: float, recipe: Recipe, key: str) -> Iterable[UserError]:
+    """Yields an error if a fraction of ``training.max_epochs`` is given for ``key`` but ``max_epochs`` isn't set."""
+    if fraction < 1 and not recipe.training.max_epochs:
+        yield UserError(f"{key} is a fraction of training.max_epochs, which is not set.", "Set training.max_epochs.")
 
-    Raises:
-        UserError: ``max_epochs`` isn't set; ``key`` is named as what depends on it.
-    """
-    if not recipe.training.max_epochs:
-        raise UserError(f"{key} is a fraction of training.max_epochs, which is not set.", "Set training.max_epochs.")
+
+def epochs_of(fraction: float, recipe: Recipe) -> int:
+    """Returns how many epochs a fraction of ``training.max_epochs`` is, rounded down."""
+    assert recipe.training.max_epochs is not None
     return int(fraction * recipe.training.max_epochs)

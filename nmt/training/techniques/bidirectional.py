@@ -4,6 +4,8 @@ A language that is only read, or only written, is learned from half of the text.
 vocabulary, pairs can be read the other way round as well; which way is meant, the model sees by the source.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
@@ -13,20 +15,20 @@ from nmt.data.cache import ParallelIds, Sentences
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.recipe import options as groups
 from nmt.recipe.schema import Recipe
-from nmt.training.techniques.base import Technique, epochs_of
+from nmt.training.techniques.base import Technique, check_fraction, epochs_of
 
 _STREAM = 1
-"""Tells these random numbers from others of the same seed and epoch."""
+"""Separates these random numbers from others of the same seed and epoch."""
 
 
 class Bidirectional(Technique):
-    """Half of the pairs the other way round, drawn anew for each epoch.
+    """Reverses half of the pairs, sampled anew in each epoch.
 
     So an epoch is as long as one in a single direction, and two of them read every pair once each way on average; the
     paper reads both ways in one.
     """
 
-    incompatible_with = ("model.is_classifier",)
+    incompatible_with = ("task.classification",)
 
     class Options(groups.Options):
         fraction: float = Field(
@@ -35,12 +37,16 @@ class Bidirectional(Technique):
 
     def __init__(self, options: Options, recipe: Recipe) -> None:
         super().__init__(options, recipe)
+        self._num_epochs = epochs_of(options.fraction, recipe)
+
+    @classmethod
+    def check(cls, options: Options, recipe: Recipe) -> Iterable[UserError]:
+        yield from check_fraction(options.fraction, recipe, "training.techniques.bidirectional.fraction")
         if any("terms" in corpus.modifiers for corpus in recipe.data.corpora):
-            raise UserError(
+            yield UserError(
                 "training.techniques.bidirectional can't turn pairs round in which the source has given terms.",
                 "Leave out bidirectional, or the modifier terms of data.corpora.",
             )
-        self._num_epochs = epochs_of(options.fraction, recipe, "training.techniques.bidirectional.fraction")
 
     def setup_data(self, vocabularies: Vocabularies) -> None:
         if not vocabularies.joint:
@@ -69,7 +75,7 @@ class Bidirectional(Technique):
 
 
 class InterleavedSentences(Sentences):
-    """Sentences of one side or, where ``from_second_N`` is True, of another with as many."""
+    """Sentences of one side or, where ``from_second_N`` is True, of another of the same size."""
 
     def __init__(self, first: Sentences, second: Sentences, from_second_N: npt.NDArray[np.bool_]) -> None:
         self._first, self._second, self._from_second_N = first, second, from_second_N

@@ -26,7 +26,7 @@ from nmt.recipe import options as groups
 from nmt.training.techniques.base import Technique
 
 TINY = 1e-12
-"""A gradient shorter than this says nothing about its direction: what a step does to it isn't counted."""
+"""Minimum norm of a gradient for its step to be counted."""
 
 
 class GradientFlow(Technique):
@@ -53,17 +53,17 @@ class GradientFlow(Technique):
 
 @dataclass(frozen=True)
 class Recorded:
-    """What one plain recurrent layer has given for a batch."""
+    """Output of one plain recurrent layer for a batch."""
 
     layer: nn.RNN
     output: Tensor
-    """As the layer gave it: packed [positions, D] or padded [B, T, D]; part of the graph."""
+    """Packed [positions, D] or padded [B, T, D], with its graph."""
     last_WBD: Tensor
-    """The state after the last word of each direction (W), which the kernel gives apart; part of the graph."""
+    """State after the last word of each direction (W), with its graph."""
     packing: PackedSequence | None
 
     def padded(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Values like the output as [B, T, D], and the sentences' lengths."""
+        """Returns values in the form of the output as [B, T, D], and the lengths of the sentences."""
         if self.packing is None:
             return values, torch.full((len(values),), values.shape[1], device=values.device)
         values_BTD, length_B = pad_packed_sequence(self.packing._replace(data=values), batch_first=True)
@@ -71,7 +71,7 @@ class Recorded:
 
 
 def record_layers(model: nn.Module) -> list[Recorded]:
-    """A list to which the plain recurrent layers of a model add what they give in training.
+    """Returns a list to which the plain recurrent layers of a model append their outputs in training.
 
     Raises:
         UserError: the model has none.

@@ -1,4 +1,4 @@
-"""Scheduled sampling (Bengio et al. 2015): the decoder reads its own words now and then, as it will in search.
+"""Scheduled sampling (Bengio et al. 2015): the decoder sometimes reads its own words, as in search.
 
 At update i a target word is the true one with probability ε_i, else one drawn from the model's distribution after
 the words read so far. ε_i falls by a schedule, from teacher forcing (1) towards free running (0).
@@ -21,7 +21,7 @@ from nmt.training.techniques.base import Technique
 class ScheduledSampling(Technique):
     """The probability of a true word is a function of the update."""
 
-    incompatible_with = ("model.is_classifier",)
+    incompatible_with = ("task.classification",)
 
     class Options(groups.Options):
         schedule: Literal["constant", "linear", "exponential", "inverse_sigmoid"] = Field(
@@ -58,7 +58,7 @@ def truth_probability(options: ScheduledSampling.Options, update: int) -> float:
 
 @torch.no_grad()
 def mixed_inputs(model: Seq2Seq, batch: Batch, probability: float) -> Tensor:
-    """The decoder's inputs with some of its own words in place of the true ones. [B, T]
+    """Returns the decoder's inputs with some of its own words in place of the true ones. [B, T]
 
     The words are found step by step without gradients; training then unrolls the decoder over them as over true
     ones, whatever kind it is. As in the paper, no gradient passes through the choice of a word.

@@ -8,17 +8,17 @@ Pieces don't cross words, so the words of a text are segmented independently. Al
 generator: the same seed gives the same pieces in every process. A word with a piece that is not text (UNK, bytes) keeps
 its pieces.
 
-The dropout of BPE merges is that of sentencepiece. Its sampling of unigram segmentations builds the lattice of each
-sentence anew; here the lattice of each distinct word is built once, which halves the time of an epoch's data.
+sentencepiece has samplers of both kinds, but its random numbers differ between processes, whatever the seed.
 """
 
 import math
 import tempfile
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Sequence
-from itertools import chain, pairwise
-from typing import Any
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, count, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.recipe import options as groups
 from nmt.recipe.schema import Recipe
-from nmt.training.techniques.base import Technique, epochs_of
+from nmt.training.techniques.base import Technique, check_fraction, epochs_of
 
 CHUNK = 10_000
 """Sentences that are sampled at a time."""
@@ -47,7 +47,7 @@ Ids = npt.NDArray[np.int64]
 class SubwordSampling(Technique):
     """Samples the segmentation of the training text anew in each epoch."""
 
-    incompatible_with = ("model.is_classifier",)
+    incompatible_with = ("task.classification",)
 
     class Options(groups.Options):
         alpha: float = Field(
@@ -64,8 +64,11 @@ class SubwordSampling(Technique):
 
     def __init__(self, options: Options, recipe: Recipe) -> None:
         super().__init__(options, recipe)
-        key = "training.techniques.subword_sampling.fraction"
-        self._num_epochs = epochs_of(options.fraction, recipe, key) if options.fraction < 1 else None
+        self._num_epochs = epochs_of(options.fraction, recipe) if options.fraction < 1 else None
+
+    @classmethod
+    def check(cls, options: Options, recipe: Recipe) -> Iterable[UserError]:
+        return check_fraction(options.fraction, recipe, "training.techniques.subword_sampling.fraction")
 
     def setup_data(self, vocabularies: Vocabularies) -> None:
         source = segmentations(vocabularies.source, self.options.alpha)
@@ -225,33 +228,77 @@ class UnigramLattices(Segmentations):
 
 
 class BpeDropout(Segmentations):
-    """Merges by rank, each left out with probability alpha, as sentencepiece computes it.
+    """Merges by rank, each left out with probability alpha, as in sentencepiece.
 
-    sentencepiece seeds a random generator once for each thread. Encoding a list starts a thread, so that the pieces
-    depend on the seed and the list alone.
+    A merge that was left out is considered again only after a merge beside it. The pieces of a word follow from the
+    merges that are left out, so they are cached by these.
     """
 
     def __init__(self, vocabulary: SentencePieceVocabulary, alpha: float) -> None:
-        from sentencepiece import SentencePieceProcessor
-
         super().__init__(vocabulary, alpha)
-        self._processor: Any = SentencePieceProcessor(model_proto=vocabulary.to_bytes())
-        self._texts: dict[Word, str] = {}
+        self._paths: dict[Word, _Path] = {}
+        self._num_states = 0
 
     def of_words(self, words: Sequence[Word], rng: np.random.Generator) -> tuple[Ids, Ids]:
-        from sentencepiece import set_random_generator_seed
+        if self._num_states > MAX_REMEMBERED / 5:  # which are larger than edges
+            self._paths, self._num_states = {}, 0
+        # Numbers of merges before one is left out, sampled in blocks.
+        blocks = (rng.geometric(self.alpha, 1 << 14) - 1 for _ in count())
+        num_made, found = chain.from_iterable(block.tolist() for block in blocks), []
+        for word in words:
+            path = self._paths.get(word)
+            if path is None:
+                path = self._paths[word] = self._whole(word)
+            while (made := next(num_made)) < len(path.states):
+                if made not in path.left_out:
+                    path.left_out[made] = self._path(path.text, *path.states[made])
+                path = path.left_out[made]
+            found.append(path.pieces)
+        return np.array([i for pieces in found for i in pieces]), np.array([len(pieces) for pieces in found])
 
-        if len(self._texts) > MAX_REMEMBERED / 5:  # which are larger than edges
-            self._texts = {}
-        set_random_generator_seed(int(rng.integers(1 << 31)))
-        texts = [self._text(word) for word in words]
-        drawn = self._processor.encode(texts, enable_sampling=True, alpha=self.alpha, nbest_size=-1, num_threads=1)
-        pieces = [sampled or word for sampled, word in zip(drawn, words, strict=True)]
-        return np.array([*chain.from_iterable(pieces)]), np.array([*map(len, pieces)])
+    def _whole(self, word: Word) -> "_Path":
+        """Returns the path on which all merges of a word are made."""
+        text = self.text(word)
+        if not text:
+            return _Path(text, [], word)
+        agenda: _Agenda = []
+        for begin in range(len(text) - 1):
+            self._consider(agenda, text, begin, begin + 1, begin + 2)
+        return self._path(text, tuple(range(len(text) + 1)), agenda)
 
-    def _text(self, word: Word) -> str:
-        """The text that sentencepiece reads: it puts the space in front of it again."""
-        if (text := self._texts.get(word)) is None:
-            text = self.text(word)
-            text = self._texts[word] = text[1:].replace(SPACE, " ") if text.startswith(SPACE) else ""
-        return text
+    def _consider(self, agenda: "_Agenda", text: str, begin: int, middle: int, end: int) -> None:
+        if (score := self.scores.get(text[begin:end])) is not None:
+            insort(agenda, (-score, begin, middle, end))
+
+    def _path(self, text: str, bounds: tuple[int, ...], agenda: "_Agenda") -> "_Path":
+        """Makes all merges of an agenda, from the pieces between ``bounds``."""
+        states = []
+        while agenda:
+            (_, begin, middle, end), agenda = agenda[0], agenda[1:]
+            at = bisect_left(bounds, begin)
+            if bounds[at : at + 3] != (begin, middle, end):  # merged with something else
+                continue
+            states.append((bounds, agenda))
+            bounds, agenda = bounds[: at + 1] + bounds[at + 2 :], agenda.copy()
+            if at > 0:
+                self._consider(agenda, text, bounds[at - 1], begin, end)
+            if at + 2 < len(bounds):
+                self._consider(agenda, text, begin, end, bounds[at + 2])
+        self._num_states += len(states) + 1
+        return _Path(text, states, tuple(self.ids[text[a:b]] for a, b in pairwise(bounds)))
+
+
+_Agenda = list[tuple[float, int, int, int]]
+"""Possible merges, sorted: rank, begin, middle and end."""
+
+
+@dataclass(slots=True)
+class _Path:
+    """The merges of a word from a state on, as long as none is left out."""
+
+    text: str
+    states: list[tuple[tuple[int, ...], _Agenda]]
+    """For each merge the bounds before it, and the agenda if it is left out."""
+    pieces: Word
+    left_out: "dict[int, _Path]" = field(default_factory=dict)
+    """The paths that begin where a merge is left out, by its number."""

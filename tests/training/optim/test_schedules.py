@@ -10,8 +10,9 @@ import pytest
 
 from nmt.core.errors import UserError
 from nmt.recipe import registry as plugins
-from nmt.recipe.schema import TrainingOptions
-from nmt.training.optim.schedules import Schedule, make_schedule, resolve_schedule
+from nmt.recipe.schema import Recipe, TrainingOptions
+from nmt.training.optim.schedules import Schedule, make_schedule
+from nmt.training.resolve import resolve
 
 
 def make(total_steps: int | None = None, *, schedule: str, **options: Any) -> Schedule:
@@ -120,12 +121,17 @@ def test_plateau_goes_on_where_it_was() -> None:
 )
 def test_a_schedule_that_can_not_be_is_refused(values: dict[str, Any], problem: str) -> None:
     with pytest.raises(UserError, match=problem):
-        resolve_schedule(TrainingOptions(**{"max_steps": 9, **values}))
+        resolved({"max_steps": 9, "max_epochs": None, **values})
+
+
+def resolved(training: dict[str, Any]) -> TrainingOptions:
+    recipe = {"data": {"source": "a", "target": "b"}, "model": {"encoder": "transformer", "decoder": "transformer"}}
+    return resolve(Recipe.model_validate(recipe | {"training": training})).recipe.training
 
 
 def test_a_name_and_a_mapping_mean_the_same_and_the_default_is_filled_in() -> None:
     written = [
-        resolve_schedule(TrainingOptions(max_steps=9, schedule=schedule)).schedule
+        resolved({"max_steps": 9, "schedule": schedule}).schedule
         for schedule in ("inverse_sqrt", {"type": "inverse_sqrt"}, {"warmup_steps": 1000})
     ]
     assert written == [{"type": "inverse_sqrt", "warmup_steps": 1000}] * 3

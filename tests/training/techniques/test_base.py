@@ -65,7 +65,9 @@ def test_ponder_steps_are_shown_beside_their_penalty(train_tiny: Callable[..., P
         f"model.encoder={{{pondering}, time_penalty: 0}}",
         f"model.decoder={{{pondering}, time_penalty: 0.01, attention: {{type: additive}}}}",
     ]
-    for line in training_lines(train_tiny("training.max_steps=3", "training.log_every=1", *settings)):
+    lines = training_lines(train_tiny("training.max_steps=3", "training.log_every=1", *settings))
+    assert len(lines) == 3
+    for line in lines:
         assert 1 <= line["source_ponder"] <= 4
         assert 1 <= line["target_ponder"] <= 4
         assert 0.01 * line["target_ponder"] < line["ponder"] <= 0.01 * (line["target_ponder"] + 1) + 1e-5

@@ -12,7 +12,8 @@ from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.batching import TrainingBatches
 from nmt.data.cache import EncodedCorpus, ParallelIds, encode_corpus
-from nmt.data.sources import DialogueText, FileText, ParallelText
+from nmt.data.dialogue import DialogueReader
+from nmt.data.sources import FileText, ParallelText, ReadText
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.learning import train_vocabularies
 from nmt.recipe.schema import DataOptions, Recipe, TrainingOptions, VocabularyOptions
@@ -26,7 +27,7 @@ JOINT = ("vocabulary.type=unigram", "vocabulary.joint=true", "vocabulary.size=10
 
 def vocabularies_of(text: ParallelText, joint: bool = True, size: int = 60) -> Vocabularies:
     options = VocabularyOptions(size=size, joint=joint)
-    return train_vocabularies(options, text, separator=text.context is not None)
+    return train_vocabularies(options, text, separator=text.reader.has_turns)
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_dialogues_are_refused(text: FileText, tmp_path: Path) -> None:
     turns = [source for source, _ in text]
     (tmp_path / "d.de").write_text("".join(f"{a}\t{b}\n" for a, b in itertools.pairwise(turns)))
     (tmp_path / "d.en").write_text("".join(f"{b}\n" for b in turns[1:]))
-    dialogues = DialogueText(FileText(tmp_path / "d.de", tmp_path / "d.en"), 1)
+    dialogues = ReadText(FileText(tmp_path / "d.de", tmp_path / "d.en"), DialogueReader(1))
     with pytest.raises(UserError, match="can't turn dialogues round") as caught:
         turned(vocabularies_of(dialogues), 1)
     assert "data.context" in caught.value.remedy

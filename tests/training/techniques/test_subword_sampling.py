@@ -13,13 +13,14 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.data.batching import Batch, TrainingBatches
 from nmt.data.cache import EncodedCorpus, Sentences, encode_corpus
-from nmt.data.sources import DialogueText, FileText, ParallelText
+from nmt.data.dialogue import DialogueReader
+from nmt.data.sources import FileText, ParallelText, ReadText
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.learning import train_vocabularies
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.recipe.load import parse_settings
-from nmt.recipe.schema import Recipe, TrainingOptions, VocabularyOptions, VocabularyType
+from nmt.recipe.schema import Recipe, TrainingOptions, VocabularyOptions
 from nmt.training.run import train
 from nmt.training.techniques import subword_sampling
 from nmt.training.techniques.subword_sampling import SubwordSampling, segmentations
@@ -27,8 +28,8 @@ from nmt.training.techniques.subword_sampling import SubwordSampling, segmentati
 TrainTiny = Callable[..., Path]
 
 
-def vocabularies_of(text: ParallelText, kind: VocabularyType = "unigram", size: int = 100) -> Vocabularies:
-    return train_vocabularies(VocabularyOptions(type=kind, size=size), text, separator=text.context is not None)
+def vocabularies_of(text: ParallelText, kind: str = "unigram", size: int = 100) -> Vocabularies:
+    return train_vocabularies(VocabularyOptions(type=kind, size=size), text, separator=text.reader.has_turns)
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def sentences(side: Sentences) -> list[list[int]]:
 
 
 @pytest.mark.parametrize(("kind", "alpha"), [("unigram", 0.2), ("bpe", 0.3)])
-def test_the_pieces_vary_and_the_text_stays(text: FileText, kind: VocabularyType, alpha: float) -> None:
+def test_the_pieces_vary_and_the_text_stays(text: FileText, kind: str, alpha: float) -> None:
     vocabularies = vocabularies_of(text, kind)
     corpus = encode_corpus(text, vocabularies, 99)
     sampled = sampler_of(vocabularies, alpha).read_epoch(corpus.sides, 1, 0)
@@ -94,7 +95,7 @@ def letters() -> SentencePieceVocabulary:
     return subwords(words, "unigram", 9)
 
 
-def subwords(words: list[str], kind: VocabularyType, size: int) -> SentencePieceVocabulary:
+def subwords(words: list[str], kind: str, size: int) -> SentencePieceVocabulary:
     made = train_vocabularies(VocabularyOptions(type=kind, size=size), [(word, word) for word in words]).source
     assert isinstance(made, SentencePieceVocabulary)
     return made
@@ -149,7 +150,7 @@ def test_merges_are_left_out_as_often_as_in_bpe_dropout() -> None:
 
 
 @pytest.mark.parametrize(("kind", "alpha"), [("unigram", 200.0), ("bpe", 1e-12)])
-def test_without_variation_the_pieces_are_the_likeliest(text: FileText, kind: VocabularyType, alpha: float) -> None:
+def test_without_variation_the_pieces_are_the_likeliest(text: FileText, kind: str, alpha: float) -> None:
     vocabulary = vocabularies_of(text, kind).source
     sentences = [np.array(vocabulary.encode(line)) for pair in text for line in pair]
     ids, lengths = segmentations(vocabulary, alpha).of_sentences(sentences, np.random.default_rng(1))
@@ -158,7 +159,7 @@ def test_without_variation_the_pieces_are_the_likeliest(text: FileText, kind: Vo
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_what_is_remembered_has_an_end(text: FileText, kind: VocabularyType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_remembered_has_an_end(text: FileText, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     vocabularies = vocabularies_of(text, kind)
     corpus = encode_corpus(text, vocabularies, 99)
     drawn = []
@@ -173,6 +174,7 @@ PROCESS = """
 import sys
 from pathlib import Path
 from nmt.recipe.schema import Recipe
+from nmt.data.dialogue import DialogueReader
 from nmt.data.sources import FileText
 from nmt.data.cache import encode_corpus
 from nmt.data.vocabulary.files import Vocabularies
@@ -192,7 +194,7 @@ for epoch in range(2):
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
 def test_two_processes_draw_the_same_pieces(
-    python: Path, tiny_corpus: Path, tmp_path: Path, kind: VocabularyType, capsys: pytest.CaptureFixture[str],
+    python: Path, tiny_corpus: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     vocabularies_of(FileText(tiny_corpus / "train.de", tiny_corpus / "train.en"), kind).save(tmp_path)
@@ -210,7 +212,7 @@ def test_turns_vary_between_separators_that_stay(tmp_path: Path, text: FileText)
     turns = [source for source, _ in text]
     (tmp_path / "d.de").write_text("".join(f"{a}\t{b}\n" for a, b in itertools.pairwise(turns)))
     (tmp_path / "d.en").write_text("".join(f"{b}\n" for b in turns[1:]))
-    dialogues = DialogueText(FileText(tmp_path / "d.de", tmp_path / "d.en"), 1)
+    dialogues = ReadText(FileText(tmp_path / "d.de", tmp_path / "d.en"), DialogueReader(1))
     vocabularies = vocabularies_of(dialogues, size=70)
     separator = vocabularies.source.separator
     assert separator is not None
@@ -245,7 +247,7 @@ def test_a_word_with_unk_or_bytes_keeps_its_pieces(tmp_path: Path, text: FileTex
 
 
 @pytest.mark.parametrize("kind", ["word", "character"])
-def test_words_and_characters_have_no_other_pieces(text: FileText, kind: VocabularyType) -> None:
+def test_words_and_characters_have_no_other_pieces(text: FileText, kind: str) -> None:
     with pytest.raises(UserError, match="no other pieces") as caught:
         sampler_of(vocabularies_of(text, kind), 0.2)
     assert "unigram or bpe" in caught.value.remedy
@@ -315,6 +317,7 @@ def test_after_its_epochs_the_likeliest_pieces_are_read_as_if_nothing_had_been_s
 def test_batches_are_planned_by_the_pieces_drawn(text: FileText) -> None:
     vocabularies = vocabularies_of(text)
     batches = stream(encode_corpus(text, vocabularies, 99), vocabularies)
+    assert len(batches) > 1
     for batch in itertools.islice(batches, 2 * len(batches)):
         assert max(batch.source_BS.numel(), batch.target_output_BT.numel()) <= 60 or len(batch.source_BS) == 1
 

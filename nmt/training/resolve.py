@@ -1,0 +1,173 @@
+"""From a recipe to a :class:`ResolvedRecipe`: the only place that decides whether a recipe is valid."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from nmt.core.errors import Problems, UserError
+from nmt.data.augment import check_modifiers
+from nmt.data.vocabulary.kinds import VOCABULARIES
+from nmt.metrics.table import LOSS, check_metrics
+from nmt.models.build import DECODERS, ENCODERS, ResolvedModel, resolve_model
+from nmt.recipe.load import read_recipe
+from nmt.recipe.options import as_mapping, validate
+from nmt.recipe.registry import Choice, Table, required_plugins
+from nmt.recipe.schema import DEFAULT_OPTIMIZER, DEFAULT_SCHEDULE, Recipe
+from nmt.tasks import choose_task
+from nmt.tasks.base import Task
+from nmt.training.optim.optimizer import KEY as OPTIMIZER
+from nmt.training.optim.optimizer import OPTIMIZERS, Optimizer
+from nmt.training.optim.schedules import KEY as SCHEDULE
+from nmt.training.optim.schedules import SCHEDULES, Schedule
+from nmt.training.techniques import KEY as TECHNIQUE
+from nmt.training.techniques import TECHNIQUES
+from nmt.training.techniques.base import IN_FORWARD, Technique
+
+
+@dataclass(frozen=True)
+class ResolvedRecipe:
+    """A valid recipe, with the components that it chooses and their typed options."""
+
+    recipe: Recipe
+    """With every option of every component written out; what a model directory contains."""
+    task: Task
+    model: ResolvedModel
+    schedule: Choice[Schedule]
+    optimizer: Choice[Optimizer]
+    techniques: Mapping[str, Choice[Technique]]
+    """By name, in the order of the table, in which their hooks are called."""
+
+    def make_techniques(self) -> dict[str, Technique]:
+        """Returns new objects of the training techniques, which may hold the state of a run."""
+        return {name: choice.component(choice.options, self.recipe) for name, choice in self.techniques.items()}
+
+    def with_batch_tokens(self, batch_tokens: Any) -> "ResolvedRecipe":
+        """Returns the recipe with another value of ``training.batch_tokens``."""
+        training = self.recipe.training.model_copy(update={"batch_tokens": batch_tokens})
+        return replace(self, recipe=self.recipe.model_copy(update={"training": training}))
+
+
+def resolve(recipe: str | Path | Recipe, overrides: Mapping[str, Any] = {}) -> ResolvedRecipe:
+    """Resolves a recipe: reads it, applies overrides, checks everything and writes out all defaults.
+
+    Args:
+        recipe: a path, the name of a shipped recipe, or a recipe.
+        overrides: dotted keys and their values, such as ``{"training.max_epochs": 3}``.
+
+    Raises:
+        UserError: the recipe is not valid; the message lists all errors. Conditions between keys and components are
+            checked once each of them is valid by itself.
+    """
+    where, values = read_recipe(recipe, overrides)
+    problems = Problems()
+    valid: Recipe | None = None
+    with problems:
+        valid = validate(Recipe, values, where)
+    if valid is None:
+        _check_components(values, problems)
+        problems.raise_if_any(where)
+    assert valid is not None
+    resolved: ResolvedRecipe | None = None
+    with problems:
+        resolved = _resolved(valid, problems)
+    problems.raise_if_any(where)
+    assert resolved is not None
+    return resolved
+
+
+def _check_components(values: Mapping[str, Any], problems: Problems) -> None:
+    """Checks the components of a recipe that has invalid keys elsewhere."""
+
+    def part(key: str) -> Mapping[str, Any]:
+        return inner if isinstance(inner := values.get(key), Mapping) else {}
+
+    model, training = part("model"), part("training")
+    choices: list[tuple[str, Any, Table[Any], dict[str, str]]] = [
+        ("model.encoder", model.get("encoder"), ENCODERS, {}),
+        ("model.decoder", model.get("decoder"), DECODERS, {}),
+        (SCHEDULE, training.get("schedule"), SCHEDULES, {"type": DEFAULT_SCHEDULE}),
+        (OPTIMIZER, training.get("optimizer"), OPTIMIZERS, {"type": DEFAULT_OPTIMIZER}),
+    ]
+    for where, choice, table, default in choices:
+        if isinstance(choice, str | Mapping):
+            with problems:
+                table.written_out({**default, **as_mapping(choice)}, where)
+    for name, options in techniques.items() if isinstance(techniques := training.get("techniques"), Mapping) else ():
+        with problems:
+            TECHNIQUES.choose_many({str(name): options}, TECHNIQUE)
+
+
+def _resolved(recipe: Recipe, problems: Problems) -> ResolvedRecipe:
+    """Resolves a recipe whose keys are valid one by one."""
+    model: ResolvedModel | None = None
+    techniques: dict[str, Choice[Technique]] = {}
+    with problems:
+        model = resolve_model(recipe.model)
+    task = choose_task(recipe)
+    training = recipe.training
+    if "metric" not in training.model_fields_set:
+        training = training.model_copy(update={"metric": task.default_metric})
+    with problems:
+        check_metrics([training.metric], also=[LOSS])
+    with problems:
+        check_metrics([recipe.decoding.mbr], also=["none"])
+    with problems:
+        VOCABULARIES.find(recipe.vocabulary.type, "vocabulary.type")
+    with problems:
+        check_modifiers(recipe.data)
+    written, optimizer = training.schedule, training.optimizer
+    with problems:
+        optimizer = OPTIMIZERS.written_out(optimizer, OPTIMIZER)
+    with problems:
+        written = SCHEDULES.written_out(training.schedule, SCHEDULE)
+        if SCHEDULES[written["type"]].needs_end and not (training.max_steps or training.max_epochs):
+            problems.add(
+                UserError(
+                    f"{SCHEDULE} {written['type']!r} must know its end.",
+                    "Set training.max_steps or training.max_epochs.",
+                )
+            )
+    for name, options in training.techniques.items():
+        with problems:
+            techniques |= TECHNIQUES.choose_many({name: options}, TECHNIQUE)
+    techniques = {name: techniques[name] for name in TECHNIQUES if name in techniques}
+    if model is None or problems:  # conditions between components have no meaning yet
+        raise UserError("")
+    written_out = {name: choice.options.model_dump(mode="json") for name, choice in techniques.items()}
+    training = training.model_copy(update={"schedule": written, "optimizer": optimizer, "techniques": written_out})
+    recipe = recipe.model_copy(update={"model": model.options, "training": training})
+    # Components that trained a model aren't needed to load it.
+    plugins = required_plugins(recipe.model_dump(mode="json", include={"task", "vocabulary", "model", "decoding"}))
+    recipe = recipe.model_copy(update={"plugins": plugins})
+    for error in (*task.check(recipe), *_conflicts(recipe, techniques, task.name)):
+        problems.add(error)
+    return ResolvedRecipe(
+        recipe,
+        task(recipe),
+        model,
+        SCHEDULES.choose(written, SCHEDULE),
+        OPTIMIZERS.choose(optimizer, OPTIMIZER),
+        techniques,
+    )
+
+
+def _conflicts(recipe: Recipe, techniques: Mapping[str, Choice[Technique]], task: str) -> Iterator[UserError]:
+    """Yields an error for each technique that doesn't go with another one, with the task or with a key."""
+    for name, (technique, options) in techniques.items():
+        yield from technique.check(options, recipe)
+        others = [other for other in technique.incompatible_with if "." not in other and other in techniques]
+        if technique.has("backward"):
+            others += [other for other, (another, _) in techniques.items() if other != name and _in_forward(another)]
+        found = [f"{TECHNIQUE}.{other}" for other in others]
+        keys = [key for key in technique.incompatible_with if "." in key]
+        found += [f"the task {task}" for key in keys if key == f"task.{task}"]
+        found += [key for key in keys if not key.startswith("task.") and attrgetter(key)(recipe)]
+        if found:
+            yield UserError(f"{TECHNIQUE}.{name} doesn't go with {found[0]}.", "Leave out one of them.")
+
+
+def _in_forward(technique: type[Technique]) -> bool:
+    """Returns whether a technique takes part in the forward pass, which another backward pass leaves out."""
+    return technique.num_passes > 1 or any(map(technique.has, IN_FORWARD))
