@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import warnings
 import zipfile
 from collections.abc import Callable
 
@@ -120,7 +121,7 @@ def strange_form(rng: random.Random) -> bytes:
 
 def zipped(*members: tuple[str, bytes]) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members:
             archive.writestr(name, content)
     return buffer.getvalue()
