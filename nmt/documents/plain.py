@@ -88,7 +88,7 @@ def _cue_ranges(lines: Sequence[str]) -> list[tuple[int, int]]:
     if strange := next((line for line in lines[:first] if line.strip()), ""):
         raise damaged("a SubRip file", f"expected a number and times, not {strange[:80]!r}")
     ranges = []
-    for begin, end in zip(times, [*heads[1:], len(lines)], strict=True):
+    for begin, end in zip(times, [*heads, len(lines)][1:], strict=True):
         while end > begin + 1 and not lines[end - 1].strip():
             end -= 1
         ranges.append((begin + 1, end))

@@ -3,6 +3,7 @@
 import io
 import re
 import zipfile
+import zlib
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -191,7 +192,7 @@ def _repacked(data: bytes, wanted: re.Pattern[str], change: Callable[[Element], 
                     change(root)
                     content, num_changed = _write_xml(root), num_changed + 1
                 result.writestr(member, content, member.compress_type)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise damaged(what, error) from None
     if not num_changed:
         raise damaged(what, "it has no text part")

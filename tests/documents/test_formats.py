@@ -376,6 +376,14 @@ def test_dangerous_and_damaged_files_are_refused(name: str, data: bytes, message
         translate_document(name, data, translate)
 
 
+def test_an_archive_with_damaged_contents_is_refused() -> None:
+    data = bytearray(packed(content_xml=ODT))
+    begin = data.index(b"content.xml") + len(b"content.xml")
+    data[begin : begin + 20] = b"\xff" * 20
+    with pytest.raises(UserError, match="not an OpenDocument text"):
+        translate_document("a.odt", bytes(data), translate)
+
+
 def test_large_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = packed(content_xml=ODT, big=" " * (1 << 20))
     monkeypatch.setattr(xml, "MAX_UNPACKED", 1 << 18)
@@ -396,6 +404,11 @@ def test_tags_that_are_nested_deeply_are_kept() -> None:
     result = translated("a.po", source)
     assert "dog" in result
     assert result.count("<b>") == 6000
+
+
+def test_an_empty_file_of_subtitles() -> None:
+    assert translated("a.srt", "") == ""
+    assert translated("a.srt", "\n \n") == "\n \n"
 
 
 @pytest.mark.parametrize("name", ["a.md", "a.html", "a.txt"])
