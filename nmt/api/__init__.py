@@ -1,0 +1,1 @@
+"""What a notebook types: training runs, translators and scores that show themselves."""
