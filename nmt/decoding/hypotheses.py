@@ -54,7 +54,7 @@ class SearchTask:
     limit_B: Tensor
     """The most tokens of each translation, EOS counted."""
     numbers: Sequence[int]
-    """Of the sentences among all that are translated; sampling seeds its random numbers with them."""
+    """The numbers of the sentences among all that are translated."""
 
     @property
     def target(self) -> Vocabulary:

@@ -14,15 +14,17 @@ from nmt.recipe.schema import DecodingOptions
 
 @torch.inference_mode()
 def sample(task: SearchTask, processors: Sequence[LogitsProcessor]) -> list[list[Hypothesis]]:
-    """``beam_size`` samples of each sentence, in the order of drawing.
+    """Draws ``beam_size`` samples of each sentence, in this order.
 
-    They are the same for a seed whatever else is in the batch. The length penalty makes their scores; it doesn't choose
-    among them.
+    The random numbers depend on the seed and the ids of the sentence alone, so the same sentence has the same samples
+    wherever it stands, except where rounding in another batch changes a choice. The length penalty determines the
+    scores of samples, and not their choice.
     """
     model, options, target = task.model, task.options, task.target
     num_samples, device = options.beam_size, task.source_BS.device
     longest = int(task.limit_B.max())
-    uniform_NT = torch.cat([uniform_numbers(options.seed, n, num_samples, longest) for n in task.numbers]).to(device)
+    rows = zip(task.source_BS.tolist(), task.source_length_B.tolist(), strict=True)
+    uniform_NT = torch.cat([uniform_numbers(options.seed, ids[:n], num_samples, longest) for ids, n in rows]).to(device)
     sentence_N = torch.arange(len(task.source_BS), device=device).repeat_interleave(num_samples)
     state = model.start(task.source_BS, task.source_length_B).reorder(sentence_N)
     tokens_Nt = torch.full((len(sentence_N), 1), target.sos, device=device)
@@ -42,15 +44,21 @@ def sample(task: SearchTask, processors: Sequence[LogitsProcessor]) -> list[list
         state = output.state
     length_N = (tokens_Nt[:, 1:] != target.eos).sum(1)
     score_N = length_normalised(options, log_p_N, length_N + 1)
-    rows = zip(tokens_Nt[:, 1:].tolist(), length_N.tolist(), score_N.tolist(), log_p_N.tolist(), strict=True)
-    samples = [Hypothesis(ids[:length], score, log_p) for ids, length, score, log_p in rows]
+    found = zip(tokens_Nt[:, 1:].tolist(), length_N.tolist(), score_N.tolist(), log_p_N.tolist(), strict=True)
+    samples = [Hypothesis(ids[:length], score, log_p) for ids, length, score, log_p in found]
     return [samples[start : start + num_samples] for start in range(0, len(samples), num_samples)]
 
 
-def uniform_numbers(seed: int, number: int, num_samples: int, length: int) -> Tensor:
-    """The random numbers in [0, 1) of a sentence [K, t]; those of a sample and step depend on nothing but the seed and
-    these numbers."""
-    draws = [np.random.default_rng((seed, number, sample)).random(length) for sample in range(num_samples)]
+def uniform_numbers(seed: int, sentence: Sequence[int], num_samples: int, length: int) -> Tensor:
+    """Returns the random numbers in [0, 1) for the samples and steps of a sentence. [K, t]
+
+    Args:
+        seed: of the run.
+        sentence: the ids of the source.
+        num_samples: K; another number leaves those of the first samples as they are.
+        length: t; likewise.
+    """
+    draws = [np.random.default_rng((seed, sample, *sentence)).random(length) for sample in range(num_samples)]
     return torch.from_numpy(np.stack(draws))
 
 

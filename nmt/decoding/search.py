@@ -46,7 +46,7 @@ def search_all(
         on_progress: called with the number of sentences of each finished batch.
         processors: applied before those of ``options``.
         constraints: what each translation must contain.
-        numbers: of the sentences, for the random numbers of sampling; from 0 on where None.
+        numbers: of the sentences, for processors that tell them apart; from 0 on if None.
         candidates: gives the target ids that search is limited to.
         search: searches a batch; :func:`search_batch` by default.
 

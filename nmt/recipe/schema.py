@@ -158,7 +158,7 @@ class DecodingOptions(Options):
     early_stopping: EarlyStopping = Field(
         "likely",
         description="a sentence is finished when it has beam_size finished hypotheses (first) and its best unfinished "
-        "one scores no better than the best finished one now (likely) or at any length (exact)",
+        "one scores no better than the best finished one now (likely), or than the last of these at any length (exact)",
     )
     prune: float | None = Field(
         None, gt=0, description="drop unfinished hypotheses whose log p is lower than that of the best one by more"
@@ -168,7 +168,7 @@ class DecodingOptions(Options):
     temperature: float = Field(1.0, gt=0, description="sample: below 1, likely tokens become likelier")
     top_k: int | None = Field(None, ge=1, description="sample: only from this many likeliest tokens")
     top_p: float = Field(1.0, gt=0, le=1, description="sample: only from the likeliest tokens with this probability")
-    seed: int = Field(1, ge=0, description="sample: a seed gives the same translation of the same line")
+    seed: int = Field(1, ge=0, description="sample: a seed gives the same samples of the same line, wherever it stands")
     mbr: Annotated[str, ChoiceOf("metric")] = Field(
         "none", description="minimum Bayes risk: choose the candidate most like the others by this metric (chrf, bleu)"
     )

@@ -166,7 +166,7 @@ class Translator:
             on_progress: called with the number of lines translated since the call before.
             with_alignment: align each line with its translation too, where the model has attention. Words are those
                 that white space separates or, with ``"punctuation"``, words and punctuation marks.
-            first_line: the number of the first line, in warnings and for the random numbers of sampling.
+            first_line: the number of the first line, in warnings.
             constraints: phrases that no translation may contain, and how unknown words are replaced.
             processors: logits processors, beside those that ``logits_processors`` names.
             decoding: keys of ``DecodingOptions``, which take the place of those of the recipe.

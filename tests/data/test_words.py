@@ -153,6 +153,8 @@ def test_a_piece_over_two_words_belongs_to_the_longer_share() -> None:
     words = Words.detokenise(["isn", "'", "t", ".", "?"])
     assert words.text == "isn ' t.?"
     assert words.of_pieces([Piece(9, 0, 5), Piece(9, 5, 6), Piece(9, 6, 9), Piece(9, 9, 9)]) == [0, -1, 2, -1]
+    two = Words.split("a bcd")
+    assert two.of_pieces([Piece(9, 0, 5)]) == [1], "the word that has most of it, which is not the first"
 
 
 def test_joined_texts_keep_their_words_and_places() -> None:

@@ -191,6 +191,37 @@ def test_a_narrow_beam_keeps_what_a_plain_loop_keeps(changes: dict[str, Any]) ->
         assert [tuple(h.ids) for h in hypotheses] == expected
 
 
+def test_an_exact_search_goes_on_while_a_longer_translation_could_win() -> None:
+    """The first word costs more than ending at once; those after it cost nothing, so the mean rises with length."""
+
+    def table(sentence: int, pieces: tuple[int, ...]) -> list[float]:
+        values = [-20.0] * len(TOY)
+        values[EOS], values[YES] = {0: (0.0, -0.2), 4: (0.0, -20.0)}.get(len(pieces), (-20.0, 0.0))
+        return normalised(values)
+
+    limits: dict[str, Any] = {"max_length": 4, "beam_size": 1, "length_penalty": "average"}
+    (likely,), (exact,) = (toy_search(table, [[YES]], early_stopping=stop, **limits) for stop in ("likely", "exact"))
+    assert likely[0].ids == []
+    assert exact[0].ids == [YES] * 4
+    assert exact[0].score > likely[0].score
+
+
+def test_a_group_is_pruned_against_its_own_best_hypothesis() -> None:
+    def table(sentence: int, pieces: tuple[int, ...]) -> list[float]:
+        values = [-20.0] * len(TOY)
+        if pieces:
+            values[EOS] = 0.0
+        else:
+            values[YES], values[NO], values[UNK] = 0.0, -4.0, -5.0
+        return normalised(values)
+
+    options: dict[str, Any] = {"beam_size": 2, "beam_groups": 2, "diversity": 8.0, "length_penalty": "none"}
+    (found,) = toy_search(table, [[YES]], prune=1.0, early_stopping="first", **options)
+    (unpruned,) = toy_search(table, [[YES]], early_stopping="first", **options)
+    assert [hypothesis.ids for hypothesis in found] == [hypothesis.ids for hypothesis in unpruned]
+    assert [hypothesis.ids for hypothesis in found] == [[YES], [NO]]
+
+
 def test_no_logits_are_computed_for_hypotheses_that_are_pruned() -> None:
     asked: list[tuple[int, ...]] = []
 

@@ -326,8 +326,8 @@ def stack_options(choice: Any, **others: Any) -> StackOptions:
 
 
 def stack_of(choice: Any, residual: bool = False) -> CellStack:
-    """Two layers in float64, in training mode but without dropout."""
-    stack = CellStack(stack_options(choice, residual=residual), [INPUT]).double()
+    """Three layers in float64, in training mode but without dropout."""
+    stack = CellStack(stack_options(choice, residual=residual, num_layers=3), [INPUT]).double()
     for parameter in stack.parameters():
         nn.init.normal_(parameter, std=0.8)
     return stack
@@ -362,13 +362,13 @@ def test_a_stack_steps_by_the_equations(choice: Any, residual: bool) -> None:
     torch.manual_seed(14)
     stack = stack_of(choice, residual)
     x_BTD = torch.randn(ROWS, 6, INPUT, dtype=torch.float64)
-    first: CellState = tuple(torch.randn(ROWS, 2, HIDDEN, dtype=torch.float64) for _ in range(stack.num_states))
+    first: CellState = tuple(torch.randn(ROWS, 3, HIDDEN, dtype=torch.float64) for _ in range(stack.num_states))
     state, outputs = first, []
     for x_BD in x_BTD.unbind(1):
         state = stack(stack.project(x_BD), state)
         outputs.append(stack.output(state))
     for row in range(ROWS):
-        given = [[part[row, layer].tolist() for part in first] for layer in range(2)]
+        given = [[part[row, layer].tolist() for part in first] for layer in range(3)]
         expected, states = read_by_loops(list(stack.cells), x_BTD[row].tolist(), given, residual)
         for found, values in zip(outputs, expected, strict=True):
             assert found[row].tolist() == pytest.approx(values, abs=1e-9)
@@ -519,12 +519,12 @@ def test_a_slow_leaky_unit_moves_in_half_precision() -> None:
 @pytest.mark.parametrize("kind", [kind for kind in CELLS if kind in TORCH_CELLS])
 def test_a_stack_stepped_equals_the_kernel_of_the_same_weights(kind: str) -> None:
     torch.manual_seed(22)
-    recurrence, (cells,) = recurrence_of(kind, 1)
+    recurrence, (cells,) = recurrence_of(kind, 1, num_layers=3)
     stack = stack_of(kind)
     for own, cell in zip(stack.cells, cells, strict=True):
         own.load_state_dict(cell.state_dict())
     x_BTD = torch.randn(ROWS, 6, INPUT, dtype=torch.float64)
-    state = tuple(torch.randn(ROWS, 2, HIDDEN, dtype=torch.float64) for _ in range(stack.num_states))
+    state = tuple(torch.randn(ROWS, 3, HIDDEN, dtype=torch.float64) for _ in range(stack.num_states))
     outputs_BTD, final = recurrence(x_BTD, state)
     for position in range(6):
         state = stack(stack.project(x_BTD[:, position]), state)

@@ -132,6 +132,23 @@ def test_layers_of_the_first_state_are_matched_from_the_top(
 
 
 @torch.no_grad()
+@pytest.mark.parametrize(("cell", "taken"), [("lstm", [0, 1]), ("gru", [0, 0])])
+def test_parts_of_the_first_state_are_those_of_the_encoder(
+    make_model: MakeModel, batch: Batch, cell: str, taken: list[int]
+) -> None:
+    """An encoder with fewer parts than the decoder gives its last part to the rest."""
+    sizes = {"type": "recurrent", "hidden_size": 10}
+    encoder = {**sizes, "cell": cell, "bidirectional": False}
+    model = make_model(encoder, {**sizes, "cell": "lstm", "bridge": "copy"})
+    decoder: Any = model.decoder
+    encoded = model.encode(batch.source_BS, batch.source_length_B)
+    found = decoder.start(encoded).cells
+    assert len(found) == 2
+    for part, source_part in zip(found, taken, strict=True):
+        torch.testing.assert_close(part[:, 0], encoded.final[source_part][:, -1])
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("scale", [False, True])
 def test_transformer(make_model: MakeModel, torch_attention: Any, norm: str, scale: bool) -> None:

@@ -25,6 +25,9 @@ from nmt.translation.results import Perplexity
 
 Gram = tuple[int, ...]
 
+UNSEEN_DISCOUNT = 0.5
+"""The discount of an order in which no n-gram occurs once."""
+
 
 class KneserNey:
     """A model of the sentences, of tokens below ``size`` and of this order.
@@ -41,7 +44,8 @@ class KneserNey:
         for length in range(order, 0, -1):
             found = {gram: count for gram, count in grams.items() if len(gram) == length}
             once, twice = (sum(count == n for count in found.values()) for n in (1, 2))
-            self.discounts[length] = once / max(once + 2 * twice, 1)
+            # Without n-grams that occur once, the estimate is 0, and n-grams that were never seen would be impossible.
+            self.discounts[length] = once / (once + 2 * twice) if once else UNSEEN_DISCOUNT
             self.counts.update(found)
             grams.update(gram[1:] for gram in found if length > 1)
         self.totals: Counter[Gram] = Counter()
