@@ -19,10 +19,6 @@ class Dialogue(Task):
         "robustness": NO_SENTENCES,
         "reverse alignment": ("A model of dialogues aligns in one direction only.", "Leave out the reverse model."),
         "lexicon alignment": ("A model of dialogues aligns by its attention.", "Leave out --lexicon-only."),
-        "reversed pairs": (
-            "training.techniques.reverse_pairs can't reverse dialogues: their targets have no earlier turns.",
-            "Set data.history_turns to null, or leave reverse_pairs out.",
-        ),
     }
 
     @classmethod
