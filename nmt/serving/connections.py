@@ -8,7 +8,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MAX_CONNECTIONS = 1_000
 """Connections at a time; further ones are closed at once."""
 HEADER_SECONDS = 10.0
-"""Longest time from the first byte of a request, or the beginning of the connection, to the end of the headers."""
+"""Longest time to the end of the headers from the first byte of a request, the beginning of the connection, or the end
+of the answer before."""
 MAX_HEADER_BYTES = 64 << 10
 """Largest size of the headers of a request, beyond what arrives at once."""
 
@@ -26,7 +27,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
         else:
-            self._timer = self.loop.call_later(HEADER_SECONDS, transport.abort)
+            self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -41,13 +42,22 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_in_headers, self._header_bytes = True, 0
-        if self._timer is None:
-            self._timer = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
+        self._start_timer()
 
     def on_headers_complete(self) -> None:
         self._is_in_headers, self._header_bytes = False, 0
         self._stop_timer()
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        # Any byte stops uvicorn's own timer, also one of a body that nobody reads any more.
+        if self.cycle.response_complete:  # and no other request was sent ahead
+            self._start_timer()
+
+    def _start_timer(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

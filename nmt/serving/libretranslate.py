@@ -143,7 +143,7 @@ def _add_texts(routes: APIRouter, service: Service) -> None:
         if source != "auto":
             service.route(source, target)
         jobs = [_Job(service, text, source, target, format, num_alternatives) for text in texts]
-        answers = await service.run(request, jobs)
+        answers = await service.run(request, jobs, num_characters=sum(map(len, texts)))
         if isinstance(values["q"], list):
             return JSONResponse({key: [answer[key] for answer in answers] for key in answers[0]})
         return JSONResponse(answers[0])

@@ -43,6 +43,10 @@ WRONG_KEYS = 10
 """Wrong API keys of one address in a minute, after which it is refused."""
 NUM_THREADS = 128
 """Texts that are divided, translated and put together at a time."""
+LARGE = 20_000
+"""Characters of a request from which on it is large: only its own kind waits for the threads that it takes."""
+NUM_LARGE_THREADS = 32
+"""Texts of large requests that are divided, translated and put together at a time."""
 
 
 class ApiError(HTTPException):
@@ -261,6 +265,7 @@ class Service:
         threads = independent_threads(devices.pop()) if len(devices) == 1 else (1, torch.get_num_threads())
         self.engine = Engine(self.metrics.on_batch, threads=threads)
         self._threads = ThreadPoolExecutor(NUM_THREADS, "nmt-request")
+        self._large_threads = ThreadPoolExecutor(NUM_LARGE_THREADS, "nmt-large")
         self._document_threads = ThreadPoolExecutor(NUM_DOCUMENTS, "nmt-document")
         self._num_active = self._num_documents = 0
         self.wrong_keys = RateLimit(WRONG_KEYS)
@@ -268,8 +273,8 @@ class Service:
 
     def close(self) -> None:
         """Answer what was accepted, and stop."""
-        self._threads.shutdown()
-        self._document_threads.shutdown()
+        for threads in (self._threads, self._large_threads, self._document_threads):
+            threads.shutdown()
         self.documents.close()
         self.engine.close()
 
@@ -323,10 +328,15 @@ class Service:
             self.metrics.active.set(self._num_active)
 
     def start(
-        self, context: RequestContext, functions: Iterable[Callable[[RequestContext], T]], is_document: bool = False
+        self,
+        context: RequestContext,
+        functions: Iterable[Callable[[RequestContext], T]],
+        is_document: bool = False,
+        num_characters: int = 0,
     ) -> "asyncio.Future[list[T]]":
         """Call functions with a context in threads, so that their sentences share batches."""
-        loop, threads = asyncio.get_running_loop(), self._document_threads if is_document else self._threads
+        loop, threads = asyncio.get_running_loop(), self._large_threads if num_characters > LARGE else self._threads
+        threads = self._document_threads if is_document else threads
         results = asyncio.gather(*(loop.run_in_executor(threads, function, context) for function in functions))
         results.add_done_callback(lambda done: done.cancelled() or done.exception())
         return results
@@ -347,7 +357,11 @@ class Service:
         return result
 
     async def run(
-        self, request: HttpRequest, functions: Iterable[Callable[[RequestContext], T]], is_document: bool = False
+        self,
+        request: HttpRequest,
+        functions: Iterable[Callable[[RequestContext], T]],
+        is_document: bool = False,
+        num_characters: int = 0,
     ) -> list[T]:
         """Returns the results of :meth:`start`, unless time runs out or the client leaves.
 
@@ -356,7 +370,8 @@ class Service:
         """
         limit = DOCUMENT_SECONDS if is_document else self.limits.seconds
         with self.accept(limit) as context:
-            results, left = self.start(context, functions, is_document), asyncio.ensure_future(_disconnected(request))
+            results = self.start(context, functions, is_document, num_characters)
+            left = asyncio.ensure_future(_disconnected(request))
             try:
                 await asyncio.wait((results, left), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
                 if results.done():

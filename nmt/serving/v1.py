@@ -76,7 +76,8 @@ def router(service: Service) -> APIRouter:
             raise ApiError(400, "Invalid request: prefix and must_contain need split=false, for single sentences")
         jobs = [_Job(service, body, text) for text in texts]
         if not body.stream:
-            return JSONResponse({"translations": await service.run(request, jobs)})
+            found = await service.run(request, jobs, num_characters=sum(map(len, texts)))
+            return JSONResponse({"translations": found})
         if len(jobs) > 1:
             raise ApiError(400, "Invalid request: a stream has one text")
         events = _events(service, jobs[0])

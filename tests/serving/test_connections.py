@@ -39,6 +39,26 @@ def test_headers_that_never_end_close_the_connection(server: Any, monkeypatch: p
             assert is_closed(client)
 
 
+@pytest.mark.parametrize("request_line", ["POST /nowhere", "POST /health", "GET /health", "OPTIONS /translate"])
+@pytest.mark.parametrize("byte", [b"x", b"\n"])
+def test_a_connection_ends_after_its_answer_whatever_the_client_sends(
+    server: Any, monkeypatch: pytest.MonkeyPatch, request_line: str, byte: bytes
+) -> None:
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
+    size = 0 if byte == b"\n" else 10**6  # empty lines before a request belong to none
+    with connect(server) as client:
+        client.sendall(f"{request_line} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
+        assert client.recv(10_000).startswith(b"HTTP/1.1 ")
+        is_open, end = True, time.monotonic() + 10
+        while is_open and time.monotonic() < end:
+            try:
+                client.sendall(byte)
+            except ConnectionError:
+                is_open = False
+            time.sleep(0.05)
+        assert not is_open
+
+
 def test_a_slow_body_is_no_slow_header(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
     with connect(server) as client:

@@ -11,6 +11,7 @@ import pytest
 
 import nmt
 from nmt.core.errors import UserError
+from nmt.serving import service
 from nmt.serving.engine import BatchOptions, Engine
 from nmt.serving.languages import Detector, ModelRouter
 from nmt.serving.parts import in_parts
@@ -156,3 +157,31 @@ def test_a_tag_is_in_front_of_each_part_of_a_long_sentence(tagged: Translator, g
     assert len(parts) > 3
     assert all(part.source.startswith("<2de> ") and part.source.count("<2de>") == 1 for part in parts)
     assert " ".join(part.source.removeprefix("<2de> ") for part in parts) == " ".join(german[:6])
+
+
+@pytest.mark.parametrize("path", ["/translate", "/v1/translate"])
+def test_small_requests_do_not_wait_for_the_threads_of_large_ones(
+    serve: Callable[..., Any], translator: Translator, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(service, "NUM_THREADS", 2)
+    started, release = threading.Semaphore(0), threading.Event()
+
+    def wait_if_long(context: RequestContext, route: Any, requests: Any, *args: Any, **kwargs: Any) -> Any:
+        if len(list(requests)) > 10:
+            started.release()
+            release.wait(60)
+        return translate(context, route, requests, *args, **kwargs)
+
+    translate = RequestContext.translate
+    monkeypatch.setattr(RequestContext, "translate", wait_if_long)
+    limited = serve(translator, seconds=5.0)
+    name = "q" if path == "/translate" else "text"
+    large = {name: ["Ein Hund. " * 1500] * 4, "source": "de", "target": "en"}
+    client = threading.Thread(target=limited.request, args=(path, large))
+    client.start()
+    try:
+        assert all(started.acquire(timeout=30) for _ in range(2))
+        assert limited.request(path, {name: "Ein Hund.", "source": "de", "target": "en"}).status == 200
+    finally:
+        release.set()
+        client.join()
