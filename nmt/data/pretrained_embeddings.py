@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.core.errors import UserError
-from nmt.core.text import read_lines
+from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 
 
@@ -62,7 +62,9 @@ def read_all_vectors(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
     Raises:
         UserError: the file can't be read, has no vectors, or a line is not a vector of this size.
     """
-    size = max((line.rstrip().count(" ") for line in islice(read_lines(path), 2)), default=0)
+    size = max(
+        (line.rstrip().count(" ") for line in islice(read_lines(path, max_bytes=MAX_RECORD_BYTES), 2)), default=0
+    )
     rows = [(word, _vector(where, numbers, size)) for where, word, numbers in _rows(path, size)] if size > 1 else []
     if not rows:
         raise UserError(f"{path} has no word vectors.", "Each line must have a word and its numbers.")
@@ -72,7 +74,7 @@ def read_all_vectors(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
 
 def _rows(path: Path, size: int) -> Iterator[tuple[str, str, list[str]]]:
     """Yields place for messages, word, and numbers as text of each line but the counts of word2vec."""
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(read_lines(path, max_bytes=MAX_RECORD_BYTES), start=1):
         # Split from the right, because a few words of GloVe's largest file contain spaces.
         word, *numbers = line.rstrip().rsplit(" ", size)
         num_numbers = line.rstrip().count(" ")

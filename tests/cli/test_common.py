@@ -1,9 +1,12 @@
-"""Shell completion: its script, and the names of commands, options, values and recipes."""
+"""Shell completion and limits of input that all commands share."""
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+from nmt.core.limits import MAX_LINE_BYTES
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -32,3 +35,25 @@ def test_the_script_of_a_shell_is_printed(shell: str, run_nmt: RunNmt, monkeypat
     done = run_nmt("--show-completion", shell)
     assert done.returncode == 0
     assert f"complete_{shell}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "align MODEL IN IN",
+        "learn-alignment MODEL IN IN",
+        "translate MODEL -i IN",
+        "clean IN IN -o OUT",
+        "learn-vectors IN -o OUT",
+    ],
+)
+def test_every_command_refuses_a_line_that_is_too_long(
+    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if command.startswith("learn-vectors"):
+        pytest.importorskip("gensim")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "IN").write_text("Ein Hund schläft.\n" + "a " * (MAX_LINE_BYTES // 2) + "b\n", encoding="utf-8")
+    done = run_nmt(*(str(tiny_model) if word == "MODEL" else word for word in command.split()))
+    assert done.returncode == 2
+    assert f"IN, line 2: longer than {MAX_LINE_BYTES:,} bytes." in done.stderr
