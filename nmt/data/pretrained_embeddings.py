@@ -89,13 +89,17 @@ def _rows(path: Path, size: int) -> Iterator[tuple[str, str, list[str]]]:
         yield f"{path}, line {number}: {word!r}", word, numbers
 
 
+MAX_NUMBER = 1e15
+"""Sums of squares of larger numbers overflow."""
+
+
 def _vector(word: str, numbers: list[str], size: int) -> npt.NDArray[np.float32]:
     try:
-        vector = np.array(numbers, dtype=np.float32)
+        vector = np.array(numbers, dtype=np.float64)
     except ValueError:
         raise UserError(f"{word} is not followed by numbers.", "Each line must have a word and its numbers.") from None
     if len(vector) != size:
         raise UserError(f"{word} has {len(vector)} numbers, not {size}.", "Correct or remove the line.")
-    if not np.isfinite(vector).all():
-        raise UserError(f"{word} has a number that isn't finite.", "Correct or remove the line.")
-    return vector
+    if not (np.abs(vector) < MAX_NUMBER).all():
+        raise UserError(f"{word} has a number that isn't finite, or not below {MAX_NUMBER:g}.", "Correct the line.")
+    return vector.astype(np.float32)

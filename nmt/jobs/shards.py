@@ -20,6 +20,7 @@ from nmt.core.compression import SUFFIXES
 from nmt.core.console import Bar, progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.core.files import explained, lock_file, remove_unfinished, sha256, sync
+from nmt.core.jsonlines import parse_object
 from nmt.core.text import count_lines, read_lines
 from nmt.jobs.executors import Crew, Handle, Make, Step, WorkerLostError
 
@@ -144,7 +145,7 @@ class Journal:
             file.truncate(sum(map(len, lines)))  # a line whose writer was killed
             given = json.loads(json.dumps(settings))
             try:
-                first, *records = map(json.loads, lines) if lines else [given]
+                first, *records = map(parse_object, lines) if lines else [given]
                 journal = cls(file, {record["shard"]: record for record in records})
             except (ValueError, TypeError, KeyError):
                 raise UserError(f"{path} is damaged.", f"Delete {folder} to start again.") from None

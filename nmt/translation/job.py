@@ -11,7 +11,7 @@ from itertools import chain, islice
 
 from nmt.core.console import warn
 from nmt.core.device import nth_device
-from nmt.core.errors import UserError
+from nmt.core.errors import UserError, shortened
 from nmt.core.files import ResumableOutput
 from nmt.core.text import in_windows, read_lines
 from nmt.jobs.executors import Step, Work
@@ -120,7 +120,10 @@ class Job:
         ]
         if 2 * len(wrong) > len(last):
             at, output, again = wrong[0]
-            raise UserError(f"{name} comes from another job: line {at:,} is {output!r}, not {again!r}.", _REMEDY)
+            raise UserError(
+                f"{name} comes from another job: line {at:,} is {shortened(output)!r}, not {shortened(again)!r}.",
+                _REMEDY,
+            )
         return number, window
 
     def converse(self) -> None:
