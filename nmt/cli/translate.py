@@ -257,28 +257,26 @@ def translate_lines(
 ) -> None:
     """Run a job with a progress bar; ``output`` and ``finish`` are the arguments of :class:`ResumableOutput`."""
     from nmt.core.text import count_lines, read_lines
+    from nmt.jobs.run import run
     from nmt.metrics.degenerate import DegenerateCount
 
     typed = input == "-" and is_terminal(sys.stdin)
     if typed:
         say("Type a sentence and Enter; Ctrl-D ends.")
-    lines, target = read_lines(input), ResumableOutput(output, finish)
-    with target.open(resume) as file:
-        num_done, again = job.skip(lines, target.lines(), str(target.partial)) if resume else (0, [])
+    target, degenerate = ResumableOutput(output, finish), DegenerateCount()
+    visible = is_terminal(sys.stderr) and not (typed or on_screen(output))
+    total = count_lines(input) if visible else None
+
+    def on_start(num_done: int, num_again: int) -> None:
+        degenerate.num_before = num_done
         if num_done:
             say(f"{num_done:,} lines are in {target.partial} already.")
-        degenerate = DegenerateCount(num_before=num_done)
-        visible = is_terminal(sys.stderr) and not (typed or on_screen(output))
-        total = count_lines(input) if visible else None
-        with (
-            _work_is_kept(target),
-            progress_bar("translating", total and total - num_done + len(again), visible) as bar,
-        ):
-            for translation in job.run(lines, num_done + 1, bar.advance, again):
-                if job.translator.task.reports_degenerate:
-                    degenerate.add(translation.text, translation.source)
-                file.write(f"{job.write(translation)}\n")
-                file.flush()
+            bar.advance(num_done - num_again)
+
+    with _work_is_kept(target), progress_bar("translating", total, visible) as bar:
+        for translation in run(job, read_lines(input), target, resume, on_start, bar.advance):
+            if job.translator.task.reports_degenerate:
+                degenerate.add(translation.text, translation.source)
     if degenerate.num_lines >= WORTH_A_WARNING and (summary := degenerate.summary()):
         (warn if degenerate.is_serious else say)(f"{summary}.")
 

@@ -15,6 +15,7 @@ from nmt.core.errors import UserError, shortened
 from nmt.core.files import ResumableOutput
 from nmt.core.text import in_windows, read_lines
 from nmt.jobs.executors import Step, Work
+from nmt.jobs.run import run
 from nmt.jobs.shards import Shard
 from nmt.metrics.degenerate import DegenerateCount
 from nmt.recipe.schema import DecodingChanges
@@ -149,19 +150,16 @@ def start_shards(make_job: Callable[[str], Job], device: str, number: int) -> Wo
 
 def _translate_shard(job: Job, shard: Shard) -> Iterator[Step]:
     """Translate a shard, or what a lost worker has left of it."""
-    lines, target = read_lines(shard.inputs[0]), ResumableOutput(shard.output)
-    resume, unreported = target.num_lines > 0, 0
-    with target.open(resume) as file:
-        num_done, again = job.skip(lines, target.lines(), str(target.partial)) if resume else (0, [])
-        yield "before", num_done
-        degenerate = DegenerateCount(num_before=num_done)
-        for translation in job.run(lines, num_done + 1, again=again):
-            degenerate.add(translation.text, translation.source)
-            file.write(f"{job.write(translation)}\n")
-            unreported += 1
-            if unreported == NUM_REPORTED:
-                yield "lines", unreported
-                unreported = 0
+    target, unreported = ResumableOutput(shard.output), 0
+    num_done = target.num_lines
+    degenerate = DegenerateCount(num_before=num_done)
+    yield "before", num_done
+    for translation in run(job, read_lines(shard.inputs[0]), target, resume=num_done > 0):
+        degenerate.add(translation.text, translation.source)
+        unreported += 1
+        if unreported == NUM_REPORTED:
+            yield "lines", unreported
+            unreported = 0
     if degenerate.is_serious:
         warn(f"{degenerate.summary()}.")
     yield "lines", unreported
