@@ -24,7 +24,7 @@ class Upper:
         return result
 
     def skip(self, lines: Iterator[str], done: Iterable[str], name: str) -> tuple[int, list[str]]:
-        passed = [line for line, _ in zip(lines, list(done), strict=False)]
+        passed = [next(lines) for _ in done]
         return len(passed), passed[-1:]
 
 
