@@ -17,7 +17,7 @@ from nmt.cli.common import (
     Workers,
     check_is_folder,
     command,
-    shards_and_crew,
+    shards_and_executor,
     show_json,
 )
 from nmt.core.console import print_table, progress_bar, say
@@ -147,8 +147,8 @@ def clean(
     if check_is_folder(source, workers, ray):
         from nmt.filters.shards import clean_shards
 
-        found, crew = shards_and_crew((source, target), str(output), workers, ray, "cpu", cores_each=1)
-        total = clean_shards(found, output, settings, tests, max_length, crew)
+        found, executor = shards_and_executor((source, target), str(output), workers, ray, "cpu", cores_each=1)
+        total = clean_shards(found, output, settings, tests, max_length, executor)
         if as_json:
             show_json(total)
         else:

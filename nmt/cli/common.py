@@ -17,7 +17,7 @@ from nmt.core.errors import UserError
 from nmt.core.version import __version__
 
 if TYPE_CHECKING:
-    from nmt.jobs.executors import Crew
+    from nmt.jobs.executors import Executor
     from nmt.jobs.shards import Shard
 
 Command = Callable[..., None]
@@ -164,19 +164,19 @@ def command(*examples: str, to: typer.Typer = app) -> Callable[[Command], Comman
     return decorate
 
 
-def shards_and_crew(
+def shards_and_executor(
     folders: Sequence[Path], output: str, workers: int | None, ray: str | None, device: str, cores_each: int
-) -> "tuple[list[Shard], Crew]":
+) -> "tuple[list[Shard], Executor]":
     """The shards of folders, and the workers that do them; see :mod:`nmt.jobs.executors`."""
-    from nmt.jobs.executors import LocalCrew, RayCrew
+    from nmt.jobs.executors import LocalExecutor, RayExecutor
     from nmt.jobs.shards import find_shards
 
     if output == "-":
         raise UserError("The shards of a folder are written to a folder.", "Name one with -o.")
     found = find_shards(folders, Path(output))
     if ray is None:
-        return found, LocalCrew(workers, device, cores_each)
-    return found, RayCrew(ray, workers, device, cores_each)
+        return found, LocalExecutor(workers, device, cores_each)
+    return found, RayExecutor(ray, workers, device, cores_each)
 
 
 def check_is_folder(path: Path | str, workers: int | None, ray: str | None) -> bool:

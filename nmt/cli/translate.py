@@ -22,7 +22,7 @@ from nmt.cli.common import (
     command_to_resume,
     is_terminal,
     on_screen,
-    shards_and_crew,
+    shards_and_executor,
 )
 from nmt.cli.schema import options_of
 from nmt.core.console import progress_bar, say, warn
@@ -32,7 +32,7 @@ from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:
     from nmt.recipe.schema import DecodingChanges
-    from nmt.translation.job import Job
+    from nmt.translation.job import TranslationJob
     from nmt.translation.results import ScoredPair, Translation
     from nmt.translation.translator import Translator
 
@@ -192,14 +192,14 @@ class _JobOptions:
     scores: bool
     decoding: "DecodingChanges"
 
-    def job(self, device: str) -> "Job":
+    def job(self, device: str) -> "TranslationJob":
         """What the options ask for."""
-        from nmt.translation.job import Job
+        from nmt.translation.job import TranslationJob
         from nmt.translation.load import load
         from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
 
         lexicon = read_unknown_lexicon(self.unknown_lexicon) if self.unknown_lexicon else {}
-        return Job(
+        return TranslationJob(
             load(self.model_dir, device, self.precision, self.ensemble),
             _jsonl if self.format == "jsonl" else partial(_text, scores=self.scores),
             Request.from_json if self.input_format == "jsonl" else Request.from_text,
@@ -226,8 +226,8 @@ def _translate_folder(
     }  # fmt: skip
     del settings["decoding"]
     make = partial(start_shards, options.job, device)
-    found, crew = shards_and_crew([input], output, workers, ray, device, CORES)
-    shards.run(found, Path(output), settings, crew, make, "translating")
+    found, executor = shards_and_executor([input], output, workers, ray, device, CORES)
+    shards.run(found, Path(output), settings, executor, make, "translating")
 
 
 def _processors(texts: list[str]) -> dict[str, dict[str, object]]:
@@ -253,7 +253,7 @@ def _processors(texts: list[str]) -> dict[str, dict[str, object]]:
 
 
 def translate_lines(
-    job: "Job", input: str, output: str, resume: bool, finish: Callable[[Path], None] | None = None
+    job: "TranslationJob", input: str, output: str, resume: bool, finish: Callable[[Path], None] | None = None
 ) -> None:
     """Run a job with a progress bar; ``output`` and ``finish`` are the arguments of :class:`ResumableOutput`."""
     from nmt.core.text import count_lines, read_lines

@@ -28,8 +28,8 @@ from nmt.core.errors import UserError
 from nmt.recipe import registry as plugins
 
 Step = tuple[str, Any]
-Work = Callable[[Any], Iterator[Step]]
-Make = Callable[[int], Work]
+Job = Callable[[Any], Iterator[Step]]
+JobFactory = Callable[[int], Job]
 """Called once in a worker, with its number from 0, for what carries out orders; both must be picklable."""
 
 CORES = 4
@@ -55,26 +55,26 @@ class Handle(Protocol):
         """End the worker, whatever it does."""
 
 
-class Crew(Protocol):
+class Executor(Protocol):
     """Where workers run."""
 
     num_workers: int
 
-    def hire(self, make: Make, number: int) -> Handle:
+    def start_worker(self, make: JobFactory, number: int) -> Handle:
         """Start a worker."""
 
     def ready(self, workers: Sequence[Any]) -> Sequence[Any]:
         """Wait for a step, and return the workers that have one."""
 
     def close(self) -> None:
-        """Give back what the crew holds; the workers are stopped before."""
+        """Give back what the executor holds; the workers are stopped before."""
 
 
 class Worker:
     """What carries out orders in the process of a worker; the first order is how to start."""
 
     def __init__(self) -> None:
-        self._work: Work | None = None
+        self._work: Job | None = None
 
     def run(self, order: Any) -> Iterator[Step]:
         """The steps of an order."""
@@ -90,14 +90,14 @@ class Worker:
             except Exception:
                 yield "error", traceback.format_exc()
 
-    def _start(self, make: Make, number: int, modules: Sequence[str]) -> Iterator[Step]:
+    def _start(self, make: JobFactory, number: int, modules: Sequence[str]) -> Iterator[Step]:
         for module in modules:
             plugins.load_plugin(module)
         self._work = make(number)
         yield "ready", None
 
 
-class LocalCrew:
+class LocalExecutor:
     """Processes of this machine, which share its cores.
 
     Args:
@@ -111,7 +111,7 @@ class LocalCrew:
         self.num_workers = num_workers or _num_gpus(device) or max(1, cores // cores_each)
         self._num_threads = max(1, cores // self.num_workers)
 
-    def hire(self, make: Make, number: int) -> "LocalProcess":
+    def start_worker(self, make: JobFactory, number: int) -> "LocalProcess":
         worker = LocalProcess(number, self._num_threads)
         worker.give((make, number, plugins.named))
         return worker
@@ -178,12 +178,12 @@ def _serve(orders: Any, num_threads: int) -> None:
                 orders.send(step)
 
 
-class RayCrew:
+class RayExecutor:
     """Actors on a Ray cluster.
 
     Args:
         address: ``local`` for a cluster of this machine that ends with this process, ``auto``, or HOST:PORT.
-        num_workers: as of :class:`LocalCrew`; those for whom the cluster has no room wait until it has.
+        num_workers: as of :class:`LocalExecutor`; those for whom the cluster has no room wait until it has.
         device: as ``pick_device`` takes it.
         cores_each: what a worker can make use of.
 
@@ -203,7 +203,7 @@ class RayCrew:
             "num_gpus": min(1, gpus / self.num_workers),
         }
 
-    def hire(self, make: Make, number: int) -> "RayActor":
+    def start_worker(self, make: JobFactory, number: int) -> "RayActor":
         actor = RayActor(self._ray, number, self._needs)
         actor.give((make, 0, plugins.named))  # Ray shows an actor its own GPU only
         return actor

@@ -14,7 +14,7 @@ from nmt.core.device import nth_device
 from nmt.core.errors import UserError, shortened
 from nmt.core.files import ResumableOutput
 from nmt.core.text import in_windows, read_lines
-from nmt.jobs.executors import Step, Work
+from nmt.jobs.executors import Job, Step
 from nmt.jobs.run import run
 from nmt.jobs.shards import Shard
 from nmt.metrics.degenerate import DegenerateCount
@@ -34,7 +34,7 @@ _REMEDY = "Give the input, the model and the options of the run that was stopped
 
 
 @dataclass(frozen=True)
-class Job:
+class TranslationJob:
     """What ``nmt translate`` makes of each line; other fields are the arguments of ``Translator.stream``."""
 
     translator: Translator
@@ -135,7 +135,7 @@ class Job:
                 print(f"{data.target}> {self.write(next(self.run([line])))}", flush=True)
 
 
-def start_shards(make_job: Callable[[str], Job], device: str, number: int) -> Work:
+def start_shards(make_job: Callable[[str], TranslationJob], device: str, number: int) -> Job:
     """Make what translates shards in a worker.
 
     Args:
@@ -148,7 +148,7 @@ def start_shards(make_job: Callable[[str], Job], device: str, number: int) -> Wo
     return partial(_translate_shard, job)
 
 
-def _translate_shard(job: Job, shard: Shard) -> Iterator[Step]:
+def _translate_shard(job: TranslationJob, shard: Shard) -> Iterator[Step]:
     """Translate a shard, or what a lost worker has left of it."""
     target, unreported = ResumableOutput(shard.output), 0
     num_done = target.num_lines

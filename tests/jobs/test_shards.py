@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.jobs.executors import LocalCrew, Make, RayCrew
+from nmt.jobs.executors import JobFactory, LocalExecutor, RayExecutor
 from nmt.jobs.shards import JOURNAL, Journal, Shard, find_shards, run, steps
-from nmt.translation.job import Job, start_shards
+from nmt.translation.job import TranslationJob, start_shards
 from nmt.translation.load import load
 from nmt.translation.request import Request
 from nmt.translation.translator import UNCONSTRAINED
@@ -44,7 +44,7 @@ def work(kills, shard):
 
 
 @pytest.fixture
-def uppercase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Make]]:
+def uppercase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., JobFactory]]:
     """``uppercase(b=True)`` is killed by the shard b once, ``uppercase(b=False)`` always."""
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "shard_work.py").write_text(WORK)
@@ -69,9 +69,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.posix
-def test_the_shard_of_a_killed_worker_is_done_again(four: list[Shard], uppercase: Callable[..., Make]) -> None:
+def test_the_shard_of_a_killed_worker_is_done_again(four: list[Shard], uppercase: Callable[..., JobFactory]) -> None:
     four[0].output.parent.mkdir()
-    found = list(steps(four, LocalCrew(2, "cpu"), uppercase(b=True)))
+    found = list(steps(four, LocalExecutor(2, "cpu"), uppercase(b=True)))
     assert sorted(shard.name for shard, (kind, _) in found if shard and kind == "lost") == ["b"]
     assert sorted(shard.name for shard, (kind, _) in found if shard and kind == "done") == ["a", "b", "c", "d"]
     for shard in four:
@@ -80,23 +80,23 @@ def test_the_shard_of_a_killed_worker_is_done_again(four: list[Shard], uppercase
 
 @pytest.mark.posix
 def test_a_shard_that_kills_every_worker_is_named_and_the_others_remain(
-    four: list[Shard], uppercase: Callable[..., Make]
+    four: list[Shard], uppercase: Callable[..., JobFactory]
 ) -> None:
     output = four[0].output.parent
     with pytest.raises(UserError, match="3 workers were lost with the shard a: killed by SIGKILL"):
-        run(four, output, {}, LocalCrew(1, "cpu"), uppercase(a=False), "working")
+        run(four, output, {}, LocalExecutor(1, "cpu"), uppercase(a=False), "working")
     assert sorted(contents(output)) == ["b", "c", "d"]
     assert not list(output.glob("*.tmp"))
-    run(four, output, {}, LocalCrew(1, "cpu"), uppercase(), "working")
+    run(four, output, {}, LocalExecutor(1, "cpu"), uppercase(), "working")
     assert sorted(contents(output)) == ["a", "b", "c", "d"]
 
 
 def test_a_folder_that_nothing_was_done_in_is_removed(
-    four: list[Shard], uppercase: Callable[..., Make], tmp_path: Path
+    four: list[Shard], uppercase: Callable[..., JobFactory], tmp_path: Path
 ) -> None:
     four[3].inputs[0].write_bytes(b"\xff\n" * 5)  # the largest, and so the first
     with pytest.raises(UserError, match="d, line 1: not UTF-8"):
-        run(four, tmp_path / "out", {}, LocalCrew(1, "cpu"), uppercase(), "working")
+        run(four, tmp_path / "out", {}, LocalExecutor(1, "cpu"), uppercase(), "working")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "modules"]
 
 
@@ -105,15 +105,15 @@ import os, signal
 from pathlib import Path
 COMPONENTS = {}
 if os.getpid() != int(os.environ["FIRST_PROCESS"]):
-    from nmt.translation.job import Job
-    plain, mark = Job.run, Path(os.environ["MARK"])
+    from nmt.translation.job import TranslationJob
+    plain, mark = TranslationJob.run, Path(os.environ["MARK"])
     def run(self, lines, *arguments, **options):
         for number, translation in enumerate(plain(self, lines, *arguments, **options)):
             yield translation
             if number == 140 and not mark.exists():
                 mark.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-    Job.run = run
+    TranslationJob.run = run
 """
 """A plugin that kills the first worker that has translated 140 lines of a shard, in the second window."""
 
@@ -186,8 +186,8 @@ def test_a_folder_is_translated_as_its_files_although_a_worker_is_killed(
 
 
 def test_wrong_options_are_refused_before_a_shard_is_begun(tiny_model: Path) -> None:
-    def make_job(device: str) -> Job:
-        return Job(load(tiny_model, device), str, Request.from_text, 30, False, UNCONSTRAINED, {})
+    def make_job(device: str) -> TranslationJob:
+        return TranslationJob(load(tiny_model, device), str, Request.from_text, 30, False, UNCONSTRAINED, {})
 
     with pytest.raises(UserError, match="Give --beam-size 30 or more"):
         start_shards(make_job, "cpu", 0)
@@ -212,7 +212,7 @@ def test_files_of_two_folders_belong_together_by_their_names(tmp_path: Path) -> 
 def test_sides_of_different_lengths_are_refused_before_the_work(four: list[Shard], tmp_path: Path) -> None:
     pair = Shard("pair", (four[0].inputs[0], four[1].inputs[0]), tmp_path / "out" / "pair")
     with pytest.raises(UserError, match=r"a has 1 lines, but .*b has 2 lines\."):
-        run([pair], tmp_path / "out", {}, LocalCrew(1, "cpu"), lambda number: lambda shard: iter(()), "working")
+        run([pair], tmp_path / "out", {}, LocalExecutor(1, "cpu"), lambda number: lambda shard: iter(()), "working")
     assert not (tmp_path / "out").exists()
 
 
@@ -253,7 +253,7 @@ def test_what_cannot_be_done_is_explained_and_nothing_is_written(
 def test_ray_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'nmt\[ray\]'"):
-        RayCrew("local", None, "cpu")
+        RayExecutor("local", None, "cpu")
 
 
 def test_a_journal_has_one_writer_and_survives_a_kill_while_it_is_written(four: list[Shard], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from nmt.core.text import read_lines
 from nmt.jobs.run import run as run_job
 from nmt.recipe.load import parse_settings
 from nmt.training.loop.interrupts import Interrupted
-from nmt.translation.job import Job
+from nmt.translation.job import TranslationJob
 from nmt.translation.request import Request
 from nmt.translation.translator import UNCONSTRAINED
 
@@ -28,7 +28,7 @@ def train(recipe: str, run: Path, settings: Sequence[str]) -> None:
 def translate(run: Path, lines: Sequence[str], output: Path) -> list[str]:
     """Translations of the lines by the model's own decoding, made if they aren't in a file yet."""
     if not output.exists():
-        job = Job(nmt.load(run), lambda made: made.text, Request.from_text, 1, False, UNCONSTRAINED, {})
+        job = TranslationJob(nmt.load(run), lambda made: made.text, Request.from_text, 1, False, UNCONSTRAINED, {})
         with progress_bar(f"translating {output}", len(lines)) as bar:
 
             def on_start(num_done: int, num_again: int) -> None:
