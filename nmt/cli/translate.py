@@ -12,6 +12,7 @@ import typer
 
 from nmt.cli.common import (
     Device,
+    ExecutorName,
     Input,
     ModelDir,
     Output,
@@ -20,6 +21,7 @@ from nmt.cli.common import (
     check_is_folder,
     command,
     command_to_resume,
+    components_in,
     is_terminal,
     on_screen,
     shards_and_executor,
@@ -31,6 +33,8 @@ from nmt.core.files import ResumableOutput, open_output
 from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:
+    from nmt.jobs.executors import Executor
+    from nmt.jobs.shards import Shard
     from nmt.recipe.schema import DecodingChanges
     from nmt.translation.job import TranslationJob
     from nmt.translation.results import ScoredPair, Translation
@@ -138,6 +142,7 @@ def translate(
     interactive: Interactive = False,
     workers: Workers = None,
     ray: Ray = None,
+    executor: ExecutorName = None,
     device: Device = "auto",
     **decoding: Any,
 ) -> None:
@@ -156,8 +161,10 @@ def translate(
         if is_given and (input != "-" or resume or (interactive and (output != "-" or score_only))):
             raise UserError(f"{name} doesn't go with --input, --resume and the like.", f"Give {name} without them.")
     if logits_processor:
-        decoding["logits_processors"] = _processors(logits_processor)
-    is_folder = check_is_folder(input, workers, ray)
+        decoding["logits_processors"] = components_in(
+            logits_processor, "--logits-processor", "no_repeat_ngram: {size: 3}"
+        )
+    is_folder = check_is_folder(input, workers, ray, executor)
     if score_only:
         from nmt.translation.load import load
 
@@ -169,7 +176,8 @@ def translate(
         format, scores, cast("DecodingChanges", decoding),
     )  # fmt: skip
     if is_folder:
-        _translate_folder(options, Path(input), output, workers, ray, device)
+        find = partial(shards_and_executor, workers=workers, ray=ray, name=executor, device=device)
+        _translate_folder(options, Path(input), output, device, find)
     elif interactive:
         options.job(device).converse()
     else:
@@ -211,7 +219,7 @@ class _JobOptions:
 
 
 def _translate_folder(
-    options: _JobOptions, input: Path, output: str, workers: int | None, ray: str | None, device: str
+    options: _JobOptions, input: Path, output: str, device: str, find: "Callable[..., tuple[list[Shard], Executor]]"
 ) -> None:
     from nmt.core.files import sha256
     from nmt.core.model_directory import ModelDirectory
@@ -226,30 +234,8 @@ def _translate_folder(
     }  # fmt: skip
     del settings["decoding"]
     make = partial(start_shards, options.job, device)
-    found, executor = shards_and_executor([input], output, workers, ray, device, CORES)
+    found, executor = find([input], output, cores_each=CORES)
     shards.run(found, Path(output), settings, executor, make, "translating")
-
-
-def _processors(texts: list[str]) -> dict[str, dict[str, object]]:
-    """Logits processors and their options from YAML."""
-    import yaml
-
-    from nmt.recipe import yaml12
-
-    found: dict[str, dict[str, object]] = {}
-    for text in texts:
-        try:
-            values = yaml12.load(text)
-        except yaml.YAMLError:
-            values = None
-        values = {values: None} if isinstance(values, str) else values
-        if not isinstance(values, dict) or not all(isinstance(value, dict | None) for value in values.values()):
-            raise UserError(
-                f"--logits-processor {text!r} is not NAME: OPTIONS.",
-                "Write YAML such as --logits-processor 'no_repeat_ngram: {size: 3}'.",
-            )
-        found |= {str(name): value or {} for name, value in values.items()}
-    return found
 
 
 def translate_lines(

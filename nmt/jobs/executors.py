@@ -19,13 +19,18 @@ import os
 import signal
 import socket
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection, get_context
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
+
+from pydantic import Field
 
 from nmt.core.console import warnings_to
 from nmt.core.errors import UserError
+from nmt.recipe import options
 from nmt.recipe import registry as plugins
+from nmt.recipe.registry import Table
 
 Step = tuple[str, Any]
 Job = Callable[[Any], Iterator[Step]]
@@ -55,19 +60,33 @@ class Handle(Protocol):
         """End the worker, whatever it does."""
 
 
-class Executor(Protocol):
-    """Where workers run."""
+class Executor(ABC):
+    """Starts workers; the place where they run is what its kinds differ in."""
 
     num_workers: int
 
+    @classmethod
+    def open(cls, options: Any, num_workers: int | None, device: str, cores_each: int) -> Self:
+        """Returns an executor.
+
+        Args:
+            options: instance of the class attribute ``Options``, where the kind has one.
+            num_workers: number of workers; None for as many as there are resources for.
+            device: device of the workers, as ``pick_device`` takes it.
+            cores_each: cores that a worker can make use of.
+        """
+        return cls(num_workers, device, cores_each)  # type: ignore[call-arg]
+
+    @abstractmethod
     def start_worker(self, make: JobFactory, number: int) -> Handle:
-        """Start a worker."""
+        """Starts a worker."""
 
+    @abstractmethod
     def ready(self, workers: Sequence[Any]) -> Sequence[Any]:
-        """Wait for a step, and return the workers that have one."""
+        """Waits for a step, and returns the workers that have one."""
 
-    def close(self) -> None:
-        """Give back what the executor holds; the workers are stopped before."""
+    def close(self) -> None:  # noqa: B027 - most executors hold no resources of their own
+        """Releases resources; the workers have been stopped before."""
 
 
 class Worker:
@@ -97,7 +116,7 @@ class Worker:
         yield "ready", None
 
 
-class LocalExecutor:
+class LocalExecutor(Executor):
     """Processes of this machine, which share its cores.
 
     Args:
@@ -119,9 +138,6 @@ class LocalExecutor:
     def ready(self, workers: "Sequence[LocalProcess]") -> "list[LocalProcess]":
         found = connection.wait([worker.connection for worker in workers])
         return [worker for worker in workers if worker.connection in found]
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 def _num_cores() -> int:
@@ -178,18 +194,25 @@ def _serve(orders: Any, num_threads: int) -> None:
                 orders.send(step)
 
 
-class RayExecutor:
+class RayExecutor(Executor):
     """Actors on a Ray cluster.
 
     Args:
         address: ``local`` for a cluster of this machine that ends with this process, ``auto``, or HOST:PORT.
-        num_workers: as of :class:`LocalExecutor`; those for whom the cluster has no room wait until it has.
+        num_workers: number of workers, which queue for resources; None for one for each GPU, or ``cores_each`` cores.
         device: as ``pick_device`` takes it.
-        cores_each: what a worker can make use of.
+        cores_each: cores that a worker can make use of.
 
     Raises:
         UserError: Ray is not installed, or there is no cluster.
     """
+
+    class Options(options.Options):
+        address: str = Field("auto", description="the cluster: HOST:PORT, auto, or local for a new one")
+
+    @classmethod
+    def open(cls, options: Options, num_workers: int | None, device: str, cores_each: int) -> Self:
+        return cls(options.address, num_workers, device, cores_each)
 
     def __init__(self, address: str, num_workers: int | None, device: str, cores_each: int = CORES) -> None:
         self._ray = _connected(address)
@@ -263,3 +286,6 @@ def _connected(address: str) -> Any:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise UserError(f"The Ray cluster {address!r} can't be used: {reason}.", remedy) from None
     return ray
+
+
+EXECUTORS: Table[Executor] = Table("executor", Executor, {"local": LocalExecutor, "ray": RayExecutor})

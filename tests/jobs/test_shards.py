@@ -7,12 +7,16 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import pytest
 
+import nmt
 from nmt.core.errors import UserError
-from nmt.jobs.executors import JobFactory, LocalExecutor, RayExecutor
+from nmt.jobs.executors import CORES, JobFactory, LocalExecutor, RayExecutor
 from nmt.jobs.shards import JOURNAL, Journal, Shard, find_shards, run, steps
+from nmt.recipe import options as recipe_options
+from nmt.recipe import registry
 from nmt.translation.job import TranslationJob, start_shards
 from nmt.translation.load import load
 from nmt.translation.request import Request
@@ -221,8 +225,8 @@ def test_sides_of_different_lengths_are_refused_before_the_work(four: list[Shard
     [
         (["-i", "IN"], "written to a folder"),
         (["-i", "IN", "-o", "IN/out"], "is in the folder of the shards"),
-        (["-i", "IN/a", "-o", "out", "--workers", "2"], "--workers and --ray do the shards of a folder"),
-        (["--ray", "local"], "--workers and --ray do the shards of a folder"),
+        (["-i", "IN/a", "-o", "out", "--workers", "2"], "--workers, --ray and --executor are for folders of shards"),
+        (["--ray", "local"], "--workers, --ray and --executor are for folders of shards"),
         (["-i", "EMPTY", "-o", "out"], "has no files"),
         (["-i", "NESTED", "-o", "out"], "inner is not a file"),
         (["-i", "IN", "-o", "EMPTY/no/out"], "can't be written"),
@@ -341,3 +345,33 @@ def test_a_ray_cluster_writes_the_same_although_a_worker_is_killed(
     assert (killer / "killed").exists()
     assert contents(output) == translated_one_by_one(run_nmt, tiny_model, texts)
     assert not list(output.glob("*.partial"))
+
+
+def test_an_executor_is_added_from_outside(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    started: list[tuple[int, int]] = []
+
+    class Queue(LocalExecutor):
+        class Options(recipe_options.Options):
+            partition: int = 1
+
+        @classmethod
+        def open(cls, options: Options, num_workers: int | None, device: str, cores_each: int) -> Self:
+            started.append((options.partition, cores_each))
+            return cls(num_workers, device, cores_each)
+
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a").write_text("Ein Hund schläft.\n", encoding="utf-8")
+    command = ("translate", tiny_model, "-i", tmp_path / "in", "-o", tmp_path / "out", "--workers", 1)
+    unknown = run_nmt(*command, "--executor", "queue")
+    assert unknown.returncode == 2
+    assert "there is no executor 'queue'" in unknown.stderr
+    assert "--ray and --executor" in run_nmt(*command, "--executor", "ray", "--ray", "auto").stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_added", dict(registry._added))
+        nmt.add_component("queue", Queue)
+        wrong = run_nmt(*command, "--executor", "queue: {partitions: 1}")
+        assert (wrong.returncode, "partitions" in wrong.stderr) == (2, True)
+        done = run_nmt(*command, "--executor", "queue: {partition: 7}")
+    assert done.returncode == 0, done.stderr
+    assert started == [(7, CORES)]
+    assert (tmp_path / "out" / "a").exists()
