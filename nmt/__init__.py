@@ -2,12 +2,12 @@
 
 The public names are loaded when they are first used, so that ``import nmt`` stays light.
 
-- Train, load, translate: :func:`train` makes a model directory from a recipe, :func:`load` reads it as a
-  :class:`Translator`, whose methods give a :class:`Translation` for each line.
+- Train, load, translate: :func:`train` trains the model of a recipe and returns a :class:`Run`, :func:`load` reads a
+  model directory as a :class:`Translator`, which translates and aligns, and :func:`score` scores translations.
 - Recipes: :class:`Recipe` and :func:`load_recipe`.
 - Models in a loop of your own: :func:`build` makes an encoder and a decoder from the ``model`` part of a recipe;
   ``examples/plain_loop.py`` trains one.
-- Components of your own: :func:`add_component` and :func:`load_plugin`.
+- Components of your own: the decorator :func:`register`, :func:`add_component` and :func:`load_plugin`.
 - :class:`UserError` is raised for everything that the caller can correct; it has a message and a remedy.
 """
 
@@ -18,31 +18,41 @@ from nmt.core.errors import UserError as UserError
 from nmt.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from nmt.api.run import Run as Run
+    from nmt.api.run import train as train
+    from nmt.api.score import score as score
     from nmt.data.vocabulary.files import Vocabularies as Vocabularies
     from nmt.data.vocabulary.learning import train_vocabularies as train_vocabularies
     from nmt.models.build import build as build
     from nmt.recipe.load import load_recipe as load_recipe
     from nmt.recipe.registry import add_component as add_component
+    from nmt.recipe.registry import kinds as kinds
     from nmt.recipe.registry import load_plugin as load_plugin
+    from nmt.recipe.registry import register as register
     from nmt.recipe.schema import Recipe as Recipe
     from nmt.recipe.schema import VocabularyOptions as VocabularyOptions
-    from nmt.training.run import train as train
+    from nmt.training.resolve import resolve as resolve
     from nmt.translation.load import load as load
     from nmt.translation.results import Translation as Translation
     from nmt.translation.translator import Translator as Translator
 
 _MODULES = {
     "Recipe": "nmt.recipe.schema",
+    "Run": "nmt.api.run",
     "Translation": "nmt.translation.results",
     "Translator": "nmt.translation.translator",
     "Vocabularies": "nmt.data.vocabulary.files",
     "VocabularyOptions": "nmt.recipe.schema",
     "add_component": "nmt.recipe.registry",
     "build": "nmt.models.build",
+    "kinds": "nmt.recipe.registry",
     "load": "nmt.translation.load",
     "load_plugin": "nmt.recipe.registry",
     "load_recipe": "nmt.recipe.load",
-    "train": "nmt.training.run",
+    "register": "nmt.recipe.registry",
+    "resolve": "nmt.training.resolve",
+    "score": "nmt.api.score",
+    "train": "nmt.api.run",
     "train_vocabularies": "nmt.data.vocabulary.learning",
 }
 """Where each public name is defined."""

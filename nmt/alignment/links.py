@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any, Literal, TextIO
 
 import numpy as np
@@ -49,6 +50,29 @@ class WordAlignment:
     """Of each target word, given the source and the words before; None if not requested."""
     head_weights: Sequence[Weights] | None = None
     """As ``weights``, for every attention head of the model; None unless requested."""
+
+    def _repr_html_(self) -> str:
+        """Returns the weights as a table of shaded cells, with a dot at each link, for notebooks."""
+        links = set(self.links)
+        head = "".join(f"<th style='writing-mode:vertical-rl'>{escape(word)}</th>" for word in self.source)
+        rows = "".join(
+            f"<tr><th>{escape(word)}</th>"
+            + "".join(
+                f"<td style='background:rgba(31,95,165,{weight:.3f})' title='{weight:.2f}'>"
+                f"{'●' if (column, row) in links else ''}</td>"
+                for column, weight in enumerate(self.weights[row].tolist())
+            )
+            + "</tr>"
+            for row, word in enumerate(self.target)
+        )
+        return f"<table><tr><td></td>{head}</tr>{rows}</table>"
+
+
+class Alignments(list[WordAlignment]):
+    """The alignments of several sentence pairs, which a notebook draws."""
+
+    def _repr_html_(self) -> str:
+        return "".join(alignment._repr_html_() for alignment in self)
 
 
 def to_json(alignment: WordAlignment) -> dict[str, Any]:

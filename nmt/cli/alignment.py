@@ -140,7 +140,7 @@ def align(
     groups = candidates(islice(_pairs(translator, source, target, n_best), limit or limits.get(kind, MAX_PICTURES)))
     true_links = read_pharaoh(gold) if gold is not None else None
     with progress_bar("aligning", limit, not on_screen(output)) as bar:
-        alignments = translator.align(
+        alignments = translator.stream_alignments(
             (pair for group in groups for pair in group),
             tokenized,
             split_punctuation=split_punctuation,

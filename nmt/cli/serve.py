@@ -41,6 +41,13 @@ def serve(
         int | None,
         typer.Option(metavar="N", min=1, help="Most requests of one client a minute; further ones get status 429."),
     ] = None,
+    trust_proxy: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESSES",
+            help="Addresses of reverse proxies, with commas between, whose X-Forwarded-For names the client.",
+        ),
+    ] = "",
     time_limit: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, help="Longest time of a request; then it gets status 504.")
     ] = 60.0,
@@ -74,4 +81,4 @@ def serve(
         per_minute=rate_limit,
     )
     keys = read_api_keys(api_keys) if api_keys is not None else []
-    run(Service(load_models(model_dirs, device, engine), limits, keys), host, port)
+    run(Service(load_models(model_dirs, device, engine), limits, keys), host, port, trust_proxy)

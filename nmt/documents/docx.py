@@ -7,7 +7,7 @@ paragraph; runs that differ from it are its inline elements.
 from collections import Counter
 from copy import deepcopy
 
-from nmt.documents.elements import FORBIDDEN, Element, Run
+from nmt.documents.elements import FORBIDDEN, Element, TranslateBlocks
 from nmt.documents.segmentation import has_letters
 from nmt.documents.tags import Content, Node, text_of
 
@@ -19,7 +19,7 @@ _LEFT_OUT = {f"{W}{name}" for name in ("proofErr", "lastRenderedPageBreak", "sof
 _SPACES = {f"{W}tab": "\t", f"{W}br": "\n", f"{W}cr": "\n"}
 
 
-def translate_paragraphs(root: Element, run: Run) -> None:
+def translate_paragraphs(root: Element, run: TranslateBlocks) -> None:
     """Translate the paragraphs of a part of a document in place."""
     paragraphs = [_Paragraph(element) for element in root.iter(f"{W}p")]
     paragraphs = [paragraph for paragraph in paragraphs if has_letters(text_of(paragraph.content))]
@@ -42,7 +42,7 @@ class _Paragraph:
         self.content = self._read(element)
 
     def _key(self, run: Element) -> bytes:
-        """The formatting of a run; equal for runs that look the same."""
+        """Returns the formatting of a run; equal for runs that look the same."""
         from lxml import etree
 
         properties = run.find(f"{W}rPr")
@@ -133,7 +133,7 @@ def _run(parent: Element, piece: Element, properties: Element | None) -> Element
 
 
 def _inner(container: Element) -> Element:
-    """Where the runs of a container are."""
+    """Returns the element that contains the runs of a container."""
     content = container.find(f"{W}sdtContent")
     return container if content is None else content
 

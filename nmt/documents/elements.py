@@ -18,7 +18,7 @@ from nmt.documents.tags import KEPT, Content, Node, text_of
 Element = Any
 """An element, comment or processing instruction of lxml."""
 Kind = Literal["block", "inline", "unique", "kept", "break", "opaque", "skipped"]
-"""What an element is in the text around it:
+"""Role of an element in the text around it:
 
 ``block``: text of its own; ``inline``: part of the text, may be divided; ``unique``: part of the text, not divided;
 ``kept``: part of the text, not translated; ``break``: white space; ``opaque``: no text, but a place in the text;
@@ -27,7 +27,7 @@ Kind = Literal["block", "inline", "unique", "kept", "break", "opaque", "skipped"
 KindOf = Callable[[Element], Kind]
 Block = tuple[Element, list[Content | Element]]
 """An element with its parts: content, and blocks within it."""
-Run = Callable[..., list[Content]]
+TranslateBlocks = Callable[..., list[Content]]
 """:func:`nmt.documents.markup.translate_content` with its translator; takes blocks and ``kept``."""
 
 
@@ -69,8 +69,8 @@ def translate_html(text: str, translate: Translate, language: str = "en") -> str
     return translate_htmls([text], partial(translate_content, translate=translate, language=language))[0]
 
 
-def translate_htmls(texts: Sequence[str], run: Run) -> list[str]:
-    """As :func:`translate_html`, for several texts with one call of ``run``."""
+def translate_htmls(texts: Sequence[str], run: TranslateBlocks) -> list[str]:
+    """Translate several texts as :func:`translate_html` does, with one call of ``run``."""
     import lxml.html
 
     pages = [_parse_html(text) for text in texts]
@@ -93,7 +93,7 @@ def translate_htmls(texts: Sequence[str], run: Run) -> list[str]:
 
 
 def _parse_html(text: str) -> tuple[Element, bool]:
-    """The root element, and whether this is a page rather than a fragment."""
+    """Returns the root element, and whether this is a page rather than a fragment."""
     import lxml.etree
     import lxml.html
 
@@ -141,7 +141,7 @@ def _html_blocks(root: Element) -> list[Block]:
 def blocks_of(
     root: Element, kind_of: KindOf, breaks: dict[str, str] | None = None, collapse: bool = False
 ) -> Iterator[Block]:
-    """An element and all blocks in it.
+    """Returns an element and all blocks in it.
 
     Args:
         root: taken as a block.
@@ -187,7 +187,7 @@ def blocks_of(
         yield element, parts
 
 
-def translate_blocks(blocks: Iterable[Block], run: Run, table: dict[int, str]) -> None:
+def translate_blocks(blocks: Iterable[Block], run: TranslateBlocks, table: dict[int, str]) -> None:
     """Translate blocks of any number of documents in place, those that have text; ``table`` replaces characters."""
     wanted = [b for b in blocks if any(isinstance(part, list) and has_letters(text_of(part)) for part in b[1])]
     contents = iter(run([part for _, parts in wanted for part in parts if isinstance(part, list)]))
@@ -203,11 +203,12 @@ def translate_blocks(blocks: Iterable[Block], run: Run, table: dict[int, str]) -
 
 
 def _write(element: Element, content: Content, used: set[Element], table: dict[int, str]) -> None:
+    last = next(element.iterchildren(reversed=True), None)  # len() of an element takes linear time
     for item in content:
         if isinstance(item, str):
             text = FORBIDDEN.sub("", item).translate(table)
-            if len(element):
-                element[-1].tail = (element[-1].tail or "") + text
+            if last is not None:
+                last.tail = (last.tail or "") + text
             else:
                 element.text = (element.text or "") + text
             continue
@@ -218,6 +219,7 @@ def _write(element: Element, content: Content, used: set[Element], table: dict[i
         used.add(child)
         child.tail = None
         element.append(child)
+        last = child
         if not item.is_kept:
             _clear(child)
             _write(child, item.content, used, table)

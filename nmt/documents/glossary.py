@@ -9,7 +9,7 @@ from nmt.translation.request import Request
 from nmt.translation.results import Translation
 
 Term = tuple[str, str]
-"""In the source, and in the translation."""
+"""A term in the source, and its translation."""
 Search = Callable[[Sequence[Request]], Sequence[Translation]]
 
 MAX_TERMS = 20_000
@@ -18,7 +18,7 @@ INFLECTION = 3
 
 
 @dataclass(frozen=True)
-class Found:
+class CheckedTranslation:
     """A translation, and the terms of the glossary that the source has and the translation lacks."""
 
     translation: Translation
@@ -57,14 +57,14 @@ class Glossary:
         return cls(terms)
 
     def terms_in(self, source: str) -> list[Term]:
-        """The terms of a sentence, in order, each once."""
+        """Returns the terms of a sentence, in order, each once."""
         return list(dict.fromkeys(self._terms[_key(match.group())] for match in self._pattern.finditer(source)))
 
     def missing(self, source: str, translation: str) -> tuple[Term, ...]:
-        """The terms of the source that the translation has in no form."""
+        """Returns the terms of the source that the translation has in no form."""
         return tuple(term for term in self.terms_in(source) if not _has_form(translation, term[1]))
 
-    def translate(self, requests: Sequence[Request], search: Search) -> list[Found]:
+    def translate(self, requests: Sequence[Request], search: Search) -> list[CheckedTranslation]:
         """Translate sentences with the terms of the glossary.
 
         A sentence is first translated freely, so that the model inflects the terms that it chooses itself; where that
@@ -81,13 +81,13 @@ class Glossary:
         return found
 
     def translated(self, sentences: Sequence[str], search: Search, missing: set[Term]) -> list[Translation]:
-        """As :meth:`translate`, for plain sentences; the terms that could not be placed are added to a set."""
+        """Translate plain sentences as :meth:`translate` does; terms that could not be placed go to ``missing``."""
         found = self.translate([Request(sentence) for sentence in sentences], search)
         missing.update(term for each in found for term in each.missing)
         return [each.translation for each in found]
 
-    def _checked(self, translation: Translation) -> Found:
-        return Found(translation, self.missing(translation.source, translation.text))
+    def _checked(self, translation: Translation) -> CheckedTranslation:
+        return CheckedTranslation(translation, self.missing(translation.source, translation.text))
 
 
 def _with_terms(request: Request, terms: Sequence[Term]) -> Request:
@@ -99,7 +99,7 @@ def _key(term: str) -> str:
 
 
 def _has_form(text: str, term: str) -> bool:
-    """Whether a text has a term with words that may end differently."""
+    """Returns whether a text has a term with words that may end differently."""
     words = []
     for word in term.split():
         stem = word[: max(len(word) - INFLECTION + 1, min(len(word), 4))]

@@ -9,21 +9,39 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from nmt.documents.elements import Run
-from nmt.documents.tags import Content, Nesting
+from nmt.core.errors import UserError
+from nmt.documents.elements import TranslateBlocks
+from nmt.documents.formats import DocumentFormat, decoded
+from nmt.documents.tags import Content, ContentBuilder
 
 if TYPE_CHECKING:
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
 
+MAX_MARKS = 5_000
+"""Largest number of characters in a block that may be markup."""
+MAX_REFERENCE = 20
+"""Largest number of lines of a reference definition."""
+
 _FRONT_MATTER = re.compile(r"---\r?\n.*?\n(?:---|\.\.\.)\r?(?:\n|\Z)", re.DOTALL)
+_MARKS = re.compile(r"[\\`*_~\[\]!<&]")
 _SPECIAL = re.compile(r"([\\`*\[\]]|(?<!\w)_|_(?!\w)|<(?=[\w/!?])|&(?=#?\w+;)|^(?:#{1,6}|[-+>])(?=\s))")
 
 
-def translate_markdown(text: str, run: Run) -> str:
-    """Translate a Markdown document."""
+class Markdown(DocumentFormat):
+    """Markdown documents."""
+
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        return _translated(decoded(data), run).encode()
+
+
+def _translated(text: str, run: TranslateBlocks) -> str:
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"store_labels": True}).enable(["table", "strikethrough"])
+    parser.core.ruler.before("inline", "check_size", _check_size)
+    parser.block.ruler.at("reference", _reference, {"alt": []})
     front = match.group() if (match := _FRONT_MATTER.match(text)) else ""
     lines = text[len(front) :].replace("\r\n", "\n").split("\n")
     tokens = parser.parse("\n".join(lines))
@@ -42,8 +60,29 @@ def translate_markdown(text: str, run: Run) -> str:
     return front + "\n".join(lines).replace("\n", ends)
 
 
+def _reference(state: "StateBlock", begin: int, end: int, silent: bool) -> bool:
+    """Rule of markdown-it for a reference, which looks through all lines of a block, so it gets a few of them only."""
+    from markdown_it.rules_block.reference import reference
+
+    num_lines, state.lineMax = state.lineMax, min(state.lineMax, begin + MAX_REFERENCE)
+    try:
+        return reference(state, begin, end, silent)
+    finally:
+        state.lineMax = num_lines
+
+
+def _check_size(state: "StateCore") -> None:
+    """Rule of markdown-it that refuses blocks whose inline markup would take more than linear time."""
+    for token in state.tokens:
+        if token.type == "inline" and len(_MARKS.findall(token.content)) > MAX_MARKS:
+            raise UserError(
+                f"The Markdown block at line {(token.map or [0])[0] + 1:,} has more than {MAX_MARKS:,} marks.",
+                "Divide it by empty lines.",
+            )
+
+
 def _find(token: "Token", lines: Sequence[str], columns: dict[int, int]) -> list[tuple[int, int, int]]:
-    """Where each line of some text is in the source: line, first column, end; empty if it isn't there as it is."""
+    """Returns line, first column and end of each line of some text in the source; empty if it isn't there unchanged."""
     places = []
     for row, part in enumerate(token.content.split("\n"), start=(token.map or [0])[0]):
         # In table cells, bars have been unescaped.
@@ -57,7 +96,7 @@ def _find(token: "Token", lines: Sequence[str], columns: dict[int, int]) -> list
 
 def _content(tokens: Iterable["Token"], prefixes: Sequence[str]) -> Content:
     """The content of inline tokens; ``prefixes`` stand before the second line of the text and those after it."""
-    nesting, following = Nesting(), iter(prefixes)
+    nesting, following = ContentBuilder(), iter(prefixes)
     for token in tokens:
         kind, is_reference = token.type, "label" in token.meta
         if kind in ("text", "text_special"):
@@ -86,7 +125,7 @@ def _content(tokens: Iterable["Token"], prefixes: Sequence[str]) -> Content:
 
 
 def _target(token: "Token") -> str:
-    """The target of a link or an image, with its title."""
+    """Returns the target of a link or an image, with its title."""
     address, title = str(token.attrGet("href") or token.attrGet("src") or ""), str(token.attrGet("title") or "")
     address = f"<{address}>" if re.search(r"[\s()]", address) else address
     quoted = ' "' + title.replace('"', '\\"') + '"' if title else ""

@@ -15,19 +15,25 @@ from itertools import groupby
 from typing import Any
 
 from nmt.documents.segmentation import Translate, has_letters, split_sentences, translated
-from nmt.documents.tags import KEPT, Content, Node, Source, Span, append_item
-from nmt.documents.target import Target, words_within
+from nmt.documents.tags import KEPT, Content, Node, SourceText, Span, append_item, text_of
+from nmt.documents.target import AlignedTarget, words_within
 
 Insertion = tuple[Span, list[Span]]
 """An element without words, and the elements around it."""
 
 SWITCH = 0.3
-"""What a change of the element from one word to the next costs, in links of a word."""
+"""Cost of a change of the element from one word to the next, in links of a word."""
 NEAR = 3
 """Words within which an element without linked words may take one that has no link."""
 
 EXACTLY = 1e6
-"""In place of a link's 1, for words that must be in the element that they were in."""
+"""Weight of a link, otherwise 1, of words that must stay in their element."""
+
+MAX_PART = 8_000
+"""Characters of a block beyond which it is divided; an element counts as 100."""
+_SPACE = re.compile(r"\s")
+BLOCKS = 500
+"""Blocks that are translated at a time, which bounds the memory that a long document needs."""
 
 _BEFORE_ITS_WORD = re.compile(r"\w|[(\[{¿¡„«‹$€£¥#@]")
 
@@ -35,7 +41,7 @@ _BEFORE_ITS_WORD = re.compile(r"\w|[(\[{¿¡„«‹$€£¥#@]")
 def translate_content(
     blocks: Sequence[Content], translate: Translate, language: str = "en", kept: re.Pattern[str] = KEPT
 ) -> list[Content]:
-    """Translate the content of blocks, such as paragraphs, with one call of ``translate``.
+    """Translate the content of blocks, such as paragraphs, with one call of ``translate`` for some hundreds of them.
 
     Args:
         blocks: each has sentences of its own.
@@ -44,7 +50,43 @@ def translate_content(
         language: of the source, for sentence boundaries.
         kept: the text that isn't translated.
     """
-    sources = [Source.read(block, kept) for block in blocks]
+    divided = [_divided(block) for block in blocks]
+    parts, results = [part for block in divided for part in block], list[Content]()
+    for start in range(0, len(parts), BLOCKS):
+        results += _translate_part(parts[start : start + BLOCKS], translate, language, kept)
+    remaining = iter(results)
+    return [[item for _ in block for item in next(remaining)] for block in divided]
+
+
+def _divided(block: Content) -> list[Content]:
+    """Divides long content outside of its elements, after sentences or at least between words.
+
+    Time grows with the square of the length of a part.
+    """
+    if sum(len(item) if isinstance(item, str) else 100 for item in block) < MAX_PART:
+        return [block]
+    parts, length = list[Content]([[]]), 0
+    for item in block:
+        if not isinstance(item, str):
+            length += len(text_of(item.content)) + 100
+            parts[-1].append(item)
+            continue
+        begin = 0
+        for match in _SPACE.finditer(item):
+            num_new = length + match.end() - begin
+            if num_new > MAX_PART or (num_new > MAX_PART // 4 and item[match.start() - 1] in ".!?。"):
+                parts[-1].append(item[begin : match.end()])
+                parts.append([])
+                begin, length = match.end(), 0
+        parts[-1].append(item[begin:])
+        length += len(item) - begin
+    return [part for part in parts if part]
+
+
+def _translate_part(
+    blocks: Sequence[Content], translate: Translate, language: str, kept: re.Pattern[str]
+) -> list[Content]:
+    sources = [SourceText.read(block, kept) for block in blocks]
     split = [split_sentences(source.text, language) for source in sources]
     translations = translate([segment.text for segments in split for segment in segments if segment.is_sentence])
     remaining, results = iter(translations), []
@@ -55,20 +97,20 @@ def translate_content(
         elif not source.spans and not source.kept:
             results.append(["".join(translated(segments, (each.text for each in own)))])
         else:
-            target = Target(source, segments, own, kept)
-            results.append(Writer(Elements(source, target)).content())
+            target = AlignedTarget(source, segments, own, kept)
+            results.append(Writer(TagProjector(source, target)).content())
     return results
 
 
-class Elements:
-    """Which elements each word of a translation is in, from the outermost to the innermost.
+class TagProjector:
+    """Assigns the words of a translation to elements, from the outermost to the innermost.
 
     Attributes:
         paths: of each word.
         places: elements without words, with those around them, by the word before which they stand.
     """
 
-    def __init__(self, source: Source, target: Target) -> None:
+    def __init__(self, source: SourceText, target: AlignedTarget) -> None:
         self.source, self.target, self.words = source, target, target.words
         self.paths: list[list[Span]] = [[] for _ in self.words]
         self._pending: list[Insertion] = []
@@ -81,14 +123,14 @@ class Elements:
             self.places.setdefault(place, []).append((span, parents))
 
     def around(self, boundary: int) -> tuple[list[Span], list[Span], int]:
-        """The elements of the word before and of the word after, and how many of them are the same."""
+        """Returns the elements of the word before and of the word after, and how many of them are the same."""
         before = self.paths[boundary - 1] if boundary else []
         after = self.paths[boundary] if boundary < len(self.paths) else []
         pairs = enumerate(zip(before, after, strict=False))
         return before, after, next((n for n, (a, b) in pairs if a is not b), min(len(before), len(after)))
 
     def _fits(self, boundary: int, parents: list[Span]) -> bool:
-        """Whether something inside the given elements, and no others, can stand between two words."""
+        """Returns whether something inside the given elements, and no others, can stand between two words."""
         before, after, num_common = self.around(boundary)
         return parents in (before[: len(parents)], after[: len(parents)]) and num_common <= len(parents)
 
@@ -122,7 +164,7 @@ class Elements:
                 self._pending.append((child, parents))
 
     def _covered(self, span: Span) -> list[int]:
-        """The source words that mostly belong to a span, or the first one that it shares."""
+        """Returns the source words that mostly belong to a span, or the first one that it shares."""
         words = self.target.source_words
         shared = words_within(words, span.begin, span.end) if span.begin < span.end else range(0)
         overlaps = ((s, min(span.end, words[s][1]) - max(span.begin, words[s][0])) for s in shared)
@@ -131,25 +173,27 @@ class Elements:
 
     def _best_labels(self, words: Sequence[int], owner: dict[int, Span]) -> list[tuple[int, Span | None]]:
         """Viterbi search over the words of a sentence: the child of each, or None, of most links and few changes."""
-        start = {None, *(owner[s] for t in words for s in self.words[t].sources if s in owner)}
-        best: dict[Span | None, tuple[float, tuple[Any, ...]]] = dict.fromkeys(start, (0.0, ()))
+        best: dict[Span | None, tuple[float, tuple[Any, ...]]] = {None: (0.0, ())}
         for t in words:
             gains = self._gains(t, owner)
             top, top_history = max(best.values(), key=lambda each: each[0])
-            # A child below has no better way than a change to it.
+            # A child below has no better way than a change to it. One that is not there yet may have been there from
+            # the beginning, without links.
             kept = {label: each for label, each in best.items() if each[0] >= top - SWITCH}
+            entry = (top - SWITCH, top_history) if top > SWITCH else (0.0, ())
             best = {}
             for label in {None: 0, **kept, **gains}:
-                score, history = kept.get(label, (top - SWITCH, top_history))
+                score, history = kept.get(label, entry)
                 best[label] = score + gains.get(label, 0.0), (label, history)
         history, labels = max(best.values(), key=lambda each: each[0])[1], []
         while history:
             label, history = history
             labels.append(label)
+        labels += [labels[-1]] * (len(words) - len(labels))
         return list(zip(words, reversed(labels), strict=True))
 
     def _gains(self, t: int, owner: dict[int, Span]) -> dict[Span | None, float]:
-        """The share of a word's links in each child. A word without links goes with its neighbour."""
+        """Returns the share of a word's links in each child. A word without links goes with its neighbour."""
         word, weight = self.words[t], 1.0
         step = 1 if _BEFORE_ITS_WORD.match(word.text) else -1
         while not word.sources:
@@ -163,12 +207,12 @@ class Elements:
         return {label: weight * n / len(word.sources) for label, n in counts.items()}
 
     def _is_fixed(self, t: int) -> bool:
-        """Whether a word is a kept text with elements, which might not be allowed in other elements."""
+        """Returns whether a word is a kept text with elements, which might not be allowed in other elements."""
         kept = self.words[t].kept
         return kept is not None and any(isinstance(item, Node) for item in kept.content)
 
     def _filled(self, found: list[int], labels: dict[int, Span | None]) -> list[int]:
-        """The words of an element, and if they are of several sentences those between."""
+        """Returns the words of an element, and if they are of several sentences those between."""
         if not found or self.words[found[0]].sentence == self.words[found[-1]].sentence:
             return found
         between = [t for t in range(found[0], found[-1] + 1) if t in labels]
@@ -178,7 +222,7 @@ class Elements:
         return between
 
     def _longest_run(self, found: Sequence[int], labels: dict[int, Span | None]) -> list[int]:
-        """The longest run of an element's words, which loses the others."""
+        """Returns the longest run of an element's words, which loses the others."""
         runs = [[t for _, t in group] for _, group in groupby(enumerate(found), lambda each: each[1] - each[0])]
         longest = max(runs, key=len)
         labels.update((t, None) for t in found if not longest[0] <= t <= longest[-1])
@@ -202,15 +246,15 @@ class Elements:
 class Writer:
     """Writes the words of a translation with the elements around them."""
 
-    def __init__(self, elements: Elements) -> None:
-        self._elements = elements
+    def __init__(self, projector: TagProjector) -> None:
+        self._projector = projector
         self._contents: list[Content] = [[]]
-        """Of the open elements."""
+        """Content of each open element."""
 
     def content(self) -> Content:
-        target = self._elements.target
+        target = self._projector.target
         for boundary in range(len(target.words) + 1):
-            before, after, num_common = self._elements.around(boundary)
+            before, after, num_common = self._projector.around(boundary)
             first, second = self._waiting(boundary)
             for depth in range(len(before), num_common - 1, -1):
                 del self._contents[depth + 1 :]
@@ -228,18 +272,18 @@ class Writer:
         return self._contents[0]
 
     def _waiting(self, boundary: int) -> tuple[list[Insertion], list[Insertion]]:
-        """What stands at the end of the elements before the boundary, and what at the beginning of those after it."""
-        before, after, _ = self._elements.around(boundary)
+        """Returns insertions at the end of the elements before the boundary, and at the beginning of those after it."""
+        before, after, _ = self._projector.around(boundary)
         sides: tuple[list[Insertion], list[Insertion]] = [], []
-        for span, parents in self._elements.places.get(boundary, []):
-            is_behind = span.begin > 0 and not self._elements.source.text[span.begin - 1].isspace()
+        for span, parents in self._projector.places.get(boundary, []):
+            is_behind = span.begin > 0 and not self._projector.source.text[span.begin - 1].isspace()
             can_be = [parents == path[: len(parents)] for path in (before, after)]
             sides[0 if can_be[0] and (is_behind or not can_be[1]) else 1].append((span, parents))
         return sides
 
 
 def _emptied(span: Span) -> Node:
-    """An element without its text."""
+    """Returns an element without its text."""
     if span.node.is_kept:
         return span.node
     return Node(span.node.tag, [_emptied(child) for child in span.children], span.node.is_unique)

@@ -27,12 +27,12 @@ class Segment:
 
 
 def has_letters(text: str) -> bool:
-    """Whether there is anything to translate: letters or digits, not only emojis, marks and white space."""
+    """Returns whether there is anything to translate: letters or digits, not only emojis, marks and white space."""
     return any(character.isalnum() for character in text)
 
 
 def split_sentences(text: str, language: str = "en") -> list[Segment]:
-    """The segments of a text in order; joined, they are the text.
+    """Returns the segments of a text in order; joined, they are the text.
 
     Args:
         text: any number of lines. Tabs end a sentence, too: they separate columns, and turns of dialogues.
@@ -74,7 +74,7 @@ def with_tags(sentences: Iterable[str], vocabulary: Vocabulary) -> list[str]:
 
 
 def _ends_narrow(text: str) -> bool:
-    """Whether the text ends in a character of a script that has spaces between sentences."""
+    """Returns whether the text ends in a character of a script that has spaces between sentences."""
     return unicodedata.east_asian_width(text[-1:] or "x") not in "WF"
 
 

@@ -1,11 +1,13 @@
 """Content with inline elements, as spans of its text, and what in a text is not translated."""
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import islice, takewhile
 from typing import Any, Union
 
 MAX_DEPTH = 100
-"""Tags inside one another that :class:`Nesting` takes for elements."""
+"""Tags inside one another that :class:`ContentBuilder` takes for elements."""
 
 Content = list[Union[str, "Node"]]
 Interval = tuple[int, int]
@@ -17,13 +19,14 @@ KEPT = re.compile(
     | (?:[\U0001F1E6-\U0001FAFF\u2600-\u27BF][\u200d\ufe0f\U0001F3FB-\U0001F3FF]*)+
     | \{\{[^{}\n]{1,60}\}\} | \$?\{[^{}\n]{1,60}\} | %\([^()\n]{1,60}\)[a-z]
     | (?:[$€£¥][ \u00a0]?)\d+(?:[.,]\d+)*
-    | (?<![\w.,])\d+(?:[.,:/]\d+)*(?:[ \u00a0\u202f]?(?:[kcmµn]?m[²³]?|[kmµ]?g|m?l|[kM]?W|kWh|[kMG]?Hz|[kKMGT]i?B|ms|min
+    | (?<![\w.,])(?<!\d[:/])\d+(?:[.,:/]\d+)*
+        (?:[ \u00a0\u202f]?(?:[kcmµn]?m[²³]?|[kmµ]?g|m?l|[kM]?W|kWh|[kMG]?Hz|[kKMGT]i?B|ms|min
         |km/h|m/s|mph|ft|lbs?|oz|px|pt|dpi|°[CF]?|%|‰|€|£|¥|EUR|USD)|[hsAVKt$])(?![\w/])
-    | %(?:\d+\$)?[-+\#0]*\d*(?:\.\d+)?l{0,2}[sdifuxXeEgGc@](?!\w)""",
+    | %(?:\d{1,9}\$)?[-+\#0]{0,5}\d{0,9}(?:\.\d{1,9})?l{0,2}[sdifuxXeEgGc@](?!\w)""",
     re.VERBOSE,
 )
-"""What is kept: URLs, e-mail addresses, @mentions, #tags, emojis, placeholders (``{name}``, ``%(name)s``, ``%1$s``),
-amounts of money, and numbers with units."""
+"""Text that is kept: URLs, e-mail addresses, @mentions, #tags, emojis, placeholders (``{name}``,
+``%(name)s``, ``%1$s``), amounts of money, and numbers with units."""
 
 
 @dataclass(eq=False)
@@ -31,7 +34,7 @@ class Node:
     """An inline element."""
 
     tag: Any
-    """What the caller needs to write it; translations have the same object, several times if words are apart."""
+    """Data with which the caller writes it; translations have the same object, several times if words are apart."""
     content: Content = field(default_factory=list)
     is_unique: bool = False
     """Whether it may not be divided."""
@@ -40,7 +43,7 @@ class Node:
 
 
 def text_of(content: Content) -> str:
-    """The text without tags."""
+    """Returns the text without tags."""
     return "".join(item if isinstance(item, str) else text_of(item.content) for item in content)
 
 
@@ -64,7 +67,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceText:
     """Content as text with elements and kept texts, each in order. Kept texts don't overlap."""
 
     text: str
@@ -72,14 +75,15 @@ class Source:
     kept: list[Kept]
 
     @classmethod
-    def read(cls, content: Content, pattern: re.Pattern[str]) -> "Source":
+    def read(cls, content: Content, pattern: re.Pattern[str]) -> "SourceText":
         """Take the content of a block apart. ``pattern``: the text that is kept, beside nodes that are."""
         source = cls(text_of(content), [], [])
         source._read(content, 0, source.spans)
-        rest = source.text
+        rest, end = [], 0
         for kept in source.kept:
-            rest = rest[: kept.begin] + "\n" * (kept.end - kept.begin) + rest[kept.end :]
-        for match in pattern.finditer(rest):
+            rest += [source.text[end : kept.begin], "\n" * (kept.end - kept.begin)]
+            end = kept.end
+        for match in pattern.finditer("".join([*rest, source.text[end:]])):
             source.kept.append(Kept(*match.span(), source._taken_out(*match.span())))
         source.kept.sort(key=lambda kept: kept.begin)
         return source
@@ -99,11 +103,14 @@ class Source:
         return begin
 
     def _taken_out(self, begin: int, end: int) -> Content:
-        """The content of a kept text, with the elements inside it, which are no others' any more."""
+        """Returns the content of a kept text, with the elements inside it, which are no others' any more."""
         inside: list[Span] = []
 
         def take(spans: list[Span]) -> None:
-            for span in [s for s in spans if s.begin < min(end, s.end) and s.end > begin]:
+            first = bisect_right(spans, begin, key=lambda span: span.end)
+            for span in list(takewhile(lambda span: span.begin < end, islice(spans, first, None))):
+                if span.begin == span.end:
+                    continue
                 if begin <= span.begin and span.end <= end and (span.begin, span.end) != (begin, end):
                     spans.remove(span)
                     inside.append(span)
@@ -126,7 +133,7 @@ def append_item(content: Content, item: str | Node) -> None:
         content.append(item)
 
 
-class Nesting:
+class ContentBuilder:
     """Builds content from text and tags, some of which may have no partner; those become places in the text.
 
     The tag of a node is the text before its content and the text after it.
@@ -176,7 +183,7 @@ class Nesting:
             self.place(text)
 
     def content(self) -> Content:
-        """What was built."""
+        """Returns the content."""
         while len(self._levels) > 1:
             self._give_up()
         return self._levels[0][1].content

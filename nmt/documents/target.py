@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -10,13 +10,15 @@ from itertools import groupby, pairwise
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.data.words import Words
 from nmt.documents.segmentation import Segment, has_letters, translated
-from nmt.documents.tags import KEPT, Kept, Source
+from nmt.documents.tags import KEPT, Kept, SourceText
 from nmt.translation.results import Translation
 
 Interval = tuple[int, int]
 
 REACH = 5
 """Words on each side of something without words among which a linked one is sought."""
+MAX_LINKS = 10_000
+"""Links between the parts of two linked words; where there would be more, parts are linked by position."""
 
 
 @dataclass(eq=False)
@@ -30,10 +32,10 @@ class Word:
     sources: list[int]
     """The source words that it translates."""
     kept: Kept | None = None
-    """What it is, if it is a kept text."""
+    """The kept text that it is, if it is one."""
 
 
-class Target:
+class AlignedTarget:
     """The words of a translation with every kept text in it once. It doesn't depend on the elements.
 
     Words of both sides are separated from the punctuation marks around them, and kept texts are words.
@@ -46,13 +48,14 @@ class Target:
 
     def __init__(
         self,
-        source: Source,
+        source: SourceText,
         segments: Sequence[Segment],
         translations: Sequence[Translation],
         pattern: re.Pattern[str] = KEPT,
     ) -> None:
         self._source, self._pattern = source, pattern
-        self.source_words = _split([(kept.begin, kept.end) for kept in source.kept], source.text)
+        self._kept_words = {(kept.begin, kept.end) for kept in source.kept}
+        self.source_words = _split(list(self._kept_words), source.text)
         texts = translated(segments, iter([translation.text for translation in translations]))
         self._text = "".join(texts)
         copies = self._find_copies()
@@ -65,9 +68,7 @@ class Target:
         self.end = self._text[begins[-1] :]
         self._link(segments, texts, translations)
         copied = set(copies.values())
-        for kept in source.kept:
-            if kept not in copied:
-                self._add(kept)
+        self._add([kept for kept in source.kept if kept not in copied])
         self._take_out_surplus()
         for before, word in pairwise(self.words):
             is_joined = word.gap == "" and (before.kept is not None or word.kept is not None)
@@ -75,7 +76,7 @@ class Target:
         self.targets_of = self._inverted()
 
     def _find_copies(self) -> dict[Interval, Kept]:
-        """The kept texts that the translation has as they are, by the place where it has them."""
+        """Returns the kept texts that the translation has as they are, by the place where it has them."""
         copies: dict[Interval, Kept] = {}
         is_taken = bytearray(len(self._text))
         by_text: dict[str, list[Kept]] = {}
@@ -106,7 +107,6 @@ class Target:
     def _link(self, segments: Sequence[Segment], texts: Sequence[str], translations: Sequence[Translation]) -> None:
         remaining = iter(translations)
         begin = target_begin = 0
-        kept_words = {(kept.begin, kept.end) for kept in self._source.kept}
         for number, (segment, text) in enumerate(zip(segments, texts, strict=True)):
             found = next(remaining) if segment.is_sentence else None
             sources = words_within(self.source_words, begin, begin + len(segment.text))
@@ -117,7 +117,9 @@ class Target:
                 self._link_words(segment.text, found, (begin, target_begin + len(text) - len(found.text)))
             else:
                 for s, t in diagonal(len(sources), len(targets)):
-                    if self.source_words[sources[s]] not in kept_words:  # it would take the place of a guessed word
+                    if (
+                        self.source_words[sources[s]] not in self._kept_words
+                    ):  # it would take the place of a guessed word
                         self.words[targets[t]].sources.append(sources[s])
             begin, target_begin = begin + len(segment.text), target_begin + len(text)
         copied = {self._index(word.kept) for word in self.words if word.kept is not None}
@@ -134,10 +136,14 @@ class Target:
                 (self.source_words, self._intervals), offsets, (source, found.text), strict=True
             )
         ]
-        links, kept = found.alignment or (), {self._index(each) for each in self._source.kept}
+        links = found.alignment or ()
         num_links = Counter(("source", s) for s, _ in links) + Counter(("target", t) for _, t in links)
         for source_word, target_word in links:
             sources, targets = sides[0][source_word], sides[1][target_word]
+            if len(sources) * len(targets) > MAX_LINKS:
+                for s, t in diagonal(len(sources), len(targets)):
+                    self.words[targets[t]].sources.append(sources[s])
+                continue
             names = {s: self._source.text[slice(*self.source_words[s])] for s in sources}
             letters = [s for s in sources if has_letters(names[s])] or list(sources)
             has_others = num_links["source", source_word] > 1 and num_links["target", target_word] > 1
@@ -147,7 +153,7 @@ class Target:
                 name = self.words[t].text
                 # A word of marks alone, such as a dash, has the links of a word.
                 is_word = has_letters(name) or len(targets) == 1
-                equal = [s for s in sources if names[s] == name or s in kept]
+                equal = [s for s in sources if names[s] == name or self.source_words[s] in self._kept_words]
                 self.words[t].sources += letters if is_word else equal
 
     def _index(self, kept: Kept) -> int:
@@ -160,25 +166,36 @@ class Target:
                 targets[s].append(t)
         return targets
 
-    def _add(self, kept: Kept) -> None:
-        """Put a kept text in the place of the words that are linked to it, or else beside its neighbours."""
-        index, text = self._index(kept), self._source.text
-        linked = [t for t, word in enumerate(self.words) if 2 * word.sources.count(index) > len(word.sources)]
-        runs = [[t for _, t in group] for _, group in groupby(enumerate(linked), lambda each: each[1] - each[0])]
-        if runs:
-            first, taken = max(runs, key=len)[0], set(linked)
-            gap, sentence = self.words[first].gap, self.words[first].sentence
-            self.words[first] = Word(gap, text[kept.begin : kept.end], sentence, [index], kept)
-            self._take_out(taken - {first})
-            return
+    def _add(self, missing: Sequence[Kept]) -> None:
+        """Put kept texts in the place of the words that are linked to them, or else beside their neighbours."""
+        linked: dict[int, list[int]] = defaultdict(list)
+        for t, word in enumerate(self.words):
+            for s, count in Counter(word.sources).items():
+                if 2 * count > len(word.sources):
+                    linked[s].append(t)
+        taken, others = set[int](), []
+        for kept in missing:
+            index = self._index(kept)
+            if not linked[index]:
+                others.append(kept)
+                continue
+            runs = [[t for _, t in g] for _, g in groupby(enumerate(linked[index]), lambda each: each[1] - each[0])]
+            first = max(runs, key=len)[0]
+            taken.update(t for t in linked[index] if t != first)
+            self.words[first] = self._kept_word(kept, self.words[first].gap, self.words[first].sentence)
+        self._take_out(taken)
         self.targets_of = self._inverted()
-        place = self.boundary(kept.begin, kept.end)
-        following = self.words[place] if place < len(self.words) else None
-        sentence = (following or self.words[-1]).sentence if self.words else 0
-        word = Word("", text[kept.begin : kept.end], sentence, [index], kept)
-        has_space = text[kept.begin - 1 : kept.begin].isspace(), text[kept.end : kept.end + 1].isspace()
-        self._make_room(word, place, *has_space)
-        self.words.insert(place, word)
+        added: dict[int, list[Word]] = defaultdict(list)
+        for number, kept in enumerate(others):
+            place = self.boundary(kept.begin, kept.end)
+            following = self.words[place] if place < len(self.words) else None
+            word = self._kept_word(kept, "", (following or self.words[-1]).sentence if self.words else 0)
+            self._make_room(word, place, kept, is_first=place == 0 and number == 0)
+            added[place].append(word)
+        self.words = [word for t in range(len(self.words) + 1) for word in (*added.get(t, ()), *self.words[t : t + 1])]
+
+    def _kept_word(self, kept: Kept, gap: str, sentence: int) -> Word:
+        return Word(gap, self._source.text[kept.begin : kept.end], sentence, [self._index(kept)], kept)
 
     def _take_out(self, taken: set[int]) -> None:
         """Remove words; where one had space around it, the words beside it still have."""
@@ -191,15 +208,17 @@ class Target:
                 words.append(word)
         self.words = words
 
-    def _make_room(self, word: Word, place: int, space_before: bool, space_after: bool) -> None:
+    def _make_room(self, word: Word, place: int, kept: Kept, is_first: bool) -> None:
         """Give a new word the gaps that it needs: those of the source, and none beside white space."""
+        text = self._source.text
+        space_before, space_after = text[kept.begin - 1 : kept.begin].isspace(), text[kept.end : kept.end + 1].isspace()
         following = self.words[place].gap if place < len(self.words) else self.end
         next_text = self.words[place].text if place < len(self.words) else ""
         is_behind = not space_before or following == ""
         if word.text.isspace():
             word.gap, following = "", following.lstrip(" ")
         elif is_behind or not next_text:
-            word.gap = " " * (place > 0 and space_before)
+            word.gap = " " * (space_before and not is_first)
         else:
             word.gap, following = following, ""
         if not word.text.isspace() and not following and next_text:
@@ -210,7 +229,7 @@ class Target:
             self.end = following
 
     def boundary(self, begin: int, end: int) -> int:
-        """The word before which something stands that has no word, by the words beside it in the source.
+        """Returns the word before which something stands that has no word, by the words beside it in the source.
 
         What stands before or after all words still does.
         """
@@ -232,7 +251,7 @@ class Target:
 
 
 def _split(kept: list[Interval], text: str) -> list[Interval]:
-    """The words and punctuation marks of a text; kept texts are words."""
+    """Returns the words and punctuation marks of a text; kept texts are words."""
     words, end = [], 0
     for begin, after in [*sorted(kept), (len(text), len(text))]:
         words += [(end + b, end + e) for _, b, e in WordVocabulary.split(text[end:begin])]
@@ -242,17 +261,17 @@ def _split(kept: list[Interval], text: str) -> list[Interval]:
 
 
 def _occurrences(text: str, wanted: str) -> Iterator[Interval]:
-    """Where a text stands that isn't part of a longer word or number."""
+    """Finds a text where it isn't part of a longer word or number."""
     before, after = "(?<![A-Za-z0-9_])" * wanted[0].isalnum(), "(?![A-Za-z0-9_])" * wanted[-1].isalnum()
     return (match.span() for match in re.finditer(before + re.escape(wanted) + after, text))
 
 
 def words_within(words: Sequence[Interval], begin: int, end: int) -> range:
-    """The words that share a character with ``begin`` to ``end``."""
+    """Returns the words that share a character with ``begin`` to ``end``."""
     first = bisect_right(words, begin, key=lambda word: word[1])
     return range(first, bisect_left(words, end, key=lambda word: word[0]))
 
 
 def diagonal(num_source: int, num_target: int) -> list[tuple[int, int]]:
-    """Links of each target word with the source word at the same relative position."""
+    """Returns links of each target word with the source word at the same relative position."""
     return [(int((t + 0.5) * num_source / num_target), t) for t in range(num_target)] if num_source else []

@@ -5,10 +5,11 @@ a training technique; settings of ``nmt clean`` name filters. Each kind has one 
 a class; the class has an attribute ``Options``, a subclass of :class:`nmt.recipe.options.Options` with the keys that
 can be set.
 
-A package outside nmt adds rows in one of two ways, and the kind of a component follows from its base class. A package
-that is installed declares an entry point for each component in the group ``nmt.components``. A module that isn't
-installed has a mapping ``COMPONENTS = {"mgu": MguCell}`` and is named for a run, by ``--plugin my_module`` or by
-:func:`load_plugin`.
+A package outside nmt adds rows in one of three ways. A package that is installed declares an entry point for each
+component, in the group ``nmt.components``, or ``nmt.components.KIND`` with ``_`` in place of spaces. A module that
+isn't installed has a mapping ``COMPONENTS = {"mgu": MguCell}`` and is named for a run, by ``--plugin my_module`` or by
+:func:`load_plugin`. A program decorates a class with :func:`register`. Rows are known by kind and name; if no kind is
+given, the base class of the component tells it.
 
 Code is only ever run because it is installed or because the user names it: a recipe or a model directory records which
 plugins it needs (:func:`required_plugins`), but never causes one to be imported.
@@ -16,7 +17,7 @@ plugins it needs (:func:`required_plugins`), but never causes one to be imported
 
 import importlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import entry_points
@@ -30,7 +31,9 @@ from nmt.core.errors import UserError, nearest, shortened
 from nmt.recipe.options import ChoiceOf, Options, as_mapping, validate
 
 GROUP = "nmt.components"
-"""The group of entry points that declare components."""
+"""The group of entry points that declare components; those of one kind have the group ``nmt.components.KIND``."""
+OWN = "nmt"
+"""The distribution whose components need no plugin."""
 
 T = TypeVar("T")
 
@@ -45,7 +48,18 @@ class Plugin:
     """The package to install; empty for a module that isn't installed."""
 
 
-_added: dict[str, tuple[type, Plugin]] = {}
+@dataclass(frozen=True)
+class Row:
+    """A component that a plugin has added."""
+
+    kind: str | None
+    """The kind of its table; None if its base class tells."""
+    name: str
+    component: type
+    plugin: Plugin
+
+
+_added: list[Row] = []
 _modules: set[str] = set()
 """Modules of the plugins that are there; a component can be both installed and in a module that the user names."""
 
@@ -53,27 +67,51 @@ _modules: set[str] = set()
 named: list[str] = []
 """Modules that :func:`load_plugin` has imported, which other processes of the same work import, too."""
 
+ComponentT = TypeVar("ComponentT", bound=type)
 
-def add_component(name: str, component: type, plugin: Plugin | None = None) -> None:
-    """Add a component under a name, as an interactive session does with a class of its own.
+
+def register(kind: str, name: str) -> Callable[[ComponentT], ComponentT]:
+    """Returns a decorator that adds a class as a component.
+
+    Components are registered by kind and name: a cell and a schedule may have the same name.
 
     Args:
-        name: what a recipe calls it.
-        component: a subclass of the base class of its kind, with an attribute ``Options`` where it has options.
-        plugin: where it comes from; by default the module that defines the class.
+        kind: such as ``cell``, ``attention``, ``task``, ``metric`` or ``schedule``; ``nmt.kinds()`` lists all.
+        name: the name in a recipe or an option.
 
-    Raises:
-        UserError: another plugin has added a component of that name and kind.
+    Example::
+
+        @nmt.register("cell", "mgu")
+        class MguCell(Cell): ...
     """
-    plugin = plugin or Plugin(component.__module__)
-    known, first = _added.get(name, (component, plugin))
-    if known is not component and first != plugin:
-        raise UserError(
-            f"Two plugins add a component {name!r}: {first.module} and {plugin.module}.",
-            "Uninstall one of them, or rename its component.",
+
+    def decorate(component: ComponentT) -> ComponentT:
+        add_component(name, component, kind=kind)
+        return component
+
+    return decorate
+
+
+def add_component(name: str, component: type, plugin: Plugin | None = None, kind: str | None = None) -> None:
+    """Adds a component under a name, as an interactive session does with a class of its own.
+
+    Args:
+        name: the name in a recipe or an option. A class of the same module that has the name already is replaced.
+        component: a subclass of the base class of its kind, with an attribute ``Options`` if it has options.
+        plugin: where it comes from; by default the module that defines the class.
+        kind: the kind of component; by default its base class tells.
+    """
+    row = Row(kind, name, component, plugin or Plugin(component.__module__))
+    _modules.add(row.plugin.module)
+    for number, known in enumerate(_added):
+        # Defined again in the same module, or a component of an installed package whose module is named, too.
+        same = known.component is component or (
+            known.plugin == row.plugin and known.component.__bases__ == component.__bases__
         )
-    _modules.add(plugin.module)
-    _added[name] = component, first
+        if known.name == name and known.kind == kind and same:
+            _added[number] = Row(kind, name, component, known.plugin)
+            return
+    _added.append(row)
 
 
 def load_plugin(module: str) -> None:
@@ -104,16 +142,20 @@ def load_plugin(module: str) -> None:
 
 
 @cache
-def _load_installed() -> None:
-    """Import the components of installed packages, once; a broken package gives a warning and is left out."""
-    for entry in entry_points(group=GROUP):
+def _load_installed(kind: str | None = None) -> None:
+    """Imports the components of installed packages, once; a broken package gives a warning and is left out.
+
+    Args:
+        kind: the group of one kind; None for the group of components whose base classes tell their kinds.
+    """
+    for entry in entry_points(group=GROUP if kind is None else f"{GROUP}.{kind.replace(' ', '_')}"):
         distribution = entry.dist.name if entry.dist is not None else ""
         try:
             component = entry.load()
         except Exception as error:  # whatever the package does when it is imported
             warn(f"the component {entry.name!r} of {distribution or entry.value} can't be imported: {error}.")
             continue
-        add_component(entry.name, component, Plugin(entry.module, distribution))
+        add_component(entry.name, component, Plugin(entry.module, distribution), kind)
 
 
 TABLES: "dict[str, Table[Any]]" = {}
@@ -157,14 +199,25 @@ class Table(Mapping[str, type[T]], Generic[T]):
 
     def _rows(self) -> dict[str, type[T]]:
         _load_installed()
-        added = {name: cls for name, (cls, _) in _added.items() if isinstance(cls, type) and issubclass(cls, self.base)}
-        if taken := sorted(added.keys() & self.builtin.keys()):
-            module = _added[taken[0]][1].module
-            raise UserError(
-                f"The plugin {module} adds a {self.kind} {taken[0]!r}, a name that nmt itself uses.",
-                "Rename the component in the plugin.",
-            )
-        return self.builtin | added
+        _load_installed(self.kind)
+        rows, owners = dict(self.builtin), dict.fromkeys(self.builtin, "nmt")
+        for row in _added:
+            is_one = isinstance(row.component, type) and issubclass(row.component, self.base)
+            if row.kind == self.kind and not is_one:
+                raise UserError(
+                    f"The {self.kind} {row.name!r} of the plugin {row.plugin.module} is not derived from "
+                    f"{self.base.__module__}.{self.base.__qualname__}.",
+                    "Derive it from that class, or register it under another kind.",
+                )
+            if row.kind not in (self.kind, None) or not is_one:
+                continue
+            if row.name in rows and rows[row.name] is not row.component:
+                raise UserError(
+                    f"{owners[row.name]} and the plugin {row.plugin.module} have a {self.kind} {row.name!r} each.",
+                    "Rename the component in the plugin, or uninstall one.",
+                )
+            rows[row.name], owners[row.name] = row.component, f"The plugin {row.plugin.module}"
+        return rows
 
     def __getitem__(self, name: str) -> type[T]:
         return self._rows()[name]
@@ -240,8 +293,13 @@ def required_plugins(values: Any) -> dict[str, str]:
         values: the recipe as nested mappings and lists.
     """
     _load_installed()
-    names = set(_texts(values))
-    return {plugin.module: plugin.distribution for name, (_, plugin) in _added.items() if name in names}
+    names, found = set(_texts(values)), [row for row in _added if row.plugin.distribution != OWN]
+    return {row.plugin.module: row.plugin.distribution for row in found if row.name in names}
+
+
+def kinds() -> list[str]:
+    """Returns the kinds of components whose tables are imported, sorted."""
+    return sorted(TABLES)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -46,7 +46,7 @@ def _prose(text: str) -> Markup:
 
 
 def _type(schema: Json) -> str:
-    """A schema in words."""
+    """Returns a schema in words."""
     if "anyOf" in schema:
         return " or ".join(_type(option) for option in schema["anyOf"] if option.get("type") != "null")
     if schema.get("type") == "array":

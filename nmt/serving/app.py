@@ -22,7 +22,8 @@ from nmt.core.version import __version__
 from nmt.export.run import exported_translator
 from nmt.serving import libretranslate, v1
 from nmt.serving.api_page import api_page
-from nmt.serving.http import Gate, add_error_handlers, check_key
+from nmt.serving.connections import BoundedProtocol
+from nmt.serving.http import RequestMiddleware, add_error_handlers, check_key
 from nmt.serving.service import Service
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
@@ -31,13 +32,13 @@ PAGE = Path(__file__).with_name("page")
 POLICY = (
     "default-src 'self'; connect-src *; img-src 'self' data:; base-uri 'none'; object-src 'none'; form-action 'none'"
 )
-"""What the page may load: only what belongs to it. It may ask other servers, to compare translations."""
+"""Content security policy of the page: it loads only its own files, but may send requests to other servers."""
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread that runs Python code lets the model thread go on; Python's default is ten times it."""
 
 
 def create_app(service: Service) -> FastAPI:
-    """The application with all its routes. It closes the service when it is shut down."""
+    """Returns the application with all its routes. It closes the service when it is shut down."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -45,7 +46,7 @@ def create_app(service: Service) -> FastAPI:
         service.close()
 
     app = FastAPI(title="nmt", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_middleware(Gate, service=service)
+    app.add_middleware(RequestMiddleware, service=service)
     add_error_handlers(app)
     app.include_router(libretranslate.router(service))
     app.include_router(v1.router(service))
@@ -68,8 +69,8 @@ def create_app(service: Service) -> FastAPI:
     return app
 
 
-def make_server(service: Service, host: str, port: int) -> uvicorn.Server:
-    """A server that is not running yet.
+def make_server(service: Service, host: str, port: int, proxies: str = "") -> uvicorn.Server:
+    """Returns a server that is not running yet; ``proxies`` are addresses whose ``X-Forwarded-For`` is trusted.
 
     It logs no requests, because their addresses can contain text, nor what is wrong with them, because anybody could
     fill the log so.
@@ -83,31 +84,35 @@ def make_server(service: Service, host: str, port: int) -> uvicorn.Server:
         log_level="critical",
         access_log=False,
         server_header=False,
+        http=BoundedProtocol,
+        ws="none",
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
         timeout_graceful_shutdown=grace,
     )
     return uvicorn.Server(config)
 
 
-def serve(service: Service, host: str, port: int) -> None:
+def serve(service: Service, host: str, port: int, proxies: str = "") -> None:
     """Serve until SIGTERM or Ctrl-C; requests that were accepted by then are answered.
 
     Raises:
         UserError: the address can't be used.
     """
-    server = make_server(service, host, port)
+    server = make_server(service, host, port, proxies)
     with contextlib.closing(_bound(host, port)) as listening, _signals_are_ignored_afterwards():
         sys.setswitchinterval(SWITCH_INTERVAL)
         gc.collect()
         gc.freeze()  # models and modules stay: without this, each full collection of garbage goes through all of them
         host, port = listening.getsockname()[:2]
-        pairs = ", ".join("-".join(pair) for pair in service.directions.models)
+        pairs = ", ".join("-".join(pair) for pair in service.router.models)
         say(f"Serving {pairs} at http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C stops).")
         be_silent()  # warnings about single sentences would quote the text of users
         server.run([listening])
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """A listening socket."""
+    """Returns a listening socket."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
@@ -130,7 +135,7 @@ def _signals_are_ignored_afterwards() -> Iterator[None]:
 
 
 def load_models(directories: Iterable[Path], device: str, engine: Literal["torch", "ctranslate2"]) -> list[Translator]:
-    """The models that are to be served.
+    """Returns the models that are to be served.
 
     Args:
         directories: model directories.
@@ -147,7 +152,7 @@ def load_models(directories: Iterable[Path], device: str, engine: Literal["torch
 
 
 def read_api_keys(path: Path) -> list[str]:
-    """The API keys of a file, one on each line.
+    """Returns the API keys of a file, one on each line.
 
     Raises:
         UserError: the file can't be read, or has no key.

@@ -32,46 +32,48 @@ T = TypeVar("T")
 WAIT = 0.003
 """Seconds without a new sentence after which an idle thread begins its batch."""
 LONGEST_WAIT = 0.03
-"""Seconds that it waits at most."""
+"""Longest time that it waits, in seconds."""
 SIMILAR = 64
 """Characters by which the lengths in a batch may differ beyond a factor of three."""
 SMALL = 16
 """Sentences that a thread takes before it leaves some to others that have no work."""
+BULK_SHARE = 4
+"""While short and long requests wait, every batch of this number begins with a sentence of a long one."""
 STEPS_PER_UPDATE = 3
 """Steps of the search between two partial translations of a sentence."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What sentences must have in common to be translated in one batch. None of it depends on the sentence."""
+class BatchOptions:
+    """Options that all sentences of a batch have in common."""
 
     n_best: int = 1
     with_alignment: bool | Literal["punctuation"] = False
-    """As in :meth:`Translator.stream`."""
+    """Argument of :meth:`Translator.stream`."""
     forbid: tuple[str, ...] = ()
     decoding: tuple[tuple[str, Any], ...] = ()
     """Changes to the recipe's decoding options, as sorted pairs of key and value."""
 
     @classmethod
     def of(cls, n_best: int = 1, with_alignment: bool = False, forbid: Sequence[str] = (), **decoding: Any) -> Self:
-        """Settings with changes to decoding options as keyword arguments."""
+        """BatchOptions with changes to decoding options as keyword arguments."""
         return cls(n_best, with_alignment, tuple(forbid), tuple(sorted(decoding.items())))
 
     @property
     def changes(self) -> DecodingChanges:
-        """As keyword arguments of :meth:`Translator.translate`."""
+        """Returns keyword arguments for :meth:`Translator.translate`."""
         return cast("DecodingChanges", dict(self.decoding))
 
 
 @dataclass(eq=False)
-class _Item:
+class _SentenceJob:
     """A sentence that waits for its translation."""
 
     translator: Translator
-    settings: Settings
+    settings: BatchOptions
     request: Request
     on_partial: Callable[[str], None] | None
-    arrived: float = field(default_factory=time.monotonic)
+    is_bulk: bool = False
     future: "Future[Translation]" = field(default_factory=Future)
 
     @property
@@ -85,18 +87,18 @@ class _Item:
 
 
 @dataclass(eq=False)
-class _Call:
+class _FunctionJob:
     """A function that waits for a model thread."""
 
     function: Callable[[], Any]
-    arrived: float = field(default_factory=time.monotonic)
+    is_bulk: bool = False
     future: "Future[Any]" = field(default_factory=Future)
 
 
-class _Watch(LogitsProcessor):
-    """Ends the search of sentences that nobody waits for any more, and reports partial translations of the others."""
+class _SearchObserver(LogitsProcessor):
+    """Ends the search of cancelled sentences, and reports partial translations of the others."""
 
-    def __init__(self, items: Sequence[_Item]) -> None:
+    def __init__(self, items: Sequence[_SentenceJob]) -> None:
         self._items = items
         self.reads_ids = any(item.on_partial for item in items)
 
@@ -134,8 +136,8 @@ class Engine:
         threads: tuple[int, int] | None = None,
     ) -> None:
         self._on_batch, self._wait = on_batch, wait
-        self._waiting: list[_Item | _Call] = []
-        self._num_idle = 0
+        self._waiting: list[_SentenceJob | _FunctionJob] = []
+        self._num_idle = self._num_turns = 0
         self._changed = threading.Condition()
         self._is_closed = False
         count, of_each = threads or (1, torch.get_num_threads())
@@ -153,8 +155,9 @@ class Engine:
         self,
         translator: Translator,
         requests: Sequence[Request],
-        settings: Settings,
+        settings: BatchOptions,
         on_partial: Mapping[int, Callable[[str], None]] | None = None,
+        is_bulk: bool = False,
     ) -> list["Future[Translation]"]:
         """Have sentences translated. A future that is cancelled leaves its batch.
 
@@ -164,12 +167,15 @@ class Engine:
             settings: what the translations have in common.
             on_partial: functions, by index of the sentence, that are called in a model thread with its unfinished
                 translation while search goes on.
+            is_bulk: the sentences belong to a long request, for which short ones need not wait.
 
         Raises:
             RuntimeError: the engine is closed.
         """
         functions = on_partial or {}
-        items = [_Item(translator, settings, request, functions.get(i)) for i, request in enumerate(requests)]
+        items = [
+            _SentenceJob(translator, settings, request, functions.get(i), is_bulk) for i, request in enumerate(requests)
+        ]
         self._add(items)
         return [item.future for item in items]
 
@@ -179,11 +185,11 @@ class Engine:
         Raises:
             RuntimeError: the engine is closed.
         """
-        job = _Call(function)
+        job = _FunctionJob(function)
         self._add([job])
         return job.future
 
-    def _add(self, jobs: Sequence[_Item | _Call]) -> None:
+    def _add(self, jobs: Sequence[_SentenceJob | _FunctionJob]) -> None:
         with self._changed:
             if self._is_closed:
                 raise RuntimeError("The engine is closed.")
@@ -201,22 +207,22 @@ class Engine:
     def _run(self, num_threads: int) -> None:
         torch.set_num_threads(num_threads)  # of this thread
         while (job := self._next()) is not None:
-            if isinstance(job, _Call):
+            if isinstance(job, _FunctionJob):
                 _answer(job.future, job.function)
             elif batch := [item for item in job if not item.future.cancelled()]:
                 start = time.monotonic()
                 self._translate(batch)
                 self._on_batch(len(batch), time.monotonic() - start)
 
-    def _next(self) -> "list[_Item] | _Call | None":
-        """A batch or a call, when there is one; None if the engine is closed."""
+    def _next(self) -> "list[_SentenceJob] | _FunctionJob | None":
+        """Returns a batch or a call, when there is one; None if the engine is closed."""
         with self._changed:
             self._num_idle += 1
             try:
                 while True:
                     self._changed.wait_for(lambda: self._waiting or self._is_closed)
-                    if self._waiting and isinstance(self._waiting[0], _Item):
-                        self._wait_for_more(self._waiting[0].most)
+                    if self._waiting and isinstance(oldest := self._waiting[0], _SentenceJob):
+                        self._wait_for_more(oldest.most)
                     if self._waiting:
                         return self._take()
                     if self._is_closed:
@@ -231,21 +237,30 @@ class Engine:
             before = len(self._waiting)
             self._changed.wait(self._wait)  # until something has arrived
 
-    def _take(self) -> list[_Item] | _Call:
+    def _take(self) -> list[_SentenceJob] | _FunctionJob:
         """Take the job that has waited longest, and with a sentence those that are most like it."""
-        oldest = self._waiting[0]
-        if isinstance(oldest, _Call):
-            return self._waiting.pop(0)  # type: ignore[return-value]
-        items = [job for job in self._waiting if isinstance(job, _Item) and _fit(job, oldest)]
+        oldest = self._choose()
+        if isinstance(oldest, _FunctionJob):
+            self._waiting.remove(oldest)
+            return oldest
+        items = [job for job in self._waiting if isinstance(job, _SentenceJob) and _fit(job, oldest)]
         size = min(oldest.most, max(SMALL, ceil(len(items) / self._num_idle)))
         batch = _most_alike(items, oldest, size)
         taken = set(batch)
         self._waiting = [job for job in self._waiting if job not in taken]
         return batch
 
-    def _translate(self, items: Sequence[_Item]) -> None:
+    def _choose(self) -> _SentenceJob | _FunctionJob:
+        """Choose the oldest job of short requests, or in some turns that of long ones."""
+        oldest = [next((job for job in self._waiting if job.is_bulk == is_bulk), None) for is_bulk in (False, True)]
+        if oldest[0] is not None and oldest[1] is not None:
+            self._num_turns += 1
+            return oldest[self._num_turns % BULK_SHARE == 0]  # type: ignore[return-value]
+        return self._waiting[0]
+
+    def _translate(self, items: Sequence[_SentenceJob]) -> None:
         """Answer the items of a batch. If the batch fails, each is translated alone, so one can't spoil the others."""
-        translator, settings, watch = items[0].translator, items[0].settings, _Watch(items)
+        translator, settings, watch = items[0].translator, items[0].settings, _SearchObserver(items)
         # CTranslate2 can't be watched; what has been cancelled there is translated to the end of its batch.
         is_watched = watch.reads_ids or translator.searcher.is_stepwise
         try:
@@ -272,16 +287,16 @@ class Engine:
                     item.future.set_result(translation)
 
 
-def _fit(item: _Item, other: _Item) -> bool:
-    """Whether two sentences can be in one batch."""
+def _fit(item: _SentenceJob, other: _SentenceJob) -> bool:
+    """Returns whether two sentences can be in one batch."""
     if (item.translator, item.settings) != (other.translator, other.settings):
         return False
     shorter, longer = sorted((item.length, other.length))
     return longer <= 3 * shorter + SIMILAR
 
 
-def _most_alike(items: Sequence[_Item], wanted: _Item, size: int) -> list[_Item]:
-    """As many sentences as fit into a batch, one of which is wanted, with the smallest difference in length."""
+def _most_alike(items: Sequence[_SentenceJob], wanted: _SentenceJob, size: int) -> list[_SentenceJob]:
+    """Returns ``size`` sentences, ``wanted`` among them, with the smallest difference in length."""
     ordered = sorted(items, key=lambda item: item.length)
     at, last = ordered.index(wanted), max(len(ordered) - size, 0)
     begins = range(max(at - size + 1, 0), min(at, last) + 1)

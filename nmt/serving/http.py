@@ -1,4 +1,4 @@
-"""What holds for every request: headers, limits of the body, figures, errors as JSON, and API keys."""
+"""Headers, limits of the body, figures, errors as JSON, and API keys of all requests."""
 
 import asyncio
 import hmac
@@ -26,15 +26,18 @@ CORS = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
     "Access-Control-Expose-Headers": "Authorization",
     "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Credentials": "true",
     "Access-Control-Max-Age": "1728000",
 }
+MAX_HEADERS = 100
+"""Largest number of header lines of a request."""
+LARGE = 50_000
+"""Bytes of an answer that a client has to read in time."""
 SMALL = 100_000
 """Bytes of JSON that are read at once."""
 logger = logging.getLogger("nmt.serving")
 
 
-class Gate:
+class RequestMiddleware:
     """ASGI middleware: CORS headers on every answer, a limit of size and time for every body, and figures."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
@@ -52,17 +55,24 @@ class Gate:
                 status = message["status"]
                 MutableHeaders(scope=message).update(CORS)
             try:
-                await send(message)
+                # Small parts hardly wait for the client, and each timer takes time.
+                if len(message.get("body", b"")) < LARGE:
+                    await send(message)
+                else:
+                    await asyncio.wait_for(send(message), self._limits.seconds)
             except Exception as error:  # the server has refused the rest of the request and closed the connection
                 raise ClientDisconnect from error
 
         if scope["method"] == "OPTIONS":
             await Response()(scope, receive, send_with_headers)
             return
+        if len(scope["headers"]) > MAX_HEADERS:
+            await error_response(431, "Invalid request: too many headers")(scope, receive, send_with_headers)
+            return
         try:
             await self._app(scope, self._limited(scope, receive), send_with_headers)
         except ClientDisconnect:
-            pass  # nobody waits for the answer to half a request
+            pass
         except Exception as error:
             log_failure(error)
             if not status:
@@ -116,8 +126,8 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def error_response(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The JSON of an error."""
-    return JSONResponse({"error": well_formed(text)}, status, headers)
+    """Returns the JSON of an error."""
+    return JSONResponse({"error": without_surrogates(text)}, status, headers)
 
 
 def log_failure(error: BaseException) -> None:
@@ -126,8 +136,8 @@ def log_failure(error: BaseException) -> None:
     logger.error("%s\n%s", type(error).__name__, frames)
 
 
-def well_formed(text: str) -> str:
-    """Text without lone surrogates, which JSON can contain and UTF-8 can't."""
+def without_surrogates(text: str) -> str:
+    """Returns text without lone surrogates, which JSON can contain and UTF-8 can't."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -137,8 +147,7 @@ def admit(service: Service, request: Request, key: object = None) -> None:
     A client is the holder of an API key or, without keys, an address.
     """
     check_key(service, request, key)
-    address = request.client.host if request.client is not None else ""
-    service.rate.count(_given_key(request, key) if service.api_keys else address)
+    service.rate.count(_given_key(request, key) if service.api_keys else _address(request))
 
 
 def check_key(service: Service, request: Request, key: object = None) -> None:
@@ -146,24 +155,30 @@ def check_key(service: Service, request: Request, key: object = None) -> None:
     Bearer KEY``.
 
     Raises:
-        ApiError: the key is missing or wrong.
+        ApiError: the key is missing or wrong, or wrong keys came from the same address too often.
     """
     if not service.api_keys:
         return
+    service.wrong_keys.count(_address(request), 0)
     given = _given_key(request, key)
     if not given:
         raise ApiError(400, "Please contact the server operator to get an API key")
     if not any(hmac.compare_digest(given.encode(), known.encode()) for known in service.api_keys):
+        service.wrong_keys.count(_address(request))
         raise ApiError(403, "Invalid API key")
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client is not None else ""
 
 
 def _given_key(request: Request, key: object) -> str:
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    return well_formed(str(key or (bearer.strip() if scheme.lower() == "bearer" else "")))
+    return without_surrogates(str(key or (bearer.strip() if scheme.lower() == "bearer" else "")))
 
 
 async def read_values(request: Request) -> dict[str, Any]:
-    """The values of a request: a JSON object, or those of a form and of the query.
+    """Returns the values of a request: a JSON object, or those of a form and of the query.
 
     Raises:
         ApiError: the body is not what its content type says.

@@ -13,16 +13,16 @@ LIBRETRANSLATE_CODES = {"pb": "pt-BR", "zh": "zh-Hans", "zt": "zh-Hant"}
 
 
 def public_code(code: str) -> str:
-    """The code as clients of LibreTranslate know it."""
+    """Returns the code as clients of LibreTranslate know it."""
     return LIBRETRANSLATE_CODES.get(code, code)
 
 
 def direction(model: Translator) -> tuple[str, str]:
-    """The codes of source and target."""
+    """Returns the codes of source and target."""
     return model.recipe.data.source.lower(), model.recipe.data.target.lower()
 
 
-class Directions:
+class ModelRouter:
     """Models by direction and by name, and the routes between languages.
 
     Args:
@@ -56,11 +56,11 @@ class Directions:
         return next((known for known in (code, aliases.get(code)) if known in self.codes), None)
 
     def targets(self, source: str) -> list[str]:
-        """The languages that a language can be translated to, itself included, which changes nothing."""
+        """Returns the languages that a language can be translated to, itself included, which changes nothing."""
         return [code for code in self.codes if self.route(source, code) is not None]
 
     def route(self, source: str, target: str) -> list[Translator] | None:
-        """The model that translates, or two by way of a third language; empty for a language to itself.
+        """Returns the model that translates, or two by way of a third language; empty for a language to itself.
 
         Of several third languages English is chosen, otherwise the first by its code. None if there is no way.
         """
@@ -82,7 +82,7 @@ class Detector:
         self._codes = codes
 
     def detect(self, text: str) -> list[tuple[str, float]]:
-        """The languages with their confidence, best first; empty for a text without letters.
+        """Returns the languages with their confidence, best first; empty for a text without letters.
 
         The confidence is the probability in percent among all languages that the identifier knows, not only those that
         are served: text in a language that isn't served has a low confidence.

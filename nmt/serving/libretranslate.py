@@ -5,39 +5,37 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
-from typing import Any
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from nmt.core.errors import shortened
 from nmt.core.version import __version__
 from nmt.data.languages import name_of
 from nmt.documents.elements import translate_htmls
-from nmt.documents.formats import FORMATS, translate_document
+from nmt.documents.formats import FORMATS
 from nmt.documents.glossary import Glossary, Term
 from nmt.documents.markup import translate_content
 from nmt.documents.segmentation import split_sentences, translated, with_tags
 from nmt.documents.tags import KEPT, text_of
-from nmt.serving.engine import Settings
-from nmt.serving.http import admit, read_values, well_formed
+from nmt.serving.engine import BatchOptions
+from nmt.serving.http import admit, read_values, without_surrogates
 from nmt.serving.languages import public_code
-from nmt.serving.service import ApiError, Service, Ticket, wide_beam
-from nmt.translation.results import Translation
+from nmt.serving.service import ApiError, RequestContext, Service, wide_beam
 from nmt.translation.translator import Translator
 
-FILE_SECONDS = 600.0
-"""Longest time in which a file is translated."""
 MAX_DETECTED = 10_000
 """Characters of a file by which its language is detected."""
 UNDETECTED = {"confidence": 0.0, "language": "en"}
-"""Of text without letters."""
-KEPT_SECONDS, MAX_KEPT = 1800, 100
-"""How long translated files can be downloaded, and how many there are at a time."""
+"""Answer for text without letters."""
+KEPT_SECONDS, MAX_KEPT, MAX_KEPT_BYTES = 1800, 100, 500 << 20
+"""Limits of translated files: seconds until they are removed, number, and total size."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +50,14 @@ class _Job:
     format: str
     num_alternatives: int
 
-    def __call__(self, ticket: Ticket) -> dict[str, Any]:
-        """The fields of the answer for this text."""
+    def __call__(self, context: RequestContext) -> dict[str, Any]:
+        """Returns the fields of the answer for this text."""
         detected = detections(self.service, self.text) if self.source == "auto" else []
         source = str(detected[0]["language"]) if detected else self.source
         if source == "auto":  # nothing in it is a word of any language
             translations = [self.text]
         else:
-            translations = self._translations(ticket, self.service.route(source, self.target), source)
+            translations = self._translations(context, self.service.route(source, self.target), source)
         answer: dict[str, Any] = {"translatedText": translations[0]}
         if self.source == "auto":
             answer["detectedLanguage"] = detected[0] if detected else UNDETECTED
@@ -68,9 +66,9 @@ class _Job:
             answer["alternatives"] = list(others)
         return answer
 
-    def _translations(self, ticket: Ticket, route: Sequence[Translator], source: str) -> list[str]:
-        """The text by the best translations of its sentences, by the second best, and so on."""
-        linked = partial(ticket.translate, route, settings=Settings(with_alignment="punctuation"))
+    def _translations(self, context: RequestContext, route: Sequence[Translator], source: str) -> list[str]:
+        """Returns the text by the best translations of its sentences, by the second best, and so on."""
+        linked = partial(context.translate, route, settings=BatchOptions(with_alignment="punctuation"))
         run = partial(translate_content, translate=linked, language=source)
         if self.format == "html":
             return translate_htmls([self.text], run)
@@ -82,20 +80,20 @@ class _Job:
         sentences = [segment.text for segment in segments if segment.is_sentence]
         if has_tags:
             sentences = with_tags(sentences, route[0].vocabularies.source)
-        found = ticket.translate(route, sentences, Settings.of(num, **wide_beam(route, num)))
+        found = context.translate(route, sentences, BatchOptions.of(num, **wide_beam(route, num)))
         ranked = ([t.n_best[min(rank, len(t.n_best) - 1)].text for t in found] for rank in range(num))
         return ["".join(translated(segments, iter(texts))) for texts in ranked]
 
 
 def router(service: Service) -> APIRouter:
-    """The routes of the API."""
+    """Returns the routes of the API."""
     routes = APIRouter(include_in_schema=False)
     _add_texts(routes, service)
     _add_files(routes, service)
 
     @routes.get("/languages")
     async def languages() -> Response:
-        found = service.directions
+        found = service.router
         return JSONResponse(
             [_described(code) | {"targets": [public_code(t) for t in found.targets(code)]} for code in found.codes]
         )
@@ -103,7 +101,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/frontend/settings")
     async def settings() -> Response:
         limit = service.limits.characters
-        target = next(iter(service.directions.models))[1]
+        target = next(iter(service.router.models))[1]
         return JSONResponse({
             "charLimit": -1 if limit is None else limit,
             "frontendTimeout": 500,
@@ -171,85 +169,81 @@ def _add_files(routes: APIRouter, service: Service) -> None:
         if not isinstance(upload, UploadFile) or not upload.filename:
             raise ApiError(400, "Invalid request: missing file parameter")
         source, target = (_language(service, values, side) for side in ("source", "target"))
-        name = PurePosixPath(well_formed(upload.filename).replace("\\", "/")).name
+        name = PurePosixPath(without_surrogates(upload.filename).replace("\\", "/")).name
         if PurePosixPath(name).suffix.lower() not in FORMATS:
             raise ApiError(400, "Invalid request: file format not supported")
         terms, missing = values.get("glossary") or "", set[Term]()
         if not isinstance(terms, str):
             raise ApiError(400, "Invalid request: glossary parameter is not text")
-        work = partial(
-            _translated_file,
-            service,
-            name=name,
-            data=await upload.read(),
-            languages=(source, target),
-            glossary=Glossary.parse(terms),
-            missing=missing,
-        )
-        [content] = await service.run(request, [work], FILE_SECONDS)
+        work = _DocumentJob(service, name, upload.file, source, target, Glossary.parse(terms), missing)
+        content = await service.run_document(request, work)
         url = f"{request.scope['scheme']}://{request.headers.get('host', 'localhost')}/download_file/"
         answer: dict[str, Any] = {"translatedFileUrl": url + quote(files.add(name, content))}
         return JSONResponse(answer | ({"missing": dict(sorted(missing))} if missing else {}))
 
     @routes.get("/download_file/{name}")
     async def download_file(name: str) -> Response:
-        content = files.find(name)
         disposition = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
-        return Response(content, media_type="application/octet-stream", headers=disposition)
+        return FileResponse(files.find(name), media_type="application/octet-stream", headers=disposition)
 
 
 class _Files:
-    """Translated files in memory, until they are old or there are too many."""
+    """Translated files in a temporary folder, until they are old or there are too many."""
 
     def __init__(self) -> None:
-        self._files: dict[str, tuple[float, bytes]] = {}
+        self._folder = TemporaryDirectory(prefix="nmt-serve-")
+        self._files: dict[str, tuple[float, int, Path]] = {}
 
     def add(self, name: str, content: bytes) -> str:
-        """Keep a file. Returns the name under which it is found, which nobody can guess."""
-        oldest = time.monotonic() - KEPT_SECONDS
-        recent = [(key, file) for key, file in self._files.items() if file[0] > oldest]
-        self._files = dict(recent[-MAX_KEPT + 1 :])
+        """Keeps a file. Returns a random name for it."""
         key = f"{uuid.uuid4()}.{name[-100:]}"
-        self._files[key] = time.monotonic(), content
+        path = Path(self._folder.name, key[:36])
+        path.write_bytes(content)
+        self._files[key] = time.monotonic(), len(content), path
+        oldest, num_bytes = time.monotonic() - KEPT_SECONDS, 0
+        for number, (other, (added, size, path)) in enumerate(reversed(list(self._files.items()))):
+            num_bytes += size
+            if number >= MAX_KEPT or added < oldest or (number and num_bytes > MAX_KEPT_BYTES):
+                del self._files[other]
+                path.unlink(missing_ok=True)
         return key
 
-    def find(self, key: str) -> bytes:
+    def find(self, key: str) -> Path:
         """Raises ApiError if there is no such file."""
         if key not in self._files:
             raise ApiError(404, "File not found")
-        return self._files[key][1]
+        return self._files[key][2]
 
 
-def _translated_file(
-    service: Service,
-    ticket: Ticket,
-    *,
-    name: str,
-    data: bytes,
-    languages: tuple[str, str],
-    glossary: Glossary,
-    missing: set[Term],
-) -> bytes:
-    """The translation of a file, whose language is detected by all of its text if need be; ``missing`` gets the terms
-    that could not be placed."""
-    source, target = languages
-    if source == "auto":
-        text: list[str] = []
+@dataclass(frozen=True)
+class _DocumentJob:
+    """A file to translate."""
 
-        def collect(sentences: Sequence[str]) -> list[Translation]:
-            text.extend(sentences)
-            return ticket.translate([], sentences, Settings())
+    service: Service
+    name: str
+    file: BinaryIO
+    """The upload, which is on the disk until its turn comes."""
+    source: str
+    """A code, or auto: the language is identified by the beginning of the text."""
+    target: str
+    glossary: Glossary
+    missing: set[Term]
+    """Gets the terms that could not be placed."""
 
-        translate_document(name, data, collect)
-        source = next((code for code, _ in service.detector.detect("\n".join(text)[:MAX_DETECTED])), target)
-    linked = Settings(with_alignment="punctuation")
-    search = partial(ticket.translate, service.route(source, target), settings=linked)
-    translate = partial(glossary.translated, search=search, missing=missing)
-    return translate_document(name, data, translate, source, target)
+    def __call__(self, context: RequestContext) -> bytes:
+        with self.service.documents.process() as process, context.cancels(process.end):
+            data, source = self.file.read(), self.source
+            if source == "auto":
+                text = process.text(self.name, data, MAX_DETECTED)
+                source = next((code for code, _ in self.service.detector.detect(text)), self.target)
+            linked = BatchOptions(with_alignment="punctuation")
+            search = partial(context.translate, self.service.route(source, self.target), settings=linked)
+            translate = partial(self.glossary.translated, search=search, missing=self.missing)
+            return process.translate(self.name, data, translate, source, self.target)
 
 
 def detections(service: Service, text: str) -> list[dict[str, Any]]:
-    """The languages that a text may be in, best first."""
+    """Returns the languages that a text may be in, best first."""
     found = service.detector.detect(text)
     return [{"confidence": confidence, "language": public_code(code)} for code, confidence in found]
 
@@ -261,24 +255,24 @@ async def _values(service: Service, request: Request) -> dict[str, Any]:
 
 
 def _texts(service: Service, values: dict[str, Any]) -> list[str]:
-    """The text or texts of ``q``, within the limits."""
+    """Returns the text or texts of ``q``, within the limits."""
     given = values.get("q") or []
     given = given if isinstance(given, list) else [given]
     texts = [text for text in given if isinstance(text, str)]
     if not texts or len(texts) < len(given):
         raise ApiError(400, "Invalid request: missing q parameter")
     service.check_size(texts)
-    return [well_formed(text) for text in texts]
+    return [without_surrogates(text) for text in texts]
 
 
 def _language(service: Service, values: dict[str, Any], side: str) -> str:
-    """The code of ``source`` or ``target`` as the models have it, or auto."""
+    """Returns the code of ``source`` or ``target`` as the models have it, or auto."""
     code = values.get(side)
     if not code or not isinstance(code, str):
         raise ApiError(400, f"Invalid request: missing {side} parameter")
     if side == "source" and code.strip().lower() == "auto":
         return "auto"
-    found = service.directions.find(code)
+    found = service.router.find(code)
     if found is None:
         raise ApiError(400, f"{shortened(code)} is not supported")
     return found
@@ -299,7 +293,7 @@ def _described(code: str) -> dict[str, Any]:
 
 
 def _specification() -> dict[str, Any]:
-    """The API in the format of Swagger 2; some clients look for its title."""
+    """Returns the API in the format of Swagger 2; some clients look for its title."""
     endpoints = (
         ("post", "/translate", "Translate text", "q source target format alternatives api_key"),
         ("post", "/detect", "Detect the language of a text", "q api_key"),

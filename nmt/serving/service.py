@@ -1,4 +1,4 @@
-"""Requests at work: which are accepted, what they cost at most, and how they end when nobody waits for them."""
+"""Requests that are being answered: admission, limits of cost, and cancellation."""
 
 import asyncio
 import contextlib
@@ -18,22 +18,29 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from nmt.core.errors import shortened
 from nmt.data.languages import name_of
-from nmt.data.words import Words
 from nmt.decoding.parallel import independent_threads
-from nmt.serving.engine import Engine, Settings
-from nmt.serving.languages import Detector, Directions, direction, public_code
+from nmt.documents.process import DocumentProcesses
+from nmt.serving.engine import BatchOptions, Engine
+from nmt.serving.languages import Detector, ModelRouter, direction, public_code
+from nmt.serving.parts import chained, in_parts, joined, unchanged
 from nmt.translation.request import Request
-from nmt.translation.results import Candidate, Translation
+from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
 S = TypeVar("S")
 T = TypeVar("T")
-SLICE = 64
+SENTENCES_AT_A_TIME = 64
 """Sentences of a text that wait in the engine at a time: a long document leaves room for other requests."""
-CALLED = 16
+PAIRS_AT_A_TIME = 16
 """Sentence pairs that are aligned or scored at a time."""
 MAX_CLIENTS = 10_000
 """Clients whose requests are counted at a time."""
+DOCUMENT_SECONDS = 600.0
+"""Longest time from the arrival of a document to its translation."""
+NUM_DOCUMENTS = 4
+"""Documents that are translated at a time, each with a process of its own; others wait."""
+WRONG_KEYS = 10
+"""Wrong API keys of one address in a minute, after which it is refused."""
 NUM_THREADS = 128
 """Texts that are divided, translated and put together at a time."""
 
@@ -44,21 +51,23 @@ class ApiError(HTTPException):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may cost. None is no limit."""
+    """Limits of one request. None is no limit."""
 
     characters: int | None = 20_000
-    """Of one text."""
+    """Characters of one text."""
     texts: int | None = 200
-    """In one request."""
+    """Texts of one request."""
     alternatives: int = 10
     requests: int = 256
-    """That are worked on or wait at a time; further ones are refused with status 503."""
+    """Requests that are translated or wait at a time; further ones get status 503."""
     seconds: float = 60.0
-    """From the arrival of a request to its answer."""
+    """Time from the arrival of a request to its answer."""
     bytes: int = 10 << 20
-    """Of a request's body."""
+    """Size of a request's body."""
     per_minute: int | None = None
     """Requests of one client."""
+    documents: int = 32
+    """Documents that are translated or wait at a time; further ones get status 503."""
 
 
 class Metrics:
@@ -93,10 +102,10 @@ class RateLimit:
     def __init__(self, per_minute: int | None) -> None:
         self._per_minute = per_minute
         self._clients: dict[str, tuple[float, float]] = {}
-        """Of each client the requests left, and when that was."""
+        """Remaining requests of each client, and the time of its last one."""
 
-    def count(self, client: str) -> None:
-        """Count a request.
+    def count(self, client: str, num_requests: int = 1) -> None:
+        """Count requests; with 0, only check.
 
         Raises:
             ApiError: the client has none left.
@@ -105,99 +114,124 @@ class RateLimit:
             return
         now, limit = time.monotonic(), self._per_minute
         if client not in self._clients and len(self._clients) >= MAX_CLIENTS:
-            self._clients = {name: each for name, each in self._clients.items() if now - each[1] < 60}
+            recent = [(name, each) for name, each in self._clients.items() if now - each[1] < 60]
+            self._clients = dict(recent[-MAX_CLIENTS // 2 :])
         left, before = self._clients.get(client, (float(limit), now))
         left = min(limit, left + (now - before) * limit / 60)
-        self._clients[client] = left - (left >= 1), now
+        self._clients[client] = left - num_requests * (left >= 1), now
         if left < 1:
             wait = str(ceil((1 - left) * 60 / limit))
             raise ApiError(429, f"Slowdown: {limit} per 1 minute", {"Retry-After": wait})
 
 
-class Ticket:
+class RequestContext:
     """An accepted request: everything that it has asked of the engine, until it is answered or cancelled.
 
     Its methods block, and are called in the threads of the service.
     """
 
     def __init__(self, engine: Engine, deadline: float) -> None:
-        self._engine, self._deadline = engine, deadline
+        self._engine, self._deadline, self._num_sentences = engine, deadline, 0
         self._lock, self._futures, self._is_cancelled = threading.Lock(), set[Future[Any]](), False
+        self._on_cancel: Callable[[], None] = lambda: None
 
     def cancel(self) -> None:
         """Take everything that isn't done out of the engine."""
         with self._lock:
             self._is_cancelled = True
             futures = list(self._futures)
+            self._on_cancel()
         for future in futures:
             future.cancel()
 
+    @contextlib.contextmanager
+    def cancels(self, function: Callable[[], None]) -> Iterator[None]:
+        """Within the context, :meth:`cancel` calls a function, which may not raise an error.
+
+        Raises:
+            CancelledError: the request has been cancelled.
+        """
+        with self._lock:
+            if self._is_cancelled:
+                raise CancelledError
+            self._on_cancel = function
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._on_cancel = lambda: None
+
     def call(self, function: Callable[[Sequence[S]], Iterable[T]], values: Sequence[S]) -> list[T]:
-        """What a function makes of values; it is called in a model thread with some of them at a time."""
-        results: list[T] = []
-        for start in range(0, len(values), CALLED):
-            part = values[start : start + CALLED]
-            [found] = self._results(lambda part: [self._engine.call(lambda: list(function(part)))], part)
-            results += found
-        return results
+        """Calls a function in a model thread, with some of the values at a time, and returns all results."""
+
+        def submit(part: Sequence[S]) -> list["Future[list[T]]"]:
+            return [self._engine.call(lambda: list(function(part)))]
+
+        parts = [values[start : start + PAIRS_AT_A_TIME] for start in range(0, len(values), PAIRS_AT_A_TIME)]
+        return [result for part in parts for found in self._results(partial(submit, part)) for result in found]
 
     def translate(
         self,
         route: Sequence[Translator],
         requests: Iterable[str | Request],
-        settings: Settings,
+        settings: BatchOptions,
         on_partial: Callable[[int, str], None] | None = None,
     ) -> list[Translation]:
         """Translate sentences by the models of a route, one after another.
 
         Args:
-            route: of :meth:`Directions.route`. What is required of translations is required of the last model's.
+            route: of :meth:`ModelRouter.route`. What is required of translations is required of the last model's.
             requests: sentences; one that is longer than a model can read is translated in parts.
             settings: what the translations have in common.
             on_partial: called with the index of a sentence and its unfinished translation.
 
         Raises:
-            CancelledError: the ticket was cancelled.
+            CancelledError: the context was cancelled.
             TimeoutError: the deadline has passed.
         """
         wanted = [Request(each) if isinstance(each, str) else each for each in requests]
-        found = [_unchanged(request.source) for request in wanted]
+        found = [unchanged(request.source) for request in wanted]
         for hop, model in enumerate(route):
             is_last = hop == len(route) - 1
             sources = [
                 replace(request, source=before.text) if is_last else Request(before.text)
                 for request, before in zip(wanted, found, strict=True)
             ]
-            own = settings if is_last else Settings(with_alignment=settings.with_alignment)
+            own = settings if is_last else BatchOptions(with_alignment=settings.with_alignment)
             hopped = self._hop(model, sources, own, on_partial if is_last else None)
-            found = [_chained(before, after) for before, after in zip(found, hopped, strict=True)] if hop else hopped
+            found = [chained(before, after) for before, after in zip(found, hopped, strict=True)] if hop else hopped
         return found
 
     def _hop(
         self,
         model: Translator,
         requests: Sequence[Request],
-        settings: Settings,
+        settings: BatchOptions,
         on_partial: Callable[[int, str], None] | None,
     ) -> list[Translation]:
-        divided = [_in_parts(request, model) for request in requests]
+        divided = [in_parts(request, model) for request in requests]
         parts = [part for of_request in divided for part in of_request]
         found: list[Translation] = []
-        for start in range(0, len(parts), SLICE):
-            part = parts[start : start + SLICE]
+        for start in range(0, len(parts), SENTENCES_AT_A_TIME):
+            part = parts[start : start + SENTENCES_AT_A_TIME]
             functions = {}
             if on_partial is not None and len(parts) == len(requests):
                 functions = {i: partial(on_partial, start + i) for i in range(len(part))}
-            found += self._results(self._engine.submit, model, part, settings, functions)
+            self._num_sentences += len(part)
+            is_bulk = self._num_sentences > SENTENCES_AT_A_TIME
+            found += self._results(partial(self._engine.submit, model, part, settings, functions, is_bulk))
         remaining = iter(found)
-        return [_joined([next(remaining) for _ in of_request]) for of_request in divided]
+        return [
+            joined(request.source, [next(remaining) for _ in of_request], model)
+            for request, of_request in zip(requests, divided, strict=True)
+        ]
 
-    def _results(self, submit: Callable[..., list["Future[T]"]], *arguments: Any) -> list[T]:
-        """The results of what is submitted to the engine, within the deadline."""
+    def _results(self, submit: Callable[[], list["Future[T]"]]) -> list[T]:
+        """Returns the results of what is submitted to the engine, within the deadline."""
         with self._lock:
             if self._is_cancelled:
                 raise CancelledError
-            futures = submit(*arguments)
+            futures = submit()
             self._futures.update(futures)
         try:
             return [future.result(max(self._deadline - time.monotonic(), 0)) for future in futures]
@@ -220,38 +254,43 @@ class Service:
     def __init__(
         self, models: Iterable[Translator], limits: Limits | None = None, api_keys: Iterable[str] = ()
     ) -> None:
-        self.directions, self.limits, self.api_keys = Directions(models), limits or Limits(), frozenset(api_keys)
+        self.router, self.limits, self.api_keys = ModelRouter(models), limits or Limits(), frozenset(api_keys)
         self.rate = RateLimit(self.limits.per_minute)
-        self.detector, self.metrics = Detector(self.directions.codes), Metrics()
-        devices = {model.model.device for model in self.directions.named.values()}
+        self.detector, self.metrics = Detector(self.router.codes), Metrics()
+        devices = {model.model.device for model in self.router.named.values()}
         threads = independent_threads(devices.pop()) if len(devices) == 1 else (1, torch.get_num_threads())
         self.engine = Engine(self.metrics.on_batch, threads=threads)
         self._threads = ThreadPoolExecutor(NUM_THREADS, "nmt-request")
-        self._num_active = 0
+        self._document_threads = ThreadPoolExecutor(NUM_DOCUMENTS, "nmt-document")
+        self._num_active = self._num_documents = 0
+        self.wrong_keys = RateLimit(WRONG_KEYS)
+        self.documents = DocumentProcesses()
 
     def close(self) -> None:
         """Answer what was accepted, and stop."""
         self._threads.shutdown()
+        self._document_threads.shutdown()
+        self.documents.close()
         self.engine.close()
 
     def route(self, source: str, target: str, name: str | None = None) -> list[Translator]:
-        """The models that translate from one language to another, one after another; or the one of this name.
+        """Returns the models that translate from one language to another, one after another; or the one of this name.
 
         Raises:
             ApiError: one of the languages is unknown, there is no way between them, or the model has another direction.
         """
         codes = []
         for given in (source, target):
-            code = self.directions.find(given)
+            code = self.router.find(given)
             if code is None:
                 raise ApiError(400, f"{shortened(given)} is not supported")
             codes.append(code)
         if name is not None and codes[0] != codes[1]:
-            model = self.directions.named.get(name)
+            model = self.router.named.get(name)
             if model is None or direction(model) != tuple(codes):
                 raise ApiError(400, f"{shortened(name)} is no model from {codes[0]} to {codes[1]}: see /v1/models")
             return [model]
-        route = self.directions.route(*codes)
+        route = self.router.route(*codes)
         if route is None:
             names = [f"{name_of(code)} ({public_code(code)})" for code in codes]
             raise ApiError(400, f"{names[1]} is not available as a target language from {names[0]}")
@@ -265,7 +304,7 @@ class Service:
                 raise ApiError(400, f"Invalid request: request ({size}) exceeds text limit ({limit})")
 
     @contextlib.contextmanager
-    def ticket(self, seconds: float) -> Iterator[Ticket]:
+    def accept(self, seconds: float) -> Iterator[RequestContext]:
         """Accept a request for some time; at the end of the context, what it has left undone is cancelled.
 
         Raises:
@@ -275,31 +314,49 @@ class Service:
             raise ApiError(503, "Too many requests at a time: try again later", {"Retry-After": "1"})
         self._num_active += 1
         self.metrics.active.set(self._num_active)
-        ticket = Ticket(self.engine, time.monotonic() + seconds)
+        context = RequestContext(self.engine, time.monotonic() + seconds)
         try:
-            yield ticket
+            yield context
         finally:
-            ticket.cancel()
+            context.cancel()
             self._num_active -= 1
             self.metrics.active.set(self._num_active)
 
-    def start(self, ticket: Ticket, functions: Iterable[Callable[[Ticket], T]]) -> "asyncio.Future[list[T]]":
-        """Call functions with a ticket in threads, so that their sentences share batches."""
-        loop = asyncio.get_running_loop()
-        return asyncio.gather(*(loop.run_in_executor(self._threads, function, ticket) for function in functions))
+    def start(
+        self, context: RequestContext, functions: Iterable[Callable[[RequestContext], T]], is_document: bool = False
+    ) -> "asyncio.Future[list[T]]":
+        """Call functions with a context in threads, so that their sentences share batches."""
+        loop, threads = asyncio.get_running_loop(), self._document_threads if is_document else self._threads
+        results = asyncio.gather(*(loop.run_in_executor(threads, function, context) for function in functions))
+        results.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return results
+
+    async def run_document(self, request: HttpRequest, function: Callable[[RequestContext], T]) -> T:
+        """Returns the result of :meth:`run` for a function that translates a document.
+
+        Raises:
+            ApiError: also if there are too many documents at a time.
+        """
+        if self._num_documents >= self.limits.documents:
+            raise ApiError(503, "Too many documents at a time: try again later", {"Retry-After": "10"})
+        self._num_documents += 1
+        try:
+            [result] = await self.run(request, [function], is_document=True)
+        finally:
+            self._num_documents -= 1
+        return result
 
     async def run(
-        self, request: HttpRequest, functions: Iterable[Callable[[Ticket], T]], seconds: float | None = None
+        self, request: HttpRequest, functions: Iterable[Callable[[RequestContext], T]], is_document: bool = False
     ) -> list[T]:
-        """The results of :meth:`start`, unless time runs out (``seconds``, or the limit of the service) or the client
-        leaves.
+        """Returns the results of :meth:`start`, unless time runs out or the client leaves.
 
         Raises:
             ApiError: there are too many requests at a time, or the time limit was exceeded.
         """
-        limit = seconds or self.limits.seconds
-        with self.ticket(limit) as ticket:
-            results, left = self.start(ticket, functions), asyncio.ensure_future(_disconnected(request))
+        limit = DOCUMENT_SECONDS if is_document else self.limits.seconds
+        with self.accept(limit) as context:
+            results, left = self.start(context, functions, is_document), asyncio.ensure_future(_disconnected(request))
             try:
                 await asyncio.wait((results, left), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
                 if results.done():
@@ -315,7 +372,7 @@ class Service:
 
 
 def wide_beam(route: Sequence[Translator], n_best: int) -> dict[str, Any]:
-    """The change to decoding options that makes room for candidates, if need be."""
+    """Returns the change to decoding options that makes room for candidates, if need be."""
     options = route[-1].options() if route else None
     if options is None or n_best <= options.beam_size:
         return {}
@@ -323,7 +380,7 @@ def wide_beam(route: Sequence[Translator], n_best: int) -> dict[str, Any]:
 
 
 def time_limit(seconds: float) -> ApiError:
-    """The answer to a request that took too long."""
+    """Returns the answer to a request that took too long."""
     return ApiError(504, f"Cannot translate text: the time limit of {seconds:g} seconds was exceeded")
 
 
@@ -331,52 +388,3 @@ async def _disconnected(request: HttpRequest) -> None:
     """Return when the client has closed the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _unchanged(text: str) -> Translation:
-    """Text as its own translation."""
-    words = text.split()
-    links = tuple((i, i) for i in range(len(words)))
-    return Translation(text, text, 0.0, words, [Candidate(text, 0.0, words)], links)
-
-
-def _chained(first: Translation, second: Translation) -> Translation:
-    """The translation of a translation; a word is linked to what the words linked to it are linked to."""
-    links = None
-    if first.alignment is not None and second.alignment is not None:
-        pairs = {(i, k) for i, j in first.alignment for also_j, k in second.alignment if j == also_j}
-        links = tuple(sorted(pairs))
-    return replace(second, source=first.source, score=first.score + second.score, alignment=links)
-
-
-def _in_parts(request: Request, model: Translator) -> list[Request]:
-    """A sentence that the model can read as it is, and a longer one in parts, divided between words."""
-    text = request.source
-    if len(text.encode()) <= model.max_pieces or len(model.encode_source(text)) <= model.max_pieces:
-        return [request]
-    tags = model.vocabularies.source.tags_of(text)
-    begin = tags[-1].end if tags else 0
-    middle = text.rfind(" ", begin + 1, (begin + len(text)) // 2)
-    middle = middle if middle > 0 else (begin + len(text)) // 2
-    rest = f"{text[:begin]} {text[middle:].lstrip()}" if tags else text[middle:].lstrip()
-    halves = replace(request, source=text[:middle]), Request(rest)
-    return [part for half in halves for part in _in_parts(half, model)]
-
-
-def _joined(parts: Sequence[Translation]) -> Translation:
-    """One translation of its parts."""
-    if len(parts) == 1:
-        return parts[0]
-    links: list[tuple[int, int]] = []
-    num_source = num_target = 0
-    divide = Words.split_punctuation if parts[0].with_punctuation else Words.split
-    for part in parts:
-        links += [(i + num_source, j + num_target) for i, j in part.alignment or ()]
-        num_source += len(divide(part.source).words)
-        num_target += len(divide(part.text).words)
-    text, score = " ".join(part.text for part in parts), sum(part.score for part in parts)
-    tokens = [token for part in parts for token in part.tokens]
-    has_links = all(part.alignment is not None for part in parts)
-    source = " ".join(part.source for part in parts)
-    alignment, n_best = tuple(links) if has_links else None, [Candidate(text, score, tokens)]
-    return Translation(source, text, score, tokens, n_best, alignment, parts[0].with_punctuation)

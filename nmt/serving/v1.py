@@ -12,12 +12,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from nmt.alignment.links import to_json
 from nmt.data.languages import name_of
-from nmt.documents.glossary import Found, Glossary
+from nmt.documents.glossary import CheckedTranslation, Glossary
 from nmt.documents.segmentation import Segment, split_sentences, translated, with_tags
-from nmt.serving.engine import Settings
+from nmt.serving.engine import BatchOptions
 from nmt.serving.http import admit
 from nmt.serving.languages import direction, public_code
-from nmt.serving.service import ApiError, Service, Ticket, time_limit, wide_beam
+from nmt.serving.service import ApiError, RequestContext, Service, time_limit, wide_beam
 from nmt.translation.request import Request as Sentence
 from nmt.translation.translator import Translator
 
@@ -63,7 +63,7 @@ class PairsBody(Body):
 
 
 def router(service: Service) -> APIRouter:
-    """The routes of the API."""
+    """Returns the routes of the API."""
     routes = APIRouter(prefix="/v1", tags=["nmt"])
 
     @routes.post("/translate")
@@ -86,21 +86,21 @@ def router(service: Service) -> APIRouter:
     async def align(request: Request, body: PairsBody) -> Response:
         """Word alignments of given sentence pairs: words, links and attention weights."""
         model = _direct(service, request, body)
-        [found] = await service.run(request, [lambda ticket: ticket.call(model.align, body.pairs)])
+        [found] = await service.run(request, [lambda context: context.call(model.align, body.pairs)])
         return JSONResponse({"alignments": [to_json(alignment) for alignment in found]})
 
     @routes.post("/score")
     async def score(request: Request, body: PairsBody) -> Response:
         """Log-probabilities of given translations, by token and by sentence."""
         model = _direct(service, request, body)
-        [found] = await service.run(request, [lambda ticket: ticket.call(model.score, body.pairs)])
+        [found] = await service.run(request, [lambda context: context.call(model.score, body.pairs)])
         return JSONResponse({"scores": [pair.to_json() for pair in found]})
 
     @routes.get("/models")
     async def models() -> Response:
         """The models, each with its direction, system and default decoding options."""
         found = []
-        for name, model in service.directions.named.items():
+        for name, model in service.router.named.items():
             source, target = direction(model)
             system = {"encoder": model.recipe.model.encoder["type"], "decoder": model.recipe.model.decoder["type"]}
             found.append({
@@ -128,7 +128,7 @@ class _Job:
     def __init__(self, service: Service, body: TranslateBody, text: str) -> None:
         self._service, self._body, self._text = service, body, text
 
-    def __call__(self, ticket: Ticket, send: Callable[[str, Any], None] | None = None) -> dict[str, Any]:
+    def __call__(self, context: RequestContext, send: Callable[[str, Any], None] | None = None) -> dict[str, Any]:
         """The object of this text in the answer; ``send`` gets the events of a stream, each with its name and data."""
         body, source, detected = self._body, self._body.source, {}
         if source.strip().lower() == "auto":
@@ -142,14 +142,14 @@ class _Job:
         on_partial = None
         if send is not None and not body.glossary:  # which translates some sentences twice
             on_partial = lambda at, text: send("partial", {"index": at, "text": text})  # noqa: E731
-        search = partial(ticket.translate, route, settings=self._settings(route), on_partial=on_partial)
+        search = partial(context.translate, route, settings=self._settings(route), on_partial=on_partial)
         requests = [Sentence(text, body.prefix, tuple(body.must_contain)) for text in texts]
         found = Glossary(body.glossary).translate(requests, search)
         text = "".join(translated(segments, (each.translation.text for each in found)))
         sentences = [self._sentence(each) for each in found]
         return {"text": text, "source": public_code(source), **detected, "sentences": sentences}
 
-    def _settings(self, route: Sequence[Translator]) -> Settings:
+    def _settings(self, route: Sequence[Translator]) -> BatchOptions:
         body = self._body
         decoding = wide_beam(route, body.n_best)
         if body.beam_size is not None:
@@ -158,17 +158,17 @@ class _Job:
             decoding["alpha"] = body.alpha
         if route:
             route[-1].options(**decoding)  # raises UserError for options that exclude each other
-        return Settings.of(body.n_best, body.alignment, body.forbid, **decoding)
+        return BatchOptions.of(body.n_best, body.alignment, body.forbid, **decoding)
 
-    def _sentence(self, found: Found) -> dict[str, Any]:
-        """As ``nmt translate --format jsonl`` writes it, and the phrases and terms that could not be placed."""
+    def _sentence(self, found: CheckedTranslation) -> dict[str, Any]:
+        """Returns the object of ``nmt translate --format jsonl``, with phrases and terms that could not be placed."""
         phrases = [phrase for phrase in self._body.must_contain if phrase not in found.translation.text]
         missing = phrases + [target for _, target in found.missing]
         return found.translation.to_json() | ({"missing": missing} if missing else {})
 
 
 def _direct(service: Service, request: Request, body: PairsBody) -> Translator:
-    """The model of a direction, for sentence pairs within the limits."""
+    """Returns the model of a direction, for sentence pairs within the limits."""
     admit(service, request)
     for texts in zip(*body.pairs, strict=True):
         service.check_size(texts)
@@ -186,8 +186,8 @@ async def _events(service: Service, job: _Job) -> AsyncIterator[str]:
         event = f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
         loop.call_soon_threadsafe(waiting.put_nowait, event)
 
-    with service.ticket(service.limits.seconds) as ticket:
-        work = service.start(ticket, [partial(job, send=send)])
+    with service.accept(service.limits.seconds) as context:
+        work = service.start(context, [partial(job, send=send)])
         work.add_done_callback(lambda done: waiting.put_nowait(None))
         try:
             async with asyncio.timeout(service.limits.seconds):
@@ -200,7 +200,7 @@ async def _events(service: Service, job: _Job) -> AsyncIterator[str]:
 
 
 async def _with_errors(first: str, events: AsyncIterator[str]) -> AsyncIterator[str]:
-    """The events after the first; an error is the last event, because the status has been sent already."""
+    """Returns the events after the first; an error is the last event, because the status has been sent already."""
     yield first
     try:
         async for event in events:

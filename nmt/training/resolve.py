@@ -69,9 +69,7 @@ def resolve(recipe: str | Path | Recipe, overrides: Mapping[str, Any] = {}) -> R
         _check_components(values, problems)
         problems.raise_if_any(where)
     assert valid is not None
-    resolved: ResolvedRecipe | None = None
-    with problems:
-        resolved = _resolved(valid, problems)
+    resolved = _resolved(valid, problems)
     problems.raise_if_any(where)
     assert resolved is not None
     return resolved
@@ -99,15 +97,17 @@ def _check_components(values: Mapping[str, Any], problems: Problems) -> None:
             TECHNIQUES.choose_many({str(name): options}, TECHNIQUE)
 
 
-def _resolved(recipe: Recipe, problems: Problems) -> ResolvedRecipe:
-    """Resolves a recipe whose keys are valid one by one."""
+def _resolved(recipe: Recipe, problems: Problems) -> ResolvedRecipe | None:
+    """Resolves a recipe whose keys are valid one by one; returns None if a component is not."""
     model: ResolvedModel | None = None
     techniques: dict[str, Choice[Technique]] = {}
     with problems:
         model = resolve_model(recipe.model)
-    task = choose_task(recipe)
+    task: type[Task] | None = None
+    with problems:
+        task = choose_task(recipe)
     training = recipe.training
-    if "metric" not in training.model_fields_set:
+    if task is not None and "metric" not in training.model_fields_set:
         training = training.model_copy(update={"metric": task.default_metric})
     with problems:
         check_metrics([training.metric], also=[LOSS])
@@ -133,8 +133,8 @@ def _resolved(recipe: Recipe, problems: Problems) -> ResolvedRecipe:
         with problems:
             techniques |= TECHNIQUES.choose_many({name: options}, TECHNIQUE)
     techniques = {name: techniques[name] for name in TECHNIQUES if name in techniques}
-    if model is None or problems:  # conditions between components have no meaning yet
-        raise UserError("")
+    if model is None or task is None or problems:  # conditions between components have no meaning yet
+        return None
     written_out = {name: choice.options.model_dump(mode="json") for name, choice in techniques.items()}
     training = training.model_copy(update={"schedule": written, "optimizer": optimizer, "techniques": written_out})
     recipe = recipe.model_copy(update={"model": model.options, "training": training})

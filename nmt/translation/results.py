@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from html import escape
 from math import exp
 from typing import Any
 
@@ -39,8 +40,20 @@ class Translation:
     with_punctuation: bool = False
     """Whether each punctuation mark is a word of its own there."""
 
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """The candidates, best first; the translation itself if no others were requested."""
+        return self.n_best or [Candidate(self.text, self.score, self.tokens)]
+
+    def _repr_html_(self) -> str:
+        """Returns the source and the candidates with their scores as a table, for notebooks."""
+        return Translations([self])._repr_html_()
+
     def to_json(self) -> dict[str, Any]:
-        """The object of ``nmt translate --format jsonl``."""
+        """Returns the object of ``nmt translate --format jsonl``."""
         return {
             "source": self.source,
             "translation": self.text,
@@ -51,6 +64,20 @@ class Translation:
             ],
             "alignment": None if self.alignment is None else [list(link) for link in self.alignment],
         }
+
+
+class Translations(list[Translation]):
+    """The translations of several lines, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        head = "<tr><th>source</th><th>translation</th><th>score</th></tr>"
+        rows = (
+            f"<tr><td>{escape(translation.source) if number == 0 else ''}</td><td>{escape(candidate.text)}</td>"
+            f"<td>{candidate.score:.2f}</td></tr>"
+            for translation in self
+            for number, candidate in enumerate(translation.candidates)
+        )
+        return f"<table>{head}{''.join(rows)}</table>"
 
 
 @dataclass(frozen=True)

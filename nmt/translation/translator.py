@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, Unpack, overload
 
 from nmt.alignment.aligner import DEFAULT, AttentionAligner, Learned
 from nmt.alignment.extract import LinkOptions
-from nmt.alignment.links import WordAlignment
+from nmt.alignment.links import Alignments, WordAlignment
 from nmt.alignment.shortlist import LexicalShortlist
 from nmt.core.console import warn
 from nmt.core.device import Precision, autocast
@@ -31,7 +31,7 @@ from nmt.recipe.schema import DecodingChanges, DecodingOptions, Recipe
 from nmt.tasks import task_of
 from nmt.tasks.base import Task
 from nmt.translation.request import OutputConstraints, Request
-from nmt.translation.results import Candidate, ScoredPair, Translation, mbr_rerank, spell_unknown
+from nmt.translation.results import Candidate, ScoredPair, Translation, Translations, mbr_rerank, spell_unknown
 
 UNCONSTRAINED = OutputConstraints()
 NO_CANDIDATE = Candidate("", 0.0, [])
@@ -108,33 +108,45 @@ class Translator:
         check_metrics([options.mbr], also=["none"])
         return options
 
+    def __call__(self, text: str, **options: Any) -> Translation:
+        """Translates one sentence; the options are those of :meth:`translate`."""
+        (translation,) = self.stream([text], **options)
+        return translation
+
+    @overload
+    def translate(self, lines: str | Request, n_best: int = 1, **options: Any) -> Translation: ...
+
+    @overload
+    def translate(self, lines: Iterable[str | Request], n_best: int = 1, **options: Any) -> Translations: ...
+
     def translate(
-        self,
-        lines: Iterable[str | Request],
-        n_best: int = 1,
-        *,
-        constraints: OutputConstraints = UNCONSTRAINED,
-        processors: Sequence[LogitsProcessor] = (),
-        **decoding: Unpack[DecodingChanges],
-    ) -> list[Translation]:
-        """Translate lines of text.
+        self, lines: str | Request | Iterable[str | Request], n_best: int = 1, **options: Any
+    ) -> Translation | Translations:
+        """Translates a sentence, or many.
 
         Args:
-            lines: one sentence each; an empty one stays empty. For a model of dialogues, turns with tabs between,
-                of which the last is translated. A :class:`Request` also has constraints on its translation.
+            lines: a sentence, or one for each line; an empty one stays empty. For a model of dialogues, turns separated
+                by tabs, of which the last is translated. A :class:`Request` also has constraints on its translation.
             n_best: how many candidates each translation has; at most the beam size.
-            constraints: what no translation may contain, and how unknown words are replaced.
-            processors: logits processors, beside those that ``logits_processors`` names.
-            decoding: ``beam_size``, ``length_penalty`` and all other keys of ``DecodingOptions``; the recipe has
-                the defaults.
+            options: ``constraints`` and ``processors`` as in :meth:`stream`; ``beam_size``, ``length_penalty`` and all
+                other keys of ``DecodingOptions``, whose defaults are those of the recipe.
 
         Returns:
-            A translation for each line, in order.
+            The translation of a sentence, or a list with a translation for each line, in order.
 
         Raises:
             UserError: an option is wrong, or doesn't fit the model.
+
+        Example::
+
+            mt = nmt.load("runs/de-en")
+            mt.translate("Ein Mann schläft.").text
+            mt.translate(["Ein Mann schläft.", "Ein Hund läuft."], beam_size=8)
         """
-        return list(self.stream(lines, n_best, constraints=constraints, processors=processors, **decoding))
+        if isinstance(lines, str | Request):
+            (translation,) = self.stream([lines], n_best, **options)
+            return translation
+        return Translations(self.stream(lines, n_best, **options))
 
     def stream(
         self,
@@ -148,13 +160,16 @@ class Translator:
         processors: Sequence[LogitsProcessor] = (),
         **decoding: Unpack[DecodingChanges],
     ) -> Iterator[Translation]:
-        """As :meth:`translate`, for any number of lines in constant memory; the options that are not below are its own.
+        """Translates any number of lines in constant memory; see :meth:`translate` for the other arguments.
 
         Args:
             on_progress: called with the number of lines translated since the call before.
             with_alignment: align each line with its translation too, where the model has attention. Words are those
                 that white space separates or, with ``"punctuation"``, words and punctuation marks.
             first_line: the number of the first line, in warnings and for the random numbers of sampling.
+            constraints: phrases that no translation may contain, and how unknown words are replaced.
+            processors: logits processors, beside those that ``logits_processors`` names.
+            decoding: keys of ``DecodingOptions``, which take the place of those of the recipe.
         """
         self.task.require("translation")
         options = self.options(**decoding)
@@ -253,7 +268,19 @@ class Translator:
         tokens = [vocabulary.token(i) for i in ids]
         return Candidate(" ".join(text.split()), hypothesis.score, tokens, hypothesis.log_probability)
 
-    def align(
+    def align(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False, **options: Any) -> Alignments:
+        """Aligns the words of given sentence pairs; see :meth:`stream_alignments` for the arguments.
+
+        Returns:
+            A list with the alignment of each pair, which a notebook draws.
+
+        Example::
+
+            mt.align([("Ein Mann schläft.", "A man sleeps.")])
+        """
+        return Alignments(self.stream_alignments(pairs, tokenized, **options))
+
+    def stream_alignments(
         self,
         pairs: Iterable[tuple[str, str]],
         tokenized: bool = False,
@@ -265,7 +292,7 @@ class Translator:
         lexicon_only: bool = False,
         links: LinkOptions = DEFAULT,
     ) -> Iterator[WordAlignment]:
-        """Word alignments of given sentence pairs, by forced decoding.
+        """Aligns the words of any number of sentence pairs by forced decoding, in constant memory.
 
         Args:
             pairs: source and target text; of a model of dialogues, the source with its turns, and of the target the
@@ -296,7 +323,7 @@ class Translator:
 
         Args:
             pairs: source and target text.
-            tokenized: as in :meth:`align`.
+            tokenized: as in :meth:`stream_alignments`.
 
         Raises:
             UserError: the model has no attention, there is no pair, or the model directory can't be written.

@@ -202,7 +202,7 @@ class Backwards(Modifier):
 def test_an_outside_modifier_changes_sentences(
     tiny_recipe: Path, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "_added", dict(registry._added))
+    monkeypatch.setattr(registry, "_added", list(registry._added))
     nmt.add_component("backwards", Backwards)
     assert modified("backwards", [("ein Hund bellt", "a dog barks")], seed=1) == [("bellt Hund ein", "a dog barks")]
     part = {"name": "a", "source": str(tiny_corpus / "train.de"), "target": str(tiny_corpus / "train.en")}

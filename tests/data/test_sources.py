@@ -294,7 +294,7 @@ def test_an_outside_text_source_is_trained_on(
     tiny_recipe: Path, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_corpus: bool,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(registry, "_added", dict(registry._added))
+    monkeypatch.setattr(registry, "_added", list(registry._added))
     nmt.add_component("numbers", Numbers)
     text = {"type": "numbers", "repeats": 3}
     overrides: dict[str, Any] = {"training.max_steps": 1}

@@ -105,7 +105,7 @@ LINE = "Heute wartet der Hund auf den Zug."  # only the full stop is in both voc
 
 @pytest.fixture
 def copying(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(plugins, "_added", {})
+    monkeypatch.setattr(plugins, "_added", [])
     plugins.add_component("copying", Copying)
     return
 

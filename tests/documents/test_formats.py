@@ -1,18 +1,24 @@
 """Files come back in their language with everything else as it was; dangerous ones are refused."""
 
+import contextlib
 import io
+import time
 import zipfile
 from collections.abc import Sequence
 
 import pytest
 
 pytest.importorskip("sentencex")
-pytest.importorskip("srt")
+
 pytest.importorskip("polib")
 
+import nmt
 from nmt.core.errors import UserError
-from nmt.documents import formats as documents
-from nmt.documents.formats import FORMATS, translate_document
+from nmt.documents import formats, xml
+from nmt.documents.elements import TranslateBlocks
+from nmt.documents.formats import FORMATS, DocumentFormat, decoded, translate_document
+from nmt.documents.tags import text_of
+from nmt.recipe import registry
 from nmt.translation.results import Translation
 
 WORDS = {"der": "the", "hund": "dog", "katze": "cat", "sieht": "sees", "und": "and", "schnell": "quickly"}
@@ -62,6 +68,40 @@ sieht
     assert translated("a.srt", source) == expected.replace("Der Hund?", "dog the?").replace("Katze", "cat")
 
 
+def test_subtitles_keep_what_is_no_text() -> None:
+    source = "\ufeff3\n 0:00:01.0 --> 0:00:02.0  X1:40\nDer Hund\n\n\n4\n00:00:03,000 --> 00:00:04,000\n\n"
+    source = source.replace("\n", "\r\n")
+    assert translated("a.srt", source) == source.replace("Der Hund", "dog the")
+    three = "1\n00:00:01,000 --> 00:00:02,000\nDer Hund\nKatze\nund schnell\n"
+    lines = translated("a.srt", three).split("\n")[2:5]
+    assert lines == ["quickly", "and cat", "dog the"]
+
+
+@pytest.mark.parametrize("charset", ["idna", "undefined", "punycode", "utf-16", "rot13", "cp037", "x" * 50, "mbcs"])
+def test_encodings_that_html_may_not_name_are_ignored(charset: str) -> None:
+    page = f'<meta charset="{charset}"><p>der Käse</p>'
+    assert translated("a.html", page) == f'<meta charset="{charset}"><p>Käse the</p>'
+
+
+class Csv(DocumentFormat):
+    """Values with commas between."""
+
+    def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
+        rows = [line.split(",") for line in decoded(data).split("\n")]
+        cells = iter(run([[cell] for row in rows for cell in row]))
+        return "\n".join(",".join(text_of(next(cells)) for _ in row) for row in rows).encode()
+
+
+def test_a_class_outside_nmt_adds_a_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_added", dict(registry._added))
+    monkeypatch.setattr(registry, "_modules", set(registry._modules))
+    with pytest.raises(UserError, match="can't be translated"):
+        translated("a.csv", "Der Hund")
+    nmt.add_component(".csv", Csv)
+    assert translated("A.CSV", "Der Hund,7\nKatze,") == "dog the,7\ncat,"
+    assert ".csv" in FORMATS
+
+
 def test_catalogue() -> None:
     source = """# comment
 msgid ""
@@ -101,6 +141,28 @@ XLIFF = """<?xml version='1.0' encoding='UTF-8'?>
 <trans-unit id="3"><source>Hund</source><target>hound</target></trans-unit>
 <trans-unit id="4" translate="no"><source>Hund</source></trans-unit>
 </body></file></xliff>""".replace("ROOM", '<bx id="2" rid="r"/>sieht<ex id="3" rid="r"/>')
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.srt", "1\n00:00:01,000 --> " + "0" * 200_000),
+        ("a.srt", "1\n00:00:01,000 --> 00:00:02,000\nHund\n" + " " * 200_000 + "Hund\n\nHund" * 2),
+        ("a.md", "[a]: b\n" * 5_000),
+        ("a.md", "*" * 50_000 + "a"),
+        ("a.md", "*a **" * 900),
+        ("a.txt", "\n" * 2_000_000),
+        ("a.txt", "1:" * 30_000 + "\n%" + "0" * 30_000),
+        ("a.txt", "1 km, " * 3_000),
+        ("a.xliff", XLIFF.replace("ROOM", "").replace("Der <bpt", '<bx id="1"/>a' * 20_000 + "<bpt")),
+    ],
+    ids=range(9),
+)  # fmt: skip
+def test_hostile_files_take_little_time(name: str, data: str) -> None:
+    start = time.process_time()
+    with contextlib.suppress(UserError):
+        translate_document(name, data.encode(), translate)
+    assert time.process_time() - start < 10
 
 
 def test_xliff() -> None:
@@ -314,16 +376,24 @@ def test_dangerous_and_damaged_files_are_refused(name: str, data: bytes, message
         translate_document(name, data, translate)
 
 
+def test_an_archive_with_damaged_contents_is_refused() -> None:
+    data = bytearray(packed(content_xml=ODT))
+    begin = data.index(b"content.xml") + len(b"content.xml")
+    data[begin : begin + 20] = b"\xff" * 20
+    with pytest.raises(UserError, match="not an OpenDocument text"):
+        translate_document("a.odt", bytes(data), translate)
+
+
 def test_large_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = packed(content_xml=ODT, big=" " * (1 << 20))
-    monkeypatch.setattr(documents, "MAX_UNPACKED", 1 << 18)
+    monkeypatch.setattr(xml, "MAX_UNPACKED", 1 << 18)
     with pytest.raises(UserError, match="when unpacked"):
         translate_document("a.odt", bomb, translate)
-    monkeypatch.setattr(documents, "MAX_BYTES", 100)
+    monkeypatch.setattr(formats, "MAX_BYTES", 100)
     with pytest.raises(UserError, match="bytes, more than"):
         translate_document("a.odt", bomb, translate)
-    monkeypatch.setattr(documents, "MAX_BYTES", 1 << 20)
-    monkeypatch.setattr(documents, "MAX_MEMBERS", 1)
+    monkeypatch.setattr(formats, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(xml, "MAX_MEMBERS", 1)
     with pytest.raises(UserError, match="contains 2 files"):
         translate_document("a.odt", bomb, translate)
 
@@ -334,6 +404,11 @@ def test_tags_that_are_nested_deeply_are_kept() -> None:
     result = translated("a.po", source)
     assert "dog" in result
     assert result.count("<b>") == 6000
+
+
+def test_an_empty_file_of_subtitles() -> None:
+    assert translated("a.srt", "") == ""
+    assert translated("a.srt", "\n \n") == "\n \n"
 
 
 @pytest.mark.parametrize("name", ["a.md", "a.html", "a.txt"])

@@ -287,14 +287,17 @@ def _vocabularies_made_once() -> Iterator[None]:
     """Many recipes have the same vocabularies, and making them takes a quarter of the time."""
     made: dict[str, Vocabularies] = {}
 
-    def train_once(options: VocabularyOptions, pairs: Iterable[tuple[str, str]], *others: Any) -> Vocabularies:
+    def train_once(
+        options: VocabularyOptions, pairs: Iterable[tuple[str, str]], *others: Any, **named: Any
+    ) -> Vocabularies:
         arguments = options, list(pairs), *others
-        if (key := repr(arguments)) not in made:
-            made[key] = nmt.train_vocabularies(*arguments)
+        if (key := repr((arguments, named))) not in made:
+            made[key] = nmt.train_vocabularies(*arguments, **named)
         return made[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nmt.training.data.train_vocabularies", train_once)
+        for module in ("base", "classification"):
+            patch.setattr(f"nmt.tasks.{module}.train_vocabularies", train_once)
         yield
 
 

@@ -12,14 +12,15 @@ import pytest
 import nmt
 from nmt.core.errors import UserError
 from nmt.inspection.robustness import AS_IT_IS, robustness
+from nmt.tasks import task_of
 
 PAIRS = [(line, line) for line in ("The tired dog sleeps in the garden.", "Nobody knows what happened then!")] * 10
 
 
 def copying(tiny_model: Path) -> Any:
     """A translator that copies its source."""
-    recipe = nmt.load(tiny_model, "cpu").recipe
-    return SimpleNamespace(recipe=recipe, translate=lambda lines: [SimpleNamespace(text=line) for line in lines])
+    task = nmt.load(tiny_model, "cpu").task
+    return SimpleNamespace(task=task, translate=lambda lines: [SimpleNamespace(text=line) for line in lines])
 
 
 def test_a_copy_is_right_but_where_the_source_alone_is_changed(tiny_model: Path) -> None:
@@ -53,7 +54,8 @@ def test_the_command_has_a_table_json_and_a_picture(
 
 def test_labels_are_not_changed(tiny_model: Path) -> None:
     classifier = copying(tiny_model)
-    model = classifier.recipe.model.model_copy(update={"decoder": {"type": "classifier"}})
-    classifier.recipe = classifier.recipe.model_copy(update={"model": model})
+    recipe = nmt.load(tiny_model, "cpu").recipe
+    model = recipe.model.model_copy(update={"decoder": {"type": "classifier"}})
+    classifier.task = task_of(recipe.model_copy(update={"model": model}))
     with pytest.raises(UserError, match="The modifiers change sentences"):
         list(robustness(classifier, PAIRS, ["bleu"]))

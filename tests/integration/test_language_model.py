@@ -115,7 +115,7 @@ def test_a_language_model_translates_nothing(run_nmt: RunNmt, language_model: Pa
     done = run_nmt("inspect", "gradients", language_model, "--pairs", __file__, __file__)
     assert (done.returncode, "language model: it reads no source" in done.stderr) == (2, True)
     with pytest.raises(UserError, match=r"no translation for training\.metric"):
-        train_tiny("model.encoder=null", "model.decoder={type: recurrent, bridge: zero}")
+        train_tiny("model.encoder=null", "model.decoder={type: recurrent, bridge: zero}", "training.metric=bleu")
 
 
 def test_shallow_fusion_adds_the_weighted_log_probabilities(

@@ -23,7 +23,7 @@ PACKAGE = Path(__file__).parents[1] / "support" / "plugin_package"
 @pytest.fixture(autouse=True)
 def forget_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test's plugins are not there in the next one."""
-    monkeypatch.setattr(plugins, "_added", dict(plugins._added))
+    monkeypatch.setattr(plugins, "_added", list(plugins._added))
     monkeypatch.setattr(plugins, "_modules", set(plugins._modules))
 
 
@@ -184,7 +184,7 @@ def test_a_model_needs_the_module_that_it_was_trained_with(
     assert load_recipe_text(Path("model"))["plugins"] == {module: ""}
     assert run_nmt("translate", "model", stdin="Der Hund schläft.\n").returncode == 0, "it is still loaded"
 
-    monkeypatch.setattr(plugins, "_added", {})
+    monkeypatch.setattr(plugins, "_added", [])
     monkeypatch.setattr(plugins, "_modules", set())
     done = run_nmt("translate", "model", stdin="Der Hund schläft.\n")
     assert (done.returncode, done.stdout) == (2, "")
@@ -201,7 +201,7 @@ def test_translating_needs_no_plugin_for_the_metric_that_selected_the_model(
     (tmp_path / f"{module}.py").write_text(metric)
     settings = ["--set=training.max_steps=1", "--set=training.metric=other"]
     assert run_nmt("train", tiny_recipe, "-o", "model", *settings, "--plugin", module).returncode == 0
-    monkeypatch.setattr(plugins, "_added", {})
+    monkeypatch.setattr(plugins, "_added", [])
     monkeypatch.setattr(plugins, "_modules", set())
     done = run_nmt("translate", "model", stdin="Der Hund schläft.\n")
     assert (done.returncode, done.stdout.count("\n")) == (0, 1)
@@ -238,11 +238,14 @@ def test_a_name_is_taken_once(module: str, tmp_path: Path) -> None:
     plugins.load_plugin(module)
     plugins.load_plugin(module)
     (tmp_path / f"{module}_2.py").write_text(MODULE)
-    with pytest.raises(UserError, match=f"Two plugins add a component 'slow_gru': {module} and {module}_2"):
-        plugins.load_plugin(f"{module}_2")
-    (tmp_path / f"{module}_3.py").write_text(MODULE.replace("slow_gru", "lstm"))
-    plugins.load_plugin(f"{module}_3")
     from nmt.models.cells import CELLS
 
-    with pytest.raises(UserError, match="adds a cell 'lstm', a name that nmt itself uses"):
+    added = list(plugins._added)
+    plugins.load_plugin(f"{module}_2")
+    with pytest.raises(UserError, match=f"plugin {module} and the plugin {module}_2 have a cell 'slow_gru' each"):
+        list(CELLS)
+    plugins._added[:] = added
+    (tmp_path / f"{module}_3.py").write_text(MODULE.replace("slow_gru", "lstm"))
+    plugins.load_plugin(f"{module}_3")
+    with pytest.raises(UserError, match=f"nmt and the plugin {module}_3 have a cell 'lstm' each"):
         list(CELLS)

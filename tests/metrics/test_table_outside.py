@@ -38,7 +38,7 @@ class LengthError(Metric):
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugins, "_added", {})
+    monkeypatch.setattr(plugins, "_added", [])
     plugins.add_component("length_error", LengthError)
 
 

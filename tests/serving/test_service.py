@@ -1,4 +1,4 @@
-"""Directions and pivots, detection, long sentences, and what happens to requests that take too long or are too many."""
+"""Routes and pivots, detection, long sentences, and requests that take too long or are too many."""
 
 import json
 import threading
@@ -11,9 +11,10 @@ import pytest
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.serving.engine import Engine, Settings
-from nmt.serving.languages import Detector, Directions
-from nmt.serving.service import Ticket, _in_parts
+from nmt.serving.engine import BatchOptions, Engine
+from nmt.serving.languages import Detector, ModelRouter
+from nmt.serving.parts import in_parts
+from nmt.serving.service import RequestContext
 from nmt.translation.request import Request
 from nmt.translation.translator import Translator
 
@@ -27,15 +28,15 @@ def as_direction(model: Translator, source: str, target: str) -> Translator:
 
 
 @pytest.fixture
-def ticket() -> Iterator[Ticket]:
+def context() -> Iterator[RequestContext]:
     engine = Engine()
-    yield Ticket(engine, time.monotonic() + 30)
+    yield RequestContext(engine, time.monotonic() + 30)
     engine.close()
 
 
 def test_routes_are_direct_or_by_way_of_a_third_language(translator: Translator) -> None:
     pairs = [("de", "en"), ("en", "fr"), ("de", "cs"), ("cs", "fr"), ("fr", "zt")]
-    directions = Directions(as_direction(translator, *pair) for pair in pairs)
+    directions = ModelRouter(as_direction(translator, *pair) for pair in pairs)
     models = directions.models
     assert directions.route("de", "en") == [models["de", "en"]]
     assert directions.route("de", "fr") == [models["de", "en"], models["en", "fr"]]
@@ -44,18 +45,18 @@ def test_routes_are_direct_or_by_way_of_a_third_language(translator: Translator)
     assert directions.targets("de") == ["cs", "de", "en", "fr"]
     assert directions.find("ZH-hant") == directions.find("zt") == "zt"
     assert directions.find("xx") is None
-    several = Directions([translator, translator, as_direction(translator, "de", "fr"), translator])
+    several = ModelRouter([translator, translator, as_direction(translator, "de", "fr"), translator])
     assert list(several.named) == ["model", "model-2", "de-fr", "model-3"]
     assert several.models["de", "en"] is translator
     with pytest.raises(UserError, match="no model"):
-        Directions([])
+        ModelRouter([])
 
 
 def test_a_pivot_translates_the_translation_and_chains_the_links(
-    ticket: Ticket, translator: Translator, backward: Translator, german: list[str]
+    context: RequestContext, translator: Translator, backward: Translator, german: list[str]
 ) -> None:
-    settings = Settings(2, with_alignment=True)
-    found = ticket.translate([translator, backward], german[:2], settings)
+    settings = BatchOptions(2, with_alignment=True)
+    found = context.translate([translator, backward], german[:2], settings)
     for line, translation in zip(german, found, strict=False):
         [first] = translator.stream([line], with_alignment=True)
         [second] = backward.stream([first.text], 2, with_alignment=True)
@@ -67,18 +68,18 @@ def test_a_pivot_translates_the_translation_and_chains_the_links(
         }
 
 
-def test_a_language_to_itself_changes_nothing(ticket: Ticket) -> None:
-    [found] = ticket.translate([], ["Der Hund  schläft."], Settings())
+def test_a_language_to_itself_changes_nothing(context: RequestContext) -> None:
+    [found] = context.translate([], ["Der Hund  schläft."], BatchOptions())
     assert (found.text, found.alignment) == ("Der Hund  schläft.", ((0, 0), (1, 1), (2, 2)))
 
 
-def test_a_sentence_that_is_too_long_for_the_model_is_translated_in_parts(
-    ticket: Ticket, translator: Translator, german: list[str]
+def test_a_sentence_that_is_too_long_for_the_model_is_translatedin_parts(
+    context: RequestContext, translator: Translator, german: list[str]
 ) -> None:
     shorter = as_direction(translator, "de", "en")
     shorter.max_pieces = 12
     line = " ".join(german[:6])
-    [found] = ticket.translate([shorter], [Request(line)], Settings(with_alignment=True))
+    [found] = context.translate([shorter], [Request(line)], BatchOptions(with_alignment=True))
     assert found.source == line
     assert len(found.text.split()) > 20
     links = found.alignment or ()
@@ -92,11 +93,11 @@ def test_a_ticket_ends_at_its_deadline_and_when_it_is_cancelled(
     engine = Engine()
     release = hold(engine)
     with pytest.raises(TimeoutError):
-        Ticket(engine, time.monotonic() + 0.05).translate([translator], ["Hund"], Settings())
-    ticket = Ticket(engine, time.monotonic() + 30)
-    threading.Timer(0.05, ticket.cancel).start()
+        RequestContext(engine, time.monotonic() + 0.05).translate([translator], ["Hund"], BatchOptions())
+    context = RequestContext(engine, time.monotonic() + 30)
+    threading.Timer(0.05, context.cancel).start()
     with pytest.raises(Exception) as caught:
-        ticket.translate([translator], ["Hund"], Settings())
+        context.translate([translator], ["Hund"], BatchOptions())
     assert type(caught.value).__name__ == "CancelledError"
     release.set()
     engine.close()
@@ -151,7 +152,7 @@ def test_a_tag_holds_for_the_sentences_behind_it(
 def test_a_tag_is_in_front_of_each_part_of_a_long_sentence(tagged: Translator, german: list[str]) -> None:
     shorter = as_direction(tagged, "de", "en")
     shorter.max_pieces = 12
-    parts = _in_parts(Request(f"<2de> {' '.join(german[:6])}"), shorter)
+    parts = in_parts(Request(f"<2de> {' '.join(german[:6])}"), shorter)
     assert len(parts) > 3
     assert all(part.source.startswith("<2de> ") and part.source.count("<2de>") == 1 for part in parts)
     assert " ".join(part.source.removeprefix("<2de> ") for part in parts) == " ".join(german[:6])

@@ -32,7 +32,7 @@ class Letters(WordVocabulary):
 def test_an_outside_vocabulary_is_learned_saved_and_loaded(
     train_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, joint: bool
 ) -> None:
-    monkeypatch.setattr(registry, "_added", dict(registry._added))
+    monkeypatch.setattr(registry, "_added", list(registry._added))
     nmt.add_component("letters", Letters)
     directory = train_tiny("training.max_steps=1", "vocabulary.type=letters", f"vocabulary.joint={joint}")
     found = Vocabularies.load(directory)

@@ -30,7 +30,7 @@ class Momentum(Optimizer):
 
 @pytest.fixture
 def momentum(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_added", dict(registry._added))
+    monkeypatch.setattr(registry, "_added", list(registry._added))
     nmt.add_component("momentum", Momentum)
 
 

@@ -125,7 +125,10 @@ def test_a_schedule_that_can_not_be_is_refused(values: dict[str, Any], problem: 
 
 
 def resolved(training: dict[str, Any]) -> TrainingOptions:
-    recipe = {"data": {"source": "a", "target": "b"}, "model": {"encoder": "transformer", "decoder": "transformer"}}
+    recipe = {
+        "data": {"source": "a", "target": "b"},
+        "model": {"encoder": {"type": "recurrent"}, "decoder": {"type": "recurrent"}},
+    }
     return resolve(Recipe.model_validate(recipe | {"training": training})).recipe.training
 
 
@@ -152,7 +155,9 @@ class Steps(Schedule):
 def test_a_schedule_from_outside_sets_the_rates(
     train_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(plugins._added, "steps", (Steps, plugins.Plugin("tests")))
+    monkeypatch.setattr(
+        plugins, "_added", [*plugins._added, plugins.Row(None, "steps", Steps, plugins.Plugin("tests"))]
+    )
     settings = ("training.schedule={type: steps, every: 3, warmup_steps: 2}", "training.metric=loss")
     run = train_tiny(*settings, "training.max_steps=7", "training.log_every=1", "training.learning_rate=0.01")
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

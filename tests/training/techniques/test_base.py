@@ -161,7 +161,9 @@ class Halved(Technique):
 @pytest.fixture
 def outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, technique in {"everything": Everything, "halved": Halved}.items():
-        monkeypatch.setitem(plugins._added, name, (technique, plugins.Plugin("tests")))
+        monkeypatch.setattr(
+            plugins, "_added", [*plugins._added, plugins.Row(None, name, technique, plugins.Plugin("tests"))]
+        )
 
 
 @pytest.mark.usefixtures("outside")

@@ -1,0 +1,1 @@
+"""The public API for programs and notebooks: training runs and scores."""

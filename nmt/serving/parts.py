@@ -1,0 +1,67 @@
+"""Sentences that are translated in parts, because they are too long for a model, or by two models in turn."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+
+from nmt.data.words import Words
+from nmt.translation.request import Request
+from nmt.translation.results import Candidate, Translation
+from nmt.translation.translator import Translator
+
+
+def unchanged(text: str) -> Translation:
+    """Returns text as its own translation."""
+    words = text.split()
+    links = tuple((i, i) for i in range(len(words)))
+    return Translation(text, text, 0.0, words, [Candidate(text, 0.0, words)], links)
+
+
+def chained(first: Translation, second: Translation) -> Translation:
+    """Returns the translation of a translation; a word is linked to what the words linked to it are linked to."""
+    links = None
+    if first.alignment is not None and second.alignment is not None:
+        pairs = {(i, k) for i, j in first.alignment for also_j, k in second.alignment if j == also_j}
+        links = tuple(sorted(pairs))
+    return replace(second, source=first.source, score=first.score + second.score, alignment=links)
+
+
+def in_parts(request: Request, model: Translator) -> list[Request]:
+    """Returns a sentence that the model can read as it is, and a longer one in parts, divided between words."""
+    text = request.source
+    if len(text.encode()) <= model.max_pieces or len(model.encode_source(text)) <= model.max_pieces:
+        return [request]
+    tags = model.vocabularies.source.tags_of(text)
+    begin = tags[-1].end if tags else 0
+    if len(text) - begin < 4:
+        return [request]
+    middle = text.rfind(" ", begin + 1, (begin + len(text)) // 2)
+    middle = middle if middle > 0 else (begin + len(text)) // 2
+    rest = f"{text[:begin]} {text[middle:].lstrip()}" if tags else text[middle:].lstrip()
+    halves = replace(request, source=text[:middle]), Request(rest)
+    return [part for half in halves for part in in_parts(half, model)]
+
+
+def joined(source: str, parts: Sequence[Translation], model: Translator) -> Translation:
+    """Returns the translation of a sentence from those of its parts, of which the links are made links of the whole."""
+    if len(parts) == 1:
+        return parts[0]
+    divide = Words.split_punctuation if parts[0].with_punctuation else Words.split
+    words, links = divide(source).spans, list[tuple[int, int]]()
+    tags = model.vocabularies.source.tags_of(source)
+    position = num_target = prefix = 0
+    for part in parts:
+        # A part may begin within a word; all but the first begin with the tags of the sentence.
+        begin = max(source.find(part.source[prefix:], position), position) - prefix
+        spans = divide(part.source).spans
+        for s, t in part.alignment or ():
+            at = spans[s][0] if spans[s][0] < prefix else begin + spans[s][0]
+            links.append((max(bisect_right(words, at, key=lambda word: word[0]) - 1, 0), t + num_target))
+        position, num_target = begin + len(part.source), num_target + len(divide(part.text).words)
+        prefix = tags[-1].end + 1 if tags else 0
+    text, score = " ".join(part.text for part in parts), sum(part.score for part in parts)
+    tokens = [token for part in parts for token in part.tokens]
+    alignment = None if any(part.alignment is None for part in parts) else tuple(dict.fromkeys(links))
+    return Translation(
+        source, text, score, tokens, [Candidate(text, score, tokens)], alignment, parts[0].with_punctuation
+    )

@@ -1,0 +1,59 @@
+"""What a notebook does: train, look at the run, translate, align, score."""
+
+from pathlib import Path
+
+import pytest
+
+import nmt
+from nmt.training.history import History
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Path) -> nmt.Run:
+    folder = tmp_path_factory.mktemp("run")
+    settings = {"training.max_steps": 4, "training.validate_every": 2, "training.log_every": 1}
+    return nmt.train(tiny_recipe, folder / "model", overrides=settings)
+
+
+def test_a_run_is_the_path_of_its_model_directory(run: nmt.Run) -> None:
+    assert isinstance(run, Path)
+    assert (run / "model.safetensors").is_file()
+    assert nmt.load(run).vocabularies.fingerprint == run.model.vocabularies.fingerprint
+
+
+def test_a_run_has_its_history_and_draws_it(run: nmt.Run) -> None:
+    assert isinstance(run.history, History)
+    steps, losses = run.history.series("train", "loss")
+    assert steps == [1, 2, 3, 4]
+    assert len(losses) == 4
+    titles = {axes.get_title(loc=place) for axes in run.plot().axes for place in ("left", "center")}
+    assert {"training loss", "validation loss"} <= titles
+    page = run._repr_html_()
+    assert page.startswith("<table><tr><th>directory</th>")
+    assert "<svg" in page
+
+
+def test_a_text_is_one_sentence_and_a_list_is_many(run: nmt.Run) -> None:
+    line = "Der Hund schläft."
+    one, called = run.model.translate(line), run.model(line)
+    many = run.model.translate([line, ""])
+    assert isinstance(one, nmt.Translation)
+    assert one == called == many[0]
+    assert (one.source, str(one)) == (line, one.text)
+    assert [translation.source for translation in many] == [line, ""]
+    assert line in many._repr_html_()
+    assert one._repr_html_().count("<tr>") == 2
+
+
+def test_a_table_shows_each_candidate_and_escapes_text() -> None:
+    translation = nmt.Translation("a < b", "x & y", -1.0, ["x"])
+    assert "<td>a &lt; b</td><td>x &amp; y</td><td>-1.00</td>" in translation._repr_html_()
+
+
+def test_alignments_draw_themselves(run: nmt.Run) -> None:
+    found = run.model.align([("Der Hund schläft.", "The <dog> sleeps."), ("Hallo", "Hello")])
+    assert [len(alignment.target) for alignment in found] == [3, 1]
+    page = found._repr_html_()
+    assert page.count("<table>") == 2
+    assert "&lt;dog&gt;" in page
+    assert page.count("●") == sum(len(alignment.links) for alignment in found) > 0

@@ -1,0 +1,108 @@
+"""Clients that open connections and never finish a request, and those that claim to be others."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nmt.serving import connections
+from nmt.serving.app import make_server
+from nmt.serving.service import Limits, Service
+from nmt.translation.translator import Translator
+
+BODY = {"q": "Hund", "source": "de", "target": "en"}
+
+
+def connect(server: Any) -> socket.socket:
+    host, port = server.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), 30)
+
+
+def is_closed(client: socket.socket) -> bool:
+    try:
+        return client.recv(100) == b""
+    except ConnectionError:
+        return True
+
+
+def test_headers_that_never_end_close_the_connection(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
+    for begin in (b"", b"GET / HTTP/1.1\r\n", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /hea"):
+        with connect(server) as client:
+            client.sendall(begin)
+            if begin.endswith(b"GET /hea"):
+                assert client.recv(10_000).startswith(b"HTTP/1.1 200")
+            assert is_closed(client)
+
+
+def test_a_slow_body_is_no_slow_header(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
+    with connect(server) as client:
+        client.sendall(b"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Length: 26\r\n")
+        client.sendall(b"Content-Type: application/x-www-form-urlencoded\r\n\r\nq=Hund&")
+        time.sleep(1)
+        client.sendall(b"source=de&target=en")
+        assert client.recv(10_000).startswith(b"HTTP/1.1 200")
+
+
+def test_large_and_many_headers_are_refused(server: Any) -> None:
+    with connect(server) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: a\r\n" * 200 + b"\r\n")
+        assert client.recv(10_000).startswith(b"HTTP/1.1 431")
+    with connect(server) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nX: ")
+        for _ in range(100):
+            try:
+                client.sendall(b"a" * 10_000)
+            except ConnectionError:
+                break
+            time.sleep(0.001)
+        assert is_closed(client)
+
+
+def test_connections_are_limited(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
+    first, second, third = connect(server), connect(server), connect(server)
+    assert is_closed(third)
+    first.close()
+    second.close()
+    answers = list[int]()
+    while not answers:  # the server may not have noticed yet that they are closed
+        with contextlib.suppress(OSError):
+            answers.append(server.request("/health").status)
+    assert answers == [200]
+
+
+def test_a_forwarded_address_is_believed_only_from_a_trusted_proxy(translator: Translator) -> None:
+    for proxies, expected in (("", [200, 429]), ("127.0.0.1", [200, 200])):
+        service = Service([translator], Limits(per_minute=1))
+        server = make_server(service, "127.0.0.1", 0, proxies)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        statuses = []
+        for address in ("10.0.0.1", "10.0.0.2"):
+            with socket.create_connection(("127.0.0.1", port), 30) as client:
+                head = f"GET /translate?q=Hund&source=de&target=en HTTP/1.1\r\nX-Forwarded-For: {address}\r\n"
+                client.sendall(f"{head}Host: x\r\n\r\n".encode())
+                statuses.append(int(client.recv(1000).split()[1]))
+        server.should_exit = True
+        thread.join()
+        assert statuses == expected
+
+
+def test_wrong_keys_are_limited(serve: Callable[..., Any], translator: Translator) -> None:
+    limited = serve(translator, keys=("right",))
+    statuses = [limited.request("/translate", BODY | {"api_key": f"{n}"}).status for n in range(12)]
+    assert statuses == [403] * 10 + [429] * 2
+    assert limited.request("/translate", BODY | {"api_key": "right"}).status == 429
+
+
+def test_no_credentials_for_every_origin(server: Any) -> None:
+    assert "Access-Control-Allow-Credentials" not in server.request("/health").headers

@@ -1,0 +1,56 @@
+"""A recipe is resolved in one place, which reports all its errors."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from nmt.core.errors import UserError
+from nmt.models.networks.recurrent import BahdanauDecoder
+from nmt.training.optim.schedules import Constant
+from nmt.training.resolve import resolve
+
+
+def test_all_errors_are_reported_at_once(tiny_recipe: Path) -> None:
+    wrong = {
+        "training.max_stepps": 3,
+        "training.learning_rate": -1,
+        "model.encoder.hiden_size": 4,
+        "training.schedule": "linnear",
+        "training.techniques.truncaton": {},
+    }
+    with pytest.raises(UserError) as caught:
+        resolve(tiny_recipe, wrong)
+    for part in ("max_stepps", "learning_rate", "hiden_size", "linnear", "truncaton"):
+        assert part in caught.value.message
+    assert f"{tiny_recipe} has " in caught.value.message
+    assert "\n2. " in caught.value.message
+
+
+def test_conditions_between_parts_are_reported_at_once(tiny_recipe: Path) -> None:
+    wrong = {
+        "training.techniques": {"subword_sampling": {"alpha": 0.1, "fraction": 0.5}, "truncation": {"length": 5}},
+        "training.compile": True,
+        "training.max_epochs": None,
+        "training.max_steps": 5,
+    }
+    with pytest.raises(UserError) as caught:
+        resolve(tiny_recipe, wrong)
+    assert "truncation doesn't go with training.compile" in caught.value.message
+    assert "fraction of training.max_epochs" in caught.value.message
+
+
+def test_a_resolved_recipe_has_typed_options_and_can_not_be_changed(tiny_recipe: Path) -> None:
+    resolved = resolve(tiny_recipe, {"training.schedule": "constant", "model.decoder": {"type": "bahdanau"}})
+    assert resolved.schedule.component is Constant
+    assert isinstance(resolved.schedule.options, Constant.Options)
+    assert resolved.model.decoder.component is BahdanauDecoder
+    assert isinstance(resolved.model.decoder.options, BahdanauDecoder.Options)
+    assert resolved.recipe.model.decoder["hidden_size"] == resolved.model.decoder.options.hidden_size
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        resolved.task = None  # type: ignore[assignment, misc]
+
+
+def test_resolving_twice_changes_nothing(tiny_recipe: Path) -> None:
+    once = resolve(tiny_recipe).recipe
+    assert resolve(once).recipe == once
