@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from types import FrameType
 
 
 def main() -> None:
@@ -16,10 +17,33 @@ def main() -> None:
     # PyTorch's warnings in C++ show stacks of the machine that it was built on; what matters is in our messages.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
-    from nmt.cli import app
+    interrupts: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupts.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # it isn't if the program was started to ignore Ctrl-C
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        _run()
+    except Exception:
+        if not interrupts:
+            raise
+        sys.exit(128 + signal.SIGINT)  # an extension module that was being imported turns Ctrl-C into another error
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _run() -> None:
     from nmt.core.errors import UserError
 
     try:
+        from nmt.cli import app
+
         app(prog_name="nmt")  # completion and help depend on it, also for `python -m nmt`
     except UserError as error:
         from nmt.core.console import show_error
@@ -32,8 +56,6 @@ def main() -> None:
         raise
     except BrokenPipeError:
         _leave_broken_pipe()
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
 
 
 def _leave_broken_pipe() -> None:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from nmt.alignment.extract import LinkOptions, balance, word_links
 from nmt.core.errors import UserError, nearest
 from nmt.core.files import open_output
+from nmt.core.jsonlines import read_object
 from nmt.data.links import Link
 from nmt.models.contracts import AttentionStep, Decoder, Head
 
@@ -63,7 +64,7 @@ class AlignmentHeads:
         if not path.is_file():
             return cls.of(decoder)
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = read_object(path)
             return cls.of(decoder, ",".join(values["heads"]), values["attention"])
         except (OSError, ValueError, TypeError, KeyError):
             raise UserError(f"{path} is damaged.", "Delete it; `nmt learn-alignment` writes it anew.") from None

@@ -16,7 +16,7 @@ import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import IO
 
 import numpy as np
@@ -25,6 +25,7 @@ import numpy.typing as npt
 from nmt.alignment.extract import balance
 from nmt.alignment.lexicon import LEAST_SHARE, Lexicon, Probabilities
 from nmt.alignment.links import Weights, WordAlignment
+from nmt.core.errors import UserError
 from nmt.core.text import in_windows
 
 JUMP_DECAY = 0.75
@@ -93,12 +94,21 @@ def learn_lexicon(alignments: Iterable[WordAlignment]) -> Lexicon:
     """Learn p(target word | source word) from sentence pairs with attention; their links aren't used.
 
     Memory doesn't grow with the number of pairs: their attention is in a temporary file, which each iteration reads.
+
+    Raises:
+        UserError: the temporary file can't be written.
     """
-    with TemporaryFile() as file:
-        lexicon = Lexicon.count(_kept(alignments, file))
-        size = file.tell()
-        for _ in range(NUM_ITERATIONS):
-            lexicon = Lexicon.count(posteriors(_read(file, size), lexicon))
+    try:
+        with TemporaryFile() as file:
+            lexicon = Lexicon.count(_kept(alignments, file))
+            size = file.tell()
+            for _ in range(NUM_ITERATIONS):
+                lexicon = Lexicon.count(posteriors(_read(file, size), lexicon))
+    except OSError as error:
+        raise UserError(
+            f"The attention can't be kept in {gettempdir()}: {error.strerror or error}.",
+            "Free some space, or point the environment variable TMPDIR at another folder.",
+        ) from error
     return lexicon
 
 

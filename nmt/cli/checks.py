@@ -11,13 +11,14 @@ from rich.console import Console
 from nmt.cli.common import (
     AsJson,
     Device,
+    ExecutorName,
     ModelDir,
     Ray,
     Settings,
     Workers,
     check_is_folder,
     command,
-    shards_and_crew,
+    shards_and_executor,
     show_json,
 )
 from nmt.core.console import print_table, progress_bar, say
@@ -122,6 +123,7 @@ def clean(
     max_length: Annotated[int, typer.Option(metavar="N", min=1, help="Words of the longest side that remains.")] = 150,
     workers: Workers = None,
     ray: Ray = None,
+    executor: ExecutorName = None,
     as_json: AsJson = False,
 ) -> None:
     """Remove bad pairs of lines, and repair encodings.
@@ -144,11 +146,13 @@ def clean(
             raise UserError(f"--test {files} doesn't name two files.", "Write --test SOURCE,TARGET.")
         tests.append((Path(files.partition(",")[0]), Path(files.partition(",")[2])))
     settings = CleanSettings.read(filters)
-    if check_is_folder(source, workers, ray):
+    if check_is_folder(source, workers, ray, executor):
         from nmt.filters.shards import clean_shards
 
-        found, crew = shards_and_crew((source, target), str(output), workers, ray, "cpu", cores_each=1)
-        total = clean_shards(found, output, settings, tests, max_length, crew)
+        found, workers_of = shards_and_executor(
+            (source, target), str(output), workers=workers, ray=ray, name=executor, device="cpu", cores_each=1
+        )
+        total = clean_shards(found, output, settings, tests, max_length, workers_of)
         if as_json:
             show_json(total)
         else:

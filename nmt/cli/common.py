@@ -17,7 +17,7 @@ from nmt.core.errors import UserError
 from nmt.core.version import __version__
 
 if TYPE_CHECKING:
-    from nmt.jobs.executors import Crew
+    from nmt.jobs.executors import Executor
     from nmt.jobs.shards import Shard
 
 Command = Callable[..., None]
@@ -75,6 +75,16 @@ Ray = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS", help="Do the shards of a folder on a Ray cluster: HOST:PORT, auto, or local for a new one."
+    ),
+]
+ExecutorName = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="YAML",
+        help="Where the workers run: local, ray, or the executor of a plugin with its options, such as "
+        "'ray: {address: auto}'.",
+        show_default="local",
     ),
 ]
 Settings = Annotated[
@@ -164,31 +174,69 @@ def command(*examples: str, to: typer.Typer = app) -> Callable[[Command], Comman
     return decorate
 
 
-def shards_and_crew(
-    folders: Sequence[Path], output: str, workers: int | None, ray: str | None, device: str, cores_each: int
-) -> "tuple[list[Shard], Crew]":
-    """The shards of folders, and the workers that do them; see :mod:`nmt.jobs.executors`."""
-    from nmt.jobs.executors import LocalCrew, RayCrew
+def shards_and_executor(
+    folders: Sequence[Path],
+    output: str,
+    *,
+    workers: int | None,
+    ray: str | None,
+    name: str | None,
+    device: str,
+    cores_each: int,
+) -> "tuple[list[Shard], Executor]":
+    """Returns the shards of folders, and the executor that the options ask for; see :mod:`nmt.jobs.executors`."""
+    from nmt.jobs.executors import EXECUTORS
     from nmt.jobs.shards import find_shards
 
     if output == "-":
         raise UserError("The shards of a folder are written to a folder.", "Name one with -o.")
-    found = find_shards(folders, Path(output))
-    if ray is None:
-        return found, LocalCrew(workers, device, cores_each)
-    return found, RayCrew(ray, workers, device, cores_each)
+    if ray is not None and name is not None:
+        raise UserError("--ray and --executor both say where workers run.", "Give one of them.")
+    chosen = {"ray": {"address": ray}} if ray is not None else components_in([name or "local"], "--executor", "local")
+    if len(chosen) != 1:
+        raise UserError(f"--executor {name!r} is not one executor.", "Name one.")
+    [(kind, options)] = chosen.items()
+    executor = EXECUTORS.choose({**options, "type": kind}, "--executor")
+    return find_shards(folders, Path(output)), executor.component.open(executor.options, workers, device, cores_each)
 
 
-def check_is_folder(path: Path | str, workers: int | None, ray: str | None) -> bool:
-    """Whether the input is a folder of shards.
+def check_is_folder(path: Path | str, *options: object) -> bool:
+    """Returns whether the input is a folder of shards.
+
+    Args:
+        path: the input.
+        options: values of options that only folders have.
 
     Raises:
-        UserError: it isn't, but there is an option for folders.
+        UserError: it isn't a folder, but one of the options is given.
     """
     is_folder = str(path) != "-" and Path(path).is_dir()
-    if not is_folder and (workers is not None or ray is not None):
-        raise UserError("--workers and --ray do the shards of a folder.", "Name a folder as the input.")
+    if not is_folder and any(option is not None for option in options):
+        raise UserError("--workers, --ray and --executor are for folders of shards.", "Name a folder as the input.")
     return is_folder
+
+
+def components_in(texts: Sequence[str], option: str, example: str) -> dict[str, dict[str, Any]]:
+    """Returns components and their options from YAML such as ``NAME`` or ``NAME: {KEY: VALUE}``.
+
+    Raises:
+        UserError: a text has another form; the message names the option and an example.
+    """
+    import yaml
+
+    from nmt.recipe import yaml12
+
+    found: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        try:
+            values = yaml12.load(text)
+        except yaml.YAMLError:
+            values = None
+        values = {values: None} if isinstance(values, str) else values
+        if not isinstance(values, dict) or not all(isinstance(value, dict | None) for value in values.values()):
+            raise UserError(f"{option} {text!r} is not NAME: OPTIONS.", f"Write YAML such as {option} '{example}'.")
+        found |= {str(name): value or {} for name, value in values.items()}
+    return found
 
 
 def show_json(values: Any) -> None:

@@ -115,7 +115,7 @@ def _synthesize(
     """Translate, filter and write; ``translated`` is the side of the pairs that the model writes."""
     from nmt.core.compression import of_name
     from nmt.filters.synthesis import Synthesis, check_language, record, with_one_sample
-    from nmt.translation.job import Job
+    from nmt.translation.job import TranslationJob
     from nmt.translation.request import Request
     from nmt.translation.translator import UNCONSTRAINED
 
@@ -139,7 +139,7 @@ def _synthesize(
         compression.suffix if compression else "",
     )
     n_best = 1 if references is None else effective.beam_size
-    job = Job(translator, record, Request.from_text, n_best, False, UNCONSTRAINED, decoding)
+    job = TranslationJob(translator, record, Request.from_text, n_best, False, UNCONSTRAINED, decoding)
 
     def finish(records: Path) -> None:
         with progress_bar("filtering", None) as bar:

@@ -12,6 +12,7 @@ import typer
 
 from nmt.cli.common import (
     Device,
+    ExecutorName,
     Input,
     ModelDir,
     Output,
@@ -20,9 +21,10 @@ from nmt.cli.common import (
     check_is_folder,
     command,
     command_to_resume,
+    components_in,
     is_terminal,
     on_screen,
-    shards_and_crew,
+    shards_and_executor,
 )
 from nmt.cli.schema import options_of
 from nmt.core.console import progress_bar, say, warn
@@ -31,8 +33,10 @@ from nmt.core.files import ResumableOutput, open_output
 from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:
+    from nmt.jobs.executors import Executor
+    from nmt.jobs.shards import Shard
     from nmt.recipe.schema import DecodingChanges
-    from nmt.translation.job import Job
+    from nmt.translation.job import TranslationJob
     from nmt.translation.results import ScoredPair, Translation
     from nmt.translation.translator import Translator
 
@@ -138,6 +142,7 @@ def translate(
     interactive: Interactive = False,
     workers: Workers = None,
     ray: Ray = None,
+    executor: ExecutorName = None,
     device: Device = "auto",
     **decoding: Any,
 ) -> None:
@@ -156,8 +161,10 @@ def translate(
         if is_given and (input != "-" or resume or (interactive and (output != "-" or score_only))):
             raise UserError(f"{name} doesn't go with --input, --resume and the like.", f"Give {name} without them.")
     if logits_processor:
-        decoding["logits_processors"] = _processors(logits_processor)
-    is_folder = check_is_folder(input, workers, ray)
+        decoding["logits_processors"] = components_in(
+            logits_processor, "--logits-processor", "no_repeat_ngram: {size: 3}"
+        )
+    is_folder = check_is_folder(input, workers, ray, executor)
     if score_only:
         from nmt.translation.load import load
 
@@ -169,7 +176,8 @@ def translate(
         format, scores, cast("DecodingChanges", decoding),
     )  # fmt: skip
     if is_folder:
-        _translate_folder(options, Path(input), output, workers, ray, device)
+        find = partial(shards_and_executor, workers=workers, ray=ray, name=executor, device=device)
+        _translate_folder(options, Path(input), output, device, find)
     elif interactive:
         options.job(device).converse()
     else:
@@ -192,14 +200,14 @@ class _JobOptions:
     scores: bool
     decoding: "DecodingChanges"
 
-    def job(self, device: str) -> "Job":
+    def job(self, device: str) -> "TranslationJob":
         """What the options ask for."""
-        from nmt.translation.job import Job
+        from nmt.translation.job import TranslationJob
         from nmt.translation.load import load
         from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
 
         lexicon = read_unknown_lexicon(self.unknown_lexicon) if self.unknown_lexicon else {}
-        return Job(
+        return TranslationJob(
             load(self.model_dir, device, self.precision, self.ensemble),
             _jsonl if self.format == "jsonl" else partial(_text, scores=self.scores),
             Request.from_json if self.input_format == "jsonl" else Request.from_text,
@@ -211,7 +219,7 @@ class _JobOptions:
 
 
 def _translate_folder(
-    options: _JobOptions, input: Path, output: str, workers: int | None, ray: str | None, device: str
+    options: _JobOptions, input: Path, output: str, device: str, find: "Callable[..., tuple[list[Shard], Executor]]"
 ) -> None:
     from nmt.core.files import sha256
     from nmt.core.model_directory import ModelDirectory
@@ -226,59 +234,35 @@ def _translate_folder(
     }  # fmt: skip
     del settings["decoding"]
     make = partial(start_shards, options.job, device)
-    found, crew = shards_and_crew([input], output, workers, ray, device, CORES)
-    shards.run(found, Path(output), settings, crew, make, "translating")
-
-
-def _processors(texts: list[str]) -> dict[str, dict[str, object]]:
-    """Logits processors and their options from YAML."""
-    import yaml
-
-    from nmt.recipe import yaml12
-
-    found: dict[str, dict[str, object]] = {}
-    for text in texts:
-        try:
-            values = yaml12.load(text)
-        except yaml.YAMLError:
-            values = None
-        values = {values: None} if isinstance(values, str) else values
-        if not isinstance(values, dict) or not all(isinstance(value, dict | None) for value in values.values()):
-            raise UserError(
-                f"--logits-processor {text!r} is not NAME: OPTIONS.",
-                "Write YAML such as --logits-processor 'no_repeat_ngram: {size: 3}'.",
-            )
-        found |= {str(name): value or {} for name, value in values.items()}
-    return found
+    found, executor = find([input], output, cores_each=CORES)
+    shards.run(found, Path(output), settings, executor, make, "translating")
 
 
 def translate_lines(
-    job: "Job", input: str, output: str, resume: bool, finish: Callable[[Path], None] | None = None
+    job: "TranslationJob", input: str, output: str, resume: bool, finish: Callable[[Path], None] | None = None
 ) -> None:
     """Run a job with a progress bar; ``output`` and ``finish`` are the arguments of :class:`ResumableOutput`."""
     from nmt.core.text import count_lines, read_lines
+    from nmt.jobs.run import run
     from nmt.metrics.degenerate import DegenerateCount
 
     typed = input == "-" and is_terminal(sys.stdin)
     if typed:
         say("Type a sentence and Enter; Ctrl-D ends.")
-    lines, target = read_lines(input), ResumableOutput(output, finish)
-    with target.open(resume) as file:
-        num_done, again = job.skip(lines, target.lines(), str(target.partial)) if resume else (0, [])
+    target, degenerate = ResumableOutput(output, finish), DegenerateCount()
+    visible = is_terminal(sys.stderr) and not (typed or on_screen(output))
+    total = count_lines(input) if visible else None
+
+    def on_start(num_done: int, num_again: int) -> None:
+        degenerate.num_before = num_done
         if num_done:
             say(f"{num_done:,} lines are in {target.partial} already.")
-        degenerate = DegenerateCount(num_before=num_done)
-        visible = is_terminal(sys.stderr) and not (typed or on_screen(output))
-        total = count_lines(input) if visible else None
-        with (
-            _work_is_kept(target),
-            progress_bar("translating", total and total - num_done + len(again), visible) as bar,
-        ):
-            for translation in job.run(lines, num_done + 1, bar.advance, again):
-                if job.translator.task.reports_degenerate:
-                    degenerate.add(translation.text, translation.source)
-                file.write(f"{job.write(translation)}\n")
-                file.flush()
+            bar.advance(num_done - num_again)
+
+    with _work_is_kept(target), progress_bar("translating", total, visible) as bar:
+        for translation in run(job, read_lines(input), target, resume, on_start, bar.advance):
+            if job.translator.task.reports_degenerate:
+                degenerate.add(translation.text, translation.source)
     if degenerate.num_lines >= WORTH_A_WARNING and (summary := degenerate.summary()):
         (warn if degenerate.is_serious else say)(f"{summary}.")
 

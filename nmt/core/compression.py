@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from nmt.core.errors import UserError
+from nmt.core.limits import max_ratio
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,16 @@ class Compression:
     """The command that checks a file."""
 
     def reader(self, packed: BinaryIO) -> io.BufferedReader:
-        """The decompressed content of a stream; reading it raises :class:`DamagedError`.
+        """Returns the decompressed content of a stream.
+
+        Reading it raises :class:`DamagedError`, or :class:`TooCompressedError` for content that a small file was made
+        to expand to.
 
         Raises:
             UserError: the package that decompresses it is missing.
         """
         # Lines of a decompressor alone are read slowly.
-        return io.BufferedReader(_Checked(self, _open(self, packed, "rb")), 1 << 16)
+        return io.BufferedReader(_Checked(self, packed), 1 << 16)
 
 
 COMPRESSIONS = (
@@ -43,6 +47,9 @@ SUFFIXES = tuple(each.suffix for each in COMPRESSIONS)
 
 MAGIC_BYTES = max(len(magic) for each in COMPRESSIONS for magic in each.magics)
 
+FREE_BYTES = 1 << 22
+"""Decompressed bytes to which the ratio isn't applied: a short text that repeats one line compresses better."""
+
 
 class DamagedError(Exception):
     """Compressed content is truncated or damaged."""
@@ -50,6 +57,10 @@ class DamagedError(Exception):
     def __init__(self, compression: Compression, error: Exception) -> None:
         super().__init__(str(error))
         self.compression = compression
+
+
+class TooCompressedError(Exception):
+    """A compressed file expands to more than :func:`nmt.core.limits.max_ratio` times its size."""
 
 
 def of_content(beginning: bytes) -> Compression | None:
@@ -79,27 +90,44 @@ def check_available(name: Path | str) -> None:
         _zstd()
 
 
-class _Checked(io.RawIOBase):
-    """A decompressor whose various errors become one."""
+class _Counted:
+    """A stream that counts the bytes that are read from it."""
 
-    def __init__(self, compression: Compression, stream: Any) -> None:
-        self._compression, self._stream = compression, stream
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self.num_bytes = stream, 0
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._stream.read(size)
+        self.num_bytes += len(chunk)
+        return chunk
+
+
+class _Checked(io.RawIOBase):
+    """A decompressor with bounded output that raises the same error for each format."""
+
+    def __init__(self, compression: Compression, packed: BinaryIO) -> None:
+        self._packed, self._num_bytes, self._max_ratio = _Counted(packed), 0, max_ratio()
+        self._compression, self._stream = compression, _open(compression, self._packed, "rb")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int:
         try:
-            return int(self._stream.readinto(buffer))
+            count = int(self._stream.readinto(buffer))
         except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
             raise DamagedError(self._compression, error) from error
         except Exception as error:
             if type(error).__name__ != "ZstdError":  # its module may be missing
                 raise
             raise DamagedError(self._compression, error) from error
+        self._num_bytes += count
+        if self._num_bytes > FREE_BYTES + self._max_ratio * self._packed.num_bytes:
+            raise TooCompressedError
+        return count
 
 
-def _open(compression: Compression, packed: BinaryIO, mode: Any) -> Any:
+def _open(compression: Compression, packed: Any, mode: Any) -> Any:
     if compression.suffix == ".gz":
         return gzip.GzipFile("", mode, fileobj=packed, mtime=0)  # the same text gives the same file
     if compression.suffix == ".xz":

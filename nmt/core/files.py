@@ -1,7 +1,7 @@
 r"""Writing files: under a temporary name, synced, and renamed when complete, so that a reader never sees half of one.
 
-There is one temporary naming, ``.nmt-PID-RANDOM.tmp`` beside the final name, and one exception: output that a stopped
-run can be resumed with is ``FILE.partial`` until it is complete (:class:`ResumableOutput`).
+Temporary files are named ``.nmt-PID-MACHINE-RANDOM.tmp`` and lie beside the final name. The exception is output that a
+stopped run can be resumed with: it is ``FILE.partial`` until it is complete (:class:`ResumableOutput`).
 """
 
 import contextlib
@@ -9,11 +9,14 @@ import errno
 import hashlib
 import io
 import os
+import platform
 import secrets
 import shutil
 import stat
 import sys
+import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TextIO
 
@@ -76,7 +79,34 @@ def _rename(complete: Path, path: Path) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".nmt-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    """Returns a new temporary path beside ``path``; what killed processes of this machine left there is deleted."""
+    for left in path.parent.glob(f".nmt-*-{_machine()}-*.tmp"):
+        process = left.name.split("-")[1]
+        if process.isdecimal() and not _is_alive(int(process)):
+            _remove(left)
+    return path.with_name(f".nmt-{os.getpid()}-{_machine()}-{secrets.token_hex(4)}.tmp")
+
+
+@cache
+def _machine() -> str:
+    """Identifies the machine or container in which process ids are unique."""
+    try:
+        processes = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        processes = ""
+    return f"{zlib.crc32(f'{platform.node()} {processes}'.encode()):08x}"
+
+
+def _is_alive(process: int) -> bool:
+    if os.name == "nt":  # there, signal 0 would end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _remove(path: Path) -> None:
@@ -140,6 +170,27 @@ def locked(path: Path, what: str) -> Iterator[None]:
     with file:
         lock_file(file, what)
         yield
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Lock the name of a file that takes long to compute, so that two processes don't compute it at once.
+
+    The lock is ``.NAME.lock`` beside the file and is deleted at the end.
+
+    Raises:
+        UserError: another process holds the lock, or the file can't be written.
+    """
+    if not check_target(path):  # a device or pipe
+        yield
+        return
+    lock = path.with_name(f".{path.name}.lock")
+    with locked(lock, str(path)):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # Windows can't delete an open file
+                lock.unlink()
 
 
 def lock_file(file: IO[Any], what: str) -> None:

@@ -17,14 +17,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from nmt.core.compression import MAGIC_BYTES, SUFFIXES, DamagedError, of_content
+from nmt.core.compression import MAGIC_BYTES, SUFFIXES, DamagedError, TooCompressedError, of_content
 from nmt.core.errors import UserError
 from nmt.core.files import STANDARD_STREAM
+from nmt.core.limits import max_line_bytes, max_ratio
 
 LineT = TypeVar("LineT")
 
-MAX_LINE_BYTES = 1 << 24
-"""Longest line that is read; a device such as ``/dev/zero`` has one without an end."""
+MAX_RECORD_BYTES = 1 << 24
+"""Longest line of a file that isn't text, such as JSON with many candidates or a vector."""
 
 _PAUSE = 0.01
 """Seconds without input after which a live writer is thought to wait for us; ``cat`` never rests so long."""
@@ -39,19 +40,21 @@ class Lines(Iterator[str]):
     r"""The lines of a UTF-8 file, plain or compressed (told by its first bytes), without their line ends.
 
     Only ``\n`` or ``\r\n`` at the end of a line and a byte-order mark at the start of the text are taken
-    off. The file is opened when the first line is asked for, and memory holds one line at a time, of at most
-    :data:`MAX_LINE_BYTES`.
+    off. The file is opened when the first line is asked for, and memory holds one line at a time.
 
     Args:
         path: the file, or ``"-"`` for standard input.
         keep_invalid: give bytes that aren't UTF-8 as lone surrogates (U+DC80 to U+DCFF) rather than refuse them.
+        max_bytes: longest line that is accepted; None for :func:`nmt.core.limits.max_line_bytes`.
 
     Raises:
-        UserError: the file is missing, unreadable, compressed and damaged, or not UTF-8; a line is too long.
+        UserError: the file is missing, unreadable, compressed and damaged, or not UTF-8; a line is too long; or a
+            small compressed file expands beyond :func:`nmt.core.limits.max_ratio`.
     """
 
-    def __init__(self, path: Path | str, keep_invalid: bool = False) -> None:
+    def __init__(self, path: Path | str, keep_invalid: bool = False, max_bytes: int | None = None) -> None:
         self._stream: io.BufferedReader | None = None
+        self._max_bytes = max_bytes or max_line_bytes()
         self._errors = "surrogateescape" if keep_invalid else "strict"
         self._decoded = self._read(path)
 
@@ -75,12 +78,12 @@ class Lines(Iterator[str]):
         line_number = 0
         try:
             with _open_binary(path) as self._stream:
-                raw_lines = iter(partial(self._stream.readline, MAX_LINE_BYTES + 1), b"")
+                raw_lines = iter(partial(self._stream.readline, self._max_bytes + 3), b"")
                 for line_number, raw in enumerate(raw_lines, start=1):
-                    if len(raw) > MAX_LINE_BYTES:
+                    if len(raw) > self._max_bytes and len(raw.rstrip(b"\r\n")) > self._max_bytes:
                         raise UserError(
-                            f"{label}, line {line_number:,}: longer than {MAX_LINE_BYTES:,} bytes.",
-                            "Is it text, with a sentence on each line?",
+                            f"{label}, line {line_number:,}: longer than {self._max_bytes:,} bytes.",
+                            "Write a sentence on each line, or set NMT_MAX_LINE_BYTES to a higher limit.",
                         )
                     if line_number == 1:
                         raw = raw.removeprefix(_UTF8_MARK)
@@ -93,6 +96,11 @@ class Lines(Iterator[str]):
                 f"{label} is a truncated or damaged {name} file, readable up to line {line_number:,}: {error}.",
                 f"Copy or download the file again; `{program}` checks it.",
             ) from error
+        except TooCompressedError:
+            raise UserError(
+                f"{label} expands to more than {max_ratio():,} times its compressed size, after line {line_number:,}.",
+                "If you trust the file, decompress it first or set NMT_MAX_COMPRESSION_RATIO to a higher limit.",
+            ) from None
         except OSError as error:
             raise _cannot_read(path, error) from error
 

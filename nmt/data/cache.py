@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from nmt.core.errors import UserError
 from nmt.core.files import shared, sync
+from nmt.core.jsonlines import read_object
 from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.files import Vocabularies
 
@@ -142,7 +143,7 @@ class EncodedCorpus:
     def __init__(self, directory: Path) -> None:
         self.fingerprint = directory.name
         """Changes with the text, the vocabulary and the maximum length."""
-        meta = json.loads((directory / "meta.json").read_text())
+        meta = read_object(directory / "meta.json")
 
         def read(name: str, suffix: str, dtype: str, width: int | None = None) -> Rows:
             offsets = _mapped(directory / f"{name}.offsets", np.int64, empty=False)
@@ -209,7 +210,10 @@ def encode_corpus(
                 f"The encoded corpus can't be written to {directory}: {error.strerror or error}.",
                 "Free some space, or point the environment variable NMT_CACHE at another folder.",
             ) from None
-    corpus = EncodedCorpus(directory)
+    try:
+        corpus = EncodedCorpus(directory)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{directory} is damaged: {error}.", "Delete it: the corpus is then encoded anew.") from error
     if not len(corpus):
         counts = corpus.counts
         raise UserError(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.core.errors import UserError
-from nmt.core.text import read_lines
+from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 
 
@@ -62,7 +62,9 @@ def read_all_vectors(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
     Raises:
         UserError: the file can't be read, has no vectors, or a line is not a vector of this size.
     """
-    size = max((line.rstrip().count(" ") for line in islice(read_lines(path), 2)), default=0)
+    size = max(
+        (line.rstrip().count(" ") for line in islice(read_lines(path, max_bytes=MAX_RECORD_BYTES), 2)), default=0
+    )
     rows = [(word, _vector(where, numbers, size)) for where, word, numbers in _rows(path, size)] if size > 1 else []
     if not rows:
         raise UserError(f"{path} has no word vectors.", "Each line must have a word and its numbers.")
@@ -72,7 +74,7 @@ def read_all_vectors(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
 
 def _rows(path: Path, size: int) -> Iterator[tuple[str, str, list[str]]]:
     """Yields place for messages, word, and numbers as text of each line but the counts of word2vec."""
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(read_lines(path, max_bytes=MAX_RECORD_BYTES), start=1):
         # Split from the right, because a few words of GloVe's largest file contain spaces.
         word, *numbers = line.rstrip().rsplit(" ", size)
         num_numbers = line.rstrip().count(" ")
@@ -87,13 +89,17 @@ def _rows(path: Path, size: int) -> Iterator[tuple[str, str, list[str]]]:
         yield f"{path}, line {number}: {word!r}", word, numbers
 
 
+MAX_NUMBER = 1e15
+"""Sums of squares of larger numbers overflow."""
+
+
 def _vector(word: str, numbers: list[str], size: int) -> npt.NDArray[np.float32]:
     try:
-        vector = np.array(numbers, dtype=np.float32)
+        vector = np.array(numbers, dtype=np.float64)
     except ValueError:
         raise UserError(f"{word} is not followed by numbers.", "Each line must have a word and its numbers.") from None
     if len(vector) != size:
         raise UserError(f"{word} has {len(vector)} numbers, not {size}.", "Correct or remove the line.")
-    if not np.isfinite(vector).all():
-        raise UserError(f"{word} has a number that isn't finite.", "Correct or remove the line.")
-    return vector
+    if not (np.abs(vector) < MAX_NUMBER).all():
+        raise UserError(f"{word} has a number that isn't finite, or not below {MAX_NUMBER:g}.", "Correct the line.")
+    return vector.astype(np.float32)

@@ -1,7 +1,6 @@
 """Sources of parallel text, read as a stream, and the table of them."""
 
 import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -13,7 +12,8 @@ from pydantic import Field
 from nmt.core.compression import SUFFIXES
 from nmt.core.console import say, warn
 from nmt.core.errors import UserError
-from nmt.core.text import read_lines
+from nmt.core.jsonlines import parse_object
+from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.data.dialogue import SENTENCES, LineReader, line_reader
 from nmt.data.synthetic_tasks import task_pairs
 from nmt.recipe import options as groups
@@ -147,12 +147,12 @@ class JsonlText(ParallelText):
         self._path, self._languages = path, (source, target)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        for number, line in enumerate(read_lines(self._path), start=1):
+        for number, line in enumerate(read_lines(self._path, max_bytes=MAX_RECORD_BYTES), start=1):
             try:
-                row = json.loads(line)
+                row = parse_object(line)
                 source, target = (row.get("translation", row)[language] for language in self._languages)
                 yield _one_line(source), _one_line(target)
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            except (ValueError, KeyError, TypeError, AttributeError):
                 raise UserError(
                     f"{self._path}, line {number}: no JSON object with text in {' and in '.join(self._languages)}.",
                     'Each line must be like {"de": "Guten Tag", "en": "Good day"}.',

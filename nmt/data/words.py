@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
+from nmt.core.errors import UserError
 from nmt.data.dialogue import SENTENCES, TAB, LineReader
 from nmt.data.vocabulary.base import Piece
 from nmt.data.vocabulary.words import WordVocabulary
@@ -85,6 +86,10 @@ class Words:
         return owners
 
 
+MAX_CELLS = 1 << 24
+"""Largest product of the words of both sides; a cell takes about 20 bytes while a pair is aligned."""
+
+
 def split_pairs(
     pairs: Iterable[tuple[str, str]], tokenized: bool, split_punctuation: bool, reader: LineReader = SENTENCES
 ) -> Iterator[tuple[Words, Words]]:
@@ -95,6 +100,9 @@ def split_pairs(
         tokenized: tokens with spaces between, see :meth:`Words.detokenise`.
         split_punctuation: of text that is not tokenised, see :meth:`Words.split_punctuation`.
         reader: says which parts the lines have; of targets, the part that is translated counts.
+
+    Raises:
+        UserError: the matrix of a pair's words has more than :data:`MAX_CELLS` cells.
     """
 
     def words(text: str) -> Words:
@@ -102,4 +110,9 @@ def split_pairs(
             return Words.join([Words.detokenise(turn.split()) for turn in reader.turns(text)], TAB)
         return Words.split_punctuation(text) if split_punctuation else Words.split(text)
 
-    return ((words(source), words(reader.current(target))) for source, target in pairs)
+    for number, (source, target) in enumerate(pairs, start=1):
+        both = words(source), words(reader.current(target))
+        if len(both[0].words) * len(both[1].words) > MAX_CELLS:
+            counts = " and ".join(f"{len(side.words):,}" for side in both)
+            raise UserError(f"Pair {number:,} has {counts} words: too many to align.", "Split it into sentences.")
+        yield both

@@ -12,7 +12,7 @@ from nmt.core.files import remove_folder, sha256
 from nmt.filters.clean import CleanSettings, clean, repaired
 from nmt.filters.statistics import Hashes, PairHashes, file_pairs, pair_hashes
 from nmt.jobs import shards
-from nmt.jobs.executors import Crew, Step, Work
+from nmt.jobs.executors import Executor, Job, Step
 from nmt.jobs.shards import Shard
 
 COMPARED = ("duplicate-pairs", "near-duplicates")
@@ -22,7 +22,7 @@ Tests = Sequence[tuple[Path, Path]]
 
 
 def clean_shards(
-    found: Sequence[Shard], output: Path, settings: CleanSettings, tests: Tests, max_length: int, crew: Crew
+    found: Sequence[Shard], output: Path, settings: CleanSettings, tests: Tests, max_length: int, executor: Executor
 ) -> dict[str, Any]:
     """Clean each shard into a folder of its own; read :func:`nmt.filters.clean.clean` first.
 
@@ -34,7 +34,7 @@ def clean_shards(
         found: pairs of files.
         output: the folder of the folders.
         settings, tests, max_length: as of ``clean``.
-        crew: where the workers run.
+        executor: where the workers run.
 
     Returns:
         Numbers of pairs of all shards: ``pairs``, ``kept``, ``repaired``, and ``removed`` by each filter.
@@ -43,12 +43,12 @@ def clean_shards(
         UserError: of :func:`nmt.jobs.shards.run`, or of ``clean``.
     """
     compared = any(settings.filters.get(name) is not None for name in COMPARED)
-    earlier = _earlier(_hashes(found, settings, crew)) if compared else {}
+    earlier = _earlier(_hashes(found, settings, executor)) if compared else {}
     make = partial(_start_cleaning, settings, tests, max_length, earlier)
     of_tests = [sha256(path) for pair in tests for path in pair]
     options = {**settings.model_dump(mode="json"), "test": of_tests, "max_length": max_length}
     total: dict[str, Any] = {"pairs": 0, "kept": 0, "repaired": 0, "removed": {}}
-    for result in shards.run(found, output, options, crew, make, "cleaning"):
+    for result in shards.run(found, output, options, executor, make, "cleaning"):
         for name in ("pairs", "kept", "repaired"):
             total[name] += result[name]
         for name, counts in result["removed"].items():
@@ -58,13 +58,13 @@ def clean_shards(
     return total
 
 
-def _hashes(found: Sequence[Shard], settings: CleanSettings, crew: Crew) -> dict[str, PairHashes]:
+def _hashes(found: Sequence[Shard], settings: CleanSettings, executor: Executor) -> dict[str, PairHashes]:
     """The hashes of each shard, by its name and in the order of the shards."""
     for shard in found:
         shard.num_lines()  # of different lengths now rather than later
     results: dict[str, PairHashes] = {}
     with progress_bar("comparing shards", len(found)) as bar:
-        for done, (kind, value) in shards.steps(found, crew, partial(_start_hashing, settings)):
+        for done, (kind, value) in shards.steps(found, executor, partial(_start_hashing, settings)):
             if done is not None and kind == "done":
                 results[done.name] = value
                 bar.advance()
@@ -86,7 +86,7 @@ def _shared(of_shards: Sequence[Hashes]) -> list[Hashes]:
     return [np.unique(everything[is_shared & (shard == number)]) for number in range(len(of_shards))]
 
 
-def _start_hashing(settings: CleanSettings, number: int) -> Work:
+def _start_hashing(settings: CleanSettings, number: int) -> Job:
     def work(shard: Shard) -> Iterator[Step]:
         yield "done", pair_hashes(repaired(file_pairs(*shard.inputs), settings))
 
@@ -95,7 +95,7 @@ def _start_hashing(settings: CleanSettings, number: int) -> Work:
 
 def _start_cleaning(
     settings: CleanSettings, tests: Tests, max_length: int, earlier: Mapping[str, PairHashes], number: int
-) -> Work:
+) -> Job:
     def work(shard: Shard) -> Iterator[Step]:
         yield "before", 0
         remove_folder(shard.output)  # of a run that was killed before it had recorded the shard

@@ -20,7 +20,8 @@ from nmt.alignment.links import json_line
 from nmt.core.compression import of_name
 from nmt.core.errors import UserError
 from nmt.core.files import explained, replacing, text_file
-from nmt.core.text import read_lines
+from nmt.core.jsonlines import parse_object
+from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.filters.base import Floats
 from nmt.filters.check import flag, make_filters
 from nmt.filters.pair_options import PairOptions
@@ -200,6 +201,12 @@ class Synthesis:
 
 
 def _read(records: Path) -> Iterator[tuple[str, list[tuple[str, float]]]]:
-    for line in read_lines(records):
-        values = json.loads(line)
-        yield values["source"], values["candidates"]
+    for number, line in enumerate(read_lines(records, max_bytes=MAX_RECORD_BYTES), start=1):
+        try:
+            values = parse_object(line)
+            candidates = [(str(text), float(score)) for text, score in values["candidates"]]
+            if not candidates:
+                raise ValueError
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{records}, line {number:,} is damaged.", "Delete the file to start again.") from None
+        yield str(values["source"]), candidates

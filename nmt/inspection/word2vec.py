@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from nmt.core.errors import UserError
-from nmt.core.files import open_output
+from nmt.core.files import exclusive, open_output
 from nmt.core.text import read_lines
 from nmt.data.vocabulary.base import SPACE
 from nmt.data.vocabulary.words import WordVocabulary
@@ -56,15 +56,20 @@ def learn_vectors(files: Sequence[Path], output: Path, options: Word2VecOptions)
         The number of words.
 
     Raises:
-        UserError: gensim isn't installed, a file can't be read or written, or no word is frequent enough.
+        UserError: gensim isn't installed, a file can't be read or written, another
+            process writes the output, or no word is frequent enough.
     """
+    with exclusive(output):
+        return _learn(_Sentences(files), output, options)
+
+
+def _learn(sentences: _Sentences, output: Path, options: Word2VecOptions) -> int:
     try:
         from gensim.models import Word2Vec
     except ModuleNotFoundError:
         raise UserError(
             "Learning word vectors needs gensim, which is not installed.", "pip install 'nmt[vectors]'"
         ) from None
-    sentences = _Sentences(files)
     with open_output(output) as file:
         model = Word2Vec(
             vector_size=options.size,
@@ -77,7 +82,7 @@ def learn_vectors(files: Sequence[Path], output: Path, options: Word2VecOptions)
         )
         model.build_vocab(sentences)
         if not len(model.wv):
-            names = ", ".join(map(str, files))
+            names = ", ".join(map(str, sentences.files))
             raise UserError(f"{names}: no word occurs {options.min_count} times.", "Give more text, or --min-count 1.")
         model.train(sentences, total_examples=model.corpus_count, epochs=options.epochs)
         file.write(f"{len(model.wv)} {options.size}\n")

@@ -19,17 +19,22 @@ import os
 import signal
 import socket
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection, get_context
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
+
+from pydantic import Field
 
 from nmt.core.console import warnings_to
 from nmt.core.errors import UserError
+from nmt.recipe import options
 from nmt.recipe import registry as plugins
+from nmt.recipe.registry import Table
 
 Step = tuple[str, Any]
-Work = Callable[[Any], Iterator[Step]]
-Make = Callable[[int], Work]
+Job = Callable[[Any], Iterator[Step]]
+JobFactory = Callable[[int], Job]
 """Called once in a worker, with its number from 0, for what carries out orders; both must be picklable."""
 
 CORES = 4
@@ -55,26 +60,40 @@ class Handle(Protocol):
         """End the worker, whatever it does."""
 
 
-class Crew(Protocol):
-    """Where workers run."""
+class Executor(ABC):
+    """Starts workers; the place where they run is what its kinds differ in."""
 
     num_workers: int
 
-    def hire(self, make: Make, number: int) -> Handle:
-        """Start a worker."""
+    @classmethod
+    def open(cls, options: Any, num_workers: int | None, device: str, cores_each: int) -> Self:
+        """Returns an executor.
 
+        Args:
+            options: instance of the class attribute ``Options``, where the kind has one.
+            num_workers: number of workers; None for as many as there are resources for.
+            device: device of the workers, as ``pick_device`` takes it.
+            cores_each: cores that a worker can make use of.
+        """
+        return cls(num_workers, device, cores_each)  # type: ignore[call-arg]
+
+    @abstractmethod
+    def start_worker(self, make: JobFactory, number: int) -> Handle:
+        """Starts a worker."""
+
+    @abstractmethod
     def ready(self, workers: Sequence[Any]) -> Sequence[Any]:
-        """Wait for a step, and return the workers that have one."""
+        """Waits for a step, and returns the workers that have one."""
 
-    def close(self) -> None:
-        """Give back what the crew holds; the workers are stopped before."""
+    def close(self) -> None:  # noqa: B027 - most executors hold no resources of their own
+        """Releases resources; the workers have been stopped before."""
 
 
 class Worker:
     """What carries out orders in the process of a worker; the first order is how to start."""
 
     def __init__(self) -> None:
-        self._work: Work | None = None
+        self._work: Job | None = None
 
     def run(self, order: Any) -> Iterator[Step]:
         """The steps of an order."""
@@ -90,14 +109,14 @@ class Worker:
             except Exception:
                 yield "error", traceback.format_exc()
 
-    def _start(self, make: Make, number: int, modules: Sequence[str]) -> Iterator[Step]:
+    def _start(self, make: JobFactory, number: int, modules: Sequence[str]) -> Iterator[Step]:
         for module in modules:
             plugins.load_plugin(module)
         self._work = make(number)
         yield "ready", None
 
 
-class LocalCrew:
+class LocalExecutor(Executor):
     """Processes of this machine, which share its cores.
 
     Args:
@@ -111,7 +130,7 @@ class LocalCrew:
         self.num_workers = num_workers or _num_gpus(device) or max(1, cores // cores_each)
         self._num_threads = max(1, cores // self.num_workers)
 
-    def hire(self, make: Make, number: int) -> "LocalProcess":
+    def start_worker(self, make: JobFactory, number: int) -> "LocalProcess":
         worker = LocalProcess(number, self._num_threads)
         worker.give((make, number, plugins.named))
         return worker
@@ -119,9 +138,6 @@ class LocalCrew:
     def ready(self, workers: "Sequence[LocalProcess]") -> "list[LocalProcess]":
         found = connection.wait([worker.connection for worker in workers])
         return [worker for worker in workers if worker.connection in found]
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 def _num_cores() -> int:
@@ -178,18 +194,25 @@ def _serve(orders: Any, num_threads: int) -> None:
                 orders.send(step)
 
 
-class RayCrew:
+class RayExecutor(Executor):
     """Actors on a Ray cluster.
 
     Args:
         address: ``local`` for a cluster of this machine that ends with this process, ``auto``, or HOST:PORT.
-        num_workers: as of :class:`LocalCrew`; those for whom the cluster has no room wait until it has.
+        num_workers: number of workers, which queue for resources; None for one for each GPU, or ``cores_each`` cores.
         device: as ``pick_device`` takes it.
-        cores_each: what a worker can make use of.
+        cores_each: cores that a worker can make use of.
 
     Raises:
         UserError: Ray is not installed, or there is no cluster.
     """
+
+    class Options(options.Options):
+        address: str = Field("auto", description="the cluster: HOST:PORT, auto, or local for a new one")
+
+    @classmethod
+    def open(cls, options: Options, num_workers: int | None, device: str, cores_each: int) -> Self:
+        return cls(options.address, num_workers, device, cores_each)
 
     def __init__(self, address: str, num_workers: int | None, device: str, cores_each: int = CORES) -> None:
         self._ray = _connected(address)
@@ -203,7 +226,7 @@ class RayCrew:
             "num_gpus": min(1, gpus / self.num_workers),
         }
 
-    def hire(self, make: Make, number: int) -> "RayActor":
+    def start_worker(self, make: JobFactory, number: int) -> "RayActor":
         actor = RayActor(self._ray, number, self._needs)
         actor.give((make, 0, plugins.named))  # Ray shows an actor its own GPU only
         return actor
@@ -263,3 +286,6 @@ def _connected(address: str) -> Any:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise UserError(f"The Ray cluster {address!r} can't be used: {reason}.", remedy) from None
     return ray
+
+
+EXECUTORS: Table[Executor] = Table("executor", Executor, {"local": LocalExecutor, "ray": RayExecutor})

@@ -20,8 +20,9 @@ from nmt.core.compression import SUFFIXES
 from nmt.core.console import Bar, progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.core.files import explained, lock_file, remove_unfinished, sha256, sync
+from nmt.core.jsonlines import parse_object
 from nmt.core.text import count_lines, read_lines
-from nmt.jobs.executors import Crew, Handle, Make, Step, WorkerLostError
+from nmt.jobs.executors import Executor, Handle, JobFactory, Step, WorkerLostError
 
 JOURNAL = ".nmt-shards.jsonl"
 MAX_LOSSES = 3
@@ -121,7 +122,7 @@ class Journal:
     @classmethod
     @contextlib.contextmanager
     def open(cls, folder: Path, settings: Mapping[str, Any]) -> Iterator["Journal"]:
-        """Make or continue a folder, and keep other processes from writing into it while this context is open.
+        """JobFactory or continue a folder, and keep other processes from writing into it while this context is open.
 
         Args:
             folder: may exist if it is empty, or if it was begun with the same settings.
@@ -144,7 +145,7 @@ class Journal:
             file.truncate(sum(map(len, lines)))  # a line whose writer was killed
             given = json.loads(json.dumps(settings))
             try:
-                first, *records = map(json.loads, lines) if lines else [given]
+                first, *records = map(parse_object, lines) if lines else [given]
                 journal = cls(file, {record["shard"]: record for record in records})
             except (ValueError, TypeError, KeyError):
                 raise UserError(f"{path} is damaged.", f"Delete {folder} to start again.") from None
@@ -207,7 +208,7 @@ def _check_settings(folder: Path, before: Mapping[str, Any], now: Mapping[str, A
 
 
 def run(
-    shards: Sequence[Shard], output: Path, settings: Mapping[str, Any], crew: Crew, make: Make, verb: str
+    shards: Sequence[Shard], output: Path, settings: Mapping[str, Any], executor: Executor, make: JobFactory, verb: str
 ) -> list[Any]:
     """Do the shards that are not done yet, with messages about the time that is left.
 
@@ -215,8 +216,8 @@ def run(
         shards: of :func:`find_shards`.
         output: their folder.
         settings: see :meth:`Journal.open`.
-        crew: where the workers run; it is closed.
-        make: makes what does a shard; see :class:`nmt.jobs.executors.Work`.
+        executor: where the workers run; it is closed.
+        make: makes what does a shard; see :class:`nmt.jobs.executors.Job`.
         verb: what is done, for messages.
 
     Returns:
@@ -225,18 +226,18 @@ def run(
     Raises:
         UserError: of a shard, or a shard has cost several workers. What is done remains.
     """
-    with contextlib.closing(crew), contextlib.ExitStack() as stack:
+    with contextlib.closing(executor), contextlib.ExitStack() as stack:
         sizes = {shard: shard.num_lines() for shard in shards}
         journal = stack.enter_context(Journal.open(output, settings))
         todo = {shard: sizes[shard] for shard in journal.left(shards, output)}
         done = f", of which {len(shards) - len(todo):,} are done" if len(todo) < len(shards) else ""
-        num_workers = min(crew.num_workers, len(todo))
+        num_workers = min(executor.num_workers, len(todo))
         say(f"{verb} {len(shards):,} shards{done}: {sum(todo.values()):,} lines, workers: {num_workers:,}")
         with progress_bar(verb, sum(todo.values())) as bar:
             progress = _Progress(todo, bar, verb)
             largest_first = sorted(todo, key=lambda shard: -todo[shard])
             try:
-                for shard, (kind, value) in steps(largest_first, crew, make):
+                for shard, (kind, value) in steps(largest_first, executor, make):
                     if shard is not None and kind == "done":
                         journal.add(shard, value)
                     progress.take(shard, kind, value)
@@ -248,7 +249,7 @@ def run(
         return [journal.result(shard) for shard in shards]
 
 
-def steps(shards: Sequence[Shard], crew: Crew, make: Make) -> Iterator[tuple[Shard | None, Step]]:
+def steps(shards: Sequence[Shard], executor: Executor, make: JobFactory) -> Iterator[tuple[Shard | None, Step]]:
     """Do the shards, and give out the steps of the workers as they come; see :mod:`nmt.jobs.executors`.
 
     The shard of a lost worker is done again by another, after a step of the kind ``lost``.
@@ -259,10 +260,10 @@ def steps(shards: Sequence[Shard], crew: Crew, make: Make) -> Iterator[tuple[Sha
     todo, losses = deque(shards), Counter[Shard | None]()
     busy: dict[Handle, Shard | None] = {}
     try:
-        for number in range(min(crew.num_workers, len(todo))):
-            busy[crew.hire(make, number)] = None
+        for number in range(min(executor.num_workers, len(todo))):
+            busy[executor.start_worker(make, number)] = None
         while busy:
-            for worker in crew.ready(list(busy)):
+            for worker in executor.ready(list(busy)):
                 shard = busy[worker]
                 try:
                     kind, value = worker.receive()
@@ -274,7 +275,7 @@ def steps(shards: Sequence[Shard], crew: Crew, make: Make) -> Iterator[tuple[Sha
                     if shard is not None:
                         todo.appendleft(shard)
                     yield shard, ("lost", lost)
-                    busy[crew.hire(make, worker.number)] = None
+                    busy[executor.start_worker(make, worker.number)] = None
                     continue
                 if kind == "error":
                     raise _explained(shard, value)

@@ -11,6 +11,7 @@ from nmt.alignment.links import WordAlignment, write_alignments
 from nmt.core import console
 from nmt.core.errors import UserError
 from nmt.core.files import explained, open_output
+from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.links import format_pharaoh
 from nmt.metrics.table import score_corpus
@@ -67,7 +68,7 @@ def quickstart(output: Path, overrides: Mapping[str, Any] = {}) -> dict[str, Any
     with open_output(output / "test.links") as file:
         write_alignments(alignments, "pharaoh", file)
     _plot(output / "plots", alignments, test)
-    last_event = json.loads(ModelDirectory(output / "model").metrics.read_text("utf-8").splitlines()[-1])
+    last_event = parse_object(ModelDirectory(output / "model").metrics.read_text("utf-8").splitlines()[-1])
     figures = {
         "bleu": round(scores["bleu"].score, 2),
         "bleu_signature": scores["bleu"].signature,

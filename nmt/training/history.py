@@ -1,6 +1,5 @@
 """History of a training run, read from metrics.jsonl and the files beside it."""
 
-import json
 import math
 import statistics
 from collections import defaultdict
@@ -14,9 +13,13 @@ from safetensors import SafetensorError, safe_open
 
 from nmt.core.console import warn
 from nmt.core.errors import UserError
+from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.metrics.table import METRICS, higher_is_better
 from nmt.recipe import yaml12
+
+MAX_FIGURE = 1e39
+"""Larger figures are no output of a run, whose tensors have at most 32 bits, and sums of them could overflow."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,10 @@ def read_history(directory: Path) -> History:
     damaged = []
     for number, content in enumerate(text.splitlines(), start=1):
         try:
-            line = json.loads(content)
+            line = parse_object(content)
+            numbers = [value for value in line.values() if isinstance(value, int | float)]
+            if not all(abs(value) < MAX_FIGURE for value in numbers):
+                raise ValueError
             events[str(line["event"])].append(line | {"step": int(line["step"]), "seconds": float(line["seconds"])})
         except (ValueError, TypeError, KeyError):
             damaged.append(number)

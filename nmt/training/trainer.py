@@ -290,23 +290,35 @@ class Trainer:
         load_optimizer(self.optimizer, self.model, tensors["optimizer"])
         if self.average is not None:
             self.average.load(tensors["average"])
-        vars(self.progress).update(state["progress"], skipped_in_a_row=0)
-        vars(self.divergence).update(state["divergence"])
+        try:
+            self._load_state(state)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise UserError(
+                f"{checkpoint / 'state.json'} is not the state of this run: {type(error).__name__}: {error}.",
+                f"Delete {checkpoint} to resume from the one before.",
+            ) from error
+        if own := tensors[f"random-{self.process_group.rank}"]:  # none if there are more ranks than before
+            load_random(own, self.device)
+        self._last_checkpoint = None if self.progress.validation_due else self.progress.step
+        self._restore_model()
+
+    def _load_state(self, state: dict[str, Any]) -> None:
+        for own, values in ((self.progress, state["progress"]), (self.divergence, state["divergence"])):
+            if not all(isinstance(value, int | float | None) for value in values.values()):
+                raise TypeError(f"{values} has a value that is not a number")
+            vars(own).update(values)
+        self.progress.skipped_in_a_row = 0
         for name, part in self._parts().items():
             if state[name]:  # the scaler's is empty if the run had another precision
                 part.load_state_dict(state[name])
         if (before := state["schedule"].get(self.options.schedule["type"])) is not None:
             self.schedule.load_state_dict(before)
-        if own := tensors[f"random-{self.process_group.rank}"]:  # none if there are more ranks than before
-            load_random(own, self.device)
         for name, technique in self.techniques.items():
             if name in state["techniques"]:
                 technique.load_state_dict(state["techniques"][name])
             elif technique.selects_anew:
                 say(f"training.techniques.{name} is new in this run: the best model is looked for anew")
                 self.progress.best, self.progress.best_step = None, 0
-        self._last_checkpoint = None if self.progress.validation_due else self.progress.step
-        self._restore_model()
 
     def _parts(self) -> dict[str, Any]:
         """Returns the parts that have a state, by their names in a checkpoint."""

@@ -11,10 +11,11 @@ from itertools import chain, islice
 
 from nmt.core.console import warn
 from nmt.core.device import nth_device
-from nmt.core.errors import UserError
+from nmt.core.errors import UserError, shortened
 from nmt.core.files import ResumableOutput
 from nmt.core.text import in_windows, read_lines
-from nmt.jobs.executors import Step, Work
+from nmt.jobs.executors import Job, Step
+from nmt.jobs.run import run
 from nmt.jobs.shards import Shard
 from nmt.metrics.degenerate import DegenerateCount
 from nmt.recipe.schema import DecodingChanges
@@ -33,7 +34,7 @@ _REMEDY = "Give the input, the model and the options of the run that was stopped
 
 
 @dataclass(frozen=True)
-class Job:
+class TranslationJob:
     """What ``nmt translate`` makes of each line; other fields are the arguments of ``Translator.stream``."""
 
     translator: Translator
@@ -120,7 +121,10 @@ class Job:
         ]
         if 2 * len(wrong) > len(last):
             at, output, again = wrong[0]
-            raise UserError(f"{name} comes from another job: line {at:,} is {output!r}, not {again!r}.", _REMEDY)
+            raise UserError(
+                f"{name} comes from another job: line {at:,} is {shortened(output)!r}, not {shortened(again)!r}.",
+                _REMEDY,
+            )
         return number, window
 
     def converse(self) -> None:
@@ -131,7 +135,7 @@ class Job:
                 print(f"{data.target}> {self.write(next(self.run([line])))}", flush=True)
 
 
-def start_shards(make_job: Callable[[str], Job], device: str, number: int) -> Work:
+def start_shards(make_job: Callable[[str], TranslationJob], device: str, number: int) -> Job:
     """Make what translates shards in a worker.
 
     Args:
@@ -144,21 +148,18 @@ def start_shards(make_job: Callable[[str], Job], device: str, number: int) -> Wo
     return partial(_translate_shard, job)
 
 
-def _translate_shard(job: Job, shard: Shard) -> Iterator[Step]:
+def _translate_shard(job: TranslationJob, shard: Shard) -> Iterator[Step]:
     """Translate a shard, or what a lost worker has left of it."""
-    lines, target = read_lines(shard.inputs[0]), ResumableOutput(shard.output)
-    resume, unreported = target.num_lines > 0, 0
-    with target.open(resume) as file:
-        num_done, again = job.skip(lines, target.lines(), str(target.partial)) if resume else (0, [])
-        yield "before", num_done
-        degenerate = DegenerateCount(num_before=num_done)
-        for translation in job.run(lines, num_done + 1, again=again):
-            degenerate.add(translation.text, translation.source)
-            file.write(f"{job.write(translation)}\n")
-            unreported += 1
-            if unreported == NUM_REPORTED:
-                yield "lines", unreported
-                unreported = 0
+    target, unreported = ResumableOutput(shard.output), 0
+    num_done = target.num_lines
+    degenerate = DegenerateCount(num_before=num_done)
+    yield "before", num_done
+    for translation in run(job, read_lines(shard.inputs[0]), target, resume=num_done > 0):
+        degenerate.add(translation.text, translation.source)
+        unreported += 1
+        if unreported == NUM_REPORTED:
+            yield "lines", unreported
+            unreported = 0
     if degenerate.is_serious:
         warn(f"{degenerate.summary()}.")
     yield "lines", unreported

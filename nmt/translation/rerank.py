@@ -10,7 +10,6 @@ three probabilities by forced decoding, and |y| is the number of words.
 C counts the candidates of a sentence, and F = 4 the features in the order of the formula.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -19,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.core.errors import UserError
-from nmt.core.text import read_lines
+from nmt.core.jsonlines import parse_object
+from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.metrics.table import METRICS
 from nmt.translation.translator import Translator
 
@@ -51,11 +51,13 @@ def read_candidates(path: str) -> Iterator[Candidates]:
     Raises:
         UserError: a line is not such an object.
     """
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(read_lines(path, max_bytes=MAX_RECORD_BYTES), start=1):
         try:
-            values = json.loads(line)
-            texts = tuple(str(candidate["translation"]) for candidate in values["n_best"])
-            yield Candidates(str(values["source"]), texts or ("",))
+            values = parse_object(line)
+            source, texts = values["source"], tuple(candidate["translation"] for candidate in values["n_best"])
+            if not all(isinstance(text, str) for text in (source, *texts)):
+                raise TypeError
+            yield Candidates(source, texts or ("",))
         except (ValueError, KeyError, TypeError):
             raise UserError(
                 f'{path}, line {number}: not a JSON object with "source" and "n_best".',

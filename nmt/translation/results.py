@@ -10,6 +10,9 @@ from nmt.core.errors import UserError
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.decoding.mbr import mbr_order
 
+DIGITS = 4
+"""Decimals of scores in JSON: further ones depend on which lines are in the same batch."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -54,9 +57,11 @@ class Translation:
         return {
             "source": self.source,
             "translation": self.text,
-            "score": round(self.score, 6),
+            "score": round(self.score, DIGITS),
             "tokens": self.tokens,
-            "n_best": [{"translation": c.text, "score": round(c.score, 6), "tokens": c.tokens} for c in self.n_best],
+            "n_best": [
+                {"translation": c.text, "score": round(c.score, DIGITS), "tokens": c.tokens} for c in self.n_best
+            ],
             "alignment": None if self.alignment is None else [list(link) for link in self.alignment],
         }
 

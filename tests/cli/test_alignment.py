@@ -151,17 +151,27 @@ def test_a_grid_is_a_picture(
 
 
 def test_a_huge_line_is_aligned_as_far_as_the_model_reads(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "long.de").write_text("Der Hund schläft.\n" + "Hund " * 10_000 + "\n", encoding="utf-8")
+    (tmp_path / "long.de").write_text("Der Hund schläft.\n" + "Hund " * 6_000 + "\n", encoding="utf-8")
     (tmp_path / "long.en").write_text("The dog sleeps.\n" + "dog " * 5 + "\n", encoding="utf-8")
     done = run_nmt("align", tiny_model, tmp_path / "long.de", tmp_path / "long.en", "--format", "json")
     assert done.returncode == 0
     assert done.stderr.count("Warning") == 1
-    assert "line 2 has 10,000 pieces" in done.stderr
+    assert "line 2 has 6,000 pieces" in done.stderr
     short, long = map(json.loads, done.stdout.splitlines())
     assert short["score"] < 0
     assert long["score"] is None, "the probability of a part would be taken for that of the whole"
-    assert len(long["source"]) == 10_000
+    assert len(long["source"]) == 6_000
     assert all(source < 300 for source, _ in long["links"])
+
+
+@pytest.mark.parametrize("command", ["align", "learn-alignment"])
+def test_a_pair_whose_matrix_would_not_fit_is_refused(
+    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "long").write_text("a b\n" + "a " * 16_000 + "\n", encoding="utf-8")
+    done = run_nmt(command, tiny_model, tmp_path / "long", tmp_path / "long")
+    assert done.returncode == 2
+    assert "Pair 2 has 16,000 and 16,000 words: too many to align." in done.stderr
 
 
 def test_aer_of_a_file_against_itself_and_against_gold(run_nmt: RunNmt, tmp_path: Path) -> None:

@@ -108,13 +108,13 @@ def test_crlf_is_read_as_lf(run_nmt: RunNmt, any_model: Path) -> None:
 
 
 def test_a_huge_line_is_cut_with_a_warning_that_names_it(run_nmt: RunNmt, tiny_model: Path) -> None:
-    text = f"{SENTENCES[0]}\n{'Hund ' * 10_000}\n{SENTENCES[1]}\n"
+    text = f"{SENTENCES[0]}\n{'Hund ' * 6_000}\n{SENTENCES[1]}\n"
     for format in ("text", "jsonl"):
         done = run_nmt("translate", tiny_model, "--format", format, "--beam-size", 1, stdin=text)
         assert done.returncode == 0
         assert len(done.stdout.splitlines()) == 3
         assert done.stderr.count("Warning") == 1
-        assert "line 2 has 10,000 pieces" in done.stderr
+        assert "line 2 has 6,000 pieces" in done.stderr
         assert TRANSLATIONS[0] in done.stdout.splitlines()[0]
         assert TRANSLATIONS[1] in done.stdout.splitlines()[2]
 
@@ -343,3 +343,15 @@ def test_other_precisions_translate_as_well(
     assert done.stdout != exact, "scores show that something else was computed"
     translations = [line.split("\t")[1] for line in done.stdout.splitlines()]
     assert sum(a == b for a, b in zip(translations, expected, strict=True)) >= 38
+
+
+def test_scores_in_jsonl_do_not_depend_on_the_batch(run_nmt: RunNmt, bytes_model: Path, tmp_path: Path) -> None:
+    lines = [" ".join(SENTENCES[: 1 + number % 5]) for number in range(24)]
+    found = []
+    for order, batch_size in ((lines, 24), (lines, 1), (lines[::-1], 7)):
+        options = ("--format", "jsonl", "--n-best", 3, "--beam-size", 3, "--batch-size", batch_size)
+        done = run_nmt("translate", bytes_model, *options, stdin="".join(f"{line}\n" for line in order))
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        found.append({row["source"]: [(c["translation"], c["score"]) for c in row["n_best"]] for row in rows})
+        assert all(round(score, 4) == score for each in found[-1].values() for _, score in each)
+    assert found[0] == found[1] == found[2]

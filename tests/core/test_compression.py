@@ -128,3 +128,18 @@ def test_translations_are_written_compressed(run_nmt: RunNmt, tiny_model: Path, 
         done = run_nmt("translate", tiny_model, "-i", tmp_path / "in.de", "-o", tmp_path / output)
         assert done.returncode == 0, done.stderr
     assert lzma.decompress((tmp_path / "out.en.xz").read_bytes()) == (tmp_path / "out.en").read_bytes()
+
+
+def test_a_small_file_that_expands_without_bound_is_refused(
+    tmp_path: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bomb"
+    path.write_bytes(pack(b"\n" * (1 << 26)))
+    with pytest.raises(UserError, match="expands to more than 200 times its compressed size") as caught:
+        sum(1 for _ in read_lines(path))
+    assert "NMT_MAX_COMPRESSION_RATIO" in caught.value.remedy
+    path.write_bytes(pack(b"\n" * (1 << 22)))
+    assert sum(1 for _ in read_lines(path)) == 1 << 22, "a short text may repeat itself"
+    path.write_bytes(pack(b"\n" * (1 << 23)))
+    monkeypatch.setenv("NMT_MAX_COMPRESSION_RATIO", "100000")
+    assert sum(1 for _ in read_lines(path)) == 1 << 23

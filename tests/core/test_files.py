@@ -1,12 +1,15 @@
 """What a stopped run leaves can be taken up; the file itself is whole or as it was."""
 
 import contextlib
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.core.files import ResumableOutput
+from nmt.core.files import ResumableOutput, exclusive, replacing
 from nmt.core.text import count_lines
 
 
@@ -109,3 +112,33 @@ def test_what_can_be_read_only_once_or_not_at_all_is_not_counted(tmp_path: Path)
     assert count_lines("/dev/null") is None
     assert count_lines(tmp_path / "missing") is None
     assert count_lines(tmp_path) is None
+
+
+def test_what_a_killed_process_left_is_deleted_by_the_next_success(tmp_path: Path) -> None:
+    body = f"""
+        import os, signal
+        from pathlib import Path
+        from nmt.core.files import replacing
+        with replacing(Path({str(tmp_path / "out")!r})) as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(body)], check=False)
+    assert len(list(tmp_path.glob(".nmt-*.tmp"))) == 1
+    with replacing(tmp_path / "other") as ours:
+        ours.write_text("ours")
+        with replacing(tmp_path / "out") as temporary:
+            temporary.write_text("whole")
+        assert ours.exists(), "it belongs to a process that is alive"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "out"]
+
+
+def test_a_file_that_is_computed_is_not_computed_twice(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "out"):
+        with pytest.raises(UserError, match="out is being written by another process"), exclusive(tmp_path / "out"):
+            pytest.fail("two processes write it")
+        with exclusive(tmp_path / "other"):
+            pass
+    with exclusive(tmp_path / "out"):
+        pass
+    assert not list(tmp_path.iterdir())

@@ -12,6 +12,7 @@ import pytest
 
 from nmt.core.errors import UserError
 from nmt.core.files import open_output
+from nmt.core.limits import MAX_LINE_BYTES
 from nmt.core.text import read_lines
 
 FileWriter = Callable[[bytes], Path]
@@ -223,7 +224,7 @@ def test_a_line_without_an_end_is_refused(run_nmt: RunNmt, tmp_path: Path, argum
             file.truncate(1 << 30)  # sparse: takes no space
     done = run_nmt(*(str(path) if argument == "ZERO" else argument for argument in arguments))
     assert done.returncode == 2
-    assert ("is a device" if name == "/dev/zero" else "line 1: longer than 16,777,216 bytes") in done.stderr
+    assert ("is a device" if name == "/dev/zero" else "line 1: longer than 32,768 bytes") in done.stderr
 
 
 @pytest.mark.posix
@@ -333,3 +334,24 @@ def test_invalid_bytes_can_be_kept(tmp_path: Path) -> None:
     assert list(read_lines(path, keep_invalid=True)) == ["gut", "sch\udcf6n"]
     with pytest.raises(UserError, match="line 2: not UTF-8"):
         list(read_lines(path))
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_a_line_has_a_longest_length_that_can_be_raised(
+    write: FileWriter, end: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = b"a" * MAX_LINE_BYTES
+    assert [len(line) for line in read_lines(write(b"eins\n" + longest + end))] == [4, MAX_LINE_BYTES]
+    path = write(b"eins\na" + longest + end)
+    with pytest.raises(UserError, match=rf"line 2: longer than {MAX_LINE_BYTES:,} bytes") as caught:
+        list(read_lines(path))
+    assert "NMT_MAX_LINE_BYTES" in caught.value.remedy
+    monkeypatch.setenv("NMT_MAX_LINE_BYTES", "100000")
+    assert len(list(read_lines(path))) == 2
+
+
+@pytest.mark.parametrize("value", ["viel", "0", "-1", "1e9", "9" * 5000])
+def test_a_limit_that_is_no_number_is_an_error(write: FileWriter, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NMT_MAX_LINE_BYTES", value)
+    with pytest.raises(UserError, match=r"NMT_MAX_LINE_BYTES is '.*not a positive number"):
+        read_lines(write(b"eins\n"))

@@ -38,7 +38,9 @@ def test_compressed_files_are_read(tmp_path: Path) -> None:
         ("\nder 1 2 3\n", "line 1: '' has 0 numbers", "vectors of 3 numbers"),
         ("x 1 2 3\ny 1 2 3\nder 1 2\n", "line 3: 'der' has 2 numbers, not 3", "remove"),
         ("x 1 2 3\nder 1 zwei 3\n", "line 2: 'der' is not followed by numbers", "a word and its numbers"),
-        ("der 1 nan 3\n", "isn't finite", "remove"),
+        ("der 1 nan 3\n", "isn't finite", "Correct"),
+        ("der 1 1e38 3\n", "isn't finite, or not below 1e", "Correct"),
+        ("der 1 -1e400 3\n", "isn't finite, or not below 1e", "Correct"),
         ("the 1 2 3\n", "any of the 5 words", "language"),
     ],
 )

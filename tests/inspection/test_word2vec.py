@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nmt.core.errors import UserError
+from nmt.core.files import exclusive
 from nmt.data.pretrained_embeddings import read_all_vectors, read_vectors
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.inspection.word2vec import Word2VecOptions, learn_vectors
@@ -30,6 +31,11 @@ def text(tmp_path: Path) -> Path:
     path = tmp_path / "text.de"
     path.write_text("".join(lines) + "einmalig\n", encoding="utf-8")
     return path
+
+
+def test_two_processes_do_not_learn_the_same_file(text: Path, tmp_path: Path) -> None:
+    with exclusive(tmp_path / "vectors"), pytest.raises(UserError, match="vectors is being written by another process"):
+        learn_vectors([text], tmp_path / "vectors", Word2VecOptions())
 
 
 @pytest.mark.parametrize("model", ["skip-gram", "cbow"])

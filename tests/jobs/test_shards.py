@@ -7,13 +7,17 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import pytest
 
+import nmt
 from nmt.core.errors import UserError
-from nmt.jobs.executors import LocalCrew, Make, RayCrew
+from nmt.jobs.executors import CORES, JobFactory, LocalExecutor, RayExecutor
 from nmt.jobs.shards import JOURNAL, Journal, Shard, find_shards, run, steps
-from nmt.translation.job import Job, start_shards
+from nmt.recipe import options as recipe_options
+from nmt.recipe import registry
+from nmt.translation.job import TranslationJob, start_shards
 from nmt.translation.load import load
 from nmt.translation.request import Request
 from nmt.translation.translator import UNCONSTRAINED
@@ -44,7 +48,7 @@ def work(kills, shard):
 
 
 @pytest.fixture
-def uppercase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Make]]:
+def uppercase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., JobFactory]]:
     """``uppercase(b=True)`` is killed by the shard b once, ``uppercase(b=False)`` always."""
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "shard_work.py").write_text(WORK)
@@ -69,9 +73,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.posix
-def test_the_shard_of_a_killed_worker_is_done_again(four: list[Shard], uppercase: Callable[..., Make]) -> None:
+def test_the_shard_of_a_killed_worker_is_done_again(four: list[Shard], uppercase: Callable[..., JobFactory]) -> None:
     four[0].output.parent.mkdir()
-    found = list(steps(four, LocalCrew(2, "cpu"), uppercase(b=True)))
+    found = list(steps(four, LocalExecutor(2, "cpu"), uppercase(b=True)))
     assert sorted(shard.name for shard, (kind, _) in found if shard and kind == "lost") == ["b"]
     assert sorted(shard.name for shard, (kind, _) in found if shard and kind == "done") == ["a", "b", "c", "d"]
     for shard in four:
@@ -80,23 +84,23 @@ def test_the_shard_of_a_killed_worker_is_done_again(four: list[Shard], uppercase
 
 @pytest.mark.posix
 def test_a_shard_that_kills_every_worker_is_named_and_the_others_remain(
-    four: list[Shard], uppercase: Callable[..., Make]
+    four: list[Shard], uppercase: Callable[..., JobFactory]
 ) -> None:
     output = four[0].output.parent
     with pytest.raises(UserError, match="3 workers were lost with the shard a: killed by SIGKILL"):
-        run(four, output, {}, LocalCrew(1, "cpu"), uppercase(a=False), "working")
+        run(four, output, {}, LocalExecutor(1, "cpu"), uppercase(a=False), "working")
     assert sorted(contents(output)) == ["b", "c", "d"]
     assert not list(output.glob("*.tmp"))
-    run(four, output, {}, LocalCrew(1, "cpu"), uppercase(), "working")
+    run(four, output, {}, LocalExecutor(1, "cpu"), uppercase(), "working")
     assert sorted(contents(output)) == ["a", "b", "c", "d"]
 
 
 def test_a_folder_that_nothing_was_done_in_is_removed(
-    four: list[Shard], uppercase: Callable[..., Make], tmp_path: Path
+    four: list[Shard], uppercase: Callable[..., JobFactory], tmp_path: Path
 ) -> None:
     four[3].inputs[0].write_bytes(b"\xff\n" * 5)  # the largest, and so the first
     with pytest.raises(UserError, match="d, line 1: not UTF-8"):
-        run(four, tmp_path / "out", {}, LocalCrew(1, "cpu"), uppercase(), "working")
+        run(four, tmp_path / "out", {}, LocalExecutor(1, "cpu"), uppercase(), "working")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "modules"]
 
 
@@ -105,15 +109,15 @@ import os, signal
 from pathlib import Path
 COMPONENTS = {}
 if os.getpid() != int(os.environ["FIRST_PROCESS"]):
-    from nmt.translation.job import Job
-    plain, mark = Job.run, Path(os.environ["MARK"])
+    from nmt.translation.job import TranslationJob
+    plain, mark = TranslationJob.run, Path(os.environ["MARK"])
     def run(self, lines, *arguments, **options):
         for number, translation in enumerate(plain(self, lines, *arguments, **options)):
             yield translation
             if number == 140 and not mark.exists():
                 mark.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-    Job.run = run
+    TranslationJob.run = run
 """
 """A plugin that kills the first worker that has translated 140 lines of a shard, in the second window."""
 
@@ -186,8 +190,8 @@ def test_a_folder_is_translated_as_its_files_although_a_worker_is_killed(
 
 
 def test_wrong_options_are_refused_before_a_shard_is_begun(tiny_model: Path) -> None:
-    def make_job(device: str) -> Job:
-        return Job(load(tiny_model, device), str, Request.from_text, 30, False, UNCONSTRAINED, {})
+    def make_job(device: str) -> TranslationJob:
+        return TranslationJob(load(tiny_model, device), str, Request.from_text, 30, False, UNCONSTRAINED, {})
 
     with pytest.raises(UserError, match="Give --beam-size 30 or more"):
         start_shards(make_job, "cpu", 0)
@@ -212,7 +216,7 @@ def test_files_of_two_folders_belong_together_by_their_names(tmp_path: Path) -> 
 def test_sides_of_different_lengths_are_refused_before_the_work(four: list[Shard], tmp_path: Path) -> None:
     pair = Shard("pair", (four[0].inputs[0], four[1].inputs[0]), tmp_path / "out" / "pair")
     with pytest.raises(UserError, match=r"a has 1 lines, but .*b has 2 lines\."):
-        run([pair], tmp_path / "out", {}, LocalCrew(1, "cpu"), lambda number: lambda shard: iter(()), "working")
+        run([pair], tmp_path / "out", {}, LocalExecutor(1, "cpu"), lambda number: lambda shard: iter(()), "working")
     assert not (tmp_path / "out").exists()
 
 
@@ -221,8 +225,8 @@ def test_sides_of_different_lengths_are_refused_before_the_work(four: list[Shard
     [
         (["-i", "IN"], "written to a folder"),
         (["-i", "IN", "-o", "IN/out"], "is in the folder of the shards"),
-        (["-i", "IN/a", "-o", "out", "--workers", "2"], "--workers and --ray do the shards of a folder"),
-        (["--ray", "local"], "--workers and --ray do the shards of a folder"),
+        (["-i", "IN/a", "-o", "out", "--workers", "2"], "--workers, --ray and --executor are for folders of shards"),
+        (["--ray", "local"], "--workers, --ray and --executor are for folders of shards"),
         (["-i", "EMPTY", "-o", "out"], "has no files"),
         (["-i", "NESTED", "-o", "out"], "inner is not a file"),
         (["-i", "IN", "-o", "EMPTY/no/out"], "can't be written"),
@@ -253,7 +257,7 @@ def test_what_cannot_be_done_is_explained_and_nothing_is_written(
 def test_ray_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'nmt\[ray\]'"):
-        RayCrew("local", None, "cpu")
+        RayExecutor("local", None, "cpu")
 
 
 def test_a_journal_has_one_writer_and_survives_a_kill_while_it_is_written(four: list[Shard], tmp_path: Path) -> None:
@@ -341,3 +345,33 @@ def test_a_ray_cluster_writes_the_same_although_a_worker_is_killed(
     assert (killer / "killed").exists()
     assert contents(output) == translated_one_by_one(run_nmt, tiny_model, texts)
     assert not list(output.glob("*.partial"))
+
+
+def test_an_executor_is_added_from_outside(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    started: list[tuple[int, int]] = []
+
+    class Queue(LocalExecutor):
+        class Options(recipe_options.Options):
+            partition: int = 1
+
+        @classmethod
+        def open(cls, options: Options, num_workers: int | None, device: str, cores_each: int) -> Self:
+            started.append((options.partition, cores_each))
+            return cls(num_workers, device, cores_each)
+
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a").write_text("Ein Hund schläft.\n", encoding="utf-8")
+    command = ("translate", tiny_model, "-i", tmp_path / "in", "-o", tmp_path / "out", "--workers", 1)
+    unknown = run_nmt(*command, "--executor", "queue")
+    assert unknown.returncode == 2
+    assert "there is no executor 'queue'" in unknown.stderr
+    assert "--ray and --executor" in run_nmt(*command, "--executor", "ray", "--ray", "auto").stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_added", dict(registry._added))
+        nmt.add_component("queue", Queue)
+        wrong = run_nmt(*command, "--executor", "queue: {partitions: 1}")
+        assert (wrong.returncode, "partitions" in wrong.stderr) == (2, True)
+        done = run_nmt(*command, "--executor", "queue: {partition: 7}")
+    assert done.returncode == 0, done.stderr
+    assert started == [(7, CORES)]
+    assert (tmp_path / "out" / "a").exists()

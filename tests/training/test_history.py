@@ -110,3 +110,22 @@ def test_a_missing_or_empty_log_is_told_and_others_are_read(tmp_path: Path, caps
 )
 def test_runs_are_named_by_as_little_as_tells_them_apart(tmp_path: Path, paths: list[str], names: list[str]) -> None:
     assert short_names([tmp_path / path for path in paths]) == names
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"event": "train", "step": 1e400, "seconds": 1}',
+        '{"event": "train", "step": 1, "seconds": 1e308}',
+        '{"event": "train", "step": 1, "seconds": 1, "padding": 1e308}',
+        '{"event": "train", "step": 1, "seconds": 1, "loss": 1' + "0" * 400 + "}",
+        '{"event": "train", "step": ' + "[" * 3000 + "]" * 3000 + ', "seconds": 1}',
+        '["event", "step"]',
+    ],
+)
+def test_lines_with_impossible_figures_are_left_out(
+    tmp_path: Path, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = read_history(write_log(tmp_path / "run", train_line(10, 5.0, padding=0.1), line, line)).summary()
+    assert (found["updates"], found["minutes"], found["training_loss"], found["padding"]) == (10, 1.0, 5.0, 0.1)
+    assert "left out 2 that can't be read as events, the first on line 2" in capsys.readouterr().err

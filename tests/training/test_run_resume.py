@@ -114,6 +114,23 @@ def test_when_all_checkpoints_are_damaged_the_run_is_refused_and_left_alone(
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("progress", [1]), ("progress", {"step": "many"}), ("divergence", 3), ("batches", "x"),
+        ("meter", [1, 2]), ("schedule", None), ("", [1]), ("", "[" * 3000 + "]" * 3000),
+    ],
+)  # fmt: skip
+def test_a_state_of_another_type_is_refused(make_recipe: RecipeMaker, tmp_path: Path, key: str, value: object) -> None:
+    train(make_recipe(max_steps=1, checkpoint_every=1), tmp_path)
+    path = CheckpointFolder(tmp_path).all()[-1] / "state.json"
+    state = json.loads(path.read_text()) | {key: value}
+    path.write_text(json.dumps(state) if key else value if isinstance(value, str) else json.dumps(value))
+    (path.parent / "SHA256SUMS").unlink()
+    with pytest.raises(UserError, match=r"state\.json is (damaged|not the state of this run)"):
+        train(make_recipe(max_steps=2, checkpoint_every=1), tmp_path, resume=True)
+
+
 # another recipe
 
 

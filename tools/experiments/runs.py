@@ -1,6 +1,7 @@
 """Trainings and translations that go on where they were stopped: what comparisons of systems share."""
 
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +10,10 @@ import nmt
 from nmt.core.console import progress_bar, say, show_error
 from nmt.core.files import ResumableOutput
 from nmt.core.text import read_lines
+from nmt.jobs.run import run as run_job
 from nmt.recipe.load import parse_settings
 from nmt.training.loop.interrupts import Interrupted
-from nmt.translation.job import Job
+from nmt.translation.job import TranslationJob
 from nmt.translation.request import Request
 from nmt.translation.translator import UNCONSTRAINED
 
@@ -26,14 +28,13 @@ def train(recipe: str, run: Path, settings: Sequence[str]) -> None:
 def translate(run: Path, lines: Sequence[str], output: Path) -> list[str]:
     """Translations of the lines by the model's own decoding, made if they aren't in a file yet."""
     if not output.exists():
-        source, target = iter(lines), ResumableOutput(output)
-        job = Job(nmt.load(run), lambda made: made.text, Request.from_text, 1, False, UNCONSTRAINED, {})
-        with target.open(resume=True) as file, progress_bar(f"translating {output}", len(lines)) as bar:
-            num_done, again = job.skip(source, target.lines(), str(target.partial))
-            bar.advance(num_done - len(again))
-            for translation in job.run(source, num_done + 1, bar.advance, again):
-                file.write(f"{job.write(translation)}\n")
-                file.flush()
+        job = TranslationJob(nmt.load(run), lambda made: made.text, Request.from_text, 1, False, UNCONSTRAINED, {})
+        with progress_bar(f"translating {output}", len(lines)) as bar:
+
+            def on_start(num_done: int, num_again: int) -> None:
+                bar.advance(num_done - num_again)
+
+            deque(run_job(job, iter(lines), ResumableOutput(output), True, on_start, bar.advance), maxlen=0)
     return list(read_lines(output))
 
 

@@ -38,7 +38,9 @@ class LabelVocabulary(WordVocabulary):
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
-        return cls(content.decode("utf-8").split("\n")[:-1])
+        if not (labels := content.decode("utf-8").split("\n")[:-1]):
+            raise UserError("The file has no labels.", "Write one label on each line.")
+        return cls(labels)
 
     def _encode(self, text: str) -> list[int]:
         return [piece.id for piece in self._pieces(text)]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.files import explained, remove_folder, remove_unfinished, replacing, sha256, sync
+from nmt.core.jsonlines import read_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.models.weights import load_weights, read_tensors, write_tensors
 
@@ -128,7 +129,7 @@ class CheckpointFolder:
         """Loads a checkpoint's weights into the model; returns the other tensors by group and name, and the state."""
         load_weights(model, path / "weights.safetensors")
         try:
-            return training_tensors(path), json.loads((path / "state.json").read_text("utf-8"))
+            return training_tensors(path), read_object(path / "state.json", finite=False)
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{path / 'state.json'} is damaged: {error}.", f"Delete {path} to resume from the one before."
@@ -172,9 +173,7 @@ def step_of(checkpoint: Path) -> int:
 def _metric(checkpoint: Path) -> float | None:
     """Returns the validation figure that ranks a checkpoint, negated if lower is better."""
     try:
-        measured = json.loads((checkpoint / "state.json").read_text("utf-8")).get("validation")
-    except (OSError, ValueError):
+        measured = read_object(checkpoint / "state.json", finite=False)["validation"]
+        return float(measured["value"] if measured["higher_is_better"] else -measured["value"])
+    except (OSError, ValueError, KeyError, TypeError):  # damaged, or there was no validation
         return None
-    if measured is None or measured["value"] is None:
-        return None
-    return float(measured["value"] if measured["higher_is_better"] else -measured["value"])

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from nmt.core.console import Bar, draws_bars, progress_bar, say, silent_for, warn
 from nmt.core.errors import UserError
 from nmt.core.files import explained, open_output
+from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import read_lines
 from nmt.metrics.table import score_text
@@ -86,7 +87,7 @@ def _as_json(value: Any) -> Any:
 def _is_before(line: str, start: Started) -> bool:
     """Returns whether a line of the log is still valid for a run that continues from ``start``."""
     try:
-        event = json.loads(line)
+        event = parse_object(line)
         is_repeated = start.validation_due and event["event"] == "valid" and event["step"] == start.step
         return bool(line.endswith("\n") and event["step"] <= start.step and event["event"] != "end" and not is_repeated)
     except (ValueError, KeyError, TypeError):

@@ -1,0 +1,83 @@
+"""Reading of JSON that a user or another program wrote: bounded in depth, size and numbers, checked for its type."""
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+MAX_DEPTH = 100
+MAX_BITS = 1000
+"""Longest integer: all shorter ones can be converted to a floating-point number."""
+MAX_FILE_BYTES = 1 << 28
+
+
+def parse_json(text: str | bytes, finite: bool = True) -> Any:
+    """Returns the value of a JSON text.
+
+    Args:
+        text: the whole of it.
+        finite: refuse NaN and infinite numbers, including those that are too large to represent.
+
+    Raises:
+        ValueError: it isn't JSON, is nested too deeply, or has a number that is too large or a lone surrogate.
+    """
+    try:
+        value = json.loads(text, parse_float=_finite if finite else None, parse_constant=_finite if finite else None)
+    except RecursionError:
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
+    _check(value)
+    return value
+
+
+def parse_object(text: str | bytes, finite: bool = True) -> dict[str, Any]:
+    """Returns the object of a JSON text; see :func:`parse_json`.
+
+    Raises:
+        ValueError: :func:`parse_json` raises it, or the value isn't an object.
+    """
+    value = parse_json(text, finite)
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
+
+
+def read_object(path: Path, finite: bool = True) -> dict[str, Any]:
+    """Returns the object of a JSON file of at most :data:`MAX_FILE_BYTES`.
+
+    Raises:
+        OSError: the file can't be read.
+        ValueError: the file is too large, or :func:`parse_object` raises it.
+    """
+    with path.open("rb") as file:
+        content = file.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise ValueError(f"longer than {MAX_FILE_BYTES:,} bytes")
+    return parse_object(content, finite)
+
+
+def _finite(digits: str) -> float:
+    if not math.isfinite(number := float(digits)):
+        raise ValueError(f"{digits[:20]} is not a finite number")
+    return number
+
+
+def _check(value: Any) -> None:
+    """Raises ValueError for what can't be converted or written: deep nesting, huge integers and lone surrogates."""
+    level: Iterable[Any] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        inner: list[Any] = []
+        for each in level:
+            if isinstance(each, dict):
+                inner.extend(each)
+                inner.extend(each.values())
+            elif isinstance(each, list):
+                inner.extend(each)
+            elif isinstance(each, int) and each.bit_length() > MAX_BITS:
+                raise ValueError(f"an integer has more than {MAX_BITS:,} bits")
+            elif isinstance(each, str):
+                each.encode()
+        if not inner:
+            return
+        level = inner
+    raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
