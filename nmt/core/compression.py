@@ -19,9 +19,9 @@ class Compression:
     name: str
     suffix: str
     magics: tuple[bytes, ...]
-    """What a file can begin with."""
+    """First bytes of a file of this format; any of them."""
     program: str
-    """The command that checks a file."""
+    """Command that checks a file."""
 
     def reader(self, packed: BinaryIO) -> io.BufferedReader:
         """Returns the decompressed content of a stream.
@@ -64,17 +64,17 @@ class TooCompressedError(Exception):
 
 
 def of_content(beginning: bytes) -> Compression | None:
-    """The format of a file that begins like this; None if it isn't compressed."""
+    """Returns the format of a file from its first bytes; None if it isn't compressed."""
     return next((each for each in COMPRESSIONS if beginning.startswith(each.magics)), None)
 
 
 def of_name(path: Path | str) -> Compression | None:
-    """The format that the end of a name asks for; None if it asks for none."""
+    """Returns the format of a file from the end of its name; None if it isn't compressed."""
     return next((each for each in COMPRESSIONS if str(path).endswith(each.suffix)), None)
 
 
 def compressed(file: BinaryIO, name: Path | str) -> BinaryIO:
-    """A stream that writes to ``file`` as the end of the name asks for: ``file`` itself, or a stream that compresses.
+    """Returns a stream that writes to ``file``, compressed if the name ends in a suffix of :data:`COMPRESSIONS`.
 
     Raises:
         UserError: the package that compresses it is missing.
@@ -84,7 +84,7 @@ def compressed(file: BinaryIO, name: Path | str) -> BinaryIO:
 
 
 def check_available(name: Path | str) -> None:
-    """Refuse a name of a file that can't be compressed because the package is missing."""
+    """Raises UserError if the package that compresses a file of this name is missing."""
     compression = of_name(name)
     if compression is not None and compression.suffix == ".zst":
         _zstd()

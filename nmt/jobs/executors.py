@@ -1,12 +1,12 @@
-"""Workers that load a model once and then do one piece of work after another: processes here, or actors on Ray.
+"""Workers that load a model once and then run tasks one after another: processes of this machine, or actors on Ray.
 
-Every answer of a worker is a step, a kind and a value:
+A worker sends steps, each a kind and a value:
 
-    ready    it has started and waits for its first order
-    before   lines of the order that an earlier run has done
+    ready    it has started and waits for its first task
+    before   lines of the task that an earlier run has done
     lines    lines that were done since the step before
     warning  a text
-    done     the result of the order, its last step
+    done     the result of the task, its last step
     error    a :class:`UserError`, or for any other exception the text of its traceback
 
 A worker that is killed, or whose machine is lost, raises :class:`WorkerLostError` where the next step is received.
@@ -35,7 +35,7 @@ from nmt.recipe.registry import Table
 Step = tuple[str, Any]
 Job = Callable[[Any], Iterator[Step]]
 JobFactory = Callable[[int], Job]
-"""Called once in a worker, with its number from 0, for what carries out orders; both must be picklable."""
+"""Called once in a worker, with its number from 0; returns the job, which runs tasks. Both must be picklable."""
 
 CORES = 4
 """Cores of a machine for each worker by default: more than four batches at a time wait for Python's lock."""
@@ -46,18 +46,22 @@ class WorkerLostError(Exception):
 
 
 class Handle(Protocol):
-    """A worker, as the process that gives the orders sees it."""
+    """Handle of a worker in the process that gives it tasks."""
 
     number: int
 
     def give(self, order: Any) -> None:
-        """Send an order; the steps of the one before must have been received."""
+        """Sends a task; all steps of the previous one must have been received."""
 
     def receive(self) -> Step:
-        """The next step; raises WorkerLostError."""
+        """Returns the next step.
+
+        Raises:
+            WorkerLostError: the worker has ended.
+        """
 
     def stop(self) -> None:
-        """End the worker, whatever it does."""
+        """Ends the worker at once."""
 
 
 class Executor(ABC):
@@ -90,13 +94,13 @@ class Executor(ABC):
 
 
 class Worker:
-    """What carries out orders in the process of a worker; the first order is how to start."""
+    """Runs tasks in the process of a worker; the first one says how to start."""
 
     def __init__(self) -> None:
         self._work: Job | None = None
 
     def run(self, order: Any) -> Iterator[Step]:
-        """The steps of an order."""
+        """Yields the steps of a task."""
         warnings: list[str] = []
         with warnings_to(warnings.append):
             try:
@@ -184,7 +188,7 @@ class LocalProcess:
 
 
 def _serve(orders: Any, num_threads: int) -> None:
-    """What a local process does; ``orders`` is its end of the pipe."""
+    """Runs a local process; ``orders`` is its end of the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes, and the first one stops the others
     os.environ["OMP_NUM_THREADS"] = str(num_threads)  # PyTorch is imported when the first order is unpickled
     worker = Worker()

@@ -367,7 +367,7 @@ def test_an_executor_is_added_from_outside(run_nmt: RunNmt, tiny_model: Path, tm
     assert "there is no executor 'queue'" in unknown.stderr
     assert "--ray and --executor" in run_nmt(*command, "--executor", "ray", "--ray", "auto").stderr
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "_added", dict(registry._added))
+        patch.setattr(registry, "_added", list(registry._added))
         nmt.add_component("queue", Queue)
         wrong = run_nmt(*command, "--executor", "queue: {partitions: 1}")
         assert (wrong.returncode, "partitions" in wrong.stderr) == (2, True)
