@@ -203,12 +203,12 @@ def long_preparation(tiny_corpus: Path, tmp_path: Path) -> Path:
 
 SLOW_ENCODING = """
 import time
-import nmt.data.cache
-plain = nmt.data.cache.encode_source
+from nmt.data.dialogue import LineReader
+plain = LineReader.source_ids
 def slow(*arguments):
     time.sleep(0.002)
     return plain(*arguments)
-nmt.data.cache.encode_source = slow
+LineReader.source_ids = slow
 """
 
 
@@ -227,7 +227,9 @@ def test_while_one_prepares_the_data_the_end_of_another_is_noticed_within_second
 ) -> None:  # fmt: skip
     data = {"root": str(long_preparation), "source": "de", "target": "en"}
     pids = start(write_recipe(max_steps=2, recipe={"data": data}), tmp_path / "run", before=SLOW_ENCODING)
+    end = time.monotonic() + 120
     while "made a vocabulary" not in "".join(messages(tmp_path)[:1]):  # the file of messages comes with the process
+        assert time.monotonic() < end, messages(tmp_path)
         time.sleep(0.05)
     time.sleep(0.5)
     os.kill(pids[ended], number)
