@@ -4,7 +4,7 @@ import os
 
 from nmt.core.errors import UserError
 
-MAX_LINE_BYTES = 1 << 15
+MAX_LINE_BYTES = 1 << 17
 """Longest line of text: memory of alignment and search grows with the square of its length."""
 MAX_RATIO = 200
 """Bytes that a byte of a compressed file may expand to; text has about 3 to 20."""

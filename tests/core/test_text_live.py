@@ -78,7 +78,7 @@ def test_a_line_without_an_end_is_refused_before_it_fills_memory() -> None:
     program = "from nmt.core.text import *; list(in_windows(read_lines('-'), 9))"
     command = f'(echo eins; head -c 8G /dev/zero) | "{sys.executable}" -c "{program}"'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
-    assert "standard input, line 2: longer than 32,768 bytes" in done.stderr
+    assert "standard input, line 2: longer than 131,072 bytes" in done.stderr
 
 
 def test_lines_before_an_error_come_first(tmp_path: Path) -> None:
