@@ -24,10 +24,6 @@ BANNED = re.compile(
 )
 """Words of the style that was given up; use the terms of docs/reference/glossary.md."""
 
-LIST = Path(__file__).parent / "support" / "not_yet_plain.txt"
-KNOWN = LIST.read_text("utf-8").split()
-"""Files that are not clean yet. `python tests/test_language.py` takes out those that are; the list ends empty."""
-
 
 def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Lines and texts of the docstrings of a module, and of the texts that follow its constants."""
@@ -69,15 +65,7 @@ def problems_of(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", [*FILES, *PAGES])
 def test_the_language_is_plain(name: str) -> None:
-    assert name in KNOWN or problems_of(name) == []
-
-
-def still_known() -> list[str]:
-    return [name for name in KNOWN if (ROOT / name).is_file() and problems_of(name)]
-
-
-def test_the_list_only_shrinks() -> None:
-    assert still_known() == KNOWN, "run: python tests/test_language.py"
+    assert problems_of(name) == []
 
 
 @pytest.mark.parametrize(
@@ -100,7 +88,3 @@ def test_plain_language_passes() -> None:
     assert not problems_of_code(
         '"""Returns the number of lines.\n\nBlank lines count."""\nx = 1\n"""Whether it is on."""'
     )
-
-
-if __name__ == "__main__":
-    LIST.write_text("".join(f"{name}\n" for name in still_known()), "utf-8")

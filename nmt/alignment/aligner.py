@@ -37,11 +37,11 @@ WordPair = tuple[Words, Words]
 
 @dataclass(frozen=True)
 class Learned:
-    """What :meth:`AttentionAligner.learn` wrote to the model directory."""
+    """Results of :meth:`AttentionAligner.learn`, which it has written to the model directory."""
 
     heads: AlignmentHeads
     agreement: dict[str, float] | None
-    """Of each head with the mean of all; None where heads were not chosen: there is one, or they were known."""
+    """Agreement of each head with the mean of all; None if no heads were chosen, as there is one or they were known."""
     lexicon: Lexicon
     num_pairs: int
 
@@ -224,7 +224,7 @@ class AttentionAligner:
         return pieces, self._vocabularies.target.pieces(target.text)
 
     def _are_tags(self, pieces: Sequence[Piece]) -> list[bool]:
-        """Which source pieces are tags, that no target word translates."""
+        """Returns whether each source piece is a tag, which no target word translates."""
         tags = set(self._vocabularies.source.tags.values())
         return [piece.id in tags for piece in pieces]
 

@@ -37,7 +37,7 @@ class AlignmentHeads:
 
     @classmethod
     def of(cls, decoder: Decoder, heads: str | None = None, attention: str | None = None) -> Self:
-        """What the decoder itself holds for best, or what is named.
+        """Returns the named heads, or the decoder's default.
 
         Args:
             decoder: one with attention.
@@ -113,7 +113,7 @@ def choose_heads(weights: Sequence[HeadWeights]) -> tuple[tuple[int, ...], list[
 
 
 def _self_agreement(weights: Sequence[HeadWeights], heads: Sequence[int]) -> float:
-    """How far the links that target words choose are those that source words choose: |both| / |either|."""
+    """Agreement of the links that target words choose with those that source words choose: |both| / |either|."""
     means = [balance(weights_HTS[heads].mean(axis=0)) for weights_HTS in weights]
     both = sum(len(word_links(mean, LinkOptions(symmetrize="intersection"))) for mean in means)
     either = sum(len(word_links(mean, LinkOptions(symmetrize="union"))) for mean in means)

@@ -40,16 +40,16 @@ class WordAlignment:
     score: float | None = None
     """Log-probability (natural logarithm) of the target given the source; None if it was cut or not requested."""
     turns: tuple[int, ...] = ()
-    """Of a dialogue, the turn of each source word, counted from the first of the line, 0."""
+    """The turn of each source word in a dialogue, counted from 0."""
     turn_weights: Weights | None = None
-    """Of a dialogue, [T, turns]: the attention of each target word to each turn; rows sum to 1."""
+    """[T, turns]: in a dialogue, the attention of each target word to each turn; rows sum to 1."""
     source_diagnostics: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Numbers to be shown for each source word, by name, such as its ponder steps; of a word's pieces the mean."""
     target_diagnostics: Mapping[str, Sequence[float]] = field(default_factory=dict)
     probabilities: Sequence[float] | None = None
-    """Of each target word, given the source and the words before; None if not requested."""
+    """The probability of each target word, given the source and the words before; None if not requested."""
     head_weights: Sequence[Weights] | None = None
-    """As ``weights``, for every attention head of the model; None unless requested."""
+    """Matrices like ``weights`` for every attention head of the model; None unless requested."""
 
     def _repr_html_(self) -> str:
         """Returns the weights as a table of shaded cells, with a dot at each link, for notebooks."""

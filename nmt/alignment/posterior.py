@@ -30,14 +30,14 @@ from nmt.core.text import in_windows
 
 JUMP_DECAY = 0.75
 NUM_ITERATIONS = 4
-"""Of expectation-maximisation, after the counts under attention alone."""
+"""Iterations of expectation-maximisation, after the counts under attention alone."""
 
 WINDOW = 1024
 """Sentence pairs that are read at a time."""
 NUM_CELLS = 1 << 20
 """Pairs of words that are computed at a time."""
 DIAGONAL = 2.0
-"""How strongly words that aren't read by a model are expected near the diagonal; 4 in fast_align."""
+"""Strength of the preference for the diagonal, for words that no model reads; 4 in fast_align."""
 
 Attended = tuple[Sequence[str], Sequence[str], Weights]
 """Source words, target words, and balanced attention. [T_words, S_words]"""
@@ -45,7 +45,7 @@ Attended = tuple[Sequence[str], Sequence[str], Weights]
 
 @lru_cache(1024)
 def word_order(num_target: int, num_source: int) -> Weights:
-    """How near each pair of words is to the diagonal, in place of attention (Dyer et al. 2013, equation 1). [T, S]"""
+    """Nearness of each pair of words to the diagonal, in place of attention (Dyer et al. 2013, equation 1). [T, S]"""
     target, source = ((np.arange(size) + 0.5) / max(size, 1) for size in (num_target, num_source))
     return np.exp(-DIAGONAL * np.abs(target[:, None] - source)).astype(np.float32)
 
@@ -77,7 +77,7 @@ def _batches(weights: Sequence[Weights]) -> Iterator[list[int]]:
 
 
 def _posteriors(pairs: Sequence[Attended], lexicon: Lexicon) -> Weights:
-    """Of pairs with the same number of source words. [B, T, S]"""
+    """Posteriors of pairs with the same number of source words. [B, T, S]"""
     num_targets_B, num_source = np.array([len(target) for _, target, _ in pairs]), len(pairs[0][0])
     shape = len(pairs), num_targets_B.max()
     target_BT, balanced_BTS = np.zeros(shape, dtype=np.int64), np.zeros((*shape, num_source))

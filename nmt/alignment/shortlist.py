@@ -1,4 +1,4 @@
-"""Which words a translation may have, by the lexicon that ``nmt learn-alignment`` learns (L'Hostis et al. 2016)."""
+"""Shortlists of the words that a translation may have, by a learned lexicon (L'Hostis et al. 2016)."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -246,7 +246,7 @@ def _write_page(
 
 
 def _draw_function(translator: "Translator", grid: bool, lines: bool, lexicon_only: bool) -> "Draw":
-    """What draws a sentence pair: its matrix, that of each head, or lines; of a classifier, the text."""
+    """Returns the function that draws a sentence pair: a matrix, one for each head, lines, or shaded text."""
     from nmt.alignment.heads import by_layer
     from nmt.plotting.document import draw_document
     from nmt.plotting.lines import draw_lines

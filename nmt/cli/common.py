@@ -1,4 +1,4 @@
-"""What the commands share: the app, how a command is added to it, options, and the form of results and messages."""
+"""Parts that all commands share: the app, its commands and options, and the form of results and messages."""
 
 import inspect
 import json

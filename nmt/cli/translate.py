@@ -201,7 +201,7 @@ class _JobOptions:
     decoding: "DecodingChanges"
 
     def job(self, device: str) -> "TranslationJob":
-        """What the options ask for."""
+        """Returns the job that the options describe."""
         from nmt.translation.job import TranslationJob
         from nmt.translation.load import load
         from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon

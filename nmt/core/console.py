@@ -1,4 +1,4 @@
-"""What people see while something runs: messages, bars and tables. All of it goes to stderr but results."""
+"""Messages, progress bars and tables. Everything but results goes to stderr."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,7 +45,7 @@ def be_quiet(wanted: bool = True) -> None:
 
 
 def be_silent() -> None:
-    """Show nothing but errors: another process of the same run speaks for all."""
+    """Show nothing but errors: only one process of a run logs."""
     global _silent
     be_quiet()
     _silent = True
@@ -89,7 +89,7 @@ def warnings_to(function: Callable[[str], None]) -> Iterator[None]:
 
 
 def show_error(error: UserError) -> None:
-    """What is wrong in red, and what to do about it."""
+    """Shows an error in red, and its remedy."""
     stderr.print(f"Error: {error.message}", style="bold red", markup=False, soft_wrap=True)
     if error.remedy:
         stderr.print(error.remedy, markup=False, soft_wrap=True)
@@ -136,7 +136,7 @@ class Bar:
 
 
 class _CountColumn(ProgressColumn):
-    """How much is done, where it is not known out of how much; nothing while nothing is counted."""
+    """Shows a count whose total is not known; nothing while the count is 0."""
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.completed:,.0f}" if task.completed else "")

@@ -366,7 +366,7 @@ class ResumableOutput:
 
     @property
     def num_lines(self) -> int:
-        """How many complete lines an earlier run has left."""
+        """Number of complete lines that an earlier run has written."""
         return sum(1 for _ in self._raw_lines())
 
     def _raw_lines(self) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""What a model directory holds: the names of its files, checks of what is read from it, and its lock.
+"""Model directories: the names of their files, checks of what is read from it, and its lock.
 
     recipe.yaml                  the resolved recipe, with the version of the format
     vocabulary.*                 what turns text into ids and back
@@ -80,7 +80,7 @@ class ModelDirectory:
         self.check_files()
 
     def digest(self) -> str:
-        """What identifies the recipe, the vocabulary and the weights.
+        """Returns a digest of the recipe, the vocabulary and the weights.
 
         Raises:
             UserError: see :meth:`check`; or there are no weights.

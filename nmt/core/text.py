@@ -65,7 +65,7 @@ class Lines(Iterator[str]):
         return next(self._decoded)
 
     def pauses(self, seconds: float) -> bool:
-        """Whether more comes, but not within so many seconds; never with a file, which is there as a whole."""
+        """Whether more comes, but not within this number of seconds; never with a file, which is there as a whole."""
         if self._stream is None or not isinstance(pipe := self._stream.raw, _Pipe):
             return False
         pipe.timeout = seconds
@@ -131,7 +131,7 @@ read_lines = Lines
 
 
 def in_windows(lines: Iterable[LineT], size: int) -> Iterator[list[LineT]]:
-    """Lists of so many lines, or of what stands for lines; the last one has what is left.
+    """Yields lists of ``size`` lines, or of what stands for lines; the last one has the rest.
 
     Where :class:`Lines` come from a pipe or a terminal, a list ends early when the writer pauses, so that one who
     waits for an answer gets it, while ``cat`` gives full lists. Lines that are read before an error are given out
@@ -157,7 +157,7 @@ def in_windows(lines: Iterable[LineT], size: int) -> Iterator[list[LineT]]:
 
 
 def describe(path: Path | str) -> str:
-    """How messages name a file: its path, or that it is standard input."""
+    """Returns the name of a file in messages: its path, or standard input."""
     return "standard input" if str(path) == STANDARD_STREAM else str(path)
 
 

@@ -161,7 +161,7 @@ def plan_batches(
     """Split sentences into batches of like length under a token budget.
 
     The sentences are sorted by the length of the longer side and, within equal lengths, by how much longer one
-    side is, up and down in turns, so that neighbours are alike across the seams, too; equals are in random order.
+    side is, up and down in turns, so that neighbours are alike at these boundaries, too; equals are in random order.
     A batch is cut where batch size times longest sentence would pass ``batch_tokens``, or a little earlier where
     the next sentence would bring much padding. A sentence longer than the budget is a batch of its own.
 

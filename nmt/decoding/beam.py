@@ -89,9 +89,9 @@ class _Beam(PerSource):
     """Log-probability so far."""
     finished: "_Finished"
     prune_B: Tensor | None
-    """How much lower than the best log-probability of a group the others may be."""
+    """Maximum distance of a log-probability from the best one of its group."""
     sentence_B: Tensor
-    """Which sentence of the whole batch this is."""
+    """Index of the sentence in the whole batch."""
     limit_B: Tensor
     mask_BS: Tensor
     """True at real source positions."""
@@ -171,13 +171,13 @@ class _Beam(PerSource):
         self.finished = self.finished.with_more(score_BK, log_p_BK, tokens_BKt)
 
     def _coverage_penalty(self) -> Tensor:
-        """[B, K]"""
+        """Returns the coverage penalty of each hypothesis. [B, K]"""
         if self.coverage_BKS is None:
             return torch.zeros_like(self.score_BK)
         return self.options.coverage_penalty * log_coverage(self.coverage_BKS, self.mask_BS)
 
     def _scores_so_far(self, log_p_BK: Tensor) -> Tensor:
-        """Of the unfinished hypotheses as they are, with these log-probabilities. [B, K]"""
+        """Returns the scores of the unfinished hypotheses, given their log-probabilities. [B, K]"""
         return length_normalised(self.options, log_p_BK, self.tokens_BKt.shape[2] - 1) + self._coverage_penalty()
 
     def _prune(self, prune_B1: Tensor) -> None:
@@ -235,14 +235,14 @@ class _Finished(PerSource):
         )
 
     def hypotheses(self, sentence: int) -> list[Hypothesis]:
-        """Those of one sentence, best first."""
+        """Returns the hypotheses of one sentence, best first."""
         parts = (self.tokens_BKt, self.length_BK, self.score_BK, self.log_probability_BK)
         rows = zip(*(part[sentence].tolist() for part in parts), strict=True)
         return [Hypothesis(ids[:length], score, log_p) for ids, length, score, log_p in rows if score > -inf]
 
 
 def choose(logits_LV: Tensor, offset_BK: Tensor, live_L: Tensor | None, eos: int, options: DecodingOptions) -> Choice:
-    """Of the 2k best continuations of each group of k, those that end among the first k, and the best k others.
+    """Chooses among the 2k best continuations of a group of k: those that end among the first k, and the best k others.
 
     Args:
         logits_LV: forbidden tokens have -inf.

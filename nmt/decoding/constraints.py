@@ -16,7 +16,7 @@ Phrase = tuple[int, ...]
 
 @dataclass(frozen=True)
 class LexicalConstraints:
-    """What one translation must contain, in ids."""
+    """Ids that one translation must contain."""
 
     prefix: Sequence[int] = ()
     """Tokens that it begins with."""

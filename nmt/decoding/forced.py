@@ -17,7 +17,7 @@ from nmt.models.seq2seq import Seq2Seq
 
 @dataclass(frozen=True)
 class Forced:
-    """What forced decoding of a sentence pair gives."""
+    """Result of forced decoding of a sentence pair."""
 
     log_probability_T: Tensor
     """Natural log-probability of each target token given the source and the tokens before; EOS is the last. Empty where
@@ -25,7 +25,7 @@ class Forced:
     weights_HTS: Tensor | None
     """Attention of the requested heads, with EOS of the target and without that of the source; None without heads."""
     source_diagnostics: dict[str, Tensor] = field(default_factory=dict)
-    """As in :class:`nmt.models.contracts.DecoderOutput`, of this pair, without EOS. [S]"""
+    """Diagnostics as in :class:`nmt.models.contracts.DecoderOutput` for this pair, without EOS. [S]"""
     target_diagnostics: dict[str, Tensor] = field(default_factory=dict)
 
 

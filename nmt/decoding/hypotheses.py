@@ -28,7 +28,7 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which continuations end, and which are kept. Log-probabilities are those of the whole hypotheses."""
+    """Continuations that end, and those that are kept. Log-probabilities are those of the whole hypotheses."""
 
     ending_BK: Tensor
     ending_parent_BK: Tensor

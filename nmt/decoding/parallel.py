@@ -9,7 +9,7 @@ from nmt.core.device import R, T
 
 
 def independent_threads(device: torch.device) -> tuple[int, int]:
-    """How many batches are best computed at a time, and the threads of PyTorch for each: on a CPU (4, N/4) of N.
+    """Returns the number of batches to compute at a time, and PyTorch's threads for each: on a CPU (4, N/4) of N.
 
     Threads that each compute a batch wait for nothing, while those that share an operation wait for each other at its
     end. More than four would wait for Python's lock.

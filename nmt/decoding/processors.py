@@ -62,7 +62,7 @@ class LogitsProcessor(ABC):
 
 
 class Bounds(LogitsProcessor):
-    """What holds for the translations of a batch: a prefix at the beginning, EOS at the limit, PAD and SOS nowhere."""
+    """Constraints on all translations of a batch: a prefix at the beginning, EOS at the limit, PAD and SOS nowhere."""
 
     def __init__(self, prefixes: Sequence[Sequence[int]], limit_B: Tensor, target: Vocabulary) -> None:
         self._never, self._eos = [target.pad, target.sos], target.eos

@@ -26,13 +26,13 @@ from nmt.metrics.table import METRICS, Bleu, Metric, check_lengths, check_metric
 
 Tokens = Sequence[str]
 Rows = list[dict[str, Any]]
-"""Of a table in ``nmt compare --json``, by column."""
+"""Rows of a table in ``nmt compare --json``, by column."""
 
 LENGTHS = (5, 10, 15, 20, 30, 40, 60)
 """The longest sentences of each bucket but the last, in words."""
 
 FREQUENCIES = (0, 1, 4, 9, 99, 999)
-"""How often the most frequent words of each class but the last occur in the training text (or the reference)."""
+"""Maximum frequencies of the words of each class but the last in the training text (or the reference)."""
 
 MAX_ORDER, NUM_NGRAMS = 4, 10
 """The longest n-grams that are compared, and how many are listed."""
@@ -52,7 +52,7 @@ class Options:
     """Shown of each."""
     tokenize: str | None = None
     limits: Sequence[int] = LENGTHS
-    """Of the length buckets."""
+    """Limits of the length buckets."""
 
 
 def compare(test_set: TestSet, options: Options | None = None, train: Path | str | None = None) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def ngram_changes(
 def _sentence_changes(
     test_set: TestSet, name: str, metric: Metric, scores: Mapping[str, Sequence[float]], num_sentences: int
 ) -> dict[str, Any]:
-    """How many sentences of a system are better, worse and the same than the baseline's, and what changed most."""
+    """Counts the sentences that are better, worse and equal to the baseline's, and finds the largest changes."""
     (first, baseline), system, source = next(iter(test_set.systems.items())), test_set.systems[name], test_set.source
 
     def shown(index: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What :func:`nmt.evaluation.compare.compare` found, on a terminal and as a page; the tables of both are the same."""
+"""The results of :func:`nmt.evaluation.compare.compare` on a terminal and as a page, with the same tables."""
 
 import re
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ def ngram_tables(found: dict[str, Any], system: str) -> list[FigureTable]:
 
 
 def counts_text(c: dict[str, Any]) -> str:
-    """How many sentences changed. ``c``: the changes of a system."""
+    """Returns the numbers of changed sentences. ``c``: the changes of a system."""
     return f"{c['num_better']:,} sentences better, {c['num_worse']:,} worse, {c['num_same']:,} the same ({c['metric']})"
 
 
@@ -84,7 +84,7 @@ def change_text(changes: dict[str, Any], sentence: dict[str, Any]) -> str:
 
 
 def method_text(found: dict[str, Any]) -> str:
-    """How the tests were made, in sentences."""
+    """Describes the tests in sentences."""
     test = "approximate randomisation" if found["test"] == "randomisation" else "bootstrap resampling"
     return (
         f"Paired {test}; intervals by bootstrap. A difference is called significant where p < {LEVEL}: other sentences "

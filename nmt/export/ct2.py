@@ -144,7 +144,7 @@ def num_positions(translator: Translator) -> int:
 
 
 def _set_ends(spec: Any, side: TransformerEncoder | TransformerDecoder, embedding: Any, length: int) -> None:
-    """What comes before the layers and after them."""
+    """Fills in the parts before and after the layers."""
     embedding.weight = _array(side.embedding.weight)
     spec.scale_embeddings = side.embedding.scale != 1.0
     with torch.inference_mode():

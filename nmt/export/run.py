@@ -25,14 +25,14 @@ from nmt.translation.results import ScoredPair
 from nmt.translation.translator import Translator
 
 PATIENCE = 2.0
-"""Of CTranslate2's beam search. At its default of 1 it stops at the first ``beam_size`` finished hypotheses; the
-search of nmt continues while an unfinished one could still win."""
+"""Patience of CTranslate2's beam search. At its default of 1 it stops at the first ``beam_size`` finished hypotheses;
+the search of nmt continues while an unfinished one could still win."""
 PLAIN: dict[str, Any] = {
     "search": "beam", "beam_groups": 1, "coverage_penalty": 0.0, "shortlist": None, "logits_processors": {},
 }  # fmt: skip
 """Options of a search that CTranslate2 has, with any length penalty."""
 TOLERANCE = 1e-3
-"""Of a token's log-probability in float32."""
+"""Tolerance of a token's log-probability in float32."""
 
 
 class ExportedModel:
@@ -170,7 +170,7 @@ def with_plain_search(translator: Translator) -> Translator:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How an exported model compares with the original."""
+    """Comparison of an exported model with the original."""
 
     num_lines: int
     num_equal: int

@@ -23,7 +23,7 @@ NEVER = 2.0
 
 @dataclass(frozen=True)
 class Flagged:
-    """What a filter flags.
+    """Pairs that a filter flags.
 
     Attributes:
         indices: of the flagged pairs, the examples first.
@@ -97,7 +97,7 @@ class Filter(ABC):
 
     @abstractmethod
     def flag(self, statistics: Statistics) -> Iterable[Flagged]:
-        """What is flagged, for each side or for pairs as a whole."""
+        """Returns the flagged pairs, for each side or for pairs as a whole."""
 
 
 class LineFilter(Filter):
@@ -126,7 +126,7 @@ class PairFilter(Filter):
 
     @abstractmethod
     def badness(self, source: str, target: str) -> float:
-        """How bad a pair is, from 0."""
+        """Returns the badness of each pair, from 0."""
 
     def read(self, start: int, lines: Lines) -> Figures:
         return np.array([[self.badness(*pair) for pair in zip(*lines, strict=False)]], np.float32)

@@ -144,7 +144,7 @@ def flag(
 def _judged(
     statistics: Statistics, filters: Mapping[str, Filter], start: int, lines: Lines, folder: Path | None
 ) -> dict[str, Figures]:
-    """What each filter says of a batch of lines."""
+    """Returns the findings of each filter on a batch of lines."""
     path = None if folder is None else folder / f"{start}.npz"
     if path is not None and path.is_file():
         with np.load(path, allow_pickle=False) as file:

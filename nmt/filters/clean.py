@@ -81,7 +81,7 @@ REPAIRS: dict[Repair, Callable[[str], str]] = {
 
 
 class CleanSettings(Options):
-    """What ``nmt clean`` does; the keys of its YAML file."""
+    """Settings of ``nmt clean``: the keys of its YAML file."""
 
     repair: list[Repair] = Field(list(REPAIRS), description="what is repaired in lines before they are judged")
     filters: dict[str, dict[str, Any] | None] = Field(
@@ -111,7 +111,7 @@ class CleanSettings(Options):
 
 @dataclass(frozen=True)
 class Removal:
-    """What a filter has removed from a corpus.
+    """Pairs that a filter has removed from a corpus.
 
     ``alone`` counts the pairs that no other filter flags; ``examples`` are line numbers from 1 and pairs, the worst
     first. ``histograms`` have, for each side or for the pairs as a whole, counts of pairs by their badness, the edges
@@ -286,7 +286,7 @@ class _Writing:
                         file.write(f"{line}\n")
 
     def report(self, statistics: Statistics) -> CleanReport:
-        """Of what was written."""
+        """Properties of the files that were written."""
         removals = [
             _removal(name, [found for other, found in self._flagged if other == name], statistics, bit, self)
             for name, bit in self._bits.items()

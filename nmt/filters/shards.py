@@ -72,7 +72,7 @@ def _hashes(found: Sequence[Shard], settings: CleanSettings, executor: Executor)
 
 
 def _earlier(of_shards: Mapping[str, PairHashes]) -> dict[str, PairHashes]:
-    """Of each shard the hashes that an earlier one has, too."""
+    """Hashes in each shard that an earlier one has, too."""
     hashes = _shared([each.hashes for each in of_shards.values()])
     keys = _shared([each.keys for each in of_shards.values()])
     return {name: PairHashes(*both) for name, both in zip(of_shards, zip(hashes, keys, strict=True), strict=True)}

@@ -168,7 +168,7 @@ class Statistics:
     ) -> None:
         self.pairs, self.test, self.max_length = pairs, test, max_length
         self.earlier = PairHashes()
-        """Of the corpus that this one goes on with; they repeat nothing, but can be repeated."""
+        """Hashes of the corpus that this one continues; they repeat nothing, but can be repeated."""
         source, target = (None, None) if vocabularies is None else (vocabularies.source, vocabularies.target)
         self.sides = (Side(pairs.names[0], source), Side(pairs.names[1], target))
         described = [[side.lines] for side in self.sides]

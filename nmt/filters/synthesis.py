@@ -32,7 +32,7 @@ from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
 FILTERS = ("empty", "copies", "repeats", "length-ratio")
-"""Those of ``nmt clean`` that find faults of a model; by their defaults."""
+"""Filters of ``nmt clean`` that find faults of a model, with their defaults."""
 SCORE = "score"
 REMOVED, REPORT = "removed.jsonl", "report.json"
 
@@ -84,19 +84,19 @@ def noised(line: str, random: np.random.Generator) -> str:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """What is made of the records of a translation job."""
+    """Parallel text that is made from the records of a translation job."""
 
     languages: tuple[str, str]
-    """Of the source and the target of the pairs; the ends of the names of files."""
+    """Languages of source and target; the suffixes of the files."""
     translated: int
     """The side that the model has written: 0 for back-translation, 1 for distillation."""
     options: PairOptions
     settings: Mapping[str, Any]
-    """How the job translates, for the report."""
+    """Settings of the translation, for the report."""
     references: Path | None = None
     """The candidate that is most like its reference by sentence BLEU is chosen (Kim & Rush 2016); None: the first."""
     noise_seed: int | None = None
-    """Of the noise in the source; None: there is none."""
+    """Seed of the noise in the source; None for no noise."""
     suffix: str = ""
     """End of the names of the files of text, such as ``.zst``, which compresses them."""
 

@@ -1,4 +1,4 @@
-"""How much of the error's gradient reaches each source word: where it vanishes, a network can't learn from afar.
+"""Norms of the gradient that reaches each source word; where it vanishes, a network can't learn long dependencies.
 
 For E = -log p(target | source) and the embedding x_t of a source word, ‖∂E/∂x_t‖ is averaged over sentences by the
 number of words that the encoder reads after it (Bengio et al. 1994; Pascanu et al. 2013).

@@ -34,10 +34,10 @@ class MemoryTrace:
     slots: tuple[str, ...]
     """Names of the slots: numbers, or the source pieces that they were initialised with."""
     writes_HTC: Weights
-    """Of the write heads [heads, steps, slots]."""
+    """Weights of the write heads [heads, steps, slots]."""
     reads_HTC: Weights
     attention_TS: Weights | None = None
-    """Of the decoder to the source positions, the mean of its heads, at all steps; None where the slots are these."""
+    """Mean attention of the decoder to the source positions at all steps; None if the slots are these."""
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""How a model translates text that is written otherwise: scores with each modifier applied to a test set."""
+"""Robustness against perturbed input: scores with each modifier applied to a test set."""
 
 from collections.abc import Iterator, Sequence
 

@@ -19,7 +19,7 @@ from nmt.translation.translator import Translator
 TIE = 1e-5
 """Two translations whose scores are this close are equally good: either may be given."""
 TOLERANCE = 1e-4
-"""Of a sentence's log-probability in float32, relative to it where it is beyond 1."""
+"""Tolerance of a sentence's log-probability in float32, relative to it where it is beyond 1."""
 BATCH_SIZES = (1, 7, 64)
 
 

@@ -37,7 +37,7 @@ class WordVectors:
 
     @classmethod
     def of_file(cls, path: Path) -> Self:
-        """Those of a text file of word2vec or GloVe."""
+        """Reads the vectors of a text file of word2vec or GloVe."""
         return cls.of(*read_all_vectors(path))
 
     @classmethod
@@ -72,7 +72,7 @@ class WordVectors:
         return self._nearest(self.unit_WD[self.index(word)], count, [word])
 
     def analogy(self, a: str, b: str, c: str, count: int) -> Found:
-        """What is to c as b is to a: words most similar to b - a + c (Mikolov et al. 2013), none of them given."""
+        """Returns the words most similar to b - a + c, without these: a is to b as c is to … (Mikolov et al. 2013)."""
         a_D, b_D, c_D = (self.unit_WD[self.index(word)] for word in (a, b, c))
         return self._nearest(b_D - a_D + c_D, count, [a, b, c])
 

@@ -52,7 +52,7 @@ class Shard:
         return counts[0]
 
     def record(self) -> dict[str, str]:
-        """What the journal has of a finished shard.
+        """Returns the journal's entry for a finished shard.
 
         Raises:
             UserError: a file is missing or can't be read.
@@ -114,7 +114,7 @@ def _files(folder: Path, is_only: bool) -> dict[str, Path]:
 
 
 class Journal:
-    """What is done in an output folder, and with which settings; see :meth:`open`."""
+    """Record of the shards done in an output folder, and of the settings; see :meth:`open`."""
 
     def __init__(self, file: BinaryIO, records: Mapping[str, Any]) -> None:
         self._file, self._records = file, dict(records)
@@ -122,7 +122,7 @@ class Journal:
     @classmethod
     @contextlib.contextmanager
     def open(cls, folder: Path, settings: Mapping[str, Any]) -> Iterator["Journal"]:
-        """JobFactory or continue a folder, and keep other processes from writing into it while this context is open.
+        """Creates or continues a folder, and keep other processes from writing into it while this context is open.
 
         Args:
             folder: may exist if it is empty, or if it was begun with the same settings.

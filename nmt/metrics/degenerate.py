@@ -23,7 +23,7 @@ DESCRIPTIONS: dict[Kind, str] = {
 }
 
 MAX_SHARE, MIN_SERIOUS = 0.03, 3
-"""With a larger share than this, and at least so many, the cause is the model rather than single sentences."""
+"""Minimum share and number for which the cause is the model rather than single sentences."""
 
 MIN_COPIED_WORDS = 4
 """Shorter texts, such as names and numbers, can be the same in both languages."""
@@ -41,7 +41,7 @@ _MIN_CHARACTER_LOOP = 20
 
 
 def degenerate(text: str, source: str | None = None, reference: str | None = None) -> Kind | None:
-    """How a translation is degenerate; None where it isn't.
+    """Returns the kind of degeneration of a translation, or None.
 
     Args:
         text: the translation.

@@ -287,7 +287,7 @@ def higher_is_better(name: str) -> bool:
 
 
 def directed_name(name: str) -> str:
-    """How tables call a metric: ``BLEU``, ``TER (less is better)``."""
+    """Returns the name of a metric in tables: ``BLEU``, ``TER (less is better)``."""
     return METRICS[name].name + ("" if METRICS[name].higher_is_better else " (less is better)")
 
 

@@ -159,7 +159,7 @@ def build_model(model: ResolvedModel | ModelOptions, vocabularies: Vocabularies,
 
 
 def num_parameters(model: ResolvedModel | ModelOptions, vocabularies: Vocabularies) -> int | None:
-    """How many parameters a model would have, without memory for any; None where that can't be known beforehand.
+    """Returns the number of parameters of a model without allocating any; None if it can't be known beforehand.
 
     Raises:
         UserError: as :func:`build_model`.

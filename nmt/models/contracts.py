@@ -37,20 +37,20 @@ from nmt.models.layers import Embedding
 from nmt.recipe.options import Options
 
 AttentionStep = Literal["output", "input"]
-"""Which token the attention of a decoder's step belongs to: the one that it predicts, or the one that it reads."""
+"""The token that the attention of a decoder's step belongs to: the one that it predicts, or the one that it reads."""
 
 
 class PerSource:
-    """What a state holds once for each of the B sentences, however many hypotheses these have: a dataclass."""
+    """Base of dataclasses that a state holds once for each of the B sentences, whatever their number of hypotheses."""
 
     def select(self, sentences: Tensor) -> Self:
-        """That of some sentences. ``sentences``: indices into B."""
+        """Returns the part of some sentences. ``sentences``: indices into B."""
         return cast("Self", map_tensors(self, lambda tensor: tensor.index_select(0, sentences)))
 
 
 @dataclass(frozen=True)
 class Memory(PerSource):
-    """What attention reads: a vector for each position, and a mask of the real positions."""
+    """Input of attention: a vector for each position, and a mask of the real positions."""
 
     values_BSD: Tensor
     mask_BS: Tensor
@@ -83,12 +83,12 @@ class EncoderOutput:
 
 @dataclass(frozen=True)
 class EncoderParts:
-    """What every encoder is built from, beside its own options."""
+    """Parts that every encoder is built from, beside its own options."""
 
     embedding: Embedding
-    """Of the source; ``embedding.size`` is the width of its vectors."""
+    """Embedding of the source; ``embedding.size`` is the width of its vectors."""
     vocabulary: Vocabulary
-    """Of the source; has the ids with a meaning of their own, such as that of padding and EOS."""
+    """Vocabulary of the source, with the special ids, such as those of padding and EOS."""
 
 
 class Encoder(nn.Module, ABC):
@@ -159,8 +159,8 @@ def attend(scores_BQS: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class State:
-    """What a decoder remembers. Tensors have N rows first; what is :class:`PerSource` has B. Fields may be nested
-    in tuples, and hold other states."""
+    """State of a decoder between steps. Tensors have N rows first; those of :class:`PerSource` have B. Fields may be
+    nested in tuples, and hold other states."""
 
     def reorder(self, rows: Tensor, sentences: Tensor | None = None) -> Self:
         """The state of some hypotheses, in a new order or repeated.
@@ -209,10 +209,10 @@ def map_tensors(
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What one step of search gets."""
+    """Result of one step of search."""
 
     logits_NV: Tensor
-    """Of all rows, or of those that were asked for."""
+    """Logits of all rows, or of the requested ones."""
     weights_NHS: Tensor | None
     """Attention weights of every head of the decoder, where they were asked for."""
     state: State
@@ -220,7 +220,7 @@ class StepOutput:
 
 @dataclass(frozen=True)
 class DecoderOutput:
-    """What a decoder gives for the tokens that it reads, before the output layer."""
+    """Result of a decoder for the tokens that it reads, before the output layer."""
 
     features_BTD: Tensor
     """Input of the output layer, which predicts the next token; in search there are N rows instead of B."""
@@ -231,7 +231,7 @@ class DecoderOutput:
     diagnostics: dict[str, Tensor] = field(default_factory=dict)
     """Numbers to be shown for each target token, by name, at the position that predicts the token. [B, T]"""
     source_diagnostics: dict[str, Tensor] = field(default_factory=dict)
-    """Those of the encoder. [B, S]"""
+    """Diagnostics of the encoder. [B, S]"""
 
 
 class OutputLayer(nn.Module):
@@ -264,16 +264,16 @@ class OutputLayer(nn.Module):
 
 @dataclass(frozen=True)
 class DecoderParts:
-    """What every decoder is built from, beside its own options."""
+    """Parts that every decoder is built from, beside its own options."""
 
     embedding: Embedding
-    """Of the target; ``embedding.size`` is the width of its vectors."""
+    """Embedding of the target; ``embedding.size`` is the width of its vectors."""
     output: OutputLayer
     """Expects features as wide as the embedding, so that the two can share their weights."""
     memory_sizes: tuple[int, ...]
-    """Those of the encoder; none in a language model, which has no encoder."""
+    """Widths of the encoder's memories; none in a language model, which has no encoder."""
     final_size: int
-    """That of the encoder."""
+    """Width of the encoder's final state."""
     make_attention: Callable[[dict[str, Any], int, int], Attention]
     """From the recipe's ``attention`` mapping, the width of the query and that of the memory."""
 
@@ -314,7 +314,7 @@ class Head:
 
 
 SINGLE_HEAD = Head(kind="attention")
-"""That of a decoder with one head."""
+"""Returns the weights of a decoder with one head."""
 
 
 class Decoder(nn.Module, ABC):
@@ -379,7 +379,7 @@ class Decoder(nn.Module, ABC):
 
 
 class Model(Protocol):
-    """What search asks of a model, or of several that act as one."""
+    """Interface of a model, or of several that act as one, for search."""
 
     @property
     def device(self) -> torch.device: ...

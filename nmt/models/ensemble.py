@@ -12,7 +12,7 @@ from nmt.models.contracts import Model, State, StepOutput
 
 @dataclass(frozen=True)
 class EnsembleState(State):
-    """What each model remembers."""
+    """States of all models."""
 
     states: tuple[State, ...]
 

@@ -81,7 +81,7 @@ class LayerDrop(nn.Module):
         return self.rate > 0
 
     def kept(self, num_layers: int) -> list[bool]:
-        """Which layers take part, from the bottom."""
+        """Indices of the layers that take part, from the bottom."""
         if not self.training or not self.rate:
             return [True] * num_layers
         # Drawn on the CPU, so that a GPU isn't waited for.

@@ -14,7 +14,7 @@ from nmt.data.links import GoldLinks
 from nmt.plotting.style import DIAGNOSTIC_SHADES, FAINT_INK, INK, SHADES, style, visible
 
 WIDTH, LINE, MARGIN, GAP = 7.5, 0.3, 0.6, 0.1
-"""Of the picture; from line to line; left of the words, with room for a sentence's weight; between two words."""
+"""Width of the picture; distance of lines; margin left of the words, for a sentence's weight; space between words."""
 
 
 def draw_document(

@@ -18,12 +18,12 @@ from nmt.plotting.matrix import POSSIBLE, shown_words
 from nmt.plotting.style import COLOURS, FAINT_INK, GOLD, style
 
 HEIGHT, PADDING, GAP = 1.7, 0.26, 0.12
-"""Of the picture; of a row of words; between two words."""
+"""Lengths: width of the picture; height of a row of words; space between two words."""
 MAX_WIDTH = 40.0
 MAX_LINE_WIDTH = 6.0
 """The width of a line of weight 1."""
 SMALLEST = 0.02
-"""Of a lower weight, a line couldn't be seen."""
+"""Minimum weight of a line that can be seen."""
 SMALLEST_NUMBER = 0.1
 BOX: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 

@@ -273,7 +273,7 @@ def _draw_links(axes: Axes, alignment: WordAlignment, in_corner: bool) -> None:
 
 
 def _draw_directions(axes: Axes, text: str = "target ↓   source →") -> None:
-    """What the rows and the columns are, in the corner between the two."""
+    """Writes the names of rows and columns into the corner between them."""
     place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right"}
     axes.annotate(text, (0, 1), (-6, 4), fontsize=8, color=FAINT_INK, **place)
 
@@ -306,7 +306,7 @@ def _draw_diagnostics(axes: Axes, diagnostics: Mapping[str, Sequence[float]], st
 
 
 def _draw_legend(axes: Axes, entries: Sequence[Artist], gold: GoldLinks | None, below: float) -> None:
-    """So many cells below the top of the axes."""
+    """Returns the place this number of cells below the top of the axes."""
     entries = list(entries)
     if gold is not None:
         entries.append(Rectangle((0, 0), 1, 1, **SURE, label="gold, sure"))

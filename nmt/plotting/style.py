@@ -1,4 +1,4 @@
-"""What all pictures share: palette, matplotlib's settings, words and fonts, matrices of cells, and the files.
+"""Parts that all pictures share: palette, matplotlib's settings, words and fonts, matrices of cells, and the files.
 
 A figure is drawn inside ``with style(texts)``, where ``texts`` are the words and names it shows, and written by
 :func:`write_figure` or :func:`write_figures`. Matplotlib 3.11 shapes text and orders right-to-left words itself; older
@@ -31,7 +31,7 @@ Weights = npt.NDArray[np.floating]
 
 INK, FAINT_INK, GRID = "#1b1b1b", "#767676", "#e4e4e4"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Of lines; from Okabe & Ito (2008), so that colour-blind readers can tell them apart."""
+"""Colours of lines; from Okabe & Ito (2008), so that colour-blind readers can tell them apart."""
 GOLD = COLOURS[1]
 SHADES = LinearSegmentedColormap.from_list(
     "weights", ["#ffffff", "#d6e4f2", "#9dc2e0", "#5797c9", "#2367a4", "#0b3566"]
@@ -131,7 +131,7 @@ def _characters(family: str) -> frozenset[str]:
 def panels(num_rows: int, num_columns: int, width: float, height: float) -> tuple[Figure, list[list[Axes]]]:
     """A figure with a grid of axes of this size in inches each, with room for a title above each.
 
-    What stands around the axes needs no room: a figure is written with all that is drawn.
+    Labels around the axes are not counted: a figure is written with everything that is drawn.
     """
     across, down = max(0.2, 0.75 - width), 0.34
     figure = Figure(figsize=(num_columns * (width + across) - across, num_rows * (height + down) - down))
@@ -164,7 +164,7 @@ def draw_cells(
 
 
 def draw_colour_bar(axes: Axes, label: str, left: float) -> float:
-    """The scale of the shades, so many cells from the left of the axes, and up to 1.4 inches high.
+    """Draws the scale of the shades, this number of cells from the left of the axes, and up to 1.4 inches high.
 
     Returns:
         Its height in cells.

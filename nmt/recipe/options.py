@@ -104,7 +104,7 @@ NO_KEYS = "Leave it out: there are no keys here. All keys of a group are replace
 
 
 def _describe(options: type[Options], problem: dict[str, Any]) -> tuple[str, str]:
-    """What is wrong with one key, and the remedy, from one entry of pydantic's error list."""
+    """Describes the problem with one key and its remedy, from one entry of pydantic's error list."""
     location = [part for part in problem["loc"] if isinstance(part, str)]
     group = _group_at(options, location[:-1])
     key = ".".join(shortened(str(part)) for part in problem["loc"] if part not in ("str", "FilePair"))

@@ -282,7 +282,7 @@ class Table(Mapping[str, type[T]], Generic[T]):
 
 
 def choices_of(field: FieldInfo) -> list[ChoiceOf]:
-    """What says which kind of component a field chooses, if it does."""
+    """Returns the marks that say which kind of component a field chooses, if it does."""
     return [mark for mark in field.metadata if isinstance(mark, ChoiceOf)]
 
 

@@ -23,7 +23,7 @@ FORMAT_VERSION = 1
 
 
 class VocabularyOptions(Options):
-    """How text becomes ids and back."""
+    """Options of the vocabularies, which map text to ids and back."""
 
     type: Annotated[str, ChoiceOf("vocabulary")] = Field(
         "unigram", description="sentencepiece unigram or bpe, characters, or whole words"
@@ -86,7 +86,7 @@ WITH_DEFAULT_OPTIMIZER = AfterValidator(lambda value: {"type": DEFAULT_OPTIMIZER
 
 
 class TrainingOptions(Options):
-    """How the weights are found."""
+    """Options of training."""
 
     batch_tokens: BatchTokens = Field(
         4096, description="padded positions of the longer side in a batch; auto: the most that fit on the GPU"
@@ -145,7 +145,7 @@ EarlyStopping = Literal["first", "likely", "exact"]
 
 
 class DecodingOptions(Options):
-    """How translations are searched for, in validation and by default in ``nmt translate``."""
+    """Options of search, in validation and by default in ``nmt translate``."""
 
     search: Search = Field("beam", description="beam search for the likeliest translations, or random samples")
     beam_size: int = Field(5, ge=1, le=1000, description="hypotheses or samples of a sentence; 1 is greedy search")

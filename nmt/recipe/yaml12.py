@@ -105,7 +105,7 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def load(text: str) -> Any:
-    """What a text says.
+    """Reads the value of a text.
 
     Raises:
         yaml.YAMLError: it isn't YAML, or is beyond a limit.

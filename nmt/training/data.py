@@ -56,7 +56,7 @@ class TrainingPairs:
 
 @dataclass(frozen=True)
 class Data:
-    """What a run is trained and validated on, all of it encoded."""
+    """Encoded data that a run is trained and validated on."""
 
     vocabularies: Vocabularies
     train: Sequence[TrainingPairs]
@@ -93,7 +93,7 @@ class Data:
         return InterleavedBatches(dict(zip(weights, streams, strict=True)), stages, share)
 
     def _modifiers(self, number: int) -> Augmentations | None:
-        """What changes sentences of a corpus."""
+        """Returns the augmentations of a corpus."""
         shares = self.options.corpora[number].modifiers if self.options.corpora else {}
         return Augmentations(shares, self.vocabularies, self.options.max_length) if shares else None
 
@@ -197,7 +197,7 @@ def _check_symbols(vocabulary: Vocabulary, corpus: CorpusOptions) -> None:
 def _annotations(
     techniques: Mapping[str, Technique], options: DataOptions, vocabularies: Vocabularies
 ) -> list[list[PairExtras]]:
-    """What is read for each pair of each text: links of corpora, and what techniques read."""
+    """Returns the extra data for the pairs of each text: links of corpora, and data of techniques."""
     found = {name: technique.annotations(vocabularies) for name, technique in techniques.items()}
     for name, annotations in found.items():
         if annotations and options.corpora:

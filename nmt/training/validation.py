@@ -1,4 +1,4 @@
-"""How good a model is on held-out text: loss over tokens, and a metric of its beam search output."""
+"""Validation of a model on held-out text: loss over tokens, and a metric of its beam search output."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -30,12 +30,12 @@ class Validation:
     loss: float
     """Mean -log p of a target token, in nats, without label smoothing."""
     metric: str = LOSS
-    """What models are selected by: a name of ``METRICS``, or ``loss``."""
+    """Metric by which models are selected: a name of ``METRICS``, or ``loss``."""
     score: float | None = None
-    """Of the translations by that metric; None where it is the loss."""
+    """Score of the translations by that metric; None if it is the loss."""
     translations: list[str] = field(default_factory=list)
     degenerate: DegenerateCount = field(default_factory=DegenerateCount)
-    """Which of the translations went wrong plainly."""
+    """Number of degenerate translations."""
 
     @property
     def value(self) -> float:
@@ -43,7 +43,7 @@ class Validation:
         return self.loss if self.score is None else self.score
 
     def figures(self) -> dict[str, Any]:
-        """What a checkpoint is ranked by: ``value`` (None if it isn't finite) and ``higher_is_better``."""
+        """Returns the figures that rank a checkpoint: ``value`` (None if it isn't finite) and ``higher_is_better``."""
         value = self.value if math.isfinite(self.value) else None
         return {"value": value, "higher_is_better": higher_is_better(self.metric)}
 

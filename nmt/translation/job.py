@@ -35,13 +35,13 @@ _REMEDY = "Give the input, the model and the options of the run that was stopped
 
 @dataclass(frozen=True)
 class TranslationJob:
-    """What ``nmt translate`` makes of each line; other fields are the arguments of ``Translator.stream``."""
+    """Job of ``nmt translate``; other fields are the arguments of ``Translator.stream``."""
 
     translator: Translator
     write: Callable[[Translation], str]
     """The line of output, without its end."""
     read: Callable[[str, int], Request]
-    """What a line of input, with its number, requests."""
+    """Returns the request of a line of input, given its number."""
     n_best: int
     with_alignment: bool
     constraints: OutputConstraints

@@ -1,4 +1,4 @@
-"""What a user asks of translations: of one line, and of all lines of a run."""
+"""Requests: constraints on the translation of one line, and on those of all lines of a run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ class Request:
             ) from None
 
     def constraints(self, vocabulary: Vocabulary) -> LexicalConstraints:
-        """What the translation must contain, in ids."""
+        """Returns the ids that the translation must contain."""
         phrases = [vocabulary.encode(phrase) for phrase in self.must_contain]
         prefix = vocabulary.encode(self.prefix) if self.prefix else []
         return LexicalConstraints(prefix, [ids for ids in phrases if ids])
@@ -72,7 +72,7 @@ _request = TypeAdapter(Request)
 
 @dataclass(frozen=True)
 class OutputConstraints:
-    """What holds for all translations of a run."""
+    """Constraints on all translations of a run."""
 
     forbid: Sequence[str] = ()
     """Phrases that no translation contains, letter by letter."""

@@ -23,7 +23,7 @@ class Candidate:
     """Log-probability under the length penalty; 0 for an empty line."""
     tokens: list[str]
     log_probability: float = 0.0
-    """Of all tokens and EOS, without penalties; 0 where it is not known."""
+    """Log-probability of all tokens and EOS, without penalties; 0 if it is not known."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ class ScoredPair:
     source: str
     target: str
     tokens: list[str]
-    """Those of the target, and EOS."""
+    """Tokens of the target, and EOS."""
     token_log_probabilities: list[float]
-    """Of each token, given the source and the tokens before."""
+    """Log-probability of each token, given the source and the tokens before."""
     log_probability: float | None
     """Their sum."""
     score: float | None
@@ -112,21 +112,21 @@ class ScoredPair:
 
 @dataclass(frozen=True)
 class Perplexity:
-    """How well a model predicts a text: exp of the mean of -log p, by two units.
+    """Perplexity of a text: exp of the mean of -log p, by two units.
 
     Perplexities per token of models with different vocabularies can't be compared, those per word can. The end of each
     sentence, which is predicted too, counts as a token and as a word.
     """
 
     log_probability: float
-    """Of the whole text; natural."""
+    """Log-probability of the whole text; natural."""
     num_tokens: int
     num_words: int
     """Separated by white space."""
 
     @classmethod
     def of(cls, pairs: Iterable[ScoredPair], name: str) -> "Perplexity":
-        """That of the targets of pairs; those without a score are left out.
+        """Computes the perplexity of the targets of pairs; those without a score are left out.
 
         Args:
             name: of the text, for messages.

@@ -35,7 +35,7 @@ from nmt.translation.results import Candidate, ScoredPair, Translation, Translat
 
 UNCONSTRAINED = OutputConstraints()
 NO_CANDIDATE = Candidate("", 0.0, [])
-"""Of an empty line."""
+"""Result for an empty line."""
 WINDOW = 16
 """Batches that are read before they are sorted by length and translated; a run that is stopped loses at most these."""
 
@@ -331,7 +331,7 @@ class Translator:
         return self.aligner.learn(split_pairs(pairs, tokenized, True, self.task.reader))
 
     def score(self, pairs: Iterable[tuple[str, str]], **decoding: Unpack[DecodingChanges]) -> Iterator[ScoredPair]:
-        """How probable the model finds given translations, in order and in constant memory.
+        """Scores given translations by the model, in order and in constant memory.
 
         Args:
             pairs: source and target text.

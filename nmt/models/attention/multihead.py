@@ -100,7 +100,7 @@ FIRST_CAPACITY = 64
 
 
 class _Written:
-    """How many slots of a room are written, for all caches that share it."""
+    """Number of written slots of a buffer, for all caches that share it."""
 
     def __init__(self, num_slots: int) -> None:
         self.num_slots = num_slots
@@ -122,7 +122,7 @@ class Cache(PerSource):
 
     @property
     def keys_values(self) -> KeysValues:
-        """Those of all slots, as views."""
+        """Returns the keys and values of all written slots, as views."""
         return self.keys_BHCd[:, :, : self.num_slots], self.values_BHCd[:, :, : self.num_slots]
 
     def append(self, keys_values: KeysValues) -> "Cache":

@@ -235,7 +235,7 @@ class ActDecoder(BahdanauDecoder):
     def _move(
         self, gates_NG: Tensor, cells: CellState, memory: Memory
     ) -> tuple[Tensor, Tensor, CellState, HaltingState]:
-        """As in Bahdanau's decoder, with the halting of the step."""
+        """Advances as Bahdanau's decoder does, with the halting of the step."""
         flagged_NG = gates_NG + self.cells.project(gates_NG.new_ones(1, 1), part=2)
 
         def step(parts: Parts, n: int) -> tuple[Parts, Tensor]:

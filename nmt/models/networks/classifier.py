@@ -47,7 +47,7 @@ class ClassifierState(State):
 
     features_ND: Tensor
     weights_NS: Tensor | None
-    """Of attention pooling."""
+    """Attention head of the pooling."""
 
 
 class Classifier(Decoder):

@@ -39,7 +39,7 @@ EPSILON = 1e-6
 """Vectors shorter than this count as this long in a cosine."""
 
 Ring = tuple[Tensor, Tensor]
-"""Which slots are real [N, C], and for each shift and slot the slot that moves there [N, R, C]."""
+"""Mask of the real slots [N, C], and for each shift and slot the slot that moves there [N, R, C]."""
 
 
 def make_ring(num_slots_N: Tensor, longest: int, max_shift: int) -> Ring:
@@ -130,10 +130,10 @@ class NTMState(SlotState):
     """All that a neural Turing machine remembers; each hypothesis has a memory of its own."""
 
     cells: CellState
-    """Of the controller, each part [N, L, D]."""
+    """State of the controller, each part [N, L, D]."""
     memory_NCW: Tensor
     reads_NHW: Tensor
-    """What the read heads found last."""
+    """Vectors that the read heads found last."""
     ring: Ring
 
 
@@ -197,7 +197,7 @@ class NTMCell(nn.Module):
         return states
 
     def output(self, state: NTMState) -> Tensor:
-        """What others see of a step: [h; r of each read head]. [N, D]"""
+        """Returns the output of a step: [h; r of each read head]. [N, D]"""
         hidden_ND = self.controller.output(state.cells)
         return torch.cat((hidden_ND, state.reads_NHW.flatten(1).to(hidden_ND.dtype)), dim=1)
 

@@ -87,7 +87,7 @@ class LoopLayer(nn.Module):
 
     Args:
         cells: one a direction.
-        truncation: gradients stay within segments of so many steps (Williams & Peng 1990); None: they go through all.
+        truncation: length of the segments that gradients stay within (Williams & Peng 1990); None for no limit.
     """
 
     def __init__(self, cells: Sequence[Cell | CellStack], truncation: int | None = None) -> None:
@@ -135,7 +135,7 @@ def _turned(x_BTD: Tensor, length_B: Tensor | None) -> Tensor:
 
 
 def at_end(steps_TB: Tensor, length_B: Tensor | None) -> Tensor:
-    """What stands at each sentence's last position, T where no length is given. [B, …]"""
+    """Returns the values at each sentence's last position, T if no length is given. [B, …]"""
     if length_B is None:
         return steps_TB[-1]
     return steps_TB[length_B - 1, torch.arange(len(length_B), device=length_B.device)]
@@ -203,7 +203,7 @@ class Recurrence(nn.Module):
     def _run_kernel(
         self, kernel: nn.Module, x_BTD: Tensor, state: CellState | None, length_B: Tensor | None
     ) -> tuple[Tensor, CellState]:
-        """As :meth:`LoopLayer.forward`; kernels want and give a state's directions apart. [directions, B, hidden]"""
+        """Computes :meth:`LoopLayer.forward`; the state of a kernel is [directions, B, hidden]."""
         start: Any = None
         if state is not None:
             apart = [torch.unflatten(part.to(x_BTD.dtype), 1, (self.directions, -1)) for part in state]

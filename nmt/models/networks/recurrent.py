@@ -35,7 +35,7 @@ class RecurrentEncoder(Encoder):
         initial_state: Literal["zero", "learned"] = Field("zero", description="first state: zeros, or parameters")
         reverse: bool = Field(False, description="read the source from its end (Sutskever et al. 2014)")
         truncation: int | None = Field(
-            None, ge=1, description="gradients go back through so many source words at most; null: through all"
+            None, ge=1, description="maximum number of source words that gradients go back through; null: all"
         )
 
     def __init__(self, options: Options, parts: EncoderParts) -> None:
@@ -207,7 +207,7 @@ class BahdanauDecoder(Decoder):
     def _read(
         self, token_NT: Tensor, state: AttentionalState, need_weights: bool
     ) -> tuple[DecoderOutput, AttentionalState, list[Any]]:
-        """As :meth:`advance`, and what :meth:`_move` gives of each step for a variant."""
+        """Advances, and returns the results of :meth:`_move` for each step of a variant, too."""
         cells, memory = state.cells, state.memory
         words_TNE = self.dropout(self.embedding(token_NT.t()))
         hidden, contexts, weights, extras = [], [], [], []

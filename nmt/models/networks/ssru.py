@@ -79,7 +79,7 @@ class SsruState(State):
     memory: Memory
     """Its ``keys`` are the keys and values of each layer's attention to the source."""
     cells: tuple[Tensor, ...]
-    """Of each layer, [N, D]."""
+    """Cell state of each layer, [N, D]."""
     num_tokens: int
 
 

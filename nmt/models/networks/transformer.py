@@ -84,7 +84,7 @@ class Residual(nn.Module):
         self.pre = options.norm == "pre"
 
     def before(self, x: Tensor) -> Tensor:
-        """What the sublayer reads."""
+        """Returns the input of the sublayer."""
         y: Tensor = self.norm(x) if self.pre else x
         return y
 
@@ -200,7 +200,7 @@ class TransformerState(State):
     memory: Memory
     """Its ``keys`` are the keys and values of each layer's attention to the source."""
     caches: tuple[Cache, ...]
-    """Of each layer."""
+    """Cache of each layer."""
     ancestor_NC: Tensor
     """True at the slots of the caches that hold a hypothesis' own past."""
     num_tokens: int

@@ -29,8 +29,8 @@ def average_checkpoints(
     Args:
         directory: the model directory of a training run.
         output: a new model directory; None replaces ``model.safetensors`` in ``directory``.
-        last: average so many checkpoints, the newest.
-        best: average so many, the best by validation: of those on disk that were validated.
+        last: number of checkpoints to average, the newest.
+        best: number of checkpoints to average, the best by validation: of those on disk that were validated.
         steps: average those after these numbers of updates. Exactly one of the three is given.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What a training technique can do: the hooks of :class:`Technique`.
+"""Training techniques: the hooks of :class:`Technique`.
 
 The loop over updates (``trainer.py``) and the loss (``objective.py``) call the hooks of every technique that a recipe
 turns on, and know none of them by name. Each hook does nothing unless a technique overrides it.
@@ -49,7 +49,7 @@ class Technique:
     """Names of other techniques, fields of the recipe that must be off, such as ``training.compile``, and tasks,
     such as ``task.classification``."""
     num_passes: int = 1
-    """How often each batch is read, with other dropout each time; losses are means over the passes."""
+    """Number of times that each batch is read, with other dropout each time; losses are means over the passes."""
     needs_weights: bool = False
     """Whether the decoder has to give its attention weights."""
     selects_anew: bool = False
@@ -71,7 +71,7 @@ class Technique:
         """
 
     def annotations(self, vocabularies: Vocabularies) -> PairExtras | None:
-        """What batches are to have for each pair beside its ids, as ``Batch.annotations[name]``."""
+        """Returns the extra data of each pair in batches, as ``Batch.annotations[name]``."""
         return None
 
     def read_epoch(self, sides: ParallelIds, seed: int, epoch: int) -> ParallelIds:
@@ -122,7 +122,7 @@ class Technique:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint has to hold so that the run continues exactly, as JSON values; that of rank 0 is saved."""
+        """Returns the state for an exact resume, as JSON values; that of rank 0 is saved."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

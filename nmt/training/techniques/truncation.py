@@ -1,8 +1,8 @@
 """Truncated backpropagation through time (Williams & Peng 1990) over long targets.
 
-The target is read in segments. After each, its loss goes backwards through that segment alone, and the decoder goes
-on from a state that knows nothing of how it came about. So memory is that of one segment. What does not lie in
-time, encoder and attention keys, learns from all segments.
+The target is read in segments. The loss of a segment is backpropagated through that segment alone, and the decoder
+continues from a state that is detached from the graph, so memory is that of one segment. The encoder and the attention
+keys, which don't depend on the step, learn from all segments.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Truncation(Technique):
     """A backward pass for each segment of the target."""
 
     class Options(groups.Options):
-        length: int = Field(ge=1, description="gradients go back through so many target words at most")
+        length: int = Field(ge=1, description="maximum number of target words that gradients go back through")
 
     incompatible_with = ("training.compile",)
     options: Options
