@@ -19,10 +19,13 @@ from nmt.core.errors import UserError, nearest
 from nmt.recipe.options import ChoiceOf, Options, groups_in
 
 TABLES = (
+    "nmt.data.augment",
+    "nmt.data.sources",
     "nmt.data.vocabulary.kinds",
     "nmt.metrics.table",
     "nmt.models.build",
     "nmt.decoding.processors",
+    "nmt.tasks",
     "nmt.training.optim.optimizer",
     "nmt.training.optim.schedules",
     "nmt.training.techniques",

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -48,3 +49,11 @@ def test_the_list_of_commands_has_whole_sentences(run_nmt: RunNmt, group: tuple[
     commands = run_nmt(*group, "--help").stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
     assert len(commands) >= 4
     assert all(re.fullmatch(r"  [a-z-]+ +[A-Z].*\.", line) and not line.endswith("..") for line in commands), commands
+
+
+def test_keys_are_listed_in_a_process_that_has_imported_nothing_else() -> None:
+    """A table is there only once its module has been imported."""
+    command = [sys.executable, "-m", "nmt", "recipes", "--keys"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "task: task, one of classification language_model dialogue translation" in done.stdout
