@@ -15,7 +15,7 @@ import numpy.typing as npt
 from nmt.alignment.links import Weights
 from nmt.core.errors import UserError
 from nmt.core.files import open_output
-from nmt.core.text import read_lines
+from nmt.core.text import MAX_RECORD_BYTES, read_lines
 
 LEAST_SHARE = 0.01
 """Links with a lower posterior aren't counted; attention below it is raised to it."""
@@ -121,7 +121,7 @@ class Lexicon:
             UserError: the file can't be read, or a line isn't of this form.
         """
         counts: defaultdict[str, dict[str, float]] = defaultdict(dict)
-        for number, line in enumerate(read_lines(path), start=1):
+        for number, line in enumerate(read_lines(path, max_bytes=MAX_RECORD_BYTES), start=1):
             try:
                 source, target, count = line.split("\t")
                 counts[source][target] = float(count)

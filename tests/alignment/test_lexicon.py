@@ -51,3 +51,11 @@ def test_a_damaged_file_is_named_with_its_line(tmp_path: Path, line: str) -> Non
     path.write_text(f"hund\tdog\t1\n{line}\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"lexicon\.tsv, line 2"):
         Lexicon.load(path)
+
+
+def test_a_word_as_long_as_a_line_of_text_can_be_read_back(tmp_path: Path) -> None:
+    """A line of the file holds two words, each of which may fill a line of text."""
+    longest = "a" * 130_000
+    path = tmp_path / "lexicon.tsv"
+    Lexicon({longest: {longest: 1.0}}).save(path)
+    assert len(Lexicon.load(path)) == 1
