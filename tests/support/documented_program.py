@@ -55,7 +55,6 @@ def small(recipe: Any, overrides: Mapping[str, Any], vocabulary_size: int) -> di
 
 def use_little() -> None:
     """Replace training, and the corpus of the package, in this process."""
-    import nmt
     import nmt.quickstart.run
     import nmt.training.run
 
@@ -63,14 +62,15 @@ def use_little() -> None:
 
     def train_little(recipe: Any, output: Any = None, *, overrides: Mapping[str, Any] = {}, **others: Any) -> Path:
         size = 100
-        if "pairs" in others:  # two in the example
+        if others.get("pairs"):  # two in the example
             size, others["pairs"] = 30, [*others["pairs"]] * 20
         return train(recipe, output, overrides=small(recipe, overrides, size), **others)
 
     def few_pairs() -> Any:
         return {name: pairs[:100] if name == "train" else pairs[:10] for name, pairs in splits().items()}
 
-    nmt.train = nmt.training.run.train = nmt.quickstart.run.train = train_little  # type: ignore[assignment]
+    # nmt.train calls the function of nmt.training.run.
+    nmt.training.run.train = nmt.quickstart.run.train = train_little  # type: ignore[assignment]
     nmt.quickstart.run.splits = few_pairs
     nmt.quickstart.run.NUM_PLOTS = 1
 

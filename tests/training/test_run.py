@@ -321,7 +321,7 @@ def test_a_folder_that_cannot_be_made_is_reported_before_any_work(make_recipe: R
 def test_a_missing_validation_split_is_reported_before_any_work(
     make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nmt.training.data.train_vocabularies", lambda *_: pytest.fail("work was done"))
+    monkeypatch.setattr("nmt.tasks.base.train_vocabularies", lambda *_, **__: pytest.fail("work was done"))
     with pytest.raises(UserError, match=r"no .*test\.de"):
         train(make_recipe(max_steps=1, recipe={"data": {"valid": "test"}}), tmp_path)
 
@@ -336,7 +336,7 @@ def test_too_few_pairs_to_hold_some_out(make_recipe: RecipeMaker, tmp_path: Path
 
 KILLED_WHILE_WRITING = """
 import os, sys
-from nmt.training.run import complete, train
+from nmt.training.run import train
 real = os.replace
 def replace(old, new):
     if str(new).endswith(sys.argv[3]):
