@@ -99,7 +99,7 @@ class Markup(LineFilter):
 
 
 class Repeats(LineFilter):
-    """One word five times in a row, several words three times, or letters five times; as in degenerate translations."""
+    """Lines that repeat words or characters without interruption, by :func:`nmt.metrics.degenerate.loops`."""
 
     problem = "repeat the same words without interruption"
     remedy = "Drop them, unless the other side does the same: a model learns to loop."

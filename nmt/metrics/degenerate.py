@@ -35,9 +35,10 @@ character (three bytes) carries about as much as three Latin letters."""
 _WORD = re.compile(r"\w+(?:['’\-]\w+)*")
 # Of words with single spaces between: one word five times in a row, or two to twelve words three times.
 _WORD_LOOP = re.compile(r"(?<!\S)(?:(\S+)(?: \1){4}|(\S+(?: \S+){1,11})(?: \2){2})(?!\S)")
-# Scripts without spaces, and single letters: one to thirty characters five times in a row, in all twenty or more.
+# Scripts without spaces, and single letters: 1 to 30 characters five times in a row.
 _CHARACTER_LOOP = re.compile(r"(.{1,30}?)\1{4,}")
 _MIN_CHARACTER_LOOP = 20
+"""Characters of a whole repetition: a shorter one, such as "Neeeein!", is emphasis."""
 
 
 def degenerate(text: str, source: str | None = None, reference: str | None = None) -> Kind | None:
@@ -68,7 +69,11 @@ def degenerate(text: str, source: str | None = None, reference: str | None = Non
 
 
 def loops(text: str) -> bool:
-    """Whether words, or letters, are repeated without interruption."""
+    """Whether a text repeats itself without interruption.
+
+    It does with one word five times in a row or two to twelve words three times, apart from case and punctuation, and
+    with 1 to 30 characters five times, which contain a letter and are at least 20 characters in all.
+    """
     if _WORD_LOOP.search(" ".join(_WORD.findall(text.lower()))):
         return True
     found = (match for match in _CHARACTER_LOOP.finditer(text) if any(c.isalpha() for c in match[1]))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.metrics.degenerate import DegenerateCount, count_degenerate, degenerate
+from nmt.metrics.degenerate import DegenerateCount, count_degenerate, degenerate, loops
 
 GOOD = "Two men are standing on a red bridge and look at the river."
 SOURCE = "Zwei Männer stehen auf einer roten Brücke und schauen auf den Fluss."
@@ -31,6 +31,30 @@ SOURCE = "Zwei Männer stehen auf einer roten Brücke und schauen auf den Fluss.
 )
 def test_what_is_wrong(text: str, kind: str | None) -> None:
     assert degenerate(text, SOURCE) == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("no " * 4 + "yes", False),
+        ("no " * 5 + "yes", True),
+        ("No, no. NO – no! no?", True),
+        ("ab cd " * 2, False),
+        ("ab cd " * 3, True),
+        (" ".join("abcdefghijkl") + " " + " ".join("abcdefghijkl" * 2), True),
+        (" ".join("abcdefghijklm" * 3), False),
+        ("x" + "a" * 19, False),
+        ("x" + "a" * 20, True),
+        ("x" + "abcde" * 4, False),
+        ("x" + "abcd" * 5, True),
+        ("x" + "abc" * 6, False),
+        ("x" + "abcdefghijklmnopqrstuvwxyzäöüß" * 5, True),
+        ("x" + "abcdefghijklmnopqrstuvwxyzäöüßé" * 5, False),
+        ("=" * 40, False),
+    ],
+)
+def test_the_rule_of_repetitions(text: str, expected: bool) -> None:
+    assert loops(text) is expected
 
 
 def test_too_short_is_measured_by_the_reference_and_else_by_the_source() -> None:
