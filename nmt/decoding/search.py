@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from nmt.core.device import Precision, autocast
 from nmt.core.errors import UserError
 from nmt.data.batching import Ids, lengths, pad
 from nmt.data.vocabulary.files import Vocabularies
@@ -23,55 +25,89 @@ BatchSearch = Callable[[SearchTask, Sequence[LogitsProcessor], Sequence[LexicalC
 """The search for the hypotheses of a batch, best first; see :func:`search_batch`."""
 
 
-def search_all(
-    model: Model,
-    sources: Sequence[Ids],
-    vocabularies: Vocabularies,
-    options: DecodingOptions,
-    on_progress: Callable[[int], None] = lambda sentences: None,
-    *,
-    processors: Sequence[LogitsProcessor] = (),
-    constraints: Sequence[LexicalConstraints] | None = None,
-    numbers: Sequence[int] | None = None,
-    candidates: Candidates | None = None,
-    search: BatchSearch | None = None,
-) -> list[list[Hypothesis]]:
-    """Translate any number of encoded sentences: sorted by length, in batches, back in their own order.
+@dataclass(frozen=True)
+class Query:
+    """Encoded sentences to be searched, and how."""
+
+    sources: Sequence[Ids]
+    """Ids of each sentence, without EOS."""
+    options: DecodingOptions
+    """Method, beam, penalties, limits, logits processors and batch size."""
+    on_progress: Callable[[int], None] = lambda sentences: None
+    """Called with the number of sentences of each finished batch."""
+    processors: Sequence[LogitsProcessor] = ()
+    """Applied before those of ``options``."""
+    constraints: Sequence[LexicalConstraints] | None = None
+    """What each translation must contain."""
+    numbers: Sequence[int] | None = None
+    """Numbers of the sentences, for processors that tell them apart; from 0 on if None."""
+
+
+class Searcher(Protocol):
+    """Finds hypotheses for encoded sentences.
+
+    A translator, validation and a server search by such an object alone, whatever runs the model.
+    """
+
+    is_stepwise: bool
+    """Whether logits processors can follow the search step by step at no extra cost."""
+
+    def __call__(self, query: Query) -> list[list[Hypothesis]]:
+        """Searches; returns the hypotheses of each sentence, best first.
+
+        Raises:
+            UserError: the options don't fit the model or the constraints.
+        """
+
+
+class ModelSearcher:
+    """Searches with a model in PyTorch: sentences are sorted by length, in batches, and returned in their own order.
 
     Args:
-        model: in eval mode.
-        sources: ids of each sentence, without EOS.
+        model: in eval mode while it searches.
         vocabularies: those of the model.
-        options: method, beam, penalties, limits, logits processors and batch size.
-        on_progress: called with the number of sentences of each finished batch.
-        processors: applied before those of ``options``.
-        constraints: what each translation must contain.
-        numbers: of the sentences, for processors that tell them apart; from 0 on if None.
-        candidates: gives the target ids that search is limited to.
-        search: searches a batch; :func:`search_batch` by default.
-
-    Raises:
-        UserError: the options don't fit the model or the constraints.
+        search: searches a batch, see :meth:`nmt.tasks.base.Task.search`.
+        precision: of the matrix products.
+        make_shortlist: returns the candidates of a shortlist of a size; without it, ``shortlist`` has no effect.
     """
-    processors = [*processors, *make_processors(options.logits_processors, vocabularies)]
-    if (options.search == "sample" or options.beam_groups > 1) and any(each.phrases for each in constraints or ()):
-        raise UserError(
-            "Phrases that must appear need a plain beam search.", "Leave out sampling and beam groups, or the phrases."
-        )
 
-    prepared = _PreparedSearch(model, vocabularies, options, processors, candidates, search or search_batch)
+    is_stepwise = True
 
-    def search_some(chunk: Sequence[int]) -> list[list[Hypothesis]]:
-        wanted = [LexicalConstraints() if constraints is None else constraints[i] for i in chunk]
-        return prepared([sources[i] for i in chunk], wanted, [i if numbers is None else numbers[i] for i in chunk])
+    def __init__(
+        self,
+        model: Model,
+        vocabularies: Vocabularies,
+        search: BatchSearch | None = None,
+        precision: Precision = "fp32",
+        make_shortlist: Callable[[int], Candidates] | None = None,
+    ) -> None:
+        self._model, self._vocabularies, self._search = model, vocabularies, search or search_batch
+        self._precision, self._make_shortlist = precision, make_shortlist
 
-    source_lengths = [len(source) for source in sources]
-    return map_by_length(search_some, source_lengths, options.batch_size, model.device, on_progress)
+    def __call__(self, query: Query) -> list[list[Hypothesis]]:
+        options, constraints, numbers = query.options, query.constraints, query.numbers
+        candidates = self._make_shortlist(options.shortlist) if options.shortlist and self._make_shortlist else None
+        processors = [*query.processors, *make_processors(options.logits_processors, self._vocabularies)]
+        if (options.search == "sample" or options.beam_groups > 1) and any(each.phrases for each in constraints or ()):
+            raise UserError(
+                "Phrases that must appear need a plain beam search.",
+                "Leave out sampling and beam groups, or the phrases.",
+            )
+        search = _PreparedSearch(self._model, self._vocabularies, options, processors, candidates, self._search)
+
+        def search_some(chunk: Sequence[int]) -> list[list[Hypothesis]]:
+            wanted = [LexicalConstraints() if constraints is None else constraints[i] for i in chunk]
+            of_chunk = list(chunk) if numbers is None else [numbers[i] for i in chunk]
+            return search([query.sources[i] for i in chunk], wanted, of_chunk)
+
+        source_lengths = [len(source) for source in query.sources]
+        with autocast(self._model.device, self._precision):
+            return map_by_length(search_some, source_lengths, options.batch_size, self._model.device, query.on_progress)
 
 
 @dataclass(frozen=True)
 class _PreparedSearch:
-    """The search for the translations of a batch; see :func:`search_all`."""
+    """The search for the translations of a batch."""
 
     model: Model
     vocabularies: Vocabularies

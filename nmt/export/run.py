@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,11 +14,8 @@ from nmt.core.errors import UserError
 from nmt.data.batching import Ids, lengths
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.beam import length_normalised
-from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis
-from nmt.decoding.processors import LogitsProcessor
-from nmt.decoding.search import max_lengths
-from nmt.decoding.searcher import Searcher
+from nmt.decoding.search import Query, Searcher, max_lengths
 from nmt.export.ct2 import export, num_positions, require_ctranslate2
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.results import ScoredPair
@@ -116,23 +113,12 @@ class CTranslate2Searcher:
     def __init__(self, exported: ExportedModel, fallback: Searcher) -> None:
         self.exported, self._fallback = exported, fallback
 
-    def __call__(
-        self,
-        sources: Sequence[Ids],
-        options: DecodingOptions,
-        on_progress: Callable[[int], None] = lambda sentences: None,
-        *,
-        processors: Sequence[LogitsProcessor] = (),
-        constraints: Sequence[LexicalConstraints] | None = None,
-        numbers: Sequence[int] | None = None,
-    ) -> list[list[Hypothesis]]:
-        is_plain = all(getattr(options, key) == value for key, value in PLAIN.items())
-        if processors or any(each.num_tokens for each in constraints or ()) or not is_plain:
-            return self._fallback(
-                sources, options, on_progress, processors=processors, constraints=constraints, numbers=numbers
-            )
-        found = self.exported.search(sources, options)
-        on_progress(len(sources))
+    def __call__(self, query: Query) -> list[list[Hypothesis]]:
+        is_plain = all(getattr(query.options, key) == value for key, value in PLAIN.items())
+        if query.processors or any(each.num_tokens for each in query.constraints or ()) or not is_plain:
+            return self._fallback(query)
+        found = self.exported.search(query.sources, query.options)
+        query.on_progress(len(query.sources))
         return found
 
 

@@ -11,7 +11,7 @@ from nmt.core.console import say
 from nmt.core.errors import UserError
 from nmt.data.batching import Ids, make_batch
 from nmt.decoding.forced import force_all
-from nmt.decoding.search import search_all
+from nmt.decoding.search import ModelSearcher, Query
 from nmt.translation.load import load
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
@@ -90,7 +90,8 @@ def _forced(translator: Translator, lines: Sequence[str], targets: Sequence[str]
     """Log-probabilities from beam search, from one forced pass, and from forced decoding step by step."""
     model, vocabularies, limit = translator.model, translator.vocabularies, translator.max_pieces
     sources = [translator.encode_source(line)[:limit] for line in lines]
-    found = [hypotheses[0] for hypotheses in search_all(model, sources, vocabularies, translator.options())]
+    search = ModelSearcher(model, vocabularies, translator.task.search)
+    found = [hypotheses[0] for hypotheses in search(Query(sources, translator.options()))]
     size = translator.recipe.decoding.batch_size
 
     def forced(targets: Sequence[Ids]) -> list[float]:

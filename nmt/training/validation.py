@@ -13,7 +13,7 @@ from nmt.data.batching import make_batch, plan_batches
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.mbr import mbr_order
 from nmt.decoding.processors import make_processors
-from nmt.decoding.searcher import ModelSearcher
+from nmt.decoding.search import ModelSearcher, Query
 from nmt.metrics.degenerate import DegenerateCount, count_degenerate
 from nmt.metrics.table import LOSS, METRICS, higher_is_better
 from nmt.models.seq2seq import Seq2Seq
@@ -140,7 +140,7 @@ class Validator:
 
         search = ModelSearcher(model, self._vocabularies, self._task.search, self._precision)
         with progress_bar("validation", len(sources)) as bar:
-            found = search(sources, self._decoding, advance)
+            found = search(Query(sources, self._decoding, advance))
         texts = [self.data.sources[place] for place in self._process_group.share(range(self._num_translated))]
         return [self._best(*pair) for pair in zip(found, texts, strict=True)]
 

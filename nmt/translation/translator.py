@@ -22,7 +22,7 @@ from nmt.decoding.beam import length_normalised
 from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.processors import LogitsProcessor
-from nmt.decoding.searcher import ModelSearcher, Searcher
+from nmt.decoding.search import ModelSearcher, Query, Searcher
 from nmt.metrics.table import check_metrics
 from nmt.models.contracts import Model
 from nmt.models.seq2seq import Seq2Seq
@@ -213,15 +213,15 @@ class Translator:
         self._check_tags(requests, first_line)
         filled = [index for index, ids in enumerate(encoded) if ids]
         on_progress(len(requests) - len(filled))
-        found = self.searcher(
+        query = Query(
             [encoded[index][: self.max_pieces] for index in filled],
             options,
             on_progress,
-            processors=processors,
-            constraints=[requests[index].constraints(self.vocabularies.target) for index in filled],
-            numbers=[first_line - 1 + index for index in filled],
+            processors,
+            [requests[index].constraints(self.vocabularies.target) for index in filled],
+            [first_line - 1 + index for index in filled],
         )
-        of_filled = iter(found)
+        of_filled = iter(self.searcher(query))
         return [next(of_filled) if ids else [] for ids in encoded]
 
     def _check_tags(self, requests: Sequence[Request], first_line: int) -> None:

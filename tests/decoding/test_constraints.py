@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from searches import search_all
 from torch import Tensor
 
 from nmt.core.errors import UserError
@@ -11,7 +12,6 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints, num_matched
 from nmt.decoding.processors import ForbidPhrases
-from nmt.decoding.search import search_all
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions

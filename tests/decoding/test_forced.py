@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from searches import search_all
 
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.beam import length_normalised
 from nmt.decoding.forced import force_all
-from nmt.decoding.search import search_all
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.load import load

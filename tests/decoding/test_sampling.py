@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+from searches import search_all
 from torch import Tensor
 
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.sampling import draw, uniform_numbers
-from nmt.decoding.search import search_all
 from nmt.models.contracts import State, StepOutput
 from nmt.recipe.schema import DecodingOptions
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from searches import search_all
 from torch import Tensor
 
 from nmt.core.errors import UserError
@@ -18,7 +19,7 @@ from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.beam import length_normalised
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis
-from nmt.decoding.search import max_lengths, search_all
+from nmt.decoding.search import max_lengths
 from nmt.models.build import DECODERS, build_model
 from nmt.models.contracts import State, StepOutput
 from nmt.models.seq2seq import Seq2Seq

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from searches import search_all
 from torch import Tensor
 
 import nmt
@@ -18,7 +19,6 @@ from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchTask
 from nmt.decoding.processors import LogitsProcessor
-from nmt.decoding.search import search_all
 from nmt.decoding.shortlist import Shortlist
 from nmt.models.build import build_model
 from nmt.models.ensemble import Ensemble

@@ -90,7 +90,7 @@ def test_a_translator_searches_by_ctranslate2_and_does_all_else_by_itself(
     assert exported.translate([line, *lines], constraints=constraints) == own.translate(
         [line, *lines], constraints=constraints
     )
-    monkeypatch.setattr("nmt.decoding.searcher.search_all", None)  # from here on PyTorch searches nothing
+    monkeypatch.setattr("nmt.decoding.search.ModelSearcher.__call__", None)  # from here on PyTorch searches nothing
     found = list(exported.stream(lines, 3, with_alignment=True, length_penalty=length_penalty, alpha=0.5))
     assert found[lines.index("")].text == ""
     for line, translation in zip(lines, found, strict=True):

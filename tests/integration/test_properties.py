@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from searches import search_all
 
 from nmt.core.errors import UserError
 from nmt.core.files import open_output
@@ -22,7 +23,6 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.learning import train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
-from nmt.decoding.search import search_all
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe import yaml12

@@ -15,11 +15,11 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 import torch
 from pydantic.fields import FieldInfo
+from searches import search_all
 from torch import Tensor
 
 from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.decoding.search import search_all
 from nmt.models.build import ATTENTIONS, DECODERS, ENCODERS
 from nmt.models.cells import CELLS
 from nmt.models.networks.classifier import Classifier

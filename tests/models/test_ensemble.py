@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from searches import search_all
 
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.decoding.search import search_all
 from nmt.models.build import build_model
 from nmt.models.ensemble import Ensemble
 from nmt.models.seq2seq import Seq2Seq

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import torch
+from searches import search_all
 
 from nmt.data.batching import make_batch
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.decoding.search import search_all
 from nmt.recipe.schema import DecodingOptions
 from nmt.training.loss import token_loss
 

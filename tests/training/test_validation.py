@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 from sacrebleu.metrics import BLEU, CHRF, TER
+from searches import search_all
 
-from nmt.decoding.search import search_all
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import Recipe
