@@ -38,7 +38,7 @@ class Query:
     processors: Sequence[LogitsProcessor] = ()
     """Applied before those of ``options``."""
     constraints: Sequence[LexicalConstraints] | None = None
-    """What each translation must contain."""
+    """The words that each translation must contain."""
     numbers: Sequence[int] | None = None
     """Numbers of the sentences, for processors that tell them apart; from 0 on if None."""
 

@@ -173,3 +173,9 @@ def test_labels_in_a_table_and_the_model_card(train: Train, tmp_path: Path) -> N
     assert "pipeline_tag: text-classification" in card
     assert "# Classifier: text to label" in card
     assert "nmt serve" not in card
+
+
+def test_a_classifier_is_verified_by_its_own_search(run_nmt: RunNmt, classifier: Path, tmp_path: Path) -> None:
+    (tmp_path / "lines").write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8")
+    done = run_nmt("verify", classifier, tmp_path / "lines")
+    assert done.returncode == 0, done.stdout + done.stderr
