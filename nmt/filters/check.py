@@ -12,7 +12,7 @@ from nmt.core.errors import UserError
 from nmt.core.files import explained, replacing
 from nmt.data.sources import FileText, open_text
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.filters.base import NUM_EXAMPLES, Figures, Filter, Flagged, Severity, plural
+from nmt.filters.base import NUM_EXAMPLES, Features, Filter, Flagged, Severity, plural
 from nmt.filters.statistics import Lines, PairSource, Progress, Side, Statistics, file_pairs
 from nmt.filters.table import FILTERS
 from nmt.recipe.schema import DataOptions, FilePair, Recipe
@@ -130,25 +130,25 @@ def flag(
     """
     for each in filters.values():
         each.prepare(statistics)
-    figures: dict[str, list[Figures]] = {name: [] for name in filters}
+    features: dict[str, list[Features]] = {name: [] for name in filters}
     for start, lines in statistics.pairs.batches(on_progress):
         for name, found in _judged(statistics, filters, start, lines, folder).items():
-            figures[name].append(found)
-    for name, rows in figures.items():
+            features[name].append(found)
+    for name, rows in features.items():
         if rows:
-            filters[name].figures = np.concatenate(rows, axis=1)
+            filters[name].features = np.concatenate(rows, axis=1)
     flagged = [(name, found) for name, each in filters.items() for found in each.flag(statistics)]
-    return [(name, found) for name, found in flagged if found.count or len(found.indices) or found.badness is not None]
+    return [(name, found) for name, found in flagged if found.count or len(found.indices) or found.scores is not None]
 
 
 def _judged(
     statistics: Statistics, filters: Mapping[str, Filter], start: int, lines: Lines, folder: Path | None
-) -> dict[str, Figures]:
-    """Returns the findings of each filter on a batch of lines."""
+) -> dict[str, Features]:
+    """Returns the features of each filter for a batch of lines."""
     path = None if folder is None else folder / f"{start}.npz"
     if path is not None and path.is_file():
         with np.load(path, allow_pickle=False) as file:
-            judged: dict[str, Figures] = dict(file)
+            judged: dict[str, Features] = dict(file)
         statistics.put_scores(start, judged.pop(SCORES))
         return judged
     statistics.score(start, lines)

@@ -114,7 +114,7 @@ class Removal:
     """Pairs that a filter has removed from a corpus.
 
     ``alone`` counts the pairs that no other filter flags; ``examples`` are line numbers from 1 and pairs, the worst
-    first. ``histograms`` have, for each side or for the pairs as a whole, counts of pairs by their badness, the edges
+    first. ``histograms`` have, for each side or for the pairs as a whole, counts of pairs by their score, the edges
     of the bins, and the limit.
     """
 
@@ -256,7 +256,7 @@ class _Writing:
             worst = max(flagged, key=lambda each: len(each[1].indices))[0]
             message = f"Every pair would be removed, most of them by {worst!r}."
             raise UserError(message, f"Change the limit of {worst!r}.")
-        self._badness = [(name, found.badness) for name, found in flagged if found.badness is not None]
+        self._scores = [(name, found.scores) for name, found in flagged if found.scores is not None]
         self._wanted = {int(index) for _, found in flagged for index in found.indices[:NUM_EXAMPLES]}
         self.examples: dict[int, Pair] = {}
         self.num_repaired = 0
@@ -297,9 +297,9 @@ class _Writing:
 
     def _removal(self, index: int, pair: Pair) -> str:
         why: dict[str, float | None] = {name: None for name, bit in self._bits.items() if self.reasons[index] & bit}
-        for name, badness in self._badness:
-            if name in why and badness[index] > (why[name] or -np.inf):
-                why[name] = round(float(badness[index]), 4)
+        for name, scores in self._scores:
+            if name in why and scores[index] > (why[name] or -np.inf):
+                why[name] = round(float(scores[index]), 4)
         return _json({"line": index + 1, "filters": why, "source": pair[0], "target": pair[1]})
 
     def _repair(self, index: int, before: Pair, after: Pair) -> str:
@@ -351,7 +351,7 @@ def _removal(name: str, found: Sequence[Flagged], statistics: Statistics, bit: n
     shown = list(dict.fromkeys(int(i) for each in found for i in each.indices[:NUM_EXAMPLES]))[:NUM_EXAMPLES]
     histograms = []
     for each in found:
-        if each.badness is not None and len(judged := each.badness[np.isfinite(each.badness)]):
+        if each.scores is not None and len(judged := each.scores[np.isfinite(each.scores)]):
             # A few extreme values would flatten everything else.
             top = max(float(np.percentile(judged, 99.5)), 1.5 * each.limit) or 1.0
             counts, edges = np.histogram(np.minimum(judged, top), NUM_BINS)

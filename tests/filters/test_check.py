@@ -66,10 +66,10 @@ def line_problems(line: str) -> list[str]:
     return sorted(name for name, each in filters.items() if isinstance(each, LineFilter) and each.matches(line))
 
 
-def badness(name: str, source: str, target: str) -> float:
+def score(name: str, source: str, target: str) -> float:
     each = make_filters({name: {}})[name]
     assert isinstance(each, PairFilter)
-    return each.badness(source, target)
+    return each.score(source, target)
 
 
 def lines_of(finding: Finding) -> list[int]:
@@ -196,9 +196,9 @@ def test_copies(pairs: Pairs, write: Write) -> None:
     report = check_pairs(write(pairs))
     (finding,) = found(report, "copies")
     assert (finding.count, finding.severity, lines_of(finding)) == (20, "warning", [51, 52, 53, 54, 55])
-    assert badness("copies", "Ein Mann schläft.", "EIN  Mann schläft")
-    assert not badness("copies", "New York", "New York")
-    assert not badness("copies", "12 3 45 - 6", "12 3 45 - 6")
+    assert score("copies", "Ein Mann schläft.", "EIN  Mann schläft")
+    assert not score("copies", "New York", "New York")
+    assert not score("copies", "12 3 45 - 6", "12 3 45 - 6")
 
 
 def test_a_missing_line_is_noticed_and_placed(pairs: Pairs, write: Write) -> None:

@@ -17,7 +17,7 @@ import yaml
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.filters import clean
-from nmt.filters.base import Figures, PairFilter
+from nmt.filters.base import Features, PairFilter
 from nmt.filters.check import flag, make_filters
 from nmt.filters.clean import REPAIRS, CleanSettings, repair_mojibake
 from nmt.filters.statistics import Lines, PairSource, Statistics
@@ -56,10 +56,10 @@ def flagged(name: str, pairs: Pairs, **options: Any) -> set[int]:
     return {int(i) for _, found in flag(statistics, make_filters({name: options})) for i in found.indices}
 
 
-def badness(name: str, source: str, target: str, **options: Any) -> float:
+def score(name: str, source: str, target: str, **options: Any) -> float:
     each = make_filters({name: options})[name]
     assert isinstance(each, PairFilter)
-    return each.badness(source, target)
+    return each.score(source, target)
 
 
 # the command
@@ -194,7 +194,7 @@ def test_a_stopped_run_goes_on_and_writes_the_same(
     monkeypatch.setattr("nmt.filters.statistics.BATCH_SIZE", 100)
     run, judged, read = partial(clean.clean, (files[0], files[1])), list[int](), PairFilter.read
 
-    def counted(self: PairFilter, start: int, lines: Lines) -> Figures:
+    def counted(self: PairFilter, start: int, lines: Lines) -> Features:
         if kind == "killed among the filters" and len(judged) == 20 and not (tmp_path / "stopped").exists():
             (tmp_path / "stopped").touch()
             raise KeyboardInterrupt
@@ -309,8 +309,8 @@ def test_the_lexicon_of_a_model_judges_pairs(sound: Pairs, tmp_path: Path) -> No
 )
 def test_filters_of_pairs(name: str, source: str, target: str, is_bad: bool) -> None:
     limit = make_filters({name: {}})[name].options.limit
-    assert (badness(name, source, target) > limit) == is_bad
-    assert (badness(name, target, source) > limit) == is_bad
+    assert (score(name, source, target) > limit) == is_bad
+    assert (score(name, target, source) > limit) == is_bad
 
 
 def test_foreign_scripts_and_near_duplicates() -> None:
@@ -331,7 +331,7 @@ def test_a_filter_of_a_plugin_is_used(tmp_path: Path, monkeypatch: pytest.Monkey
     class Shouting(PairFilter):
         problem, remedy = "shout", "Drop them."
 
-        def badness(self, source: str, target: str) -> float:
+        def score(self, source: str, target: str) -> float:
             return float(source.isupper())
 
     monkeypatch.setattr(plugins, "_added", [plugins.Row(None, "shouting", Shouting, plugins.Plugin("mine"))])
