@@ -92,7 +92,7 @@ def _train(
     data = prepare_data(
         recipe, techniques, texts, directory.path if checkpoint else None, process_group, task=resolved.task
     )
-    start = None if checkpoint else recipe.training.init_from
+    start = None if checkpoint else recipe.training.finetune_from
     model = make_model(resolved.model, data.vocabularies, start, is_new=not checkpoint).to(device)
     process_group.seed_per_rank(recipe.seed)
     objective = Objective(model, recipe.training, precision, techniques)
@@ -139,8 +139,8 @@ def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[Reci
     checkpoint = checkpoints.newest_intact() if resume else None
     if checkpoint:
         recipe = _compared(recipe, directory)
-    elif recipe.training.init_from:
-        ModelDirectory(recipe.training.init_from).check()
+    elif recipe.training.finetune_from:
+        ModelDirectory(recipe.training.finetune_from).check()
     return recipe, checkpoint
 
 
