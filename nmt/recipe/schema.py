@@ -6,7 +6,7 @@ built; here ``model.encoder`` and ``model.decoder`` are mappings with a ``type``
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
@@ -88,15 +88,18 @@ WITH_DEFAULT_OPTIMIZER = AfterValidator(lambda value: {"type": DEFAULT_OPTIMIZER
 class TrainingOptions(Options):
     """Options of training."""
 
+    former_names: ClassVar[dict[str, str]] = {"init_from": "finetune_from"}
+
     batch_tokens: BatchTokens = Field(
         4096, description="padded positions of the longer side in a batch; auto: the most that fit on the GPU"
     )
     accumulate: int = Field(1, ge=1, le=10_000, description="batches whose gradients are added up for one update")
-    init_from: Path | None = Field(
+    finetune_from: Path | None = Field(
         None, description="a model directory whose weights and vocabulary a new run starts from: fine-tuning"
     )
     new_vocabulary: bool = Field(
-        False, description="with init_from: make a vocabulary; pieces that the trained model has keep their embeddings"
+        False,
+        description="with finetune_from: make a vocabulary; pieces that the trained model has keep their embeddings",
     )
     max_steps: Annotated[int | None, SILENT] = Field(None, ge=1, description="stop after this many updates")
     max_epochs: Annotated[int | None, SILENT] = Field(None, ge=1, description="stop after this many epochs")
