@@ -18,6 +18,7 @@ from nmt.core.model_directory import CARD
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
+from nmt.models.layers import sinusoids_in_halves
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder, TransformerOptions
 from nmt.models.weights import weights_of, write_tensors
 from nmt.pretrained.families import ACTIVATIONS, FAMILIES, Family
@@ -65,6 +66,11 @@ def export_huggingface(translator: Translator, output: Path) -> Family:
     tensors: dict[str, Tensor] = {}
     for name, parameter in weights_of(translator.model).items():
         tensors |= counterpart(name, options.tie).write(parameter, order_D)
+    if family.model_type == "pegasus":  # which doesn't compute the codes of its positions itself
+        for side in ("encoder", "decoder"):
+            tensors[f"model.{side}.embed_positions.weight"] = sinusoids_in_halves(
+                _num_positions(translator), options.embedding_size
+            )
     if not family.output_bias:
         tensors.pop(BIAS, None)
     card = translator.directory / CARD if translator.directory is not None else None
@@ -135,7 +141,7 @@ def _config(translator: Translator, family: Family) -> dict[str, Any]:
         "d_model": model.embedding_size,
         "scale_embedding": model.scale_embeddings,
         "activation_function": activations[model.encoder["activation"]],
-        "max_position_embeddings": model.encoder["max_positions"],
+        "max_position_embeddings": _num_positions(translator),
         "vocab_size": len(vocabularies.source),
         "tie_word_embeddings": model.tie != "none",
         **{key: value for key, value in _generation(translator).items() if key.endswith("_token_id")},
@@ -168,8 +174,15 @@ def _generation(translator: Translator) -> dict[str, Any]:
         "num_beams": options.beam_size,
         "length_penalty": {"none": 0.0, "average": options.alpha}.get(options.length_penalty, 1.0),
         "early_stopping": options.early_stopping == "first",
-        "max_length": 2 * translator.max_pieces,
+        "max_length": min(2 * translator.max_pieces, _num_positions(translator)),
     }
+
+
+def _num_positions(translator: Translator) -> int:
+    """Returns the number of positions of the exported model: enough for all sentences, unless they are learned."""
+    options = translator.recipe.model.encoder
+    num_needed = 0 if options["positions"] == "learned" else 2 * translator.max_pieces + 2
+    return int(max(options["max_positions"], num_needed))
 
 
 def _tokenizer(translator: Translator) -> dict[str, bytes]:
