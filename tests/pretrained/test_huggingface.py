@@ -198,7 +198,7 @@ def test_an_imported_model_is_an_ordinary_one(
         ["translate", model, "-i", source, "-o", tmp_path / "out", "--device", "cpu"],
         ["verify", model, source, target, "--limit", "10"],
         ["align", model, source, target, "-o", tmp_path / "links", "--device", "cpu"],
-        ["train", model / "recipe.yaml", "-o", tuned, "--set", f"training.init_from={model}", "--set",
+        ["train", model / "recipe.yaml", "-o", tuned, "--set", f"training.finetune_from={model}", "--set",
          f"data.root={tmp_path}", "--set", "data.valid=null", "--set", "training.max_steps=40", "--set",
          "training.learning_rate=0.001", "--set", "training.schedule.warmup_steps=1", "--set", "device=cpu",
          "--set", "training.batch_tokens=500", "--set", "decoding.max_length=20"],

@@ -80,7 +80,7 @@ class PretrainedVocabulary(Vocabulary):
     def learn(cls, lines: Iterable[str], options: VocabularyOptions, specials: Sequence[str], where: str) -> Self:
         raise UserError(
             "A vocabulary of type pretrained belongs to a pretrained model and is not learned.",
-            "Give the imported model directory as training.init_from, or choose another vocabulary.type.",
+            "Give the imported model directory as training.finetune_from, or choose another vocabulary.type.",
         )
 
     @classmethod
