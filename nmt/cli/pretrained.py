@@ -38,8 +38,8 @@ def huggingface(
     """Import a model of Hugging Face.
 
     Models of the architectures Marian (OPUS-MT), M2M100, NLLB and mBART-50 become model directories, which all commands
-    read and training.finetune_from starts from. DIR holds config.json, safetensors files and the files of the sentencepiece
-    tokenizer; nothing is downloaded. Multilingual models translate between the two languages that are given here.
+    read and training.finetune_from starts from. DIR holds config.json, safetensors files and the sentencepiece models;
+    nothing is downloaded. Multilingual models translate between the two languages that are given here.
     """
     from nmt.pretrained.huggingface import import_huggingface
 

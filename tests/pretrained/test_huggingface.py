@@ -159,7 +159,8 @@ def test_beam_search_is_that_of_transformers(imported: Path, folder: Path) -> No
         [ids] = model.generate(
             input_ids=torch.tensor([[*source, eos]]), num_beams=5, early_stopping=True, do_sample=False,
             length_penalty=1.0 if first is None else 0.0, max_new_tokens=limit + (first is not None),
-            bad_words_ids=[[index] for index in {pad, first or pad}], forced_bos_token_id=first, logits_processor=[End()],
+            bad_words_ids=[[index] for index in {pad, first or pad}], forced_bos_token_id=first,
+            logits_processor=[End()],
         ).tolist()  # fmt: skip
         expected.append(ids[1 if first is None else 2 : ids.index(eos, 1) if eos in ids[1:] else None])
     assert len(set(map(tuple, found))) > 5, "translations differ"
