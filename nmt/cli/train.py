@@ -112,6 +112,7 @@ def average(
     "nmt export runs/de-en -o de-en.ct2",
     "nmt export runs/de-en -o de-en.int8 --quantization int8",
     "nmt export runs/de-en -o packages --to argos",
+    "nmt export runs/de-en -o de-en.hf --to huggingface",
 )
 def export(
     model_dir: ModelDir,
@@ -122,8 +123,8 @@ def export(
             "--to",
             "--format",
             metavar="NAME",
-            help="Target program: ctranslate2, argos (a package for Argos Translate; needs a joint vocabulary), or the "
-            "export target of a plugin.",
+            help="Target program: ctranslate2, argos (a package for Argos Translate; needs a joint vocabulary), "
+            "huggingface (a folder for transformers), or the export target of a plugin.",
         ),
     ] = "ctranslate2",
     quantization: Annotated[
@@ -131,7 +132,7 @@ def export(
         typer.Option(help="Type of the stored weights.", show_default="float32"),
     ] = None,
 ) -> None:
-    """Convert a Transformer for CTranslate2.
+    """Convert a Transformer for other programs.
 
     CTranslate2 runs it without PyTorch. The command checks that translations there are the same. The folder holds the
     weights, the vocabularies and the sentencepiece models. Needs the package ctranslate2: pip install

@@ -60,10 +60,17 @@ def check_exportable(translator: Translator) -> None:
             "Use `nmt translate` for it, or train one such as multi30k/transformer.",
         )
     translator.task.require("export")
+    options = translator.recipe.model.encoder, translator.recipe.model.decoder
+    usual = {"activation": "relu", "embedding_norm": False, "first_token": None}
+    if unusual := [key for key, value in usual.items() if any(side.get(key, value) != value for side in options)]:
+        raise UserError(
+            f"Models with {unusual[0]} aren't exported to CTranslate2.",
+            "Export it with --to huggingface, and convert that.",
+        )
     for vocabulary in (translator.vocabularies.source, translator.vocabularies.target):
         if not isinstance(vocabulary, SentencePieceVocabulary):
             raise UserError(
-                "Only models with sentencepiece vocabularies are exported; this one has whole words.",
+                "Only models with sentencepiece vocabularies of their own are exported.",
                 "Train it with --set vocabulary.type=unigram, bpe or character.",
             )
 

@@ -4,8 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
+from nmt.core.errors import UserError
 from nmt.export.argos import export_argos
 from nmt.export.ct2 import Quantization, export
+from nmt.export.huggingface import USAGE, export_huggingface
 from nmt.export.run import check, usage
 from nmt.recipe.registry import Table
 from nmt.translation.translator import Translator
@@ -55,4 +57,18 @@ class Argos(ExportTarget):
         return [f"wrote {path}: {agreement}"]
 
 
-EXPORT_TARGETS: Table[ExportTarget] = Table("export target", ExportTarget, {"ctranslate2": CTranslate2, "argos": Argos})
+class HuggingFace(ExportTarget):
+    """A folder for ``transformers``."""
+
+    def write(
+        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
+    ) -> list[str]:
+        if quantization is not None:
+            raise UserError("A folder for transformers has float32 weights.", "Leave out --quantization.")
+        family = export_huggingface(translator, output)
+        return [f"wrote {output}: {family.model_class}", "In Python:\n", USAGE.format(directory=str(output))]
+
+
+EXPORT_TARGETS: Table[ExportTarget] = Table(
+    "export target", ExportTarget, {"ctranslate2": CTranslate2, "argos": Argos, "huggingface": HuggingFace}
+)

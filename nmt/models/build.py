@@ -5,6 +5,7 @@ To add a system: write its module with an ``Options`` class in its folder, and a
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -164,21 +165,38 @@ def num_parameters(model: ResolvedModel | ModelOptions, vocabularies: Vocabulari
     Raises:
         UserError: as :func:`build_model`.
     """
-    model = _resolved(model)
     try:
-        with torch.device("meta"), _SizesAlone():
-            network = _assembled(model, vocabularies)
+        return sum(map(prod, parameter_shapes(model, vocabularies).values()))
     except (RuntimeError, TypeError):  # a component of a plugin that computes with its weights when it is made
         return None
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
-class _SizesAlone(TorchFunctionMode):
-    """Leaves out operations in place, such as those that draw weights: for sizes alone they take long."""
+def parameter_shapes(model: ResolvedModel | ModelOptions, vocabularies: Vocabularies) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of a model's parameters by name, shared ones once, without allocating any.
+
+    Raises:
+        UserError: as :func:`build_model`.
+    """
+    with torch.device("meta"), _Uninitialised():
+        network = _assembled(_resolved(model), vocabularies)
+    return {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Leaves out operations in place, such as those that draw weights: where nobody reads the weights, they take long.
+
+    Args:
+        only_parameters: leave out only those that change whole parameters.
+    """
+
+    def __init__(self, only_parameters: bool = False) -> None:
+        super().__init__()
+        self._only_parameters = only_parameters
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, given = getattr(func, "__name__", ""), (*args, *(kwargs or {}).values())
-        if given and name.endswith("_") and not name.endswith("__"):
+        is_initial = name.endswith("_") and not name.endswith("__")
+        if given and is_initial and (isinstance(given[0], nn.Parameter) or not self._only_parameters):
             return given[0]  # torch.nn.init gives its tensor by name
         return func(*args, **(kwargs or {}))
 
@@ -195,7 +213,8 @@ def read_model(directory: str | Path, device: torch.device) -> tuple[Recipe, Voc
     vocabularies = Vocabularies.load(files.path)
     resolved = resolve_model(recipe.model)
     check_size(files.weights, num_parameters(resolved, vocabularies))
-    model = build_model(resolved, vocabularies)
+    with _Uninitialised(only_parameters=True):
+        model = build_model(resolved, vocabularies)
     load_weights(model, files.weights)
     model.to(device).eval()
     return recipe, vocabularies, model
@@ -212,7 +231,7 @@ def _assembled(resolved: ResolvedModel, vocabularies: Vocabularies) -> Seq2Seq:
         resolved.encoder,
         resolved.decoder,
     )
-    if options.tie == "all" and not vocabularies.joint:
+    if options.tie == "all" and not vocabularies.share_ids:
         raise UserError(
             "model.tie: all shares source and target embeddings.", "Set vocabulary.joint to true, or tie: target."
         )
@@ -220,7 +239,8 @@ def _assembled(resolved: ResolvedModel, vocabularies: Vocabularies) -> Seq2Seq:
     source = Embedding(len(vocabularies.source), size, vocabularies.source.pad, scale, dropout=dropout)
     shared = source.weight if options.tie == "all" else None
     target = Embedding(len(vocabularies.target), size, vocabularies.target.pad, scale, shared, dropout=dropout)
-    output = OutputLayer(size, len(vocabularies.target), None if options.tie == "none" else target.weight)
+    tied_to = None if options.tie == "none" else target.weight
+    output = OutputLayer(size, len(vocabularies.target), tied_to, options.output_bias)
     try:
         encoder = encoder_class(encoder_options, EncoderParts(source, vocabularies.source))
         parts = DecoderParts(target, output, encoder.memory_sizes, encoder.final_size, make_attention)

@@ -238,16 +238,23 @@ class OutputLayer(nn.Module):
     """Features to logits over the target vocabulary; ``weight_VD`` may be the target embedding's.
 
     A class of its own because the training loss uses its weights rather than its logits: see
-    ``nmt/training/loss.py``.
+    ``nmt/training/loss.py``. Without ``bias``, ``bias_V`` is zero and not a parameter.
     """
 
-    def __init__(self, width: int, vocabulary_size: int, tied_to: nn.Parameter | None = None) -> None:
+    bias_V: Tensor
+
+    def __init__(
+        self, width: int, vocabulary_size: int, tied_to: nn.Parameter | None = None, bias: bool = True
+    ) -> None:
         super().__init__()
         if tied_to is None:
             tied_to = nn.Parameter(torch.empty(vocabulary_size, width))
             nn.init.normal_(tied_to, std=width**-0.5)
         self.weight_VD = tied_to
-        self.bias_V = nn.Parameter(torch.zeros(vocabulary_size))
+        if bias:
+            self.bias_V = nn.Parameter(torch.zeros(vocabulary_size))
+        else:
+            self.register_buffer("bias_V", torch.zeros(vocabulary_size), persistent=False)
 
     def rows(self, ids_C: Tensor) -> "OutputLayer":
         """A layer for some of the target ids, in the type that products have here, to be used without gradients."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Generic, TypeVar, cast
+from typing import Generic, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -162,12 +162,39 @@ def sinusoids(num_positions: int, size: int, device: torch.device | None = None)
     return code
 
 
+def sinusoids_in_halves(num_positions: int, size: int, device: torch.device | None = None) -> Tensor:
+    """Sinusoidal position code of Marian: that of :func:`sinusoids` with all sines before the cosines. [N, size]
+
+    It is computed in double precision, as it is in the programs that other models come from.
+    """
+    position = torch.arange(num_positions, dtype=torch.float64)[:, None]
+    angle = position * torch.exp(torch.arange(0, size, 2, dtype=torch.float64) * (-math.log(10000.0) / size))
+    return torch.cat((angle.sin(), angle[:, : size // 2].cos()), dim=1).float().to(device)
+
+
+def fairseq_sinusoids(num_positions: int, size: int, device: torch.device | None = None) -> Tensor:
+    """Sinusoidal position code of fairseq and tensor2tensor. [num_positions, size]
+
+    Frequencies are 10000^(-i/(D/2 - 1)) for i from 0 to D/2 - 1, all sines come before the cosines, and the first token
+    has position 2.
+    """
+    half = size // 2
+    frequency = torch.exp(torch.arange(half, dtype=torch.float32) * (-math.log(10000.0) / max(half - 1, 1)))
+    angle = torch.arange(2, num_positions + 2, dtype=torch.float32)[:, None] * frequency
+    return nn.functional.pad(torch.cat((angle.sin(), angle.cos()), dim=1), (0, size % 2)).to(device)
+
+
+PositionKind = Literal["sinusoidal", "sinusoidal_halves", "sinusoidal_fairseq", "learned"]
+CODES = {"sinusoidal": sinusoids, "sinusoidal_halves": sinusoids_in_halves, "sinusoidal_fairseq": fairseq_sinusoids}
+"""The functions that compute position codes which aren't learned."""
+
+
 class Positions(nn.Module):
     """Adds a position code to embedded tokens: sinusoidal, of any length, or learned up to ``max_positions``."""
 
-    def __init__(self, size: int, kind: str = "sinusoidal", max_positions: int = 512) -> None:
+    def __init__(self, size: int, kind: PositionKind = "sinusoidal", max_positions: int = 512) -> None:
         super().__init__()
-        self.size = size
+        self.size, self.kind = size, kind
         self.learned: nn.Embedding | None = None
         if kind == "learned":
             self.learned = nn.Embedding(max_positions, size)
@@ -185,6 +212,6 @@ class Positions(nn.Module):
             known = self._code  # another thread may put a shorter one in its place
             if len(known) < end or known.device != x_BTD.device:
                 # Twice what is needed now: step by step, a long sentence must not ask anew at each.
-                self._code = known = sinusoids(max(2 * end, 256), self.size, x_BTD.device)
+                self._code = known = CODES[self.kind](max(2 * end, 256), self.size, x_BTD.device)
             code = known[start:end]
         return x_BTD + code.to(x_BTD.dtype)

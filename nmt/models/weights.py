@@ -1,5 +1,6 @@
 """Weights on the disk: safetensors files, never half-written and never pickled."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from torch import Tensor, nn
 
 from nmt.core.errors import UserError
 from nmt.core.files import explained, replacing
+
+LARGE = 1 << 28
+"""Bytes of a file from which on parameters are views of it. Copies are aligned as fresh parameters are, so that the
+last bits of what a small model computes don't depend on where its weights come from."""
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
@@ -27,14 +32,14 @@ def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
         write_tensors(weights, temporary)
 
 
-def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a safetensors file where nobody reads yet.
+def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file where nobody reads yet, with texts that its header gets.
 
     Raises:
         OSError: it can't be written.
     """
     # save_file would write under a temporary name of its own, which a kill leaves behind, readable by its owner alone.
-    path.write_bytes(save({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}))
+    path.write_bytes(save({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, metadata))
 
 
 def check_size(path: Path, num_parameters: int | None) -> None:
@@ -53,6 +58,9 @@ def check_size(path: Path, num_parameters: int | None) -> None:
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Read what :func:`save_weights` wrote into a model of the same shape.
+
+    The parameters of a large model on the CPU become views of the file, so that it isn't in memory twice. They can be
+    changed, and the file stays as it is.
 
     Raises:
         UserError: the file is missing, damaged, or belongs to another model.
@@ -73,9 +81,13 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"{path} holds numbers that are not finite, in {broken[0]!r} ({len(broken)} of {len(stored)} tensors).",
             "The training run has diverged or the file is damaged: use another checkpoint, or train again.",
         )
+    is_large = path.stat().st_size >= LARGE and os.name != "nt"  # Windows couldn't replace a file that is in use
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(stored[name])
+            if is_large and parameter.dtype == stored[name].dtype and parameter.device.type == "cpu":
+                parameter.data = stored[name]
+            else:
+                parameter.copy_(stored[name])
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -26,7 +26,8 @@ class VocabularyOptions(Options):
     """Options of the vocabularies, which map text to ids and back."""
 
     type: Annotated[str, ChoiceOf("vocabulary")] = Field(
-        "unigram", description="sentencepiece unigram or bpe, characters, or whole words"
+        "unigram",
+        description="unigram or bpe of sentencepiece, character, word, or pretrained (of an imported model)",
     )
     size: int = Field(8000, ge=8, le=10_000_000, description="number of pieces, with specials; for words the maximum")
     joint: bool = Field(True, description="one vocabulary for both languages (needed to tie all embeddings)")
@@ -62,6 +63,7 @@ class ModelOptions(Options):
     )
     vectors: VectorOptions = Field(default_factory=VectorOptions, description="word vectors that embeddings start from")
     scale_embeddings: bool = Field(False, description="multiply embeddings by the root of their width (Transformer)")
+    output_bias: bool = Field(True, description="the output layer has a bias")
     word_dropout: Annotated[float, FREE] = Field(
         0.0, ge=0, lt=1, description="training: zero this share of the words' embeddings, on both sides"
     )

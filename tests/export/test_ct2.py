@@ -255,7 +255,7 @@ def test_what_can_not_be_exported(
     assert recurrent.returncode == 2
     assert "CTranslate2 runs Transformers; this model is bahdanau and recurrent." in recurrent.stderr
     words = load(train_tiny("training.max_steps=1", *transformer(layers=1)), "cpu")
-    with pytest.raises(UserError, match="whole words"):
+    with pytest.raises(UserError, match="sentencepiece vocabularies"):
         check_exportable(words)
     assert list(tmp_path.iterdir()) == []
 

@@ -97,6 +97,7 @@ NOT_RUN = {
     r"tools/bench/": "measures for minutes, against other toolkits or with many clients",
     r"tools/experiments/markup_quality\.py": "measures for minutes; see tests/tools/experiments",
     r"-o runs/transformer --resume": "continues a run that the page does not make",
+    r"nmt import|models/": "needs the download of a model; tests/pretrained imports, fine-tunes and exports small ones",
     r"examples/plain_loop\.py": "trains for a minute; tests/integration/test_examples.py runs it",
 }
 """The commands that are not executed, and why."""

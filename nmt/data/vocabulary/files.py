@@ -23,6 +23,11 @@ class Vocabularies:
         return self.source is self.target
 
     @property
+    def share_ids(self) -> bool:
+        """Whether the pieces of both have the same ids, as those of a joint vocabulary do."""
+        return self.joint or self.source.has_ids_of(self.target)
+
+    @property
     def fingerprint(self) -> str:
         return f"{self.source.fingerprint}-{self.target.fingerprint}"
 

@@ -93,7 +93,7 @@ class SentencePieceVocabulary(Vocabulary):
         return int(self._processor.get_piece_size())
 
     def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self._processor.encode(_without_surrogates(text))
+        ids: list[int] = self._processor.encode(without_surrogates(text))
         return ids
 
     def scores(self) -> dict[str, float]:
@@ -103,7 +103,7 @@ class SentencePieceVocabulary(Vocabulary):
         return {self.token(i): float(p.get_score(i)) for i in range(len(self)) if not any(kind(i) for kind in kinds)}
 
     def _pieces(self, text: str) -> list[Piece]:
-        text = _without_surrogates(text)
+        text = without_surrogates(text)
         if hasattr(self._processor, "EncodeAsOffsetMapping"):
             found = self._processor.EncodeAsOffsetMapping(text)
             return [Piece(i, begin, end) for i, (begin, end) in zip(found["ids"], found["offsets"], strict=True)]
@@ -122,8 +122,13 @@ class SentencePieceVocabulary(Vocabulary):
     def to_bytes(self) -> bytes:
         return self._proto
 
+    @property
+    def sentencepiece_model(self) -> bytes:
+        """The sentencepiece model as it is in a file."""
+        return self._proto
 
-def _without_surrogates(text: str) -> str:
+
+def without_surrogates(text: str) -> str:
     """Replaces lone surrogates, which UTF-8 cannot encode, by question marks."""
     return text.encode("utf-8", "replace").decode("utf-8")
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nmt.models.attention.multihead import (
     Cache,
@@ -29,13 +30,16 @@ from nmt.models.contracts import (
     Memory,
     State,
 )
-from nmt.models.layers import Dropout, LayerDrop, Layers, Positions, length_mask
+from nmt.models.layers import Dropout, LayerDrop, Layers, PositionKind, Positions, length_mask
 from nmt.recipe.options import FREE, Options
 
 CROWDED = 96
 """Slots of a search's caches from which on orphans are looked for."""
 WORTH_KEEPING = 0.75
 """Share of slots in use above which the others stay, because leaving them out means copying."""
+
+
+ACTIVATIONS = {"relu": torch.relu, "silu": F.silu, "gelu": F.gelu}
 
 
 class BlockOptions(Options):
@@ -47,30 +51,38 @@ class BlockOptions(Options):
     attention_dropout: Annotated[float, FREE] = Field(0.0, ge=0, lt=1, description="on attention weights")
     activation_dropout: Annotated[float, FREE] = Field(0.0, ge=0, lt=1, description="inside the feed-forward layer")
     norm: Literal["pre", "post"] = Field("pre", description="layer norm before each sublayer, or after the sum")
-    positions: Literal["sinusoidal", "learned"] = Field("sinusoidal", description="code added to the embeddings")
+    positions: PositionKind = Field(
+        "sinusoidal", description="code added to the embeddings; halves is that of Marian, fairseq that of M2M100"
+    )
     max_positions: int = Field(512, ge=1, le=1_000_000, description="number of learned positions")
+    activation: Literal["relu", "silu", "gelu"] = Field("relu", description="function inside the feed-forward layer")
 
 
 class TransformerOptions(BlockOptions):
     """Options of ``type: transformer``, for the encoder and the decoder. The width is ``embedding_size``."""
 
     num_layers: int = Field(3, ge=1, le=1000, description="layers one above another")
+    embedding_norm: bool = Field(False, description="layer norm of the embeddings with their positions, as in mBART")
+    first_token: int | None = Field(
+        None, ge=0, description="decoder: id of a token that it reads before SOS, as in M2M100"
+    )
     layer_drop: Annotated[float, FREE] = Field(
         0.0, ge=0, lt=1, description="probability that a layer is left out of a training step (Fan et al. 2020)"
     )
 
 
 class FeedForward(nn.Module):
-    """Position-wise: W2 max(0, W1 x + b1) + b2."""
+    """Position-wise: W2 f(W1 x + b1) + b2, where f is ReLU, SiLU or GELU."""
 
     def __init__(self, width: int, options: BlockOptions) -> None:
         super().__init__()
         self.inner = nn.Linear(width, options.feed_forward_size)
         self.out = nn.Linear(options.feed_forward_size, width)
         self.dropout = Dropout(options.activation_dropout)
+        self.activation = ACTIVATIONS[options.activation]
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.out(self.dropout(self.inner(x).relu()))
+        out: Tensor = self.out(self.dropout(self.activation(self.inner(x))))
         return out
 
 
@@ -126,6 +138,7 @@ class TransformerEncoder(Encoder):
         self.layers: Layers[EncoderLayer] = Layers(EncoderLayer(width, options) for _ in range(options.num_layers))
         # Pre-norm leaves the sum of all layers unnormalised; post-norm has normalised it already.
         self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
+        self.embedding_norm = nn.LayerNorm(width) if options.embedding_norm else nn.Identity()
         self.dropout = Dropout(options.dropout)
         self.layer_drop = LayerDrop(options.layer_drop)
         self.memory_sizes, self.final_size = (width,), width
@@ -133,7 +146,7 @@ class TransformerEncoder(Encoder):
     def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
         mask_BS = length_mask(source_length_B, source_BS.shape[1])
         bias = padding_bias(mask_BS)
-        x_BSD = self.dropout(self.positions(self.embedding(source_BS)))
+        x_BSD = self.dropout(self.embedding_norm(self.positions(self.embedding(source_BS))))
         for layer, kept in zip(self.layers, self.layer_drop.kept(len(self.layers)), strict=True):
             if kept:
                 x_BSD = layer(x_BSD, bias)
@@ -303,6 +316,10 @@ class TransformerDecoder(CachedDecoder):
             for _ in range(options.num_layers)
         )
         self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
+        self.embedding_norm = nn.LayerNorm(width) if options.embedding_norm else nn.Identity()
+        self.first_token = options.first_token
+        if options.first_token is not None and options.first_token >= len(parts.embedding.weight):
+            raise ValueError(f"the first_token {options.first_token} is none of {len(parts.embedding.weight)} ids")
         self.dropout = Dropout(options.dropout)
         self.layer_drop = LayerDrop(options.layer_drop)
         self.output = parts.output
@@ -318,13 +335,17 @@ class TransformerDecoder(CachedDecoder):
     def start(self, encoded: EncoderOutput) -> TransformerState:
         # Without a source there are no positions to project, and any attention gives keys of the right shape.
         attentions = [layer.cross_attention or layer.self_attention for layer in self.layers]
-        return TransformerState.start(encoded.memories[0], attentions, len(self.layers))
+        state = TransformerState.start(encoded.memories[0], attentions, len(self.layers))
+        if self.first_token is None:
+            return state
+        token_B1 = torch.full((len(encoded.memories[0].mask_BS), 1), self.first_token, device=state.ancestor_NC.device)
+        return self.advance(token_B1, state)[1]
 
     def _run(
         self, token_NT: Tensor, state: TransformerState, self_bias: Tensor, need_weights: bool, is_last: bool
     ) -> tuple[DecoderOutput, tuple[Cache, ...]]:
         cross_bias = padding_bias(state.memory.mask_BS)
-        x_NTD = self.positions(self.embedding(token_NT), state.num_tokens)
+        x_NTD = self.embedding_norm(self.positions(self.embedding(token_NT), state.num_tokens))
         x_BQD = self.dropout(x_NTD.view(len(cross_bias), -1, x_NTD.shape[2]))
         num_layers = len(self.layers)
         kept = self.layer_drop.kept(num_layers) if is_last and not need_weights else [True] * num_layers

@@ -1,0 +1,239 @@
+"""Transformers as folders of Hugging Face, which transformers loads as one of its own architectures.
+
+The reverse of :mod:`nmt.pretrained.huggingface`. Marian and Pegasus, which is Marian with pre-norm, have the sines of a
+position before its cosines; for a model in which they are interleaved, the dimensions of the residual stream are
+reordered, which changes nothing else.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from nmt.core.errors import UserError
+from nmt.core.files import explained, replacing
+from nmt.core.model_directory import CARD
+from nmt.data.vocabulary.base import Vocabulary
+from nmt.data.vocabulary.pretrained import PretrainedVocabulary
+from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
+from nmt.models.layers import sinusoids_in_halves
+from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder, TransformerOptions
+from nmt.models.weights import weights_of, write_tensors
+from nmt.pretrained.families import ACTIVATIONS, FAMILIES, Family
+from nmt.pretrained.names import BIAS, counterpart, order_of_halves
+from nmt.pretrained.tokenizers import FAIRSEQ_MODEL, FAIRSEQ_SPECIALS
+from nmt.translation.translator import Translator
+
+TRAIN_ANOTHER = "Export it to another format, or train a Transformer such as multi30k/transformer."
+USAGE = """\
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained({directory!r})
+model = AutoModelForSeq2SeqLM.from_pretrained({directory!r})
+batch = tokenizer(["…"], return_tensors="pt", padding=True)
+for line in tokenizer.batch_decode(model.generate(**batch), skip_special_tokens=True):
+    print(line)"""
+"""Python code that translates with an exported folder."""
+SINUSOIDS = ("sinusoidal", "sinusoidal_halves")
+
+
+def export_huggingface(translator: Translator, output: Path) -> Family:
+    """Writes a folder with ``config.json``, ``model.safetensors`` and the files of a tokenizer.
+
+    Args:
+        translator: of a Transformer with sentencepiece vocabularies or those of an imported model.
+        output: a new or empty folder.
+
+    Returns:
+        The architecture of the folder.
+
+    Raises:
+        UserError: no architecture fits the model, its vocabularies aren't of sentencepiece, or the output exists.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"{output} exists already.", "Name a new folder with -o, or delete it.")
+    translator.task.require("export")
+    family = fitting_family(translator)
+    files = _tokenizer(translator) | {
+        "config.json": _json(_config(translator, family)),
+        "generation_config.json": _json(_generation(translator)),
+    }
+    options, order_D = translator.recipe.model, None
+    if options.encoder["positions"] == "sinusoidal":
+        order_D = order_of_halves(options.embedding_size)
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in weights_of(translator.model).items():
+        tensors |= counterpart(name, options.tie).write(parameter, order_D)
+    if family.model_type == "pegasus":  # which doesn't compute the codes of its positions itself
+        for side in ("encoder", "decoder"):
+            tensors[f"model.{side}.embed_positions.weight"] = sinusoids_in_halves(
+                _num_positions(translator), options.embedding_size
+            )
+    if not family.output_bias:
+        tensors.pop(BIAS, None)
+    card = translator.directory / CARD if translator.directory is not None else None
+    with explained(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(output) as temporary:
+            temporary.mkdir()
+            for name, content in files.items():
+                (temporary / name).write_bytes(content)
+            write_tensors(tensors, temporary / "model.safetensors", {"format": "pt"})
+            if card is not None and card.is_file():
+                (temporary / CARD).write_bytes(card.read_bytes())
+    return family
+
+
+def fitting_family(translator: Translator) -> Family:
+    """Returns the architecture that computes what a model computes.
+
+    Raises:
+        UserError: there is none; the message says why.
+    """
+    encoder, decoder, model = translator.model.encoder, translator.model.decoder, translator.recipe.model
+    if type(encoder) is not TransformerEncoder or type(decoder) is not TransformerDecoder:
+        kinds = sorted({model.encoder["type"], model.decoder["type"]} - {"transformer"})
+        raise UserError(f"transformers has no architecture for this model: {' and '.join(kinds)}.", TRAIN_ANOTHER)
+    sides = [TransformerOptions(**{k: v for k, v in side.items() if k != "type"}) for side in _sides(translator)]
+    for key in ("norm", "positions", "activation", "embedding_norm", "max_positions"):
+        values = [getattr(side, key) for side in sides]
+        if values[0] != values[1]:
+            raise UserError(
+                f"transformers has no architecture whose encoder and decoder differ in {key}: {values}.", TRAIN_ANOTHER
+            )
+    has_bias = isinstance(decoder.output.bias_V, nn.Parameter)
+    for family in FAMILIES.values():
+        positions = SINUSOIDS if family.positions in SINUSOIDS else (family.positions,)
+        wanted = (family.norm, family.embedding_norm, family.output_bias)
+        if sides[0].positions in positions and wanted == (sides[0].norm, sides[0].embedding_norm, has_bias):
+            break
+    else:
+        raise UserError(
+            f"transformers has no architecture with norm: {sides[0].norm}, positions: {sides[0].positions}, "
+            f"embedding_norm: {sides[0].embedding_norm} and output_bias: {has_bias}.",
+            TRAIN_ANOTHER,
+        )
+    if family.model_type != "marian" and model.tie != "all":
+        raise UserError(
+            f"{family.model_class} shares all embeddings, and this model has model.tie: {model.tie}.",
+            "Train it with --set model.tie=all, or with norm: post, for which Marian's architecture is used.",
+        )
+    if model.embedding_size % 2 and sides[0].positions == "sinusoidal":
+        raise UserError("An odd model.embedding_size has other positions in transformers.", TRAIN_ANOTHER)
+    return family
+
+
+def _sides(translator: Translator) -> Sequence[dict[str, Any]]:
+    return translator.recipe.model.encoder, translator.recipe.model.decoder
+
+
+def _config(translator: Translator, family: Family) -> dict[str, Any]:
+    """Returns the content of ``config.json``."""
+    model, vocabularies = translator.recipe.model, translator.vocabularies
+    activations = {ours: theirs for theirs, ours in ACTIVATIONS.items() if theirs != "swish"}
+    config: dict[str, Any] = {
+        "architectures": [family.model_class],
+        "model_type": family.model_type,
+        "is_encoder_decoder": True,
+        "dtype": "float32",
+        "d_model": model.embedding_size,
+        "scale_embedding": model.scale_embeddings,
+        "activation_function": activations[model.encoder["activation"]],
+        "max_position_embeddings": _num_positions(translator),
+        "vocab_size": len(vocabularies.source),
+        "tie_word_embeddings": model.tie != "none",
+        **{key: value for key, value in _generation(translator).items() if key.endswith("_token_id")},
+        **{key: model.encoder[key] for key in ("dropout", "attention_dropout", "activation_dropout")},
+    }
+    if family.model_type == "marian":
+        config["share_encoder_decoder_embeddings"] = model.tie == "all"
+        config["decoder_vocab_size"] = len(vocabularies.target)
+    for side, options in zip(("encoder", "decoder"), _sides(translator), strict=True):
+        config[f"{side}_layers"] = options["num_layers"]
+        config[f"{side}_attention_heads"] = options["num_heads"]
+        config[f"{side}_ffn_dim"] = options["feed_forward_size"]
+        config[f"{side}_layerdrop"] = options["layer_drop"]
+    return config
+
+
+def _generation(translator: Translator) -> dict[str, Any]:
+    """Returns the content of ``generation_config.json``: the search of the recipe."""
+    options, target = translator.recipe.decoding, translator.vocabularies.target
+    first = translator.recipe.model.decoder["first_token"]
+    never = sorted({target.pad, target.sos}) if first is None else [target.pad]
+    return {
+        "bos_token_id": target.sos if first is None else 0,
+        "pad_token_id": target.pad,
+        "eos_token_id": target.eos,
+        "decoder_start_token_id": target.sos if first is None else first,
+        "forced_bos_token_id": None if first is None else target.sos,
+        "forced_eos_token_id": target.eos,
+        "bad_words_ids": [[index] for index in never],
+        "num_beams": options.beam_size,
+        "length_penalty": {"none": 0.0, "average": options.alpha}.get(options.length_penalty, 1.0),
+        "early_stopping": options.early_stopping == "first",
+        "max_length": min(2 * translator.max_pieces, _num_positions(translator)),
+    }
+
+
+def _num_positions(translator: Translator) -> int:
+    """Returns the number of positions of the exported model: enough for all sentences, unless they are learned."""
+    options = translator.recipe.model.encoder
+    num_needed = 0 if options["positions"] == "learned" else 2 * translator.max_pieces + 2
+    return int(max(options["max_positions"], num_needed))
+
+
+def _tokenizer(translator: Translator) -> dict[str, bytes]:
+    """Returns the files of the tokenizer by name."""
+    source, target = translator.vocabularies.source, translator.vocabularies.target
+    languages = translator.recipe.data.source, translator.recipe.data.target
+    if isinstance(source, PretrainedVocabulary) and translator.recipe.model.decoder["first_token"] is not None:
+        return _fairseq_tokenizer(source, languages)
+    if not isinstance(source, PretrainedVocabulary | SentencePieceVocabulary) or type(source) is not type(target):
+        raise UserError(
+            "Only models with sentencepiece vocabularies are exported; this one has whole words.",
+            "Train it with --set vocabulary.type=unigram, bpe or character.",
+        )
+    if isinstance(source, SentencePieceVocabulary) and (source.tags or source.separator is not None):
+        raise UserError("MarianTokenizer has no tags such as <2de> and no separator of turns.", TRAIN_ANOTHER)
+    share_ids = translator.vocabularies.share_ids
+    settings = {
+        "tokenizer_class": "MarianTokenizer",
+        "source_lang": languages[0],
+        "target_lang": languages[1],
+        "separate_vocabs": not share_ids,
+        "model_max_length": translator.max_pieces,
+        **{f"{key}_token": source.token(getattr(source, key)) for key in ("unk", "eos", "pad")},
+    }
+    files = {"source.spm": source.sentencepiece_model, "target.spm": target.sentencepiece_model}
+    files |= {"vocab.json": _ids(source), "tokenizer_config.json": _json(settings)}
+    return files if share_ids else files | {"target_vocab.json": _ids(target)}
+
+
+def _fairseq_tokenizer(vocabulary: PretrainedVocabulary, languages: tuple[str, str]) -> dict[str, bytes]:
+    table = vocabulary.table
+    names = sorted(table.languages, key=lambda name: table.languages[name])
+    is_m2m100 = names[0].startswith("__")
+    settings: dict[str, Any] = {"src_lang": languages[0], "tgt_lang": languages[1]}
+    files = {FAIRSEQ_MODEL: vocabulary.sentencepiece_model}
+    if is_m2m100:
+        first = min(table.languages.values())
+        files["vocab.json"] = _json({piece: i for i, piece in enumerate(table.pieces[:first])})
+        settings["language_codes"] = "m2m100" if len(names) > 8 else "wmt21"
+    else:
+        added = {table.pieces[i]: i for i in (*range(len(FAIRSEQ_SPECIALS)), *table.languages.values(), *table.hidden)}
+        entries = {str(i): {"content": piece, "special": True} for piece, i in added.items()}
+        settings |= {"added_tokens_decoder": entries, "extra_special_tokens": names}
+    kind = "M2M100" if is_m2m100 else ("Nllb" if len(names[0].split("_")[0]) == 3 else "MBart50")
+    settings["tokenizer_class"] = f"{kind}Tokenizer"
+    return files | {"tokenizer_config.json": _json(settings)}
+
+
+def _ids(vocabulary: Vocabulary) -> bytes:
+    return _json({vocabulary.token(i): i for i in range(len(vocabulary))})
+
+
+def _json(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, ensure_ascii=False, indent=2).encode("utf-8", "surrogatepass")

@@ -1,0 +1,1 @@
+"""Pretrained models of other toolkits, and how their files correspond to a model directory."""

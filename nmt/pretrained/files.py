@@ -1,0 +1,104 @@
+"""Files of a downloaded model: JSON and safetensors, checked before anything is computed with them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from nmt.core.errors import UserError
+
+MAX_JSON = 1 << 28
+"""Largest size of a JSON file in bytes; the tokenizer of 250,000 pieces has a tenth of it."""
+INCOMPLETE = "Download the model again, with all of its files."
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a file with a JSON object.
+
+    Raises:
+        UserError: it is missing, too large, or something else.
+    """
+    try:
+        if path.stat().st_size > MAX_JSON:
+            raise UserError(f"{path} is too large.", INCOMPLETE)
+        values = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}.", INCOMPLETE) from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON: {error}.", INCOMPLETE) from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} holds no JSON object.", INCOMPLETE)
+    return values
+
+
+def read_bytes(path: Path) -> bytes:
+    """Reads a small binary file; raises UserError if it can't be read or is too large."""
+    try:
+        if path.stat().st_size > MAX_JSON:
+            raise UserError(f"{path} is too large.", INCOMPLETE)
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}.", INCOMPLETE) from None
+
+
+class StoredTensors:
+    """The tensors of a downloaded model, which are read one by one from memory maps.
+
+    Args:
+        directory: the folder, with ``model.safetensors`` or an index of several files.
+
+    Raises:
+        UserError: there are no safetensors files, or one is damaged.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory, index = directory, directory / "model.safetensors.index.json"
+        files = ["model.safetensors"]
+        if index.is_file():
+            names = read_json(index).get("weight_map")
+            if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+                raise UserError(f"{index} has no weight_map.", INCOMPLETE)
+            files = sorted(set(names.values()))
+        elif not (directory / files[0]).is_file():
+            raise _no_weights(directory)
+        self._files: dict[str, Any] = {}
+        for file in files:
+            if Path(file).name != file:
+                raise UserError(f"{index} names {file!r}, which is not in this folder.", INCOMPLETE)
+            opened = _open(directory / file)
+            self._files |= dict.fromkeys(opened.keys(), opened)
+
+    @property
+    def names(self) -> set[str]:
+        return set(self._files)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Returns the shape of a tensor."""
+        return tuple(self._files[name].get_slice(name).get_shape())
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor: Tensor = self._files[name].get_tensor(name)
+        return tensor
+
+
+def _open(path: Path) -> Any:
+    try:
+        return safe_open(path, framework="pt")
+    except FileNotFoundError:
+        raise UserError(f"There is no {path}.", INCOMPLETE) from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged: {error}.", INCOMPLETE) from None
+
+
+def _no_weights(directory: Path) -> UserError:
+    pickled = next((path.name for path in sorted(directory.glob("*.bin")) if "model" in path.name), None)
+    if pickled is None:
+        return UserError(f"{directory} has no model.safetensors.", INCOMPLETE)
+    load, folder = "AutoModelForSeq2SeqLM.from_pretrained", str(directory)
+    return UserError(
+        f"{directory} has its weights in {pickled}, a pickle, which can run any code when it is read.",
+        'If you trust its source, convert it with transformers: python -c "from transformers import '
+        f'AutoModelForSeq2SeqLM; {load}({folder!r}).save_pretrained({folder!r})"',
+    )

@@ -1,0 +1,133 @@
+"""Import of pretrained models: a folder of Hugging Face becomes a model directory."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nmt.core.errors import UserError
+from nmt.core.files import explained, replacing
+from nmt.core.model_directory import CARD, MAX_BYTES, ModelDirectory
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.models.build import parameter_shapes
+from nmt.models.weights import write_tensors
+from nmt.pretrained.families import Config, Family, model_options, read_config
+from nmt.pretrained.files import INCOMPLETE, StoredTensors
+from nmt.pretrained.names import BIAS, counterpart, is_redundant
+from nmt.pretrained.tokenizers import read_tokenizer
+from nmt.recipe.data_options import DataOptions
+from nmt.recipe.schema import DecodingOptions, ModelOptions, Recipe, TrainingOptions, VocabularyOptions
+from nmt.training.resolve import resolve
+
+MAX_LENGTH = 256
+"""Maximum number of pieces of a training pair of an imported model; longer positions are rare in its training text."""
+
+
+def import_huggingface(
+    directory: Path, output: Path, source_language: str | None = None, target_language: str | None = None
+) -> ModelDirectory:
+    """Writes a model directory with the weights and the tokenizer of a pretrained model.
+
+    Args:
+        directory: a folder with ``config.json``, safetensors files, and the files of a sentencepiece tokenizer.
+        output: a new or empty folder.
+        source_language, target_language: codes as the model has them; None: what the tokenizer says.
+
+    Raises:
+        UserError: nmt can't represent the model, a file is missing or damaged, the files don't fit together, or the
+            output exists.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"{output} exists already.", "Name a new folder with -o, or delete it.")
+    if not directory.is_dir():
+        raise UserError(f"There is no folder {directory}.", "Name the folder of a downloaded model.")
+    family, config = read_config(directory)
+    stored = StoredTensors(directory)
+    tokenizer = read_tokenizer(directory, config, source_language, target_language)
+    options = model_options(family, config, tokenizer.first_token)
+    weights = _weights(directory, stored, options, tokenizer.vocabularies)
+    recipe = _recipe(family, config, options, tokenizer.languages, tokenizer.vocabularies)
+    with explained(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(output) as temporary:
+            temporary.mkdir()
+            files = ModelDirectory(temporary)
+            files.recipe.write_text(recipe.to_yaml(), "utf-8")
+            tokenizer.vocabularies.save(temporary)
+            write_tensors(weights, files.weights)
+            card = directory / CARD  # it names the licence
+            if card.is_file() and card.stat().st_size <= MAX_BYTES[CARD]:
+                shutil.copyfile(card, files.card)
+    return ModelDirectory(output)
+
+
+def _recipe(
+    family: Family, config: Config, model: ModelOptions, languages: tuple[str, str], vocabularies: Vocabularies
+) -> Recipe:
+    """Returns a recipe that translates as the model is meant to, and with which it can be fine-tuned."""
+    recipe = Recipe(
+        description=f"imported {family.model_class}",
+        data=DataOptions(
+            source=languages[0], target=languages[1], max_length=min(MAX_LENGTH, config.max_position_embeddings // 2)
+        ),
+        vocabulary=VocabularyOptions(type="pretrained", size=len(vocabularies.target), joint=vocabularies.share_ids),
+        model=model,
+        training=TrainingOptions(
+            max_epochs=3, learning_rate=3e-5, schedule={"type": "inverse_sqrt", "warmup_steps": 500}, batch_tokens=2048
+        ),
+        decoding=DecodingOptions(
+            beam_size=config.num_beams if config.num_beams > 1 else 5,
+            alpha=config.length_penalty,
+            early_stopping="first" if config.early_stopping is True else "likely",
+        ),
+    )
+    return resolve(recipe).recipe
+
+
+def _weights(
+    directory: Path, stored: StoredTensors, options: ModelOptions, vocabularies: Vocabularies
+) -> dict[str, Tensor]:
+    """Returns the parameters of nmt's model, without those tensors that it doesn't need."""
+    weights, used = {}, set[str]()
+    for name, shape in parameter_shapes(options, vocabularies).items():
+        there = counterpart(name, options.tie)
+        if there.is_bias and BIAS not in stored.names:
+            weights[name] = torch.zeros(shape)
+            continue
+        main = there.names[0]
+        names = there.names
+        if main not in stored.names:
+            names = next(((other,) for other in there.other_names if other in stored.names), names)
+        for each in names:
+            if each not in stored.names:
+                raise UserError(f"{directory}: the weights lack the tensor {each!r}.", INCOMPLETE)
+        used.update(names)
+        _check_shapes(directory, stored, names, (shape[0] + there.offset, *shape[1:]), there.is_bias)
+        sources = dict(zip(there.names, names, strict=True))
+        weights[name] = there.read(lambda each, sources=sources: stored[sources[each]])  # type: ignore[misc]
+    _check_rest(directory, sorted(name for name in stored.names - used if not is_redundant(name)))
+    return weights
+
+
+def _check_shapes(
+    directory: Path, stored: StoredTensors, names: tuple[str, ...], shape: tuple[int, ...], is_bias: bool
+) -> None:
+    expected = (1, *shape) if is_bias else (shape[0] // len(names), *shape[1:])
+    for name in names:
+        found = stored.shape(name)
+        if found != expected and not (is_bias and found == shape):
+            raise UserError(
+                f"{directory}: the tensor {name!r} has the shape {found}, not {expected}.",
+                "Take config.json, the weights and the tokenizer from the same model.",
+            )
+
+
+def _check_rest(directory: Path, names: Iterable[str]) -> None:
+    names = list(names)
+    if names:
+        raise UserError(
+            f"{directory}: nmt has no use for the tensor {names[0]!r} ({len(names)} in all).",
+            "config.json describes another model than the weights, or the model has parts that nmt can't represent.",
+        )

@@ -1,0 +1,158 @@
+"""Own models as folders of Hugging Face."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import nmt
+from nmt.decoding.search import Query
+from nmt.export.huggingface import export_huggingface
+from nmt.models.build import build_model, resolve_model
+from nmt.pretrained.huggingface import import_huggingface
+from nmt.recipe.schema import ModelOptions, Recipe
+from nmt.translation.translator import Translator
+from tests.conftest import BuildOnce
+from tests.support.huggingface_folders import lines_of
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+TOLERANCE = 5e-5
+"""Of a log-probability: nmt computes interleaved sinusoids in float32, and transformers its own in float64."""
+VARIANTS = {
+    "post": ({"norm": "post"}, {"tie": "all", "scale_embeddings": True}, "marian"),
+    "post, separate vocabularies": ({"norm": "post", "activation": "silu"}, {"tie": "target"}, "marian"),
+    "pre": ({"norm": "pre"}, {"tie": "all", "scale_embeddings": True}, "pegasus"),
+    "learned": (
+        {"norm": "pre", "positions": "learned", "embedding_norm": True, "max_positions": 256},
+        {"tie": "all"},
+        "mbart",
+    ),
+}
+
+
+def own_model(variant: str) -> Translator:
+    """A translator with random weights and vocabularies of its own."""
+    side, model, _ = VARIANTS[variant]
+    options = {"type": "transformer", "num_layers": 2, "num_heads": 2, "feed_forward_size": 40, **side}
+    recipe = Recipe.model_validate(
+        {
+            "data": {"source": "de", "target": "en"},
+            "vocabulary": {"size": 150, "joint": model["tie"] == "all"},
+            "model": {"encoder": options, "decoder": options, "embedding_size": 32, **model},
+            "training": {"max_steps": 1},
+        }
+    )
+    pairs = list(zip(lines_of("de", 500), lines_of("en", 500), strict=True))
+    vocabularies = nmt.train_vocabularies(recipe.vocabulary, pairs)
+    resolved = resolve_model(recipe.model)
+    torch.manual_seed(4)
+    network = build_model(resolved, vocabularies).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += (0.3 if parameter.dim() > 1 else 0.1) * torch.randn_like(parameter)
+    return Translator(network, vocabularies, recipe.model_copy(update={"model": resolved.options}))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_exported_model_that_is_imported_computes_the_same(variant: str, tmp_path: Path) -> None:
+    translator = own_model(variant)
+    family = export_huggingface(translator, tmp_path / "hf")
+    assert family.model_type == VARIANTS[variant][2]
+    if family.model_type == "mbart":
+        return  # its vocabulary isn't that of mBART-50
+    again = nmt.load(import_huggingface(tmp_path / "hf", tmp_path / "model").path, "cpu")
+    pairs = list(zip(lines_of("de", 20), lines_of("en", 20), strict=True))
+    for before, after in zip(translator.score(pairs), again.score(pairs), strict=True):
+        assert before.tokens == after.tokens
+        assert before.token_log_probabilities == pytest.approx(after.token_log_probabilities, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_transformers_translates_as_nmt_does(variant: str, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    translator, lines = own_model(variant), lines_of("de", 200)
+    export_huggingface(translator, tmp_path / "hf")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
+    model, info = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "hf", output_loading_info=True)
+    assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+    sources = [translator.encode_source(line) for line in lines]
+    assert [tokenizer(line)["input_ids"][:-1] for line in lines] == sources
+    target, pairs = translator.vocabularies.target, list(zip(lines, lines_of("en", 200), strict=True))
+    for source, scored in zip(sources[:50], translator.score(pairs[:50]), strict=True):
+        ids = translator.encode_target(scored.target)
+        with torch.no_grad():
+            output = model(
+                input_ids=torch.tensor([[*source, target.eos]]), decoder_input_ids=torch.tensor([[target.sos, *ids]])
+            )
+        log_p_TV = output.logits[0].log_softmax(-1)
+        expected = log_p_TV.gather(1, torch.tensor([*ids, target.eos])[:, None])[:, 0].tolist()
+        assert scored.token_log_probabilities == pytest.approx(expected, abs=TOLERANCE)
+    limit = 12
+    options = translator.options(beam_size=5, early_stopping="first", max_length=limit - 1, max_length_ratio=100.0)
+    found = [hypotheses[0].ids for hypotheses in translator.searcher(Query(sources, options))]
+    model.generation_config.forced_eos_token_id = None
+
+    class End(transformers.LogitsProcessor):  # type: ignore[misc, name-defined]
+        """EOS at the limit, with its probability, which transformers leaves out."""
+
+        def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            others = torch.arange(scores.shape[1]) != target.eos
+            return scores.masked_fill(others, float("-inf")) if input_ids.shape[1] == limit else scores
+
+    expected = [
+        model.generate(
+            input_ids=torch.tensor([[*source, target.eos]]), num_beams=5, early_stopping=True, do_sample=False,
+            max_new_tokens=limit, logits_processor=[End()],
+        )[0].tolist()
+        for source in sources
+    ]  # fmt: skip
+    assert len(set(map(tuple, found))) > 5, "translations differ"
+    assert [[target.sos, *ids, target.eos] for ids in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"model.encoder": {"type": "recurrent"}, "model.decoder": {"type": "luong"}},
+            "no architecture for this model",
+        ),
+        ({"model.encoder.activation": "silu"}, "differ in activation"),
+        ({"model.encoder.positions": "learned", "model.decoder.positions": "learned"}, "positions: learned"),
+    ],
+)
+def test_what_no_architecture_fits_is_refused(changes: dict[str, object], message: str, tmp_path: Path) -> None:
+    translator = own_model("pre")
+    options = translator.recipe.model.model_dump()
+    for key, value in changes.items():
+        *path, last = key.split(".")[1:]
+        part = options
+        for name in path:
+            part = part[name]
+        part[last] = value
+    resolved = resolve_model(ModelOptions.model_validate(options | {"tie": "none"}))
+    changed = Translator(
+        build_model(resolved, translator.vocabularies).eval(),
+        translator.vocabularies,
+        translator.recipe.model_copy(update={"model": resolved.options}),
+    )
+    with pytest.raises(nmt.UserError, match=message):
+        export_huggingface(changed, tmp_path / "hf")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_writes_the_folder_and_the_code_that_loads_it(
+    run_nmt: RunNmt, tmp_path: Path, build_once: BuildOnce, tiny_model: Path
+) -> None:
+    done = run_nmt("export", tiny_model, "--to", "huggingface", "-o", tmp_path / "hf", "--quantization", "int8")
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+    assert "float32" in done.stderr
+    translator = own_model("post")
+    export_huggingface(translator, tmp_path / "hf")
+    with pytest.raises(nmt.UserError, match="exists already"):
+        export_huggingface(translator, tmp_path / "hf")
+    generation = json.loads((tmp_path / "hf" / "generation_config.json").read_text("utf-8"))
+    assert (generation["num_beams"], generation["bad_words_ids"]) == (5, [[0], [2]])
