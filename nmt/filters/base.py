@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from nmt.filters.statistics import Lines, Mask, Statistics
+from nmt.filters.statistics import CorpusStatistics, Lines, Mask
 from nmt.recipe.options import Options
 
 Severity = Literal["serious", "warning", "note"]
@@ -85,8 +85,8 @@ class Filter(ABC):
         self.options = options
         self.features = np.zeros((0, 0), np.float32)
 
-    def prepare(self, statistics: Statistics) -> None:  # noqa: B027 - a hook
-        """Learn what the second pass needs."""
+    def prepare(self, statistics: CorpusStatistics) -> None:  # noqa: B027 - a hook
+        """Computes what the second pass needs."""
 
     def read(self, start: int, lines: Lines) -> Features | None:
         """Returns features of each line of a batch. [rows, lines]
@@ -96,7 +96,7 @@ class Filter(ABC):
         return None
 
     @abstractmethod
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         """Returns the flagged pairs, for each side or for pairs as a whole."""
 
 
@@ -113,7 +113,7 @@ class LineFilter(Filter):
             row[: len(side)] = [bool(self.matches(line)) for line in side]
         return found
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         for side, found in enumerate(self.features):
             yield Flagged(np.flatnonzero(found), side)
 
@@ -131,7 +131,7 @@ class PairFilter(Filter):
     def read(self, start: int, lines: Lines) -> Features:
         return np.array([[self.score(*pair) for pair in zip(*lines, strict=False)]], np.float32)
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         for scores in self.features:
             yield Flagged.above(scores, self.options.limit)
 

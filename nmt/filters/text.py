@@ -15,7 +15,7 @@ from nmt.core.console import warn
 from nmt.core.errors import UserError, nearest
 from nmt.data.languages import DETECTED_AS, language_identifier
 from nmt.filters.base import Features, Filter, Flagged, LineFilter, PairFilter
-from nmt.filters.statistics import MIN_CHARACTERS, Lines, Statistics
+from nmt.filters.statistics import MIN_CHARACTERS, CorpusStatistics, Lines
 from nmt.metrics.degenerate import loops
 
 # The second byte of a UTF-8 sequence, decoded as Latin-1 or Windows-1252.
@@ -190,7 +190,7 @@ class Language(Filter):
     warning, serious = 0.01, 0.1
     checks = False
 
-    def prepare(self, statistics: Statistics) -> None:
+    def prepare(self, statistics: CorpusStatistics) -> None:
         self._codes: list[str | None] = [None, None]
         try:
             self._identifier = language_identifier()
@@ -222,7 +222,7 @@ class Language(Filter):
         found, probability = self._identifier.classify(line)
         return float(probability) if found != code else 0.0
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         for side, scores in enumerate(self.features):
             judged = ~np.isnan(scores)
             if judged.any() and np.mean(scores[judged] > self.options.limit) < 0.5:
@@ -240,7 +240,7 @@ class ForeignScript(PairFilter):
     remedy = "Read them, and drop those that are in another language."
     warning, serious = 0.005, 0.1
 
-    def prepare(self, statistics: Statistics) -> None:
+    def prepare(self, statistics: CorpusStatistics) -> None:
         self._foreign: list[re.Pattern[str] | None] = []
         for side in statistics.sides:
             scripts: dict[str, list[str]] = {}

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from nmt.core.errors import UserError
 from nmt.filters.base import Features, Filter, Flagged, Floats
-from nmt.filters.statistics import MIN_LINES, Lines, Mask, PairSource, Statistics, median_and_deviation
+from nmt.filters.statistics import MIN_LINES, CorpusStatistics, Lines, Mask, PairSource, median_and_deviation
 
 Ids = npt.NDArray[np.int64]
 
@@ -108,7 +108,7 @@ class Alignment(Filter):
     warning, serious = 0.02, 0.1
     checks = False
 
-    def prepare(self, statistics: Statistics) -> None:
+    def prepare(self, statistics: CorpusStatistics) -> None:
         self._stride = 1
         if self.options.model is not None:
             from nmt.alignment.lexicon import Lexicon
@@ -177,7 +177,7 @@ class Alignment(Filter):
         table = np.log(self._lexicon.probability([*source, "\0"], target))
         return float((table.max(axis=1) - table[:, -1]).mean())
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         if not len(self.features):
             return
         scores, at_random = self.features
@@ -211,7 +211,7 @@ class CrossEntropy(Filter):
     warning, serious = 0.02, 0.1
     removes = checks = False
 
-    def prepare(self, statistics: Statistics) -> None:
+    def prepare(self, statistics: CorpusStatistics) -> None:
         from nmt.translation.load import load
 
         self._models = [load(path, self.options.device) for path in (self.options.forward, self.options.backward)]
@@ -230,7 +230,7 @@ class CrossEntropy(Filter):
             entropies.append([_entropy(scored.log_probability, len(scored.tokens)) for scored in model.score(given)])
         return np.array([[abs(h - g) + (h + g) / 2 for h, g in zip(*entropies, strict=True)]], np.float32)
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         (scores,) = self.features
         judged = ~np.isnan(scores)
         if judged.any():

@@ -22,7 +22,7 @@ from nmt.filters.check import (
     recipe_pairs,
     shorten,
 )
-from nmt.filters.statistics import PairSource, Statistics, file_pairs
+from nmt.filters.statistics import CorpusStatistics, PairSource, file_pairs
 from nmt.filters.table import FILTERS
 from nmt.quickstart.embedded_corpus import splits
 from nmt.recipe.load import load_recipe
@@ -156,7 +156,7 @@ def test_pairs_that_occur_in_the_test_text_are_flagged(pairs: Pairs, write: Writ
     """The report counts test pairs; what has to be removed are the pairs of the training text."""
     long = next(index for index in range(1200, 1300) if len(pairs[index][0].split()) > 6)
     train = [*pairs[:50], pairs[long], *pairs[50:60], pairs[long]]
-    statistics = Statistics(write(train), Statistics(write(pairs[1200:], "test")))
+    statistics = CorpusStatistics(write(train), CorpusStatistics(write(pairs[1200:], "test")))
     filters = make_filters({"test-pairs-in-train": {}, "duplicate-pairs": {}})
     flagged = {name: found.indices.tolist() for name, found in flag(statistics, filters)}
     assert flagged["test-pairs-in-train"] == [50, 61]

@@ -20,7 +20,7 @@ from nmt.filters import clean
 from nmt.filters.base import Features, PairFilter
 from nmt.filters.check import flag, make_filters
 from nmt.filters.clean import REPAIRS, CleanSettings, repair_mojibake
-from nmt.filters.statistics import Lines, PairSource, Statistics
+from nmt.filters.statistics import CorpusStatistics, Lines, PairSource, median_and_deviation
 from nmt.filters.table import FILTERS
 from nmt.filters.translation import WordModel
 from nmt.quickstart.embedded_corpus import splits
@@ -52,7 +52,7 @@ def records(path: Path) -> dict[int, dict[str, Any]]:
 
 
 def flagged(name: str, pairs: Pairs, **options: Any) -> set[int]:
-    statistics = Statistics(PairSource(("train.en", "train.de"), lambda: pairs))
+    statistics = CorpusStatistics(PairSource(("train.en", "train.de"), lambda: pairs))
     return {int(i) for _, found in flag(statistics, make_filters({name: options})) for i in found.indices}
 
 
@@ -300,6 +300,8 @@ def test_the_lexicon_of_a_model_judges_pairs(sound: Pairs, tmp_path: Path) -> No
         ("numbers", "Im Jahr 1984 waren es 1.000", "In 1984 it was 1,000", False),
         ("numbers", "Im Jahr 1984", "In 1948", True),
         ("numbers", "zwei 12", "two twelve", False),
+        ("numbers", "120 Leute", "130 people", True),
+        ("numbers", "120, 340 und 560", "120, 340 and 56", False),
         ("addresses", "Siehe www.example.org.", "See www.example.org", False),
         ("addresses", "Siehe www.example.org", "See www.example.com", True),
         ("word-length", "a" * 60, "b", True),
@@ -323,6 +325,38 @@ def test_foreign_scripts_and_near_duplicates() -> None:
     assert flagged("foreign-script", pairs) == {50}
     assert flagged("near-duplicates", pairs) == {52}
     assert flagged("duplicate-pairs", pairs) == set()
+
+
+def test_letters_are_counted_in_words_of_lines_of_ten_characters() -> None:
+    lines = ["1234 5678", "1234 56789", "abcd 12345", "abc 123456", "a b c d e f"]
+    assert flagged("few-letters", [(line, "x") for line in lines]) == {1, 3, 4}, "60 % themselves are allowed"
+
+
+def test_a_ratio_of_lengths_differs_by_deviations_and_by_a_factor() -> None:
+    pairs = [("x" * 40, "y" * 40)] * 1000
+    assert flagged("length-ratio", [*pairs, ("x" * 40, "y" * 59)]) == set(), "less than 1.5 times the median"
+    assert flagged("length-ratio", [*pairs, ("x" * 40, "y" * 61), ("x" * 61, "y" * 40)]) == {1000, 1001}
+    assert flagged("length-ratio", [*pairs, ("x" * 40, "y" * 61)], factor=1.6) == set()
+
+
+def test_the_longest_pairs_that_training_takes_are_kept() -> None:
+    assert flagged("too-long", [("a " * 150, "b"), ("a " * 151, "b"), ("a", "b " * 151)]) == {1, 2}
+
+
+def test_copies_of_a_line_are_not_in_the_wrong_language(sound: Pairs) -> None:
+    pairs = list(sound)
+    long = next(n for n in range(100, 1000) if len(pairs[n][0]) > 45)
+    pairs[long] = (pairs[long][0], pairs[long][0])
+    assert long not in flagged("wrong-language", pairs)
+    assert long in flagged("copies", pairs)
+    pairs[long] = (pairs[long][0], pairs[long - 1][0] + " " + pairs[long + 1][0])
+    assert long in flagged("wrong-language", pairs)
+
+
+def test_the_deviation_is_that_of_a_normal_distribution() -> None:
+    values = np.random.default_rng(1).normal(3, 2, 20_000)
+    values[:100] = 1e6
+    assert median_and_deviation(values) == pytest.approx((3, 2), rel=0.03)
 
 
 def test_a_filter_of_a_plugin_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
