@@ -15,6 +15,8 @@ import pytest
 import nmt
 from nmt.quickstart.embedded_corpus import splits
 
+pytest.importorskip("httpx2")
+
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 MODEL = Path(__file__).resolve().parent.parent / "golden" / "models" / "transformer"
 """From English to German."""
@@ -221,6 +223,16 @@ def test_the_budget_ends_a_run_that_can_be_resumed(
     assert len(endpoint.requests()) == 11
     assert run_nmt("distill", text, *arguments, "-o", tmp_path / "made", "--resume").returncode == 0
     assert len(endpoint.requests()) == NUM_LINES - 1
+
+
+def test_a_missing_client_is_reported(
+    run_nmt: RunNmt, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    teacher = ["--teacher", "http://x/v1", "--model", "m", "--languages", "en,de"]
+    done = run_nmt("distill", text, *teacher, "-o", tmp_path / "made")
+    assert done.returncode == 2
+    assert "pip install 'nmt[teacher]'" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize(
