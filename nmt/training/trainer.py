@@ -18,7 +18,6 @@ from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.batching import Batch, BatchStream
 from nmt.models.weights import read_tensors, save_weights, weights_of
-from nmt.recipe.schema import TrainingOptions
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, training_tensors
 from nmt.training.checkpointing.state import Progress, load_optimizer, load_random, optimizer_tensors, random_tensors
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
@@ -30,8 +29,7 @@ from nmt.training.loop.out_of_memory import release_memory, shape_text, split_on
 from nmt.training.objective import BatchLoss, Objective
 from nmt.training.optim.ema import MovingAverage
 from nmt.training.optim.lora import Lora
-from nmt.training.optim.optimizer import make_optimizer
-from nmt.training.optim.schedules import make_schedule
+from nmt.training.resolve import ResolvedRecipe
 from nmt.training.validation import Validation, Validator
 
 MAX_SKIPPED = 10
@@ -45,7 +43,7 @@ class Trainer:
     """Trains a model directory.
 
     Args:
-        options: complete.
+        resolved: the recipe, which chooses the optimizer and the schedule.
         objective: the model, on its device, and its loss.
         batches: the endless stream of training batches.
         validator: measures the model; None where there is nothing to validate on.
@@ -56,7 +54,7 @@ class Trainer:
 
     def __init__(
         self,
-        options: TrainingOptions,
+        resolved: ResolvedRecipe,
         objective: Objective,
         batches: BatchStream,
         validator: Validator | None,
@@ -64,7 +62,8 @@ class Trainer:
         emit: Sink = ignore,
         process_group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        self.options, self.batches, self.validator = options, batches, validator
+        self.options = options = resolved.recipe.training
+        self.batches, self.validator = batches, validator
         self._sink, self.process_group = emit, process_group
         self.model = model = objective.model
         self.device, self.precision = model.device, objective.precision
@@ -81,9 +80,9 @@ class Trainer:
         self.lora = Lora(model, options.lora) if options.lora else None
         self.trained = dict(model.named_parameters()) if self.lora is None else self.lora.trained
         """Parameters of the optimizer, by name."""
-        self.optimizer = make_optimizer(options, self.trained.values())
+        self.optimizer = resolved.make_optimizer(self.trained.values())
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
-        self.schedule = make_schedule(options, self._total_steps())
+        self.schedule = resolved.make_schedule(self._total_steps())
         self.average = MovingAverage(model, options.ema) if options.ema else None
         self.meter, self.divergence = Meter(), Divergence()
         self._weights = ModelDirectory(directory).weights
