@@ -91,7 +91,7 @@ class LoraOptions(Options):
     rank: int = Field(8, ge=1, le=10_000, description="rows and columns of the thin matrices")
     alpha: float = Field(16.0, gt=0, description="the product of the thin matrices is multiplied by alpha / rank")
     layers: list[str] = Field(
-        ["encoder", "decoder"],
+        ["*"],
         min_length=1,
         description="parts whose weight matrices have LoRA, such as [attention]; embeddings and output layer never",
     )

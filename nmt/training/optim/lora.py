@@ -59,10 +59,10 @@ class Lora:
     def _to_factors(self, name: str, weight: Tensor) -> None:
         """Adds the gradient of a weight matrix to those of its factors, and frees it."""
         a, b = self.factors[f"{name}.A"], self.factors[f"{name}.B"]
-        assert weight.grad is not None
-        for factor, gradient in ((a, b.detach().T @ weight.grad), (b, weight.grad @ a.detach().T)):
+        whole, weight.grad = weight.grad, None  # nothing stays if the following runs out of memory
+        assert whole is not None
+        for factor, gradient in ((a, b.detach().T @ whole), (b, whole @ a.detach().T)):
             factor.grad = self._scale * gradient if factor.grad is None else factor.grad + self._scale * gradient
-        weight.grad = None
 
     @torch.no_grad()
     def merge(self) -> None:

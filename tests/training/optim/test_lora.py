@@ -11,10 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from nmt.core.errors import UserError
+from nmt.models.build import build_model
 from nmt.models.weights import read_tensors
 from nmt.recipe.schema import LoraOptions, Recipe
+from nmt.training.data import prepare_data
+from nmt.training.distributed import ProcessGroup
+from nmt.training.objective import Objective
 from nmt.training.optim.lora import Lora, freeze, select
+from nmt.training.resolve import resolve
 from nmt.training.run import train
+from nmt.training.trainer import Trainer
 from nmt.translation.load import load
 
 RecipeMaker = Callable[..., Recipe]
@@ -115,6 +121,7 @@ def test_parts_are_selected_by_components_of_their_names() -> None:
         ({"lora": {"layers": ["attn"]}}, r"training\.lora\.layers: the model has no part 'attn'"),
         ({"lora": {"full": ["attn"]}}, r"training\.lora\.full: the model has no part 'attn'"),
         ({"lora": {"layers": ["embedding"]}}, "names no weight matrix"),
+        ({"lora": {}, "new_vocabulary": True}, r"training\.lora trains no embeddings.*\[embedding, output\]"),
     ],
 )
 def test_parts_that_are_not_there_are_refused(
@@ -129,3 +136,11 @@ def test_freezing_in_steps() -> None:
     model = nn.Linear(2, 2)
     freeze(model, ["bias"])
     assert [p.requires_grad for p in model.parameters()] == [True, False]
+
+
+def test_several_processes_are_refused(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    resolved = resolve(make_recipe("transformer", lora={}, max_steps=1))
+    data = prepare_data(resolved.recipe)
+    objective = Objective(build_model(resolved.model, data.vocabularies), resolved.recipe.training, "fp32")
+    with pytest.raises(UserError, match=r"training\.lora works in one process alone"):
+        Trainer(resolved, objective, data.batches(64, 1), None, tmp_path, process_group=ProcessGroup(0, 2))
