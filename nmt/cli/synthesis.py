@@ -11,8 +11,9 @@ from nmt.cli.translate import Precision, Resume, translate_lines
 from nmt.core.console import print_table, progress_bar, say
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
-from nmt.filters.pair_options import PairOptions, TeacherOptions
+from nmt.filters.pair_options import PairOptions
 from nmt.recipe.schema import DecodingOptions
+from nmt.translation.teacher_options import TeacherOptions
 
 if TYPE_CHECKING:
     from nmt.filters.synthesis import Synthesis
@@ -28,6 +29,19 @@ Text = Annotated[
     ),
 ]
 Folder = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write; must be new.")]
+
+Teacher = Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="The teacher; left out with --teacher.")]
+Source = Annotated[
+    str | None, typer.Argument(metavar="SOURCE", help="Source text of the training pairs.", show_default=False)
+]
+Target = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="TARGET",
+        help="Its translation: of the candidates in the beam, the one with the highest sentence BLEU is chosen.",
+        show_default="the teacher's best candidate",
+    ),
+]
 
 
 @command(
@@ -75,19 +89,9 @@ def backtranslate(
 @options_of(PairOptions, from_recipe=False)
 @options_of(DecodingOptions)
 def distill(
-    model_dir: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="The teacher; left out with --teacher.")],
-    source: Annotated[
-        str | None,
-        typer.Argument(metavar="SOURCE", help="Source text of the training pairs.", show_default=False),
-    ] = None,
-    target: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="TARGET",
-            help="Its translation: of the candidates in the beam, the one with the highest sentence BLEU is chosen.",
-            show_default="the teacher's best candidate",
-        ),
-    ] = None,
+    model_dir: Teacher,
+    source: Source = None,
+    target: Target = None,
     *,
     output: Folder,
     precision: Precision = "fp32",
@@ -123,9 +127,9 @@ def distill(
             pass  # of different lengths now rather than when all is translated
     if teacher.teacher is None:
         _synthesize(load(model_dir, device, precision), 1, (source, target), output, resume, options)
-    else:
-        reverse = load(teacher.reverse, device, precision) if teacher.reverse else None
-        _ask_teacher(teacher, reverse, (source, target), output, resume, options)
+        return
+    reverse = load(teacher.reverse, device, precision) if teacher.reverse else None
+    _ask_teacher(teacher, reverse, (source, target), output, resume, options)
 
 
 def _ask_teacher(
@@ -141,7 +145,6 @@ def _ask_teacher(
     from nmt.filters.synthesis import Synthesis
     from nmt.translation.teacher import PROMPT, ChatTeacher, TeacherJob
 
-    assert teacher.teacher is not None
     _check_new(output)
     if teacher.model is None:
         raise UserError("--teacher needs the name of a model.", "Give --model NAME.")
@@ -171,12 +174,7 @@ def _ask_teacher(
     for name, language in zip(("{source}", "{target}"), languages, strict=True):
         prompt = prompt.replace(name, name_of(language))
     settings = {**teacher.model_dump(mode="json"), "prompt": prompt, "samples": num_samples, **sent, "input": files[0]}
-    job = TeacherJob(
-        ChatTeacher(
-            teacher.teacher, teacher.model, prompt, sent, num_samples, teacher.parallel, teacher.timeout, teacher.budget
-        ),
-        reverse,
-    )
+    job = TeacherJob(ChatTeacher(teacher, prompt, sent, num_samples), reverse)
     synthesis = Synthesis(
         (languages[0], languages[1]), 1, pair_options, settings, files[1], suffix=_suffix_of(files[0])
     )

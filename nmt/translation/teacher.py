@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import math
 import os
 import random
 import re
@@ -14,6 +15,7 @@ from typing import Any
 from nmt.alignment.links import json_line
 from nmt.core.errors import UserError, shortened
 from nmt.core.jsonlines import parse_object
+from nmt.translation.teacher_options import TeacherOptions
 from nmt.translation.translator import Translator
 
 PROMPT = "Translate this {source} text to {target}. Answer with the translation only.\n\n{text}"
@@ -30,19 +32,12 @@ _REASONING = re.compile(r"<think>.*?</think>", re.DOTALL)
 class ChatTeacher:
     """Client of an endpoint with OpenAI's chat API, such as vLLM, llama.cpp, Ollama or ``transformers serve``."""
 
-    url: str
-    """Base of the API, such as ``http://localhost:8000/v1``."""
-    model: str
+    options: TeacherOptions
     prompt: str
     """Template of the message, with ``{text}``; the names of the languages are filled in."""
-    options: dict[str, Any]
-    """Further fields of each request, such as ``temperature``."""
+    fields: dict[str, Any]
+    """Further fields of each request, such as ``temperature`` and ``seed``."""
     num_samples: int = 1
-    num_parallel: int = 8
-    timeout: float = 300.0
-    """Seconds without data after which a request is repeated."""
-    budget: int | None = None
-    """Tokens of prompts and answers after which no request is sent."""
     tokens: int = 0
     """Tokens used so far, as the endpoint counts them."""
     _has_answered: bool = False
@@ -59,7 +54,9 @@ class ChatTeacher:
             raise UserError("--teacher needs the package httpx2.", "Install it: pip install 'nmt[teacher]'.") from None
         key = os.environ.get("OPENAI_API_KEY")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx2.AsyncClient(headers=headers, timeout=self.timeout, limits=httpx2.Limits(max_connections=None))
+        return httpx2.AsyncClient(
+            headers=headers, timeout=self.options.timeout, limits=httpx2.Limits(max_connections=None)
+        )
 
     async def translations(self, client: Any, line: str) -> tuple[list[str], int]:
         """Returns the candidates for a line, and the number of tokens they took. An unfinished answer is empty.
@@ -71,7 +68,7 @@ class ChatTeacher:
         tokens = 0
         while len(texts) < self.num_samples and line.strip():  # some servers give one answer whatever ``n`` is
             message = {"role": "user", "content": self.prompt.replace("{text}", line)}
-            body = {"model": self.model, "messages": [message], **self.options}
+            body = {"model": self.options.model, "messages": [message], **self.fields}
             if self.num_samples > 1:
                 body |= {"n": self.num_samples - len(texts), "seed": body["seed"] + len(texts)}
             found, used = await self._answer(client, body)
@@ -83,16 +80,18 @@ class ChatTeacher:
         import httpx2
 
         for attempt in range(MAX_RETRIES + 1):
-            if self.budget is not None and self.tokens >= self.budget:
+            if self.tokens >= (self.options.budget or math.inf):
                 raise UserError(
-                    f"The budget of {self.budget:,} tokens is used up: {self.tokens:,} were needed so far.",
+                    f"The budget of {self.options.budget:,} tokens is used up: {self.tokens:,} were needed so far.",
                     "Resume with a larger --budget (--resume), or give the first lines of the text alone.",
                 )
             delay = min(MAX_DELAY, FIRST_DELAY * 2**attempt) * random.uniform(0.5, 1)
             try:
-                response = await client.post(f"{self.url.rstrip('/')}/chat/completions", json=body)
+                response = await client.post(f"{str(self.options.teacher).rstrip('/')}/chat/completions", json=body)
             except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-                raise UserError(f"--teacher {self.url} is not a URL: {error}.", "Write http://HOST:PORT/v1.") from None
+                raise UserError(
+                    f"--teacher {self.options.teacher} is not a URL: {error}.", "Write http://HOST:PORT/v1."
+                ) from None
             except httpx2.TransportError as error:
                 failure = f"{type(error).__name__} {error}".strip()
                 if isinstance(error, httpx2.ConnectError) and not self._has_answered:
@@ -109,7 +108,7 @@ class ChatTeacher:
             if attempt < MAX_RETRIES:
                 await asyncio.sleep(delay)
         raise UserError(
-            f"{self.url} gave no translation after {attempt + 1} attempts: {failure}.",
+            f"{self.options.teacher} gave no translation after {attempt + 1} attempts: {failure}.",
             "Check --teacher, --model, --timeout and the variable OPENAI_API_KEY; then go on with --resume.",
         )
 
@@ -126,19 +125,19 @@ class ChatTeacher:
                 raise ValueError
         except (ValueError, KeyError, TypeError, AttributeError):
             raise UserError(
-                f"{self.url} answered with status 200, but not with a chat completion: "
+                f"{self.options.teacher} answered with status 200, but not with a chat completion: "
                 f"{shortened(content.decode('utf-8', 'replace'))!r}.",
                 "Give --teacher the base URL of OpenAI's chat API, which often ends in /v1.",
             ) from None
-        if self.budget is not None and not tokens:
-            raise UserError(f"{self.url} doesn't report usage.total_tokens.", "Leave out --budget.")
+        if self.options.budget and not tokens:
+            raise UserError(f"{self.options.teacher} doesn't report usage.total_tokens.", "Leave out --budget.")
         self.tokens += tokens
         return texts, tokens
 
     @property
     def digest(self) -> str:
         """Short hash of what answers depend on."""
-        settings = [self.model, self.prompt, self.options, self.num_samples]
+        settings = [self.options.model, self.prompt, self.fields, self.num_samples]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -175,18 +174,15 @@ class TeacherJob:
         """Yields the record of each line, in order."""
         with asyncio.Runner() as runner:
             loop, client = runner.get_loop(), self.teacher.client()
-            turns = asyncio.Semaphore(self.teacher.num_parallel)
+            turns = asyncio.Semaphore(self.teacher.options.parallel)
 
             async def ask(line: str) -> tuple[list[str], int]:
                 async with turns:
                     return await self.teacher.translations(client, line)
 
-            async def wait_for(task: "asyncio.Task[tuple[list[str], int]]") -> tuple[list[str], int]:
-                return await task
-
             def first() -> TeacherRecord:
                 line, task = waiting.popleft()
-                texts, tokens = runner.run(wait_for(task))
+                texts, tokens = runner.run(asyncio.wait_for(task, None))
                 on_progress(1)
                 return TeacherRecord(line, self._scored(line, texts), tokens)
 
@@ -195,7 +191,7 @@ class TeacherJob:
                 task = loop.create_task(ask(line))
                 task.add_done_callback(lambda done: done.cancelled() or done.exception())  # the first one is reported
                 waiting.append((line, task))
-                if len(waiting) >= 4 * self.teacher.num_parallel:
+                if len(waiting) >= 4 * self.teacher.options.parallel:
                     yield first()
             while waiting:
                 yield first()
