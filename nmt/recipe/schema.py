@@ -162,7 +162,6 @@ class TrainingOptions(Options):
 
 
 Search = Literal["beam", "sample"]
-LengthPenalty = Literal["none", "average", "gnmt", "word_reward"]
 EarlyStopping = Literal["first", "likely", "exact"]
 
 
@@ -171,9 +170,10 @@ class DecodingOptions(Options):
 
     search: Search = Field("beam", description="beam search for the likeliest translations, or random samples")
     beam_size: int = Field(5, ge=1, le=1000, description="hypotheses or samples of a sentence; 1 is greedy search")
-    length_penalty: LengthPenalty = Field(
+    length_penalty: Annotated[str, ChoiceOf("length penalty")] = Field(
         "average",
-        description="score: log p, log p / length^alpha, log p / ((5 + length) / 6)^alpha, or log p + alpha * length",
+        description="score by log p and length: log p (none), log p / length^alpha (average), "
+        "log p / ((5 + length) / 6)^alpha (gnmt), log p + alpha * length (word_reward), or one of a plugin",
     )
     alpha: float = Field(1.0, ge=0, description="strength of the length penalty")
     coverage_penalty: float = Field(0.0, ge=0, description="strength of GNMT's penalty for unattended source words")
@@ -220,7 +220,7 @@ class DecodingChanges(TypedDict, total=False):
 
     search: Search | None
     beam_size: int | None
-    length_penalty: LengthPenalty | None
+    length_penalty: str | None
     alpha: float | None
     coverage_penalty: float | None
     early_stopping: EarlyStopping | None
