@@ -34,10 +34,12 @@ from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:
     from nmt.jobs.executors import Executor
+    from nmt.jobs.run import LineJob
     from nmt.jobs.shards import Shard
     from nmt.recipe.schema import DecodingChanges
     from nmt.translation.job import TranslationJob
     from nmt.translation.results import ScoredPair, Translation
+    from nmt.translation.teacher import TeacherJob, TeacherRecord
     from nmt.translation.translator import Translator
 
 NBest = Annotated[
@@ -239,7 +241,11 @@ def _translate_folder(
 
 
 def translate_lines(
-    job: "TranslationJob", input: str, output: str, resume: bool, finish: Callable[[Path], None] | None = None
+    job: "TranslationJob | TeacherJob",
+    input: str,
+    output: str,
+    resume: bool,
+    finish: Callable[[Path], None] | None = None,
 ) -> None:
     """Run a job with a progress bar; ``output`` and ``finish`` are the arguments of :class:`ResumableOutput`."""
     from nmt.core.text import count_lines, read_lines
@@ -260,8 +266,9 @@ def translate_lines(
             bar.advance(num_done - num_again)
 
     with _work_is_kept(target), progress_bar("translating", total, visible) as bar:
-        for translation in run(job, read_lines(input), target, resume, on_start, bar.advance):
-            if job.translator.task.reports_degenerate:
+        lines = cast("LineJob[Translation | TeacherRecord]", job)
+        for translation in run(lines, read_lines(input), target, resume, on_start, bar.advance):
+            if job.reports_degenerate:
                 degenerate.add(translation.text, translation.source)
     if degenerate.num_lines >= WORTH_A_WARNING and (summary := degenerate.summary()):
         (warn if degenerate.is_serious else say)(f"{summary}.")

@@ -87,6 +87,19 @@ DEFAULT_OPTIMIZER = "adam"
 WITH_DEFAULT_OPTIMIZER = AfterValidator(lambda value: {"type": DEFAULT_OPTIMIZER, **value})
 
 
+class LoraOptions(Options):
+    """Options of LoRA, which trains two thin matrices in place of each weight matrix (Hu et al. 2022)."""
+
+    rank: int = Field(8, ge=1, le=10_000, description="rows and columns of the thin matrices")
+    alpha: float = Field(16.0, gt=0, description="the product of the thin matrices is multiplied by alpha / rank")
+    layers: list[str] = Field(
+        ["*"],
+        min_length=1,
+        description="parts whose weight matrices have LoRA, such as [attention]; embeddings and output layer never",
+    )
+    full: list[str] = Field([], description="parts that are trained as they are, such as [embedding, output]")
+
+
 class TrainingOptions(Options):
     """Options of training."""
 
@@ -102,6 +115,12 @@ class TrainingOptions(Options):
     new_vocabulary: bool = Field(
         False,
         description="with finetune_from: make a vocabulary; pieces that the trained model has keep their embeddings",
+    )
+    freeze: list[str] = Field(
+        [], description="parts of the model that keep their weights, such as [encoder, embedding]"
+    )
+    lora: Annotated[LoraOptions | None, FIXED] = Field(
+        None, description="train thin matrices alone to save memory; the saved model is an ordinary one"
     )
     max_steps: Annotated[int | None, SILENT] = Field(None, ge=1, description="stop after this many updates")
     max_epochs: Annotated[int | None, SILENT] = Field(None, ge=1, description="stop after this many epochs")

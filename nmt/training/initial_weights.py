@@ -17,21 +17,23 @@ from nmt.models.build import ResolvedModel, build_model
 from nmt.models.contracts import Decoder, Encoder, OutputLayer
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors
-from nmt.recipe.schema import ModelOptions
+from nmt.recipe.schema import ModelOptions, TrainingOptions
+from nmt.training.optim.lora import freeze
 
 NAMED = 4
 """Maximum number of new parts that a message names."""
 
 
-def make_model(resolved: ResolvedModel, vocabularies: Vocabularies, start: Path | None, is_new: bool) -> Seq2Seq:
-    """Builds the model of a recipe, with the weights of the model directory ``start`` that fit, and word vectors.
+def make_model(resolved: ResolvedModel, vocabularies: Vocabularies, training: TrainingOptions, is_new: bool) -> Seq2Seq:
+    """Builds the model of a recipe with the weights of ``training.finetune_from`` that fit, and freezes its parts.
 
     Nothing is read unless ``is_new``: otherwise the weights will come from a checkpoint.
     """
-    model = build_model(resolved, vocabularies, num_copies=4)  # weights, gradient and two moments
-    if start is not None and is_new:
-        copy_weights(start, model, vocabularies)
+    model = build_model(resolved, vocabularies, 1 if training.lora else 4)  # weights, gradient and two moments
+    if training.finetune_from is not None and is_new:
+        copy_weights(training.finetune_from, model, vocabularies)
     _use_vectors(model, resolved.options, vocabularies, is_new)
+    freeze(model, training.freeze)
     return model
 
 

@@ -172,6 +172,11 @@ def _resolved(recipe: Recipe, problems: Problems) -> ResolvedRecipe | None:
 
 def _conflicts(recipe: Recipe, techniques: Mapping[str, Choice[Technique]], task: str) -> Iterator[UserError]:
     """Yields an error for each technique that doesn't go with another one, with the task or with a key."""
+    if recipe.training.lora and recipe.training.new_vocabulary and not recipe.training.lora.full:
+        yield UserError(
+            "training.lora trains no embeddings, but training.new_vocabulary makes new ones.",
+            "Set training.lora.full to [embedding, output].",
+        )
     for name, (technique, options) in techniques.items():
         yield from technique.check(options, recipe)
         others = [other for other in technique.incompatible_with if "." not in other and other in techniques]

@@ -28,6 +28,7 @@ from nmt.training.loop.meter import Divergence, Meter
 from nmt.training.loop.out_of_memory import release_memory, shape_text, split_on_oom
 from nmt.training.objective import BatchLoss, Objective
 from nmt.training.optim.ema import MovingAverage
+from nmt.training.optim.lora import Lora
 from nmt.training.resolve import ResolvedRecipe
 from nmt.training.validation import Validation, Validator
 
@@ -71,10 +72,15 @@ class Trainer:
                 f"training.techniques.{objective.own_backward} works in one process alone.",
                 "Leave it out, or start one process.",
             )
+        if options.lora and process_group.size > 1:
+            raise UserError("training.lora works in one process alone.", "Leave it out, or start one process.")
         self._objective, self.techniques = objective, objective.techniques
         self.objective = process_group.wrap(objective)
         self.progress = Progress()
-        self.optimizer = resolved.make_optimizer(model.parameters())
+        self.lora = Lora(model, options.lora) if options.lora else None
+        self.trained = dict(model.named_parameters()) if self.lora is None else self.lora.trained
+        """Parameters of the optimizer, by name."""
+        self.optimizer = resolved.make_optimizer(self.trained.values())
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.schedule = resolved.make_schedule(self._total_steps())
         self.average = MovingAverage(model, options.ema) if options.ema else None
@@ -150,11 +156,13 @@ class Trainer:
 
         nll = split_on_oom(group, partial(self._add_gradient, tokens), self._make_room)
         self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm or math.inf)
+        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.options.clip_norm or math.inf)
         (total,) = self.process_group.all_reduce_sum(nll.item())
         loss, gradient_norm = total / tokens, norm.item()
         if math.isfinite(loss) and math.isfinite(gradient_norm):
             self.scaler.step(self.optimizer)
+            if self.lora is not None:
+                self.lora.merge()
             if self.average is not None:
                 self.average.update(step)
             self.progress.skipped_in_a_row = 0
@@ -263,7 +271,9 @@ class Trainer:
             return
         random_states = enumerate(self.process_group.gather(random_tensors(self.device)))
         tensors = {f"random-{rank}": random_state for rank, random_state in random_states}
-        tensors["optimizer"] = optimizer_tensors(self.optimizer, self.model)
+        tensors["optimizer"] = optimizer_tensors(self.optimizer, self.trained)
+        if self.lora is not None:
+            tensors["lora"] = dict(self.lora.factors)
         if self.average is not None:
             tensors["average"] = self.average.weights
         state = {name: part.state_dict() for name, part in self._parts().items()}
@@ -286,7 +296,9 @@ class Trainer:
     def resume(self, checkpoint: Path) -> None:
         """Resumes from a checkpoint."""
         tensors, state = CheckpointFolder.load(checkpoint, self.model)
-        load_optimizer(self.optimizer, self.model, tensors["optimizer"])
+        load_optimizer(self.optimizer, self.trained, tensors["optimizer"])
+        if self.lora is not None:
+            self.lora.load(tensors["lora"])
         if self.average is not None:
             self.average.load(tensors["average"])
         try:

@@ -80,6 +80,11 @@ class TranslationJob:
             again = ()
 
     @property
+    def reports_degenerate(self) -> bool:
+        """Whether degenerate translations are counted."""
+        return self.translator.task.reports_degenerate
+
+    @property
     def _window(self) -> int:
         """Lines that are translated together."""
         return WINDOW * self.translator.options(**self.decoding).batch_size

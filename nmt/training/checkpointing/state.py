@@ -24,9 +24,9 @@ class Progress:
     skipped_in_a_row: int = 0
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
+def optimizer_tensors(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
     """Returns the optimizer's tensors, such as moments and step counts, as PARAMETER/KEY."""
-    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in parameters.items()}
     return {
         f"{names[parameter]}/{key}": value
         for parameter, state in optimizer.state.items()
@@ -34,9 +34,10 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dic
     }
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def load_optimizer(
+    optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]
+) -> None:
     """Restores the tensors of :func:`optimizer_tensors`, copied because a file may be mapped."""
-    parameters = dict(model.named_parameters())
     for name, value in tensors.items():
         of_parameter, _, key = name.rpartition("/")
         device = parameters[of_parameter].device

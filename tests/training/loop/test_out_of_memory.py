@@ -91,7 +91,7 @@ def test_an_update_in_parts_is_the_update_at_once(
         parts.train_step(iter(group))
     assert max(tried) == size(group[1])
     assert len(tried) > 6
-    moments = [optimizer_tensors(trainer.optimizer, trainer.model) for trainer in (parts, whole)]
+    moments = [optimizer_tensors(trainer.optimizer, trainer.trained) for trainer in (parts, whole)]
     torch.testing.assert_close(*moments, rtol=1e-4, atol=1e-7)  # of the gradient; the step magnifies rounding
     torch.testing.assert_close(weights_of(parts.model), weights_of(whole.model), rtol=1e-3, atol=1e-5)
     assert parts.meter.loss == pytest.approx(whole.meter.loss)

@@ -1,0 +1,146 @@
+"""LoRA and frozen parts: what is trained, what stays, and exact resumes."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nmt.core.errors import UserError
+from nmt.models.build import build_model
+from nmt.models.weights import read_tensors
+from nmt.recipe.schema import LoraOptions, Recipe
+from nmt.training.data import prepare_data
+from nmt.training.distributed import ProcessGroup
+from nmt.training.objective import Objective
+from nmt.training.optim.lora import Lora, freeze, select
+from nmt.training.resolve import resolve
+from nmt.training.run import train
+from nmt.training.trainer import Trainer
+from nmt.translation.load import load
+
+RecipeMaker = Callable[..., Recipe]
+
+
+@pytest.fixture
+def trained(make_recipe: RecipeMaker, tmp_path: Path) -> Path:
+    return train(make_recipe("transformer", max_steps=20), tmp_path / "trained")
+
+
+def weights(directory: Path) -> dict[str, Tensor]:
+    return read_tensors(directory / "model.safetensors")
+
+
+def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def test_updates_are_those_of_factors_in_the_forward_pass() -> None:
+    """An independent computation: the factors are in the graph, and PyTorch derives their gradients."""
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3))
+    w0, v0 = (layer.weight.detach().clone() for layer in (model[0], model[2]))  # type: ignore[union-attr, operator]
+    lora = Lora(model, LoraOptions(rank=2, alpha=6, layers=["0", "2"]))
+    a, b, c, d = (lora.factors[f"{n}"].detach().clone().requires_grad_() for n in
+                  ("0.weight.A", "0.weight.B", "2.weight.A", "2.weight.B"))  # fmt: skip
+    mine, theirs = torch.optim.Adam(lora.trained.values(), lr=0.1), torch.optim.Adam([a, b, c, d], lr=0.1)
+    for _ in range(5):
+        for x in torch.randn(2, 7, 6):  # two batches of an update
+            model(x).square().mean().backward()
+            hidden = torch.tanh(x @ (w0 + 3 * b @ a).T + model[0].bias)  # type: ignore[operator]
+            (hidden @ (v0 + 3 * d @ c).T + model[2].bias).square().mean().backward()  # type: ignore[operator]
+        assert all(parameter.grad is None for parameter in model.parameters())
+        mine.step()
+        theirs.step()
+        lora.merge()
+        mine.zero_grad()
+        theirs.zero_grad()
+    torch.testing.assert_close(model[0].weight, w0 + 3 * b @ a)
+    torch.testing.assert_close(model[2].weight, v0 + 3 * d @ c)
+    assert not torch.allclose(model[2].weight, v0, atol=0.01)  # type: ignore[arg-type]
+
+
+def test_lora_changes_the_chosen_matrices_by_a_matrix_of_low_rank(
+    make_recipe: RecipeMaker, trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lora = {"rank": 2, "layers": ["attention", "feed_forward.inner"], "full": ["decoder.norm"]}
+    tuned = train(make_recipe("transformer", finetune_from=trained, lora=lora, max_steps=4), tmp_path / "tuned")
+    before, after = weights(trained), weights(tuned)
+    found = changed(before, after)
+    matrices = {name for name in found if before[name].dim() == 2}
+    assert matrices
+    assert all("attention." in name or "feed_forward.inner" in name for name in matrices)
+    assert found - matrices == {"decoder.norm.weight", "decoder.norm.bias"}
+    for name in matrices:
+        assert torch.linalg.matrix_rank(after[name] - before[name], atol=1e-5) <= 2
+    assert f"LoRA of rank 2 in {len(matrices)} matrices" in capfd.readouterr().err
+    assert load(tuned, "cpu").translate(["eins zwei"])  # a model directory as any other
+
+
+def test_a_run_with_lora_resumes_exactly(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
+    def recipe(steps: int) -> Recipe:
+        lora: dict[str, Any] = {"rank": 3, "full": ["embedding"]}
+        return make_recipe("transformer", 0.1, finetune_from=trained, lora=lora, ema=0.9, max_steps=steps)
+
+    whole = train(recipe(6), tmp_path / "whole")
+    stopped = train(recipe(3), tmp_path / "stopped")
+    shutil.rmtree(trained)
+    train(recipe(6), stopped, resume=True)
+    for file in ("model.safetensors", "checkpoints/step-000006/weights.safetensors"):
+        assert not changed(read_tensors(whole / file), read_tensors(stopped / file))
+    with pytest.raises(UserError, match=r"training\.lora\.rank is 4, was 3"):
+        train(recipe(9), stopped, overrides={"training.lora.rank": 4}, resume=True)
+
+
+def test_frozen_parts_keep_their_weights(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
+    frozen = ["encoder", "decoder.embedding", "feed_forward"]
+    tuned = train(make_recipe("transformer", finetune_from=trained, freeze=frozen, max_steps=3), tmp_path / "tuned")
+    found = changed(weights(trained), weights(tuned))
+    assert found
+    assert all(name.startswith(("decoder.layers.", "decoder.norm.")) for name in found - {"decoder.output.bias_V"})
+    assert not any(".feed_forward." in name for name in found)
+
+
+def test_parts_are_selected_by_components_of_their_names() -> None:
+    model = nn.ModuleDict({"encoder": nn.Linear(2, 2), "encoders": nn.Linear(2, 2)})
+    assert select(model, ["encoder"], "key") == {"encoder.weight", "encoder.bias"}
+    assert select(model, ["encoder*.bias"], "key") == {"encoder.bias", "encoders.bias"}
+    model["encoders"].weight = model["encoder"].weight
+    assert select(model, ["encoders"], "key") == {"encoder.weight", "encoders.bias"}  # shared
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"freeze": ["encodr"]}, r"training\.freeze: the model has no part 'encodr'\. .*encoder\.layers\.0\.attention"),
+        ({"freeze": ["encoder", "decoder"]}, "leaves no weight to train"),
+        ({"lora": {"layers": ["attn"]}}, r"training\.lora\.layers: the model has no part 'attn'"),
+        ({"lora": {"full": ["attn"]}}, r"training\.lora\.full: the model has no part 'attn'"),
+        ({"lora": {"layers": ["embedding"]}}, "names no weight matrix"),
+        ({"lora": {}, "new_vocabulary": True}, r"training\.lora trains no embeddings.*\[embedding, output\]"),
+    ],
+)
+def test_parts_that_are_not_there_are_refused(
+    make_recipe: RecipeMaker, tmp_path: Path, training: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        train(make_recipe("transformer", max_steps=1, **training), tmp_path / "run")
+    assert re.search(message, f"{caught.value.message} {caught.value.remedy}")
+
+
+def test_freezing_in_steps() -> None:
+    model = nn.Linear(2, 2)
+    freeze(model, ["bias"])
+    assert [p.requires_grad for p in model.parameters()] == [True, False]
+
+
+def test_several_processes_are_refused(make_recipe: RecipeMaker, tmp_path: Path) -> None:
+    resolved = resolve(make_recipe("transformer", lora={}, max_steps=1))
+    data = prepare_data(resolved.recipe)
+    objective = Objective(build_model(resolved.model, data.vocabularies), resolved.recipe.training, "fp32")
+    with pytest.raises(UserError, match=r"training\.lora works in one process alone"):
+        Trainer(resolved, objective, data.batches(64, 1), None, tmp_path, process_group=ProcessGroup(0, 2))
