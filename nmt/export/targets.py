@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nmt.export.argos import export_argos
 from nmt.export.ct2 import Quantization, export
+from nmt.export.onnx import OnnxModel, export_onnx
 from nmt.export.run import check, usage
 from nmt.recipe.registry import Table
 from nmt.translation.translator import Translator
@@ -45,6 +46,21 @@ class CTranslate2(ExportTarget):
         return [f"wrote {output}: {agreement}", "In Python:\n", usage(output)]
 
 
+class Onnx(ExportTarget):
+    """A folder for :mod:`nmt.runtime`, which needs onnxruntime and no PyTorch."""
+
+    def write(
+        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
+    ) -> list[str]:
+        export_onnx(translator, output, quantization)
+        agreement = check(output, translator, lines, quantization is None, OnnxModel(output))
+        return [
+            f"wrote {output}: {agreement}",
+            "Without PyTorch (pip install onnxruntime sentencepiece):\n",
+            f"python {output / 'translate.py'} < source > target",
+        ]
+
+
 class Argos(ExportTarget):
     """A package for Argos Translate and LibreTranslate."""
 
@@ -55,4 +71,6 @@ class Argos(ExportTarget):
         return [f"wrote {path}: {agreement}"]
 
 
-EXPORT_TARGETS: Table[ExportTarget] = Table("export target", ExportTarget, {"ctranslate2": CTranslate2, "argos": Argos})
+EXPORT_TARGETS: Table[ExportTarget] = Table(
+    "export target", ExportTarget, {"ctranslate2": CTranslate2, "argos": Argos, "onnx": Onnx}
+)
