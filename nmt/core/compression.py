@@ -50,6 +50,12 @@ MAGIC_BYTES = max(len(magic) for each in COMPRESSIONS for magic in each.magics)
 FREE_BYTES = 1 << 22
 """Decompressed bytes to which the ratio isn't applied: a short text that repeats one line compresses better."""
 
+FREE_LINES = 1 << 16
+"""Decompressed lines to which the bound on lines isn't applied."""
+
+BYTES_PER_LINE = 25
+"""Least mean length of a line at the highest ratio, so 8 lines for a byte: even random labels, a bit each, pass."""
+
 
 class DamagedError(Exception):
     """Compressed content is truncated or damaged."""
@@ -60,7 +66,7 @@ class DamagedError(Exception):
 
 
 class TooCompressedError(Exception):
-    """A compressed file expands to more than :func:`nmt.core.limits.max_ratio` times its size."""
+    """A compressed file expands to more bytes or lines than :func:`nmt.core.limits.max_ratio` allows."""
 
 
 def of_content(beginning: bytes) -> Compression | None:
@@ -106,7 +112,7 @@ class _Checked(io.RawIOBase):
     """A decompressor with bounded output that raises the same error for each format."""
 
     def __init__(self, compression: Compression, packed: BinaryIO) -> None:
-        self._packed, self._num_bytes, self._max_ratio = _Counted(packed), 0, max_ratio()
+        self._packed, self._num_bytes, self._num_lines, self._max_ratio = _Counted(packed), 0, 0, max_ratio()
         self._compression, self._stream = compression, _open(compression, self._packed, "rb")
 
     def readable(self) -> bool:
@@ -122,7 +128,9 @@ class _Checked(io.RawIOBase):
                 raise
             raise DamagedError(self._compression, error) from error
         self._num_bytes += count
-        if self._num_bytes > FREE_BYTES + self._max_ratio * self._packed.num_bytes:
+        self._num_lines += bytes(buffer[:count]).count(b"\n")
+        allowed = self._max_ratio * self._packed.num_bytes
+        if self._num_bytes > FREE_BYTES + allowed or self._num_lines > FREE_LINES + allowed // BYTES_PER_LINE:
             raise TooCompressedError
         return count
 

@@ -20,7 +20,7 @@ from typing import Any, Self, TypeVar
 from nmt.core.compression import MAGIC_BYTES, SUFFIXES, DamagedError, TooCompressedError, of_content
 from nmt.core.errors import UserError
 from nmt.core.files import STANDARD_STREAM
-from nmt.core.limits import max_line_bytes, max_ratio
+from nmt.core.limits import max_line_bytes
 
 LineT = TypeVar("LineT")
 
@@ -98,7 +98,7 @@ class Lines(Iterator[str]):
             ) from error
         except TooCompressedError:
             raise UserError(
-                f"{label} expands to more than {max_ratio():,} times its compressed size, after line {line_number:,}.",
+                f"{label} expands to far more bytes or lines than text does, after line {line_number:,}.",
                 "If you trust the file, decompress it first or set NMT_MAX_COMPRESSION_RATIO to a higher limit.",
             ) from None
         except OSError as error:

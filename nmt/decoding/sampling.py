@@ -58,7 +58,9 @@ def uniform_numbers(seed: int, sentence: Sequence[int], num_samples: int, length
         num_samples: K; another number leaves those of the first samples as they are.
         length: t; likewise.
     """
-    draws = [np.random.default_rng((seed, sample, *sentence)).random(length) for sample in range(num_samples)]
+    draws = [
+        np.random.default_rng((seed, sample, len(sentence), *sentence)).random(length) for sample in range(num_samples)
+    ]
     return torch.from_numpy(np.stack(draws))
 
 

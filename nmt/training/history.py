@@ -106,6 +106,8 @@ def read_history(directory: Path) -> History:
     if damaged:
         warn(f"{path}: left out {len(damaged)} that can't be read as events, the first on line {damaged[0]}.")
     if not any(events.values()):
+        if damaged:
+            raise UserError(f"{path} holds no line that can be read as an event.", "Copy it from the run again.")
         raise UserError(f"{path} holds no events yet.", "Wait for the first line of a run (training.log_every).")
     return History(directory, dict(events))
 

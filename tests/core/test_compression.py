@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nmt.core.errors import UserError
@@ -135,11 +136,28 @@ def test_a_small_file_that_expands_without_bound_is_refused(
 ) -> None:
     path = tmp_path / "bomb"
     path.write_bytes(pack(b"\n" * (1 << 26)))
-    with pytest.raises(UserError, match="expands to more than 200 times its compressed size") as caught:
-        sum(1 for _ in read_lines(path))
+    read: list[str] = []
+    with pytest.raises(UserError, match="expands to far more bytes or lines than text does") as caught:
+        read.extend(read_lines(path))
     assert "NMT_MAX_COMPRESSION_RATIO" in caught.value.remedy
-    path.write_bytes(pack(b"\n" * (1 << 22)))
-    assert sum(1 for _ in read_lines(path)) == 1 << 22, "a short text may repeat itself"
-    path.write_bytes(pack(b"\n" * (1 << 23)))
-    monkeypatch.setenv("NMT_MAX_COMPRESSION_RATIO", "100000")
-    assert sum(1 for _ in read_lines(path)) == 1 << 23
+    assert len(read) < 10 * path.stat().st_size + (1 << 17), "before much work was done for the lines"
+    path.write_bytes(pack(b"\n" * (1 << 16)))
+    assert sum(1 for _ in read_lines(path)) == 1 << 16, "a short text may repeat itself"
+    path.write_bytes(pack(b"\n" * (1 << 20)))
+    monkeypatch.setenv("NMT_MAX_COMPRESSION_RATIO", "10000000")
+    assert sum(1 for _ in read_lines(path)) == 1 << 20
+
+
+def test_random_labels_compress_well_and_are_read(tmp_path: Path, pack: Pack) -> None:
+    """A bit for each line is the shortest that a file of two labels can be."""
+    labels = np.random.default_rng(1).choice([b"0\n", b"1\n"], 1 << 19)
+    path = tmp_path / "labels"
+    path.write_bytes(pack(b"".join(labels)))
+    assert sum(1 for _ in read_lines(path)) == 1 << 19
+
+
+def test_long_lines_of_a_small_file_are_bounded_too(tmp_path: Path, pack: Pack) -> None:
+    path = tmp_path / "bomb"
+    path.write_bytes(pack((b"a" * 10_000 + b"\n") * 10_000))
+    with pytest.raises(UserError, match="expands to far more bytes or lines"):
+        sum(1 for _ in read_lines(path))

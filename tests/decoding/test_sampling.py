@@ -109,6 +109,12 @@ def test_scores_are_the_models_own() -> None:
         assert hypothesis.score == hypothesis.log_probability
 
 
+def test_sentences_that_differ_by_leading_or_trailing_zeros_have_other_numbers() -> None:
+    """NumPy pads short seeds with zeros."""
+    numbers = [uniform_numbers(1, sentence, 1, 3) for sentence in ([], [0], [0, 0], [5], [5, 0])]
+    assert len({tuple(each.flatten().tolist()) for each in numbers}) == 5
+
+
 def test_the_numbers_are_uniform_and_a_longer_run_begins_with_the_shorter() -> None:
     numbers = uniform_numbers(3, [7, 1], 200, 50)
     assert numbers.mean().item() == pytest.approx(0.5, abs=0.02)

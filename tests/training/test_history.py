@@ -86,6 +86,12 @@ def test_a_loss_that_was_not_finite_is_no_point_of_the_curve(tmp_path: Path) -> 
     assert read_history(run).series("train", "loss") == ([20], [4.0])
 
 
+def test_a_log_without_any_line_that_can_be_read_is_told(tmp_path: Path) -> None:
+    run = write_log(tmp_path / "run", {**train_line(10, 5.0), "seconds": 1e308})
+    with pytest.raises(UserError, match="holds no line that can be read as an event"):
+        read_history(run)
+
+
 def test_a_missing_or_empty_log_is_told_and_others_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "missing").mkdir()
     empty = write_log(tmp_path / "empty")
