@@ -92,7 +92,7 @@ def test_the_script_and_the_module_are_the_same_program() -> None:
 
 ROOMS = (
     "core", "recipe", "data", "metrics", "models", "decoding", "tasks", "training", "alignment", "jobs", "translation",
-    "documents", "plotting", "filters", "evaluation", "pretrained", "export", "inspection", "api", "quickstart",
+    "documents", "plotting", "filters", "evaluation", "pretrained", "runtime", "export", "inspection", "api", "quickstart",
     "serving", "cli",
 )  # fmt: skip
 """The folders of nmt: each imports from itself and from those before it (docs/reference/code-layout.md)."""
@@ -157,7 +157,9 @@ def test_versions_are_bounded_and_the_oldest_are_those_of_the_constraints(repo_r
     groups = {"": project["dependencies"], **project["optional-dependencies"]}
     extras = {name: [requirement.partition(";")[0] for requirement in group] for name, group in groups.items()}
     allowed = [
-        requirement for name in ("", "tensorboard", "ctranslate2", "zstd", "serve") for requirement in extras[name]
+        requirement
+        for name in ("", "tensorboard", "ctranslate2", "onnx", "zstd", "serve")
+        for requirement in extras[name]
     ]
     of_groups = [each for group in configuration["dependency-groups"].values() for each in group]
     for requirement in (*chain(*extras.values()), *(each for each in of_groups if isinstance(each, str))):

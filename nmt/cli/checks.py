@@ -196,8 +196,8 @@ def verify(
     """Check that batches and caches don't change translations.
 
     With a model and text of your own: batch size, input order, caches and the scores of search must not change results,
-    except for ties; the exit code is 1 if they do. bfloat16 and the export to CTranslate2 round or search differently:
-    the table has the share of translations that this changes.
+    except for ties; the exit code is 1 if they do. bfloat16 and the exports to CTranslate2 and ONNX round or search
+    differently: the table has the share of translations that this changes.
     """
     from nmt.inspection.verify import verify as run
 

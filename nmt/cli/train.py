@@ -112,6 +112,7 @@ def average(
     "nmt export runs/de-en -o de-en.ct2",
     "nmt export runs/de-en -o de-en.int8 --quantization int8",
     "nmt export runs/de-en -o packages --to argos",
+    "nmt export runs/de-en -o de-en.onnx --to onnx",
     "nmt export runs/de-en -o de-en.hf --to huggingface",
 )
 def export(
@@ -123,8 +124,9 @@ def export(
             "--to",
             "--format",
             metavar="NAME",
-            help="Target program: ctranslate2, argos (a package for Argos Translate; needs a joint vocabulary), "
-            "huggingface (a folder for transformers), or the export target of a plugin.",
+            help="Target program: ctranslate2, argos (a package for Argos Translate; needs a joint vocabulary), onnx "
+            "(ONNX files, run by onnxruntime), huggingface (a folder for transformers), or the export target of a "
+            "plugin.",
         ),
     ] = "ctranslate2",
     quantization: Annotated[
@@ -134,9 +136,9 @@ def export(
 ) -> None:
     """Convert a Transformer for other programs.
 
-    CTranslate2 runs it without PyTorch. The command checks that translations there are the same. The folder holds the
-    weights, the vocabularies and the sentencepiece models. Needs the package ctranslate2: pip install
-    'nmt[ctranslate2]'.
+    CTranslate2 and onnxruntime run it without PyTorch; onnxruntime runs SSRU decoders, too. The command checks that translations there are the
+    same. The folder holds the weights, the sentencepiece models and, with --to onnx, a program that translates.
+    Needs pip install 'nmt[ctranslate2]' or 'nmt[onnx]'.
     """
     from nmt.export.targets import EXPORT_TARGETS
     from nmt.training.loop.sinks import read_samples

@@ -36,8 +36,7 @@ def export(translator: Translator, output: Path, quantization: Quantization | No
         UserError: the model is of another kind, ctranslate2 isn't installed, or the folder is in use.
     """
     check_exportable(translator)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"{output} exists already.", "Name a new folder with -o, or delete it.")
+    check_unused(output)
     spec = _specification(translator)
     spec.validate()
     spec.optimize(quantization=quantization)
@@ -59,6 +58,17 @@ def check_exportable(translator: Translator) -> None:
             f"CTranslate2 runs Transformers; this model is {' and '.join(sorted(kinds))}.",
             "Use `nmt translate` for it, or train one such as multi30k/transformer.",
         )
+    check_vocabularies(translator)
+
+
+def check_unused(output: Path) -> None:
+    """Raises UserError unless the folder is new or empty."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"{output} exists already.", "Name a new folder with -o, or delete it.")
+
+
+def check_vocabularies(translator: Translator) -> None:
+    """Raises UserError unless the task is translation of sentences, with sentencepiece vocabularies."""
     translator.task.require("export")
     options = translator.recipe.model.encoder, translator.recipe.model.decoder
     usual = {"activation": "relu", "embedding_norm": False, "first_token": None}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -30,6 +30,16 @@ PLAIN: dict[str, Any] = {
 """Options of a search that CTranslate2 has, with any length penalty."""
 TOLERANCE = 1e-3
 """Tolerance of a token's log-probability in float32."""
+
+
+class Exported(Protocol):
+    """An exported model, run by another program."""
+
+    def search(self, sources: Sequence[Ids], options: DecodingOptions) -> list[list[Hypothesis]]:
+        """Returns the best translations of encoded sentences by beam search, best first."""
+
+    def score(self, pairs: Sequence[ScoredPair], translator: Translator) -> list[list[float]]:
+        """Returns log-probabilities of the tokens and EOS of given translations."""
 
 
 class ExportedModel:
@@ -99,18 +109,18 @@ class ExportedModel:
         return [self._vocabularies.source.token(i) for i in ids]
 
 
-class CTranslate2Searcher:
-    """Searches with an exported model by CTranslate2, on the CPU.
+class ExportedSearcher:
+    """Searches with an exported model, on the CPU.
 
     Args:
         exported: the exported model.
-        fallback: does the searches that CTranslate2 doesn't have: with constraints, logits processors, sampling, beam
+        fallback: does the searches that exported models don't have: with constraints, logits processors, sampling, beam
             groups or a coverage penalty.
     """
 
     is_stepwise = False
 
-    def __init__(self, exported: ExportedModel, fallback: Searcher) -> None:
+    def __init__(self, exported: Exported, fallback: Searcher) -> None:
         self.exported, self._fallback = exported, fallback
 
     def __call__(self, query: Query) -> list[list[Hypothesis]]:
@@ -145,7 +155,7 @@ def exported_translator(translator: Translator, directory: Path | None = None) -
     Args:
         translator, directory: see :func:`open_exported`.
     """
-    return translator.replaced(searcher=CTranslate2Searcher(open_exported(translator, directory), translator.searcher))
+    return translator.replaced(searcher=ExportedSearcher(open_exported(translator, directory), translator.searcher))
 
 
 def with_plain_search(translator: Translator) -> Translator:
@@ -171,7 +181,9 @@ class Agreement:
         )
 
 
-def check(directory: Path, translator: Translator, lines: Sequence[str], exact: bool) -> Agreement:
+def check(
+    directory: Path, translator: Translator, lines: Sequence[str], exact: bool, model: Exported | None = None
+) -> Agreement:
     """Translate lines with an exported model and with the original, and score the translations of the original.
 
     Args:
@@ -179,13 +191,14 @@ def check(directory: Path, translator: Translator, lines: Sequence[str], exact: 
         translator: the original.
         lines: some to translate; random ones if there are none.
         exact: the weights were not quantized.
+        model: the exported model; None for one that CTranslate2 runs.
 
     Raises:
         UserError: the exported model computes something else.
     """
     lines, translator = lines or random_lines(translator, 5), with_plain_search(translator)
-    model = open_exported(translator, directory)
-    exported = translator.replaced(searcher=CTranslate2Searcher(model, translator.searcher))
+    model = model or open_exported(translator, directory)
+    exported = translator.replaced(searcher=ExportedSearcher(model, translator.searcher))
     original, others = translator.translate(lines), exported.translate(lines)
     pairs = [pair for pair in translator.score((t.source, t.text) for t in original) if pair.tokens and pair.source]
     differences = [
@@ -199,7 +212,7 @@ def check(directory: Path, translator: Translator, lines: Sequence[str], exact: 
         raise UserError(
             f"{directory} can't be used: the log-probability of a token differs by {found.largest_difference:.3g} from "
             "that of the original.",
-            "Try another version of ctranslate2, and report this.",
+            "Try another version of the package that runs it, and report this.",
         )
     return found
 

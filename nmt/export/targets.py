@@ -8,6 +8,7 @@ from nmt.core.errors import UserError
 from nmt.export.argos import export_argos
 from nmt.export.ct2 import Quantization, export
 from nmt.export.huggingface import USAGE, export_huggingface
+from nmt.export.onnx import OnnxModel, export_onnx
 from nmt.export.run import check, usage
 from nmt.recipe.registry import Table
 from nmt.translation.translator import Translator
@@ -47,6 +48,21 @@ class CTranslate2(ExportTarget):
         return [f"wrote {output}: {agreement}", "In Python:\n", usage(output)]
 
 
+class Onnx(ExportTarget):
+    """A folder for :mod:`nmt.runtime`, which needs onnxruntime and no PyTorch."""
+
+    def write(
+        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
+    ) -> list[str]:
+        export_onnx(translator, output, quantization)
+        agreement = check(output, translator, lines, quantization is None, OnnxModel(output))
+        return [
+            f"wrote {output}: {agreement}",
+            "Without PyTorch (pip install onnxruntime sentencepiece):\n",
+            f"python {output / 'translate.py'} < source > target",
+        ]
+
+
 class Argos(ExportTarget):
     """A package for Argos Translate and LibreTranslate."""
 
@@ -70,5 +86,7 @@ class HuggingFace(ExportTarget):
 
 
 EXPORT_TARGETS: Table[ExportTarget] = Table(
-    "export target", ExportTarget, {"ctranslate2": CTranslate2, "argos": Argos, "huggingface": HuggingFace}
+    "export target",
+    ExportTarget,
+    {"ctranslate2": CTranslate2, "argos": Argos, "onnx": Onnx, "huggingface": HuggingFace},
 )

@@ -133,12 +133,15 @@ def _close(name: str, expected: Sequence[float], found: Sequence[float]) -> Chec
 
 
 def _exported(translator: Translator, lines: Sequence[str]) -> Iterator[Check]:
-    from nmt.export.run import exported_translator, with_plain_search
+    from nmt.export.onnx import open_onnx
+    from nmt.export.run import ExportedSearcher, open_exported, with_plain_search
 
     translator = with_plain_search(translator)
-    try:
-        exported = exported_translator(translator)
-    except UserError as error:
-        say(f"The export to CTranslate2 isn't checked. {error.message}")
-        return
-    yield _compared("export to CTranslate2", False, translator.translate(lines), exported.translate(lines))
+    expected = translator.translate(lines)
+    for name, open_model in (("CTranslate2", open_exported), ("ONNX", open_onnx)):
+        try:
+            searcher = ExportedSearcher(open_model(translator), translator.searcher)
+        except UserError as error:
+            say(f"The export to {name} isn't checked. {error.message}")
+            continue
+        yield _compared(f"export to {name}", False, expected, translator.replaced(searcher=searcher).translate(lines))

@@ -35,7 +35,7 @@ def test_a_sound_model_passes(run_nmt: RunNmt, tiny_model: Path, tiny_corpus: Pa
         assert row.removeprefix(name).split()[:3] == ["12", "0", "0"]
         assert "passed" in row
     assert any("bfloat16" in row and "% change" in row for row in rows)
-    assert "isn't checked" in done.stderr  # CTranslate2 runs Transformers only, or isn't there
+    assert "isn't checked" in done.stderr  # the exports are for Transformers, or their packages are missing
 
 
 def test_the_sentences_may_come_from_the_samples(run_nmt: RunNmt, vanilla_model: Path, tmp_path: Path) -> None:

@@ -1,0 +1,369 @@
+"""Transformers in the format ONNX, as two networks: the encoder, and a step of the decoder with its cache.
+
+``encoder.onnx`` reads ``source`` [B, S] and ``mask`` [B, S] and gives the keys and values of each layer's attention to
+the source. ``step.onnx`` reads them, a ``token`` of each of K hypotheses [B, K], its ``position`` and the state, and
+gives log-probabilities [B, K, V], the mean attention of the alignment heads [B, K, S] and the new state.
+``nmt/runtime/translate.py``, which is copied into the folder, runs both.
+"""
+
+import contextlib
+import copy
+import importlib.util
+import io
+import json
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+import nmt.runtime.translate as runtime
+from nmt.core.errors import UserError
+from nmt.core.files import explained, replacing
+from nmt.core.version import __version__
+from nmt.data.batching import Ids
+from nmt.decoding.hypotheses import Hypothesis
+from nmt.export.ct2 import check_unused, check_vocabularies, num_positions
+from nmt.models.attention.multihead import KeysValues, MultiHeadAttention, padding_bias
+from nmt.models.contracts import select_heads
+from nmt.models.layers import Positions
+from nmt.models.networks.ssru import SsruDecoder
+from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
+from nmt.recipe.schema import DecodingOptions
+from nmt.translation.results import ScoredPair
+from nmt.translation.translator import Translator
+
+OPSET = 18
+DECODING = (
+    "beam_size", "batch_size", "length_penalty", "alpha", "early_stopping", "max_length", "max_length_ratio",
+    "max_length_extra",
+)  # fmt: skip
+"""Options of search that the runtime has."""
+
+
+def export_onnx(translator: Translator, output: Path, quantization: str | None = None) -> None:
+    """Writes a folder that :mod:`nmt.runtime` translates with.
+
+    Args:
+        translator: on the CPU, with sentencepiece vocabularies: a Transformer, or its encoder with an SSRU decoder.
+        output: a new or empty folder.
+        quantization: ``int8`` stores the weights of matrix products and embeddings in 8 bits; None keeps float32.
+
+    Raises:
+        UserError: the model or the quantization has no ONNX counterpart, a package isn't installed, or the folder is in
+            use.
+    """
+    check_exportable(translator)
+    if quantization not in (None, "int8"):
+        raise UserError(f"The ONNX export has no {quantization}.", "Use --quantization int8, or leave it out.")
+    check_unused(output)
+    with explained(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(output) as temporary:
+            temporary.mkdir()
+            state = _write_networks(translator, temporary)
+            if quantization:
+                _quantize(temporary)
+            translator.vocabularies.save(temporary)
+            text = json.dumps(_configuration(translator, state), indent=2, ensure_ascii=False)
+            (temporary / "config.json").write_text(text + "\n", "utf-8")
+            shutil.copyfile(runtime.__file__, temporary / "translate.py")
+
+
+def check_exportable(translator: Translator) -> None:
+    """Raises UserError with the reason why a model can't be exported."""
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        if importlib.util.find_spec(package) is None:
+            raise UserError(f"The package {package} is not installed.", "pip install 'nmt[onnx]'")
+    kinds = translator.recipe.model
+    encoder, decoder = translator.model.encoder, translator.model.decoder
+    # Subclasses are others.
+    if type(encoder) is not TransformerEncoder or type(decoder) not in (TransformerDecoder, SsruDecoder):
+        raise UserError(
+            "The ONNX export needs an encoder of type transformer and a decoder of type transformer or ssru; this "
+            f"model has {kinds.encoder['type'] if kinds.encoder else 'no encoder'} and {kinds.decoder['type']}.",
+            "Use `nmt translate` for it, or train one such as multi30k/transformer.",
+        )
+    check_vocabularies(translator)
+
+
+class _PositionTable(nn.Module):
+    """The position codes as a table, with a position that is a tensor."""
+
+    def __init__(self, positions: Positions, length: int) -> None:
+        super().__init__()
+        with torch.inference_mode():
+            table_TD = positions(torch.zeros(1, length, positions.size))[0]
+        self.register_buffer("table_TD", table_TD.clone())
+
+    def forward(self, x_BTD: Tensor, start: Tensor | None = None) -> Tensor:
+        table_TD = cast(Tensor, self.table_TD)
+        return x_BTD + (table_TD[: x_BTD.shape[1]] if start is None else table_TD[start])
+
+
+class _Encoder(nn.Module):
+    """The encoder and the projection of its memory: keys and values of each layer [B, H, S, d]."""
+
+    def __init__(self, encoder: TransformerEncoder, attentions: Sequence[MultiHeadAttention]) -> None:
+        super().__init__()
+        self.encoder, self.attentions = encoder, nn.ModuleList(attentions)
+
+    def forward(self, source_BS: Tensor, mask_BS: Tensor) -> tuple[Tensor, ...]:
+        encoder, bias = self.encoder, padding_bias(mask_BS)
+        x_BSD = encoder.positions(encoder.embedding(source_BS))
+        for layer in encoder.layers:
+            x_BSD = layer(x_BSD, bias)
+        memory_BSD, parts = encoder.norm(x_BSD), list[Tensor]()
+        for attention in self.attentions:
+            parts += cast(MultiHeadAttention, attention).project(memory_BSD)
+        return tuple(parts)
+
+
+class _Step(nn.Module):
+    """A step of a decoder. A state is a list of tensors [B, K, …]."""
+
+    def __init__(self, decoder: TransformerDecoder | SsruDecoder, heads: Sequence[int]) -> None:
+        super().__init__()
+        self.decoder, self.heads = decoder, list(heads)
+
+    def forward(
+        self, token_BK: Tensor, position: Tensor, mask_BS: Tensor, memory: Sequence[Tensor], state: Sequence[Tensor]
+    ) -> tuple[Tensor, ...]:
+        keys = tuple(zip(memory[::2], memory[1::2], strict=True))
+        features_BKD, weights_BHKS, parts = self.read(token_BK, position, mask_BS, keys, state)
+        log_p_BKV = self.decoder.output(features_BKD).log_softmax(-1)
+        return log_p_BKV, select_heads(weights_BHKS, self.heads).mean(1), *parts
+
+    def read(
+        self,
+        token_BK: Tensor,
+        position: Tensor,
+        mask_BS: Tensor,
+        keys: tuple[KeysValues, ...],
+        state: Sequence[Tensor],
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Returns features [B, K, D], attention weights [B, H, K, S] and the new state."""
+        raise NotImplementedError
+
+    def initial_shapes(self) -> list[list[int]]:
+        """Shapes of the first state, after [B, K]; it is zero."""
+        raise NotImplementedError
+
+
+class _TransformerStep(_Step):
+    """The cache of a hypothesis holds its own past alone: keys and values of each layer [B, K, H, C, d]."""
+
+    def read(
+        self,
+        token_BK: Tensor,
+        position: Tensor,
+        mask_BS: Tensor,
+        keys: tuple[KeysValues, ...],
+        state: Sequence[Tensor],
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        decoder = cast(TransformerDecoder, self.decoder)
+        cross_bias, no_bias = padding_bias(mask_BS), torch.zeros(1)
+        x_BKD = decoder.positions(decoder.embedding(token_BK), position)
+        weights, parts = list[Tensor](), list[Tensor]()
+        for number, (layer, cross) in enumerate(zip(decoder.layers, keys, strict=True)):
+            assert layer.cross_attention is not None  # there is an encoder
+            assert layer.around_cross is not None
+            y_N1D = layer.around_self.before(x_BKD).flatten(0, 1)[:, None]
+            new = (torch.unflatten(part, 0, token_BK.shape) for part in layer.self_attention.project(y_N1D))
+            past = [torch.cat(pair, dim=3) for pair in zip(state[2 * number : 2 * number + 2], new, strict=True)]
+            own = past[0].flatten(0, 1), past[1].flatten(0, 1)
+            attended_N1D, _ = layer.self_attention(y_N1D, own, no_bias)
+            x_BKD = layer.around_self.after(x_BKD, torch.unflatten(attended_N1D[:, 0], 0, token_BK.shape))
+            y_BKD = layer.around_cross.before(x_BKD)
+            attended_BKD, of_layer = layer.cross_attention(y_BKD, cross, cross_bias, True)
+            x_BKD = layer.around_cross.after(x_BKD, attended_BKD)
+            y_BKD = layer.around_feed_forward.before(x_BKD)
+            x_BKD = layer.around_feed_forward.after(x_BKD, layer.feed_forward(y_BKD))
+            parts += past
+            weights.append(of_layer)
+        return decoder.norm(x_BKD), torch.cat(weights, dim=1), parts
+
+    def initial_shapes(self) -> list[list[int]]:
+        decoder = cast(TransformerDecoder, self.decoder)
+        return [[decoder.num_heads, 0, decoder.embedding.size // decoder.num_heads]] * (2 * len(decoder.layers))
+
+
+class _SsruStep(_Step):
+    """The state is the cell of each layer, [B, K, D]."""
+
+    def read(
+        self,
+        token_BK: Tensor,
+        position: Tensor,
+        mask_BS: Tensor,
+        keys: tuple[KeysValues, ...],
+        state: Sequence[Tensor],
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        decoder = cast(SsruDecoder, self.decoder)
+        bias, x_BKD = padding_bias(mask_BS), decoder.positions(decoder.embedding(token_BK), position)
+        weights, parts = list[Tensor](), list[Tensor]()
+        for layer, cell_BKD, keys_values in zip(decoder.layers, state, keys, strict=True):
+            forget_BKD = layer.unit.forget(y_BKD := layer.around_unit.before(x_BKD)).sigmoid()
+            cell_BKD = forget_BKD * cell_BKD + (1 - forget_BKD) * layer.unit.value(y_BKD)
+            x_BKD = layer.around_unit.after(x_BKD, cell_BKD.relu())
+            y_BKD = layer.around_attention.before(x_BKD)
+            attended_BKD, of_layer = layer.attention(y_BKD, keys_values, bias, True)
+            x_BKD = layer.around_attention.after(x_BKD, attended_BKD)
+            if layer.feed_forward is not None and layer.around_feed_forward is not None:
+                y_BKD = layer.around_feed_forward.before(x_BKD)
+                x_BKD = layer.around_feed_forward.after(x_BKD, layer.feed_forward(y_BKD))
+            parts.append(cell_BKD)
+            weights.append(of_layer)
+        return decoder.norm(x_BKD), torch.cat(weights, dim=1), parts
+
+    def initial_shapes(self) -> list[list[int]]:
+        decoder = cast(SsruDecoder, self.decoder)
+        return [[decoder.embedding.size]] * len(decoder.layers)
+
+
+def _write_networks(translator: Translator, folder: Path) -> dict[str, list[int]]:
+    """Writes both networks; returns the shape of each part of the first state."""
+    model, length = copy.deepcopy(translator.model).eval(), num_positions(translator)
+    encoder, decoder = cast(TransformerEncoder, model.encoder), cast(TransformerDecoder | SsruDecoder, model.decoder)
+    for side in (encoder, decoder):
+        side.positions = cast(Any, _PositionTable(side.positions, length))
+    heads, attentions = translator.aligner.heads.heads, list[MultiHeadAttention]()
+    step: _Step
+    if isinstance(decoder, TransformerDecoder):
+        step = _TransformerStep(decoder, heads)
+        attentions = [layer.cross_attention for layer in decoder.layers if layer.cross_attention is not None]
+    else:
+        step, attentions = _SsruStep(decoder, heads), [layer.attention for layer in decoder.layers]
+    # No size is 0 or 1: the exporter takes such a size for a constant.
+    source_BS, mask_BS = torch.full((2, 5), 4), torch.ones(2, 5, dtype=torch.bool)
+    network = _Encoder(encoder, attentions).eval()
+    with torch.inference_mode():
+        memory = [part.clone() for part in network(source_BS, mask_BS)]
+    names = [f"memory.{number}" for number in range(len(memory))]
+    any_size = torch.export.Dim.DYNAMIC
+    of_sentences = {0: any_size, 1: any_size}
+    shapes_of_source = (of_sentences, of_sentences)
+    _write(network, (source_BS, mask_BS), shapes_of_source, folder / "encoder.onnx", ["source", "mask"], names)
+    shapes = step.initial_shapes()
+    state = [torch.zeros(2, 3, *(size or 7 for size in shape)) for shape in shapes]
+    parts = [f"state.{number}" for number in range(len(state))]
+    of_state = [of_sentences | {2 + axis: any_size for axis, size in enumerate(shape) if not size} for shape in shapes]
+    _write(
+        step.eval(),
+        (torch.full((2, 3), 4), torch.tensor(7), mask_BS, memory, state),
+        (of_sentences, {}, of_sentences, [{0: any_size, 2: any_size}] * len(memory), of_state),
+        folder / "step.onnx",
+        ["token", "position", "mask", *names, *parts],
+        ["log_probability", "attention", *(f"new.{name}" for name in parts)],
+    )
+    return dict(zip(parts, shapes, strict=True))
+
+
+def _write(
+    network: nn.Module, example: tuple[Any, ...], sizes: Any, path: Path, inputs: list[str], outputs: list[str]
+) -> None:
+    with torch.inference_mode(False), torch.no_grad(), _silent():
+        torch.onnx.export(
+            network,
+            example,
+            path,
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_shapes=sizes,
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keeps the progress and warnings of the exporter from the user."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _quantize(folder: Path) -> None:
+    """Stores the weights of both networks in 8 bits, one scale for each column of a matrix."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with _silent():
+        for path in (folder / "encoder.onnx", folder / "step.onnx"):
+            complete = path.with_suffix(".float")
+            path.rename(complete)
+            quantize_dynamic(complete, path, weight_type=QuantType.QInt8, per_channel=True)
+            complete.unlink()
+
+
+def _configuration(translator: Translator, state: dict[str, list[int]]) -> dict[str, Any]:
+    """Returns the content of ``config.json``."""
+    source, target = translator.vocabularies.source, translator.vocabularies.target
+    is_joint = translator.vocabularies.joint
+    files = {side: f"vocabulary{'' if is_joint else '.' + side}.model" for side in ("source", "target")}
+    data, decoding = translator.recipe.data, translator.recipe.decoding.model_dump()
+    hidden = {target.pad, target.sos, target.eos, target.separator, *target.tags.values()} - {None}
+    return {
+        "format": "nmt-onnx",
+        "version": runtime.FORMAT,
+        "nmt": __version__,
+        "languages": [data.source, data.target],
+        "max_pieces": translator.max_pieces,
+        "num_positions": num_positions(translator) - 1,
+        "source": {"file": files["source"], "pad": source.pad, "eos": source.eos, "tags": dict(source.tags)},
+        "target": {
+            "file": files["target"],
+            "sos": target.sos,
+            "eos": target.eos,
+            "never": [target.pad, target.sos],
+            "hidden": sorted(cast(set[int], hidden)),
+        },
+        "state": state,
+        "decoding": {name: decoding[name] for name in DECODING},
+    }
+
+
+class OnnxModel:
+    """A folder that :func:`export_onnx` wrote, run by :mod:`nmt.runtime`.
+
+    Raises:
+        UserError: the folder can't be loaded.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            self.model = runtime.load(directory, torch.get_num_threads())
+        except runtime.FolderError as error:
+            raise UserError(f"{error}.", "Export the model again.") from None
+
+    def search(self, sources: Sequence[Ids], options: DecodingOptions) -> list[list[Hypothesis]]:
+        """Returns the best translations of encoded sentences by beam search, best first."""
+        found = self.model.search(
+            [list(map(int, ids)) for ids in sources], **{name: getattr(options, name) for name in DECODING}
+        )
+        return [[Hypothesis(*each) for each in of_sentence] for of_sentence in found]
+
+    def score(self, pairs: Sequence[ScoredPair], translator: Translator) -> list[list[float]]:
+        """Returns log-probabilities of the tokens and EOS of given translations."""
+        return [
+            self.model.score(translator.encode_source(pair.source), translator.encode_target(pair.target))
+            for pair in pairs
+        ]
+
+
+def open_onnx(translator: Translator) -> OnnxModel:
+    """Exports a model to a folder that is deleted again, and opens it; see :func:`export_onnx`."""
+    with TemporaryDirectory() as scratch:
+        export_onnx(translator, Path(scratch) / "model")
+        return OnnxModel(Path(scratch) / "model")

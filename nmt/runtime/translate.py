@@ -1,0 +1,324 @@
+"""Translates text with a folder of ONNX files: ``python translate.py < source > target``.
+
+Needs Python 3.11 and ``pip install onnxruntime sentencepiece numpy``, nothing else. As a module::
+
+    import translate
+
+    model = translate.load("folder")
+    model.translate(["Ein Mann schläft."], beam_size=5)
+
+The search is that of nmt: the same hypotheses, limits, length penalties and stopping rules.
+
+Shapes: B sentences, S source positions, K hypotheses of a sentence, V target vocabulary, t tokens so far. The name of
+a tensor ends in its shape.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+TAG = re.compile(r"\s*(<[^<>\s]+>)\s*")
+WINDOW = 16
+"""Batches that are read before they are sorted by length and translated."""
+FORMAT = 1
+"""Version of ``config.json``."""
+
+
+class Hypothesis(NamedTuple):
+    """A finished translation, in ids without SOS and EOS."""
+
+    ids: list[int]
+    score: float
+    """Log-probability under the length penalty."""
+    log_probability: float
+
+
+class FolderError(Exception):
+    """The folder or an option can't be used; the message says why."""
+
+
+def load(folder: Path | str, num_threads: int = 0) -> "Model":
+    """Returns the model of a folder that ``nmt export --to onnx`` wrote.
+
+    Args:
+        folder: the folder.
+        num_threads: threads of onnxruntime; 0 for one on each core.
+
+    Raises:
+        FolderError: a file is missing or damaged, or a package isn't installed.
+    """
+    return Model(Path(folder), num_threads)
+
+
+class Model:
+    """A translation model run by onnxruntime on the CPU; see :func:`load`."""
+
+    def __init__(self, folder: Path, num_threads: int = 0) -> None:
+        try:
+            import onnxruntime
+            import sentencepiece
+        except ImportError as error:
+            raise FolderError(f"{error}: pip install onnxruntime sentencepiece") from None
+        try:
+            self.config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
+            if self.config.get("format") != "nmt-onnx" or self.config["version"] != FORMAT:
+                raise FolderError(f"{folder} is not an ONNX folder of this version of nmt; export the model again.")
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads, options.log_severity_level = num_threads, 3
+            self._encoder, self._step = (
+                onnxruntime.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
+                for name in ("encoder.onnx", "step.onnx")
+            )
+            source, target = (
+                sentencepiece.SentencePieceProcessor(model_proto=(folder / self.config[side]["file"]).read_bytes())
+                for side in ("source", "target")
+            )
+        except FolderError:
+            raise
+        except Exception as error:  # onnxruntime raises classes of its own, which derive from Exception alone
+            raise FolderError(f"{folder} can't be loaded: {error}") from None
+        self._source, self._target = source, target
+        self._memory = [output.name for output in self._encoder.get_outputs()]
+
+    def translate(self, lines: Iterable[str], **options: Any) -> list[str]:
+        """Returns the best translation of each line; options as in :meth:`search`."""
+        return list(self.stream(lines, **options))
+
+    def stream(self, lines: Iterable[str], **options: Any) -> Iterator[str]:
+        """Translates any number of lines in constant memory; options as in :meth:`search`."""
+        window: list[str] = []
+        size = WINDOW * self._options(options)["batch_size"]
+        for line in lines:
+            window.append(line)
+            if len(window) == size:
+                yield from self._translated(window, options)
+                window = []
+        yield from self._translated(window, options)
+
+    def _translated(self, lines: Sequence[str], options: Mapping[str, Any]) -> Iterator[str]:
+        encoded = [self.encode(line)[: self.config["max_pieces"]] for line in lines]
+        found = iter(self.search([ids for ids in encoded if ids], **options))
+        for ids in encoded:
+            hypotheses = next(found) if ids else []
+            yield self.decode(hypotheses[0].ids) if hypotheses else ""
+
+    def encode(self, line: str) -> list[int]:
+        """Returns the ids of a source line and of the tags at its beginning, without EOS."""
+        tags, start = list[int](), 0
+        known: dict[str, int] = self.config["source"]["tags"]
+        while known and (match := TAG.match(line, start)) and match[1] in known:
+            tags.append(known[match[1]])
+            start = match.end(1)
+        ids: list[int] = self._source.encode(line[start:].encode("utf-8", "replace").decode("utf-8"))
+        return tags + ids if ids else []
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Returns the text of target ids, on one line."""
+        hidden = self.config["target"]["hidden"]
+        text: str = self._target.decode([i for i in ids if i not in hidden])
+        return " ".join(text.split())
+
+    def search(self, sources: Sequence[Sequence[int]], **options: Any) -> list[list[Hypothesis]]:
+        """Returns the hypotheses of encoded sentences, best first, by beam search; a beam of 1 is greedy search.
+
+        Args:
+            sources: ids without EOS, none empty.
+            options: ``beam_size``, ``batch_size``, ``length_penalty``, ``alpha``, ``early_stopping``,
+                ``max_length_ratio``, ``max_length_extra`` and ``max_length``, as in a recipe of nmt; those of the
+                folder are the defaults.
+
+        Raises:
+            FolderError: an unknown option.
+        """
+        chosen = self._options(options)
+        order, size = sorted(range(len(sources)), key=lambda i: -len(sources[i])), chosen["batch_size"]
+        results: list[list[Hypothesis]] = [[] for _ in sources]
+        for start in range(0, len(order), size):
+            chunk = order[start : start + size]
+            for index, found in zip(chunk, _Beam(self, [sources[i] for i in chunk], chosen).run(), strict=True):
+                results[index] = found
+        return results
+
+    def _options(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        defaults: dict[str, Any] = self.config["decoding"]
+        if unknown := changes.keys() - defaults.keys():
+            raise FolderError(f"unknown option {', '.join(sorted(unknown))}; known are {', '.join(defaults)}")
+        chosen = defaults | {name: value for name, value in changes.items() if value is not None}
+        if chosen["beam_size"] < 1 or chosen["batch_size"] < 1:
+            raise FolderError("beam_size and batch_size must be 1 or more")
+        return chosen
+
+    def score(self, source: Sequence[int], target: Sequence[int]) -> list[float]:
+        """Returns the log-probability of each token of a given translation and of EOS."""
+        memory, state = self.start([source], 1)
+        scores, previous = [], self.config["target"]["sos"]
+        for position, token in enumerate([*target, self.config["target"]["eos"]]):
+            log_p_BKV, _, state = self.step(np.array([[previous]]), position, memory, state)
+            scores.append(float(log_p_BKV[0, 0, token]))
+            previous = token
+        return scores
+
+    def start(self, sources: Sequence[Sequence[int]], num_rows: int) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Encodes sentences; returns what the step reads of each sentence, and the first state of ``num_rows``
+        hypotheses of each."""
+        special = self.config["source"]
+        length_B = np.array([len(ids) + 1 for ids in sources])
+        source_BS = np.full((len(sources), length_B.max()), special["pad"], dtype=np.int64)
+        for row, ids in enumerate(sources):
+            source_BS[row, : len(ids) + 1] = [*ids, special["eos"]]
+        mask_BS = np.arange(source_BS.shape[1]) < length_B[:, None]
+        memory = dict(zip(self._memory, self._encoder.run(None, {"source": source_BS, "mask": mask_BS}), strict=True))
+        state = {
+            name: np.zeros((len(sources), num_rows, *shape), dtype=np.float32)
+            for name, shape in self.config["state"].items()
+        }
+        return memory | {"mask": mask_BS}, state
+
+    def step(
+        self, token_BK: Array, position: int, memory: Mapping[str, Array], state: Mapping[str, Array]
+    ) -> tuple[Array, Array, dict[str, Array]]:
+        """Reads a token of each hypothesis.
+
+        Args:
+            token_BK: ids; SOS at first.
+            position: number of tokens read before.
+            memory, state: from :meth:`start` or the step before.
+
+        Returns:
+            Log-probabilities of the next token [B, K, V], the mean attention of the alignment heads [B, K, S], and the
+            new state.
+        """
+        inputs = {"token": token_BK.astype(np.int64), "position": np.array(position), **memory, **state}
+        log_p_BKV, attention_BKS, *parts = self._step.run(None, inputs)
+        return log_p_BKV, attention_BKS, dict(zip(state, parts, strict=True))
+
+
+class _Beam:
+    """Beam search over a batch, as in ``nmt.decoding.beam``. Sentences leave the batch when they are done."""
+
+    def __init__(self, model: Model, sources: Sequence[Sequence[int]], options: Mapping[str, Any]) -> None:
+        self._model, self._options, self._size = model, options, int(options["beam_size"])
+        self._memory, self._state = model.start(sources, self._size)
+        self._finished: list[list[Hypothesis]] = [[] for _ in sources]
+        self._sentence_B = np.arange(len(sources))
+        limits = np.array([int((len(ids) + 1) * options["max_length_ratio"]) for ids in sources])
+        most = model.config["num_positions"] if options["max_length"] is None else options["max_length"] + 1
+        self._limit_B = np.minimum(limits + options["max_length_extra"], min(most, model.config["num_positions"]))
+        self._tokens_BKt = np.full((len(sources), self._size, 1), model.config["target"]["sos"])
+        self._score_BK = np.full((len(sources), self._size), -np.inf, dtype=np.float32)
+        self._score_BK[:, 0] = 0.0
+
+    def run(self) -> list[list[Hypothesis]]:
+        """Searches; returns the hypotheses of each sentence."""
+        never, eos = self._model.config["target"]["never"], self._model.config["target"]["eos"]
+        while len(self._sentence_B):
+            position = self._tokens_BKt.shape[2] - 1
+            log_p_BKV, _, self._state = self._model.step(
+                self._tokens_BKt[:, :, -1], position, self._memory, self._state
+            )
+            log_p_BKV[:, :, never] = -np.inf
+            at_limit_B = position + 1 >= self._limit_B
+            eos_BK = log_p_BKV[at_limit_B, :, eos]
+            log_p_BKV[at_limit_B] = -np.inf
+            log_p_BKV[at_limit_B, :, eos] = eos_BK
+            parent_BK = self._advance(log_p_BKV + self._score_BK[:, :, None], eos)
+            self._select(parent_BK, ~self._is_done())
+        return self._finished
+
+    def _advance(self, sum_BKV: Array, eos: int) -> Array:
+        """Finishes what ends among the first K of the 2K best continuations, keeps the K best others, and returns
+        their parents. [B, K]"""
+        num_tokens, size = sum_BKV.shape[2], self._size
+        flat_BM = sum_BKV.reshape(len(sum_BKV), -1)
+        count = min(2 * size, flat_BM.shape[1])
+        best_BC = np.argpartition(-flat_BM, count - 1, axis=1)[:, :count]
+        value_BC = np.take_along_axis(flat_BM, best_BC, 1)
+        order_BC = np.argsort(-value_BC, axis=1, kind="stable")
+        best_BC, value_BC = np.take_along_axis(best_BC, order_BC, 1), np.take_along_axis(value_BC, order_BC, 1)
+        parent_BC, token_BC = best_BC // num_tokens, best_BC % num_tokens
+        length = self._tokens_BKt.shape[2]
+        for b, k in zip(*np.nonzero((token_BC[:, :size] == eos) & (value_BC[:, :size] > -np.inf)), strict=True):
+            ids, log_p = self._tokens_BKt[b, parent_BC[b, k], 1:].tolist(), float(value_BC[b, k])
+            found = self._finished[self._sentence_B[b]]
+            found.append(Hypothesis(ids, float(self._normalised(log_p, length)), log_p))
+            found.sort(key=lambda each: -each.score)
+            del found[size:]
+        value_BC = np.where(token_BC == eos, -np.inf, value_BC)
+        kept_BK = np.argsort(-value_BC, axis=1, kind="stable")[:, :size]
+        self._score_BK = np.take_along_axis(value_BC, kept_BK, 1).astype(np.float32)
+        parent_BK, token_BK = (np.take_along_axis(part, kept_BK, 1) for part in (parent_BC, token_BC))
+        tokens_BKt = np.take_along_axis(self._tokens_BKt, parent_BK[:, :, None], 1)
+        self._tokens_BKt = np.concatenate((tokens_BKt, token_BK[:, :, None]), axis=2)
+        return parent_BK
+
+    def _is_done(self) -> Array:
+        """Whether a sentence has all the finished hypotheses that it needs. [B]"""
+        best_B, size, length = self._score_BK.max(1), self._size, self._tokens_BKt.shape[2] - 1
+        found = [self._finished[sentence] for sentence in self._sentence_B]
+        first_B = np.array([each[0].score if each else -np.inf for each in found])
+        last_B = np.array([each[-1].score if len(each) == size else -np.inf for each in found])
+        enough_B = np.isfinite(last_B)
+        if self._options["early_stopping"] == "exact":
+            enough_B &= self._normalised(best_B, self._limit_B) <= last_B
+        elif self._options["early_stopping"] == "likely":
+            enough_B &= self._normalised(best_B, length) <= first_B
+        done_B: Array = enough_B | np.isneginf(best_B)
+        return done_B
+
+    def _select(self, parent_BK: Array, stay_B: Array) -> None:
+        """Continues the chosen hypotheses of the sentences that stay."""
+        rows = np.nonzero(stay_B)[0]
+        for name, part in self._state.items():
+            self._state[name] = part[rows[:, None], parent_BK[rows]]
+        if len(rows) < len(stay_B):
+            self._memory = {name: part[rows] for name, part in self._memory.items()}
+            for name in ("_sentence_B", "_limit_B", "_tokens_BKt", "_score_BK"):
+                setattr(self, name, getattr(self, name)[rows])
+
+    def _normalised(self, log_probability: Any, length: Any) -> Any:
+        """Returns scores under the length penalty; see ``nmt.decoding.beam.length_normalised``."""
+        kind, alpha = self._options["length_penalty"], self._options["alpha"]
+        if kind == "average":
+            return log_probability / length**alpha
+        if kind == "gnmt":
+            return log_probability / ((5 + length) / 6) ** alpha
+        return log_probability + alpha * length if kind == "word_reward" else log_probability
+
+
+def main() -> None:
+    """Translates the lines of standard input."""
+    parser = argparse.ArgumentParser(description="Translate the lines of standard input with an ONNX folder.")
+    own = Path(__file__).resolve().parent
+    default = own if (own / "config.json").exists() else None
+    parser.add_argument("folder", type=Path, nargs="?" if default else None, default=default, help="exported folder")
+    parser.add_argument("--beam-size", type=int, help="hypotheses of each sentence; 1 is greedy search")
+    parser.add_argument("--batch-size", type=int, help="sentences that are translated at once")
+    parser.add_argument("--threads", type=int, default=0, help="threads of onnxruntime; 0 for one on each core")
+    given = parser.parse_args()
+    for stream in (sys.stdin, sys.stdout):
+        stream.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+    try:
+        model = load(given.folder, given.threads)
+        lines = (line.rstrip("\r\n") for line in sys.stdin)
+        for text in model.stream(lines, beam_size=given.beam_size, batch_size=given.batch_size):
+            print(text, flush=True)
+    except FolderError as error:
+        sys.exit(_refuse(str(error)))
+
+
+def _refuse(message: str) -> int:
+    """Prints an error; returns the exit code of a wrong input."""
+    print(f"error: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    main()
