@@ -22,7 +22,7 @@ from nmt.core.text import in_windows
 from nmt.data.vocabulary.base import Piece
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import Words
-from nmt.decoding.forced import Forced, force_all
+from nmt.decoding.forced import ForcedScore, force_all
 from nmt.models.seq2seq import Seq2Seq
 from nmt.tasks.base import Task
 
@@ -228,7 +228,7 @@ class AttentionAligner:
         tags = set(self._vocabularies.source.tags.values())
         return [piece.id in tags for piece in pieces]
 
-    def _weights(self, forced: Forced, num_tokens: int) -> npt.NDArray[np.float32]:
+    def _weights(self, forced: ForcedScore, num_tokens: int) -> npt.NDArray[np.float32]:
         """Attention of the steps that the alignment of each target token is read at. [H, T, S]"""
         assert forced.weights_HTS is not None
         first = 1 if self.heads.attention == "input" else 0  # a token is read one step after it is predicted
@@ -236,7 +236,7 @@ class AttentionAligner:
         return weights_HTS
 
     def _in_words(
-        self, pair: WordPair, pieces: tuple[list[Piece], list[Piece]], forced: Forced, all_heads: bool
+        self, pair: WordPair, pieces: tuple[list[Piece], list[Piece]], forced: ForcedScore, all_heads: bool
     ) -> WordAlignment:
         """From the attention between pieces to that between words and, of a dialogue, to turns."""
         source, target = pair

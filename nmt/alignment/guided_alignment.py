@@ -49,7 +49,7 @@ class GuidedAlignment(Technique):
         "task.classification",
     )  # they change the pieces that links are between
     needs_weights = True
-    selects_anew = True  # alignment.json names the taught head, so the best model must be one whose head was taught
+    resets_best = True  # alignment.json names the taught head, so the best model must be one whose head was taught
     options: Options
 
     def __init__(self, options: Options, recipe: Recipe) -> None:

@@ -243,11 +243,13 @@ def compare(
     difference, scores by length, accuracy of rare words, n-grams gained and lost, and the sentences that changed the
     most. SACREBLEU_SEED sets another seed.
     """
-    from nmt.evaluation.compare import Options, read_test_set
+    from nmt.evaluation.compare import CompareOptions, read_test_set
     from nmt.evaluation.compare import compare as run
     from nmt.evaluation.compare_report import print_comparison, to_html
 
-    options = Options(tuple(names_in(metrics)), test, samples, sentences_by, sentences, tokenize, limits_of(buckets))
+    options = CompareOptions(
+        tuple(names_in(metrics)), test, samples, sentences_by, sentences, tokenize, limits_of(buckets)
+    )
     found = run(read_test_set(systems, reference or [], source), options, train)
     if html is not None:
         with open_output(html) as file:

@@ -160,7 +160,7 @@ def lengths(
     """
     from nmt.evaluation.compare import length_scores, read_test_set
     from nmt.evaluation.compare_report import length_table
-    from nmt.evaluation.significance import Statistics
+    from nmt.evaluation.significance import SufficientStatistics
     from nmt.metrics.table import check_metrics
     from nmt.plotting.style import suffix_of, write_figure
 
@@ -169,7 +169,7 @@ def lengths(
     limits = limits_of(buckets)
     check_metrics([metric], source is not None)
     test_set = read_test_set(systems, reference or [], source)
-    statistics = Statistics(metric, test_set, tokenize)
+    statistics = SufficientStatistics(metric, test_set, tokenize)
     rows = length_scores(test_set, [statistics], limits)
     signature = statistics.metric.signature
     if output is not None:

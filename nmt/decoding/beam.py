@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nmt.core.errors import UserError
-from nmt.decoding.hypotheses import Choice, Hypothesis, SearchTask
+from nmt.decoding.hypotheses import Choice, Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.models.contracts import PerSource, select_heads
 from nmt.models.layers import length_mask
@@ -30,7 +30,7 @@ BLOCK = 64
 
 @torch.inference_mode()
 def beam_search(
-    task: SearchTask, processors: Sequence[LogitsProcessor], constraints: "PhraseConstraints | None" = None
+    task: SearchBatch, processors: Sequence[LogitsProcessor], constraints: "PhraseConstraints | None" = None
 ) -> list[list[Hypothesis]]:
     """The best translations of a batch, best first, at most ``beam_size`` of each sentence.
 
@@ -99,7 +99,7 @@ class _Beam(PerSource):
     """With a coverage penalty, how much attention each position has received from each hypothesis."""
 
     @classmethod
-    def start(cls, task: SearchTask, constraints: "PhraseConstraints | None") -> Self:
+    def start(cls, task: SearchBatch, constraints: "PhraseConstraints | None") -> Self:
         options, device = task.options, task.source_BS.device
         num_sentences, num_positions = task.source_BS.shape
         if options.coverage_penalty and not task.model.alignment_heads:

@@ -16,7 +16,7 @@ from nmt.models.seq2seq import Seq2Seq
 
 
 @dataclass(frozen=True)
-class Forced:
+class ForcedScore:
     """Result of forced decoding of a sentence pair."""
 
     log_probability_T: Tensor
@@ -36,7 +36,7 @@ def force_all(
     batch_size: int,
     heads: Sequence[int] = (),
     scores: bool = True,
-) -> list[Forced]:
+) -> list[ForcedScore]:
     """Run any number of pairs through the model with the true previous token at each step.
 
     They are sorted by length, in batches, and come back in their own order.
@@ -56,7 +56,7 @@ def force_all(
         logits_TV: Tensor = model.decoder.output(features_TD)
         return logits_TV.float().log_softmax(-1).gather(1, target_T[:, None]).squeeze(1)
 
-    def force(rows: Sequence[int]) -> list[Forced]:
+    def force(rows: Sequence[int]) -> list[ForcedScore]:
         batch = make_batch([pairs[row] for row in rows], vocabularies).to(model.device)
         output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, bool(heads))
         weights_BHTS = select_heads(output.weights_BHTS, heads) if heads else None
@@ -64,7 +64,7 @@ def force_all(
         for b, (source, target) in enumerate(pairs[row] for row in rows):
             with_eos = slice(len(target) + 1)
             found.append(
-                Forced(
+                ForcedScore(
                     # Pair by pair: log-probabilities of a whole batch over the vocabulary can take gigabytes.
                     log_p(output.features_BTD[b, with_eos], batch.target_output_BT[b, with_eos]),
                     None if weights_BHTS is None else weights_BHTS[b, :, with_eos, : len(source)].float(),

@@ -40,7 +40,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class SearchTask:
+class SearchBatch:
     """A batch of sentences to translate."""
 
     model: Model

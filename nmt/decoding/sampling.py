@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from nmt.decoding.beam import length_normalised
-from nmt.decoding.hypotheses import Hypothesis, SearchTask
+from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.recipe.schema import DecodingOptions
 
 
 @torch.inference_mode()
-def sample(task: SearchTask, processors: Sequence[LogitsProcessor]) -> list[list[Hypothesis]]:
+def sample(task: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[list[Hypothesis]]:
     """Draws ``beam_size`` samples of each sentence, in this order.
 
     The random numbers depend on the seed and the ids of the sentence alone, so the same sentence has the same samples

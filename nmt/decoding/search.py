@@ -13,7 +13,7 @@ from nmt.data.batching import Ids, lengths, pad
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.beam import beam_search
 from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints
-from nmt.decoding.hypotheses import Hypothesis, SearchTask
+from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.parallel import map_by_length
 from nmt.decoding.processors import Bounds, LogitsProcessor, make_processors
 from nmt.decoding.sampling import sample
@@ -21,7 +21,7 @@ from nmt.decoding.shortlist import Candidates, Shortlist
 from nmt.models.contracts import Model
 from nmt.recipe.schema import DecodingOptions
 
-BatchSearch = Callable[[SearchTask, Sequence[LogitsProcessor], Sequence[LexicalConstraints]], list[list[Hypothesis]]]
+BatchSearch = Callable[[SearchBatch, Sequence[LogitsProcessor], Sequence[LexicalConstraints]], list[list[Hypothesis]]]
 """The search for the hypotheses of a batch, best first; see :func:`search_batch`."""
 
 
@@ -123,7 +123,7 @@ class _PreparedSearch:
             return self._among(Shortlist.of(self.candidates(batch), wanted, self.model.device), batch, wanted, numbers)
         source_length_B, device = lengths(batch), self.model.device
         limit_B = max_lengths(source_length_B, self.options) + torch.tensor([each.num_tokens for each in wanted])
-        task = SearchTask(
+        task = SearchBatch(
             self.model,
             pad(batch, self.vocabularies.source, eos=True).to(device),
             source_length_B.to(device),
@@ -142,14 +142,14 @@ class _PreparedSearch:
         numbers: Sequence[int],
     ) -> list[list[Hypothesis]]:
         """The same search among the ids of a shortlist."""
-        processors = [shortlist.widen(each, len(self.vocabularies.target)) for each in self.processors]
+        processors = [shortlist.to_full_vocabulary(each, len(self.vocabularies.target)) for each in self.processors]
         search = replace(self, model=shortlist.restrict(self.model), processors=processors, candidates=None)
         found = search(batch, [shortlist.local(each) for each in wanted], numbers)
         return [list(map(shortlist.restore, of_sentence)) for of_sentence in found]
 
 
 def search_batch(
-    batch: SearchTask, processors: Sequence[LogitsProcessor], constraints: Sequence[LexicalConstraints]
+    batch: SearchBatch, processors: Sequence[LogitsProcessor], constraints: Sequence[LexicalConstraints]
 ) -> list[list[Hypothesis]]:
     """Searches a batch by beam search or sampling, as its options say; best hypotheses first.
 

@@ -17,7 +17,7 @@ from nmt.core.errors import UserError
 from nmt.data.batching import Ids
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.decoding.constraints import LexicalConstraints
-from nmt.decoding.hypotheses import Hypothesis, SearchTask
+from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.models.contracts import Model, State, StepOutput
 from nmt.models.seq2seq import Seq2Seq
@@ -54,7 +54,7 @@ class Shortlist:
             raise UserError("An ensemble can't search a shortlist.", "Leave out --shortlist, or the other models.")
         return ShortlistedModel(model, self.ids_C)
 
-    def widen(self, processor: LogitsProcessor, vocabulary_size: int) -> LogitsProcessor:
+    def to_full_vocabulary(self, processor: LogitsProcessor, vocabulary_size: int) -> LogitsProcessor:
         """A logits processor for the search among the shortlist."""
         return _Widened(processor, self.ids_C, vocabulary_size) if processor.reads_ids else processor
 
@@ -92,7 +92,7 @@ class _Widened(LogitsProcessor):
     def __init__(self, processor: LogitsProcessor, ids_C: Tensor, vocabulary_size: int) -> None:
         self._processor, self._ids_C, self._size = processor, ids_C, vocabulary_size
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
         wide_NV = logits_NV.new_full((len(logits_NV), self._size), -inf)
         wide_NV[:, self._ids_C] = logits_NV
         self._processor(wide_NV, self._ids_C[tokens_Nt], sentence_N, task)

@@ -20,7 +20,7 @@ from nmt.core.errors import UserError
 from nmt.core.files import STANDARD_STREAM
 from nmt.core.text import describe, read_lines
 from nmt.data.dialogue import current_turn
-from nmt.evaluation.significance import Statistics, TestMethod, TestSet, paired_test
+from nmt.evaluation.significance import SufficientStatistics, TestMethod, TestSet, paired_test
 from nmt.metrics.degenerate import count_degenerate
 from nmt.metrics.table import METRICS, Bleu, Metric, check_lengths, check_metrics
 
@@ -39,8 +39,8 @@ MAX_ORDER, NUM_NGRAMS = 4, 10
 
 
 @dataclass(frozen=True)
-class Options:
-    """Options of a comparison."""
+class CompareOptions:
+    """CompareOptions of a comparison."""
 
     metrics: Sequence[str] = ("bleu", "chrf", "ter")
     method: TestMethod = "randomisation"
@@ -55,7 +55,9 @@ class Options:
     """Limits of the length buckets."""
 
 
-def compare(test_set: TestSet, options: Options | None = None, train: Path | str | None = None) -> dict[str, Any]:
+def compare(
+    test_set: TestSet, options: CompareOptions | None = None, train: Path | str | None = None
+) -> dict[str, Any]:
     """Compare all systems with the first.
 
     Args:
@@ -66,13 +68,13 @@ def compare(test_set: TestSet, options: Options | None = None, train: Path | str
     Returns:
         The object of ``nmt compare --json``.
     """
-    options, reference = options or Options(), test_set.references[0]
+    options, reference = options or CompareOptions(), test_set.references[0]
     baseline, *others = test_set.systems
     if not others:
         raise UserError("A comparison needs two systems or more.", "Name the translations of each: A.en B.en.")
     for names in (options.metrics, [options.sentence_metric]):
         check_metrics(names, test_set.source is not None)
-    statistics = [Statistics(key, test_set, options.tokenize) for key in options.metrics]
+    statistics = [SufficientStatistics(key, test_set, options.tokenize) for key in options.metrics]
     tests = {s.key: paired_test(s, options.method, options.num_samples) for s in statistics}
     systems, warnings = {}, []
     for name, texts in test_set.systems.items():
@@ -135,7 +137,9 @@ def num_words(text: str) -> int:
     return len(text.strip()) if words == 1 and len(text.strip()) > 30 else words
 
 
-def length_scores(test_set: TestSet, statistics: Sequence[Statistics], limits: Sequence[int] = LENGTHS) -> Rows:
+def length_scores(
+    test_set: TestSet, statistics: Sequence[SufficientStatistics], limits: Sequence[int] = LENGTHS
+) -> Rows:
     """Corpus scores by words of the source (of a dialogue's current turn) or, without one, of the first reference.
 
     ``limits`` are the longest lengths of all buckets but the last; empty buckets are left out. A row has ``scores`` by

@@ -41,7 +41,7 @@ class TestSet:
         return "source" if self.source is not None else "reference"
 
 
-class Statistics:
+class SufficientStatistics:
     """The sufficient statistics of each sentence of each system, computed once for all figures of a metric."""
 
     def __init__(self, key: str, test_set: TestSet, tokenize: str | None = None) -> None:
@@ -98,7 +98,7 @@ class MetricTest:
 
 
 def paired_test(
-    statistics: Statistics, method: TestMethod = "randomisation", num_samples: int | None = None
+    statistics: SufficientStatistics, method: TestMethod = "randomisation", num_samples: int | None = None
 ) -> MetricTest:
     """Test each system against the first one.
 

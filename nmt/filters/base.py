@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from nmt.filters.statistics import Lines, Mask, Statistics
+from nmt.filters.statistics import CorpusStatistics, Lines, Mask
 from nmt.recipe.options import Options
 
 Severity = Literal["serious", "warning", "note"]
 Floats = npt.NDArray[np.floating]
-Figures = npt.NDArray[np.float32 | np.bool_]
+Features = npt.NDArray[np.float32 | np.bool_]
 
 NUM_EXAMPLES = 5
 NEVER = 2.0
@@ -32,7 +32,7 @@ class Flagged:
         count, total: the numbers of the finding, if they are not those of the flagged and of all lines or pairs.
         examples: pairs that are shown in place of the first flagged ones.
         severity: replaces the one that the thresholds give.
-        badness: of every pair, NaN where it isn't judged; flagged are those above ``limit``.
+        scores: higher is worse, one for each pair; NaN where it isn't judged. Flagged are those above ``limit``.
     """
 
     indices: npt.NDArray[np.int64]
@@ -42,16 +42,16 @@ class Flagged:
     total: int = 0
     examples: Mapping[int, tuple[str, str]] | None = None
     severity: Severity | None = None
-    badness: Floats | None = None
+    scores: Floats | None = None
     limit: float = 0.0
 
     @classmethod
-    def above(cls, badness: Floats, limit: float, side: int | None = None, judged: Mask | None = None) -> Self:
-        """Flags the judged pairs whose badness is above the limit, the worst first."""
-        badness = (badness if judged is None else np.where(judged, badness, np.nan)).astype(np.float32)
-        indices = np.flatnonzero(badness > limit)
-        worst_first = indices[np.argsort(-badness[indices], kind="stable")]
-        return cls(worst_first, side, badness=badness, limit=limit)
+    def above(cls, scores: Floats, limit: float, side: int | None = None, judged: Mask | None = None) -> Self:
+        """Flags the judged pairs whose score is above the limit, the worst first."""
+        scores = (scores if judged is None else np.where(judged, scores, np.nan)).astype(np.float32)
+        indices = np.flatnonzero(scores > limit)
+        worst_first = indices[np.argsort(-scores[indices], kind="stable")]
+        return cls(worst_first, side, scores=scores, limit=limit)
 
 
 class Filter(ABC):
@@ -66,7 +66,7 @@ class Filter(ABC):
         warning, serious: fractions of lines or pairs from which a finding has this severity.
         removes: whether ``nmt clean`` removes flagged pairs by default.
         checks: whether ``nmt check-data`` reports them.
-        figures: what ``read`` has returned for all lines; without rows before.
+        features: what ``read`` has returned for all lines; without rows before.
     """
 
     class Options(Options):
@@ -79,24 +79,24 @@ class Filter(ABC):
     removes: ClassVar[bool] = True
     checks: ClassVar[bool] = True
 
-    figures: Figures
+    features: Features
 
     def __init__(self, options: Any) -> None:
         self.options = options
-        self.figures = np.zeros((0, 0), np.float32)
+        self.features = np.zeros((0, 0), np.float32)
 
-    def prepare(self, statistics: Statistics) -> None:  # noqa: B027 - a hook
-        """Learn what the second pass needs."""
+    def prepare(self, statistics: CorpusStatistics) -> None:  # noqa: B027 - a hook
+        """Computes what the second pass needs."""
 
-    def read(self, start: int, lines: Lines) -> Figures | None:
-        """Judge a batch of lines: figures of each. [rows, lines]
+    def read(self, start: int, lines: Lines) -> Features | None:
+        """Returns features of each line of a batch. [rows, lines]
 
         Nothing of the batch may be kept elsewhere. ``start`` is the index of the first line.
         """
         return None
 
     @abstractmethod
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         """Returns the flagged pairs, for each side or for pairs as a whole."""
 
 
@@ -107,14 +107,14 @@ class LineFilter(Filter):
     def matches(self, line: str) -> object:
         """Whether a line is flagged."""
 
-    def read(self, start: int, lines: Lines) -> Figures:
+    def read(self, start: int, lines: Lines) -> Features:
         found = np.zeros((2, max(map(len, lines))), bool)
         for row, side in zip(found, lines, strict=True):
             row[: len(side)] = [bool(self.matches(line)) for line in side]
         return found
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
-        for side, found in enumerate(self.figures):
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+        for side, found in enumerate(self.features):
             yield Flagged(np.flatnonzero(found), side)
 
 
@@ -125,15 +125,15 @@ class PairFilter(Filter):
         limit: float = Field(0.0, ge=0, description="flag pairs that are worse")
 
     @abstractmethod
-    def badness(self, source: str, target: str) -> float:
-        """Returns the badness of each pair, from 0."""
+    def score(self, source: str, target: str) -> float:
+        """Returns the score of a pair: 0 for a good one, higher for a worse one."""
 
-    def read(self, start: int, lines: Lines) -> Figures:
-        return np.array([[self.badness(*pair) for pair in zip(*lines, strict=False)]], np.float32)
+    def read(self, start: int, lines: Lines) -> Features:
+        return np.array([[self.score(*pair) for pair in zip(*lines, strict=False)]], np.float32)
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
-        for badness in self.figures:
-            yield Flagged.above(badness, self.options.limit)
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+        for scores in self.features:
+            yield Flagged.above(scores, self.options.limit)
 
 
 def plural(count: int, noun: str) -> str:

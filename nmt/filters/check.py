@@ -12,8 +12,8 @@ from nmt.core.errors import UserError
 from nmt.core.files import explained, replacing
 from nmt.data.sources import FileText, open_text
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.filters.base import NUM_EXAMPLES, Figures, Filter, Flagged, Severity, plural
-from nmt.filters.statistics import Lines, PairSource, Progress, Side, Statistics, file_pairs
+from nmt.filters.base import NUM_EXAMPLES, Features, Filter, Flagged, Severity, plural
+from nmt.filters.statistics import CorpusStatistics, Lines, PairSource, Progress, Side, file_pairs
 from nmt.filters.table import FILTERS
 from nmt.recipe.schema import DataOptions, FilePair, Recipe
 
@@ -92,8 +92,8 @@ def check_pairs(
     Raises:
         UserError: a file can't be read or is empty.
     """
-    test_statistics = Statistics(test) if test is not None else None
-    statistics = Statistics(corpus, test_statistics, vocabularies, max_length, on_progress)
+    test_statistics = CorpusStatistics(test) if test is not None else None
+    statistics = CorpusStatistics(corpus, test_statistics, vocabularies, max_length, on_progress)
     if not statistics.num_pairs:
         raise UserError(f"{' or '.join(corpus.names)} is empty: there are no pairs to check.", "Check the files.")
     filters = make_filters({name: {} for name, each in FILTERS.items() if each.checks})
@@ -119,7 +119,7 @@ def make_filters(choices: Mapping[str, Mapping[str, Any] | None]) -> dict[str, F
 
 
 def flag(
-    statistics: Statistics,
+    statistics: CorpusStatistics,
     filters: Mapping[str, Filter],
     on_progress: Progress = lambda num_lines: None,
     folder: Path | None = None,
@@ -130,25 +130,25 @@ def flag(
     """
     for each in filters.values():
         each.prepare(statistics)
-    figures: dict[str, list[Figures]] = {name: [] for name in filters}
+    features: dict[str, list[Features]] = {name: [] for name in filters}
     for start, lines in statistics.pairs.batches(on_progress):
         for name, found in _judged(statistics, filters, start, lines, folder).items():
-            figures[name].append(found)
-    for name, rows in figures.items():
+            features[name].append(found)
+    for name, rows in features.items():
         if rows:
-            filters[name].figures = np.concatenate(rows, axis=1)
+            filters[name].features = np.concatenate(rows, axis=1)
     flagged = [(name, found) for name, each in filters.items() for found in each.flag(statistics)]
-    return [(name, found) for name, found in flagged if found.count or len(found.indices) or found.badness is not None]
+    return [(name, found) for name, found in flagged if found.count or len(found.indices) or found.scores is not None]
 
 
 def _judged(
-    statistics: Statistics, filters: Mapping[str, Filter], start: int, lines: Lines, folder: Path | None
-) -> dict[str, Figures]:
-    """Returns the findings of each filter on a batch of lines."""
+    statistics: CorpusStatistics, filters: Mapping[str, Filter], start: int, lines: Lines, folder: Path | None
+) -> dict[str, Features]:
+    """Returns the features of each filter for a batch of lines."""
     path = None if folder is None else folder / f"{start}.npz"
     if path is not None and path.is_file():
         with np.load(path, allow_pickle=False) as file:
-            judged: dict[str, Figures] = dict(file)
+            judged: dict[str, Features] = dict(file)
         statistics.put_scores(start, judged.pop(SCORES))
         return judged
     statistics.score(start, lines)
@@ -164,7 +164,7 @@ def _judged(
 
 
 def _finding(
-    name: str, each: Filter, flagged: Flagged, statistics: Statistics, texts: Mapping[int, tuple[str, str]]
+    name: str, each: Filter, flagged: Flagged, statistics: CorpusStatistics, texts: Mapping[int, tuple[str, str]]
 ) -> Finding:
     """Describe what a filter has flagged; ``texts`` has the pairs of the examples."""
     side = None if flagged.side is None else statistics.sides[flagged.side]

@@ -23,7 +23,7 @@ from nmt.core.text import read_lines
 from nmt.core.version import __version__
 from nmt.filters.base import NUM_EXAMPLES, Filter, Flagged, plural
 from nmt.filters.check import flag, make_filters, shorten
-from nmt.filters.statistics import PairHashes, PairSource, Progress, Statistics, file_pairs
+from nmt.filters.statistics import CorpusStatistics, PairHashes, PairSource, Progress, file_pairs
 from nmt.filters.table import FILTERS
 from nmt.filters.text import CONTROL, ENTITY, INVISIBLE, MOJIBAKE
 from nmt.recipe.load import read_yaml
@@ -114,7 +114,7 @@ class Removal:
     """Pairs that a filter has removed from a corpus.
 
     ``alone`` counts the pairs that no other filter flags; ``examples`` are line numbers from 1 and pairs, the worst
-    first. ``histograms`` have, for each side or for the pairs as a whole, counts of pairs by their badness, the edges
+    first. ``histograms`` have, for each side or for the pairs as a whole, counts of pairs by their score, the edges
     of the bins, and the limit.
     """
 
@@ -176,7 +176,9 @@ def clean(
     with _partial(output, [*files, *chain(*tests)], begun) as partial:
         given = file_pairs(*files)
         filters = make_filters(settings.filters)
-        statistics = Statistics(repaired(given, settings), _joined(tests, settings), None, max_length, on_progress)
+        statistics = CorpusStatistics(
+            repaired(given, settings), _joined(tests, settings), None, max_length, on_progress
+        )
         statistics.earlier = earlier
         _check_lengths(statistics, files)
         flagged = flag(statistics, filters, on_progress, partial)
@@ -256,7 +258,7 @@ class _Writing:
             worst = max(flagged, key=lambda each: len(each[1].indices))[0]
             message = f"Every pair would be removed, most of them by {worst!r}."
             raise UserError(message, f"Change the limit of {worst!r}.")
-        self._badness = [(name, found.badness) for name, found in flagged if found.badness is not None]
+        self._scores = [(name, found.scores) for name, found in flagged if found.scores is not None]
         self._wanted = {int(index) for _, found in flagged for index in found.indices[:NUM_EXAMPLES]}
         self.examples: dict[int, Pair] = {}
         self.num_repaired = 0
@@ -285,8 +287,8 @@ class _Writing:
                     for file, line in zip(kept, better, strict=True):
                         file.write(f"{line}\n")
 
-    def report(self, statistics: Statistics) -> CleanReport:
-        """Properties of the files that were written."""
+    def report(self, statistics: CorpusStatistics) -> CleanReport:
+        """Returns the report of the written corpus."""
         removals = [
             _removal(name, [found for other, found in self._flagged if other == name], statistics, bit, self)
             for name, bit in self._bits.items()
@@ -297,9 +299,9 @@ class _Writing:
 
     def _removal(self, index: int, pair: Pair) -> str:
         why: dict[str, float | None] = {name: None for name, bit in self._bits.items() if self.reasons[index] & bit}
-        for name, badness in self._badness:
-            if name in why and badness[index] > (why[name] or -np.inf):
-                why[name] = round(float(badness[index]), 4)
+        for name, scores in self._scores:
+            if name in why and scores[index] > (why[name] or -np.inf):
+                why[name] = round(float(scores[index]), 4)
         return _json({"line": index + 1, "filters": why, "source": pair[0], "target": pair[1]})
 
     def _repair(self, index: int, before: Pair, after: Pair) -> str:
@@ -328,15 +330,17 @@ def repaired(pairs: PairSource, settings: CleanSettings) -> PairSource:
     return PairSource(pairs.names, read)
 
 
-def _joined(tests: Sequence[tuple[Path, Path]], settings: CleanSettings) -> Statistics | None:
+def _joined(tests: Sequence[tuple[Path, Path]], settings: CleanSettings) -> CorpusStatistics | None:
     """The statistics of all test sets as one."""
     if not tests:
         return None
     sources = [repaired(file_pairs(*each), settings) for each in tests]
-    return Statistics(PairSource(("test source", "test target"), lambda: chain(*(each.read() for each in sources))))
+    return CorpusStatistics(
+        PairSource(("test source", "test target"), lambda: chain(*(each.read() for each in sources)))
+    )
 
 
-def _check_lengths(statistics: Statistics, files: tuple[Path, Path]) -> None:
+def _check_lengths(statistics: CorpusStatistics, files: tuple[Path, Path]) -> None:
     counts = [side.num_lines for side in statistics.sides]
     if counts[0] != counts[1]:
         raise UserError(
@@ -347,11 +351,13 @@ def _check_lengths(statistics: Statistics, files: tuple[Path, Path]) -> None:
         raise UserError(f"{files[0]} is empty: there are no pairs to clean.", "Check the files.")
 
 
-def _removal(name: str, found: Sequence[Flagged], statistics: Statistics, bit: np.uint64, written: _Writing) -> Removal:
+def _removal(
+    name: str, found: Sequence[Flagged], statistics: CorpusStatistics, bit: np.uint64, written: _Writing
+) -> Removal:
     shown = list(dict.fromkeys(int(i) for each in found for i in each.indices[:NUM_EXAMPLES]))[:NUM_EXAMPLES]
     histograms = []
     for each in found:
-        if each.badness is not None and len(judged := each.badness[np.isfinite(each.badness)]):
+        if each.scores is not None and len(judged := each.scores[np.isfinite(each.scores)]):
             # A few extreme values would flatten everything else.
             top = max(float(np.percentile(judged, 99.5)), 1.5 * each.limit) or 1.0
             counts, edges = np.histogram(np.minimum(judged, top), NUM_BINS)

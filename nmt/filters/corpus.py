@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from nmt.filters.base import NUM_EXAMPLES, Filter, Flagged, Floats, Severity, plural
-from nmt.filters.statistics import MIN_CHARACTERS, MIN_LINES, Hashes, Statistics, median_and_deviation
+from nmt.filters.statistics import MIN_CHARACTERS, MIN_LINES, CorpusStatistics, Hashes, median_and_deviation
 
 BLOCK_SIZE = 500
 SHIFTS = (-2, -1, 1, 2)
@@ -25,7 +25,7 @@ class LineCounts(Filter):
     warning = serious = 0
     removes = False
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         source, target = statistics.sides
         if num_extra := abs(source.num_lines - target.num_lines):
             counts = f"{source.name} has {source.num_lines:,} lines, {target.name} has {target.num_lines:,}"
@@ -44,7 +44,7 @@ class Misaligned(Filter):
     warning = serious = 0
     removes = False
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         source, target = (np.log1p(side.lines["characters"].astype(np.float64)) for side in statistics.sides)
         blocks: list[tuple[int, int, int]] = []
         for start in range(2, len(source) - BLOCK_SIZE // 2, BLOCK_SIZE):
@@ -74,7 +74,7 @@ class NormalForms(Filter):
     warning = 0
     removes = False
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         for index, side in enumerate(statistics.sides):
             severity: Severity | None = None if side.lines["composed"].any() else "note"
             yield Flagged(np.flatnonzero(side.lines["decomposed"]), index, severity=severity)
@@ -90,7 +90,7 @@ class TestOverlap(Filter):
     part: ClassVar[str]
     """``pairs`` or ``short pairs`` as a whole, or ``sources`` or ``targets`` of other pairs."""
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         if (test := statistics.test) is None:
             return
         part, is_short = self.part, test.sides[0].lines["words"] <= MAX_RECURRING_WORDS
@@ -141,7 +141,7 @@ class Empty(Filter):
     remedy = "Nothing needs to be done, unless there should be text."
     warning, serious = 0.01, 0.2
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         yield Flagged(np.flatnonzero(~statistics.has_text))
 
 
@@ -156,7 +156,7 @@ class FewLetters(Filter):
     remedy = "Drop them, unless the model is to translate tables and code."
     warning, serious = 0.01, 0.2
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         for index, side in enumerate(statistics.sides):
             characters = side.lines["characters"]
             others = 1 - side.lines["letters"] / np.maximum(characters, 1)
@@ -177,7 +177,7 @@ class WrongLanguage(Filter):
     remedy = "Read them; drop or swap the pairs that are in the wrong language."
     warning, serious = 0.005, 0.1
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         for index, side in enumerate(statistics.sides):
             other, lines, judged = statistics.sides[1 - index], side.lines, side.is_long()
             margin = lines["other_score"] - lines["own_score"]
@@ -198,7 +198,7 @@ class UnlikeTheRest(Filter):
     remedy = "Read these, which are the worst, and drop those that are not text of this language."
     warning = 0.01
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         for index, side in enumerate(statistics.sides):
             judged, scores = side.is_long(), side.lines["own_score"]
             if judged.any():
@@ -217,7 +217,7 @@ class LengthRatio(Filter):
     remedy = "Read them, and drop those that are not translations."
     warning, serious = 0.01, 0.1
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         longest = np.maximum(*(side.lines["characters"] for side in statistics.sides))
         judged = statistics.has_text & (longest >= MIN_CHARACTERS)
         if judged.sum() >= MIN_LINES:
@@ -233,7 +233,7 @@ class DuplicatePairs(Filter):
     remedy = "Harmless in small numbers; otherwise remove them, or training gives them too much weight."
     warning, serious = 0.1, 0.5
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         yield Flagged(_repeated(statistics, statistics.hashes, statistics.earlier.hashes))
 
 
@@ -244,12 +244,12 @@ class NearDuplicates(Filter):
     remedy = DuplicatePairs.remedy
     warning, serious = 0.1, 0.5
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         exact = _repeated(statistics, statistics.hashes, statistics.earlier.hashes)
         yield Flagged(np.setdiff1d(_repeated(statistics, statistics.keys, statistics.earlier.keys), exact))
 
 
-def _repeated(statistics: Statistics, hashes: Hashes, earlier: Hashes) -> npt.NDArray[np.int64]:
+def _repeated(statistics: CorpusStatistics, hashes: Hashes, earlier: Hashes) -> npt.NDArray[np.int64]:
     """Indices of pairs with text whose hash another one before them has, or one of the earlier shards."""
     indices = np.flatnonzero(statistics.has_text)
     distinct, first = np.unique(hashes[indices], return_index=True)
@@ -265,7 +265,7 @@ class DifferentTargets(Filter):
     remedy = "Paraphrases are fine; read some if you expect one translation of each."
     removes = False
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         indices = np.flatnonzero(statistics.has_text)
         _, first = np.unique(statistics.hashes[indices], return_index=True)
         _, num_targets = np.unique(statistics.sides[0].lines["hash"][indices[first]], return_counts=True)
@@ -280,7 +280,7 @@ class TooLong(Filter):
     remedy = "Split them into sentences, or raise data.max_length if memory allows."
     warning, serious = 0.01, 0.5
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         count, limit = ("pieces" if statistics.sides[0].vocabulary else "words"), statistics.max_length
         longest = np.maximum(*(side.lines[count] for side in statistics.sides))
         flagged = np.flatnonzero(longest > limit)
@@ -294,7 +294,7 @@ class Pieces(Filter):
     removes = False
     column: ClassVar[str]
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
         for index, side in enumerate(statistics.sides):
             count, total = int(side.lines[self.column].sum()), int(side.lines["pieces"].sum())
             subject = f"{side.name}: {count:,} of {total:,} pieces"

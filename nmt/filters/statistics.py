@@ -155,13 +155,13 @@ class PairHashes:
     keys: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
 
 
-class Statistics:
+class CorpusStatistics:
     """Statistics of a corpus. The constructor reads it once; the scores of the character models need a second pass."""
 
     def __init__(
         self,
         pairs: PairSource,
-        test: "Statistics | None" = None,
+        test: "CorpusStatistics | None" = None,
         vocabularies: Vocabularies | None = None,
         max_length: int = 150,
         on_progress: Progress = lambda num_lines: None,
@@ -253,7 +253,7 @@ def _describe(lines: list[str], vocabulary: Vocabulary | None) -> npt.NDArray[np
 
 
 def pair_hashes(pairs: PairSource) -> PairHashes:
-    """The hashes of the pairs with text, as :class:`Statistics` has them."""
+    """The hashes of the pairs with text, as :class:`CorpusStatistics` has them."""
     found: tuple[list[Hashes], list[Hashes]] = ([], [])
     for _, lines in pairs.batches(lambda num_lines: None):
         with_text = [pair for pair in zip(*lines, strict=False) if pair[0].split() and pair[1].split()]

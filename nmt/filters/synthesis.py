@@ -25,7 +25,7 @@ from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.filters.base import Floats
 from nmt.filters.check import flag, make_filters
 from nmt.filters.pair_options import PairOptions
-from nmt.filters.statistics import Mask, PairSource, Progress, Statistics
+from nmt.filters.statistics import CorpusStatistics, Mask, PairSource, Progress
 from nmt.metrics.table import METRICS
 from nmt.recipe.schema import DecodingChanges, Recipe
 from nmt.translation.results import Translation
@@ -165,7 +165,7 @@ class Synthesis:
 
     def _removed(self, pairs: PairSource, scores: Floats, on_progress: Progress) -> dict[str, Mask]:
         """For each filter, True for the pairs that it leaves out."""
-        statistics = Statistics(pairs, on_progress=on_progress)
+        statistics = CorpusStatistics(pairs, on_progress=on_progress)
         removed = {name: np.zeros(len(scores), bool) for name in (*FILTERS, SCORE)}
         for name, found in flag(statistics, make_filters({name: {} for name in FILTERS}), on_progress):
             removed[name][found.indices] = True

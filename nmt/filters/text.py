@@ -14,8 +14,8 @@ from nmt.core.compression import of_name
 from nmt.core.console import warn
 from nmt.core.errors import UserError, nearest
 from nmt.data.languages import DETECTED_AS, language_identifier
-from nmt.filters.base import Figures, Filter, Flagged, LineFilter, PairFilter
-from nmt.filters.statistics import MIN_CHARACTERS, Lines, Statistics
+from nmt.filters.base import Features, Filter, Flagged, LineFilter, PairFilter
+from nmt.filters.statistics import MIN_CHARACTERS, CorpusStatistics, Lines
 from nmt.metrics.degenerate import loops
 
 # The second byte of a UTF-8 sequence, decoded as Latin-1 or Windows-1252.
@@ -116,7 +116,7 @@ class Copies(PairFilter):
     remedy = "Drop them, unless they are names or titles that stay untranslated: a model learns to copy."
     warning, serious = 0.01, 0.1
 
-    def badness(self, source: str, target: str) -> float:
+    def score(self, source: str, target: str) -> float:
         words = _WORDS.findall(source.casefold())
         if words != _WORDS.findall(target.casefold()):
             return 0.0
@@ -133,7 +133,7 @@ class WordLength(PairFilter):
     remedy = "Drop them."
     warning, serious = 0.005, 0.1
 
-    def badness(self, source: str, target: str) -> float:
+    def score(self, source: str, target: str) -> float:
         line = f"{source} {target}"
         if len(max(line.split(), key=len, default="")) <= self.options.limit:
             return 0.0
@@ -151,7 +151,7 @@ class Numbers(PairFilter):
     remedy = "Read some: dates and units may be converted; otherwise the pair is misaligned."
     warning, serious = 0.05, 0.5
 
-    def badness(self, source: str, target: str) -> float:
+    def score(self, source: str, target: str) -> float:
         one, other = (self._numbers(line) for line in (source, target))
         return len(one ^ other) / len(one | other) if one != other else 0.0
 
@@ -165,7 +165,7 @@ class Addresses(PairFilter):
     remedy = "Drop them: the pair is misaligned, or a model learns to invent addresses."
     warning, serious = 0.01, 0.1
 
-    def badness(self, source: str, target: str) -> float:
+    def score(self, source: str, target: str) -> float:
         one, other = ({found.rstrip(".,;:!?)") for found in _ADDRESS.findall(line)} for line in (source, target))
         return float(one != other)
 
@@ -190,7 +190,7 @@ class Language(Filter):
     warning, serious = 0.01, 0.1
     checks = False
 
-    def prepare(self, statistics: Statistics) -> None:
+    def prepare(self, statistics: CorpusStatistics) -> None:
         self._codes: list[str | None] = [None, None]
         try:
             self._identifier = language_identifier()
@@ -209,7 +209,7 @@ class Language(Filter):
             else:
                 warn(f"the name {name} doesn't end in the code of a language, so that none is expected in it.")
 
-    def read(self, start: int, lines: Lines) -> Figures:
+    def read(self, start: int, lines: Lines) -> Features:
         num_pairs = min(map(len, lines))
         sides = zip(lines, self._codes, strict=True)
         return np.array(
@@ -222,11 +222,11 @@ class Language(Filter):
         found, probability = self._identifier.classify(line)
         return float(probability) if found != code else 0.0
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
-        for side, badness in enumerate(self.figures):
-            judged = ~np.isnan(badness)
-            if judged.any() and np.mean(badness[judged] > self.options.limit) < 0.5:
-                yield Flagged.above(badness, self.options.limit, side)
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+        for side, scores in enumerate(self.features):
+            judged = ~np.isnan(scores)
+            if judged.any() and np.mean(scores[judged] > self.options.limit) < 0.5:
+                yield Flagged.above(scores, self.options.limit, side)
 
 
 class ForeignScript(PairFilter):
@@ -240,7 +240,7 @@ class ForeignScript(PairFilter):
     remedy = "Read them, and drop those that are in another language."
     warning, serious = 0.005, 0.1
 
-    def prepare(self, statistics: Statistics) -> None:
+    def prepare(self, statistics: CorpusStatistics) -> None:
         self._foreign: list[re.Pattern[str] | None] = []
         for side in statistics.sides:
             scripts: dict[str, list[str]] = {}
@@ -251,7 +251,7 @@ class ForeignScript(PairFilter):
             foreign = "".join(re.escape(c) for name in rare for c in scripts[name])
             self._foreign.append(re.compile(f"[{foreign}]") if foreign else None)
 
-    def badness(self, source: str, target: str) -> float:
+    def score(self, source: str, target: str) -> float:
         worst = 0.0
         for line, foreign in zip((source, target), self._foreign, strict=True):
             if foreign is not None and (num_foreign := len(foreign.findall(line))):

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from nmt.core.errors import UserError
-from nmt.filters.base import Figures, Filter, Flagged, Floats
-from nmt.filters.statistics import MIN_LINES, Lines, Mask, PairSource, Statistics, median_and_deviation
+from nmt.filters.base import Features, Filter, Flagged, Floats
+from nmt.filters.statistics import MIN_LINES, CorpusStatistics, Lines, Mask, PairSource, median_and_deviation
 
 Ids = npt.NDArray[np.int64]
 
@@ -108,7 +108,7 @@ class Alignment(Filter):
     warning, serious = 0.02, 0.1
     checks = False
 
-    def prepare(self, statistics: Statistics) -> None:
+    def prepare(self, statistics: CorpusStatistics) -> None:
         self._stride = 1
         if self.options.model is not None:
             from nmt.alignment.lexicon import Lexicon
@@ -143,23 +143,23 @@ class Alignment(Filter):
     def _encode(self, side: int, words: Sequence[str]) -> Ids:
         return np.array([self._ids[side].get(word, 0) for word in words], np.int64)
 
-    def read(self, start: int, lines: Lines) -> Figures | None:
+    def read(self, start: int, lines: Lines) -> Features | None:
         """The scores of the pairs and, in the first batch, those of other pairs of its sentences."""
         num_pairs = min(map(len, lines))
         words = [[_words(line) for line in side[:num_pairs]] for side in lines]
-        figures = np.full((2, num_pairs), np.nan, np.float32)
+        features = np.full((2, num_pairs), np.nan, np.float32)
         if self.options.model is not None:
-            figures[0] = [self._by_lexicon(*pair) for pair in zip(*words, strict=True)]
+            features[0] = [self._by_lexicon(*pair) for pair in zip(*words, strict=True)]
         elif hasattr(self, "_models"):
             encoded = [[self._encode(side, each) for each in of_side] for side, of_side in enumerate(words)]
             counted = (np.arange(start, start + num_pairs) % self._stride) == 0
-            figures[0] = self._by_model1(encoded[0], encoded[1], counted)
+            features[0] = self._by_model1(encoded[0], encoded[1], counted)
             if start == 0:
                 shifted = encoded[1][1:] + encoded[1][:1]
-                figures[1] = self._by_model1(encoded[0], shifted, np.zeros(num_pairs, bool))
+                features[1] = self._by_model1(encoded[0], shifted, np.zeros(num_pairs, bool))
         else:
             return None
-        return figures
+        return features
 
     def _by_model1(self, source: Sequence[Ids], target: Sequence[Ids], counted: Mask) -> Floats:
         scores = np.full(len(source), np.nan)
@@ -177,10 +177,10 @@ class Alignment(Filter):
         table = np.log(self._lexicon.probability([*source, "\0"], target))
         return float((table.max(axis=1) - table[:, -1]).mean())
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
-        if not len(self.figures):
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+        if not len(self.features):
             return
-        scores, at_random = self.figures
+        scores, at_random = self.features
         judged = ~np.isnan(scores)
         if judged.sum() < MIN_LINES:
             return
@@ -196,7 +196,7 @@ def _words(line: str) -> list[str]:
 class CrossEntropy(Filter):
     """Pairs that two models find improbable, or one of them far more than the other (Junczys-Dowmunt 2018).
 
-    With the cross-entropies H of a token by the models of both directions, the badness of a pair is
+    With the cross-entropies H of a token by the models of both directions, the score of a pair is
     |H(y|x) − H(x|y)| + (H(y|x) + H(x|y)) / 2.
     """
 
@@ -211,7 +211,7 @@ class CrossEntropy(Filter):
     warning, serious = 0.02, 0.1
     removes = checks = False
 
-    def prepare(self, statistics: Statistics) -> None:
+    def prepare(self, statistics: CorpusStatistics) -> None:
         from nmt.translation.load import load
 
         self._models = [load(path, self.options.device) for path in (self.options.forward, self.options.backward)]
@@ -223,19 +223,19 @@ class CrossEntropy(Filter):
                 "Name two models of opposite directions.",
             )
 
-    def read(self, start: int, lines: Lines) -> Figures:
+    def read(self, start: int, lines: Lines) -> Features:
         pairs = list(zip(*lines, strict=False))
         entropies = []
         for model, given in zip(self._models, (pairs, [pair[::-1] for pair in pairs]), strict=True):
             entropies.append([_entropy(scored.log_probability, len(scored.tokens)) for scored in model.score(given)])
         return np.array([[abs(h - g) + (h + g) / 2 for h, g in zip(*entropies, strict=True)]], np.float32)
 
-    def flag(self, statistics: Statistics) -> Iterable[Flagged]:
-        (badness,) = self.figures
-        judged = ~np.isnan(badness)
+    def flag(self, statistics: CorpusStatistics) -> Iterable[Flagged]:
+        (scores,) = self.features
+        judged = ~np.isnan(scores)
         if judged.any():
-            median, deviation = median_and_deviation(badness[judged])
-            yield Flagged.above((badness - median) / max(deviation, 1e-3), self.options.limit)
+            median, deviation = median_and_deviation(scores[judged])
+            yield Flagged.above((scores - median) / max(deviation, 1e-3), self.options.limit)
 
 
 def _entropy(log_probability: float | None, num_tokens: int) -> float:

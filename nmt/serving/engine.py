@@ -20,7 +20,7 @@ from typing import Any, Literal, Self, TypeVar, cast
 import torch
 from torch import Tensor
 
-from nmt.decoding.hypotheses import SearchTask
+from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.recipe.schema import DecodingChanges
 from nmt.translation.request import OutputConstraints, Request
@@ -102,7 +102,7 @@ class _SearchObserver(LogitsProcessor):
         self._items = items
         self.reads_ids = any(item.on_partial for item in items)
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
         cancelled = [at for at, number in enumerate(task.numbers) if self._items[number].future.cancelled()]
         for at in cancelled:
             rows = (sentence_N == at).nonzero()[:, 0]
@@ -111,7 +111,7 @@ class _SearchObserver(LogitsProcessor):
         if self.reads_ids and tokens_Nt.shape[1] % STEPS_PER_UPDATE == 0:
             self._report(tokens_Nt, sentence_N.tolist(), task)
 
-    def _report(self, tokens_Nt: Tensor, sentences: list[int], task: SearchTask) -> None:
+    def _report(self, tokens_Nt: Tensor, sentences: list[int], task: SearchBatch) -> None:
         """The first row of a sentence is its best unfinished hypothesis."""
         for at, number in enumerate(task.numbers):
             on_partial = self._items[number].on_partial

@@ -11,7 +11,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.learning import MAX_LINES, train_vocabularies
 from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints
-from nmt.decoding.hypotheses import Hypothesis, SearchTask
+from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import search_batch
 from nmt.recipe.schema import Recipe, VocabularyOptions
@@ -127,7 +127,7 @@ class Task:
     # Search
 
     def search(
-        self, batch: SearchTask, processors: Sequence[LogitsProcessor], constraints: Sequence[LexicalConstraints]
+        self, batch: SearchBatch, processors: Sequence[LogitsProcessor], constraints: Sequence[LexicalConstraints]
     ) -> list[list[Hypothesis]]:
         """Searches for the outputs of a batch.
 

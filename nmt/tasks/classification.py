@@ -11,7 +11,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.learning import train_vocabularies
 from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints
-from nmt.decoding.hypotheses import Hypothesis, SearchTask
+from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.recipe.schema import Recipe, VocabularyOptions
 from nmt.tasks.base import NO_SENTENCES, Task
@@ -67,7 +67,7 @@ class Classification(Task):
 
     @torch.inference_mode()
     def search(
-        self, batch: SearchTask, processors: Sequence[LogitsProcessor], constraints: Sequence[LexicalConstraints]
+        self, batch: SearchBatch, processors: Sequence[LogitsProcessor], constraints: Sequence[LexicalConstraints]
     ) -> list[list[Hypothesis]]:
         """Returns the ``beam_size`` most probable labels of each line; their scores are log-probabilities."""
         start_B1 = torch.full((len(batch.source_BS), 1), batch.target.sos, device=batch.source_BS.device)

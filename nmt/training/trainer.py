@@ -316,7 +316,7 @@ class Trainer:
         for name, technique in self.techniques.items():
             if name in state["techniques"]:
                 technique.load_state_dict(state["techniques"][name])
-            elif technique.selects_anew:
+            elif technique.resets_best:
                 say(f"training.techniques.{name} is new in this run: the best model is looked for anew")
                 self.progress.best, self.progress.best_step = None, 0
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt.alignment.lexicon import LEAST_SHARE, UNSEEN, Lexicon
+from nmt.alignment.lexicon import LEAST_COUNT, LEAST_SHARE, UNSEEN, Lexicon
 from nmt.alignment.links import Weights
 from nmt.core.errors import UserError
 
@@ -45,7 +45,7 @@ def test_it_is_kept_as_a_file_that_people_can_read(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("line", ["hund dog 1", "hund\tdog", "hund\tdog\tmany", "hund\tdog\tnan", "hund\tdog\t-1", ""])
+@pytest.mark.parametrize("line", ["hund dog 1", "hund\tdog", "hund\tdog\tmany", "hund\tdog\tinf", "hund\tdog\t0", ""])
 def test_a_damaged_file_is_named_with_its_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "lexicon.tsv"
     path.write_text(f"hund\tdog\t1\n{line}\n", encoding="utf-8")
@@ -59,3 +59,12 @@ def test_a_word_as_long_as_a_line_of_text_can_be_read_back(tmp_path: Path) -> No
     path = tmp_path / "lexicon.tsv"
     Lexicon({longest: {longest: 1.0}}).save(path)
     assert len(Lexicon.load(path)) == 1
+
+
+def test_rare_pairs_are_not_written_and_translations_are_ordered(tmp_path: Path) -> None:
+    path = tmp_path / "lexicon.tsv"
+    lexicon = Lexicon({"hund": {"cat": LEAST_COUNT * 0.99, "hound": LEAST_COUNT, "dog": 3.0}})
+    assert lexicon.translations("Hund,", 2) == ["dog", "hound"]
+    assert lexicon.translations("Katze", 2) == []
+    lexicon.save(path)
+    assert path.read_text("utf-8") == f"hund\tdog\t3\nhund\thound\t{LEAST_COUNT:g}\n"

@@ -1,5 +1,6 @@
 """The posterior of links, and the lexicon that is learned by it."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise, product
 from pathlib import Path
@@ -62,6 +63,7 @@ def test_without_attention_words_are_expected_near_the_diagonal() -> None:
     """Two *der* of one lexicon entry: each *the* is that of its own end of the sentence."""
     assert (word_order(5, 5).argmax(axis=1) == np.arange(5)).all()
     assert (word_order(6, 3).argmax(axis=1) == [0, 0, 1, 1, 2, 2]).all()
+    assert word_order(2, 1)[:, 0] == pytest.approx([math.exp(-2 * 0.25)] * 2)
     lexicon = Lexicon({"der": {"the": 9.0}, "hund": {"dog": 9.0}, "mann": {"man": 9.0}})
     source, target = ["der", "Hund", "der", "Mann"], ["the", "dog", "the", "man"]
     found = posterior(source, target, word_order(4, 4), lexicon)

@@ -12,7 +12,7 @@ from torch import Tensor
 import nmt
 from nmt.alignment.heads import AlignmentHeads
 from nmt.core.errors import UserError
-from nmt.decoding.hypotheses import SearchTask
+from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.mbr import expected_utilities
 from nmt.decoding.processors import LogitsProcessor
 from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
@@ -106,7 +106,7 @@ def test_a_constraint_that_cannot_be_met_is_a_warning(tiny_model: Path, capfd: p
 class UnknownAt(LogitsProcessor):
     """Makes some tokens of every translation UNK."""
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
         if tokens_Nt.shape[1] - 1 in self.options:
             logits_NV[:, task.target.unk] += 1000
 

@@ -14,7 +14,7 @@ import nmt
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.decoding.hypotheses import SearchTask
+from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import Bounds, ForbidPhrases, LogitsProcessor, NoRepeatNgram
 from nmt.recipe import registry as plugins
 from nmt.recipe.load import load_recipe
@@ -25,7 +25,7 @@ SOS, EOS, SIZE = 2, 3, 9
 WORDS = WordVocabulary([f"▁{i}" for i in range(4, SIZE)])
 BOTH = Vocabularies(WORDS, WORDS)
 NO_MODEL: Any = None
-TASK = SearchTask(
+TASK = SearchBatch(
     NO_MODEL, torch.zeros(4, 1), torch.ones(4), BOTH, DecodingOptions(), limit_B=torch.zeros(4), numbers=range(4)
 )
 
@@ -90,7 +90,7 @@ class Copying(LogitsProcessor):
     class Options(Options):
         bonus: float = Field(1.0, ge=0)
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
         assert task.options.beam_size == len(sentence_N) / len(set(sentence_N.tolist()))
         source, target = self.vocabularies.source, self.vocabularies.target
         for row, sentence in enumerate(sentence_N.tolist()):

@@ -17,7 +17,7 @@ from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
-from nmt.decoding.hypotheses import Hypothesis, SearchTask
+from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.shortlist import Shortlist
 from nmt.models.build import build_model
@@ -37,7 +37,7 @@ class Only(LogitsProcessor):
     def __init__(self, ids: list[int]) -> None:
         self._others = [i for i in range(len(WORDS)) if i not in ids]
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
         assert logits_NV.shape[1] == len(WORDS)
         assert set(tokens_Nt[:, 1:].unique().tolist()).isdisjoint(self._others)
         logits_NV[:, self._others] = -inf

@@ -11,7 +11,7 @@ import sacrebleu
 
 from nmt.core.errors import UserError
 from nmt.evaluation.compare import (
-    Options,
+    CompareOptions,
     compare,
     length_scores,
     ngram_changes,
@@ -21,7 +21,7 @@ from nmt.evaluation.compare import (
     word_classes,
 )
 from nmt.evaluation.compare_report import to_html, word_differences
-from nmt.evaluation.significance import Statistics, TestSet
+from nmt.evaluation.significance import SufficientStatistics, TestSet
 
 REFERENCES = ["the dog sees a zebra .", "a cat sleeps .", "the dog runs in the park .", "Tom & <b>Ann</b> eat ."] * 5
 OLD = ["the dog sees a horse .", "a cat sleeps .", "the cat runs in park .", "Tom & <i>Ann</i> eat ."] * 5
@@ -30,7 +30,7 @@ NEW = ["the dog sees a zebra .", "a dog sleeps .", "the dog runs in the park .",
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
-    options = Options(num_samples=100, num_sentences=9, limits=[5])
+    options = CompareOptions(num_samples=100, num_sentences=9, limits=[5])
     return compare(TestSet({"old": OLD, "<new>": NEW}, [REFERENCES], REFERENCES), options)
 
 
@@ -55,7 +55,7 @@ def test_scores_by_length_are_those_of_a_file_of_these_sentences(found: dict[str
 
 def test_buckets_without_sentences_are_left_out() -> None:
     test_set = TestSet({"a": ["x", "x y z"]}, [["x", "x y z"]])
-    rows = length_scores(test_set, [Statistics("chrf", test_set)], [1, 2])
+    rows = length_scores(test_set, [SufficientStatistics("chrf", test_set)], [1, 2])
     assert [(row["low"], row["high"], row["sentences"]) for row in rows] == [(0, 1, 1), (3, None, 1)]
 
 
@@ -190,4 +190,4 @@ def test_systems_have_the_names_of_their_files_or_paths(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="two systems"):
         compare(read_test_set([a], [reference]))
     with pytest.raises(UserError, match="No metric is named"):
-        compare(test_set, Options(metrics=[]))
+        compare(test_set, CompareOptions(metrics=[]))

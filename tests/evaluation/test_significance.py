@@ -15,7 +15,7 @@ from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest
 
 from nmt.core.errors import UserError
-from nmt.evaluation.significance import MetricTest, Statistics, TestMethod, TestSet, paired_test
+from nmt.evaluation.significance import MetricTest, SufficientStatistics, TestMethod, TestSet, paired_test
 from nmt.metrics.table import METRICS, bootstrap, interval
 
 WORDS = [*"abcdefghijklmnopqrst"]
@@ -41,7 +41,7 @@ SYSTEMS = {
 
 
 def paired(key: str, systems: dict[str, list[str]], method: TestMethod, num_samples: int) -> MetricTest:
-    return paired_test(Statistics(key, TestSet(systems, [REFERENCES])), method, num_samples)
+    return paired_test(SufficientStatistics(key, TestSet(systems, [REFERENCES])), method, num_samples)
 
 
 @pytest.mark.parametrize(("method", "option"), [("bootstrap", "--paired-bs"), ("randomisation", "--paired-ar")])
@@ -131,13 +131,13 @@ def test_few_sentences_prove_little(method: TestMethod) -> None:
         assert difference.value > 0
         assert difference.p_value >= least
         assert not difference.significant
-    one = Statistics("chrf", TestSet({"a": ["a cat sat"], "b": ["a cat sits"]}, [["a cat sits"]]))
+    one = SufficientStatistics("chrf", TestSet({"a": ["a cat sat"], "b": ["a cat sits"]}, [["a cat sits"]]))
     assert paired_test(one, method, 100).verdict("b").startswith("No significant difference")
 
 
 def test_intervals_are_of_scores_of_whole_samples() -> None:
     """An independent bootstrap: sentences drawn, put together and scored anew."""
-    statistics = Statistics("bleu", TestSet(SYSTEMS, [REFERENCES]))
+    statistics = SufficientStatistics("bleu", TestSet(SYSTEMS, [REFERENCES]))
     found = bootstrap(statistics.metric, statistics.of_system["better"], 5, 12345)
     chosen = np.random.default_rng(12345).choice(120, size=(5, 120), replace=True)
     for sample, score in zip(chosen, found, strict=True):
@@ -148,7 +148,7 @@ def test_intervals_are_of_scores_of_whole_samples() -> None:
 
 def test_scores_of_some_sentences_and_of_each() -> None:
     other = spoilt(REFERENCES, 0.3, 9)
-    statistics = Statistics("bleu", TestSet(SYSTEMS, [REFERENCES, other]))
+    statistics = SufficientStatistics("bleu", TestSet(SYSTEMS, [REFERENCES, other]))
     some = [3, 4, 50]
     expected = sacrebleu.corpus_bleu(
         [SYSTEMS["base"][i] for i in some], [[REFERENCES[i] for i in some], [other[i] for i in some]]
@@ -161,7 +161,7 @@ def test_scores_of_some_sentences_and_of_each() -> None:
 
 
 def test_the_seed_is_sacrebleus(monkeypatch: pytest.MonkeyPatch) -> None:
-    statistics = Statistics("bleu", TestSet(SYSTEMS, [REFERENCES]))
+    statistics = SufficientStatistics("bleu", TestSet(SYSTEMS, [REFERENCES]))
     first = paired_test(statistics, "bootstrap", 100)
     assert paired_test(statistics, "bootstrap", 100) == first
     assert "seed:12345" in first.scores["base"].signature

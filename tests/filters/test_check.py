@@ -22,7 +22,7 @@ from nmt.filters.check import (
     recipe_pairs,
     shorten,
 )
-from nmt.filters.statistics import PairSource, Statistics, file_pairs
+from nmt.filters.statistics import CorpusStatistics, PairSource, file_pairs
 from nmt.filters.table import FILTERS
 from nmt.quickstart.embedded_corpus import splits
 from nmt.recipe.load import load_recipe
@@ -66,10 +66,10 @@ def line_problems(line: str) -> list[str]:
     return sorted(name for name, each in filters.items() if isinstance(each, LineFilter) and each.matches(line))
 
 
-def badness(name: str, source: str, target: str) -> float:
+def score(name: str, source: str, target: str) -> float:
     each = make_filters({name: {}})[name]
     assert isinstance(each, PairFilter)
-    return each.badness(source, target)
+    return each.score(source, target)
 
 
 def lines_of(finding: Finding) -> list[int]:
@@ -156,7 +156,7 @@ def test_pairs_that_occur_in_the_test_text_are_flagged(pairs: Pairs, write: Writ
     """The report counts test pairs; what has to be removed are the pairs of the training text."""
     long = next(index for index in range(1200, 1300) if len(pairs[index][0].split()) > 6)
     train = [*pairs[:50], pairs[long], *pairs[50:60], pairs[long]]
-    statistics = Statistics(write(train), Statistics(write(pairs[1200:], "test")))
+    statistics = CorpusStatistics(write(train), CorpusStatistics(write(pairs[1200:], "test")))
     filters = make_filters({"test-pairs-in-train": {}, "duplicate-pairs": {}})
     flagged = {name: found.indices.tolist() for name, found in flag(statistics, filters)}
     assert flagged["test-pairs-in-train"] == [50, 61]
@@ -196,9 +196,9 @@ def test_copies(pairs: Pairs, write: Write) -> None:
     report = check_pairs(write(pairs))
     (finding,) = found(report, "copies")
     assert (finding.count, finding.severity, lines_of(finding)) == (20, "warning", [51, 52, 53, 54, 55])
-    assert badness("copies", "Ein Mann schläft.", "EIN  Mann schläft")
-    assert not badness("copies", "New York", "New York")
-    assert not badness("copies", "12 3 45 - 6", "12 3 45 - 6")
+    assert score("copies", "Ein Mann schläft.", "EIN  Mann schläft")
+    assert not score("copies", "New York", "New York")
+    assert not score("copies", "12 3 45 - 6", "12 3 45 - 6")
 
 
 def test_a_missing_line_is_noticed_and_placed(pairs: Pairs, write: Write) -> None:

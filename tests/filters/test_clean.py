@@ -17,10 +17,10 @@ import yaml
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.filters import clean
-from nmt.filters.base import Figures, PairFilter
+from nmt.filters.base import Features, PairFilter
 from nmt.filters.check import flag, make_filters
 from nmt.filters.clean import REPAIRS, CleanSettings, repair_mojibake
-from nmt.filters.statistics import Lines, PairSource, Statistics
+from nmt.filters.statistics import CorpusStatistics, Lines, PairSource, median_and_deviation
 from nmt.filters.table import FILTERS
 from nmt.filters.translation import WordModel
 from nmt.quickstart.embedded_corpus import splits
@@ -52,14 +52,14 @@ def records(path: Path) -> dict[int, dict[str, Any]]:
 
 
 def flagged(name: str, pairs: Pairs, **options: Any) -> set[int]:
-    statistics = Statistics(PairSource(("train.en", "train.de"), lambda: pairs))
+    statistics = CorpusStatistics(PairSource(("train.en", "train.de"), lambda: pairs))
     return {int(i) for _, found in flag(statistics, make_filters({name: options})) for i in found.indices}
 
 
-def badness(name: str, source: str, target: str, **options: Any) -> float:
+def score(name: str, source: str, target: str, **options: Any) -> float:
     each = make_filters({name: options})[name]
     assert isinstance(each, PairFilter)
-    return each.badness(source, target)
+    return each.score(source, target)
 
 
 # the command
@@ -194,7 +194,7 @@ def test_a_stopped_run_goes_on_and_writes_the_same(
     monkeypatch.setattr("nmt.filters.statistics.BATCH_SIZE", 100)
     run, judged, read = partial(clean.clean, (files[0], files[1])), list[int](), PairFilter.read
 
-    def counted(self: PairFilter, start: int, lines: Lines) -> Figures:
+    def counted(self: PairFilter, start: int, lines: Lines) -> Features:
         if kind == "killed among the filters" and len(judged) == 20 and not (tmp_path / "stopped").exists():
             (tmp_path / "stopped").touch()
             raise KeyboardInterrupt
@@ -300,6 +300,8 @@ def test_the_lexicon_of_a_model_judges_pairs(sound: Pairs, tmp_path: Path) -> No
         ("numbers", "Im Jahr 1984 waren es 1.000", "In 1984 it was 1,000", False),
         ("numbers", "Im Jahr 1984", "In 1948", True),
         ("numbers", "zwei 12", "two twelve", False),
+        ("numbers", "120 Leute", "130 people", True),
+        ("numbers", "120, 340 und 560", "120, 340 and 56", False),
         ("addresses", "Siehe www.example.org.", "See www.example.org", False),
         ("addresses", "Siehe www.example.org", "See www.example.com", True),
         ("word-length", "a" * 60, "b", True),
@@ -309,8 +311,8 @@ def test_the_lexicon_of_a_model_judges_pairs(sound: Pairs, tmp_path: Path) -> No
 )
 def test_filters_of_pairs(name: str, source: str, target: str, is_bad: bool) -> None:
     limit = make_filters({name: {}})[name].options.limit
-    assert (badness(name, source, target) > limit) == is_bad
-    assert (badness(name, target, source) > limit) == is_bad
+    assert (score(name, source, target) > limit) == is_bad
+    assert (score(name, target, source) > limit) == is_bad
 
 
 def test_foreign_scripts_and_near_duplicates() -> None:
@@ -325,13 +327,45 @@ def test_foreign_scripts_and_near_duplicates() -> None:
     assert flagged("duplicate-pairs", pairs) == set()
 
 
+def test_letters_are_counted_in_words_of_lines_of_ten_characters() -> None:
+    lines = ["1234 5678", "1234 56789", "abcd 12345", "abc 123456", "a b c d e f"]
+    assert flagged("few-letters", [(line, "x") for line in lines]) == {1, 3, 4}, "60 % themselves are allowed"
+
+
+def test_a_ratio_of_lengths_differs_by_deviations_and_by_a_factor() -> None:
+    pairs = [("x" * 40, "y" * 40)] * 1000
+    assert flagged("length-ratio", [*pairs, ("x" * 40, "y" * 59)]) == set(), "less than 1.5 times the median"
+    assert flagged("length-ratio", [*pairs, ("x" * 40, "y" * 61), ("x" * 61, "y" * 40)]) == {1000, 1001}
+    assert flagged("length-ratio", [*pairs, ("x" * 40, "y" * 61)], factor=1.6) == set()
+
+
+def test_the_longest_pairs_that_training_takes_are_kept() -> None:
+    assert flagged("too-long", [("a " * 150, "b"), ("a " * 151, "b"), ("a", "b " * 151)]) == {1, 2}
+
+
+def test_copies_of_a_line_are_not_in_the_wrong_language(sound: Pairs) -> None:
+    pairs = list(sound)
+    long = next(n for n in range(100, 1000) if len(pairs[n][0]) > 45)
+    pairs[long] = (pairs[long][0], pairs[long][0])
+    assert long not in flagged("wrong-language", pairs)
+    assert long in flagged("copies", pairs)
+    pairs[long] = (pairs[long][0], pairs[long - 1][0] + " " + pairs[long + 1][0])
+    assert long in flagged("wrong-language", pairs)
+
+
+def test_the_deviation_is_that_of_a_normal_distribution() -> None:
+    values = np.random.default_rng(1).normal(3, 2, 20_000)
+    values[:100] = 1e6
+    assert median_and_deviation(values) == pytest.approx((3, 2), rel=0.03)
+
+
 def test_a_filter_of_a_plugin_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nmt.recipe import registry as plugins
 
     class Shouting(PairFilter):
         problem, remedy = "shout", "Drop them."
 
-        def badness(self, source: str, target: str) -> float:
+        def score(self, source: str, target: str) -> float:
             return float(source.isupper())
 
     monkeypatch.setattr(plugins, "_added", [plugins.Row(None, "shouting", Shouting, plugins.Plugin("mine"))])

@@ -120,3 +120,18 @@ def test_real_references_and_training_text_are_good(shared_data: Path) -> None:
         )
         assert count_degenerate(en, de).num_degenerate == 0
         assert count_degenerate(de, en, de).num_degenerate == 0
+
+
+def test_lengths_are_extreme_beyond_four_times_and_eighty_bytes() -> None:
+    reference = "x" * 100
+    assert degenerate("y" * 480, None, reference) is None
+    assert degenerate("y" * 481, None, reference) == "long"
+    assert degenerate(reference, None, "y" * 480) is None
+    assert degenerate(reference, None, "y" * 481) == "short"
+    assert degenerate("ü" * 241, None, reference) == "long", "bytes, not characters"
+
+
+def test_it_is_serious_from_three_lines_and_above_three_per_cent() -> None:
+    assert not count_degenerate([""] * 3 + [GOOD] * 97).is_serious
+    assert count_degenerate([""] * 3 + [GOOD] * 96).is_serious
+    assert not count_degenerate([""] * 2 + [GOOD]).is_serious

@@ -8,9 +8,9 @@ import pytest
 
 from nmt.core.errors import UserError
 from nmt.decoding.mbr import expected_utilities
-from nmt.evaluation.compare import Options, compare, length_scores
+from nmt.evaluation.compare import CompareOptions, compare, length_scores
 from nmt.evaluation.compare_report import to_html
-from nmt.evaluation.significance import Statistics, TestSet, paired_test
+from nmt.evaluation.significance import SufficientStatistics, TestSet, paired_test
 from nmt.metrics.table import Metric, score_corpus
 from nmt.recipe import registry as plugins
 from nmt.recipe.load import parse_settings
@@ -60,7 +60,7 @@ def test_its_corpus_score_is_the_mean_and_has_an_interval() -> None:
 
 @pytest.mark.parametrize("method", ["bootstrap", "randomisation"])
 def test_systems_are_compared_by_it(method: str) -> None:
-    test = paired_test(Statistics("length_error", TEST_SET), method, 200)
+    test = paired_test(SufficientStatistics("length_error", TEST_SET), method, 200)
     difference = test.differences["better"]
     assert difference.value == -1
     assert difference.significant
@@ -68,11 +68,11 @@ def test_systems_are_compared_by_it(method: str) -> None:
 
 
 def test_comparisons_and_lengths_have_it() -> None:
-    found = compare(TEST_SET, Options(metrics=["length_error"], sentence_metric="length_error"))
+    found = compare(TEST_SET, CompareOptions(metrics=["length_error"], sentence_metric="length_error"))
     assert found["systems"]["better"]["scores"]["length_error"]["score"] == 0.5
     assert found["changes"]["better"]["num_better"] == 20
     assert "1.500 ± " in to_html(found)
-    rows = length_scores(TEST_SET, [Statistics("length_error", TEST_SET)], [4])
+    rows = length_scores(TEST_SET, [SufficientStatistics("length_error", TEST_SET)], [4])
     assert [row["scores"]["length_error"]["base"] for row in rows] == [1.5]
 
 

@@ -58,7 +58,7 @@ def test_gold_links_are_drawn_and_checked() -> None:
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_every_format_and_no_words(tmp_path: Path, suffix: str, alignment: WordAlignment) -> None:
     [path] = plot_alignments([alignment], tmp_path / f"lines{suffix}", numbers=True, draw=draw_lines)
-    assert path.stat().st_size > 0
+    assert path.read_bytes()[:4] in (b"\x89PNG", b"%PDF", b"<?xm")
     if suffix == ".svg" and alignment.source:
         texts = re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8"))
         assert texts[:5] == ["das", "Haus", "brennt", "the", "$burning$"]

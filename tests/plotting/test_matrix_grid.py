@@ -15,6 +15,7 @@ from nmt.core.errors import UserError
 from nmt.plotting.matrix import GoldLinks, draw_grid
 from nmt.plotting.style import write_figure
 
+MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 SOURCE, TARGET = ("Er", "hat", "geschlafen", "."), ("He", "slept", ".")
 LAYERS = [[f"{layer}:{head}" for head in (1, 2, 3)] for layer in (1, 2)]
 
@@ -119,8 +120,12 @@ def test_words_can_be_read_up_to_twenty_five() -> None:
 def test_any_words_in_every_format(
     tmp_path: Path, suffix: str, source: tuple[str, ...], target: tuple[str, ...]
 ) -> None:
-    write_figure(draw(pair(6, source, target), LAYERS), tmp_path / f"heads{suffix}")
-    assert (tmp_path / f"heads{suffix}").stat().st_size > 0
+    path = tmp_path / f"heads{suffix}"
+    figure = draw(pair(6, source, target), LAYERS)
+    write_figure(figure, path)
+    assert path.read_bytes().startswith(MAGIC[suffix])
+    words = {text.get_text() for text in figure.findobj(Text)}
+    assert {*source, *target} <= words
 
 
 def test_gold_outside_the_pair_is_refused() -> None:

@@ -14,7 +14,7 @@ import nmt
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.constraints import LexicalConstraints
-from nmt.decoding.hypotheses import Hypothesis, SearchTask
+from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import search_batch
 from nmt.recipe import registry
@@ -83,7 +83,7 @@ def test_a_feature_that_does_not_go_with_a_task_is_refused(changes: dict[str, An
 class OneEach(LogitsProcessor):
     """Ends each output where its source ends."""
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
         is_early_N = tokens_Nt.shape[1] - 1 < task.source_length_B[sentence_N] - 1
         logits_NV[is_early_N, task.target.eos] = -inf
 
@@ -100,7 +100,7 @@ class Tagging(Task):
             raise AssertionError
 
     def search(
-        self, batch: SearchTask, processors: Sequence[LogitsProcessor], constraints: Sequence[LexicalConstraints]
+        self, batch: SearchBatch, processors: Sequence[LogitsProcessor], constraints: Sequence[LexicalConstraints]
     ) -> list[list[Hypothesis]]:
         of_length = replace(batch, limit_B=batch.source_length_B)
         return search_batch(of_length, [*processors, OneEach(None, batch.vocabularies)], constraints)

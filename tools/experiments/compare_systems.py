@@ -32,7 +32,7 @@ from nmt.data.sources import open_text
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.learning import train_vocabularies
 from nmt.evaluation.compare import length_scores, read_aligned
-from nmt.evaluation.significance import Statistics, TestSet
+from nmt.evaluation.significance import SufficientStatistics, TestSet
 from nmt.metrics.table import Score, score_corpus
 from nmt.plotting.curves import draw_lengths
 from nmt.plotting.style import write_figure
@@ -223,7 +223,7 @@ def make_table(runs: Path, test_set: TestSet, title: str) -> Table:
             rows[name] = Row.of(systems[name], runs / name, translations, references)
             bar.advance()
     best_first = sorted(rows, key=lambda name: -rows[name].scores["bleu"].score)
-    lengths = length_scores(test_set, [Statistics("bleu", test_set)])
+    lengths = length_scores(test_set, [SufficientStatistics("bleu", test_set)])
     return Table(title, {name: rows[name] for name in best_first}, lengths, [s for s in systems if s not in rows])
 
 
@@ -231,7 +231,7 @@ def draw(test_set: TestSet, names: Sequence[str], path: Path) -> None:
     """BLEU by length as ``nmt inspect lengths`` draws it, of some systems; of all where none of them is done."""
     shown = {name: test_set.systems[name] for name in dict.fromkeys(names) if name in test_set.systems}
     few = replace(test_set, systems=shown or test_set.systems)
-    statistics = Statistics("bleu", few)
+    statistics = SufficientStatistics("bleu", few)
     rows = length_scores(few, [statistics])
     write_figure(draw_lengths(rows, "bleu", few.measured_by, statistics.metric.signature), path)
 

@@ -32,7 +32,7 @@ from nmt.models.contracts import (
 )
 from nmt.models.layers import Dropout, length_mask
 from nmt.models.networks.recurrence import CellStack, StackOptions, at_end
-from nmt.models.networks.recurrent import FirstState, RecurrentDecoderOptions
+from nmt.models.networks.recurrent import Bridge, RecurrentDecoderOptions
 from nmt.recipe.options import Options
 
 EPSILON = 1e-6
@@ -258,7 +258,7 @@ class NtmDecoder(Decoder):
         super().__init__()
         words, size = parts.embedding.size, options.slot_size
         self.embedding, self.output = parts.embedding, parts.output
-        self.first_state = FirstState(options, parts)
+        self.first_state = Bridge(options, parts)
         self.machine = NTMCell(options, options, words)
         self.readout = nn.Linear(self.machine.output_size + words, words)
         self.dropout = Dropout(options.dropout)

@@ -77,7 +77,7 @@ class RecurrentState(State):
     """Each part [N, L, D]."""
 
 
-class FirstState(nn.Module):
+class Bridge(nn.Module):
     """The decoder's first state, as the option ``bridge`` chooses.
 
     ``dense`` (Bahdanau et al. 2015, appendix A.2.2) has a W for each part of the state, and starts from the mean
@@ -141,7 +141,7 @@ class RecurrentDecoder(Decoder):
             others = "zero or learned" if reads_source else "dense or copy"
             raise ValueError(f"bridge: {options.bridge} {problem}: choose {others}")
         self.embedding, self.output = parts.embedding, parts.output
-        self.first_state = FirstState(options, parts)
+        self.first_state = Bridge(options, parts)
         self.recurrence = Recurrence(options, parts.embedding.size)
         same = options.hidden_size == parts.embedding.size
         self.readout = nn.Identity() if same else nn.Linear(options.hidden_size, parts.embedding.size)
@@ -189,7 +189,7 @@ class BahdanauDecoder(Decoder):
         super().__init__()
         size, words = options.hidden_size, parts.embedding.size
         self.embedding, self.output = parts.embedding, parts.output
-        self.first_state = FirstState(options, parts)
+        self.first_state = Bridge(options, parts)
         self.attention = parts.make_attention(options.attention, size, parts.memory_size)
         context = self.attention.context_size(parts.memory_size)
         self.cells = CellStack(options, (words, context, *extra_inputs))
@@ -249,7 +249,7 @@ class LuongDecoder(Decoder):
         super().__init__()
         size, words = options.hidden_size, parts.embedding.size
         self.embedding, self.output = parts.embedding, parts.output
-        self.first_state = FirstState(options, parts)
+        self.first_state = Bridge(options, parts)
         self.attention = parts.make_attention(options.attention, size, parts.memory_size)
         self.input_feeding = options.input_feeding
         if self.input_feeding:

@@ -52,7 +52,7 @@ class Technique:
     """Number of times that each batch is read, with other dropout each time; losses are means over the passes."""
     needs_weights: bool = False
     """Whether the decoder has to give its attention weights."""
-    selects_anew: bool = False
+    resets_best: bool = False
     """Whether the best model of before, in a run that is resumed with this technique added, may not remain the best."""
 
     def __init__(self, options: Any, recipe: Recipe) -> None:

@@ -3,7 +3,7 @@
 from pydantic import Field
 from torch import Tensor
 
-from nmt.decoding.hypotheses import SearchTask
+from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.recipe import options as groups
 
@@ -16,6 +16,6 @@ class MinLength(LogitsProcessor):
 
         ratio: float = Field(0.5, ge=0, description="tokens of the translation for each token of the source")
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchTask) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
         num_tokens, source_length_N = tokens_Nt.shape[1] - 1, task.source_length_B[sentence_N] - 1
         logits_NV[num_tokens < self.options.ratio * source_length_N, task.target.eos] = float("-inf")
