@@ -4,7 +4,7 @@ from importlib import import_module
 
 from nmt.cli.common import app
 
-for _name in ("train", "translate", "synthesis", "serve", "evaluate", "alignment", "inspect", "checks"):
+for _name in ("train", "translate", "rerank", "synthesis", "serve", "evaluate", "alignment", "inspect", "checks"):
     import_module(f"nmt.cli.{_name}")  # registers its commands, in the order of `nmt --help`
 
 __all__ = ["app"]
