@@ -154,13 +154,13 @@ def translate(
     device: Device = "auto",
     **decoding: Any,
 ) -> None:
-    """Translate lines of text, N lines in and N lines out, or a document.
+    """Translate lines of text, or a document.
 
     A document, such as page.html or messages.po, is known by the ending of its name. Its sentences are translated, and
     its markup is kept. Give --input-format text to translate it line by line.
 
-    The order of lines is kept. An empty line stays empty. A score is a log-probability under the length penalty: at
-    most 0 unless a word reward is used.
+    N lines of text give N lines, in the same order. An empty line stays empty. A score is a log-probability under the
+    length penalty: at most 0 unless a word reward is used.
 
     Lines that arrive together are translated in batches, and a program that waits for the answer to a line gets it at
     once. The output is named FILE.partial until it is complete; --resume continues a run that was stopped.

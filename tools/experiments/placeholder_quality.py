@@ -3,7 +3,7 @@
     python tools/experiments/placeholder_quality.py ../shared/data/pydocs
     python tools/experiments/placeholder_quality.py ../shared/data/pydocs --model runs/pydocs --tag '<2{}>'
 
-The messages of test.en-LANGUAGE.tsv.gz are translated as they are, and as a catalogue (``nmt translate messages.po``).
+The messages of PART.en-LANGUAGE.tsv.gz are translated as they are, and as a catalogue (``nmt translate messages.po``).
 Without a model, human translations are damaged in place of one: each placeholder is lost, changed or doubled with
 probability 0.3. A placeholder is kept if the translation has it letter by letter, as many times as the source.
 Titles of links and references may be translated; their targets count.
@@ -98,9 +98,11 @@ def shares(sources: Sequence[str], targets: Sequence[str]) -> tuple[int, float, 
     return total, kept / max(total, 1), invented
 
 
-def results(data: Path, model: Path | None, tag: str, limit: int, max_words: int) -> Iterator[tuple[str, ...]]:
+def results(
+    data: Path, part: str, model: Path | None, tag: str, limit: int, max_words: int
+) -> Iterator[tuple[str, ...]]:
     for language in LANGUAGES:
-        with gzip.open(data / f"test.en-{language}.tsv.gz", "rt", encoding="utf-8") as file:
+        with gzip.open(data / f"{part}.en-{language}.tsv.gz", "rt", encoding="utf-8") as file:
             rows = {s: t for _, s, t in (line.rstrip("\n").split("\t") for line in file)}
             rows = {s: t for s, t in rows.items() if placeholders(s) and len(s.split()) <= max_words}
         sources, references = list(rows)[:limit], list(rows.values())[:limit]
@@ -122,13 +124,16 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", type=Path, help="a model directory; otherwise damaged human translations")
     parser.add_argument("--tag", default="", help="in front of each sentence; {} is the language")
+    parser.add_argument("--part", default="test", help="test, valid or train")
     parser.add_argument("--limit", type=int, default=10**9, help="messages of each language")
     parser.add_argument("--max-words", type=int, default=10**9, help="longer messages are left out")
     arguments = parser.parse_args()
     print(
         "| language | | messages | placeholders | kept | invented | chrF |\n| --- | --- | --- | --- | --- | --- | --- |"
     )
-    for row in results(arguments.data, arguments.model, arguments.tag, arguments.limit, arguments.max_words):
+    for row in results(
+        arguments.data, arguments.part, arguments.model, arguments.tag, arguments.limit, arguments.max_words
+    ):
         print(f"| {' | '.join(row)} |", flush=True)
 
 
