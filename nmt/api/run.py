@@ -1,17 +1,14 @@
 """Training runs as objects: their model, their history and their curves."""
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, wraps
 from html import escape
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ParamSpec
 
-from nmt.recipe.schema import Recipe
 from nmt.training import run as training
-from nmt.training.data import Pairs
 from nmt.training.history import History, read_history
-from nmt.training.loop.events import Sink
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
 
@@ -21,6 +18,8 @@ if TYPE_CHECKING:
     _Path = Path
 else:
     _Path = type(Path())  # until Python 3.12, only the class for the platform can be derived from
+
+P = ParamSpec("P")
 
 
 class Run(_Path):
@@ -72,34 +71,14 @@ class Run(_Path):
         return f"<table>{rows}</table>{svg[svg.index('<svg') :]}"
 
 
-def train(
-    recipe: str | Path | Recipe,
-    output: str | Path | None = None,
-    *,
-    overrides: Mapping[str, Any] = {},
-    resume: bool = False,
-    pairs: Pairs | None = None,
-    valid: Pairs | None = None,
-    on_event: Sink | None = None,
-) -> Run:
-    """Trains a model and writes a model directory.
+def _returning_run(function: Callable[P, Path]) -> Callable[P, Run]:
+    """Wraps the training function, whose signature and documentation stay, to return a :class:`Run`."""
 
-    Args:
-        recipe: a path, the name of a shipped recipe, or a recipe.
-        output: the model directory, which is made if it doesn't exist. None for runs/NAME, by the name of the recipe.
-        overrides: recipe keys and their values, such as ``{"training.max_epochs": 3}``.
-        resume: continue from the last checkpoint in ``output``, or begin if there is none.
-        pairs: (source, target) sentences to train on, in place of the text that the recipe names.
-        valid: such pairs for validation; without them, but with ``pairs``, some of those are held out.
-        on_event: called with each event of the run; :mod:`nmt.training.loop.events` lists them.
+    @wraps(function)
+    def train(*args: P.args, **kwargs: P.kwargs) -> Run:
+        return Run(function(*args, **kwargs))
 
-    Returns:
-        The run, which is the path of the model directory.
+    return train
 
-    Raises:
-        UserError: the recipe or the text can't be used; the message says what to do.
-        Interrupted: Ctrl-C or SIGTERM, after a checkpoint was saved.
-    """
-    return Run(
-        training.train(recipe, output, overrides=overrides, resume=resume, pairs=pairs, valid=valid, on_event=on_event)
-    )
+
+train = _returning_run(training.train)

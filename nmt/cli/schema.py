@@ -18,20 +18,6 @@ from nmt.cli.common import Command
 from nmt.core.errors import UserError, nearest
 from nmt.recipe.options import ChoiceOf, Options, groups_in
 
-TABLES = (
-    "nmt.data.augment",
-    "nmt.data.sources",
-    "nmt.data.vocabulary.kinds",
-    "nmt.metrics.table",
-    "nmt.models.build",
-    "nmt.decoding.processors",
-    "nmt.tasks",
-    "nmt.training.optim.optimizer",
-    "nmt.training.optim.schedules",
-    "nmt.training.techniques",
-)
-"""Modules that define the tables of components."""
-
 METAVARS = {int: "N", float: "X", str: "NAME", Path: "FILE"}
 TYPE_NAMES = {int: "integer", float: "number", str: "text", bool: "true or false", Path: "path", NoneType: "null"}
 BOUNDS = {"gt": "<", "ge": "<=", "lt": "<", "le": "<="}
@@ -130,8 +116,7 @@ class Key:
 
 def import_tables() -> None:
     """Import the modules that define the tables of components."""
-    for module in TABLES:
-        import_module(module)
+    import_module("nmt.training.resolve")  # looks up every kind of component that a recipe names
 
 
 def recipe_keys(prefix: str = "") -> list[Key]:

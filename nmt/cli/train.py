@@ -111,14 +111,20 @@ def average(
 @command(
     "nmt export runs/de-en -o de-en.ct2",
     "nmt export runs/de-en -o de-en.int8 --quantization int8",
-    "nmt export runs/de-en -o packages --format argos",
+    "nmt export runs/de-en -o packages --to argos",
 )
 def export(
     model_dir: ModelDir,
     output: NewFolder,
-    format: Annotated[
-        Literal["ctranslate2", "argos"],
-        typer.Option(help="Target program; argos makes a package for Argos Translate and needs a joint vocabulary."),
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            "--format",
+            metavar="NAME",
+            help="Target program: ctranslate2, argos (a package for Argos Translate; needs a joint vocabulary), or the "
+            "export target of a plugin.",
+        ),
     ] = "ctranslate2",
     quantization: Annotated[
         Literal["int8", "int16", "float16", "bfloat16"] | None,
@@ -131,22 +137,13 @@ def export(
     weights, the vocabularies and the sentencepiece models. Needs the package ctranslate2: pip install
     'nmt[ctranslate2]'.
     """
-    from nmt.export.argos import export_argos
-    from nmt.export.ct2 import export as write
-    from nmt.export.run import check, usage
+    from nmt.export.targets import EXPORT_TARGETS
     from nmt.training.loop.sinks import read_samples
     from nmt.translation.load import load
 
-    translator, lines = load(model_dir, "cpu"), read_samples(model_dir)
-    if format == "argos":
-        path, found = export_argos(translator, output, quantization, lines)
-        say(f"wrote {path}: {found}")
-        return
-    write(translator, output, quantization)
-    found = check(output, translator, lines, exact=quantization is None)
-    say(f"wrote {output}: {found}")
-    say("In Python:\n")
-    say(usage(output))
+    target = EXPORT_TARGETS.find(to, "--to")()
+    for message in target.write(load(model_dir, "cpu"), output, quantization, read_samples(model_dir)):
+        say(message)
 
 
 @command(

@@ -10,21 +10,15 @@ from typing import Any, Self
 from pydantic import Field
 
 from nmt.core.compression import SUFFIXES
-from nmt.core.console import say, warn
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.data.dialogue import SENTENCES, LineReader, line_reader
+from nmt.data.hub import VALIDATION_NAMES, aliases, load_split
 from nmt.data.synthetic_tasks import task_pairs
 from nmt.recipe import options as groups
 from nmt.recipe.registry import Table
 from nmt.recipe.schema import CorpusOptions, DataOptions, FilePair, TaskOptions
-
-HUB_SECONDS = 15.0
-"""Seconds within which the hub must answer."""
-
-VALIDATION_NAMES = ("val", "valid", "validation", "dev")
-"""Names of the validation split, each an alias of the others."""
 
 
 class ParallelText(ABC):
@@ -95,8 +89,8 @@ class FileText(ParallelText):
         return _digest("", *self.files)
 
 
-class TsvText(ParallelText):
-    """A tab-separated file (.tsv, or compressed) whose first line names the language of each column."""
+class _OneFile(ParallelText):
+    """A file that holds the text of both languages."""
 
     class Options(groups.Options):
         path: Path = Field(description="the file")
@@ -108,6 +102,13 @@ class TsvText(ParallelText):
     def __init__(self, path: Path, source: str, target: str) -> None:
         self.name = str(path)
         self._path, self._languages = path, (source, target)
+
+    def fingerprint(self) -> str:
+        return _digest("\t".join(self._languages), self._path)
+
+
+class TsvText(_OneFile):
+    """A tab-separated file (.tsv, or compressed) whose first line names the language of each column."""
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         lines = read_lines(self._path)
@@ -128,23 +129,9 @@ class TsvText(ParallelText):
                 )
             yield cells[source], cells[target]
 
-    def fingerprint(self) -> str:
-        return _digest("\t".join(self._languages), self._path)
 
-
-class JsonlText(ParallelText):
+class JsonlText(_OneFile):
     """A file with a JSON object on each line, which maps languages to text, or whose ``translation`` does."""
-
-    class Options(TsvText.Options):
-        pass
-
-    @classmethod
-    def open(cls, options: Options, split: str, languages: tuple[str, str]) -> Self:
-        return cls(options.path, *languages)
-
-    def __init__(self, path: Path, source: str, target: str) -> None:
-        self.name = str(path)
-        self._path, self._languages = path, (source, target)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         for number, line in enumerate(read_lines(self._path, max_bytes=MAX_RECORD_BYTES), start=1):
@@ -157,9 +144,6 @@ class JsonlText(ParallelText):
                     f"{self._path}, line {number}: no JSON object with text in {' and in '.join(self._languages)}.",
                     'Each line must be like {"de": "Guten Tag", "en": "Good day"}.',
                 ) from None
-
-    def fingerprint(self) -> str:
-        return _digest("\t".join(self._languages), self._path)
 
 
 class HubText(ParallelText):
@@ -175,7 +159,7 @@ class HubText(ParallelText):
     def __init__(self, options: Options, split: str, languages: tuple[str, str]) -> None:
         self.name = f"{options.name} ({split})"
         self._languages = languages
-        self._rows = _load_split(options.name, options.config, split)
+        self._rows = load_split(options.name, options.config, split)
         columns = self._rows.column_names
         self._nested = "translation" in columns
         if self._nested:
@@ -278,57 +262,6 @@ def _one_line(text: str) -> str:
     return " ".join(text.splitlines())
 
 
-def _load_split(name: str, config: str | None, split: str) -> Any:
-    import datasets
-
-    try:
-        if Path(name).is_dir() and any((Path(name) / f).exists() for f in ("dataset_dict.json", "dataset_info.json")):
-            loaded = datasets.load_from_disk(name)
-        else:
-            if not Path(name).exists():
-                _reach_hub(name)
-            loaded = datasets.load_dataset(name, config)
-    except Exception as error:  # the library raises a dozen kinds, all of them about the user's data set
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"The data set {name!r} can't be loaded: {first_line}",
-            "Check the name and the connection, or use files of your own: --set data.root=FOLDER "
-            "with train.LANGUAGE and val.LANGUAGE in it.",
-        ) from None
-    if not isinstance(loaded, dict):
-        loaded = {str(loaded.split or "train"): loaded}
-    for candidate in _aliases(split):
-        if candidate in loaded:
-            return loaded[candidate]
-    raise UserError(
-        f"{name} has no split {split!r}; it has {', '.join(loaded)}.",
-        "Set data.train and data.valid; data.valid=null holds out pairs.",
-    )
-
-
-def _reach_hub(name: str) -> None:
-    """Makes the libraries use their cache if the hub doesn't answer."""
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import RepositoryNotFoundError
-
-    if constants.HF_HUB_OFFLINE:
-        return
-    say(f"loading the data set {name} from {constants.ENDPOINT}")
-    try:
-        HfApi().dataset_info(name, timeout=HUB_SECONDS)
-    except RepositoryNotFoundError:
-        raise
-    except Exception:  # any failure to connect; the libraries themselves would try again for minutes
-        warn(f"{constants.ENDPOINT} does not answer: only data sets that were downloaded before can be loaded.")
-        import datasets
-
-        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
-
-
-def _aliases(split: str) -> tuple[str, ...]:
-    return (split, *VALIDATION_NAMES) if split in VALIDATION_NAMES else (split,)
-
-
 def _digest(text: str, *files: Path) -> str:
     digest = hashlib.blake2b(text.encode(errors="replace"), digest_size=16)
     for path in files:
@@ -407,7 +340,7 @@ def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
     root = options.root or Path()
     if not root.is_dir():
         raise UserError(f"data.root: there is no folder {root}.", "Give --set data.root=FOLDER.")
-    for name in _aliases(split):
+    for name in aliases(split):
         source, target = (_existing(root / f"{name}.{side}") for side in (options.source, options.target))
         if source and target:
             return FileText(source, target)

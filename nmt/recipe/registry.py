@@ -323,8 +323,11 @@ def check_plugins(required: Mapping[str, str], where: str) -> None:
     Raises:
         UserError: a plugin is missing; the message says how to install or name it.
     """
-    _load_installed()
     for module, distribution in required.items():
+        if module not in _modules:
+            for group in entry_points().groups:
+                if group == GROUP or group.startswith(f"{GROUP}."):
+                    _load_installed(group.removeprefix(GROUP).removeprefix(".").replace("_", " ") or None)
         if module not in _modules:
             package = f" of the package {distribution}" if distribution else ""
             remedy = f"Install the package: pip install {distribution}" if distribution else f"Give --plugin {module}"

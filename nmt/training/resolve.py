@@ -1,14 +1,18 @@
 """From a recipe to a :class:`ResolvedRecipe`: the only place that decides whether a recipe is valid."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from nmt.core.errors import Problems, UserError
 from nmt.data.augment import check_modifiers
 from nmt.data.vocabulary.kinds import VOCABULARIES
+from nmt.decoding.mbr import NO_MBR
 from nmt.metrics.table import LOSS, check_metrics
 from nmt.models.build import DECODERS, ENCODERS, ResolvedModel, resolve_model
 from nmt.recipe.load import read_recipe
@@ -42,6 +46,15 @@ class ResolvedRecipe:
     def make_techniques(self) -> dict[str, Technique]:
         """Returns new objects of the training techniques, which may hold the state of a run."""
         return {name: choice.component(choice.options, self.recipe) for name, choice in self.techniques.items()}
+
+    def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Returns the optimizer of those parameters that are trained."""
+        trained = [each for each in parameters if each.requires_grad]
+        return self.optimizer.component(self.optimizer.options).make(trained, self.recipe.training.learning_rate)
+
+    def make_schedule(self, total_steps: int | None) -> Schedule:
+        """Returns the schedule of a run of ``total_steps`` updates."""
+        return self.schedule.component(self.schedule.options, self.recipe.training.learning_rate, total_steps)
 
     def with_batch_tokens(self, batch_tokens: Any) -> "ResolvedRecipe":
         """Returns the recipe with another value of ``training.batch_tokens``."""
@@ -112,7 +125,7 @@ def _resolved(recipe: Recipe, problems: Problems) -> ResolvedRecipe | None:
     with problems:
         check_metrics([training.metric], also=[LOSS])
     with problems:
-        check_metrics([recipe.decoding.mbr], also=["none"])
+        check_metrics([recipe.decoding.mbr], also=[NO_MBR])
     with problems:
         VOCABULARIES.find(recipe.vocabulary.type, "vocabulary.type")
     with problems:

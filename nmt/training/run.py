@@ -33,6 +33,8 @@ from nmt.training.techniques.base import Technique
 from nmt.training.trainer import Trainer
 from nmt.training.validation import Validator
 
+BatchTokens = int | Literal["auto"]
+
 
 def train(
     recipe: str | Path | Recipe,
@@ -44,22 +46,22 @@ def train(
     valid: Pairs | None = None,
     on_event: Sink | None = None,
 ) -> Path:
-    """Train a model directory.
+    """Trains a model and writes a model directory.
 
     Args:
         recipe: a path, the name of a shipped recipe, or a recipe.
-        output: the model directory; made if it doesn't exist. None for runs/NAME, by the name of the recipe.
+        output: the model directory, which is made if it doesn't exist. None for runs/NAME, by the name of the recipe.
         overrides: recipe keys and their values, such as ``{"training.max_epochs": 3}``.
-        resume: continue from the last checkpoint in ``output``; from the start where there is none.
+        resume: continue from the last checkpoint in ``output``, or begin if there is none.
         pairs: (source, target) sentences to train on, in place of the text that the recipe names.
         valid: such pairs for validation; without them, but with ``pairs``, some of those are held out.
-        on_event: called with each event of the run, see :mod:`nmt.training.loop.events`.
+        on_event: called with each event of the run; :mod:`nmt.training.loop.events` lists them.
 
     Returns:
-        The model directory.
+        The path of the model directory; from :func:`nmt.train`, a :class:`nmt.Run`, which is one.
 
     Raises:
-        UserError: anything that the user can correct; see the message.
+        UserError: the recipe or the text can't be used; the message says what to do.
         Interrupted: Ctrl-C or SIGTERM, after a checkpoint was saved.
     """
     directory = ModelDirectory(output if output is not None else default_output(recipe))
@@ -86,7 +88,8 @@ def _train(
     precision = pick_precision(recipe.training.precision, device)
     use_tensor_cores(device)
     manage_memory()
-    recipe, checkpoint = process_group.broadcast(lambda: _open(recipe, directory, resume))
+    batch_tokens, checkpoint = process_group.broadcast(lambda: _open(recipe, directory, resume))
+    recipe = resolved.with_batch_tokens(batch_tokens).recipe
     seed_everything(recipe.seed)
     techniques = resolved.make_techniques()
     data = prepare_data(
@@ -97,7 +100,8 @@ def _train(
     process_group.seed_per_rank(recipe.seed)
     objective = Objective(model, recipe.training, precision, techniques)
     budget = _find_budget(recipe, data, objective, process_group)
-    recipe = _with_budget(recipe, budget)  # a resumed run has the same
+    resolved = resolved.with_batch_tokens(budget)  # a resumed run has the same
+    recipe = resolved.recipe
     batches = data.batches(budget, recipe.seed, process_group).prefetch(device)
     validator = Validator(recipe, data, budget, precision, process_group)
     processes = f"{process_group.size} processes, " if process_group.size > 1 else ""
@@ -108,7 +112,7 @@ def _train(
     with ExitStack() as stack:
         sinks = open_sinks(directory, recipe.training.tensorboard, on_event)
         sink = stack.enter_context(sinks) if process_group.is_main else ignore
-        trainer = Trainer(recipe.training, objective, batches, validator, directory.path, sink, process_group)
+        trainer = Trainer(resolved, objective, batches, validator, directory.path, sink, process_group)
         if checkpoint:
             trainer.resume(checkpoint)
         elif resume:
@@ -124,8 +128,8 @@ def _train(
     return directory.path
 
 
-def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[Recipe, Path | None]:
-    """Checks a model directory; returns the recipe to train with, and the checkpoint to continue from."""
+def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[BatchTokens, Path | None]:
+    """Checks a model directory; returns ``training.batch_tokens`` and the checkpoint to continue from."""
     checkpoints = CheckpointFolder(directory.path, recipe.training.keep_last, recipe.training.keep_best)
     if not resume:
         remedy = "choose another folder with -o."
@@ -138,27 +142,30 @@ def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[Reci
             raise UserError(f"{directory} holds a trained model already.", remedy.capitalize())
     checkpoint = checkpoints.newest_intact() if resume else None
     if checkpoint:
-        recipe = _compared(recipe, directory)
-    elif recipe.training.init_from:
+        return _compared(recipe, directory), checkpoint
+    if recipe.training.init_from:
         ModelDirectory(recipe.training.init_from).check()
-    return recipe, checkpoint
+    return recipe.training.batch_tokens, None
 
 
-def _compared(recipe: Recipe, directory: ModelDirectory) -> Recipe:
+def _compared(recipe: Recipe, directory: ModelDirectory) -> BatchTokens:
     """Compares a recipe with that of the run to resume; reports or refuses differences.
 
     Returns:
-        The recipe, with ``batch_tokens: auto`` replaced by the number that the run has found.
+        ``training.batch_tokens``, with ``auto`` replaced by the number that the run has found.
     """
     try:
         before = load_recipe(directory.recipe)
     except UserError as error:
         warn(f"the recipe that the run was started with can't be read, so nothing is compared: {error.message}")
-        return recipe
-    if recipe.training.batch_tokens == "auto":
-        recipe = _with_budget(recipe, before.training.batch_tokens)
+        return recipe.training.batch_tokens
+    found = recipe.training.batch_tokens
+    if found == "auto":
+        found = before.training.batch_tokens
     changes: dict[str, list[str]] = {"refuse": [], "report": [], "silent": []}
-    for rule, change in _changes(Recipe, before.model_dump(mode="json"), recipe.model_dump(mode="json")):
+    now = recipe.model_dump(mode="json")
+    now["training"]["batch_tokens"] = found
+    for rule, change in _changes(Recipe, before.model_dump(mode="json"), now):
         changes[rule].append(change)
     if changes["refuse"]:
         raise UserError(
@@ -167,7 +174,7 @@ def _compared(recipe: Recipe, directory: ModelDirectory) -> Recipe:
         )
     if changes["report"]:
         say(f"resuming with other settings: {'; '.join(changes['report'])}")
-    return recipe
+    return found
 
 
 def _changes(
@@ -197,10 +204,6 @@ def _find_budget(recipe: Recipe, data: Data, objective: Objective, process_group
     if data.longest > found:
         warn(f"the longest sentence has {data.longest} positions, more than training.batch_tokens ({found}).")
     return found
-
-
-def _with_budget(recipe: Recipe, batch_tokens: int | Literal["auto"]) -> Recipe:
-    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_tokens": batch_tokens})})
 
 
 def _describe(

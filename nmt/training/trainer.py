@@ -18,7 +18,6 @@ from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.batching import Batch, BatchStream
 from nmt.models.weights import read_tensors, save_weights, weights_of
-from nmt.recipe.schema import TrainingOptions
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, training_tensors
 from nmt.training.checkpointing.state import Progress, load_optimizer, load_random, optimizer_tensors, random_tensors
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
@@ -29,8 +28,7 @@ from nmt.training.loop.meter import Divergence, Meter
 from nmt.training.loop.out_of_memory import release_memory, shape_text, split_on_oom
 from nmt.training.objective import BatchLoss, Objective
 from nmt.training.optim.ema import MovingAverage
-from nmt.training.optim.optimizer import make_optimizer
-from nmt.training.optim.schedules import make_schedule
+from nmt.training.resolve import ResolvedRecipe
 from nmt.training.validation import Validation, Validator
 
 MAX_SKIPPED = 10
@@ -44,7 +42,7 @@ class Trainer:
     """Trains a model directory.
 
     Args:
-        options: complete.
+        resolved: the recipe, which chooses the optimizer and the schedule.
         objective: the model, on its device, and its loss.
         batches: the endless stream of training batches.
         validator: measures the model; None where there is nothing to validate on.
@@ -55,7 +53,7 @@ class Trainer:
 
     def __init__(
         self,
-        options: TrainingOptions,
+        resolved: ResolvedRecipe,
         objective: Objective,
         batches: BatchStream,
         validator: Validator | None,
@@ -63,7 +61,8 @@ class Trainer:
         emit: Sink = ignore,
         process_group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        self.options, self.batches, self.validator = options, batches, validator
+        self.options = options = resolved.recipe.training
+        self.batches, self.validator = batches, validator
         self._sink, self.process_group = emit, process_group
         self.model = model = objective.model
         self.device, self.precision = model.device, objective.precision
@@ -75,9 +74,9 @@ class Trainer:
         self._objective, self.techniques = objective, objective.techniques
         self.objective = process_group.wrap(objective)
         self.progress = Progress()
-        self.optimizer = make_optimizer(options, model.parameters())
+        self.optimizer = resolved.make_optimizer(model.parameters())
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
-        self.schedule = make_schedule(options, self._total_steps())
+        self.schedule = resolved.make_schedule(self._total_steps())
         self.average = MovingAverage(model, options.ema) if options.ema else None
         self.meter, self.divergence = Meter(), Divergence()
         self._weights = ModelDirectory(directory).weights

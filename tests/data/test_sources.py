@@ -231,8 +231,8 @@ def test_a_data_set_that_does_not_exist_is_explained(tmp_path: Path) -> None:
 def test_a_hub_that_does_not_answer_is_given_up_in_bounded_time(python: Path, tmp_path: Path) -> None:
     """The server accepts connections and is silent; the libraries alone would try again for minutes."""
     program = (
-        "from nmt.recipe.schema import DataOptions\nimport nmt.data.sources as corpus\ncorpus.HUB_SECONDS = 1\n"
-        "corpus.open_text(DataOptions(hub='some/corpus', source='de', target='en'), 'train')"
+        "from nmt.data import hub, sources\nfrom nmt.recipe.schema import DataOptions\nhub.HUB_SECONDS = 1\n"
+        "sources.open_text(DataOptions(hub='some/corpus', source='de', target='en'), 'train')"
     )
     with socket.create_server(("127.0.0.1", 0)) as server:
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"

@@ -203,7 +203,7 @@ def test_a_package_for_argos_translate(
     import ctranslate2
     import sentencepiece
 
-    done = run_nmt("export", trained, "-o", tmp_path / "packages", "--format", "argos")
+    done = run_nmt("export", trained, "-o", tmp_path / "packages", "--to", "argos")
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(tmp_path / "packages" / "translate-de_en-1_0.argosmodel") as package:
         package.extractall(tmp_path)
@@ -217,7 +217,7 @@ def test_a_package_for_argos_translate(
     texts = ["".join(each.hypotheses[0]).replace("▁", " ").strip() for each in found]
     ours = load(trained, "cpu").translate(sentences, beam_size=1, length_penalty="none")
     assert texts == [translation.text for translation in ours]
-    assert run_nmt("export", trained, "-o", tmp_path / "packages", "--format", "argos").returncode == 2
+    assert run_nmt("export", trained, "-o", tmp_path / "packages", "--to", "argos").returncode == 2
     separate = train_tiny("training.max_steps=1", SEPARATE, *transformer(1))
     with pytest.raises(UserError, match="one vocabulary for both languages"):
         export_argos(load(separate, "cpu"), tmp_path / "other")

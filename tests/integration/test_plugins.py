@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nmt.core.errors import UserError
@@ -98,6 +99,9 @@ def test_an_installed_package_adds_components_to_every_command(
     assert all(row["activation_decay"] > 0 for row in updates)
     assert [row["word_recall"] >= 0 for row in rows if row["event"] == "valid"] == [True]
 
+    loud = [tmp_path / f"loud{path.suffix}" for path in (source, target)]
+    for path, quiet in zip(loud, (source, target), strict=True):
+        path.write_text(f"DAS IST {path.suffix.upper()} UND SEHR LAUT\n{quiet.read_text('utf-8')}", "utf-8")
     translate = ["translate", model, "-i", source, "-o", output]
     done = in_process(
         python,
@@ -107,12 +111,18 @@ def test_an_installed_package_adds_components_to_every_command(
         ["score", output, target, "--metrics", "word_recall,bleu", "--json"],
         ["compare", output, source, "-r", target, "--metrics", "word_recall", "--samples", 40, "--json"],
         ["inspect", "gradients", model, "--pairs", source, target],
+        ["export", model, "-o", tmp_path / "weights.npz", "--format", "numpy"],
+        ["clean", *loud, "-o", tmp_path / "clean"],
     )
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "links").read_text().splitlines()) == 40
     texts = [path.read_text("utf-8").splitlines() for path in (source, output)]
     assert all(len(translation.split()) >= 2 * len(line.split()) for line, translation in zip(*texts, strict=True))
-    scores, comparison, gradients = done.stdout.splitlines()
+    with np.load(tmp_path / "weights.npz") as arrays:
+        assert arrays["encoder.convolution.weight"].dtype == np.float32
+    removed = [json.loads(line) for line in (tmp_path / "clean" / "removed.jsonl").read_text("utf-8").splitlines()]
+    assert [row["line"] for row in removed if "shouting" in row["filters"]] == [1]
+    scores, comparison, gradients = done.stdout.splitlines()[:3]
     assert json.loads(scores).keys() == {"word_recall", "bleu"}
     assert '"word_recall"' in comparison
     assert "words back" in gradients

@@ -1,5 +1,9 @@
 """Components are known by kind and name."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 import nmt
@@ -43,3 +47,17 @@ def test_a_component_must_be_of_its_kind() -> None:
 
 def test_kinds_are_listed() -> None:
     assert {"cell", "schedule"} <= set(nmt.kinds())
+
+
+def test_a_plugin_installed_for_one_kind_may_be_required(tmp_path: Path) -> None:
+    """A model directory is checked before the table of that kind is used."""
+    code = "from nmt.models.cells.gated import GruCell\n\n\nclass Mine(GruCell): ...\n"
+    (tmp_path / "one_kind.py").write_text(code, encoding="utf-8")
+    installed = tmp_path / "one_kind-1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: one-kind\nVersion: 1\n", encoding="utf-8")
+    (installed / "entry_points.txt").write_text("[nmt.components.cell]\nmine = one_kind:Mine\n", encoding="utf-8")
+    check = "from nmt.recipe.registry import check_plugins; check_plugins({'one_kind': 'one-kind'}, 'the model')"
+    program = f"import sys; sys.path.append({str(tmp_path)!r}); {check}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -69,7 +69,7 @@ def use_little() -> None:
     def few_pairs() -> Any:
         return {name: pairs[:100] if name == "train" else pairs[:10] for name, pairs in splits().items()}
 
-    # nmt.train calls the function of nmt.training.run.
+    # nmt.api.run, which wraps the function of nmt.training.run, is imported after this.
     nmt.training.run.train = nmt.quickstart.run.train = train_little  # type: ignore[assignment]
     nmt.quickstart.run.splits = few_pairs
     nmt.quickstart.run.NUM_PLOTS = 1

@@ -40,13 +40,14 @@ def make_trainer(recipe: Recipe, directory: Path) -> Trainer:
     """A trainer without validation, and with the weights of the recipe's seed."""
     directory.mkdir(exist_ok=True)
     torch.manual_seed(recipe.seed)
-    techniques = resolve(recipe).make_techniques()
+    resolved = resolve(recipe)
+    techniques = resolved.make_techniques()
     data = prepare_data(recipe, techniques)
     assert recipe.training.batch_tokens != "auto"
     batches = data.batches(recipe.training.batch_tokens, recipe.seed)
     model = build_model(recipe.model, data.vocabularies)
     objective = Objective(model, recipe.training, "fp32", techniques)
-    return Trainer(recipe.training, objective, batches, None, directory)
+    return Trainer(resolved, objective, batches, None, directory)
 
 
 @pytest.mark.parametrize("system", ["bahdanau", "transformer"])

@@ -8,7 +8,7 @@ an environment of its own, because it needs old versions of common packages):
         --servers nmt,ctranslate2,fastapi,libretranslate --libretranslate lt/bin/libretranslate
 
 ``nmt`` and ``ctranslate2`` are ``nmt serve`` with its two engines, ``fastapi`` a plain route around the exported model
-(this file with ``--plain``), ``libretranslate`` runs a package of ``nmt export --format argos``. All but ``nmt`` need a
+(this file with ``--plain``), ``libretranslate`` runs a package of ``nmt export --to argos``. All but ``nmt`` need a
 Transformer with a joint sentencepiece vocabulary. LibreTranslate takes each line for a sentence here: its model for
 dividing text, which it would download, is replaced, so it is somewhat faster than in use.
 

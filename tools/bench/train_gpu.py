@@ -166,7 +166,7 @@ def measure(recipe: Recipe, mode: Mode, device: torch.device, directory: Path, w
     counted: list[Batch] = []
     with tf32(mode.tf32):
         objective = Objective(model, recipe.training, mode.precision, techniques)
-        trainer = Trainer(recipe.training, objective, stream, None, directory)
+        trainer = Trainer(resolved, objective, stream, None, directory)
         batches = iter(trainer.batches)
         for _ in range(warmup):
             trainer.train_step(batches)

@@ -1,7 +1,6 @@
 """The table of optimizers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -10,7 +9,6 @@ from torch import nn
 
 from nmt.recipe import options as groups
 from nmt.recipe.registry import Table
-from nmt.recipe.schema import TrainingOptions
 
 
 class Optimizer(ABC):
@@ -59,9 +57,3 @@ class AdamW(Adam):
 OPTIMIZERS: Table[Optimizer] = Table("optimizer", Optimizer, {"adam": Adam, "adamw": AdamW})
 
 KEY = "training.optimizer"
-
-
-def make_optimizer(options: TrainingOptions, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Returns the optimizer of the parameters that are trained."""
-    optimizer, chosen = OPTIMIZERS.choose(options.optimizer, KEY)
-    return optimizer(chosen).make([p for p in parameters if p.requires_grad], options.learning_rate)

@@ -7,7 +7,6 @@ from pydantic import Field
 
 from nmt.recipe import options as groups
 from nmt.recipe.registry import Table
-from nmt.recipe.schema import TrainingOptions
 
 
 class Schedule:
@@ -134,9 +133,3 @@ SCHEDULES: Table[Schedule] = Table(
 )
 
 KEY = "training.schedule"
-
-
-def make_schedule(options: TrainingOptions, total_steps: int | None) -> Schedule:
-    """Returns the schedule of a run of ``total_steps`` updates."""
-    schedule, chosen = SCHEDULES.choose(options.schedule, KEY)
-    return schedule(chosen, options.learning_rate, total_steps)

@@ -20,6 +20,7 @@ from nmt.training.checkpointing.state import optimizer_tensors
 from nmt.training.data import Data, prepare_data
 from nmt.training.loop.out_of_memory import CPU_BATCH_TOKENS, is_out_of_memory, largest, largest_by_trying
 from nmt.training.objective import BatchLoss, Objective
+from nmt.training.resolve import resolve
 from nmt.training.run import train
 from nmt.training.trainer import Trainer
 
@@ -72,7 +73,7 @@ def make_trainer(recipe: Recipe, directory: Path) -> tuple[Trainer, Data]:
     assert recipe.training.batch_tokens != "auto"
     objective = Objective(build_model(recipe.model, data.vocabularies), recipe.training, "fp32")
     batches = data.batches(recipe.training.batch_tokens, 1)
-    return Trainer(recipe.training, objective, batches, None, directory), data
+    return Trainer(resolve(recipe), objective, batches, None, directory), data
 
 
 @pytest.mark.parametrize("where", ["forward", "backward"])

@@ -13,8 +13,7 @@ from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors
 from nmt.recipe import options, registry
 from nmt.recipe.load import load_recipe
-from nmt.recipe.schema import TrainingOptions
-from nmt.training.optim.optimizer import Optimizer, make_optimizer
+from nmt.training.optim.optimizer import Optimizer
 from nmt.training.resolve import resolve
 
 
@@ -40,7 +39,10 @@ def test_weight_decay_is_part_of_the_gradient_in_adam_alone(kind: str) -> None:
     rate, decay, (b1, b2), eps = 0.1, 0.3, (0.8, 0.9), 1e-3
     chosen = {"type": kind, "betas": [b1, b2], "eps": eps, "weight_decay": decay}
     weight, frozen = nn.Parameter(torch.tensor([2.0])), nn.Parameter(torch.ones(1), requires_grad=False)
-    made = make_optimizer(TrainingOptions(max_steps=1, learning_rate=rate, optimizer=chosen), [weight, frozen])
+    training = {"max_steps": 1, "learning_rate": rate, "optimizer": chosen}
+    made = resolve("multi30k/luong", {f"training.{key}": each for key, each in training.items()}).make_optimizer(
+        [weight, frozen]
+    )
     expected, mean, square = 2.0, 0.0, 0.0
     for update, gradient in enumerate((0.5, -1.5), start=1):
         weight.grad = torch.tensor([gradient])

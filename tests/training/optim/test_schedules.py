@@ -11,13 +11,13 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.recipe import registry as plugins
 from nmt.recipe.schema import Recipe, TrainingOptions
-from nmt.training.optim.schedules import Schedule, make_schedule
+from nmt.training.optim.schedules import KEY, SCHEDULES, Schedule
 from nmt.training.resolve import resolve
 
 
 def make(total_steps: int | None = None, *, schedule: str, **options: Any) -> Schedule:
-    given = TrainingOptions(max_steps=1000, learning_rate=0.002, schedule={"type": schedule, **options})
-    return make_schedule(given, total_steps)
+    chosen = SCHEDULES.choose({"type": schedule, **options}, KEY)
+    return chosen.component(chosen.options, 0.002, total_steps)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "inverse_sqrt", "cosine", "plateau"])

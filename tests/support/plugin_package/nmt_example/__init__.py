@@ -4,6 +4,8 @@ from nmt_example.attention import DistanceAttention
 from nmt_example.cells import MguCell
 from nmt_example.decoders import JordanDecoder
 from nmt_example.encoders import ConvolutionalEncoder
+from nmt_example.export_targets import NumpyArrays
+from nmt_example.filters import Shouting
 from nmt_example.logits_processors import MinLength
 from nmt_example.metrics import WordRecall
 from nmt_example.schedules import Linear
@@ -18,4 +20,6 @@ COMPONENTS = {
     "word_recall": WordRecall,
     "linear": Linear,
     "activation_decay": ActivationDecay,
+    "shouting": Shouting,
+    "numpy": NumpyArrays,
 }

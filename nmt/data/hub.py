@@ -1,0 +1,75 @@
+"""Data sets of the Hugging Face hub, by way of the library ``datasets``."""
+
+from pathlib import Path
+from typing import Any
+
+from nmt.core.console import say, warn
+from nmt.core.errors import UserError
+
+HUB_SECONDS = 15.0
+"""Seconds within which the hub must answer."""
+
+VALIDATION_NAMES = ("val", "valid", "validation", "dev")
+"""Names of the validation split, each an alias of the others."""
+
+
+def load_split(name: str, config: str | None, split: str) -> Any:
+    """Loads a split of a data set.
+
+    Args:
+        name: name on the hub, or a folder.
+        config: configuration of the data set, where it has several.
+        split: name of the split, or one of its aliases.
+
+    Raises:
+        UserError: the data set can't be loaded, or has no such split.
+    """
+    import datasets
+
+    try:
+        if Path(name).is_dir() and any((Path(name) / f).exists() for f in ("dataset_dict.json", "dataset_info.json")):
+            loaded = datasets.load_from_disk(name)
+        else:
+            if not Path(name).exists():
+                _reach_hub(name)
+            loaded = datasets.load_dataset(name, config)
+    except Exception as error:  # the library raises a dozen kinds, all of them about the user's data set
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"The data set {name!r} can't be loaded: {first_line}",
+            "Check the name and the connection, or use files of your own: --set data.root=FOLDER "
+            "with train.LANGUAGE and val.LANGUAGE in it.",
+        ) from None
+    if not isinstance(loaded, dict):
+        loaded = {str(loaded.split or "train"): loaded}
+    for candidate in aliases(split):
+        if candidate in loaded:
+            return loaded[candidate]
+    raise UserError(
+        f"{name} has no split {split!r}; it has {', '.join(loaded)}.",
+        "Set data.train and data.valid; data.valid=null holds out pairs.",
+    )
+
+
+def _reach_hub(name: str) -> None:
+    """Makes the libraries use their cache if the hub doesn't answer."""
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    if constants.HF_HUB_OFFLINE:
+        return
+    say(f"loading the data set {name} from {constants.ENDPOINT}")
+    try:
+        HfApi().dataset_info(name, timeout=HUB_SECONDS)
+    except RepositoryNotFoundError:
+        raise
+    except Exception:  # any failure to connect; the libraries themselves would try again for minutes
+        warn(f"{constants.ENDPOINT} does not answer: only data sets that were downloaded before can be loaded.")
+        import datasets
+
+        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+
+
+def aliases(split: str) -> tuple[str, ...]:
+    """Returns the names that a split may have."""
+    return (split, *VALIDATION_NAMES) if split in VALIDATION_NAMES else (split,)

@@ -1,0 +1,47 @@
+"""Export targets by name, also those of other packages."""
+
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+import nmt
+from nmt.export.targets import EXPORT_TARGETS, ExportTarget
+from nmt.recipe import registry
+from nmt.translation.translator import Translator
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+class Card(ExportTarget):
+    """A text file with the languages."""
+
+    def write(self, translator: Translator, output: Path, quantization: str | None, lines: Sequence[str]) -> list[str]:
+        data = translator.recipe.data
+        output.write_text(f"{data.source} {data.target} {quantization} {len(lines)}", "utf-8")
+        return [f"wrote {output}", "and that is all"]
+
+
+def test_an_added_target_is_a_format_of_the_command(
+    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_added", list(registry._added))
+    monkeypatch.setattr(registry, "_modules", set(registry._modules))
+    nmt.add_component("card", Card)
+    assert list(EXPORT_TARGETS) == ["ctranslate2", "argos", "card"]
+    output = tmp_path / "card.txt"
+    done = run_nmt("export", tiny_model, "-o", output, "--to", "card", "--quantization", "int8")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith(f"wrote {output}\nand that is all\n")
+    source, target, quantization, num_lines = output.read_text("utf-8").split()
+    assert (source, target, quantization) == ("de", "en", "int8")
+    assert int(num_lines) > 0, "the validation sentences of the model"
+
+
+def test_an_unknown_format_is_refused_with_the_nearest(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
+    done = run_nmt("export", tiny_model, "-o", tmp_path / "out", "--format", "argus")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--to: there is no export target 'argus'" in done.stderr
+    assert "argos" in done.stderr
+    assert not (tmp_path / "out").exists()
