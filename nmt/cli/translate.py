@@ -65,6 +65,14 @@ Format = Annotated[
     Literal["text", "jsonl"],
     typer.Option(help="text, or a JSON object per line with scores, tokens, candidates and word alignment."),
 ]
+Check = Annotated[
+    bool,
+    typer.Option(
+        "--check",
+        help="With --format jsonl: a field problems names the numbers, URLs, tags and placeholders that a translation "
+        "has lost or added, loops, copies and letters of another script.",
+    ),
+]
 Scores = Annotated[bool, typer.Option("--scores", help="Write its score and a tab before each candidate.")]
 ScoreOnly = Annotated[
     tuple[str, str] | None,
@@ -144,6 +152,7 @@ def translate(
     input_format: InputFormat = None,
     format: Format = "text",
     scores: Scores = False,
+    check: Check = False,
     score_only: ScoreOnly = None,
     precision: Precision = "fp32",
     resume: Resume = False,
@@ -171,6 +180,8 @@ def translate(
     if file is not None and input != "-":
         raise UserError("FILE and --input both name the input.", "Give one of them.")
     input = file or input
+    if check and format != "jsonl":
+        raise UserError("--check writes a field of jsonl.", "Give --format jsonl, too.")
     for name, is_given in (("--score-only", score_only is not None), ("--interactive", interactive)):
         if is_given and (input != "-" or resume or (interactive and (output != "-" or score_only))):
             raise UserError(f"{name} doesn't go with --input, --resume and the like.", f"Give {name} without them.")
@@ -187,7 +198,7 @@ def translate(
         return
     options = _JobOptions(
         model_dir, ensemble or [], precision, n_best, forbid or [], replace_unknown, unknown_lexicon, input_format,
-        format, scores, cast("DecodingChanges", decoding),
+        format, scores, check, cast("DecodingChanges", decoding),
     )  # fmt: skip
     if is_folder:
         find = partial(shards_and_executor, workers=workers, ray=ray, name=executor, device=device)
@@ -214,6 +225,7 @@ class _JobOptions:
     input_format: str | None
     format: str
     scores: bool
+    check: bool
     decoding: "DecodingChanges"
 
     def ending(self, path: Path | str) -> str | None:
@@ -241,7 +253,7 @@ class _JobOptions:
         lexicon = read_unknown_lexicon(self.unknown_lexicon) if self.unknown_lexicon else {}
         return TranslationJob(
             load(self.model_dir, device, self.precision, self.ensemble),
-            _jsonl if self.format == "jsonl" else partial(_text, scores=self.scores),
+            partial(_jsonl, check=self.check) if self.format == "jsonl" else partial(_text, scores=self.scores),
             Request.from_json if self.input_format == "jsonl" else Request.from_text,
             self.n_best,
             with_alignment=self.format == "jsonl",
@@ -267,6 +279,8 @@ def _translate_folder(
         "input_format": options.input_format or "text",
     }  # fmt: skip
     del settings["decoding"]
+    if not options.check:  # earlier journals don't have it
+        del settings["check"]
     make = partial(start_shards, options.job, device, open_file=partial(open_file, input_format=options.input_format))
     found, executor = find([input], output, cores_each=CORES)
     for shard in found:
@@ -359,10 +373,15 @@ def _scored_text(pair: "ScoredPair") -> str:
     return f"{'nan' if pair.score is None else format(pair.score, '.4f')}\t{pair.target}"
 
 
-def _jsonl(result: "Translation | ScoredPair") -> str:
+def _jsonl(result: "Translation | ScoredPair", check: bool = False) -> str:
     from nmt.alignment.links import json_line
 
-    return json_line(result.to_json())
+    values = result.to_json()
+    if check:
+        from nmt.documents.check import problems
+
+        values["problems"] = problems(values["source"], values["translation"])
+    return json_line(values)
 
 
 def _text(translation: "Translation", scores: bool) -> str:

@@ -97,6 +97,7 @@ NOT_RUN = {
     r"tools/bench/": "measures for minutes, against other toolkits or with many clients",
     r"tools/experiments/markup_quality\.py": "measures for minutes; see tests/tools/experiments",
     r"tools/experiments/placeholder_quality\.py": "needs the Python documentation; see tests/tools/experiments",
+    r"tools/experiments/check_quality\.py": "needs the corpora; see tests/tools/experiments",
     r"sphinx-|LC_MESSAGES": "needs Sphinx and a documentation; see tests/cli/test_translate_documents.py",
     r"-o runs/transformer --resume": "continues a run that the page does not make",
     r"examples/plain_loop\.py": "trains for a minute; tests/integration/test_examples.py runs it",
