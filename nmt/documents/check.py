@@ -15,7 +15,7 @@ _EXACT = {
     "tags": re.compile(r"</?[A-Za-z][^<>]*>"),
     "placeholders": re.compile(PLACEHOLDER, re.VERBOSE),
 }
-"""What a translation has letter by letter, in the order in which it is sought."""
+"""Patterns of text that a translation has letter by letter, in the order in which it is sought."""
 _NUMBER = re.compile(r"\d+(?:[.,:/\u00a0\u202f]\d+)*")
 MAX_FOREIGN = 0.2
 """Share of the letters up to which a script is foreign: text about programs has many letters of the source's."""
