@@ -7,6 +7,41 @@ import typer
 
 from nmt.cli.common import Device, command
 
+ModelDirs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="MODEL_DIR...", help="Folders that `nmt train` wrote; of a direction the first is the default."
+    ),
+]
+Host = Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen at; 0.0.0.0 is all.")]
+Port = Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 chooses a free one.")]
+ApiKeys = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="File of API keys, one on each line; a request needs one of them.")
+]
+CharLimit = Annotated[int, typer.Option(metavar="N", min=-1, help="Most characters of one text; -1 is no limit.")]
+BatchLimit = Annotated[int, typer.Option(metavar="N", min=-1, help="Most texts in one request; -1 is no limit.")]
+QueueSize = Annotated[
+    int, typer.Option(metavar="N", min=1, help="Requests that are accepted at a time; others get status 503.")
+]
+RateLimit = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Most requests of one client a minute; further ones get status 429."),
+]
+TrustProxy = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESSES",
+        help="Addresses of reverse proxies, with commas between, whose X-Forwarded-For names the client.",
+    ),
+]
+TimeLimit = Annotated[
+    float, typer.Option(metavar="SECONDS", min=0.1, help="Longest time of a request; then it gets status 504.")
+]
+Engine = Annotated[
+    Literal["torch", "ctranslate2"],
+    typer.Option(help="Library for the search; ctranslate2 is faster on a CPU and supports Transformers only."),
+]
+
 
 @command(
     "nmt serve runs/de-en",
@@ -16,45 +51,17 @@ from nmt.cli.common import Device, command
     "curl -s localhost:5000/translate -d q='Ein Hund schläft.' -d source=de -d target=en",
 )
 def serve(
-    model_dirs: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="MODEL_DIR...", help="Folders that `nmt train` wrote; of a direction the first is the default."
-        ),
-    ],
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen at; 0.0.0.0 is all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 chooses a free one.")] = 5000,
-    api_keys: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="File of API keys, one on each line; a request needs one of them."),
-    ] = None,
-    char_limit: Annotated[
-        int, typer.Option(metavar="N", min=-1, help="Most characters of one text; -1 is no limit.")
-    ] = 20_000,
-    batch_limit: Annotated[
-        int, typer.Option(metavar="N", min=-1, help="Most texts in one request; -1 is no limit.")
-    ] = 200,
-    queue_size: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Requests that are accepted at a time; others get status 503.")
-    ] = 256,
-    rate_limit: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Most requests of one client a minute; further ones get status 429."),
-    ] = None,
-    trust_proxy: Annotated[
-        str,
-        typer.Option(
-            metavar="ADDRESSES",
-            help="Addresses of reverse proxies, with commas between, whose X-Forwarded-For names the client.",
-        ),
-    ] = "",
-    time_limit: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.1, help="Longest time of a request; then it gets status 504.")
-    ] = 60.0,
-    engine: Annotated[
-        Literal["torch", "ctranslate2"],
-        typer.Option(help="Library for the search; ctranslate2 is faster on a CPU and supports Transformers only."),
-    ] = "torch",
+    model_dirs: ModelDirs,
+    host: Host = "127.0.0.1",
+    port: Port = 5000,
+    api_keys: ApiKeys = None,
+    char_limit: CharLimit = 20_000,
+    batch_limit: BatchLimit = 200,
+    queue_size: QueueSize = 256,
+    rate_limit: RateLimit = None,
+    trust_proxy: TrustProxy = "",
+    time_limit: TimeLimit = 60.0,
+    engine: Engine = "torch",
     device: Device = "auto",
 ) -> None:
     """Serve models over HTTP.

@@ -46,7 +46,7 @@ def quickstart(output: NewFolder = Path("quickstart"), settings: Settings = None
     "nmt train multi30k/transformer -o runs/de-en",
     "nmt train multi30k/bahdanau -o runs/mine --set data.root=FOLDER",
     "nmt train multi30k/bahdanau -o runs/mine --set data.root=FOLDER --resume",
-    "nmt train recipe.yaml -o runs/tuned --set training.init_from=runs/mine",
+    "nmt train recipe.yaml -o runs/tuned --set training.finetune_from=runs/mine",
 )
 def train(
     recipe: Annotated[

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from nmt.core.errors import UserError
 from nmt.decoding.hypotheses import Choice, Hypothesis, SearchBatch
+from nmt.decoding.length_penalties import length_normalised
 from nmt.decoding.processors import LogitsProcessor
 from nmt.models.contracts import PerSource, select_heads
 from nmt.models.layers import length_mask
@@ -327,20 +328,3 @@ def log_coverage(coverage_BKS: Tensor, mask_BS: Tensor) -> Tensor:
     """Σ_s log min(Σ_t a_ts, 1) over the real positions, 0 at best (Wu et al. 2016, equation 14). [B, K]"""
     log_BKS = coverage_BKS.clamp(min=torch.finfo(coverage_BKS.dtype).tiny, max=1.0).log()
     return log_BKS.masked_fill(~mask_BS[:, None], 0.0).sum(2)
-
-
-def length_normalised(options: DecodingOptions, log_probability: Tensor, length: Tensor | int) -> Tensor:
-    """The scores of hypotheses of ``length`` tokens, EOS counted.
-
-    ``none``: log p. ``average``: log p / length^α. ``gnmt``: log p / ((5 + length) / 6)^α (Wu et al. 2016, equation
-    14). ``word_reward``: log p + α length (He et al. 2016). A score never falls with the length.
-    """
-    # new_full runs on the device; a tensor made of a Python number would be copied to it, at each step.
-    length = length.to(log_probability) if isinstance(length, Tensor) else log_probability.new_full((), length)
-    if options.length_penalty == "average":
-        return log_probability / length**options.alpha
-    if options.length_penalty == "gnmt":
-        return log_probability / ((5 + length) / 6) ** options.alpha
-    if options.length_penalty == "word_reward":
-        return log_probability + options.alpha * length
-    return log_probability

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nmt.decoding.beam import length_normalised
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
+from nmt.decoding.length_penalties import length_normalised
 from nmt.decoding.processors import LogitsProcessor
 from nmt.recipe.schema import DecodingOptions
 

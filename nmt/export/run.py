@@ -13,8 +13,8 @@ import torch
 from nmt.core.errors import UserError
 from nmt.data.batching import Ids, lengths
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.decoding.beam import length_normalised
 from nmt.decoding.hypotheses import Hypothesis
+from nmt.decoding.length_penalties import length_normalised
 from nmt.decoding.search import Query, Searcher, max_lengths
 from nmt.export.ct2 import export, num_positions, require_ctranslate2
 from nmt.recipe.schema import DecodingOptions

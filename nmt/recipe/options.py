@@ -6,11 +6,12 @@ The recipe (:mod:`nmt.recipe.schema`) and the options of every component are suc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from nmt.core.console import say
 from nmt.core.errors import UserError, nearest, shortened
 
 MAX_INTEGER = 2**31 - 1
@@ -29,6 +30,20 @@ class Options(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False, defer_build=True
     )
+
+    former_names: ClassVar[Mapping[str, str]] = {}
+    """New names of keys that were renamed, by their former names, which are read with a message."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_new_names(cls, values: Any) -> Any:
+        for former, name in cls.former_names.items():
+            if isinstance(values, Mapping) and former in values:
+                value, values = values[former], {key: values[key] for key in values if key != former}
+                if value is not None:
+                    say(f"the key {former!r} was renamed: it is read as {name!r}")
+                    values[name] = value
+        return values
 
     @field_validator("*")
     @classmethod

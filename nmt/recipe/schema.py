@@ -6,7 +6,7 @@ built; here ``model.encoder`` and ``model.decoder`` are mappings with a ``type``
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
@@ -88,15 +88,18 @@ WITH_DEFAULT_OPTIMIZER = AfterValidator(lambda value: {"type": DEFAULT_OPTIMIZER
 class TrainingOptions(Options):
     """Options of training."""
 
+    former_names: ClassVar[dict[str, str]] = {"init_from": "finetune_from"}
+
     batch_tokens: BatchTokens = Field(
         4096, description="padded positions of the longer side in a batch; auto: the most that fit on the GPU"
     )
     accumulate: int = Field(1, ge=1, le=10_000, description="batches whose gradients are added up for one update")
-    init_from: Path | None = Field(
+    finetune_from: Path | None = Field(
         None, description="a model directory whose weights and vocabulary a new run starts from: fine-tuning"
     )
     new_vocabulary: bool = Field(
-        False, description="with init_from: make a vocabulary; pieces that the trained model has keep their embeddings"
+        False,
+        description="with finetune_from: make a vocabulary; pieces that the trained model has keep their embeddings",
     )
     max_steps: Annotated[int | None, SILENT] = Field(None, ge=1, description="stop after this many updates")
     max_epochs: Annotated[int | None, SILENT] = Field(None, ge=1, description="stop after this many epochs")
@@ -140,7 +143,6 @@ class TrainingOptions(Options):
 
 
 Search = Literal["beam", "sample"]
-LengthPenalty = Literal["none", "average", "gnmt", "word_reward"]
 EarlyStopping = Literal["first", "likely", "exact"]
 
 
@@ -149,9 +151,10 @@ class DecodingOptions(Options):
 
     search: Search = Field("beam", description="beam search for the likeliest translations, or random samples")
     beam_size: int = Field(5, ge=1, le=1000, description="hypotheses or samples of a sentence; 1 is greedy search")
-    length_penalty: LengthPenalty = Field(
+    length_penalty: Annotated[str, ChoiceOf("length penalty")] = Field(
         "average",
-        description="score: log p, log p / length^alpha, log p / ((5 + length) / 6)^alpha, or log p + alpha * length",
+        description="score by log p and length: log p (none), log p / length^alpha (average), "
+        "log p / ((5 + length) / 6)^alpha (gnmt), log p + alpha * length (word_reward), or one of a plugin",
     )
     alpha: float = Field(1.0, ge=0, description="strength of the length penalty")
     coverage_penalty: float = Field(0.0, ge=0, description="strength of GNMT's penalty for unattended source words")
@@ -198,7 +201,7 @@ class DecodingChanges(TypedDict, total=False):
 
     search: Search | None
     beam_size: int | None
-    length_penalty: LengthPenalty | None
+    length_penalty: str | None
     alpha: float | None
     coverage_penalty: float | None
     early_stopping: EarlyStopping | None

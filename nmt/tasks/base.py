@@ -95,7 +95,7 @@ class Task:
         if vocabularies.target.is_closed:
             raise UserError(
                 f"{where} has a target vocabulary of labels, but model.decoder predicts text.",
-                "Leave out vocabulary.path and training.init_from: a new vocabulary is then made.",
+                "Leave out vocabulary.path and training.finetune_from: a new vocabulary is then made.",
             )
 
     # Lines

@@ -59,7 +59,7 @@ class Classification(Task):
         if not vocabularies.target.is_closed:
             raise UserError(
                 f"{where} has a target vocabulary of text, but model.decoder predicts labels.",
-                "Leave out vocabulary.path and training.init_from: a new vocabulary is then made.",
+                "Leave out vocabulary.path and training.finetune_from: a new vocabulary is then made.",
             )
 
     def target_words(self, target: Words) -> Words:

@@ -189,7 +189,7 @@ def _check_symbols(vocabulary: Vocabulary, corpus: CorpusOptions) -> None:
         if symbol not in map(vocabulary.token, vocabulary.encode(text)):
             raise UserError(
                 f"data.corpora has the {kind} {symbol}, which the vocabulary lacks.",
-                "Have a new vocabulary made (without vocabulary.path; beside training.init_from, set "
+                "Have a new vocabulary made (without vocabulary.path; beside training.finetune_from, set "
                 "training.new_vocabulary to true), or leave it out.",
             )
 
@@ -235,7 +235,7 @@ def _validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDAr
 
 def _vocabularies(recipe: Recipe, task: Task, resumed: Path | None, texts: Sequence[ParallelText]) -> Vocabularies:
     """Reads the vocabularies of a resumed run, of the recipe or of the model to start from, or learns new ones."""
-    trained = None if recipe.training.new_vocabulary else recipe.training.init_from
+    trained = None if recipe.training.new_vocabulary else recipe.training.finetune_from
     if path := resumed or recipe.vocabulary.path or trained:
         vocabularies = Vocabularies.load(path)
         task.check_vocabularies(vocabularies, str(path))

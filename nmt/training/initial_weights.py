@@ -30,12 +30,12 @@ def make_model(resolved: ResolvedModel, vocabularies: Vocabularies, start: Path 
     """
     model = build_model(resolved, vocabularies, num_copies=4)  # weights, gradient and two moments
     if start is not None and is_new:
-        init_from(start, model, vocabularies)
+        copy_weights(start, model, vocabularies)
     _use_vectors(model, resolved.options, vocabularies, is_new)
     return model
 
 
-def init_from(directory: Path, model: Seq2Seq, vocabularies: Vocabularies) -> None:
+def copy_weights(directory: Path, model: Seq2Seq, vocabularies: Vocabularies) -> None:
     """Copies each weight of a trained model with the same name and shape, and reports the others.
 
     With the same recipe that is fine-tuning. Where the recipes differ, as in an encoder that reads further turns of a
@@ -59,8 +59,8 @@ def init_from(directory: Path, model: Seq2Seq, vocabularies: Vocabularies) -> No
                 new.append(name)
     if not any(parameter.dim() > 1 for parameter in taken):  # biases of the output layer fit any model
         raise UserError(
-            f"training.init_from: {directory} has no weight matrix in common with this recipe's model.",
-            "Start from a model of the same kind and sizes (its recipe.yaml tells), or leave training.init_from out.",
+            f"training.finetune_from: {directory} has no weight matrix in common with this recipe's model.",
+            "Name a model of the same kind and sizes (see its recipe.yaml), or leave training.finetune_from out.",
         )
     share = sum(parameter.numel() for parameter in taken if parameter.requires_grad) / model.num_parameters
     parts = list(dict.fromkeys(name.rpartition(".")[0] for name in new))

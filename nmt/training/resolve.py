@@ -12,6 +12,8 @@ from torch import nn
 from nmt.core.errors import Problems, UserError
 from nmt.data.augment import check_modifiers
 from nmt.data.vocabulary.kinds import VOCABULARIES
+from nmt.decoding.length_penalties import KEY as LENGTH_PENALTY
+from nmt.decoding.length_penalties import LENGTH_PENALTIES
 from nmt.decoding.mbr import NO_MBR
 from nmt.metrics.table import LOSS, check_metrics
 from nmt.models.build import DECODERS, ENCODERS, ResolvedModel, resolve_model
@@ -126,6 +128,8 @@ def _resolved(recipe: Recipe, problems: Problems) -> ResolvedRecipe | None:
         check_metrics([training.metric], also=[LOSS])
     with problems:
         check_metrics([recipe.decoding.mbr], also=[NO_MBR])
+    with problems:
+        LENGTH_PENALTIES.find(recipe.decoding.length_penalty, LENGTH_PENALTY)
     with problems:
         VOCABULARIES.find(recipe.vocabulary.type, "vocabulary.type")
     with problems:

@@ -95,7 +95,7 @@ def _train(
     data = prepare_data(
         recipe, techniques, texts, directory.path if checkpoint else None, process_group, task=resolved.task
     )
-    start = None if checkpoint else recipe.training.init_from
+    start = None if checkpoint else recipe.training.finetune_from
     model = make_model(resolved.model, data.vocabularies, start, is_new=not checkpoint).to(device)
     process_group.seed_per_rank(recipe.seed)
     objective = Objective(model, recipe.training, precision, techniques)
@@ -143,8 +143,8 @@ def _open(recipe: Recipe, directory: ModelDirectory, resume: bool) -> tuple[Batc
     checkpoint = checkpoints.newest_intact() if resume else None
     if checkpoint:
         return _compared(recipe, directory), checkpoint
-    if recipe.training.init_from:
-        ModelDirectory(recipe.training.init_from).check()
+    if recipe.training.finetune_from:
+        ModelDirectory(recipe.training.finetune_from).check()
     return recipe.training.batch_tokens, None
 
 

@@ -42,6 +42,4 @@ def load(
             )
         models.append(another)
     translator = Translator(model, vocabularies, recipe, computed_in, Path(model_dir))
-    if ensemble:
-        translator.searcher = translator.search_with(Ensemble(models))
-    return translator
+    return translator.replaced(searcher=translator.search_with(Ensemble(models))) if ensemble else translator

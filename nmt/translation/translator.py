@@ -18,9 +18,11 @@ from nmt.core.text import in_windows
 from nmt.data.vocabulary.base import TAG
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import Words, split_pairs
-from nmt.decoding.beam import length_normalised
 from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import Hypothesis
+from nmt.decoding.length_penalties import KEY as LENGTH_PENALTY
+from nmt.decoding.length_penalties import LENGTH_PENALTIES, length_normalised
+from nmt.decoding.mbr import NO_MBR
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import ModelSearcher, Query, Searcher
 from nmt.metrics.table import check_metrics
@@ -105,7 +107,8 @@ class Translator:
         """
         values = self.recipe.decoding.model_dump() | {k: v for k, v in decoding.items() if v is not None}
         options = validate(DecodingOptions, values, "decoding")
-        check_metrics([options.mbr], also=["none"])
+        check_metrics([options.mbr], also=[NO_MBR])
+        LENGTH_PENALTIES.find(options.length_penalty, LENGTH_PENALTY)
         return options
 
     def __call__(self, text: str, **options: Any) -> Translation:

@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from nmt.decoding.beam import length_normalised, log_coverage, top_continuations
-from nmt.recipe.schema import DecodingOptions
+from nmt.decoding.beam import log_coverage, top_continuations
 
 
 @pytest.mark.parametrize("num_pieces", [2, 5, 63, 64, 65, 1000])
@@ -26,29 +25,6 @@ def test_they_are_those_of_a_sort(num_pieces: int, count: int) -> None:
     assert torch.equal(where, everything.indices[:, :count][finite])
     assert piece.max() < num_pieces
     assert hypothesis.max() < 4
-
-
-@pytest.mark.parametrize(
-    ("kind", "alpha", "length", "expected"),
-    [
-        ("none", 1.0, 7, -6.0),
-        ("average", 1.0, 6, -1.0),
-        ("average", 0.5, 9, -2.0),
-        ("average", 0.0, 9, -6.0),
-        ("gnmt", 1.0, 7, -3.0),
-        ("gnmt", 2.0, 13, -6.0 / 9.0),
-        ("gnmt", 0.6, 1, -6.0),
-        ("gnmt", 0.6, 20, -6.0 / (2.5**0.6 * (10 / 6) ** 0.6)),
-        ("word_reward", 0.5, 7, -2.5),
-        ("word_reward", 0.0, 7, -6.0),
-    ],
-)
-def test_length_penalties(kind: str, alpha: float, length: int, expected: float) -> None:
-    options = DecodingOptions(length_penalty=kind, alpha=alpha)
-    scores = length_normalised(options, torch.tensor([-6.0, -12.0]), length)
-    assert scores[0].item() == pytest.approx(expected)
-    by_row = length_normalised(options, torch.tensor([-6.0, -12.0]), torch.tensor([length, 1]))
-    assert by_row[0].item() == pytest.approx(expected)
 
 
 def test_coverage_penalty() -> None:

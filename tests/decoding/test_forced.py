@@ -8,8 +8,8 @@ import pytest
 from searches import search_all
 
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.decoding.beam import length_normalised
 from nmt.decoding.forced import force_all
+from nmt.decoding.length_penalties import length_normalised
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.load import load

@@ -70,6 +70,18 @@ def test_text_that_looks_like_something_else_survives_being_written(recipe_file:
     assert load_recipe(recipe_file) == recipe
 
 
+@pytest.mark.parametrize("setting", ["training.init_from=old", "training={max_steps: 1, init_from: old}"])
+def test_a_renamed_key_is_read_with_a_message(
+    recipe_file: Path, setting: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recipe = load_recipe(recipe_file, parse_settings([setting]))
+    assert recipe.training.finetune_from == Path("old")
+    assert "'init_from' was renamed: it is read as 'finetune_from'" in capfd.readouterr().err
+    recipe_file.write_text(recipe.to_yaml().replace("finetune_from: old", "init_from: null"), encoding="utf-8")
+    assert load_recipe(recipe_file).training.finetune_from is None
+    assert not capfd.readouterr().err  # model directories of before have the key with null
+
+
 # mistakes
 
 

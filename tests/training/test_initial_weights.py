@@ -33,7 +33,7 @@ def test_fine_tuning_starts_where_the_other_run_had_its_best(
 ) -> None:  # fmt: skip
     before = {line["step"]: line["loss"] for line in read_metrics(trained, "valid")}
     capfd.readouterr()
-    tuned = train(make_recipe("luong", init_from=trained, max_steps=1, learning_rate=1e-12), tmp_path / "tuned")
+    tuned = train(make_recipe("luong", finetune_from=trained, max_steps=1, learning_rate=1e-12), tmp_path / "tuned")
     assert f"starting from {trained}: 100% of the weights\n" in capfd.readouterr().err
     torch.testing.assert_close(weights(tuned), weights(trained), atol=1e-9, rtol=0)
     (after,) = read_metrics(tuned, "valid")
@@ -44,7 +44,7 @@ def test_fine_tuning_starts_where_the_other_run_had_its_best(
 def test_what_both_models_have_is_taken_and_the_rest_is_new(
     make_recipe: RecipeMaker, trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = make_recipe("luong with feeding", init_from=trained, max_steps=1, learning_rate=1e-12)
+    recipe = make_recipe("luong with feeding", finetune_from=trained, max_steps=1, learning_rate=1e-12)
     other = weights(train(recipe, tmp_path / "other"))
     message = capfd.readouterr().err
     assert "% of the weights; new: decoder." in message
@@ -63,7 +63,7 @@ def test_the_vocabulary_is_that_of_the_trained_model(
     for side in ("de", "en"):
         (text / f"train.{side}").write_text("Unerhörtes\nneu\n" * 40, encoding="utf-8")
     recipe = {"data": {"root": str(text)}}
-    tuned = train(make_recipe("luong", recipe=recipe, init_from=trained, max_steps=1), tmp_path / "tuned")
+    tuned = train(make_recipe("luong", recipe=recipe, finetune_from=trained, max_steps=1), tmp_path / "tuned")
     assert Vocabularies.load(tuned).fingerprint == Vocabularies.load(trained).fingerprint
 
 
@@ -74,7 +74,7 @@ def test_a_new_vocabulary_takes_the_rows_of_the_same_pieces(
     recipe: dict[str, Any] = {"vocabulary": {"type": "unigram", "size": 60, "joint": True}, "model": {"tie": tie}}
     trained = train(make_recipe("luong", recipe=recipe, max_steps=20), tmp_path / "trained")
     recipe["vocabulary"]["size"] = 85
-    options = {"init_from": trained, "new_vocabulary": True, "max_steps": 1, "learning_rate": 1e-12}
+    options = {"finetune_from": trained, "new_vocabulary": True, "max_steps": 1, "learning_rate": 1e-12}
     tuned = train(make_recipe("luong", recipe=recipe, **options), tmp_path / "tuned")
     assert "of the source pieces" in capfd.readouterr().err
     old, new = Vocabularies.load(trained), Vocabularies.load(tuned)
@@ -105,15 +105,15 @@ def test_a_vocabulary_that_is_named_is_used(make_recipe: RecipeMaker, trained: P
     recipe: dict[str, Any] = {"vocabulary": {"type": "unigram", "size": 55}}
     own = train(make_recipe("luong", recipe=recipe, max_steps=1), tmp_path / "own")
     recipe["vocabulary"] = {"path": str(own)}
-    tuned = train(make_recipe("luong", recipe=recipe, init_from=trained, max_steps=1), tmp_path / "tuned")
+    tuned = train(make_recipe("luong", recipe=recipe, finetune_from=trained, max_steps=1), tmp_path / "tuned")
     assert Vocabularies.load(tuned).fingerprint == Vocabularies.load(own).fingerprint
 
 
 def test_a_resumed_run_needs_the_trained_model_no_more(make_recipe: RecipeMaker, trained: Path, tmp_path: Path) -> None:
-    whole = train(make_recipe("luong", init_from=trained, max_steps=6), tmp_path / "whole")
-    stopped = train(make_recipe("luong", init_from=trained, max_steps=3), tmp_path / "stopped")
+    whole = train(make_recipe("luong", finetune_from=trained, max_steps=6), tmp_path / "whole")
+    stopped = train(make_recipe("luong", finetune_from=trained, max_steps=3), tmp_path / "stopped")
     shutil.rmtree(trained)
-    nmt.train(make_recipe("luong", init_from=trained, max_steps=6), stopped, resume=True)
+    nmt.train(make_recipe("luong", finetune_from=trained, max_steps=6), stopped, resume=True)
     torch.testing.assert_close(weights(stopped), weights(whole), atol=0, rtol=0)
 
 
@@ -121,10 +121,10 @@ def test_what_can_t_be_started_from_is_refused_and_nothing_is_written(
     make_recipe: RecipeMaker, trained: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="not a model directory") as caught:
-        train(make_recipe("luong", init_from=tmp_path, max_steps=1), tmp_path / "new")
+        train(make_recipe("luong", finetune_from=tmp_path, max_steps=1), tmp_path / "new")
     assert str(trained) in caught.value.remedy
     assert [path.name for path in (tmp_path / "new").iterdir()] == [".lock"]
     wider = {"model": {"embedding_size": 36, "encoder": {"type": "recurrent", "hidden_size": 20}}}
     wider["model"]["decoder"] = {"type": "luong", "hidden_size": 20, "attention": {"type": "additive", "size": 7}}
     with pytest.raises(UserError, match="no weight matrix in common"):
-        train(make_recipe("luong", recipe=wider, init_from=trained, max_steps=1), tmp_path / "wider")
+        train(make_recipe("luong", recipe=wider, finetune_from=trained, max_steps=1), tmp_path / "wider")

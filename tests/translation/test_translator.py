@@ -148,7 +148,7 @@ def test_a_long_line_is_cut_where_the_model_has_never_been(
         ({"n_best": 6}, "6 candidates can't come from 5 hypotheses"),
         ({"beam_size": 0}, "'beam_size' is 0"),
         ({"beam_sise": 3}, "unknown key 'beam_sise'"),
-        ({"length_penalty": "much"}, "'length_penalty' is 'much'"),
+        ({"length_penalty": "much"}, "decoding.length_penalty: there is no length penalty 'much'"),
     ],
 )
 def test_wrong_options(translator: Translator, options: dict[str, object], message: str) -> None:

@@ -307,7 +307,8 @@ class Kinds:
             ["inspect", "run", "model"], ["average", "model", "--last", "2", "-o", "mean"],
             ["train", "recipe.yaml", "-o", "model", "--resume", "--set", "training.max_steps=5"],
             ["learn-alignment", "model", "few.en", "few.de"], ["verify", "model", "--limit", "2"],
-            ["train", "recipe.yaml", "-o", "new", "--set", "training.init_from=model", "--set", "training.max_steps=1"],
+            ["train", "recipe.yaml", "-o", "new", "--set", "training.finetune_from=model",
+             "--set", "training.max_steps=1"],
         ))  # fmt: skip
         return Case("model", command, prepare, f"{name} changed with {seed}")
 

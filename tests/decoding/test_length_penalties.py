@@ -1,0 +1,74 @@
+"""Length penalties against their formulas, and one from outside."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import nmt
+from nmt.core.errors import UserError
+from nmt.decoding.length_penalties import LENGTH_PENALTIES, LengthPenalty, length_normalised
+from nmt.recipe import registry
+from nmt.recipe.schema import DecodingOptions
+from nmt.training.resolve import resolve
+from nmt.translation.load import load
+
+
+@pytest.mark.parametrize(
+    ("kind", "alpha", "length", "expected"),
+    [
+        ("none", 1.0, 7, -6.0),
+        ("average", 1.0, 6, -1.0),
+        ("average", 0.5, 9, -2.0),
+        ("average", 0.0, 9, -6.0),
+        ("gnmt", 1.0, 7, -3.0),
+        ("gnmt", 2.0, 13, -6.0 / 9.0),
+        ("gnmt", 0.6, 1, -6.0),
+        ("gnmt", 0.6, 20, -6.0 / (2.5**0.6 * (10 / 6) ** 0.6)),
+        ("word_reward", 0.5, 7, -2.5),
+        ("word_reward", 0.0, 7, -6.0),
+    ],
+)
+def test_length_penalties(kind: str, alpha: float, length: int, expected: float) -> None:
+    options = DecodingOptions(length_penalty=kind, alpha=alpha)
+    scores = length_normalised(options, torch.tensor([-6.0, -12.0]), length)
+    assert scores[0].item() == pytest.approx(expected)
+    by_row = length_normalised(options, torch.tensor([-6.0, -12.0]), torch.tensor([length, 1]))
+    assert by_row[0].item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", list(LENGTH_PENALTIES))
+def test_a_score_does_not_fall_with_the_length(name: str) -> None:
+    """The bound of ``early_stopping: exact`` relies on it."""
+    scores = length_normalised(DecodingOptions(length_penalty=name, alpha=0.7), torch.tensor(-6.0), torch.arange(1, 50))
+    assert len(scores.expand(49)) == 49
+    assert bool((scores.expand(49).diff() >= 0).all())
+
+
+@pytest.fixture
+def saturating(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_added", list(registry._added))
+
+    @nmt.register("length penalty", "saturating")
+    class Saturating(LengthPenalty):
+        """The score is log p / (1 + α (1 - 1 / length))."""
+
+        def __call__(self, log_probability: Tensor, length: Tensor) -> Tensor:
+            return log_probability / (1 + self.alpha * (1 - 1 / length))
+
+
+@pytest.mark.usefixtures("saturating")
+def test_a_penalty_from_outside_scores_translations(tiny_model: Path) -> None:
+    translator = load(tiny_model, "cpu")
+    lines = ["Der Hund schläft im Garten.", "Hund"]
+    found = translator.translate(lines, length_penalty="saturating", alpha=1.0)
+    pairs = [(each.source, each.text) for each in found]
+    for ours, score in zip(found, translator.score(pairs, length_penalty="none"), strict=True):
+        num_tokens = len(ours.tokens) + 1
+        assert ours.score == pytest.approx(score.score / (2 - 1 / num_tokens), abs=1e-3)
+
+
+def test_an_unknown_penalty_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"decoding.length_penalty: there is no length penalty 'averag'"):
+        resolve("multi30k/luong", {"decoding.length_penalty": "averag"})
