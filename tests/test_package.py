@@ -92,8 +92,8 @@ def test_the_script_and_the_module_are_the_same_program() -> None:
 
 ROOMS = (
     "core", "recipe", "data", "metrics", "models", "decoding", "tasks", "training", "alignment", "jobs", "translation",
-    "documents", "plotting", "filters", "evaluation", "pretrained", "runtime", "export", "inspection", "api", "quickstart",
-    "serving", "cli",
+    "documents", "plotting", "filters", "evaluation", "pretrained", "runtime", "export", "inspection", "api",
+    "quickstart", "serving", "cli",
 )  # fmt: skip
 """The folders of nmt: each imports from itself and from those before it (docs/reference/code-layout.md)."""
 

@@ -4,7 +4,10 @@ from importlib import import_module
 
 from nmt.cli.common import app
 
-for _name in ("train", "pretrained", "translate", "synthesis", "serve", "evaluate", "alignment", "inspect", "checks"):
+COMMANDS = (
+    "train", "pretrained", "translate", "rerank", "synthesis", "serve", "evaluate", "alignment", "inspect", "checks",
+)  # fmt: skip
+for _name in COMMANDS:
     import_module(f"nmt.cli.{_name}")  # registers its commands, in the order of `nmt --help`
 
 __all__ = ["app"]

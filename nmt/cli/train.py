@@ -136,9 +136,9 @@ def export(
 ) -> None:
     """Convert a Transformer for other programs.
 
-    CTranslate2 and onnxruntime run it without PyTorch; onnxruntime runs SSRU decoders, too. The command checks that translations there are the
-    same. The folder holds the weights, the sentencepiece models and, with --to onnx, a program that translates.
-    Needs pip install 'nmt[ctranslate2]' or 'nmt[onnx]'.
+    CTranslate2 and onnxruntime run it without PyTorch; onnxruntime runs SSRU decoders, too. The command checks that
+    translations there are the same. The folder holds the weights, the sentencepiece models and, with --to onnx, a
+    program that translates. Needs pip install 'nmt[ctranslate2]' or 'nmt[onnx]'.
     """
     from nmt.export.targets import EXPORT_TARGETS
     from nmt.training.loop.sinks import read_samples

@@ -1,4 +1,4 @@
-"""``nmt translate`` and ``nmt rerank``."""
+"""``nmt translate``."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -50,16 +50,30 @@ NBest = Annotated[
         help="Candidates of each line, at most the beam size: separated by tabs in text, a list in jsonl.",
     ),
 ]
+Document = Annotated[
+    str | None, typer.Argument(metavar="FILE", help="Text or a document to translate, as --input.", show_default=False)
+]
 InputFormat = Annotated[
-    Literal["text", "jsonl"],
+    str | None,
     typer.Option(
-        help="jsonl: an object per line with source and optionally prefix, with which the translation begins, and "
-        "must_contain, a list of phrases in it."
+        metavar="NAME",
+        help="text: lines; jsonl: an object per line with source and optionally prefix, with which the translation "
+        "begins, and must_contain, a list of phrases in it; otherwise the ending of a document format: html, po, docx "
+        "and so on.",
+        show_default="by the ending of FILE; else text",
     ),
 ]
 Format = Annotated[
     Literal["text", "jsonl"],
     typer.Option(help="text, or a JSON object per line with scores, tokens, candidates and word alignment."),
+]
+Check = Annotated[
+    bool,
+    typer.Option(
+        "--check",
+        help="With --format jsonl: a field problems names the numbers, URLs, tags and placeholders that a translation "
+        "has lost or added, loops, copies and letters of another script.",
+    ),
 ]
 Scores = Annotated[bool, typer.Option("--scores", help="Write its score and a tab before each candidate.")]
 ScoreOnly = Annotated[
@@ -119,6 +133,7 @@ WORTH_A_WARNING = 20
     "nmt translate runs/de-en -i test.de -o test.en",
     'echo "Ein Hund schläft." | nmt translate runs/de-en --n-best 3 --scores',
     "nmt translate runs/de-en -i test.de -o test.jsonl --format jsonl",
+    "nmt translate runs/de-en page.html -o page.en.html",
     "nmt translate runs/de-en -i shards.de -o shards.en --workers 4",
     "nmt translate runs/de-en --score-only test.de test.en",
     "nmt translate runs/de-en -i test.de --ensemble runs/other --n-best 3",
@@ -127,6 +142,7 @@ WORTH_A_WARNING = 20
 @options_of(DecodingOptions)
 def translate(
     model_dir: ModelDir,
+    file: Document = None,
     input: Input = "-",
     output: Output = "-",
     n_best: NBest = 1,
@@ -135,9 +151,10 @@ def translate(
     forbid: Forbid = None,
     replace_unknown: ReplaceUnknown = False,
     unknown_lexicon: UnknownLexicon = None,
-    input_format: InputFormat = "text",
+    input_format: InputFormat = None,
     format: Format = "text",
     scores: Scores = False,
+    check: Check = False,
     score_only: ScoreOnly = None,
     precision: Precision = "fp32",
     resume: Resume = False,
@@ -148,10 +165,13 @@ def translate(
     device: Device = "auto",
     **decoding: Any,
 ) -> None:
-    """Translate lines of text: N lines in, N lines out.
+    """Translate lines of text, or a document.
 
-    The order of lines is kept. An empty line stays empty. A score is a log-probability under the length penalty: at
-    most 0 unless a word reward is used.
+    A document, such as page.html or messages.po, is known by the ending of its name. Its sentences are translated, and
+    its markup is kept. Give --input-format text to translate it line by line.
+
+    N lines of text give N lines, in the same order. An empty line stays empty. A score is a log-probability under the
+    length penalty: at most 0 unless a word reward is used.
 
     Lines that arrive together are translated in batches, and a program that waits for the answer to a line gets it at
     once. The output is named FILE.partial until it is complete; --resume continues a run that was stopped.
@@ -159,6 +179,11 @@ def translate(
     If the input is a folder, each file in it gives a file of the same name in the folder of the output. Several
     processes, or workers on Ray, do so at a time, and the same command goes on after a stop.
     """
+    if file is not None and input != "-":
+        raise UserError("FILE and --input both name the input.", "Give one of them.")
+    input = file or input
+    if check and format != "jsonl":
+        raise UserError("--check writes a field of jsonl.", "Give --format jsonl, too.")
     for name, is_given in (("--score-only", score_only is not None), ("--interactive", interactive)):
         if is_given and (input != "-" or resume or (interactive and (output != "-" or score_only))):
             raise UserError(f"{name} doesn't go with --input, --resume and the like.", f"Give {name} without them.")
@@ -175,13 +200,15 @@ def translate(
         return
     options = _JobOptions(
         model_dir, ensemble or [], precision, n_best, forbid or [], replace_unknown, unknown_lexicon, input_format,
-        format, scores, cast("DecodingChanges", decoding),
+        format, scores, check, cast("DecodingChanges", decoding),
     )  # fmt: skip
     if is_folder:
         find = partial(shards_and_executor, workers=workers, ray=ray, name=executor, device=device)
         _translate_folder(options, Path(input), output, device, find)
     elif interactive:
         options.job(device).converse()
+    elif ending := options.ending(input):
+        _translate_document(options.job(device), input, output, resume, ending)
     else:
         translate_lines(options.job(device), input, output, resume)
 
@@ -197,10 +224,27 @@ class _JobOptions:
     forbid: list[str]
     replace_unknown: bool
     unknown_lexicon: Path | None
-    input_format: str
+    input_format: str | None
     format: str
     scores: bool
+    check: bool
     decoding: "DecodingChanges"
+
+    def ending(self, path: Path | str) -> str | None:
+        """Returns the document format of an input, None for lines.
+
+        Raises:
+            UserError: the other options are for lines.
+        """
+        from nmt.documents.job import document_ending
+
+        ending = document_ending(path, self.input_format)
+        if ending is not None and (self.n_best > 1 or self.scores or self.format != "text"):
+            raise UserError(
+                f"{path} is a document: --n-best, --scores and --format are for lines.",
+                "Leave them out, or give --input-format text.",
+            )
+        return ending
 
     def job(self, device: str) -> "TranslationJob":
         """Returns the job that the options describe."""
@@ -211,7 +255,7 @@ class _JobOptions:
         lexicon = read_unknown_lexicon(self.unknown_lexicon) if self.unknown_lexicon else {}
         return TranslationJob(
             load(self.model_dir, device, self.precision, self.ensemble),
-            _jsonl if self.format == "jsonl" else partial(_text, scores=self.scores),
+            partial(_jsonl, check=self.check) if self.format == "jsonl" else partial(_text, scores=self.scores),
             Request.from_json if self.input_format == "jsonl" else Request.from_text,
             self.n_best,
             with_alignment=self.format == "jsonl",
@@ -225,6 +269,7 @@ def _translate_folder(
 ) -> None:
     from nmt.core.files import sha256
     from nmt.core.model_directory import ModelDirectory
+    from nmt.documents.job import num_lines, open_file
     from nmt.jobs import shards
     from nmt.jobs.executors import CORES
     from nmt.translation.job import start_shards
@@ -233,11 +278,32 @@ def _translate_folder(
         "model_dir": ModelDirectory(options.model_dir).digest(),
         "ensemble": [ModelDirectory(path).digest() for path in options.ensemble],
         "unknown_lexicon": options.unknown_lexicon and sha256(options.unknown_lexicon),
+        "input_format": options.input_format or "text",
     }  # fmt: skip
     del settings["decoding"]
-    make = partial(start_shards, options.job, device)
+    if not options.check:  # earlier journals don't have it
+        del settings["check"]
+    make = partial(start_shards, options.job, device, open_file=partial(open_file, input_format=options.input_format))
     found, executor = find([input], output, cores_each=CORES)
-    shards.run(found, Path(output), settings, executor, make, "translating")
+    for shard in found:
+        options.ending(shard.inputs[0])
+    count = partial(num_lines, input_format=options.input_format)
+    shards.run(found, Path(output), settings, executor, make, "translating", count)
+
+
+def _translate_document(job: "TranslationJob", input: str, output: str, resume: bool, ending: str) -> None:
+    from nmt.documents.job import DocumentTranslator
+
+    if ResumableOutput(output).partial is None:
+        raise UserError("A document is written to a file.", "Name one with -o, or give --input-format text.")
+    try:
+        document = DocumentTranslator(job, input, ending)
+    except ModuleNotFoundError as error:
+        raise UserError(f"The package {error.name} is not installed.", "pip install 'nmt[serve]'") from None
+    _translate(
+        document.job, iter(document.sentences), ResumableOutput(output, partial(document.write, output)), resume,
+        "sentences", len(document.sentences),
+    )  # fmt: skip
 
 
 def translate_lines(
@@ -249,39 +315,52 @@ def translate_lines(
 ) -> None:
     """Run a job with a progress bar; ``output`` and ``finish`` are the arguments of :class:`ResumableOutput`."""
     from nmt.core.text import count_lines, read_lines
-    from nmt.jobs.run import run
-    from nmt.metrics.degenerate import DegenerateCount
 
     typed = input == "-" and is_terminal(sys.stdin)
     if typed:
         say("Type a sentence and Enter; Ctrl-D ends.")
-    target, degenerate = ResumableOutput(output, finish), DegenerateCount()
+    target = ResumableOutput(output, finish)
     visible = is_terminal(sys.stderr) and not (typed or on_screen(output))
     total = count_lines(input) if visible else None
+    _translate(job, read_lines(input), target, resume, "lines", total, visible)
+
+
+def _translate(
+    job: "TranslationJob | TeacherJob", lines: Iterator[str], target: ResumableOutput, resume: bool, unit: str,
+    total: int | None, visible: bool = True,
+) -> None:  # fmt: skip
+    """Run a job with a progress bar over a number of lines, or of sentences."""
+    from nmt.documents.detection import MarkupDetector
+    from nmt.jobs.run import run
+    from nmt.metrics.degenerate import DegenerateCount
+
+    degenerate, markup = DegenerateCount(), MarkupDetector()
 
     def on_start(num_done: int, num_again: int) -> None:
         degenerate.num_before = num_done
         if num_done:
-            say(f"{num_done:,} lines are in {target.partial} already.")
+            say(f"{num_done:,} {unit} are in {target.partial} already.")
             bar.advance(num_done - num_again)
 
-    with _work_is_kept(target), progress_bar("translating", total, visible) as bar:
-        lines = cast("LineJob[Translation | TeacherRecord]", job)
-        for translation in run(lines, read_lines(input), target, resume, on_start, bar.advance):
+    with _work_is_kept(target, unit), progress_bar("translating", total, visible) as bar:
+        line_job = cast("LineJob[Translation | TeacherRecord]", job)
+        for translation in run(line_job, lines, target, resume, on_start, bar.advance):
             if job.reports_degenerate:
                 degenerate.add(translation.text, translation.source)
+            if unit == "lines":
+                markup.add(translation.source)
     if degenerate.num_lines >= WORTH_A_WARNING and (summary := degenerate.summary()):
         (warn if degenerate.is_serious else say)(f"{summary}.")
 
 
 @contextmanager
-def _work_is_kept(target: ResumableOutput) -> Iterator[None]:
+def _work_is_kept(target: ResumableOutput, unit: str) -> Iterator[None]:
     """Say where the output of a run is that stops before its end, and how to resume it."""
     try:
         yield
     except BaseException:
         if num_lines := target.num_lines:
-            say(f"{num_lines:,} lines are kept in {target.partial}. Resume after them with:")
+            say(f"{num_lines:,} {unit} are kept in {target.partial}. Resume after them with:")
             say(f"  {command_to_resume()}")
         raise
 
@@ -301,60 +380,16 @@ def _scored_text(pair: "ScoredPair") -> str:
     return f"{'nan' if pair.score is None else format(pair.score, '.4f')}\t{pair.target}"
 
 
-def _jsonl(result: "Translation | ScoredPair") -> str:
+def _jsonl(result: "Translation | ScoredPair", check: bool = False) -> str:
     from nmt.alignment.links import json_line
 
-    return json_line(result.to_json())
+    values = result.to_json()
+    if check:
+        from nmt.documents.check import problems
+
+        values["problems"] = problems(values["source"], values["translation"])
+    return json_line(values)
 
 
 def _text(translation: "Translation", scores: bool) -> str:
     return "\t".join(f"{c.score:.4f}\t{c.text}" if scores else c.text for c in translation.n_best)
-
-
-@command(
-    "nmt rerank runs/de-en val.jsonl --channel runs/en-de --language-model runs/lm --tune val.en",
-    "nmt rerank runs/de-en nbest.jsonl --language-model runs/lm --lm-weight 0.3 -o test.translated.en",
-)
-def rerank(
-    model_dir: ModelDir,
-    n_best: Annotated[
-        str, typer.Argument(metavar="N_BEST", help="What `nmt translate --n-best N --format jsonl` wrote.")
-    ],
-    channel: Annotated[
-        Path | None, typer.Option(metavar="MODEL_DIR", help="A model of the other direction, for p(x|y).")
-    ] = None,
-    language_model: Annotated[
-        Path | None, typer.Option(metavar="MODEL_DIR", help="A language model of the target, for p(y).")
-    ] = None,
-    channel_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Of log p(x|y).")] = 0.5,
-    lm_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Of log p(y).")] = 0.2,
-    word_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Of the number of words.")] = 0.5,
-    tune: Annotated[
-        Path | None,
-        typer.Option(metavar="REFERENCE", help="Choose the weights by BLEU with these references, and say which."),
-    ] = None,
-    output: Output = "-",
-    device: Device = "auto",
-) -> None:
-    """Choose the best of n candidates by a noisy channel.
-
-    The score of a candidate y of the source x is log p(y|x) + channel weight * log p(x|y) + LM weight * log p(y) + word
-    weight * words. Choose the weights on validation text.
-    """
-    from nmt.core.text import read_lines
-    from nmt.translation import rerank as reranking
-    from nmt.translation.load import load
-
-    if channel is None and language_model is None:
-        raise UserError("There is nothing to rerank by.", "Give --channel, --language-model, or both.")
-    candidates = list(reranking.read_candidates(n_best))
-    others = [None if directory is None else load(directory, device) for directory in (channel, language_model)]
-    total = sum(len(each.texts) for each in candidates) * (3 - others.count(None))
-    with progress_bar("scoring candidates", total) as bar:
-        found = reranking.features(candidates, load(model_dir, device), others[0], others[1], bar.advance)
-    weights = reranking.Weights(channel_weight, lm_weight, word_weight)
-    if tune is not None:
-        weights = reranking.tune(candidates, found, list(read_lines(tune)))
-        say(f"--channel-weight {weights.channel} --lm-weight {weights.language_model} --word-weight {weights.word}")
-    with open_output(output) as file:
-        file.writelines(f"{text}\n" for text in reranking.rerank(candidates, found, weights))

@@ -156,6 +156,25 @@ def in_windows(lines: Iterable[LineT], size: int) -> Iterator[list[LineT]]:
         yield window
 
 
+def read_bytes(path: Path | str, limit: int = -1) -> bytes:
+    """Returns the content of a file, decompressed; of a longer one, the first ``limit`` bytes.
+
+    Args:
+        path: the file, or ``"-"`` for standard input.
+        limit: number of bytes; -1 is no limit.
+
+    Raises:
+        UserError: the file is missing, unreadable, or compressed and damaged.
+    """
+    try:
+        with _open_binary(path) as stream:
+            return stream.read(limit)
+    except OSError as error:
+        raise _cannot_read(path, error) from error
+    except (DamagedError, TooCompressedError) as error:
+        raise UserError(f"{describe(path)} can't be decompressed: {error}.", "Copy the file again.") from error
+
+
 def describe(path: Path | str) -> str:
     """Returns the name of a file in messages: its path, or standard input."""
     return "standard input" if str(path) == STANDARD_STREAM else str(path)

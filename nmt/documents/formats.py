@@ -11,10 +11,10 @@ from pathlib import PurePosixPath
 
 from nmt.core.errors import UserError, shortened
 from nmt.documents.elements import TranslateBlocks
-from nmt.documents.markup import translate_content
+from nmt.documents.markup import sentences_in, translate_content
 from nmt.documents.segmentation import Translate
+from nmt.documents.tags import Content
 from nmt.recipe.registry import Table
-from nmt.translation.results import Translation
 
 MAX_BYTES = 10 << 20
 """Largest size of a file."""
@@ -62,7 +62,7 @@ FORMATS: Table[DocumentFormat] = Table(
 
 
 def translate_document(name: str, data: bytes, translate: Translate, source: str = "en", target: str = "") -> bytes:
-    """Translate a file.
+    """Translates a file.
 
     Args:
         name: file name; the ending selects one of :data:`FORMATS`.
@@ -74,14 +74,47 @@ def translate_document(name: str, data: bytes, translate: Translate, source: str
     Raises:
         UserError: the format is unknown, or the file is too large, damaged, or dangerous to read.
     """
+    return _with_format(name, data, partial(translate_content, translate=translate, language=source), target)
+
+
+def _with_format(name: str, data: bytes, run: TranslateBlocks, target: str = "") -> bytes:
     form = FORMATS[check_name(name)]()
     if len(data) > MAX_BYTES:
         raise UserError(f"The file has {len(data):,} bytes, more than {MAX_BYTES:,}.", "Divide it.")
-    return form.translate(data, partial(translate_content, translate=translate, language=source), target)
+    return form.translate(data, run, target)
 
 
 class _EnoughText(Exception):
-    """Ends :func:`text_of_document`."""
+    """Ends :func:`sentences_of_document`."""
+
+
+def sentences_of_document(name: str, data: bytes, source: str = "en", limit: float = float("inf")) -> list[str]:
+    """Returns the sentences that :func:`translate_document` translates, in order.
+
+    Args:
+        name: file name.
+        data: content of the file.
+        source: language of the text.
+        limit: number of characters after which no more sentences are sought.
+
+    Raises:
+        UserError: as :func:`translate_document`.
+    """
+    found, length = list[str](), 0
+
+    def collect(blocks: Sequence[Content], **_: object) -> list[Content]:
+        nonlocal length
+        for block in blocks:
+            sentences = sentences_in([block], source)
+            found.extend(sentences)
+            length += sum(map(len, sentences))
+            if length >= limit:
+                raise _EnoughText
+        return list(blocks)
+
+    with suppress(_EnoughText):
+        _with_format(name, data, collect)
+    return found
 
 
 def text_of_document(name: str, data: bytes, limit: int) -> str:
@@ -90,17 +123,7 @@ def text_of_document(name: str, data: bytes, limit: int) -> str:
     Raises:
         UserError: as :func:`translate_document`.
     """
-    found: list[str] = []
-
-    def collect(sentences: Sequence[str]) -> list[Translation]:
-        found.extend(sentences)
-        if sum(map(len, found)) >= limit:
-            raise _EnoughText
-        return [Translation(sentence, sentence, 0.0, []) for sentence in sentences]
-
-    with suppress(_EnoughText):
-        translate_document(name, data, collect)
-    return "\n".join(found)[:limit]
+    return "\n".join(sentences_of_document(name, data, limit=limit))[:limit]
 
 
 def check_name(name: str) -> str:

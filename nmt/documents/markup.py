@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from nmt.documents.segmentation import Translate, has_letters, split_sentences, translated
-from nmt.documents.tags import KEPT, Content, Node, SourceText, Span, append_item, text_of
+from nmt.documents.segmentation import Segment, Translate, has_letters, split_sentences, translated
+from nmt.documents.tags import KEPT, Content, Node, SourceText, Span, append_item, free_text, text_of
 from nmt.documents.target import AlignedTarget, words_within
 
 Insertion = tuple[Span, list[Span]]
@@ -58,6 +58,18 @@ def translate_content(
     return [[item for _ in block for item in next(remaining)] for block in divided]
 
 
+def sentences_in(blocks: Sequence[Content], language: str = "en") -> list[str]:
+    """Returns the sentences that :func:`translate_content` translates, in order."""
+    parts = [part for block in blocks for part in _divided(block)]
+    return [segment.text for part in parts for segment in _segments(part, language) if segment.is_sentence]
+
+
+def _segments(part: Content, language: str) -> list[Segment]:
+    """Returns the segments of a part; none is a sentence if there are letters in kept elements alone."""
+    text = text_of(part)
+    return split_sentences(text, language) if has_letters(free_text(part)) else [Segment(text, False)]
+
+
 def _divided(block: Content) -> list[Content]:
     """Divides long content outside of its elements, after sentences or at least between words.
 
@@ -87,7 +99,7 @@ def _translate_part(
     blocks: Sequence[Content], translate: Translate, language: str, kept: re.Pattern[str]
 ) -> list[Content]:
     sources = [SourceText.read(block, kept) for block in blocks]
-    split = [split_sentences(source.text, language) for source in sources]
+    split = [_segments(block, language) for block in blocks]
     translations = translate([segment.text for segments in split for segment in segments if segment.is_sentence])
     remaining, results = iter(translations), []
     for block, source, segments in zip(blocks, sources, split, strict=True):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from nmt.documents.elements import TranslateBlocks, translate_htmls
 from nmt.documents.formats import DocumentFormat, damaged, decoded
+from nmt.documents.rest import parse_message, write_message
 from nmt.documents.segmentation import has_letters
 from nmt.documents.tags import Content, ContentBuilder, text_of
 
@@ -110,7 +111,7 @@ def _in_lines(text: str, num_lines: int) -> str:
 
 
 class Gettext(DocumentFormat):
-    """Catalogues (PO): entries without a translation."""
+    """Catalogues (PO): entries without a translation, whose text may be reStructuredText."""
 
     def translate(self, data: bytes, run: TranslateBlocks, target: str) -> bytes:
         import polib
@@ -123,11 +124,12 @@ class Gettext(DocumentFormat):
         except (OSError, ValueError, IndexError, AttributeError, KeyError) as error:
             raise damaged("a PO file", error) from None
         waiting = [e for e in catalogue if not e.obsolete and not e.translated() and "fuzzy" not in e.flags]
-        contents = iter(run([parse_tags(text) for e in waiting for text in (e.msgid, e.msgid_plural) if text]))
+        sources = [parse_message(text) for e in waiting for text in (e.msgid, e.msgid_plural) if text]
+        messages = map(write_message, run(sources), sources)
         for entry in waiting:
-            first = _as_text(next(contents))
+            first = next(messages)
             if entry.msgid_plural:
-                plural = _as_text(next(contents))
+                plural = next(messages)
                 numbers = sorted(entry.msgstr_plural) or [0, 1]
                 entry.msgstr_plural = {n: plural if n else first for n in numbers}
             else:

@@ -12,21 +12,25 @@ MAX_DEPTH = 100
 Content = list[Union[str, "Node"]]
 Interval = tuple[int, int]
 
+PLACEHOLDER = r"""\{\{[^{}\n]{1,60}\}\} | \$?\{[^{}\n]{0,60}\} | %\([^()\n]{1,60}\)[a-z] | (?<!%)%%(?!%)
+    | %(?:\d{1,9}\$)?[-+\#0]{0,5}\d{0,9}(?:\.\d{1,9})?l{0,2}[sdifuxXeEgGcr@](?!\w)"""
+"""Pattern (verbose) of placeholders: ``{name}``, ``%(name)s``, ``%1$s``."""
+
 KEPT = re.compile(
     r"""(?<![A-Za-z0-9_])(?:(?:https?|ftp)://|www\.)[^\s<>"']*[^\s<>"'.,;:!?()\[\]{}«»“”]
     | (?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}
     | (?<![\w&])[@\#]\w(?:[\w.@-]{0,98}\w)?
     | (?:[\U0001F1E6-\U0001FAFF\u2600-\u27BF][\u200d\ufe0f\U0001F3FB-\U0001F3FF]*)+
-    | \{\{[^{}\n]{1,60}\}\} | \$?\{[^{}\n]{1,60}\} | %\([^()\n]{1,60}\)[a-z]
     | (?:[$€£¥][ \u00a0]?)\d+(?:[.,]\d+)*
     | (?<![\w.,])(?<!\d[:/])\d+(?:[.,:/]\d+)*
         (?:[ \u00a0\u202f]?(?:[kcmµn]?m[²³]?|[kmµ]?g|m?l|[kM]?W|kWh|[kMG]?Hz|[kKMGT]i?B|ms|min
         |km/h|m/s|mph|ft|lbs?|oz|px|pt|dpi|°[CF]?|%|‰|€|£|¥|EUR|USD)|[hsAVKt$])(?![\w/])
-    | %(?:\d{1,9}\$)?[-+\#0]{0,5}\d{0,9}(?:\.\d{1,9})?l{0,2}[sdifuxXeEgGc@](?!\w)""",
+    | """
+    + PLACEHOLDER,
     re.VERBOSE,
 )
-"""Text that is kept: URLs, e-mail addresses, @mentions, #tags, emojis, placeholders (``{name}``,
-``%(name)s``, ``%1$s``), amounts of money, and numbers with units."""
+"""Text that is kept: URLs, e-mail addresses, @mentions, #tags, emojis, placeholders, amounts of
+money, and numbers with units."""
 
 
 @dataclass(eq=False)
@@ -45,6 +49,12 @@ class Node:
 def text_of(content: Content) -> str:
     """Returns the text without tags."""
     return "".join(item if isinstance(item, str) else text_of(item.content) for item in content)
+
+
+def free_text(content: Content) -> str:
+    """Returns the text outside of kept elements."""
+    items = (item if isinstance(item, str) else "" if item.is_kept else free_text(item.content) for item in content)
+    return "".join(items)
 
 
 @dataclass(eq=False)

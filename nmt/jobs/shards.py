@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -208,7 +208,13 @@ def _check_settings(folder: Path, before: Mapping[str, Any], now: Mapping[str, A
 
 
 def run(
-    shards: Sequence[Shard], output: Path, settings: Mapping[str, Any], executor: Executor, make: JobFactory, verb: str
+    shards: Sequence[Shard],
+    output: Path,
+    settings: Mapping[str, Any],
+    executor: Executor,
+    make: JobFactory,
+    verb: str,
+    num_lines: Callable[[Shard], int] = Shard.num_lines,
 ) -> list[Any]:
     """Do the shards that are not done yet, with messages about the time that is left.
 
@@ -219,6 +225,7 @@ def run(
         executor: where the workers run; it is closed.
         make: makes what does a shard; see :class:`nmt.jobs.executors.Job`.
         verb: what is done, for messages.
+        num_lines: counts the lines of a shard.
 
     Returns:
         The result of each shard.
@@ -227,7 +234,7 @@ def run(
         UserError: of a shard, or a shard has cost several workers. What is done remains.
     """
     with contextlib.closing(executor), contextlib.ExitStack() as stack:
-        sizes = {shard: shard.num_lines() for shard in shards}
+        sizes = {shard: num_lines(shard) for shard in shards}
         journal = stack.enter_context(Journal.open(output, settings))
         todo = {shard: sizes[shard] for shard in journal.left(shards, output)}
         done = f", of which {len(shards) - len(todo):,} are done" if len(todo) < len(shards) else ""

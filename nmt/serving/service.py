@@ -22,7 +22,7 @@ from nmt.decoding.parallel import independent_threads
 from nmt.documents.process import DocumentProcesses
 from nmt.serving.engine import BatchOptions, Engine
 from nmt.serving.languages import Detector, ModelRouter, direction, public_code
-from nmt.serving.parts import chained, in_parts, joined, unchanged
+from nmt.translation.parts import chained, in_parts, joined, unchanged
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
+from pathlib import Path
+from typing import Literal
 
 from nmt.core.console import warn
 from nmt.core.device import nth_device
@@ -43,7 +45,7 @@ class TranslationJob:
     read: Callable[[str, int], Request]
     """Returns the request of a line of input, given its number."""
     n_best: int
-    with_alignment: bool
+    with_alignment: bool | Literal["punctuation"]
     constraints: OutputConstraints
     decoding: DecodingChanges
 
@@ -140,26 +142,38 @@ class TranslationJob:
                 print(f"{data.target}> {self.write(next(self.run([line])))}", flush=True)
 
 
-def start_shards(make_job: Callable[[str], TranslationJob], device: str, number: int) -> Job:
+OpenFile = Callable[[TranslationJob, Path, Path], tuple[TranslationJob, Iterator[str], ResumableOutput]]
+"""Returns the job that translates a file, its lines, and the output."""
+
+
+def open_lines(job: TranslationJob, input: Path, output: Path) -> tuple[TranslationJob, Iterator[str], ResumableOutput]:
+    """Opens a file of text."""
+    return job, read_lines(input), ResumableOutput(output)
+
+
+def start_shards(
+    make_job: Callable[[str], TranslationJob], device: str, number: int, open_file: OpenFile = open_lines
+) -> Job:
     """Make what translates shards in a worker.
 
     Args:
         make_job: loads the model to a device.
         device: of all workers, as ``pick_device`` takes it.
         number: of this one.
+        open_file: opens the input and the output of a shard.
     """
     job = make_job(nth_device(device, number))
     list(job.run([""]))  # refuses wrong options before anything is written
-    return partial(_translate_shard, job)
+    return partial(_translate_shard, job, open_file)
 
 
-def _translate_shard(job: TranslationJob, shard: Shard) -> Iterator[Step]:
+def _translate_shard(job: TranslationJob, open_file: OpenFile, shard: Shard) -> Iterator[Step]:
     """Translate a shard, or what a lost worker has left of it."""
-    target, unreported = ResumableOutput(shard.output), 0
-    num_done = target.num_lines
+    job, lines, target = open_file(job, shard.inputs[0], shard.output)
+    unreported, num_done = 0, target.num_lines
     degenerate = DegenerateCount(num_before=num_done)
     yield "before", num_done
-    for translation in run(job, read_lines(shard.inputs[0]), target, resume=num_done > 0):
+    for translation in run(job, lines, target, resume=num_done > 0):
         degenerate.add(translation.text, translation.source)
         unreported += 1
         if unreported == NUM_REPORTED:

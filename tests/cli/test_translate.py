@@ -217,6 +217,17 @@ def test_jsonl_has_the_documented_schema(run_nmt: RunNmt, tiny_model: Path, tmp_
     assert " ".join(f"{i}-{j}" for i, j in first["alignment"]) == aligned.strip()
 
 
+def test_a_check_names_what_a_translation_lost(run_nmt: RunNmt, tiny_model: Path) -> None:
+    given = "Der Hund schläft im Garten.\nDer Hund schläft im Garten 17.\n"
+    done = run_nmt("translate", tiny_model, "--format", "jsonl", "--check", stdin=given)
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert first["problems"] == {}
+    assert second["problems"]["numbers"] == {"lost": ["17"], "added": []}
+    refused = run_nmt("translate", tiny_model, "--check", stdin=given)
+    assert refused.returncode == 2
+    assert "--format jsonl" in refused.stderr
+
+
 def test_jsonl_of_a_model_without_attention_has_no_alignment(run_nmt: RunNmt, vanilla_model: Path) -> None:
     done = run_nmt("translate", vanilla_model, "--format", "jsonl", stdin=SENTENCES[0])
     assert json.loads(done.stdout)["alignment"] is None

@@ -155,8 +155,10 @@ XLIFF = """<?xml version='1.0' encoding='UTF-8'?>
         ("a.txt", "1:" * 30_000 + "\n%" + "0" * 30_000),
         ("a.txt", "1 km, " * 3_000),
         ("a.xliff", XLIFF.replace("ROOM", "").replace("Der <bpt", '<bx id="1"/>a' * 20_000 + "<bpt")),
+        ("a.po", 'msgid "' + "`a <" * 20_000 + '"\nmsgstr ""\n'),
+        ("a.po", 'msgid "' + ":a:`b` *c d* {e} " * 3_000 + '"\nmsgstr ""\n'),
     ],
-    ids=range(9),
+    ids=range(11),
 )  # fmt: skip
 def test_hostile_files_take_little_time(name: str, data: str) -> None:
     start = time.process_time()

@@ -14,8 +14,8 @@ from nmt.core.errors import UserError
 from nmt.serving import service
 from nmt.serving.engine import BatchOptions, Engine
 from nmt.serving.languages import Detector, ModelRouter
-from nmt.serving.parts import in_parts
 from nmt.serving.service import RequestContext
+from nmt.translation.parts import in_parts
 from nmt.translation.request import Request
 from nmt.translation.translator import Translator
 

@@ -1,0 +1,150 @@
+"""``nmt translate`` of documents."""
+
+import gzip
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sentencex")
+pytest.importorskip("polib")
+
+import nmt
+from nmt.documents.job import DocumentTranslator
+from nmt.translation.job import TranslationJob
+from nmt.translation.request import OutputConstraints, Request
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+
+PAGE = (
+    "<html><body><p>Der <b>Hund</b> schläft im Garten. Mein Bruder wartet auf den Zug.</p>\n"
+    "<p>Heute trinkt die Katze kaltes Wasser.</p><pre>Der Hund</pre>\n"
+    "<p>Mein Bruder wartet auf den Zug.</p></body></html>"
+)
+TRANSLATED = (
+    "<html><body><p>The <b>dog</b> sleeps in the garden. My brother waits for the train.</p>\n"
+    "<p>Today the cat drinks cold water.</p><pre>Der Hund</pre>\n<p>My brother waits for the train.</p></body></html>"
+)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    path = tmp_path / "page.html"
+    path.write_text(PAGE, encoding="utf-8")
+    return path
+
+
+def test_a_document_is_known_by_its_ending(run_nmt: RunNmt, tiny_model: Path, page: Path) -> None:
+    output = page.with_name("page.en.html")
+    done = run_nmt("translate", tiny_model, page, "-o", output)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert output.read_text("utf-8") == TRANSLATED
+    assert sorted(path.name for path in page.parent.iterdir()) == ["page.en.html", "page.html"]
+
+
+def test_the_input_format_can_be_named(run_nmt: RunNmt, tiny_model: Path, page: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.gz"
+    done = run_nmt("translate", tiny_model, "--input-format", "html", "-o", output, stdin=PAGE)
+    assert done.returncode == 0, done.stderr
+    assert gzip.decompress(output.read_bytes()).decode() == TRANSLATED
+    lines = run_nmt("translate", tiny_model, page, "--input-format", "text")
+    assert lines.returncode == 0
+    assert len(lines.stdout.splitlines()) == 3
+    assert "look like HTML" in lines.stderr
+    assert "--input-format html" in lines.stderr
+
+
+def test_a_text_with_few_tags_is_no_markup(run_nmt: RunNmt, tiny_model: Path) -> None:
+    done = run_nmt("translate", tiny_model, stdin="Der </b> Hund\nDie Katze\n")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.fixture
+def records(tiny_model: Path, page: Path) -> list[str]:
+    """The lines that a run keeps of the page."""
+    translator, options = nmt.load(tiny_model, device="cpu"), OutputConstraints()
+    document = DocumentTranslator(
+        TranslationJob(translator, str, Request.from_text, 1, False, options, {}), page, ".html"
+    )
+    assert len(document.sentences) == 3  # one of them is there twice
+    return [f"{document.job.write(each)}\n" for each in document.job.run(document.sentences)]
+
+
+@pytest.mark.parametrize("num_done", [0, 2, 3])
+def test_a_stopped_run_goes_on(
+    run_nmt: RunNmt, tiny_model: Path, page: Path, tmp_path: Path, records: list[str], num_done: int
+) -> None:
+    output, partial = tmp_path / "out.html", tmp_path / "out.html.partial"
+    partial.write_text("".join(records[:num_done]) + '{"source": "Mein', encoding="utf-8")
+    if num_done:
+        assert run_nmt("translate", tiny_model, page, "-o", output).returncode == 2
+    done = run_nmt("translate", tiny_model, page, "-o", output, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert not num_done or f"{num_done} sentences are in {partial} already" in done.stderr
+    assert output.read_text("utf-8") == TRANSLATED
+    assert not partial.exists()
+
+
+def test_a_document_that_has_changed_is_not_gone_on_with(
+    run_nmt: RunNmt, tiny_model: Path, page: Path, tmp_path: Path, records: list[str]
+) -> None:
+    output, partial = tmp_path / "out.html", tmp_path / "out.html.partial"
+    partial.write_text("".join([records[0].replace("Garten", "Haus"), *records[1:]]), encoding="utf-8")
+    done = run_nmt("translate", tiny_model, page, "-o", output, "--resume")
+    assert done.returncode == 2
+    assert "no translation of 'Der Hund schläft im Garten.'" in done.stderr
+    assert partial.exists()
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "Name one with -o"),
+        (["-o", "out.html", "--n-best", "2"], "are for lines"),
+        (["-o", "out.html", "--format", "jsonl"], "are for lines"),
+        (["-o", "out.html", "--input-format", "pdf"], "There is no input format 'pdf'"),
+        (["-o", "out.html", "-i", "page.html"], "both name the input"),
+        (["-o", "out.html", "--input-format", "docx"], "not"),
+    ],
+)
+def test_what_documents_do_not_have(
+    run_nmt: RunNmt, tiny_model: Path, page: Path, options: list[str], message: str
+) -> None:
+    done = run_nmt("translate", tiny_model, page, *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+
+
+def test_a_folder_has_documents_and_text(run_nmt: RunNmt, tiny_model: Path, page: Path, tmp_path: Path) -> None:
+    folder, output = tmp_path / "de", tmp_path / "en"
+    folder.mkdir()
+    page.rename(folder / "page.html")
+    (folder / "lines.de").write_text("Der Hund schläft im Garten.\n", encoding="utf-8")
+    (folder / "lines.txt").write_text("Der Hund schläft im Garten.\n", encoding="utf-8")
+    done = run_nmt("translate", tiny_model, "-i", folder, "-o", output, "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert "3 shards: 5 lines" in done.stderr
+    assert (output / "page.html").read_text("utf-8") == TRANSLATED
+    for name in ("lines.de", "lines.txt"):
+        assert (output / name).read_text("utf-8") == "The dog sleeps in the garden.\n"
+
+
+def test_a_format_of_a_plugin_is_known(
+    run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cells.py").write_text(
+        "from nmt.documents.formats import DocumentFormat\n"
+        "from nmt.documents.tags import text_of\n"
+        "class Cells(DocumentFormat):\n"
+        "    def translate(self, data, run, target):\n"
+        "        cells = run([[cell] for cell in data.decode().split(';')])\n"
+        "        return ';'.join(map(text_of, cells)).encode()\n"
+        'COMPONENTS = {".cells": Cells}\n'
+    )
+    (tmp_path / "a.cells").write_text("Der Hund schläft im Garten.;—", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    done = run_nmt("translate", tiny_model, "a.cells", "-o", "b.cells", "--plugin", "cells")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "b.cells").read_text("utf-8") == "The dog sleeps in the garden.;—"
