@@ -64,6 +64,8 @@ class Case:
     prepare: Callable[[Path], None] = lambda folder: None
     described: str = ""
     standard_input: bytes = b""
+    set_up: Callable[[], None] = lambda: None
+    """Called in the process of the command, before it begins."""
 
 
 # Honest input
@@ -90,6 +92,8 @@ def make_base(folder: Path) -> None:
     for name in ("links", "gold"):
         (folder / name).write_text(links, "utf-8")
     (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE), "utf-8")
+    records = [{"source": "Hund", "candidates": [{"text": "dog", "score": -0.1}, {"text": "cat", "score": -2.0}]}] * 3
+    (folder / "records").write_text("".join(f"{json.dumps(each)}\n" for each in records), "utf-8")
     os.chdir(folder)
     os.environ["NMT_CACHE"] = str(folder / "cache")
     nmt.train("recipe.yaml", "model", overrides={"training.max_steps": 4, "training.checkpoint_every": 2})

@@ -24,7 +24,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hostile_input import Case, Kinds, make_base
+from hostile_commands import NewKinds
+from hostile_input import Case, make_base
 
 
 @dataclass
@@ -78,6 +79,8 @@ def _child(case: Case, folder: Path) -> None:
         ):
             os.dup2(os.open(file, flags, 0o600), number)
         resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
+        os.environ["HOME"] = str(folder)
+        case.set_up()
         sys.argv = ["nmt", *case.arguments]
         sys.stdin = os.fdopen(0, "r", encoding="utf-8")
         sys.stdout, sys.stderr = (os.fdopen(n, "w", encoding="utf-8", errors="backslashreplace") for n in (1, 2))
@@ -127,9 +130,10 @@ def _import_everything() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = ("recipe", "setting", "corpus", "links", "model", "option", "input")
+    kinds += ("command", "text", "place", "environment", "record", "document")
     parser.add_argument("--cases", type=int, default=1000, metavar="N")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="the same seed makes the same cases")
-    parser.add_argument("--kind", choices=kinds, help="only cases of this kind")
+    parser.add_argument("--kind", choices=kinds, nargs="+", default=kinds, help="only cases of these kinds")
     parser.add_argument("--only", type=int, metavar="N", help="only case number N, with its output")
     parser.add_argument("--first", type=int, default=0, metavar="N", help="start with case number N")
     parser.add_argument("--minutes", type=float, default=math.inf, metavar="X", help="stop earlier, after so long")
@@ -147,14 +151,14 @@ def main() -> None:
         if os.waitpid(pid, 0)[1]:
             sys.exit("the honest input can't be made")
         _import_everything()
-        made, failures, codes, slowest = Kinds(base), 0, Counter[int](), 0.0
+        made, failures, codes, slowest = NewKinds(base), 0, Counter[int](), 0.0
         started = time.monotonic()
         for number in range(options.first, options.cases) if options.only is None else [options.only]:
             if time.monotonic() > started + 60 * options.minutes:
                 print(f"stopped before case {number}: continue with --first {number}")
                 break
             rng = random.Random(f"{options.seed} {number}")
-            case = getattr(made, options.kind or rng.choice(kinds))(rng)
+            case = getattr(made, rng.choice(options.kind))(rng)
             result = run(case, base, options.seconds, options.megabytes)
             codes[result.code] += 1
             slowest = max(slowest, result.seconds)
@@ -162,7 +166,7 @@ def main() -> None:
                 print(case.described, result.stderr, sep="\n")
             if result.problems:
                 failures += 1
-                again = f"--seed {options.seed} --only {number}" + (f" --kind {options.kind}" if options.kind else "")
+                again = f"--seed {options.seed} --only {number}" + f" --kind {' '.join(options.kind)}"
                 print(
                     f"FAILED {', '.join(result.problems)}: nmt {' '.join(a[:200] for a in case.arguments)}  ({again})"
                 )
