@@ -107,6 +107,8 @@ NOT_RUN = {
 """The commands that are not executed, and why."""
 if not find_spec("ctranslate2"):
     NOT_RUN[r"nmt export|--engine ctranslate2"] = "needs CTranslate2, which is not installed"
+if not find_spec("onnxruntime"):
+    NOT_RUN[r"\.onnx"] = "needs onnxruntime, which is not installed"
 if not find_spec("gensim"):
     NOT_RUN[r"nmt learn-vectors|vectors\.de|inspect words runs/own"] = "needs gensim, which is not installed"
 if not shutil.which("curl"):
@@ -330,7 +332,8 @@ def python_of(page: str) -> str:
     """The Python blocks of a page as one program, whose lines have the numbers of the page's."""
     lines: list[str] = []
     for code in found_in(page, r"^```python\n(.*?)^```"):
-        if "ctranslate2" not in code.text or find_spec("ctranslate2"):
+        packages = {"ctranslate2": "ctranslate2", "nmt.runtime": "onnxruntime"}
+        if all(find_spec(package) for use, package in packages.items() if use in code.text):
             lines += [""] * (code.line - 1 - len(lines)) + code.text.splitlines()
     return "".join(f"{line}\n" for line in lines)
 
