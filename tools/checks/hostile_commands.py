@@ -8,9 +8,10 @@ import os
 import random
 import resource
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 from hostile_input import Case, Kinds, changed_bytes
@@ -140,12 +141,14 @@ class NewKinds(Kinds):
         return Case("command", [*names, *given])
 
     def _value(self, parameter: Any, rng: random.Random) -> str:
-        name, kind = parameter.name or "", parameter.type
+        name, kind = parameter.name or "", parameter.type_descriptor.annotation
         if rng.random() < 0.1:
             return rng.choice((*NUMBERS, *WORDS, *FILES, *OUTPUTS))
-        if kind.name == "choice":
-            return str(rng.choice(list(kind.choices)))
-        if kind.name.startswith(("integer", "float")):
+        if get_origin(kind) in (list, tuple):
+            kind = get_args(kind)[0]
+        if get_origin(kind) is Literal:
+            return str(rng.choice(get_args(kind)))
+        if kind in (int, float):
             return rng.choice(NUMBERS)
         if "model" in name or name in ("run", "runs", "directory"):
             return "model"
@@ -153,7 +156,7 @@ class NewKinds(Kinds):
             return rng.choice(OUTPUTS)
         if name == "recipe":
             return "recipe.yaml"
-        if kind.name in ("path", "file") or "file" in name or "path" in name:
+        if kind is Path or "file" in name or "path" in name:
             return rng.choice(FILES)
         return rng.choice((*WORDS, *TEXTS, *TEXTS))
 
@@ -212,15 +215,16 @@ class NewKinds(Kinds):
         """Variables of the environment, closed streams, and limits of the system."""
         changes = {name: rng.choice(ENVIRONMENTS[name]) for name in rng.sample(list(ENVIRONMENTS), rng.randrange(1, 4))}
         closed = rng.choice((None, None, 0, 1))
-        sizes = [(resource.RLIMIT_FSIZE, size) for size in (0, 10, 5000)]
+        sizes = [(resource.RLIMIT_FSIZE, size) for size in (5000, 50_000)]
         limit = rng.choice((None, None, *sizes, (resource.RLIMIT_NOFILE, 12)))
 
         def set_up() -> None:
             os.environ.update(changes)
             if limit is not None:
                 resource.setrlimit(limit[0], (limit[1], limit[1]))
-            if closed is not None:
+            if closed is not None:  # as Python starts where a stream is closed
                 os.close(closed)
+                setattr(sys, ("stdin", "stdout")[closed], None)
 
         return Case("environment", rng.choice(HONEST).split(), described=f"{changes} {closed} {limit}", set_up=set_up)
 

@@ -80,10 +80,10 @@ def _child(case: Case, folder: Path) -> None:
             os.dup2(os.open(file, flags, 0o600), number)
         resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
         os.environ["HOME"] = str(folder)
-        case.set_up()
         sys.argv = ["nmt", *case.arguments]
         sys.stdin = os.fdopen(0, "r", encoding="utf-8")
         sys.stdout, sys.stderr = (os.fdopen(n, "w", encoding="utf-8", errors="backslashreplace") for n in (1, 2))
+        case.set_up()
         from nmt.__main__ import main
 
         main()
@@ -96,7 +96,7 @@ def _child(case: Case, folder: Path) -> None:
         traceback.print_exc()
     finally:
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # None where the stream is closed
                 stream.flush()
         os._exit(code)
 
