@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from nmt.alignment.extract import LinkOptions, balance, word_links
 from nmt.core.errors import UserError, nearest
-from nmt.core.files import open_output
 from nmt.core.jsonlines import read_object
+from nmt.core.output import open_output
 from nmt.data.links import Link
 from nmt.models.contracts import AttentionStep, Decoder, Head
 

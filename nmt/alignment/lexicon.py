@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nmt.alignment.links import Weights
 from nmt.core.errors import UserError
-from nmt.core.files import open_output
+from nmt.core.output import open_output
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
 
 LEAST_SHARE = 0.01

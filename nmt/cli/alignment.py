@@ -14,7 +14,7 @@ from nmt.cli.common import AsJson, AttentionStep, Device, Heads, ModelDir, comma
 from nmt.cli.schema import options_of
 from nmt.core.console import print_table, progress_bar, say
 from nmt.core.errors import UserError
-from nmt.core.files import open_output
+from nmt.core.output import open_output
 
 if TYPE_CHECKING:
     from nmt.alignment.links import WordAlignment

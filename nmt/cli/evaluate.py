@@ -8,7 +8,7 @@ import typer
 from nmt.cli.common import AsJson, Device, command, names_in, numbers_in, say_wrote, show_json
 from nmt.core.console import print_table, warn
 from nmt.core.errors import UserError
-from nmt.core.files import open_output
+from nmt.core.output import open_output
 
 if TYPE_CHECKING:
     from nmt.evaluation.significance import TestSet

@@ -8,7 +8,7 @@ import typer
 from nmt.cli.common import Device, ModelDir, Output, command
 from nmt.core.console import progress_bar, say
 from nmt.core.errors import UserError
-from nmt.core.files import open_output
+from nmt.core.output import open_output
 
 
 @command(

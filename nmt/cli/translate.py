@@ -29,7 +29,7 @@ from nmt.cli.common import (
 from nmt.cli.schema import options_of
 from nmt.core.console import progress_bar, say, warn
 from nmt.core.errors import UserError
-from nmt.core.files import ResumableOutput, open_output
+from nmt.core.output import ResumableOutput, open_output
 from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:

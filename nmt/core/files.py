@@ -1,30 +1,25 @@
 r"""Writing files: under a temporary name, synced, and renamed when complete, so that a reader never sees half of one.
 
 Temporary files are named ``.nmt-PID-MACHINE-RANDOM.tmp`` and lie beside the final name. The exception is output that a
-stopped run can be resumed with: it is ``FILE.partial`` until it is complete (:class:`ResumableOutput`).
+stopped run can be resumed with: :class:`nmt.core.output.ResumableOutput`.
 """
 
 import contextlib
 import errno
 import hashlib
-import io
 import os
 import platform
 import secrets
 import shutil
 import stat
-import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, BinaryIO, TextIO
+from typing import IO, Any
 
-from nmt.core.compression import check_available, compressed, of_name
+from nmt.core.compression import check_available
 from nmt.core.errors import UserError
-
-STANDARD_STREAM = "-"
-"""The name that stands for standard input or standard output."""
 
 
 def sync(path: Path) -> None:
@@ -64,13 +59,13 @@ def replacing(path: Path) -> Iterator[Path]:
         with explained(path):
             for inner in sorted(temporary.rglob("*")):
                 sync(inner)
-            _rename(temporary, path)
+            rename(temporary, path)
     except BaseException:
         _remove(temporary)
         raise
 
 
-def _rename(complete: Path, path: Path) -> None:
+def rename(complete: Path, path: Path) -> None:
     sync(complete)
     if complete.is_file() and path.exists():
         shutil.copymode(path, complete)
@@ -154,6 +149,30 @@ def explained(path: Path | str) -> Iterator[None]:
         raise cannot_write(path, error) from error
 
 
+def check_target(target: Path) -> bool:
+    """Refuse what can't be written before any work is done; False for a device or pipe.
+
+    Raises:
+        UserError: there is no such folder, the name is that of a folder, the file is read-only, or the package that
+            compresses it is missing.
+    """
+    check_available(target)
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        if target.parent.is_dir():
+            return True
+        raise UserError(
+            f"{target} can't be written: there is no folder {target.parent}.",
+            f"Create it with `mkdir -p {target.parent}`.",
+        ) from None
+    if stat.S_ISDIR(mode):
+        raise UserError(f"{target} can't be written: it is a folder.", "Name a file in it.")
+    if not os.access(target, os.W_OK):
+        raise UserError(f"{target} can't be written: it is read-only.", "Remove it or name another file.")
+    return stat.S_ISREG(mode)
+
+
 @contextlib.contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
     """Hold a file's advisory lock; the system releases it when the process ends, however it ends.
@@ -202,7 +221,7 @@ def lock_file(file: IO[Any], what: str) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise _in_use(what) from None
+        raise in_use(what) from None
 
 
 @contextlib.contextmanager
@@ -225,212 +244,26 @@ def shared(folder: Path) -> Iterator[None]:
         yield
 
 
-def _in_use(what: str) -> UserError:
+def in_use(what: str) -> UserError:
     remedy = "Wait until it has ended, or write somewhere else."
     return UserError(f"{what} is being written by another process.", remedy)
 
 
-# Streams of text
-
-
-class Output(io.TextIOWrapper):
-    """A UTF-8 text stream whose failures to write are user errors, wherever they surface."""
-
-    def __init__(self, buffer: BinaryIO, label: str, line_buffering: bool = False) -> None:
-        super().__init__(buffer, encoding="utf-8", newline="\n", line_buffering=line_buffering)
-        self._label = label
-
-    def write(self, text: str) -> int:
-        with explained(self._label):
-            return super().write(text)
-
-    def flush(self) -> None:
-        with explained(self._label):
-            super().flush()
+def check_unused(folder: Path) -> None:
+    """Raises UserError unless a folder is new or empty."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} exists already.", "Name a new folder with -o, or delete it.")
 
 
 @contextlib.contextmanager
-def open_output(path: Path | str) -> Iterator[TextIO]:
-    r"""A stream for text to be written as UTF-8 with ``\n`` line ends.
-
-    A file appears under its name only when the block ends without an error (:func:`replacing`), compressed if the name
-    ends in ``.gz``, ``.xz`` or ``.zst``. What is not a plain file (``/dev/null``, a named pipe) is written directly. A
-    reader that closes its end of the pipe early raises ``BrokenPipeError`` as usual.
-
-    Args:
-        path: the file, or ``"-"`` for standard output.
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yields a temporary folder that gets the name ``folder`` when the block ends without an error.
 
     Raises:
-        UserError: the file or its folder can't be written, or the disk is full.
+        UserError: it can't be written, or the disk is full.
     """
-    if str(path) == STANDARD_STREAM:
-        with _standard_output() as stream:
-            yield stream
-        return
-    with explained(path):
-        is_plain = check_target(Path(path))
-    if is_plain:
-        with replacing(Path(os.path.realpath(path))) as temporary, text_file(temporary, path) as stream:
-            yield stream
-    else:
-        with text_file(Path(path), path) as stream:
-            yield stream
-
-
-@contextlib.contextmanager
-def text_file(path: Path, name: Path | str) -> Iterator[TextIO]:
-    """A file of text, compressed if the name that it will have asks for it."""
-    streams: list[BinaryIO | TextIO] = []
-    try:
-        with explained(name):
-            streams.append(file := path.open("wb"))
-            streams.append(stream := Output(compressed(file, name), str(name)))
-        yield stream
-        with explained(name):
-            stream.close()
-            file.close()
-    finally:
-        for opened in reversed(streams):
-            with contextlib.suppress(OSError, UserError):
-                opened.close()
-
-
-def check_target(target: Path) -> bool:
-    """Refuse what can't be written before any work is done; False for a device or pipe.
-
-    Raises:
-        UserError: there is no such folder, the name is that of a folder, the file is read-only, or the package that
-            compresses it is missing.
-    """
-    check_available(target)
-    try:
-        mode = target.stat().st_mode
-    except FileNotFoundError:
-        if target.parent.is_dir():
-            return True
-        raise UserError(
-            f"{target} can't be written: there is no folder {target.parent}.",
-            f"Create it with `mkdir -p {target.parent}`.",
-        ) from None
-    if stat.S_ISDIR(mode):
-        raise UserError(f"{target} can't be written: it is a folder.", "Name a file in it.")
-    if not os.access(target, os.W_OK):
-        raise UserError(f"{target} can't be written: it is read-only.", "Remove it or name another file.")
-    return stat.S_ISREG(mode)
-
-
-@contextlib.contextmanager
-def _standard_output() -> Iterator[TextIO]:
-    if sys.stdout is None:
-        raise UserError("Standard output is closed.", "Name a file to write to with -o.")
-    buffer = getattr(sys.stdout, "buffer", None)
-    if buffer is None:  # a notebook's stream takes text only
-        yield sys.stdout
-        return
-    sys.stdout.flush()
-    stream = Output(buffer, "standard output", line_buffering=sys.stdout.isatty())
-    try:
-        yield stream
-        stream.flush()
-    finally:
-        # without detaching, the end of `stream` would close standard output
-        with contextlib.suppress(OSError, UserError):
-            stream.detach()
-
-
-class ResumableOutput:
-    """A file that is ``FILE.partial`` until it is complete; standard output and devices are written directly.
-
-    A file whose name asks for compression is compressed when it is complete.
-
-    Args:
-        path: the file, or ``"-"`` for standard output.
-        finish: makes what is wanted at ``path`` of the complete ``FILE.partial``, which is then deleted; None: the file
-            itself is wanted.
-
-    Raises:
-        UserError: the file or its folder can't be written.
-    """
-
-    def __init__(self, path: Path | str, finish: Callable[[Path], None] | None = None) -> None:
-        self._path, self._finish = path, finish or (self._compress if of_name(path) else None)
-        self.partial: Path | None = None
-        """Where the lines are until the file is complete; None for what can't be resumed."""
-        if str(path) != STANDARD_STREAM and check_target(Path(path)):
-            self._final = Path(os.path.realpath(path))  # a link stays a link
-            self.partial = self._final.with_name(f"{self._final.name}.partial")
-
-    def lines(self) -> Iterator[str]:
-        r"""The complete lines that an earlier run has left, without their ``\n``."""
-        return (line[:-1].decode("utf-8", "replace") for line in self._raw_lines())
-
-    @property
-    def num_lines(self) -> int:
-        """Number of complete lines that an earlier run has written."""
-        return sum(1 for _ in self._raw_lines())
-
-    def _raw_lines(self) -> Iterator[bytes]:
-        if self.partial is None or not self.partial.exists():
-            return
-        with explained(self.partial), self.partial.open("rb") as file:
-            yield from (line for line in file if line.endswith(b"\n"))
-
-    @contextlib.contextmanager
-    def open(self, resume: bool) -> Iterator[TextIO]:
-        """A stream to write to; the file gets its name when the block ends without an error.
-
-        Args:
-            resume: append to the complete lines of an earlier run; without it there must be none.
-
-        Raises:
-            UserError: another process writes it, an earlier run has left lines, or there is nothing to resume.
-        """
-        if self.partial is None:
-            if resume:
-                raise UserError("--resume needs an output file.", "Name one with -o.")
-            with open_output(self._path) as stream:
-                yield stream
-            return
-        output = Output(self._open_partial(self.partial, resume), str(self.partial))
-        try:
-            yield output
-            output.flush()
-            with explained(self._path):
-                if os.name == "nt":  # Windows can't rename an open file
-                    output.close()
-                if self._finish is None:
-                    _rename(self.partial, self._final)
-                else:
-                    self._finish(self.partial)
-                    self.partial.unlink()
-        finally:
-            with contextlib.suppress(OSError, UserError):
-                output.close()
-            with contextlib.suppress(OSError):
-                if self.partial.stat().st_size == 0:
-                    self.partial.unlink()
-
-    def _compress(self, partial: Path) -> None:
-        with (
-            replacing(self._final) as temporary,
-            partial.open("rb") as plain,
-            temporary.open("wb") as file,
-            compressed(file, self._path) as packed,
-        ):
-            shutil.copyfileobj(plain, packed, 1 << 20)
-
-    def _open_partial(self, partial: Path, resume: bool) -> BinaryIO:
-        with explained(partial), contextlib.ExitStack() as undo:
-            file = undo.enter_context(partial.open("r+b" if partial.exists() else "xb"))
-            lock_file(file, str(partial))
-            if not (partial.exists() and os.path.samestat(os.fstat(file.fileno()), partial.stat())):
-                raise _in_use(str(partial))  # it was complete and got its name between opening and locking
-            if not resume and (num_lines := self.num_lines):
-                raise UserError(
-                    f"{partial} holds {num_lines:,} lines of a run that was stopped.",
-                    "Give --resume to continue after them, or delete the file to start again.",
-                )
-            file.seek(sum(map(len, self._raw_lines())))
-            file.truncate()  # an incomplete last line
-            undo.pop_all()
-            return file
+    with explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(folder) as temporary:
+            temporary.mkdir()
+            yield temporary

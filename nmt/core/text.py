@@ -19,8 +19,8 @@ from typing import Any, Self, TypeVar
 
 from nmt.core.compression import MAGIC_BYTES, SUFFIXES, DamagedError, TooCompressedError, of_content
 from nmt.core.errors import UserError
-from nmt.core.files import STANDARD_STREAM
 from nmt.core.limits import max_line_bytes
+from nmt.core.output import STANDARD_STREAM
 
 LineT = TypeVar("LineT")
 

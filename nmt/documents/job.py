@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from nmt.alignment.links import json_line
-from nmt.core.compression import SUFFIXES, compressed
+from nmt.core.compression import SUFFIXES
 from nmt.core.errors import UserError
-from nmt.core.files import ResumableOutput, replacing
+from nmt.core.output import ResumableOutput, binary_file
 from nmt.core.text import read_bytes, read_lines
 from nmt.documents.formats import FORMATS, MAX_BYTES, sentences_of_document, translate_document
 from nmt.jobs.shards import Shard
@@ -89,12 +89,8 @@ class DocumentTranslator:
                 f"{records} has no translation of {error.args[0]!r}: the document has changed.",
                 "Delete the file to start again.",
             ) from None
-        with (
-            replacing(Path(os.path.realpath(output))) as temporary,
-            temporary.open("wb") as file,
-            compressed(file, output) as packed,
-        ):
-            packed.write(content)
+        with binary_file(Path(os.path.realpath(output)), output) as file:
+            file.write(content)
 
     def _parts(self, sentence: str) -> list[str]:
         return [part.source for part in in_parts(Request(sentence), self._model)]

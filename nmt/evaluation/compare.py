@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.core.errors import UserError
-from nmt.core.files import STANDARD_STREAM
+from nmt.core.output import STANDARD_STREAM
 from nmt.core.text import describe, read_lines
 from nmt.data.dialogue import current_turn
 from nmt.evaluation.significance import SufficientStatistics, TestMethod, TestSet, paired_test

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.core.errors import UserError
-from nmt.core.files import explained, replacing
+from nmt.core.files import check_unused, new_folder
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.models.attention.multihead import MultiHeadAttention
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
@@ -40,12 +40,9 @@ def export(translator: Translator, output: Path, quantization: Quantization | No
     spec = _specification(translator)
     spec.validate()
     spec.optimize(quantization=quantization)
-    with explained(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(output) as temporary:
-            temporary.mkdir()
-            spec.save(str(temporary))
-            translator.vocabularies.save(temporary)
+    with new_folder(output) as temporary:
+        spec.save(str(temporary))
+        translator.vocabularies.save(temporary)
 
 
 def check_exportable(translator: Translator) -> None:
@@ -59,12 +56,6 @@ def check_exportable(translator: Translator) -> None:
             "Use `nmt translate` for it, or train one such as multi30k/transformer.",
         )
     check_vocabularies(translator)
-
-
-def check_unused(output: Path) -> None:
-    """Raises UserError unless the folder is new or empty."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"{output} exists already.", "Name a new folder with -o, or delete it.")
 
 
 def check_vocabularies(translator: Translator) -> None:

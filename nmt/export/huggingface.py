@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from nmt.core.errors import UserError
-from nmt.core.files import explained, replacing
+from nmt.core.files import check_unused, new_folder
 from nmt.core.model_directory import CARD
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.pretrained import PretrainedVocabulary
@@ -52,8 +52,7 @@ def export_huggingface(translator: Translator, output: Path) -> Family:
     Raises:
         UserError: no architecture fits the model, its vocabularies aren't of sentencepiece, or the output exists.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"{output} exists already.", "Name a new folder with -o, or delete it.")
+    check_unused(output)
     translator.task.require("export")
     family = fitting_family(translator)
     files = _tokenizer(translator) | {
@@ -74,15 +73,12 @@ def export_huggingface(translator: Translator, output: Path) -> Family:
     if not family.output_bias:
         tensors.pop(BIAS, None)
     card = translator.directory / CARD if translator.directory is not None else None
-    with explained(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(output) as temporary:
-            temporary.mkdir()
-            for name, content in files.items():
-                (temporary / name).write_bytes(content)
-            write_tensors(tensors, temporary / "model.safetensors", {"format": "pt"})
-            if card is not None and card.is_file():
-                (temporary / CARD).write_bytes(card.read_bytes())
+    with new_folder(output) as temporary:
+        for name, content in files.items():
+            (temporary / name).write_bytes(content)
+        write_tensors(tensors, temporary / "model.safetensors", {"format": "pt"})
+        if card is not None and card.is_file():
+            (temporary / CARD).write_bytes(card.read_bytes())
     return family
 
 

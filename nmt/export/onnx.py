@@ -24,11 +24,11 @@ from torch import Tensor, nn
 
 import nmt.runtime.translate as runtime
 from nmt.core.errors import UserError
-from nmt.core.files import explained, replacing
+from nmt.core.files import check_unused, new_folder
 from nmt.core.version import __version__
 from nmt.data.batching import Ids
 from nmt.decoding.hypotheses import Hypothesis
-from nmt.export.ct2 import check_unused, check_vocabularies, num_positions
+from nmt.export.ct2 import check_vocabularies, num_positions
 from nmt.models.attention.multihead import KeysValues, MultiHeadAttention, padding_bias
 from nmt.models.contracts import select_heads
 from nmt.models.layers import Positions
@@ -62,17 +62,14 @@ def export_onnx(translator: Translator, output: Path, quantization: str | None =
     if quantization not in (None, "int8"):
         raise UserError(f"The ONNX export has no {quantization}.", "Use --quantization int8, or leave it out.")
     check_unused(output)
-    with explained(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(output) as temporary:
-            temporary.mkdir()
-            state = _write_networks(translator, temporary)
-            if quantization:
-                _quantize(temporary)
-            translator.vocabularies.save(temporary)
-            text = json.dumps(_configuration(translator, state), indent=2, ensure_ascii=False)
-            (temporary / "config.json").write_text(text + "\n", "utf-8")
-            shutil.copyfile(runtime.__file__, temporary / "translate.py")
+    with new_folder(output) as temporary:
+        state = _write_networks(translator, temporary)
+        if quantization:
+            _quantize(temporary)
+        translator.vocabularies.save(temporary)
+        text = json.dumps(_configuration(translator, state), indent=2, ensure_ascii=False)
+        (temporary / "config.json").write_text(text + "\n", "utf-8")
+        shutil.copyfile(runtime.__file__, temporary / "translate.py")
 
 
 def check_exportable(translator: Translator) -> None:

@@ -18,7 +18,8 @@ import yaml
 from pydantic import Field
 
 from nmt.core.errors import UserError
-from nmt.core.files import explained, locked, remove_folder, remove_unfinished, replacing, sha256, sync, text_file
+from nmt.core.files import explained, locked, remove_folder, remove_unfinished, replacing, sha256, sync
+from nmt.core.output import text_file
 from nmt.core.text import read_lines
 from nmt.core.version import __version__
 from nmt.filters.base import NUM_EXAMPLES, Filter, Flagged, plural

@@ -19,8 +19,9 @@ import numpy as np
 from nmt.alignment.links import json_line
 from nmt.core.compression import of_name
 from nmt.core.errors import UserError
-from nmt.core.files import explained, replacing, text_file
+from nmt.core.files import explained, replacing
 from nmt.core.jsonlines import parse_object
+from nmt.core.output import text_file
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.filters.base import Floats
 from nmt.filters.check import flag, make_filters

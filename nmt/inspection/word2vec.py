@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from nmt.core.errors import UserError
-from nmt.core.files import exclusive, open_output
+from nmt.core.files import exclusive
+from nmt.core.output import open_output
 from nmt.core.text import read_lines
 from nmt.data.vocabulary.base import SPACE
 from nmt.data.vocabulary.words import WordVocabulary

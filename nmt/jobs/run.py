@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
-from nmt.core.files import ResumableOutput
+from nmt.core.output import ResumableOutput
 
 ResultT = TypeVar("ResultT")
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nmt.core.errors import UserError
-from nmt.core.files import explained, replacing
+from nmt.core.files import check_unused, new_folder
 from nmt.core.model_directory import CARD, MAX_BYTES, ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import parameter_shapes
@@ -39,8 +39,7 @@ def import_huggingface(
         UserError: nmt can't represent the model, a file is missing or damaged, the files don't fit together, or the
             output exists.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"{output} exists already.", "Name a new folder with -o, or delete it.")
+    check_unused(output)
     if not directory.is_dir():
         raise UserError(f"There is no folder {directory}.", "Name the folder of a downloaded model.")
     family, config = read_config(directory)
@@ -49,17 +48,14 @@ def import_huggingface(
     options = model_options(family, config, tokenizer.first_token)
     weights = _weights(directory, stored, options, tokenizer.vocabularies)
     recipe = _recipe(family, config, options, tokenizer.languages, tokenizer.vocabularies)
-    with explained(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(output) as temporary:
-            temporary.mkdir()
-            files = ModelDirectory(temporary)
-            files.recipe.write_text(recipe.to_yaml(), "utf-8")
-            tokenizer.vocabularies.save(temporary)
-            write_tensors(weights, files.weights)
-            card = directory / CARD  # it names the licence
-            if card.is_file() and card.stat().st_size <= MAX_BYTES[CARD]:
-                shutil.copyfile(card, files.card)
+    with new_folder(output) as temporary:
+        files = ModelDirectory(temporary)
+        files.recipe.write_text(recipe.to_yaml(), "utf-8")
+        tokenizer.vocabularies.save(temporary)
+        write_tensors(weights, files.weights)
+        card = directory / CARD  # it names the licence
+        if card.is_file() and card.stat().st_size <= MAX_BYTES[CARD]:
+            shutil.copyfile(card, files.card)
     return ModelDirectory(output)
 
 

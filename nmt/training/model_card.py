@@ -8,8 +8,9 @@ stays.
 import hashlib
 import re
 
-from nmt.core.files import explained, open_output
+from nmt.core.files import explained
 from nmt.core.model_directory import ModelDirectory
+from nmt.core.output import open_output
 from nmt.core.templates import render
 from nmt.data.languages import name_of
 from nmt.data.sources import ParallelText

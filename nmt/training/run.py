@@ -10,8 +10,9 @@ from pydantic.fields import FieldInfo
 from nmt.core.console import say, warn
 from nmt.core.device import manage_memory, pick_device, pick_precision, use_tensor_cores
 from nmt.core.errors import UserError
-from nmt.core.files import explained, open_output
+from nmt.core.files import explained
 from nmt.core.model_directory import ModelDirectory
+from nmt.core.output import open_output
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.metrics.table import score_text
 from nmt.recipe.load import default_output, load_recipe

@@ -14,7 +14,7 @@ from typing import Literal
 from nmt.core.console import warn
 from nmt.core.device import nth_device
 from nmt.core.errors import UserError, shortened
-from nmt.core.files import ResumableOutput
+from nmt.core.output import ResumableOutput
 from nmt.core.text import in_windows, read_lines
 from nmt.jobs.executors import Job, Step
 from nmt.jobs.run import run

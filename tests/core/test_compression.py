@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.core.files import ResumableOutput, open_output
+from nmt.core.output import ResumableOutput, open_output
 from nmt.core.text import count_lines, read_lines
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -1,4 +1,4 @@
-"""What a stopped run leaves can be taken up; the file itself is whole or as it was."""
+"""A file is complete or as it was, whatever is killed or written twice."""
 
 import contextlib
 import subprocess
@@ -9,109 +9,7 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.core.files import ResumableOutput, exclusive, replacing
-from nmt.core.text import count_lines
-
-
-def stop_after(path: Path, text: str, resume: bool = False) -> None:
-    with contextlib.suppress(KeyboardInterrupt), ResumableOutput(path).open(resume) as file:
-        file.write(text)
-        raise KeyboardInterrupt
-
-
-def test_a_finished_file_has_its_name_and_no_other(tmp_path: Path) -> None:
-    path = tmp_path / "out.en"
-    with ResumableOutput(path).open(resume=False) as file:
-        file.write("eins\n")
-        assert [entry.name for entry in tmp_path.iterdir()] == ["out.en.partial"]
-    assert path.read_text() == "eins\n"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["out.en"]
-
-
-def test_a_stopped_run_goes_on_after_its_last_complete_line(tmp_path: Path) -> None:
-    path = tmp_path / "out.en"
-    path.write_text("von früher\n", encoding="utf-8")
-    stop_after(path, "eins\nzwei\u2028\nhal")
-    output = ResumableOutput(path)
-    assert list(output.lines()) == ["eins", "zwei\u2028"]
-    assert path.read_text(encoding="utf-8") == "von früher\n"
-    stop_after(path, "drei\nvi", resume=True)
-    with output.open(resume=True) as file:
-        assert output.num_lines == 3
-        file.write("vier\n")
-    assert path.read_text(encoding="utf-8") == "eins\nzwei\u2028\ndrei\nvier\n"
-    assert output.num_lines == 0
-
-
-def test_earlier_work_is_not_thrown_away(tmp_path: Path) -> None:
-    path = tmp_path / "out.en"
-    stop_after(path, "eins\nzwei\n")
-    before = (tmp_path / "out.en.partial").read_bytes()
-    with pytest.raises(UserError, match=r"out\.en\.partial holds 2 lines"), ResumableOutput(path).open(resume=False):
-        pass
-    assert (tmp_path / "out.en.partial").read_bytes() == before
-
-
-def test_nothing_done_leaves_nothing(tmp_path: Path) -> None:
-    stop_after(tmp_path / "out.en", "")
-    assert list(tmp_path.iterdir()) == []
-    with ResumableOutput(tmp_path / "out.en").open(resume=True) as file:
-        file.write("eins\n")
-    assert (tmp_path / "out.en").read_text() == "eins\n"
-
-
-@pytest.mark.posix
-def test_two_runs_do_not_write_into_one_file(tmp_path: Path) -> None:
-    first, second = ResumableOutput(tmp_path / "out.en"), ResumableOutput(tmp_path / "out.en")
-    with first.open(resume=False) as file:
-        file.write("eins\n")
-        file.flush()
-        with pytest.raises(UserError, match="being written by another"), second.open(resume=True):
-            pass
-    assert (tmp_path / "out.en").read_text() == "eins\n"
-
-
-@pytest.mark.posix
-def test_what_is_no_file_can_not_be_resumed(tmp_path: Path) -> None:
-    for name in ("-", "/dev/null"):
-        assert ResumableOutput(name).partial is None
-        with pytest.raises(UserError, match="--resume needs an output file"), ResumableOutput(name).open(resume=True):
-            pass
-    with pytest.raises(UserError, match="no folder"):
-        ResumableOutput(tmp_path / "no" / "out.en")
-
-
-@pytest.mark.posix
-def test_a_link_stays_a_link_and_permissions_stay(tmp_path: Path) -> None:
-    real, link = tmp_path / "real", tmp_path / "link"
-    real.write_text("alt")
-    real.chmod(0o640)
-    link.symlink_to(real)
-    with ResumableOutput(link).open(resume=False) as file:
-        file.write("neu\n")
-    assert link.is_symlink()
-    assert real.read_text() == "neu\n"
-    assert real.stat().st_mode & 0o777 == 0o640
-
-
-@pytest.mark.posix
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [(b"", 0), (b"\n", 1), (b"a", 1), (b"a\nb", 2), (b"a\r\nb\r\n", 2), (b"\n" * 3_000_000, 3_000_000)],
-    ids=["empty", "one line", "no line end", "two lines", "CRLF", "many lines"],
-)
-def test_lines_are_counted(tmp_path: Path, content: bytes, expected: int) -> None:
-    (tmp_path / "text").write_bytes(content)
-    assert count_lines(tmp_path / "text") == expected
-
-
-@pytest.mark.posix
-def test_what_can_be_read_only_once_or_not_at_all_is_not_counted(tmp_path: Path) -> None:
-    (tmp_path / "packed").write_bytes(b"\x1f\x8b" + b"\n" * 9)
-    assert count_lines(tmp_path / "packed") is None
-    assert count_lines("/dev/null") is None
-    assert count_lines(tmp_path / "missing") is None
-    assert count_lines(tmp_path) is None
+from nmt.core.files import check_unused, exclusive, new_folder, replacing
 
 
 def test_what_a_killed_process_left_is_deleted_by_the_next_success(tmp_path: Path) -> None:
@@ -142,3 +40,19 @@ def test_a_file_that_is_computed_is_not_computed_twice(tmp_path: Path) -> None:
     with exclusive(tmp_path / "out"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_new_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    with contextlib.suppress(KeyboardInterrupt), new_folder(folder) as temporary:
+        (temporary / "half").write_text("a")
+        raise KeyboardInterrupt
+    assert list(tmp_path.rglob("*")) == [tmp_path / "new"]
+    with new_folder(folder) as temporary:
+        (temporary / "file").write_text("a")
+        assert not folder.exists()
+    assert (folder / "file").read_text() == "a"
+    check_unused(tmp_path / "other")
+    for used in (folder, folder / "file"):
+        with pytest.raises(UserError, match="exists already"):
+            check_unused(used)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.core.files import open_output
 from nmt.core.limits import MAX_LINE_BYTES
-from nmt.core.text import read_lines
+from nmt.core.output import open_output
+from nmt.core.text import count_lines, read_lines
 
 FileWriter = Callable[[bytes], Path]
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -283,7 +283,7 @@ def test_a_full_disk_is_reported_with_the_path(num_characters: int) -> None:
 
 def run_writer(body: str, redirection: str) -> subprocess.CompletedProcess[str]:
     """Runs a program that writes to standard output in a C locale, and tells what became of it."""
-    program = f"import sys\nfrom nmt.core.files import open_output\nfrom nmt import UserError\n{body}"
+    program = f"import sys\nfrom nmt.core.output import open_output\nfrom nmt import UserError\n{body}"
     return subprocess.run(
         ["bash", "-c", f'"{sys.executable}" -c "$0" {redirection}', program],
         capture_output=True,
@@ -355,3 +355,23 @@ def test_a_limit_that_is_no_number_is_an_error(write: FileWriter, value: str, mo
     monkeypatch.setenv("NMT_MAX_LINE_BYTES", value)
     with pytest.raises(UserError, match=r"NMT_MAX_LINE_BYTES is '.*not a positive number"):
         read_lines(write(b"eins\n"))
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"", 0), (b"\n", 1), (b"a", 1), (b"a\nb", 2), (b"a\r\nb\r\n", 2), (b"\n" * 3_000_000, 3_000_000)],
+    ids=["empty", "one line", "no line end", "two lines", "CRLF", "many lines"],
+)
+def test_lines_are_counted(tmp_path: Path, content: bytes, expected: int) -> None:
+    (tmp_path / "text").write_bytes(content)
+    assert count_lines(tmp_path / "text") == expected
+
+
+@pytest.mark.posix
+def test_what_can_be_read_only_once_or_not_at_all_is_not_counted(tmp_path: Path) -> None:
+    (tmp_path / "packed").write_bytes(b"\x1f\x8b" + b"\n" * 9)
+    assert count_lines(tmp_path / "packed") is None
+    assert count_lines("/dev/null") is None
+    assert count_lines(tmp_path / "missing") is None
+    assert count_lines(tmp_path) is None

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from searches import search_all
 
 from nmt.core.errors import UserError
-from nmt.core.files import open_output
+from nmt.core.output import open_output
 from nmt.core.text import count_lines, in_windows, read_lines
 from nmt.data.batching import MAX_PADDING, Batch, make_batch, plan_batches
 from nmt.data.vocabulary.base import Vocabulary

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.core.files import ResumableOutput
+from nmt.core.output import ResumableOutput
 from nmt.jobs.run import run
 
 

@@ -27,7 +27,7 @@ RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 WORK = """
 import os, signal
 from functools import partial
-from nmt.core.files import open_output
+from nmt.core.output import open_output
 from nmt.core.text import read_lines
 
 def start(kills, number):

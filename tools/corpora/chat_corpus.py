@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nmt.core.errors import UserError
-from nmt.core.files import open_output
+from nmt.core.output import open_output
 from nmt.data.dialogue import TAB
 
 LANGUAGES = {"agent": ("en", "de"), "customer": ("de", "en")}

@@ -26,7 +26,8 @@ from runs import exit_codes, train, translate
 import nmt
 from nmt.core.console import progress_bar, say, show_error
 from nmt.core.errors import UserError, nearest
-from nmt.core.files import explained, open_output
+from nmt.core.files import explained
+from nmt.core.output import open_output
 from nmt.core.text import read_lines
 from nmt.data.sources import open_text
 from nmt.data.vocabulary.files import Vocabularies

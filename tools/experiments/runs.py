@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nmt
 from nmt.core.console import progress_bar, say, show_error
-from nmt.core.files import ResumableOutput
+from nmt.core.output import ResumableOutput
 from nmt.core.text import read_lines
 from nmt.jobs.run import run as run_job
 from nmt.recipe.load import parse_settings

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nmt.core.errors import UserError
-from nmt.core.files import explained, replacing
+from nmt.core.files import new_folder
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.weights import read_tensors, save_weights, write_tensors
@@ -117,12 +117,9 @@ def _choose(directory: Path, last: int | None, best: int | None, steps: Sequence
 def _write_model(run: ModelDirectory, weights: Mapping[str, Tensor], output: Path) -> None:
     """Writes weights to a new folder, with recipe, vocabulary and alignment data of the run."""
     vocabularies = Vocabularies.load(run.path)
-    with explained(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(output) as temporary:
-            temporary.mkdir()
-            for file in (run.recipe, run.alignment, run.lexicon):
-                if file.is_file():
-                    shutil.copyfile(file, temporary / file.name)
-            vocabularies.save(temporary)
-            write_tensors(weights, ModelDirectory(temporary).weights)
+    with new_folder(output) as temporary:
+        for file in (run.recipe, run.alignment, run.lexicon):
+            if file.is_file():
+                shutil.copyfile(file, temporary / file.name)
+        vocabularies.save(temporary)
+        write_tensors(weights, ModelDirectory(temporary).weights)

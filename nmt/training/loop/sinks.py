@@ -9,9 +9,10 @@ from typing import Any, TextIO
 
 from nmt.core.console import Bar, draws_bars, progress_bar, say, silent_for, warn
 from nmt.core.errors import UserError
-from nmt.core.files import explained, open_output
+from nmt.core.files import explained
 from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
+from nmt.core.output import open_output
 from nmt.core.text import read_lines
 from nmt.metrics.table import score_text
 from nmt.training.loop.events import EpochEnded, Event, Sample, Sink, StageBegan, Started, Updated, Validated, Warned
