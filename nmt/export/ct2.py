@@ -55,17 +55,22 @@ def check_exportable(translator: Translator) -> None:
             f"CTranslate2 runs Transformers; this model is {' and '.join(sorted(kinds))}.",
             "Use `nmt translate` for it, or train one such as multi30k/transformer.",
         )
-    check_vocabularies(translator)
+    check_form(translator, "CTranslate2")
 
 
-def check_vocabularies(translator: Translator) -> None:
-    """Raises UserError unless the task is translation of sentences, with sentencepiece vocabularies."""
+def check_form(translator: Translator, target: str) -> None:
+    """Raises UserError unless a Transformer of the usual form translates sentences, with sentencepiece vocabularies.
+
+    Args:
+        translator: of the model.
+        target: name of the format, for messages.
+    """
     translator.task.require("export")
     options = translator.recipe.model.encoder, translator.recipe.model.decoder
     usual = {"activation": "relu", "embedding_norm": False, "first_token": None}
     if unusual := [key for key, value in usual.items() if any(side.get(key, value) != value for side in options)]:
         raise UserError(
-            f"Models with {unusual[0]} aren't exported to CTranslate2.",
+            f"Models with {unusual[0]} aren't exported to {target}.",
             "Export it with --to huggingface, and convert that.",
         )
     for vocabulary in (translator.vocabularies.source, translator.vocabularies.target):

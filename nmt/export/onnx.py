@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ from nmt.core.files import check_unused, new_folder
 from nmt.core.version import __version__
 from nmt.data.batching import Ids
 from nmt.decoding.hypotheses import Hypothesis
-from nmt.export.ct2 import check_vocabularies, num_positions
+from nmt.export.ct2 import check_form, num_positions
 from nmt.models.attention.multihead import KeysValues, MultiHeadAttention, padding_bias
 from nmt.models.contracts import select_heads
 from nmt.models.layers import Positions
@@ -86,7 +86,7 @@ def check_exportable(translator: Translator) -> None:
             f"model has {kinds.encoder['type'] if kinds.encoder else 'no encoder'} and {kinds.decoder['type']}.",
             "Use `nmt translate` for it, or train one such as multi30k/transformer.",
         )
-    check_vocabularies(translator)
+    check_form(translator, "ONNX")
 
 
 class _PositionTable(nn.Module):
@@ -121,6 +121,18 @@ class _Encoder(nn.Module):
         return tuple(parts)
 
 
+class _StepInput(NamedTuple):
+    """Input of a step."""
+
+    token_BK: Tensor
+    position: Tensor
+    mask_BS: Tensor
+    memory: Sequence[KeysValues]
+    """Keys and values of each layer, [B, H, S, d]."""
+    state: Sequence[Tensor]
+    """Parts [B, K, …]."""
+
+
 class _Step(nn.Module):
     """A step of a decoder. A state is a list of tensors [B, K, …]."""
 
@@ -131,19 +143,13 @@ class _Step(nn.Module):
     def forward(
         self, token_BK: Tensor, position: Tensor, mask_BS: Tensor, memory: Sequence[Tensor], state: Sequence[Tensor]
     ) -> tuple[Tensor, ...]:
-        keys = tuple(zip(memory[::2], memory[1::2], strict=True))
-        features_BKD, weights_BHKS, parts = self.read(token_BK, position, mask_BS, keys, state)
+        keys_values = tuple(zip(memory[::2], memory[1::2], strict=True))
+        given = _StepInput(token_BK, position, mask_BS, keys_values, state)
+        features_BKD, weights_BHKS, parts = self.read(given)
         log_p_BKV = self.decoder.output(features_BKD).log_softmax(-1)
         return log_p_BKV, select_heads(weights_BHKS, self.heads).mean(1), *parts
 
-    def read(
-        self,
-        token_BK: Tensor,
-        position: Tensor,
-        mask_BS: Tensor,
-        keys: tuple[KeysValues, ...],
-        state: Sequence[Tensor],
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def read(self, given: _StepInput) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Returns features [B, K, D], attention weights [B, H, K, S] and the new state."""
         raise NotImplementedError
 
@@ -155,27 +161,20 @@ class _Step(nn.Module):
 class _TransformerStep(_Step):
     """The cache of a hypothesis holds its own past alone: keys and values of each layer [B, K, H, C, d]."""
 
-    def read(
-        self,
-        token_BK: Tensor,
-        position: Tensor,
-        mask_BS: Tensor,
-        keys: tuple[KeysValues, ...],
-        state: Sequence[Tensor],
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def read(self, given: _StepInput) -> tuple[Tensor, Tensor, list[Tensor]]:
         decoder = cast(TransformerDecoder, self.decoder)
-        cross_bias, no_bias = padding_bias(mask_BS), torch.zeros(1)
-        x_BKD = decoder.positions(decoder.embedding(token_BK), position)
+        cross_bias, no_bias = padding_bias(given.mask_BS), torch.zeros(1)
+        x_BKD, shape = decoder.positions(decoder.embedding(given.token_BK), given.position), given.token_BK.shape
         weights, parts = list[Tensor](), list[Tensor]()
-        for number, (layer, cross) in enumerate(zip(decoder.layers, keys, strict=True)):
+        for number, (layer, cross) in enumerate(zip(decoder.layers, given.memory, strict=True)):
             assert layer.cross_attention is not None  # there is an encoder
             assert layer.around_cross is not None
             y_N1D = layer.around_self.before(x_BKD).flatten(0, 1)[:, None]
-            new = (torch.unflatten(part, 0, token_BK.shape) for part in layer.self_attention.project(y_N1D))
-            past = [torch.cat(pair, dim=3) for pair in zip(state[2 * number : 2 * number + 2], new, strict=True)]
+            new = (torch.unflatten(part, 0, shape) for part in layer.self_attention.project(y_N1D))
+            past = [torch.cat(pair, dim=3) for pair in zip(given.state[2 * number : 2 * number + 2], new, strict=True)]
             own = past[0].flatten(0, 1), past[1].flatten(0, 1)
             attended_N1D, _ = layer.self_attention(y_N1D, own, no_bias)
-            x_BKD = layer.around_self.after(x_BKD, torch.unflatten(attended_N1D[:, 0], 0, token_BK.shape))
+            x_BKD = layer.around_self.after(x_BKD, torch.unflatten(attended_N1D[:, 0], 0, shape))
             y_BKD = layer.around_cross.before(x_BKD)
             attended_BKD, of_layer = layer.cross_attention(y_BKD, cross, cross_bias, True)
             x_BKD = layer.around_cross.after(x_BKD, attended_BKD)
@@ -193,18 +192,11 @@ class _TransformerStep(_Step):
 class _SsruStep(_Step):
     """The state is the cell of each layer, [B, K, D]."""
 
-    def read(
-        self,
-        token_BK: Tensor,
-        position: Tensor,
-        mask_BS: Tensor,
-        keys: tuple[KeysValues, ...],
-        state: Sequence[Tensor],
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def read(self, given: _StepInput) -> tuple[Tensor, Tensor, list[Tensor]]:
         decoder = cast(SsruDecoder, self.decoder)
-        bias, x_BKD = padding_bias(mask_BS), decoder.positions(decoder.embedding(token_BK), position)
+        bias, x_BKD = padding_bias(given.mask_BS), decoder.positions(decoder.embedding(given.token_BK), given.position)
         weights, parts = list[Tensor](), list[Tensor]()
-        for layer, cell_BKD, keys_values in zip(decoder.layers, state, keys, strict=True):
+        for layer, cell_BKD, keys_values in zip(decoder.layers, given.state, given.memory, strict=True):
             forget_BKD = layer.unit.forget(y_BKD := layer.around_unit.before(x_BKD)).sigmoid()
             cell_BKD = forget_BKD * cell_BKD + (1 - forget_BKD) * layer.unit.value(y_BKD)
             x_BKD = layer.around_unit.after(x_BKD, cell_BKD.relu())
