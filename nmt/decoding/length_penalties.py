@@ -67,6 +67,11 @@ LENGTH_PENALTIES: Table[LengthPenalty] = Table(
 )
 
 
+def length_exponent(options: DecodingOptions) -> float:
+    """Returns the x of programs that know scores of the form log p / length^x alone: 1 for other penalties."""
+    return {"none": 0.0, "average": options.alpha}.get(options.length_penalty, 1.0)
+
+
 def length_normalised(options: DecodingOptions, log_probability: Tensor, length: Tensor | int) -> Tensor:
     """Returns the scores of hypotheses of ``length`` tokens, EOS counted, by the penalty of the options."""
     # new_full runs on the device; a tensor made of a Python number would be copied to it, at each step.

@@ -8,16 +8,20 @@ import torch
 from torch import Tensor
 
 from nmt.core.device import Precision, autocast
-from nmt.core.errors import UserError
+from nmt.core.errors import Problems, UserError
 from nmt.data.batching import Ids, lengths, pad
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.beam import beam_search
 from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
+from nmt.decoding.length_penalties import KEY as LENGTH_PENALTY
+from nmt.decoding.length_penalties import LENGTH_PENALTIES
+from nmt.decoding.mbr import NO_MBR
 from nmt.decoding.parallel import map_by_length
 from nmt.decoding.processors import Bounds, LogitsProcessor, make_processors
 from nmt.decoding.sampling import sample
 from nmt.decoding.shortlist import Candidates, Shortlist
+from nmt.metrics.table import check_metrics
 from nmt.models.contracts import Model
 from nmt.recipe.schema import DecodingOptions
 
@@ -41,6 +45,14 @@ class Query:
     """The words that each translation must contain."""
     numbers: Sequence[int] | None = None
     """Numbers of the sentences, for processors that tell them apart; from 0 on if None."""
+
+
+def check_components(options: DecodingOptions, problems: Problems) -> None:
+    """Adds an error for each component that the options name and that doesn't exist."""
+    with problems:
+        check_metrics([options.mbr], also=[NO_MBR])
+    with problems:
+        LENGTH_PENALTIES.find(options.length_penalty, LENGTH_PENALTY)
 
 
 class Searcher(Protocol):

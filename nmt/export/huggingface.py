@@ -18,6 +18,7 @@ from nmt.core.model_directory import CARD
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
+from nmt.decoding.length_penalties import length_exponent
 from nmt.models.layers import sinusoids_in_halves
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder, TransformerOptions
 from nmt.models.weights import weights_of, write_tensors
@@ -168,7 +169,7 @@ def _generation(translator: Translator) -> dict[str, Any]:
         "forced_eos_token_id": target.eos,
         "bad_words_ids": [[index] for index in never],
         "num_beams": options.beam_size,
-        "length_penalty": {"none": 0.0, "average": options.alpha}.get(options.length_penalty, 1.0),
+        "length_penalty": length_exponent(options),
         "early_stopping": options.early_stopping == "first",
         "max_length": min(2 * translator.max_pieces, _num_positions(translator)),
     }

@@ -14,7 +14,7 @@ from nmt.core.errors import UserError
 from nmt.data.batching import Ids, lengths
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.hypotheses import Hypothesis
-from nmt.decoding.length_penalties import length_normalised
+from nmt.decoding.length_penalties import length_exponent, length_normalised
 from nmt.decoding.search import Query, Searcher, max_lengths
 from nmt.export.ct2 import export, num_positions, require_ctranslate2
 from nmt.recipe.schema import DecodingOptions
@@ -75,7 +75,7 @@ class ExportedModel:
         ``average`` with alpha 1, and what it finds is ranked by the penalty of the options.
         """
         limits = max_lengths(lengths(sources), options).tolist()
-        alpha = {"none": 0.0, "average": options.alpha}.get(options.length_penalty, 1.0)
+        alpha = length_exponent(options)
         found = self._model.translate_batch(
             [self._tokens(ids) for ids in sources],
             beam_size=options.beam_size,

@@ -12,9 +12,7 @@ from torch import nn
 from nmt.core.errors import Problems, UserError
 from nmt.data.augment import check_modifiers
 from nmt.data.vocabulary.kinds import VOCABULARIES
-from nmt.decoding.length_penalties import KEY as LENGTH_PENALTY
-from nmt.decoding.length_penalties import LENGTH_PENALTIES
-from nmt.decoding.mbr import NO_MBR
+from nmt.decoding.search import check_components
 from nmt.metrics.table import LOSS, check_metrics
 from nmt.models.build import DECODERS, ENCODERS, ResolvedModel, resolve_model
 from nmt.recipe.load import read_recipe
@@ -126,10 +124,7 @@ def _resolved(recipe: Recipe, problems: Problems) -> ResolvedRecipe | None:
         training = training.model_copy(update={"metric": task.default_metric})
     with problems:
         check_metrics([training.metric], also=[LOSS])
-    with problems:
-        check_metrics([recipe.decoding.mbr], also=[NO_MBR])
-    with problems:
-        LENGTH_PENALTIES.find(recipe.decoding.length_penalty, LENGTH_PENALTY)
+    check_components(recipe.decoding, problems)
     with problems:
         VOCABULARIES.find(recipe.vocabulary.type, "vocabulary.type")
     with problems:

@@ -12,7 +12,7 @@ from nmt.alignment.links import Alignments, WordAlignment
 from nmt.alignment.shortlist import LexicalShortlist
 from nmt.core.console import warn
 from nmt.core.device import Precision, autocast
-from nmt.core.errors import UserError
+from nmt.core.errors import Problems, UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import in_windows
 from nmt.data.vocabulary.base import TAG
@@ -20,12 +20,9 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import Words, split_pairs
 from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import Hypothesis
-from nmt.decoding.length_penalties import KEY as LENGTH_PENALTY
-from nmt.decoding.length_penalties import LENGTH_PENALTIES, length_normalised
-from nmt.decoding.mbr import NO_MBR
+from nmt.decoding.length_penalties import length_normalised
 from nmt.decoding.processors import LogitsProcessor
-from nmt.decoding.search import ModelSearcher, Query, Searcher
-from nmt.metrics.table import check_metrics
+from nmt.decoding.search import ModelSearcher, Query, Searcher, check_components
 from nmt.models.contracts import Model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.options import validate
@@ -107,8 +104,9 @@ class Translator:
         """
         values = self.recipe.decoding.model_dump() | {k: v for k, v in decoding.items() if v is not None}
         options = validate(DecodingOptions, values, "decoding")
-        check_metrics([options.mbr], also=[NO_MBR])
-        LENGTH_PENALTIES.find(options.length_penalty, LENGTH_PENALTY)
+        problems = Problems()
+        check_components(options, problems)
+        problems.raise_if_any("decoding")
         return options
 
     def __call__(self, text: str, **options: Any) -> Translation:
