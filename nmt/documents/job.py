@@ -1,6 +1,5 @@
 """Documents as translation jobs: sentences are the lines, which are kept until the translated file is written."""
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from nmt.alignment.links import json_line
 from nmt.core.compression import SUFFIXES
 from nmt.core.errors import UserError
+from nmt.core.jsonlines import parse_object
 from nmt.core.output import ResumableOutput, binary_file
 from nmt.core.text import read_bytes, read_lines
 from nmt.documents.formats import FORMATS, MAX_BYTES, sentences_of_document, translate_document
@@ -122,7 +122,8 @@ def _record(translation: Translation) -> str:
 
 def _read_record(line: str) -> tuple[str, Translation]:
     try:
-        source, text, links = (json.loads(line)[name] for name in ("source", "translation", "alignment"))
+        record = parse_object(line)
+        source, text, links = (record[name] for name in ("source", "translation", "alignment"))
         alignment = None if links is None else tuple((s, t) for s, t in links)
     except (ValueError, TypeError, KeyError):
         raise UserError(f"{line[:80]!r} is no translation of a sentence.", "Delete the file to start again.") from None

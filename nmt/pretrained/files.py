@@ -1,6 +1,5 @@
 """Files of a downloaded model: JSON and safetensors, checked before anything is computed with them."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nmt.core.errors import UserError
+from nmt.core.jsonlines import MAX_FILE_BYTES, read_object
 
-MAX_JSON = 1 << 28
-"""Largest size of a JSON file in bytes; the tokenizer of 250,000 pieces has a tenth of it."""
 INCOMPLETE = "Download the model again, with all of its files."
 
 
@@ -21,22 +19,17 @@ def read_json(path: Path) -> dict[str, Any]:
         UserError: it is missing, too large, or something else.
     """
     try:
-        if path.stat().st_size > MAX_JSON:
-            raise UserError(f"{path} is too large.", INCOMPLETE)
-        values = json.loads(path.read_bytes())
+        return read_object(path, finite=False)
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}.", INCOMPLETE) from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON: {error}.", INCOMPLETE) from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path} holds no JSON object.", INCOMPLETE)
-    return values
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON that nmt can read: {error}.", INCOMPLETE) from None
 
 
 def read_bytes(path: Path) -> bytes:
     """Reads a small binary file; raises UserError if it can't be read or is too large."""
     try:
-        if path.stat().st_size > MAX_JSON:
+        if path.stat().st_size > MAX_FILE_BYTES:
             raise UserError(f"{path} is too large.", INCOMPLETE)
         return path.read_bytes()
     except OSError as error:
