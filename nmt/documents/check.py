@@ -5,13 +5,11 @@ import unicodedata
 from collections import Counter
 from typing import Any
 
-from nmt.documents.tags import PLACEHOLDER
+from nmt.documents.tags import PLACEHOLDER, URL
 from nmt.metrics.degenerate import degenerate
 
 _EXACT = {
-    "urls": re.compile(
-        r"(?:(?:https?|ftp)://|www\.)[^\s<>\"']*[^\s<>\"'.,;:!?()\[\]{}«»“”]|[\w.+-]{1,64}@[\w-]+\.\w[\w.-]*\w"
-    ),
+    "urls": re.compile(URL + r"|[\w.+-]{1,64}@[\w-]+\.\w[\w.-]*\w"),
     "tags": re.compile(r"</?[A-Za-z][^<>]*>"),
     "placeholders": re.compile(PLACEHOLDER, re.VERBOSE),
 }

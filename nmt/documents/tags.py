@@ -12,12 +12,17 @@ MAX_DEPTH = 100
 Content = list[Union[str, "Node"]]
 Interval = tuple[int, int]
 
+URL = r"""(?:(?:https?|ftp)://|www\.)[^\s<>"']*[^\s<>"'.,;:!?()\[\]{}«»“”]"""
+"""Pattern of web addresses, without the punctuation at their end."""
+
 PLACEHOLDER = r"""\{\{[^{}\n]{1,60}\}\} | \$?\{[^{}\n]{0,60}\} | %\([^()\n]{1,60}\)[a-z] | (?<!%)%%(?!%)
     | %(?:\d{1,9}\$)?[-+\#0]{0,5}\d{0,9}(?:\.\d{1,9})?l{0,2}[sdifuxXeEgGcr@](?!\w)"""
 """Pattern (verbose) of placeholders: ``{name}``, ``%(name)s``, ``%1$s``."""
 
 KEPT = re.compile(
-    r"""(?<![A-Za-z0-9_])(?:(?:https?|ftp)://|www\.)[^\s<>"']*[^\s<>"'.,;:!?()\[\]{}«»“”]
+    r"(?<![A-Za-z0-9_])"
+    + URL
+    + r"""
     | (?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}
     | (?<![\w&])[@\#]\w(?:[\w.@-]{0,98}\w)?
     | (?:[\U0001F1E6-\U0001FAFF\u2600-\u27BF][\u200d\ufe0f\U0001F3FB-\U0001F3FF]*)+
