@@ -33,6 +33,13 @@ app = typer.Typer(
 )
 
 
+def group(name: str, help: str) -> typer.Typer:
+    """Adds a group of commands, such as ``nmt inspect``, to the program."""
+    added = typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.add_typer(added, name=name)
+    return added
+
+
 Input = Annotated[
     str, typer.Option("--input", "-i", metavar="FILE", help="Source text (.gz, .xz, .zst too); - is standard input.")
 ]

@@ -9,18 +9,12 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from nmt.cli.common import AsJson, Device, Input, ModelDir, app, command, names_in, say_wrote, show_json
+from nmt.cli.common import AsJson, Device, Input, ModelDir, command, group, names_in, say_wrote, show_json
 from nmt.cli.evaluate import BUCKETS, Buckets, Metrics, References, Source, Tokenize, limits_of
 from nmt.core.console import print_table, progress_bar
 from nmt.core.errors import UserError
 
-inspect_app = typer.Typer(
-    help="Inspect training runs, models and translations.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(inspect_app, name="inspect")
+inspect_app = group("inspect", "Inspect training runs, models and translations.")
 
 Curves = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="A picture: .png, .svg or .pdf.")]
 Limit = Annotated[int, typer.Option(metavar="N", min=1, help="Use only the first N lines.")]

@@ -5,16 +5,10 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.common import app, command
+from nmt.cli.common import command, group
 from nmt.core.console import say
 
-import_app = typer.Typer(
-    help="Import pretrained models of other toolkits.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(import_app, name="import")
+import_app = group("import", "Import pretrained models of other toolkits.")
 
 
 @command(

@@ -184,25 +184,19 @@ def translate(
     input = file or input
     if check and format != "jsonl":
         raise UserError("--check writes a field of jsonl.", "Give --format jsonl, too.")
-    for name, is_given in (("--score-only", score_only is not None), ("--interactive", interactive)):
-        if is_given and (input != "-" or resume or (interactive and (output != "-" or score_only))):
-            raise UserError(f"{name} doesn't go with --input, --resume and the like.", f"Give {name} without them.")
+    _check_alone(score_only, interactive, input, output, resume)
     if logits_processor:
         decoding["logits_processors"] = components_in(
             logits_processor, "--logits-processor", "no_repeat_ngram: {size: 3}"
         )
     is_folder = check_is_folder(input, workers, ray, executor)
-    if score_only:
-        from nmt.translation.load import load
-
-        translator = load(model_dir, device, precision, ensemble or ())
-        _score(translator, score_only, output, format, cast("DecodingChanges", decoding))
-        return
     options = _JobOptions(
         model_dir, ensemble or [], precision, n_best, forbid or [], replace_unknown, unknown_lexicon, input_format,
         format, scores, check, cast("DecodingChanges", decoding),
     )  # fmt: skip
-    if is_folder:
+    if score_only:
+        _score(options, score_only, output, device)
+    elif is_folder:
         find = partial(shards_and_executor, workers=workers, ray=ray, name=executor, device=device)
         _translate_folder(options, Path(input), output, device, find)
     elif interactive:
@@ -211,6 +205,13 @@ def translate(
         _translate_document(options.job(device), input, output, resume, ending)
     else:
         translate_lines(options.job(device), input, output, resume)
+
+
+def _check_alone(score_only: tuple[str, str] | None, interactive: bool, input: str, output: str, resume: bool) -> None:
+    """Refuses options that don't go with --score-only or --interactive."""
+    for name, is_given in (("--score-only", score_only is not None), ("--interactive", interactive)):
+        if is_given and (input != "-" or resume or (interactive and (output != "-" or score_only))):
+            raise UserError(f"{name} doesn't go with --input, --resume and the like.", f"Give {name} without them.")
 
 
 @dataclass(frozen=True)
@@ -246,15 +247,20 @@ class _JobOptions:
             )
         return ending
 
+    def translator(self, device: str) -> "Translator":
+        """Returns the translator that the options describe."""
+        from nmt.translation.load import load
+
+        return load(self.model_dir, device, self.precision, self.ensemble)
+
     def job(self, device: str) -> "TranslationJob":
         """Returns the job that the options describe."""
         from nmt.translation.job import TranslationJob
-        from nmt.translation.load import load
         from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
 
         lexicon = read_unknown_lexicon(self.unknown_lexicon) if self.unknown_lexicon else {}
         return TranslationJob(
-            load(self.model_dir, device, self.precision, self.ensemble),
+            self.translator(device),
             partial(_jsonl, check=self.check) if self.format == "jsonl" else partial(_text, scores=self.scores),
             Request.from_json if self.input_format == "jsonl" else Request.from_text,
             self.n_best,
@@ -365,15 +371,14 @@ def _work_is_kept(target: ResumableOutput, unit: str) -> Iterator[None]:
         raise
 
 
-def _score(
-    translator: "Translator", files: tuple[str, str], output: str, format: str, decoding: "DecodingChanges"
-) -> None:
+def _score(options: _JobOptions, files: tuple[str, str], output: str, device: str) -> None:
     from nmt.data.sources import FileText
 
+    translator = options.translator(device)
     pairs = FileText(*map(Path, files))
     with progress_bar("scoring", None, not on_screen(output)) as bar, open_output(output) as file:
-        for pair in bar.counted(translator.score(pairs, **decoding)):
-            file.write((_jsonl(pair) if format == "jsonl" else _scored_text(pair)) + "\n")
+        for pair in bar.counted(translator.score(pairs, **options.decoding)):
+            file.write((_jsonl(pair) if options.format == "jsonl" else _scored_text(pair)) + "\n")
 
 
 def _scored_text(pair: "ScoredPair") -> str:
