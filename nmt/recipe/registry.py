@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -142,13 +142,22 @@ def load_plugin(module: str) -> None:
 
 
 @cache
+def _installed() -> dict[str | None, tuple[EntryPoint, ...]]:
+    """Returns the components of installed packages by kind; None stands for those whose base classes tell it."""
+    found = entry_points()  # of all packages, which takes milliseconds
+    groups = [group for group in found.groups if group == GROUP or group.startswith(f"{GROUP}.")]
+    kinds = (group.removeprefix(GROUP).removeprefix(".").replace("_", " ") or None for group in groups)
+    return {kind: tuple(found.select(group=group)) for kind, group in zip(kinds, groups, strict=True)}
+
+
+@cache
 def _load_installed(kind: str | None = None) -> None:
     """Imports the components of installed packages, once; a broken package gives a warning and is left out.
 
     Args:
         kind: the group of one kind; None for the group of components whose base classes tell their kinds.
     """
-    for entry in entry_points(group=GROUP if kind is None else f"{GROUP}.{kind.replace(' ', '_')}"):
+    for entry in _installed().get(kind, ()):
         distribution = entry.dist.name if entry.dist is not None else ""
         try:
             component = entry.load()
@@ -325,9 +334,8 @@ def check_plugins(required: Mapping[str, str], where: str) -> None:
     """
     for module, distribution in required.items():
         if module not in _modules:
-            for group in entry_points().groups:
-                if group == GROUP or group.startswith(f"{GROUP}."):
-                    _load_installed(group.removeprefix(GROUP).removeprefix(".").replace("_", " ") or None)
+            for kind in _installed():
+                _load_installed(kind)
         if module not in _modules:
             package = f" of the package {distribution}" if distribution else ""
             remedy = f"Install the package: pip install {distribution}" if distribution else f"Give --plugin {module}"
