@@ -67,13 +67,9 @@ class Trainer:
         self._sink, self.process_group = emit, process_group
         self.model = model = objective.model
         self.device, self.precision = model.device, objective.precision
-        if objective.own_backward and process_group.size > 1:
-            raise UserError(
-                f"training.techniques.{objective.own_backward} works in one process alone.",
-                "Leave it out, or start one process.",
-            )
-        if options.lora and process_group.size > 1:
-            raise UserError("training.lora works in one process alone.", "Leave it out, or start one process.")
+        for key, used in ((f"techniques.{objective.own_backward}", objective.own_backward), ("lora", options.lora)):
+            if used and process_group.size > 1:
+                raise UserError(f"training.{key} works in one process alone.", "Leave it out, or start one process.")
         self._objective, self.techniques = objective, objective.techniques
         self.objective = process_group.wrap(objective)
         self.progress = Progress()
