@@ -1,5 +1,6 @@
 """The program: runs the command line and turns errors into messages and exit codes."""
 
+import errno
 import os
 import signal
 import sys
@@ -56,6 +57,18 @@ def _run() -> None:
         raise
     except BrokenPipeError:
         _leave_broken_pipe()
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        from nmt.core.console import show_error
+        from nmt.core.files import cannot_write
+
+        show_error(cannot_write(error.filename or "The output", error))
+        sys.exit(2)
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG}
+"""Errors of the system that any write may meet, even to standard output: they concern the user, not the program."""
 
 
 def _leave_broken_pipe() -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -189,6 +190,20 @@ def test_output_folder_missing(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_full_disk(run_nmt: RunNmt, tiny_model: Path) -> None:
     refused(run_nmt("translate", tiny_model, "-o", "/dev/full", stdin="Der Hund.\n"), "/dev/full", "no space left")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk_behind_standard_output() -> None:
+    """The command has opened no file whose name a message could give."""
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "nmt", "recipes", "--keys"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: The output can't be written: no space left on device.\nFree"), done.stderr
+
+
+def test_a_name_that_is_too_long_for_the_file_system(run_nmt: RunNmt, tmp_path: Path) -> None:
+    refused(run_nmt("import", "huggingface", tmp_path, "-o", tmp_path / ("o" * 300)), "ooo", "name too long")
 
 
 def test_what_was_there_survives_a_failure(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
