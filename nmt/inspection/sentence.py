@@ -1,4 +1,4 @@
-"""How models translate a sentence, as one interactive HTML page: search, attention, and what other words would change.
+"""A page that shows how models translate a sentence: search, attention, and what other words would change.
 
 The page carries its data as JSON, a list of sentences, each with the views of all models; :func:`view_of` describes
 these. Numbers are natural log-probabilities, rounded.
