@@ -22,6 +22,7 @@ from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.recording import BeamRecorder, SearchTree
 from nmt.decoding.search import Query
+from nmt.inspection.attention_numbers import AttentionNumbers, recorded_attention
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.translator import Translator
 
@@ -31,6 +32,8 @@ MAX_PIECES = 100
 """Pieces of a sentence; the tree and the matrix of a longer one can't be read."""
 MAX_POSITIONS = 50
 """Target positions that have alternatives; further ones are those of a model that repeats itself."""
+MAX_WIDTH = 16
+"""Numbers of a vector that are shown."""
 DIGITS = 4
 
 
@@ -41,6 +44,8 @@ class ForcedStep:
     log_probability_TV: Tensor
     weights_HTS: Tensor | None
     """Attention of every head; None for a model without attention."""
+    numbers: AttentionNumbers | None
+    """Numbers of the first alignment head, where it is a score and its softmax."""
 
 
 class SentenceViewer:
@@ -74,7 +79,7 @@ class SentenceViewer:
 
         Returns:
             An object with ``source`` (tokens and EOS), ``beam`` (the tree and the finished hypotheses), ``greedy``,
-            ``best`` (tokens with their probabilities), ``attention`` (or null) and ``alternatives``.
+            ``best`` (tokens with their probabilities), ``attention`` and ``numbers`` (or null) and ``alternatives``.
 
         Raises:
             UserError: the line has no words or too many pieces, or the model finds no translation.
@@ -100,6 +105,7 @@ class SentenceViewer:
             "greedy": self._hypothesis(source, greedy[0]),
             "best": self._hypothesis(source, best),
             "attention": self._attention(forced),
+            "numbers": self._numbers(forced.numbers),
             "alternatives": self._alternatives(source, best, forced) if self.num_alternatives else None,
         }
 
@@ -124,12 +130,16 @@ class SentenceViewer:
         """Returns the distribution of each step and the attention when the model is given a translation."""
         model = self.translator.model
         batch = make_batch([(source, target)], self.translator.vocabularies).to(model.device)
-        has_attention = self.translator.has_attention
-        with autocast(model.device, self.translator.precision):
+        has_attention, numbers = self.translator.has_attention, None
+        with autocast(model.device, self.translator.precision), recorded_attention(model.decoder) as calls:
             output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, has_attention)
             logits_TV = model.decoder.output(output.features_BTD[0])
-        weights = output.weights_BHTS[0].float().cpu() if has_attention else None
-        return ForcedStep(logits_TV.float().log_softmax(-1).cpu(), weights)
+            weights = output.weights_BHTS[0].float() if has_attention else None
+            if weights is not None:
+                head = self.translator.aligner.heads.heads[0]
+                numbers = calls.numbers(model.decoder.heads[head], weights[head])
+        weights = None if weights is None else weights.cpu()
+        return ForcedStep(logits_TV.float().log_softmax(-1).cpu(), weights, numbers)
 
     def _hypothesis(self, source: Ids, hypothesis: Hypothesis) -> Json:
         [log_p] = self._token_log_probabilities(source, [hypothesis.ids])
@@ -187,6 +197,24 @@ class SentenceViewer:
         else:
             shown = [(names[0].name, mean_TS)]
         return [{"name": name, "weights": _bytes(weights)} for name, weights in shown]
+
+    def _numbers(self, numbers: AttentionNumbers | None) -> Json | None:
+        """Returns the numbers of one head, of wide vectors the first ones; the scores are those of whole vectors."""
+        if numbers is None:
+            return None
+        vectors = {"query": numbers.query_TD, "keys": numbers.keys_SD, "context": numbers.context_TD}
+        if numbers.values_SD is not numbers.keys_SD and not torch.equal(numbers.values_SD, numbers.keys_SD):
+            vectors["values"] = numbers.values_SD
+        decoder, head = self.translator.model.decoder, self.translator.aligner.heads.heads[0]
+        return {
+            "head": decoder.heads[head].name,
+            "equation": numbers.equation,
+            "code": numbers.code,
+            "widths": [numbers.query_TD.shape[1], numbers.keys_SD.shape[1]],
+            "scores": _short(numbers.scores_TS),
+            "weights": _short(numbers.weights_TS),
+            **{name: _short(values[:, :MAX_WIDTH]) for name, values in vectors.items()},
+        }
 
     def _alternatives(self, source: Ids, best: Hypothesis, forced: ForcedStep) -> list[list[Json]]:
         """Returns for each target position the most probable other tokens, each with the translation that follows."""
@@ -252,6 +280,11 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _rounded(part) for name, part in value.items()}
     return [_rounded(part) for part in value] if isinstance(value, list) else value
+
+
+def _short(values: Tensor) -> list[list[float]]:
+    """Returns numbers with three decimals."""
+    return [[round(value, 3) for value in row] for row in values.tolist()]
 
 
 def _bytes(weights_TS: Tensor) -> str:

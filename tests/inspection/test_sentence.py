@@ -192,3 +192,15 @@ def test_a_token_shows_its_attention_and_its_alternatives(opened: Any, view: Any
     opened.keyboard.press("Tab")
     opened.keyboard.press("]")
     assert opened.input_value("#sentence") == "1"
+
+
+def test_every_number_of_a_step_is_shown(opened: Any, view: Any) -> None:
+    numbers = view["numbers"]
+    opened.focus("#target .word >> nth=0")
+    opened.keyboard.press("ArrowRight")
+    opened.click("#numbers-title")
+    weights = opened.locator("#numbers tr td.result:nth-last-child(1)").all_text_contents()
+    assert [float(text) for text in weights[: len(view["source"])]] == pytest.approx(numbers["weights"][1], abs=1e-3)
+    assert numbers["equation"] in opened.text_content("#equation")
+    opened.select_option("#model", label="va<nilla")
+    assert not opened.is_visible("#numbers-details")

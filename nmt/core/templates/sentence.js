@@ -41,10 +41,10 @@
     return differs;
   }
 
-  function pieces(tokens, probabilities, other, from = 0) {
+  function pieces(tokens, probabilities, other, from = -1) {
     const made = element("span", undefined, "pieces"), isOther = other && differences(tokens, other);
     tokens.forEach((token, t) => {
-      const differs = isOther && isOther[t];
+      const differs = isOther && (isOther[t] || t === from);
       const piece = element("span", shown(token), `piece${differs ? " differs" : ""}${t < from ? " same" : ""}`);
       const bar = element("i");
       bar.style.setProperty("--probability", probabilities[t]);
@@ -258,6 +258,7 @@
       if (weight) word.append(element("small", percent(share)));
     });
     document.querySelectorAll(`#matrix-${state.model} tbody tr`).forEach((tr, index) => tr.classList.toggle("chosen", index === t));
+    drawNumbers(t);
     const others = alternatives && alternatives[t];
     $("alternatives-title").textContent = !others ? "" : `What if something else stood in place of “${shown(best.tokens[t])}”?`;
     const choices = others ? [{ text: best.text, log_p: best.log_p, score: best.score, tokens: best.tokens.slice(t), p: best.p.slice(t) }, ...others] : [];
@@ -273,6 +274,32 @@
       item.append(title, whole, line, facts);
       return item;
     }));
+  }
+
+  function drawNumbers(t) {
+    const { numbers, source, best } = view(), table = $("numbers");
+    $("numbers-details").hidden = !numbers;
+    if (!numbers) return;
+    const { query, keys, values, scores, weights: shares, context, widths: [queryWidth, keyWidth] } = numbers;
+    const isTransformer = Boolean(values), more = Math.max(queryWidth, keyWidth) > keys[0].length;
+    $("numbers-title").textContent = `Every number of the attention that predicts “${shown(best.tokens[t])}”: ${numbers.head}`;
+    $("equation").textContent = `${numbers.equation} The weights are a = softmax(score), and the context is the sum of a_i ${isTransformer ? "v_i" : "h_i"}.`;
+    $("numbers-note").textContent = `${numbers.code} computes it; docs/concepts/attention explains it. The query ${isTransformer ? "q" : "s"} has ${queryWidth} numbers, ` +
+      `a ${isTransformer ? "key k_i" : "vector h_i"} ${keyWidth}${more ? `; the first ${keys[0].length} are shown, while scores are of all of them` : ""}.`;
+    const row = (name, cells, results = []) => {
+      const tr = element("tr"), th = element("th", name);
+      th.scope = "row";
+      tr.append(th, ...cells.map((value) => element("td", number(value))), ...results.map((value) => element("td", number(value, 3), "result")));
+      return tr;
+    };
+    const head = element("tr"), body = element("tbody"), top = element("thead");
+    head.append(element("th", ""), ...keys[0].map((_, d) => element("th", d + 1)), element("th", "score"), element("th", "weight"));
+    top.append(head);
+    body.append(row(isTransformer ? "query q" : "query s", query[t]), ...source.map((token, s) => row(`${isTransformer ? "k" : "h"}: ${shown(token)}`, keys[s], [scores[t][s], shares[t][s]])));
+    if (values) body.append(...source.map((token, s) => row(`v: ${shown(token)}`, values[s])));
+    body.append(row("context", context[t]));
+    body.lastChild.querySelectorAll("td").forEach((td) => td.classList.add("result"));
+    table.replaceChildren(top, body);
   }
 
   // Attention of all models
