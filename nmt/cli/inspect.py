@@ -310,10 +310,8 @@ def sentence(
         for folder, name in zip(folders, short_names(folders), strict=True)
     ]
     lines = list(islice((line for line in texts or read_lines(input) if line.strip()), limit))
-    with progress_bar("translating", len(lines)) as bar:
-        page = render_page("How a sentence is translated", viewers, bar.counted(lines))
-    with open_output(output) as stream:
-        stream.write(page)
+    with open_output(output) as stream, progress_bar("translating", len(lines)) as bar:
+        stream.write(render_page("How a sentence is translated", viewers, bar.counted(lines)))
     say_wrote(output)
 
 
