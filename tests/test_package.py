@@ -134,6 +134,16 @@ def test_the_page_of_the_layout_has_every_folder(repo_root: Path) -> None:
     assert set(re.findall(r"^\| `tools/(\w+)/` \|", page, re.MULTILINE)) == tools
 
 
+def test_the_page_of_the_layout_names_what_is_there(repo_root: Path) -> None:
+    page = (repo_root / "docs" / "reference" / "code-layout.md").read_text("utf-8")
+    places = re.findall(r"^\| [^|]+ \| `(\w+)` in `(nmt/[\w/]+\.py)`", page, re.MULTILINE)
+    assert len(places) > 10
+    for name, path in places:
+        assert re.search(rf"^(?:class |def )?{name}\b", (repo_root / path).read_text("utf-8"), re.MULTILINE), name
+    for path in re.findall(r"`(nmt/[\w./]+\.\w+)`", page):
+        assert (repo_root / path).is_file(), path
+
+
 def test_tests_mirror_the_package_and_the_tools(repo_root: Path) -> None:
     """tests/X/test_Y.py or tests/X/test_Y_MORE.py tests the module or folder nmt/X/Y; tests/tools mirrors tools."""
     tests = repo_root / "tests"

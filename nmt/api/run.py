@@ -63,10 +63,11 @@ class Run(_Path):
     def _repr_html_(self) -> str:
         """Returns the scores as a table and the curves as a picture, for notebooks."""
         summary = {name: value for name, value in self.history.summary().items() if value is not None}
-        cells = ((escape(name), escape(str(value))) for name, value in summary.items())
+        shown = {name: f"{value:,}" if isinstance(value, int) else str(value) for name, value in summary.items()}
+        cells = ((escape(name.replace("_", " ")), escape(value)) for name, value in shown.items())
         rows = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in cells)
         picture = StringIO()
-        self.plot().savefig(picture, format="svg")
+        self.plot().savefig(picture, format="svg", metadata={"Date": None})
         svg = picture.getvalue()
         return f"<table>{rows}</table>{svg[svg.index('<svg') :]}"
 

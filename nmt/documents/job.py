@@ -40,7 +40,8 @@ def document_ending(path: Path | str, input_format: str | None = None) -> str | 
         return None
     if ending not in FORMATS:
         names = ", ".join(["text", "jsonl", *(name.removeprefix(".") for name in FORMATS)])
-        raise UserError(f"There is no input format {input_format!r}.", f"Give one of {names}.")
+        remedy = f"Give one of {names}. If it belongs to a plugin, give --plugin MODULE."
+        raise UserError(f"There is no input format {input_format!r}.", remedy)
     return ending
 
 

@@ -35,6 +35,28 @@ GROUP = "nmt.components"
 OWN = "nmt"
 """The distribution whose components need no plugin."""
 
+KINDS = (
+    "attention",
+    "cell",
+    "decoder",
+    "document format",
+    "encoder",
+    "executor",
+    "export target",
+    "filter",
+    "length penalty",
+    "logits processor",
+    "metric",
+    "modifier",
+    "optimizer",
+    "schedule",
+    "task",
+    "text source",
+    "training technique",
+    "vocabulary",
+)
+"""The kinds of the tables of nmt, which are imported where they are used."""
+
 T = TypeVar("T")
 
 
@@ -100,7 +122,12 @@ def add_component(name: str, component: type, plugin: Plugin | None = None, kind
         component: a subclass of the base class of its kind, with an attribute ``Options`` if it has options.
         plugin: where it comes from; by default the module that defines the class.
         kind: the kind of component; by default its base class tells.
+
+    Raises:
+        UserError: there is no such kind.
     """
+    if kind is not None and plugin is None and kind not in kinds():
+        raise UserError(f"There is no kind of component {kind!r}.", nearest(kind, kinds()))
     row = Row(kind, name, component, plugin or Plugin(component.__module__))
     _modules.add(row.plugin.module)
     for number, known in enumerate(_added):
@@ -307,8 +334,8 @@ def required_plugins(values: Any) -> dict[str, str]:
 
 
 def kinds() -> list[str]:
-    """Returns the kinds of components whose tables are imported, sorted."""
-    return sorted(TABLES)
+    """Returns the kinds of components, sorted."""
+    return sorted({*KINDS, *TABLES})
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -15,7 +15,7 @@ from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
-from nmt.metrics.table import METRICS, higher_is_better
+from nmt.metrics.table import LOSS, METRICS, higher_is_better
 from nmt.recipe import yaml12
 
 MAX_FIGURE = 1e39
@@ -48,14 +48,23 @@ class History:
 
         Training losses include label smoothing, which has a floor above zero. Speed is the median over the lines of
         the log, padding and waiting are means. The best validation loss and the best score of each metric are there
-        under their names, and the updates that they were found at as ``NAME_step``.
+        under their names, and the updates that they were found at as ``NAME_step``. The score of a plugin's metric is
+        left out with a warning if the plugin isn't loaded.
         """
+        recipe = _recipe(self.directory)
+        training = recipe.get("training")
+        selected_by = training.get("metric") if isinstance(training, dict) else None
+        if selected_by is not None and selected_by not in (LOSS, *METRICS):
+            warn(
+                f"{self.directory} was selected by the metric {selected_by!r}, which no loaded plugin has: its scores "
+                "are left out. Name the plugin of the metric: --plugin MODULE."
+            )
         lines = [line for event in self.events.values() for line in event]
         names = ("loss", "tokens_per_second", "padding", "waiting_for_data", "peak_memory_mb")
         losses, speeds, padding, waiting, memory = (self.series("train", name)[1] for name in names)
         found = {
             "directory": str(self.directory),
-            "description": _description(self.directory),
+            "description": str(recipe.get("description") or "") or None,
             "parameters": _count_parameters(self.directory),
             "updates": max(line["step"] for line in lines),
             "epochs": int(max(self.series("epoch", "epoch")[1], default=0)),
@@ -139,12 +148,13 @@ def short_names(directories: Sequence[Path]) -> list[str]:
     return names
 
 
-def _description(directory: Path) -> str | None:
+def _recipe(directory: Path) -> dict[str, Any]:
+    """Returns the recipe of a model directory; nothing where it can't be read."""
     try:
         recipe = yaml12.load(ModelDirectory(directory).recipe.read_text("utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
-        return None
-    return str(recipe["description"]) if isinstance(recipe, dict) and recipe.get("description") else None
+        return {}
+    return recipe if isinstance(recipe, dict) else {}
 
 
 def _count_parameters(directory: Path) -> int | None:

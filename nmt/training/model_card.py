@@ -31,8 +31,11 @@ def write_card(files: ModelDirectory, recipe: Recipe, data: Data, texts: Texts, 
     with explained(files.card):
         if files.card.exists() and not _is_own(files.card.read_bytes()):
             return
+    modules = [module for module, distribution in recipe.plugins.items() if not distribution]
     text = render(
         "card.md.j2",
+        modules=modules,
+        plugin_options="".join(f" --plugin {module}" for module in modules),
         recipe=recipe,
         data=data,
         task=data.task,

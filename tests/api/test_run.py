@@ -30,6 +30,9 @@ def test_a_run_has_its_history_and_draws_it(run: nmt.Run) -> None:
     assert {"training loss", "validation loss"} <= titles
     page = run._repr_html_()
     assert page.startswith("<table><tr><th>directory</th>")
+    assert f"<th>parameters</th><td>{run.model.model.num_parameters:,}</td>" in page
+    assert "<th>validation loss step</th><td>4</td>" in page
+    assert "dc:date" not in page, "a notebook that is run again is the same"
     assert "<svg" in page
 
 

@@ -91,6 +91,7 @@ def test_an_installed_package_adds_components_to_every_command(
     changes = [f"--set={change}" for change in ("training.max_steps=3", processor, *training, *COMPONENTS["others"])]
     done = in_process(python, installed, ["train", tiny_recipe, "-o", model, *changes])
     assert done.returncode == 0, done.stderr
+    assert "pip install nmt nmt-example\n" in (model / "README.md").read_text("utf-8")
     modules = [f"nmt_example.{name}" for name in ("attention", "decoders", "encoders", "logits_processors")]
     assert load_recipe_text(model)["plugins"] == dict.fromkeys(modules, "nmt-example"), "what translating needs"
     rows = [json.loads(line) for line in (model / "metrics.jsonl").read_text().splitlines()]
@@ -192,6 +193,9 @@ def test_a_model_needs_the_module_that_it_was_trained_with(
     assert "--plugin" in done.stderr
     assert run_nmt(*train, "--plugin", module).returncode == 0
     assert load_recipe_text(Path("model"))["plugins"] == {module: ""}
+    card = Path("model", "README.md").read_text("utf-8")
+    assert f"pip install nmt\nnmt translate MODEL_DIR --plugin {module} < text.de\n" in card
+    assert f'nmt.load_plugin("{module}")\nprint(' in card
     assert run_nmt("translate", "model", stdin="Der Hund schläft.\n").returncode == 0, "it is still loaded"
 
     monkeypatch.setattr(plugins, "_added", [])

@@ -1,5 +1,6 @@
 """Components are known by kind and name."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from nmt.core.errors import UserError
 from nmt.models.cells import CELLS
 from nmt.models.cells.gated import GruCell
 from nmt.recipe import registry
+from nmt.recipe.registry import KINDS
 from nmt.training.optim.schedules import SCHEDULES, Constant
 
 
@@ -45,8 +47,17 @@ def test_a_component_must_be_of_its_kind() -> None:
         list(CELLS)
 
 
-def test_kinds_are_listed() -> None:
-    assert {"cell", "schedule"} <= set(nmt.kinds())
+def test_kinds_are_those_of_all_tables(repo_root: Path) -> None:
+    texts = [path.read_text("utf-8") for path in (repo_root / "nmt").rglob("*.py")]
+    found = [kind for text in texts for kind in re.findall(r'^\w+: Table\[\w+\] = Table\(\s*"([a-z ]+)"', text, re.M)]
+    assert sorted(found) == sorted(KINDS)
+    assert set(KINDS) <= set(nmt.kinds()), "also those whose tables are not imported"
+
+
+def test_a_kind_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UserError, match="There is no kind of component 'metrics'") as caught:
+        nmt.register("metrics", "mine")(GruCell)
+    assert caught.value.remedy == "Did you mean 'metric'?"
 
 
 def test_a_plugin_installed_for_one_kind_may_be_required(tmp_path: Path) -> None:

@@ -69,6 +69,13 @@ def test_recipe_and_parameters_come_from_the_model_directory(tiny_model: Path) -
     assert found["ended"] == "training.max_steps (200) reached"
 
 
+def test_the_metric_of_a_plugin_that_is_not_loaded_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_log(tmp_path / "run", valid_line(20, 2.5, 11.0) | {"first_word": 3.0})
+    (run / "recipe.yaml").write_text("training: {metric: first_word}\n", "utf-8")
+    assert read_history(run).summary()["bleu"] == 11.0
+    assert "the metric 'first_word', which no loaded plugin has" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "damage",
     ['{"event": "train", "st', "[1, 2]", '{"event": "train"}', '{"event": "train", "step": "x", "seconds": 1}', "\x00"],
