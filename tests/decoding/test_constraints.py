@@ -66,6 +66,7 @@ def test_every_translation_says_what_it_must(model: Seq2Seq) -> None:
 def test_the_score_stays_that_of_the_model(model: Seq2Seq) -> None:
     found = search_all(model, SOURCES, BOTH, options(), constraints=WANTED)
     for source, hypotheses in zip(SOURCES, found, strict=True):
+        assert hypotheses
         for hypothesis in hypotheses:
             source_BS, length_B = torch.tensor([[*source, WORDS.eos]]), torch.tensor([len(source) + 1])
             with torch.no_grad():

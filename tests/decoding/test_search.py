@@ -315,7 +315,9 @@ def test_pad_and_sos_are_never_produced_however_likely(beam: int) -> None:
         values[PAD] = values[SOS] = 20.0
         return normalised(values)
 
-    for hypothesis in toy_search(table, [[YES, YES]], beam_size=beam, max_length_extra=4)[0]:
+    [hypotheses] = toy_search(table, [[YES, YES]], beam_size=beam, max_length_extra=4)
+    assert len(hypotheses) == beam
+    for hypothesis in hypotheses:
         assert not {PAD, SOS, EOS} & set(hypothesis.ids)
         assert math.isfinite(hypothesis.log_probability)
 
@@ -445,7 +447,7 @@ def test_coverage_is_part_of_the_score(model: Seq2Seq) -> None:
 
 
 def test_n_best_is_sorted_and_distinct(model: Seq2Seq) -> None:
-    for hypotheses in translate(model, SOURCES, options_with(beam_size=5)):
+    for _, hypotheses in zip(SOURCES, translate(model, SOURCES, options_with(beam_size=5)), strict=True):
         assert 1 < len(hypotheses) <= 5
         assert [h.score for h in hypotheses] == sorted((h.score for h in hypotheses), reverse=True)
         assert len({tuple(h.ids) for h in hypotheses}) == len(hypotheses)
@@ -456,6 +458,7 @@ def test_batch_size_and_order_change_nothing(model: Seq2Seq, beam: int) -> None:
     draw = random.Random(63)
     sources = SOURCES + [draw.choices(range(4, len(WORDS)), k=draw.randrange(9)) for _ in range(12)]
     alone = translate(model, sources, options_with(beam_size=beam, batch_size=1))
+    assert all(alone)
     for batch_size in (2, 7, 64):
         order = draw.sample(range(len(sources)), len(sources))
         shuffled = translate(model, [sources[i] for i in order], options_with(beam_size=beam, batch_size=batch_size))

@@ -403,6 +403,7 @@ def test_repairs_never_break_lines_and_settle(sound: Pairs) -> None:
 
 
 def test_every_filter_explains_itself() -> None:
+    assert len(FILTERS) > 10
     for name, each in FILTERS.items():
         assert each.problem, name
         assert each.remedy.endswith("."), name
