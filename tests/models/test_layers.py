@@ -14,6 +14,7 @@ from nmt.models.layers import (
     LayerDrop,
     Positions,
     byte_mask,
+    fairseq_sinusoids,
     length_mask,
     reverse_within,
     sinusoids,
@@ -150,6 +151,11 @@ def test_sinusoids_follow_the_formula(size: int) -> None:
             angle = position / 10000 ** (2 * (dimension // 2) / size)
             expected = math.cos(angle) if dimension % 2 else math.sin(angle)
             assert float(code[position, dimension]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_sinusoids_of_fairseq_begin_with_position_2() -> None:
+    expected = [[f(p / 10000 ** (i / 3)) for f in (math.sin, math.cos) for i in range(4)] + [0] for p in range(2, 42)]
+    torch.testing.assert_close(fairseq_sinusoids(40, 9), torch.tensor(expected), atol=1e-5, rtol=0)
 
 
 def test_positions_go_on_where_the_last_call_stopped() -> None:

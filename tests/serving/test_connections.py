@@ -39,6 +39,20 @@ def test_headers_that_never_end_close_the_connection(server: Any, monkeypatch: p
             assert is_closed(client)
 
 
+def test_the_time_of_headers_begins_with_their_first_byte(
+    server: Any, hold: Callable[..., threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with the end of the answer before, which may take long."""
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
+    release = hold(server.service.engine)
+    with connect(server) as client:
+        query = "q=Hund&source=de&target=en"
+        client.sendall(f"GET /translate?{query} HTTP/1.1\r\nHost: x\r\n\r\nGET /hea".encode())
+        client.settimeout(20)
+        assert is_closed(client)
+    release.set()
+
+
 @pytest.mark.parametrize("request_line", ["POST /nowhere", "POST /health", "GET /health", "OPTIONS /translate"])
 @pytest.mark.parametrize("byte", [b"x", b"\n"])
 def test_a_connection_ends_after_its_answer_whatever_the_client_sends(
