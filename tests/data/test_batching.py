@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.data.batching import Batch, TrainingBatches, make_batch, plan_batches
+from nmt.data.batching import Batch, CorpusExtras, TrainingBatches, make_batch, plan_batches
 from nmt.data.buffers import ShuffleBuffers
-from nmt.data.cache import EncodedCorpus, encode_corpus
+from nmt.data.cache import EncodedCorpus, ParallelIds, encode_corpus
 from nmt.data.sources import FileText, open_text
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
@@ -137,6 +137,20 @@ def test_each_pool_is_drawn_from_all_of_the_corpus(corpus: tuple[EncodedCorpus, 
         assert len(pairs) == 20
         assert min(pairs) < 15
         assert max(pairs) >= 45
+
+
+def test_each_pool_and_epoch_has_random_numbers_of_its_own(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:
+    drawn: list[tuple[int, int]] = []
+
+    def modify(sides: ParallelIds, annotations: CorpusExtras, seed: int, epoch: int) -> Any:
+        drawn.append((seed, epoch))
+        return sides, annotations
+
+    batches = stream(corpus, buffers=pools(20), modify=modify)
+    while batches.epoch < 2:
+        batches.advance()
+    assert len(drawn) == len(set(drawn)) == 2 * 3 + 1
+    assert len({seed for seed, _ in drawn}) == 3
 
 
 def test_the_order_hangs_on_seed_and_epoch_alone(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:

@@ -80,6 +80,11 @@ def test_a_number_just_below_one_gives_a_possible_piece() -> None:
     assert draw(logits, almost_one, DecodingOptions()).item() in {0, 1}
 
 
+def test_a_probability_that_is_reached_exactly_is_enough() -> None:
+    options, numbers = DecodingOptions(top_p=0.5), torch.linspace(0, 0.999, 50, dtype=torch.float64)
+    assert len(draw(torch.zeros(50, 4), numbers, options).unique()) == 2
+
+
 def test_a_number_of_one_draws_the_last_piece_that_top_p_leaves() -> None:
     logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
     assert draw(logits, torch.ones(1, dtype=torch.float64), DecodingOptions(top_p=0.7)).item() == 1

@@ -1,5 +1,6 @@
 """Components are known by kind and name."""
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,21 @@ def test_a_component_must_be_of_its_kind() -> None:
 
 def test_kinds_are_listed() -> None:
     assert {"cell", "schedule"} <= set(nmt.kinds())
+
+
+@pytest.mark.parametrize("code", ["COMPONENTS = {}", "import sys\nsys.path.insert(0, 'elsewhere')\n1 / 0", ""])
+def test_a_plugin_leaves_the_path_of_modules_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "named", [])
+    (tmp_path / "pathless.py").write_text(code, encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "pathless", raising=False)
+    before = list(sys.path)
+    with contextlib.nullcontext() if "COMPONENTS" in code else pytest.raises(UserError, match="pathless"):
+        registry.load_plugin("pathless")
+    sys.modules.pop("pathless", None)
+    assert sys.path == before
 
 
 def test_a_plugin_installed_for_one_kind_may_be_required(tmp_path: Path) -> None:
