@@ -1,5 +1,6 @@
 """Shell completion and limits of input that all commands share."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -75,3 +76,24 @@ def test_ctrl_c_that_an_import_turns_into_another_error_ends_the_program(
     monkeypatch.setattr("nmt.cli.app", start)
     assert run_nmt().returncode == 130
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "The output can't be written: no space left"),
+        (errno.EFBIG, "The output can't be written: file too large"),
+        (errno.EMFILE, "The system allows no more open files"),
+    ],
+)
+def test_errors_of_the_system_have_a_message_and_an_exit_code(
+    run_nmt: RunNmt, monkeypatch: pytest.MonkeyPatch, number: int, message: str
+) -> None:
+    def fail(**options: str) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("nmt.cli.app", fail)
+    done = run_nmt()
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

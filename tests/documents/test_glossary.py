@@ -28,6 +28,8 @@ def test_terms_are_found_as_whole_words_the_longest_first() -> None:
         ("Hund", "hound"),
     ]
     assert GLOSSARY.terms_in("Hundert Katzen") == []
+    sack = Glossary({"Katze": "cat", "Katze im Sack": "pig in a poke"})
+    assert sack.terms_in("die Katze im Sack, die Katze") == [("Katze im Sack", "pig in a poke"), ("Katze", "cat")]
 
 
 def test_terms_are_forced_where_the_model_leaves_them_out() -> None:
