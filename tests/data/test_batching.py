@@ -67,6 +67,14 @@ def test_every_pair_once_and_never_beyond_the_budget(
         assert positions <= budget or len(batch) == 1
 
 
+def test_of_equal_lengths_the_shorter_side_goes_up_and_down_in_turns() -> None:
+    """So that neighbours are alike where the longer side grows, too."""
+    source, target = np.array([4, 5, 4, 5, 4, 5]), np.array([4, 1, 1, 5, 2, 3])
+    [order] = plan_batches(source, target, 10**6)
+    pairs = list(zip(source[order].tolist(), target[order].tolist(), strict=True))
+    assert pairs == [(4, 1), (4, 2), (4, 4), (5, 5), (5, 3), (5, 1)]
+
+
 def test_sentences_longer_than_the_budget_stand_alone() -> None:
     source, target = np.array([50, 3, 3, 60]), np.array([4, 3, 3, 4])
     batches = sorted(sorted(batch.tolist()) for batch in plan_batches(source, target, 20))

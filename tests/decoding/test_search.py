@@ -17,8 +17,9 @@ from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
-from nmt.decoding.hypotheses import Hypothesis
+from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.length_penalties import length_normalised
+from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import max_lengths
 from nmt.models.build import DECODERS, build_model
 from nmt.models.contracts import State, StepOutput
@@ -289,6 +290,20 @@ def test_no_ngram_is_repeated() -> None:
     for hypothesis in free:
         pairs = list(itertools.pairwise(hypothesis.ids))
         assert len(set(pairs)) == len(pairs)
+
+
+def test_the_processors_of_a_query_come_before_those_of_the_options() -> None:
+    class Insist(LogitsProcessor):
+        def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
+            logits_NV[:, YES] = 100.0
+
+    never_twice = DecodingOptions(
+        beam_size=1, max_length_extra=4, logits_processors={"no_repeat_ngram": {"size": 1}}
+    )  # fmt: skip
+    both = Vocabularies(TOY, TOY)
+    [[found]] = search_all(Table(random_table), [[YES]], both, never_twice, processors=[Insist(None, both)])
+    assert found.ids[0] == YES
+    assert YES not in found.ids[1:]
 
 
 def test_a_wider_beam_escapes_the_garden_path() -> None:

@@ -15,6 +15,7 @@ from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.learning import MAX_LINES
 from nmt.data.vocabulary.words import WordVocabulary
+from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
@@ -49,6 +50,11 @@ def test_the_target_of_a_dialogue_is_its_current_turn() -> None:
     for data, expected in (({"context": 2}, "b c"), ({}, "a\tb c")):
         ids = task_of(recipe_of(data=data)).encode_target(vocabulary, "a\tb c")
         assert ids == vocabulary.encode(expected)
+
+
+def test_a_label_is_one_word_without_the_space_around_it() -> None:
+    task = task_of(recipe_of(model={"decoder": {"type": "classifier"}}))
+    assert task.target_words(Words.split(" not bad ")).words == ("not bad",)
 
 
 def test_a_joint_vocabulary_is_learned_from_half_as_many_pairs() -> None:
