@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from nmt.cli.common import command_to_resume
 from nmt.core.limits import MAX_LINE_BYTES
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -97,3 +98,9 @@ def test_errors_of_the_system_have_a_message_and_an_exit_code(
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("given", [["translate", "my model"], ["translate", "--resume", "my model"]])
+def test_the_command_that_resumes_can_be_given_to_a_shell(given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["nmt", *given])
+    assert command_to_resume() == "nmt translate 'my model' --resume"
