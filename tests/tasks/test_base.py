@@ -69,7 +69,7 @@ def test_a_joint_vocabulary_is_learned_from_half_as_many_pairs() -> None:
     ("changes", "name", "metric"),
     [
         ({}, "translation", "bleu"),
-        ({"data": {"context": 2}}, "dialogue", "bleu"),
+        ({"data": {"history_turns": 2}}, "dialogue", "bleu"),
         ({"model": {"encoder": None}}, "language_model", "loss"),
         ({"model": {"decoder": {"type": "classifier"}}}, "classification", "accuracy"),
     ],
@@ -91,8 +91,8 @@ def test_a_task_that_is_named_must_be_there() -> None:
 @pytest.mark.parametrize(
     ("changes", "feature", "message"),
     [
-        ({"data": {"context": 2}}, "export", "dialogues are not exported"),
-        ({"data": {"context": 2}}, "synthesis", "one turn of several"),
+        ({"data": {"history_turns": 2}}, "export", "dialogues are not exported"),
+        ({"data": {"history_turns": 2}}, "synthesis", "one turn of several"),
         ({"model": {"encoder": None}}, "translation", "reads no source"),
         ({"model": {"decoder": {"type": "classifier"}}}, "serving", "is a classifier"),
     ],
