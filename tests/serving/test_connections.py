@@ -74,6 +74,14 @@ def test_a_connection_ends_after_its_answer_whatever_the_client_sends(
         assert not is_open
 
 
+def test_a_body_of_unknown_length_is_limited_too(serve: Callable[..., Any], translator: Translator) -> None:
+    with connect(serve(translator, bytes=1000)) as client:
+        client.sendall(b"POST /translate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n")
+        client.sendall(b"Content-Type: application/json\r\n\r\n")
+        client.sendall((b"12c\r\n" + b" " * 300 + b"\r\n") * 5 + b"0\r\n\r\n")
+        assert client.recv(10_000).startswith(b"HTTP/1.1 413")
+
+
 def test_a_slow_body_is_no_slow_header(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
     with connect(server) as client:

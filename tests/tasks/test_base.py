@@ -47,7 +47,7 @@ def recipe_of(**changes: dict[str, Any]) -> Recipe:
 
 def test_the_target_of_a_dialogue_is_its_current_turn() -> None:
     vocabulary = WordVocabulary(["▁a", "▁b", "▁c"])
-    for data, expected in (({"context": 2}, "b c"), ({}, "a\tb c")):
+    for data, expected in (({"history_turns": 2}, "b c"), ({}, "a\tb c")):
         ids = task_of(recipe_of(data=data)).encode_target(vocabulary, "a\tb c")
         assert ids == vocabulary.encode(expected)
 
