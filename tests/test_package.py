@@ -190,7 +190,9 @@ def test_the_files_of_a_release_name_its_version(repo_root: Path) -> None:
 
 def test_issue_templates_have_what_the_forms_require(repo_root: Path) -> None:
     folder = repo_root / ".github" / "ISSUE_TEMPLATE"
-    for path in sorted(folder.glob("*.yml")):
+    paths = sorted(folder.glob("*.yml"))
+    assert len(paths) > 1
+    for path in paths:
         form = yaml.safe_load(path.read_text("utf-8"))
         if path.name == "config.yml":
             assert form == {"blank_issues_enabled": True}

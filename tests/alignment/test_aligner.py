@@ -138,6 +138,7 @@ def test_what_is_learned_by_heart_is_probable_and_aligned_sensibly(tiny_model: P
     texts = [(tiny_corpus / f"train.{language}").read_text("utf-8").splitlines() for language in ("de", "en")]
     right = list(translator.align(zip(*texts, strict=True), links=LinkOptions(symmetrize="none")))
     wrong = list(translator.align(zip(texts[0], reversed(texts[1]), strict=True)))
+    assert len(right) == len(texts[0]) > 0
     for good, bad in zip(right, wrong, strict=True):
         assert good.score is not None
         assert bad.score is not None

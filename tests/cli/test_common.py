@@ -1,5 +1,6 @@
 """Shell completion and limits of input that all commands share."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from nmt.cli.common import check_is_folder, command_to_resume
+from nmt.core.errors import UserError
 from nmt.core.limits import MAX_LINE_BYTES
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -75,3 +78,38 @@ def test_ctrl_c_that_an_import_turns_into_another_error_ends_the_program(
     monkeypatch.setattr("nmt.cli.app", start)
     assert run_nmt().returncode == 130
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "The output can't be written: no space left"),
+        (errno.EFBIG, "The output can't be written: file too large"),
+        (errno.EMFILE, "The system allows no more open files"),
+    ],
+)
+def test_errors_of_the_system_have_a_message_and_an_exit_code(
+    run_nmt: RunNmt, monkeypatch: pytest.MonkeyPatch, number: int, message: str
+) -> None:
+    def fail(**options: str) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("nmt.cli.app", fail)
+    done = run_nmt()
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("given", [["translate", "my model"], ["translate", "--resume", "my model"]])
+def test_the_command_that_resumes_can_be_given_to_a_shell(given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["nmt", *given])
+    assert command_to_resume() == "nmt translate 'my model' --resume"
+
+
+def test_options_of_folders_are_refused_for_files(tmp_path: Path) -> None:
+    assert check_is_folder(tmp_path, None, 2)
+    assert not check_is_folder(tmp_path / "file", None, None)
+    for path in (tmp_path / "file", "-"):
+        with pytest.raises(UserError, match="are for folders of shards"):
+            check_is_folder(path, None, 2)

@@ -39,6 +39,7 @@ def test_mbr_takes_the_candidate_most_like_the_others(run_nmt: RunNmt, tiny_mode
     options = ("--search", "sample", "--temperature", "2", "--beam-size", "8", "--n-best", "8")
     plain = lines(run_nmt("translate", tiny_model, *options, stdin=SOURCE))
     chosen = lines(run_nmt("translate", tiny_model, *options, "--mbr", "chrf", stdin=SOURCE))
+    assert len(plain) == 2
     for before, after in zip(plain, chosen, strict=True):
         candidates = before.split("\t")
         assert sorted(candidates) == sorted(after.split("\t"))

@@ -1,6 +1,8 @@
 """A file is complete or as it was, whatever is killed or written twice."""
 
 import contextlib
+import errno
+import os
 import subprocess
 import sys
 import textwrap
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.core.files import check_unused, exclusive, new_folder, replacing
+from nmt.core.files import check_unused, exclusive, explained, new_folder, replacing
 
 
 def test_what_a_killed_process_left_is_deleted_by_the_next_success(tmp_path: Path) -> None:
@@ -56,3 +58,10 @@ def test_a_new_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
     for used in (folder, folder / "file"):
         with pytest.raises(UserError, match="exists already"):
             check_unused(used)
+
+
+def test_a_pipe_that_its_reader_has_closed_is_no_failure_to_write(tmp_path: Path) -> None:
+    with pytest.raises(BrokenPipeError), explained(tmp_path / "out"):
+        raise BrokenPipeError
+    with pytest.raises(UserError, match="out can't be written: no space"), explained(tmp_path / "out"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

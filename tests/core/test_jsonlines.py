@@ -13,6 +13,7 @@ SOUND: list[Any] = [
     {},
     {"a": [1, -2.5, None, True, "ä€😀"], "b": {"c": "x" * 5000}},
     {"number": 2**127, "list": list(range(1000))},
+    json.loads('{"a":' * jsonlines.MAX_DEPTH + "1" + "}" * jsonlines.MAX_DEPTH),
 ]
 
 

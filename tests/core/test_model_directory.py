@@ -33,6 +33,19 @@ def make_huge(file: Path) -> None:
         stream.truncate(1 << 40)  # sparse: takes no space
 
 
+def test_the_digest_depends_on_recipe_vocabularies_and_weights_alone(tmp_path: Path) -> None:
+    files = ("recipe.yaml", "vocabulary.source.json", "vocabulary.target.json", "model.safetensors")
+    for name in (*files, "metrics.jsonl", "README.md"):
+        (tmp_path / name).write_text(name)
+    before = digest = ModelDirectory(tmp_path).digest()
+    for name in files:
+        (tmp_path / name).write_text("changed")
+        digest, last = ModelDirectory(tmp_path).digest(), digest
+        assert digest != last, name
+    (tmp_path / "metrics.jsonl").write_text("changed")
+    assert ModelDirectory(tmp_path).digest() == digest != before
+
+
 @pytest.mark.posix
 @pytest.mark.parametrize(
     ("change", "message"),

@@ -31,7 +31,7 @@ def test_a_stopped_run_goes_on_after_its_last_complete_line(tmp_path: Path) -> N
     output = ResumableOutput(path)
     assert list(output.lines()) == ["eins", "zwei\u2028"]
     assert path.read_text(encoding="utf-8") == "von früher\n"
-    stop_after(path, "drei\nvi", resume=True)
+    stop_after(path, "drei\nvierundzwanzig", resume=True)  # longer than what comes in its place
     with output.open(resume=True) as file:
         assert output.num_lines == 3
         file.write("vier\n")

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.data.batching import Batch, TrainingBatches, make_batch, plan_batches
+from nmt.data.batching import Batch, CorpusExtras, TrainingBatches, make_batch, plan_batches
 from nmt.data.buffers import ShuffleBuffers
-from nmt.data.cache import EncodedCorpus, encode_corpus
+from nmt.data.cache import EncodedCorpus, ParallelIds, encode_corpus
 from nmt.data.sources import FileText, open_text
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
@@ -65,6 +65,14 @@ def test_every_pair_once_and_never_beyond_the_budget(
     for batch in batches:
         positions = len(batch) * max(source[batch].max(), target[batch].max())
         assert positions <= budget or len(batch) == 1
+
+
+def test_of_equal_lengths_the_shorter_side_goes_up_and_down_in_turns() -> None:
+    """So that neighbours are alike where the longer side grows, too."""
+    source, target = np.array([4, 5, 4, 5, 4, 5]), np.array([4, 1, 1, 5, 2, 3])
+    [order] = plan_batches(source, target, 10**6)
+    pairs = list(zip(source[order].tolist(), target[order].tolist(), strict=True))
+    assert pairs == [(4, 1), (4, 2), (4, 4), (5, 5), (5, 3), (5, 1)]
 
 
 def test_sentences_longer_than_the_budget_stand_alone() -> None:
@@ -137,6 +145,20 @@ def test_each_pool_is_drawn_from_all_of_the_corpus(corpus: tuple[EncodedCorpus, 
         assert len(pairs) == 20
         assert min(pairs) < 15
         assert max(pairs) >= 45
+
+
+def test_each_pool_and_epoch_has_random_numbers_of_its_own(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:
+    drawn: list[tuple[int, int]] = []
+
+    def modify(sides: ParallelIds, annotations: CorpusExtras, seed: int, epoch: int) -> Any:
+        drawn.append((seed, epoch))
+        return sides, annotations
+
+    batches = stream(corpus, buffers=pools(20), modify=modify)
+    while batches.epoch < 2:
+        batches.advance()
+    assert len(drawn) == len(set(drawn)) == 2 * 3 + 1
+    assert len({seed for seed, _ in drawn}) == 3
 
 
 def test_the_order_hangs_on_seed_and_epoch_alone(corpus: tuple[EncodedCorpus, Vocabularies]) -> None:

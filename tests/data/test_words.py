@@ -110,7 +110,9 @@ def test_every_token_stays_a_word_of_its_own(tokens: Sequence[str]) -> None:
 
 
 def test_the_embedded_corpus_is_put_together_exactly() -> None:
-    for pair in splits(train=1, valid=1, test=300)["test"]:
+    pairs = splits(train=1, valid=1, test=300)["test"]
+    assert len(pairs) == 300
+    for pair in pairs:
         assert Words.detokenise(pair.source_tokens).text == pair.source
         assert Words.detokenise(pair.target_tokens).text == pair.target
 
@@ -141,6 +143,7 @@ def test_every_word_has_pieces_that_spell_it(vocabularies: dict[str, Vocabulary]
     words = Words.split(text)
     pieces = vocabulary.pieces(text)
     owners = words.of_pieces(pieces)
+    assert words.words
     for index, word in enumerate(words.words):
         spelt = vocabulary.decode([piece.id for piece, owner in zip(pieces, owners, strict=True) if owner == index])
         # The normalisation of sentencepiece drops joiners and the like.

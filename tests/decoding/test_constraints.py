@@ -10,7 +10,7 @@ from torch import Tensor
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.decoding.constraints import LexicalConstraints, num_matched
+from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints, num_matched
 from nmt.decoding.processors import ForbidPhrases
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
@@ -66,6 +66,7 @@ def test_every_translation_says_what_it_must(model: Seq2Seq) -> None:
 def test_the_score_stays_that_of_the_model(model: Seq2Seq) -> None:
     found = search_all(model, SOURCES, BOTH, options(), constraints=WANTED)
     for source, hypotheses in zip(SOURCES, found, strict=True):
+        assert hypotheses
         for hypothesis in hypotheses:
             source_BS, length_B = torch.tensor([[*source, WORDS.eos]]), torch.tensor([len(source) + 1])
             with torch.no_grad():
@@ -118,6 +119,16 @@ def test_pieces_said_are_those_of_whole_phrases_and_the_longest_beginning() -> N
     assert num_matched([4, 5, 4, 6, 7, 9], phrases) == 4 + 1
     assert num_matched([4, 5, 9], phrases) == 0
     assert num_matched([4, 5, 4, 6, 4, 5, 8, 7], phrases) == 4 + 3 + 1
+
+
+def test_the_beam_is_divided_by_pieces_said_most_first() -> None:
+    """Post & Vilar 2018: in turns the best candidate of each bank, the bank with most tokens matched first."""
+    candidates = [(-1.0, 0, 9), (-2.0, 0, 8), (-3.0, 1, 6), (-4.0, 2, 7), (-5.0, 1, WORDS.eos), (-6.0, 3, WORDS.eos)]
+    histories = [[5], [5], [6], [6, 7]]
+    allocate = PhraseConstraints([[[6, 7]]], WORDS.eos)._allocate
+    for size, kept in ((1, [3]), (2, [3, 2]), (3, [3, 2, 0]), (4, [3, 2, 0, 1])):
+        expected = [candidates[i] for i in kept]
+        assert allocate(candidates, histories, [(6, 7)], size) == ([candidates[5]], expected)
 
 
 def test_where_no_translation_can_say_it_there_is_one_without_it(model: Seq2Seq) -> None:

@@ -46,6 +46,7 @@ def test_a_translation_in_text_gets_the_score_of_the_search(translator: Translat
     lines = ["Der Hund schläft im Garten.", "Heute trinkt die Katze kaltes Wasser.", "Hund"]
     translations = translator.translate(lines, length_penalty=penalty, alpha=0.7)
     scored = list(translator.score([(t.source, t.text) for t in translations], length_penalty=penalty, alpha=0.7))
+    assert len(scored) == len(lines)
     for translation, pair in zip(translations, scored, strict=True):
         assert (pair.source, pair.target) == (translation.source, translation.text)
         assert pair.tokens == [*translation.tokens, "</s>"]

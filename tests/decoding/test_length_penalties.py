@@ -64,6 +64,7 @@ def test_a_penalty_from_outside_scores_translations(tiny_model: Path) -> None:
     lines = ["Der Hund schläft im Garten.", "Hund"]
     found = translator.translate(lines, length_penalty="saturating", alpha=1.0)
     pairs = [(each.source, each.text) for each in found]
+    assert len(pairs) == len(lines)
     for ours, score in zip(found, translator.score(pairs, length_penalty="none"), strict=True):
         num_tokens = len(ours.tokens) + 1
         assert ours.score == pytest.approx(score.score / (2 - 1 / num_tokens), abs=1e-3)

@@ -17,8 +17,9 @@ from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
-from nmt.decoding.hypotheses import Hypothesis
+from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.length_penalties import length_normalised
+from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import max_lengths
 from nmt.models.build import DECODERS, build_model
 from nmt.models.contracts import State, StepOutput
@@ -291,6 +292,20 @@ def test_no_ngram_is_repeated() -> None:
         assert len(set(pairs)) == len(pairs)
 
 
+def test_the_processors_of_a_query_come_before_those_of_the_options() -> None:
+    class Insist(LogitsProcessor):
+        def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
+            logits_NV[:, YES] = 100.0
+
+    never_twice = DecodingOptions(
+        beam_size=1, max_length_extra=4, logits_processors={"no_repeat_ngram": {"size": 1}}
+    )  # fmt: skip
+    both = Vocabularies(TOY, TOY)
+    [[found]] = search_all(Table(random_table), [[YES]], both, never_twice, processors=[Insist(None, both)])
+    assert found.ids[0] == YES
+    assert YES not in found.ids[1:]
+
+
 def test_a_wider_beam_escapes_the_garden_path() -> None:
     """YES is the better start, but after it nothing is likely; NO ends well."""
 
@@ -315,7 +330,9 @@ def test_pad_and_sos_are_never_produced_however_likely(beam: int) -> None:
         values[PAD] = values[SOS] = 20.0
         return normalised(values)
 
-    for hypothesis in toy_search(table, [[YES, YES]], beam_size=beam, max_length_extra=4)[0]:
+    [hypotheses] = toy_search(table, [[YES, YES]], beam_size=beam, max_length_extra=4)
+    assert len(hypotheses) == beam
+    for hypothesis in hypotheses:
         assert not {PAD, SOS, EOS} & set(hypothesis.ids)
         assert math.isfinite(hypothesis.log_probability)
 
@@ -445,7 +462,7 @@ def test_coverage_is_part_of_the_score(model: Seq2Seq) -> None:
 
 
 def test_n_best_is_sorted_and_distinct(model: Seq2Seq) -> None:
-    for hypotheses in translate(model, SOURCES, options_with(beam_size=5)):
+    for _, hypotheses in zip(SOURCES, translate(model, SOURCES, options_with(beam_size=5)), strict=True):
         assert 1 < len(hypotheses) <= 5
         assert [h.score for h in hypotheses] == sorted((h.score for h in hypotheses), reverse=True)
         assert len({tuple(h.ids) for h in hypotheses}) == len(hypotheses)
@@ -456,6 +473,7 @@ def test_batch_size_and_order_change_nothing(model: Seq2Seq, beam: int) -> None:
     draw = random.Random(63)
     sources = SOURCES + [draw.choices(range(4, len(WORDS)), k=draw.randrange(9)) for _ in range(12)]
     alone = translate(model, sources, options_with(beam_size=beam, batch_size=1))
+    assert all(alone)
     for batch_size in (2, 7, 64):
         order = draw.sample(range(len(sources)), len(sources))
         shuffled = translate(model, [sources[i] for i in order], options_with(beam_size=beam, batch_size=batch_size))

@@ -4,6 +4,7 @@ import shutil
 from itertools import chain
 from math import inf
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
-from nmt.decoding.shortlist import Shortlist
+from nmt.decoding.shortlist import Shortlist, special_ids
 from nmt.models.build import build_model
 from nmt.models.ensemble import Ensemble
 from nmt.models.seq2seq import Seq2Seq
@@ -58,6 +59,12 @@ def search(model: Any, ids: list[int] | None, **arguments: Any) -> list[list[Hyp
 
 def ids_of(found: list[list[Hypothesis]]) -> list[list[list[int]]]:
     return [[hypothesis.ids for hypothesis in of_sentence] for of_sentence in found]
+
+
+def test_special_ids_and_those_before_them_are_in_every_shortlist() -> None:
+    assert {WORDS.pad, WORDS.unk, WORDS.sos, WORDS.eos} == set(special_ids(WORDS)) == {0, 1, 2, 3}
+    later: Any = SimpleNamespace(pad=4, unk=1, sos=0, eos=2)
+    assert list(special_ids(later)) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("options", [{}, {"search": "sample"}, {"beam_groups": 5}, {"coverage_penalty": 0.2}])

@@ -418,3 +418,9 @@ def test_any_text_is_a_document(name: str) -> None:
     for text in ("", "\n", "[", "**Hund", "| a |\n|-|\n| b", "> \n>\n", "---\n", "<b>*Hund</b>*", "- \n\n  Hund\\"):
         translated(name, text)
     assert {".txt", ".html", ".srt", ".docx", ".odt", ".po", ".xliff", ".md"} <= set(FORMATS)
+
+
+def test_an_entry_that_a_person_has_to_check_stays() -> None:
+    pytest.importorskip("polib")
+    entry = 'msgid ""\nmsgstr "Language: de"\n\n#, fuzzy\nmsgid "Hund"\nmsgstr "doubtful"\n'
+    assert 'msgstr "doubtful"' in translated("a.po", entry)

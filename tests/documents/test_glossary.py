@@ -28,6 +28,8 @@ def test_terms_are_found_as_whole_words_the_longest_first() -> None:
         ("Hund", "hound"),
     ]
     assert GLOSSARY.terms_in("Hundert Katzen") == []
+    sack = Glossary({"Katze": "cat", "Katze im Sack": "pig in a poke"})
+    assert sack.terms_in("die Katze im Sack, die Katze") == [("Katze im Sack", "pig in a poke"), ("Katze", "cat")]
 
 
 def test_terms_are_forced_where_the_model_leaves_them_out() -> None:
@@ -54,3 +56,11 @@ def test_other_lines_are_refused(line: str) -> None:
     with pytest.raises(UserError, match="line 2"):
         Glossary.parse(f"a\tb\n{line}\n")
     assert Glossary.parse("").terms_in("a") == []
+
+
+def test_a_second_search_counts_only_where_it_places_more_terms() -> None:
+    def once(requests: Sequence[Request]) -> list[Translation]:
+        return [Translation(r.source, "forced" if r.must_contain else "free", 0.0, []) for r in requests]
+
+    [found] = GLOSSARY.translate([Request("Unbekannt")], once)
+    assert (found.translation.text, found.missing) == ("free", (("Unbekannt", "qwx"),))

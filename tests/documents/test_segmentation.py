@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("sentencex")
 
+from nmt.data.vocabulary.words import WordVocabulary
 from nmt.documents.markup import translate_content
-from nmt.documents.segmentation import Translate, split_sentences
+from nmt.documents.segmentation import Translate, split_sentences, with_tags
 from nmt.documents.tags import text_of
 from nmt.translation.results import Translation
 
@@ -59,3 +60,9 @@ def test_sentences_without_space_between_them_get_one() -> None:
 
     assert translate_text("これです。それです。", english, "ja") == "It is. It is."
     assert translate_text("これです。それです。", shout, "ja") == "これです。それです。"
+
+
+def test_tags_hold_until_others_come() -> None:
+    vocabulary = WordVocabulary(["▁a", "<2en>", "<2fr>"])
+    sentences = ["a", "<2en> b", "c", "<2fr> d", "e"]
+    assert with_tags(sentences, vocabulary) == ["a", "<2en> b", "<2en> c", "<2fr> d", "<2fr> e"]

@@ -55,6 +55,7 @@ def test_figures_are_those_of_the_sacrebleu_program(method: TestMethod, option: 
     command += ["-m", "bleu", option, f"{option}-n", "300", "-f", "json"]
     found = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
     test = paired("bleu", SYSTEMS, method, 300)
+    assert list(test.scores) == list(SYSTEMS)
     for row, (system, score) in zip(found, test.scores.items(), strict=True):
         expected = row["BLEU"]
         assert score.score == pytest.approx(expected["score"], abs=1e-5)

@@ -61,6 +61,10 @@ def test_an_exported_model_that_is_imported_computes_the_same(variant: str, tmp_
     translator = own_model(variant)
     family = export_huggingface(translator, tmp_path / "hf")
     assert family.model_type == VARIANTS[variant][2]
+    config, generation = (
+        json.loads((tmp_path / "hf" / f"{name}config.json").read_text()) for name in ("", "generation_")
+    )
+    assert generation["max_length"] == min(2 * translator.max_pieces, config["max_position_embeddings"])
     if family.model_type == "mbart":
         return  # its vocabulary isn't that of mBART-50
     again = nmt.load(import_huggingface(tmp_path / "hf", tmp_path / "model").path, "cpu")

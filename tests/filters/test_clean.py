@@ -20,7 +20,7 @@ from nmt.filters import clean
 from nmt.filters.base import Features, PairFilter
 from nmt.filters.check import flag, make_filters
 from nmt.filters.clean import REPAIRS, CleanSettings, repair_mojibake
-from nmt.filters.statistics import CorpusStatistics, Lines, PairSource, median_and_deviation
+from nmt.filters.statistics import CorpusStatistics, Lines, PairHashes, PairSource, median_and_deviation
 from nmt.filters.table import FILTERS
 from nmt.filters.translation import WordModel
 from nmt.quickstart.embedded_corpus import splits
@@ -219,8 +219,9 @@ def test_a_stopped_run_goes_on_and_writes_the_same(
         with patch.object(clean, "render_report", render), pytest.raises(KeyboardInterrupt):
             run(tmp_path / "out", settings)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(UserError, match=r"out\.partial has the beginning of a run with other files or settings"):
-        run(tmp_path / "out", settings, max_length=20)
+    for other in ({"max_length": 20}, {"earlier": PairHashes(np.ones(1, np.uint64))}):
+        with pytest.raises(UserError, match=r"out\.partial has the beginning of a run with other files or settings"):
+            run(tmp_path / "out", settings, **other)
     before = len(judged)
     assert run(tmp_path / "out", settings) == whole
     assert sorted(set(judged)) == list(range(0, 704, 100))
@@ -403,6 +404,7 @@ def test_repairs_never_break_lines_and_settle(sound: Pairs) -> None:
 
 
 def test_every_filter_explains_itself() -> None:
+    assert len(FILTERS) > 10
     for name, each in FILTERS.items():
         assert each.problem, name
         assert each.remedy.endswith("."), name

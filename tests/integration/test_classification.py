@@ -65,7 +65,10 @@ def test_a_classifier_learns_and_gives_nothing_but_labels(classifier: Path) -> N
     (scored,) = translator.score([(LINES[0], found[0].n_best[1].text)])
     assert scored.score == pytest.approx(found[0].n_best[1].score, abs=1e-4)
     assert scored.tokens == [found[0].n_best[1].text]
-    assert translator.translate(LINES[:1], logits_processors={"forbid_phrases": {"phrases": [found[0].text]}})[0].text
+    forbidden = {"forbid_phrases": {"phrases": [found[0].text]}}
+    (other,) = translator.translate(LINES[:1], n_best=5, logits_processors=forbidden)
+    assert [c.text for c in other.n_best] == [found[0].n_best[1].text]
+    assert other.score == pytest.approx(found[0].n_best[1].score, abs=1e-4)  # the model's own, not renormalised
 
 
 def test_accuracy_selects_the_best_model_unless_the_recipe_says_otherwise(classifier: Path) -> None:

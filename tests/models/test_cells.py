@@ -243,6 +243,7 @@ def test_a_cell_computes_its_equations(choice: Any, step: int) -> None:
     x, state = torch.randn(ROWS, INPUT, dtype=torch.float64), random_state(cell)
     clock = (torch.full((ROWS, 1), step),) if "clockwork" in str(choice) else ()
     found = cell(cell.project(x), (*state, *clock))
+    assert len(found) >= cell.num_states > 0
     for row in range(ROWS):
         expected = EQUATIONS[type(cell)](Step(cell, x[row].tolist(), [p[row].tolist() for p in state], step, None))
         for part, values in zip(found[: cell.num_states], expected[: cell.num_states], strict=True):
@@ -313,6 +314,7 @@ def test_two_inputs_are_one_wide_input(kind: str) -> None:
     whole.load_state_dict(joined | {"input_weights.0": torch.cat(tuple(split.input_weights), dim=1)})
     x, state = torch.randn(ROWS, INPUT, dtype=torch.float64), random_state(split)
     gates = split.project(x[:, :-1]) + split.project(x[:, -1:], part=1)
+    assert len(split(gates, state)) >= split.num_states > 0
     for found, expected in zip(split(gates, state), whole(whole.project(x), state), strict=True):
         torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
 

@@ -191,6 +191,7 @@ def test_training_moves_all_but_the_echo_states_and_saves_them(train_tiny: Any) 
         directory: Path = train_tiny(f"training.max_steps={num_steps}", *settings)
         weights.append(read_tensors(directory / "model.safetensors"))
     before, after = weights
+    assert len(before) > 10
     for name, value in before.items():
         fixed = "recurrence.layers" in name or "decoder.cells" in name
         assert torch.equal(value, after[name]) == fixed, name
@@ -235,6 +236,7 @@ def test_a_decoder_starts_from_its_learned_state(make_model: Any, batch: Batch, 
     for part in model.decoder.first_state.learned.parts:
         part.uniform_(-1, 1)
     hidden, cell = model.decoder.start(model.encode(batch.source_BS, batch.source_length_B)).cells
+    assert len(hidden) == len(cell) == len(batch.source_BS)
     for found, part in zip((hidden, cell), model.decoder.first_state.learned.parts, strict=True):
         for row in found:
             assert torch.equal(row.flatten(), part)

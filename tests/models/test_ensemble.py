@@ -32,6 +32,7 @@ def models() -> list[Seq2Seq]:
 def test_probabilities_are_averaged_at_each_step(models: list[Seq2Seq]) -> None:
     for source, hypotheses in zip(SOURCES, search_all(Ensemble(models), SOURCES, BOTH, OPTIONS), strict=True):
         source_BS, length_B = torch.tensor([[*source, WORDS.eos]]), torch.tensor([len(source) + 1])
+        assert hypotheses
         for hypothesis in hypotheses:
             target_BT = torch.tensor([[WORDS.sos, *hypothesis.ids]])
             p_MTV = torch.stack(
@@ -57,5 +58,7 @@ def test_batch_size_changes_nothing(models: list[Seq2Seq]) -> None:
 def test_coverage_is_that_of_the_models_with_attention(models: list[Seq2Seq]) -> None:
     """Two steps can't look at all of six words once."""
     covered = OPTIONS.model_copy(update={"coverage_penalty": 0.5, "max_length": 1})
-    for hypothesis in search_all(Ensemble(models), SOURCES, BOTH, covered)[2]:
+    hypotheses = search_all(Ensemble(models), SOURCES, BOTH, covered)[2]
+    assert hypotheses
+    for hypothesis in hypotheses:
         assert hypothesis.score < hypothesis.log_probability - 0.5

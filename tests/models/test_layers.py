@@ -14,6 +14,7 @@ from nmt.models.layers import (
     LayerDrop,
     Positions,
     byte_mask,
+    fairseq_sinusoids,
     length_mask,
     reverse_within,
     sinusoids,
@@ -31,13 +32,13 @@ def test_rate_and_expectation(rate: float) -> None:
     assert len(mask.unique()) == 2
 
 
-@pytest.mark.parametrize("rate", [1e-6, 0.003, 0.997, 0.9999])
-def test_rates_near_the_ends_of_the_range(rate: float) -> None:
+@pytest.mark.parametrize(("rate", "dropped"), [(1e-6, 1), (0.003, 1), (0.997, 255), (0.9999, 255)])
+def test_rates_near_the_ends_of_the_range(rate: float, dropped: int) -> None:
+    """Rates are rounded to 1/256 … 255/256; the scale uses the rounded rate."""
     torch.manual_seed(42)
     mask = byte_mask(torch.empty(100_000), rate)
-    assert mask.isfinite().all()
-    assert 0 < float((mask == 0).float().mean()) < 1
-    assert float(mask.mean()) == pytest.approx(1.0, abs=0.3)
+    assert mask.unique().tolist() == pytest.approx([0.0, 256 / (256 - dropped)])
+    assert float((mask == 0).float().mean()) == pytest.approx(dropped / 256, abs=0.001)
 
 
 def test_elements_are_dropped_independently() -> None:
@@ -150,6 +151,22 @@ def test_sinusoids_follow_the_formula(size: int) -> None:
             angle = position / 10000 ** (2 * (dimension // 2) / size)
             expected = math.cos(angle) if dimension % 2 else math.sin(angle)
             assert float(code[position, dimension]) == pytest.approx(expected, abs=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scale", [False, True])
+def test_given_vectors_are_what_an_embedding_gives_and_others_become_as_large(scale: bool) -> None:
+    torch.manual_seed(45)
+    embedding, vectors = Embedding(500, 16, pad=0, scale=scale).eval(), 7 * torch.randn(200, 16)
+    embedding.init_from(torch.arange(1, 201), vectors)
+    torch.testing.assert_close(embedding(torch.arange(1, 201)), vectors)
+    assert float(embedding(torch.arange(201, 500)).std()) == pytest.approx(float(vectors.std()), rel=1e-4)
+    assert not embedding(torch.tensor([0])).any()
+
+
+def test_sinusoids_of_fairseq_begin_with_position_2() -> None:
+    expected = [[f(p / 10000 ** (i / 3)) for f in (math.sin, math.cos) for i in range(4)] + [0] for p in range(2, 42)]
+    torch.testing.assert_close(fairseq_sinusoids(40, 9), torch.tensor(expected), atol=1e-5, rtol=0)
 
 
 def test_positions_go_on_where_the_last_call_stopped() -> None:

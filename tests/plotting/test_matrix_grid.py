@@ -76,6 +76,7 @@ def test_the_heads_that_links_come_from_are_framed() -> None:
 def test_gold_and_numbers_are_in_every_panel() -> None:
     plain = panels(draw(pair(6), LAYERS))
     full = panels(draw(pair(6), LAYERS, gold=({(0, 0), (3, 2)}, {(1, 1)}), numbers=True))
+    assert len(plain) == 6
     for before, after in zip(plain, full, strict=True):
         assert len(after.patches) == len(before.patches) + 3
         (shades,) = (artist for artist in after.collections if isinstance(artist, QuadMesh))

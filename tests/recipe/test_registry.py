@@ -1,5 +1,6 @@
 """Components are known by kind and name."""
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -58,6 +59,21 @@ def test_a_kind_that_does_not_exist_is_refused() -> None:
     with pytest.raises(UserError, match="There is no kind of component 'metrics'") as caught:
         nmt.register("metrics", "mine")(GruCell)
     assert caught.value.remedy == "Did you mean 'metric'?"
+
+
+@pytest.mark.parametrize("code", ["COMPONENTS = {}", "import sys\nsys.path.insert(0, 'elsewhere')\n1 / 0", ""])
+def test_a_plugin_leaves_the_path_of_modules_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "named", [])
+    (tmp_path / "pathless.py").write_text(code, encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "pathless", raising=False)
+    before = list(sys.path)
+    with contextlib.nullcontext() if "COMPONENTS" in code else pytest.raises(UserError, match="pathless"):
+        registry.load_plugin("pathless")
+    sys.modules.pop("pathless", None)
+    assert sys.path == before
 
 
 def test_a_plugin_installed_for_one_kind_may_be_required(tmp_path: Path) -> None:

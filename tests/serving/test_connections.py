@@ -39,6 +39,21 @@ def test_headers_that_never_end_close_the_connection(server: Any, monkeypatch: p
             assert is_closed(client)
 
 
+def test_the_time_of_headers_begins_with_their_first_byte(
+    server: Any, hold: Callable[..., threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with the end of the answer before, which may take long."""
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
+    release = hold(server.service.engine)
+    try:
+        with connect(server) as client:
+            query = "q=Hund&source=de&target=en"
+            client.sendall(f"GET /translate?{query} HTTP/1.1\r\nHost: x\r\n\r\nGET /hea".encode())
+            assert is_closed(client)
+    finally:
+        release.set()
+
+
 @pytest.mark.parametrize("request_line", ["POST /nowhere", "POST /health", "GET /health", "OPTIONS /translate"])
 @pytest.mark.parametrize("byte", [b"x", b"\n"])
 def test_a_connection_ends_after_its_answer_whatever_the_client_sends(
@@ -57,6 +72,14 @@ def test_a_connection_ends_after_its_answer_whatever_the_client_sends(
                 is_open = False
             time.sleep(0.05)
         assert not is_open
+
+
+def test_a_body_of_unknown_length_is_limited_too(serve: Callable[..., Any], translator: Translator) -> None:
+    with connect(serve(translator, bytes=1000)) as client:
+        client.sendall(b"POST /translate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n")
+        client.sendall(b"Content-Type: application/json\r\n\r\n")
+        client.sendall((b"12c\r\n" + b" " * 300 + b"\r\n") * 5 + b"0\r\n\r\n")
+        assert client.recv(10_000).startswith(b"HTTP/1.1 413")
 
 
 def test_a_slow_body_is_no_slow_header(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:

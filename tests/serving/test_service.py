@@ -58,7 +58,7 @@ def test_a_pivot_translates_the_translation_and_chains_the_links(
 ) -> None:
     settings = BatchOptions(2, with_alignment=True)
     found = context.translate([translator, backward], german[:2], settings)
-    for line, translation in zip(german, found, strict=False):
+    for line, translation in zip(german[:2], found, strict=True):
         [first] = translator.stream([line], with_alignment=True)
         [second] = backward.stream([first.text], 2, with_alignment=True)
         assert (translation.source, translation.text, translation.tokens) == (line, second.text, second.tokens)

@@ -30,6 +30,13 @@ def test_translate_gives_what_the_translator_gives(server: Any, translator: Tran
     assert found["text"] == expected.text
 
 
+def test_the_beam_is_as_wide_as_the_candidates_are_many(server: Any) -> None:
+    body = {"text": "Der Hund schläft.", "source": "de", "target": "en", "split": False, "n_best": 3, "beam_size": 1}
+    [translation] = server.request("/v1/translate", body).json["translations"]
+    [sentence] = translation["sentences"]
+    assert len(sentence["n_best"]) == 3
+
+
 def test_texts_are_divided_into_sentences(server: Any, german: list[str]) -> None:
     first, second = ask(server, text=[f"{german[0]} {german[1]}\n{german[2]}", LINE], source="auto")
     assert [sentence["source"] for sentence in first["sentences"]] == german[:3]

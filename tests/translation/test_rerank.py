@@ -1,11 +1,12 @@
-"""Lists of candidates that are no such lists are refused with their line."""
+"""Reranking by the formula; lists of candidates that are no such lists are refused with their line."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.translation.rerank import read_candidates
+from nmt.translation.rerank import Candidates, Weights, read_candidates, rerank
 
 GOOD = '{"source": "a", "n_best": [{"translation": "b"}]}'
 
@@ -23,3 +24,10 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "nbest").write_text(f"{GOOD}\n{line}\n", encoding="utf-8")
     with pytest.raises(UserError, match='nbest, line 2: not a JSON object with "source" and "n_best"'):
         list(read_candidates(str(tmp_path / "nbest")))
+
+
+def test_a_candidate_that_a_model_can_not_read_loses_only_where_the_model_counts() -> None:
+    candidates = [Candidates("x", ("one", "two three"))]
+    found = [np.array([[-1.0, -9.0, -1.0, 1.0], [-2.0, -np.inf, -2.0, 2.0]])]
+    for weights, best in (((0, 0, 0), 0), ((0, 0, 2), 1), ((0.5, 0, 20), 0), ((0, 2, 0), 0)):
+        assert rerank(candidates, found, Weights(*weights)) == [candidates[0].texts[best]]

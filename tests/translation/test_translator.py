@@ -92,7 +92,7 @@ def test_candidates_are_sorted_and_distinct(translator: Translator) -> None:
 
 def test_an_unnormalised_score_is_what_align_gives(translator: Translator) -> None:
     lines = ["Der Hund schläft im Garten.", "Heute trinkt die Katze kaltes Wasser."]
-    for translation in translator.translate(lines, length_penalty="none"):
+    for _, translation in zip(lines, translator.translate(lines, length_penalty="none"), strict=True):
         [alignment] = translator.align([(translation.source, translation.text)])
         assert alignment.score == pytest.approx(translation.score, abs=1e-3)
 

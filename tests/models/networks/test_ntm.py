@@ -353,7 +353,9 @@ def test_the_step_counter_of_a_controller_is_not_handed_to_the_decoder(
     decoder: Any = model.decoder
     encoded = model.encode(batch.source_BS, batch.source_length_B)
     (final_BLD,) = encoded.final
-    for part, found_BLD in enumerate(decoder.start(encoded).cells):
+    cells = decoder.start(encoded).cells
+    assert len(cells) == 2
+    for part, found_BLD in enumerate(cells):
         expected_BLD = final_BLD if bridge == "copy" else decoder.first_state.dense[part](final_BLD).tanh()
         torch.testing.assert_close(found_BLD, expected_BLD)
 

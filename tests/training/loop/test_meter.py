@@ -91,6 +91,13 @@ def test_a_run_says_that_its_loss_ran_away(
     assert "The best model, of step 35, is kept." in message
 
 
+def test_the_warm_up_is_not_watched(make_recipe: RecipeMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses: list[float] = []
+    monkeypatch.setattr(Divergence, "update", lambda self, loss: losses.append(loss))
+    train(make_recipe(max_steps=5, validate_every=9, schedule={"warmup_steps": 3}), tmp_path)
+    assert len(losses) == 2
+
+
 def test_figures_are_means_over_all_updates_since_the_last_ones() -> None:
     meter = Meter()
     meter.count(tokens=10, positions=16, padding=2, loss=2.0, gradient_norm=1.0)

@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -146,10 +147,12 @@ def test_the_message_of_the_cpu_allocator_is_known() -> None:
 def test_halves_hold_the_same_pairs_with_no_more_padding_than_needed(make_recipe: RecipeMaker) -> None:
     data = prepare_data(make_recipe(max_steps=1))
     pairs = sorted((data.train[0].corpus.pair(i) for i in range(7)), key=lambda pair: len(pair[0]))
-    for half, expected in zip(make_batch(pairs, data.vocabularies).halves(), (pairs[:4], pairs[4:]), strict=True):
-        alone = make_batch(expected, data.vocabularies)
+    numbers = [np.array([row]) for row in range(7)]
+    halves = make_batch(pairs, data.vocabularies, {"number": numbers}).halves()
+    for half, rows in zip(halves, (slice(4), slice(4, 7)), strict=True):
+        alone = make_batch(pairs[rows], data.vocabularies)
         given = [f.name for f in fields(Batch) if f.name != "annotations"]
-        assert not half.annotations
+        assert half.annotations == {"number": numbers[rows]}
         assert all(torch.equal(getattr(half, name), getattr(alone, name)) for name in given)
 
 

@@ -1,0 +1,75 @@
+"""Which lines of a stopped job are done, which are translated again, and what a worker reports."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from nmt.core.errors import UserError
+from nmt.core.output import ResumableOutput
+from nmt.jobs.shards import Shard
+from nmt.translation import job as module
+from nmt.translation.job import TranslationJob, start_shards
+from nmt.translation.request import OutputConstraints, Request
+from nmt.translation.results import Translation
+
+LINES = [f"line {letter}" for letter in "abcdefghij"]
+SHOUTED = [line.upper() for line in LINES]
+
+
+class Shouting:
+    """A translator that writes capital letters, and nothing for what begins with ``no``."""
+
+    task = SimpleNamespace(reports_degenerate=True)
+
+    def options(self, **decoding: Any) -> Any:
+        return SimpleNamespace(batch_size=2)
+
+    def stream(
+        self, requests: Sequence[Request], n_best: int, on_progress: Callable[[int], None], **others: Any
+    ) -> Iterator[Translation]:
+        for request in requests:
+            text = "" if request.source.startswith("no") else request.source.upper()
+            yield Translation(request.source, text, 0.0, [])
+
+
+def job() -> TranslationJob:
+    translator: Any = Shouting()
+    return TranslationJob(translator, lambda each: each.text, Request.from_text, 1, False, OutputConstraints(), {})
+
+
+@pytest.mark.parametrize("num_wrong", range(6))
+def test_output_is_of_another_job_where_most_of_its_last_lines_differ(num_wrong: int) -> None:
+    done = [*SHOUTED[: 8 - num_wrong], *["other"] * num_wrong]
+    if num_wrong < 3:
+        assert job().skip(iter(LINES), done, "out.partial")[0] == 8
+    else:
+        with pytest.raises(UserError, match=f"out.partial comes from another job: line {9 - num_wrong} is 'other'"):
+            job().skip(iter(LINES), done, "out.partial")
+
+
+@pytest.mark.parametrize("num_done", [0, 3, 4, 7])
+def test_the_window_in_which_a_job_was_stopped_is_translated_again(
+    num_done: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WINDOW", 2)  # of batches, so a window has four lines
+    lines = iter(LINES)
+    assert job().skip(lines, SHOUTED[:num_done], "out.partial") == (num_done, LINES[num_done // 4 * 4 : num_done])
+    again = LINES[num_done // 4 * 4 : num_done]
+    assert [each.text for each in job().run(lines, num_done + 1, again=again)] == SHOUTED[num_done:]
+
+
+def test_a_worker_counts_lines_from_the_beginning_of_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [*LINES[:4], "no 5", "no 6", "no 7"]
+    (tmp_path / "out.partial").write_text("".join(f"{line}\n" for line in SHOUTED[:4]))
+    work = start_shards(
+        lambda device: job(), "cpu", 0, lambda job, source, output: (job, iter(lines), ResumableOutput(output))
+    )
+    steps = list(work(Shard("out", (tmp_path / "in",), tmp_path / "out")))
+    assert steps == [("before", 4), ("lines", 3), ("done", None)]
+    assert (tmp_path / "out").read_text().splitlines() == [*SHOUTED[:4], "", "", ""]
+    assert "3 are empty (lines 5, 6, 7)" in capsys.readouterr().err
