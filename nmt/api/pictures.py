@@ -13,7 +13,7 @@ from nmt.evaluation.compare import LENGTHS, length_scores
 from nmt.evaluation.significance import SufficientStatistics, TestSet
 from nmt.inspection.gradients import GradientNorms
 from nmt.inspection.memory import draw_memory, trace_memory
-from nmt.metrics.table import check_metrics
+from nmt.metrics.table import check_lengths, check_metrics
 from nmt.plotting.curves import XAxis, draw_gradients, draw_lengths, draw_runs
 from nmt.plotting.matrix import draw_grid, draw_matrix
 from nmt.plotting.style import Picture
@@ -28,22 +28,14 @@ def plot_alignment(
     Args:
         alignment: from :meth:`nmt.Translator.align`.
         gold: true links, (source word, target word), which get an orange frame.
-        title: a line above the picture.
-        numbers: write the weights into the cells.
-
-    Raises:
-        UserError: a gold link is outside the sentence pair.
+        title, numbers: a line above the picture; whether the weights are written into the cells.
     """
     links = None if gold is None else set(gold)
     return draw_matrix(alignment, None if links is None else (links, links), title, numbers)
 
 
 def plot_heads(translator: Translator, source: str, target: str) -> Picture:
-    """Draws each attention head on a sentence pair, a row for each layer.
-
-    Raises:
-        UserError: the model has no attention.
-    """
+    """Draws each attention head on a sentence pair, a row for each layer."""
     [alignment] = translator.align([(source, target)], all_heads=True)
     heads = translator.model.decoder.heads
     layers = [[heads[index].short_name for index in layer] for layer in by_layer(heads)]
@@ -56,11 +48,7 @@ def plot_gradients(norms: Iterable[GradientNorms]) -> Picture:
 
 
 def plot_memory(translator: Translator, line: str) -> Picture:
-    """Draws where the heads of a neural Turing machine write and read while it translates a line.
-
-    Raises:
-        UserError: the model has no external memory, or the line is too long to draw.
-    """
+    """Draws where the heads of a neural Turing machine write and read while it translates a line."""
     return draw_memory(trace_memory(translator, line, translator(line).text))
 
 
@@ -75,15 +63,15 @@ def plot_lengths(
 
     Args:
         systems: the translations of each system, by its name.
-        references: a reference for each.
+        references, metric: as in :func:`nmt.score`.
         sources: source sentences, whose words are counted; without them those of the references.
-        metric: name of the metric, see ``nmt score --help``.
         limits: the longest sentences of each bucket but the last, in words.
 
     Raises:
         UserError: there is no such metric, or the numbers of sentences differ.
     """
     check_metrics([metric], sources is not None)
+    check_lengths({"references": len(references)} | {name: len(texts) for name, texts in systems.items()})
     test_set = TestSet(systems, [references], sources)
     statistics = SufficientStatistics(metric, test_set)
     rows = length_scores(test_set, [statistics], limits)

@@ -38,6 +38,7 @@ def draw_runs(runs: Mapping[str, History], x: XAxis = "updates", metric: str = "
                     axes.plot(xs[at], ys[at], "o", markersize=5, color=line.get_color(), markeredgecolor="white")
             axes.set_title(title)
             values = np.concatenate([line.get_ydata() for line in axes.lines])
+            axes.set_visible(values.size > 0)  # no run has this figure
             if name == "gradient_norm" and values.size:  # a single spike would flatten everything else
                 axes.set_ylim(0, 1.5 * float(np.quantile(values, 0.98)))
         figure.supxlabel(x)
@@ -78,7 +79,8 @@ def draw_gradients(norms: Mapping[str, npt.NDArray[np.float64]]) -> Picture:
         figure = Picture(figsize=curves_size(7.5, 4.7), layout="constrained")
         axes = figure.subplots()
         for name, norm_T in norms.items():
-            axes.plot(norm_T / norm_T.max(), label=visible(name))
+            # Norms below the smallest number are zero, which has no place on the axis.
+            axes.plot(np.where(norm_T > 0, norm_T / norm_T.max(), np.nan), label=visible(name))
         axes.set(xlabel="words that the encoder reads after a word", yscale="log")
         axes.set_ylabel("gradient norm at the word, share of the largest")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -316,11 +316,6 @@ def _draw_legend(axes: Axes, entries: Sequence[Artist], gold: GoldLinks | None, 
     if entries:
         anchor = 0, below + 0.1 / cell_size(axes)
         place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": anchor, "bbox_transform": axes.transData}
-        size: dict[str, Any] = {
-            "fontsize": scaled(8),
-            "handlelength": 1,
-            "handleheight": 1,
-            "borderaxespad": 0,
-            "borderpad": 0,
-        }
+        size: dict[str, Any] = {"fontsize": scaled(8), "borderaxespad": 0, "borderpad": 0}
+        size |= {"handlelength": 1, "handleheight": 1}
         axes.legend(handles=entries, ncols=len(entries), **place, **size)

@@ -82,16 +82,25 @@ _warned: set[str] = set()
 
 # --- themes ----------------------------------------------------------------------------------------------
 
+DARK_COLOURS = {
+    INK: "#f2f2f2", FAINT_INK: "#aab2bd", GRID: "#3a424d", "#ffffff": "#15191f", "#000000": "#f2f2f2",
+    "#0072b2": "#4aa8e8", "#d55e00": "#ff8a3d", "#009e73": "#2fcf9f", "#cc79a7": "#e79cc6", "#e69f00": "#ffc145",
+    "#56b4e9": "#9bd6ff",
+}  # fmt: skip
+"""Colours of dark pictures, by those of light ones. White becomes the background, so cells change with their text."""
+BACKGROUND = DARK_COLOURS["#ffffff"]
+DARK_SETTINGS: dict[str, Any] = {
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), DARK_COLOURS[INK]),
+    **dict.fromkeys(("axes.facecolor", "figure.facecolor"), BACKGROUND),
+    "axes.edgecolor": DARK_COLOURS[FAINT_INK],
+    "grid.color": DARK_COLOURS[GRID],
+}
+SCALED = ("font.size", "axes.titlesize", "xtick.labelsize", "ytick.labelsize", "lines.linewidth", "lines.markersize")
+
 
 @dataclass(frozen=True)
 class Theme:
-    """Sizes and colours of pictures.
-
-    Attributes:
-        scale: factor of fonts, line widths and markers, and of lengths that depend on fonts.
-        figure_scale: factor of the size of figures with curves.
-        is_dark: whether the background is dark.
-    """
+    """Sizes and colours of pictures: factors of fonts and lines, and of the size of figures with curves."""
 
     scale: float = 1.0
     figure_scale: float = 1.0
@@ -99,30 +108,12 @@ class Theme:
 
     def settings(self) -> dict[str, Any]:
         """Returns matplotlib's settings in this theme."""
-        names = ("font.size", "axes.titlesize", "xtick.labelsize", "ytick.labelsize", "lines.linewidth")
-        scaled = {name: SETTINGS[name] * self.scale for name in (*names, "lines.markersize")}
-        return SETTINGS | scaled | (DARK_SETTINGS if self.is_dark else {})
+        sizes = {name: SETTINGS[name] * self.scale for name in SCALED}
+        return SETTINGS | sizes | (DARK_SETTINGS if self.is_dark else {})
 
 
 THEMES = {"paper": Theme(), "slides": Theme(1.8, 1.25), "slides-dark": Theme(1.8, 1.25, is_dark=True)}
-"""Slides have no text below 12 points in a picture that is shown in its own size, which fits a slide of 13 inches."""
-BACKGROUND, LIGHT_INK, DIM_INK, DARK_GRID = "#15191f", "#f2f2f2", "#aab2bd", "#3a424d"
-DARK_COLOURS = {
-    INK: LIGHT_INK, FAINT_INK: DIM_INK, GRID: DARK_GRID, "#ffffff": BACKGROUND, "#000000": LIGHT_INK,
-    "#0072b2": "#4aa8e8", "#d55e00": "#ff8a3d", "#009e73": "#2fcf9f", "#cc79a7": "#e79cc6", "#e69f00": "#ffc145",
-    "#56b4e9": "#9bd6ff",
-}  # fmt: skip
-"""Colours of dark pictures, by those of light ones. White becomes the background, so cells change with their text."""
-DARK_SETTINGS: dict[str, Any] = {
-    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), LIGHT_INK),
-    **dict.fromkeys(("axes.facecolor", "figure.facecolor"), BACKGROUND),
-    "axes.edgecolor": DIM_INK,
-    "grid.color": DARK_GRID,
-}
-DARK_SHADES = {
-    SHADES.name: [BACKGROUND, "#16324f", "#1f578c", "#3385c4", "#7dbcec", "#d3ecff"],
-    DIAGNOSTIC_SHADES.name: [BACKGROUND, "#4a2d14", "#8f5320", "#e08b3f"],
-}
+"""In pictures for slides, words are in 14 points or more if a picture of 13 inches fills the slide."""
 _theme: ContextVar[Theme] = ContextVar("theme", default=THEMES["paper"])
 
 
@@ -132,11 +123,6 @@ def theme(name: str) -> Iterator[None]:
 
     Raises:
         UserError: there is no such theme.
-
-    Example::
-
-        with nmt.theme("slides"):
-            run.plot().savefig("curves.svg")
     """
     if name not in THEMES:
         raise UserError(f"There is no theme {name!r}.", f"Choose one of {', '.join(THEMES)}.")
@@ -154,15 +140,13 @@ def scaled(size: float) -> float:
 
 def curves_size(width: float, height: float) -> tuple[float, float]:
     """Returns the size in inches of a figure with curves in the current theme."""
-    factor = _theme.get().figure_scale
-    return width * factor, height * factor
+    return width * _theme.get().figure_scale, height * _theme.get().figure_scale
 
 
 def themed(shades: Colormap) -> Colormap:
-    """Returns the shades of the current theme."""
-    if not _theme.get().is_dark:
-        return shades
-    return LinearSegmentedColormap.from_list(f"dark {shades.name}", DARK_SHADES[shades.name])
+    """Returns the shades of the current theme: those of dark pictures go from the background to the light ones."""
+    dark = LinearSegmentedColormap.from_list(f"dark {shades.name}", [BACKGROUND, shades(0.75), shades(0.2)])
+    return dark if _theme.get().is_dark else shades
 
 
 class Picture(Figure):
@@ -172,40 +156,33 @@ class Picture(Figure):
         super().__init__(*arguments, **options)
         self.theme = _theme.get()
 
-    def savefig(self, *arguments: Any, **options: Any) -> None:
-        """Writes the figure as matplotlib does."""
-        self._write(self.theme.settings(), *arguments, **options)
+    def savefig(self, *arguments: Any, settings: Any = None, **options: Any) -> None:
+        """Writes the figure as matplotlib does, with further settings."""
+        if self.theme.is_dark:
+            _darken(self)
+        with matplotlib.rc_context(self.theme.settings() | (settings or {})):
+            super().savefig(*arguments, **options)
 
     def _repr_svg_(self) -> str:
         """Returns the picture for notebooks, with letters as outlines, which need no font."""
         file = StringIO()
-        settings = self.theme.settings() | {"svg.fonttype": "path"}
-        self._write(settings, file, format="svg", metadata=METADATA[".svg"])
-        return file.getvalue()
-
-    def _write(self, settings: Any, *arguments: Any, **options: Any) -> None:
-        if self.theme.is_dark:
-            _darken(self)
-        with matplotlib.rc_context(settings):
-            super().savefig(*arguments, **options)
+        self.savefig(file, settings={"svg.fonttype": "path"}, format="svg", metadata=METADATA[".svg"])
+        return file.getvalue().replace("<svg ", '<svg style="max-width:100%;height:auto" ', 1)
 
 
 def _darken(figure: Figure) -> None:
     """Replaces the colours of a figure that was drawn for a light background; a second time changes nothing."""
 
     def dark(colour: Any) -> Any:
-        *_, alpha = to_rgba(colour)
-        return to_rgba(DARK_COLOURS.get(to_hex(colour), colour), alpha)
+        return to_rgba(DARK_COLOURS.get(to_hex(colour), colour), to_rgba(colour)[3])
 
     boxes = [text.get_bbox_patch() for text in figure.findobj(Text)]
     for artist in [*figure.findobj(), *boxes]:
-        for name in ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor"):
-            if isinstance(artist, Collection) and name == "color":
-                continue  # sets both other colours
+        is_many = isinstance(artist, Collection)  # of shapes, each with its colours
+        for name in ("facecolor", "edgecolor", "markerfacecolor", "markeredgecolor", *(() if is_many else ("color",))):
             get, put = getattr(artist, f"get_{name}", None), getattr(artist, f"set_{name}", None)
             if get is not None and put is not None:
-                colours = get()
-                put([dark(each) for each in colours] if isinstance(artist, Collection) else dark(colours))
+                put([dark(each) for each in get()] if is_many else dark(get()))
 
 
 @contextmanager
