@@ -145,7 +145,9 @@ def curves_size(width: float, height: float) -> tuple[float, float]:
 
 def themed(shades: Colormap) -> Colormap:
     """Returns the shades of the current theme: those of dark pictures go from the background to the light ones."""
-    dark = LinearSegmentedColormap.from_list(f"dark {shades.name}", [BACKGROUND, shades(0.75), shades(0.2)])
+    dark = LinearSegmentedColormap.from_list(
+        f"dark {shades.name}", [BACKGROUND, *(to_hex(shades(x)) for x in (0.75, 0.2))]
+    )
     return dark if _theme.get().is_dark else shades
 
 
