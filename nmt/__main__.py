@@ -58,16 +58,19 @@ def _run() -> None:
     except BrokenPipeError:
         _leave_broken_pipe()
     except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
         from nmt.core.console import show_error
         from nmt.core.files import cannot_write
 
-        show_error(cannot_write(error.filename or "The output", error))
+        if error.errno in _NOT_WRITABLE:
+            show_error(cannot_write(error.filename or "The output", error))
+        elif error.errno in (errno.EMFILE, errno.ENFILE):
+            show_error(UserError("The system allows no more open files.", "Raise the limit by `ulimit -n 4096`."))
+        else:
+            raise
         sys.exit(2)
 
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG}
+_NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP}
 """Errors of the system that any write may meet, even to standard output: they concern the user, not the program."""
 
 

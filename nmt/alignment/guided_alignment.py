@@ -45,7 +45,7 @@ class GuidedAlignment(Technique):
 
     incompatible_with = (
         "subword_sampling",
-        "bidirectional",
+        "reverse_pairs",
         "task.classification",
     )  # they change the pieces that links are between
     needs_weights = True

@@ -194,7 +194,7 @@ def robustness(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Source text of a test set.")],
     reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="Its translation, line by line.")],
     metrics: Metrics = "bleu,chrf",
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the changes.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the changes.")] = 1,
     output: Curves = None,
     device: Device = "auto",
     as_json: AsJson = False,
@@ -284,7 +284,8 @@ def words(
     path: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Model directory, or a text file of word vectors.")],
     words: Annotated[list[str] | None, typer.Argument(metavar="WORD", help="Words to show.")] = None,
     analogy: Annotated[
-        list[str] | None, typer.Option(metavar="A,B,C", help="What is to C as B is to A; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="A,B,C", help="Find words that are to C as B is to A; may be repeated."),
     ] = None,
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Words that are shown for each.")] = 5,
     side: Annotated[

@@ -18,7 +18,7 @@ from nmt.core.output import open_output
 def rerank(
     model_dir: ModelDir,
     n_best: Annotated[
-        str, typer.Argument(metavar="N_BEST", help="What `nmt translate --n-best N --format jsonl` wrote.")
+        str, typer.Argument(metavar="N_BEST", help="Output of `nmt translate --n-best N --format jsonl`.")
     ],
     channel: Annotated[
         Path | None, typer.Option(metavar="MODEL_DIR", help="A model of the other direction, for p(x|y).")
@@ -26,9 +26,9 @@ def rerank(
     language_model: Annotated[
         Path | None, typer.Option(metavar="MODEL_DIR", help="A language model of the target, for p(y).")
     ] = None,
-    channel_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Of log p(x|y).")] = 0.5,
-    lm_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Of log p(y).")] = 0.2,
-    word_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Of the number of words.")] = 0.5,
+    channel_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Weight of log p(x|y).")] = 0.5,
+    lm_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Weight of log p(y).")] = 0.2,
+    word_weight: Annotated[float, typer.Option(metavar="NUMBER", help="Weight of the number of words.")] = 0.5,
     tune: Annotated[
         Path | None,
         typer.Option(metavar="REFERENCE", help="Choose the weights by BLEU with these references, and say which."),

@@ -76,30 +76,30 @@ class DialogueReader(LineReader):
     """Reads a line as a dialogue.
 
     Args:
-        context: maximum number of turns that are read before the current one.
+        history_turns: maximum number of turns that are read before the current one.
     """
 
     has_turns = True
 
-    def __init__(self, context: int) -> None:
-        self.context = context
+    def __init__(self, history_turns: int) -> None:
+        self.history_turns = history_turns
 
     def fingerprint(self) -> str:
-        return f"context {self.context}"
+        return f"history_turns {self.history_turns}"
 
     def check(self, vocabulary: Vocabulary) -> None:
         if vocabulary.separator is None:
             raise UserError(
-                "data.context is set, but the vocabulary has no token that separates turns.",
+                "data.history_turns is set, but the vocabulary has no token that separates turns.",
                 "Have a new vocabulary trained (--set vocabulary.path=null), or don't use context "
-                "(--set data.context=null).",
+                "(--set data.history_turns=null).",
             )
 
     def turns(self, line: str) -> list[str]:
         return split_turns(line)
 
     def source_text(self, line: str) -> str:
-        return TAB.join(split_turns(line, self.context))
+        return TAB.join(split_turns(line, self.history_turns))
 
     def current(self, line: str) -> str:
         return current_turn(line)
@@ -110,7 +110,7 @@ class DialogueReader(LineReader):
 
     def source_ids(self, vocabulary: Vocabulary, line: str, limit: int | None = None) -> list[int]:
         assert vocabulary.separator is not None
-        *previous, current = (vocabulary.encode(turn) for turn in split_turns(line, self.context))
+        *previous, current = (vocabulary.encode(turn) for turn in split_turns(line, self.history_turns))
         turns = [[*ids, vocabulary.separator] for ids in previous] + [current]
         length = sum(map(len, turns))
         while limit is not None and length > limit and len(turns) > 1:  # the oldest turns are dropped first
@@ -121,7 +121,7 @@ class DialogueReader(LineReader):
         assert vocabulary.separator is not None
         pieces: list[Piece] = []
         end = len(line)
-        for text in reversed(split_turns(line, self.context)):
+        for text in reversed(split_turns(line, self.history_turns)):
             begin = end - len(text)
             turn = [Piece(i, begin + first, begin + last) for i, first, last in vocabulary.pieces(text)]
             if end < len(line):
@@ -136,4 +136,4 @@ SENTENCES = LineReader()
 
 def line_reader(options: DataOptions) -> LineReader:
     """Returns the reader of the lines that ``data`` describes."""
-    return SENTENCES if options.context is None else DialogueReader(options.context)
+    return SENTENCES if options.history_turns is None else DialogueReader(options.history_turns)

@@ -316,7 +316,7 @@ def _in_turns(text: ParallelText, options: DataOptions) -> ParallelText:
         return text
     if isinstance(text, TsvText):
         raise UserError(
-            f"{text.name} can't hold dialogues (data.context is {options.context}): its tabs part columns, not turns.",
+            f"{text.name} has tabs between columns, not between turns (data.history_turns is {options.history_turns}).",
             f"Write two files, such as train.{options.source} and train.{options.target}.",
         )
     return ReadText(text, reader)

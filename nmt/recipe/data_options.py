@@ -1,7 +1,7 @@
 """The part of a recipe that says what text is read; see :mod:`nmt.recipe.schema`."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -107,6 +107,8 @@ class StageOptions(Options):
 class DataOptions(Options):
     """Where the sentence pairs come from."""
 
+    former_names: ClassVar[dict[str, str]] = {"context": "history_turns"}
+
     root: Path | None = Field(
         None, description="folder with NAME.LANGUAGE files (.gz, .xz, .zst too) or NAME.tsv; wins over hub"
     )
@@ -125,7 +127,7 @@ class DataOptions(Options):
     corpora: list[CorpusOptions] = Field([], description="several corpora to train on, in place of train and task")
     stages: list[StageOptions] = Field([], description="parts of the run, one after another, with weights of their own")
     max_length: int = Field(150, ge=1, le=1_000_000, description="pairs with more pieces on a side are dropped")
-    context: Annotated[int | None, FIXED] = Field(
+    history_turns: Annotated[int | None, FIXED] = Field(
         None, ge=0, description="dialogues: turns read before the current one, with tabs between; null: no dialogue"
     )
 
@@ -133,8 +135,8 @@ class DataOptions(Options):
     def _corpora_fit(self) -> "DataOptions":
         if self.corpora and (self.task is not None or self.train != "train"):
             raise ValueError("data.corpora names the training text: leave out data.train and data.task")
-        if self.context is not None and any(corpus.modifiers or corpus.links for corpus in self.corpora):
-            raise ValueError("data.corpora: modifiers and links are for sentences, not dialogues (data.context)")
+        if self.history_turns is not None and any(corpus.modifiers or corpus.links for corpus in self.corpora):
+            raise ValueError("data.corpora: modifiers and links are for sentences, not dialogues (data.history_turns)")
         names = [corpus.name for corpus in self.corpora]
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"data.corpora: two corpora have the name {twice[0]!r}")

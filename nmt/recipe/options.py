@@ -37,13 +37,7 @@ class Options(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _with_new_names(cls, values: Any) -> Any:
-        for former, name in cls.former_names.items():
-            if isinstance(values, Mapping) and former in values:
-                value, values = values[former], {key: values[key] for key in values if key != former}
-                if value is not None:
-                    say(f"the key {former!r} was renamed: it is read as {name!r}")
-                    values[name] = value
-        return values
+        return with_new_names(values, cls.former_names)
 
     @field_validator("*")
     @classmethod
@@ -57,6 +51,17 @@ class Options(BaseModel):
         ):
             raise PydanticCustomError("impossible", f"Paths can have at most {MAX_PATH:,} characters, names {MAX_NAME}")
         return value
+
+
+def with_new_names(values: Any, former_names: Mapping[str, str]) -> Any:
+    """Returns a mapping of a recipe whose keys have their present names; each renamed key with a value is reported."""
+    for former, name in former_names.items():
+        if isinstance(values, Mapping) and former in values:
+            value, values = values[former], {key: values[key] for key in values if key != former}
+            values[name] = value
+            if value is not None:
+                say(f"the key {former!r} was renamed: it is read as {name!r}")
+    return values
 
 
 @dataclass(frozen=True)

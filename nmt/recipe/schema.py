@@ -16,7 +16,7 @@ from nmt.recipe.data_options import DataOptions as DataOptions
 from nmt.recipe.data_options import FilePair as FilePair
 from nmt.recipe.data_options import StageOptions as StageOptions
 from nmt.recipe.data_options import TaskOptions as TaskOptions
-from nmt.recipe.options import FIXED, FREE, SILENT, ChoiceOf, Options, as_mapping
+from nmt.recipe.options import FIXED, FREE, SILENT, ChoiceOf, Options, as_mapping, with_new_names
 
 FORMAT_VERSION = 1
 """Version of the model directory. Raise it when an older nmt could no longer read a new directory."""
@@ -151,9 +151,11 @@ class TrainingOptions(Options):
     keep_last: int = Field(2, ge=1, description="checkpoints kept, the newest")
     keep_best: int = Field(1, ge=0, description="checkpoints kept beside them, the best by validation")
     log_every: int = Field(50, ge=1, description="updates between lines of metrics.jsonl")
-    techniques: Annotated[dict[str, dict[str, Any] | None], ChoiceOf("training technique", many=True)] = Field(
-        {}, description="techniques by name, each with its options; null turns one off"
-    )
+    techniques: Annotated[
+        dict[str, dict[str, Any] | None],
+        BeforeValidator(lambda values: with_new_names(values, {"bidirectional": "reverse_pairs"})),
+        ChoiceOf("training technique", many=True),
+    ] = Field({}, description="techniques by name, each with its options; null turns one off")
     tensorboard: bool = Field(False, description="write tensorboard/ too (pip install 'nmt[tensorboard]')")
 
     @model_validator(mode="after")
@@ -253,7 +255,7 @@ class Recipe(Options):
         {}, description="modules of outside components, and their packages; training fills it in"
     )
     task: Annotated[str | None, ChoiceOf("task"), FIXED] = Field(
-        None, description="what the model does with a line; null: as the model and data.context say"
+        None, description="what the model does with a line; null: as the model and data.history_turns say"
     )
     data: DataOptions = Field(description="the text")
     vocabulary: Annotated[VocabularyOptions, FIXED] = Field(

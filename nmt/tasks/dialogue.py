@@ -23,4 +23,4 @@ class Dialogue(Task):
 
     @classmethod
     def fits(cls, recipe: Recipe) -> bool:
-        return recipe.data.context is not None
+        return recipe.data.history_turns is not None

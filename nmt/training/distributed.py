@@ -39,6 +39,29 @@ POLLING = 0.2
 T = TypeVar("T")
 
 
+def _torchrun_variables() -> tuple[int, int, int]:
+    """Returns the rank, the number of ranks and the rank on this machine, of the environment that torchrun sets.
+
+    Raises:
+        UserError: a variable is missing or isn't a number.
+    """
+    size = os.environ.get("WORLD_SIZE", "1")
+    if size == "1":
+        return 0, 1, 0
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_PORT")
+    values = [os.environ.get(name, "0" if name == "LOCAL_RANK" else "") for name in names]
+    wrong = [f"{name}={value}" for name, value in zip(names, values, strict=True) if not value.isdecimal()]
+    wrong += [] if os.environ.get("MASTER_ADDR") else ["MASTER_ADDR="]
+    if not wrong and int(values[0]) >= int(size):
+        wrong = [f"RANK={values[0]}"]
+    if wrong:
+        raise UserError(
+            f"WORLD_SIZE={size} asks for several processes, but the environment says {', '.join(wrong)}.",
+            "Start several processes by torchrun, which sets these variables, or unset WORLD_SIZE to train in one.",
+        )
+    return int(values[0]), int(size), int(values[2])
+
+
 class ProcessGroup:
     """The processes of a run, from the point of view of one of them."""
 
@@ -56,13 +79,12 @@ class ProcessGroup:
         """Joins the processes that torchrun has started; without torchrun there is only this one.
 
         Raises:
-            UserError: a rank has ended, or doesn't answer.
+            UserError: torchrun's variables are incomplete, or a rank has ended, or doesn't answer.
         """
-        size = int(os.environ.get("WORLD_SIZE", "1"))
-        if size == 1:
-            yield cls()
+        group = cls(*_torchrun_variables())
+        if group.size == 1:
+            yield group
             return
-        group = cls(int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_RANK", "0")))
         on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
         if group.rank:
             be_silent()
@@ -71,7 +93,7 @@ class ProcessGroup:
                 has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun already runs it
                 group._store, *_ = next(rendezvous("env://", timeout=timedelta(minutes=1) if has_store else PATIENCE))
                 backend = "nccl" if on_gpu else "gloo"
-                dist.init_process_group(backend, None, PATIENCE, size, group.rank, group._store)
+                dist.init_process_group(backend, None, PATIENCE, group.size, group.rank, group._store)
                 # Objects use a Gloo group, whatever backend the gradients use.
                 group._talking = dist.new_group(timeout=PATIENCE, backend="gloo")
                 group._meet_neighbours()

@@ -100,12 +100,13 @@ def read_history(directory: Path) -> History:
             numbers = [value for value in line.values() if isinstance(value, int | float)]
             if not all(abs(value) < MAX_FIGURE for value in numbers):
                 raise ValueError
-            events[str(line["event"])].append(line | {"step": int(line["step"]), "seconds": float(line["seconds"])})
+            event = line | {"step": int(line["step"]), "seconds": float(line["seconds"])}
+            events[str(line["event"])].append(event)
         except (ValueError, TypeError, KeyError):
             damaged.append(number)
     if damaged:
         warn(f"{path}: left out {len(damaged)} that can't be read as events, the first on line {damaged[0]}.")
-    if not any(events.values()):
+    if not events:
         if damaged:
             raise UserError(f"{path} holds no line that can be read as an event.", "Copy it from the run again.")
         raise UserError(f"{path} holds no events yet.", "Wait for the first line of a run (training.log_every).")

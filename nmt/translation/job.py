@@ -179,7 +179,7 @@ def _translate_shard(job: TranslationJob, open_file: OpenFile, shard: Shard) -> 
         if unreported == NUM_REPORTED:
             yield "lines", unreported
             unreported = 0
-    if degenerate.is_serious:
+    if degenerate.is_serious and job.reports_degenerate:
         warn(f"{degenerate.summary()}.")
     yield "lines", unreported
     yield "done", None

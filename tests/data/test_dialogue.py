@@ -138,7 +138,7 @@ def write(folder: Path, **columns: list[str]) -> None:
 
 
 def options(folder: Path, context: int | None) -> DataOptions:
-    return DataOptions(root=folder, source="en", target="de", context=context)
+    return DataOptions(root=folder, source="en", target="de", history_turns=context)
 
 
 def test_dialogues_from_files(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_dialogues_from_files(tmp_path: Path) -> None:
 def test_a_tab_separated_file_of_dialogues_is_refused(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("en\tde\na\tb\n", encoding="utf-8")
     assert list(open_text(options(tmp_path, None), "train")) == [("a", "b")]
-    with pytest.raises(UserError, match="can't hold dialogues") as caught:
+    with pytest.raises(UserError, match="tabs between columns") as caught:
         open_text(options(tmp_path, 2), "train")
     assert "train.en and train.de" in caught.value.remedy
 

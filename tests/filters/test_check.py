@@ -331,6 +331,6 @@ def test_of_a_dialogue_the_current_turns_are_checked(tmp_path: Path, tiny_recipe
     for split in ("train", "val"):
         (tmp_path / f"{split}.de").write_text("Hallo du.\tGuten Tag heute.\n\tHallo du.\n")
         (tmp_path / f"{split}.en").write_text("Good day today.\nHello you.\n")
-    train, _ = recipe_pairs(load_recipe(tiny_recipe, {"data.root": tmp_path, "data.context": 1}))
+    train, _ = recipe_pairs(load_recipe(tiny_recipe, {"data.root": tmp_path, "data.history_turns": 1}))
     assert list(train.read()) == [("Guten Tag heute.", "Good day today."), ("Hallo du.", "Hello you.")]
     assert check_pairs(train).sides[0].num_words == 5

@@ -63,7 +63,7 @@ SIZES = ("embedding_size", "hidden_size", "feed_forward_size", "slot_size", "siz
 """Keys of widths under ``model``; each is divided by 4 where it is 128 or more."""
 
 PLAIN = {
-    "training.techniques": {"bidirectional": None, "subword_sampling": None},
+    "training.techniques": {"reverse_pairs": None, "subword_sampling": None},
     "training.schedule": {"type": "cosine", "warmup_steps": 5},
     "training.max_epochs": 18,
 }

@@ -89,7 +89,7 @@ def test_a_hierarchical_model_uses_what_was_said_before(hierarchical: Path) -> N
 
 
 def test_the_same_model_without_context_can_only_guess(train: Train) -> None:
-    assert share_right(load(train("data.context=0"), "cpu")) <= 0.5
+    assert share_right(load(train("data.history_turns=0"), "cpu")) <= 0.5
 
 
 def test_one_long_sentence_will_do_as_well(train: Train) -> None:
@@ -200,7 +200,7 @@ def test_inspection_reads_a_dialogue_with_its_separators(train: Train) -> None:
 
 
 def test_a_vocabulary_without_a_separator_is_refused(folder: Path, train: Train) -> None:
-    plain = train("training.max_steps=1", "data.context=null")
+    plain = train("training.max_steps=1", "data.history_turns=null")
     with pytest.raises(UserError, match=r"data\.context is set, but the vocabulary") as caught:
         train(f"vocabulary.path={plain}")
-    assert "data.context=null" in caught.value.remedy
+    assert "data.history_turns=null" in caught.value.remedy

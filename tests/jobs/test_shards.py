@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Self
+from types import SimpleNamespace
+from typing import Any, Self
 
 import pytest
 
@@ -17,9 +18,10 @@ from nmt.jobs.executors import CORES, JobFactory, LocalExecutor, RayExecutor
 from nmt.jobs.shards import JOURNAL, Journal, Shard, find_shards, run, steps
 from nmt.recipe import options as recipe_options
 from nmt.recipe import registry
-from nmt.translation.job import TranslationJob, start_shards
+from nmt.translation.job import TranslationJob, _translate_shard, start_shards
 from nmt.translation.load import load
 from nmt.translation.request import Request
+from nmt.translation.results import Translation
 from nmt.translation.translator import UNCONSTRAINED
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -375,3 +377,17 @@ def test_an_executor_is_added_from_outside(run_nmt: RunNmt, tiny_model: Path, tm
     assert done.returncode == 0, done.stderr
     assert started == [(7, CORES)]
     assert (tmp_path / "out" / "a").exists()
+
+
+@pytest.mark.parametrize("reports", [False, True])
+def test_a_shard_of_labels_has_no_warning_of_degenerate_translations(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, reports: bool
+) -> None:
+    """A classifier answers with the same few words again and again, and a translator should not."""
+    translations = [Translation(f"line {n}", "", 0.0, [], []) for n in range(100)]
+    monkeypatch.setattr("nmt.translation.job.run", lambda *arguments, **options: iter(translations))
+    job: Any = SimpleNamespace(reports_degenerate=reports)
+    shard = Shard("a", (tmp_path / "in",), tmp_path / "out")
+    steps = list(_translate_shard(job, lambda *of: (job, [], SimpleNamespace(num_lines=0)), shard))  # type: ignore[arg-type]
+    assert steps == [("before", 0), ("lines", 100), ("done", None)]
+    assert ("degenerate" in capsys.readouterr().err) == reports

@@ -82,6 +82,34 @@ def test_a_renamed_key_is_read_with_a_message(
     assert not capfd.readouterr().err  # model directories of before have the key with null
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data.context=2", "'context' was renamed: it is read as 'history_turns'"),
+        (
+            "training.techniques.bidirectional={fraction: 0.4}",
+            "'bidirectional' was renamed: it is read as 'reverse_pairs'",
+        ),
+    ],
+)
+def test_renamed_keys_of_data_and_techniques(
+    recipe_file: Path, setting: str, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recipe = load_recipe(recipe_file, parse_settings([setting]))
+    assert (recipe.data.history_turns, recipe.training.techniques.get("reverse_pairs")) in (
+        (2, None),
+        (None, {"fraction": 0.4}),
+    )
+    assert message in capfd.readouterr().err
+
+
+def test_a_former_name_turns_off_what_the_recipe_says_under_the_present_one(recipe_file: Path) -> None:
+    settings = ["data.history_turns=2", "data.context=null", "training.techniques.reverse_pairs={}"]
+    recipe = load_recipe(recipe_file, parse_settings([*settings, "training.techniques.bidirectional=null"]))
+    assert recipe.data.history_turns is None
+    assert recipe.training.techniques == {"reverse_pairs": None}
+
+
 # mistakes
 
 

@@ -45,7 +45,7 @@ def recipe_of(**changes: dict[str, Any]) -> Recipe:
     ("changes", "name", "metric"),
     [
         ({}, "translation", "bleu"),
-        ({"data": {"context": 2}}, "dialogue", "bleu"),
+        ({"data": {"history_turns": 2}}, "dialogue", "bleu"),
         ({"model": {"encoder": None}}, "language_model", "loss"),
         ({"model": {"decoder": {"type": "classifier"}}}, "classification", "accuracy"),
     ],
@@ -67,8 +67,8 @@ def test_a_task_that_is_named_must_be_there() -> None:
 @pytest.mark.parametrize(
     ("changes", "feature", "message"),
     [
-        ({"data": {"context": 2}}, "export", "dialogues are not exported"),
-        ({"data": {"context": 2}}, "synthesis", "one turn of several"),
+        ({"data": {"history_turns": 2}}, "export", "dialogues are not exported"),
+        ({"data": {"history_turns": 2}}, "synthesis", "one turn of several"),
         ({"model": {"encoder": None}}, "translation", "reads no source"),
         ({"model": {"decoder": {"type": "classifier"}}}, "serving", "is a classifier"),
     ],

@@ -313,7 +313,7 @@ def test_a_tag_with_the_name_of_a_special_piece_is_refused(tiny_corpus: Path) ->
 def test_a_tag_is_in_front_of_the_current_turn_of_a_dialogue(tmp_path: Path, make_recipe: RecipeMaker) -> None:
     (tmp_path / "train.de").write_text("eins\tzwei\tdrei\n\tvier\n")
     (tmp_path / "train.en").write_text("one\ttwo\tthree\n\tfour\n")
-    data = {"corpora": [corpus(tmp_path, tag="<2en>")], "context": 1}
+    data = {"corpora": [corpus(tmp_path, tag="<2en>")], "history_turns": 1}
     [text], _ = nmt.training.data.open_texts(make_recipe(max_steps=1, recipe={"data": data}).data)
     assert list(text) == [("zwei\t<2en> drei", "three"), ("\t<2en> vier", "four")]
 
@@ -407,7 +407,7 @@ def test_one_corpus_trains_as_data_train_does(
 def staged(make_recipe: RecipeMaker, folder: Path, links: Path | None = None, **training: Any) -> Recipe:
     """Two corpora in three stages, with techniques and modifiers that read each epoch otherwise."""
     corpora = [corpus(folder, "forward", weight=2), corpus(folder, "back", "en", "de", modifiers={"typos": 0.5})]
-    techniques: dict[str, Any] = {"subword_sampling": {"alpha": 0.2}, "bidirectional": {"fraction": 0.5}}
+    techniques: dict[str, Any] = {"subword_sampling": {"alpha": 0.2}, "reverse_pairs": {"fraction": 0.5}}
     if links is not None:
         links.write_text("0-0\n" * 40)
         modifiers = {"typos": 0.2, "noise": 0.1, "join": 0.2, "terms": 0.3, "upper_case": 0.1}
@@ -549,7 +549,7 @@ TWO = ONE.replace("one", "two")
         (["data.corpora=[{name: one, tsv: x, modifiers: {typo: 0.1}}]"], ["typos"]),
         (["data.corpora=[{name: one, tsv: x, modifiers: {typos: 2}}]"], ["less than or equal to 1"]),
         (["data.corpora=[{name: a, tsv: x, modifiers: {typos: 0.6, title_case: 0.6}}]"], ["sum of more than 1"]),
-        (["data.corpora=[{name: a, tsv: x, modifiers: {typos: 1}}]", "data.context=2"], ["not dialogues"]),
+        (["data.corpora=[{name: a, tsv: x, modifiers: {typos: 1}}]", "data.history_turns=2"], ["not dialogues"]),
         ([f"data.corpora=[{ONE}, {ONE}]"], ["two corpora have the name 'one'"]),
         ([f"data.corpora=[{ONE}]", "data.train=other"], ["leave out data.train"]),
         (["data.corpora=[{name: one, source: no.de, target: no.en}]"], ["File not found: no.de"]),
@@ -591,8 +591,8 @@ TWO = ONE.replace("one", "two")
         ),
         (
             ["data.corpora=[{name: one, source: FOLDER/train.de, target: FOLDER/train.en, tag: <2en>}]",
-             "training.techniques={bidirectional: {fraction: 0.5}}", "training.max_epochs=2", "vocabulary.joint=true"],
-            ["bidirectional can't turn pairs with tags round"],
+             "training.techniques={reverse_pairs: {fraction: 0.5}}", "training.max_epochs=2", "vocabulary.joint=true"],
+            ["reverse_pairs can't turn pairs with tags round"],
         ),
     ],
 )  # fmt: skip

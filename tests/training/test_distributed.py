@@ -18,6 +18,7 @@ import pytest
 import torch
 from fork_server import variables_of_ranks
 
+from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors
 from nmt.recipe.schema import Recipe
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
@@ -120,6 +121,22 @@ def test_two_processes_are_one_with_twice_the_batches(
                 assert ours.get(key) == pytest.approx(theirs.get(key), abs=2e-4)
     samples = [sorted((directory / "samples").glob("*")) for directory in (alone, together)]
     assert [path.read_text("utf-8") for path in samples[0]] == [path.read_text("utf-8") for path in samples[1]]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{}, {"RANK": "x"}, {"RANK": "2"}, {"RANK": "1", "LOCAL_RANK": ""}, {"RANK": "1"}, {"RANK": "1", "WORLD_SIZE": ""}],
+    ids=str,
+)
+def test_incomplete_variables_of_torchrun_are_refused(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"WORLD_SIZE": "2"} | variables).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="the environment says"), ProcessGroup.joined("cpu"):
+        pass
 
 
 def test_only_the_first_process_speaks(write_recipe: Any, start: Any, zygote: Any, tmp_path: Path) -> None:

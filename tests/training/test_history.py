@@ -127,6 +127,7 @@ def test_runs_are_named_by_as_little_as_tells_them_apart(tmp_path: Path, paths: 
         '{"event": "train", "step": 1, "seconds": 1, "loss": 1' + "0" * 400 + "}",
         '{"event": "train", "step": ' + "[" * 3000 + "]" * 3000 + ', "seconds": 1}',
         '["event", "step"]',
+        '{"event": "end", "step": "x", "seconds": 1, "reason": "enough"}',
     ],
 )
 def test_lines_with_impossible_figures_are_left_out(

@@ -39,7 +39,7 @@ SETTINGS = {
     "vocabulary": {"type": "unigram", "size": 150},
     "model.encoder": TRANSFORMER,
     "model.decoder": TRANSFORMER,
-    "training.techniques": {"subword_sampling": {"alpha": 0.2}, "bidirectional": {"fraction": 0.5}},
+    "training.techniques": {"subword_sampling": {"alpha": 0.2}, "reverse_pairs": {"fraction": 0.5}},
     "training.max_epochs": 4,
     "training.max_steps": None,
     "training.ema": 0.9,

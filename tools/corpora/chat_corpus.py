@@ -15,7 +15,7 @@ at what it is tested on.
 
 Line n of one file and line n of its partner are the same turn. Before it stand the turns of the same dialogue that came
 before, as many as --context says, in the language of the file and with tabs between. The recipes in recipes/chat read
-as many of them as their data.context says; a response has nothing before it.
+as many of them as their data.history_turns says; a response has nothing before it.
 """
 
 import argparse

@@ -29,7 +29,7 @@ from nmt.recipe.load import load_recipe
 SYSTEMS: dict[str, tuple[str, list[str]]] = {
     "no_context": ("chat/no_context", []),
     "flat": ("chat/flat", []),
-    "hierarchical_alone": ("chat/hierarchical", ["data.context=0", "training.batch_tokens=1024"]),
+    "hierarchical_alone": ("chat/hierarchical", ["data.history_turns=0", "training.batch_tokens=1024"]),
     "hierarchical": ("chat/hierarchical", []),
 }
 """Recipe and settings of each. The hierarchical model that reads the current turn alone tells what its attention does
@@ -94,7 +94,7 @@ def report(arguments: argparse.Namespace) -> None:
             train(recipe, run, [*settings, *own])
             outputs[system] = translate(run, lines, run / f"test.{speaker}.{target}")
         run = arguments.runs / f"hierarchical.{direction}"
-        shuffled = shuffle_contexts(lines, load_recipe(run / "recipe.yaml").data.context or 0)
+        shuffled = shuffle_contexts(lines, load_recipe(run / "recipe.yaml").data.history_turns or 0)
         outputs[SHUFFLED] = translate(run, shuffled, run / f"test.{speaker}.shuffled.{target}")
         print(f"\n{source} → {target}, what the {speaker} says: {len(lines):,} turns\n")
         for names in (list(SYSTEMS), ["hierarchical", SHUFFLED, "hierarchical_alone", "flat"]):

@@ -2,8 +2,8 @@
 
 from nmt.recipe.registry import Table
 from nmt.training.techniques.base import Technique
-from nmt.training.techniques.bidirectional import Bidirectional
 from nmt.training.techniques.gradient_flow import GradientFlow
+from nmt.training.techniques.reverse_pairs import ReversePairs
 from nmt.training.techniques.scheduled_sampling import ScheduledSampling
 from nmt.training.techniques.subword_sampling import SubwordSampling
 from nmt.training.techniques.truncation import Truncation
@@ -13,7 +13,7 @@ TECHNIQUES: Table[Technique] = Table(
     Technique,
     {
         "subword_sampling": SubwordSampling,
-        "bidirectional": Bidirectional,
+        "reverse_pairs": ReversePairs,
         "scheduled_sampling": ScheduledSampling,
         "gradient_flow": GradientFlow,
         "truncation": Truncation,

@@ -167,7 +167,7 @@ def test_one_direction_from_training_to_table(
     for row in ("| no_context |", "| flat |", "| hierarchical, context shuffled |", "| hierarchical_alone |"):
         assert row in printed
     contexts = {
-        system: load_recipe(tmp_path / "runs" / f"{system}.de-en" / "recipe.yaml").data.context
+        system: load_recipe(tmp_path / "runs" / f"{system}.de-en" / "recipe.yaml").data.history_turns
         for system in compare_dialogues.SYSTEMS
     }
     assert contexts == {"no_context": 0, "flat": 2, "hierarchical_alone": 0, "hierarchical": 2}

@@ -1,4 +1,4 @@
-"""Bidirectional training: pairs are read either way round at first, and from source to target from then on."""
+"""ReversePairs training: pairs are read either way round at first, and from source to target from then on."""
 
 import itertools
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from nmt.data.sources import FileText, ParallelText, ReadText
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.learning import train_vocabularies
 from nmt.recipe.schema import DataOptions, Recipe, TrainingOptions, VocabularyOptions
-from nmt.training.techniques.bidirectional import Bidirectional
+from nmt.training.techniques.reverse_pairs import ReversePairs
 from nmt.training.techniques.subword_sampling import SubwordSampling
 
 TrainTiny = Callable[..., Path]
-SHARE = ("training.max_epochs=1000", "training.techniques.bidirectional.fraction=0.5")
+SHARE = ("training.max_epochs=1000", "training.techniques.reverse_pairs.fraction=0.5")
 JOINT = ("vocabulary.type=unigram", "vocabulary.joint=true", "vocabulary.size=100")
 
 
@@ -45,12 +45,12 @@ def corpus(text: FileText, vocabularies: Vocabularies) -> EncodedCorpus:
     return encode_corpus(text, vocabularies, 99)
 
 
-def technique_of(fraction: float, max_epochs: int) -> Bidirectional:
+def technique_of(fraction: float, max_epochs: int) -> ReversePairs:
     data, training = DataOptions(source="de", target="en"), TrainingOptions(max_epochs=max_epochs)
-    return Bidirectional(Bidirectional.Options(fraction=fraction), Recipe.model_construct(data=data, training=training))
+    return ReversePairs(ReversePairs.Options(fraction=fraction), Recipe.model_construct(data=data, training=training))
 
 
-def turned(vocabularies: Vocabularies, num_epochs: int) -> Bidirectional:
+def turned(vocabularies: Vocabularies, num_epochs: int) -> ReversePairs:
     """The technique in a recipe whose fraction of ``max_epochs`` is so many epochs."""
     technique = technique_of(0.5, 2 * num_epochs)
     technique.setup_data(vocabularies)
@@ -139,7 +139,7 @@ def test_a_fraction_of_the_epochs_leaves_one(
     assert changed == [True] * expected + [False] * (max_epochs - expected)
 
 
-@pytest.mark.parametrize("options", ["bidirectional: {}", "subword_sampling: {alpha: 0.4, fraction: 0.5}"])
+@pytest.mark.parametrize("options", ["reverse_pairs: {}", "subword_sampling: {alpha: 0.4, fraction: 0.5}"])
 def test_a_fraction_of_the_epochs_needs_their_number(train_tiny: TrainTiny, options: str) -> None:
     with pytest.raises(UserError, match=r"fraction is a fraction of training\.max_epochs, which is not set"):
         train_tiny(f"training.techniques={{{options}}}")
@@ -158,11 +158,11 @@ def test_dialogues_are_refused(text: FileText, tmp_path: Path) -> None:
     dialogues = ReadText(FileText(tmp_path / "d.de", tmp_path / "d.en"), DialogueReader(1))
     with pytest.raises(UserError, match="can't turn dialogues round") as caught:
         turned(vocabularies_of(dialogues), 1)
-    assert "data.context" in caught.value.remedy
+    assert "data.history_turns" in caught.value.remedy
 
 
 def test_taught_attention_is_refused(train_tiny: TrainTiny, tiny_corpus: Path) -> None:
-    with pytest.raises(UserError, match=r"guided_alignment doesn't go with training\.techniques\.bidirectional"):
+    with pytest.raises(UserError, match=r"guided_alignment doesn't go with training\.techniques\.reverse_pairs"):
         train_tiny(*SHARE, f"training.techniques.guided_alignment.links={tiny_corpus / 'train.de'}")
 
 

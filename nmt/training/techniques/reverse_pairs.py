@@ -1,4 +1,4 @@
-"""Bidirectional training: at first a model learns to translate both ways (Ding et al. 2021).
+"""Training on reversed pairs: at first a model learns to translate both ways (Ding et al. 2021).
 
 A language that is only read, or only written, is learned from half of the text. Where both languages share a
 vocabulary, pairs can be read the other way round as well; which way is meant, the model sees by the source.
@@ -21,7 +21,7 @@ _STREAM = 1
 """Separates these random numbers from others of the same seed and epoch."""
 
 
-class Bidirectional(Technique):
+class ReversePairs(Technique):
     """Reverses half of the pairs, sampled anew in each epoch.
 
     So an epoch is as long as one in a single direction, and two of them read every pair once each way on average; the
@@ -41,28 +41,28 @@ class Bidirectional(Technique):
 
     @classmethod
     def check(cls, options: Options, recipe: Recipe) -> Iterable[UserError]:
-        yield from check_fraction(options.fraction, recipe, "training.techniques.bidirectional.fraction")
+        yield from check_fraction(options.fraction, recipe, "training.techniques.reverse_pairs.fraction")
         if any("terms" in corpus.modifiers for corpus in recipe.data.corpora):
             yield UserError(
-                "training.techniques.bidirectional can't turn pairs round in which the source has given terms.",
-                "Leave out bidirectional, or the modifier terms of data.corpora.",
+                "training.techniques.reverse_pairs can't turn pairs round in which the source has given terms.",
+                "Leave out reverse_pairs, or the modifier terms of data.corpora.",
             )
 
     def setup_data(self, vocabularies: Vocabularies) -> None:
         if not vocabularies.joint:
             raise UserError(
-                "training.techniques.bidirectional reads pairs the other way round, which takes a joint vocabulary.",
-                "Set vocabulary.joint to true, or leave bidirectional out.",
+                "training.techniques.reverse_pairs reads pairs the other way round, which takes a joint vocabulary.",
+                "Set vocabulary.joint to true, or leave reverse_pairs out.",
             )
         if vocabularies.source.separator is not None:
             raise UserError(
-                "training.techniques.bidirectional can't turn dialogues round: their targets have no earlier turns.",
-                "Set data.context to null, or leave bidirectional out.",
+                "training.techniques.reverse_pairs can't turn dialogues round: their targets have no earlier turns.",
+                "Set data.history_turns to null, or leave reverse_pairs out.",
             )
         if vocabularies.source.tags:
             raise UserError(
-                "training.techniques.bidirectional can't turn pairs with tags round: targets have no tags.",
-                "Leave bidirectional out, and name a corpus twice in data.corpora, once with its sides exchanged.",
+                "training.techniques.reverse_pairs can't turn pairs with tags round: targets have no tags.",
+                "Leave reverse_pairs out, and name a corpus twice in data.corpora, once with its sides exchanged.",
             )
 
     def read_epoch(self, sides: ParallelIds, seed: int, epoch: int) -> ParallelIds:
