@@ -57,3 +57,5 @@ def test_alignments_draw_themselves(run: nmt.Run) -> None:
     assert page.count("<table>") == 2
     assert "&lt;dog&gt;" in page
     assert page.count("●") == sum(len(alignment.links) for alignment in found) > 0
+    dark = sum(int((alignment.weights > 0.5).sum()) for alignment in found)
+    assert page.count("color:white") == dark > 0, "dots on dark cells are white"
