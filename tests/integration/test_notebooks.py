@@ -27,16 +27,16 @@ each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: 
 
 RUN = """
 import ast, json, sys
-cells, shown = json.load(sys.stdin), []
-for cell in cells:
+shown, names = [], {}
+for cell in json.load(sys.stdin):
     tree = ast.parse(cell)
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, "cell", "exec"), globals())
-    value = eval(compile(ast.Expression(last.value), "cell", "eval"), globals()) if last else None
+    exec(compile(tree, "cell", "exec"), names)
+    value = eval(compile(ast.Expression(last.value), "cell", "eval"), names) if last else None
     for method in ("_repr_html_", "_repr_svg_"):
         if hasattr(value, method):
             shown.append(getattr(value, method)())
-json.dump(shown, open(sys.argv[1], "w"))
+json.dump([each for each in shown if each is not None], open(sys.argv[1], "w"))
 """
 """Executes the cells in one namespace and writes what a notebook shows as HTML and SVG."""
 
