@@ -274,6 +274,54 @@ def memory(
 
 
 @command(
+    'nmt inspect sentence runs/de-en "Ein Mann schläft." -o page.html',
+    "nmt inspect sentence runs/transformer --compare runs/luong --compare runs/vanilla -i test.de -o page.html",
+    to=inspect_app,
+)
+def sentence(
+    model_dir: ModelDir,
+    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Sentences to translate.")] = None,
+    compare: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MODEL_DIR", help="Another model to show beside the first; may be repeated."),
+    ] = None,
+    input: Annotated[str, typer.Option("--input", "-i", metavar="FILE", help="Sentences if there is no TEXT.")] = "-",
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Page to write (.html).")] = Path(
+        "sentence.html"
+    ),
+    limit: Limit = 30,
+    beam_size: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Hypotheses of the search.", show_default="as in the recipe")
+    ] = None,
+    alternatives: Annotated[
+        int, typer.Option(metavar="N", min=0, max=20, help="Other words of each position that are tried.")
+    ] = 4,
+    device: Device = "auto",
+) -> None:
+    """Show search, attention and alternatives as a page.
+
+    The page is one file that needs no network. It shows the beam search as a tree, step by step, with what was
+    dropped and why; the finished hypotheses under any length penalty; greedy search; the attention of each token; and
+    for each token the most probable others, with the translations that would follow. Several models stand side by side.
+    """
+    from nmt.core.output import open_output
+    from nmt.core.text import read_lines
+    from nmt.inspection.sentence import SentenceViewer, render_page
+    from nmt.training.history import short_names
+    from nmt.translation.load import load
+
+    folders = [model_dir, *(compare or ())]
+    viewers = [
+        SentenceViewer(load(folder, device), name, beam_size, alternatives)
+        for folder, name in zip(folders, short_names(folders), strict=True)
+    ]
+    lines = list(islice((line for line in texts or read_lines(input) if line.strip()), limit))
+    with open_output(output) as stream, progress_bar("translating", len(lines)) as bar:
+        stream.write(render_page("How a sentence is translated", viewers, bar.counted(lines)))
+    say_wrote(output)
+
+
+@command(
     "nmt inspect words runs/words Hund Wasser",
     "nmt inspect words vectors.de --analogy Mann,Frau,Junge",
     "nmt inspect words runs/words --side target -o words.svg --limit 150",

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nmt.core.errors import UserError
-from nmt.decoding.hypotheses import Choice, Hypothesis, SearchBatch
+from nmt.decoding.hypotheses import BeamStep, Choice, Hypothesis, SearchBatch
 from nmt.decoding.length_penalties import length_normalised
 from nmt.decoding.processors import LogitsProcessor
 from nmt.models.contracts import PerSource, select_heads
@@ -65,9 +65,15 @@ def beam_search(
             assert output.weights_NHS is not None
             weights_NS = select_heads(output.weights_NHS, model.alignment_heads).float().mean(1)
             beam.coverage_BKS += weights_NS.view_as(beam.coverage_BKS)
-        rows = beam.advance(logits_LV, normaliser_L, live_L, task.target.eos, constraints)
+        offset_BK = beam.offsets(normaliser_L, live_L)
+        choice = beam.choose(logits_LV, offset_BK, live_L, task.target.eos, constraints)
+        ending_score_BK = beam.finish(choice)
+        rows = beam.advance(choice)
 
         done_B = beam.is_done()
+        if task.observer is not None:
+            step = BeamStep(logits_LV, offset_BK, live_L, choice, ending_score_BK, beam.score_BK, done_B)
+            task.observer([task.numbers[sentence] for sentence in beam.sentence_B.tolist()], step)
         num_done = int(done_B.sum())
         stay = None
         if num_done == len(done_B) or num_done > MAX_IDLE * len(done_B):
@@ -133,27 +139,42 @@ class _Beam(PerSource):
         """Rows (indices into N) of the hypotheses that are continued; None, which stands for all, without pruning."""
         return None if self.prune_B is None else self.score_BK.flatten().isfinite().nonzero()[:, 0]
 
-    def advance(
+    def offsets(self, normaliser_L: Tensor, live_L: Tensor | None) -> Tensor:
+        """Returns the log-probability so far, less the normaliser of the logits. [B, K]"""
+        if live_L is None:
+            return self.score_BK - normaliser_L.view_as(self.score_BK)
+        return self.score_BK.flatten().index_add(0, live_L, normaliser_L, alpha=-1).view_as(self.score_BK)
+
+    def choose(
         self,
         logits_LV: Tensor,
-        normaliser_L: Tensor,
+        offset_BK: Tensor,
         live_L: Tensor | None,
         eos: int,
         constraints: "PhraseConstraints | None",
-    ) -> Tensor:
-        """Choose among all continuations: finish those that end, and give the rows (indices into N) that go on."""
-        if live_L is None:
-            offset_BK = self.score_BK - normaliser_L.view_as(self.score_BK)
-        else:
-            offset_BK = self.score_BK.flatten().index_add(0, live_L, normaliser_L, alpha=-1).view_as(self.score_BK)
+    ) -> Choice:
+        """Chooses among all continuations; see :func:`choose` for the arguments."""
         choice = choose(logits_LV, offset_BK, live_L, eos, self.options)
         if constraints is not None:
             logits_BKV = of_all_rows(logits_LV, live_L, offset_BK)
             has_finished_B = self.finished.score_BK[:, 0].isfinite()
             choice = constraints.choose(choice, logits_BKV, offset_BK, self.tokens_BKt, self.sentence_B, has_finished_B)
-        self._finish(choice.ending_BK, choice.ending_parent_BK)
-        self.score_BK, parent_BK, token_BK = choice.open_BK, choice.parent_BK, choice.token_BK
+        return choice
 
+    def finish(self, choice: Choice) -> Tensor:
+        """Adds the hypotheses that end to the finished ones; returns their scores, -inf for the others. [B, K]"""
+        log_p_BK, parent_BK = choice.ending_BK, choice.ending_parent_BK
+        if log_p_BK.isneginf().all():
+            return log_p_BK
+        length = self.tokens_BKt.shape[2]  # of a hypothesis that ends here: SOS is counted, EOS is not
+        score_BK = length_normalised(self.options, log_p_BK, length) + self._coverage_penalty().gather(1, parent_BK)
+        tokens_BKt = self.tokens_BKt[:, :, 1:].gather(1, parent_BK[:, :, None].expand(-1, -1, length - 1))
+        self.finished = self.finished.with_more(score_BK, log_p_BK, tokens_BKt)
+        return score_BK
+
+    def advance(self, choice: Choice) -> Tensor:
+        """Continues the hypotheses that were chosen; returns their rows (indices into N) before the step."""
+        self.score_BK, parent_BK, token_BK = choice.open_BK, choice.parent_BK, choice.token_BK
         first_row_B1 = torch.arange(0, parent_BK.numel(), self.options.beam_size, device=parent_BK.device)[:, None]
         rows = (first_row_B1 + parent_BK).flatten()
         tokens_BKt = self.tokens_BKt.flatten(0, 1)[rows].view(*parent_BK.shape, -1)
@@ -161,15 +182,6 @@ class _Beam(PerSource):
         if self.coverage_BKS is not None:
             self.coverage_BKS = self.coverage_BKS.flatten(0, 1)[rows].view_as(self.coverage_BKS)
         return rows
-
-    def _finish(self, log_p_BK: Tensor, parent_BK: Tensor) -> None:
-        """Add the hypotheses that end to the finished ones; those that don't have -inf."""
-        if log_p_BK.isneginf().all():
-            return
-        length = self.tokens_BKt.shape[2]  # of a hypothesis that ends here: SOS is counted, EOS is not
-        score_BK = length_normalised(self.options, log_p_BK, length) + self._coverage_penalty().gather(1, parent_BK)
-        tokens_BKt = self.tokens_BKt[:, :, 1:].gather(1, parent_BK[:, :, None].expand(-1, -1, length - 1))
-        self.finished = self.finished.with_more(score_BK, log_p_BK, tokens_BKt)
 
     def _coverage_penalty(self) -> Tensor:
         """Returns the coverage penalty of each hypothesis. [B, K]"""

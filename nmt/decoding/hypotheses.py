@@ -1,19 +1,14 @@
 """Types that every search shares: the batch to be searched, hypotheses, and a choice of continuations."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor
-
-from nmt.recipe.schema import DecodingOptions
-
-if TYPE_CHECKING:
-    pass
 
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.contracts import Model
+from nmt.recipe.schema import DecodingOptions
 
 
 @dataclass(frozen=True)
@@ -40,6 +35,29 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class BeamStep:
+    """A step of beam search, for an observer. L counts the hypotheses that have logits."""
+
+    logits_LV: Tensor
+    """After the logits processors."""
+    offset_BK: Tensor
+    """Difference between the log-probability of a continued hypothesis and the logit of its new token."""
+    live_L: Tensor | None
+    """Rows (indices into BK) that have logits; all, where None."""
+    choice: Choice
+    ending_score_BK: Tensor
+    """Scores of the hypotheses that end, as in ``choice.ending_BK``."""
+    open_BK: Tensor
+    """Log-probabilities of the hypotheses that are continued: ``choice.open_BK`` with -inf where one was pruned."""
+    done_B: Tensor
+    """True for sentences whose search ends with this step."""
+
+
+BeamObserver = Callable[[Sequence[int], BeamStep], None]
+"""A function that is called after each step of beam search with the numbers of the sentences in the batch."""
+
+
+@dataclass(frozen=True)
 class SearchBatch:
     """A batch of sentences to translate."""
 
@@ -55,6 +73,8 @@ class SearchBatch:
     """The most tokens of each translation, EOS counted."""
     numbers: Sequence[int]
     """The numbers of the sentences among all that are translated."""
+    observer: BeamObserver | None = None
+    """Called after each step of beam search; sampling has no such steps."""
 
     @property
     def target(self) -> Vocabulary:

@@ -13,7 +13,7 @@ from nmt.data.batching import Ids, lengths, pad
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.beam import beam_search
 from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints
-from nmt.decoding.hypotheses import Hypothesis, SearchBatch
+from nmt.decoding.hypotheses import BeamObserver, Hypothesis, SearchBatch
 from nmt.decoding.length_penalties import KEY as LENGTH_PENALTY
 from nmt.decoding.length_penalties import LENGTH_PENALTIES
 from nmt.decoding.mbr import NO_MBR
@@ -45,6 +45,8 @@ class Query:
     """The words that each translation must contain."""
     numbers: Sequence[int] | None = None
     """Numbers of the sentences, for processors that tell them apart; from 0 on if None."""
+    observer: BeamObserver | None = None
+    """Called after each step of beam search in PyTorch."""
 
 
 def check_components(options: DecodingOptions, problems: Problems) -> None:
@@ -105,7 +107,11 @@ class ModelSearcher:
                 "Phrases that must appear need a plain beam search.",
                 "Leave out sampling and beam groups, or the phrases.",
             )
-        search = _PreparedSearch(self._model, self._vocabularies, options, processors, candidates, self._search)
+        if query.observer is not None and candidates is not None:
+            raise UserError("A search with a shortlist can't be recorded.", "Leave out the shortlist.")
+        search = _PreparedSearch(
+            self._model, self._vocabularies, options, processors, candidates, self._search, query.observer
+        )
 
         def search_some(chunk: Sequence[int]) -> list[list[Hypothesis]]:
             wanted = [LexicalConstraints() if constraints is None else constraints[i] for i in chunk]
@@ -127,6 +133,7 @@ class _PreparedSearch:
     processors: Sequence[LogitsProcessor]
     candidates: Candidates | None
     search: BatchSearch
+    observer: BeamObserver | None
 
     def __call__(
         self, batch: Sequence[Ids], wanted: Sequence[LexicalConstraints], numbers: Sequence[int]
@@ -143,6 +150,7 @@ class _PreparedSearch:
             self.options,
             limit_B.to(device),
             numbers,
+            self.observer,
         )
         return self.search(task, self.processors, wanted)
 

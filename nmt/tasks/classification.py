@@ -28,6 +28,7 @@ class Classification(Task):
     commands = ("nmt translate MODEL_DIR < text.{source}",)
     refused: ClassVar = {
         "robustness": NO_SENTENCES,
+        "search": ("A classifier chooses one label; there is no search to show.", "Name a model that translates."),
         "serving": (
             "This is a classifier: `nmt serve` serves models that translate.",
             "`nmt translate` prints its labels.",

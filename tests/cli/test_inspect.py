@@ -32,3 +32,19 @@ def test_a_folder_without_a_run_is_told(run_nmt: RunNmt, tmp_path: Path) -> None
     assert done.returncode == 2
     assert f"{tmp_path / 'metrics.jsonl'} can't be read" in done.stderr
     assert "nmt train" in done.stderr
+
+
+def test_the_page_of_a_sentence_compares_models(
+    run_nmt: RunNmt, tiny_model: Path, vanilla_model: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    options = ["--compare", vanilla_model, "--beam-size", "2", "--alternatives", "1", "-o", page]
+    done = run_nmt("inspect", "sentence", tiny_model, *options, stdin="Der Hund schläft im Garten.\n\nDas Kind.\n")
+    assert (done.returncode, done.stderr) == (0, f"wrote {page}\n")
+    html = page.read_text("utf-8")
+    assert html.startswith("<!DOCTYPE html>")
+    assert html.count('"views":') == 2
+    done = run_nmt("inspect", "sentence", tiny_model, "Hund " * 150, "-o", page)
+    assert done.returncode == 2
+    assert "a page shows 1 to 100" in done.stderr
+    assert page.read_text("utf-8") == html

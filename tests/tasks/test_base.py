@@ -71,6 +71,7 @@ def test_a_task_that_is_named_must_be_there() -> None:
         ({"data": {"history_turns": 2}}, "synthesis", "one turn of several"),
         ({"model": {"encoder": None}}, "translation", "reads no source"),
         ({"model": {"decoder": {"type": "classifier"}}}, "serving", "is a classifier"),
+        ({"model": {"decoder": {"type": "classifier"}}}, "search", "chooses one label"),
     ],
 )
 def test_a_feature_that_does_not_go_with_a_task_is_refused(changes: dict[str, Any], feature: str, message: str) -> None:

@@ -37,6 +37,8 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name, file in {"style": "style.css", "align_style": "align.css", "align_script": "align.js"}.items():
-        made.globals[name] = Markup((folder / file).read_text("utf-8"))
+    made.globals["style"] = Markup((folder / "style.css").read_text("utf-8"))
+    for page in ("align", "sentence"):
+        made.globals[f"{page}_style"] = Markup((folder / f"{page}.css").read_text("utf-8"))
+        made.globals[f"{page}_script"] = Markup((folder / f"{page}.js").read_text("utf-8"))
     return made

@@ -1,0 +1,400 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const $ = (id) => document.getElementById(id);
+  const state = { sentence: 0, model: 0, phase: 0, word: 0, heads: data.models.map(() => 0) };
+  const [PARENT, STEP, TOKEN, LOG_P, FATE, SCORE, TEXT] = [0, 1, 2, 3, 4, 5, 6];
+  const BOX = 40, ROW = 52, TOP = 26, GAP = 44;
+
+  const element = (tag, text, name) => {
+    const made = document.createElement(tag);
+    if (text !== undefined) made.textContent = text;
+    if (name) made.className = name;
+    return made;
+  };
+  const svg = (tag, attributes, text) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    if (text !== undefined) made.textContent = text;
+    return made;
+  };
+  const number = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
+  const signed = (value) => (value > 0 ? "+" : "") + number(value);
+  const percent = (p) => p >= 0.0995 ? `${Math.round(100 * p)}%` : p >= 0.001 ? `${(100 * p).toFixed(1)}%` : "<0.1%";
+  // A token that begins a word carries a mark for the space before it.
+  const shown = (token) => token === "</s>" ? "⟨end⟩" : token.startsWith("▁") ? token.slice(1) || "␣" : `·${token}`;
+  const sentence = () => data.sentences[state.sentence];
+  const view = () => sentence().views[state.model];
+  const options = () => data.models[state.model].options;
+
+  // Pieces: tokens with bars for their probabilities
+
+  // Which tokens are not in the longest common subsequence with others.
+  function differences(tokens, others) {
+    const length = Array.from({ length: tokens.length + 1 }, () => new Uint16Array(others.length + 1)), differs = tokens.map(() => true);
+    for (let i = tokens.length - 1; i >= 0; i--) {
+      for (let j = others.length - 1; j >= 0; j--) length[i][j] = tokens[i] === others[j] ? length[i + 1][j + 1] + 1 : Math.max(length[i + 1][j], length[i][j + 1]);
+    }
+    for (let i = 0, j = 0; i < tokens.length && j < others.length;) {
+      if (tokens[i] === others[j]) { differs[i] = false; i++; j++; } else if (length[i + 1][j] >= length[i][j + 1]) i++; else j++;
+    }
+    return differs;
+  }
+
+  function pieces(tokens, probabilities, other, from = -1) {
+    const made = element("span", undefined, "pieces"), isOther = other && differences(tokens, other);
+    tokens.forEach((token, t) => {
+      const differs = isOther && (isOther[t] || t === from);
+      const piece = element("span", shown(token), `piece${differs ? " differs" : ""}${t < from ? " same" : ""}`);
+      const bar = element("i");
+      bar.style.setProperty("--probability", probabilities[t]);
+      piece.append(bar);
+      piece.title = `probability ${percent(probabilities[t])}`;
+      made.append(piece);
+    });
+    return made;
+  }
+
+  function drawCards() {
+    $("cards").replaceChildren(...sentence().views.map((own, index) => {
+      const { name, description, parameters, options: search } = data.models[index], card = element("div", undefined, "card");
+      const list = element("dl"), title = element("h3", name);
+      const facts = [description, `${(parameters / 1e6).toPrecision(3)} million parameters`].filter(Boolean).join("; ");
+      card.append(title, element("p", facts, "note"), list);
+      const add = (label, hypothesis, other) => {
+        const what = element("dd");
+        what.dir = "auto";
+        what.append(element("span", hypothesis.text), pieces(hypothesis.tokens, hypothesis.p, other),
+          element("span", `log p ${number(hypothesis.log_p)}, score ${number(hypothesis.score)}`, "note"));
+        list.append(element("dt", label), what);
+      };
+      add(`Beam search, ${search.beam_size} hypotheses`, own.best);
+      const isSame = own.greedy.text === own.best.text;
+      add(isSame ? "Greedy search: the same" : "Greedy search", own.greedy, own.best.tokens);
+      if (index === state.model && data.models.length > 1) card.setAttribute("aria-current", "true");
+      return card;
+    }));
+  }
+
+  // The tree
+
+  const numSteps = () => Math.max(...view().beam.nodes.map((node) => node[STEP])) + 1;
+  const prefix = (index) => index < 0 ? [] : [...prefix(view().beam.nodes[index][PARENT]), view().beam.nodes[index][TOKEN]];
+  const path = (index) => index < 0 ? [] : [...path(view().beam.nodes[index][PARENT]), index];
+  const text = (index) => prefix(index).map(shown).join(" ").replaceAll(" ·", "");
+  const ownP = (node) => Math.exp(node[LOG_P] - (node[PARENT] < 0 ? 0 : view().beam.nodes[node[PARENT]][LOG_P]));
+
+  function reason(node) {
+    const k = options().beam_size;
+    if (node[FATE] === "kept") return "kept: among the best that go on";
+    if (node[FATE] === "finished") return `finished: it ends among the ${k} best`;
+    if (node[FATE] === "pruned") return `pruned: too far below the best one (threshold ${options().prune})`;
+    if (node[FATE] === "stopped") return "stopped: enough translations are finished";
+    return node[TOKEN] === "</s>" ? `dropped: it ends, but is not among the ${k} best` : "dropped: others are more probable";
+  }
+
+  // Steps come in two phases: what is considered, and what is chosen.
+  const currentStep = () => Math.ceil(state.phase / 2) - 1;
+  const isChosen = (step) => 2 * step + 2 <= state.phase;
+
+  function drawTree() {
+    const { nodes, greedy } = view().beam, count = numSteps(), drawn = svg("g", {});
+    const columns = Array.from({ length: count }, () => []);
+    nodes.forEach((node, index) => columns[node[STEP]].push(index));
+    const widths = columns.map((column) => Math.max(86, ...column.map((i) => 7.4 * [...cut(shown(nodes[i][TOKEN]))].length + 30)));
+    const lefts = widths.map((_, step) => 70 + widths.slice(0, step).reduce((a, b) => a + b + GAP, 0));
+    const tallest = Math.max(...columns.map((column) => column.length));
+    const row = nodes.map((node, index) => columns[node[STEP]].indexOf(index));
+    const middle = (index) => index < 0 ? TOP + BOX / 2 : TOP + row[index] * ROW + BOX / 2;
+    const winning = new Set(state.phase === 2 * count ? path(winner()) : []), isGreedy = new Set(greedy);
+    const start = svg("g", { class: "kept" });
+    start.append(svg("rect", { x: 2, y: TOP, width: 46, height: BOX, rx: 6 }), svg("text", { x: 9, y: TOP + 25 }, "start"));
+    const boxes = [start];
+    nodes.forEach((node, index) => {
+      const [parent, step] = node;
+      if (step > currentStep()) return;
+      const fate = isChosen(step) ? node[FATE] : "open", left = lefts[step], y = middle(index), won = winning.has(index) ? " winner" : "";
+      const from = parent < 0 ? 48 : lefts[step - 1] + widths[step - 1], bend = (left - from) / 2;
+      drawn.append(svg("path", { class: fate + won, d: `M${from} ${middle(parent)}C${from + bend} ${middle(parent)} ${left - bend} ${y} ${left} ${y}` }));
+      const box = svg("g", { class: fate + won }), mark = { finished: "✓", dropped: "×", pruned: "×", stopped: "■" }[fate] || "";
+      box.append(svg("title", {}, `${text(index)}: log p ${number(node[LOG_P], 3)}, token ${percent(ownP(node))}` + (fate === "open" ? "" : `; ${reason(node)}`)),
+        svg("rect", { x: left, y: y - BOX / 2, width: widths[step], height: BOX, rx: 6 }),
+        svg("text", { x: left + 8, y: y - 3 }, `${cut(shown(node[TOKEN]))} ${mark}`),
+        svg("text", { x: left + 8, y: y + 13, class: "number" }, `${percent(ownP(node))}  ${number(node[LOG_P])}`));
+      if (isGreedy.has(index)) box.append(svg("text", { x: left + widths[step] - 14, y: y - 6, class: "greedy" }, "G"));
+      boxes.push(box);
+    });
+    columns.forEach((_, step) => { if (step <= currentStep()) drawn.append(svg("text", { x: lefts[step] + widths[step] / 2, y: 14, class: "column" }, `step ${step + 1}`)); });
+    drawn.append(...drawn.querySelectorAll("path.winner"), ...boxes);
+    const width = lefts[count - 1] + widths[count - 1] + 4;
+    $("tree").setAttribute("width", width);
+    $("tree").setAttribute("height", TOP + tallest * ROW);
+    $("tree").setAttribute("viewBox", `0 0 ${width} ${TOP + tallest * ROW}`);
+    $("tree").replaceChildren(drawn);
+    return currentStep() < 0 ? 0 : lefts[currentStep()] + widths[currentStep()];
+  }
+  const cut = (token) => [...token].length > 16 ? `${[...token].slice(0, 15).join("")}…` : token;
+
+  function drawStep() {
+    const { nodes } = view().beam, step = currentStep(), column = nodes.map((_, index) => index).filter((index) => nodes[index][STEP] === step);
+    const count = (fate) => column.filter((index) => nodes[index][FATE] === fate).length;
+    const names = { kept: "kept", finished: "finished", dropped: "dropped", pruned: "pruned", stopped: "stopped" };
+    const fates = Object.keys(names).filter(count).map((fate) => `${count(fate)} ${names[fate]}`).join(", ");
+    const isEnd = state.phase === 2 * numSteps();
+    $("status").textContent = step < 0 ? `Before step 1: one empty hypothesis. The beam holds ${options().beam_size}.`
+      : `Step ${step + 1} of ${numSteps()}: ` + (isChosen(step) ? `${fates}.` : `the ${column.length} best continuations of ${step ? "the hypotheses" : "the start"} are considered.`) +
+        (isEnd ? " The search is over." : "");
+    $("first").disabled = $("back").disabled = state.phase === 0;
+    $("last").disabled = $("forward").disabled = isEnd;
+    const head = element("tr");
+    ["rank", "hypothesis", "token", "log p", "what happens"].forEach((name) => head.append(element("th", name)));
+    $("step").replaceChildren(head, ...column.map((index, rank) => {
+      const tr = element("tr"), node = nodes[index], words = element("td", text(index));
+      words.dir = "auto";
+      tr.append(element("td", rank + 1), words, element("td", percent(ownP(node))), element("td", number(node[LOG_P], 3)),
+        element("td", isChosen(step) ? reason(node) : "is considered"));
+      return tr;
+    }));
+    $("step-title").textContent = step < 0 ? "Continuations of this step" : `Continuations of step ${step + 1} as a table`;
+  }
+
+  function go(phase) {
+    state.phase = Math.max(0, Math.min(2 * numSteps(), phase));
+    const right = drawTree(), area = $("tree-scroll");
+    area.scrollLeft = right - area.clientWidth + 12;
+    drawStep();
+  }
+
+  // Finished hypotheses
+
+  const PENALTIES = {
+    none: (logP) => logP,
+    average: (logP, length, alpha) => logP / length ** alpha,
+    gnmt: (logP, length, alpha) => logP / ((5 + length) / 6) ** alpha,
+    word_reward: (logP, length, alpha) => logP + alpha * length,
+  };
+  const finished = () => view().beam.nodes.map((_, index) => index).filter((index) => view().beam.nodes[index][FATE] === "finished");
+
+  function score(index) {
+    const node = view().beam.nodes[index], { length_penalty: own, alpha } = options(), length = node[STEP] + 1;
+    const isOwn = $("penalty").value === own && Number($("alpha").value) === Number(alpha);
+    if (isOwn || !$("penalty").value) return node[SCORE];
+    // What the coverage penalty adds does not depend on the length.
+    const coverage = own in PENALTIES ? node[SCORE] - PENALTIES[own](node[LOG_P], length, alpha) : 0;
+    return PENALTIES[$("penalty").value](node[LOG_P], length, Number($("alpha").value)) + (Math.abs(coverage) < 1e-3 ? 0 : coverage);
+  }
+  const ranked = () => finished().map((index) => [score(index), index]).sort((a, b) => b[0] - a[0] || a[1] - b[1]);
+  const winner = () => ranked()[0][1];
+
+  function rank() {
+    const head = element("tr"), { nodes, best } = view().beam;
+    ["rank", "translation", "length", "log p", "score"].forEach((name) => head.append(element("th", name)));
+    $("finished").replaceChildren(head, ...ranked().map(([value, index], place) => {
+      const tr = element("tr", undefined, place ? "" : "first"), words = element("td", nodes[index][TEXT]);
+      words.dir = "auto";
+      if (index === best) words.append(element("span", " (the model’s choice)", "note"));
+      tr.append(element("td", place + 1), words, element("td", nodes[index][STEP] + 1), element("td", number(nodes[index][LOG_P], 3)), element("td", number(value, 3)));
+      return tr;
+    }));
+    $("alpha-value").textContent = number(Number($("alpha").value));
+    $("alpha").disabled = $("penalty").value === "none";
+    drawTree();
+  }
+
+  function ownPenalty() {
+    const { length_penalty: own, alpha } = options();
+    $("alpha").max = Math.max(2, 2 * alpha);
+    $("alpha").step = Number.isInteger(alpha * 20) ? 0.05 : "any";
+    $("penalty").value = own;
+    $("alpha").value = alpha;
+  }
+
+  // Tokens: attention, and what if
+
+  const decoded = new Map();
+  function weights(own, head) {
+    const { weights: packed } = own.attention[head];
+    if (!decoded.has(packed)) decoded.set(packed, Uint8Array.from(atob(packed), (c) => c.charCodeAt(0)));
+    return (t, s) => decoded.get(packed)[t * own.source.length + s] / 255;
+  }
+
+  function drawWords() {
+    const { source, best } = view();
+    $("source").dir = $("target").dir = "auto";
+    $("source").replaceChildren(...source.map((token) => element("span", shown(token), "word")));
+    $("target").replaceChildren(...best.tokens.map((token, t) => {
+      const button = element("button", shown(token), "word"), bar = element("i");
+      button.type = "button";
+      bar.style.setProperty("--probability", best.p[t]);
+      button.append(bar);
+      button.title = `probability ${percent(best.p[t])}`;
+      button.addEventListener("click", () => choose(t));
+      button.addEventListener("keydown", (event) => {
+        const isLeft = getComputedStyle($("target")).direction === "rtl";
+        const by = { ArrowRight: isLeft ? -1 : 1, ArrowLeft: isLeft ? 1 : -1 }[event.key];
+        if (by === undefined) return;
+        event.preventDefault();
+        event.stopPropagation();
+        const next = $("target").children[t + by];
+        if (next) { choose(t + by); next.focus(); }
+      });
+      return button;
+    }));
+  }
+
+  function choose(t) {
+    const own = view(), { best, source, alternatives } = own;
+    state.word = t = Math.min(t, best.tokens.length - 1);
+    [...$("target").children].forEach((button, index) => {
+      button.classList.toggle("chosen", index === t);
+      button.setAttribute("aria-pressed", index === t ? "true" : "false");
+      button.tabIndex = index === t ? 0 : -1;
+    });
+    const weight = own.attention && weights(own, state.heads[state.model]);
+    [...$("source").children].forEach((word, s) => {
+      const share = weight ? weight(t, s) : 0;
+      word.style.setProperty("--share", share.toFixed(3));
+      word.replaceChildren(shown(source[s]));
+      if (weight) word.append(element("small", percent(share)));
+    });
+    document.querySelectorAll(`#matrix-${state.model} tbody tr`).forEach((tr, index) => tr.classList.toggle("chosen", index === t));
+    drawNumbers(t);
+    const others = alternatives && alternatives[t];
+    $("alternatives-title").textContent = !others ? "" : `What if something else stood in place of “${shown(best.tokens[t])}”?`;
+    const choices = others ? [{ text: best.text, log_p: best.log_p, score: best.score, tokens: best.tokens.slice(t), p: best.p.slice(t) }, ...others] : [];
+    $("alternatives").replaceChildren(...choices.map((other, index) => {
+      const item = element("li", undefined, index ? "" : "own"), title = element("p"), facts = element("p", undefined, "note"), line = element("p");
+      title.append(element("strong", shown(other.tokens[0])), ` ${percent(other.p[0])}` + (index ? "" : ", the model’s choice"));
+      line.dir = "auto";
+      line.append(pieces([...best.tokens.slice(0, t), ...other.tokens], [...best.p.slice(0, t), ...other.p], index ? best.tokens : null, t));
+      facts.textContent = `log p ${number(other.log_p)}` + (index ? ` (${signed(other.log_p - best.log_p)})` : "") +
+        `, score ${number(other.score)}` + (index ? ` (${signed(other.score - best.score)})` : "");
+      const whole = element("p", other.text);
+      whole.dir = "auto";
+      item.append(title, whole, line, facts);
+      return item;
+    }));
+  }
+
+  function drawNumbers(t) {
+    const { numbers, source, best } = view(), table = $("numbers");
+    $("numbers-details").hidden = !numbers;
+    if (!numbers) return;
+    const { query, keys, values, scores, weights: shares, context, widths: [queryWidth, keyWidth] } = numbers;
+    const isTransformer = Boolean(values), more = Math.max(queryWidth, keyWidth) > keys[0].length;
+    $("numbers-title").textContent = `Every number of the attention that predicts “${shown(best.tokens[t])}”: ${numbers.head}`;
+    $("equation").textContent = `${numbers.equation} The weights are a = softmax(score), and the context is the sum of a_i ${isTransformer ? "v_i" : "h_i"}.`;
+    $("numbers-note").textContent = `${numbers.code} computes it; docs/concepts/attention explains it. The query ${isTransformer ? "q" : "s"} has ${queryWidth} numbers, ` +
+      `a ${isTransformer ? "key k_i" : "vector h_i"} ${keyWidth}${more ? `; the first ${keys[0].length} are shown, while scores are of all of them` : ""}.`;
+    const row = (name, cells, results = []) => {
+      const tr = element("tr"), th = element("th", name);
+      th.scope = "row";
+      tr.append(th, ...cells.map((value) => element("td", number(value))), ...results.map((value) => element("td", number(value, 3), "result")));
+      return tr;
+    };
+    const head = element("tr"), body = element("tbody"), top = element("thead");
+    head.append(element("th", ""), ...keys[0].map((_, d) => element("th", d + 1)), element("th", "score"), element("th", "weight"));
+    top.append(head);
+    body.append(row(isTransformer ? "query q" : "query s", query[t]), ...source.map((token, s) => row(`${isTransformer ? "k" : "h"}: ${shown(token)}`, keys[s], [scores[t][s], shares[t][s]])));
+    if (values) body.append(...source.map((token, s) => row(`v: ${shown(token)}`, values[s])));
+    body.append(row("context", context[t]));
+    body.lastChild.querySelectorAll("td").forEach((td) => td.classList.add("result"));
+    table.replaceChildren(top, body);
+  }
+
+  // Attention of all models
+
+  function drawMatrices() {
+    $("matrices").replaceChildren(...sentence().views.map((own, index) => {
+      const figure = element("div"), top = element("p", undefined, "head"), area = element("div", undefined, "scroll"), name = data.models[index].name;
+      figure.append(element("h3", name), top, area);
+      if (!own.attention) { top.textContent = "This model has no attention: its decoder sees the source through one vector."; area.remove(); return figure; }
+      const select = element("select"), table = element("table", undefined, "matrix");
+      own.attention.forEach((head, at) => select.append(Object.assign(element("option", head.name), { value: at })));
+      select.value = state.heads[index] = Math.min(state.heads[index], own.attention.length - 1);
+      select.setAttribute("aria-label", `attention head of ${name}`);
+      select.addEventListener("change", () => {
+        state.heads[index] = Number(select.value);
+        fill(table, own, state.heads[index]);
+        choose(state.word);
+      });
+      if (own.attention.length > 1) top.append(select); else top.remove();
+      table.id = `matrix-${index}`;
+      area.tabIndex = 0;
+      area.setAttribute("role", "region");
+      area.setAttribute("aria-label", `attention matrix of ${name}`);
+      area.append(table);
+      fill(table, own, state.heads[index]);
+      return figure;
+    }));
+  }
+
+  function fill(table, own, head) {
+    const weight = weights(own, head), top = element("thead"), line = element("tr"), body = element("tbody");
+    line.append(element("td", "", "corner"));
+    own.source.forEach((token) => { const th = element("th"); th.scope = "col"; th.append(element("span", shown(token))); line.append(th); });
+    top.append(line);
+    own.best.tokens.forEach((token, t) => {
+      const tr = element("tr"), th = element("th", shown(token)), row = own.source.map((_, s) => weight(t, s)), most = Math.max(...row);
+      th.scope = "row";
+      tr.append(th, ...row.map((share, s) => {
+        const td = element("td", share === most && most > 0 ? "•" : "");
+        td.style.setProperty("--share", share.toFixed(3));
+        td.title = `${shown(token)} – ${shown(own.source[s])}: ${share.toFixed(2)}`;
+        return td;
+      }));
+      body.append(tr);
+    });
+    table.replaceChildren(top, body);
+  }
+
+  // What is shown
+
+  function draw() {
+    ownPenalty();
+    drawCards();
+    drawMatrices();
+    drawWords();
+    go(2 * numSteps());
+    $("tree-scroll").scrollLeft = 0;
+    rank();
+    choose(state.word);
+  }
+
+  function show(index) {
+    if (index < 0 || index >= data.sentences.length) return;
+    state.sentence = index;
+    state.word = 0;
+    $("sentence").value = index;
+    $("previous").disabled = index === 0;
+    $("next").disabled = index === data.sentences.length - 1;
+    draw();
+  }
+
+  const fill_select = (id, names) => $(id).replaceChildren(...names.map((name, index) => Object.assign(element("option", name), { value: index })));
+  fill_select("sentence", data.sentences.map(({ text: line }, index) => `${index + 1}. ${line.length > 80 ? `${line.slice(0, 79)}…` : line}`));
+  fill_select("model", data.models.map(({ name }) => name));
+  $("model-label").hidden = data.models.length < 2;
+  [["kept", "kept in the beam"], ["finished", "finished ✓"], ["dropped", "dropped ×"], ["pruned", "pruned ×"], ["stopped", "unfinished at the end ■"],
+    ["winner", "first of the finished ones"], ["greedy", "path of greedy search"]].forEach(([name, label]) => $("legend").append(element("li", label, name)));
+  $("sentence").addEventListener("change", () => show(Number($("sentence").value)));
+  $("previous").addEventListener("click", () => show(state.sentence - 1));
+  $("next").addEventListener("click", () => show(state.sentence + 1));
+  $("model").addEventListener("change", () => { state.model = Number($("model").value); state.word = 0; draw(); });
+  $("first").addEventListener("click", () => go(0));
+  $("back").addEventListener("click", () => go(state.phase - 1));
+  $("forward").addEventListener("click", () => go(state.phase + 1));
+  $("last").addEventListener("click", () => go(Infinity));
+  $("penalty").addEventListener("change", rank);
+  $("alpha").addEventListener("input", rank);
+  $("own").addEventListener("click", () => { ownPenalty(); rank(); });
+  document.addEventListener("keydown", (event) => {
+    if (event.target.matches("input, select, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const phase = { ArrowRight: state.phase + 1, ArrowLeft: state.phase - 1, Home: 0, End: Infinity }[event.key];
+    const isElsewhere = event.target.matches("[role=region]") && event.target !== $("tree-scroll");
+    if (phase !== undefined && !isElsewhere) { event.preventDefault(); go(phase); }
+    else if (event.key === "[") show(state.sentence - 1);
+    else if (event.key === "]") show(state.sentence + 1);
+  });
+  show(0);
+})();

@@ -1,0 +1,108 @@
+"""The numbers of one attention head, step by step: query, keys, scores, weights and context."""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nmt.models.attention.multihead import MultiHeadAttention
+from nmt.models.contracts import Attention, Head, Memory
+
+
+@dataclass(frozen=True)
+class AttentionNumbers:
+    """Numbers of a head for one sentence pair: the weights are the softmax of the scores, and a context is the mean of
+    the values under them."""
+
+    equation: str
+    code: str
+    """Class that computes the scores."""
+    query_TD: Tensor
+    keys_SD: Tensor
+    values_SD: Tensor
+    scores_TS: Tensor
+    weights_TS: Tensor
+    context_TD: Tensor
+
+
+@dataclass
+class AttentionCalls:
+    """Calls of the attention of a decoder, in their order."""
+
+    calls: list[tuple[nn.Module, tuple[Any, ...], Tensor]] = field(default_factory=list)
+    """Module, arguments and weights of each."""
+
+    def numbers(self, head: Head, weights_TS: Tensor) -> AttentionNumbers | None:
+        """Returns the numbers of a head; None for an attention that is not one score and its softmax.
+
+        Args:
+            head: of the decoder.
+            weights_TS: its weights, by which a call that computes something else is recognised.
+        """
+        multihead = [call for call in self.calls if isinstance(call[0], MultiHeadAttention)]
+        found = None
+        if head.layer is not None and head.layer < len(multihead):
+            found = _of_multihead(*multihead[head.layer][:2], head.index)
+        elif not multihead:
+            found = _of_scores(self.calls)
+        if found is None or found.weights_TS.shape != weights_TS.shape:
+            return None
+        return found if torch.allclose(found.weights_TS, weights_TS.cpu(), atol=1e-3) else None
+
+
+@contextmanager
+def recorded_attention(decoder: nn.Module) -> Iterator[AttentionCalls]:
+    """Records the calls of a decoder's attention to the source while the block runs."""
+    recorded = AttentionCalls()
+
+    def record(module: nn.Module, arguments: tuple[Any, ...], output: tuple[Tensor, Tensor | None]) -> None:
+        if output[1] is not None:  # self-attention gives no weights
+            recorded.calls.append((module, arguments, output[1]))
+
+    attentions = [module for module in decoder.modules() if isinstance(module, MultiHeadAttention | Attention)]
+    hooks = [module.register_forward_hook(record) for module in attentions]
+    try:
+        yield recorded
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _of_multihead(module: nn.Module, arguments: tuple[Any, ...], index: int) -> AttentionNumbers:
+    """Returns the numbers of one head of a sentence."""
+    assert isinstance(module, MultiHeadAttention)
+    query_BTD, (keys_BHSd, values_BHSd) = arguments[:2]
+    query_TD = module.split_heads(module.query(query_BTD))[0, index].float()
+    keys_SD, values_SD = keys_BHSd[0, index].float(), values_BHSd[0, index].float()
+    scores_TS = query_TD @ keys_SD.T * query_TD.shape[1] ** -0.5
+    equation = "Vaswani et al. 2017: score = qᵀ k_i / √d, where q = W_Q s, k_i = W_K h_i and v_i = W_V h_i."
+    return _numbers(module, equation, query_TD, keys_SD, values_SD, scores_TS)
+
+
+def _of_scores(calls: list[tuple[nn.Module, tuple[Any, ...], Tensor]]) -> AttentionNumbers | None:
+    """Returns the numbers of an attention with one head, which a recurrent decoder calls once or at each step; None for
+    one that is made of several."""
+    if len({module for module, _, _ in calls}) != 1:
+        return None
+    module, (_, memory) = calls[0][0], calls[0][1]
+    if not isinstance(module, Attention) or not isinstance(memory, Memory):
+        return None
+    if type(module).scores is Attention.scores:
+        return None
+    scores_TS = torch.cat([module.scores(*arguments)[0] for _, arguments, _ in calls]).float()
+    query_TD = torch.cat([arguments[0][0] for _, arguments, _ in calls]).float()
+    values_SD = memory.values_BSD[0].float()
+    equation = (inspect.getdoc(type(module)) or "").partition("\n")[0]
+    return _numbers(module, equation, query_TD, values_SD, values_SD, scores_TS)
+
+
+def _numbers(
+    module: nn.Module, equation: str, query_TD: Tensor, keys_SD: Tensor, values_SD: Tensor, scores_TS: Tensor
+) -> AttentionNumbers:
+    weights_TS, code = scores_TS.softmax(1), f"{type(module).__module__}.{type(module).__qualname__}"
+    parts = (query_TD, keys_SD, values_SD, scores_TS, weights_TS, weights_TS @ values_SD)
+    return AttentionNumbers(equation, code, *(part.cpu() for part in parts))

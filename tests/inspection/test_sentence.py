@@ -1,0 +1,206 @@
+"""The page of a sentence: its numbers against those of translation, and how it behaves in a real browser."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nmt
+from nmt.core.errors import UserError
+from nmt.inspection.sentence import SentenceViewer, render_page
+
+LINE = "Heute sieht die Katze den Mond."
+SECOND = "Der Hund schläft im Garten."
+
+
+@pytest.fixture(scope="module")
+def viewer(tiny_model: Path) -> SentenceViewer:
+    return SentenceViewer(nmt.load(tiny_model, "cpu"), "tiny", beam_size=3, num_alternatives=2)
+
+
+@pytest.fixture(scope="module")
+def view(viewer: SentenceViewer) -> Any:
+    return viewer.view(1, LINE)
+
+
+@pytest.fixture(scope="module")
+def page(viewer: SentenceViewer, vanilla_model: Path) -> str:
+    other = SentenceViewer(nmt.load(vanilla_model, "cpu"), "va<nilla", beam_size=2, num_alternatives=1)
+    return render_page("Two <models>", [viewer, other], [LINE, SECOND])
+
+
+def test_the_translations_are_those_of_the_translator(viewer: SentenceViewer, view: Any) -> None:
+    for name, beam_size in (("best", 3), ("greedy", 1)):
+        expected = viewer.translator(LINE, beam_size=beam_size)
+        assert view[name]["text"] == expected.text
+        assert view[name]["score"] == pytest.approx(expected.score, abs=1e-4)
+        assert sum(map(np.log, view[name]["p"])) == pytest.approx(view[name]["log_p"], abs=1e-4)
+    beam = view["beam"]
+    assert beam["nodes"][beam["best"]][-1] == view["best"]["text"]
+    path = [beam["nodes"][node] for node in beam["greedy"]]
+    assert [node[2] for node in path] == view["greedy"]["tokens"][: len(path)]
+    assert all(beam["nodes"][node[0]] == before for before, node in pairwise(path))
+
+
+def test_the_attention_is_that_of_forced_decoding(viewer: SentenceViewer, view: Any) -> None:
+    shape = len(view["best"]["tokens"]), len(view["source"])
+    weights = [np.frombuffer(base64.b64decode(head["weights"]), np.uint8).reshape(shape) for head in view["attention"]]
+    for weights_TS in weights:
+        np.testing.assert_allclose(weights_TS.sum(axis=1) / 255, 1, atol=0.02)
+    [alignment] = viewer.translator.align([(LINE, view["best"]["text"])])
+    assert weights[0][0].argmax() == alignment.weights[0].argmax()  # the first words have one token each
+
+
+def test_an_intervention_that_changes_nothing_changes_no_number(viewer: SentenceViewer) -> None:
+    """Every prefix of the translation, from none to all of it with EOS, leads to the same translation."""
+    source = viewer.translator.encode_source(LINE)
+    [[best, *_]] = viewer.search(source, [()], viewer.options)
+    whole = [*best.ids, viewer.translator.vocabularies.target.eos]
+    for found in viewer.search(source, [whole[:length] for length in range(len(whole) + 1)], viewer.options):
+        assert found[0].ids == best.ids
+        assert found[0].log_probability == pytest.approx(best.log_probability, abs=1e-5)
+        assert found[0].score == pytest.approx(best.score, abs=1e-5)
+
+
+def test_alternatives_are_the_most_probable_other_tokens_and_what_follows_them(
+    viewer: SentenceViewer, view: Any
+) -> None:
+    translator, best = viewer.translator, view["best"]
+    source = translator.encode_source(LINE)
+    [[hypothesis, *_]] = viewer.search(source, [()], viewer.options)
+    log_p_TV = viewer.force(source, hypothesis.ids).log_probability_TV
+    assert len(view["alternatives"]) == len(best["tokens"])
+    target = translator.vocabularies.target
+    for t, others in enumerate(view["alternatives"]):
+        excluded = {best["tokens"][t], target.token(target.pad), target.token(target.sos)}
+        ranked = [target.token(i) for i in log_p_TV[t].argsort(descending=True).tolist()]
+        assert [other["tokens"][0] for other in others] == [token for token in ranked if token not in excluded][:2]
+        for other in others:
+            assert np.prod(best["p"][:t]) * np.prod(other["p"]) == pytest.approx(np.exp(other["log_p"]), rel=1e-3)
+
+
+def test_the_end_instead_of_a_word_is_a_shorter_translation(tiny_model: Path) -> None:
+    translator = nmt.load(tiny_model, "cpu")
+    viewer = SentenceViewer(translator, "tiny", num_alternatives=len(translator.vocabularies.target) - 3)
+    view = viewer.view(1, SECOND)
+    [ended] = [other for other in view["alternatives"][2] if other["tokens"] == ["</s>"]]
+    assert view["best"]["text"].startswith(ended["text"])
+    assert len(ended["text"].split()) == 2
+
+
+def test_without_alternatives_there_are_none(tiny_model: Path) -> None:
+    assert SentenceViewer(nmt.load(tiny_model, "cpu"), "tiny", num_alternatives=0).view(1, LINE)["alternatives"] is None
+
+
+def test_what_a_page_can_not_show_is_refused(viewer: SentenceViewer, language_model: Path) -> None:
+    with pytest.raises(UserError, match=r"line 7 has 140 pieces for tiny; a page shows 1 to 100"):
+        viewer.view(7, "Hund " * 140)
+    with pytest.raises(UserError, match="line 1 has 0 pieces"):
+        viewer.view(1, " ")
+    with pytest.raises(UserError, match="no sentence to show"):
+        render_page("Nothing", [viewer], [])
+    with pytest.raises(UserError, match="reads no source"):
+        SentenceViewer(nmt.load(language_model, "cpu"), "lm")
+
+
+def test_the_page_is_one_file_whose_text_is_never_markup(page: str) -> None:
+    assert "Two &lt;models&gt;" in page
+    assert "va<nilla" not in page
+    assert not re.findall(r"(?:src|href)=[\"'](?!data:|#)", page)
+    assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)|@import|url\((?!data:)", page)
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    data = json.loads(text)
+    assert [model["name"] for model in data["models"]] == ["tiny", "va<nilla"]
+    assert [view["attention"] is None for view in data["sentences"][0]["views"]] == [False, True]
+
+
+@pytest.fixture
+def opened(browser: Any, page: str, tmp_path: Path) -> Iterator[Any]:
+    """The page in a narrow window; its console must stay silent."""
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    window = browser.new_page(viewport={"width": 320, "height": 700})
+    complaints: list[str] = []
+    window.on("console", lambda message: complaints.append(message.text))
+    window.on("pageerror", lambda error: complaints.append(str(error)))
+    window.goto((tmp_path / "page.html").as_uri())
+    yield window
+    assert complaints == []
+    assert window.evaluate("document.documentElement.scrollWidth") <= 320
+    window.close()
+
+
+def num_boxes(window: Any) -> int:
+    return int(window.locator("#tree rect").count())
+
+
+def test_the_tree_is_stepped_by_keys_and_buttons(opened: Any, view: Any) -> None:
+    everything = len(view["beam"]["nodes"]) + 1
+    assert num_boxes(opened) == everything
+    opened.keyboard.press("Home")
+    assert num_boxes(opened) == 1
+    opened.keyboard.press("ArrowRight")
+    assert (num_boxes(opened), opened.locator("#tree g.open").count()) == (7, 6)
+    opened.click("#forward")
+    assert opened.locator("#tree g.open").count() == 0
+    assert opened.text_content("#status").startswith("Step 1 of")
+    opened.keyboard.press("ArrowLeft")
+    opened.click("#back")
+    assert num_boxes(opened) == 1
+    opened.click("#last")
+    assert num_boxes(opened) == everything
+
+
+def test_another_length_penalty_ranks_the_finished_hypotheses_at_once(opened: Any, view: Any) -> None:
+    def translations() -> list[str]:
+        return [
+            text.removesuffix(" (the model’s choice)")
+            for text in opened.locator("#finished td:nth-child(2)").all_text_contents()
+        ]
+
+    finished = [node for node in view["beam"]["nodes"] if node[4] == "finished"]
+    assert translations() == [node[6] for node in sorted(finished, key=lambda node: -node[5])]
+    opened.select_option("#penalty", "word_reward")
+    opened.fill("#alpha", "2")
+    by_reward = sorted(finished, key=lambda node: -(node[3] + 2 * (node[1] + 1)))
+    assert translations() == [node[6] for node in by_reward]
+    assert float(opened.text_content("#finished .first td:last-child").replace("−", "-")) == pytest.approx(
+        by_reward[0][3] + 2 * (by_reward[0][1] + 1), abs=2e-3
+    )
+    opened.click("#own")
+    assert translations()[0] == view["best"]["text"]
+
+
+def test_a_token_shows_its_attention_and_its_alternatives(opened: Any, view: Any) -> None:
+    opened.focus("#target .word >> nth=0")
+    opened.keyboard.press("ArrowRight")
+    assert opened.evaluate("document.activeElement.getAttribute('aria-pressed')") == "true"
+    texts = opened.locator("#alternatives li p:nth-child(2)").all_text_contents()
+    assert texts == [view["best"]["text"], *(other["text"] for other in view["alternatives"][1])]
+    shares = opened.eval_on_selector_all(
+        "#source .word", "w => w.map(x => Number(x.style.getPropertyValue('--share')))"
+    )
+    assert sum(shares) == pytest.approx(1, abs=0.02)
+    opened.select_option("#model", label="va<nilla")
+    assert opened.locator("#source small").count() == 0
+    assert "no attention" in opened.text_content("#matrices")
+    opened.keyboard.press("Tab")
+    opened.keyboard.press("]")
+    assert opened.input_value("#sentence") == "1"
+
+
+def test_every_number_of_a_step_is_shown(opened: Any, view: Any) -> None:
+    numbers = view["numbers"]
+    opened.focus("#target .word >> nth=0")
+    opened.keyboard.press("ArrowRight")
+    opened.click("#numbers-title")
+    weights = opened.locator("#numbers tr td.result:nth-last-child(1)").all_text_contents()
+    assert [float(text) for text in weights[: len(view["source"])]] == pytest.approx(numbers["weights"][1], abs=1e-3)
+    assert numbers["equation"] in opened.text_content("#equation")
+    opened.select_option("#model", label="va<nilla")
+    assert not opened.is_visible("#numbers-details")
