@@ -4,6 +4,8 @@ The public names are loaded when they are first used, so that ``import nmt`` sta
 
 - Train, load, translate: :func:`train` trains the model of a recipe and returns a :class:`Run`, :func:`load` reads a
   model directory as a :class:`Translator`, which translates and aligns, and :func:`score` scores translations.
+- Pictures: the functions ``plot_…``, and :func:`theme` for slides.
+- Text of the package: :func:`embedded_corpus` and :func:`task_pairs`.
 - Recipes: :class:`Recipe` and :func:`load_recipe`.
 - Models in a loop of your own: :func:`build` makes an encoder and a decoder from the ``model`` part of a recipe;
   ``examples/plain_loop.py`` trains one.
@@ -18,12 +20,23 @@ from nmt.core.errors import UserError as UserError
 from nmt.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from nmt.alignment.aer import score_links as score_links
+    from nmt.api.pictures import plot_alignment as plot_alignment
+    from nmt.api.pictures import plot_gradients as plot_gradients
+    from nmt.api.pictures import plot_heads as plot_heads
+    from nmt.api.pictures import plot_lengths as plot_lengths
+    from nmt.api.pictures import plot_memory as plot_memory
+    from nmt.api.pictures import plot_runs as plot_runs
     from nmt.api.run import Run as Run
     from nmt.api.run import train as train
     from nmt.api.score import score as score
+    from nmt.data.synthetic_tasks import task_pairs as task_pairs
     from nmt.data.vocabulary.files import Vocabularies as Vocabularies
     from nmt.data.vocabulary.learning import train_vocabularies as train_vocabularies
+    from nmt.inspection.gradients import gradient_norms as gradient_norms
     from nmt.models.build import build as build
+    from nmt.plotting.style import theme as theme
+    from nmt.quickstart.embedded_corpus import splits
     from nmt.recipe.load import load_recipe as load_recipe
     from nmt.recipe.registry import add_component as add_component
     from nmt.recipe.registry import kinds as kinds
@@ -36,6 +49,8 @@ if TYPE_CHECKING:
     from nmt.translation.results import Translation as Translation
     from nmt.translation.translator import Translator as Translator
 
+    embedded_corpus = splits
+
 _MODULES = {
     "Recipe": "nmt.recipe.schema",
     "Run": "nmt.api.run",
@@ -45,24 +60,36 @@ _MODULES = {
     "VocabularyOptions": "nmt.recipe.schema",
     "add_component": "nmt.recipe.registry",
     "build": "nmt.models.build",
+    "embedded_corpus": "nmt.quickstart.embedded_corpus:splits",
+    "gradient_norms": "nmt.inspection.gradients",
     "kinds": "nmt.recipe.registry",
     "load": "nmt.translation.load",
     "load_plugin": "nmt.recipe.registry",
     "load_recipe": "nmt.recipe.load",
+    "plot_alignment": "nmt.api.pictures",
+    "plot_gradients": "nmt.api.pictures",
+    "plot_heads": "nmt.api.pictures",
+    "plot_lengths": "nmt.api.pictures",
+    "plot_memory": "nmt.api.pictures",
+    "plot_runs": "nmt.api.pictures",
     "register": "nmt.recipe.registry",
     "resolve": "nmt.training.resolve",
     "score": "nmt.api.score",
+    "score_links": "nmt.alignment.aer",
+    "task_pairs": "nmt.data.synthetic_tasks",
+    "theme": "nmt.plotting.style",
     "train": "nmt.api.run",
     "train_vocabularies": "nmt.data.vocabulary.learning",
 }
-"""Where each public name is defined."""
+"""The module of each public name, and the name there if it is another."""
 
 __all__ = ["UserError", "__version__", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
+        module, _, attribute = _MODULES[name].partition(":")
+        return getattr(import_module(module), attribute or name)
     raise AttributeError(f"module 'nmt' has no attribute {name!r}")
 
 

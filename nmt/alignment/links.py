@@ -54,11 +54,13 @@ class WordAlignment:
     def _repr_html_(self) -> str:
         """Returns the weights as a table of shaded cells, with a dot at each link, for notebooks."""
         links = set(self.links)
-        head = "".join(f"<th style='writing-mode:vertical-rl'>{escape(word)}</th>" for word in self.source)
+        upright = "writing-mode:vertical-rl;transform:rotate(180deg);text-align:left"  # read upwards, from the cells
+        head = "".join(f"<th style='{upright}'>{escape(word)}</th>" for word in self.source)
         rows = "".join(
-            f"<tr><th>{escape(word)}</th>"
+            f"<tr><th style='text-align:right'>{escape(word)}</th>"
             + "".join(
-                f"<td style='background:rgba(31,95,165,{weight:.3f})' title='{weight:.2f}'>"
+                f"<td style='background:rgba(31,95,165,{weight:.3f});text-align:center;"
+                f"color:{'white' if weight > 0.5 else 'inherit'}' title='{weight:.2f}'>"
                 f"{'●' if (column, row) in links else ''}</td>"
                 for column, weight in enumerate(self.weights[row].tolist())
             )

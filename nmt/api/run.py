@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import cached_property, wraps
 from html import escape
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
@@ -13,7 +12,7 @@ from nmt.translation.load import load
 from nmt.translation.translator import Translator
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from nmt.plotting.style import Picture
 
     _Path = Path
 else:
@@ -48,7 +47,7 @@ class Run(_Path):
         """
         return read_history(self)
 
-    def plot(self, metric: str | None = None) -> "Figure":
+    def plot(self, metric: str | None = None) -> "Picture":
         """Draws the curves of the run.
 
         Args:
@@ -66,9 +65,7 @@ class Run(_Path):
         shown = {name: f"{value:,}" if isinstance(value, int) else str(value) for name, value in summary.items()}
         cells = ((escape(name.replace("_", " ")), escape(value)) for name, value in shown.items())
         rows = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in cells)
-        picture = StringIO()
-        self.plot().savefig(picture, format="svg", metadata={"Date": None})
-        svg = picture.getvalue()
+        svg = self.plot()._repr_svg_()
         return f"<table>{rows}</table>{svg[svg.index('<svg') :]}"
 
 

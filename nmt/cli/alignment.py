@@ -101,6 +101,7 @@ Limit = Annotated[
     "nmt align runs/de-en test.de -o look.html --n-best 3",
     "nmt align runs/de-en test.tok.de test.tok.en --tokenized -o links.pharaoh",
     "nmt align runs/de-en test.de test.en --reverse runs/en-de",
+    draws=True,
 )
 @options_of(LinkOptions, from_recipe=False)
 def align(

@@ -5,7 +5,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
@@ -140,6 +140,10 @@ Plugins = Annotated[
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", callback=be_quiet, help="Show no progress bars and messages, only warnings.")
 ]
+Theme = Annotated[
+    Literal["paper", "slides", "slides-dark"],
+    typer.Option(help="Fonts and colours of pictures: slides are for a projector."),
+]
 Version = Annotated[
     bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
 ]
@@ -149,7 +153,7 @@ Version = Annotated[
 def _program(quiet: Quiet = False, version: Version = False) -> None: ...
 
 
-def command(*examples: str, to: typer.Typer = app) -> Callable[[Command], Command]:
+def command(*examples: str, to: typer.Typer = app, draws: bool = False) -> Callable[[Command], Command]:
     """A decorator that makes a function a command, with ``--plugin`` and ``--quiet`` besides its own options.
 
     The first sentence of the docstring is shown in the list of commands, which has room for 57 characters.
@@ -157,28 +161,41 @@ def command(*examples: str, to: typer.Typer = app) -> Callable[[Command], Comman
     Args:
         examples: lines at the end of the help page.
         to: the group of commands that it belongs to.
+        draws: whether it writes pictures, and so has the option ``--theme``.
     """
     options = [
         inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugins),
         inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet),
     ]
+    if draws:
+        options.insert(0, inspect.Parameter("theme", inspect.Parameter.KEYWORD_ONLY, default="paper", annotation=Theme))
     # The backspace tells Click's formatter to leave the line breaks alone.
     epilog = "\n".join(("\b", f"Example{'s' if len(examples) > 1 else ''}:", *(f"  {line}" for line in examples)))
 
     def decorate(function: Command) -> Command:
         @wraps(function)
-        def run(plugin: None, quiet: bool, **arguments: Any) -> None:
+        def run(plugin: None, quiet: bool, theme: str = "paper", **arguments: Any) -> None:
             for name, value in arguments.items():
                 if isinstance(value, int) and value > sys.maxsize:  # more than an index can be
                     option = f"--{name.replace('_', '-')}"
                     raise UserError(f"{option} {value} is too large.", f"Give at most {sys.maxsize:,}.")
-            function(**arguments)
+            with _themed(theme):
+                function(**arguments)
 
         parameters = [*inspect.signature(function).parameters.values(), *options]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return to.command(epilog=epilog)(run)
 
     return decorate
+
+
+def _themed(theme: str) -> AbstractContextManager[None]:
+    """Returns the context in which pictures have a theme; matplotlib is not imported for the default."""
+    if theme == "paper":
+        return nullcontext()
+    from nmt.plotting.style import theme as in_theme
+
+    return in_theme(theme)
 
 
 def shards_and_executor(

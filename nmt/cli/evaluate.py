@@ -108,6 +108,7 @@ def limits_of(buckets: str) -> list[int]:
     "nmt score A.en B.en -r test1.en -r test2.en --confidence",
     "nmt score --perplexity runs/lm test.en",
     "nmt score predicted.txt test.label --metrics accuracy --confusion matrix.png",
+    draws=True,
 )
 def score(
     hypothesis: Hypothesis,

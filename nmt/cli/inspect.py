@@ -24,7 +24,10 @@ NAME_WIDTH, RUN_WIDTH = 24, 18
 
 
 @command(
-    "nmt inspect run runs/de-en", "nmt inspect run runs/luong runs/bahdanau -o curves.png --x minutes", to=inspect_app
+    "nmt inspect run runs/de-en",
+    "nmt inspect run runs/luong runs/bahdanau -o curves.png --x minutes",
+    to=inspect_app,
+    draws=True,
 )
 def run(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR", help="Model directories, in training or done.")],
@@ -92,7 +95,7 @@ def _figures(summary: dict[str, Any], metrics: Sequence[str]) -> dict[str, str]:
     }
 
 
-@command("nmt inspect gradients runs/rnn runs/lstm --pairs val.de val.en -o gradients.png", to=inspect_app)
+@command("nmt inspect gradients runs/rnn runs/lstm --pairs val.de val.en -o gradients.png", to=inspect_app, draws=True)
 def gradients(
     directories: Annotated[list[Path], typer.Argument(metavar="MODEL_DIR", help="Folders that `nmt train` wrote.")],
     pairs: Annotated[tuple[Path, Path], typer.Option("--pairs", metavar="SOURCE TARGET", help="Two parallel files.")],
@@ -136,6 +139,7 @@ def gradients(
     "nmt inspect lengths A.en B.en -r test.en -s test.de -o lengths.png",
     "nmt inspect lengths A.en -r test.en --metric chrf --buckets 10,20,30",
     to=inspect_app,
+    draws=True,
 )
 def lengths(
     systems: Annotated[list[str], typer.Argument(metavar="SYSTEM", help="Translations, a line each.")],
@@ -183,6 +187,7 @@ def lengths(
     "nmt inspect robustness runs/de-en test.de test.en",
     "nmt inspect robustness runs/de-en test.de test.en --metrics bleu,chrf,ter -o robustness.png --json",
     to=inspect_app,
+    draws=True,
 )
 def robustness(
     model_dir: ModelDir,
@@ -235,6 +240,7 @@ def robustness(
     'echo "a c b d" | nmt inspect memory runs/copy_ntm -o memory.png',
     "nmt inspect memory runs/ntm --input test.de -o memory.pdf --limit 5",
     to=inspect_app,
+    draws=True,
 )
 def memory(
     model_dir: ModelDir,
@@ -320,6 +326,7 @@ def sentence(
     "nmt inspect words vectors.de --analogy Mann,Frau,Junge",
     "nmt inspect words runs/words --side target -o words.svg --limit 150",
     to=inspect_app,
+    draws=True,
 )
 def words(
     path: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Model directory, or a text file of word vectors.")],

@@ -26,7 +26,7 @@ from nmt.inspection.word2vec import Word2VecOptions
 NewFolder = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder to write.")]
 
 
-@command("nmt quickstart -o quickstart")
+@command("nmt quickstart -o quickstart", draws=True)
 def quickstart(output: NewFolder = Path("quickstart"), settings: Settings = None) -> None:
     """Train a small model, translate, score, align and plot.
 

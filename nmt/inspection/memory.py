@@ -10,14 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from matplotlib.figure import Figure
 
 from nmt.core.errors import UserError
 from nmt.data.batching import make_batch
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.models.contracts import SlotState
 from nmt.plotting.matrix import MAX_WORDS
-from nmt.plotting.style import INK, draw_cells, draw_colour_bar, panels, style, visible
+from nmt.plotting.style import INK, Picture, draw_cells, draw_colour_bar, panels, scaled, style, visible
 from nmt.translation.translator import Translator
 
 Weights = npt.NDArray[np.float32]
@@ -104,7 +103,7 @@ def _stack(weights: Sequence[torch.Tensor]) -> Weights:
     return stacked
 
 
-def draw_memory(trace: MemoryTrace) -> Figure:
+def draw_memory(trace: MemoryTrace) -> Picture:
     """Draw a panel for each head, write heads first, with the slots that any head gives weight to; then attention."""
     heads = [(f"write {number}", weights_TC) for number, weights_TC in enumerate(trace.writes_HTC, start=1)]
     heads += [(f"read {number}", weights_TC) for number, weights_TC in enumerate(trace.reads_HTC, start=1)]
@@ -117,13 +116,13 @@ def draw_memory(trace: MemoryTrace) -> Figure:
     if trace.attention_TS is not None:
         shown.append(("attention", trace.attention_TS, words))
     num_rows = max(len(rows) for _, _, rows in shown)
-    cell = min(0.22, 12 / len(steps), 5 / num_rows)
+    cell = min(scaled(0.22), 12 / len(steps), scaled(5) / num_rows)
     with style([*steps, *slots]):
         figure, grid = panels(len(shown), 1, cell * len(steps), cell * num_rows)
         for [axes], (name, weights_TR, rows) in zip(grid, shown, strict=True):
             after = len(steps) - len(weights_TR)  # steps that a head of the encoder has no part in
             draw_cells(axes, np.pad(weights_TR, ((0, after), (0, 0))).T, steps if axes is grid[0][0] else (), rows)
-            axes.set_title(name, fontsize=9, pad=3)
+            axes.set_title(name, fontsize=scaled(9), pad=3)
             if trace.source_steps and trace.target_steps:
                 axes.axvline(len(trace.source_steps), color=INK, linewidth=1)
         draw_colour_bar(grid[0][0], "weight", len(steps))

@@ -10,13 +10,12 @@ from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
 
 from nmt.core.errors import UserError, nearest, shortened
 from nmt.data.pretrained_embeddings import read_all_vectors
 from nmt.data.vocabulary.base import SPACE
 from nmt.models.contracts import Decoder, Encoder
-from nmt.plotting.style import COLOURS, style, visible
+from nmt.plotting.style import COLOURS, Picture, curves_size, scaled, style, visible
 from nmt.translation.translator import Translator
 
 Found = list[tuple[str, float]]
@@ -83,7 +82,7 @@ class WordVectors:
         return [(word, cosine) for word, cosine in found if word not in left_out][:count]
 
 
-def draw_words(vectors: WordVectors, words: Sequence[str]) -> Figure:
+def draw_words(vectors: WordVectors, words: Sequence[str]) -> Picture:
     """Draw words by the first two principal components of their unit vectors.
 
     Raises:
@@ -97,10 +96,10 @@ def draw_words(vectors: WordVectors, words: Sequence[str]) -> Figure:
     place_W2, share = left_WK[:, :2] * size_K[:2], float((size_K[:2] ** 2).sum() / max((size_K**2).sum(), 1e-12))
     labels = [visible(word) for word in shown]
     with style(labels):
-        figure = Figure(figsize=(8, 6.5), layout="constrained")
+        figure = Picture(figsize=curves_size(8, 6.5), layout="constrained")
         axes = figure.subplots()
-        axes.scatter(place_W2[:, 0], place_W2[:, 1], s=6, color=COLOURS[0])
+        axes.scatter(place_W2[:, 0], place_W2[:, 1], s=scaled(6), color=COLOURS[0])
         for (x, y), label in zip(place_W2.tolist(), labels, strict=True):
-            axes.annotate(label, (x, y), xytext=(3, 2), textcoords="offset points", fontsize=8)
+            axes.annotate(label, (x, y), xytext=(3, 2), textcoords="offset points", fontsize=scaled(8))
         axes.set(xlabel="first principal component", ylabel=f"second; both have {share:.0%} of the variance")
     return figure

@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from nmt.metrics.table import METRICS, directed_name, higher_is_better
-from nmt.plotting.style import FAINT_INK, style, visible
+from nmt.plotting.style import FAINT_INK, Picture, curves_size, scaled, style, visible
 from nmt.training.history import History
 
 XAxis = Literal["updates", "minutes"]
 
 
-def draw_runs(runs: Mapping[str, History], x: XAxis = "updates", metric: str = "bleu") -> Figure:
+def draw_runs(runs: Mapping[str, History], x: XAxis = "updates", metric: str = "bleu") -> Picture:
     """Draw the curves of training runs: a panel for each figure, and a dot at the best validation of each run."""
     panels = (  # title, event, figure, and what picks the best value
         ("training loss", "train", "loss", None),
@@ -26,7 +26,7 @@ def draw_runs(runs: Mapping[str, History], x: XAxis = "updates", metric: str = "
         ("target tokens a second", "train", "tokens_per_second", None),
     )
     with style(runs):
-        figure = Figure(figsize=(11, 6.2), layout="constrained")
+        figure = Picture(figsize=curves_size(11, 6.2), layout="constrained")
         for axes, (title, event, name, best) in zip(figure.subplots(2, 3, sharex=True).flat, panels, strict=True):
             for label, run in runs.items():
                 xs, ys = run.series(event, name, "step" if x == "updates" else "seconds")
@@ -38,6 +38,7 @@ def draw_runs(runs: Mapping[str, History], x: XAxis = "updates", metric: str = "
                     axes.plot(xs[at], ys[at], "o", markersize=5, color=line.get_color(), markeredgecolor="white")
             axes.set_title(title)
             values = np.concatenate([line.get_ydata() for line in axes.lines])
+            axes.set_visible(values.size > 0)  # no run has this figure
             if name == "gradient_norm" and values.size:  # a single spike would flatten everything else
                 axes.set_ylim(0, 1.5 * float(np.quantile(values, 0.98)))
         figure.supxlabel(x)
@@ -45,7 +46,7 @@ def draw_runs(runs: Mapping[str, History], x: XAxis = "updates", metric: str = "
     return figure
 
 
-def draw_lengths(rows: Sequence[Mapping[str, Any]], metric: str, measured_by: str, note: str = "") -> Figure:
+def draw_lengths(rows: Sequence[Mapping[str, Any]], metric: str, measured_by: str, note: str = "") -> Picture:
     """Draw the scores of systems by sentence length (Bahdanau et al. 2015, figure 2).
 
     Args:
@@ -56,29 +57,30 @@ def draw_lengths(rows: Sequence[Mapping[str, Any]], metric: str, measured_by: st
     """
     systems = list(rows[0]["scores"][metric])
     with style(systems):
-        figure = Figure(figsize=(max(6.4, 1.0 + 0.8 * len(rows)), 4.3), layout="constrained")
+        figure = Picture(figsize=curves_size(max(6.4, 1.0 + 0.8 * len(rows)), 4.3), layout="constrained")
         axes = figure.subplots()
         for system in systems:
             axes.plot([row["scores"][metric][system] for row in rows], marker="o", label=visible(system))
         axes.set_xticks(range(len(rows)), [f"{row['label']}\n({row['sentences']:,})" for row in rows])
         axes.set(xlabel=f"words of the {measured_by} (sentences)", ylabel=directed_name(metric))
         axes.set_ylim(bottom=0)
-        axes.set_title(note, loc="right", fontsize=6, color=FAINT_INK)
+        axes.set_title(note, loc="right", fontsize=scaled(6), color=FAINT_INK)
         _draw_legend(figure)
     return figure
 
 
-def draw_gradients(norms: Mapping[str, npt.NDArray[np.float64]]) -> Figure:
+def draw_gradients(norms: Mapping[str, npt.NDArray[np.float64]]) -> Picture:
     """Draw how gradient norms of models fall over the distance, each as a share of its largest, on a logarithmic scale.
 
     Args:
         norms: of each model, by the number of words that the encoder reads after a word, from 0.
     """
     with style(norms):
-        figure = Figure(figsize=(7.5, 4.7), layout="constrained")
+        figure = Picture(figsize=curves_size(7.5, 4.7), layout="constrained")
         axes = figure.subplots()
         for name, norm_T in norms.items():
-            axes.plot(norm_T / norm_T.max(), label=visible(name))
+            # Norms below the smallest number are zero, which has no place on the axis.
+            axes.plot(np.where(norm_T > 0, norm_T / norm_T.max(), np.nan), label=visible(name))
         axes.set(xlabel="words that the encoder reads after a word", yscale="log")
         axes.set_ylabel("gradient norm at the word, share of the largest")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -87,7 +89,7 @@ def draw_gradients(norms: Mapping[str, npt.NDArray[np.float64]]) -> Figure:
     return figure
 
 
-def draw_scores(scores: Mapping[str, float], metric: str) -> Figure:
+def draw_scores(scores: Mapping[str, float], metric: str) -> Picture:
     """Draw a bar for each score, from above.
 
     Args:
@@ -95,7 +97,7 @@ def draw_scores(scores: Mapping[str, float], metric: str) -> Figure:
         metric: a name of METRICS.
     """
     with style(scores):
-        figure = Figure(figsize=(6.4, 0.8 + 0.35 * len(scores)), layout="constrained")
+        figure = Picture(figsize=curves_size(6.4, 0.8 + 0.35 * len(scores)), layout="constrained")
         axes = figure.subplots()
         bars = axes.barh(list(map(visible, scores)), list(scores.values()), height=0.6)
         axes.bar_label(bars, fmt=f"%.{METRICS[metric].decimals}f", padding=3)
@@ -107,5 +109,5 @@ def draw_scores(scores: Mapping[str, float], metric: str) -> Figure:
 def _draw_legend(figure: Figure) -> None:
     """Above the axes, in as many columns as there is room for."""
     handles, names = figure.axes[0].get_legend_handles_labels()
-    columns = max(1, int(12 * figure.get_figwidth() / (8 + max(map(len, names)))))
+    columns = max(1, int(12 * figure.get_figwidth() / scaled(1) / (8 + max(map(len, names)))))
     figure.legend(handles, names, loc="outside upper left", ncols=min(columns, len(names)))

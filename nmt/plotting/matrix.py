@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
@@ -29,6 +28,7 @@ from nmt.plotting.style import (
     FAINT_INK,
     GOLD,
     INK,
+    Picture,
     Weights,
     cell_size,
     draw_cells,
@@ -36,6 +36,7 @@ from nmt.plotting.style import (
     font_size,
     inset,
     panels,
+    scaled,
     style,
     suffix_of,
     visible,
@@ -47,7 +48,7 @@ SURE: dict[str, Any] = {"facecolor": "none", "edgecolor": GOLD}
 POSSIBLE: dict[str, Any] = {**SURE, "linestyle": (0, (2.2, 1.4))}
 CHOSEN: dict[str, Any] = {"facecolor": "none", "edgecolor": INK, "linewidth": 1.8}
 
-Draw = Callable[[WordAlignment, GoldLinks | None, str | None, bool], Figure]
+Draw = Callable[[WordAlignment, GoldLinks | None, str | None, bool], Picture]
 """Draws a sentence pair with its gold links and title, with or without numbers."""
 
 
@@ -58,7 +59,7 @@ def draw_matrix(
     numbers: bool = False,
     *,
     scale: str = "attention",
-) -> Figure:
+) -> Picture:
     """Draw one sentence pair.
 
     Right of the matrix of a dialogue stands the attention that each turn gets. Diagnostics of source words, such as
@@ -78,7 +79,7 @@ def draw_matrix(
     num_source, num_target = max(len(source), 1), max(len(target), 1)
     num_words = max(num_source, num_target)
     # Large for a few words, readable up to 60 words, and a picture of 30 inches at most.
-    cell = min(max(0.22, 8 / num_words), 0.45, 30 / num_words)
+    cell = min(max(scaled(0.22), 8 / num_words), 0.45, 30 / num_words)
     with style([*source, *target]):
         figure, [[axes]] = panels(1, 1, num_source * cell, num_target * cell)
         _draw_weights(axes, alignment.weights, source, target, gold, numbers)
@@ -104,7 +105,7 @@ def draw_grid(
     *,
     layers: Sequence[Sequence[str]],
     chosen: Collection[int],
-) -> Figure:
+) -> Picture:
     """Draw every attention head of a sentence pair, a row a layer; a model with one head as :func:`draw_matrix` does.
 
     All matrices have the words in the same order, which are written along the first row and column. A dark frame marks
@@ -125,8 +126,8 @@ def draw_grid(
     num_source, num_target = max(len(source), 1), max(len(target), 1)
     num_rows, num_columns = len(layers), max(map(len, layers))
     # Words, and numbers where they are asked for, are readable up to 25 words, in a picture of 40 inches at most.
-    cell = max(0.26 if numbers else 0.15, 2.4 / max(num_source, num_target))
-    cell = min(cell, 0.3, 36 / (num_columns * num_source), 36 / (num_rows * num_target))
+    cell = max(scaled(0.26 if numbers else 0.15), 2.4 / max(num_source, num_target))
+    cell = min(cell, scaled(0.3), 36 / (num_columns * num_source), 36 / (num_rows * num_target))
     with style([*source, *target]):
         figure, grid = panels(num_rows, num_columns, num_source * cell, num_target * cell)
         heads = [axes for row, names in zip(grid, layers, strict=True) for axes in row[: len(names)]]
@@ -134,7 +135,7 @@ def draw_grid(
         for axes, name, weights in zip(heads, chain(*layers), alignment.head_weights, strict=True):
             words = source if axes in grid[0] else [], target if axes in starts else []
             _draw_weights(axes, weights, *words, gold, numbers)
-            axes.set_title(f"{title}\n{name}" if title and axes is heads[0] else name, fontsize=9, pad=4)
+            axes.set_title(f"{title}\n{name}" if title and axes is heads[0] else name, fontsize=scaled(9), pad=4)
         for head in chosen:
             heads[head].add_patch(Rectangle((0, 0), num_source, num_target, zorder=4, clip_on=False, **CHOSEN))
         _draw_directions(heads[0])
@@ -144,7 +145,7 @@ def draw_grid(
     return figure
 
 
-def draw_confusion(references: Sequence[str], predictions: Sequence[str]) -> Figure:
+def draw_confusion(references: Sequence[str], predictions: Sequence[str]) -> Picture:
     """Draw a confusion matrix: how many lines of each label (rows) were given each label (columns).
 
     A cell is as dark as the share of its row.
@@ -197,7 +198,7 @@ def plot_alignments(
     pairs = enumerate(alignments, start=1)
     first, second = next(pairs, None), next(pairs, None)
 
-    def drawings() -> Iterator[tuple[int | None, Figure]]:
+    def drawings() -> Iterator[tuple[int | None, Picture]]:
         for number, alignment in chain(filter(None, (first, second)), pairs):
             if gold is not None and number > len(gold):
                 raise UserError(
@@ -275,7 +276,7 @@ def _draw_links(axes: Axes, alignment: WordAlignment, in_corner: bool) -> None:
 def _draw_directions(axes: Axes, text: str = "target ↓   source →") -> None:
     """Writes the names of rows and columns into the corner between them."""
     place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right"}
-    axes.annotate(text, (0, 1), (-6, 4), fontsize=8, color=FAINT_INK, **place)
+    axes.annotate(text, (0, 1), (-6, 4), fontsize=scaled(8), color=FAINT_INK, **place)
 
 
 def _draw_turns(axes: Axes, alignment: WordAlignment, turn_weights: Weights) -> float:
@@ -315,5 +316,6 @@ def _draw_legend(axes: Axes, entries: Sequence[Artist], gold: GoldLinks | None, 
     if entries:
         anchor = 0, below + 0.1 / cell_size(axes)
         place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": anchor, "bbox_transform": axes.transData}
-        size: dict[str, Any] = {"fontsize": 8, "handlelength": 1, "handleheight": 1, "borderaxespad": 0, "borderpad": 0}
+        size: dict[str, Any] = {"fontsize": scaled(8), "borderaxespad": 0, "borderpad": 0}
+        size |= {"handlelength": 1, "handleheight": 1}
         axes.legend(handles=entries, ncols=len(entries), **place, **size)

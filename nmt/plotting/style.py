@@ -8,7 +8,10 @@ versions draw every letter from left to right.
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import lru_cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,11 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.collections import Collection
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, to_hex, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
+from matplotlib.text import Text
 
 from nmt.core.console import warn
 from nmt.core.errors import UserError
@@ -52,6 +57,8 @@ SETTINGS: dict[str, Any] = {
     "grid.color": GRID,
     **{f"{axis}tick.{name}": value for axis in "xy" for name, value in (("labelsize", 8), ("major.size", 0))},
     "legend.frameon": False,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 6,
     "savefig.dpi": 150,
     "savefig.bbox": "tight",
     "savefig.pad_inches": 0.15,
@@ -73,10 +80,117 @@ _NOT_FOR_TEXT = ("Last Resort", "STIX", "DejaVu Sans Display", "DejaVu Serif Dis
 _warned: set[str] = set()
 
 
+# --- themes ----------------------------------------------------------------------------------------------
+
+DARK_COLOURS = {
+    INK: "#f2f2f2", FAINT_INK: "#aab2bd", GRID: "#3a424d", "#ffffff": "#15191f", "#000000": "#f2f2f2",
+    "#0072b2": "#4aa8e8", "#d55e00": "#ff8a3d", "#009e73": "#2fcf9f", "#cc79a7": "#e79cc6", "#e69f00": "#ffc145",
+    "#56b4e9": "#9bd6ff",
+}  # fmt: skip
+"""Colours of dark pictures, by those of light ones. White becomes the background, so cells change with their text."""
+BACKGROUND = DARK_COLOURS["#ffffff"]
+DARK_SETTINGS: dict[str, Any] = {
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), DARK_COLOURS[INK]),
+    **dict.fromkeys(("axes.facecolor", "figure.facecolor"), BACKGROUND),
+    "axes.edgecolor": DARK_COLOURS[FAINT_INK],
+    "grid.color": DARK_COLOURS[GRID],
+}
+SCALED = ("font.size", "axes.titlesize", "xtick.labelsize", "ytick.labelsize", "lines.linewidth", "lines.markersize")
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Sizes and colours of pictures: factors of fonts and lines, and of the size of figures with curves."""
+
+    scale: float = 1.0
+    figure_scale: float = 1.0
+    is_dark: bool = False
+
+    def settings(self) -> dict[str, Any]:
+        """Returns matplotlib's settings in this theme."""
+        sizes = {name: SETTINGS[name] * self.scale for name in SCALED}
+        return SETTINGS | sizes | (DARK_SETTINGS if self.is_dark else {})
+
+
+THEMES = {"paper": Theme(), "slides": Theme(1.8, 1.25), "slides-dark": Theme(1.8, 1.25, is_dark=True)}
+"""In pictures for slides, words are in 14 points or more if a picture of 13 inches fills the slide."""
+_theme: ContextVar[Theme] = ContextVar("theme", default=THEMES["paper"])
+
+
+@contextmanager
+def theme(name: str) -> Iterator[None]:
+    """Draws pictures in a theme: ``paper``, ``slides`` with large fonts, or ``slides-dark``.
+
+    Raises:
+        UserError: there is no such theme.
+    """
+    if name not in THEMES:
+        raise UserError(f"There is no theme {name!r}.", f"Choose one of {', '.join(THEMES)}.")
+    token = _theme.set(THEMES[name])
+    try:
+        yield
+    finally:
+        _theme.reset(token)
+
+
+def scaled(size: float) -> float:
+    """Returns a font size, or a length that depends on fonts, in the current theme."""
+    return size * _theme.get().scale
+
+
+def curves_size(width: float, height: float) -> tuple[float, float]:
+    """Returns the size in inches of a figure with curves in the current theme."""
+    return width * _theme.get().figure_scale, height * _theme.get().figure_scale
+
+
+def themed(shades: Colormap) -> Colormap:
+    """Returns the shades of the current theme: those of dark pictures go from the background to the light ones."""
+    dark = LinearSegmentedColormap.from_list(
+        f"dark {shades.name}", [BACKGROUND, *(to_hex(shades(x)) for x in (0.75, 0.2))]
+    )
+    return dark if _theme.get().is_dark else shades
+
+
+class Picture(Figure):
+    """A figure in the theme in which it was drawn. A notebook shows it as SVG."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.theme = _theme.get()
+
+    def savefig(self, *arguments: Any, settings: Any = None, **options: Any) -> None:
+        """Writes the figure as matplotlib does, with further settings."""
+        if self.theme.is_dark:
+            _darken(self)
+        with matplotlib.rc_context(self.theme.settings() | (settings or {})):
+            super().savefig(*arguments, **options)
+
+    def _repr_svg_(self) -> str:
+        """Returns the picture for notebooks, with letters as outlines, which need no font."""
+        file = StringIO()
+        self.savefig(file, settings={"svg.fonttype": "path"}, format="svg", metadata=METADATA[".svg"])
+        return file.getvalue().replace("<svg ", '<svg style="max-width:100%;height:auto" ', 1)
+
+
+def _darken(figure: Figure) -> None:
+    """Replaces the colours of a figure that was drawn for a light background; a second time changes nothing."""
+
+    def dark(colour: Any) -> Any:
+        return to_rgba(DARK_COLOURS.get(to_hex(colour), colour), to_rgba(colour)[3])
+
+    boxes = [text.get_bbox_patch() for text in figure.findobj(Text)]
+    for artist in [*figure.findobj(), *boxes]:
+        is_many = isinstance(artist, Collection)  # of shapes, each with its colours
+        for name in ("facecolor", "edgecolor", "markerfacecolor", "markeredgecolor", *(() if is_many else ("color",))):
+            get, put = getattr(artist, f"get_{name}", None), getattr(artist, f"set_{name}", None)
+            if get is not None and put is not None:
+                put([dark(each) for each in get()] if is_many else dark(get()))
+
+
 @contextmanager
 def style(texts: Iterable[str] = ()) -> Iterator[None]:
     """Set matplotlib's settings for a picture that shows these texts."""
-    settings: Any = {**SETTINGS, "font.family": font_families(texts)}
+    settings: Any = {**_theme.get().settings(), "font.family": font_families(texts)}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         # font_families gives one warning with a remedy.
         warnings.filterwarnings("ignore", message="Glyph .* missing|Matplotlib currently does not support")
@@ -128,13 +242,13 @@ def _characters(family: str) -> frozenset[str]:
 # --- matrices of cells -----------------------------------------------------------------------------------
 
 
-def panels(num_rows: int, num_columns: int, width: float, height: float) -> tuple[Figure, list[list[Axes]]]:
+def panels(num_rows: int, num_columns: int, width: float, height: float) -> tuple[Picture, list[list[Axes]]]:
     """A figure with a grid of axes of this size in inches each, with room for a title above each.
 
     Labels around the axes are not counted: a figure is written with everything that is drawn.
     """
-    across, down = max(0.2, 0.75 - width), 0.34
-    figure = Figure(figsize=(num_columns * (width + across) - across, num_rows * (height + down) - down))
+    across, down = max(0.2, 0.75 - width), scaled(0.34)
+    figure = Picture(figsize=(num_columns * (width + across) - across, num_rows * (height + down) - down))
     figure.subplots_adjust(0, 0, 1, 1, across / width, down / height)
     return figure, figure.subplots(num_rows, num_columns, squeeze=False, subplot_kw={"visible": False}).tolist()
 
@@ -155,7 +269,9 @@ def draw_cells(
     text: dict[str, Any] = {"fontsize": font_size(axes), "color": colour}
     if weights.size:
         lines: dict[str, Any] = {"edgecolors": GRID, "linewidth": min(0.7, cell_size(axes) * 2)}
-        axes.pcolormesh(weights, cmap=shades, vmin=0, vmax=1, rasterized=weights.size > MAX_VECTOR_CELLS, **lines)
+        axes.pcolormesh(
+            weights, cmap=themed(shades), vmin=0, vmax=1, rasterized=weights.size > MAX_VECTOR_CELLS, **lines
+        )
     axes.xaxis.tick_top()
     # Rotated words start above their cell.
     rotated: dict[str, Any] = {"rotation": 45, "rotation_mode": "anchor", "ha": "left", "va": "baseline"}
@@ -171,10 +287,10 @@ def draw_colour_bar(axes: Axes, label: str, left: float) -> float:
     """
     num_rows, cell = axes.get_ylim()[0], cell_size(axes)
     height = min(1.4, max(num_rows * cell, 0.9)) / cell
-    bar = inset(axes, left + 0.16 / cell, 0, 0.09 / cell, height)
-    axes.figure.colorbar(ScalarMappable(Normalize(0, 1), SHADES), cax=bar, ticks=[0, 0.5, 1], format="{x:g}")
+    bar = inset(axes, left + 0.16 / cell, 0, scaled(0.09) / cell, height)
+    axes.figure.colorbar(ScalarMappable(Normalize(0, 1), themed(SHADES)), cax=bar, ticks=[0, 0.5, 1], format="{x:g}")
     bar.grid(visible=False)
-    bar.set_ylabel(label, fontsize=8, color=FAINT_INK)
+    bar.set_ylabel(label, fontsize=scaled(8), color=FAINT_INK)
     return height
 
 
@@ -190,7 +306,7 @@ def cell_size(axes: Axes) -> float:
 
 
 def font_size(axes: Axes) -> float:
-    return min(cell_size(axes) * 72 * 0.6, 11.0)
+    return min(cell_size(axes) * 72 * 0.6, scaled(11))
 
 
 # --- files -----------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """What a notebook does: train, look at the run, translate, align, score."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nmt
@@ -60,3 +62,6 @@ def test_alignments_draw_themselves(run: nmt.Run) -> None:
     assert page.count("<table>") == 2
     assert "&lt;dog&gt;" in page
     assert page.count("●") == sum(len(alignment.links) for alignment in found) > 0
+    dark = replace(found[1], weights=np.full((1, 1), 0.9, np.float32))
+    assert "color:white" in dark._repr_html_()
+    assert "color:white" not in replace(dark, weights=dark.weights / 3)._repr_html_()

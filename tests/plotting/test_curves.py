@@ -92,3 +92,17 @@ def test_lengths_and_gradients_have_a_line_for_each_name() -> None:
     (axes,) = gradients.axes
     assert [list(line.get_ydata()) for line in axes.lines] == [[0.5, 1, 0.1], [1, 1, 0.5]]
     assert axes.get_yscale() == "log"
+
+
+def test_a_figure_that_no_run_has_gets_no_panel() -> None:
+    run = make_history("run")
+    unscored = History(
+        run.directory, {"train": run.events["train"], "valid": [{"step": 10, "seconds": 1, "loss": 2.0}]}
+    )
+    hidden = [axes.get_title("left") for axes in draw_runs({"run": unscored}).axes if not axes.get_visible()]
+    assert hidden == ["validation BLEU"]
+
+
+def test_a_gradient_of_zero_is_left_out() -> None:
+    [line] = draw_gradients({"rnn": np.array([1.0, 1e-200, 0.0])}).axes[0].lines
+    assert np.isnan(line.get_ydata()).tolist() == [False, False, True]
