@@ -113,9 +113,10 @@ class AttentionAligner:
         Raises:
             UserError: with ``lexicon_only``, there is no lexicon, or the model reads dialogues.
         """
-        pairs = ((source, self._task.target_words(target)) for source, target in pairs)
         ahead, back = tee(pairs) if reverse is not None else (pairs, ())
-        found = self._compared(ahead, options, lexicon_only, all_heads, scores, warns)
+        found = self.compared(
+            ahead, options, lexicon_only=lexicon_only, all_heads=all_heads, scores=scores, warns=warns
+        )
 
         def linked(alignment: WordAlignment, compared: Weights, backward: Weights | None = None) -> WordAlignment:
             weights = compared if lexicon_only else alignment.weights
@@ -123,7 +124,7 @@ class AttentionAligner:
 
         if reverse is None:
             return (linked(*one) for one in found)
-        others = reverse._compared(((target, source) for source, target in back), options, lexicon_only)
+        others = reverse.compared(((target, source) for source, target in back), options, lexicon_only=lexicon_only)
         return (linked(*one, other) for one, (_, other) in zip(found, others, strict=True))
 
     def learn(self, pairs: Iterable[WordPair]) -> Learned:
@@ -173,10 +174,21 @@ class AttentionAligner:
         weights_TS[:, self._are_tags(pieces)] = -1
         return [word_of[piece] for piece in weights_TS.argmax(axis=1)]
 
-    def _compared(
-        self, pairs: Iterable[WordPair], options: LinkOptions, lexicon_only: bool, *attended: bool
+    def compared(
+        self,
+        pairs: Iterable[WordPair],
+        options: LinkOptions = DEFAULT,
+        *,
+        lexicon_only: bool = False,
+        all_heads: bool = False,
+        scores: bool = False,
+        warns: bool = False,
+        posterior: bool = True,
     ) -> Iterator[tuple[WordAlignment, Weights]]:
-        """Each alignment with what its links are chosen by: the posterior or, without a lexicon, the attention."""
+        """Returns each alignment, without links, and what links are chosen by; see :meth:`__call__`.
+
+        That is the posterior of each link or, without a lexicon or ``posterior``, the attention. [T_words, S_words]
+        """
         if lexicon_only and self.lexicon is None:
             raise UserError(
                 "The model directory has no lexicon to align by.",
@@ -184,8 +196,9 @@ class AttentionAligner:
             )
         if lexicon_only:
             self._task.require("lexicon alignment")
-        alignments = self._from_lexicon(pairs) if lexicon_only else self._attended(pairs, *attended)
-        if self.lexicon is None:
+        pairs = ((source, self._task.target_words(target)) for source, target in pairs)
+        alignments = self._from_lexicon(pairs) if lexicon_only else self._attended(pairs, all_heads, scores, warns)
+        if self.lexicon is None or not posterior:
             is_balanced = options.method == "argmax"
             return ((found, balance(found.weights) if is_balanced else found.weights) for found in alignments)
         alignments, again = tee(alignments)
@@ -249,13 +262,14 @@ class AttentionAligner:
         # Words are merged once, unless each head is wanted: the mean of heads and the merge are linear.
         read_HTS = weights_HTS if all_heads else weights_HTS.mean(axis=0, keepdims=True)
         heads = [merge_to_words(weights_TS, source_words, target_words, *sizes) for weights_TS in read_HTS]
-        score, probabilities, log_p_T = None, None, forced.log_probability_T
+        score, probabilities, margins, log_p_T = None, None, None, forced.log_probability_T
         if len(log_p_T):
             # Of words, from those of their pieces; -1, for pieces of no word, counts first and is dropped.
             of_pieces_T = log_p_T[: len(predicted)].tolist()
             log_p_W = np.bincount(np.array(target_words, dtype=np.int64) + 1, of_pieces_T, sizes[1] + 1)
             probabilities = tuple(np.exp(log_p_W[1:]).tolist())
             score = None if is_cut else float(log_p_T.sum())
+            margins = _least_of_words(forced.margin_T.tolist(), [*target_words, sizes[1]], sizes[1] + 1)
         turn_weights = None
         if self._task.reader.has_turns:
             turn_weights = merge_to_turns(weights_HTS.mean(axis=0), source, read, target_words, sizes[1])
@@ -270,6 +284,7 @@ class AttentionAligner:
             source_diagnostics=_of_words(forced.source_diagnostics, source_words, sizes[0]),
             target_diagnostics=_of_words(forced.target_diagnostics, target_words, sizes[1]),
             probabilities=probabilities,
+            margins=margins,
             head_weights=heads if all_heads else None,
         )
 
@@ -277,6 +292,13 @@ class AttentionAligner:
 def _of_words(of_pieces: Mapping[str, Tensor], owners: Sequence[int], num_words: int) -> dict[str, tuple[float, ...]]:
     """The diagnostics of a sentence's pieces as those of its words."""
     return {name: mean_of_pieces(values.float().cpu().numpy(), owners, num_words) for name, values in of_pieces.items()}
+
+
+def _least_of_words(of_pieces: Sequence[float], owners: Sequence[int], num_words: int) -> tuple[float, ...]:
+    """Returns the least value of each word's pieces; 0 for a word without pieces."""
+    least = np.zeros(num_words + 1)
+    np.minimum.at(least, np.array(owners, dtype=np.int64), of_pieces)  # pieces of no word, -1, are the last
+    return tuple(least[:-1].tolist())
 
 
 def _ids(pieces: Sequence[Piece]) -> list[int]:

@@ -101,6 +101,10 @@ class Lexicon:
         """The numbers of target words. [T_words]"""
         return _numbers(words, self._target_ids)
 
+    def counts(self, words: Sequence[str]) -> Probabilities:
+        """Returns the expected counts of source words; 0 for those that are not known. [S_words]"""
+        return np.asarray(self._of_source[self.source_ids(words)], dtype=np.float64)
+
     def save(self, path: Path) -> None:
         """Write lines of source word, target word and expected count, the most frequent translation first.
 

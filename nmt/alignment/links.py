@@ -48,6 +48,9 @@ class WordAlignment:
     target_diagnostics: Mapping[str, Sequence[float]] = field(default_factory=dict)
     probabilities: Sequence[float] | None = None
     """The probability of each target word, given the source and the words before; None if not requested."""
+    margins: Sequence[float] | None = None
+    """For each target word and the end of the sentence, the log-probability of the least likely token compared with
+    that of the likeliest token in its place, at most 0; None if not requested."""
     head_weights: Sequence[Weights] | None = None
     """Matrices like ``weights`` for every attention head of the model; None unless requested."""
 

@@ -7,7 +7,8 @@ import typer
 
 from nmt.cli.common import Device, ModelDir, command, names_in
 from nmt.cli.schema import options_of
-from nmt.cli.translate import Precision, Resume, translate_lines
+from nmt.cli.translate import translate_lines
+from nmt.cli.translation_options import Precision, Resume
 from nmt.core.console import print_table, progress_bar, say
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines

@@ -6,9 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
-
-import typer
+from typing import TYPE_CHECKING, Any, cast
 
 from nmt.cli.common import (
     Device,
@@ -27,6 +25,26 @@ from nmt.cli.common import (
     shards_and_executor,
 )
 from nmt.cli.schema import options_of
+from nmt.cli.translation_options import (
+    Abstain,
+    Check,
+    Confidence,
+    Document,
+    Ensemble,
+    Forbid,
+    Format,
+    InputFormat,
+    Interactive,
+    LogitsProcessors,
+    NBest,
+    Precision,
+    Repair,
+    ReplaceUnknown,
+    Resume,
+    ScoreOnly,
+    Scores,
+    UnknownLexicon,
+)
 from nmt.core.console import progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.core.output import ResumableOutput, open_output
@@ -41,89 +59,6 @@ if TYPE_CHECKING:
     from nmt.translation.results import ScoredPair, Translation
     from nmt.translation.teacher import TeacherJob, TeacherRecord
     from nmt.translation.translator import Translator
-
-NBest = Annotated[
-    int,
-    typer.Option(
-        metavar="N",
-        min=1,
-        help="Candidates of each line, at most the beam size: separated by tabs in text, a list in jsonl.",
-    ),
-]
-Document = Annotated[
-    str | None, typer.Argument(metavar="FILE", help="Text or a document to translate, as --input.", show_default=False)
-]
-InputFormat = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="text: lines; jsonl: an object per line with source and optionally prefix, with which the translation "
-        "begins, and must_contain, a list of phrases in it; otherwise the ending of a document format: html, po, docx "
-        "and so on.",
-        show_default="by the ending of FILE; else text",
-    ),
-]
-Format = Annotated[
-    Literal["text", "jsonl"],
-    typer.Option(help="text, or a JSON object per line with scores, tokens, candidates and word alignment."),
-]
-Check = Annotated[
-    bool,
-    typer.Option(
-        "--check",
-        help="With --format jsonl: a field problems names the numbers, URLs, tags and placeholders that a translation "
-        "has lost or added, loops, copies and letters of another script.",
-    ),
-]
-Scores = Annotated[bool, typer.Option("--scores", help="Write its score and a tab before each candidate.")]
-ScoreOnly = Annotated[
-    tuple[str, str] | None,
-    typer.Option(
-        "--score-only",
-        metavar="SOURCE TARGET",
-        help="Instead of translating, score the lines of TARGET as translations of those of SOURCE.",
-    ),
-]
-Precision = Annotated[
-    Literal["fp32", "bf16", "fp16", "auto"],
-    typer.Option(help="Precision of matrix products; with bf16 and fp16 a translation can depend on its batch."),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Resume a stopped run after the lines in FILE.partial.")]
-Interactive = Annotated[bool, typer.Option("--interactive", help="Ask for sentences and answer each.")]
-Ensemble = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--ensemble",
-        metavar="MODEL_DIR",
-        help="Another model whose probabilities are averaged in; may be repeated. Its vocabulary must be the same.",
-    ),
-]
-Forbid = Annotated[
-    list[str] | None,
-    typer.Option("--forbid", metavar="PHRASE", help="A phrase that no translation contains; may be repeated."),
-]
-ReplaceUnknown = Annotated[
-    bool,
-    typer.Option(
-        "--replace-unknown", help="Replace an unknown word by the source word with the highest attention weight."
-    ),
-]
-UnknownLexicon = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="With --replace-unknown: lines of a source word, a tab and its translation; others are copied.",
-    ),
-]
-LogitsProcessors = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--logits-processor",
-        metavar="YAML",
-        help="A logits processor with its options, such as 'no_repeat_ngram: {size: 3}'; may be repeated.",
-        show_default="from the recipe",
-    ),
-]
 
 WORTH_A_WARNING = 20
 """Lines from which on degenerate translations are reported: of fewer, the user sees each."""
@@ -155,6 +90,9 @@ def translate(
     format: Format = "text",
     scores: Scores = False,
     check: Check = False,
+    repair: Repair = False,
+    confidence: Confidence = False,
+    abstain: Abstain = None,
     score_only: ScoreOnly = None,
     precision: Precision = "fp32",
     resume: Resume = False,
@@ -182,8 +120,9 @@ def translate(
     if file is not None and input != "-":
         raise UserError("FILE and --input both name the input.", "Give one of them.")
     input = file or input
-    if check and format != "jsonl":
-        raise UserError("--check writes a field of jsonl.", "Give --format jsonl, too.")
+    for name, is_given in (("--check", check), ("--confidence", confidence)):
+        if is_given and format != "jsonl":
+            raise UserError(f"{name} writes a field of jsonl.", "Give --format jsonl, too.")
     _check_alone(score_only, interactive, input, output, resume)
     if logits_processor:
         decoding["logits_processors"] = components_in(
@@ -192,7 +131,7 @@ def translate(
     is_folder = check_is_folder(input, workers, ray, executor)
     options = _JobOptions(
         model_dir, ensemble or [], precision, n_best, forbid or [], replace_unknown, unknown_lexicon, input_format,
-        format, scores, check, cast("DecodingChanges", decoding),
+        format, scores, check, repair, confidence, abstain, cast("DecodingChanges", decoding),
     )  # fmt: skip
     if score_only:
         _score(options, score_only, output, device)
@@ -229,6 +168,9 @@ class _JobOptions:
     format: str
     scores: bool
     check: bool
+    repair: bool
+    confidence: bool
+    abstain: float | None
     decoding: "DecodingChanges"
 
     def ending(self, path: Path | str) -> str | None:
@@ -240,9 +182,9 @@ class _JobOptions:
         from nmt.documents.job import document_ending
 
         ending = document_ending(path, self.input_format)
-        if ending is not None and (self.n_best > 1 or self.scores or self.format != "text"):
+        if ending is not None and (self.n_best > 1 or self.scores or self.format != "text" or self.abstain is not None):
             raise UserError(
-                f"{path} is a document: --n-best, --scores and --format are for lines.",
+                f"{path} is a document: --n-best, --scores, --abstain and --format are for lines.",
                 "Leave them out, or give --input-format text.",
             )
         return ending
@@ -261,12 +203,16 @@ class _JobOptions:
         lexicon = read_unknown_lexicon(self.unknown_lexicon) if self.unknown_lexicon else {}
         return TranslationJob(
             self.translator(device),
-            partial(_jsonl, check=self.check) if self.format == "jsonl" else partial(_text, scores=self.scores),
+            partial(_jsonl, abstain=self.abstain)
+            if self.format == "jsonl"
+            else partial(_text, scores=self.scores, abstain=self.abstain),
             Request.from_json if self.input_format == "jsonl" else Request.from_text,
             self.n_best,
             with_alignment=self.format == "jsonl",
             constraints=OutputConstraints(self.forbid, self.replace_unknown, lexicon),
             decoding=self.decoding,
+            check="repair" if self.repair else self.check,
+            with_confidence=self.confidence or self.abstain is not None,
         )
 
 
@@ -287,8 +233,9 @@ def _translate_folder(
         "input_format": options.input_format or "text",
     }  # fmt: skip
     del settings["decoding"]
-    if not options.check:  # earlier journals don't have it
-        del settings["check"]
+    for name in ("check", "repair", "confidence", "abstain"):
+        if not settings[name]:  # earlier journals don't have it
+            del settings[name]
     make = partial(start_shards, options.job, device, open_file=partial(open_file, input_format=options.input_format))
     found, executor = find([input], output, cores_each=CORES)
     for shard in found:
@@ -385,16 +332,16 @@ def _scored_text(pair: "ScoredPair") -> str:
     return f"{'nan' if pair.score is None else format(pair.score, '.4f')}\t{pair.target}"
 
 
-def _jsonl(result: "Translation | ScoredPair", check: bool = False) -> str:
+def _jsonl(result: "Translation | ScoredPair", abstain: float | None = None) -> str:
     from nmt.alignment.links import json_line
 
     values = result.to_json()
-    if check:
-        from nmt.documents.check import problems
-
-        values["problems"] = problems(values["source"], values["translation"])
+    if abstain is not None and values.get("confidence", 1.0) < abstain:
+        values |= {"translation": "", "abstained": True}
     return json_line(values)
 
 
-def _text(translation: "Translation", scores: bool) -> str:
+def _text(translation: "Translation", scores: bool, abstain: float | None) -> str:
+    if abstain is not None and translation.confidence is not None and translation.confidence < abstain:
+        return ""
     return "\t".join(f"{c.score:.4f}\t{c.text}" if scores else c.text for c in translation.n_best)

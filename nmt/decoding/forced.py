@@ -22,6 +22,8 @@ class ForcedScore:
     log_probability_T: Tensor
     """Natural log-probability of each target token given the source and the tokens before; EOS is the last. Empty where
     it was not requested."""
+    margin_T: Tensor
+    """Its difference to the log-probability of the likeliest token in that place; at most 0. Empty likewise."""
     weights_HTS: Tensor | None
     """Attention of the requested heads, with EOS of the target and without that of the source; None without heads."""
     source_diagnostics: dict[str, Tensor] = field(default_factory=dict)
@@ -50,11 +52,13 @@ def force_all(
         scores: compute log-probabilities, which the attention of ``heads`` doesn't need.
     """
 
-    def log_p(features_TD: Tensor, target_T: Tensor) -> Tensor:
+    def log_p(features_TD: Tensor, target_T: Tensor) -> tuple[Tensor, Tensor]:
         if not scores:
-            return features_TD.new_empty(0)
+            return features_TD.new_empty(0), features_TD.new_empty(0)
         logits_TV: Tensor = model.decoder.output(features_TD)
-        return logits_TV.float().log_softmax(-1).gather(1, target_T[:, None]).squeeze(1)
+        log_p_TV = logits_TV.float().log_softmax(-1)
+        log_p_T = log_p_TV.gather(1, target_T[:, None]).squeeze(1)
+        return log_p_T, log_p_T - log_p_TV.amax(-1)
 
     def force(rows: Sequence[int]) -> list[ForcedScore]:
         batch = make_batch([pairs[row] for row in rows], vocabularies).to(model.device)
@@ -66,7 +70,7 @@ def force_all(
             found.append(
                 ForcedScore(
                     # Pair by pair: log-probabilities of a whole batch over the vocabulary can take gigabytes.
-                    log_p(output.features_BTD[b, with_eos], batch.target_output_BT[b, with_eos]),
+                    *log_p(output.features_BTD[b, with_eos], batch.target_output_BT[b, with_eos]),
                     None if weights_BHTS is None else weights_BHTS[b, :, with_eos, : len(source)].float(),
                     {name: values[b, : len(source)] for name, values in output.source_diagnostics.items()},
                     {name: values[b, : len(target)] for name, values in output.diagnostics.items()},

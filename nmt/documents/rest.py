@@ -7,7 +7,8 @@ of reStructuredText (https://docutils.sourceforge.io/docs/ref/rst/restructuredte
 
 import re
 
-from nmt.documents.tags import PLACEHOLDER, Content, ContentBuilder, Node, free_text
+from nmt.core.patterns import PLACEHOLDER
+from nmt.documents.tags import Content, ContentBuilder, Node, free_text
 
 _TEXT = r"[^`\s](?:[^`\n]{0,500}[^`\s])?"
 _INLINE = re.compile(

@@ -6,18 +6,13 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from typing import Any, Union
 
+from nmt.core.patterns import PLACEHOLDER, URL
+
 MAX_DEPTH = 100
 """Tags inside one another that :class:`ContentBuilder` takes for elements."""
 
 Content = list[Union[str, "Node"]]
 Interval = tuple[int, int]
-
-URL = r"""(?:(?:https?|ftp)://|www\.)[^\s<>"']*[^\s<>"'.,;:!?()\[\]{}«»“”]"""
-"""Pattern of web addresses, without the punctuation at their end."""
-
-PLACEHOLDER = r"""\{\{[^{}\n]{1,60}\}\} | \$?\{[^{}\n]{0,60}\} | %\([^()\n]{1,60}\)[a-z] | (?<!%)%%(?!%)
-    | %(?:\d{1,9}\$)?[-+\#0]{0,5}\d{0,9}(?:\.\d{1,9})?l{0,2}[sdifuxXeEgGcr@](?!\w)"""
-"""Pattern (verbose) of placeholders: ``{name}``, ``%(name)s``, ``%1$s``."""
 
 KEPT = re.compile(
     r"(?<![A-Za-z0-9_])"

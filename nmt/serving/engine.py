@@ -53,6 +53,8 @@ class BatchOptions:
     forbid: tuple[str, ...] = ()
     decoding: tuple[tuple[str, Any], ...] = ()
     """Changes to the recipe's decoding options, as sorted pairs of key and value."""
+    check: bool | Literal["repair"] = False
+    """Argument of :meth:`Translator.stream`."""
 
     @classmethod
     def of(cls, n_best: int = 1, with_alignment: bool = False, forbid: Sequence[str] = (), **decoding: Any) -> Self:
@@ -271,6 +273,7 @@ class Engine:
                     with_alignment=settings.with_alignment,
                     constraints=OutputConstraints(settings.forbid),
                     processors=[watch] if is_watched else [],
+                    check=settings.check,
                     **settings.changes | {"batch_size": len(items)},
                 )
             )

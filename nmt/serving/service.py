@@ -201,7 +201,7 @@ class RequestContext:
                 replace(request, source=before.text) if is_last else Request(before.text)
                 for request, before in zip(wanted, found, strict=True)
             ]
-            own = settings if is_last else BatchOptions(with_alignment=settings.with_alignment)
+            own = settings if is_last else BatchOptions(with_alignment=settings.with_alignment, check=settings.check)
             hopped = self._hop(model, sources, own, on_partial if is_last else None)
             found = [chained(before, after) for before, after in zip(found, hopped, strict=True)] if hop else hopped
         return found

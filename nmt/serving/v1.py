@@ -3,8 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,6 +42,9 @@ class TranslateBody(Body):
     split: bool = Field(True, description="divide texts into sentences; otherwise each text is one sentence")
     n_best: int = Field(1, ge=1, le=50, description="candidates of each sentence")
     alignment: bool = Field(False, description="give links between the words of source and translation")
+    check: bool | Literal["repair"] = Field(
+        False, description="give the problems of each sentence; repair: search again where there are some"
+    )
     prefix: str = Field("", max_length=1000, description="what the translation begins with; needs split=false")
     must_contain: list[Phrase] = Field(
         [], max_length=20, description="phrases that the translation contains; needs split=false"
@@ -159,7 +163,7 @@ class _Job:
             decoding["alpha"] = body.alpha
         if route:
             route[-1].options(**decoding)  # raises UserError for options that exclude each other
-        return BatchOptions.of(body.n_best, body.alignment, body.forbid, **decoding)
+        return replace(BatchOptions.of(body.n_best, body.alignment, body.forbid, **decoding), check=body.check)
 
     def _sentence(self, found: CheckedTranslation) -> dict[str, Any]:
         """Returns the object of ``nmt translate --format jsonl``, with phrases and terms that could not be placed."""

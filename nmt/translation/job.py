@@ -48,6 +48,8 @@ class TranslationJob:
     with_alignment: bool | Literal["punctuation"]
     constraints: OutputConstraints
     decoding: DecodingChanges
+    check: bool | Literal["repair"] = False
+    with_confidence: bool = False
 
     def run(
         self,
@@ -75,6 +77,8 @@ class TranslationJob:
                 with_alignment=self.with_alignment,
                 first_line=first_line,
                 constraints=self.constraints,
+                check=self.check,
+                with_confidence=self.with_confidence,
                 **self.decoding,
             )
             yield from islice(translations, len(again), None)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nmt.data.words import Words
+from nmt.translation.check import merged
 from nmt.translation.request import Request
 from nmt.translation.results import Candidate, Translation
 from nmt.translation.translator import Translator
@@ -23,7 +24,13 @@ def chained(first: Translation, second: Translation) -> Translation:
     if first.alignment is not None and second.alignment is not None:
         pairs = {(i, k) for i, j in first.alignment for also_j, k in second.alignment if j == also_j}
         links = tuple(sorted(pairs))
-    return replace(second, source=first.source, score=first.score + second.score, alignment=links)
+    return replace(
+        second,
+        source=first.source,
+        score=first.score + second.score,
+        alignment=links,
+        problems=merged([first.problems, second.problems]),
+    )
 
 
 def in_parts(request: Request, model: Translator) -> list[Request]:
@@ -63,5 +70,7 @@ def joined(source: str, parts: Sequence[Translation], model: Translator) -> Tran
     tokens = [token for part in parts for token in part.tokens]
     alignment = None if any(part.alignment is None for part in parts) else tuple(dict.fromkeys(links))
     return Translation(
-        source, text, score, tokens, [Candidate(text, score, tokens)], alignment, parts[0].with_punctuation
-    )
+        source, text, score, tokens, [Candidate(text, score, tokens)], alignment, parts[0].with_punctuation,
+        problems=merged([part.problems for part in parts]),
+        repaired=None if parts[0].repaired is None else any(part.repaired for part in parts),
+    )  # fmt: skip

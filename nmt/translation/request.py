@@ -58,7 +58,7 @@ class Request:
         """Returns the ids that the translation must contain."""
         phrases = [vocabulary.encode(phrase) for phrase in self.must_contain]
         prefix = vocabulary.encode(self.prefix) if self.prefix else []
-        return LexicalConstraints(prefix, [ids for ids in phrases if ids])
+        return LexicalConstraints(prefix, [ids for ids in phrases if ids and vocabulary.unk not in ids])
 
     def check(self, number: int, text: str) -> None:
         """Warn of phrases that are not in the translation: the vocabulary may have no tokens for them."""

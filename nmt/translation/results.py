@@ -39,6 +39,12 @@ class Translation:
     """Links between the words of source and translation; None if not requested, or without attention."""
     with_punctuation: bool = False
     """Whether each punctuation mark is a word of its own there."""
+    problems: dict[str, Any] | None = None
+    """Result of the check (:mod:`nmt.translation.check`), empty if nothing was found; None if not requested."""
+    repaired: bool | None = None
+    """Whether a second search has replaced a translation with more problems; None if repair was not requested."""
+    confidence: float | None = None
+    """Probability that the translation is acceptable (:mod:`nmt.translation.confidence`); None if not requested."""
 
     def __str__(self) -> str:
         return self.text
@@ -63,6 +69,8 @@ class Translation:
                 {"translation": c.text, "score": round(c.score, DIGITS), "tokens": c.tokens} for c in self.n_best
             ],
             "alignment": None if self.alignment is None else [list(link) for link in self.alignment],
+            **{name: value for name in ("problems", "repaired") if (value := getattr(self, name)) is not None},
+            **({} if self.confidence is None else {"confidence": round(self.confidence, DIGITS)}),
         }
 
 

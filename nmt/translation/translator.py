@@ -1,8 +1,7 @@
 """Text in, text out: a trained model directory as a translator."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
@@ -17,7 +16,7 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import in_windows
 from nmt.data.vocabulary.base import TAG
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.words import Words, split_pairs
+from nmt.data.words import split_pairs
 from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.length_penalties import length_normalised
@@ -29,6 +28,8 @@ from nmt.recipe.options import validate
 from nmt.recipe.schema import DecodingChanges, DecodingOptions, Recipe
 from nmt.tasks import task_of
 from nmt.tasks.base import Task
+from nmt.translation.confidence import Calibration
+from nmt.translation.examination import Examiner, for_repair, repair
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.results import Candidate, ScoredPair, Translation, Translations, mbr_rerank, spell_unknown
 
@@ -85,6 +86,15 @@ class Translator:
         """Whether the model can :meth:`align`."""
         return bool(self.model.decoder.heads)
 
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Turns the features of a translation into its confidence.
+
+        Raises:
+            UserError: ``nmt calibrate`` was not run for the model.
+        """
+        return Calibration.load(ModelDirectory(self.directory or ".").calibration)
+
     def search_with(self, model: Model) -> Searcher:
         """Returns a searcher for this translator that PyTorch computes with a model or an ensemble."""
         return ModelSearcher(
@@ -129,8 +139,9 @@ class Translator:
             lines: a sentence, or one for each line; an empty one stays empty. For a model of dialogues, turns separated
                 by tabs, of which the last is translated. A :class:`Request` also has constraints on its translation.
             n_best: how many candidates each translation has; at most the beam size.
-            options: ``constraints`` and ``processors`` as in :meth:`stream`; ``beam_size``, ``length_penalty`` and all
-                other keys of ``DecodingOptions``, whose defaults are those of the recipe.
+            options: ``check``, ``with_confidence``, ``constraints`` and ``processors`` as in :meth:`stream`;
+                ``beam_size``, ``length_penalty`` and all other keys of ``DecodingOptions``, whose defaults are those of
+                the recipe.
 
         Returns:
             The translation of a sentence, or a list with a translation for each line, in order.
@@ -159,6 +170,8 @@ class Translator:
         first_line: int = 1,
         constraints: OutputConstraints = UNCONSTRAINED,
         processors: Sequence[LogitsProcessor] = (),
+        check: bool | Literal["repair"] = False,
+        with_confidence: bool = False,
         **decoding: Unpack[DecodingChanges],
     ) -> Iterator[Translation]:
         """Translates any number of lines in constant memory; see :meth:`translate` for the other arguments.
@@ -170,6 +183,9 @@ class Translator:
             first_line: the number of the first line, in warnings.
             constraints: phrases that no translation may contain, and how unknown words are replaced.
             processors: logits processors, beside those that ``logits_processors`` names.
+            check: give the ``problems`` of each translation and, with ``"repair"``, search again where there are some,
+                and keep the candidate with the fewest.
+            with_confidence: give the probability that each translation is acceptable; needs ``nmt calibrate``.
             decoding: keys of ``DecodingOptions``, which take the place of those of the recipe.
         """
         self.task.require("translation")
@@ -182,36 +198,64 @@ class Translator:
         if constraints.replace_unknown and not self.has_attention:
             raise UserError("Unknown words can't be replaced by a model without attention.", "Leave that out.")
         processors = [*constraints.processors(self.vocabularies), *processors]
+        examine, wide = self._examiner(with_alignment, check, with_confidence), for_repair(options)
         for window in in_windows(lines, WINDOW * options.batch_size):
             requests = [Request(line) if isinstance(line, str) else line for line in window]
-            hypotheses = self._search(requests, first_line, options, processors, on_progress)
+            numbers = range(first_line, first_line + len(requests))
+            found = self.candidates(requests, numbers, options, processors, constraints, on_progress)
             translations = []
-            for number, (request, of_line) in enumerate(zip(requests, hypotheses, strict=True), start=first_line):
-                found = [self._candidate(hypothesis, request.source, constraints) for hypothesis in of_line]
-                found = constraints.allowed(number, mbr_rerank(found, options.mbr, request.source)) or [NO_CANDIDATE]
-                best = found[0]
+            for number, request, candidates in zip(numbers, requests, found, strict=True):
+                best = candidates[0]
                 request.check(number, best.text)
-                translations.append(Translation(request.source, best.text, best.score, best.tokens, found[:n_best]))
+                translations.append(
+                    Translation(request.source, best.text, best.score, best.tokens, candidates[:n_best])
+                )
+            if examine is not None:
+                translations = list(examine(translations))
+            if examine is not None and check == "repair":
+                search = partial(self.candidates, options=wide, processors=processors, constraints=constraints)
+                translations = repair(requests, numbers, translations, found, examine, search)
             first_line += len(window)
-            if with_alignment and self.has_attention:
-                yield from self._aligned(translations, with_alignment == "punctuation")
-            else:
-                yield from translations
+            yield from translations
+
+    def candidates(
+        self,
+        requests: Sequence[Request],
+        numbers: Sequence[int],
+        options: DecodingOptions,
+        processors: Sequence[LogitsProcessor],
+        constraints: OutputConstraints,
+        on_progress: Callable[[int], None] = lambda lines: None,
+    ) -> list[list[Candidate]]:
+        """Returns the candidates of each line, best first; of an empty line an empty one.
+
+        Args:
+            requests: the lines.
+            numbers: of the lines, from 1.
+            options, processors, constraints, on_progress: as in :meth:`stream`, with all options.
+        """
+        hypotheses = self._search(requests, numbers, options, processors, on_progress)
+        found = []
+        for number, request, of_line in zip(numbers, requests, hypotheses, strict=True):
+            candidates = [self._candidate(hypothesis, request.source, constraints) for hypothesis in of_line]
+            candidates = constraints.allowed(number, mbr_rerank(candidates, options.mbr, request.source))
+            found.append(candidates or [NO_CANDIDATE])
+        return found
 
     def _search(
         self,
         requests: Sequence[Request],
-        first_line: int,
+        numbers: Sequence[int],
         options: DecodingOptions,
         processors: Sequence[LogitsProcessor],
         on_progress: Callable[[int], None],
     ) -> list[list[Hypothesis]]:
         """The hypotheses of each line; none for an empty one."""
         encoded = [self.encode_source(request.source) for request in requests]
-        for number, ids in enumerate(encoded, start=first_line):
+        for number, ids in zip(numbers, encoded, strict=True):
             if len(ids) > self.max_pieces:
                 warn(f"line {number} has {len(ids):,} pieces: only the first {self.max_pieces} are translated.")
-        self._check_tags(requests, first_line)
+        self._check_tags(requests, numbers)
         filled = [index for index, ids in enumerate(encoded) if ids]
         on_progress(len(requests) - len(filled))
         query = Query(
@@ -220,15 +264,15 @@ class Translator:
             on_progress,
             processors,
             [requests[index].constraints(self.vocabularies.target) for index in filled],
-            [first_line - 1 + index for index in filled],
+            [numbers[index] - 1 for index in filled],
         )
         of_filled = iter(self.searcher(query))
         return [next(of_filled) if ids else [] for ids in encoded]
 
-    def _check_tags(self, requests: Sequence[Request], first_line: int) -> None:
+    def _check_tags(self, requests: Sequence[Request], numbers: Sequence[int]) -> None:
         """Tell, once, of a line that seems to begin with a tag which a model with tags hasn't."""
         known = self.vocabularies.source.tags
-        for number, request in enumerate(requests, start=first_line):
+        for number, request in zip(numbers, requests, strict=True):
             if known and not self._has_told and (tag := TAG.match(request.source)) and tag[1] not in known:
                 self._has_told = True
                 warn(f"line {number} begins with {tag[1]}, which isn't a tag of the model: {', '.join(sorted(known))}.")
@@ -241,11 +285,17 @@ class Translator:
             )
         return LexicalShortlist(self.aligner.lexicon, self.vocabularies, size)
 
-    def _aligned(self, translations: Sequence[Translation], with_punctuation: bool) -> Iterator[Translation]:
-        split = Words.split_punctuation if with_punctuation else Words.split
-        pairs = ((split(t.source), split(t.text)) for t in translations)
-        for translation, found in zip(translations, self.aligner(pairs, scores=False, warns=False), strict=True):
-            yield replace(translation, alignment=found.links, with_punctuation=with_punctuation)
+    def _examiner(self, with_alignment: bool | str, check: bool | str, with_confidence: bool) -> Examiner | None:
+        """Returns what examines translations; None if nothing is requested, or the model can't do it."""
+        if not (check or with_confidence or (with_alignment and self.has_attention)):
+            return None
+        return Examiner(
+            self.aligner if self.has_attention or with_confidence else None,
+            bool(with_alignment),
+            with_alignment == "punctuation",
+            bool(check),
+            self.calibration if with_confidence else None,
+        )
 
     def encode_source(self, line: str) -> list[int]:
         """The ids of a source line as the model reads it, without EOS; a dialogue keeps its separators.

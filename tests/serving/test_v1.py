@@ -64,6 +64,23 @@ def test_constraints(server: Any, translator: Translator) -> None:
     assert "split=false" in refused.json["error"]
 
 
+def test_problems_are_named_and_repaired(server: Any, translator: Translator) -> None:
+    lines = [LINE, "Der Hund schläft 17."]
+    for how in (True, "repair"):
+        wanted = translator.translate(lines, check=how)
+        for found, expected in zip(ask(server, text=lines, split=False, check=how), wanted, strict=True):
+            [sentence] = found["sentences"]
+            assert sentence["problems"] == expected.problems
+            assert sentence.get("repaired") == expected.repaired
+            assert sentence["translation"] == expected.text
+    assert "numbers" in wanted[1].problems or wanted[1].repaired
+    long = " ".join([LINE[:-1]] * 60)  # is translated in parts
+    [found] = ask(server, text=long, split=False, check=True)
+    assert found["sentences"][0]["problems"] is not None
+    [found] = ask(server, text=LINE)
+    assert "problems" not in found["sentences"][0]
+
+
 def test_stream(server: Any, translator: Translator) -> None:
     body = {"text": LINE, "source": "de", "target": "en", "stream": True}
     answer = server.request("/v1/translate", body)

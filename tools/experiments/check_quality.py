@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from nmt.documents.check import problems
+from nmt.translation.check import problems
 
 Damage = Callable[[str, str, random.Random], str | None]
 

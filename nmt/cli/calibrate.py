@@ -1,0 +1,51 @@
+"""``nmt calibrate``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmt.cli.common import Device, ModelDir, command
+from nmt.core.console import print_table, progress_bar, say
+
+
+@command("nmt calibrate runs/de-en val.de val.en")
+def calibrate(
+    model_dir: ModelDir,
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Validation text, a sentence a line.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation by humans.")],
+    min_chrf: Annotated[
+        float,
+        typer.Option(
+            metavar="NUMBER", min=0, max=100, help="A translation is acceptable from this sentence chrF upwards."
+        ),
+    ] = 50.0,
+    device: Device = "auto",
+) -> None:
+    """Fit the confidence of a model on validation text.
+
+    `nmt translate --confidence` and `--abstain` use it. The text is translated, and a logistic regression is fitted
+    that tells from the probabilities of the words, the alignment and the lengths whether a translation is acceptable.
+    It is written to calibration.json in the model directory. Give text that the model was not trained on. The table
+    compares confidence with the share of acceptable translations by cross-validation.
+    """
+    from nmt.core.model_directory import ModelDirectory
+    from nmt.data.sources import FileText
+    from nmt.translation.calibrate import Examples
+    from nmt.translation.calibrate import calibrate as fit
+    from nmt.translation.load import load
+
+    translator = load(model_dir, device)
+    pairs = list(FileText(source, target))
+    with progress_bar("translating", len(pairs)) as bar:
+        examples = Examples.collect(translator, pairs, bar.advance)
+    found = fit(translator, examples, ModelDirectory(model_dir), min_chrf)
+    print_table(
+        "Confidence",
+        ["translations", "mean confidence", "acceptable"],
+        [[f"{each.count:,}", f"{each.confidence:.1%}", f"{each.acceptable:.1%}"] for each in found.bins],
+    )
+    say(
+        f"{found.acceptable:.1%} of {found.num_examples:,} translations have a chrF of at least {min_chrf:g}; the "
+        f"expected calibration error is {found.error:.1%}"
+    )

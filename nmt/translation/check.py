@@ -1,0 +1,159 @@
+"""Check of translations against their sources: text that must stay the same, degenerate output, omissions, additions.
+
+Omissions and additions are found in one pass of forced decoding. A source word is uncovered if its attention, summed
+over the target words, is nearly 0 (the coverage of Tu et al. 2016). A target word is unsupported if, in
+its place, the model prefers another token by far: search chooses such a word only if something else than the model
+demands it, and after an omission or addition the model does not expect the words that follow.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from nmt.alignment.links import WordAlignment
+from nmt.core.patterns import PLACEHOLDER, URL
+from nmt.metrics.degenerate import degenerate
+
+_EXACT = {
+    "urls": re.compile(URL + r"|[\w.+-]{1,64}@[\w-]+\.\w[\w.-]*\w"),
+    "tags": re.compile(r"</?[A-Za-z][^<>]*>"),
+    "placeholders": re.compile(PLACEHOLDER, re.VERBOSE),
+}
+"""Patterns of text that a translation has letter by letter, in the order in which it is sought."""
+_EDGES = re.compile(r"^\W+|\W+$")
+_NUMBER = re.compile(r"\d+(?:[.,:/\u00a0\u202f]\d+)*")
+LEAST_COVERAGE = 0.08
+"""Coverage below which a source word is uncovered; chosen on validation text of Multi30k."""
+LEAST_MARGIN = -1.5
+"""Margin below which a word is unsupported (a token 4.5 times as likely was possible); chosen likewise."""
+WORD_PROBLEMS = ("uncovered", "unsupported")
+MIN_LETTERS = 4
+"""Shorter source words often have no translation of their own, such as particles."""
+END = "</s>"
+"""Stands among the unsupported words for the end of the sentence."""
+MAX_FOREIGN = 0.2
+"""Share of the letters up to which a script is foreign: text about programs has many letters of the source's."""
+_SCRIPTS = {
+    "HIRAGANA": "CJK",
+    "KATAKANA": "CJK",
+    "KATAKANA-HIRAGANA": "CJK",
+    "IDEOGRAPHIC": "CJK",
+    "FULLWIDTH": "LATIN",
+}
+"""Scripts that are mixed with another one."""
+
+
+def problems(source: str, translation: str) -> dict[str, Any]:
+    """Returns what is wrong with a translation; nothing if no defect is found.
+
+    Args:
+        source: the source sentence.
+        translation: its translation.
+
+    Returns:
+        For ``urls``, ``tags``, ``placeholders`` and ``numbers`` that differ, the ``lost`` and the ``added`` ones;
+        under ``script``, the letters of a script that the source doesn't have and the translation hardly; under
+        ``degenerate``, the kind of :func:`nmt.metrics.degenerate.degenerate`. The separators of numbers may differ.
+    """
+    found: dict[str, Any] = {}
+    left = [source, translation]
+    for name, pattern in _EXACT.items():
+        _compare(found, name, *(Counter(pattern.findall(text)) for text in left))
+        left = [pattern.sub(" ", text) for text in left]
+    _compare(found, "numbers", *(Counter(map(_digits, _NUMBER.findall(text))) for text in left))
+    if letters := _foreign_letters(*left):
+        found["script"] = letters
+    if kind := degenerate(translation, source):
+        found["degenerate"] = kind
+    return found
+
+
+def word_problems(alignment: WordAlignment, source: str) -> dict[str, list[str]]:
+    """Returns omissions and additions; nothing if no defect is found.
+
+    Args:
+        alignment: of source and translation, with scores.
+        source: the source sentence.
+
+    Returns:
+        Under ``uncovered`` source words that no target word translates, and under ``unsupported`` target words in whose
+        place the model prefers others, :data:`END` among them.
+    """
+    found: dict[str, list[str]] = {}
+    if alignment.score is None or alignment.margins is None or not alignment.target:  # too long for the model
+        return found
+    words = [_EDGES.sub("", word) for word in alignment.source]
+    coverage_S = alignment.weights.sum(axis=0)  # 0 for tags and what was cut
+    missing_S = (coverage_S > 0) & (coverage_S < LEAST_COVERAGE)
+    uncovered = [words[s] for s in np.flatnonzero(missing_S) if len(words[s]) >= MIN_LETTERS and words[s].isalpha()]
+    if uncovered and not alignment.turns:
+        found["uncovered"] = uncovered
+    known = {word for word in source.split() if any(letter.isdecimal() for letter in word)}
+    if unsupported := [
+        word
+        for word, margin in zip([*alignment.target, END], alignment.margins, strict=True)
+        if margin < LEAST_MARGIN and word not in known
+    ]:
+        found["unsupported"] = unsupported
+    return found
+
+
+def lost_texts(source: str, found: Mapping[str, Any]) -> list[str]:
+    """Returns the numbers, URLs, tags and placeholders that a translation has lost, as the source has them."""
+    texts = [text for name in _EXACT if name in found for text in found[name]["lost"]]
+    left = list(found.get("numbers", {}).get("lost", ()))
+    for number in _NUMBER.findall(source):
+        if (digits := _digits(number)) in left:
+            left.remove(digits)
+            texts.append(number)
+    return texts
+
+
+def severity(found: Mapping[str, Any]) -> tuple[int, int]:
+    """Returns the number of problems of the text, which counts more, and that of uncovered and unsupported words."""
+    of_words = sum(len(found.get(name, ())) for name in WORD_PROBLEMS)
+    texts = (value for name, value in found.items() if name not in WORD_PROBLEMS)
+    return sum(sum(map(len, each.values())) if isinstance(each, dict) else 1 for each in texts), of_words
+
+
+def merged(checks: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
+    """Returns the problems of several parts of a translation as those of the whole; None if any was not checked."""
+    whole: dict[str, Any] = {}
+    for found in checks:
+        if found is None:
+            return None
+        for name, value in found.items():
+            before = whole.get(name)
+            if isinstance(value, dict):
+                whole[name] = {key: [*(before or {}).get(key, []), *items] for key, items in value.items()}
+            else:
+                whole[name] = value if before is None or name == "degenerate" else before + value
+    return whole
+
+
+def _compare(found: dict[str, Any], name: str, wanted: Counter[str], given: Counter[str]) -> None:
+    if wanted != given:
+        found[name] = {"lost": sorted((wanted - given).elements()), "added": sorted((given - wanted).elements())}
+
+
+def _digits(number: str) -> str:
+    return "".join(str(int(c)) for c in number if c.isdecimal())
+
+
+def _foreign_letters(source: str, translation: str) -> str:
+    scripts = [(letter, _script(letter)) for letter in translation if letter.isalpha()]
+    counts = Counter(script for _, script in scripts)
+    expected = {_script(letter) for letter in source if letter.isalpha()}
+    expected.update(script for script, count in counts.items() if count > MAX_FOREIGN * len(scripts))
+    return "".join(letter for letter, script in scripts if script not in expected)
+
+
+@lru_cache(1 << 14)
+def _script(letter: str) -> str:
+    name = unicodedata.name(letter, "").partition(" ")[0]
+    return _SCRIPTS.get(name, name)

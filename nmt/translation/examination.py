@@ -1,0 +1,123 @@
+"""Word alignment, the check and the confidence of translations, by one pass of forced decoding; and repair."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from nmt.alignment.aligner import DEFAULT, AttentionAligner
+from nmt.alignment.extract import word_links
+from nmt.alignment.lexicon import Lexicon
+from nmt.data.words import Words
+from nmt.recipe.schema import DecodingOptions
+from nmt.translation.check import lost_texts, problems, severity, word_problems
+from nmt.translation.confidence import Calibration, features
+from nmt.translation.request import Request
+from nmt.translation.results import Candidate, Translation
+
+BEAM_SIZE = 8
+"""Least number of hypotheses of a second search."""
+REPEATED = 3
+"""Tokens of the n-grams that a second search doesn't repeat."""
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Examines translations."""
+
+    aligner: AttentionAligner | None
+    """None for a model without attention, of whose translations the text alone is checked."""
+    with_alignment: bool
+    with_punctuation: bool
+    """Whether punctuation marks are words."""
+    with_check: bool
+    calibration: Calibration | None
+    """None if confidence isn't requested."""
+
+    def __call__(self, translations: Sequence[Translation]) -> Iterator[Translation]:
+        """Returns the translations with what was requested, in order."""
+        if self.aligner is None:
+            for each in translations:
+                yield replace(each, problems=problems(each.source, each.text)) if self.with_check else each
+            return
+        split = Words.split_punctuation if self.with_punctuation else Words.split
+        pairs = ((split(each.source), split(each.text)) for each in translations)
+        aligned = self.aligner.compared(
+            pairs,
+            scores=self.with_check or self.calibration is not None,
+            posterior=self.with_alignment or self.calibration is not None,
+        )
+        for each, (alignment, posterior_TS) in zip(translations, aligned, strict=True):
+            found = each
+            if self.with_alignment:
+                links = word_links(posterior_TS, DEFAULT)
+                found = replace(found, alignment=links, with_punctuation=self.with_punctuation)
+            if self.with_check:
+                of_words = word_problems(alignment, each.source)
+                found = replace(found, problems=problems(each.source, each.text) | of_words)
+            if self.calibration is not None and each.source.strip():
+                values = features(alignment, posterior_TS, self.aligner.lexicon)
+                found = replace(found, confidence=self.calibration.probability(values))
+            yield found
+
+
+def for_repair(options: DecodingOptions) -> DecodingOptions:
+    """Returns the options of a second search: a wide, plain beam without repeated n-grams."""
+    changes = {
+        "search": "beam",
+        "beam_groups": 1,
+        "beam_size": max(options.beam_size, BEAM_SIZE),
+        "prune": None,
+        "logits_processors": {"no_repeat_ngram": {"size": REPEATED}} | options.logits_processors,
+    }
+    return options.model_copy(update=changes)
+
+
+def repair(
+    requests: Sequence[Request],
+    numbers: Sequence[int],
+    translations: Sequence[Translation],
+    candidates: Sequence[Sequence[Candidate]],
+    examine: Examiner,
+    search: Callable[[Sequence[Request], Sequence[int]], list[list[Candidate]]],
+) -> list[Translation]:
+    """Replaces each translation with problems by the candidate with the fewest, if that has fewer.
+
+    Args:
+        requests: the lines.
+        numbers: of the lines, from 1.
+        translations: examined translations.
+        candidates: those of the first search, in the order in which equally good ones are preferred.
+        examine: the check.
+        search: finds further candidates, with :func:`for_repair`.
+    """
+    lexicon = examine.aligner.lexicon if examine.aligner is not None else None
+    again = [
+        (row, request)
+        for row, translation in enumerate(translations)
+        if translation.problems
+        for request in _requests_again(requests[row], translation, lexicon)
+    ]
+    pools = [list(of_line) for of_line in candidates]
+    searched = search([request for _, request in again], [numbers[row] for row, _ in again]) if again else []
+    for (row, _), found in zip(again, searched, strict=True):
+        pools[row] += found
+    rows, tried = list[int](), list[Translation]()
+    for row in dict.fromkeys(row for row, _ in again):
+        before = translations[row]
+        for text, candidate in {each.text: each for each in reversed(pools[row]) if each.text != before.text}.items():
+            n_best = [candidate, *before.n_best][: max(len(before.n_best), 1)]
+            rows.append(row)
+            tried.append(Translation(before.source, text, candidate.score, candidate.tokens, n_best))
+    best = [replace(translation, repaired=False) for translation in translations]
+    for row, examined in reversed(list(zip(rows, examine(tried), strict=True))):
+        if severity(examined.problems or {}) < severity(best[row].problems or {}):
+            best[row] = replace(examined, repaired=True)
+    return best
+
+
+def _requests_again(request: Request, found: Translation, lexicon: Lexicon | None) -> list[Request]:
+    """Returns requests that require nothing new, the texts that were lost, and also translations of uncovered words."""
+    assert found.problems is not None
+    lost = [text for text in lost_texts(request.source, found.problems) if text not in request.must_contain]
+    words = [] if lexicon is None else [lexicon.translations(word, 1) for word in found.problems.get("uncovered", ())]
+    phrases = [(), tuple(lost), (*lost, *(each[0] for each in words if each))]
+    return [replace(request, must_contain=(*request.must_contain, *each)) for each in dict.fromkeys(phrases)]

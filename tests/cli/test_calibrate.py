@@ -1,0 +1,71 @@
+"""``nmt calibrate``, and the options of ``nmt translate`` that use what it writes."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+LINES = "Der Hund schläft im Garten.\n\nGarten schläft Wasser um Lied Zug Bäcker.\n"
+
+
+@pytest.fixture(scope="module")
+def calibrated(tiny_model: Path, tiny_corpus: Path, run_nmt: RunNmt, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tiny model, calibrated on text of which a part is unlike that of training."""
+    folder = tmp_path_factory.mktemp("calibrated")
+    shutil.copytree(tiny_model, folder / "model")
+    source, target = ((tiny_corpus / f"train.{side}").read_text("utf-8").splitlines() for side in ("de", "en"))
+    odd = [" ".join(reversed(line.split())) for line in source]
+    (folder / "a.de").write_text("\n".join(source + odd) + "\n", "utf-8")
+    (folder / "a.en").write_text("\n".join(target + target) + "\n", "utf-8")
+    done = run_nmt("calibrate", folder / "model", folder / "a.de", folder / "a.en", "--min-chrf", "90")
+    assert done.returncode == 0, done.stderr
+    assert "expected calibration error" in done.stderr
+    return folder / "model"
+
+
+def test_confidence_tells_known_text_from_other_text(calibrated: Path, run_nmt: RunNmt) -> None:
+    done = run_nmt("translate", calibrated, "--format", "jsonl", "--confidence", "--abstain", "0.6", stdin=LINES)
+    good, empty, odd = map(json.loads, done.stdout.splitlines())
+    assert good["confidence"] > 0.6 > odd["confidence"]
+    assert "confidence" not in empty
+    assert "abstained" not in good
+    assert (odd["translation"], odd["abstained"]) == ("", True)
+    assert odd["n_best"][0]["translation"]
+    text = run_nmt("translate", calibrated, "--abstain", "0.6", stdin=LINES).stdout
+    assert text == good["translation"] + "\n\n\n"
+
+
+def test_repair_works_in_text(tiny_model: Path, run_nmt: RunNmt) -> None:
+    plain, repaired = (run_nmt("translate", tiny_model, *given, stdin=LINES).stdout for given in ([], ["--repair"]))
+    assert repaired.splitlines()[0] == plain.splitlines()[0]
+    done = run_nmt("translate", tiny_model, "--repair", "--format", "jsonl", stdin=LINES)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["translation"] for each in found] == repaired.splitlines()
+    assert (found[0]["problems"], found[0]["repaired"]) == ({}, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--confidence"], "--format jsonl"),
+        (["--abstain", "0.5"], "has no calibration.json"),
+        (["--confidence", "--format", "jsonl"], "nmt calibrate MODEL_DIR"),
+    ],
+)
+def test_confidence_that_cannot_be_had_is_refused(
+    tiny_model: Path, run_nmt: RunNmt, arguments: list[str], message: str
+) -> None:
+    done = run_nmt("translate", tiny_model, *arguments, stdin=LINES)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+
+
+def test_few_pairs_are_refused(tiny_model: Path, tiny_corpus: Path, run_nmt: RunNmt) -> None:
+    done = run_nmt("calibrate", tiny_model, tiny_corpus / "val.de", tiny_corpus / "val.en")
+    assert done.returncode == 2
+    assert "too few" in done.stderr
+    assert not (tiny_model / "calibration.json").exists()

@@ -1,0 +1,63 @@
+"""What a translation loses or adds is found."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt.data.words import Words
+from nmt.translation.check import END, lost_texts, merged, problems, severity, word_problems
+from nmt.translation.load import load
+
+
+@pytest.mark.parametrize(
+    ("source", "translation", "expected"),
+    [
+        ("Ein Hund.", "A dog.", {}),
+        ("Es kostet 1.234,50 € am 3. Mai.", "It costs €1,234.50 on May 3.", {}),
+        ("Es sind 12 Hunde.", "There are 21 dogs.", {"numbers": {"lost": ["12"], "added": ["21"]}}),
+        (
+            "Siehe https://a.b/c1.",
+            "See https://a.b/c.",
+            {"urls": {"lost": ["https://a.b/c1"], "added": ["https://a.b/c"]}},
+        ),
+        ("Hallo {name} %s", "Hello {Name} %s", {"placeholders": {"lost": ["{name}"], "added": ["{Name}"]}}),
+        ("<b>Hund</b> 3", "<b>dog</b> 3 3", {"numbers": {"lost": [], "added": ["3"]}}),
+        ("<b>Hund</b>", "<b>dog", {"tags": {"lost": ["</b>"], "added": []}}),
+        ("Ein Hund", "A brown dоg", {"script": "о"}),
+        ("A dog in Tokyo", "東京のイヌ", {}),
+        ("Ein Hund", "dog dog dog dog dog dog", {"degenerate": "loop"}),
+        ("Der kleine Hund schläft heute", "Der kleine Hund schläft heute", {"degenerate": "copy"}),
+    ],
+)
+def test_problems(source: str, translation: str, expected: dict[str, Any]) -> None:
+    assert problems(source, translation) == expected
+
+
+def test_words_of_a_changed_translation_are_unsupported_and_omitted_ones_uncovered(tiny_model: Path) -> None:
+    aligner = load(tiny_model, "cpu").aligner
+    source, good = "Heute trinkt die Katze kaltes Wasser.", "Today the cat drinks cold water."
+
+    def check(text: str) -> dict[str, list[str]]:
+        [(alignment, _)] = aligner.compared([(Words.split(source), Words.split(text))], scores=True)
+        return word_problems(alignment, source)
+
+    assert check(good) == {}
+    assert "dog" in check("Today the dog drinks cold water.")["unsupported"]
+    assert "water." in check("Today the cat drinks water.")["unsupported"]
+    assert END in check("Today the cat drinks cold water. today")["unsupported"]
+    assert "Katze" in check("Today.").get("uncovered", []) + check("Today drinks cold water.").get("uncovered", [])
+
+
+def test_the_problems_of_parts_are_those_of_the_whole() -> None:
+    first, second = problems("Es sind 12.", "21."), problems("Und 3 <b>", "And")
+    whole = merged([first, second | {"uncovered": ["a"]}, {"uncovered": ["b"]}, {"degenerate": "loop"}])
+    assert whole == {
+        "numbers": {"lost": ["12", "3"], "added": ["21"]},
+        "tags": {"lost": ["<b>"], "added": []},
+        "uncovered": ["a", "b"],
+        "degenerate": "loop",
+    }
+    assert merged([first, None]) is None
+    assert severity(whole) == (5, 2)
+    assert lost_texts("Am 1.5. um 12:30", {"numbers": {"lost": ["1230"], "added": []}}) == ["12:30"]
