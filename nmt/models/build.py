@@ -186,7 +186,7 @@ class _Uninitialised(TorchFunctionMode):
     """Leaves out operations in place, such as those that draw weights: where nobody reads the weights, they take long.
 
     Args:
-        only_parameters: leave out only those that change whole parameters.
+        only_parameters: leave out only those that change parameters or parts of them.
     """
 
     def __init__(self, only_parameters: bool = False) -> None:
@@ -196,9 +196,14 @@ class _Uninitialised(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, given = getattr(func, "__name__", ""), (*args, *(kwargs or {}).values())
         is_initial = name.endswith("_") and not name.endswith("__")
-        if given and is_initial and (isinstance(given[0], nn.Parameter) or not self._only_parameters):
+        if given and is_initial and (not self._only_parameters or _is_parameter(given[0])):
             return given[0]  # torch.nn.init gives its tensor by name
         return func(*args, **(kwargs or {}))
+
+
+def _is_parameter(value: Any) -> bool:
+    """Returns whether a value is a parameter or a view of one, such as the matrix of a gate."""
+    return isinstance(value, nn.Parameter) or isinstance(getattr(value, "_base", None), nn.Parameter)
 
 
 def read_model(directory: str | Path, device: torch.device) -> tuple[Recipe, Vocabularies, Seq2Seq]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nmt.core.errors import UserError
 from nmt.data.batching import Batch
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import build_model
+from nmt.models.build import _Uninitialised, build_model
 from nmt.models.cells import CELLS, Cell
 from nmt.models.cells.base import InitialisedOptions
 from nmt.models.networks.recurrence import CellStack, LearnedState, Recurrence, StackOptions
@@ -195,6 +195,22 @@ def test_training_moves_all_but_the_echo_states_and_saves_them(train_tiny: Any) 
     for name, value in before.items():
         fixed = "recurrence.layers" in name or "decoder.cells" in name
         assert torch.equal(value, after[name]) == fixed, name
+
+
+@pytest.mark.parametrize("cell", [{"type": "echo_state"}, {"type": "lstm", "init": "spectral"}], ids=str)
+def test_eigenvalues_of_weights_that_will_be_loaded_are_not_computed(
+    cell: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory that isn't initialised may hold numbers that have none: LAPACK has ended the process there."""
+
+    def fail(weight: Tensor) -> Tensor:
+        raise AssertionError("eigenvalues of what isn't initialised")
+
+    monkeypatch.setattr(torch.linalg, "eigvals", fail)
+    with pytest.raises(AssertionError, match="eigenvalues"):
+        Recurrence(stack(cell), 5)
+    with _Uninitialised(only_parameters=True):
+        Recurrence(stack(cell), 5)
 
 
 # How states start

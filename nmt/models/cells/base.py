@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from nmt.recipe.options import Options
 
@@ -144,13 +145,19 @@ def start_recurrent(weight: Tensor, options: InitialisedOptions) -> None:
         elif options.init == "identity":
             nn.init.eye_(block)
         elif options.init == "spectral":
-            scale_to_radius(block, options.spectral_radius)
+            scale_to_radius_(block, options.spectral_radius)
 
 
 @torch.no_grad()
-def scale_to_radius(weight: Tensor, radius: float) -> None:
-    """Scale a square matrix so that its largest eigenvalue has this absolute value."""
-    weight.mul_(radius / torch.linalg.eigvals(weight).abs().max())
+def scale_to_radius_(weight: Tensor, radius: float) -> Tensor:
+    """Scales a square matrix so that its largest eigenvalue has this absolute value; returns the matrix.
+
+    It is an operation of its own, as those of :mod:`torch.nn.init`, so that it can be left out where weights are loaded
+    afterwards: memory that isn't initialised may have no eigenvalues, and LAPACK ends the process then.
+    """
+    if has_torch_function_unary(weight):
+        return handle_torch_function(scale_to_radius_, (weight,), weight, radius)
+    return weight.mul_(radius / torch.linalg.eigvals(weight).abs().max())
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.models.cells.base import Cell, CellState, InitialisedOptions, Parameters, scale_to_radius, zero
+from nmt.models.cells.base import Cell, CellState, InitialisedOptions, Parameters, scale_to_radius_, zero
 from nmt.models.layers import inverse_softplus
 from nmt.recipe.options import Options
 
@@ -171,7 +171,7 @@ class EchoStateCell(TanhCell):
         with torch.no_grad():
             for weight in inputs:
                 weight.uniform_(-options.input_scale, options.input_scale)
-        scale_to_radius(hidden, options.spectral_radius)
+        scale_to_radius_(hidden, options.spectral_radius)
         zero(biases)
         for parameter in (*inputs, hidden, *biases):
             parameter.requires_grad_(False)
