@@ -86,6 +86,7 @@ def test_ctrl_c_that_an_import_turns_into_another_error_ends_the_program(
         (errno.ENOSPC, "The output can't be written: no space left"),
         (errno.EFBIG, "The output can't be written: file too large"),
         (errno.EMFILE, "The system allows no more open files"),
+        (errno.ELOOP, "The output can't be written: too many levels"),
     ],
 )
 def test_errors_of_the_system_have_a_message_and_an_exit_code(

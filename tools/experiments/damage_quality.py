@@ -157,7 +157,7 @@ def draw_curves(model: Translator, good: Sequence[Pair], bad: dict[str, list[Pai
                 axes.plot(np.arange(len(limits)) / len(limits), recall, label=name)
             axes.set(title=titles[column], xlim=(0, 0.3), ylim=(0, 1.02), xlabel="false alarms")
         figure.axes[0].set_ylabel("recall")
-        figure.axes[1].legend(fontsize=8)
+        figure.axes[0].legend(fontsize=8, loc="center right")
         write_figure(figure, path)
 
 
