@@ -54,11 +54,16 @@ class Options(BaseModel):
 
 
 def with_new_names(values: Any, former_names: Mapping[str, str]) -> Any:
-    """Returns a mapping of a recipe whose keys have their present names; each renamed key with a value is reported."""
+    """Returns a mapping of a recipe whose keys have their present names; each renamed key with a value is reported.
+
+    Of a former and a present name the later one in the mapping counts: overrides come after the keys of a file.
+    """
     for former, name in former_names.items():
         if isinstance(values, Mapping) and former in values:
-            value, values = values[former], {key: values[key] for key in values if key != former}
-            values[name] = value
+            value, is_last = values[former], [key for key in values if key in (former, name)][-1] == former
+            values = {key: values[key] for key in values if key != former}
+            if is_last:
+                values[name] = value
             if value is not None:
                 say(f"the key {former!r} was renamed: it is read as {name!r}")
     return values

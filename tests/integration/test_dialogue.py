@@ -27,7 +27,7 @@ SAID = {"It is big.": "{} ist groß.", "Is it old?": "Ist {} alt?"}
 
 RECIPE = """
 device: cpu
-data: {root: ROOT, source: en, target: de, context: 2}
+data: {root: ROOT, source: en, target: de, history_turns: 2}
 vocabulary: {type: word, joint: false}
 model:
   embedding_size: 24
@@ -201,6 +201,6 @@ def test_inspection_reads_a_dialogue_with_its_separators(train: Train) -> None:
 
 def test_a_vocabulary_without_a_separator_is_refused(folder: Path, train: Train) -> None:
     plain = train("training.max_steps=1", "data.history_turns=null")
-    with pytest.raises(UserError, match=r"data\.context is set, but the vocabulary") as caught:
+    with pytest.raises(UserError, match=r"data\.history_turns is set, but the vocabulary") as caught:
         train(f"vocabulary.path={plain}")
     assert "data.history_turns=null" in caught.value.remedy

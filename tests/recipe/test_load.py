@@ -103,11 +103,13 @@ def test_renamed_keys_of_data_and_techniques(
     assert message in capfd.readouterr().err
 
 
-def test_a_former_name_turns_off_what_the_recipe_says_under_the_present_one(recipe_file: Path) -> None:
-    settings = ["data.history_turns=2", "data.context=null", "training.techniques.reverse_pairs={}"]
-    recipe = load_recipe(recipe_file, parse_settings([*settings, "training.techniques.bidirectional=null"]))
-    assert recipe.data.history_turns is None
-    assert recipe.training.techniques == {"reverse_pairs": None}
+def test_of_a_former_and_a_present_name_the_override_counts(recipe_file: Path) -> None:
+    new = ["data.history_turns=2", "training.techniques.reverse_pairs={}"]
+    old = ["data.context=null", "training.techniques.bidirectional=null"]
+    recipe = load_recipe(recipe_file, parse_settings([*new, *old]))
+    assert (recipe.data.history_turns, recipe.training.techniques) == (None, {"reverse_pairs": None})
+    recipe = load_recipe(recipe_file, parse_settings([*old, *new]))
+    assert (recipe.data.history_turns, recipe.training.techniques) == (2, {"reverse_pairs": {}})
 
 
 # mistakes
