@@ -198,7 +198,7 @@ def error_rate(model: Path, pairs: list[AlignedPair]) -> float:
     return score_links(found, gold, gold).aer
 
 
-@pytest.mark.parametrize("system", ["luong", "transformer"])
+@pytest.mark.parametrize("system", [pytest.param("luong", marks=pytest.mark.slow), "transformer"])
 def test_a_taught_head_aligns_better_after_a_short_training(
     system: str, make_recipe: RecipeMaker, tmp_path: Path
 ) -> None:
