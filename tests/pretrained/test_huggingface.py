@@ -184,7 +184,7 @@ def test_an_exported_model_is_the_imported_one(
     assert first.vocabularies.fingerprint == second.vocabularies.fingerprint
 
 
-@pytest.mark.parametrize("kind", ["marian", "m2m100"])
+@pytest.mark.parametrize("kind", ["marian", pytest.param("m2m100", marks=pytest.mark.slow)])
 def test_an_imported_model_is_an_ordinary_one(
     run_nmt: RunNmt, kind: str, build_once: BuildOnce, tmp_path: Path
 ) -> None:
