@@ -10,7 +10,6 @@ from nmt.metrics.table import METRICS
 from nmt.translation.confidence import Bin, Calibration, features, reliability
 from nmt.translation.translator import Translator
 
-MIN_CHRF = 50.0
 MIN_PAIRS = 50
 NUM_FOLDS = 5
 
