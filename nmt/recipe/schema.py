@@ -210,6 +210,10 @@ class DecodingOptions(Options):
     max_length: int | None = Field(None, ge=1, le=100_000, description="maximum length of a translation in tokens")
     max_length_ratio: float = Field(2.0, gt=0, le=1000, description="maximum target tokens per source token")
     max_length_extra: int = Field(20, ge=1, le=100_000, description="tokens added to max_length_ratio times the source")
+    restore_case: bool = Field(
+        True,
+        description="translate lines in capitals and titles as ordinary text, and write their translation as they are",
+    )
     batch_size: int = Field(64, ge=1, le=100_000, description="sentences translated at once")
 
     @model_validator(mode="after")
@@ -241,6 +245,7 @@ class DecodingChanges(TypedDict, total=False):
     max_length: int | None
     max_length_ratio: float | None
     max_length_extra: int | None
+    restore_case: bool | None
     batch_size: int | None
 
 

@@ -30,6 +30,7 @@ from nmt.tasks import task_of
 from nmt.tasks.base import Task
 from nmt.translation.confidence import Calibration
 from nmt.translation.examination import Examiner, for_repair, repair
+from nmt.translation.letter_case import CaseRestorer
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.results import Candidate, ScoredPair, Translation, Translations, mbr_rerank, spell_unknown
 
@@ -94,6 +95,11 @@ class Translator:
             UserError: ``nmt calibrate`` was not run for the model.
         """
         return Calibration.load(ModelDirectory(self.directory or ".").calibration)
+
+    @cached_property
+    def letter_case(self) -> CaseRestorer:
+        """Translates lines in capitals and titles as ordinary text."""
+        return CaseRestorer(self.vocabularies.source, self.recipe.data.target)
 
     def search_with(self, model: Model) -> Searcher:
         """Returns a searcher for this translator that PyTorch computes with a model or an ensemble."""
@@ -200,7 +206,8 @@ class Translator:
         processors = [*constraints.processors(self.vocabularies), *processors]
         examine, wide = self._examiner(with_alignment, check, with_confidence), for_repair(options)
         for window in in_windows(lines, WINDOW * options.batch_size):
-            requests = [Request(line) if isinstance(line, str) else line for line in window]
+            given = [Request(line) if isinstance(line, str) else line for line in window]
+            requests = [*map(self.letter_case.ordinary, given)] if options.restore_case else given
             numbers = range(first_line, first_line + len(requests))
             found = self.candidates(requests, numbers, options, processors, constraints, on_progress)
             translations = []
@@ -216,7 +223,7 @@ class Translator:
                 search = partial(self.candidates, options=wide, processors=processors, constraints=constraints)
                 translations = repair(requests, numbers, translations, found, examine, search)
             first_line += len(window)
-            yield from translations
+            yield from map(self.letter_case.restored, given, translations)
 
     def candidates(
         self,

@@ -1,0 +1,72 @@
+"""Lines in capitals and titles become ordinary text, and their translations are written like them."""
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+import nmt
+from nmt.data.sources import GivenText
+from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.recipe.schema import VocabularyOptions
+from nmt.translation.letter_case import CaseRestorer, as_title
+from nmt.translation.request import Request
+from nmt.translation.results import Candidate, Translation
+
+NOUNS = ("Hund", "Katze", "Straße", "Decke", "Mann", "Frau", "Kind", "Garten")
+TEXT = [
+    f"Ein {adjective} {noun} schläft mit der {other} in den USA auf der {noun}."
+    for adjective, noun, other in product(("müder", "weißen", "großer", "kleiner"), NOUNS, NOUNS)
+] + ["Der Hund liegt auf einer weißen Decke."] * 9
+SIZES = {"unigram": 54, "bpe": 110, "word": 100}
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def restorer(request: pytest.FixtureRequest) -> CaseRestorer:
+    options = VocabularyOptions(type=request.param, size=SIZES[request.param])
+    text = GivenText([(line, line) for line in TEXT], "pairs")
+    return CaseRestorer(train_vocabularies(options, text, tags=["<2en>"]).source, "en")
+
+
+@pytest.mark.parametrize(
+    ("line", "ordinary"),
+    [
+        ("DER HUND SCHLÄFT AUF DER STRASSE.", "Der Hund schläft auf der Straße."),
+        ("EIN HUND IN DEN USA. DER HUND SCHLÄFT.", "Ein Hund in den USA. Der Hund schläft."),
+        ("<2en> DER HUND AUF DER WEISSEN DECKE", "<2en> Der Hund auf der weißen Decke"),
+        ("HUND", "Hund"),
+        ("Der Müder Hund Schläft Auf Der Straße", "Der müder Hund schläft auf der Straße"),
+        ("Der Hund", "Der Hund"),
+        ("der Hund", "der Hund"),
+        ("USA", "USA"),
+        ("17 ... 犬", "17 ... 犬"),
+        ("", ""),
+    ],
+)
+def test_a_line_gets_the_case_of_ordinary_text(restorer: CaseRestorer, line: str, ordinary: str) -> None:
+    assert restorer.ordinary(Request(line)).source == ordinary
+
+
+def test_a_line_with_constraints_stays(restorer: CaseRestorer) -> None:
+    for given in (Request("DER HUND", prefix="The"), Request("DER HUND", must_contain=("dog",))):
+        assert restorer.ordinary(given) is given
+
+
+def test_all_candidates_are_written_like_the_line(restorer: CaseRestorer) -> None:
+    for line, text in (("DER HUND SCHLÄFT", "A DOG"), ("Der Hund Schläft", "A Dog"), ("Der Hund schläft", "A dog")):
+        request = Request(line)
+        found = Translation(restorer.ordinary(request).source, "A dog", 0.0, [], [Candidate("A dog", 0.0, [])])
+        restored = restorer.restored(request, found)
+        assert (restored.source, restored.text, restored.n_best[0].text) == (line, text, text)
+    assert as_title('a (small) dog\'s "nose"') == 'A (Small) Dog\'s "Nose"'
+
+
+def test_a_model_reads_capitals_unless_it_is_told_not_to(tiny_model: Path) -> None:
+    translator = nmt.load(tiny_model, "cpu")
+    line = (translator.recipe.data.root / "train.de").read_text("utf-8").splitlines()[0]  # type: ignore[operator]
+    ordinary = translator(line)
+    restored = translator(line.upper(), with_alignment=True)
+    assert restored.text == ordinary.text.upper()
+    assert restored.source == line.upper()
+    assert restored.alignment == translator(line, with_alignment=True).alignment
+    assert translator(line.upper(), restore_case=False).text != restored.text
