@@ -8,6 +8,7 @@
     samples/                     validation translations over time
     README.md                    the model card: languages, data, scores, use
     alignment.json  lexicon.tsv  attention heads and word translations for alignment, where they were learned
+    pieces.tsv                   counts of the pieces in the training text, by which the server identifies languages
     calibration.json             what turns features of a translation into its confidence, where it was fitted
 
 A directory can be moved, archived and loaded anywhere. It holds no code, and what is read from it is checked as data
@@ -30,11 +31,12 @@ METRICS = "metrics.jsonl"
 ALIGNMENT = "alignment.json"
 LEXICON = "lexicon.tsv"
 CALIBRATION = "calibration.json"
+PIECES = "pieces.tsv"
 CARD = "README.md"
 
 MAX_BYTES = {
     RECIPE: 1 << 20, ALIGNMENT: 1 << 20, CALIBRATION: 1 << 20, CARD: 1 << 20, "vocabulary": 1 << 28,
-    LEXICON: 1 << 30, METRICS: 1 << 30, "step-": 1 << 26, "state.json": 1 << 26, "SHA256SUMS": 1 << 16,
+    PIECES: 1 << 28, LEXICON: 1 << 30, METRICS: 1 << 30, "step-": 1 << 26, "state.json": 1 << 26, "SHA256SUMS": 1 << 16,
 }  # fmt: skip
 """Largest sizes of files that are read as a whole, by the beginning of their names; those of real models are far
 below."""
@@ -47,6 +49,7 @@ READ = (
     ALIGNMENT,
     LEXICON,
     CALIBRATION,
+    PIECES,
     METRICS,
     CARD,
     "samples/step-*",
@@ -66,7 +69,7 @@ class ModelDirectory:
         self.path = Path(path)
         self.recipe, self.weights, self.metrics = self.path / RECIPE, self.path / WEIGHTS, self.path / METRICS
         self.alignment, self.lexicon, self.card = self.path / ALIGNMENT, self.path / LEXICON, self.path / CARD
-        self.calibration = self.path / CALIBRATION
+        self.calibration, self.pieces = self.path / CALIBRATION, self.path / PIECES
         self.checkpoints, self.samples = self.path / "checkpoints", self.path / "samples"
         self.tensorboard = self.path / "tensorboard"
 

@@ -110,6 +110,10 @@ class Rows(Sentences):
     def __getitem__(self, index: int) -> npt.NDArray[np.integer]:
         return self._values[self._offsets[index] : self._offsets[index + 1]]
 
+    def counts(self, size: int, limit: int = 10_000_000) -> npt.NDArray[np.int64]:
+        """Returns how often each id occurs among the first ones. ``limit``: number of ids that are counted."""
+        return np.bincount(self._values[:limit], minlength=size)
+
     def taken(self, rows: npt.NDArray[np.int64]) -> "Rows":
         """Returns a copy of some rows in memory, and releases the pages of the file."""
         parts, lengths = [], []

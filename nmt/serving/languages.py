@@ -1,15 +1,24 @@
 """Languages: codes and names, directions between them, and detection."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, count
+from math import exp, log, sqrt
+
+import numpy as np
 
 from nmt.core.errors import UserError
+from nmt.core.model_directory import ModelDirectory
 from nmt.data.languages import DETECTED_AS, language_identifier
+from nmt.data.piece_counts import PieceModel, load_models
 from nmt.documents.segmentation import has_letters
 from nmt.translation.translator import Translator
 
 LIBRETRANSLATE_CODES = {"pb": "pt-BR", "zh": "zh-Hans", "zt": "zh-Hant"}
 """Codes that clients of LibreTranslate see under another name."""
+PIECE_WEIGHT, IDENTIFIER_WEIGHT = 0.75, 1.25
+"""Weights of two log-probabilities of a language; chosen by ``tools/experiments/language_detection.py``."""
+MAX_PIECED = 1000
+"""Characters of a text whose pieces are read."""
 
 
 def public_code(code: str) -> str:
@@ -76,19 +85,48 @@ class ModelRouter:
 
 
 class Detector:
-    """Identifies the language of a text among those of some codes."""
+    """Identifies the language of a text among those of some codes.
 
-    def __init__(self, codes: Sequence[str]) -> None:
+    py3langid is trained on long text of many languages. The frequencies of pieces in the training text of the models
+    are known for the languages that are served only, and tell more about single words.
+
+    Args:
+        codes: of the languages.
+        models: translators of which each language has one; without it py3langid identifies alone.
+    """
+
+    def __init__(self, codes: Sequence[str], models: Iterable[Translator] = ()) -> None:
         self._codes = codes
+        self._pieces: dict[str, list[PieceModel]] = {}
+        for model in models:
+            path = ModelDirectory(model.directory).pieces if model.directory is not None else None
+            if path is not None and path.is_file():
+                for code, pieces in zip(direction(model), load_models(path, model.vocabularies), strict=True):
+                    self._pieces.setdefault(code, []).append(pieces)
 
     def detect(self, text: str) -> list[tuple[str, float]]:
         """Returns the languages with their confidence, best first; empty for a text without letters.
 
-        The confidence is the probability in percent among all languages that the identifier knows, not only those that
-        are served: text in a language that isn't served has a low confidence.
+        The confidence is a probability in percent. py3langid says how probable it is that the text is in one of the
+        languages at all: text in a language that isn't served has a low confidence.
         """
         if not has_letters(text):
             return []
-        probabilities = dict(language_identifier().rank(text))
-        found = [(code, probabilities.get(DETECTED_AS.get(code, code), 0.0)) for code in self._codes]
-        return [(code, round(100 * probability, 1)) for code, probability in sorted(found, key=lambda each: -each[1])]
+        ranked = dict(language_identifier().rank(text))
+        probabilities = {code: float(ranked.get(DETECTED_AS.get(code, code), 0.0)) for code in self._codes}
+        if all(code in self._pieces for code in self._codes):
+            total = sum(probabilities.values())
+            probabilities = {code: total * p for code, p in self._with_pieces(text[:MAX_PIECED], probabilities).items()}
+        found = sorted(probabilities.items(), key=lambda each: -each[1])
+        return [(code, round(100 * probability, 1)) for code, probability in found]
+
+    def _with_pieces(self, text: str, probabilities: Mapping[str, float]) -> dict[str, float]:
+        """Returns probabilities with a sum of 1, by those of py3langid and by the likelihood of the pieces."""
+        length, scores = sqrt(len(text.encode("utf-8", "replace"))), {}
+        for code, probability in probabilities.items():
+            likelihood = np.logaddexp.reduce([model.log_probability(text) for model in self._pieces[code]])
+            per_model = (likelihood - log(len(self._pieces[code]))) / length  # py3langid divides by this length, too
+            scores[code] = PIECE_WEIGHT * per_model + IDENTIFIER_WEIGHT * log(max(probability, 1e-300))
+        best = max(scores.values())
+        weights = {code: exp(score - best) for code, score in scores.items()}
+        return {code: weight / sum(weights.values()) for code, weight in weights.items()}

@@ -260,7 +260,7 @@ class Service:
     ) -> None:
         self.router, self.limits, self.api_keys = ModelRouter(models), limits or Limits(), frozenset(api_keys)
         self.rate = RateLimit(self.limits.per_minute)
-        self.detector, self.metrics = Detector(self.router.codes), Metrics()
+        self.detector, self.metrics = Detector(self.router.codes, self.router.named.values()), Metrics()
         devices = {model.model.device for model in self.router.named.values()}
         threads = independent_threads(devices.pop()) if len(devices) == 1 else (1, torch.get_num_threads())
         self.engine = Engine(self.metrics.on_batch, threads=threads)

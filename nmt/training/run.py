@@ -13,7 +13,7 @@ from nmt.core.errors import UserError
 from nmt.core.files import explained
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
-from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.piece_counts import save_counts
 from nmt.metrics.table import score_text
 from nmt.recipe.load import default_output, load_recipe
 from nmt.recipe.options import OnResume, Options, groups_in
@@ -118,7 +118,7 @@ def _train(
         elif resume:
             say("no checkpoint to resume from: starting at the beginning")
         if process_group.is_main:
-            _describe(directory, recipe, data.vocabularies, techniques)
+            _describe(directory, recipe, data, techniques)
         reason = trainer.run()
         if process_group.is_main:
             write_card(directory, recipe, data, texts, trainer)
@@ -206,13 +206,14 @@ def _find_budget(recipe: Recipe, data: Data, objective: Objective, process_group
     return found
 
 
-def _describe(
-    directory: ModelDirectory, recipe: Recipe, vocabularies: Vocabularies, techniques: Mapping[str, Technique]
-) -> None:
+def _describe(directory: ModelDirectory, recipe: Recipe, data: Data, techniques: Mapping[str, Technique]) -> None:
     """Writes the files that are needed to read the weights."""
     with open_output(directory.recipe) as file:
         file.write(recipe.to_yaml())
     with explained(directory.path):
-        vocabularies.save(directory.path)
+        data.vocabularies.save(directory.path)
+    has_several = any(tag.startswith("<2") for tag in data.vocabularies.source.tags)  # languages on one side
+    if "serving" not in data.task.refused and not has_several:
+        save_counts(directory.pieces, data.piece_counts())
     for technique in techniques.values():
         technique.save(directory.path)

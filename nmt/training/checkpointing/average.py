@@ -118,7 +118,7 @@ def _write_model(run: ModelDirectory, weights: Mapping[str, Tensor], output: Pat
     """Writes weights to a new folder, with recipe, vocabulary and alignment data of the run."""
     vocabularies = Vocabularies.load(run.path)
     with new_folder(output) as temporary:
-        for file in (run.recipe, run.alignment, run.lexicon):
+        for file in (run.recipe, run.alignment, run.lexicon, run.pieces):
             if file.is_file():
                 shutil.copyfile(file, temporary / file.name)
         vocabularies.save(temporary)
