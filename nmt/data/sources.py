@@ -3,7 +3,8 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from itertools import groupby, zip_longest
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -207,6 +208,47 @@ class TaskText(ParallelText):
         return _digest(f"1 {self._split} {self._options.model_dump_json()}")
 
 
+class LexiconText(_OneFile):
+    """Single words with their translation, from ``lexicon.tsv``, which ``nmt learn-alignment`` writes.
+
+    A word without a predominant translation is left out: it is ambiguous, or several words translate it.
+    """
+
+    class Options(_OneFile.Options):
+        min_count: float = Field(3.0, ge=0, description="least expected count of a source word in the training text")
+        min_share: float = Field(0.6, gt=0, le=1, description="least probability of its likeliest translation")
+
+    @classmethod
+    def open(cls, options: Any, split: str, languages: tuple[str, str]) -> Self:
+        text = cls(options.path, *languages)
+        text._least = options.min_count, options.min_share
+        return text
+
+    _least = (3.0, 0.6)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        rows = (self._row(*each) for each in enumerate(read_lines(self._path), start=1))
+        for source, group in groupby(rows, itemgetter(0)):
+            targets = list(group)
+            total, (_, target, count) = sum(row[2] for row in targets), max(targets, key=itemgetter(2))
+            is_frequent = total >= self._least[0] and count >= self._least[1] * total
+            if is_frequent and source[0].isalpha() and target[0].isalpha():
+                yield source, target
+
+    def _row(self, number: int, line: str) -> tuple[str, str, float]:
+        try:
+            source, target, count = line.split("\t")
+            return source, target, float(count)
+        except ValueError:
+            raise UserError(
+                f"{self._path}, line {number}: not a source word, a target word and a count, with tabs between.",
+                "Name a lexicon.tsv that `nmt learn-alignment` wrote.",
+            ) from None
+
+    def fingerprint(self) -> str:
+        return f"{super().fingerprint()} lexicon {self._least}"
+
+
 class GivenText(ParallelText):
     """Sentence pairs in memory.
 
@@ -366,7 +408,14 @@ def _chosen(choice: dict[str, Any], split: str, languages: tuple[str, str], wher
 TEXT_SOURCES: Table[ParallelText] = Table(
     "text source",
     ParallelText,
-    {"files": FileText, "tsv": TsvText, "jsonl": JsonlText, "hub": HubText, "task": TaskText},
+    {
+        "files": FileText,
+        "tsv": TsvText,
+        "jsonl": JsonlText,
+        "lexicon": LexiconText,
+        "hub": HubText,
+        "task": TaskText,
+    },
 )
 
 

@@ -128,6 +128,25 @@ def test_the_confidence_is_low_for_other_languages_and_little_text() -> None:
     assert detector.detect("😀 … !") == []
 
 
+def test_single_words_are_identified_by_the_text_of_the_models(
+    translator: Translator, backward: Translator, tmp_path: Path
+) -> None:
+    words = {"de": ["Hund", "der", "Kind"], "en": ["dog", "child", "runs"]}
+    alone = Detector(["de", "en"])
+    served = Detector(["de", "en"], [translator, backward])
+    right = [
+        sum(detector.detect(word)[0][0] == code for code, each in words.items() for word in each)
+        for detector in (alone, served)
+    ]
+    assert right[0] < right[1] == 6
+    assert served.detect("Un homme dort dans le jardin avec son chien.")[0][1] < 10
+    assert served.detect("Hund " * 10_000)[0][0] == "de"
+    # A language without counts is identified as before.
+    assert Detector(["de", "en", "fr"], [translator]).detect("Hund") == Detector(["de", "en", "fr"]).detect("Hund")
+    without = Translator(translator.model, translator.vocabularies, translator.recipe, directory=tmp_path)
+    assert Detector(["de", "en"], [without]).detect("Hund") == alone.detect("Hund")
+
+
 @pytest.fixture(scope="module")
 def tagged(train_tiny: Callable[..., Path], tiny_corpus: Path) -> Translator:
     """Hardly trained, with the tags <2en> and <2de>."""
