@@ -21,6 +21,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -142,6 +143,9 @@ def write_corpus(folder: Path, num_train: int = 600) -> dict[str, list[AlignedPa
         _write_lines(folder / f"{name}.de", [pair.target for pair in pairs])
         links = [" ".join(f"{source}-{target}" for source, target in pair.links) for pair in pairs]
         _write_lines(folder / f"{name}.links", links)
+        words = ((p.source_tokens[s].lower(), p.target_tokens[t].lower()) for p in pairs for s, t in p.links)
+        counts = sorted(Counter(words).items())
+        _write_lines(folder / f"{name}.lexicon", [f"{source}\t{target}\t{count}" for (source, target), count in counts])
         dialogues = [pairs[start : start + 4] for start in range(0, len(pairs), 4)]
         until = [dialogue[: end + 1] for dialogue in dialogues for end in range(len(dialogue))]
         english = ["\t".join(pair.source for pair in turns) for turns in until]
@@ -177,6 +181,8 @@ def _settings(name: str, recipe: Mapping[str, Any], corpus: Path) -> dict[str, A
         german, english = str(corpus / "train.de"), str(corpus / "train.en")
         settings["data.corpora"] = [
             each | {side: english if each[side].endswith(".en") else german for side in ("source", "target")}
+            if "source" in each
+            else each | {"text": {"type": "lexicon", "path": str(corpus / "train.lexicon")}}
             for each in corpora
         ]
     if "guided_alignment" in recipe["training"].get("techniques", {}):

@@ -98,7 +98,8 @@ NOT_RUN = {
     r"tools/bench/": "measures for minutes, against other toolkits or with many clients",
     r"tools/experiments/markup_quality\.py": "measures for minutes; see tests/tools/experiments",
     r"tools/experiments/placeholder_quality\.py": "needs the Python documentation; see tests/tools/experiments",
-    r"tools/experiments/(?:check|damage|confidence)_quality\.py": "needs the corpora; see tests/tools/experiments",
+    r"tools/experiments/(?:check|damage|confidence|short)_quality\.py": "needs the corpora; see tests/tools",
+    r"tools/experiments/language_detection\.py": "needs the corpora; see tests/tools",
     r"nmt calibrate|--confidence$|--abstain": "needs a model that translates well; see tests/cli/test_calibrate.py",
     r"sphinx-|LC_MESSAGES": "needs Sphinx and a documentation; see tests/cli/test_translate_documents.py",
     r"-o runs/transformer --resume": "continues a run that the page does not make",
@@ -317,7 +318,7 @@ def put_in_place(name: str, corpus: Path, models: Models) -> None:
     elif path.suffix == ".html":
         path.write_text("<p>Der <b>Hund</b> schläft.</p>", encoding="utf-8")
     elif path.suffix == ".tsv":
-        path.write_text("hund\tdog\t1\n")
+        path.write_text("hund\tdog\t5\n")
 
 
 WRITTEN_BY = {"-o", "--output", "--html", ">"}
