@@ -30,6 +30,7 @@ from nmt.cli.translation_options import (
     Check,
     Confidence,
     Document,
+    Engine,
     Ensemble,
     Forbid,
     Format,
@@ -95,6 +96,7 @@ def translate(
     abstain: Abstain = None,
     score_only: ScoreOnly = None,
     precision: Precision = "fp32",
+    engine: Engine = "torch",
     resume: Resume = False,
     interactive: Interactive = False,
     workers: Workers = None,
@@ -130,8 +132,8 @@ def translate(
         )
     is_folder = check_is_folder(input, workers, ray, executor)
     options = _JobOptions(
-        model_dir, ensemble or [], precision, n_best, forbid or [], replace_unknown, unknown_lexicon, input_format,
-        format, scores, check, repair, confidence, abstain, cast("DecodingChanges", decoding),
+        model_dir, ensemble or [], precision, engine, n_best, forbid or [], replace_unknown, unknown_lexicon,
+        input_format, format, scores, check, repair, confidence, abstain, cast("DecodingChanges", decoding),
     )  # fmt: skip
     if score_only:
         _score(options, score_only, output, device)
@@ -160,6 +162,7 @@ class _JobOptions:
     model_dir: Path
     ensemble: list[Path]
     precision: str
+    engine: str
     n_best: int
     forbid: list[str]
     replace_unknown: bool
@@ -193,7 +196,15 @@ class _JobOptions:
         """Returns the translator that the options describe."""
         from nmt.translation.load import load
 
-        return load(self.model_dir, device, self.precision, self.ensemble)
+        if self.engine == "torch":
+            return load(self.model_dir, device, self.precision, self.ensemble)
+        if self.ensemble or self.precision != "fp32":
+            raise UserError(
+                "CTranslate2 searches with one model, in float32.", "Leave out --ensemble, --precision or --engine."
+            )
+        from nmt.export.run import exported_translator
+
+        return exported_translator(load(self.model_dir, "cpu"))
 
     def job(self, device: str) -> "TranslationJob":
         """Returns the job that the options describe."""
@@ -233,8 +244,8 @@ def _translate_folder(
         "input_format": options.input_format or "text",
     }  # fmt: skip
     del settings["decoding"]
-    for name in ("check", "repair", "confidence", "abstain"):
-        if not settings[name]:  # earlier journals don't have it
+    for name in ("check", "repair", "confidence", "abstain", "engine"):
+        if settings[name] in (None, False, "torch"):  # earlier journals don't have it
             del settings[name]
     make = partial(start_shards, options.job, device, open_file=partial(open_file, input_format=options.input_format))
     found, executor = find([input], output, cores_each=CORES)
