@@ -38,7 +38,7 @@ from nmt.cli.translation_options import (
     Interactive,
     LogitsProcessors,
     NBest,
-    Precision,
+    PrecisionOfEngine,
     Repair,
     ReplaceUnknown,
     Resume,
@@ -52,6 +52,7 @@ from nmt.core.output import ResumableOutput, open_output
 from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:
+    from nmt.export.ct2 import Quantization
     from nmt.jobs.executors import Executor
     from nmt.jobs.run import LineJob
     from nmt.jobs.shards import Shard
@@ -61,6 +62,10 @@ if TYPE_CHECKING:
     from nmt.translation.teacher import TeacherJob, TeacherRecord
     from nmt.translation.translator import Translator
 
+QUANTIZATIONS: dict[str, "Quantization | None"] = {
+    "fp32": None, "auto": None, "bf16": "bfloat16", "fp16": "float16", "int8": "int8",
+}  # fmt: skip
+"""Names of the precisions in CTranslate2."""
 WORTH_A_WARNING = 20
 """Lines from which on degenerate translations are reported: of fewer, the user sees each."""
 
@@ -95,7 +100,7 @@ def translate(
     confidence: Confidence = False,
     abstain: Abstain = None,
     score_only: ScoreOnly = None,
-    precision: Precision = "fp32",
+    precision: PrecisionOfEngine = "fp32",
     engine: Engine = "torch",
     resume: Resume = False,
     interactive: Interactive = False,
@@ -197,14 +202,14 @@ class _JobOptions:
         from nmt.translation.load import load
 
         if self.engine == "torch":
+            if self.precision == "int8":
+                raise UserError("PyTorch doesn't translate in int8.", "Give --engine ctranslate2, too.")
             return load(self.model_dir, device, self.precision, self.ensemble)
-        if self.ensemble or self.precision != "fp32":
-            raise UserError(
-                "CTranslate2 searches with one model, in float32.", "Leave out --ensemble, --precision or --engine."
-            )
+        if self.ensemble:
+            raise UserError("CTranslate2 searches with one model.", "Leave out --ensemble or --engine.")
         from nmt.export.run import exported_translator
 
-        return exported_translator(load(self.model_dir, "cpu"))
+        return exported_translator(load(self.model_dir, "cpu"), None, QUANTIZATIONS[self.precision])
 
     def job(self, device: str) -> "TranslationJob":
         """Returns the job that the options describe."""

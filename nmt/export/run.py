@@ -18,7 +18,7 @@ from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.length_penalties import length_exponent, length_normalised
 from nmt.decoding.search import Query, Searcher, max_lengths
-from nmt.export.ct2 import export, num_positions, require_ctranslate2
+from nmt.export.ct2 import Quantization, export, num_positions, require_ctranslate2
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.results import ScoredPair
 from nmt.translation.translator import Translator
@@ -136,12 +136,15 @@ class ExportedSearcher:
         return found
 
 
-def open_exported(translator: Translator, directory: Path | None = None) -> ExportedModel:
+def open_exported(
+    translator: Translator, directory: Path | None = None, quantization: Quantization | None = None
+) -> ExportedModel:
     """Opens an exported model.
 
     Args:
         translator: of a model that can be exported.
         directory: a folder that :func:`nmt.export.ct2.export` wrote; None exports the model now.
+        quantization: type of the weights if the model is exported now; None keeps float32.
 
     Raises:
         UserError: the model can't be exported, or ctranslate2 isn't installed or can't load it.
@@ -149,17 +152,20 @@ def open_exported(translator: Translator, directory: Path | None = None) -> Expo
     with TemporaryDirectory() as scratch:
         if directory is None:
             directory = Path(scratch) / "model"
-            export(translator, directory)
+            export(translator, directory, quantization)
         return ExportedModel(directory, num_positions(translator) - 1, torch.get_num_threads())
 
 
-def exported_translator(translator: Translator, directory: Path | None = None) -> Translator:
+def exported_translator(
+    translator: Translator, directory: Path | None = None, quantization: Quantization | None = None
+) -> Translator:
     """Returns a translator whose beam search is that of CTranslate2; alignment and scores are computed by PyTorch.
 
     Args:
-        translator, directory: see :func:`open_exported`.
+        translator, directory, quantization: see :func:`open_exported`.
     """
-    return translator.replaced(searcher=ExportedSearcher(open_exported(translator, directory), translator.searcher))
+    exported = open_exported(translator, directory, quantization)
+    return translator.replaced(searcher=ExportedSearcher(exported, translator.searcher))
 
 
 def with_plain_search(translator: Translator) -> Translator:
