@@ -1,11 +1,12 @@
 """``nmt serve``."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from nmt.cli.common import Device, command
+from nmt.cli.translation_options import Engine
 
 ModelDirs = Annotated[
     list[Path],
@@ -36,10 +37,6 @@ TrustProxy = Annotated[
 ]
 TimeLimit = Annotated[
     float, typer.Option(metavar="SECONDS", min=0.1, help="Longest time of a request; then it gets status 504.")
-]
-Engine = Annotated[
-    Literal["torch", "ctranslate2"],
-    typer.Option(help="Library for the search; ctranslate2 is faster on a CPU and supports Transformers only."),
 ]
 
 

@@ -102,7 +102,7 @@ def split_pairs(
         reader: says which parts the lines have; of targets, the part that is translated counts.
 
     Raises:
-        UserError: the matrix of a pair's words has more than :data:`MAX_CELLS` cells.
+        UserError: a pair isn't two texts, or the matrix of its words has more than :data:`MAX_CELLS` cells.
     """
 
     def words(text: str) -> Words:
@@ -110,7 +110,10 @@ def split_pairs(
             return Words.join([Words.detokenise(turn.split()) for turn in reader.turns(text)], TAB)
         return Words.split_punctuation(text) if split_punctuation else Words.split(text)
 
-    for number, (source, target) in enumerate(pairs, start=1):
+    for number, pair in enumerate(pairs, start=1):
+        if isinstance(pair, str) or len(pair) != 2:
+            raise UserError(f"Pair {number:,} isn't two texts.", 'Give pairs: [("SOURCE", "TARGET"), …].')
+        source, target = pair
         both = words(source), words(reader.current(target))
         if len(both[0].words) * len(both[1].words) > MAX_CELLS:
             counts = " and ".join(f"{len(side.words):,}" for side in both)

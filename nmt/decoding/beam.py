@@ -31,7 +31,7 @@ BLOCK = 64
 
 @torch.inference_mode()
 def beam_search(
-    task: SearchBatch, processors: Sequence[LogitsProcessor], constraints: "PhraseConstraints | None" = None
+    batch: SearchBatch, processors: Sequence[LogitsProcessor], constraints: "PhraseConstraints | None" = None
 ) -> list[list[Hypothesis]]:
     """The best translations of a batch, best first, at most ``beam_size`` of each sentence.
 
@@ -47,10 +47,10 @@ def beam_search(
     With ``beam_groups`` the beam is divided into groups that are continued one after another, each
     avoiding the tokens that those before it chose at this step (Vijayakumar et al. 2018).
     """
-    model, options = task.model, task.options
-    beam = _Beam.start(task, constraints)
-    state = model.start(task.source_BS, task.source_length_B).reorder(beam.sentence_N)
-    results: list[list[Hypothesis]] = [[] for _ in task.source_BS]
+    model, options = batch.model, batch.options
+    beam = _Beam.start(batch, constraints)
+    state = model.start(batch.source_BS, batch.source_length_B).reorder(beam.sentence_N)
+    results: list[list[Hypothesis]] = [[] for _ in batch.source_BS]
     while len(beam.sentence_B):
         tokens_Nt, sentence_N, live_L = beam.tokens_BKt.flatten(0, 1), beam.sentence_N, beam.live_rows()
         output = model.step(tokens_Nt[:, -1], state, beam.coverage_BKS is not None, live_L)
@@ -60,20 +60,20 @@ def beam_search(
         if live_L is not None:
             tokens_Nt, sentence_N = tokens_Nt[live_L], sentence_N[live_L]
         for processor in processors:
-            processor(logits_LV, tokens_Nt, sentence_N, task)
+            processor(logits_LV, tokens_Nt, sentence_N, batch)
         if beam.coverage_BKS is not None:
             assert output.weights_NHS is not None
             weights_NS = select_heads(output.weights_NHS, model.alignment_heads).float().mean(1)
             beam.coverage_BKS += weights_NS.view_as(beam.coverage_BKS)
         offset_BK = beam.offsets(normaliser_L, live_L)
-        choice = beam.choose(logits_LV, offset_BK, live_L, task.target.eos, constraints)
+        choice = beam.choose(logits_LV, offset_BK, live_L, batch.target.eos, constraints)
         ending_score_BK = beam.finish(choice)
         rows = beam.advance(choice)
 
         done_B = beam.is_done()
-        if task.observer is not None:
+        if batch.observer is not None:
             step = BeamStep(logits_LV, offset_BK, live_L, choice, ending_score_BK, beam.score_BK, done_B)
-            task.observer([task.numbers[sentence] for sentence in beam.sentence_B.tolist()], step)
+            batch.observer([batch.numbers[sentence] for sentence in beam.sentence_B.tolist()], step)
         num_done = int(done_B.sum())
         stay = None
         if num_done == len(done_B) or num_done > MAX_IDLE * len(done_B):
@@ -106,10 +106,10 @@ class _Beam(PerSource):
     """With a coverage penalty, how much attention each position has received from each hypothesis."""
 
     @classmethod
-    def start(cls, task: SearchBatch, constraints: "PhraseConstraints | None") -> Self:
-        options, device = task.options, task.source_BS.device
-        num_sentences, num_positions = task.source_BS.shape
-        if options.coverage_penalty and not task.model.alignment_heads:
+    def start(cls, batch: SearchBatch, constraints: "PhraseConstraints | None") -> Self:
+        options, device = batch.options, batch.source_BS.device
+        num_sentences, num_positions = batch.source_BS.shape
+        if options.coverage_penalty and not batch.model.alignment_heads:
             raise UserError("A coverage penalty needs a model with attention; this one has none.", "Leave it out.")
         score_BK = torch.full((num_sentences, options.beam_size), -inf, device=device)
         # All hypotheses start equal, so at first only one of each group may be continued.
@@ -121,13 +121,13 @@ class _Beam(PerSource):
                 prune_B = prune_B.masked_fill(constraints.concern_B.to(device), inf)
         return cls(
             options,
-            torch.full((num_sentences, options.beam_size, 1), task.target.sos, device=device),
+            torch.full((num_sentences, options.beam_size, 1), batch.target.sos, device=device),
             score_BK,
             _Finished.none(num_sentences, options.beam_size, device),
             prune_B,
             torch.arange(num_sentences, device=device),
-            task.limit_B,
-            length_mask(task.source_length_B, num_positions),
+            batch.limit_B,
+            length_mask(batch.source_length_B, num_positions),
             torch.zeros(*score_BK.shape, num_positions, device=device) if options.coverage_penalty else None,
         )
 

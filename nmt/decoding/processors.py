@@ -50,14 +50,14 @@ class LogitsProcessor(ABC):
         self.options, self.vocabularies = options, vocabularies
 
     @abstractmethod
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
         """Change ``logits_NV`` in place.
 
         Args:
             logits_NV: unnormalised, float32; -inf forbids a token.
             tokens_Nt: ids of each hypothesis so far, SOS first. Hypotheses that have ended may be among them.
             sentence_N: the sentence of the batch, an index into B, that each hypothesis translates.
-            task: the batch, with the source sentences, their lengths and the decoding options.
+            batch: the batch, with the source sentences, their lengths and the decoding options.
         """
 
 
@@ -71,7 +71,7 @@ class Bounds(LogitsProcessor):
         ids = [torch.tensor(prefix, dtype=torch.long) for prefix in prefixes]
         self._prefix_BT = pad_sequence(ids, batch_first=True).to(limit_B.device)
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
         for token in self._never:  # a list as index would be copied to the device at each step
             logits_NV[:, token] = -inf
         num_tokens = tokens_Nt.shape[1] - 1  # without SOS
@@ -96,7 +96,7 @@ class NoRepeatNgram(LogitsProcessor):
     class Options(groups.Options):
         size: int = Field(3, ge=1, description="n: the number of tokens of an n-gram")
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
         size = self.options.size
         if tokens_Nt.shape[1] <= size:  # SOS is not part of an n-gram
             return
@@ -117,7 +117,7 @@ class ForbidPhrases(LogitsProcessor):
         super().__init__(options, vocabularies)
         self._phrases = [ids for phrase in options.phrases if (ids := vocabularies.target.encode(phrase))]
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
         for phrase in self._phrases:
             *beginning, last = phrase
             if len(beginning) >= tokens_Nt.shape[1]:
@@ -151,7 +151,7 @@ class LanguageModel(LogitsProcessor):
             )
 
     @torch.inference_mode()
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
         if self._model.device != logits_NV.device:
             self._model.to(logits_NV.device)
         decoder, no_source_N1 = self._model.decoder, tokens_Nt[:, :1]

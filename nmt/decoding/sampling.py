@@ -13,20 +13,20 @@ from nmt.recipe.schema import DecodingOptions
 
 
 @torch.inference_mode()
-def sample(task: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[list[Hypothesis]]:
+def sample(batch: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[list[Hypothesis]]:
     """Draws ``beam_size`` samples of each sentence, in this order.
 
     The random numbers depend on the seed and the ids of the sentence alone, so the same sentence has the same samples
     wherever it stands, except where rounding in another batch changes a choice. The length penalty determines the
     scores of samples, and not their choice.
     """
-    model, options, target = task.model, task.options, task.target
-    num_samples, device = options.beam_size, task.source_BS.device
-    longest = int(task.limit_B.max())
-    rows = zip(task.source_BS.tolist(), task.source_length_B.tolist(), strict=True)
+    model, options, target = batch.model, batch.options, batch.target
+    num_samples, device = options.beam_size, batch.source_BS.device
+    longest = int(batch.limit_B.max())
+    rows = zip(batch.source_BS.tolist(), batch.source_length_B.tolist(), strict=True)
     uniform_NT = torch.cat([uniform_numbers(options.seed, ids[:n], num_samples, longest) for ids, n in rows]).to(device)
-    sentence_N = torch.arange(len(task.source_BS), device=device).repeat_interleave(num_samples)
-    state = model.start(task.source_BS, task.source_length_B).reorder(sentence_N)
+    sentence_N = torch.arange(len(batch.source_BS), device=device).repeat_interleave(num_samples)
+    state = model.start(batch.source_BS, batch.source_length_B).reorder(sentence_N)
     tokens_Nt = torch.full((len(sentence_N), 1), target.sos, device=device)
     log_p_N = torch.zeros(len(sentence_N), device=device)
     ended_N = torch.zeros(len(sentence_N), dtype=torch.bool, device=device)
@@ -35,7 +35,7 @@ def sample(task: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[lis
         logits_NV = output.logits_NV.float()
         model_log_p_NV = logits_NV.log_softmax(1)
         for processor in processors:
-            processor(logits_NV, tokens_Nt, sentence_N, task)
+            processor(logits_NV, tokens_Nt, sentence_N, batch)
         token_N = draw(logits_NV, uniform_NT[:, tokens_Nt.shape[1] - 1], options)
         token_N = token_N.masked_fill(ended_N, target.eos)
         log_p_N += model_log_p_NV.gather(1, token_N[:, None])[:, 0].masked_fill(ended_N, 0.0)

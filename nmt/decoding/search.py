@@ -136,15 +136,17 @@ class _PreparedSearch:
     observer: BeamObserver | None
 
     def __call__(
-        self, batch: Sequence[Ids], wanted: Sequence[LexicalConstraints], numbers: Sequence[int]
+        self, sentences: Sequence[Ids], wanted: Sequence[LexicalConstraints], numbers: Sequence[int]
     ) -> list[list[Hypothesis]]:
         if self.candidates is not None:
-            return self._among(Shortlist.of(self.candidates(batch), wanted, self.model.device), batch, wanted, numbers)
-        source_length_B, device = lengths(batch), self.model.device
+            return self._among(
+                Shortlist.of(self.candidates(sentences), wanted, self.model.device), sentences, wanted, numbers
+            )
+        source_length_B, device = lengths(sentences), self.model.device
         limit_B = max_lengths(source_length_B, self.options) + torch.tensor([each.num_tokens for each in wanted])
-        task = SearchBatch(
+        batch = SearchBatch(
             self.model,
-            pad(batch, self.vocabularies.source, eos=True).to(device),
+            pad(sentences, self.vocabularies.source, eos=True).to(device),
             source_length_B.to(device),
             self.vocabularies,
             self.options,
@@ -152,7 +154,7 @@ class _PreparedSearch:
             numbers,
             self.observer,
         )
-        return self.search(task, self.processors, wanted)
+        return self.search(batch, self.processors, wanted)
 
     def _among(
         self,

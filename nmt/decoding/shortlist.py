@@ -92,8 +92,8 @@ class _Widened(LogitsProcessor):
     def __init__(self, processor: LogitsProcessor, ids_C: Tensor, vocabulary_size: int) -> None:
         self._processor, self._ids_C, self._size = processor, ids_C, vocabulary_size
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
         wide_NV = logits_NV.new_full((len(logits_NV), self._size), -inf)
         wide_NV[:, self._ids_C] = logits_NV
-        self._processor(wide_NV, self._ids_C[tokens_Nt], sentence_N, task)
+        self._processor(wide_NV, self._ids_C[tokens_Nt], sentence_N, batch)
         logits_NV.copy_(wide_NV[:, self._ids_C])

@@ -104,22 +104,22 @@ class _SearchObserver(LogitsProcessor):
         self._items = items
         self.reads_ids = any(item.on_partial for item in items)
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
-        cancelled = [at for at, number in enumerate(task.numbers) if self._items[number].future.cancelled()]
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
+        cancelled = [at for at, number in enumerate(batch.numbers) if self._items[number].future.cancelled()]
         for at in cancelled:
             rows = (sentence_N == at).nonzero()[:, 0]
             logits_NV[rows] = float("-inf")
-            logits_NV[rows, task.target.eos] = 0.0
+            logits_NV[rows, batch.target.eos] = 0.0
         if self.reads_ids and tokens_Nt.shape[1] % STEPS_PER_UPDATE == 0:
-            self._report(tokens_Nt, sentence_N.tolist(), task)
+            self._report(tokens_Nt, sentence_N.tolist(), batch)
 
-    def _report(self, tokens_Nt: Tensor, sentences: list[int], task: SearchBatch) -> None:
+    def _report(self, tokens_Nt: Tensor, sentences: list[int], batch: SearchBatch) -> None:
         """The first row of a sentence is its best unfinished hypothesis."""
-        for at, number in enumerate(task.numbers):
+        for at, number in enumerate(batch.numbers):
             on_partial = self._items[number].on_partial
             if on_partial is not None and at in sentences:
                 ids = tokens_Nt[sentences.index(at), 1:].tolist()
-                on_partial(task.target.decode([i for i in ids if i != task.target.eos]))
+                on_partial(batch.target.decode([i for i in ids if i != batch.target.eos]))
 
 
 class Engine:

@@ -107,9 +107,9 @@ def test_a_constraint_that_cannot_be_met_is_a_warning(tiny_model: Path, capfd: p
 class UnknownAt(LogitsProcessor):
     """Makes some tokens of every translation UNK."""
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
         if tokens_Nt.shape[1] - 1 in self.options:
-            logits_NV[:, task.target.unk] += 1000
+            logits_NV[:, batch.target.unk] += 1000
 
 
 @pytest.mark.parametrize("step", ["output", "input"])

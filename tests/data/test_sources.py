@@ -228,6 +228,7 @@ def test_a_data_set_that_does_not_exist_is_explained(tmp_path: Path) -> None:
         open_text(options(hub=str(tmp_path / "nothing")), "train")
 
 
+@pytest.mark.slow
 def test_a_hub_that_does_not_answer_is_given_up_in_bounded_time(python: Path, tmp_path: Path) -> None:
     """The server accepts connections and is silent; the libraries alone would try again for minutes."""
     program = (

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from nmt.alignment.links import WordAlignment, to_json
 from nmt.alignment.merge import merge_to_turns, turns_of_words
+from nmt.core.errors import UserError
 from nmt.data.dialogue import DialogueReader
 from nmt.data.vocabulary.base import SEPARATOR, Vocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.data.words import Words
+from nmt.data.words import Words, split_pairs
 from nmt.quickstart.embedded_corpus import splits
 
 TEXTS = [
@@ -210,3 +211,9 @@ def test_json_has_turns_only_for_dialogues() -> None:
     row = to_json(alignment([[0.3, 0.30001, 0.4], [1, 0, 0]]))
     assert (row["turns"], row["turn_weights"]) == ([0, 0, 2, 2], [[0.3, 0.3, 0.4], [1, 0, 0]])
     assert {"turns", "turn_weights"}.isdisjoint(to_json(alignment(None)))
+
+
+@pytest.mark.parametrize("pairs", [("Ein Hund", "A dog"), [("ab", "cd"), "ab"], [("Ein Hund",)]])
+def test_what_is_not_a_pair_of_texts_is_refused(pairs: Sequence[tuple[str, str]]) -> None:
+    with pytest.raises(UserError, match="isn't two texts"):
+        list(split_pairs(pairs, tokenized=False, split_punctuation=False))

@@ -90,11 +90,11 @@ class Copying(LogitsProcessor):
     class Options(Options):
         bonus: float = Field(1.0, ge=0)
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
-        assert task.options.beam_size == len(sentence_N) / len(set(sentence_N.tolist()))
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
+        assert batch.options.beam_size == len(sentence_N) / len(set(sentence_N.tolist()))
         source, target = self.vocabularies.source, self.vocabularies.target
         for row, sentence in enumerate(sentence_N.tolist()):
-            ids = task.source_BS[sentence, : task.source_length_B[sentence] - 1].tolist()
+            ids = batch.source_BS[sentence, : batch.source_length_B[sentence] - 1].tolist()
             for i in range(4, len(target)):
                 if target.token(i) in {source.token(j) for j in ids}:
                     logits_NV[row, i] += self.options.bonus

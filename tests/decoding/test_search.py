@@ -294,7 +294,7 @@ def test_no_ngram_is_repeated() -> None:
 
 def test_the_processors_of_a_query_come_before_those_of_the_options() -> None:
     class Insist(LogitsProcessor):
-        def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
+        def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
             logits_NV[:, YES] = 100.0
 
     never_twice = DecodingOptions(

@@ -38,7 +38,7 @@ class Only(LogitsProcessor):
     def __init__(self, ids: list[int]) -> None:
         self._others = [i for i in range(len(WORDS)) if i not in ids]
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
         assert logits_NV.shape[1] == len(WORDS)
         assert set(tokens_Nt[:, 1:].unique().tolist()).isdisjoint(self._others)
         logits_NV[:, self._others] = -inf

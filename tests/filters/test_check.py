@@ -89,6 +89,7 @@ def test_sound_text_has_nothing_but_notes(sound: Pairs, write: Write) -> None:
     assert english.mean_words == pytest.approx(sum(lengths) / 1200)
 
 
+@pytest.mark.slow
 def test_real_text_is_sound(shared_data: Path) -> None:
     """Multi30k: HTML entities and the two sources that are only @@ are all there is to say."""
     folder = shared_data / "multi30k"

@@ -108,9 +108,9 @@ def test_a_feature_that_does_not_go_with_a_task_is_refused(changes: dict[str, An
 class OneEach(LogitsProcessor):
     """Ends each output where its source ends."""
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
-        is_early_N = tokens_Nt.shape[1] - 1 < task.source_length_B[sentence_N] - 1
-        logits_NV[is_early_N, task.target.eos] = -inf
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
+        is_early_N = tokens_Nt.shape[1] - 1 < batch.source_length_B[sentence_N] - 1
+        logits_NV[is_early_N, batch.target.eos] = -inf
 
 
 class Tagging(Task):

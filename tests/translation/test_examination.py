@@ -24,8 +24,8 @@ class _Spoiled(LogitsProcessor):
     def __init__(self, token: int) -> None:
         self._token = token
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
-        if task.options.beam_size < 8 and tokens_Nt.shape[1] == 3:
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
+        if batch.options.beam_size < 8 and tokens_Nt.shape[1] == 3:
             logits_NV[:, self._token] += 30
 
 

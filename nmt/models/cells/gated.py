@@ -12,6 +12,8 @@ from nmt.models.cells.base import Cell, CellState, GatedOptions, Parameters
 
 CLOSED = -2.0
 """The bias of a gate that starts closed, as those of highway networks (Srivastava et al. 2015)."""
+OPEN = 1.0
+"""The bias of a forget gate, which starts open (Jozefowicz et al. 2015)."""
 
 
 class LstmCell(Cell):
@@ -29,8 +31,8 @@ class LstmCell(Cell):
     def initialise(cls, options: Any, inputs: Parameters, hidden: nn.Parameter, biases: Parameters) -> None:
         super().initialise(options, inputs, hidden, biases)
         size = hidden.shape[1]
-        with torch.no_grad():  # a forget gate that starts open (Jozefowicz et al. 2015)
-            biases[0][cls.forget_gate * size : (cls.forget_gate + 1) * size] = 1.0
+        with torch.no_grad():
+            biases[0][cls.forget_gate * size : (cls.forget_gate + 1) * size] = OPEN
 
     def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         hidden, cell = state

@@ -16,6 +16,6 @@ class MinLength(LogitsProcessor):
 
         ratio: float = Field(0.5, ge=0, description="tokens of the translation for each token of the source")
 
-    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, task: SearchBatch) -> None:
-        num_tokens, source_length_N = tokens_Nt.shape[1] - 1, task.source_length_B[sentence_N] - 1
-        logits_NV[num_tokens < self.options.ratio * source_length_N, task.target.eos] = float("-inf")
+    def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
+        num_tokens, source_length_N = tokens_Nt.shape[1] - 1, batch.source_length_B[sentence_N] - 1
+        logits_NV[num_tokens < self.options.ratio * source_length_N, batch.target.eos] = float("-inf")
