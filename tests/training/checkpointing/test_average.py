@@ -54,7 +54,7 @@ def test_the_mean_is_that_of_the_checkpoints_weight_by_weight(run: Path, tmp_pat
 def test_it_translates_like_any_model(run: Path, tmp_path: Path) -> None:
     average_checkpoints(run, tmp_path / "mean", steps=[4, 12])
     with_run = {path.name for path in run.iterdir() if path.name.startswith(("recipe", "vocabulary"))}
-    assert {path.name for path in (tmp_path / "mean").iterdir()} == with_run | {"model.safetensors"}
+    assert {path.name for path in (tmp_path / "mean").iterdir()} == with_run | {"model.safetensors", "pieces.tsv"}
     assert len(nmt.load(tmp_path / "mean").translate(["Der Hund schläft."])) == 1
 
 
