@@ -184,10 +184,12 @@ class AttentionAligner:
         scores: bool = False,
         warns: bool = False,
         posterior: bool = True,
+        margins_only: bool = False,
     ) -> Iterator[tuple[WordAlignment, Weights]]:
         """Returns each alignment, without links, and what links are chosen by; see :meth:`__call__`.
 
         That is the posterior of each link or, without a lexicon or ``posterior``, the attention. [T_words, S_words]
+        ``margins_only``: of the scores, give only the margins, which takes less time.
         """
         if lexicon_only and self.lexicon is None:
             raise UserError(
@@ -197,7 +199,9 @@ class AttentionAligner:
         if lexicon_only:
             self._task.require("lexicon alignment")
         pairs = ((source, self._task.target_words(target)) for source, target in pairs)
-        alignments = self._from_lexicon(pairs) if lexicon_only else self._attended(pairs, all_heads, scores, warns)
+        alignments = (
+            self._from_lexicon(pairs) if lexicon_only else self._attended(pairs, all_heads, scores, warns, margins_only)
+        )
         if self.lexicon is None or not posterior:
             is_balanced = options.method == "argmax"
             return ((found, balance(found.weights) if is_balanced else found.weights) for found in alignments)
@@ -216,7 +220,12 @@ class AttentionAligner:
             yield WordAlignment(source.words, target.words, weights, links=())
 
     def _attended(
-        self, pairs: Iterable[WordPair], all_heads: bool = False, scores: bool = False, warns: bool = False
+        self,
+        pairs: Iterable[WordPair],
+        all_heads: bool = False,
+        scores: bool = False,
+        warns: bool = False,
+        margins_only: bool = False,
     ) -> Iterator[WordAlignment]:
         """The attention between the words of each pair; without links."""
         wanted = range(len(self._model.decoder.heads)) if all_heads else self.heads.heads
@@ -228,7 +237,7 @@ class AttentionAligner:
                 if warns and (longest := max(map(len, both))) > limit:
                     warn(f"line {number} has {longest:,} pieces: only the first {limit} are aligned.")
             ids = [(_ids(source[:limit]), _ids(target[:limit])) for source, target in pieces]
-            found = force_all(self._model, ids, self._vocabularies, self._batch_size, wanted, scores)
+            found = force_all(self._model, ids, self._vocabularies, self._batch_size, wanted, scores, margins_only)
             for pair, both, forced in zip(window, pieces, found, strict=True):
                 yield self._in_words(pair, both, forced, all_heads)
 
@@ -269,6 +278,7 @@ class AttentionAligner:
             log_p_W = np.bincount(np.array(target_words, dtype=np.int64) + 1, of_pieces_T, sizes[1] + 1)
             probabilities = tuple(np.exp(log_p_W[1:]).tolist())
             score = None if is_cut else float(log_p_T.sum())
+        if len(forced.margin_T) and not is_cut:
             margins = _least_of_words(forced.margin_T.tolist(), [*target_words, sizes[1]], sizes[1] + 1)
         turn_weights = None
         if self._task.reader.has_turns:

@@ -6,6 +6,7 @@ B pairs of a batch, H heads, S source tokens, T target tokens with EOS, V target
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from nmt.data.batching import Ids, make_batch
@@ -13,6 +14,9 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.parallel import map_by_length
 from nmt.models.contracts import select_heads
 from nmt.models.seq2seq import Seq2Seq
+
+ROWS = 512
+"""Tokens whose logits are in memory at a time where only margins are computed."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ def force_all(
     batch_size: int,
     heads: Sequence[int] = (),
     scores: bool = True,
+    margins_only: bool = False,
 ) -> list[ForcedScore]:
     """Run any number of pairs through the model with the true previous token at each step.
 
@@ -50,9 +55,11 @@ def force_all(
         batch_size: pairs at a time.
         heads: of the decoder's ``heads``, those whose attention is requested.
         scores: compute log-probabilities, which the attention of ``heads`` doesn't need.
+        margins_only: compute the margins in place of the log-probabilities, in less time.
     """
 
     def log_p(features_TD: Tensor, target_T: Tensor) -> tuple[Tensor, Tensor]:
+        # Pair by pair: log-probabilities of a whole batch over the vocabulary can take gigabytes.
         if not scores:
             return features_TD.new_empty(0), features_TD.new_empty(0)
         logits_TV: Tensor = model.decoder.output(features_TD)
@@ -64,13 +71,17 @@ def force_all(
         batch = make_batch([pairs[row] for row in rows], vocabularies).to(model.device)
         output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, bool(heads))
         weights_BHTS = select_heads(output.weights_BHTS, heads) if heads else None
-        found = []
+        found, lengths = [], [len(pairs[row][1]) + 1 for row in rows]
+        sides = [(output.features_BTD[b, :end], batch.target_output_BT[b, :end]) for b, end in enumerate(lengths)]
+        if scores and margins_only:
+            of_pairs = [(output.features_BTD.new_empty(0), margin_T) for margin_T in _margins(model, sides, lengths)]
+        else:
+            of_pairs = [log_p(*side) for side in sides]
         for b, (source, target) in enumerate(pairs[row] for row in rows):
             with_eos = slice(len(target) + 1)
             found.append(
                 ForcedScore(
-                    # Pair by pair: log-probabilities of a whole batch over the vocabulary can take gigabytes.
-                    *log_p(output.features_BTD[b, with_eos], batch.target_output_BT[b, with_eos]),
+                    *of_pairs[b],
                     None if weights_BHTS is None else weights_BHTS[b, :, with_eos, : len(source)].float(),
                     {name: values[b, : len(source)] for name, values in output.source_diagnostics.items()},
                     {name: values[b, : len(target)] for name, values in output.diagnostics.items()},
@@ -80,3 +91,13 @@ def force_all(
 
     longer = [max(len(source), len(target)) for source, target in pairs]
     return map_by_length(force, longer, batch_size, model.device)
+
+
+def _margins(model: Seq2Seq, sides: Sequence[tuple[Tensor, Tensor]], lengths: Sequence[int]) -> Sequence[Tensor]:
+    """Returns the margins of the tokens of several pairs, given their features and ids."""
+    features_ND, target_N = (torch.cat(side) for side in zip(*sides, strict=True))
+    found = []
+    for features_RD, target_R in zip(features_ND.split(ROWS), target_N.split(ROWS), strict=True):
+        logits_RV = model.decoder.output(features_RD).float()
+        found.append(logits_RV.gather(1, target_R[:, None]).squeeze(1) - logits_RV.amax(-1))
+    return torch.cat(found).split(list(lengths))

@@ -77,7 +77,7 @@ def word_problems(alignment: WordAlignment, source: str) -> dict[str, list[str]]
     """Returns omissions and additions; nothing if no defect is found.
 
     Args:
-        alignment: of source and translation, with scores.
+        alignment: of source and translation, with margins.
         source: the source sentence.
 
     Returns:
@@ -85,7 +85,7 @@ def word_problems(alignment: WordAlignment, source: str) -> dict[str, list[str]]
         place the model prefers others, :data:`END` among them.
     """
     found: dict[str, list[str]] = {}
-    if alignment.score is None or alignment.margins is None or not alignment.target:  # too long for the model
+    if alignment.margins is None or not alignment.target:  # too long for the model
         return found
     words = [_EDGES.sub("", word) for word in alignment.source]
     coverage_S = alignment.weights.sum(axis=0)  # 0 for tags and what was cut
@@ -93,13 +93,11 @@ def word_problems(alignment: WordAlignment, source: str) -> dict[str, list[str]]
     uncovered = [words[s] for s in np.flatnonzero(missing_S) if len(words[s]) >= MIN_LETTERS and words[s].isalpha()]
     if uncovered and not alignment.turns:
         found["uncovered"] = uncovered
-    known = {word for word in source.split() if any(letter.isdecimal() for letter in word)}
-    if unsupported := [
-        word
-        for word, margin in zip([*alignment.target, END], alignment.margins, strict=True)
-        if margin < LEAST_MARGIN and word not in known
-    ]:
-        found["unsupported"] = unsupported
+    pairs = zip([*alignment.target, END], alignment.margins, strict=True)
+    if unlikely := [word for word, margin in pairs if margin < LEAST_MARGIN]:
+        known = {word for word in source.split() if any(letter.isdecimal() for letter in word)}
+        if unsupported := [word for word in unlikely if word not in known]:
+            found["unsupported"] = unsupported
     return found
 
 
@@ -146,11 +144,15 @@ def _digits(number: str) -> str:
 
 
 def _foreign_letters(source: str, translation: str) -> str:
-    scripts = [(letter, _script(letter)) for letter in translation if letter.isalpha()]
-    counts = Counter(script for _, script in scripts)
-    expected = {_script(letter) for letter in source if letter.isalpha()}
-    expected.update(script for script, count in counts.items() if count > MAX_FOREIGN * len(scripts))
-    return "".join(letter for letter, script in scripts if script not in expected)
+    letters = [letter for letter in translation if letter.isalpha()]
+    counts = Counter[str]()
+    for letter, count in Counter(letters).items():
+        counts[_script(letter)] += count
+    expected = {_script(letter) for letter in set(source) if letter.isalpha()}
+    expected.update(script for script, count in counts.items() if count > MAX_FOREIGN * len(letters))
+    if expected.issuperset(counts):
+        return ""
+    return "".join(letter for letter in letters if _script(letter) not in expected)
 
 
 @lru_cache(1 << 14)

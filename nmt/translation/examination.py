@@ -44,6 +44,7 @@ class Examiner:
             pairs,
             scores=self.with_check or self.calibration is not None,
             posterior=self.with_alignment or self.calibration is not None,
+            margins_only=self.calibration is None,
         )
         for each, (alignment, posterior_TS) in zip(translations, aligned, strict=True):
             found = each

@@ -64,6 +64,20 @@ def test_neither_neighbours_nor_batches_change_a_score(translator: Translator) -
         assert (found.source, found.target) == pair
 
 
+def test_margins_alone_are_those_beside_log_probabilities(
+    make_system: Callable[[str], Seq2Seq], words: Vocabularies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt.decoding.forced.ROWS", 4)
+    model, pairs = make_system("transformer"), [(source, source[::-1]) for source in SOURCES]
+    both = force_all(model, pairs, words, 5)
+    for forced, alone in zip(both, force_all(model, pairs, words, 5, margins_only=True), strict=True):
+        assert alone.margin_T.tolist() == pytest.approx(forced.margin_T.tolist(), abs=1e-5)
+        assert min(forced.margin_T.tolist()) < -1e-3
+        assert len(alone.log_probability_T) == 0
+    for neither in force_all(model, pairs, words, 5, scores=False, margins_only=True):
+        assert len(neither.margin_T) == 0
+
+
 def test_the_next_piece_has_probabilities_that_sum_to_one(translator: Translator) -> None:
     vocabulary = translator.vocabularies.target
     words = [vocabulary.token(i) for i in range(len(vocabulary)) if i not in (vocabulary.pad, vocabulary.sos)]
