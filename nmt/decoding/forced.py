@@ -5,6 +5,7 @@ B pairs of a batch, H heads, S source tokens, T target tokens with EOS, V target
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -97,7 +98,9 @@ def _margins(model: Seq2Seq, sides: Sequence[tuple[Tensor, Tensor]], lengths: Se
     """Returns the margins of the tokens of several pairs, given their features and ids."""
     features_ND, target_N = (torch.cat(side) for side in zip(*sides, strict=True))
     found = []
-    for features_RD, target_R in zip(features_ND.split(ROWS), target_N.split(ROWS), strict=True):
-        logits_RV = model.decoder.output(features_RD).float()
-        found.append(logits_RV.gather(1, target_R[:, None]).squeeze(1) - logits_RV.amax(-1))
-    return torch.cat(found).split(list(lengths))
+    for start in range(0, len(target_N), ROWS):
+        logits_RV = model.decoder.output(features_ND[start : start + ROWS]).float()
+        chosen_R = logits_RV.gather(1, target_N[start : start + ROWS, None]).squeeze(1)
+        found.append(chosen_R - logits_RV.amax(-1))
+    margin_N, ends = torch.cat(found), accumulate(lengths)
+    return [margin_N[end - length : end] for end, length in zip(ends, lengths, strict=True)]
