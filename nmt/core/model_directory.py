@@ -9,6 +9,9 @@
     README.md                    the model card: languages, data, scores, use
     alignment.json  lexicon.tsv  attention heads and word translations for alignment, where they were learned
     calibration.json             what turns features of a translation into its confidence, where it was fitted
+    memory.sqlite                corrected translations (:mod:`nmt.translation.memory`), and files that SQLite adds
+    corrections/                 an unfinished `nmt learn-corrections`
+    model.before.safetensors     the weights before the last `nmt learn-corrections` that replaced them
 
 A directory can be moved, archived and loaded anywhere. It holds no code, and what is read from it is checked as data
 from a stranger: regular files inside the directory only, none of an unreasonable size.
@@ -31,6 +34,7 @@ ALIGNMENT = "alignment.json"
 LEXICON = "lexicon.tsv"
 CALIBRATION = "calibration.json"
 CARD = "README.md"
+MEMORY = "memory.sqlite"
 
 MAX_BYTES = {
     RECIPE: 1 << 20, ALIGNMENT: 1 << 20, CALIBRATION: 1 << 20, CARD: 1 << 20, "vocabulary": 1 << 28,
@@ -47,6 +51,7 @@ READ = (
     ALIGNMENT,
     LEXICON,
     CALIBRATION,
+    f"{MEMORY}*",
     METRICS,
     CARD,
     "samples/step-*",
@@ -66,7 +71,8 @@ class ModelDirectory:
         self.path = Path(path)
         self.recipe, self.weights, self.metrics = self.path / RECIPE, self.path / WEIGHTS, self.path / METRICS
         self.alignment, self.lexicon, self.card = self.path / ALIGNMENT, self.path / LEXICON, self.path / CARD
-        self.calibration = self.path / CALIBRATION
+        self.calibration, self.memory = self.path / CALIBRATION, self.path / MEMORY
+        self.corrections, self.weights_before = self.path / "corrections", self.path / "model.before.safetensors"
         self.checkpoints, self.samples = self.path / "checkpoints", self.path / "samples"
         self.tensorboard = self.path / "tensorboard"
 

@@ -1,0 +1,290 @@
+"""Translation memory: corrected translations in the folder of a model, by which later sentences are translated.
+
+It is an SQLite database in WAL mode. A correction is on the disk when :meth:`TranslationMemory.add` returns, and any
+number of threads and processes may read and write. An exact match is found by an index of the sources. For a near
+match, an index of words (FTS5) proposes sources with the rarest words of the sentence, which are compared letter by
+letter.
+"""
+
+import contextlib
+import os
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+from nmt.core.errors import UserError, shortened
+from nmt.core.model_directory import ModelDirectory
+from nmt.translation.request import Request
+from nmt.translation.results import Candidate, Translation
+
+MAX_CHARACTERS = 20_000
+"""Characters of a source or a translation."""
+MAX_ENTRIES = 1_000_000
+SIMILARITY = 0.7
+"""Least similarity of a near match."""
+MAX_NEAR = 1_000
+"""Characters of the longest sentence for which a near match is looked for."""
+NUM_LONGEST, NUM_RAREST, NUM_COMPARED = 12, 4, 12
+"""Of a sentence, the longest words are counted in the memory, sources with one of the rarest are found, and the best by
+BM25 are compared."""
+SECONDS = 30.0
+"""Longest time that a writer waits for others."""
+SCHEMA = (
+    "CREATE TABLE entries "
+    "(id INTEGER PRIMARY KEY, source TEXT NOT NULL UNIQUE, target TEXT NOT NULL, changed TEXT NOT NULL)",
+    "CREATE VIRTUAL TABLE words USING fts5(source, content='')",
+    "CREATE VIRTUAL TABLE frequencies USING fts5vocab(words, row)",
+)
+_TABLES = (
+    "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND NOT "
+    "(type = 'table' AND name IN ('words_data', 'words_idx', 'words_docsize', 'words_config'))"  # those of FTS5
+)
+_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML can't contain."""
+_WORD = re.compile(
+    r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|(?:(?![\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])[^\W_])+"
+)
+"""A word, or a character of a script without spaces."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A source text and its corrected translation."""
+
+    source: str
+    target: str
+    changed: str = ""
+    """Time of the correction, such as ``20261124T031500Z``; empty for now."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """An entry that is like a source."""
+
+    entry: Entry
+    similarity: float
+    """1 for the same text; otherwise twice the number of common letters by that of all (Ratcliff & Metzener 1988)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the field ``memory`` of a translation."""
+        found = {"similarity": round(self.similarity, 4), "source": self.entry.source, "translation": self.entry.target}
+        return found | {"changed": self.entry.changed}
+
+
+class TranslationMemory:
+    """The translation memory of a model.
+
+    Args:
+        directory: the model directory. The database is made with the first entry.
+
+    Raises:
+        UserError: the directory is not one, or the database is damaged or of another program.
+
+    Example::
+
+        memory = nmt.TranslationMemory("runs/de-en")
+        memory.add([("Ein Hund schläft.", "A dog is asleep.")])
+        memory.translate(["Ein Hund schläft.", "Ein Mann schläft."], nmt.load("runs/de-en").translate)
+    """
+
+    def __init__(self, directory: Path | str) -> None:
+        files = ModelDirectory(directory)
+        files.check()
+        self.path = files.memory
+        self._lock, self._reader = threading.Lock(), None if not self.path.exists() else self._connect()
+
+    def __len__(self) -> int:
+        return int(self._select("SELECT count(*) FROM entries")[0][0] if self._exists() else 0)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yields the entries, the oldest first."""
+        rows = self._select("SELECT source, target, changed FROM entries ORDER BY id") if self._exists() else []
+        return (Entry(*row) for row in rows)
+
+    def close(self) -> None:
+        """Closes the database."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def add(self, entries: Iterable[Entry | tuple[str, str]]) -> int:
+        """Adds corrections, all or none; one of a source that is there already takes the place of the older.
+
+        Returns:
+            The number of entries that were added or changed.
+
+        Raises:
+            UserError: a side is empty or too long, the memory is full, or the database can't be written.
+        """
+        now, num_changed = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), 0
+        checked = (_checked(each if isinstance(each, Entry) else Entry(*each), now) for each in entries)
+        with self._errors(), contextlib.closing(self._connect()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            num_entries = connection.execute("SELECT count(*) FROM entries").fetchone()[0]
+            for source, target, changed in checked:
+                known = connection.execute("SELECT target FROM entries WHERE source = ?", (source,)).fetchone()
+                if known == (target,):
+                    continue
+                num_changed += 1
+                if known:
+                    values = (target, changed, source)
+                    connection.execute("UPDATE entries SET target = ?, changed = ? WHERE source = ?", values)
+                    continue
+                num_entries += 1
+                if num_entries > MAX_ENTRIES:
+                    raise UserError(f"{self.path} would have more than {MAX_ENTRIES:,} entries.", "Add fewer.")
+                added = connection.execute("INSERT INTO entries VALUES (NULL, ?, ?, ?)", (source, target, changed))
+                text = " ".join(_WORD.findall(source))
+                connection.execute("INSERT INTO words (rowid, source) VALUES (?, ?)", (added.lastrowid, text))
+            connection.execute("COMMIT")
+        return num_changed
+
+    def exact(self, source: str) -> Match | None:
+        """Returns the entry of a source, None if there is none."""
+        if not self._exists():
+            return None
+        rows = self._select("SELECT source, target, changed FROM entries WHERE source = ?", _clean(source))
+        return Match(Entry(*rows[0]), 1.0) if rows else None
+
+    def near(self, source: str, similarity: float = SIMILARITY) -> Match | None:
+        """Returns the most similar entry, None if there is none of this similarity."""
+        text = _clean(source)
+        if not self._exists() or len(text) > MAX_NEAR:
+            return None
+        longest = sorted(dict.fromkeys(_WORD.findall(text.lower())), key=len, reverse=True)[:NUM_LONGEST]
+        counts = {word: self._select("SELECT doc FROM frequencies WHERE term = ?", word) for word in longest}
+        rarest = sorted((count[0][0], word) for word, count in counts.items() if count)[:NUM_RAREST]
+        if not rarest:
+            return None
+        rows = self._select(
+            "SELECT source, target, changed FROM entries WHERE id IN "
+            f"(SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank LIMIT {NUM_COMPARED})",
+            " OR ".join(f'"{word}"' for _, word in rarest),
+        )
+        best, matcher = None, SequenceMatcher(None, "", text, autojunk=False)
+        for entry in (Entry(*row) for row in rows if len(row[0]) <= 2 * MAX_NEAR):
+            matcher.set_seq1(entry.source)
+            if min(matcher.real_quick_ratio(), matcher.quick_ratio()) >= similarity:
+                ratio = matcher.ratio()
+                if ratio >= similarity:
+                    best, similarity = Match(entry, ratio), ratio
+        return best
+
+    def recall(self, requests: Sequence[Request], forbid: Sequence[str] = ()) -> dict[int, Translation]:
+        """Returns translations by exact matches, by the index of the request, that meet its constraints."""
+        found = {}
+        for index, request in enumerate(requests if self._exists() else ()):
+            match = self.exact(request.source) if request.source.strip() else None
+            if match is None or not match.entry.target.startswith(request.prefix):
+                continue
+            text = match.entry.target
+            if all(each in text for each in request.must_contain) and not any(each in text for each in forbid):
+                best = Candidate(text, 0.0, text.split())
+                found[index] = Translation(request.source, text, 0.0, best.tokens, [best], memory=match.to_json())
+        return found
+
+    def translate(
+        self,
+        lines: Iterable[str | Request],
+        search: Callable[[list[Request]], Iterable[Translation]],
+        examine: Callable[[list[Translation]], Iterable[Translation]] | None = None,
+        forbid: Sequence[str] = (),
+    ) -> list[Translation]:
+        """Translates lines by exact matches, and the others by a model.
+
+        Args:
+            lines: one sentence each.
+            search: translates lines, such as :meth:`Translator.translate`; those with an exact match are empty.
+            examine: adds fields, such as word alignment, to translations from the memory.
+            forbid: phrases that no translation may contain.
+        """
+        requests = [Request(line) if isinstance(line, str) else line for line in lines]
+        found = self.recall(requests, forbid)
+        searched = search([Request("") if i in found else request for i, request in enumerate(requests)])
+        if found and examine is not None:
+            found = dict(zip(found, examine(list(found.values())), strict=True))
+        return [found.get(i, translation) for i, translation in enumerate(searched)]
+
+    def suggest(self, translations: Sequence[Translation]) -> list[Translation]:
+        """Adds near matches to the translations of a model, in the field ``memory``."""
+        near = [None if each.memory else self.near(each.source) for each in translations]
+        pairs = zip(translations, near, strict=True)
+        return [replace(each, memory=match.to_json()) if match else each for each, match in pairs]
+
+    def _exists(self) -> bool:
+        if self._reader is None and self.path.exists():
+            with self._lock:
+                self._reader = self._reader or self._connect()
+        return self._reader is not None
+
+    def _select(self, query: str, *values: str) -> list[Any]:
+        with self._errors(), self._lock:
+            assert self._reader is not None
+            return self._reader.execute(query, values).fetchall()
+
+    def _connect(self) -> sqlite3.Connection:
+        """Opens the database, and makes its tables if there are none.
+
+        Nothing in a file of a stranger is run: the tables are those of this class and no others.
+        """
+        is_new = not self.path.exists()
+        with self._errors():
+            is_writable = os.access(self.path if not is_new else self.path.parent, os.W_OK)
+            mode = "rwc" if is_writable and os.access(self.path.parent, os.W_OK) else "ro&immutable=1"
+            connection = sqlite3.connect(
+                f"{self.path.resolve().as_uri()}?mode={mode}", SECONDS, isolation_level=None, check_same_thread=False,
+                uri=True,
+            )  # fmt: skip
+            connection.execute("PRAGMA trusted_schema = OFF")
+            if mode == "rwc":
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+            if not connection.execute(_TABLES).fetchall():
+                connection.execute("BEGIN IMMEDIATE")
+                if not connection.execute(_TABLES).fetchall():
+                    for statement in SCHEMA:
+                        connection.execute(statement)
+                connection.execute("COMMIT")
+            if {row[0] for row in connection.execute(_TABLES)} != set(SCHEMA):
+                connection.close()
+                raise UserError(f"{self.path} is not a translation memory of this version.", "Move it elsewhere.")
+            return connection
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise UserError(
+                f"{self.path} can't be used: {error}.",
+                "Check that the folder can be written and has room; if the file is damaged, restore or delete it.",
+            ) from None
+
+
+def _clean(text: str) -> str:
+    """Returns a text without the characters that files of a memory can't contain, and white space around it."""
+    return _ILLEGAL.sub("", text).replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def _checked(entry: Entry, now: str) -> tuple[str, str, str]:
+    """Returns the values of an entry.
+
+    Raises:
+        UserError: a side is empty or too long.
+    """
+    source, target = _clean(entry.source), _clean(entry.target)
+    if not source or not target:
+        raise UserError(f"The correction of {shortened(source or target)!r} has an empty side.", "Give both texts.")
+    if max(len(source), len(target)) > MAX_CHARACTERS:
+        raise UserError(
+            f"The correction of {shortened(source)!r} has more than {MAX_CHARACTERS:,} characters.",
+            "Correct sentence by sentence.",
+        )
+    changed = entry.changed if re.fullmatch(r"\d{8}T\d{6}Z", entry.changed) else now
+    return source, target, changed
