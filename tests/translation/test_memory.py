@@ -6,7 +6,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
@@ -108,15 +107,15 @@ def test_many_writers_lose_nothing(folder: Path) -> None:
     assert len(TranslationMemory(folder)) == 40
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-def test_a_killed_writer_loses_nothing(folder: Path) -> None:
+@pytest.mark.posix
+def test_a_killed_writer_loses_nothing(folder: Path, python: Path) -> None:
     """A process is killed as soon as it has said that an entry is added; a copy of the folder has all of them."""
     program = (
         "import sys, itertools; from nmt.translation.memory import TranslationMemory\n"
         "memory = TranslationMemory(sys.argv[1])\n"
         "for i in itertools.count(): memory.add([(f'source {i}', 'target')]); print(i, flush=True)"
     )
-    process = subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([python, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     for _ in range(20):
         last = int(process.stdout.readline())
