@@ -32,7 +32,7 @@ MAX_OLD = 1_000_000
 METRICS = ("chrf", "bleu")
 """The first decides."""
 NUM_STEPS = 400
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "training.max_steps": NUM_STEPS, "training.max_epochs": None, "training.max_minutes": None,
     "training.patience": None, "training.schedule": {"type": "cosine", "warmup_steps": NUM_STEPS // 10},
     "training.ema": 0.99, "training.validate_every": NUM_STEPS // 4, "training.validation_size": 400,
