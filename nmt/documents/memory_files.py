@@ -5,7 +5,6 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
-from typing import TextIO
 from xml.sax.saxutils import escape, quoteattr
 
 from nmt.core.errors import UserError, shortened
@@ -23,6 +22,10 @@ _CODES = {"bpt", "ept", "it", "ph", "ut"}
 """Elements of TMX that hold markup of another format."""
 _DOCTYPE = re.compile(rb"<!DOCTYPE\s+tmx[^<>\[\]]*>")
 """The document type of TMX without definitions; other programs write it, and nothing is loaded for it."""
+_HEADER = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<tmx version="1.4">\n<header creationtool="nmt" creationtoolversion="'
+    f'{__version__}" segtype="sentence" o-tmf="nmt" adminlang="en" srclang=%s datatype="plaintext"/>\n<body>\n'
+)
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
@@ -40,19 +43,24 @@ def write_memory(entries: Iterable[Entry], path: Path | str, source: str, target
     Raises:
         UserError: there is no such format, or the file can't be written.
     """
-    ending, count = _ending(path), 0
+    _check_ending(path)
+    count, is_tmx = 0, str(path).lower().endswith(".tmx")
     with open_output(path) as file:
-        write = _tmx_writer(file, source, target) if ending == ".tmx" else None
-        if write is None:
-            table = csv.writer(file, lineterminator="\n")
+        table = csv.writer(file, lineterminator="\n")
+        if is_tmx:
+            file.write(_HEADER % quoteattr(source))
+        else:
             table.writerow([source, target, "changed"])
         for entry in entries:
             count += 1
-            if write is None:
-                table.writerow([entry.source, entry.target, entry.changed])
+            if is_tmx:
+                file.write(f"<tu changedate={quoteattr(entry.changed)}>")
+                for code, text in ((source, entry.source), (target, entry.target)):
+                    file.write(f"<tuv xml:lang={quoteattr(code)}><seg>{escape(text)}</seg></tuv>")
+                file.write("</tu>\n")
             else:
-                write(entry)
-        if ending == ".tmx":
+                table.writerow([entry.source, entry.target, entry.changed])
+        if is_tmx:
             file.write("</body>\n</tmx>\n")
     return count
 
@@ -63,12 +71,12 @@ def read_memory(path: Path | str, source: str, target: str) -> list[Entry]:
     Raises:
         UserError: there is no such format, the file can't be read, or it is too large or damaged.
     """
-    ending, data = _ending(path), read_bytes(path, MAX_BYTES + 1)
+    _check_ending(path)
+    data, read = read_bytes(path, MAX_BYTES + 1), _read_tmx if str(path).lower().endswith(".tmx") else _read_csv
     if len(data) > MAX_BYTES:
         raise UserError(f"{path} has more than {MAX_BYTES >> 20} MiB.", "Divide it.")
     try:
-        entries = _read_tmx(data, source, target) if ending == ".tmx" else _read_csv(data, source, target)
-        found = [entry for entry in entries if entry.source.strip() and entry.target.strip()]
+        found = [each for each in read(data, source, target) if each.source.strip() and each.target.strip()]
     except UserError as error:
         raise UserError(f"{path}: {error.message}", error.remedy) from None
     except csv.Error as error:
@@ -78,26 +86,9 @@ def read_memory(path: Path | str, source: str, target: str) -> list[Entry]:
     return found
 
 
-def _ending(path: Path | str) -> str:
-    ending = PurePath(path).suffix.lower()
-    if ending not in (".tmx", ".csv"):
+def _check_ending(path: Path | str) -> None:
+    if PurePath(path).suffix.lower() not in (".tmx", ".csv"):
         raise UserError(f"{path} is no file of a translation memory.", "Give a name that ends in .tmx or .csv.")
-    return ending
-
-
-def _tmx_writer(file: TextIO, source: str, target: str):  # type: ignore[no-untyped-def]
-    file.write(
-        '<?xml version="1.0" encoding="UTF-8"?>\n<tmx version="1.4">\n<header creationtool="nmt" '
-        f'creationtoolversion="{__version__}" segtype="sentence" o-tmf="nmt" adminlang="en" '
-        f'srclang={quoteattr(source)} datatype="plaintext"/>\n<body>\n'
-    )
-
-    def write(entry: Entry) -> None:
-        pairs = ((source, entry.source), (target, entry.target))
-        texts = "".join(f"<tuv xml:lang={quoteattr(code)}><seg>{escape(text)}</seg></tuv>" for code, text in pairs)
-        file.write(f"<tu changedate={quoteattr(entry.changed)}>{texts}</tu>\n")
-
-    return write
 
 
 def _read_tmx(data: bytes, source: str, target: str) -> Iterator[Entry]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,12 +15,11 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.data.sources import FileText, open_text
 from nmt.evaluation.significance import MetricTest, SufficientStatistics, TestSet, paired_test
 from nmt.recipe.load import load_recipe
-from nmt.recipe.schema import DataOptions, Recipe
+from nmt.recipe.schema import Recipe
 from nmt.training.run import train
 from nmt.translation.load import load
 from nmt.translation.memory import TranslationMemory
 
-Pairs = Sequence[tuple[str, str]]
 MIN_CORRECTIONS = 100
 PARTS = {"test": range(3), "valid": range(3, 5), "new": range(5, 20)}
 """Which of 20 parts, by a digest of the source, are held out, select the checkpoint, and are trained on. A correction
@@ -28,18 +27,18 @@ is always in the same part, so that later runs are not tested on what earlier on
 MAX_COMPARED = 500
 """Sentences of the validation text that are compared."""
 MAX_OLD = 1_000_000
-"""Pairs of training text that is not in two files."""
+"""Pairs of the training text that are read, unless the recipe has ``data.corpora``."""
 METRICS = ("chrf", "bleu")
 """The first decides."""
-NUM_STEPS = 400
+NUM_STEPS = 800
 DEFAULTS: dict[str, Any] = {
     "training.max_steps": NUM_STEPS, "training.max_epochs": None, "training.max_minutes": None,
     "training.patience": None, "training.schedule": {"type": "cosine", "warmup_steps": NUM_STEPS // 10},
-    "training.ema": 0.99, "training.validate_every": NUM_STEPS // 4, "training.validation_size": 400,
+    "training.ema": 0.99, "training.validate_every": NUM_STEPS // 4, "training.metric": "loss",
     "training.techniques": {}, "training.freeze": [], "training.lora": None, "training.new_vocabulary": False,
-    "vocabulary.path": None, "data.stages": [],
+    "vocabulary.path": None, "data.stages": [], "data.train": "train", "data.task": None,
 }  # fmt: skip
-"""Recipe keys of fine-tuning; the learning rate is a quarter of the recipe's."""
+"""Recipe keys of fine-tuning; the learning rate is half of the recipe's."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +96,8 @@ def learn_corrections(directory: Path, overrides: Mapping[str, Any] = {}, share:
 
 
 def _write_texts(files: ModelDirectory, recipe: Recipe) -> None:
-    """Writes the texts of the run: corrections by part, validation text, and training text that isn't in two files."""
-    memory = TranslationMemory(files.path)
-    pairs = [(_line(entry.source), _line(entry.target)) for entry in memory]
-    memory.close()
+    """Writes the texts of the run: corrections by part, validation text, and training text."""
+    pairs = [(_line(entry.source), _line(entry.target)) for entry in TranslationMemory(files.path)]
     parts = {name: [pair for pair in pairs if _part(pair[0]) in part] for name, part in PARTS.items()}
     if len(pairs) < MIN_CORRECTIONS or not all(parts.values()):
         raise UserError(
@@ -109,54 +106,40 @@ def _write_texts(files: ModelDirectory, recipe: Recipe) -> None:
         )
     if recipe.data.valid is None:
         raise UserError(
-            f"The recipe of {files} has no validation text, by which the old ability is measured.",
+            f"The recipe of {files} names no validation text, on which the result is compared, too.",
             "Give --set 'data.valid={source: FILE, target: FILE}'.",
         )
     num = len(parts["valid"])
     valid = list(islice(open_text(recipe.data, recipe.data.valid), num + MAX_COMPARED))
     parts["valid"] += valid[:num]
     parts["compared"] = valid[num:] if len(valid) > 2 * num else valid
+    if not recipe.data.corpora:
+        parts["old"] = list(islice(open_text(recipe.data, recipe.data.train), MAX_OLD))
     with new_folder(files.corrections) as folder:
         for name, part in parts.items():
-            _write(_pair(folder, name, recipe.data), part)
-        if not recipe.data.corpora and (old := _old_text(recipe.data)) is not None:
-            _write(_pair(folder, "old", recipe.data), old)
-
-
-def _old_text(options: DataOptions) -> Iterable[tuple[str, str]] | None:
-    """Returns the training text; None if it is in two files, which are read where they are."""
-    text = open_text(options, options.train)
-    return None if isinstance(text, FileText) else islice(text, MAX_OLD)
+            for side, texts in zip(_files(folder, name), zip(*part, strict=True), strict=True):
+                side.write_text("".join(f"{text}\n" for text in texts), "utf-8", newline="\n")
 
 
 def _changes(files: ModelDirectory, recipe: Recipe, share: float) -> dict[str, Any]:
     """Returns the recipe keys of the fine-tuning."""
-    options = recipe.data
-    corpora = [corpus.model_dump(mode="json") for corpus in options.corpora]
-    if not corpora:
-        source, target = _pair(files.corrections, "old", options)
-        if not source.exists():
-            text = open_text(options, options.train)
-            assert isinstance(text, FileText)
-            source, target = text.files
-        corpora = [{"name": "old", "source": str(source), "target": str(target)}]
-    source, target = _pair(files.corrections, "new", options)
+
+    def named(name: str) -> dict[str, Any]:
+        return dict(zip(("source", "target"), map(str, _files(files.corrections, name)), strict=True))
+
+    corpora = [each.model_dump(mode="json") for each in recipe.data.corpora] or [{"name": "old", **named("old")}]
     weight = sum(corpus.get("weight", 1.0) for corpus in corpora) * share / (1 - share)
-    corpora.append({"name": "corrections", "source": str(source), "target": str(target), "weight": weight})
-    source, target = _pair(files.corrections, "valid", options)
     return DEFAULTS | {
-        "data.train": "train",
-        "data.task": None,
-        "data.corpora": corpora,
-        "data.valid": {"source": str(source), "target": str(target)},
+        "data.corpora": [*corpora, {"name": "corrections", **named("new"), "weight": weight}],
+        "data.valid": named("valid"),
         "training.finetune_from": str(files.path),
-        "training.learning_rate": recipe.training.learning_rate / 4,
+        "training.learning_rate": recipe.training.learning_rate / 2,
     }
 
 
 def _compare(files: ModelDirectory, tuned: ModelDirectory, recipe: Recipe) -> Outcome:
     """Translates by both models, and tests the differences."""
-    texts = [list(FileText(*_pair(files.corrections, name, recipe.data))) for name in ("test", "compared")]
+    texts = [list(FileText(*_files(files.corrections, name))) for name in ("test", "compared")]
     systems: list[dict[str, list[str]]] = [{}, {}]
     with progress_bar("comparing", 2 * sum(map(len, texts))) as bar:
         for name, path in (("before", files.path), ("after", tuned.path)):
@@ -180,15 +163,5 @@ def _line(text: str) -> str:
     return " ".join(text.split("\n"))
 
 
-def _pair(folder: Path, name: str, options: DataOptions) -> tuple[Path, Path]:
-    return folder / f"{name}.source.{options.source}", folder / f"{name}.target.{options.target}"
-
-
-def _write(paths: tuple[Path, Path], pairs: Iterable[tuple[str, str]]) -> None:
-    with (
-        paths[0].open("w", encoding="utf-8", newline="\n") as source,
-        paths[1].open("w", encoding="utf-8", newline="\n") as target,
-    ):
-        for left, right in pairs:
-            source.write(left + "\n")
-            target.write(right + "\n")
+def _files(folder: Path, name: str) -> tuple[Path, Path]:
+    return folder / f"{name}.source", folder / f"{name}.target"

@@ -172,8 +172,7 @@ class _Job:
         found = Glossary(body.glossary).translate(requests, search)
         memory = self._service.memories.get(route[-1]) if body.suggest and len(route) == 1 else None
         if memory is not None:
-            near = memory.suggest([each.translation for each in found])
-            found = [replace(each, translation=t) for each, t in zip(found, near, strict=True)]
+            found = [replace(each, translation=memory.suggest(each.translation)) for each in found]
         text = "".join(translated(segments, (each.translation.text for each in found)))
         sentences = [self._sentence(each) for each in found]
         return {"text": text, "source": public_code(source), **detected, "sentences": sentences}

@@ -45,6 +45,15 @@ _TABLES = (
     "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND NOT "
     "(type = 'table' AND name IN ('words_data', 'words_idx', 'words_docsize', 'words_config'))"  # those of FTS5
 )
+_ENTRIES = "SELECT source, target, changed FROM entries"
+_SIMILAR = (
+    f"{_ENTRIES} WHERE length(source) <= {2 * MAX_NEAR} AND id IN "
+    f"(SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank LIMIT {NUM_COMPARED})"
+)
+_UPSERT = (
+    "INSERT INTO entries (source, target, changed) VALUES (?, ?, ?) ON CONFLICT (source) DO UPDATE SET "
+    "target = excluded.target, changed = excluded.changed WHERE target != excluded.target"
+)
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML can't contain."""
 _WORD = re.compile(
@@ -62,19 +71,10 @@ class Entry:
     changed: str = ""
     """Time of the correction, such as ``20261124T031500Z``; empty for now."""
 
-
-@dataclass(frozen=True)
-class Match:
-    """An entry that is like a source."""
-
-    entry: Entry
-    similarity: float
-    """1 for the same text; otherwise twice the number of common letters by that of all (Ratcliff & Metzener 1988)."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the field ``memory`` of a translation."""
-        found = {"similarity": round(self.similarity, 4), "source": self.entry.source, "translation": self.entry.target}
-        return found | {"changed": self.entry.changed}
+    def to_json(self, similarity: float) -> dict[str, Any]:
+        """Returns the field ``memory`` of a translation of a text with this similarity to the source."""
+        found = {"similarity": round(similarity, 4), "source": self.source}
+        return found | {"translation": self.target, "changed": self.changed}
 
 
 class TranslationMemory:
@@ -84,7 +84,7 @@ class TranslationMemory:
         directory: the model directory. The database is made with the first entry.
 
     Raises:
-        UserError: the directory is not one, or the database is damaged or of another program.
+        UserError: it is no model directory, or the database is damaged or of another program.
 
     Example::
 
@@ -96,15 +96,16 @@ class TranslationMemory:
     def __init__(self, directory: Path | str) -> None:
         files = ModelDirectory(directory)
         files.check()
-        self.path = files.memory
-        self._lock, self._reader = threading.Lock(), None if not self.path.exists() else self._connect()
+        self.path, self._lock = files.memory, threading.Lock()
+        self._reader: sqlite3.Connection | None = None
+        self._exists()
 
     def __len__(self) -> int:
         return int(self._select("SELECT count(*) FROM entries")[0][0] if self._exists() else 0)
 
     def __iter__(self) -> Iterator[Entry]:
         """Yields the entries, the oldest first."""
-        rows = self._select("SELECT source, target, changed FROM entries ORDER BY id") if self._exists() else []
+        rows = self._select(f"{_ENTRIES} ORDER BY id") if self._exists() else []
         return (Entry(*row) for row in rows)
 
     def close(self) -> None:
@@ -122,71 +123,59 @@ class TranslationMemory:
         Raises:
             UserError: a side is empty or too long, the memory is full, or the database can't be written.
         """
-        now, num_changed = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), 0
+        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         checked = (_checked(each if isinstance(each, Entry) else Entry(*each), now) for each in entries)
         with self._errors(), contextlib.closing(self._connect()) as connection:
+            connection.create_function("split", 1, lambda source: " ".join(_WORD.findall(source)))
             connection.execute("BEGIN IMMEDIATE")
-            num_entries = connection.execute("SELECT count(*) FROM entries").fetchone()[0]
-            for source, target, changed in checked:
-                known = connection.execute("SELECT target FROM entries WHERE source = ?", (source,)).fetchone()
-                if known == (target,):
-                    continue
-                num_changed += 1
-                if known:
-                    values = (target, changed, source)
-                    connection.execute("UPDATE entries SET target = ?, changed = ? WHERE source = ?", values)
-                    continue
-                num_entries += 1
-                if num_entries > MAX_ENTRIES:
-                    raise UserError(f"{self.path} would have more than {MAX_ENTRIES:,} entries.", "Add fewer.")
-                added = connection.execute("INSERT INTO entries VALUES (NULL, ?, ?, ?)", (source, target, changed))
-                text = " ".join(_WORD.findall(source))
-                connection.execute("INSERT INTO words (rowid, source) VALUES (?, ?)", (added.lastrowid, text))
+            before, last = connection.total_changes, _count(connection)  # nothing is deleted: ids are 1, 2 and so on
+            connection.executemany(_UPSERT, checked)
+            num_changed = connection.total_changes - before
+            if _count(connection) > MAX_ENTRIES:
+                raise UserError(f"{self.path} would have more than {MAX_ENTRIES:,} entries.", "Add fewer.")
+            connection.execute(
+                "INSERT INTO words (rowid, source) SELECT id, split(source) FROM entries WHERE id > ?", (last,)
+            )
             connection.execute("COMMIT")
         return num_changed
 
-    def exact(self, source: str) -> Match | None:
+    def exact(self, source: str) -> Entry | None:
         """Returns the entry of a source, None if there is none."""
-        if not self._exists():
-            return None
-        rows = self._select("SELECT source, target, changed FROM entries WHERE source = ?", _clean(source))
-        return Match(Entry(*rows[0]), 1.0) if rows else None
+        rows = self._select(f"{_ENTRIES} WHERE source = ?", _clean(source)) if self._exists() else []
+        return Entry(*rows[0]) if rows else None
 
-    def near(self, source: str, similarity: float = SIMILARITY) -> Match | None:
-        """Returns the most similar entry, None if there is none of this similarity."""
+    def near(self, source: str, similarity: float = SIMILARITY) -> tuple[Entry, float] | None:
+        """Returns the most similar entry with its similarity, None if there is none of at least ``similarity``.
+
+        The similarity is twice the number of common letters by that of all letters (Ratcliff & Metzener 1988).
+        """
         text = _clean(source)
         if not self._exists() or len(text) > MAX_NEAR:
             return None
         longest = sorted(dict.fromkeys(_WORD.findall(text.lower())), key=len, reverse=True)[:NUM_LONGEST]
         counts = {word: self._select("SELECT doc FROM frequencies WHERE term = ?", word) for word in longest}
         rarest = sorted((count[0][0], word) for word, count in counts.items() if count)[:NUM_RAREST]
-        if not rarest:
-            return None
-        rows = self._select(
-            "SELECT source, target, changed FROM entries WHERE id IN "
-            f"(SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank LIMIT {NUM_COMPARED})",
-            " OR ".join(f'"{word}"' for _, word in rarest),
-        )
+        query = " OR ".join(f'"{word}"' for _, word in rarest)
         best, matcher = None, SequenceMatcher(None, "", text, autojunk=False)
-        for entry in (Entry(*row) for row in rows if len(row[0]) <= 2 * MAX_NEAR):
-            matcher.set_seq1(entry.source)
+        for row in self._select(_SIMILAR, query) if query else ():
+            matcher.set_seq1(row[0])
             if min(matcher.real_quick_ratio(), matcher.quick_ratio()) >= similarity:
                 ratio = matcher.ratio()
                 if ratio >= similarity:
-                    best, similarity = Match(entry, ratio), ratio
+                    best, similarity = (Entry(*row), ratio), ratio
         return best
 
     def recall(self, requests: Sequence[Request], forbid: Sequence[str] = ()) -> dict[int, Translation]:
         """Returns translations by exact matches, by the index of the request, that meet its constraints."""
         found = {}
         for index, request in enumerate(requests if self._exists() else ()):
-            match = self.exact(request.source) if request.source.strip() else None
-            if match is None or not match.entry.target.startswith(request.prefix):
+            entry = self.exact(request.source) if request.source.strip() else None
+            if entry is None or not entry.target.startswith(request.prefix):
                 continue
-            text = match.entry.target
+            text = entry.target
             if all(each in text for each in request.must_contain) and not any(each in text for each in forbid):
                 best = Candidate(text, 0.0, text.split())
-                found[index] = Translation(request.source, text, 0.0, best.tokens, [best], memory=match.to_json())
+                found[index] = Translation(request.source, text, 0.0, best.tokens, [best], memory=entry.to_json(1.0))
         return found
 
     def translate(
@@ -211,16 +200,15 @@ class TranslationMemory:
             found = dict(zip(found, examine(list(found.values())), strict=True))
         return [found.get(i, translation) for i, translation in enumerate(searched)]
 
-    def suggest(self, translations: Sequence[Translation]) -> list[Translation]:
-        """Adds near matches to the translations of a model, in the field ``memory``."""
-        near = [None if each.memory else self.near(each.source) for each in translations]
-        pairs = zip(translations, near, strict=True)
-        return [replace(each, memory=match.to_json()) if match else each for each, match in pairs]
+    def suggest(self, translation: Translation) -> Translation:
+        """Adds a near match to a translation of a model, in the field ``memory``."""
+        near = None if translation.memory else self.near(translation.source)
+        return translation if near is None else replace(translation, memory=near[0].to_json(near[1]))
 
     def _exists(self) -> bool:
-        if self._reader is None and self.path.exists():
-            with self._lock:
-                self._reader = self._reader or self._connect()
+        with self._lock:
+            if self._reader is None and self.path.exists():
+                self._reader = self._connect()
         return self._reader is not None
 
     def _select(self, query: str, *values: str) -> list[Any]:
@@ -229,46 +217,40 @@ class TranslationMemory:
             return self._reader.execute(query, values).fetchall()
 
     def _connect(self) -> sqlite3.Connection:
-        """Opens the database, and makes its tables if there are none.
-
-        Nothing in a file of a stranger is run: the tables are those of this class and no others.
-        """
-        is_new = not self.path.exists()
+        """Opens the database, and makes its tables if there are none. A database with other tables is refused."""
+        mode = "rwc" if os.access(self.path.parent, os.W_OK) else "ro&immutable=1"
         with self._errors():
-            is_writable = os.access(self.path if not is_new else self.path.parent, os.W_OK)
-            mode = "rwc" if is_writable and os.access(self.path.parent, os.W_OK) else "ro&immutable=1"
-            connection = sqlite3.connect(
-                f"{self.path.resolve().as_uri()}?mode={mode}", SECONDS, isolation_level=None, check_same_thread=False,
-                uri=True,
-            )  # fmt: skip
+            address = f"{self.path.resolve().as_uri()}?mode={mode}"
+            connection = sqlite3.connect(address, SECONDS, isolation_level=None, check_same_thread=False, uri=True)
             connection.execute("PRAGMA trusted_schema = OFF")
             if mode == "rwc":
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
             if not connection.execute(_TABLES).fetchall():
                 connection.execute("BEGIN IMMEDIATE")
-                if not connection.execute(_TABLES).fetchall():
-                    for statement in SCHEMA:
-                        connection.execute(statement)
+                for statement in () if connection.execute(_TABLES).fetchall() else SCHEMA:
+                    connection.execute(statement)
                 connection.execute("COMMIT")
             if {row[0] for row in connection.execute(_TABLES)} != set(SCHEMA):
                 connection.close()
                 raise UserError(f"{self.path} is not a translation memory of this version.", "Move it elsewhere.")
-            return connection
+        return connection
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise UserError(
-                f"{self.path} can't be used: {error}.",
-                "Check that the folder can be written and has room; if the file is damaged, restore or delete it.",
-            ) from None
+            remedy = "Check that the folder can be written; restore or delete the file if it is damaged."
+            raise UserError(f"{self.path} can't be used: {error}.", remedy) from None
+
+
+def _count(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT count(*) FROM entries").fetchone()[0])
 
 
 def _clean(text: str) -> str:
-    """Returns a text without the characters that files of a memory can't contain, and white space around it."""
+    """Returns a text without the characters that TMX can't contain, and white space around it."""
     return _ILLEGAL.sub("", text).replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
@@ -282,9 +264,6 @@ def _checked(entry: Entry, now: str) -> tuple[str, str, str]:
     if not source or not target:
         raise UserError(f"The correction of {shortened(source or target)!r} has an empty side.", "Give both texts.")
     if max(len(source), len(target)) > MAX_CHARACTERS:
-        raise UserError(
-            f"The correction of {shortened(source)!r} has more than {MAX_CHARACTERS:,} characters.",
-            "Correct sentence by sentence.",
-        )
-    changed = entry.changed if re.fullmatch(r"\d{8}T\d{6}Z", entry.changed) else now
-    return source, target, changed
+        message = f"The correction of {shortened(source)!r} has more than {MAX_CHARACTERS:,} characters."
+        raise UserError(message, "Correct sentence by sentence.")
+    return source, target, entry.changed if re.fullmatch(r"\d{8}T\d{6}Z", entry.changed) else now

@@ -57,14 +57,14 @@ def test_near_matches(folder: Path) -> None:
     memory.add([("Ein alter Hund schläft im Garten.", "An old dog sleeps."), ("私は猫が好きです。", "I like cats.")])
     match = memory.near("Ein junger Hund schläft im Garten.")
     assert match is not None
-    assert match.entry.target == "An old dog sleeps."
-    assert 0.8 < match.similarity < 1
+    assert match[0].target == "An old dog sleeps."
+    assert 0.8 < match[1] < 1
     japanese = memory.near("私は犬が好きです。")
     assert japanese is not None
-    assert japanese.entry.target == "I like cats."
+    assert japanese[0].target == "I like cats."
     assert memory.near("Zwei Frauen reden im Garten.") is None
     assert memory.near('"OR" NEAR( * ^') is None
-    [suggested] = memory.suggest(_search([Request("Ein junger Hund schläft im Garten.")]))
+    suggested = memory.suggest(_search([Request("Ein junger Hund schläft im Garten.")])[0])
     assert suggested.text == "(Ein junger Hund schläft im Garten.)"
     assert suggested.to_json()["memory"]["translation"] == "An old dog sleeps."
 
@@ -140,7 +140,7 @@ def test_a_hundred_thousand_entries(folder: Path) -> None:
     found, start = 0, time.process_time()
     for source in sources[:50]:
         match = memory.near(source.replace(source.split()[3], "other", 1))
-        found += match is not None and match.entry.source == source
+        found += match is not None and match[0].source == source
     assert found >= 48
     assert (time.process_time() - start) / 50 < 0.1
 
