@@ -1,11 +1,12 @@
 """``nmt serve``."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from nmt.cli.common import Device, command
+from nmt.cli.translation_options import Engine
 
 ModelDirs = Annotated[
     list[Path],
@@ -43,10 +44,6 @@ Feedback = Annotated[
         "--feedback",
         help="Accept corrected translations from everybody; with --api-keys they are accepted from holders of a key.",
     ),
-]
-Engine = Annotated[
-    Literal["torch", "ctranslate2"],
-    typer.Option(help="Library for the search; ctranslate2 is faster on a CPU and supports Transformers only."),
 ]
 
 

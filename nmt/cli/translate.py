@@ -30,6 +30,7 @@ from nmt.cli.translation_options import (
     Check,
     Confidence,
     Document,
+    Engine,
     Ensemble,
     Forbid,
     Format,
@@ -38,7 +39,7 @@ from nmt.cli.translation_options import (
     Interactive,
     LogitsProcessors,
     NBest,
-    Precision,
+    PrecisionOfEngine,
     Repair,
     ReplaceUnknown,
     Resume,
@@ -52,6 +53,7 @@ from nmt.core.output import ResumableOutput, open_output
 from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:
+    from nmt.export.ct2 import Quantization
     from nmt.jobs.executors import Executor
     from nmt.jobs.run import LineJob
     from nmt.jobs.shards import Shard
@@ -61,6 +63,10 @@ if TYPE_CHECKING:
     from nmt.translation.teacher import TeacherJob, TeacherRecord
     from nmt.translation.translator import Translator
 
+QUANTIZATIONS: dict[str, "Quantization | None"] = {
+    "fp32": None, "auto": None, "bf16": "bfloat16", "fp16": "float16", "int8": "int8",
+}  # fmt: skip
+"""Names of the precisions in CTranslate2."""
 WORTH_A_WARNING = 20
 """Lines from which on degenerate translations are reported: of fewer, the user sees each."""
 
@@ -96,7 +102,8 @@ def translate(
     abstain: Abstain = None,
     memory: FromMemory = False,
     score_only: ScoreOnly = None,
-    precision: Precision = "fp32",
+    precision: PrecisionOfEngine = "fp32",
+    engine: Engine = "torch",
     resume: Resume = False,
     interactive: Interactive = False,
     workers: Workers = None,
@@ -132,8 +139,9 @@ def translate(
         )
     is_folder = check_is_folder(input, workers, ray, executor)
     options = _JobOptions(
-        model_dir, ensemble or [], precision, n_best, forbid or [], replace_unknown, unknown_lexicon, input_format,
-        format, scores, check, repair, confidence, abstain, memory, cast("DecodingChanges", decoding),
+        model_dir, ensemble or [], precision, engine, n_best, forbid or [], replace_unknown, unknown_lexicon,
+        input_format, format, scores, check, repair, confidence, abstain, memory,
+        cast("DecodingChanges", decoding),
     )  # fmt: skip
     if score_only:
         _score(options, score_only, output, device)
@@ -162,6 +170,7 @@ class _JobOptions:
     model_dir: Path
     ensemble: list[Path]
     precision: str
+    engine: str
     n_best: int
     forbid: list[str]
     replace_unknown: bool
@@ -196,7 +205,15 @@ class _JobOptions:
         """Returns the translator that the options describe."""
         from nmt.translation.load import load
 
-        return load(self.model_dir, device, self.precision, self.ensemble)
+        if self.engine == "torch":
+            if self.precision == "int8":
+                raise UserError("PyTorch doesn't translate in int8.", "Give --engine ctranslate2, too.")
+            return load(self.model_dir, device, self.precision, self.ensemble)
+        if self.ensemble:
+            raise UserError("CTranslate2 searches with one model.", "Leave out --ensemble or --engine.")
+        from nmt.export.run import exported_translator
+
+        return exported_translator(load(self.model_dir, "cpu"), None, QUANTIZATIONS[self.precision])
 
     def job(self, device: str) -> "TranslationJob":
         """Returns the job that the options describe."""
@@ -238,8 +255,8 @@ def _translate_folder(
         "input_format": options.input_format or "text",
     }  # fmt: skip
     del settings["decoding"]
-    for name in ("check", "repair", "confidence", "abstain", "memory"):
-        if not settings[name]:  # earlier journals don't have it
+    for name in ("check", "repair", "confidence", "abstain", "memory", "engine"):
+        if settings[name] in (None, False, "torch"):  # earlier journals don't have it
             del settings[name]
     make = partial(start_shards, options.job, device, open_file=partial(open_file, input_format=options.input_format))
     found, executor = find([input], output, cores_each=CORES)

@@ -85,6 +85,17 @@ Precision = Annotated[
     Literal["fp32", "bf16", "fp16", "auto"],
     typer.Option(help="Precision of matrix products; with bf16 and fp16 a translation can depend on its batch."),
 ]
+PrecisionOfEngine = Annotated[
+    Literal["fp32", "bf16", "fp16", "auto", "int8"],
+    typer.Option(
+        help="Precision of matrix products; with bf16 and fp16 a translation can depend on its batch. int8 needs "
+        "--engine ctranslate2."
+    ),
+]
+Engine = Annotated[
+    Literal["torch", "ctranslate2"],
+    typer.Option(help="Library for the search; ctranslate2 is faster on a CPU and supports Transformers only."),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume a stopped run after the lines in FILE.partial.")]
 Interactive = Annotated[bool, typer.Option("--interactive", help="Ask for sentences and answer each.")]
 Ensemble = Annotated[

@@ -22,8 +22,8 @@ from nmt.translation.memory import TranslationMemory
 
 MIN_CORRECTIONS = 100
 PARTS = {"test": range(3), "valid": range(3, 5), "new": range(5, 20)}
-"""Which of 20 parts, by a digest of the source, are held out, select the checkpoint, and are trained on. A correction
-is always in the same part, so that later runs are not tested on what earlier ones have learned."""
+"""Parts of 20, by a digest of the source, that are held out, select the checkpoint, and are trained on. A correction is
+always in the same part, so later runs are not tested on what earlier ones have learned."""
 MAX_COMPARED = 500
 """Sentences of the validation text that are compared."""
 MAX_OLD = 1_000_000

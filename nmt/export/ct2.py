@@ -5,7 +5,7 @@ self-attention share one matrix, and so do keys and values of cross-attention; p
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,16 +16,21 @@ from torch import Tensor, nn
 
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
+from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.models.attention.multihead import MultiHeadAttention
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
 from nmt.translation.translator import Translator
 
 Quantization = Literal["int8", "int16", "float16", "bfloat16"]
+ACTIVATIONS = {"relu": "RELU", "silu": "SWISH", "gelu": "GELU"}
+"""Names of activation functions in nmt and in CTranslate2."""
 
 
 def export(translator: Translator, output: Path, quantization: Quantization | None = None) -> None:
-    """Write a folder that ``ctranslate2.Translator`` loads, with the sentencepiece models beside the weights.
+    """Writes a folder that ``ctranslate2.Translator`` loads, with the vocabularies beside the weights.
+
+    The vocabulary of an imported model is a table of ids; its sentencepiece models are written, too.
 
     Args:
         translator: a Transformer with sentencepiece vocabularies.
@@ -43,10 +48,14 @@ def export(translator: Translator, output: Path, quantization: Quantization | No
     with new_folder(output) as temporary:
         spec.save(str(temporary))
         translator.vocabularies.save(temporary)
+        for side in ("source", "target"):
+            vocabulary = getattr(translator.vocabularies, side)
+            if isinstance(vocabulary, PretrainedVocabulary):
+                (temporary / f"{side}.spm").write_bytes(vocabulary.sentencepiece_model)
 
 
 def check_exportable(translator: Translator) -> None:
-    """Raise UserError with the reason why a model can't be exported."""
+    """Raises UserError with the reason why a model can't be exported."""
     require_ctranslate2()
     encoder, decoder = translator.model.encoder, translator.model.decoder
     if type(encoder) is not TransformerEncoder or type(decoder) is not TransformerDecoder:  # subclasses are others
@@ -55,7 +64,7 @@ def check_exportable(translator: Translator) -> None:
             f"CTranslate2 runs Transformers; this model is {' and '.join(sorted(kinds))}.",
             "Use `nmt translate` for it, or train one such as multi30k/transformer.",
         )
-    check_form(translator, "CTranslate2")
+    check_text(translator, (SentencePieceVocabulary, PretrainedVocabulary))
 
 
 def check_form(translator: Translator, target: str) -> None:
@@ -65,16 +74,21 @@ def check_form(translator: Translator, target: str) -> None:
         translator: of the model.
         target: name of the format, for messages.
     """
-    translator.task.require("export")
     options = translator.recipe.model.encoder, translator.recipe.model.decoder
     usual = {"activation": "relu", "embedding_norm": False, "first_token": None}
     if unusual := [key for key, value in usual.items() if any(side.get(key, value) != value for side in options)]:
         raise UserError(
             f"Models with {unusual[0]} aren't exported to {target}.",
-            "Export it with --to huggingface, and convert that.",
+            "Export it to ctranslate2 or huggingface.",
         )
+    check_text(translator, SentencePieceVocabulary)
+
+
+def check_text(translator: Translator, kinds: type | tuple[type, ...]) -> None:
+    """Raises UserError unless a model translates sentences, with vocabularies of some classes."""
+    translator.task.require("export")
     for vocabulary in (translator.vocabularies.source, translator.vocabularies.target):
-        if not isinstance(vocabulary, SentencePieceVocabulary):
+        if not isinstance(vocabulary, kinds):
             raise UserError(
                 "Only models with sentencepiece vocabularies of their own are exported.",
                 "Train it with --set vocabulary.type=unigram, bpe or character.",
@@ -98,7 +112,9 @@ def _specification(translator: Translator) -> Any:
     encoder, decoder = translator.model.encoder, translator.model.decoder
     assert isinstance(encoder, TransformerEncoder)
     assert isinstance(decoder, TransformerDecoder)
-    there = TransformerEncoderSpec(len(encoder.layers), encoder.num_heads, isinstance(encoder.norm, nn.LayerNorm))
+    there = TransformerEncoderSpec(
+        len(encoder.layers), encoder.num_heads, **_form(encoder, translator.recipe.model.encoder)
+    )
     _set_ends(there, encoder, there.embeddings[0], num_positions(translator))
     for spec, layer in zip(there.layer, encoder.layers, strict=True):
         _set_self_attention(spec.self_attention, layer.attention, layer.around_attention.norm)
@@ -109,7 +125,7 @@ def _specification(translator: Translator) -> Any:
     there = TransformerDecoderSpec(
         len(decoder.layers),
         decoder.num_heads,
-        isinstance(decoder.norm, nn.LayerNorm),
+        **_form(decoder, translator.recipe.model.decoder),
         alignment_layer=alignment_layer,
         alignment_heads=len(heads),
     )
@@ -130,7 +146,8 @@ def _specification(translator: Translator) -> Any:
     spec.register_target_vocabulary([target.token(i) for i in range(len(target))])
     spec.config.layer_norm_epsilon = 1e-5
     spec.config.add_source_eos = True
-    spec.config.decoder_start_token = spec.config.bos_token = target.token(target.sos)
+    first = target.sos if decoder.first_token is None else decoder.first_token
+    spec.config.decoder_start_token = spec.config.bos_token = target.token(first)
     spec.config.eos_token, spec.config.unk_token = target.token(target.eos), target.token(target.unk)
     spec.config.add_attribute("alignment_layer", alignment_layer)
     spec.config.add_attribute("alignment_heads", len(heads))
@@ -156,8 +173,21 @@ def num_positions(translator: Translator) -> int:
     return max(longest_source, int(longest_source * options.max_length_ratio) + options.max_length_extra) + 1
 
 
+def _form(side: TransformerEncoder | TransformerDecoder, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Returns the arguments of a specification that say how its layers compute."""
+    from ctranslate2.specs.common_spec import Activation
+
+    return {
+        "pre_norm": isinstance(side.norm, nn.LayerNorm),
+        "layernorm_embedding": isinstance(side.embedding_norm, nn.LayerNorm),
+        "activation": Activation[ACTIVATIONS[(options or {}).get("activation", "relu")]],
+    }
+
+
 def _set_ends(spec: Any, side: TransformerEncoder | TransformerDecoder, embedding: Any, length: int) -> None:
     """Fills in the parts before and after the layers."""
+    if isinstance(side.embedding_norm, nn.LayerNorm):
+        _set_norm(spec.layernorm_embedding, side.embedding_norm)
     embedding.weight = _array(side.embedding.weight)
     spec.scale_embeddings = side.embedding.scale != 1.0
     with torch.inference_mode():

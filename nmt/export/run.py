@@ -11,12 +11,14 @@ from typing import Any, Protocol
 import torch
 
 from nmt.core.errors import UserError
+from nmt.core.jsonlines import read_object
 from nmt.data.batching import Ids, lengths
 from nmt.data.vocabulary.files import Vocabularies
+from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.length_penalties import length_exponent, length_normalised
 from nmt.decoding.search import Query, Searcher, max_lengths
-from nmt.export.ct2 import export, num_positions, require_ctranslate2
+from nmt.export.ct2 import Quantization, export, num_positions, require_ctranslate2
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.results import ScoredPair
 from nmt.translation.translator import Translator
@@ -59,6 +61,7 @@ class ExportedModel:
         self._vocabularies, self._longest = Vocabularies.load(directory), longest
         target = self._vocabularies.target
         self._ids = {target.token(i): i for i in range(len(target))}
+        self._prefix = _prefix(directory)
         before = torch.get_num_threads()
         try:
             self._model = ctranslate2.Translator(
@@ -74,22 +77,23 @@ class ExportedModel:
         CTranslate2 knows the length penalties ``none`` and ``average``. With another one, its beam search has
         ``average`` with alpha 1, and what it finds is ranked by the penalty of the options.
         """
-        limits = max_lengths(lengths(sources), options).tolist()
+        limits, skipped = max_lengths(lengths(sources), options).tolist(), len(self._prefix)
         alpha = length_exponent(options)
         found = self._model.translate_batch(
             [self._tokens(ids) for ids in sources],
+            [self._prefix] * len(sources) if self._prefix else None,
             beam_size=options.beam_size,
             num_hypotheses=options.beam_size,
             patience=PATIENCE if options.beam_size > 1 else 1.0,
             length_penalty=alpha,
             return_scores=True,
             max_batch_size=options.batch_size,
-            max_decoding_length=min(max(limits, default=1), self._longest),  # one for all sentences of a call
+            max_decoding_length=skipped + min(max(limits, default=1), self._longest),  # one for all sentences of a call
         )
         results = []
         for of_sentence, limit in zip(found, limits, strict=True):
             hypotheses = [
-                self._hypothesis(tokens[:limit], score * (len(tokens) + 1) ** alpha, options)
+                self._hypothesis(tokens[skipped : skipped + limit], score * (len(tokens) + 1) ** alpha, options)
                 for tokens, score in zip(of_sentence.hypotheses, of_sentence.scores, strict=True)
             ]
             results.append(sorted(hypotheses, key=lambda each: -each.score))
@@ -102,8 +106,8 @@ class ExportedModel:
     def score(self, pairs: Sequence[ScoredPair], translator: Translator) -> list[list[float]]:
         """Log-probabilities of the tokens and EOS of given translations."""
         sources = [self._tokens(translator.encode_source(pair.source)[: translator.max_pieces]) for pair in pairs]
-        found = self._model.score_batch(sources, [pair.tokens[:-1] for pair in pairs])
-        return [list(result.log_probs) for result in found]
+        found = self._model.score_batch(sources, [self._prefix + pair.tokens[:-1] for pair in pairs])
+        return [list(result.log_probs)[len(self._prefix) :] for result in found]
 
     def _tokens(self, ids: Ids) -> list[str]:
         return [self._vocabularies.source.token(i) for i in ids]
@@ -132,12 +136,15 @@ class ExportedSearcher:
         return found
 
 
-def open_exported(translator: Translator, directory: Path | None = None) -> ExportedModel:
+def open_exported(
+    translator: Translator, directory: Path | None = None, quantization: Quantization | None = None
+) -> ExportedModel:
     """Opens an exported model.
 
     Args:
         translator: of a model that can be exported.
         directory: a folder that :func:`nmt.export.ct2.export` wrote; None exports the model now.
+        quantization: type of the weights if the model is exported now; None keeps float32.
 
     Raises:
         UserError: the model can't be exported, or ctranslate2 isn't installed or can't load it.
@@ -145,17 +152,20 @@ def open_exported(translator: Translator, directory: Path | None = None) -> Expo
     with TemporaryDirectory() as scratch:
         if directory is None:
             directory = Path(scratch) / "model"
-            export(translator, directory)
+            export(translator, directory, quantization)
         return ExportedModel(directory, num_positions(translator) - 1, torch.get_num_threads())
 
 
-def exported_translator(translator: Translator, directory: Path | None = None) -> Translator:
+def exported_translator(
+    translator: Translator, directory: Path | None = None, quantization: Quantization | None = None
+) -> Translator:
     """Returns a translator whose beam search is that of CTranslate2; alignment and scores are computed by PyTorch.
 
     Args:
-        translator, directory: see :func:`open_exported`.
+        translator, directory, quantization: see :func:`open_exported`.
     """
-    return translator.replaced(searcher=ExportedSearcher(open_exported(translator, directory), translator.searcher))
+    exported = open_exported(translator, directory, quantization)
+    return translator.replaced(searcher=ExportedSearcher(exported, translator.searcher))
 
 
 def with_plain_search(translator: Translator) -> Translator:
@@ -224,16 +234,26 @@ def random_lines(translator: Translator, num_lines: int) -> list[str]:
 
 
 def usage(directory: Path) -> str:
-    """Python code that translates with an exported folder."""
-    sides = {side: directory / f"vocabulary.{side}.model" for side in ("source", "target")}
-    joint = directory / "vocabulary.model"
-    source, target = (sides[side] if sides[side].exists() else joint for side in ("source", "target"))
+    """Returns Python code that translates with an exported folder."""
+    names = ("source.spm", "vocabulary.source.model", "vocabulary.model")
+    source = next(path for name in names if (path := directory / name).exists())
+    target = directory / source.name.replace("source", "target")
+    prefix, first = list[str](), _prefix(directory)
+    if isinstance(vocabulary := Vocabularies.load(directory).source, PretrainedVocabulary):
+        prefix = [vocabulary.token(i) for i in vocabulary.table.prefix]
     return f"""\
 import ctranslate2, sentencepiece
 
 source = sentencepiece.SentencePieceProcessor({str(source)!r})
 target = sentencepiece.SentencePieceProcessor({str(target)!r})
 translator = ctranslate2.Translator({str(directory)!r})
-pieces = source.encode(["…"], out_type=str)
-for found in translator.translate_batch(pieces, beam_size=5):
-    print(target.decode(found.hypotheses[0]))"""
+pieces = {f"{prefix} + " if prefix else ""}source.encode("…", out_type=str)
+[found] = translator.translate_batch([pieces], {f"[{first}], " if first else ""}beam_size=5)
+print(target.decode(found.hypotheses[0]{f"[{len(first)}:]" if first else ""}))"""
+
+
+def _prefix(directory: Path) -> list[str]:
+    """Returns the tokens after the first one of each translation: the target language of some pretrained models."""
+    target = Vocabularies.load(directory).target
+    first = read_object(directory / "config.json").get("decoder_start_token")
+    return [] if first == target.token(target.sos) else [target.token(target.sos)]

@@ -75,7 +75,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"{path} holds the weights of another model: {wrong[0]!r} doesn't fit the recipe ({len(wrong)} in all).",
             "recipe.yaml and the weights must come from the same training run.",
         )
-    broken = [name for name in parameters if not stored[name].isfinite().all()]
+    broken = [name for name in parameters if not _is_finite(stored[name])]
     if broken:
         raise UserError(
             f"{path} holds numbers that are not finite, in {broken[0]!r} ({len(broken)} of {len(stored)} tensors).",
@@ -88,6 +88,11 @@ def load_weights(model: nn.Module, path: Path) -> None:
                 parameter.data = stored[name]
             else:
                 parameter.copy_(stored[name])
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Returns whether all numbers are finite, without the temporary tensors of ``isfinite``."""
+    return not tensor.numel() or all(bool(end.isfinite()) for end in tensor.aminmax())  # NaN is both ends
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

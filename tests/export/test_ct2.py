@@ -18,11 +18,15 @@ from nmt.core.errors import UserError
 from nmt.decoding.forced import force_all
 from nmt.export.argos import export_argos
 from nmt.export.ct2 import check_exportable, export, num_positions
-from nmt.export.run import check, exported_translator, random_lines
+from nmt.export.run import check, exported_translator, random_lines, usage
+from nmt.pretrained.huggingface import import_huggingface
 from nmt.training.loop.sinks import read_samples
 from nmt.translation.load import load
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.translator import Translator
+from tests.conftest import BuildOnce
+from tests.pretrained.test_huggingface import CASES, TARGETS
+from tests.support.huggingface_folders import lines_of, write_folder
 
 TrainTiny = Callable[..., Path]
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -264,3 +268,46 @@ def test_the_package_may_be_missing(trained: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
     with pytest.raises(UserError, match=r"nmt\[ctranslate2\]"):
         export(load(trained, "cpu"), tmp_path / "out")
+
+
+def test_nmt_translate_searches_with_it(trained: Path, lines: list[str], tmp_path: Path, run_nmt: RunNmt) -> None:
+    (tmp_path / "in").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    options = ("-i", tmp_path / "in", "--length-penalty", "none")
+    done = run_nmt("translate", trained, *options, "--engine", "ctranslate2", "-o", tmp_path / "theirs")
+    assert done.returncode == 0, done.stderr
+    run_nmt("translate", trained, *options, "-o", tmp_path / "ours")
+    pairs = list(zip(*((tmp_path / name).read_text("utf-8").splitlines() for name in ("ours", "theirs")), strict=True))
+    assert len(pairs) == len(lines)
+    assert sum(ours == theirs for ours, theirs in pairs) >= len(pairs) - 2  # an endless one is cut elsewhere
+    done = run_nmt("translate", trained, *options, "--engine", "ctranslate2", "--precision", "int8")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(lines)
+    done = run_nmt("translate", trained, *options, "--engine", "ctranslate2", "--ensemble", trained)
+    assert done.returncode == 2
+    assert "Leave out --ensemble or --engine." in done.stderr
+
+
+@pytest.mark.parametrize("name", ["marian", "marian_untied", "marian_codes", "m2m100", "nllb", "mbart"])
+def test_imported_models_are_exported(name: str, build_once: BuildOnce, tmp_path: Path) -> None:
+    folder = build_once(f"huggingface_{name}", lambda path: write_folder(path, **CASES[name]))
+    import_huggingface(folder, tmp_path / "model", None, TARGETS.get(name))
+    translator, lines = load(tmp_path / "model", "cpu"), lines_of("de", 5)
+    # Random pieces, decoded and encoded again, are many.
+    decoding = translator.recipe.decoding.model_copy(update={"max_length": 6})
+    translator = translator.replaced(recipe=translator.recipe.model_copy(update={"decoding": decoding}))
+    export(translator, tmp_path / "out")
+    assert check(tmp_path / "out", translator, lines, exact=True).largest_difference < 1e-4
+    exported = exported_translator(translator, tmp_path / "out")
+    greedy = {"beam_size": 1, "max_length": 8}
+    for line in lines:  # random weights never end a translation, and nmt ends it at the limit
+        ours, theirs = translator(line, **greedy).tokens, exported(line, **greedy).tokens
+        assert len(ours) > 3
+        assert theirs[: len(ours)] == ours
+    code = usage(tmp_path / "out").replace("…", lines[0]).replace("beam_size=5", "beam_size=1, max_decoding_length=4")
+    assert "print(target.decode(" in code
+    code = code.replace("target.decode(", "*(")  # the pieces, because random weights also give language tokens
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = done.stdout.split()
+    assert len(found) >= 3
+    assert found == translator(lines[0], **greedy).tokens[: len(found)]
