@@ -26,8 +26,7 @@ def memory(
     """Import, export or count corrected translations.
 
     The translation memory is in the model directory. `nmt serve` and `nmt translate --memory` translate by its exact
-    matches, and `nmt learn-corrections` fine-tunes with it. The first line of a CSV file has the codes of both
-    languages.
+    matches, and `nmt learn-corrections` fine-tunes with it. A CSV file begins with the codes of both languages.
     """
     from nmt.core.errors import UserError
     from nmt.recipe.load import load_recipe

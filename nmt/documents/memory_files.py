@@ -30,21 +30,12 @@ _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 def write_memory(entries: Iterable[Entry], path: Path | str, source: str, target: str) -> int:
-    """Writes entries to a file, in the format of its ending.
-
-    Args:
-        entries: of a memory.
-        path: ``.tmx`` or ``.csv``.
-        source, target: codes of the languages.
-
-    Returns:
-        The number of entries.
+    """Writes entries of two languages to a file that ends in ``.tmx`` or ``.csv``, and returns their number.
 
     Raises:
-        UserError: there is no such format, or the file can't be written.
+        UserError: it has another ending, or can't be written.
     """
-    _check_ending(path)
-    count, is_tmx = 0, str(path).lower().endswith(".tmx")
+    count, is_tmx = 0, _is_tmx(path)
     with open_output(path) as file:
         table = csv.writer(file, lineterminator="\n")
         if is_tmx:
@@ -69,10 +60,9 @@ def read_memory(path: Path | str, source: str, target: str) -> list[Entry]:
     """Reads the entries of a file that have both languages.
 
     Raises:
-        UserError: there is no such format, the file can't be read, or it is too large or damaged.
+        UserError: the file has another ending, can't be read, or is too large or damaged.
     """
-    _check_ending(path)
-    data, read = read_bytes(path, MAX_BYTES + 1), _read_tmx if str(path).lower().endswith(".tmx") else _read_csv
+    read, data = _read_tmx if _is_tmx(path) else _read_csv, read_bytes(path, MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise UserError(f"{path} has more than {MAX_BYTES >> 20} MiB.", "Divide it.")
     try:
@@ -86,9 +76,10 @@ def read_memory(path: Path | str, source: str, target: str) -> list[Entry]:
     return found
 
 
-def _check_ending(path: Path | str) -> None:
-    if PurePath(path).suffix.lower() not in (".tmx", ".csv"):
+def _is_tmx(path: Path | str) -> bool:
+    if (ending := PurePath(path).suffix.lower()) not in (".tmx", ".csv"):
         raise UserError(f"{path} is no file of a translation memory.", "Give a name that ends in .tmx or .csv.")
+    return ending == ".tmx"
 
 
 def _read_tmx(data: bytes, source: str, target: str) -> Iterator[Entry]:

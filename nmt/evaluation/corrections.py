@@ -68,7 +68,7 @@ def learn_corrections(directory: Path, overrides: Mapping[str, Any] = {}, share:
         share: of the target tokens that are those of corrections.
 
     Returns:
-        The comparison; None if a run that was stopped had already replaced the weights.
+        The comparison; None if a stopped run had replaced the weights already.
 
     Raises:
         UserError: there are too few corrections, or the text of the recipe can't be read.
@@ -97,8 +97,9 @@ def learn_corrections(directory: Path, overrides: Mapping[str, Any] = {}, share:
 
 def _write_texts(files: ModelDirectory, recipe: Recipe) -> None:
     """Writes the texts of the run: corrections by part, validation text, and training text."""
-    pairs = [(_line(entry.source), _line(entry.target)) for entry in TranslationMemory(files.path)]
-    parts = {name: [pair for pair in pairs if _part(pair[0]) in part] for name, part in PARTS.items()}
+    pairs = [(each.source.replace("\n", " "), each.target.replace("\n", " ")) for each in TranslationMemory(files.path)]
+    numbers = [int.from_bytes(hashlib.sha256(source.encode()).digest()[:4]) % 20 for source, _ in pairs]
+    parts = {name: [pairs[i] for i, number in enumerate(numbers) if number in part] for name, part in PARTS.items()}
     if len(pairs) < MIN_CORRECTIONS or not all(parts.values()):
         raise UserError(
             f"{files} has {len(pairs):,} corrections, too few to learn from and to test with.",
@@ -153,14 +154,6 @@ def _compare(files: ModelDirectory, tuned: ModelDirectory, recipe: Recipe) -> Ou
         tests.append({key: paired_test(SufficientStatistics(key, test_set)) for key in METRICS})
     say(f"compared {len(texts[0]):,} corrections that were held out and {len(texts[1]):,} validation pairs")
     return Outcome(*tests)
-
-
-def _part(source: str) -> int:
-    return int.from_bytes(hashlib.sha256(source.encode()).digest()[:4]) % 20
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split("\n"))
 
 
 def _files(folder: Path, name: str) -> tuple[Path, Path]:

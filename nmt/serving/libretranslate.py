@@ -25,6 +25,7 @@ from nmt.documents.glossary import Glossary, Term
 from nmt.documents.markup import translate_content
 from nmt.documents.segmentation import Segment, split_sentences, translated, with_tags
 from nmt.documents.tags import KEPT, text_of
+from nmt.serving.corrections import correct, recalls
 from nmt.serving.engine import BatchOptions
 from nmt.serving.http import admit, read_values, without_surrogates
 from nmt.serving.languages import public_code
@@ -73,7 +74,7 @@ class _Job:
         run = partial(translate_content, translate=linked, language=source)
         if self.format == "html":
             return translate_htmls([self.text], run)
-        is_known = self.service.recalls(route, self.text)
+        is_known = recalls(self.service, route, self.text)
         has_tags = bool(route) and bool(route[0].vocabularies.source.tags_of(self.text))
         if not self.num_alternatives and not has_tags and KEPT.search(self.text) and not is_known:
             return [text_of(content) for content in run([[self.text]])]
@@ -126,7 +127,7 @@ def router(service: Service) -> APIRouter:
         source, target = (str(values.get(side) or "") for side in ("source", "target"))
         if source.strip().lower() == "auto":
             source = next((str(each["language"]) for each in detections(service, texts[0])), source)
-        await run_in_threadpool(service.correct, source, target, *texts)
+        await run_in_threadpool(correct, service, source, target, *texts)
         return JSONResponse({"success": True})
 
     @routes.get("/health")

@@ -311,34 +311,6 @@ class Service:
         for memory in self.memories.values():
             memory.close()
 
-    def correct(self, source: str, target: str, text: str, correction: str, name: str | None = None) -> None:
-        """Adds a corrected translation to the memory of a model; it is on the disk when this returns.
-
-        Args:
-            source, target, name: choose the model, as in :meth:`route`.
-            text, correction: a text and its translation.
-
-        Raises:
-            ApiError: corrections are disabled, no single model has this direction, or a text is too long.
-            UserError: a text is empty, or the memory can't be written.
-        """
-        if not self.takes_corrections:
-            raise ApiError(
-                403,
-                "Suggestions are disabled on this server. Its operator can enable them by nmt serve --feedback or "
-                "--api-keys",
-            )
-        self.check_size([text, correction])
-        route = self.route(source, target, name)
-        if len(route) != 1 or route[0] not in self.memories:
-            raise ApiError(400, "Invalid request: no single model has this direction")
-        self.memories[route[0]].add([(text, correction)])
-
-    def recalls(self, route: Sequence[Translator], text: str) -> bool:
-        """Returns whether the memory of a model has a translation of a whole text."""
-        memory = self.memories.get(route[0]) if len(route) == 1 else None
-        return memory is not None and memory.exact(text) is not None
-
     def route(self, source: str, target: str, name: str | None = None) -> list[Translator]:
         """Returns the models that translate from one language to another, one after another; or the one of this name.
 

@@ -16,6 +16,7 @@ from nmt.alignment.links import to_json
 from nmt.data.languages import name_of
 from nmt.documents.glossary import CheckedTranslation, Glossary
 from nmt.documents.segmentation import Segment, split_sentences, translated, with_tags
+from nmt.serving.corrections import correct, recalls
 from nmt.serving.engine import BatchOptions
 from nmt.serving.http import admit
 from nmt.serving.languages import direction, public_code
@@ -103,7 +104,7 @@ def router(service: Service) -> APIRouter:
     async def feedback(request: Request, body: FeedbackBody) -> Response:
         """Add a corrected translation to the memory of the model, which then translates the text by it."""
         admit(service, request)
-        await run_in_threadpool(service.correct, body.source, body.target, body.text, body.translation, body.model)
+        await run_in_threadpool(correct, service, body.source, body.target, body.text, body.translation, body.model)
         return JSONResponse({"success": True})
 
     @routes.post("/align")
@@ -159,7 +160,7 @@ class _Job:
             source, confidence = next(iter(self._service.detector.detect(self._text)), (body.target, 0.0))
             detected = {"confidence": confidence}
         route = self._service.route(source, body.target, body.model)
-        is_split = body.split and not self._service.recalls(route, self._text)
+        is_split = body.split and not recalls(self._service, route, self._text)
         segments = split_sentences(self._text, source) if is_split else [Segment(self._text, True)]
         texts = [segment.text for segment in segments if segment.is_sentence]
         if route:

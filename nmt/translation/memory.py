@@ -23,16 +23,13 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.translation.request import Request
 from nmt.translation.results import Candidate, Translation
 
-MAX_CHARACTERS = 20_000
-"""Characters of a source or a translation."""
-MAX_ENTRIES = 1_000_000
+MAX_CHARACTERS, MAX_ENTRIES, MAX_NEAR = 20_000, 1_000_000, 1_000
+"""Largest numbers of characters of a text, of entries, and of characters of a sentence that has near matches."""
 SIMILARITY = 0.7
 """Least similarity of a near match."""
-MAX_NEAR = 1_000
-"""Characters of the longest sentence for which a near match is looked for."""
 NUM_LONGEST, NUM_RAREST, NUM_COMPARED = 12, 4, 12
-"""Of a sentence, the longest words are counted in the memory, sources with one of the rarest are found, and the best by
-BM25 are compared."""
+"""Numbers of the longest words, whose frequency is read, of the rarest of them, by which sources are found, and of the
+best sources by BM25, which are compared."""
 SECONDS = 30.0
 """Longest time that a writer waits for others."""
 SCHEMA = (
@@ -98,21 +95,19 @@ class TranslationMemory:
         files.check()
         self.path, self._lock = files.memory, threading.Lock()
         self._reader: sqlite3.Connection | None = None
-        self._exists()
+        self._select("SELECT 1")
 
     def __len__(self) -> int:
-        return int(self._select("SELECT count(*) FROM entries")[0][0] if self._exists() else 0)
+        return sum(count for (count,) in self._select("SELECT count(*) FROM entries"))
 
     def __iter__(self) -> Iterator[Entry]:
         """Yields the entries, the oldest first."""
-        rows = self._select(f"{_ENTRIES} ORDER BY id") if self._exists() else []
-        return (Entry(*row) for row in rows)
+        return (Entry(*row) for row in self._select(f"{_ENTRIES} ORDER BY id"))
 
     def close(self) -> None:
         """Closes the database."""
         if self._reader is not None:
             self._reader.close()
-            self._reader = None
 
     def add(self, entries: Iterable[Entry | tuple[str, str]]) -> int:
         """Adds corrections, all or none; one of a source that is there already takes the place of the older.
@@ -121,7 +116,7 @@ class TranslationMemory:
             The number of entries that were added or changed.
 
         Raises:
-            UserError: a side is empty or too long, the memory is full, or the database can't be written.
+            UserError: a side is empty or too long, the memory is full, or it can't be written.
         """
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         checked = (_checked(each if isinstance(each, Entry) else Entry(*each), now) for each in entries)
@@ -141,8 +136,7 @@ class TranslationMemory:
 
     def exact(self, source: str) -> Entry | None:
         """Returns the entry of a source, None if there is none."""
-        rows = self._select(f"{_ENTRIES} WHERE source = ?", _clean(source)) if self._exists() else []
-        return Entry(*rows[0]) if rows else None
+        return next((Entry(*row) for row in self._select(f"{_ENTRIES} WHERE source = ?", _clean(source))), None)
 
     def near(self, source: str, similarity: float = SIMILARITY) -> tuple[Entry, float] | None:
         """Returns the most similar entry with its similarity, None if there is none of at least ``similarity``.
@@ -150,7 +144,7 @@ class TranslationMemory:
         The similarity is twice the number of common letters by that of all letters (Ratcliff & Metzener 1988).
         """
         text = _clean(source)
-        if not self._exists() or len(text) > MAX_NEAR:
+        if len(text) > MAX_NEAR:
             return None
         longest = sorted(dict.fromkeys(_WORD.findall(text.lower())), key=len, reverse=True)[:NUM_LONGEST]
         counts = {word: self._select("SELECT doc FROM frequencies WHERE term = ?", word) for word in longest}
@@ -168,12 +162,11 @@ class TranslationMemory:
     def recall(self, requests: Sequence[Request], forbid: Sequence[str] = ()) -> dict[int, Translation]:
         """Returns translations by exact matches, by the index of the request, that meet its constraints."""
         found = {}
-        for index, request in enumerate(requests if self._exists() else ()):
+        for index, request in enumerate(requests):
             entry = self.exact(request.source) if request.source.strip() else None
-            if entry is None or not entry.target.startswith(request.prefix):
-                continue
-            text = entry.target
-            if all(each in text for each in request.must_contain) and not any(each in text for each in forbid):
+            text = entry.target if entry is not None else ""
+            is_allowed = text.startswith(request.prefix) and not any(phrase in text for phrase in forbid)
+            if entry is not None and is_allowed and all(phrase in text for phrase in request.must_contain):
                 best = Candidate(text, 0.0, text.split())
                 found[index] = Translation(request.source, text, 0.0, best.tokens, [best], memory=entry.to_json(1.0))
         return found
@@ -187,11 +180,9 @@ class TranslationMemory:
     ) -> list[Translation]:
         """Translates lines by exact matches, and the others by a model.
 
-        Args:
-            lines: one sentence each.
-            search: translates lines, such as :meth:`Translator.translate`; those with an exact match are empty.
-            examine: adds fields, such as word alignment, to translations from the memory.
-            forbid: phrases that no translation may contain.
+        ``search`` translates lines, as :meth:`Translator.translate` does; those with an exact match are empty there.
+        ``examine`` adds fields, such as word alignment, to translations from the memory. They contain none of the
+        phrases ``forbid``.
         """
         requests = [Request(line) if isinstance(line, str) else line for line in lines]
         found = self.recall(requests, forbid)
@@ -205,16 +196,12 @@ class TranslationMemory:
         near = None if translation.memory else self.near(translation.source)
         return translation if near is None else replace(translation, memory=near[0].to_json(near[1]))
 
-    def _exists(self) -> bool:
-        with self._lock:
+    def _select(self, query: str, *values: str) -> list[Any]:
+        """Returns the rows of a query; none as long as there is no database."""
+        with self._errors(), self._lock:
             if self._reader is None and self.path.exists():
                 self._reader = self._connect()
-        return self._reader is not None
-
-    def _select(self, query: str, *values: str) -> list[Any]:
-        with self._errors(), self._lock:
-            assert self._reader is not None
-            return self._reader.execute(query, values).fetchall()
+            return self._reader.execute(query, values).fetchall() if self._reader is not None else []
 
     def _connect(self) -> sqlite3.Connection:
         """Opens the database, and makes its tables if there are none. A database with other tables is refused."""
@@ -255,11 +242,7 @@ def _clean(text: str) -> str:
 
 
 def _checked(entry: Entry, now: str) -> tuple[str, str, str]:
-    """Returns the values of an entry.
-
-    Raises:
-        UserError: a side is empty or too long.
-    """
+    """Returns the values of an entry; raises UserError if a side is empty or too long."""
     source, target = _clean(entry.source), _clean(entry.target)
     if not source or not target:
         raise UserError(f"The correction of {shortened(source or target)!r} has an empty side.", "Give both texts.")
