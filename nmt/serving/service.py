@@ -135,7 +135,7 @@ class RequestContext:
     Its methods block, and are called in the threads of the service.
     """
 
-    def __init__(self, engine: Engine, deadline: float, memories: Mapping[Translator, TranslationMemory]) -> None:
+    def __init__(self, engine: Engine, deadline: float, memories: Mapping[Translator, TranslationMemory] = {}) -> None:
         self._engine, self._deadline, self._num_sentences, self._memories = engine, deadline, 0, memories
         self._lock, self._futures, self._is_cancelled = threading.Lock(), set[Future[Any]](), False
         self._on_cancel: Callable[[], None] = lambda: None
