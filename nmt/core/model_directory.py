@@ -151,6 +151,8 @@ def _check_file(file: Path, directory: Path) -> None:
         resolved = file.resolve(strict=True)
         status = resolved.stat()
     except (OSError, RuntimeError) as error:
+        if isinstance(error, FileNotFoundError) and not file.is_symlink():
+            return  # another process has removed it meanwhile, as SQLite does with its journals
         raise UserError(f"{file} can't be read: {getattr(error, 'strerror', None) or error}.", remedy) from None
     if not resolved.is_relative_to(directory):
         raise UserError(f"{file} is a link to {resolved}, outside the model directory.", remedy)

@@ -11,6 +11,7 @@ import os
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -211,7 +212,7 @@ class TranslationMemory:
             connection = sqlite3.connect(address, SECONDS, isolation_level=None, check_same_thread=False, uri=True)
             connection.execute("PRAGMA trusted_schema = OFF")
             if mode == "rwc":
-                connection.execute("PRAGMA journal_mode = WAL")
+                _use_wal(connection)
                 connection.execute("PRAGMA synchronous = FULL")
             if not connection.execute(_TABLES).fetchall():
                 connection.execute("BEGIN IMMEDIATE")
@@ -230,6 +231,20 @@ class TranslationMemory:
         except sqlite3.Error as error:
             remedy = "Check that the folder can be written; restore or delete the file if it is damaged."
             raise UserError(f"{self.path} can't be used: {error}.", remedy) from None
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Turns on WAL mode. SQLite does not wait by itself if two processes do so at once."""
+    end = time.monotonic() + SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 def _count(connection: sqlite3.Connection) -> int:

@@ -6,10 +6,13 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,7 +99,10 @@ def test_a_file_of_a_stranger_is_refused(folder: Path) -> None:
 
 
 def test_many_writers_lose_nothing(folder: Path) -> None:
+    start = threading.Barrier(4)
+
     def write(writer: int) -> None:
+        start.wait()
         memory = TranslationMemory(folder)
         for i in range(10):
             memory.add([(f"{writer} {i}", f"{i}")])
@@ -105,6 +111,22 @@ def test_many_writers_lose_nothing(folder: Path) -> None:
     with ThreadPoolExecutor(4) as writers:
         list(writers.map(write, range(4)))
     assert len(TranslationMemory(folder)) == 40
+
+
+def test_a_writer_waits_while_another_makes_the_database(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where two processes turn on WAL mode at once, SQLite refuses one of them at once, to avoid a deadlock."""
+    refused = []
+
+    class Busy(sqlite3.Connection):
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            if "WAL" in sql and len(refused) < 3:
+                refused.append(sql)
+                raise sqlite3.OperationalError("database is locked")
+            return super().execute(sql, *values)
+
+    monkeypatch.setattr(module.sqlite3, "connect", partial(sqlite3.connect, factory=Busy))
+    assert TranslationMemory(folder).add([("a", "b")]) == 1
+    assert len(refused) == 3
 
 
 @pytest.mark.posix
