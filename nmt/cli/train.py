@@ -113,6 +113,7 @@ def average(
     "nmt export runs/de-en -o de-en.int8 --quantization int8",
     "nmt export runs/de-en -o packages --to argos",
     "nmt export runs/de-en -o de-en.onnx --to onnx",
+    "nmt export runs/de-en -o site --to web --quantization int8",
     "nmt export runs/de-en -o de-en.hf --to huggingface",
 )
 def export(
@@ -125,8 +126,8 @@ def export(
             "--format",
             metavar="NAME",
             help="Target program: ctranslate2, argos (a package for Argos Translate; needs a joint vocabulary), onnx "
-            "(ONNX files, run by onnxruntime), huggingface (a folder for transformers), or the export target of a "
-            "plugin.",
+            "(ONNX files, run by onnxruntime), web (a folder of static files that translates in the browser), "
+            "huggingface (a folder for transformers), or the export target of a plugin.",
         ),
     ] = "ctranslate2",
     quantization: Annotated[

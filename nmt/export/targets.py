@@ -10,6 +10,7 @@ from nmt.export.ct2 import Quantization, export
 from nmt.export.huggingface import USAGE, export_huggingface
 from nmt.export.onnx import OnnxModel, export_onnx
 from nmt.export.run import check, usage
+from nmt.export.web import export_web
 from nmt.recipe.registry import Table
 from nmt.translation.translator import Translator
 
@@ -63,6 +64,21 @@ class Onnx(ExportTarget):
         ]
 
 
+class Web(ExportTarget):
+    """A folder of static files that translates in the browser."""
+
+    def write(
+        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
+    ) -> list[str]:
+        export_web(translator, output, quantization)
+        agreement = check(output, translator, lines, quantization is None, OnnxModel(output))
+        return [
+            f"wrote {output}: {agreement}",
+            "Serve it with any web server, and open http://localhost:8000:\n",
+            f"python -m http.server --directory {output}",
+        ]
+
+
 class Argos(ExportTarget):
     """A package for Argos Translate and LibreTranslate."""
 
@@ -88,5 +104,5 @@ class HuggingFace(ExportTarget):
 EXPORT_TARGETS: Table[ExportTarget] = Table(
     "export target",
     ExportTarget,
-    {"ctranslate2": CTranslate2, "argos": Argos, "onnx": Onnx, "huggingface": HuggingFace},
+    {"ctranslate2": CTranslate2, "argos": Argos, "onnx": Onnx, "web": Web, "huggingface": HuggingFace},
 )

@@ -29,7 +29,7 @@ def test_an_added_target_is_a_format_of_the_command(
     monkeypatch.setattr(registry, "_added", list(registry._added))
     monkeypatch.setattr(registry, "_modules", set(registry._modules))
     nmt.add_component("card", Card)
-    assert list(EXPORT_TARGETS) == ["ctranslate2", "argos", "onnx", "huggingface", "card"]
+    assert list(EXPORT_TARGETS) == ["ctranslate2", "argos", "onnx", "web", "huggingface", "card"]
     output = tmp_path / "card.txt"
     done = run_nmt("export", tiny_model, "-o", output, "--to", "card", "--quantization", "int8")
     assert done.returncode == 0, done.stderr

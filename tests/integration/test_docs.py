@@ -104,6 +104,7 @@ NOT_RUN = {
     r"sphinx-|LC_MESSAGES": "needs Sphinx and a documentation; see tests/cli/test_translate_documents.py",
     r"-o runs/transformer --resume": "continues a run that the page does not make",
     r"nmt import|models/": "needs the download of a model; tests/pretrained imports, fine-tunes and exports small ones",
+    r"--to web|http\.server|web_pack\.py": "needs npm and a browser; see tests/export/test_web.py",
     r"examples/plain_loop\.py": "trains for a minute; tests/integration/test_examples.py runs it",
 }
 """The commands that are not executed, and why."""

@@ -1,0 +1,173 @@
+// The page: text in, translations with their word alignment out.
+
+const $ = (id) => document.getElementById(id);
+const SPACE = "\u2581";
+const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+let newest = 0, isReady = false, shown = [];
+
+const status = (text) => { $("status").textContent = text; };
+const nameOf = (code) => {
+  try {
+    return new Intl.DisplayNames([navigator.language, "en"], { type: "language" }).of(code) ?? code;
+  } catch {
+    return code; // not a language code
+  }
+};
+
+/** Divides text into sentences; returns the sentences, and for each line how many it has. */
+function sentencesOf(text, language) {
+  const isKnown = globalThis.Intl?.Segmenter, found = [], counts = [];
+  for (const line of text.split(/\r?\n/)) {
+    let parts = [line];
+    if (isKnown) {
+      try {
+        parts = [...new Intl.Segmenter(language, { granularity: "sentence" }).segment(line)].map((each) => each.segment.trim());
+      } catch { /* not a language code: the line is one sentence */ }
+    }
+    parts = parts.filter(Boolean);
+    counts.push(parts.length);
+    found.push(...parts);
+  }
+  return [found, counts];
+}
+
+/** Returns words, and for each piece the index of its word. */
+function wordsOf(pieces) {
+  const words = [], indices = [];
+  for (const piece of pieces) {
+    if (!words.length || piece.startsWith(SPACE)) words.push("");
+    words[words.length - 1] += piece.replaceAll(SPACE, " ").trimStart();
+    indices.push(words.length - 1);
+  }
+  return [words, indices];
+}
+
+/** Attention between words [target][source], each row with sum 1; weight on the end of the sentence is left out. */
+function wordWeights(result, [sources, sourceIndex], [targets, targetIndex]) {
+  const weights = targets.map(() => new Array(sources.length).fill(0));
+  result.attention.forEach((row, t) => sourceIndex.forEach((s, at) => { weights[targetIndex[t]][s] += row[at]; }));
+  // One round of competition: what a source word gives is divided among the target words (as `nmt align` does).
+  const given = sources.map((_, s) => weights.reduce((sum, row) => sum + row[s], 0) || 1);
+  return weights.map((row) => {
+    const shares = row.map((weight, s) => weight / given[s]), sum = shares.reduce((a, b) => a + b, 0) || 1;
+    return shares.map((share) => share / sum);
+  });
+}
+
+function sentenceView(result) {
+  const source = wordsOf(result.sourcePieces), target = wordsOf(result.targetPieces);
+  const weights = wordWeights(result, source, target);
+  const view = document.createElement("div");
+  view.className = "sentence";
+  const line = (words, language, side) => {
+    const paragraph = document.createElement("p");
+    paragraph.lang = language;
+    const spans = words.map((word, i) => {
+      const span = document.createElement("span");
+      span.textContent = word;
+      span.className = "word";
+      if (side === "target") {
+        span.tabIndex = 0;
+        span.setAttribute("role", "button");
+        const main = weights[i].indexOf(Math.max(...weights[i]));
+        span.setAttribute("aria-label", `${word}: ${source[0][main] ?? ""}, ${Math.round(100 * (weights[i][main] ?? 0))} %`);
+      }
+      if (i) paragraph.append(" ");
+      paragraph.append(span);
+      return span;
+    });
+    view.append(paragraph);
+    return spans;
+  };
+  const [from, to] = shown.languages;
+  const sources = line(source[0], from, "source"), targets = line(target[0], to, "target");
+  const mark = (i) => {
+    targets.forEach((span, at) => span.classList.toggle("chosen", at === i));
+    sources.forEach((span, s) => span.style.setProperty("--weight", i === null ? 0 : weights[i][s].toFixed(3)));
+  };
+  targets.forEach((span, i) => {
+    for (const event of ["pointerenter", "focus", "click"]) span.addEventListener(event, () => mark(i));
+    for (const event of ["pointerleave", "blur"]) span.addEventListener(event, () => mark(null));
+  });
+  return view;
+}
+
+function show(results, counts, milliseconds) {
+  const lines = [], views = [];
+  let at = 0;
+  for (const count of counts) {
+    lines.push(results.slice(at, at + count).map((each) => each.text).join(" "));
+    at += count;
+  }
+  $("translation").value = lines.join("\n");
+  for (const result of results) if (result.ids.length) views.push(sentenceView(result));
+  $("alignment").replaceChildren(...views);
+  $("details").hidden = !views.length;
+  const plural = results.length === 1 ? "sentence" : "sentences";
+  status(`${results.length} ${plural} in ${(milliseconds / 1000).toFixed(1)} s. Nothing left this computer.`);
+}
+
+function translate() {
+  const [sentences, counts] = sentencesOf($("source").value, shown.languages[0]);
+  if (!isReady || !sentences.length) return;
+  const number = ++newest;
+  shown.requests.set(number, { counts, start: performance.now() });
+  $("translate").disabled = true;
+  worker.postMessage({ number, lines: sentences, options: { beam_size: Number($("beam").value) } });
+}
+
+const handlers = {
+  loading({ loaded, total }) {
+    $("progress").value = loaded / total;
+    status(`Loading the model: ${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB.`);
+  },
+  ready({ config }) {
+    isReady = true;
+    shown = { languages: config.languages, requests: new Map() };
+    const [from, to] = config.languages.map(nameOf);
+    document.title = `${from} to ${to}`;
+    $("title").textContent = `${from} to ${to}`;
+    $("source-label").textContent = from;
+    $("translation-label").textContent = to;
+    $("source").lang = config.languages[0];
+    $("translation").lang = config.languages[1];
+    $("beam").value = config.decoding.beam_size;
+    $("progress").hidden = true;
+    $("translate").disabled = false;
+    status("The model is loaded. It works without a network.");
+    document.documentElement.dataset.ready = "true";
+  },
+  progress({ number, count, total }) {
+    if (number === newest && total > 1) status(`${count} of ${total} sentences are translated.`);
+  },
+  result({ number, results }) {
+    const { counts, start } = shown.requests.get(number);
+    shown.requests.delete(number);
+    if (number !== newest) return;
+    $("translate").disabled = false;
+    show(results, counts, performance.now() - start);
+  },
+  error({ message }) {
+    $("translate").disabled = false;
+    status(`The translation failed: ${message}`);
+  },
+  failed({ message }) {
+    $("progress").hidden = true;
+    status(`The model can't be loaded: ${message} Serve this folder by HTTP, for example with python -m http.server.`);
+  },
+};
+
+worker.onmessage = ({ data }) => handlers[data.kind](data);
+worker.onerror = () => handlers.failed({ message: "The browser refused to run it." });
+$("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  translate();
+});
+$("source").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) translate();
+});
+$("copy").addEventListener("click", async () => {
+  await navigator.clipboard.writeText($("translation").value);
+  status("The translation was copied.");
+});
+if ("serviceWorker" in navigator) navigator.serviceWorker.register("offline.js").catch(() => {}); // only over HTTPS or localhost

@@ -1,0 +1,250 @@
+// Applies a sentencepiece model: normalisation, segmentation (unigram, BPE, characters) and decoding, as sentencepiece does it.
+
+const SPACE = "\u2581";
+const TYPES = { NORMAL: 1, UNKNOWN: 2, CONTROL: 3, USER_DEFINED: 4, UNUSED: 5, BYTE: 6 };
+const UNIGRAM = 1, BPE = 2, CHARACTER = 4;
+const UNKNOWN_PENALTY = 10; // below the lowest score, as in sentencepiece's unigram_model.cc
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true }); // a byte order mark is a character like others
+
+/** Yields [field, value] of a message in the wire format of protocol buffers; the value is a number or bytes. */
+function* fields(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let at = 0;
+  const varint = () => {
+    let value = 0, factor = 1, byte;
+    do {
+      byte = bytes[at++];
+      value += (byte & 127) * factor;
+      factor *= 128;
+    } while (byte & 128);
+    return value;
+  };
+  while (at < bytes.length) {
+    const key = varint(), kind = key & 7;
+    let value;
+    if (kind === 0) {
+      value = varint();
+    } else if (kind === 2) {
+      const size = varint();
+      value = bytes.subarray(at, (at += size));
+    } else if (kind === 5) {
+      value = view.getFloat32(at, true);
+      at += 4;
+    } else if (kind === 1) {
+      value = view.getFloat64(at, true);
+      at += 8;
+    } else {
+      throw new Error("The vocabulary is not a sentencepiece model.");
+    }
+    yield [key >>> 3, value];
+  }
+}
+
+/** The longest-match rules of a normaliser: a double array over UTF-8 bytes, and the replacements. */
+class Rules {
+  constructor(blob) {
+    const size = new DataView(blob.buffer, blob.byteOffset).getUint32(0, true);
+    const units = blob.slice(4, 4 + size);
+    this.units = new Uint32Array(units.buffer);
+    this.replacements = blob.subarray(4 + size);
+  }
+
+  /** Returns [length, replacement] of the longest rule that matches the bytes at a place; undefined if there is none. */
+  match(bytes, start) {
+    const { units } = this;
+    const offset = (unit) => (unit >>> 10) << ((unit & 512) >>> 6);
+    let node = offset(units[0]), found;
+    for (let at = start; at < bytes.length; at++) {
+      node ^= bytes[at];
+      const unit = units[node];
+      if ((unit & 0x800000ff) >>> 0 !== bytes[at]) break;
+      node ^= offset(unit);
+      if ((unit >>> 8) & 1) found = [at + 1 - start, units[node] & 0x7fffffff];
+    }
+    if (!found) return undefined;
+    const end = this.replacements.indexOf(0, found[1]);
+    return [found[0], utf8.decode(this.replacements.subarray(found[1], end))];
+  }
+}
+
+export class Tokenizer {
+  /** @param {Uint8Array} content of a .model file of sentencepiece */
+  constructor(content) {
+    this.pieces = [];
+    this.types = [];
+    this.scores = [];
+    this.kind = UNIGRAM;
+    Object.assign(this, { addPrefix: true, removeSpaces: true, escape: true, byteFallback: false, rules: null });
+    for (const [field, value] of fields(content)) {
+      if (field === 1) this.#addPiece(value);
+      else if (field === 2) this.#readTrainer(value);
+      else if (field === 3) this.#readNormaliser(value);
+    }
+    if (this.kind !== UNIGRAM && this.kind !== BPE && this.kind !== CHARACTER) {
+      throw new Error("This kind of sentencepiece model is not supported.");
+    }
+    this.unknown = this.types.indexOf(TYPES.UNKNOWN);
+    this.ids = new Map();
+    this.pieces.forEach((piece, id) => {
+      if ([TYPES.NORMAL, TYPES.USER_DEFINED].includes(this.types[id])) this.ids.set(piece, id);
+    });
+    this.byteIds = new Map(this.pieces.map((piece, id) => [piece, id]).filter(([, id]) => this.types[id] === TYPES.BYTE));
+    this.longest = Math.max(0, ...[...this.ids.keys()].map((piece) => [...piece].length));
+    this.userDefined = this.pieces.filter((_, id) => this.types[id] === TYPES.USER_DEFINED).sort((a, b) => b.length - a.length);
+    const normal = this.scores.filter((_, id) => this.types[id] === TYPES.NORMAL);
+    this.unknownScore = Math.fround(normal.reduce((a, b) => Math.min(a, b), Infinity) - UNKNOWN_PENALTY);
+    this.highest = normal.reduce((a, b) => Math.max(a, b), -Infinity);
+  }
+
+  #addPiece(message) {
+    const entry = { 1: new Uint8Array(), 2: 0, 3: TYPES.NORMAL };
+    for (const [field, value] of fields(message)) entry[field] = value;
+    this.pieces.push(utf8.decode(entry[1]));
+    this.scores.push(entry[2]);
+    this.types.push(entry[3]);
+  }
+
+  #readTrainer(message) {
+    for (const [field, value] of fields(message)) {
+      if (field === 3) this.kind = value;
+      else if (field === 35) this.byteFallback = Boolean(value);
+    }
+  }
+
+  #readNormaliser(message) {
+    for (const [field, value] of fields(message)) {
+      if (field === 2 && value.length) this.rules = new Rules(value);
+      else if (field === 3) this.addPrefix = Boolean(value);
+      else if (field === 4) this.removeSpaces = Boolean(value);
+      else if (field === 5) this.escape = Boolean(value);
+    }
+  }
+
+  /** Returns the user-defined piece with which a text begins. */
+  #fixed(text, at) {
+    return this.userDefined.find((piece) => text.startsWith(piece, at));
+  }
+
+  normalise(text) {
+    const well = text.toWellFormed ? text.toWellFormed() : text.replace(/\p{Surrogate}/gu, "\ufffd");
+    const bytes = new TextEncoder().encode(well), space = this.escape ? SPACE : " ";
+    let result = "", isAfterSpace = this.removeSpaces, isBegun = false, at = 0, character = 0;
+    while (at < bytes.length) {
+      const fixed = this.#fixed(well, character);
+      const rule = fixed === undefined ? this.rules?.match(bytes, at) : undefined;
+      let size, part;
+      if (rule) {
+        [size, part] = rule;
+      } else {
+        part = fixed ?? String.fromCodePoint(well.codePointAt(character));
+        size = new TextEncoder().encode(part).length;
+      }
+      const source = utf8.decode(bytes.subarray(at, at + size));
+      at += size;
+      character += source.length;
+      if (!isBegun && this.removeSpaces && part === " ") continue; // spaces in front of the text
+      if (!isBegun && this.addPrefix) result += space;
+      isBegun = true;
+      if (isAfterSpace) part = part.replace(/^ +/, "");
+      if (part) {
+        result += this.escape ? part.replaceAll(" ", SPACE) : part;
+        isAfterSpace = part.endsWith(" ");
+      }
+      if (!this.removeSpaces) isAfterSpace = false;
+    }
+    if (this.removeSpaces) {
+      while (result.endsWith(space)) result = result.slice(0, -space.length);
+    }
+    return result;
+  }
+
+  /** Returns the ids of a text. */
+  encode(text) {
+    const normalised = this.normalise(text);
+    if (!normalised) return [];
+    const pieces = this.kind === UNIGRAM ? this.#unigram(normalised) : this.#merged(normalised);
+    const ids = [];
+    for (const piece of pieces) {
+      const id = this.ids.get(piece) ?? this.unknown;
+      if (id !== this.unknown) ids.push(id);
+      else if (this.byteFallback) ids.push(...this.#bytes(piece));
+      else if (ids.at(-1) !== this.unknown) ids.push(id); // a run of unknown characters is one piece
+    }
+    return ids;
+  }
+
+  #bytes(piece) {
+    const name = (byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+    return [...new TextEncoder().encode(piece)].map((byte) => this.byteIds.get(name(byte)));
+  }
+
+  /** The segmentation with the highest sum of scores (Viterbi), in float32 as in sentencepiece. */
+  #unigram(text) {
+    const characters = [...text], size = characters.length;
+    const best = new Float32Array(size + 1).fill(-Infinity), from = new Int32Array(size + 1);
+    best[0] = 0;
+    for (let start = 0; start < size; start++) {
+      let piece = "", hasSingle = false;
+      for (let end = start + 1; end <= Math.min(size, start + this.longest); end++) {
+        piece += characters[end - 1];
+        const id = this.ids.get(piece);
+        if (id === undefined) continue;
+        const isFixed = this.types[id] === TYPES.USER_DEFINED;
+        const score = isFixed ? Math.fround(new TextEncoder().encode(piece).length * this.highest - 0.1) : this.scores[id];
+        if (end === start + 1) hasSingle = true;
+        this.#offer(best, from, start, end, score);
+      }
+      if (!hasSingle) this.#offer(best, from, start, start + 1, this.unknownScore);
+    }
+    const pieces = [];
+    for (let end = size; end > 0; end = from[end]) pieces.unshift(characters.slice(from[end], end).join(""));
+    return pieces;
+  }
+
+  #offer(best, from, start, end, score) {
+    const sum = Math.fround(best[start] + score);
+    if (sum > best[end]) {
+      best[end] = sum;
+      from[end] = start;
+    }
+  }
+
+  /** Merges neighbours to the piece with the highest score, the leftmost first, until none is left (BPE). */
+  #merged(text) {
+    const parts = [];
+    for (let at = 0; at < text.length; at += parts.at(-1).length) {
+      parts.push(this.#fixed(text, at) ?? String.fromCodePoint(text.codePointAt(at)));
+    }
+    if (this.kind === CHARACTER) return parts;
+    for (;;) {
+      let best = -1, highest = -Infinity;
+      for (let i = 0; i + 1 < parts.length; i++) {
+        if (this.userDefined.includes(parts[i]) || this.userDefined.includes(parts[i + 1])) continue;
+        const id = this.ids.get(parts[i] + parts[i + 1]);
+        if (id !== undefined && this.scores[id] > highest) [best, highest] = [i, this.scores[id]];
+      }
+      if (best < 0) return parts;
+      parts.splice(best, 2, parts[best] + parts[best + 1]);
+    }
+  }
+
+  /** Returns the text of ids, on one line. */
+  decode(ids) {
+    let text = "", bytes = [];
+    const flush = () => {
+      text += utf8.decode(new Uint8Array(bytes));
+      bytes = [];
+    };
+    for (const id of ids) {
+      if (this.types[id] === TYPES.BYTE) {
+        bytes.push(parseInt(this.pieces[id].slice(3, 5), 16));
+        continue;
+      }
+      flush();
+      if (this.types[id] === TYPES.UNKNOWN) text += " \u2047 ";
+      else if (this.types[id] !== TYPES.CONTROL) text += this.pieces[id];
+    }
+    flush();
+    return text.replaceAll(SPACE, " ").trim().split(/\s+/).join(" ");
+  }
+}

@@ -1,0 +1,223 @@
+// Loads the networks and translates by the beam search of nmt (nmt/decoding/beam.py): the same hypotheses, limits, length
+// penalties and stopping rules. Shapes: B sentences, S source positions, K hypotheses, V target vocabulary.
+
+import * as ort from "./runtime/ort.wasm.min.mjs";
+import { Tokenizer } from "./tokenizer.js";
+
+const TAG = /^\s*(<[^<>\s]+>)\s*/;
+
+async function bytesOf(url, onBytes = () => {}) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url} can't be loaded (status ${response.status}).`);
+  const chunks = [];
+  let size = 0;
+  for (const reader = response.body.getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    chunks.push(value);
+    size += value.length;
+    onBytes(value.length);
+  }
+  const bytes = new Uint8Array(size);
+  chunks.reduce((at, chunk) => (bytes.set(chunk, at), at + chunk.length), 0);
+  return bytes;
+}
+
+const int64 = (values, shape) => new ort.Tensor("int64", BigInt64Array.from(values, BigInt), shape);
+const floats = (shape) => new ort.Tensor("float32", new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
+
+/** Returns the rows of a tensor along the first `axes` axes, which count as one; `shape` is their new shape. */
+function gather(tensor, rows, axes, shape) {
+  const rest = tensor.dims.slice(axes), width = rest.reduce((a, b) => a * b, 1);
+  const data = new tensor.data.constructor(rows.length * width);
+  rows.forEach((row, i) => data.set(tensor.data.subarray(row * width, (row + 1) * width), i * width));
+  return new ort.Tensor(tensor.type, data, [...shape, ...rest]);
+}
+
+export class Translator {
+  /**
+   * Loads the files of a folder.
+   * @param {URL|string} folder
+   * @param {(loaded: number, total: number) => void} onProgress called with bytes
+   */
+  static async load(folder, onProgress = () => {}) {
+    const at = (name) => new URL(name, folder);
+    ort.env.wasm.wasmPaths = at("runtime/").href;
+    ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
+    const config = JSON.parse(new TextDecoder().decode(await bytesOf(at("config.json"))));
+    const names = ["encoder.onnx", "step.onnx", ...new Set([config.source.file, config.target.file])];
+    const total = names.reduce((sum, name) => sum + config.sizes[name], 0);
+    let loaded = 0;
+    const add = (size) => onProgress((loaded += size), total);
+    const files = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await bytesOf(at(name), add)])));
+    const sessions = [];
+    for (const name of names.slice(0, 2)) sessions.push(await ort.InferenceSession.create(files[name], { executionProviders: ["wasm"] }));
+    return new Translator(config, sessions, files);
+  }
+
+  constructor(config, [encoder, step], files) {
+    Object.assign(this, { config, encoder, stepper: step });
+    this.source = new Tokenizer(files[config.source.file]);
+    this.target = new Tokenizer(files[config.target.file]);
+    this.stateNames = Object.keys(config.state);
+  }
+
+  /** Returns the ids of a source line and of the tags at its beginning, without EOS. */
+  encode(line) {
+    const tags = [], known = this.config.source.tags;
+    for (let match; (match = TAG.exec(line)) && match[1] in known; ) {
+      tags.push(known[match[1]]);
+      line = line.slice(match[0].trimEnd().length);
+    }
+    const ids = this.source.encode(line);
+    return (ids.length ? [...tags, ...ids] : []).slice(0, this.config.max_pieces);
+  }
+
+  decode(ids) {
+    return this.target.decode(ids.filter((id) => !this.config.target.hidden.includes(id)));
+  }
+
+  /**
+   * Translates lines.
+   * @param {string[]} lines
+   * @param {object} changes of the decoding options in config.json
+   * @param {(count: number) => void} onProgress called with the number of lines that are done
+   * @returns {Promise<{source: number[], ids: number[], text: string, score: number}[]>} of an empty line without ids
+   */
+  async translate(lines, changes = {}, onProgress = () => {}) {
+    const options = { ...this.config.decoding, ...changes };
+    const sources = lines.map((line) => this.encode(line));
+    const results = sources.map((source) => ({ source, ids: [], text: "", score: 0 }));
+    const order = [...sources.keys()].filter((i) => sources[i].length).sort((a, b) => sources[b].length - sources[a].length);
+    let done = lines.length - order.length;
+    onProgress(done);
+    for (let start = 0; start < order.length; start += options.batch_size) {
+      const chunk = order.slice(start, start + options.batch_size);
+      const found = await new Beam(this, chunk.map((i) => sources[i]), options).run();
+      chunk.forEach((i, b) => {
+        const [best] = found[b];
+        if (best) Object.assign(results[i], best, { text: this.decode(best.ids) });
+      });
+      onProgress((done += chunk.length));
+    }
+    return results;
+  }
+
+  /** Encodes sentences; returns what a step reads of them, and the first state of `size` hypotheses of each. */
+  async start(sources, size) {
+    const { pad, eos } = this.config.source, longest = Math.max(...sources.map((ids) => ids.length)) + 1;
+    const rows = sources.map((ids) => [...ids, eos, ...Array(longest - ids.length - 1).fill(pad)]);
+    const mask = Uint8Array.from(sources.flatMap((ids) => rows[0].map((_, at) => Number(at <= ids.length))));
+    const shape = [sources.length, longest];
+    const feeds = { source: int64(rows.flat(), shape), mask: new ort.Tensor("bool", mask, shape) };
+    const memory = { ...(await this.encoder.run(feeds)), mask: feeds.mask };
+    const state = this.stateNames.map((name) => [name, floats([sources.length, size, ...this.config.state[name]])]);
+    return [memory, Object.fromEntries(state)];
+  }
+
+  /** Reads a token of each hypothesis [B, K]; returns log-probabilities, attention and the new state. */
+  async step(tokens, shape, position, memory, state) {
+    const token = int64(tokens, shape);
+    const output = await this.stepper.run({ token, position: int64([position], []), ...memory, ...state });
+    const next = Object.fromEntries(this.stateNames.map((name) => [name, output[`new.${name}`]]));
+    return [output.log_probability, output.attention, next];
+  }
+
+  /** Returns the attention of each target token to the source pieces and EOS, an array for each token. */
+  async attention(source, ids) {
+    const { sos, eos } = this.config.target, rows = [], tokens = [sos, ...ids, eos];
+    let [memory, state] = await this.start([source], 1);
+    const isInput = this.config.attention === "input"; // a token is aligned by the step that has read it
+    for (let t = 0; t < ids.length + Number(isInput); t++) {
+      let attention;
+      [, attention, state] = await this.step([tokens[t]], [1, 1], t, memory, state);
+      if (!isInput || t) rows.push([...attention.data]);
+    }
+    return rows;
+  }
+}
+
+/** Beam search over a batch. Sentences leave the batch when they are done. */
+class Beam {
+  constructor(model, sources, options) {
+    Object.assign(this, { model, sources, options, size: options.beam_size });
+    this.finished = sources.map(() => []);
+    const most = Math.min(model.config.num_positions, options.max_length === null ? Infinity : options.max_length + 1);
+    this.rows = sources.map((ids, sentence) => ({
+      sentence,
+      limit: Math.min(Math.trunc((ids.length + 1) * options.max_length_ratio) + options.max_length_extra, most),
+      tokens: Array.from({ length: this.size }, () => []),
+      scores: Float32Array.from({ length: this.size }, (_, k) => (k ? -Infinity : 0)),
+    }));
+  }
+
+  async run() {
+    const { sos } = this.model.config.target;
+    let [memory, state] = await this.model.start(this.sources, this.size);
+    for (let position = 0; this.rows.length; position++) {
+      const last = this.rows.flatMap((row) => row.tokens.map((tokens) => tokens.at(-1) ?? sos));
+      const [logP, , next] = await this.model.step(last, [this.rows.length, this.size], position, memory, state);
+      const parents = this.rows.map((row, b) => this.#advance(row, logP, b, position));
+      const stay = [...this.rows.keys()].filter((b) => !this.#isDone(this.rows[b], position + 1));
+      const kept = stay.flatMap((b) => parents[b].map((k) => b * this.size + k));
+      state = {};
+      for (const name in next) state[name] = gather(next[name], kept, 2, [stay.length, this.size]);
+      if (stay.length < this.rows.length) {
+        const before = memory;
+        memory = {};
+        for (const name in before) memory[name] = gather(before[name], stay, 1, [stay.length]);
+        this.rows = stay.map((b) => this.rows[b]);
+      }
+    }
+    return this.finished;
+  }
+
+  /** Finishes what ends among the first K of the 2K best continuations, keeps the K best others; returns their parents. */
+  #advance(row, logP, b, position) {
+    const { never, eos } = this.model.config.target, size = this.size, vocabulary = logP.dims[2];
+    const isLast = position + 1 >= row.limit, best = [];
+    const offer = (value, parent, token) => {
+      if (best.length === 2 * size && value <= best.at(-1).value) return;
+      let at = best.length;
+      while (at && best[at - 1].value < value) at--;
+      best.splice(at, 0, { value, parent, token });
+      if (best.length > 2 * size) best.pop();
+    };
+    for (let k = 0; k < size; k++) {
+      const start = (b * size + k) * vocabulary, score = row.scores[k];
+      if (score === -Infinity) continue;
+      for (let token = isLast ? eos : 0; token < (isLast ? eos + 1 : vocabulary); token++) {
+        if (!never.includes(token)) offer(Math.fround(logP.data[start + token] + score), k, token);
+      }
+    }
+    const found = this.finished[row.sentence];
+    for (const each of best.slice(0, size)) {
+      if (each.token === eos) {
+        const score = this.#normalised(each.value, position + 1);
+        found.push({ ids: row.tokens[each.parent], score, logProbability: each.value });
+      }
+    }
+    found.sort((one, other) => other.score - one.score);
+    found.splice(size);
+    const kept = best.filter((each) => each.token !== eos).slice(0, size);
+    while (kept.length < size) kept.push({ value: -Infinity, parent: 0, token: eos });
+    row.scores = Float32Array.from(kept, (each) => each.value);
+    row.tokens = kept.map((each) => [...row.tokens[each.parent], each.token]);
+    return kept.map((each) => each.parent);
+  }
+
+  #isDone(row, length) {
+    const best = row.scores[0], found = this.finished[row.sentence], isEnough = found.length === this.size;
+    if (best === -Infinity) return true;
+    if (this.options.early_stopping === "exact") return isEnough && this.#normalised(best, row.limit) <= found.at(-1).score;
+    if (this.options.early_stopping === "likely") return isEnough && this.#normalised(best, length) <= found[0].score;
+    return isEnough;
+  }
+
+  #normalised(logProbability, length) {
+    const { length_penalty: kind, alpha } = this.options;
+    if (kind === "average") return logProbability / length ** alpha;
+    if (kind === "gnmt") return logProbability / ((5 + length) / 6) ** alpha;
+    return kind === "word_reward" ? logProbability + alpha * length : logProbability;
+  }
+}

@@ -1,0 +1,30 @@
+// Runs the model beside the page, so that the page stays responsive. Each message has the number of its request.
+
+import { Translator } from "./translator.js";
+
+const folder = new URL("./", import.meta.url);
+const loading = Translator.load(folder, (loaded, total) => postMessage({ kind: "loading", loaded, total }));
+loading.then(
+  ({ config }) => postMessage({ kind: "ready", config }),
+  (error) => postMessage({ kind: "failed", message: error.message }),
+);
+
+let waiting = Promise.resolve(); // a session of onnxruntime computes one request at a time
+
+onmessage = ({ data: { number, lines, options } }) => {
+  waiting = waiting.then(async () => {
+    try {
+      const model = await loading;
+      const onProgress = (count) => postMessage({ kind: "progress", number, count, total: lines.length });
+      const results = await model.translate(lines, options, onProgress);
+      for (const result of results) {
+        result.sourcePieces = result.source.map((id) => model.source.pieces[id]);
+        result.targetPieces = result.ids.map((id) => model.target.pieces[id]);
+        result.attention = result.ids.length ? await model.attention(result.source, result.ids) : [];
+      }
+      postMessage({ kind: "result", number, results });
+    } catch (error) {
+      postMessage({ kind: "error", number, message: error.message });
+    }
+  });
+};

@@ -1,0 +1,94 @@
+"""A folder of static files that translates in the browser: the ONNX files, onnxruntime-web, and a page."""
+
+import base64
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import tarfile
+from importlib.resources import files as resources
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from nmt.core.errors import UserError
+from nmt.core.files import check_unused, explained, new_folder, replacing, sha256
+from nmt.data.cache import cache_directory
+from nmt.export.onnx import export_onnx
+from nmt.translation.translator import Translator
+
+RUNTIME = "onnxruntime-web-1.30.0"
+SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
+"""Digest of the package in the npm registry, in base64."""
+RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+PAGE = ("index.html", "style.css", "page.js", "worker.js", "translator.js", "tokenizer.js", "offline.js")
+
+
+def export_web(translator: Translator, output: Path, quantization: str | None = None) -> None:
+    """Writes a folder that any web server can serve.
+
+    Args:
+        translator: a Transformer, or a Transformer encoder with an SSRU decoder, with sentencepiece vocabularies.
+        output: a new or empty folder.
+        quantization: ``int8`` stores the weights in 8 bits; None keeps float32.
+
+    Raises:
+        UserError: the model can't be exported, the folder is in use, or onnxruntime-web can't be downloaded.
+    """
+    check_unused(output)
+    with TemporaryDirectory() as scratch, new_folder(output) as temporary:
+        networks = Path(scratch) / "networks"
+        export_onnx(translator, networks, quantization)
+        (networks / "translate.py").unlink()
+        for path in networks.iterdir():
+            shutil.copyfile(path, temporary / path.name)
+        config = json.loads((temporary / "config.json").read_text("utf-8"))
+        config |= {"attention": translator.aligner.heads.attention, "quantization": quantization}
+        config["sizes"] = {path.name: path.stat().st_size for path in sorted(networks.iterdir())}
+        (temporary / "config.json").write_text(json.dumps(config, ensure_ascii=False), "utf-8")
+        for name in PAGE:
+            (temporary / name).write_bytes(resources("nmt.export").joinpath("page", name).read_bytes())
+        _add_runtime(temporary / "runtime")
+        names = sorted(path.relative_to(temporary).as_posix() for path in temporary.rglob("*") if path.is_file())
+        digest = hashlib.sha256("".join(f"{name} {sha256(temporary / name)}\n" for name in names).encode())
+        content = {"version": f"nmt-{digest.hexdigest()[:16]}", "files": names}
+        (temporary / "files.json").write_text(json.dumps(content), "utf-8")
+
+
+def _add_runtime(folder: Path) -> None:
+    """Writes the files of onnxruntime-web that the page needs."""
+    folder.mkdir()
+    with tarfile.open(fileobj=io.BytesIO(_package())) as archive:
+        for name in RUNTIME_FILES:
+            file = archive.extractfile(f"package/dist/{name}")
+            assert file is not None
+            (folder / name).write_bytes(file.read())
+
+
+def _package() -> bytes:
+    """Returns the package of onnxruntime-web, which is downloaded once.
+
+    Raises:
+        UserError: it can't be downloaded, or isn't what it should be.
+    """
+    path = cache_directory() / f"{RUNTIME}.tgz"
+    name, _, version = RUNTIME.rpartition("-")
+    remedy = f"Install Node.js, which has npm, or copy the file of `npm pack {name}@{version}` to {path}."
+    if not path.exists():
+        with explained(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory() as scratch:
+            command = ["npm", "pack", "--silent", f"{name}@{version}"]
+            try:
+                subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=True, timeout=600)
+            except FileNotFoundError:
+                raise UserError("npm is needed to download onnxruntime-web, and is not installed.", remedy) from None
+            except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+                reason = str(error.stderr or "no answer").strip().splitlines()[-1][:200]
+                raise UserError(f"{name} {version} can't be downloaded: {reason}.", remedy) from None
+            with replacing(path) as temporary, explained(path):
+                shutil.copyfile(Path(scratch) / path.name, temporary)
+    content = path.read_bytes()
+    if base64.b64encode(hashlib.sha512(content).digest()).decode() != SHA512:
+        raise UserError(f"{path} is not the package {name} {version}.", f"Delete it. {remedy}")
+    return content
