@@ -4,6 +4,7 @@ The public names are loaded when they are first used, so that ``import nmt`` sta
 
 - Train, load, translate: :func:`train` trains the model of a recipe and returns a :class:`Run`, :func:`load` reads a
   model directory as a :class:`Translator`, which translates and aligns, and :func:`score` scores translations.
+  :class:`TranslationMemory` holds corrected translations.
 - Pictures: the functions ``plot_…``, and :func:`theme` for slides.
 - Text of the package: :func:`embedded_corpus` and :func:`task_pairs`.
 - Recipes: :class:`Recipe` and :func:`load_recipe`.
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from nmt.recipe.schema import VocabularyOptions as VocabularyOptions
     from nmt.training.resolve import resolve as resolve
     from nmt.translation.load import load as load
+    from nmt.translation.memory import TranslationMemory as TranslationMemory
     from nmt.translation.results import Translation as Translation
     from nmt.translation.translator import Translator as Translator
 
@@ -55,6 +57,7 @@ _MODULES = {
     "Recipe": "nmt.recipe.schema",
     "Run": "nmt.api.run",
     "Translation": "nmt.translation.results",
+    "TranslationMemory": "nmt.translation.memory",
     "Translator": "nmt.translation.translator",
     "Vocabularies": "nmt.data.vocabulary.files",
     "VocabularyOptions": "nmt.recipe.schema",

@@ -5,8 +5,8 @@ from importlib import import_module
 from nmt.cli.common import app
 
 COMMANDS = (
-    "train", "pretrained", "translate", "rerank", "calibrate", "synthesis", "serve", "evaluate", "alignment", "inspect",
-    "checks",
+    "train", "pretrained", "translate", "rerank", "calibrate", "corrections", "synthesis", "serve", "evaluate",
+    "alignment", "inspect", "checks",
 )  # fmt: skip
 for _name in COMMANDS:
     import_module(f"nmt.cli.{_name}")  # registers its commands, in the order of `nmt --help`

@@ -193,7 +193,7 @@ def verify(
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Use only the first N lines.")] = 100,
     device: Device = "auto",
 ) -> None:
-    """Check that batches and caches don't change translations.
+    """Check that batches and caches change no translation.
 
     With a model and text of your own: batch size, input order, caches and the scores of search must not change results,
     except for ties; the exit code is 1 if they do. bfloat16 and the exports to CTranslate2 and ONNX round or search

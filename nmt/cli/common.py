@@ -156,7 +156,7 @@ def _program(quiet: Quiet = False, version: Version = False) -> None: ...
 def command(*examples: str, to: typer.Typer = app, draws: bool = False) -> Callable[[Command], Command]:
     """A decorator that makes a function a command, with ``--plugin`` and ``--quiet`` besides its own options.
 
-    The first sentence of the docstring is shown in the list of commands, which has room for 57 characters.
+    The first sentence of the docstring is shown in the list of commands, which has room for 55 characters.
 
     Args:
         examples: lines at the end of the help page.

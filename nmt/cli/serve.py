@@ -38,6 +38,13 @@ TrustProxy = Annotated[
 TimeLimit = Annotated[
     float, typer.Option(metavar="SECONDS", min=0.1, help="Longest time of a request; then it gets status 504.")
 ]
+Feedback = Annotated[
+    bool,
+    typer.Option(
+        "--feedback",
+        help="Accept corrected translations from everybody; with --api-keys they are accepted from holders of a key.",
+    ),
+]
 
 
 @command(
@@ -58,6 +65,7 @@ def serve(
     rate_limit: RateLimit = None,
     trust_proxy: TrustProxy = "",
     time_limit: TimeLimit = 60.0,
+    feedback: Feedback = False,
     engine: Engine = "torch",
     device: Device = "auto",
 ) -> None:
@@ -65,8 +73,9 @@ def serve(
 
     The server has the API of LibreTranslate, and one of nmt under /v1; the page /docs describes both. Each model
     serves the direction that it was trained for. Where no model translates from one language to another, two do by way
-    of a third. Sentences of requests that arrive together are translated in common batches. No text is logged. SIGTERM
-    and Ctrl-C stop the server when all accepted requests are answered.
+    of a third. Sentences that the translation memory of a model has are translated by it. Sentences of requests that
+    arrive together are translated in common batches. No text is logged. SIGTERM and Ctrl-C stop the server when all
+    accepted requests are answered.
     """
     from nmt.core.errors import UserError
 
@@ -85,4 +94,4 @@ def serve(
         per_minute=rate_limit,
     )
     keys = read_api_keys(api_keys) if api_keys is not None else []
-    run(Service(load_models(model_dirs, device, engine), limits, keys), host, port, trust_proxy)
+    run(Service(load_models(model_dirs, device, engine), limits, keys, feedback), host, port, trust_proxy)

@@ -34,6 +34,7 @@ from nmt.cli.translation_options import (
     Ensemble,
     Forbid,
     Format,
+    FromMemory,
     InputFormat,
     Interactive,
     LogitsProcessors,
@@ -99,6 +100,7 @@ def translate(
     repair: Repair = False,
     confidence: Confidence = False,
     abstain: Abstain = None,
+    memory: FromMemory = False,
     score_only: ScoreOnly = None,
     precision: PrecisionOfEngine = "fp32",
     engine: Engine = "torch",
@@ -138,7 +140,8 @@ def translate(
     is_folder = check_is_folder(input, workers, ray, executor)
     options = _JobOptions(
         model_dir, ensemble or [], precision, engine, n_best, forbid or [], replace_unknown, unknown_lexicon,
-        input_format, format, scores, check, repair, confidence, abstain, cast("DecodingChanges", decoding),
+        input_format, format, scores, check, repair, confidence, abstain, memory,
+        cast("DecodingChanges", decoding),
     )  # fmt: skip
     if score_only:
         _score(options, score_only, output, device)
@@ -179,6 +182,7 @@ class _JobOptions:
     repair: bool
     confidence: bool
     abstain: float | None
+    memory: bool
     decoding: "DecodingChanges"
 
     def ending(self, path: Path | str) -> str | None:
@@ -214,6 +218,7 @@ class _JobOptions:
     def job(self, device: str) -> "TranslationJob":
         """Returns the job that the options describe."""
         from nmt.translation.job import TranslationJob
+        from nmt.translation.memory import TranslationMemory
         from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
 
         lexicon = read_unknown_lexicon(self.unknown_lexicon) if self.unknown_lexicon else {}
@@ -229,6 +234,7 @@ class _JobOptions:
             decoding=self.decoding,
             check="repair" if self.repair else self.check,
             with_confidence=self.confidence or self.abstain is not None,
+            memory=TranslationMemory(self.model_dir) if self.memory else None,
         )
 
 
@@ -249,7 +255,7 @@ def _translate_folder(
         "input_format": options.input_format or "text",
     }  # fmt: skip
     del settings["decoding"]
-    for name in ("check", "repair", "confidence", "abstain", "engine"):
+    for name in ("check", "repair", "confidence", "abstain", "memory", "engine"):
         if settings[name] in (None, False, "torch"):  # earlier journals don't have it
             del settings[name]
     make = partial(start_shards, options.job, device, open_file=partial(open_file, input_format=options.input_format))

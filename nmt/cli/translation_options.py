@@ -65,6 +65,13 @@ Abstain = Annotated[
         "abstained: true.",
     ),
 ]
+FromMemory = Annotated[
+    bool,
+    typer.Option(
+        "--memory",
+        help="Translate lines by exact matches of the translation memory (`nmt memory`); jsonl has a field memory.",
+    ),
+]
 Scores = Annotated[bool, typer.Option("--scores", help="Write its score and a tab before each candidate.")]
 ScoreOnly = Annotated[
     tuple[str, str] | None,

@@ -10,6 +10,9 @@
     alignment.json  lexicon.tsv  attention heads and word translations for alignment, where they were learned
     pieces.tsv                   counts of the pieces in the training text, by which the server identifies languages
     calibration.json             what turns features of a translation into its confidence, where it was fitted
+    memory.sqlite                corrected translations (:mod:`nmt.translation.memory`), and files that SQLite adds
+    corrections/                 an unfinished `nmt learn-corrections`
+    model.before.safetensors     the weights before the last `nmt learn-corrections` that replaced them
 
 A directory can be moved, archived and loaded anywhere. It holds no code, and what is read from it is checked as data
 from a stranger: regular files inside the directory only, none of an unreasonable size.
@@ -33,6 +36,7 @@ LEXICON = "lexicon.tsv"
 CALIBRATION = "calibration.json"
 PIECES = "pieces.tsv"
 CARD = "README.md"
+MEMORY = "memory.sqlite"
 
 MAX_BYTES = {
     RECIPE: 1 << 20, ALIGNMENT: 1 << 20, CALIBRATION: 1 << 20, CARD: 1 << 20, "vocabulary": 1 << 28,
@@ -50,6 +54,7 @@ READ = (
     LEXICON,
     CALIBRATION,
     PIECES,
+    f"{MEMORY}*",
     METRICS,
     CARD,
     "samples/step-*",
@@ -69,7 +74,8 @@ class ModelDirectory:
         self.path = Path(path)
         self.recipe, self.weights, self.metrics = self.path / RECIPE, self.path / WEIGHTS, self.path / METRICS
         self.alignment, self.lexicon, self.card = self.path / ALIGNMENT, self.path / LEXICON, self.path / CARD
-        self.calibration, self.pieces = self.path / CALIBRATION, self.path / PIECES
+        self.calibration, self.pieces, self.memory = self.path / CALIBRATION, self.path / PIECES, self.path / MEMORY
+        self.corrections, self.weights_before = self.path / "corrections", self.path / "model.before.safetensors"
         self.checkpoints, self.samples = self.path / "checkpoints", self.path / "samples"
         self.tensorboard = self.path / "tensorboard"
 
@@ -148,6 +154,8 @@ def _check_file(file: Path, directory: Path) -> None:
         resolved = file.resolve(strict=True)
         status = resolved.stat()
     except (OSError, RuntimeError) as error:
+        if isinstance(error, FileNotFoundError) and not file.is_symlink():
+            return  # another process has removed it meanwhile, as SQLite does with its journals
         raise UserError(f"{file} can't be read: {getattr(error, 'strerror', None) or error}.", remedy) from None
     if not resolved.is_relative_to(directory):
         raise UserError(f"{file} is a link to {resolved}, outside the model directory.", remedy)

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -22,8 +23,9 @@ from nmt.documents.elements import translate_htmls
 from nmt.documents.formats import FORMATS
 from nmt.documents.glossary import Glossary, Term
 from nmt.documents.markup import translate_content
-from nmt.documents.segmentation import split_sentences, translated, with_tags
+from nmt.documents.segmentation import Segment, split_sentences, translated, with_tags
 from nmt.documents.tags import KEPT, text_of
+from nmt.serving.corrections import correct, recalls
 from nmt.serving.engine import BatchOptions
 from nmt.serving.http import admit, read_values, without_surrogates
 from nmt.serving.languages import public_code
@@ -72,11 +74,12 @@ class _Job:
         run = partial(translate_content, translate=linked, language=source)
         if self.format == "html":
             return translate_htmls([self.text], run)
+        is_known = recalls(self.service, route, self.text)
         has_tags = bool(route) and bool(route[0].vocabularies.source.tags_of(self.text))
-        if not self.num_alternatives and not has_tags and KEPT.search(self.text):
+        if not self.num_alternatives and not has_tags and KEPT.search(self.text) and not is_known:
             return [text_of(content) for content in run([[self.text]])]
         num = self.num_alternatives + 1
-        segments = split_sentences(self.text, source)
+        segments = [Segment(self.text, True)] if is_known else split_sentences(self.text, source)
         sentences = [segment.text for segment in segments if segment.is_sentence]
         if has_tags:
             sentences = with_tags(sentences, route[0].vocabularies.source)
@@ -107,15 +110,25 @@ def router(service: Service) -> APIRouter:
             "frontendTimeout": 500,
             "apiKeys": bool(service.api_keys),
             "keyRequired": bool(service.api_keys),
-            "suggestions": False,
+            "suggestions": service.takes_corrections,
             "filesTranslation": True,
             "supportedFilesFormat": list(FORMATS),
             "language": {"source": {"code": "auto", "name": "Auto Detect"}, "target": _described(target)},
         })  # fmt: skip
 
     @routes.post("/suggest")
-    async def suggest() -> Response:
-        raise ApiError(403, "Suggestions are disabled on this server.")
+    async def suggest(request: Request) -> Response:
+        values = await _values(service, request)
+        if service.takes_corrections:
+            for name in ("q", "s"):
+                if not isinstance(values.get(name), str) or not values[name].strip():
+                    raise ApiError(400, f"Invalid request: missing {name} parameter")
+        texts = [without_surrogates(str(values.get(name) or "")) for name in ("q", "s")]
+        source, target = (str(values.get(side) or "") for side in ("source", "target"))
+        if source.strip().lower() == "auto":
+            source = next((str(each["language"]) for each in detections(service, texts[0])), source)
+        await run_in_threadpool(correct, service, source, target, *texts)
+        return JSONResponse({"success": True})
 
     @routes.get("/health")
     async def health() -> Response:
@@ -300,7 +313,7 @@ def _specification() -> dict[str, Any]:
         ("get", "/languages", "The languages, and what each can be translated to", ""),
         ("get", "/frontend/settings", "Settings for user interfaces", ""),
         ("post", "/translate_file", "Translate a file", "file source target glossary api_key"),
-        ("post", "/suggest", "Suggest a better translation", "q s source target"),
+        ("post", "/suggest", "Suggest a better translation", "q s source target api_key"),
         ("get", "/health", "Whether the server works", ""),
     )
     required = {"q", "source", "target", "file", "s"}

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +22,7 @@ from nmt.decoding.parallel import independent_threads
 from nmt.documents.process import DocumentProcesses
 from nmt.serving.engine import BatchOptions, Engine
 from nmt.serving.languages import Detector, ModelRouter, direction, public_code
+from nmt.translation.memory import TranslationMemory
 from nmt.translation.parts import chained, in_parts, joined, unchanged
 from nmt.translation.request import Request
 from nmt.translation.results import Translation
@@ -134,8 +135,8 @@ class RequestContext:
     Its methods block, and are called in the threads of the service.
     """
 
-    def __init__(self, engine: Engine, deadline: float) -> None:
-        self._engine, self._deadline, self._num_sentences = engine, deadline, 0
+    def __init__(self, engine: Engine, deadline: float, memories: Mapping[Translator, TranslationMemory] = {}) -> None:
+        self._engine, self._deadline, self._num_sentences, self._memories = engine, deadline, 0, memories
         self._lock, self._futures, self._is_cancelled = threading.Lock(), set[Future[Any]](), False
         self._on_cancel: Callable[[], None] = lambda: None
 
@@ -213,6 +214,25 @@ class RequestContext:
         settings: BatchOptions,
         on_partial: Callable[[int, str], None] | None,
     ) -> list[Translation]:
+        """Translate by exact matches of the model's memory, and the other sentences by the model."""
+        memory = self._memories.get(model)
+        recalled = memory.recall(requests, settings.forbid) if memory is not None else {}
+        rest = [i for i in range(len(requests)) if i not in recalled]
+        examine = model.examiner(settings.with_alignment, settings.check, False) if recalled else None
+        if examine is not None:
+            recalled = dict(zip(recalled, self.call(examine, list(recalled.values())), strict=True))
+        of_rest = None if on_partial is None else lambda at, text: on_partial(rest[at], text)
+        searched = self._search(model, [requests[i] for i in rest], settings, of_rest) if rest else []
+        found = recalled | dict(zip(rest, searched, strict=True))
+        return [found[i] for i in range(len(requests))]
+
+    def _search(
+        self,
+        model: Translator,
+        requests: Sequence[Request],
+        settings: BatchOptions,
+        on_partial: Callable[[int, str], None] | None,
+    ) -> list[Translation]:
         divided = [in_parts(request, model) for request in requests]
         parts = [part for of_request in divided for part in of_request]
         found: list[Translation] = []
@@ -253,12 +273,23 @@ class Service:
         models: of one direction the first is the default.
         limits: of a request.
         api_keys: one of which each request must have, if there are any.
+        feedback: accept corrections without API keys, too.
     """
 
     def __init__(
-        self, models: Iterable[Translator], limits: Limits | None = None, api_keys: Iterable[str] = ()
+        self,
+        models: Iterable[Translator],
+        limits: Limits | None = None,
+        api_keys: Iterable[str] = (),
+        feedback: bool = False,
     ) -> None:
         self.router, self.limits, self.api_keys = ModelRouter(models), limits or Limits(), frozenset(api_keys)
+        self.takes_corrections = feedback or bool(self.api_keys)
+        self.memories = {
+            model: TranslationMemory(model.directory)
+            for model in self.router.named.values()
+            if model.directory is not None
+        }
         self.rate = RateLimit(self.limits.per_minute)
         self.detector, self.metrics = Detector(self.router.codes, self.router.named.values()), Metrics()
         devices = {model.model.device for model in self.router.named.values()}
@@ -277,6 +308,8 @@ class Service:
             threads.shutdown()
         self.documents.close()
         self.engine.close()
+        for memory in self.memories.values():
+            memory.close()
 
     def route(self, source: str, target: str, name: str | None = None) -> list[Translator]:
         """Returns the models that translate from one language to another, one after another; or the one of this name.
@@ -319,7 +352,7 @@ class Service:
             raise ApiError(503, "Too many requests at a time: try again later", {"Retry-After": "1"})
         self._num_active += 1
         self.metrics.active.set(self._num_active)
-        context = RequestContext(self.engine, time.monotonic() + seconds)
+        context = RequestContext(self.engine, time.monotonic() + seconds, self.memories)
         try:
             yield context
         finally:

@@ -9,12 +9,14 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from nmt.alignment.links import to_json
 from nmt.data.languages import name_of
 from nmt.documents.glossary import CheckedTranslation, Glossary
 from nmt.documents.segmentation import Segment, split_sentences, translated, with_tags
+from nmt.serving.corrections import correct, recalls
 from nmt.serving.engine import BatchOptions
 from nmt.serving.http import admit
 from nmt.serving.languages import direction, public_code
@@ -53,8 +55,19 @@ class TranslateBody(Body):
     beam_size: int | None = Field(None, ge=1, le=50, description="hypotheses of the search; 1 is greedy")
     alpha: float | None = Field(None, ge=0, le=10, description="strength of the length penalty")
     glossary: dict[Phrase, Phrase] = Field({}, max_length=1000, description="terms and their translations")
+    suggest: bool = Field(False, description="give a similar entry of the memory with each sentence")
     model: Model = None
     stream: bool = Field(False, description="send server-sent events while search goes on; for one text")
+
+
+class FeedbackBody(Body):
+    """A corrected translation."""
+
+    text: Text = Field(description="a sentence or a text", min_length=1)
+    translation: Text = Field(description="its correct translation", min_length=1)
+    source: str = Field(description="code of the source language", max_length=100)
+    target: str = Field(description="code of the target language", max_length=100)
+    model: Model = None
 
 
 class PairsBody(Body):
@@ -86,6 +99,13 @@ def router(service: Service) -> APIRouter:
             raise ApiError(400, "Invalid request: a stream has one text")
         events = _events(service, jobs[0])
         return StreamingResponse(_with_errors(await anext(events), events), media_type="text/event-stream")
+
+    @routes.post("/feedback")
+    async def feedback(request: Request, body: FeedbackBody) -> Response:
+        """Add a corrected translation to the memory of the model, which then translates the text by it."""
+        admit(service, request)
+        await run_in_threadpool(correct, service, body.source, body.target, body.text, body.translation, body.model)
+        return JSONResponse({"success": True})
 
     @routes.post("/align")
     async def align(request: Request, body: PairsBody) -> Response:
@@ -140,7 +160,8 @@ class _Job:
             source, confidence = next(iter(self._service.detector.detect(self._text)), (body.target, 0.0))
             detected = {"confidence": confidence}
         route = self._service.route(source, body.target, body.model)
-        segments = split_sentences(self._text, source) if body.split else [Segment(self._text, True)]
+        is_split = body.split and not recalls(self._service, route, self._text)
+        segments = split_sentences(self._text, source) if is_split else [Segment(self._text, True)]
         texts = [segment.text for segment in segments if segment.is_sentence]
         if route:
             texts = with_tags(texts, route[0].vocabularies.source)
@@ -150,6 +171,9 @@ class _Job:
         search = partial(context.translate, route, settings=self._settings(route), on_partial=on_partial)
         requests = [Sentence(text, body.prefix, tuple(body.must_contain)) for text in texts]
         found = Glossary(body.glossary).translate(requests, search)
+        memory = self._service.memories.get(route[-1]) if body.suggest and len(route) == 1 else None
+        if memory is not None:
+            found = [replace(each, translation=memory.suggest(each.translation)) for each in found]
         text = "".join(translated(segments, (each.translation.text for each in found)))
         sentences = [self._sentence(each) for each in found]
         return {"text": text, "source": public_code(source), **detected, "sentences": sentences}

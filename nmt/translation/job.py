@@ -21,6 +21,7 @@ from nmt.jobs.run import run
 from nmt.jobs.shards import Shard
 from nmt.metrics.degenerate import DegenerateCount
 from nmt.recipe.schema import DecodingChanges
+from nmt.translation.memory import TranslationMemory
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.results import Translation
 from nmt.translation.translator import WINDOW, Translator
@@ -50,6 +51,8 @@ class TranslationJob:
     decoding: DecodingChanges
     check: bool | Literal["repair"] = False
     with_confidence: bool = False
+    memory: TranslationMemory | None = None
+    """Translates lines with an exact match."""
 
     def run(
         self,
@@ -70,10 +73,10 @@ class TranslationJob:
         for window in in_windows(chain(again, lines) if again else lines, self._window):
             if len(window) == len(again):  # the earlier run had reached the end
                 return
-            translations = self.translator.stream(
-                [self.read(line, number) for number, line in enumerate(window, start=first_line)],
-                self.n_best,
-                on_progress,
+            search = partial(
+                self.translator.stream,
+                n_best=self.n_best,
+                on_progress=on_progress,
                 with_alignment=self.with_alignment,
                 first_line=first_line,
                 constraints=self.constraints,
@@ -81,6 +84,12 @@ class TranslationJob:
                 with_confidence=self.with_confidence,
                 **self.decoding,
             )
+            requests = [self.read(line, number) for number, line in enumerate(window, start=first_line)]
+            if self.memory is None:
+                translations = search(requests)
+            else:
+                examine = self.translator.examiner(self.with_alignment, self.check, self.with_confidence)
+                translations = iter(self.memory.translate(requests, search, examine, self.constraints.forbid))
             yield from islice(translations, len(again), None)
             first_line += len(window)
             again = ()

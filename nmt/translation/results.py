@@ -45,6 +45,9 @@ class Translation:
     """Whether a second search has replaced a translation with more problems; None if repair was not requested."""
     confidence: float | None = None
     """Probability that the translation is acceptable (:mod:`nmt.translation.confidence`); None if not requested."""
+    memory: dict[str, Any] | None = None
+    """The entry of the translation memory (:mod:`nmt.translation.memory`) that is the translation, if its similarity is
+    1, or a near one; None if there is none."""
 
     def __str__(self) -> str:
         return self.text
@@ -69,7 +72,9 @@ class Translation:
                 {"translation": c.text, "score": round(c.score, DIGITS), "tokens": c.tokens} for c in self.n_best
             ],
             "alignment": None if self.alignment is None else [list(link) for link in self.alignment],
-            **{name: value for name in ("problems", "repaired") if (value := getattr(self, name)) is not None},
+            **{
+                name: value for name in ("problems", "repaired", "memory") if (value := getattr(self, name)) is not None
+            },
             **({} if self.confidence is None else {"confidence": round(self.confidence, DIGITS)}),
         }
 

@@ -204,7 +204,7 @@ class Translator:
         if constraints.replace_unknown and not self.has_attention:
             raise UserError("Unknown words can't be replaced by a model without attention.", "Leave that out.")
         processors = [*constraints.processors(self.vocabularies), *processors]
-        examine, wide = self._examiner(with_alignment, check, with_confidence), for_repair(options)
+        examine, wide = self.examiner(with_alignment, check, with_confidence), for_repair(options)
         for window in in_windows(lines, WINDOW * options.batch_size):
             given = [Request(line) if isinstance(line, str) else line for line in window]
             requests = [*map(self.letter_case.ordinary, given)] if options.restore_case else given
@@ -292,7 +292,7 @@ class Translator:
             )
         return LexicalShortlist(self.aligner.lexicon, self.vocabularies, size)
 
-    def _examiner(self, with_alignment: bool | str, check: bool | str, with_confidence: bool) -> Examiner | None:
+    def examiner(self, with_alignment: bool | str, check: bool | str, with_confidence: bool) -> Examiner | None:
         """Returns what examines translations; None if nothing is requested, or the model can't do it."""
         if not (check or with_confidence or (with_alignment and self.has_attention)):
             return None

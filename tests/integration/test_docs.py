@@ -101,6 +101,7 @@ NOT_RUN = {
     r"tools/experiments/(?:check|damage|confidence|short)_quality\.py": "needs the corpora; see tests/tools",
     r"tools/experiments/language_detection\.py": "needs the corpora; see tests/tools",
     r"nmt calibrate|--confidence$|--abstain": "needs a model that translates well; see tests/cli/test_calibrate.py",
+    r"nmt learn-corrections": "needs a hundred corrections; see tests/evaluation/test_corrections.py",
     r"sphinx-|LC_MESSAGES": "needs Sphinx and a documentation; see tests/cli/test_translate_documents.py",
     r"-o runs/transformer --resume": "continues a run that the page does not make",
     r"nmt import|models/": "needs the download of a model; tests/pretrained imports, fine-tunes and exports small ones",

@@ -118,8 +118,8 @@ def serve() -> Iterator[Callable[..., Server]]:
 
     with ExitStack() as stack:
 
-        def start(*models: Translator, keys: tuple[str, ...] = (), **limits: Any) -> Server:
-            return stack.enter_context(running(Service(models, Limits(**limits), keys)))
+        def start(*models: Translator, keys: tuple[str, ...] = (), feedback: bool = False, **limits: Any) -> Server:
+            return stack.enter_context(running(Service(models, Limits(**limits), keys, feedback)))
 
         yield start
 

@@ -1,6 +1,7 @@
 """The page in a real browser: a headless Chromium, where it and its driver are on the machine."""
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -197,3 +198,24 @@ def test_it_is_accessible(page: Any, scheme: str, width: int) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = axe.Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.slow
+def test_a_correction_is_saved_and_used(
+    browser: Any, serve: Callable[..., Any], tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    nmt.TranslationMemory(folder).add([(LINE.replace("müde", "alte"), "The old baker.")])
+    page = browser.new_page()
+    page.goto(f"{serve(nmt.load(folder), feedback=True).url}/")
+    page.select_option("#source", "de")
+    page.fill("#input", LINE)
+    page.wait_for_selector(".memory button")
+    assert "The old baker." in page.text_content(".memory")
+    page.click("summary:text('Correct')")
+    page.fill(".sentence textarea", "The tired baker sees the moon.")
+    page.click("button:text('Save')")
+    page.wait_for_selector(".memory.note")
+    assert page.text_content("#output") == "The tired baker sees the moon."
+    page.close()

@@ -30,7 +30,7 @@
 
   function request(text, changes = {}) {
     const terms = glossary(), model = $("model").value ? { model: $("model").value } : {};
-    const body = { text, source: $("source").value, target: $("target").value, n_best: CANDIDATES, alignment: true, ...model, ...changes };
+    const body = { text, source: $("source").value, target: $("target").value, n_best: CANDIDATES, alignment: true, suggest: true, ...model, ...changes };
     return Object.keys(terms).length ? { ...body, glossary: terms } : body;
   }
 
@@ -84,7 +84,7 @@
     const base = $("server").value.trim().replace(/\/*$/, (end) => ($("server").value.trim() ? "/" : end)), beam = Number($("beam").value);
     // Another server has models of its own.
     const model = base ? { model: undefined } : $("model-2").value ? { model: $("model-2").value } : {};
-    const changes = { n_best: 1, alignment: false, ...model, ...(beam ? { beam_size: beam } : {}) };
+    const changes = { n_best: 1, alignment: false, suggest: undefined, ...model, ...(beam ? { beam_size: beam } : {}) };
     try {
       const start = performance.now();
       const answer = (await call("v1/translate", request(text, changes), { base, signal })).translations[0];
@@ -181,7 +181,40 @@
     if (sentence.missing) box.append(element("p", `Could not be placed: ${sentence.missing.join(", ")}`, "problem"));
     const others = (sentence.n_best || []).slice(1);
     if (others.length) box.append(drawCandidates(sentence, index, others));
+    if (sentence.memory) box.append(drawMemory(sentence, index));
+    if (state.settings.suggestions && state.asked.source !== state.asked.target) box.append(drawCorrection(sentence));
     return box;
+  }
+
+  // The entry of the translation memory: the translation itself, or that of a similar sentence.
+  function drawMemory({ memory, translation }, index) {
+    if (memory.similarity === 1) return element("p", "From the translation memory", "note memory");
+    const line = element("p", `Similar sentence (${Math.round(100 * memory.similarity)} %): `, "memory"), use = element("button", "Use");
+    use.type = "button";
+    use.setAttribute("aria-label", `Use “${memory.translation}”`);
+    use.addEventListener("click", () => replace(index, memory.translation));
+    const text = element("span");
+    text.dir = "auto";
+    text.append(`${memory.source} → `, ...marked(translation, memory.translation));
+    line.append(text, " ", use);
+    return line;
+  }
+
+  function drawCorrection(sentence) {
+    const section = element("details"), text = element("textarea", sentence.translation), save = element("button", "Save");
+    save.type = "button";
+    text.rows = 2;
+    text.dir = "auto";
+    text.setAttribute("aria-label", "Corrected translation");
+    save.addEventListener("click", async () => {
+      save.disabled = true;
+      try {
+        await call("v1/feedback", { ...state.asked, text: sentence.source, translation: text.value });
+        later(0);
+      } catch (error) { save.disabled = false; complain(error.message); }
+    });
+    section.append(element("summary", "Correct"), text, " ", save);
+    return section;
   }
 
   function addBar(button, probability) {
