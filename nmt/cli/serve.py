@@ -37,6 +37,9 @@ TrustProxy = Annotated[
 TimeLimit = Annotated[
     float, typer.Option(metavar="SECONDS", min=0.1, help="Longest time of a request; then it gets status 504.")
 ]
+InspectLimit = Annotated[
+    int, typer.Option(metavar="N", min=0, max=100, help="Longest sentence to inspect, in pieces; 0 switches that off.")
+]
 Engine = Annotated[
     Literal["torch", "ctranslate2"],
     typer.Option(help="Library for the search; ctranslate2 is faster on a CPU and supports Transformers only."),
@@ -61,12 +64,14 @@ def serve(
     rate_limit: RateLimit = None,
     trust_proxy: TrustProxy = "",
     time_limit: TimeLimit = 60.0,
+    inspect_limit: InspectLimit = 60,
     engine: Engine = "torch",
     device: Device = "auto",
 ) -> None:
     """Serve models over HTTP.
 
-    The server has the API of LibreTranslate, and one of nmt under /v1; the page /docs describes both. Each model
+    The server has the API of LibreTranslate, and one of nmt under /v1; the page /docs describes both. The page
+    /sentence shows search and attention, and what other attention would change. Each model
     serves the direction that it was trained for. Where no model translates from one language to another, two do by way
     of a third. Sentences of requests that arrive together are translated in common batches. No text is logged. SIGTERM
     and Ctrl-C stop the server when all accepted requests are answered.
@@ -86,6 +91,7 @@ def serve(
         requests=queue_size,
         seconds=time_limit,
         per_minute=rate_limit,
+        pieces=inspect_limit,
     )
     keys = read_api_keys(api_keys) if api_keys is not None else []
     run(Service(load_models(model_dirs, device, engine), limits, keys), host, port, trust_proxy)

@@ -48,6 +48,16 @@ def render_page(
     return render("sentence.html.j2", title=title, data=Markup(text.replace("<", "\\u003c")), is_live=False)
 
 
+def render_live_page() -> str:
+    """Returns the page of a server, which gets its sentences from ``/v1/inspect``."""
+    from markupsafe import Markup
+
+    from nmt.core.templates import render
+
+    data = Markup('{"models":[],"sentences":[]}')
+    return render("sentence.html.j2", title="How a sentence is translated", data=data, is_live=True)
+
+
 def read_gold(reference: Path, links: Path, lines: Sequence[str]) -> list[Gold]:
     """Returns the references and the sure links of sentences.
 
