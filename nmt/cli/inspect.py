@@ -296,28 +296,46 @@ def sentence(
     alternatives: Annotated[
         int, typer.Option(metavar="N", min=0, max=20, help="Other words of each position that are tried.")
     ] = 4,
+    interventions: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=5000,
+            help="Changes of the attention of single steps in a sentence; 0 also leaves out those of heads and layers.",
+        ),
+    ] = 300,
+    gold: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            "--gold", metavar="REFERENCE LINKS", help="Translations and their word links (Pharaoh), line by line."
+        ),
+    ] = None,
     device: Device = "auto",
 ) -> None:
-    """Show search, attention and alternatives as a page.
+    """Show search, attention and what-ifs as a page.
 
     The page is one file that needs no network. It shows the beam search as a tree, step by step, with what was
-    dropped and why; the finished hypotheses under any length penalty; greedy search; the attention of each token; and
-    for each token the most probable others, with the translations that would follow. Several models stand side by side.
+    dropped and why; the finished hypotheses under any length penalty; greedy search; the attention of each token; for
+    each token the most probable others, with the translations that would follow; and the translations under other
+    attention, and without single heads and layers. Several models stand side by side.
     """
     from nmt.core.output import open_output
     from nmt.core.text import read_lines
-    from nmt.inspection.sentence import SentenceViewer, render_page
+    from nmt.inspection.sentence import SentenceViewer
+    from nmt.inspection.sentence_page import read_gold, render_page
     from nmt.training.history import short_names
     from nmt.translation.load import load
 
     folders = [model_dir, *(compare or ())]
     viewers = [
-        SentenceViewer(load(folder, device), name, beam_size, alternatives)
+        SentenceViewer(load(folder, device), name, beam_size, alternatives, interventions)
         for folder, name in zip(folders, short_names(folders), strict=True)
     ]
     lines = list(islice((line for line in texts or read_lines(input) if line.strip()), limit))
+    golds = read_gold(*gold, lines) if gold is not None else ()
     with open_output(output) as stream, progress_bar("translating", len(lines)) as bar:
-        stream.write(render_page("How a sentence is translated", viewers, bar.counted(lines)))
+        stream.write(render_page("How a sentence is translated", viewers, bar.counted(lines), golds))
     say_wrote(output)
 
 

@@ -45,6 +45,9 @@ Feedback = Annotated[
         help="Accept corrected translations from everybody; with --api-keys they are accepted from holders of a key.",
     ),
 ]
+InspectLimit = Annotated[
+    int, typer.Option(metavar="N", min=0, max=100, help="Longest sentence to inspect, in pieces; 0 switches that off.")
+]
 
 
 @command(
@@ -66,12 +69,14 @@ def serve(
     trust_proxy: TrustProxy = "",
     time_limit: TimeLimit = 60.0,
     feedback: Feedback = False,
+    inspect_limit: InspectLimit = 60,
     engine: Engine = "torch",
     device: Device = "auto",
 ) -> None:
     """Serve models over HTTP.
 
-    The server has the API of LibreTranslate, and one of nmt under /v1; the page /docs describes both. Each model
+    The server has the API of LibreTranslate, and one of nmt under /v1; the page /docs describes both. The page
+    /sentence shows search and attention, and what other attention would change. Each model
     serves the direction that it was trained for. Where no model translates from one language to another, two do by way
     of a third. Sentences that the translation memory of a model has are translated by it. Sentences of requests that
     arrive together are translated in common batches. No text is logged. SIGTERM and Ctrl-C stop the server when all
@@ -92,6 +97,7 @@ def serve(
         requests=queue_size,
         seconds=time_limit,
         per_minute=rate_limit,
+        pieces=inspect_limit,
     )
     keys = read_api_keys(api_keys) if api_keys is not None else []
     run(Service(load_models(model_dirs, device, engine), limits, keys, feedback), host, port, trust_proxy)

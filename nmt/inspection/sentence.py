@@ -1,12 +1,7 @@
-"""A page that shows how models translate a sentence: search, attention, and what other words would change.
-
-The page carries its data as JSON, a list of sentences, each with the views of all models; :func:`view_of` describes
-these. Numbers are natural log-probabilities, rounded.
-"""
+"""How a model translates a sentence: search, attention, and what other words or other attention would change."""
 
 import base64
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +12,23 @@ from torch import Tensor
 from nmt.core.device import autocast
 from nmt.core.errors import UserError
 from nmt.data.batching import Ids, make_batch
+from nmt.data.links import Link
+from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.recording import BeamRecorder, SearchTree
 from nmt.decoding.search import Query
 from nmt.inspection.attention_numbers import AttentionNumbers, recorded_attention
+from nmt.inspection.interventions import (
+    Intervention,
+    force_stepwise,
+    intervened,
+    replaceable_attention,
+    shared_copy,
+    skippable_layers,
+)
+from nmt.models.contracts import Model
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.translator import Translator
 
@@ -34,7 +40,8 @@ MAX_POSITIONS = 50
 """Target positions that have alternatives; further ones are those of a model that repeats itself."""
 MAX_WIDTH = 16
 """Numbers of a vector that are shown."""
-DIGITS = 4
+Gold = tuple[str, Iterable[Link]]
+"""A reference translation and the links of its words to those of the source; words have white space between."""
 
 
 @dataclass(frozen=True)
@@ -56,46 +63,52 @@ class SentenceViewer:
         name: of the model in the page.
         beam_size: hypotheses of the search; None for the recipe's.
         num_alternatives: other words of each target position whose continuations are computed.
+        num_interventions: changes of the attention of single steps that are computed for a sentence, at most; 0 also
+            leaves out those of all steps.
 
     Raises:
         UserError: the model does not translate, or an option is out of range.
     """
 
-    def __init__(self, translator: Translator, name: str, beam_size: int | None = None, num_alternatives: int = 4):
+    def __init__(
+        self,
+        translator: Translator,
+        name: str,
+        beam_size: int | None = None,
+        num_alternatives: int = 4,
+        num_interventions: int = 0,
+    ) -> None:
         for feature in ("translation", "search"):
             translator.task.require(feature)
-        self.translator, self.name, self.num_alternatives = translator, name, num_alternatives
+        # A copy, because hooks are registered while others may use the model.
+        self.translator = translator.replaced(model=shared_copy(translator.model))
+        self.name, self.num_alternatives, self.num_interventions = name, num_alternatives, num_interventions
         plain = {"search": "beam", "mbr": "none", "shortlist": None}
         own = translator.options(beam_size=beam_size).model_dump()
         self.options = DecodingOptions.model_validate(own | plain)
         self._target = translator.vocabularies.target
 
-    def view(self, number: int, line: str) -> Json:
+    def view(self, number: int, line: str, gold: Gold | None = None) -> Json:
         """Returns the view of a line.
 
         Args:
             number: of the line, for messages.
             line: source text.
+            gold: a reference whose links the attention is set to.
 
         Returns:
             An object with ``source`` (tokens and EOS), ``beam`` (the tree and the finished hypotheses), ``greedy``,
-            ``best`` (tokens with their probabilities), ``attention`` and ``numbers`` (or null) and ``alternatives``.
+            ``best`` (tokens with their probabilities), and, each possibly null, ``attention``, ``numbers``,
+            ``alternatives``, ``interventions`` and ``gold``.
 
         Raises:
             UserError: the line has no words or too many pieces, or the model finds no translation.
         """
-        source = self.translator.encode_source(line)
-        if not 0 < len(source) <= MAX_PIECES:
-            raise UserError(
-                f"line {number} has {len(source):,} pieces for {self.name}; a page shows 1 to {MAX_PIECES}.",
-                "Choose a shorter sentence, or a part of it." if source else "Give a sentence.",
-            )
+        source = self.encode(number, line)
         recorder = BeamRecorder(self._target.eos)
         [hypotheses] = self.search(source, [()], self.options, recorder)
         single = self.options.model_copy(update={"beam_size": 1, "beam_groups": 1})
         [greedy] = self.search(source, [()], single)
-        if not hypotheses or not greedy:
-            raise UserError(f"{self.name} finds no translation of line {number}.", "Its weights may not be finite.")
         best, tree = hypotheses[0], recorder.trees[0]
         forced = self.force(source, best.ids)
         vocabulary = self.translator.vocabularies.source
@@ -107,7 +120,19 @@ class SentenceViewer:
             "attention": self._attention(forced),
             "numbers": self._numbers(forced.numbers),
             "alternatives": self._alternatives(source, best, forced) if self.num_alternatives else None,
+            "interventions": self._interventions(source, best, forced) if self.num_interventions else None,
+            "gold": self._gold(source, line, *gold) if gold is not None else None,
         }
+
+    def encode(self, number: int, line: str, most: int = MAX_PIECES) -> Ids:
+        """Returns the ids of a line with at most ``most`` pieces; see :meth:`view`."""
+        source = self.translator.encode_source(line)
+        if not 0 < len(source) <= most:
+            raise UserError(
+                f"line {number} has {len(source):,} pieces for {self.name}; a page shows 1 to {most}.",
+                "Choose a shorter sentence, or a part of it." if source else "Give a sentence.",
+            )
+        return source
 
     def search(
         self,
@@ -115,15 +140,23 @@ class SentenceViewer:
         prefixes: Sequence[Sequence[int]],
         options: DecodingOptions,
         observer: BeamObserver | None = None,
+        model: Model | None = None,
     ) -> list[list[Hypothesis]]:
         """Returns the hypotheses of a sentence that begin with each of some prefixes, best first.
 
         Args:
             prefixes: ids of the beginning of the translation; one that ends in EOS is a whole translation.
+            model: searches in place of the translator's.
+
+        Raises:
+            UserError: nothing is found.
         """
         constraints = [LexicalConstraints(prefix=prefix) for prefix in prefixes]
         query = Query([source] * len(prefixes), options, constraints=constraints, observer=observer)
-        return self.translator.searcher(query)
+        found = (self.translator.searcher if model is None else self.translator.search_with(model))(query)
+        if not all(found):
+            raise UserError(f"{self.name} finds no translation.", "Its weights may not be finite.")
+        return found
 
     @torch.inference_mode()
     def force(self, source: Ids, target: Ids) -> ForcedStep:
@@ -235,51 +268,107 @@ class SentenceViewer:
         tail = {"tokens": self._tokens(hypothesis.ids)[first:], "p": log_p_T[first:].exp().tolist()}
         return {**self._summary(hypothesis), **tail}
 
+    def intervene(self, source: Ids, ids: Ids, changes: Sequence[Intervention], count: int = 1) -> list[Json]:
+        """Returns the translations under interventions.
+
+        An intervention in one step leaves the tokens before it as they are in a given translation, and the model
+        continues them.
+
+        Args:
+            source: ids of the source.
+            ids: those of the translation.
+            changes: the interventions.
+            count: tokens of the highest probabilities that are given for each step.
+
+        Returns:
+            For each intervention the ``text``, ``tokens`` and ``p`` of the translation found, and for the given
+            translation ``own``, the probability of each token, and ``top``, the most probable tokens of each step.
+        """
+        results, vocabularies = [], self.translator.vocabularies
+        for start in range(0, len(changes), self.options.batch_size):
+            chunk = changes[start : start + self.options.batch_size]
+            prefixes = [list(ids[: change.step or 0]) for change in chunk]
+            with intervened(self.translator.model, chunk) as model:
+                found = [hypotheses[0] for hypotheses in self.search(source, prefixes, self.options, model=model)]
+                with autocast(model.device, self.translator.precision):
+                    own = force_stepwise(model, source, [ids] * len(chunk), vocabularies, count)
+                    new = force_stepwise(model, source, [hypothesis.ids for hypothesis in found], vocabularies)
+            for hypothesis, (own_p, top), (p, _) in zip(found, own, new, strict=True):
+                shown = {"tokens": self._tokens(hypothesis.ids), "p": p, "own": own_p}
+                named = [[[self._target.token(token), value] for token, value in of_step] for of_step in top]
+                results.append({**self._summary(hypothesis), **shown, "top": named})
+        return results
+
+    def _interventions(self, source: Ids, best: Hypothesis, forced: ForcedStep) -> Json | None:
+        """Returns the interventions in all steps (``whole``), and in single steps the attention to one word each.
+
+        ``steps`` has for each target position the source positions, -1 for equal weights, each with the probability
+        of the position's token, the most probable token and its probability, and the translation and its
+        log-probability. ``texts`` are these translations.
+        """
+        changes = self.whole_interventions()
+        if not changes:
+            return None
+        whole = self.intervene(source, best.ids, changes)
+        shown = [{key: value for key, value in result.items() if key != "top"} for result in whole]
+        return {"whole": shown, **self._step_interventions(source, best, forced)}
+
+    def whole_interventions(self) -> list[Intervention]:
+        """Returns the interventions in all steps, in the order of the page: each head switched off, the weights of each
+        for all of its layer, uniform attention, and each layer left out."""
+        model = self.translator.model
+        heads = range(len(model.decoder.heads) if replaceable_attention(model.decoder) else 0)
+        found = [Intervention("off", heads=(head,)) for head in heads]
+        found += [Intervention("head", head) for head in heads if len(heads) > 1]
+        found += [Intervention("uniform")] if heads else []
+        return found + [Intervention("skip", index, side=side) for side, index, _ in skippable_layers(model)]
+
+    def _step_interventions(self, source: Ids, best: Hypothesis, forced: ForcedStep) -> Json:
+        if forced.weights_HTS is None or not replaceable_attention(self.translator.model.decoder):
+            return {"steps": [], "texts": []}
+        mean_TS = forced.weights_HTS.mean(0)[:MAX_POSITIONS]
+        # In a long sentence only the source positions that have the most attention.
+        count = min(max(1, self.num_interventions // len(mean_TS) - 1), mean_TS.shape[1])
+        places = [(t, s) for t, row in enumerate(mean_TS.topk(count).indices.tolist()) for s in (-1, *sorted(row))]
+        changes = [Intervention("uniform" if s < 0 else "word", max(s, 0), step=t) for t, s in places]
+        steps: list[list[list[Any]]] = [[] for _ in mean_TS]
+        texts: dict[str, int] = {}
+        tokens: list[list[str]] = []
+        for (t, s), result in zip(places, self.intervene(source, best.ids, changes), strict=True):
+            if texts.setdefault(result["text"], len(tokens)) == len(tokens):
+                tokens.append(result["tokens"])
+            [[token, p]] = result["top"][t]
+            steps[t].append([s, result["own"][t], token, p, texts[result["text"]], result["log_p"]])
+        return {"steps": steps, "texts": [{"text": text, "tokens": tokens[index]} for text, index in texts.items()]}
+
+    def _gold(self, source: Ids, line: str, reference: str, links: Iterable[Link]) -> Json | None:
+        """Returns the probabilities of a reference with the model's attention (``before``) and with that of the links
+        (``after``), and the translation that the model finds with the latter."""
+        if not replaceable_attention(self.translator.model.decoder):
+            return None
+        task, vocabulary = self.translator.task, self.translator.vocabularies.source
+        words_of = Words.split(line).of_pieces(task.source_pieces(vocabulary, line))
+        linked, pieces = set(links), self._target.pieces(reference)
+        targets = Words.split(reference).of_pieces(pieces)
+        places = tuple(tuple(s for s, word in enumerate(words_of) if (word, t) in linked) for t in targets)
+        ids = self.translator.encode_target(reference)
+        before, after = self.intervene(source, ids, [Intervention("links"), Intervention("links", links=places)])
+        found = {key: after[key] for key in ("text", "p", "log_p")} | {"found": after["tokens"]}
+        return {"tokens": self._tokens(ids), "before": before["own"], "after": after["own"], **found}
+
     def describe(self) -> Json:
-        """Returns the name of the model and the options of its search."""
-        options, recipe = self.options, self.translator.recipe
+        """Returns the name of the model, the options of its search, the heads whose attention can be changed, and the
+        number of layers that can be left out."""
+        options, recipe, model = self.options, self.translator.recipe, self.translator.model
+        layers = [side for side, _, _ in skippable_layers(model)]
         return {
             "name": self.name,
+            "heads": [head.name for head in model.decoder.heads] if replaceable_attention(model.decoder) else [],
+            "layers": {side: layers.count(side) for side in ("encoder", "decoder")},
             "description": recipe.description,
-            "parameters": self.translator.model.num_parameters,
+            "parameters": model.num_parameters,
             "options": {name: getattr(options, name) for name in ("beam_size", "length_penalty", "alpha", "prune")},
         }
-
-
-def render_page(title: str, viewers: Sequence[SentenceViewer], lines: Iterable[str]) -> str:
-    """Returns the page.
-
-    Args:
-        title: heading.
-        viewers: a model each, the first of which is shown first.
-        lines: source sentences.
-
-    Raises:
-        UserError: there is no line, or one that a page can't show.
-    """
-    from markupsafe import Markup
-
-    from nmt.core.templates import render
-
-    sentences = [
-        {"text": line, "views": [viewer.view(number, line) for viewer in viewers]}
-        for number, line in enumerate(lines, start=1)
-    ]
-    if not sentences:
-        raise UserError("There is no sentence to show.", "Give TEXT, --input FILE, or text on standard input.")
-    data = {"models": [viewer.describe() for viewer in viewers], "sentences": sentences}
-    text = json.dumps(_rounded(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    # Inside a script element only "</" could end it, and "<!--" changes how it is read.
-    return render("sentence.html.j2", title=title, data=Markup(text.replace("<", "\\u003c")))
-
-
-def _rounded(value: Any) -> Any:
-    """Returns JSON with its numbers rounded."""
-    if isinstance(value, float):
-        return round(value, DIGITS)
-    if isinstance(value, Mapping):
-        return {name: _rounded(part) for name, part in value.items()}
-    return [_rounded(part) for part in value] if isinstance(value, list) else value
 
 
 def _short(values: Tensor) -> list[list[float]]:

@@ -20,7 +20,7 @@ from nmt.core.console import be_silent, say
 from nmt.core.errors import UserError
 from nmt.core.version import __version__
 from nmt.export.run import exported_translator
-from nmt.serving import libretranslate, v1
+from nmt.serving import libretranslate, sentence, v1
 from nmt.serving.api_page import api_page
 from nmt.serving.connections import BoundedProtocol
 from nmt.serving.http import RequestMiddleware, add_error_handlers, check_key
@@ -50,6 +50,7 @@ def create_app(service: Service) -> FastAPI:
     add_error_handlers(app)
     app.include_router(libretranslate.router(service))
     app.include_router(v1.router(service))
+    app.include_router(sentence.router(service))
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics(request: Request) -> Response:
@@ -59,6 +60,10 @@ def create_app(service: Service) -> FastAPI:
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
         return FileResponse(PAGE / "index.html", headers={"Content-Security-Policy": POLICY})
+
+    @app.get("/sentence", include_in_schema=False)
+    async def sentence_page() -> Response:
+        return sentence.sentence_page(POLICY)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:

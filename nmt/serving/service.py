@@ -71,6 +71,8 @@ class Limits:
     """Size of a request's body."""
     per_minute: int | None = None
     """Requests of one client."""
+    pieces: int = 60
+    """Longest sentence that is inspected, in pieces; 0: none is."""
     documents: int = 32
     """Documents that are translated or wait at a time; further ones get status 503."""
 

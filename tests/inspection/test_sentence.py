@@ -13,26 +13,28 @@ import pytest
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.inspection.sentence import SentenceViewer, render_page
+from nmt.inspection.sentence import SentenceViewer
+from nmt.inspection.sentence_page import read_gold, render_page
 
 LINE = "Heute sieht die Katze den Mond."
 SECOND = "Der Hund schläft im Garten."
+GOLD = "Today the cat sees the moon.", {(0, 4), (2, 1), (3, 2), (1, 3)}
 
 
 @pytest.fixture(scope="module")
 def viewer(tiny_model: Path) -> SentenceViewer:
-    return SentenceViewer(nmt.load(tiny_model, "cpu"), "tiny", beam_size=3, num_alternatives=2)
+    return SentenceViewer(nmt.load(tiny_model, "cpu"), "tiny", beam_size=3, num_alternatives=2, num_interventions=500)
 
 
 @pytest.fixture(scope="module")
 def view(viewer: SentenceViewer) -> Any:
-    return viewer.view(1, LINE)
+    return viewer.view(1, LINE, GOLD)
 
 
 @pytest.fixture(scope="module")
 def page(viewer: SentenceViewer, vanilla_model: Path) -> str:
     other = SentenceViewer(nmt.load(vanilla_model, "cpu"), "va<nilla", beam_size=2, num_alternatives=1)
-    return render_page("Two <models>", [viewer, other], [LINE, SECOND])
+    return render_page("Two <models>", [viewer, other], [LINE, SECOND], [GOLD])
 
 
 def test_the_translations_are_those_of_the_translator(viewer: SentenceViewer, view: Any) -> None:
@@ -95,7 +97,63 @@ def test_the_end_instead_of_a_word_is_a_shorter_translation(tiny_model: Path) ->
 
 
 def test_without_alternatives_there_are_none(tiny_model: Path) -> None:
-    assert SentenceViewer(nmt.load(tiny_model, "cpu"), "tiny", num_alternatives=0).view(1, LINE)["alternatives"] is None
+    view = SentenceViewer(nmt.load(tiny_model, "cpu"), "tiny", num_alternatives=0).view(1, LINE)
+    assert [view[name] for name in ("alternatives", "interventions", "gold")] == [None] * 3
+
+
+def test_a_step_that_attends_to_one_word_leaves_the_tokens_before_it(viewer: SentenceViewer, view: Any) -> None:
+    best, found = view["best"], view["interventions"]
+    assert len(found["steps"]) == len(best["tokens"])
+    for t, of_step in enumerate(found["steps"]):
+        assert [place for place, *_ in of_step] == list(range(-1, len(view["source"])))
+        for _, own, token, p, text, log_p in of_step:
+            assert p >= own - 1e-6
+            assert (token == best["tokens"][t]) == (p == pytest.approx(own, abs=1e-6))
+            assert found["texts"][text]["tokens"][:t] == best["tokens"][:t]
+            assert log_p <= sum(map(np.log, best["p"][:t])) + 1e-4
+    # All attention on a word that has nearly all of it changes nearly nothing.
+    source = viewer.translator.encode_source(LINE)
+    [[hypothesis, *_]] = viewer.search(source, [()], viewer.options)
+    weights_HTS = viewer.force(source, hypothesis.ids).weights_HTS
+    assert weights_HTS is not None
+    t, s = divmod(int(weights_HTS[0].argmax()), weights_HTS.shape[2])
+    assert found["steps"][t][s + 1][1] == pytest.approx(best["p"][t], abs=1.5 * (1 - float(weights_HTS[0, t, s])))
+
+
+def test_interventions_in_all_steps_have_the_translation_before_and_after(viewer: SentenceViewer, view: Any) -> None:
+    off, uniform = view["interventions"]["whole"]
+    for each in (off, uniform):
+        assert len(each["own"]) == len(view["best"]["tokens"])
+        assert sum(map(np.log, each["p"])) == pytest.approx(each["log_p"], abs=1e-4)
+        assert each["own"] != pytest.approx(view["best"]["p"], abs=1e-3)
+    assert viewer.describe()["heads"] == ["attention"]
+    few = SentenceViewer(viewer.translator, "few", beam_size=3, num_alternatives=0, num_interventions=20)
+    assert {len(of_step) for of_step in few.view(1, LINE)["interventions"]["steps"]} == {2}
+
+
+def test_the_attention_of_the_links_of_a_reference(viewer: SentenceViewer, view: Any) -> None:
+    gold = view["gold"]
+    source, target = viewer.translator.encode_source(LINE), viewer.translator.encode_target(GOLD[0])
+    log_p_TV = viewer.force(source, target).log_probability_TV
+    expected = [float(log_p_TV[t, token].exp()) for t, token in enumerate([*target, 3])]
+    assert gold["before"] == pytest.approx(expected, abs=1e-5)
+    assert len(gold["after"]) == len(gold["tokens"]) == len(target) + 1
+    assert gold["after"] != pytest.approx(gold["before"], abs=1e-3)
+
+
+def test_a_model_without_attention_has_no_interventions(vanilla_model: Path) -> None:
+    viewer = SentenceViewer(nmt.load(vanilla_model, "cpu"), "vanilla", num_alternatives=0, num_interventions=10)
+    view = viewer.view(1, LINE, GOLD)
+    assert (view["interventions"], view["gold"]) == (None, None)
+
+
+def test_gold_files_need_a_line_for_each_sentence(tmp_path: Path) -> None:
+    for name, text in (("reference", "the cat\n\n"), ("links", "0-0 1?1\n\n")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    files = tmp_path / "reference", tmp_path / "links"
+    assert read_gold(*files, [LINE, SECOND]) == [("the cat", {(0, 0)}), ("", set())]
+    with pytest.raises(UserError, match="reference has 2 lines for 3 sentences"):
+        read_gold(*files, [LINE] * 3)
 
 
 def test_what_a_page_can_not_show_is_refused(viewer: SentenceViewer, language_model: Path) -> None:
@@ -204,3 +262,27 @@ def test_every_number_of_a_step_is_shown(opened: Any, view: Any) -> None:
     assert numbers["equation"] in opened.text_content("#equation")
     opened.select_option("#model", label="va<nilla")
     assert not opened.is_visible("#numbers-details")
+
+
+def test_attention_to_a_word_and_missing_heads_are_shown(opened: Any, view: Any) -> None:
+    best, found = view["best"], view["interventions"]
+    opened.focus("#target .word >> nth=0")
+    opened.keyboard.press("ArrowRight")
+    opened.focus("#source .word >> nth=0")
+    opened.keyboard.press("ArrowRight")
+    assert f"“{best['tokens'][1].strip('▁')}”" in opened.text_content("#attended h3")
+    *_, text, log_p = found["steps"][1][2]
+    assert f"{log_p:.2f}".replace("-", "−") in opened.text_content("#attended")
+    if found["texts"][text]["text"] != best["text"]:
+        assert found["texts"][text]["text"] in opened.text_content("#attended")
+    opened.keyboard.press("Enter")
+    assert opened.text_content("#attended") == ""
+    opened.click("#uniform")
+    assert "equally" in opened.text_content("#attended")
+    opened.select_option("#group", "uniform")
+    assert opened.locator("#changes tbody tr").count() == 1
+    assert opened.text_content("#changes tbody th") == "uniform attention"
+    assert opened.is_visible("#gold-section")
+    opened.select_option("#model", label="va<nilla")
+    assert [opened.is_visible(name) for name in ("#changes-section", "#gold-section", "#uniform")] == [False] * 3
+    assert opened.locator("#source button").count() == 0

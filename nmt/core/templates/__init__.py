@@ -38,7 +38,7 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
     )
     made.globals["style"] = Markup((folder / "style.css").read_text("utf-8"))
-    for page in ("align", "sentence"):
-        made.globals[f"{page}_style"] = Markup((folder / f"{page}.css").read_text("utf-8"))
-        made.globals[f"{page}_script"] = Markup((folder / f"{page}.js").read_text("utf-8"))
+    for kind, suffix in (("style", "css"), ("script", "js")):
+        for path in folder.glob(f"*.{suffix}"):
+            made.globals[f"{path.stem}_{kind}"] = Markup(path.read_text("utf-8"))
     return made

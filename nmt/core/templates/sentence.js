@@ -1,4 +1,3 @@
-"use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const $ = (id) => document.getElementById(id);
@@ -46,10 +45,12 @@
     tokens.forEach((token, t) => {
       const differs = isOther && (isOther[t] || t === from);
       const piece = element("span", shown(token), `piece${differs ? " differs" : ""}${t < from ? " same" : ""}`);
-      const bar = element("i");
-      bar.style.setProperty("--probability", probabilities[t]);
-      piece.append(bar);
-      piece.title = `probability ${percent(probabilities[t])}`;
+      if (probabilities) {
+        const bar = element("i");
+        bar.style.setProperty("--probability", probabilities[t]);
+        piece.append(bar);
+        piece.title = `probability ${percent(probabilities[t])}`;
+      }
       made.append(piece);
     });
     return made;
@@ -218,28 +219,39 @@
     return (t, s) => decoded.get(packed)[t * own.source.length + s] / 255;
   }
 
-  function drawWords() {
-    const { source, best } = view();
-    $("source").dir = $("target").dir = "auto";
-    $("source").replaceChildren(...source.map((token) => element("span", shown(token), "word")));
-    $("target").replaceChildren(...best.tokens.map((token, t) => {
-      const button = element("button", shown(token), "word"), bar = element("i");
-      button.type = "button";
-      bar.style.setProperty("--probability", best.p[t]);
-      button.append(bar);
-      button.title = `probability ${percent(best.p[t])}`;
-      button.addEventListener("click", () => choose(t));
-      button.addEventListener("keydown", (event) => {
-        const isLeft = getComputedStyle($("target")).direction === "rtl";
+  // Tokens as buttons that the arrow keys go through; as text without a function.
+  function wordButtons(place, tokens, onChoose, probabilities) {
+    place.dir = "auto";
+    place.replaceChildren(...tokens.map((token, t) => {
+      const made = element(onChoose ? "button" : "span", shown(token), "word");
+      if (probabilities) {
+        const bar = element("i");
+        bar.style.setProperty("--probability", probabilities[t]);
+        made.append(bar);
+        made.title = `probability ${percent(probabilities[t])}`;
+      }
+      if (!onChoose) return made;
+      made.type = "button";
+      made.tabIndex = t ? -1 : 0;
+      made.setAttribute("aria-pressed", "false");
+      made.addEventListener("click", () => onChoose(t));
+      made.addEventListener("keydown", (event) => {
+        const isLeft = getComputedStyle(place).direction === "rtl";
         const by = { ArrowRight: isLeft ? -1 : 1, ArrowLeft: isLeft ? 1 : -1 }[event.key];
         if (by === undefined) return;
         event.preventDefault();
         event.stopPropagation();
-        const next = $("target").children[t + by];
-        if (next) { choose(t + by); next.focus(); }
+        const next = place.children[t + by];
+        if (next) { onChoose(t + by); made.tabIndex = -1; next.tabIndex = 0; next.focus(); }
       });
-      return button;
+      return made;
     }));
+  }
+
+  function drawWords() {
+    const { source, best } = view();
+    changes.sourceWords(source);
+    wordButtons($("target"), best.tokens, choose, best.p);
   }
 
   function choose(t) {
@@ -255,10 +267,12 @@
       const share = weight ? weight(t, s) : 0;
       word.style.setProperty("--share", share.toFixed(3));
       word.replaceChildren(shown(source[s]));
+      if (word.tagName === "BUTTON") word.title = `attend to ${shown(source[s])} alone`;
       if (weight) word.append(element("small", percent(share)));
     });
     document.querySelectorAll(`#matrix-${state.model} tbody tr`).forEach((tr, index) => tr.classList.toggle("chosen", index === t));
     drawNumbers(t);
+    changes.drawStep();
     const others = alternatives && alternatives[t];
     $("alternatives-title").textContent = !others ? "" : `What if something else stood in place of “${shown(best.tokens[t])}”?`;
     const choices = others ? [{ text: best.text, log_p: best.log_p, score: best.score, tokens: best.tokens.slice(t), p: best.p.slice(t) }, ...others] : [];
@@ -355,6 +369,7 @@
     drawCards();
     drawMatrices();
     drawWords();
+    changes.draw();
     go(2 * numSteps());
     $("tree-scroll").scrollLeft = 0;
     rank();
@@ -365,16 +380,19 @@
     if (index < 0 || index >= data.sentences.length) return;
     state.sentence = index;
     state.word = 0;
+    fillSelect("sentence", data.sentences.map(({ text: line }, at) => `${at + 1}. ${line.length > 80 ? `${line.slice(0, 79)}…` : line}`));
+    fillSelect("model", data.models.map(({ name }) => name));
+    $("model").value = state.model;
+    $("model-label").hidden = data.models.length < 2;
     $("sentence").value = index;
     $("previous").disabled = index === 0;
     $("next").disabled = index === data.sentences.length - 1;
     draw();
   }
 
-  const fill_select = (id, names) => $(id).replaceChildren(...names.map((name, index) => Object.assign(element("option", name), { value: index })));
-  fill_select("sentence", data.sentences.map(({ text: line }, index) => `${index + 1}. ${line.length > 80 ? `${line.slice(0, 79)}…` : line}`));
-  fill_select("model", data.models.map(({ name }) => name));
-  $("model-label").hidden = data.models.length < 2;
+  const fillSelect = (id, names) => $(id).replaceChildren(...names.map((name, index) => Object.assign(element("option", name), { value: index })));
+  const page = { $, element, pieces, shown, percent, number, signed, state, data, view, model: () => data.models[state.model], wordButtons, show };
+  const changes = interventions(page);
   [["kept", "kept in the beam"], ["finished", "finished ✓"], ["dropped", "dropped ×"], ["pruned", "pruned ×"], ["stopped", "unfinished at the end ■"],
     ["winner", "first of the finished ones"], ["greedy", "path of greedy search"]].forEach(([name, label]) => $("legend").append(element("li", label, name)));
   $("sentence").addEventListener("change", () => show(Number($("sentence").value)));
@@ -396,5 +414,6 @@
     else if (event.key === "[") show(state.sentence - 1);
     else if (event.key === "]") show(state.sentence + 1);
   });
-  show(0);
+  if (data.sentences.length) show(0);
+  else live(page);
 })();

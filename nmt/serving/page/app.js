@@ -181,6 +181,12 @@
     if (sentence.missing) box.append(element("p", `Could not be placed: ${sentence.missing.join(", ")}`, "problem"));
     const others = (sentence.n_best || []).slice(1);
     if (others.length) box.append(drawCandidates(sentence, index, others));
+    const model = modelOf(state.answer);
+    if (model) {
+      const link = element("a", "Search and attention");
+      link.href = `sentence#${new URLSearchParams({ text: sentence.source, model })}`;
+      box.append(link);
+    }
     if (sentence.memory) box.append(drawMemory(sentence, index));
     if (state.settings.suggestions && state.asked.source !== state.asked.target) box.append(drawCorrection(sentence));
     return box;
@@ -223,6 +229,12 @@
     button.append(bar);
     button.title = `probability ${probability.toFixed(2)}`;
     button.setAttribute("aria-description", button.title);
+  }
+
+  // The model that has translated, if one alone has.
+  function modelOf(answer) {
+    const fits = state.models.filter(({ source, target }) => source.code === answer.source && target.code === $("target").value);
+    return (fits.find(({ name }) => name === state.asked?.model) || fits[0])?.name;
   }
 
   function drawCandidates(sentence, index, others) {

@@ -1,0 +1,258 @@
+"""Interventions in a model while it translates: other attention weights, or a layer that is left out.
+
+Hooks of PyTorch replace the weights after the softmax, so a model without interventions computes nothing more.
+
+B sentences of a batch, N rows of a decoder, H heads of an attention, Q queries, S source positions, D width.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from nmt.data.batching import Ids
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.models.attention.multihead import MultiHeadAttention
+from nmt.models.contracts import Attention, Decoder, PerSource, State, StepOutput
+from nmt.models.layers import Layers
+from nmt.models.seq2seq import Seq2Seq
+
+Kind = Literal["off", "uniform", "word", "head", "links", "skip"]
+Side = Literal["encoder", "decoder"]
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """A change of the attention to the source, or a layer that is left out.
+
+    ``off`` sets the weights of attention to 0, ``uniform`` makes them equal, ``word`` gives all weight to the source
+    position ``to``, ``head`` the weights of the head ``to``, to heads of the same layer, and ``links`` equal weights to
+    the linked positions. ``skip`` leaves out the layer ``to`` of ``side``: its output is its input.
+    """
+
+    kind: Kind
+    to: int = 0
+    heads: tuple[int, ...] | None = None
+    """Indices into the decoder's ``heads``; None for all."""
+    step: int | None = None
+    """Position of the target token whose prediction is changed, from 0; None for all."""
+    links: tuple[tuple[int, ...], ...] = ()
+    """Source positions linked with each target position; without any, the weights stay."""
+    side: Side = "decoder"
+
+
+def shared_copy(model: Seq2Seq) -> Seq2Seq:
+    """Returns a copy of a model that shares its weights; hooks on the copy don't concern other users of the model."""
+    return deepcopy(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
+
+
+def replaceable_attention(decoder: Decoder) -> list[nn.Module]:
+    """Returns the modules, in the order of the decoder's heads, whose attention weights can be replaced.
+
+    There are none in a model without attention, and where a context is not the mean of the source's values under one
+    softmax, as in hierarchical attention and in a neural Turing machine.
+    """
+    multihead = [
+        module
+        for name, module in decoder.named_modules()
+        if isinstance(module, MultiHeadAttention) and not name.endswith("self_attention")
+    ]
+    if multihead and sum(module.num_heads for module in multihead) == len(decoder.heads):
+        return list(multihead)
+    single = getattr(decoder, "attention", None)
+    is_plain = isinstance(single, Attention) and type(single).forward is Attention.forward
+    return [single] if is_plain and len(decoder.heads) == 1 else []  # type: ignore[list-item]
+
+
+def skippable_layers(model: Seq2Seq) -> list[tuple[Side, int, nn.Module]]:
+    """Returns the layers that can be left out, because their input and output have the same form: those of a
+    Transformer and of a decoder of SSRUs."""
+    sides: list[tuple[Side, nn.Module]] = [("encoder", model.encoder), ("decoder", model.decoder)]
+    stacks = [(side, getattr(module, "layers", None)) for side, module in sides]
+    return [(side, n, layer) for side, stack in stacks if isinstance(stack, Layers) for n, layer in enumerate(stack)]
+
+
+@contextmanager
+def intervened(model: Seq2Seq, interventions: Sequence[Intervention]) -> Iterator["IntervenedModel"]:
+    """Returns a model under interventions, which hold until the end of the block.
+
+    Args:
+        model: used by nobody else at the same time: see :func:`shared_copy`.
+        interventions: one for each sentence of a batch. All sentences of the batch are as long as each other.
+    """
+    changed, first = IntervenedModel(model, interventions), 0
+    with ExitStack() as stack:
+        for module in replaceable_attention(model.decoder):
+            if isinstance(module, MultiHeadAttention):
+                give = module.register_forward_pre_hook(_with_weights, with_kwargs=True)
+                stack.callback(give.remove)
+            hook = module.register_forward_hook(partial(changed.replace_weights, first))
+            stack.callback(hook.remove)
+            first += getattr(module, "num_heads", 1)
+        for side, index, layer in skippable_layers(model):
+            hook = layer.register_forward_hook(partial(changed.skip_layer, side, index))
+            stack.callback(hook.remove)
+        yield changed
+
+
+def _with_weights(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
+    return arguments[:3], named | {"need_weights": True}
+
+
+@dataclass(frozen=True)
+class _Rows(PerSource):
+    """The intervention (index) of each sentence."""
+
+    index_B: Tensor
+
+
+@dataclass(frozen=True)
+class _IntervenedState(State):
+    state: State
+    rows: _Rows
+    position: int
+
+
+class IntervenedModel:
+    """A model under interventions, for search; made by :func:`intervened`."""
+
+    def __init__(self, model: Seq2Seq, interventions: Sequence[Intervention]) -> None:
+        self._model, self._interventions = model, tuple(interventions)
+        self.device, self.alignment_heads = model.device, model.alignment_heads
+        self._rows: list[Intervention] = []
+        """Intervention of each sentence that is being computed."""
+        self._position = -1
+
+    def start(self, source_BS: Tensor, source_length_B: Tensor) -> State:
+        """See :class:`nmt.models.contracts.Model`."""
+        self._rows, self._position = list(self._interventions), -1
+        if len(source_BS) != len(self._rows):
+            raise ValueError(f"{len(source_BS)} sentences in a batch, but {len(self._rows)} interventions")
+        rows = _Rows(torch.arange(len(source_BS), device=source_BS.device))
+        return _IntervenedState(self._model.start(source_BS, source_length_B), rows, 0)
+
+    def step(self, token_N: Tensor, state: Any, need_weights: bool = False, rows: Tensor | None = None) -> StepOutput:
+        """See :class:`nmt.models.contracts.Model`."""
+        self._rows = [self._interventions[index] for index in state.rows.index_B.tolist()]
+        self._position = state.position
+        output = self._model.step(token_N, state.state, need_weights, rows)
+        after = _IntervenedState(output.state, state.rows, state.position + 1)
+        return StepOutput(output.logits_NV, output.weights_NHS, after)
+
+    def _active(self) -> list[tuple[int, Intervention]]:
+        """Returns the interventions of this step, each with its sentence (index into B)."""
+        return [(b, each) for b, each in enumerate(self._rows) if each.step in (None, self._position)]
+
+    def replace_weights(
+        self, first: int, module: nn.Module, arguments: tuple[Any, ...], output: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor] | None:
+        """Hook of an attention: returns its output with replaced weights; None where they stay.
+
+        Args:
+            first: index of the module's first head.
+            module: the attention.
+            arguments: query and keys with values, or query and memory.
+            output: of the module.
+        """
+        weights_BHQS = output[1] if isinstance(module, MultiHeadAttention) else output[1][:, None]
+        own, changed_BHQS = range(first, first + weights_BHQS.shape[1]), None
+        for b, each in self._active():
+            heads = [head - first for head in own if each.heads is None or head in each.heads]
+            given = _replacement(each, weights_BHQS[b], each.to - first, self._position)
+            if heads and given is not None:
+                changed_BHQS = weights_BHQS.clone() if changed_BHQS is None else changed_BHQS
+                changed_BHQS[b, heads] = given.to(changed_BHQS.dtype)
+        if changed_BHQS is None:
+            return None
+        if not isinstance(module, MultiHeadAttention):
+            values_BSD = arguments[1].values_BSD
+            weights_BQS = changed_BHQS[:, 0]
+            return torch.bmm(weights_BQS.to(values_BSD.dtype), values_BSD), weights_BQS
+        heads_BHQd = torch.matmul(changed_BHQS, arguments[1][1])
+        return module.out(heads_BHQd.transpose(1, 2).flatten(2)), changed_BHQS
+
+    def skip_layer(self, side: Side, index: int, module: nn.Module, arguments: tuple[Any, ...], output: Any) -> Any:
+        """Hook of a layer: returns its output with its input in the sentences whose intervention leaves it out."""
+        active = self._active() if side == "decoder" else enumerate(self._rows)
+        skipped = [b for b, each in active if (each.kind, each.side, each.to) == ("skip", side, index)]
+        if not skipped:
+            return None
+        y = output if isinstance(output, Tensor) else output[0]
+        shape = (len(self._rows), -1, *y.shape[1:])  # rows of a sentence stand side by side
+        changed = y.reshape(shape).clone()
+        changed[skipped] = arguments[0].reshape(shape)[skipped].to(y.dtype)
+        return changed.view_as(y) if isinstance(output, Tensor) else (changed.view_as(y), *output[1:])
+
+
+def _replacement(change: Intervention, weights_HQS: Tensor, head: int, position: int) -> Tensor | None:
+    """Returns the weights [..., S] that an intervention sets in a sentence; None where it leaves them.
+
+    Args:
+        change: the intervention.
+        weights_HQS: those of the model.
+        head: the head to copy (index into H), which may be in another layer.
+        position: of the target token.
+    """
+    num_positions = weights_HQS.shape[2]
+    linked: Sequence[int] = range(num_positions)
+    match change.kind:
+        case "head":
+            return weights_HQS[head] if 0 <= head < len(weights_HQS) else None
+        case "off":
+            return weights_HQS.new_zeros(num_positions)
+        case "word":
+            linked = [change.to]
+        case "links":
+            linked = change.links[position] if 0 <= position < len(change.links) else ()
+        case "skip":
+            return None
+    return (
+        weights_HQS.new_zeros(num_positions).index_fill(
+            0, torch.tensor(linked, dtype=torch.long, device=weights_HQS.device), 1 / len(linked)
+        )
+        if linked
+        else None
+    )
+
+
+@torch.inference_mode()
+def force_stepwise(
+    model: IntervenedModel, source: Ids, targets: Sequence[Ids], vocabularies: Vocabularies, count: int = 1
+) -> list[tuple[list[float], list[list[tuple[int, float]]]]]:
+    """Forced decoding, token by token as in search.
+
+    Args:
+        model: its interventions, one for each target.
+        source: ids of the source sentence, without EOS.
+        targets: ids of the translations, without EOS.
+        vocabularies: those of the model.
+        count: tokens of the highest probabilities at each step that are returned.
+
+    Returns:
+        For each target the probability of each token, EOS counted; and for each step the most probable tokens.
+    """
+    eos, pad = vocabularies.target.eos, vocabularies.target.pad
+    source_BS = torch.tensor([[*source, vocabularies.source.eos]] * len(targets), device=model.device)
+    longest = max(map(len, targets)) + 1
+    padded = [[*target, eos, *[pad] * (longest - len(target) - 1)] for target in targets]
+    target_BT = torch.tensor(padded, device=model.device)
+    state = model.start(source_BS, torch.full_like(source_BS[:, 0], source_BS.shape[1]))
+    token_B = torch.full_like(target_BT[:, 0], vocabularies.target.sos)
+    found: list[tuple[list[float], list[list[tuple[int, float]]]]] = [([], []) for _ in targets]
+    for t in range(longest):
+        output = model.step(token_B, state)
+        state, token_B = output.state, target_BT[:, t]
+        p_BV = output.logits_NV.float().softmax(-1)
+        best = p_BV.topk(count)
+        p_B = p_BV.gather(1, token_B[:, None])[:, 0].tolist()
+        rows = zip(p_B, best.indices.tolist(), best.values.tolist(), strict=True)
+        for target, (probabilities, tops), (p, ids, values) in zip(targets, found, rows, strict=True):
+            if t <= len(target):
+                probabilities.append(p)
+                tops.append(list(zip(ids, values, strict=True)))
+    return found

@@ -1,0 +1,82 @@
+"""The page that shows how models translate sentences.
+
+The page carries its data as JSON: the models, and a list of sentences, each with the views of all models, which
+:meth:`nmt.inspection.sentence.SentenceViewer.view` describes. Log-probabilities are natural; numbers are rounded.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+
+from nmt.core.errors import UserError
+from nmt.core.text import read_lines
+from nmt.data.links import read_pharaoh
+from nmt.inspection.sentence import Gold, SentenceViewer
+
+DIGITS = 4
+
+
+def render_page(
+    title: str, viewers: Sequence[SentenceViewer], lines: Iterable[str], golds: Iterable[Gold | None] = ()
+) -> str:
+    """Returns the page.
+
+    Args:
+        title: heading.
+        viewers: a model each, the first of which is shown first.
+        lines: source sentences.
+        golds: reference and word links of each sentence, where there are any.
+
+    Raises:
+        UserError: there is no line, or one that a page can't show.
+    """
+    from markupsafe import Markup
+
+    from nmt.core.templates import render
+
+    sentences = [
+        {"text": line, "views": [viewer.view(number, line, gold) for viewer in viewers]}
+        for number, (line, gold) in enumerate(zip(lines, chain(golds, repeat(None)), strict=False), start=1)
+    ]
+    if not sentences:
+        raise UserError("There is no sentence to show.", "Give TEXT, --input FILE, or text on standard input.")
+    data = {"models": [viewer.describe() for viewer in viewers], "sentences": sentences}
+    text = json.dumps(rounded(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # Inside a script element only "</" could end it, and "<!--" changes how it is read.
+    return render("sentence.html.j2", title=title, data=Markup(text.replace("<", "\\u003c")), is_live=False)
+
+
+def render_live_page() -> str:
+    """Returns the page of a server, which gets its sentences from ``/v1/inspect``."""
+    from markupsafe import Markup
+
+    from nmt.core.templates import render
+
+    data = Markup('{"models":[],"sentences":[]}')
+    return render("sentence.html.j2", title="How a sentence is translated", data=data, is_live=True)
+
+
+def read_gold(reference: Path, links: Path, lines: Sequence[str]) -> list[Gold]:
+    """Returns the references and the sure links of sentences.
+
+    Raises:
+        UserError: a file can't be read, or has fewer lines than there are sentences.
+    """
+    texts, found = list(read_lines(reference)), read_pharaoh(links)
+    for path, count in ((reference, len(texts)), (links, len(found))):
+        if count < len(lines):
+            raise UserError(
+                f"{path} has {count:,} lines for {len(lines):,} sentences.", "Give a line for each sentence."
+            )
+    return [(text, sure) for text, (sure, _) in zip(texts, found, strict=False)]
+
+
+def rounded(value: Any) -> Any:
+    """Returns JSON with its numbers rounded."""
+    if isinstance(value, float):
+        return round(value, DIGITS)
+    if isinstance(value, Mapping):
+        return {name: rounded(part) for name, part in value.items()}
+    return [rounded(part) for part in value] if isinstance(value, list) else value
