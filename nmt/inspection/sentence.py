@@ -1,4 +1,4 @@
-"""How a model translates a sentence: search, attention, and what other words or other attention would change."""
+"""The translation of a sentence in detail: search, attention, and what other words or other attention would change."""
 
 import base64
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""How one sentence is translated, under ``/v1`` and as a page: search, attention and interventions."""
+"""The translation of one sentence in detail, under ``/v1`` and as a page: search, attention and interventions."""
 
 import base64
 import hashlib
@@ -61,7 +61,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("/inspect")
     async def inspect(request: Request, body: InspectBody) -> Response:
-        """How a sentence is translated: `view` has the search tree, attention and alternatives."""
+        """Shows the translation of a sentence in detail: `view` has the search tree, attention and alternatives."""
 
         def view(texts: Any) -> list[Any]:
             viewer, _ = _viewer(service, body, body.alternatives)

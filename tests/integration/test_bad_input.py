@@ -203,7 +203,9 @@ def test_full_disk_behind_standard_output() -> None:
 
 
 def test_a_name_that_is_too_long_for_the_file_system(run_nmt: RunNmt, tmp_path: Path) -> None:
-    refused(run_nmt("import", "huggingface", tmp_path, "-o", tmp_path / ("o" * 300)), "ooo", "name too long")
+    done = run_nmt("import", "huggingface", tmp_path, "-o", tmp_path / ("o" * 300))
+    # From Python 3.14 on, such a path does not exist, and no error of the system is raised for it.
+    refused(done, *(("ooo", "name too long") if sys.version_info < (3, 14) else ("config.json",)))
 
 
 def test_what_was_there_survives_a_failure(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
