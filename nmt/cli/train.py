@@ -113,7 +113,7 @@ def average(
     "nmt export runs/de-en -o de-en.int8 --quantization int8",
     "nmt export runs/de-en -o packages --to argos",
     "nmt export runs/de-en -o de-en.onnx --to onnx",
-    "nmt export runs/de-en -o site --to web --quantization int8",
+    "nmt export runs/de-en -o site --to web",
     "nmt export runs/de-en -o de-en.hf --to huggingface",
 )
 def export(
@@ -131,8 +131,8 @@ def export(
         ),
     ] = "ctranslate2",
     quantization: Annotated[
-        Literal["int8", "int16", "float16", "bfloat16"] | None,
-        typer.Option(help="Type of the stored weights.", show_default="float32"),
+        Literal["float32", "int8", "int16", "float16", "bfloat16"] | None,
+        typer.Option(help="Type of the stored weights.", show_default="float32; int8 for web"),
     ] = None,
 ) -> None:
     """Convert a Transformer for other programs.
@@ -146,7 +146,9 @@ def export(
     from nmt.translation.load import load
 
     target = EXPORT_TARGETS.find(to, "--to")()
-    for message in target.write(load(model_dir, "cpu"), output, quantization, read_samples(model_dir)):
+    chosen = target.default_quantization if quantization is None else quantization
+    stored = None if chosen == "float32" else chosen
+    for message in target.write(load(model_dir, "cpu"), output, stored, read_samples(model_dir)):
         say(message)
 
 

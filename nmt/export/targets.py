@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from nmt.core.errors import UserError
 from nmt.export.argos import export_argos
@@ -17,6 +18,9 @@ from nmt.translation.translator import Translator
 
 class ExportTarget(ABC):
     """A format of another program."""
+
+    default_quantization: ClassVar[Quantization | None] = None
+    """Type of the stored weights where the user names none; None is float32."""
 
     @abstractmethod
     def write(
@@ -66,6 +70,8 @@ class Onnx(ExportTarget):
 
 class Web(ExportTarget):
     """A folder of static files that translates in the browser."""
+
+    default_quantization = "int8"
 
     def write(
         self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]

@@ -39,6 +39,23 @@ def test_an_added_target_is_a_format_of_the_command(
     assert int(num_lines) > 0, "the validation sentences of the model"
 
 
+@pytest.mark.parametrize(("given", "stored"), [((), "int8"), (("--quantization", "float32"), "None")])
+def test_a_target_has_a_default_type_of_weights(
+    given: tuple[str, ...], stored: str, run_nmt: RunNmt, tiny_model: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(registry, "_added", list(registry._added))
+    monkeypatch.setattr(registry, "_modules", set(registry._modules))
+    nmt.add_component("card", type("SmallCard", (Card,), {"default_quantization": "int8"}))
+    done = run_nmt("export", tiny_model, "-o", tmp_path / "card.txt", "--to", "card", *given)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "card.txt").read_text("utf-8").split()[2] == stored
+
+
+def test_the_browser_gets_int8_by_default() -> None:
+    assert EXPORT_TARGETS.find("web", "--to").default_quantization == "int8"
+
+
 def test_an_unknown_format_is_refused_with_the_nearest(run_nmt: RunNmt, tiny_model: Path, tmp_path: Path) -> None:
     done = run_nmt("export", tiny_model, "-o", tmp_path / "out", "--format", "argus")
     assert (done.returncode, done.stdout) == (2, "")

@@ -1,6 +1,6 @@
 """Translate lines with an exported web folder in headless Chromium, and compare them with ``nmt translate``.
 
-    nmt export runs/de-en -o site --to web
+    nmt export runs/de-en -o site --to web --quantization float32
     python tools/checks/web_pack.py site runs/de-en test.de --lines 200
 
 Prints the size of the folder, the seconds until the model is loaded and until the first translation, and lines per

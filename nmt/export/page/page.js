@@ -164,7 +164,7 @@ $("form").addEventListener("submit", (event) => {
   translate();
 });
 $("source").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) translate();
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("form").requestSubmit(); // which checks the beam size
 });
 $("copy").addEventListener("click", async () => {
   await navigator.clipboard.writeText($("translation").value);
