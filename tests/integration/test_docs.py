@@ -343,7 +343,7 @@ def python_of(page: str) -> str:
 
 
 SLOW = (
-    "docs/concepts/act", "docs/concepts/language", "docs/concepts/ntm", "docs/how-to/align", "docs/how-to/compare",
+    "docs/concepts/act", "docs/concepts/language", "docs/data", "docs/concepts/ntm", "docs/how-to/align", "docs/how-to/compare",
     "docs/how-to/shards", "docs/how-to/translate.md", "docs/lab-notes", "docs/tutorials/attention",
     "docs/tutorials/first-hour", "docs/tutorials/low",
 )  # fmt: skip

@@ -3,6 +3,7 @@
 - Training makes a few updates of a model a sixteenth as wide, with a small vocabulary; settings of the command hold
   otherwise.
 - The embedded corpus has a hundred training pairs.
+- ``nmt inspect sentence`` computes a few alternatives and changes of attention.
 - ``nmt serve`` takes a free port and goes on in the background, as in a second terminal; ``curl`` asks there.
 """
 
@@ -21,6 +22,8 @@ WIDTHS = ("embedding_size", "feed_forward_size", "hidden_size", "size")
 WIDEST = 64
 """Wider layers than this are made narrower, all by the same factor."""
 PORT_FILE = "port"
+FEW_SEARCHES = ("--limit", "2", "--interventions", "4", "--alternatives", "1")
+"""Options of ``nmt inspect sentence``, which otherwise makes hundreds of searches for each sentence."""
 
 
 def small(recipe: Any, overrides: Mapping[str, Any], vocabulary_size: int) -> dict[str, Any]:
@@ -108,6 +111,8 @@ def main(program: str, *arguments: str) -> None:
     import nmt.__main__
 
     sys.argv = ["nmt", *arguments]
+    if arguments[:2] == ("inspect", "sentence"):
+        sys.argv += FEW_SEARCHES
     if arguments[0] == "serve":
         port = free_port()
         Path(PORT_FILE).write_text(str(port))
