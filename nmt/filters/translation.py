@@ -131,7 +131,10 @@ class Alignment(Filter):
         for start, lines in pairs.batches(lambda num_lines: None):
             rows = [row for row in range(min(map(len, lines))) if (start + row) % self._stride == 0]
             sample += [tuple(_words(side[row]) for side in lines) for row in rows]
-        sides = list(zip(*(pair for pair in sample if all(pair)), strict=True))
+        pairs_of_words = [pair for pair in sample if all(pair)]
+        if not pairs_of_words:  # of empty lines, or long lines of which few are drawn
+            return
+        sides = list(zip(*pairs_of_words, strict=True))
         counts = [Counter(word for words in side for word in words) for side in sides]
         self._ids = [{word: i for i, word in enumerate((w for w, n in c.items() if n > 1), start=1)} for c in counts]
         source, target = ([self._encode(side, words) for words in of_side] for side, of_side in enumerate(sides))

@@ -244,6 +244,8 @@ def test_misaligned_pairs_are_found_by_the_corpus_itself(sound: Pairs) -> None:
     assert len(found - set(planted)) <= 0.02 * len(pairs)
     answers = [(source, draw.choice(sound)[1]) for source, _ in sound]
     assert flagged("alignment", answers) == set()
+    without_words = [(source, "") for source, _ in sound]
+    assert flagged("alignment", without_words) == set()
 
 
 def test_a_pair_does_not_explain_itself() -> None:
