@@ -343,9 +343,9 @@ def python_of(page: str) -> str:
 
 
 SLOW = (
-    "docs/concepts/act", "docs/concepts/language", "docs/data", "docs/concepts/ntm", "docs/how-to/align", "docs/how-to/compare",
-    "docs/how-to/shards", "docs/how-to/translate.md", "docs/lab-notes", "docs/tutorials/attention",
-    "docs/tutorials/first-hour", "docs/tutorials/low",
+    "docs/concepts/act", "docs/concepts/language", "docs/concepts/ntm", "docs/data", "docs/how-to/align",
+    "docs/how-to/compare", "docs/how-to/shards", "docs/how-to/translate.md", "docs/lab-notes",
+    "docs/tutorials/attention", "docs/tutorials/first-hour", "docs/tutorials/low",
 )  # fmt: skip
 
 
