@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from nmt.alignment.lexicon import Lexicon
@@ -37,12 +38,13 @@ FEATURES = (
 logarithms of the number of source words and of the ratio of both numbers; mean coverage of source words by the
 posterior of links, at most 1 each; mean entropy of the links of a target word; share of source words that the training
 text has at most once, if there is a lexicon."""
-WORD_FEATURES = ("log_probability", "neighbours", "mean_log_probability", "link", "entropy", "rare_words")
-"""Log-probability of the word, mean of those of the words before and after it, and mean of all; largest posterior of
-its links; their entropy; whether the source word of that link occurs at most once in the training text."""
+WORD_FEATURES = ("log_odds", "neighbours", "mean", "link", "entropy", "rare_words")
+"""Logarithm of the odds p/(1 − p) of the word's probability, of the geometric mean of those of the words before and
+after it, and of that of all words; largest posterior of its links; their entropy; whether the source word of that link
+occurs at most once in the training text."""
 UNLIKELY = 0.2
-LEAST = 1e-6
-"""Smaller probabilities of words count as this."""
+LEAST = 1e-4
+"""Probabilities of words that are nearer to 0 or 1 count as if they were at this distance."""
 L2 = 1.0
 """Strength of the penalty on the squared weights of standardised features."""
 NUM_BINS = 10
@@ -83,15 +85,20 @@ def word_features(alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexi
     padded_T = np.pad(logs_T, 1, mode="edge")
     known_S = np.full(len(alignment.source), 2) if lexicon is None else lexicon.counts(alignment.source)
     columns = (
-        logs_T,
-        (padded_T[:-2] + padded_T[2:]) / 2,
-        np.full(len(logs_T), logs_T.mean()),
+        _log_odds(logs_T),
+        _log_odds((padded_T[:-2] + padded_T[2:]) / 2),
+        np.full(len(logs_T), _log_odds(logs_T.mean())),
         posterior_TS.max(axis=1),
         -(posterior_TS * np.log(posterior_TS + 1e-9)).sum(axis=1),
         known_S[posterior_TS.argmax(axis=1)] <= 1,
     )
     rows = np.stack(columns, axis=1).astype(np.float64).tolist()
     return [dict(zip(WORD_FEATURES, row, strict=True)) for row in rows]
+
+
+def _log_odds(log_p: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    p = np.clip(np.exp(log_p), LEAST, 1 - LEAST)
+    return np.asarray(np.log(p / (1 - p)), np.float64)
 
 
 def acceptable_words(words: Sequence[str], reference: Sequence[str]) -> list[bool]:

@@ -89,7 +89,7 @@ def test_confidence_needs_a_calibration_and_is_given_for_words(
     refused = server.request("/v1/translate", body)
     assert refused.status == 400
     assert "calibration.json" in refused.json["error"]
-    calibration = Calibration(50, Regression({"length": 0.5}, 0.0), Regression({"log_probability": 1.0}, 3.0))
+    calibration = Calibration(50, Regression({"length": 0.5}, 0.0), Regression({"log_odds": 1.0}, 3.0))
     monkeypatch.setitem(translator.__dict__, "calibration", calibration)
     [expected] = translator.translate([LINE], with_confidence=True)
     long = " ".join([LINE[:-1]] * 60)  # is translated in parts

@@ -68,18 +68,20 @@ def test_features_of_words() -> None:
     alignment = WordAlignment(("a", "b", "c"), ("x", "y"), posterior_TS, (), score=-2.0, probabilities=[0.5, 0.0])
     first, second = word_features(alignment, posterior_TS, None)
     assert tuple(first) == WORD_FEATURES
-    log_half, least = np.log(0.5), np.log(1e-6)
     entropy = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
-    mean = (log_half + least) / 2
-    assert list(first.values()) == pytest.approx([log_half, (log_half + least) / 2, mean, 0.75, entropy, 0], abs=1e-6)
-    assert list(second.values()) == pytest.approx([least, (log_half + least) / 2, mean, 1.0, 0.0, 0], abs=1e-6)
+    least = np.log(1e-4 / (1 - 1e-4))
+    mean = np.sqrt(0.5 * 1e-4)
+    mean = np.log(mean / (1 - mean))
+    # The edges are their own neighbours: the means of the probabilities of first and last word.
+    assert list(first.values()) == pytest.approx([0, mean, mean, 0.75, entropy, 0], abs=1e-6)
+    assert list(second.values()) == pytest.approx([least, mean, mean, 1.0, 0.0, 0], abs=1e-6)
     assert word_features(WordAlignment(("a",), (), np.zeros((0, 1)), ()), np.zeros((0, 1)), None) == []
 
 
 def test_the_words_have_a_regression_of_their_own(tmp_path: Path) -> None:
-    words = [{"log_probability": -float(i % 5)} for i in range(100)]
+    words = [{"log_odds": -float(i % 5)} for i in range(100)]
     found = Calibration.fit(
-        [{"length": 1.0}, {"length": 2.0}], [10.0, 90.0], 50, words, [word["log_probability"] > -2 for word in words]
+        [{"length": 1.0}, {"length": 2.0}], [10.0, 90.0], 50, words, [word["log_odds"] > -2 for word in words]
     )
     assert found.words is not None
     assert found.words.probability(words[0]) > 0.9 > 0.1 > found.words.probability(words[4])

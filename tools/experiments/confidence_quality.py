@@ -73,7 +73,7 @@ def main() -> None:
     print(
         f"\n{sum(right)} of {len(right)} words are in the references\n\n| of words | ECE | AUC |\n| --- | --- | --- |"
     )
-    of_words = {"probability of the model": [exp(row["log_probability"]) for row in words]}
+    of_words = {"probability of the model": [1 / (1 + exp(-row["log_odds"])) for row in words]}
     if model.calibration.words is not None:
         of_words["confidence"] = [model.calibration.words.probability(row) for row in words]
     for name, each in of_words.items():
