@@ -1,7 +1,8 @@
 """Check of translations against their sources: text that must stay the same, degenerate output, omissions, additions.
 
 Omissions and additions are found in one pass of forced decoding. A source word is uncovered if its attention, summed
-over the target words, is nearly 0 (the coverage of Tu et al. 2016). A target word is unsupported if, in
+over the target words, is nearly 0 (the coverage of Tu et al. 2016). With a lexicon, that is not said of words whose
+usual translation is there, or that have none, such as auxiliary verbs. A target word is unsupported if, in
 its place, the model prefers another token by far: search chooses such a word only if something else than the model
 demands it, and after an omission or addition the model does not expect the words that follow.
 """
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import WordAlignment
 from nmt.core.patterns import PLACEHOLDER, URL
 from nmt.metrics.degenerate import degenerate
@@ -29,6 +31,10 @@ _EDGES = re.compile(r"^\W+|\W+$")
 _NUMBER = re.compile(r"\d+(?:[.,:/\u00a0\u202f]\d+)*")
 LEAST_COVERAGE = 0.08
 """Coverage below which a source word is uncovered; chosen on validation text of Multi30k."""
+USUAL = 0.1
+"""A target word is a usual translation from this probability in the lexicon upwards; chosen on the embedded corpus."""
+OWN = 0.25
+"""A source word without a translation of this probability in the lexicon has none of its own; chosen likewise."""
 LEAST_MARGIN = -1.5
 """Margin below which a word is unsupported (a token 4.5 times as likely was possible); chosen likewise."""
 WORD_PROBLEMS = ("uncovered", "unsupported")
@@ -73,12 +79,13 @@ def problems(source: str, translation: str) -> dict[str, Any]:
     return found
 
 
-def word_problems(alignment: WordAlignment, source: str) -> dict[str, list[str]]:
+def word_problems(alignment: WordAlignment, source: str, lexicon: Lexicon | None = None) -> dict[str, list[str]]:
     """Returns omissions and additions; nothing if no defect is found.
 
     Args:
         alignment: of source and translation, with margins.
         source: the source sentence.
+        lexicon: of the model directory.
 
     Returns:
         Under ``uncovered`` source words that no target word translates, and under ``unsupported`` target words in whose
@@ -91,6 +98,8 @@ def word_problems(alignment: WordAlignment, source: str) -> dict[str, list[str]]
     coverage_S = alignment.weights.sum(axis=0)  # 0 for tags and what was cut
     missing_S = (coverage_S > 0) & (coverage_S < LEAST_COVERAGE)
     uncovered = [words[s] for s in np.flatnonzero(missing_S) if len(words[s]) >= MIN_LETTERS and words[s].isalpha()]
+    if lexicon is not None:
+        uncovered = [word for word in uncovered if _lacks_translation(word, alignment.target, lexicon)]
     if uncovered and not alignment.turns:
         found["uncovered"] = uncovered
     pairs = zip([*alignment.target, END], alignment.margins, strict=True)
@@ -99,6 +108,14 @@ def word_problems(alignment: WordAlignment, source: str) -> dict[str, list[str]]
         if unsupported := [word for word in unlikely if word not in known]:
             found["unsupported"] = unsupported
     return found
+
+
+def _lacks_translation(word: str, target: Sequence[str], lexicon: Lexicon) -> bool:
+    """Returns whether a word has a translation of its own in the lexicon, and none of its translations is there."""
+    usual = lexicon.translations(word, 1)
+    if not usual:  # the lexicon doesn't know it
+        return True
+    return bool(lexicon.probability([word], usual)[0, 0] >= OWN and lexicon.probability([word], target).max() < USUAL)
 
 
 def lost_texts(source: str, found: Mapping[str, Any]) -> list[str]:

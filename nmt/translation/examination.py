@@ -52,7 +52,7 @@ class Examiner:
                 links = word_links(posterior_TS, DEFAULT)
                 found = replace(found, alignment=links, with_punctuation=self.with_punctuation)
             if self.with_check:
-                of_words = word_problems(alignment, each.source)
+                of_words = word_problems(alignment, each.source, self.aligner.lexicon)
                 found = replace(found, problems=problems(each.source, each.text) | of_words)
             if self.calibration is not None and each.source.strip():
                 values = features(alignment, posterior_TS, self.aligner.lexicon)

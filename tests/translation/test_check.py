@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from nmt.alignment.lexicon import Lexicon
+from nmt.alignment.links import WordAlignment
 from nmt.data.words import Words
 from nmt.translation.check import END, lost_texts, merged, problems, severity, word_problems
 from nmt.translation.load import load
@@ -47,6 +50,21 @@ def test_words_of_a_changed_translation_are_unsupported_and_omitted_ones_uncover
     assert "water." in check("Today the cat drinks water.")["unsupported"]
     assert END in check("Today the cat drinks cold water. today")["unsupported"]
     assert "Katze" in check("Today.").get("uncovered", []) + check("Today drinks cold water.").get("uncovered", [])
+
+
+def test_a_lexicon_excuses_words_without_a_translation_and_words_whose_translation_is_there() -> None:
+    """Words without attention: an auxiliary verb, a word that is translated, an omission, and a short word."""
+    words, target = ("does", "years", "window", "foo", "laugh"), ("Jahre", "lachen")
+    weights_TS = np.array([[0.01, 0.01, 0.01, 0.01, 0.96], [0.01, 0.01, 0.01, 0.01, 0.96]])
+    alignment = WordAlignment(words, target, weights_TS, (), margins=[0.0, 0.0, 0.0])
+    lexicon = Lexicon({
+        "does": {f"wort{i}": 100.0 for i in range(10)},
+        "years": {"jahre": 900.0, "alt": 100.0},
+        "window": {"fenster": 1000.0},
+        "laugh": {"lachen": 1000.0},
+    })  # fmt: skip
+    assert word_problems(alignment, " ".join(words)) == {"uncovered": ["does", "years", "window"]}
+    assert word_problems(alignment, " ".join(words), lexicon) == {"uncovered": ["window"]}
 
 
 def test_the_problems_of_parts_are_those_of_the_whole() -> None:
