@@ -49,9 +49,7 @@ class DocumentTranslator:
     """Translates a document by a translation job.
 
     Args:
-        job: translates the sentences.
         path: the document; ``"-"`` is standard input.
-        ending: selects the format.
 
     Attributes:
         job: translates and writes :attr:`sentences`.
@@ -72,7 +70,6 @@ class DocumentTranslator:
         """Writes the translated document.
 
         Args:
-            output: file to write.
             records: lines that :attr:`job` has written.
 
         Raises:

@@ -62,7 +62,6 @@ def compare(
 
     Args:
         test_set: of two systems or more.
-        options: of the computation.
         train: text in the target language in which words are counted; the first reference when None.
 
     Returns:

@@ -156,9 +156,7 @@ def clean(
     stopped goes on with what it had judged.
 
     Args:
-        files: source and target.
         output: the folder. The text in it is named, and compressed, like the files.
-        settings: repairs and filters.
         tests: test sets whose pairs must not remain.
         max_length: words of the longest side.
         on_progress: called with the number of lines read since the last call, in each pass.

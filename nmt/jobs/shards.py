@@ -219,13 +219,9 @@ def run(
     """Do the shards that are not done yet, with messages about the time that is left.
 
     Args:
-        shards: of :func:`find_shards`.
-        output: their folder.
         settings: see :meth:`Journal.open`.
         executor: where the workers run; it is closed.
         make: makes what does a shard; see :class:`nmt.jobs.executors.Job`.
-        verb: what is done, for messages.
-        num_lines: counts the lines of a shard.
 
     Returns:
         The result of each shard.

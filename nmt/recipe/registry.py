@@ -295,9 +295,6 @@ class Table(Mapping[str, type[T]], Generic[T]):
     def choose_many(self, choices: Mapping[str, Mapping[str, Any] | None], where: str) -> "dict[str, Choice[T]]":
         """Returns the classes that a recipe names with their checked options, without those whose options are null.
 
-        Args:
-            choices: from names to options.
-
         Raises:
             UserError: an unknown name, or an option that is wrong.
         """

@@ -91,7 +91,6 @@ class Detector:
     are known for the languages that are served only, and tell more about single words.
 
     Args:
-        codes: of the languages.
         models: translators of which each language has one; without it py3langid identifies alone.
     """
 

@@ -51,10 +51,6 @@ _SCRIPTS = {
 def problems(source: str, translation: str) -> dict[str, Any]:
     """Returns what is wrong with a translation; nothing if no defect is found.
 
-    Args:
-        source: the source sentence.
-        translation: its translation.
-
     Returns:
         For ``urls``, ``tags``, ``placeholders`` and ``numbers`` that differ, the ``lost`` and the ``added`` ones;
         under ``script``, the letters of a script that the source doesn't have and the translation hardly; under
@@ -78,7 +74,6 @@ def word_problems(alignment: WordAlignment, source: str) -> dict[str, list[str]]
 
     Args:
         alignment: of source and translation, with margins.
-        source: the source sentence.
 
     Returns:
         Under ``uncovered`` source words that no target word translates, and under ``unsupported`` target words in whose

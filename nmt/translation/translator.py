@@ -237,8 +237,6 @@ class Translator:
         """Returns the candidates of each line, best first; of an empty line an empty one.
 
         Args:
-            requests: the lines.
-            numbers: of the lines, from 1.
             options, processors, constraints, on_progress: as in :meth:`stream`, with all options.
         """
         hypotheses = self._search(requests, numbers, options, processors, on_progress)
@@ -380,7 +378,6 @@ class Translator:
         """Learn from parallel text, best the training text, how to align; :meth:`align` is better from then on.
 
         Args:
-            pairs: source and target text.
             tokenized: as in :meth:`stream_alignments`.
 
         Raises:
@@ -392,7 +389,6 @@ class Translator:
         """Scores given translations by the model, in order and in constant memory.
 
         Args:
-            pairs: source and target text.
             decoding: as in :meth:`translate`; ``length_penalty``, ``alpha`` and ``batch_size`` have an effect. There is
                 no coverage penalty here.
         """
