@@ -234,28 +234,7 @@ class Translator:
         constraints: OutputConstraints,
         on_progress: Callable[[int], None] = lambda lines: None,
     ) -> list[list[Candidate]]:
-        """Returns the candidates of each line, best first; of an empty line an empty one.
-
-        Args:
-            options, processors, constraints, on_progress: as in :meth:`stream`, with all options.
-        """
-        hypotheses = self._search(requests, numbers, options, processors, on_progress)
-        found = []
-        for number, request, of_line in zip(numbers, requests, hypotheses, strict=True):
-            candidates = [self._candidate(hypothesis, request.source, constraints) for hypothesis in of_line]
-            candidates = constraints.allowed(number, mbr_rerank(candidates, options.mbr, request.source))
-            found.append(candidates or [NO_CANDIDATE])
-        return found
-
-    def _search(
-        self,
-        requests: Sequence[Request],
-        numbers: Sequence[int],
-        options: DecodingOptions,
-        processors: Sequence[LogitsProcessor],
-        on_progress: Callable[[int], None],
-    ) -> list[list[Hypothesis]]:
-        """The hypotheses of each line; none for an empty one."""
+        """Returns the candidates of each line, best first; of an empty line an empty one. See :meth:`stream`."""
         encoded = [self.encode_source(request.source) for request in requests]
         for number, ids in zip(numbers, encoded, strict=True):
             if len(ids) > self.max_pieces:
@@ -271,8 +250,13 @@ class Translator:
             [requests[index].constraints(self.vocabularies.target) for index in filled],
             [numbers[index] - 1 for index in filled],
         )
-        of_filled = iter(self.searcher(query))
-        return [next(of_filled) if ids else [] for ids in encoded]
+        of_filled, found = iter(self.searcher(query)), []
+        for number, request, ids in zip(numbers, requests, encoded, strict=True):
+            hypotheses = next(of_filled) if ids else []
+            candidates = [self._candidate(hypothesis, request.source, constraints) for hypothesis in hypotheses]
+            candidates = constraints.allowed(number, mbr_rerank(candidates, options.mbr, request.source))
+            found.append(candidates or [NO_CANDIDATE])
+        return found
 
     def _check_tags(self, requests: Sequence[Request], numbers: Sequence[int]) -> None:
         """Tell, once, of a line that seems to begin with a tag which a model with tags hasn't."""
