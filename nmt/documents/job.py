@@ -27,7 +27,6 @@ def document_ending(path: Path | str, input_format: str | None = None) -> str | 
     """Returns the ending in :data:`nmt.documents.formats.FORMATS` that an input is read by; None for lines.
 
     Args:
-        path: the input.
         input_format: ``text`` or ``jsonl`` for lines, or an ending; None chooses by the name of the input.
 
     Raises:

@@ -248,8 +248,6 @@ def read_test_set(
 
     Args:
         systems: translations; a system has the name of its file or, where two have the same, its path.
-        references: one or more.
-        source: the source text, if it is known.
 
     Raises:
         UserError: no reference, a system that is named twice, or files that don't belong together.

@@ -219,7 +219,6 @@ def run(
     """Do the shards that are not done yet, with messages about the time that is left.
 
     Args:
-        settings: see :meth:`Journal.open`.
         executor: where the workers run; it is closed.
         make: makes what does a shard; see :class:`nmt.jobs.executors.Job`.
 

@@ -62,9 +62,6 @@ def problems(source: str, translation: str) -> dict[str, Any]:
 def word_problems(alignment: WordAlignment, source: str) -> dict[str, list[str]]:
     """Returns omissions and additions; nothing if no defect is found.
 
-    Args:
-        alignment: of source and translation, with margins.
-
     Returns:
         Under ``uncovered`` source words that no target word translates, and under ``unsupported`` target words in whose
         place the model prefers others, :data:`END` among them.

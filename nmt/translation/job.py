@@ -162,7 +162,6 @@ def start_shards(
     """Make what translates shards in a worker.
 
     Args:
-        make_job: loads the model to a device.
         device: of all workers, as ``pick_device`` takes it.
     """
     job = make_job(nth_device(device, number))

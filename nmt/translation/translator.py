@@ -361,9 +361,6 @@ class Translator:
     def learn_alignment(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False) -> Learned:
         """Learn from parallel text, best the training text, how to align; :meth:`align` is better from then on.
 
-        Args:
-            tokenized: as in :meth:`stream_alignments`.
-
         Raises:
             UserError: the model has no attention, there is no pair, or the model directory can't be written.
         """
