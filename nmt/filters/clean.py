@@ -3,7 +3,6 @@
 import hashlib
 import html
 import json
-import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ import yaml
 from pydantic import Field
 
 from nmt.core.errors import UserError
-from nmt.core.files import explained, remove_folder, replacing, sha256, sync
+from nmt.core.files import explained, remove_folder, rename, replacing, sha256
 from nmt.core.output import text_file
 from nmt.core.text import read_lines
 from nmt.core.version import __version__
@@ -192,8 +191,7 @@ def clean(
             with text_file(folder / REPORT, output / REPORT) as file:
                 file.write(render_report(report))
         with explained(output):
-            os.replace(partial / RESULT, output)
-            sync(output.parent)
+            rename(partial / RESULT, output)
     return report
 
 
