@@ -51,11 +51,8 @@ class AttentionAligner:
 
     Args:
         model: in eval mode.
-        vocabularies: those of the model.
         max_pieces: a longer side is cut here: words beyond have no links, and such a pair has no score.
-        task: encodes the lines.
         files: the model directory, with what :meth:`learn` wrote; without it the heads are the decoder's choice.
-        batch_size: pairs at a time.
 
     Attributes:
         heads: where the alignment is read.
@@ -100,15 +97,12 @@ class AttentionAligner:
     ) -> Iterator[WordAlignment]:
         """Alignments of the pairs, in order and in constant memory.
 
+        The other arguments are those of :meth:`nmt.translation.translator.Translator.stream_alignments`.
+
         Args:
-            pairs: source and target words.
-            options: how links are taken from the weights.
             reverse: the aligner of a model of the other direction: links are chosen by the mean of both, while all
                 else is from this model.
-            all_heads: give the weights of every head, too.
-            scores: give scores and probabilities; links alone take two thirds of the time.
             warns: warn of pairs that are cut.
-            lexicon_only: choose links by the lexicon and the order of words, without the attention of the model.
 
         Raises:
             UserError: with ``lexicon_only``, there is no lexicon, or the model reads dialogues.

@@ -101,7 +101,6 @@ def alignment_loss(weights_BHTS: Tensor, links_BTS: Tensor, heads: AlignmentHead
     a is the attention of the taught head, and g divides one unit evenly among the source positions that t is linked to.
 
     Args:
-        weights_BHTS: attention of all heads.
         links_BTS: see :func:`links_mask`.
         heads: the one head that is taught, and the step whose weights are.
     """

@@ -5,7 +5,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
-from math import inf
 from pathlib import Path
 from typing import Self
 
@@ -13,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.alignment.links import Weights
-from nmt.core.errors import UserError
 from nmt.core.output import open_output
-from nmt.core.text import MAX_RECORD_BYTES, read_lines
+from nmt.data.sources import lexicon_rows
 
 LEAST_SHARE = 0.01
 """Links with a lower posterior aren't counted; attention below it is raised to it."""
@@ -125,17 +123,8 @@ class Lexicon:
             UserError: the file can't be read, or a line isn't of this form.
         """
         counts: defaultdict[str, dict[str, float]] = defaultdict(dict)
-        for number, line in enumerate(read_lines(path, max_bytes=MAX_RECORD_BYTES), start=1):
-            try:
-                source, target, count = line.split("\t")
-                counts[source][target] = float(count)
-                if not 0 < float(count) < inf:
-                    raise ValueError
-            except ValueError:
-                raise UserError(
-                    f"{path}, line {number}: not a source word, a target word and a count, with tabs between.",
-                    "Delete it; `nmt learn-alignment` writes it anew.",
-                ) from None
+        for source, target, count in lexicon_rows(path):
+            counts[source][target] = count
         return cls(dict(counts))
 
 

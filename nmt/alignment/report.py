@@ -36,8 +36,6 @@ def render_report(
     """The page.
 
     Args:
-        title: heading.
-        description: a sentence below it.
         heads: names of what the ``weights`` and then the ``head_weights`` of each alignment are.
         sentences: the candidates of each sentence, the best first; at least one.
         gold: sure and possible links of each sentence's first candidate.

@@ -26,8 +26,6 @@ class LexicalShortlist:
     translations of all words that contain one of its tokens are counted.
 
     Args:
-        lexicon: of the model's two languages.
-        vocabularies: those of the model.
         size: translations of a source word.
     """
 

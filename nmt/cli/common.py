@@ -228,7 +228,6 @@ def check_is_folder(path: Path | str, *options: object) -> bool:
     """Returns whether the input is a folder of shards.
 
     Args:
-        path: the input.
         options: values of options that only folders have.
 
     Raises:

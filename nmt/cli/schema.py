@@ -29,7 +29,6 @@ def options_of(group: type[Options], from_recipe: bool = True) -> Callable[[Comm
     Fields that are not single values get no option.
 
     Args:
-        group: the fields.
         from_recipe: the default is None, and the recipe's value applies; otherwise it is that of the field.
     """
 

@@ -179,9 +179,13 @@ def recipes(
     it that NAME names.
     """
     if schema:
+        from nmt.cli.schema import import_tables
+        from nmt.recipe.json_schema import recipe_schema
+
         if keys or name is not None:
             raise UserError("--schema is the schema of every recipe.", "Leave out NAME and --keys.")
-        _show_schema()
+        import_tables()
+        typer.echo(json.dumps(recipe_schema(), indent=1, ensure_ascii=False))
         return
     if keys:
         _show_keys(name or "")
@@ -196,14 +200,6 @@ def recipes(
     width = max(map(len, shipped))
     for shipped_name in shipped:
         typer.echo(f"{shipped_name:{width}}  {load_recipe(shipped_name).description}")
-
-
-def _show_schema() -> None:
-    from nmt.cli.schema import import_tables
-    from nmt.recipe.json_schema import recipe_schema
-
-    import_tables()
-    typer.echo(json.dumps(recipe_schema(), indent=1, ensure_ascii=False))
 
 
 def _show_keys(prefix: str) -> None:

@@ -347,11 +347,8 @@ def _score(options: _JobOptions, files: tuple[str, str], output: str, device: st
     pairs = FileText(*map(Path, files))
     with progress_bar("scoring", None, not on_screen(output)) as bar, open_output(output) as file:
         for pair in bar.counted(translator.score(pairs, **options.decoding)):
-            file.write((_jsonl(pair) if options.format == "jsonl" else _scored_text(pair)) + "\n")
-
-
-def _scored_text(pair: "ScoredPair") -> str:
-    return f"{'nan' if pair.score is None else format(pair.score, '.4f')}\t{pair.target}"
+            score = "nan" if pair.score is None else f"{pair.score:.4f}"
+            file.write((_jsonl(pair) if options.format == "jsonl" else f"{score}\t{pair.target}") + "\n")
 
 
 def _jsonl(result: "Translation | ScoredPair", abstain: float | None = None) -> str:

@@ -16,7 +16,6 @@ def parse_json(text: str | bytes, finite: bool = True) -> Any:
     """Returns the value of a JSON text.
 
     Args:
-        text: the whole of it.
         finite: refuse NaN and infinite numbers, including those that are too large to represent.
 
     Raises:

@@ -1,4 +1,7 @@
-"""Patterns of text that translations keep as it is."""
+"""Patterns of text that translations keep as it is, and the scripts of letters."""
+
+from functools import lru_cache
+from unicodedata import name
 
 URL = r"""(?:(?:https?|ftp)://|www\.)[^\s<>"']*[^\s<>"'.,;:!?()\[\]{}«»“”]"""
 """Pattern of web addresses, without the punctuation at their end."""
@@ -6,3 +9,12 @@ URL = r"""(?:(?:https?|ftp)://|www\.)[^\s<>"']*[^\s<>"'.,;:!?()\[\]{}«»“”]
 PLACEHOLDER = r"""\{\{[^{}\n]{1,60}\}\} | \$?\{[^{}\n]{0,60}\} | %\([^()\n]{1,60}\)[a-z] | (?<!%)%%(?!%)
     | %(?:\d{1,9}\$)?[-+\#0]{0,5}\d{0,9}(?:\.\d{1,9})?l{0,2}[sdifuxXeEgGcr@](?!\w)"""
 """Pattern (verbose) of placeholders: ``{name}``, ``%(name)s``, ``%1$s``."""
+
+_SCRIPTS = dict.fromkeys(("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "BOPOMOFO", "IDEOGRAPHIC"), "CJK")
+
+
+@lru_cache(1 << 14)
+def script(letter: str) -> str:
+    """Returns the script of a letter by its Unicode name; Chinese and kana are one, as Japanese mixes them."""
+    first = name(letter, "").partition(" ")[0]
+    return _SCRIPTS.get(first, "LATIN" if first == "FULLWIDTH" else first)

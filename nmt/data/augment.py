@@ -232,7 +232,6 @@ class Augmentations:
 
     Args:
         shares: share of the sentences that each modifier changes.
-        vocabularies: vocabularies of the corpus.
         max_length: a sentence that would get more pieces stays unchanged.
     """
 

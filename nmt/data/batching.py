@@ -135,8 +135,6 @@ def make_batch(
     5. pad to the longest sentence of the batch, 6. compute the lengths. A label is predicted from SOS, without EOS.
 
     Args:
-        pairs: source and target ids.
-        vocabularies: for the special ids.
         annotations: for each name an array for each pair.
     """
     sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
@@ -291,10 +289,7 @@ class TrainingBatches(BatchStream):
     The order of an epoch, and how it reads the sentences, depend on the seed and the epoch alone.
 
     Args:
-        corpus: the encoded pairs.
-        vocabularies: for the special ids.
         batch_tokens: see :func:`plan_batches`.
-        seed: of the order.
         share: see :class:`BatchStream`.
         readings: what each epoch makes of the sentences of a buffer, one after the other, such as other pieces.
         modify: changes sentences and annotations before the readings.

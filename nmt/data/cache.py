@@ -184,8 +184,6 @@ def encode_corpus(
     """Returns the ids of a text, from the cache if it has them.
 
     Args:
-        text: the sentence pairs.
-        vocabularies: encode the text.
         max_length: pairs with more pieces than this on either side are dropped and counted, like empty ones; a
             dialogue loses its oldest turns first.
         on_progress: called with the number of pairs read, now and then.

@@ -28,7 +28,6 @@ def parse_pharaoh(line: str, where: str = "the line") -> tuple[set[Link], set[Li
     from 0; ``i?j`` and ``ipj`` are possible links. An empty line has no links.
 
     Args:
-        line: the text.
         where: the place that an error names, such as ``FILE, line N``.
 
     Returns:

@@ -21,7 +21,6 @@ class InterleavedBatches(BatchStream):
 
     Args:
         corpora: by name.
-        stages: one after another.
         share: see :class:`BatchStream`.
     """
 
@@ -120,9 +119,7 @@ class Sample:
 
     Args:
         texts: texts, whose tags are left out.
-        weights: weight of each text.
         limit: maximum number of pairs; None for no limit.
-        seed: seed of the sample.
     """
 
     def __init__(

@@ -21,12 +21,7 @@ Counts = npt.NDArray[np.int64]
 
 
 class PieceModel:
-    """Probabilities of texts of one language, by the frequency of each piece in training text.
-
-    Args:
-        vocabulary: divides a text into pieces.
-        counts_V: of each piece.
-    """
+    """Probabilities of texts of one language, by the frequency of each piece in training text."""
 
     def __init__(self, vocabulary: Vocabulary, counts_V: Counts) -> None:
         self._vocabulary = vocabulary

@@ -24,7 +24,6 @@ def read_vectors(
 
     Args:
         path: text, plain or compressed: each line has a word and its numbers, separated by spaces.
-        vocabulary: its pieces are looked up.
         size: required dimension of the vectors.
 
     Returns:

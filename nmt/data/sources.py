@@ -4,6 +4,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import groupby, zip_longest
+from math import inf
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
@@ -208,6 +209,25 @@ class TaskText(ParallelText):
         return _digest(f"1 {self._split} {self._options.model_dump_json()}")
 
 
+def lexicon_rows(path: Path) -> Iterator[tuple[str, str, float]]:
+    """Yields the source word, the target word and the expected count of each line of ``lexicon.tsv``.
+
+    Raises:
+        UserError: the file can't be read, or a line isn't of this form.
+    """
+    for number, line in enumerate(read_lines(path, max_bytes=MAX_RECORD_BYTES), start=1):
+        try:
+            source, target, count = line.split("\t")
+            if not 0 < float(count) < inf:
+                raise ValueError
+        except ValueError:
+            raise UserError(
+                f"{path}, line {number}: not a source word, a target word and a count, with tabs between.",
+                "Name a lexicon.tsv that `nmt learn-alignment` wrote, or write it again.",
+            ) from None
+        yield source, target, float(count)
+
+
 class LexiconText(_OneFile):
     """Single words with their translation, from ``lexicon.tsv``, which ``nmt learn-alignment`` writes.
 
@@ -227,23 +247,12 @@ class LexiconText(_OneFile):
     _least = (3.0, 0.6)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        rows = (self._row(*each) for each in enumerate(read_lines(self._path), start=1))
-        for source, group in groupby(rows, itemgetter(0)):
+        for source, group in groupby(lexicon_rows(self._path), itemgetter(0)):
             targets = list(group)
             total, (_, target, count) = sum(row[2] for row in targets), max(targets, key=itemgetter(2))
             is_frequent = total >= self._least[0] and count >= self._least[1] * total
             if is_frequent and source[0].isalpha() and target[0].isalpha():
                 yield source, target
-
-    def _row(self, number: int, line: str) -> tuple[str, str, float]:
-        try:
-            source, target, count = line.split("\t")
-            return source, target, float(count)
-        except ValueError:
-            raise UserError(
-                f"{self._path}, line {number}: not a source word, a target word and a count, with tabs between.",
-                "Name a lexicon.tsv that `nmt learn-alignment` wrote.",
-            ) from None
 
     def fingerprint(self) -> str:
         return f"{super().fingerprint()} lexicon {self._least}"

@@ -96,7 +96,6 @@ def split_pairs(
     """Splits pairs of texts into words.
 
     Args:
-        pairs: source and target text.
         tokenized: tokens with spaces between, see :meth:`Words.detokenise`.
         split_punctuation: of text that is not tokenised, see :meth:`Words.split_punctuation`.
         reader: says which parts the lines have; of targets, the part that is translated counts.

@@ -261,8 +261,6 @@ def choose(logits_LV: Tensor, offset_BK: Tensor, live_L: Tensor | None, eos: int
         logits_LV: forbidden tokens have -inf.
         offset_BK: log-probability so far, less the normaliser of the logits.
         live_L: the rows (indices into N) that have logits; all, where None.
-        eos: id of EOS.
-        options: beam and groups.
     """
     if options.beam_groups == 1:
         return _divide(*top_continuations(logits_LV, offset_BK, 2 * options.beam_size, live_L), eos)

@@ -52,8 +52,6 @@ def force_all(
     Args:
         model: in eval mode.
         pairs: ids of source and target, without SOS and EOS.
-        vocabularies: for the special ids.
-        batch_size: pairs at a time.
         heads: of the decoder's ``heads``, those whose attention is requested.
         scores: compute log-probabilities, which the attention of ``heads`` doesn't need.
         margins_only: compute the margins in place of the log-probabilities, in less time.

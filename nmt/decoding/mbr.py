@@ -12,9 +12,7 @@ def mbr_order(candidates: Sequence[str], utility: str, source: str) -> list[int]
     """Returns the indices of candidates by expected utility, highest first; equal ones keep their order.
 
     Args:
-        candidates: translations of one sentence.
         utility: a name of ``METRICS``, or ``none``, which changes nothing.
-        source: the sentence.
     """
     order = list(range(len(candidates)))
     if utility == NO_MBR or len(candidates) < 2:

@@ -33,9 +33,6 @@ def map_by_length(
 
     Args:
         function: from the indices of the sentences of a batch to a result for each.
-        lengths: of the sentences.
-        batch_size: sentences of a batch.
-        device: of the model.
         on_progress: called with the number of sentences of each finished batch.
 
     Returns:

@@ -53,9 +53,6 @@ class BeamRecorder:
     The continuations of a step are the 2K best, from which plain beam search chooses, and those that beam groups or
     constraints have chosen beyond these.
 
-    Args:
-        eos: id of EOS.
-
     Attributes:
         trees: those of the sentences by number.
     """

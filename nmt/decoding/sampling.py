@@ -53,8 +53,6 @@ def uniform_numbers(seed: int, sentence: Sequence[int], num_samples: int, length
     """Returns the random numbers in [0, 1) for the samples and steps of a sentence. [K, t]
 
     Args:
-        seed: of the run.
-        sentence: the ids of the source.
         num_samples: K; another number leaves those of the first samples as they are.
         length: t; likewise.
     """

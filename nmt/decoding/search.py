@@ -79,9 +79,7 @@ class ModelSearcher:
 
     Args:
         model: in eval mode while it searches.
-        vocabularies: those of the model.
         search: searches a batch, see :meth:`nmt.tasks.base.Task.search`.
-        precision: of the matrix products.
         make_shortlist: returns the candidates of a shortlist of a size; without it, ``shortlist`` has no effect.
     """
 
@@ -173,13 +171,7 @@ class _PreparedSearch:
 def search_batch(
     batch: SearchBatch, processors: Sequence[LogitsProcessor], constraints: Sequence[LexicalConstraints]
 ) -> list[list[Hypothesis]]:
-    """Searches a batch by beam search or sampling, as its options say; best hypotheses first.
-
-    Args:
-        batch: the sentences.
-        processors: change the logits of each step.
-        constraints: what the translation of each sentence must contain.
-    """
+    """Searches a batch by beam search or sampling, as its options say; best hypotheses first."""
     # The last processor overrules those before it.
     processors = [*processors, Bounds([each.prefix for each in constraints], batch.limit_B, batch.target)]
     if batch.options.search == "sample":

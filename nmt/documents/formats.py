@@ -66,9 +66,6 @@ def translate_document(name: str, data: bytes, translate: Translate, source: str
 
     Args:
         name: file name; the ending selects one of :data:`FORMATS`.
-        data: content of the file.
-        translate: translates sentences.
-        source: language of the text.
         target: language that is written into formats that have a place for it.
 
     Raises:
@@ -92,9 +89,6 @@ def sentences_of_document(name: str, data: bytes, source: str = "en", limit: flo
     """Returns the sentences that :func:`translate_document` translates, in order.
 
     Args:
-        name: file name.
-        data: content of the file.
-        source: language of the text.
         limit: number of characters after which no more sentences are sought.
 
     Raises:

@@ -27,7 +27,6 @@ def document_ending(path: Path | str, input_format: str | None = None) -> str | 
     """Returns the ending in :data:`nmt.documents.formats.FORMATS` that an input is read by; None for lines.
 
     Args:
-        path: the input.
         input_format: ``text`` or ``jsonl`` for lines, or an ending; None chooses by the name of the input.
 
     Raises:
@@ -49,9 +48,7 @@ class DocumentTranslator:
     """Translates a document by a translation job.
 
     Args:
-        job: translates the sentences.
         path: the document; ``"-"`` is standard input.
-        ending: selects the format.
 
     Attributes:
         job: translates and writes :attr:`sentences`.
@@ -72,7 +69,6 @@ class DocumentTranslator:
         """Writes the translated document.
 
         Args:
-            output: file to write.
             records: lines that :attr:`job` has written.
 
         Raises:

@@ -16,7 +16,7 @@ from typing import Any
 
 from nmt.documents.segmentation import Segment, Translate, has_letters, split_sentences, translated
 from nmt.documents.tags import KEPT, Content, Node, SourceText, Span, append_item, free_text, text_of
-from nmt.documents.target import AlignedTarget, words_within
+from nmt.documents.target import AlignedTarget, longest_run, words_within
 
 Insertion = tuple[Span, list[Span]]
 """An element without words, and the elements around it."""
@@ -235,8 +235,7 @@ class TagProjector:
 
     def _longest_run(self, found: Sequence[int], labels: dict[int, Span | None]) -> list[int]:
         """Returns the longest run of an element's words, which loses the others."""
-        runs = [[t for _, t in group] for _, group in groupby(enumerate(found), lambda each: each[1] - each[0])]
-        longest = max(runs, key=len)
+        longest = longest_run(found)
         labels.update((t, None) for t in found if not longest[0] <= t <= longest[-1])
         return longest
 

@@ -179,8 +179,7 @@ class AlignedTarget:
             if not linked[index]:
                 others.append(kept)
                 continue
-            runs = [[t for _, t in g] for _, g in groupby(enumerate(linked[index]), lambda each: each[1] - each[0])]
-            first = max(runs, key=len)[0]
+            first = longest_run(linked[index])[0]
             taken.update(t for t in linked[index] if t != first)
             self.words[first] = self._kept_word(kept, self.words[first].gap, self.words[first].sentence)
         self._take_out(taken)
@@ -270,6 +269,12 @@ def words_within(words: Sequence[Interval], begin: int, end: int) -> range:
     """Returns the words that share a character with ``begin`` to ``end``."""
     first = bisect_right(words, begin, key=lambda word: word[1])
     return range(first, bisect_left(words, end, key=lambda word: word[0]))
+
+
+def longest_run(numbers: Sequence[int]) -> list[int]:
+    """Returns the longest run of consecutive numbers among rising ones."""
+    runs = [[n for _, n in group] for _, group in groupby(enumerate(numbers), lambda each: each[1] - each[0])]
+    return max(runs, key=len)
 
 
 def diagonal(num_source: int, num_target: int) -> list[tuple[int, int]]:

@@ -62,7 +62,6 @@ def compare(
 
     Args:
         test_set: of two systems or more.
-        options: of the computation.
         train: text in the target language in which words are counted; the first reference when None.
 
     Returns:
@@ -249,8 +248,6 @@ def read_test_set(
 
     Args:
         systems: translations; a system has the name of its file or, where two have the same, its path.
-        references: one or more.
-        source: the source text, if it is known.
 
     Raises:
         UserError: no reference, a system that is named twice, or files that don't belong together.

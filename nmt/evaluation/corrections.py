@@ -64,7 +64,6 @@ def learn_corrections(directory: Path, overrides: Mapping[str, Any] = {}, share:
     Args:
         directory: the model directory. Its weights are replaced if the result is better; the old ones are kept as
             ``model.before.safetensors``.
-        overrides: recipe keys and their values.
         share: of the target tokens that are those of corrections.
 
     Returns:

@@ -104,7 +104,6 @@ def paired_test(
 
     Args:
         statistics: of two systems or more.
-        method: ``randomisation`` or ``bootstrap``.
         num_samples: samples or trials; sacreBLEU's default when None. Intervals take as many samples in a
             bootstrap, and 1,000 beside a randomisation.
     """

@@ -83,7 +83,6 @@ def check_pairs(
     """Report the problems of a parallel corpus, which is read twice and never held in memory.
 
     Args:
-        corpus: the pairs.
         test: text that must not occur in it.
         vocabularies: those of the model that is to be trained.
         max_length: training drops pairs with more pieces than this on a side.

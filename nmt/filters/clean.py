@@ -3,7 +3,6 @@
 import hashlib
 import html
 import json
-import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ import yaml
 from pydantic import Field
 
 from nmt.core.errors import UserError
-from nmt.core.files import explained, locked, remove_folder, remove_unfinished, replacing, sha256, sync
+from nmt.core.files import explained, remove_folder, rename, replacing, sha256
 from nmt.core.output import text_file
 from nmt.core.text import read_lines
 from nmt.core.version import __version__
@@ -27,6 +26,7 @@ from nmt.filters.check import flag, make_filters, shorten
 from nmt.filters.statistics import CorpusStatistics, PairHashes, PairSource, Progress, file_pairs
 from nmt.filters.table import FILTERS
 from nmt.filters.text import CONTROL, ENTITY, INVISIBLE, MOJIBAKE
+from nmt.jobs.shards import Journal
 from nmt.recipe.load import read_yaml
 from nmt.recipe.options import Options, validate
 
@@ -34,8 +34,8 @@ Repair = Literal["mojibake", "entities", "control", "normal-form"]
 Pair = tuple[str, str]
 
 REMOVED, REPAIRED, SETTINGS, REPORT = "removed.jsonl", "repaired.jsonl", "filters.yaml", "report.html"
-RESULT, BEGUN = "result", "begun.json"
-"""In the folder of an unfinished run: what is renamed in the end, and what the run was begun with."""
+RESULT = "result"
+"""In the folder of an unfinished run: what is renamed in the end."""
 NUM_BINS = 40
 ALWAYS = "invalid-utf8"
 """Such lines can't be written."""
@@ -155,9 +155,7 @@ def clean(
     stopped goes on with what it had judged.
 
     Args:
-        files: source and target.
         output: the folder. The text in it is named, and compressed, like the files.
-        settings: repairs and filters.
         tests: test sets whose pairs must not remain.
         max_length: words of the longest side.
         on_progress: called with the number of lines read since the last call, in each pass.
@@ -173,7 +171,7 @@ def clean(
             raise UserError(f"{path} is not a regular file.", "Name a file: its text is read repeatedly.")
     earlier = earlier or PairHashes()
     of_earlier = hashlib.blake2b(earlier.hashes.tobytes() + earlier.keys.tobytes()).hexdigest()
-    begun = [__version__, settings.model_dump(mode="json"), max_length, of_earlier]
+    begun = {"version": __version__, **settings.model_dump(mode="json"), "max_length": max_length, "before": of_earlier}
     with _partial(output, [*files, *chain(*tests)], begun) as partial:
         given = file_pairs(*files)
         filters = make_filters(settings.filters)
@@ -193,36 +191,22 @@ def clean(
             with text_file(folder / REPORT, output / REPORT) as file:
                 file.write(render_report(report))
         with explained(output):
-            os.replace(partial / RESULT, output)
-            sync(output.parent)
+            rename(partial / RESULT, output)
     return report
 
 
 @contextmanager
-def _partial(output: Path, files: Sequence[Path], begun: list[Any]) -> Iterator[Path]:
+def _partial(output: Path, files: Sequence[Path], settings: Mapping[str, Any]) -> Iterator[Path]:
     """The folder ``OUTPUT.partial``, in which a run that was stopped goes on; nothing of it remains at the end.
 
     Raises:
-        UserError: another run with other files or settings (``begun``) has begun there, or is still writing there.
+        UserError: a run with other files or settings has begun there, or is still writing there.
     """
     folder = output.with_name(f"{output.name}.partial")
     for path in files:
         next(read_lines(path, keep_invalid=True), "")  # refuses what can't be read
-    text = json.dumps([*begun, *map(sha256, files)])
-    with explained(folder):
-        folder.mkdir(exist_ok=True)
-    with locked(folder / ".lock", str(folder)):
-        remove_unfinished(folder)
+    with Journal.open(folder, {**settings, "files": list(map(sha256, files))}):
         remove_folder(folder / RESULT)
-        record = folder / BEGUN
-        if not record.exists():
-            with replacing(record) as temporary, explained(record):
-                temporary.write_text(text, "utf-8")
-        elif record.read_text("utf-8") != text:
-            raise UserError(
-                f"{folder} has the beginning of a run with other files or settings.",
-                "Give the same ones to go on with it, or delete the folder.",
-            )
         try:
             yield folder
         except UserError as error:

@@ -30,12 +30,6 @@ def clean_shards(
     earlier shard has is removed as one of the same corpus is. What filters learn from the corpus, such as the usual
     length ratio, they learn from each shard alone.
 
-    Args:
-        found: pairs of files.
-        output: the folder of the folders.
-        settings, tests, max_length: as of ``clean``.
-        executor: where the workers run.
-
     Returns:
         Numbers of pairs of all shards: ``pairs``, ``kept``, ``repaired``, and ``removed`` by each filter.
 

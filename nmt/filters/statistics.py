@@ -101,7 +101,6 @@ class CharacterModel:
         """Mean log probability of a character, in nats, for each line.
 
         Args:
-            lines: any text.
             counted: whether the lines were added before; each is then left out of the counts.
         """
         trigrams, bigrams, starts = _hashes(lines)

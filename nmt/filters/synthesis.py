@@ -108,8 +108,6 @@ class Synthesis:
         with the other pairs and why they are left out, and ``report.json``.
 
         Args:
-            records: the output of the job.
-            output: the folder.
             on_progress: called with the number of lines read since the last call, in each of three passes.
 
         Returns:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable
 from math import nan
 from typing import ClassVar
-from unicodedata import name as unicode_name
 
 import numpy as np
 from pydantic import Field
@@ -13,6 +12,7 @@ from pydantic import Field
 from nmt.core.compression import of_name
 from nmt.core.console import warn
 from nmt.core.errors import UserError, nearest
+from nmt.core.patterns import script
 from nmt.data.languages import DETECTED_AS, language_identifier
 from nmt.filters.base import Features, Filter, Flagged, LineFilter, PairFilter
 from nmt.filters.statistics import MIN_CHARACTERS, CorpusStatistics, Lines
@@ -257,9 +257,3 @@ class ForeignScript(PairFilter):
             if foreign is not None and (num_foreign := len(foreign.findall(line))):
                 worst = max(worst, num_foreign / sum(map(str.isalpha, line)))
         return worst
-
-
-def script(character: str) -> str:
-    """The script of a letter by its Unicode name; Chinese characters and kana are one, as Japanese mixes them."""
-    first = unicode_name(character, "").partition(" ")[0]
-    return "CJK" if first in ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "BOPOMOFO", "IDEOGRAPHIC") else first

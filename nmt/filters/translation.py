@@ -33,7 +33,6 @@ class WordModel:
 
     Args:
         sources, targets: ids of the words of sentences; 0 is an unknown word, and also the empty source word.
-        num_targets: size of the target vocabulary.
     """
 
     def __init__(self, sources: Sequence[Ids], targets: Sequence[Ids], num_targets: int) -> None:

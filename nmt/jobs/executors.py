@@ -121,13 +121,7 @@ class Worker:
 
 
 class LocalExecutor(Executor):
-    """Processes of this machine, which share its cores.
-
-    Args:
-        num_workers: how many; None for one for each GPU, or for each ``cores_each`` cores.
-        device: as ``pick_device`` takes it.
-        cores_each: what a worker can make use of.
-    """
+    """Processes of this machine, which share its cores."""
 
     def __init__(self, num_workers: int | None, device: str, cores_each: int = CORES) -> None:
         cores = int(os.environ.get("OMP_NUM_THREADS") or _num_cores())
@@ -203,9 +197,6 @@ class RayExecutor(Executor):
 
     Args:
         address: ``local`` for a cluster of this machine that ends with this process, ``auto``, or HOST:PORT.
-        num_workers: number of workers, which queue for resources; None for one for each GPU, or ``cores_each`` cores.
-        device: as ``pick_device`` takes it.
-        cores_each: cores that a worker can make use of.
 
     Raises:
         UserError: Ray is not installed, or there is no cluster.

@@ -43,8 +43,6 @@ def run(
     The output is complete, and has its final name, when the iterator is exhausted.
 
     Args:
-        job: computes the results.
-        input: lines, from the first one.
         output: file to write; its complete lines are the journal of the run.
         resume: continue after the lines that a stopped run has written.
         on_start: called with the number of lines that are done, and how many of them are computed again.

@@ -114,7 +114,7 @@ def _files(folder: Path, is_only: bool) -> dict[str, Path]:
 
 
 class Journal:
-    """Record of the shards done in an output folder, and of the settings; see :meth:`open`."""
+    """Record of what is done in a folder, such as shards, and of the settings; see :meth:`open`."""
 
     def __init__(self, file: BinaryIO, records: Mapping[str, Any]) -> None:
         self._file, self._records = file, dict(records)
@@ -157,7 +157,7 @@ class Journal:
                 yield journal
             finally:
                 remove_unfinished(folder)
-                if [each.name for each in folder.iterdir()] == [JOURNAL]:  # nothing was begun
+                if folder.exists() and [each.name for each in folder.iterdir()] == [JOURNAL]:  # nothing was begun
                     path.unlink()
                     folder.rmdir()
 
@@ -219,13 +219,8 @@ def run(
     """Do the shards that are not done yet, with messages about the time that is left.
 
     Args:
-        shards: of :func:`find_shards`.
-        output: their folder.
-        settings: see :meth:`Journal.open`.
         executor: where the workers run; it is closed.
         make: makes what does a shard; see :class:`nmt.jobs.executors.Job`.
-        verb: what is done, for messages.
-        num_lines: counts the lines of a shard.
 
     Returns:
         The result of each shard.

@@ -158,10 +158,6 @@ class SacreBleuMetric(Metric):
         return Score(self.name, float(result.score), self.signature, details)
 
 
-def _is_tokenized(text: str) -> bool:
-    return text.endswith(" .")
-
-
 @cache
 def _warn_of_tokens() -> None:
     """Shows the warning once in a process, however often a run validates."""
@@ -193,7 +189,7 @@ class Bleu(SacreBleuMetric):
             ) from error
 
     def corpus_score(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> Score:
-        if sum(map(_is_tokenized, hypotheses)) >= TOKENIZED_LINES:
+        if sum(text.endswith(" .") for text in hypotheses) >= TOKENIZED_LINES:
             _warn_of_tokens()
         return super().corpus_score(hypotheses, references, sources)
 

@@ -93,12 +93,9 @@ class Embedding(nn.Module):
     """Ids to vectors.
 
     Args:
-        vocabulary_size: V.
-        size: width D.
         pad: id whose vector is zero.
         scale: multiply by the square root of D (Vaswani et al. 2017), so that an embedding that is shared with
             the output layer has the size of the position code that is added to it.
-        weight: an embedding matrix to share.
         dropout: probability that a word's whole vector is zero in training (Gal & Ghahramani 2016; Sennrich & Zhang
             2019 for little text), each occurrence by itself.
     """

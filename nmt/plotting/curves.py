@@ -51,7 +51,6 @@ def draw_lengths(rows: Sequence[Mapping[str, Any]], metric: str, measured_by: st
 
     Args:
         rows: from :func:`nmt.evaluation.compare.length_scores`.
-        metric: a name of METRICS.
         measured_by: the side whose words are counted, ``source`` or ``reference``.
         note: small print, such as the signature of the metric.
     """
@@ -94,7 +93,6 @@ def draw_scores(scores: Mapping[str, float], metric: str) -> Picture:
 
     Args:
         scores: by name, such as that of a change of the test set.
-        metric: a name of METRICS.
     """
     with style(scores):
         figure = Picture(figsize=curves_size(6.4, 0.8 + 0.35 * len(scores)), layout="constrained")

@@ -338,7 +338,6 @@ def write_figures(figures: Iterable[tuple[int | None, Figure]], path: Path) -> l
     Args:
         figures: may be a generator; one figure is held at a time. The number of a figure becomes part of the file's
             name: ``links-0001.png`` for ``links.png``; None leaves the name as it is.
-        path: the file.
 
     Returns:
         The files written.

@@ -36,9 +36,6 @@ def load_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] = {}) ->
 def read_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] = {}) -> tuple[str, dict[str, Any]]:
     """Reads the keys of a recipe without checking them, and applies overrides.
 
-    Args:
-        name, overrides: see :func:`load_recipe`.
-
     Returns:
         What messages call the recipe, and its keys.
 

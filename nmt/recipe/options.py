@@ -108,8 +108,6 @@ def validate(options: type[OptionsT], values: Mapping[str, Any], where: str) -> 
     """Check ``values`` against a group of options.
 
     Args:
-        options: the class that knows the keys.
-        values: what the user wrote.
         where: how a message names the place: a file, or ``FILE: model.encoder``.
 
     Raises:

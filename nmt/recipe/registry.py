@@ -295,9 +295,6 @@ class Table(Mapping[str, type[T]], Generic[T]):
     def choose_many(self, choices: Mapping[str, Mapping[str, Any] | None], where: str) -> "dict[str, Choice[T]]":
         """Returns the classes that a recipe names with their checked options, without those whose options are null.
 
-        Args:
-            choices: from names to options.
-
         Raises:
             UserError: an unknown name, or an option that is wrong.
         """
@@ -323,11 +320,7 @@ def choices_of(field: FieldInfo) -> list[ChoiceOf]:
 
 
 def required_plugins(values: Any) -> dict[str, str]:
-    """The plugins whose components a recipe names: module to distribution.
-
-    Args:
-        values: the recipe as nested mappings and lists.
-    """
+    """The plugins whose components a recipe names: module to distribution."""
     _load_installed()
     names, found = set(_texts(values)), [row for row in _added if row.plugin.distribution != OWN]
     return {row.plugin.module: row.plugin.distribution for row in found if row.name in names}

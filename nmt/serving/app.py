@@ -143,9 +143,7 @@ def load_models(directories: Iterable[Path], device: str, engine: Literal["torch
     """Returns the models that are to be served.
 
     Args:
-        directories: model directories.
         device: for PyTorch; with CTranslate2 it is the CPU.
-        engine: the library that searches.
 
     Raises:
         UserError: a model can't be loaded, not by this engine, or doesn't translate.

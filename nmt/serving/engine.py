@@ -166,9 +166,7 @@ class Engine:
         """Have sentences translated. A future that is cancelled leaves its batch.
 
         Args:
-            translator: the model.
             requests: a sentence each.
-            settings: what the translations have in common.
             on_partial: functions, by index of the sentence, that are called in a model thread with its unfinished
                 translation while search goes on.
             is_bulk: the sentences belong to a long request, for which short ones need not wait.

@@ -8,7 +8,7 @@ import numpy as np
 
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
-from nmt.data.languages import DETECTED_AS, language_identifier
+from nmt.data.languages import DETECTED_AS, language_identifier, name_of
 from nmt.data.piece_counts import PieceModel, load_models
 from nmt.documents.segmentation import has_letters
 from nmt.translation.translator import Translator
@@ -24,6 +24,11 @@ MAX_PIECED = 1000
 def public_code(code: str) -> str:
     """Returns the code as clients of LibreTranslate know it."""
     return LIBRETRANSLATE_CODES.get(code, code)
+
+
+def described(code: str) -> dict[str, str]:
+    """Returns the object of a language in answers."""
+    return {"code": public_code(code), "name": name_of(code)}
 
 
 def direction(model: Translator) -> tuple[str, str]:
@@ -91,7 +96,6 @@ class Detector:
     are known for the languages that are served only, and tell more about single words.
 
     Args:
-        codes: of the languages.
         models: translators of which each language has one; without it py3langid identifies alone.
     """
 

@@ -18,7 +18,6 @@ from starlette.routing import Route
 
 from nmt.core.errors import shortened
 from nmt.core.version import __version__
-from nmt.data.languages import name_of
 from nmt.documents.elements import translate_htmls
 from nmt.documents.formats import FORMATS
 from nmt.documents.glossary import Glossary, Term
@@ -28,7 +27,7 @@ from nmt.documents.tags import KEPT, text_of
 from nmt.serving.corrections import correct, recalls
 from nmt.serving.engine import BatchOptions
 from nmt.serving.http import admit, read_values, without_surrogates
-from nmt.serving.languages import public_code
+from nmt.serving.languages import described, public_code
 from nmt.serving.service import ApiError, RequestContext, Service, wide_beam
 from nmt.translation.translator import Translator
 
@@ -98,7 +97,7 @@ def router(service: Service) -> APIRouter:
     async def languages() -> Response:
         found = service.router
         return JSONResponse(
-            [_described(code) | {"targets": [public_code(t) for t in found.targets(code)]} for code in found.codes]
+            [described(code) | {"targets": [public_code(t) for t in found.targets(code)]} for code in found.codes]
         )
 
     @routes.get("/frontend/settings")
@@ -113,7 +112,7 @@ def router(service: Service) -> APIRouter:
             "suggestions": service.takes_corrections,
             "filesTranslation": True,
             "supportedFilesFormat": list(FORMATS),
-            "language": {"source": {"code": "auto", "name": "Auto Detect"}, "target": _described(target)},
+            "language": {"source": {"code": "auto", "name": "Auto Detect"}, "target": described(target)},
         })  # fmt: skip
 
     @routes.post("/suggest")
@@ -299,10 +298,6 @@ def _num_alternatives(service: Service, values: dict[str, Any]) -> int:
     if num > limit:
         raise ApiError(400, f"Invalid request: alternatives parameter must be <= {limit}")
     return max(num, 0)
-
-
-def _described(code: str) -> dict[str, Any]:
-    return {"code": public_code(code), "name": name_of(code)}
 
 
 def _specification() -> dict[str, Any]:

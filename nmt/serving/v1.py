@@ -13,13 +13,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from nmt.alignment.links import to_json
-from nmt.data.languages import name_of
 from nmt.documents.glossary import CheckedTranslation, Glossary
 from nmt.documents.segmentation import Segment, split_sentences, translated, with_tags
 from nmt.serving.corrections import correct, recalls
 from nmt.serving.engine import BatchOptions
 from nmt.serving.http import admit
-from nmt.serving.languages import direction, public_code
+from nmt.serving.languages import described, direction, public_code
 from nmt.serving.service import ApiError, RequestContext, Service, time_limit, wide_beam
 from nmt.translation.request import Request as Sentence
 from nmt.translation.translator import Translator
@@ -131,8 +130,8 @@ def router(service: Service) -> APIRouter:
             system = {"encoder": model.recipe.model.encoder["type"], "decoder": model.recipe.model.decoder["type"]}
             found.append({
                 "name": name,
-                "source": {"code": public_code(source), "name": name_of(source)},
-                "target": {"code": public_code(target), "name": name_of(target)},
+                "source": described(source),
+                "target": described(target),
                 "description": model.recipe.description,
                 **system,
                 "alignment": model.has_attention,

@@ -149,12 +149,10 @@ def prepare_data(
     """Vocabularies (read, or made from the training text) and encoded corpora of a recipe.
 
     Args:
-        recipe: names the text.
         techniques: of the recipe; they read the vocabularies, and say what batches are to have beside the ids.
         texts: in place of those that the recipe names.
         resumed: the model directory whose vocabularies are to be used again.
         process_group: the processes of the run; one of them does the work.
-        task: the task of the recipe.
     """
     options, used, task = recipe.data, list((techniques or {}).values()), task or task_of(recipe)
     train_texts, valid_text = texts or open_texts(options)

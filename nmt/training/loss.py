@@ -130,10 +130,7 @@ def token_loss(
     Args:
         features_BTD: what the decoder gives before the output layer; of several passes, where there are that many
             times as many rows as targets, one pass above the other.
-        output: the output layer.
-        target_BT: the tokens to predict.
         target_length_B: how many of each row are real.
-        smoothing: ε of label smoothing.
         logits_losses: added to the sum over passes.
     """
     mask_BT = length_mask(target_length_B, target_BT.shape[1])

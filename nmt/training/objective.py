@@ -88,7 +88,6 @@ class Objective(nn.Module):
         """Adds the gradients of a batch by the backward pass of a technique; returns -log p of the target.
 
         Args:
-            batch: on the model's device.
             update: counted from 0.
             scale: applied to each loss before it goes backwards.
         """

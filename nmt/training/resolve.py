@@ -11,7 +11,7 @@ from torch import nn
 
 from nmt.core.errors import Problems, UserError
 from nmt.data.augment import check_modifiers
-from nmt.data.vocabulary.kinds import VOCABULARIES
+from nmt.data.vocabulary.files import VOCABULARIES
 from nmt.decoding.search import check_components
 from nmt.metrics.table import LOSS, check_metrics
 from nmt.models.build import DECODERS, ENCODERS, ResolvedModel, resolve_model

@@ -92,9 +92,6 @@ def calibrate(translator: Translator, examples: Examples, files: ModelDirectory,
     """Fits the confidence, and writes it into the model directory.
 
     Args:
-        translator: the model.
-        examples: of validation text.
-        files: the model directory.
         min_chrf: sentence chrF from which a translation is acceptable.
 
     Raises:

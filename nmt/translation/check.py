@@ -8,17 +8,15 @@ demands it, and after an omission or addition the model does not expect the word
 """
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import WordAlignment
-from nmt.core.patterns import PLACEHOLDER, URL
+from nmt.core.patterns import PLACEHOLDER, URL, script
 from nmt.metrics.degenerate import degenerate
 
 _EXACT = {
@@ -44,22 +42,10 @@ END = "</s>"
 """Stands among the unsupported words for the end of the sentence."""
 MAX_FOREIGN = 0.2
 """Share of the letters up to which a script is foreign: text about programs has many letters of the source's."""
-_SCRIPTS = {
-    "HIRAGANA": "CJK",
-    "KATAKANA": "CJK",
-    "KATAKANA-HIRAGANA": "CJK",
-    "IDEOGRAPHIC": "CJK",
-    "FULLWIDTH": "LATIN",
-}
-"""Scripts that are mixed with another one."""
 
 
 def problems(source: str, translation: str) -> dict[str, Any]:
     """Returns what is wrong with a translation; nothing if no defect is found.
-
-    Args:
-        source: the source sentence.
-        translation: its translation.
 
     Returns:
         For ``urls``, ``tags``, ``placeholders`` and ``numbers`` that differ, the ``lost`` and the ``added`` ones;
@@ -164,15 +150,9 @@ def _foreign_letters(source: str, translation: str) -> str:
     letters = [letter for letter in translation if letter.isalpha()]
     counts = Counter[str]()
     for letter, count in Counter(letters).items():
-        counts[_script(letter)] += count
-    expected = {_script(letter) for letter in set(source) if letter.isalpha()}
-    expected.update(script for script, count in counts.items() if count > MAX_FOREIGN * len(letters))
+        counts[script(letter)] += count
+    expected = {script(letter) for letter in set(source) if letter.isalpha()}
+    expected.update(name for name, count in counts.items() if count > MAX_FOREIGN * len(letters))
     if expected.issuperset(counts):
         return ""
-    return "".join(letter for letter in letters if _script(letter) not in expected)
-
-
-@lru_cache(1 << 14)
-def _script(letter: str) -> str:
-    name = unicodedata.name(letter, "").partition(" ")[0]
-    return _SCRIPTS.get(name, name)
+    return "".join(letter for letter in letters if script(letter) not in expected)

@@ -56,7 +56,6 @@ def features(alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon |
     Args:
         alignment: of source and translation, with scores.
         posterior_TS: of links between their words. [T_words, S_words]
-        lexicon: of the model directory.
     """
     num_source, num_target = len(alignment.source), len(alignment.target)
     if alignment.score is None or not alignment.probabilities or not num_source:

@@ -86,11 +86,8 @@ def repair(
     """Replaces each translation with problems by the candidate with the fewest, if that has fewer.
 
     Args:
-        requests: the lines.
-        numbers: of the lines, from 1.
         translations: examined translations.
         candidates: those of the first search, in the order in which equally good ones are preferred.
-        examine: the check.
         search: finds further candidates, with :func:`for_repair`.
     """
     lexicon = examine.aligner.lexicon if examine.aligner is not None else None

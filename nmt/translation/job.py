@@ -64,9 +64,6 @@ class TranslationJob:
         """Translations of the lines, in order.
 
         Args:
-            lines: of the input.
-            first_line: the number of the first, in warnings and for random numbers.
-            on_progress: called with the number of lines translated since the call before.
             again: lines before them, which are translated in one window with them but not given out.
         """
         first_line -= len(again)
@@ -109,11 +106,6 @@ class TranslationJob:
 
         Its last few translations are made again: if most of them differ, they come from another input, another
         model or other options. A single one may differ, where two candidates are equally probable.
-
-        Args:
-            lines: the input, from its first line.
-            done: the output of the earlier run.
-            name: of the file it is in, for messages.
 
         Returns:
             The number of lines that are done, and the lines of the window in which the earlier run stopped: with them
@@ -170,10 +162,7 @@ def start_shards(
     """Make what translates shards in a worker.
 
     Args:
-        make_job: loads the model to a device.
         device: of all workers, as ``pick_device`` takes it.
-        number: of this one.
-        open_file: opens the input and the output of a shard.
     """
     job = make_job(nth_device(device, number))
     list(job.run([""]))  # refuses wrong options before anything is written

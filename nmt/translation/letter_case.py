@@ -30,12 +30,7 @@ def as_title(text: str) -> str:
 
 
 class CaseRestorer:
-    """Changes lines in capitals and titles to ordinary text, and writes their translations as the lines are written.
-
-    Args:
-        vocabulary: of the source.
-        target: code of the target language.
-    """
+    """Changes lines in capitals and titles to ordinary text, and writes their translations as the lines are written."""
 
     def __init__(self, vocabulary: Vocabulary, target: str) -> None:
         self._vocabulary = vocabulary

@@ -39,7 +39,6 @@ class Request:
 
         Args:
             line: an empty one is an empty source.
-            number: of the line, for messages.
 
         Raises:
             UserError: the line is not such an object.

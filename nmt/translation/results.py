@@ -148,9 +148,6 @@ class Perplexity:
     def of(cls, pairs: Iterable[ScoredPair], name: str) -> "Perplexity":
         """Computes the perplexity of the targets of pairs; those without a score are left out.
 
-        Args:
-            name: of the text, for messages.
-
         Raises:
             UserError: no pair has a score.
         """

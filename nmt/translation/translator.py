@@ -234,30 +234,7 @@ class Translator:
         constraints: OutputConstraints,
         on_progress: Callable[[int], None] = lambda lines: None,
     ) -> list[list[Candidate]]:
-        """Returns the candidates of each line, best first; of an empty line an empty one.
-
-        Args:
-            requests: the lines.
-            numbers: of the lines, from 1.
-            options, processors, constraints, on_progress: as in :meth:`stream`, with all options.
-        """
-        hypotheses = self._search(requests, numbers, options, processors, on_progress)
-        found = []
-        for number, request, of_line in zip(numbers, requests, hypotheses, strict=True):
-            candidates = [self._candidate(hypothesis, request.source, constraints) for hypothesis in of_line]
-            candidates = constraints.allowed(number, mbr_rerank(candidates, options.mbr, request.source))
-            found.append(candidates or [NO_CANDIDATE])
-        return found
-
-    def _search(
-        self,
-        requests: Sequence[Request],
-        numbers: Sequence[int],
-        options: DecodingOptions,
-        processors: Sequence[LogitsProcessor],
-        on_progress: Callable[[int], None],
-    ) -> list[list[Hypothesis]]:
-        """The hypotheses of each line; none for an empty one."""
+        """Returns the candidates of each line, best first; of an empty line an empty one. See :meth:`stream`."""
         encoded = [self.encode_source(request.source) for request in requests]
         for number, ids in zip(numbers, encoded, strict=True):
             if len(ids) > self.max_pieces:
@@ -273,8 +250,13 @@ class Translator:
             [requests[index].constraints(self.vocabularies.target) for index in filled],
             [numbers[index] - 1 for index in filled],
         )
-        of_filled = iter(self.searcher(query))
-        return [next(of_filled) if ids else [] for ids in encoded]
+        of_filled, found = iter(self.searcher(query)), []
+        for number, request, ids in zip(numbers, requests, encoded, strict=True):
+            hypotheses = next(of_filled) if ids else []
+            candidates = [self._candidate(hypothesis, request.source, constraints) for hypothesis in hypotheses]
+            candidates = constraints.allowed(number, mbr_rerank(candidates, options.mbr, request.source))
+            found.append(candidates or [NO_CANDIDATE])
+        return found
 
     def _check_tags(self, requests: Sequence[Request], numbers: Sequence[int]) -> None:
         """Tell, once, of a line that seems to begin with a tag which a model with tags hasn't."""
@@ -379,10 +361,6 @@ class Translator:
     def learn_alignment(self, pairs: Iterable[tuple[str, str]], tokenized: bool = False) -> Learned:
         """Learn from parallel text, best the training text, how to align; :meth:`align` is better from then on.
 
-        Args:
-            pairs: source and target text.
-            tokenized: as in :meth:`stream_alignments`.
-
         Raises:
             UserError: the model has no attention, there is no pair, or the model directory can't be written.
         """
@@ -392,7 +370,6 @@ class Translator:
         """Scores given translations by the model, in order and in constant memory.
 
         Args:
-            pairs: source and target text.
             decoding: as in :meth:`translate`; ``length_penalty``, ``alpha`` and ``batch_size`` have an effect. There is
                 no coverage penalty here.
         """

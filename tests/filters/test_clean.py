@@ -219,8 +219,8 @@ def test_a_stopped_run_goes_on_and_writes_the_same(
         with patch.object(clean, "render_report", render), pytest.raises(KeyboardInterrupt):
             run(tmp_path / "out", settings)
     assert not (tmp_path / "out").exists()
-    for other in ({"max_length": 20}, {"earlier": PairHashes(np.ones(1, np.uint64))}):
-        with pytest.raises(UserError, match=r"out\.partial has the beginning of a run with other files or settings"):
+    for name, other in (("max_length", {"max_length": 20}), ("before", {"earlier": PairHashes(np.ones(1, np.uint64))})):
+        with pytest.raises(UserError, match=rf"out\.partial was begun with another {name}: "):
             run(tmp_path / "out", settings, **other)
     before = len(judged)
     assert run(tmp_path / "out", settings) == whole

@@ -16,7 +16,6 @@ def render(template: str, **values: Any) -> str:
     """Render a template of this folder.
 
     Args:
-        template: its file name.
         values: by the names that the template uses; all text in them is escaped in HTML. A missing one is an error.
     """
     from nmt.core.version import __version__

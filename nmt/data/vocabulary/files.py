@@ -1,4 +1,4 @@
-"""The vocabularies of a model, and the files that hold them."""
+"""The table of vocabularies, the vocabularies of a model, and the files that hold them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,9 +6,29 @@ from pathlib import Path
 from nmt.core.errors import UserError
 from nmt.core.files import explained, replacing
 from nmt.data.vocabulary.base import Vocabulary
-from nmt.data.vocabulary.kinds import VOCABULARIES
 from nmt.data.vocabulary.labels import LabelVocabulary
-from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
+from nmt.data.vocabulary.pretrained import PretrainedVocabulary
+from nmt.data.vocabulary.sentencepiece import (
+    BpeVocabulary,
+    CharacterVocabulary,
+    SentencePieceVocabulary,
+    UnigramVocabulary,
+)
+from nmt.data.vocabulary.words import WordVocabulary
+from nmt.recipe.registry import Table
+
+VOCABULARIES: Table[Vocabulary] = Table(
+    "vocabulary",
+    Vocabulary,
+    {
+        "unigram": UnigramVocabulary,
+        "bpe": BpeVocabulary,
+        "character": CharacterVocabulary,
+        "word": WordVocabulary,
+        "pretrained": PretrainedVocabulary,
+    },
+)
+"""A vocabulary from outside needs a ``suffix`` of its own, by which its file is recognised."""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 from nmt.core.errors import UserError
 from nmt.data.dialogue import TAB
 from nmt.data.vocabulary.base import SEPARATOR, SPECIALS, TERM
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.kinds import VOCABULARIES
+from nmt.data.vocabulary.files import VOCABULARIES, Vocabularies
 from nmt.data.vocabulary.labels import LabelVocabulary
 from nmt.data.vocabulary.sentencepiece import MAX_LINES as MAX_LINES
 from nmt.recipe.schema import VocabularyOptions

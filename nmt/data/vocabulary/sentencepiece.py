@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.base import SEPARATOR, TAG, TERM, Piece, Vocabulary, no_text
@@ -103,13 +103,8 @@ class SentencePieceVocabulary(Vocabulary):
         return {self.token(i): float(p.get_score(i)) for i in range(len(self)) if not any(kind(i) for kind in kinds)}
 
     def _pieces(self, text: str) -> list[Piece]:
-        text = without_surrogates(text)
-        if hasattr(self._processor, "EncodeAsOffsetMapping"):
-            found = self._processor.EncodeAsOffsetMapping(text)
-            return [Piece(i, begin, end) for i, (begin, end) in zip(found["ids"], found["offsets"], strict=True)]
-        processor: Any = self._processor
-        proto = processor.encode(text, out_type="immutable_proto")  # sentencepiece before 0.2.2
-        return [Piece(piece.id, piece.begin, piece.end) for piece in proto.pieces]
+        found = self._processor.EncodeAsOffsetMapping(without_surrogates(text))
+        return [Piece(i, begin, end) for i, (begin, end) in zip(found["ids"], found["offsets"], strict=True)]
 
     def decode(self, ids: Sequence[int]) -> str:
         text: str = self._processor.decode([i for i in ids if i not in self._hidden])

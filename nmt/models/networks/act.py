@@ -64,7 +64,6 @@ class HaltingState:
         Args:
             unit_X: the halting units h_n.
             is_last: the step is the last one allowed.
-            epsilon: as in :class:`PonderOptions`.
         """
         zero_X = torch.zeros_like(unit_X)
         enough_X = self.total_X + unit_X >= 1 - epsilon
@@ -120,7 +119,6 @@ def ponder(
             and the halting units h_n. Parts have the dimensions of X first.
         start: the parts before the first step, as far as ``step`` reads them.
         running_X: False where no step is taken, such as in padding.
-        options: limits.
         freezes: of an X that has halted, the next steps read the mean in place of the first part.
 
     Returns:

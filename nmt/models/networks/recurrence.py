@@ -102,7 +102,6 @@ class LoopLayer(nn.Module):
         each direction the states at all positions (each part [T, B, …]), in the order of reading.
 
         Args:
-            x_BTD: the layer's input.
             state: the first state, directions side by side; zeros where None.
             length_B: of each sentence; T where None.
             below: the states of the layer below at all positions.

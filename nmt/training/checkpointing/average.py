@@ -27,7 +27,6 @@ def average_checkpoints(
     """Writes the mean of some checkpoints as a model.
 
     Args:
-        directory: the model directory of a training run.
         output: a new model directory; None replaces ``model.safetensors`` in ``directory``.
         last: number of checkpoints to average, the newest.
         best: number of checkpoints to average, the best by validation: of those on disk that were validated.

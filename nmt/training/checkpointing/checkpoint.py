@@ -24,7 +24,6 @@ class CheckpointFolder:
     """``checkpoints/step-NNNNNN/``: weights.safetensors, training.safetensors, state.json and SHA256SUMS.
 
     Args:
-        directory: the model directory.
         keep_last: how many of the newest stay.
         keep_best: how many of the best by validation stay beside them.
     """
@@ -53,8 +52,6 @@ class CheckpointFolder:
         """Writes a checkpoint, and deletes those that are neither among the newest nor the best.
 
         Args:
-            step: number of updates.
-            weights: of the model.
             tensors: all others of the training state, by group and name.
             state: the rest of it; must be JSON. ``state["validation"]`` ranks the checkpoint (see
                 :meth:`nmt.training.validation.Validation.figures`).

@@ -40,7 +40,6 @@ def split_on_oom(
     same update but for the masks of dropout.
 
     Args:
-        group: the batches of the update.
         add_gradient: adds the gradient of a batch, told whether it is the last one, and gives the batch's summed loss.
         make_room: drops all gradients of the update; told the batch that didn't fit.
 

@@ -60,7 +60,10 @@ class MetricsFile:
                 self._file = self._path.open("a", encoding="utf-8")
                 self._stack.callback(self._close)
             if event.name:
-                figures = {key: _as_json(value) for key, value in event.figures().items()}
+                figures = event.figures()
+                for key, value in figures.items():
+                    if isinstance(value, float) and not math.isfinite(value):
+                        figures[key] = None  # JSON has no NaN and no infinity
                 line = {"event": event.name, "step": event.step, "seconds": round(event.seconds, 3), **figures}
                 self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
                 self._file.flush()  # so that nothing is lost, and others can watch
@@ -78,11 +81,6 @@ class MetricsFile:
     def _close(self) -> None:
         with contextlib.suppress(OSError):  # a full disk was reported when the line was written
             self._file.close()
-
-
-def _as_json(value: Any) -> Any:
-    """Replaces NaN and infinity, which JSON doesn't have, by None."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _is_before(line: str, start: Started) -> bool:

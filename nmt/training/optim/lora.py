@@ -22,7 +22,6 @@ class Lora:
 
     Args:
         model: on its device; weights outside ``options.layers`` and ``options.full`` are frozen.
-        options: of the recipe.
 
     Raises:
         UserError: the options match no weight.
