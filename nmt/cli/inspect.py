@@ -273,6 +273,28 @@ def memory(
     say_wrote(*written)
 
 
+@command("nmt inspect film runs/de-en -o film.html", to=inspect_app)
+def film(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Model directory, in training or done.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Page to write (.html).")] = Path(
+        "film.html"
+    ),
+) -> None:
+    """Show how translation and attention came about in training.
+
+    The page is one file that needs no network. For each validation of a run with training.film it shows how some
+    sentences were translated, with attention and probabilities, and what share of the gradient reached distant words,
+    beside the curves of the run.
+    """
+    from nmt.core.output import open_output
+    from nmt.inspection.film import render_film
+
+    page = render_film(directory)
+    with open_output(output) as stream:
+        stream.write(page)
+    say_wrote(output)
+
+
 @command(
     'nmt inspect sentence runs/de-en "Ein Mann schläft." -o page.html',
     "nmt inspect sentence runs/transformer --compare runs/luong --compare runs/vanilla -i test.de -o page.html",

@@ -8,12 +8,15 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.links import read_pharaoh
 from nmt.inspection.sentence import Gold, SentenceViewer
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 DIGITS = 4
 
@@ -32,8 +35,6 @@ def render_page(
     Raises:
         UserError: there is no line, or one that a page can't show.
     """
-    from markupsafe import Markup
-
     from nmt.core.templates import render
 
     sentences = [
@@ -43,9 +44,16 @@ def render_page(
     if not sentences:
         raise UserError("There is no sentence to show.", "Give TEXT, --input FILE, or text on standard input.")
     data = {"models": [viewer.describe() for viewer in viewers], "sentences": sentences}
-    text = json.dumps(rounded(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return render("sentence.html.j2", title=title, data=embedded(rounded(data)), is_live=False)
+
+
+def embedded(data: Any) -> "Markup":
+    """Returns JSON for a script element of a template."""
+    from markupsafe import Markup
+
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # Inside a script element only "</" could end it, and "<!--" changes how it is read.
-    return render("sentence.html.j2", title=title, data=Markup(text.replace("<", "\\u003c")), is_live=False)
+    return Markup(text.replace("<", "\\u003c"))
 
 
 def render_live_page() -> str:

@@ -78,7 +78,7 @@ class Film:
             model.train(was_training)
 
     def _sentences(self, model: Seq2Seq) -> list[dict[str, Any]]:
-        sources, references = zip(*(ids for _, ids in self._lines), strict=True)
+        sources = [source for _, (source, _) in self._lines]
         search = ModelSearcher(model, self._vocabularies, self._task.search, self._precision)
         found = [hypotheses[0].ids if hypotheses else () for hypotheses in search(Query(sources, self._decoding))]
         frames, vocabulary = [], self._vocabularies.source
