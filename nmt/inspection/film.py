@@ -84,9 +84,9 @@ def _check(frame: dict[str, Any]) -> None:
     numbers = [frame["step"], *frame["gradients"]]
     texts = []
     for sentence in frame["sentences"]:
-        texts += [sentence["text"], sentence["translation"]["text"], *sentence["source"]]
+        texts += [sentence["text"], *sentence["source"]]
         for target in (sentence["reference"], sentence["translation"]):
-            texts += target["tokens"]
+            texts += [target["text"], *target["tokens"]]
             numbers += target["p"]
             sizes, attention = {len(target["tokens"]), len(target["p"])}, target["attention"]
             if attention is not None:

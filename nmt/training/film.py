@@ -84,31 +84,32 @@ class Film:
         frames, vocabulary = [], self._vocabularies.source
         for (line, (source, reference)), ids in zip(self._lines, found, strict=True):
             of_reference, of_translation = self._forced(model, source, (reference, ids[:MAX_PIECES]))
-            text = " ".join(self._task.decode(self._vocabularies.target, ids).split())
             frames.append(
                 {
                     "text": line,
                     "source": [vocabulary.token(i) for i in (*source, vocabulary.eos)],
                     "reference": of_reference,
-                    "translation": {"text": text, **of_translation},
+                    "translation": of_translation,
                 }
             )
         return frames
 
     def _forced(self, model: Seq2Seq, source: Ids, targets: Sequence[Ids]) -> list[dict[str, Any]]:
-        """Returns tokens, probabilities and attention of each target, given the tokens before."""
+        """Returns text, tokens, their probabilities given the tokens before, and attention of each target."""
         batch = make_batch([(source, target) for target in targets], self._vocabularies).to(model.device)
-        heads, found = model.decoder.alignment_heads if model.decoder.heads else (), []
+        heads, vocabulary = model.decoder.alignment_heads if model.decoder.heads else (), self._vocabularies.target
+        found: list[dict[str, Any]] = []
         with autocast(model.device, self._precision):
             output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, bool(heads))
             log_p_BTV = model.decoder.output(output.features_BTD).float().log_softmax(-1)
         p_BT = log_p_BTV.gather(2, batch.target_output_BT[:, :, None]).squeeze(2).exp().nan_to_num(0).cpu()
         weights_BTS = select_heads(output.weights_BHTS, heads).float().mean(1).cpu() if heads else None
         for b, target in enumerate(targets):
-            with_eos = slice(len(target) + 1)
+            with_eos, ids = slice(len(target) + 1), (*target, vocabulary.eos)
             found.append(
                 {
-                    "tokens": [self._vocabularies.target.token(i) for i in (*target, self._vocabularies.target.eos)],
+                    "text": " ".join(self._task.decode(vocabulary, target).split()),
+                    "tokens": [vocabulary.token(i) for i in ids],
                     "p": [round(p, 4) for p in p_BT[b, with_eos].tolist()],
                     "attention": packed(weights_BTS[b, with_eos]) if weights_BTS is not None else None,
                 }

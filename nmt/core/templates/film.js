@@ -17,7 +17,7 @@
 
   function text(place, whole, tokens, p, other) {
     const drawn = pieces(tokens, p, other), facts = element("span", `log p ${number(logP({ p }), 1)}`, "note");
-    place.replaceChildren(...(whole === null ? [] : [element("span", whole || "(nothing)", "whole")]), drawn, facts);
+    place.replaceChildren(element("span", whole || "(nothing)", "whole"), drawn, facts);
   }
 
   function drawCharts() {
@@ -40,18 +40,17 @@
     const range = frames.flatMap(({ gradients }) => gradients.filter((share) => share > 0));
     const name = "share of the gradient", whole = { xs: [], ys: [Math.max(...range)], kind: "past" };
     $("gradients").setAttribute("aria-label", `${name} by distance: ${percent(now.gradients[0])} at the last word, ${percent(now.gradients.at(-1))} ${now.gradients.length - 1} words before`);
-    chart($("gradients"), [whole, ...past, line(now, "now")], { xLabel: "words read after the word", isLog: true, isInteger: true, low: Math.min(...range) });
+    chart($("gradients"), [whole, ...past, line(now, "now")], { xLabel: "words read after the word", isLog: true, isInteger: true, label: percent, low: Math.min(...range) });
   }
 
   function draw() {
-    const now = frames[state.frame], { text: line, source, reference, translation } = now.sentences[state.sentence];
+    const now = frames[state.frame], { source, reference, translation } = now.sentences[state.sentence];
     const shown = now.sentences[state.sentence][$("rows").value];
     $("frame").value = state.frame;
     $("status").textContent = describe(now);
     $("frame").setAttribute("aria-valuetext", describe(now));
-    $("source").replaceChildren(element("span", line, "whole"));
     text($("translation"), translation.text, translation.tokens, translation.p, reference.tokens);
-    text($("reference"), null, reference.tokens, reference.p);
+    text($("reference"), reference.text, reference.tokens, reference.p);
     $("attention").hidden = !shown.attention;
     if (shown.attention) fillMatrix($("matrix"), source, shown.tokens, unpack(shown.attention, source.length));
     $("first").disabled = $("back").disabled = state.frame === 0;
@@ -75,7 +74,6 @@
     state.timer = isOn ? setInterval(() => { if (state.frame === last) play(false); else go(state.frame + 1); }, isCalm.matches ? 1500 : Math.max(150, Math.min(700, 20000 / frames.length))) : null;
     $("status").setAttribute("aria-live", isOn ? "off" : "polite");
     $("play").textContent = isOn ? "❚❚ pause" : "▶ play";
-    $("play").setAttribute("aria-pressed", String(isOn));
     if (isOn && state.frame === last) go(0);
   }
   const step = (frame) => { play(false); go(frame); };

@@ -82,26 +82,28 @@ const parts = (() => {
     });
   }
 
-  // About five round numbers that span a range; powers of ten on a logarithmic axis.
+  // About five round numbers that span a range; on a logarithmic axis 1, 2 and 5 times powers of ten, or these alone.
   function ticks(low, high, isLog) {
-    if (isLog) return Array.from({ length: Math.floor(Math.log10(high) + 1e-9) - Math.ceil(Math.log10(low) - 1e-9) + 1 }, (_, i) => 10 ** (Math.ceil(Math.log10(low) - 1e-9) + i));
+    if (isLog) {
+      const from = Math.floor(Math.log10(low)), powers = Array.from({ length: Math.ceil(Math.log10(high)) - from + 1 }, (_, i) => from + i);
+      const found = powers.flatMap((power) => (powers.length > 4 ? [1] : [1, 2, 5]).map((m) => m * 10 ** power));
+      return found.filter((value) => value >= low * 0.999 && value <= high * 1.001);
+    }
     const raw = (high - low) / 4 || 1, power = 10 ** Math.floor(Math.log10(raw)), step = power * [1, 2, 5, 10].find((m) => m * power >= raw * 0.999);
     const first = Math.ceil(low / step - 1e-9);
     return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => (first + i) * step);
   }
 
   // A chart of lines in as much width as the picture has. series: { xs, ys, kind, name }; kind is the class of its line.
-  // options: xLabel, xTicks (texts for 0, 1, …), isLog, isInteger, low, at (where a vertical line marks a place).
-  function chart(picture, series, { xLabel, xTicks, isLog, isInteger, low: least, at }) {
-    const width = Math.max(240, picture.parentElement.clientWidth), height = 230, [left, right, top, bottom] = [52, 14, 10, 44];
+  // options: xLabel, xTicks (texts for 0, 1, …), isLog, isInteger, low, label (of a value), at (where a vertical line is).
+  function chart(picture, series, { xLabel, xTicks, isLog, isInteger, low: least, label = (value) => value.toLocaleString("en", { maximumSignificantDigits: 4 }), at }) {
+    const width = Math.max(240, picture.parentElement.clientWidth), height = 200, [left, right, top, bottom] = [52, 14, 10, 44];
     const xs = series.flatMap((line) => line.xs), ys = series.flatMap((line) => line.ys).filter((y) => !isLog || y > 0);
     const [first, last] = [Math.min(...xs), Math.max(...xs)], high = Math.max(...ys);
-    let low = Math.min(...ys, least ?? Infinity);
-    if (isLog) low = 10 ** Math.floor(Math.log10(low) + 1e-9);
-    const scale = isLog ? Math.log10 : Number, flat = high === low ? 1 : 0;
+    const low = Math.min(...ys, least ?? Infinity), scale = isLog ? Math.log10 : Number, flat = high === low ? 1 : 0;
     const px = (x) => left + (width - left - right) * (last > first ? (x - first) / (last - first) : 0.5);
     const py = (y) => top + (height - top - bottom) * (1 - (scale(y) - scale(low)) / (scale(high) - scale(low) + flat));
-    const drawn = [], label = (value) => isLog || Math.abs(value) < 1 && value ? Number(value.toPrecision(2)).toString() : value.toLocaleString("en");
+    const drawn = [];
     for (const y of ticks(low, high, isLog)) {
       drawn.push(svg("line", { class: "grid", x1: left, x2: width - right, y1: py(y), y2: py(y) }), svg("text", { x: left - 6, y: py(y) + 4, "text-anchor": "end" }, label(y)));
     }

@@ -146,7 +146,7 @@ class Filmed(Event):
 
     sentences: Sequence[Mapping[str, Any]]
     """For each sentence its ``text``, the tokens of its ``source``, and as ``reference`` and ``translation`` the
-    ``tokens``, the probabilities ``p`` and the ``attention``: bytes [T, S] in base64, or None."""
+    ``text``, the ``tokens``, the probabilities ``p`` and the ``attention``: bytes [T, S] in base64, or None."""
     gradients: Sequence[float]
     """Mean norm of the loss's gradient at a source word, by the number of words that the encoder reads after it; shares
     of the sum."""
