@@ -108,7 +108,7 @@ class Film:
             with_eos, ids = slice(len(target) + 1), (*target, vocabulary.eos)
             found.append(
                 {
-                    "text": " ".join(self._task.decode(vocabulary, target).split()),
+                    "text": " ".join(self._task.decode(vocabulary, ids[:-1]).split()),
                     "tokens": [vocabulary.token(i) for i in ids],
                     "p": [round(p, 4) for p in p_BT[b, with_eos].tolist()],
                     "attention": packed(weights_BTS[b, with_eos]) if weights_BTS is not None else None,

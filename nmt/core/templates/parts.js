@@ -94,9 +94,11 @@ const parts = (() => {
     return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => (first + i) * step);
   }
 
+  const plain = (value) => value.toLocaleString("en", { maximumSignificantDigits: 4 });
+
   // A chart of lines in as much width as the picture has. series: { xs, ys, kind, name }; kind is the class of its line.
-  // options: xLabel, xTicks (texts for 0, 1, …), isLog, isInteger, low, label (of a value), at (where a vertical line is).
-  function chart(picture, series, { xLabel, xTicks, isLog, isInteger, low: least, label = (value) => value.toLocaleString("en", { maximumSignificantDigits: 4 }), at }) {
+  // options: xLabel, xTicks (texts for 0, 1, …), isLog, isInteger, low, text (of a y), at (where a vertical line is).
+  function chart(picture, series, { xLabel, xTicks, isLog, isInteger, low: least, text = plain, at }) {
     const width = Math.max(240, picture.parentElement.clientWidth), height = 200, [left, right, top, bottom] = [52, 14, 10, 44];
     const xs = series.flatMap((line) => line.xs), ys = series.flatMap((line) => line.ys).filter((y) => !isLog || y > 0);
     const [first, last] = [Math.min(...xs), Math.max(...xs)], high = Math.max(...ys);
@@ -105,11 +107,11 @@ const parts = (() => {
     const py = (y) => top + (height - top - bottom) * (1 - (scale(y) - scale(low)) / (scale(high) - scale(low) + flat));
     const drawn = [];
     for (const y of ticks(low, high, isLog)) {
-      drawn.push(svg("line", { class: "grid", x1: left, x2: width - right, y1: py(y), y2: py(y) }), svg("text", { x: left - 6, y: py(y) + 4, "text-anchor": "end" }, label(y)));
+      drawn.push(svg("line", { class: "grid", x1: left, x2: width - right, y1: py(y), y2: py(y) }), svg("text", { x: left - 6, y: py(y) + 4, "text-anchor": "end" }, text(y)));
     }
     const places = xTicks ? xTicks.map((_, i) => i) : ticks(first, last).filter((x) => !isInteger || Number.isInteger(x));
     const every = Math.ceil(places.length * 46 / (width - left - right));
-    places.forEach((x, i) => { if (i % every === 0) drawn.push(svg("text", { x: px(x), y: height - bottom + 18, "text-anchor": "middle" }, xTicks ? xTicks[x] : label(x))); });
+    places.forEach((x, i) => { if (i % every === 0) drawn.push(svg("text", { x: px(x), y: height - bottom + 18, "text-anchor": "middle" }, xTicks ? xTicks[x] : plain(x))); });
     drawn.push(svg("text", { x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle" }, xLabel));
     if (at !== undefined) drawn.push(svg("line", { class: "at", x1: px(at), x2: px(at), y1: top, y2: height - bottom }));
     for (const { xs: own, ys: values, kind } of series) {
