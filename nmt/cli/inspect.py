@@ -333,6 +333,10 @@ def sentence(
             "--gold", metavar="REFERENCE LINKS", help="Translations and their word links (Pharaoh), line by line."
         ),
     ] = None,
+    test: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option("--test", metavar="SOURCE REFERENCE", help="A test set: adds BLEU by sentence length."),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Show search, attention and what-ifs as a page.
@@ -345,7 +349,7 @@ def sentence(
     from nmt.core.output import open_output
     from nmt.core.text import read_lines
     from nmt.inspection.sentence import SentenceViewer
-    from nmt.inspection.sentence_page import read_gold, render_page
+    from nmt.inspection.sentence_page import read_gold, render_page, scores_by_length
     from nmt.training.history import short_names
     from nmt.translation.load import load
 
@@ -356,8 +360,12 @@ def sentence(
     ]
     lines = list(islice((line for line in texts or read_lines(input) if line.strip()), limit))
     golds = read_gold(*gold, lines) if gold is not None else ()
+    lengths = None
+    if test is not None:
+        with progress_bar("translating the test set", None) as bar:
+            lengths = scores_by_length(viewers, *test, bar.advance)
     with open_output(output) as stream, progress_bar("translating", len(lines)) as bar:
-        stream.write(render_page("How a sentence is translated", viewers, bar.counted(lines), golds))
+        stream.write(render_page("How a sentence is translated", viewers, bar.counted(lines), golds, lengths))
     say_wrote(output)
 
 

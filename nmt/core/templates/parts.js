@@ -99,7 +99,7 @@ const parts = (() => {
   // A chart of lines in as much width as the picture has. series: { xs, ys, kind, name }; kind is the class of its line.
   // options: xLabel, xTicks (texts for 0, 1, …), isLog, isInteger, low, text (of a y), at (where a vertical line is).
   function chart(picture, series, { xLabel, xTicks, isLog, isInteger, low: least, text = plain, at }) {
-    const width = Math.max(240, picture.parentElement.clientWidth), height = 200, [left, right, top, bottom] = [52, 14, 10, 44];
+    const width = Math.max(240, picture.parentElement.clientWidth), height = 200, [left, right, top, bottom] = [52, 26, 10, 44];
     const xs = series.flatMap((line) => line.xs), ys = series.flatMap((line) => line.ys).filter((y) => !isLog || y > 0);
     const [first, last] = [Math.min(...xs), Math.max(...xs)], high = Math.max(...ys);
     const low = Math.min(...ys, least ?? Infinity), scale = isLog ? Math.log10 : Number, flat = high === low ? 1 : 0;

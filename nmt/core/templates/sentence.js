@@ -5,7 +5,7 @@
   const [PARENT, STEP, TOKEN, LOG_P, FATE, SCORE, TEXT] = [0, 1, 2, 3, 4, 5, 6];
   const BOX = 40, ROW = 52, TOP = 26, GAP = 44;
 
-  const { element, svg, number, percent, shown, fillSelect, pieces, unpack, fillMatrix } = parts;
+  const { element, svg, number, percent, shown, fillSelect, pieces, unpack, fillMatrix, chart } = parts;
   const signed = (value) => (value > 0 ? "+" : "") + number(value);
   const sentence = () => data.sentences[state.sentence];
   const view = () => sentence().views[state.model];
@@ -293,6 +293,32 @@
     }));
   }
 
+  // Scores by sentence length
+
+  function drawLengths() {
+    const { whole, rows, sentences, signature } = data.lengths, names = Object.keys(whole), [key] = Object.keys(rows[0].scores);
+    const kind = (index) => `k${index % 4}`, table = $("lengths-table"), top = element("thead"), body = element("tbody");
+    $("lengths-section").hidden = false;
+    $("lengths-note").textContent = `${sentences.toLocaleString("en")} sentences; a length is the number of words of the source. ${signature}`;
+    chart($("lengths"), names.map((name, index) => ({ xs: rows.map((_, at) => at), ys: rows.map((row) => row.scores[key][name]), kind: kind(index) })),
+      { xLabel: "words of the source", xTicks: rows.map(({ label }) => label), low: 0 });
+    $("lengths-keys").replaceChildren(...names.map((name, index) => {
+      const item = element("li"), sample = svg("svg", { viewBox: "0 0 35 14", "aria-hidden": "true" });
+      sample.append(svg("line", { class: `line ${kind(index)}`, x1: 0, x2: 35, y1: 7, y2: 7 }));
+      item.append(sample, name);
+      return item;
+    }));
+    const line = (cells, heading) => {
+      const tr = element("tr");
+      tr.append(...cells.map((text, at) => Object.assign(element(at && !heading ? "td" : "th", text), at && !heading ? {} : { scope: heading ? "col" : "row" })));
+      return tr;
+    };
+    top.append(line(["words", "sentences", ...names], true));
+    const scored = (label, count, of) => line([label, count.toLocaleString("en"), ...names.map((name) => number(of[name], 1))]);
+    body.append(...rows.map((row) => scored(row.label, row.sentences, row.scores[key])), scored("all", sentences, whole));
+    table.replaceChildren(top, body);
+  }
+
   // What is shown
 
   function draw() {
@@ -344,6 +370,7 @@
     else if (event.key === "[") show(state.sentence - 1);
     else if (event.key === "]") show(state.sentence + 1);
   });
+  if (data.lengths) { drawLengths(); addEventListener("resize", drawLengths); }
   if (data.sentences.length) show(0);
   else live(page);
 })();
