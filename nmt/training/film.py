@@ -41,14 +41,12 @@ class Film:
         precision: of the matrix products.
 
     Raises:
-        UserError: the model doesn't translate, or there is no sentence of a suitable length.
+        UserError: there is no sentence of a suitable length, or the given files can't be read.
     """
 
     def __init__(self, recipe: Recipe, data: Data, precision: Precision) -> None:
         options = recipe.training.film
         assert options is not None
-        for feature in ("translation", "search"):
-            data.task.require(feature)
         self._vocabularies, self._task, self._precision = data.vocabularies, data.task, precision
         self._decoding = recipe.decoding.model_copy(update={"search": "beam"})
         filmed, corpus = data.valid, data.valid.corpus
