@@ -280,7 +280,7 @@ def film(
         "film.html"
     ),
 ) -> None:
-    """Show how translation and attention came about in training.
+    """Show how translations and attention changed in training.
 
     The page is one file that needs no network. For each validation of a run with training.film it shows how some
     sentences were translated, with attention and probabilities, and what share of the gradient reached distant words,
