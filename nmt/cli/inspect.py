@@ -361,11 +361,12 @@ def sentence(
     lines = list(islice((line for line in texts or read_lines(input) if line.strip()), limit))
     golds = read_gold(*gold, lines) if gold is not None else ()
     lengths = None
-    if test is not None:
-        with progress_bar("translating the test set", None) as bar:
-            lengths = scores_by_length(viewers, *test, bar.advance)
-    with open_output(output) as stream, progress_bar("translating", len(lines)) as bar:
-        stream.write(render_page("How a sentence is translated", viewers, bar.counted(lines), golds, lengths))
+    with open_output(output) as stream:
+        if test is not None:
+            with progress_bar("translating the test set", None) as bar:
+                lengths = scores_by_length(viewers, *test, bar.advance)
+        with progress_bar("translating", len(lines)) as bar:
+            stream.write(render_page("How a sentence is translated", viewers, bar.counted(lines), golds, lengths))
     say_wrote(output)
 
 
