@@ -103,6 +103,9 @@ def draw_scores(scores: Mapping[str, float], metric: str) -> Picture:
         axes = figure.subplots()
         bars = axes.barh(list(map(visible, scores)), list(scores.values()), height=0.6)
         axes.bar_label(bars, fmt=f"%.{METRICS[metric].decimals}f", padding=3)
+        axes.margins(x=0.15)  # room for the figures
+        axes.grid(visible=False, axis="y")
+        axes.set_axisbelow(True)
         axes.invert_yaxis()
         axes.set_xlabel(directed_name(metric))
     return figure
