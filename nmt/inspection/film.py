@@ -24,27 +24,22 @@ def render_film(directory: Path) -> str:
     from nmt.core.templates import render
 
     frames, history = read_film(directory), read_history(directory)
-    ends, scores = history.series("epoch", "epoch")[0], None
-    if history.metrics:
-        metric = METRICS[history.metrics[0]]
-        scores = {
-            "name": metric.name,
-            "decimals": metric.decimals,
-            **_curve(history.series("valid", history.metrics[0])),
-        }
-    summary = history.summary()
+    summary, ends = history.summary(), history.series("epoch", "epoch")[0]
+
+    def curve(figure: str) -> dict[str, Any]:
+        return dict(zip(("xs", "ys"), history.series("valid", figure), strict=True))
+
+    scores = [
+        {"name": METRICS[name].name, "decimals": METRICS[name].decimals, **curve(name)} for name in history.metrics
+    ]
     data = {
         "description": summary["description"],
         "updates": summary["updates"],
-        "score": scores,
-        "loss": _curve(history.series("valid", "loss")),
+        "score": next(iter(scores), None),
+        "loss": curve("loss"),
         "frames": [frame | {"epoch": bisect_right(ends, frame["step"] - 1) + 1} for frame in frames],
     }
     return render("film.html.j2", title=f"A film of training: {short_names([directory])[0]}", data=embedded(data))
-
-
-def _curve(points: tuple[list[float], list[float]]) -> dict[str, list[float]]:
-    return dict(zip(("xs", "ys"), points, strict=True))
 
 
 def read_film(directory: Path) -> list[dict[str, Any]]:
@@ -81,19 +76,16 @@ def _texts(frame: dict[str, Any]) -> list[str]:
 
 def _check(frame: dict[str, Any]) -> None:
     """Raises an error unless a frame has what the page reads."""
-    numbers = [frame["step"], *frame["gradients"]]
-    texts = []
+    texts, numbers = [], [frame["step"], *frame["gradients"]]
     for sentence in frame["sentences"]:
         texts += [sentence["text"], *sentence["source"]]
         for target in (sentence["reference"], sentence["translation"]):
             texts += [target["text"], *target["tokens"]]
             numbers += target["p"]
-            sizes, attention = {len(target["tokens"]), len(target["p"])}, target["attention"]
-            if attention is not None:
-                sizes.add(len(base64.b64decode(attention, validate=True)) // len(sentence["source"]))
-            if len(sizes) > 1:
+            length, attention = len(target["tokens"]), target["attention"]
+            size = None if attention is None else len(base64.b64decode(attention, validate=True))
+            if len(target["p"]) != length or size not in (None, length * len(sentence["source"])):
                 raise ValueError("sizes differ")
-    if not all(isinstance(text, str) for text in texts) or not all(isinstance(value, int | float) for value in numbers):
-        raise TypeError("a text or a number is something else")
-    if not texts or not isinstance(frame["step"], int):
-        raise ValueError("nothing is shown")
+    is_typed = all(isinstance(text, str) for text in texts) and all(isinstance(n, int | float) for n in numbers)
+    if not texts or not is_typed or not isinstance(frame["step"], int):
+        raise ValueError("a part is missing, or is something else")

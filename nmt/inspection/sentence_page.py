@@ -78,11 +78,8 @@ def scores_by_length(
 ) -> Json:
     """Returns the BLEU of each model by sentence length, as ``rows`` of :func:`nmt.evaluation.compare.length_scores`.
 
-    Args:
-        viewers: the models, which translate as ``nmt translate`` with the viewer's beam.
-        source: text of a test set.
-        reference: its translation, line by line.
-        on_progress: called with the number of lines translated since the call before.
+    The models translate ``source`` as ``nmt translate`` with the viewer's beam does; ``on_progress`` is called with the
+    number of lines translated since the call before.
 
     Raises:
         UserError: a file can't be read, is empty, or has another number of lines.
