@@ -24,10 +24,11 @@ def calibrate(
 ) -> None:
     """Fit the confidence of a model on validation text.
 
-    `nmt translate --confidence` and `--abstain` use it. The text is translated, and a logistic regression is fitted
-    that tells from the probabilities of the words, the alignment and the lengths whether a translation is acceptable.
-    It is written to calibration.json in the model directory. Give text that the model was not trained on. The table
-    compares confidence with the share of acceptable translations by cross-validation.
+    `nmt translate --confidence` and `--abstain` use it. The text is translated, and two logistic regressions are fitted
+    that tell from the probabilities of the words, the alignment and the lengths whether a translation is acceptable,
+    and whether a word is (the reference has it in the same order). They are written to calibration.json in the model
+    directory. Give text that the model was not trained on. The table compares the confidence in translations with the
+    share of acceptable ones by cross-validation.
     """
     from nmt.core.model_directory import ModelDirectory
     from nmt.data.sources import FileText
@@ -49,3 +50,8 @@ def calibrate(
         f"{found.acceptable:.1%} of {found.num_examples:,} translations have a chrF of at least {min_chrf:g}; the "
         f"expected calibration error is {found.error:.1%}"
     )
+    if found.word_error is not None:
+        say(
+            f"{found.right:.1%} of their {found.num_words:,} words are in the references; the expected calibration "
+            f"error of words is {found.word_error:.1%}"
+        )

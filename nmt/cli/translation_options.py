@@ -51,8 +51,8 @@ Confidence = Annotated[
     bool,
     typer.Option(
         "--confidence",
-        help="With --format jsonl: a field confidence, the probability that the translation is acceptable. `nmt "
-        "calibrate` must have been run.",
+        help="With --format jsonl: fields confidence and word_confidences, the probabilities that the translation and "
+        "each word are acceptable. `nmt calibrate` must have been run.",
     ),
 ]
 Abstain = Annotated[

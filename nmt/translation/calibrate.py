@@ -1,13 +1,14 @@
 """Fitting the confidence of a model on validation text; see :mod:`nmt.translation.confidence`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.words import Words
 from nmt.metrics.table import METRICS
-from nmt.translation.confidence import Bin, Calibration, features, reliability
+from nmt.translation.confidence import Bin, Calibration, acceptable_words, features, reliability, word_features
 from nmt.translation.translator import Translator
 
 MIN_PAIRS = 50
@@ -22,6 +23,10 @@ class Examples:
     """Features of each."""
     scores: list[float]
     """Sentence chrF of each."""
+    word_rows: list[list[dict[str, float]]]
+    """Features of the words of each."""
+    right: list[list[bool]]
+    """Whether each of these words is acceptable."""
 
     @classmethod
     def collect(
@@ -41,12 +46,29 @@ class Examples:
         texts = [found.text for found in translator.stream(sources, on_progress=on_progress)]
         scores = METRICS["chrf"]().sentence_scores(texts, [references], sources) if texts else []
         words = ((Words.split(source), Words.split(text)) for source, text in zip(sources, texts, strict=True))
+        found, lexicon = cls([], [], [], []), translator.aligner.lexicon
         aligned = translator.aligner.compared(words, scores=True)
-        found = [
-            (features(*each, translator.aligner.lexicon), score) for each, score in zip(aligned, scores, strict=True)
-        ]
-        known = [(row, score) for row, score in found if row is not None]
-        return cls([row for row, _ in known], [score for _, score in known])
+        for (alignment, posterior_TS), score, reference in zip(aligned, scores, references, strict=True):
+            if (row := features(alignment, posterior_TS, lexicon)) is not None:
+                found.rows.append(row)
+                found.scores.append(score)
+                found.word_rows.append(word_features(alignment, posterior_TS, lexicon))
+                found.right.append(acceptable_words(alignment.target, Words.split(reference).words))
+        return found
+
+    def fit(self, min_chrf: float, chosen: Sequence[int]) -> Calibration:
+        """Fits the regressions on some of the examples.
+
+        Raises:
+            UserError: all of them are acceptable, or none is.
+        """
+        return Calibration.fit(
+            [self.rows[i] for i in chosen],
+            [self.scores[i] for i in chosen],
+            min_chrf,
+            [row for i in chosen for row in self.word_rows[i]],
+            [right for i in chosen for right in self.right[i]],
+        )
 
 
 @dataclass(frozen=True)
@@ -59,6 +81,11 @@ class Calibrated:
     error: float
     """Expected calibration error."""
     bins: list[Bin]
+    num_words: int
+    right: float
+    """Share of acceptable words."""
+    word_error: float | None
+    """Expected calibration error of the words; None where all of them are acceptable, or none is."""
 
 
 def calibrate(translator: Translator, examples: Examples, files: ModelDirectory, min_chrf: float) -> Calibrated:
@@ -73,20 +100,23 @@ def calibrate(translator: Translator, examples: Examples, files: ModelDirectory,
     Raises:
         UserError: there are too few examples, all of them are acceptable, or none is; or another process writes there.
     """
-    rows, scores = examples.rows, examples.scores
-    if len(rows) < MIN_PAIRS:
+    count = len(examples.rows)
+    if count < MIN_PAIRS:
         raise UserError(
-            f"{len(rows):,} translations are too few to fit the confidence.",
+            f"{count:,} translations are too few to fit the confidence.",
             f"Give validation text of at least {MIN_PAIRS} pairs; 1,000 are better.",
         )
-    whole, found = Calibration.fit(rows, scores, min_chrf), [0.0] * len(rows)
+    whole, found, of_words = examples.fit(min_chrf, range(count)), [0.0] * count, [[0.0]] * count
     for fold in range(NUM_FOLDS):
-        kept = [i for i in range(len(rows)) if i % NUM_FOLDS != fold]
-        part = Calibration.fit([rows[i] for i in kept], [scores[i] for i in kept], min_chrf)
-        for i in range(fold, len(rows), NUM_FOLDS):
-            found[i] = part.probability(rows[i])
-    acceptable = [score >= min_chrf for score in scores]
+        part = examples.fit(min_chrf, [i for i in range(count) if i % NUM_FOLDS != fold])
+        for i in range(fold, count, NUM_FOLDS):
+            found[i] = part.probability(examples.rows[i])
+            of_words[i] = [part.words.probability(row) for row in examples.word_rows[i]] if part.words else []
+    acceptable, right = [score >= min_chrf for score in examples.scores], list(chain.from_iterable(examples.right))
     error, bins = reliability(found, acceptable)
+    given = list(chain.from_iterable(of_words))
+    word_error = reliability(given, right)[0] if len(given) == len(right) else None
     with files.writing():
         whole.save(files.calibration)
-    return Calibrated(len(rows), sum(acceptable) / len(rows), error, bins)
+    share = sum(right) / max(len(right), 1)
+    return Calibrated(count, sum(acceptable) / count, error, bins, len(right), share, word_error)

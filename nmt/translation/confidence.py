@@ -1,22 +1,27 @@
-"""Confidence: the probability that a translation is acceptable, by logistic regression on a few features.
+"""Confidence: the probability that a translation, or a word of it, is acceptable, by logistic regression.
 
-A translation is acceptable if its sentence chrF against the reference reaches a limit. The features are those of forced
-decoding and alignment, so that they cost one pass over the translation. The weights are fitted on validation text by
-``nmt calibrate``, which writes them into the model directory as ``calibration.json``:
+A translation is acceptable if its sentence chrF against the reference reaches a limit, and a word if it is in the
+longest common subsequence of words with the reference (the tags OK and BAD of the WMT tasks on quality estimation,
+Specia et al. 2018, without shifts). The features are those of forced decoding and alignment, so that they cost one pass
+over the translation. The weights are fitted on validation text by ``nmt calibrate``, which writes them into the model
+directory as ``calibration.json``:
 
     min_chrf   float              limit from which a translation is acceptable
     weights    dict[str, float]   weight of each feature
     bias       float              constant of the regression
+    words      dict               weights and bias of the regression for words; files of former versions have none
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from difflib import SequenceMatcher
 from math import exp, isfinite, log
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from nmt.alignment.lexicon import Lexicon
@@ -33,7 +38,13 @@ FEATURES = (
 logarithms of the number of source words and of the ratio of both numbers; mean coverage of source words by the
 posterior of links, at most 1 each; mean entropy of the links of a target word; share of source words that the training
 text has at most once, if there is a lexicon."""
+WORD_FEATURES = ("log_odds", "neighbours", "mean", "link", "entropy", "rare_words")
+"""Logarithm of the odds p/(1 − p) of the word's probability, of the geometric mean of those of the words before and
+after it, and of that of all words; largest posterior of its links; their entropy; whether the source word of that link
+occurs at most once in the training text."""
 UNLIKELY = 0.2
+LEAST = 1e-4
+"""Probabilities of words that are nearer to 0 or 1 count as if they were at this distance."""
 L2 = 1.0
 """Strength of the penalty on the squared weights of standardised features."""
 NUM_BINS = 10
@@ -66,40 +77,54 @@ def features(alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon |
     return dict(zip(FEATURES, map(float, values), strict=True))
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """A logistic regression from the features of a translation to the probability that it is acceptable."""
+def word_features(alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon | None) -> list[dict[str, float]]:
+    """Returns the :data:`WORD_FEATURES` of each word of a translation; none where :func:`features` are None."""
+    if features(alignment, posterior_TS, lexicon) is None:
+        return []
+    logs_T = np.log(np.maximum(np.asarray(alignment.probabilities, np.float64), LEAST))
+    padded_T = np.pad(logs_T, 1, mode="edge")
+    known_S = np.full(len(alignment.source), 2) if lexicon is None else lexicon.counts(alignment.source)
+    columns = (
+        _log_odds(logs_T),
+        _log_odds((padded_T[:-2] + padded_T[2:]) / 2),
+        np.full(len(logs_T), _log_odds(logs_T.mean())),
+        posterior_TS.max(axis=1),
+        -(posterior_TS * np.log(posterior_TS + 1e-9)).sum(axis=1),
+        known_S[posterior_TS.argmax(axis=1)] <= 1,
+    )
+    rows = np.stack(columns, axis=1).astype(np.float64).tolist()
+    return [dict(zip(WORD_FEATURES, row, strict=True)) for row in rows]
 
-    min_chrf: float
+
+def _log_odds(log_p: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    p = np.clip(np.exp(log_p), LEAST, 1 - LEAST)
+    return np.asarray(np.log(p / (1 - p)), np.float64)
+
+
+def acceptable_words(words: Sequence[str], reference: Sequence[str]) -> list[bool]:
+    """Returns for each word whether it is one of those that the reference has in the same order."""
+    matched = [False] * len(words)
+    for start, _, length in SequenceMatcher(None, words, reference, autojunk=False).get_matching_blocks():
+        matched[start : start + length] = [True] * length
+    return matched
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A logistic regression from features to the probability that something is acceptable."""
+
     weights: dict[str, float]
     bias: float
 
-    def probability(self, values: dict[str, float] | None) -> float:
-        """Returns the probability that a translation with these features is acceptable; 0 without features."""
-        if values is None:
-            return 0.0
+    def probability(self, values: dict[str, float]) -> float:
+        """Returns the probability for these features."""
         logit = self.bias + sum(weight * values[name] for name, weight in self.weights.items())
         return 1 / (1 + exp(-max(min(logit, 50.0), -50.0)))
 
     @classmethod
-    def fit(cls, rows: Sequence[dict[str, float]], scores: Sequence[float], min_chrf: float) -> Self:
-        """Fits the weights by maximum likelihood with an L2 penalty.
-
-        Args:
-            rows: the features of each translation.
-            scores: sentence chrF of each.
-            min_chrf: limit from which a translation is acceptable.
-
-        Raises:
-            UserError: all of them are acceptable, or none is.
-        """
-        label_N = torch.tensor([score >= min_chrf for score in scores], dtype=torch.float64)
-        if len(rows) < 2 or label_N.min() == label_N.max():
-            raise UserError(
-                f"Of {len(rows):,} translations {int(label_N.sum()):,} have a chrF of at least {min_chrf:g}: both "
-                "acceptable and other ones are needed.",
-                "Give more validation text, or another --min-chrf.",
-            )
+    def fit(cls, rows: Sequence[dict[str, float]], acceptable: Sequence[bool]) -> Self:
+        """Fits the weights by maximum likelihood with an L2 penalty."""
+        label_N = torch.tensor(acceptable, dtype=torch.float64)
         names = list(rows[0])
         x_NF = torch.tensor([[row[name] for name in names] for row in rows], dtype=torch.float64)
         mean_F, scale_F = x_NF.mean(0), x_NF.std(0).clamp(min=1e-6)
@@ -118,12 +143,71 @@ class Calibration:
 
         optimizer.step(loss)  # type: ignore[no-untyped-call]
         raw_F = (weight_F / scale_F).detach()
-        return cls(min_chrf, dict(zip(names, raw_F.tolist(), strict=True)), float(bias.detach() - raw_F @ mean_F))
+        return cls(dict(zip(names, raw_F.tolist(), strict=True)), float(bias.detach() - raw_F @ mean_F))
+
+    @classmethod
+    def read(cls, values: dict[str, Any], names: Sequence[str]) -> Self:
+        """Checks what a file has.
+
+        Raises:
+            ValueError: a feature is not one of ``names``, or a number is not finite.
+            TypeError, KeyError, AttributeError: the file has another structure.
+        """
+        weights = {str(name): float(weight) for name, weight in values["weights"].items()}
+        found = cls(weights, float(values["bias"]))
+        if not weights.keys() <= set(names) or not all(map(isfinite, [found.bias, *weights.values()])):
+            raise ValueError
+        return found
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The regressions for a whole translation and for its words."""
+
+    min_chrf: float
+    whole: Regression
+    words: Regression | None = None
+
+    def probability(self, values: dict[str, float] | None) -> float:
+        """Returns the probability that a translation with these features is acceptable; 0 without features."""
+        return 0.0 if values is None else self.whole.probability(values)
+
+    @classmethod
+    def fit(
+        cls,
+        rows: Sequence[dict[str, float]],
+        scores: Sequence[float],
+        min_chrf: float,
+        word_rows: Sequence[dict[str, float]] = (),
+        right: Sequence[bool] = (),
+    ) -> Self:
+        """Fits the regressions.
+
+        Args:
+            rows: the features of each translation.
+            scores: sentence chrF of each.
+            min_chrf: limit from which a translation is acceptable.
+            word_rows: the features of their words.
+            right: whether each word is acceptable.
+
+        Raises:
+            UserError: all translations are acceptable, or none is.
+        """
+        acceptable = [score >= min_chrf for score in scores]
+        if len(set(acceptable)) < 2:
+            raise UserError(
+                f"Of {len(rows):,} translations {sum(acceptable):,} have a chrF of at least {min_chrf:g}: both "
+                "acceptable and other ones are needed.",
+                "Give more validation text, or another --min-chrf.",
+            )
+        words = Regression.fit(word_rows, right) if len(set(right)) == 2 else None
+        return cls(min_chrf, Regression.fit(rows, acceptable), words)
 
     def save(self, path: Path) -> None:
         """Writes ``calibration.json``."""
+        words = {} if self.words is None else {"words": asdict(self.words)}
         with open_output(path) as file:
-            file.write(json.dumps(asdict(self), indent=1) + "\n")
+            file.write(json.dumps({"min_chrf": self.min_chrf, **asdict(self.whole), **words}, indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -137,18 +221,15 @@ class Calibration:
             raise UserError(f"{path.parent} has no {path.name}, which confidence needs.", remedy)
         try:
             values = read_object(path)
-            weights = {str(name): float(weight) for name, weight in values["weights"].items()}
-            found = cls(float(values["min_chrf"]), weights, float(values["bias"]))
-            if not weights.keys() <= set(FEATURES) or not all(map(isfinite, [found.bias, *weights.values()])):
-                raise ValueError
+            words = Regression.read(values["words"], WORD_FEATURES) if "words" in values else None
+            return cls(float(values["min_chrf"]), Regression.read(values, FEATURES), words)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             raise UserError(f"{path} is damaged.", remedy) from None
-        return found
 
 
 @dataclass(frozen=True)
 class Bin:
-    """The translations whose confidence is in one interval."""
+    """The translations, or words, whose confidence is in one interval."""
 
     count: int
     confidence: float

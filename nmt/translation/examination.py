@@ -9,7 +9,7 @@ from nmt.alignment.lexicon import Lexicon
 from nmt.data.words import Words
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.check import lost_texts, problems, severity, word_problems
-from nmt.translation.confidence import Calibration, features
+from nmt.translation.confidence import Calibration, features, word_features
 from nmt.translation.request import Request
 from nmt.translation.results import Candidate, Translation
 
@@ -57,6 +57,9 @@ class Examiner:
             if self.calibration is not None and each.source.strip():
                 values = features(alignment, posterior_TS, self.aligner.lexicon)
                 found = replace(found, confidence=self.calibration.probability(values))
+                if self.calibration.words is not None:
+                    rows = word_features(alignment, posterior_TS, self.aligner.lexicon)
+                    found = replace(found, word_confidences=[self.calibration.words.probability(row) for row in rows])
             yield found
 
 

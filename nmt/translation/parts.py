@@ -73,4 +73,6 @@ def joined(source: str, parts: Sequence[Translation], model: Translator) -> Tran
         source, text, score, tokens, [Candidate(text, score, tokens)], alignment, parts[0].with_punctuation,
         problems=merged([part.problems for part in parts]),
         repaired=None if parts[0].repaired is None else any(part.repaired for part in parts),
+        confidence=min((p for part in parts if (p := part.confidence) is not None), default=None),
+        word_confidences=[p for part in parts for p in part.word_confidences or ()] or None,
     )  # fmt: skip

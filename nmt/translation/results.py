@@ -45,6 +45,8 @@ class Translation:
     """Whether a second search has replaced a translation with more problems; None if repair was not requested."""
     confidence: float | None = None
     """Probability that the translation is acceptable (:mod:`nmt.translation.confidence`); None if not requested."""
+    word_confidences: Sequence[float] | None = None
+    """Probability that each word is acceptable, by the words of ``alignment``; None if not requested or calibrated."""
     memory: dict[str, Any] | None = None
     """The entry of the translation memory (:mod:`nmt.translation.memory`) that is the translation, if its similarity is
     1, or a near one; None if there is none."""
@@ -76,6 +78,11 @@ class Translation:
                 name: value for name in ("problems", "repaired", "memory") if (value := getattr(self, name)) is not None
             },
             **({} if self.confidence is None else {"confidence": round(self.confidence, DIGITS)}),
+            **(
+                {}
+                if self.word_confidences is None
+                else {"word_confidences": [round(p, DIGITS) for p in self.word_confidences]}
+            ),
         }
 
 

@@ -23,7 +23,7 @@ def calibrated(tiny_model: Path, tiny_corpus: Path, run_nmt: RunNmt, tmp_path_fa
     (folder / "a.en").write_text("\n".join(target + target) + "\n", "utf-8")
     done = run_nmt("calibrate", folder / "model", folder / "a.de", folder / "a.en", "--min-chrf", "90")
     assert done.returncode == 0, done.stderr
-    assert "expected calibration error" in done.stderr
+    assert "expected calibration error of words" in " ".join(done.stderr.split())
     return folder / "model"
 
 
@@ -31,6 +31,9 @@ def test_confidence_tells_known_text_from_other_text(calibrated: Path, run_nmt: 
     done = run_nmt("translate", calibrated, "--format", "jsonl", "--confidence", "--abstain", "0.6", stdin=LINES)
     good, empty, odd = map(json.loads, done.stdout.splitlines())
     assert good["confidence"] > 0.6 > odd["confidence"]
+    words = [sum(each["word_confidences"]) / len(each["word_confidences"]) for each in (good, odd)]
+    assert words[0] > words[1]
+    assert len(good["word_confidences"]) == len(good["translation"].split())
     assert "confidence" not in empty
     assert "abstained" not in good
     assert (odd["translation"], odd["abstained"]) == ("", True)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nmt.alignment.links import to_json
+from nmt.translation.confidence import Calibration, Regression
 from nmt.translation.translator import Translator
 
 LINE = "Der Hund schläft im Garten."
@@ -79,6 +80,28 @@ def test_problems_are_named_and_repaired(server: Any, translator: Translator) ->
     assert found["sentences"][0]["problems"] is not None
     [found] = ask(server, text=LINE)
     assert "problems" not in found["sentences"][0]
+
+
+def test_confidence_needs_a_calibration_and_is_given_for_words(
+    server: Any, translator: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"text": LINE, "source": "de", "target": "en", "confidence": True}
+    refused = server.request("/v1/translate", body)
+    assert refused.status == 400
+    assert "calibration.json" in refused.json["error"]
+    calibration = Calibration(50, Regression({"length": 0.5}, 0.0), Regression({"log_odds": 1.0}, 3.0))
+    monkeypatch.setitem(translator.__dict__, "calibration", calibration)
+    [expected] = translator.translate([LINE], with_confidence=True)
+    long = " ".join([LINE[:-1]] * 60)  # is translated in parts
+    short, parts = ask(server, text=[LINE, long], split=False, confidence=True)
+    [sentence] = short["sentences"]
+    assert sentence["confidence"] == pytest.approx(expected.confidence, abs=1e-3)
+    assert sentence["word_confidences"] == pytest.approx(expected.word_confidences, abs=1e-3)
+    assert min(sentence["word_confidences"]) > 0
+    assert len(sentence["word_confidences"]) == len(sentence["translation"].split())
+    [sentence] = parts["sentences"]
+    assert len(sentence["word_confidences"]) == len(sentence["translation"].split())
+    assert 0 < sentence["confidence"] < 1
 
 
 def test_stream(server: Any, translator: Translator) -> None:

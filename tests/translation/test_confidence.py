@@ -4,10 +4,19 @@ import random
 from math import exp
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from nmt.alignment.links import WordAlignment
 from nmt.core.errors import UserError
-from nmt.translation.confidence import Calibration, reliability
+from nmt.translation.confidence import (
+    WORD_FEATURES,
+    Calibration,
+    Regression,
+    acceptable_words,
+    reliability,
+    word_features,
+)
 
 
 def test_known_weights_are_found(tmp_path: Path) -> None:
@@ -16,9 +25,9 @@ def test_known_weights_are_found(tmp_path: Path) -> None:
     true = [1 / (1 + exp(-(0.8 * row["length"] + 5 * row["coverage"] - 2))) for row in rows]
     scores = [100.0 * (draw.random() < p) for p in true]
     found = Calibration.fit(rows, scores, 50)
-    assert found.weights["length"] == pytest.approx(0.8, rel=0.15)
-    assert found.weights["coverage"] == pytest.approx(5, rel=0.15)
-    assert found.bias == pytest.approx(-2, rel=0.15)
+    assert found.whole.weights["length"] == pytest.approx(0.8, rel=0.15)
+    assert found.whole.weights["coverage"] == pytest.approx(5, rel=0.15)
+    assert found.whole.bias == pytest.approx(-2, rel=0.15)
     given = [found.probability(row) for row in rows]
     assert max(abs(a - b) for a, b in zip(given, true, strict=True)) < 0.1
     error, bins = reliability(given, [score >= 50 for score in scores])
@@ -40,7 +49,58 @@ def test_only_one_kind_of_translations_is_refused() -> None:
         Calibration.fit([{"length": 1.0}, {"length": 2.0}], [80.0, 90.0], 50)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"min_chrf": 50, "weights": {"other": 1}, "bias": 0}', '{"weights": {}}'])
+def test_words_of_the_reference_in_its_order_are_acceptable() -> None:
+    reference = ["a", "man", "sleeps", "on", "the", "bench"]
+    assert acceptable_words(["a", "man", "lies", "on", "a", "bench"], reference) == [
+        True,
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert acceptable_words(["on", "bench", "a", "man"], ["a", "man", "on"]) == [False, False, True, True]
+    assert acceptable_words([], reference) == []
+
+
+def test_features_of_words() -> None:
+    posterior_TS = np.array([[0.75, 0.25, 0.0], [0.0, 0.0, 1.0]])
+    alignment = WordAlignment(("a", "b", "c"), ("x", "y"), posterior_TS, (), score=-2.0, probabilities=[0.5, 0.0])
+    first, second = word_features(alignment, posterior_TS, None)
+    assert tuple(first) == WORD_FEATURES
+    entropy = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
+    least = np.log(1e-4 / (1 - 1e-4))
+    mean = np.sqrt(0.5 * 1e-4)
+    mean = np.log(mean / (1 - mean))
+    # The edges are their own neighbours: the means of the probabilities of first and last word.
+    assert list(first.values()) == pytest.approx([0, mean, mean, 0.75, entropy, 0], abs=1e-6)
+    assert list(second.values()) == pytest.approx([least, mean, mean, 1.0, 0.0, 0], abs=1e-6)
+    assert word_features(WordAlignment(("a",), (), np.zeros((0, 1)), ()), np.zeros((0, 1)), None) == []
+
+
+def test_the_words_have_a_regression_of_their_own(tmp_path: Path) -> None:
+    words = [{"log_odds": -float(i % 5)} for i in range(100)]
+    found = Calibration.fit(
+        [{"length": 1.0}, {"length": 2.0}], [10.0, 90.0], 50, words, [word["log_odds"] > -2 for word in words]
+    )
+    assert found.words is not None
+    assert found.words.probability(words[0]) > 0.9 > 0.1 > found.words.probability(words[4])
+    found.save(tmp_path / "calibration.json")
+    assert Calibration.load(tmp_path / "calibration.json") == found
+    (tmp_path / "calibration.json").write_text('{"min_chrf": 50, "weights": {"length": 1}, "bias": 0}', "utf-8")
+    assert Calibration.load(tmp_path / "calibration.json") == Calibration(50, Regression({"length": 1}, 0))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"min_chrf": 50, "weights": {"other": 1}, "bias": 0}',
+        '{"weights": {}}',
+        '{"min_chrf": 50, "weights": {}, "bias": 0, "words": 1}',
+    ],
+)
 def test_a_damaged_file_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "calibration.json"
     with pytest.raises(UserError, match=r"has no calibration\.json"):

@@ -69,6 +69,15 @@ def main() -> None:
         print(
             f"--abstain {limit}: {len(kept)} translations stay, {sum(kept) / max(len(kept), 1):.1%} of them acceptable"
         )
+    words, right = ([each for row in rows for each in row] for rows in (found.word_rows, found.right))
+    print(
+        f"\n{sum(right)} of {len(right)} words are in the references\n\n| of words | ECE | AUC |\n| --- | --- | --- |"
+    )
+    of_words = {"probability of the model": [1 / (1 + exp(-row["log_odds"])) for row in words]}
+    if model.calibration.words is not None:
+        of_words["confidence"] = [model.calibration.words.probability(row) for row in words]
+    for name, each in of_words.items():
+        print(f"| {name} | {reliability(each, right)[0]:.1%} | {area(each, right):.3f} |")
     if given.picture:
         draw(values, acceptable, given.picture)
 
