@@ -273,6 +273,28 @@ def memory(
     say_wrote(*written)
 
 
+@command("nmt inspect film runs/de-en -o film.html", to=inspect_app)
+def film(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Model directory, in training or done.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Page to write (.html).")] = Path(
+        "film.html"
+    ),
+) -> None:
+    """Show how translations and attention changed in training.
+
+    The page is one file that needs no network. For each validation of a run with training.film it shows how some
+    sentences were translated, with attention and probabilities, and what share of the gradient reached distant words,
+    beside the curves of the run.
+    """
+    from nmt.core.output import open_output
+    from nmt.inspection.film import render_film
+
+    page = render_film(directory)
+    with open_output(output) as stream:
+        stream.write(page)
+    say_wrote(output)
+
+
 @command(
     'nmt inspect sentence runs/de-en "Ein Mann schläft." -o page.html',
     "nmt inspect sentence runs/transformer --compare runs/luong --compare runs/vanilla -i test.de -o page.html",
@@ -311,6 +333,10 @@ def sentence(
             "--gold", metavar="REFERENCE LINKS", help="Translations and their word links (Pharaoh), line by line."
         ),
     ] = None,
+    test: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option("--test", metavar="SOURCE REFERENCE", help="A test set: adds BLEU by sentence length."),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Show search, attention and what-ifs as a page.
@@ -323,7 +349,7 @@ def sentence(
     from nmt.core.output import open_output
     from nmt.core.text import read_lines
     from nmt.inspection.sentence import SentenceViewer
-    from nmt.inspection.sentence_page import read_gold, render_page
+    from nmt.inspection.sentence_page import read_gold, render_page, scores_by_length
     from nmt.training.history import short_names
     from nmt.translation.load import load
 
@@ -334,8 +360,13 @@ def sentence(
     ]
     lines = list(islice((line for line in texts or read_lines(input) if line.strip()), limit))
     golds = read_gold(*gold, lines) if gold is not None else ()
-    with open_output(output) as stream, progress_bar("translating", len(lines)) as bar:
-        stream.write(render_page("How a sentence is translated", viewers, bar.counted(lines), golds))
+    lengths = None
+    with open_output(output) as stream:
+        if test is not None:
+            with progress_bar("translating the test set", None) as bar:
+                lengths = scores_by_length(viewers, *test, bar.advance)
+        with progress_bar("translating", len(lines)) as bar:
+            stream.write(render_page("How a sentence is translated", viewers, bar.counted(lines), golds, lengths))
     say_wrote(output)
 
 

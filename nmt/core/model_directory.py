@@ -6,6 +6,7 @@
     checkpoints/step-NNNNNN/     what a run resumes from
     metrics.jsonl  tensorboard/  the log of the run
     samples/                     validation translations over time
+    film.jsonl                   how some sentences were translated at each validation, with `training.film`
     README.md                    the model card: languages, data, scores, use
     alignment.json  lexicon.tsv  attention heads and word translations for alignment, where they were learned
     pieces.tsv                   counts of the pieces in the training text, by which the server identifies languages
@@ -31,6 +32,7 @@ from nmt.core.files import explained, locked, remove_unfinished, sha256
 RECIPE = "recipe.yaml"
 WEIGHTS = "model.safetensors"
 METRICS = "metrics.jsonl"
+FILM = "film.jsonl"
 ALIGNMENT = "alignment.json"
 LEXICON = "lexicon.tsv"
 CALIBRATION = "calibration.json"
@@ -40,7 +42,8 @@ MEMORY = "memory.sqlite"
 
 MAX_BYTES = {
     RECIPE: 1 << 20, ALIGNMENT: 1 << 20, CALIBRATION: 1 << 20, CARD: 1 << 20, "vocabulary": 1 << 28,
-    PIECES: 1 << 28, LEXICON: 1 << 30, METRICS: 1 << 30, "step-": 1 << 26, "state.json": 1 << 26, "SHA256SUMS": 1 << 16,
+    PIECES: 1 << 28, LEXICON: 1 << 30, METRICS: 1 << 30, FILM: 1 << 28, "step-": 1 << 26,
+    "state.json": 1 << 26, "SHA256SUMS": 1 << 16,
 }  # fmt: skip
 """Largest sizes of files that are read as a whole, by the beginning of their names; those of real models are far
 below."""
@@ -56,6 +59,7 @@ READ = (
     PIECES,
     f"{MEMORY}*",
     METRICS,
+    FILM,
     CARD,
     "samples/step-*",
     "checkpoints/step-*/*",
@@ -77,7 +81,7 @@ class ModelDirectory:
         self.calibration, self.pieces, self.memory = self.path / CALIBRATION, self.path / PIECES, self.path / MEMORY
         self.corrections, self.weights_before = self.path / "corrections", self.path / "model.before.safetensors"
         self.checkpoints, self.samples = self.path / "checkpoints", self.path / "samples"
-        self.tensorboard = self.path / "tensorboard"
+        self.tensorboard, self.film = self.path / "tensorboard", self.path / FILM
 
     def __str__(self) -> str:
         return str(self.path)

@@ -1,11 +1,9 @@
 """The translation of a sentence in detail: search, attention, and what other words or other attention would change."""
 
-import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,6 +28,7 @@ from nmt.inspection.interventions import (
 )
 from nmt.models.contracts import Model
 from nmt.recipe.schema import DecodingOptions
+from nmt.training.film import packed
 from nmt.translation.translator import Translator
 
 Json = dict[str, Any]
@@ -229,7 +228,7 @@ class SentenceViewer:
             shown += [(head.name, weights) for head, weights in zip(names, forced.weights_HTS, strict=True)]
         else:
             shown = [(names[0].name, mean_TS)]
-        return [{"name": name, "weights": _bytes(weights)} for name, weights in shown]
+        return [{"name": name, "weights": packed(weights)} for name, weights in shown]
 
     def _numbers(self, numbers: AttentionNumbers | None) -> Json | None:
         """Returns the numbers of one head, of wide vectors the first ones; the scores are those of whole vectors."""
@@ -374,9 +373,3 @@ class SentenceViewer:
 def _short(values: Tensor) -> list[list[float]]:
     """Returns numbers with three decimals."""
     return [[round(value, 3) for value in row] for row in values.tolist()]
-
-
-def _bytes(weights_TS: Tensor) -> str:
-    """Returns attention weights as bytes, 255 for 1, in base64."""
-    values = np.rint(weights_TS.clamp(0, 1).numpy() * 255).astype(np.uint8)
-    return base64.b64encode(values.tobytes()).decode("ascii")

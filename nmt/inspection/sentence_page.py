@@ -5,21 +5,30 @@ The page carries its data as JSON: the models, and a list of sentences, each wit
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.links import read_pharaoh
-from nmt.inspection.sentence import Gold, SentenceViewer
+from nmt.evaluation.compare import length_scores, read_aligned
+from nmt.evaluation.significance import SufficientStatistics, TestSet
+from nmt.inspection.sentence import Gold, Json, SentenceViewer
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 DIGITS = 4
 
 
 def render_page(
-    title: str, viewers: Sequence[SentenceViewer], lines: Iterable[str], golds: Iterable[Gold | None] = ()
+    title: str,
+    viewers: Sequence[SentenceViewer],
+    lines: Iterable[str],
+    golds: Iterable[Gold | None] = (),
+    lengths: Json | None = None,
 ) -> str:
     """Returns the page.
 
@@ -28,12 +37,11 @@ def render_page(
         viewers: a model each, the first of which is shown first.
         lines: source sentences.
         golds: reference and word links of each sentence, where there are any.
+        lengths: scores by length, from :func:`scores_by_length`.
 
     Raises:
         UserError: there is no line, or one that a page can't show.
     """
-    from markupsafe import Markup
-
     from nmt.core.templates import render
 
     sentences = [
@@ -42,10 +50,17 @@ def render_page(
     ]
     if not sentences:
         raise UserError("There is no sentence to show.", "Give TEXT, --input FILE, or text on standard input.")
-    data = {"models": [viewer.describe() for viewer in viewers], "sentences": sentences}
-    text = json.dumps(rounded(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    data = {"models": [viewer.describe() for viewer in viewers], "sentences": sentences, "lengths": lengths}
+    return render("sentence.html.j2", title=title, data=embedded(rounded(data)), is_live=False)
+
+
+def embedded(data: Any) -> "Markup":
+    """Returns JSON for a script element of a template."""
+    from markupsafe import Markup
+
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # Inside a script element only "</" could end it, and "<!--" changes how it is read.
-    return render("sentence.html.j2", title=title, data=Markup(text.replace("<", "\\u003c")), is_live=False)
+    return Markup(text.replace("<", "\\u003c"))
 
 
 def render_live_page() -> str:
@@ -56,6 +71,32 @@ def render_live_page() -> str:
 
     data = Markup('{"models":[],"sentences":[]}')
     return render("sentence.html.j2", title="How a sentence is translated", data=data, is_live=True)
+
+
+def scores_by_length(
+    viewers: Sequence[SentenceViewer], source: Path, reference: Path, on_progress: Callable[[int], None]
+) -> Json:
+    """Returns the BLEU of each model by sentence length, as ``rows`` of :func:`nmt.evaluation.compare.length_scores`.
+
+    The models translate ``source`` as ``nmt translate`` with the viewer's beam does; ``on_progress`` is called with the
+    number of lines translated since the call before.
+
+    Raises:
+        UserError: a file can't be read, is empty, or has another number of lines.
+    """
+    sources, references = read_aligned([source, reference])
+    systems = {}
+    for viewer in viewers:
+        found = viewer.translator.stream(sources, on_progress=on_progress, beam_size=viewer.options.beam_size)
+        systems[viewer.name] = [translation.text for translation in found]
+    test_set = TestSet(systems, [references], sources)
+    statistics = SufficientStatistics("bleu", test_set, None)
+    return {
+        "whole": {name: statistics.score(name) for name in systems},
+        "sentences": len(sources),
+        "signature": statistics.metric.signature,
+        "rows": length_scores(test_set, [statistics]),
+    }
 
 
 def read_gold(reference: Path, links: Path, lines: Sequence[str]) -> list[Gold]:

@@ -81,9 +81,11 @@ def draw_gradients(norms: Mapping[str, npt.NDArray[np.float64]]) -> Picture:
             # Norms below the smallest number are zero, which has no place on the axis.
             axes.plot(np.where(norm_T > 0, norm_T / norm_T.max(), np.nan), label=visible(name))
         axes.set(xlabel="words that the encoder reads after a word", yscale="log")
-        axes.set_ylabel("gradient norm at the word, share of the largest")
+        axes.set_ylabel("gradient norm at the word,\nshare of the largest")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.yaxis.set_major_formatter("{x:g}")
+        # Within a power of ten there are no other labels.
+        axes.yaxis.set_minor_formatter("{x:g}" if axes.get_ylim()[0] > 0.1 else "")
         _draw_legend(figure)
     return figure
 
@@ -99,6 +101,9 @@ def draw_scores(scores: Mapping[str, float], metric: str) -> Picture:
         axes = figure.subplots()
         bars = axes.barh(list(map(visible, scores)), list(scores.values()), height=0.6)
         axes.bar_label(bars, fmt=f"%.{METRICS[metric].decimals}f", padding=3)
+        axes.margins(x=0.15)  # room for the figures
+        axes.grid(visible=False, axis="y")
+        axes.set_axisbelow(True)
         axes.invert_yaxis()
         axes.set_xlabel(directed_name(metric))
     return figure

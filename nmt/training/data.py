@@ -181,7 +181,7 @@ def prepare_data(
             )
     parts = list(map(TrainingPairs, encoded))
     if valid_text is not None and valid is not None:
-        held_out = _validation_set(valid_text, valid, np.arange(len(valid)))
+        held_out = validation_set(valid_text, valid, np.arange(len(valid)))
     else:
         parts[0], held_out = _hold_out(recipe, train_texts[0], encoded[0])
     return Data(vocabularies, parts, held_out, options, task, used)
@@ -228,11 +228,11 @@ def _hold_out(recipe: Recipe, text: ParallelText, corpus: EncodedCorpus) -> tupl
         )
     held_out = np.sort(np.random.default_rng(recipe.seed).choice(len(corpus), size, replace=False))
     say(f"no validation split: {size} training pairs are held out")
-    return TrainingPairs(corpus, held_out), _validation_set(text, corpus, held_out)
+    return TrainingPairs(corpus, held_out), validation_set(text, corpus, held_out)
 
 
-def _validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDArray[np.int64]) -> ValidationSet:
-    """The text of the chosen pairs, read from the lines they stand on."""
+def validation_set(text: ParallelText, corpus: EncodedCorpus, indices: npt.NDArray[np.int64]) -> ValidationSet:
+    """Returns the chosen pairs, with their text read from the lines they stand on. ``indices``: ascending."""
     wanted = corpus.lines[indices]
     positions = set(wanted.tolist())
     kept = [pair for line, pair in enumerate(islice(text, int(wanted[-1]) + 1)) if line in positions]

@@ -124,6 +124,10 @@ def _resolved(recipe: Recipe, problems: Problems) -> ResolvedRecipe | None:
         training = training.model_copy(update={"metric": task.default_metric})
     with problems:
         check_metrics([training.metric], also=[LOSS])
+    if task is not None and training.film is not None:
+        for feature in ("translation", "search"):
+            with problems:
+                task(recipe).require(feature)
     check_components(recipe.decoding, problems)
     with problems:
         VOCABULARIES.find(recipe.vocabulary.type, "vocabulary.type")

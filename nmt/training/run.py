@@ -23,6 +23,7 @@ from nmt.training.checkpointing.checkpoint import CheckpointFolder, step_of
 from nmt.training.checkpointing.state import seed_everything
 from nmt.training.data import Data, Pairs, Texts, open_texts, prepare_data
 from nmt.training.distributed import ProcessGroup
+from nmt.training.film import Film
 from nmt.training.initial_weights import make_model
 from nmt.training.loop.events import Sink, ignore
 from nmt.training.loop.out_of_memory import CPU_BATCH_TOKENS, find_batch_tokens
@@ -112,7 +113,8 @@ def _train(
     with ExitStack() as stack:
         sinks = open_sinks(directory, recipe.training.tensorboard, on_event)
         sink = stack.enter_context(sinks) if process_group.is_main else ignore
-        trainer = Trainer(resolved, objective, batches, validator, directory.path, sink, process_group)
+        film = Film(recipe, data, precision) if recipe.training.film and process_group.is_main else None
+        trainer = Trainer(resolved, objective, batches, validator, directory.path, sink, process_group, film)
         if checkpoint:
             trainer.resume(checkpoint)
         elif resume:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
@@ -17,6 +17,7 @@ from nmt.core.device import peak_memory_mb
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.batching import Batch, BatchStream
+from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors, save_weights, weights_of
 from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, training_tensors
 from nmt.training.checkpointing.state import Progress, load_optimizer, load_random, optimizer_tensors, random_tensors
@@ -50,6 +51,7 @@ class Trainer:
         directory: the model directory, already holding recipe and vocabulary.
         emit: takes the events of the run.
         process_group: the processes that train this model together.
+        film: returns the fields of :class:`nmt.training.loop.events.Filmed` for the model after a validation.
     """
 
     def __init__(
@@ -61,10 +63,11 @@ class Trainer:
         directory: Path,
         emit: Sink = ignore,
         process_group: ProcessGroup = SINGLE_PROCESS,
+        film: Callable[[Seq2Seq], dict[str, Any]] | None = None,
     ) -> None:
         self.options = options = resolved.recipe.training
         self.batches, self.validator = batches, validator
-        self._sink, self.process_group = emit, process_group
+        self._sink, self.process_group, self._film = emit, process_group, film
         self.model = model = objective.model
         self.device, self.precision = model.device, objective.precision
         for key, used in ((f"techniques.{objective.own_backward}", objective.own_backward), ("lora", options.lora)):
@@ -243,6 +246,7 @@ class Trainer:
             result = self.validator(
                 self.model, lambda: self.interrupts.received is not None or self.process_group.launcher_died
             )
+            frame = self._film(self.model) if self._film is not None and result is not None else None
         self._agree()
         if result is None:
             return False
@@ -257,6 +261,8 @@ class Trainer:
         shown = zip(data.sources, result.translations[:NUM_SAMPLES], data.references, strict=False)
         figures = {name: getattr(result, name) for name in ("loss", "metric", "score", "degenerate")}
         self._emit(events.Validated, **figures, best=improved, samples=tuple(events.Sample(*texts) for texts in shown))
+        if frame is not None:
+            self._emit(events.Filmed, **frame)
         if result.degenerate.is_serious and self.progress.step > self.schedule.warmup_steps:
             self._emit(events.Warned, message=f"{result.degenerate.summary()}.")
         return improved

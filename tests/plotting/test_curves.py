@@ -103,6 +103,18 @@ def test_a_figure_that_no_run_has_gets_no_panel() -> None:
     assert hidden == ["validation BLEU"]
 
 
+def test_gradients_within_a_power_of_ten_have_readable_labels() -> None:
+    def labels(norms: list[float]) -> list[str]:
+        figure = draw_gradients({"rnn": np.array(norms)})
+        figure.draw_without_rendering()
+        axes = figure.axes[0].yaxis
+        return [label.get_text() for minor in (False, True) for label in axes.get_ticklabels(minor)]
+
+    assert {"0.3", "0.5", "0.8", "1"} <= set(labels([1.0, 0.25]))
+    assert not [label for label in labels([1.0, 0.25]) if "$" in label]
+    assert "0.5" not in labels([1.0, 1e-4])
+
+
 def test_a_gradient_of_zero_is_left_out() -> None:
     [line] = draw_gradients({"rnn": np.array([1.0, 1e-200, 0.0])}).axes[0].lines
     assert np.isnan(line.get_ydata()).tolist() == [False, False, True]

@@ -5,56 +5,11 @@
   const [PARENT, STEP, TOKEN, LOG_P, FATE, SCORE, TEXT] = [0, 1, 2, 3, 4, 5, 6];
   const BOX = 40, ROW = 52, TOP = 26, GAP = 44;
 
-  const element = (tag, text, name) => {
-    const made = document.createElement(tag);
-    if (text !== undefined) made.textContent = text;
-    if (name) made.className = name;
-    return made;
-  };
-  const svg = (tag, attributes, text) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-    if (text !== undefined) made.textContent = text;
-    return made;
-  };
-  const number = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
+  const { element, svg, number, percent, shown, fillSelect, pieces, unpack, fillMatrix, chart } = parts;
   const signed = (value) => (value > 0 ? "+" : "") + number(value);
-  const percent = (p) => p >= 0.0995 ? `${Math.round(100 * p)}%` : p >= 0.001 ? `${(100 * p).toFixed(1)}%` : "<0.1%";
-  // A token that begins a word carries a mark for the space before it.
-  const shown = (token) => token === "</s>" ? "⟨end⟩" : token.startsWith("▁") ? token.slice(1) || "␣" : `·${token}`;
   const sentence = () => data.sentences[state.sentence];
   const view = () => sentence().views[state.model];
   const options = () => data.models[state.model].options;
-
-  // Pieces: tokens with bars for their probabilities
-
-  // Which tokens are not in the longest common subsequence with others.
-  function differences(tokens, others) {
-    const length = Array.from({ length: tokens.length + 1 }, () => new Uint16Array(others.length + 1)), differs = tokens.map(() => true);
-    for (let i = tokens.length - 1; i >= 0; i--) {
-      for (let j = others.length - 1; j >= 0; j--) length[i][j] = tokens[i] === others[j] ? length[i + 1][j + 1] + 1 : Math.max(length[i + 1][j], length[i][j + 1]);
-    }
-    for (let i = 0, j = 0; i < tokens.length && j < others.length;) {
-      if (tokens[i] === others[j]) { differs[i] = false; i++; j++; } else if (length[i + 1][j] >= length[i][j + 1]) i++; else j++;
-    }
-    return differs;
-  }
-
-  function pieces(tokens, probabilities, other, from = -1) {
-    const made = element("span", undefined, "pieces"), isOther = other && differences(tokens, other);
-    tokens.forEach((token, t) => {
-      const differs = isOther && (isOther[t] || t === from);
-      const piece = element("span", shown(token), `piece${differs ? " differs" : ""}${t < from ? " same" : ""}`);
-      if (probabilities) {
-        const bar = element("i");
-        bar.style.setProperty("--probability", probabilities[t]);
-        piece.append(bar);
-        piece.title = `probability ${percent(probabilities[t])}`;
-      }
-      made.append(piece);
-    });
-    return made;
-  }
 
   function drawCards() {
     $("cards").replaceChildren(...sentence().views.map((own, index) => {
@@ -212,12 +167,7 @@
 
   // Tokens: attention, and what if
 
-  const decoded = new Map();
-  function weights(own, head) {
-    const { weights: packed } = own.attention[head];
-    if (!decoded.has(packed)) decoded.set(packed, Uint8Array.from(atob(packed), (c) => c.charCodeAt(0)));
-    return (t, s) => decoded.get(packed)[t * own.source.length + s] / 255;
-  }
+  const weights = (own, head) => unpack(own.attention[head].weights, own.source.length);
 
   // Tokens as buttons that the arrow keys go through; as text without a function.
   function wordButtons(place, tokens, onChoose, probabilities) {
@@ -329,7 +279,7 @@
       select.setAttribute("aria-label", `attention head of ${name}`);
       select.addEventListener("change", () => {
         state.heads[index] = Number(select.value);
-        fill(table, own, state.heads[index]);
+        fillMatrix(table, own.source, own.best.tokens, weights(own, state.heads[index]));
         choose(state.word);
       });
       if (own.attention.length > 1) top.append(select); else top.remove();
@@ -338,27 +288,34 @@
       area.setAttribute("role", "region");
       area.setAttribute("aria-label", `attention matrix of ${name}`);
       area.append(table);
-      fill(table, own, state.heads[index]);
+      fillMatrix(table, own.source, own.best.tokens, weights(own, state.heads[index]));
       return figure;
     }));
   }
 
-  function fill(table, own, head) {
-    const weight = weights(own, head), top = element("thead"), line = element("tr"), body = element("tbody");
-    line.append(element("td", "", "corner"));
-    own.source.forEach((token) => { const th = element("th"); th.scope = "col"; th.append(element("span", shown(token))); line.append(th); });
-    top.append(line);
-    own.best.tokens.forEach((token, t) => {
-      const tr = element("tr"), th = element("th", shown(token)), row = own.source.map((_, s) => weight(t, s)), most = Math.max(...row);
-      th.scope = "row";
-      tr.append(th, ...row.map((share, s) => {
-        const td = element("td", share === most && most > 0 ? "•" : "");
-        td.style.setProperty("--share", share.toFixed(3));
-        td.title = `${shown(token)} – ${shown(own.source[s])}: ${share.toFixed(2)}`;
-        return td;
-      }));
-      body.append(tr);
-    });
+  // Scores by sentence length
+
+  function drawLengths() {
+    const { whole, rows, sentences, signature } = data.lengths, names = Object.keys(whole), [key] = Object.keys(rows[0].scores);
+    const kind = (index) => `k${index % 4}`, table = $("lengths-table"), top = element("thead"), body = element("tbody");
+    $("lengths-section").hidden = false;
+    $("lengths-note").textContent = `${sentences.toLocaleString("en")} sentences; a length is the number of words of the source. ${signature}`;
+    chart($("lengths"), names.map((name, index) => ({ xs: rows.map((_, at) => at), ys: rows.map((row) => row.scores[key][name]), kind: kind(index) })),
+      { xLabel: "words of the source", xTicks: rows.map(({ label }) => label), low: 0 });
+    $("lengths-keys").replaceChildren(...names.map((name, index) => {
+      const item = element("li"), sample = svg("svg", { viewBox: "0 0 35 14", "aria-hidden": "true" });
+      sample.append(svg("line", { class: `line ${kind(index)}`, x1: 0, x2: 35, y1: 7, y2: 7 }));
+      item.append(sample, name);
+      return item;
+    }));
+    const line = (cells, heading) => {
+      const tr = element("tr");
+      tr.append(...cells.map((text, at) => Object.assign(element(at && !heading ? "td" : "th", text), at && !heading ? {} : { scope: heading ? "col" : "row" })));
+      return tr;
+    };
+    top.append(line(["words", "sentences", ...names], true));
+    const scored = (label, count, of) => line([label, count.toLocaleString("en"), ...names.map((name) => number(of[name], 1))]);
+    body.append(...rows.map((row) => scored(row.label, row.sentences, row.scores[key])), scored("all", sentences, whole));
     table.replaceChildren(top, body);
   }
 
@@ -380,8 +337,8 @@
     if (index < 0 || index >= data.sentences.length) return;
     state.sentence = index;
     state.word = 0;
-    fillSelect("sentence", data.sentences.map(({ text: line }, at) => `${at + 1}. ${line.length > 80 ? `${line.slice(0, 79)}…` : line}`));
-    fillSelect("model", data.models.map(({ name }) => name));
+    fillSelect($("sentence"), data.sentences.map(({ text: line }, at) => `${at + 1}. ${line.length > 80 ? `${line.slice(0, 79)}…` : line}`));
+    fillSelect($("model"), data.models.map(({ name }) => name));
     $("model").value = state.model;
     $("model-label").hidden = data.models.length < 2;
     $("sentence").value = index;
@@ -390,7 +347,6 @@
     draw();
   }
 
-  const fillSelect = (id, names) => $(id).replaceChildren(...names.map((name, index) => Object.assign(element("option", name), { value: index })));
   const page = { $, element, pieces, shown, percent, number, signed, state, data, view, model: () => data.models[state.model], wordButtons, show };
   const changes = interventions(page);
   [["kept", "kept in the beam"], ["finished", "finished ✓"], ["dropped", "dropped ×"], ["pruned", "pruned ×"], ["stopped", "unfinished at the end ■"],
@@ -414,6 +370,7 @@
     else if (event.key === "[") show(state.sentence - 1);
     else if (event.key === "]") show(state.sentence + 1);
   });
+  if (data.lengths) { drawLengths(); addEventListener("resize", drawLengths); }
   if (data.sentences.length) show(0);
   else live(page);
 })();

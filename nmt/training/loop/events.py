@@ -7,7 +7,7 @@ def show(event):
 nmt.train("multi30k/luong", "runs/mine", on_event=show)
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,18 @@ class Validated(Event):
         if self.score is not None:
             scores = {self.metric: round(self.score, 4), "degenerate": round(self.degenerate.share, 4)}
         return {"loss": round(self.loss, 4), **scores, "best": self.best}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filmed(Event):
+    """A frame of the film that ``training.film`` records; a line of ``film.jsonl``."""
+
+    sentences: Sequence[Mapping[str, Any]]
+    """For each sentence its ``text``, the tokens of its ``source``, and as ``reference`` and ``translation`` the
+    ``text``, the ``tokens``, the probabilities ``p`` and the ``attention``: bytes [T, S] in base64, or None."""
+    gradients: Sequence[float]
+    """Mean norm of the loss's gradient at a source word, by the number of words that the encoder reads after it; shares
+    of the sum."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Sinks of the events of a run: metrics.jsonl, samples/, tensorboard/ and the console."""
+"""Sinks of the events of a run: metrics.jsonl, film.jsonl, samples/, tensorboard/ and the console."""
 
 import contextlib
 import json
@@ -15,10 +15,23 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
 from nmt.core.text import read_lines
 from nmt.metrics.table import score_text
-from nmt.training.loop.events import EpochEnded, Event, Sample, Sink, StageBegan, Started, Updated, Validated, Warned
+from nmt.training.loop.events import (
+    EpochEnded,
+    Event,
+    Filmed,
+    Sample,
+    Sink,
+    StageBegan,
+    Started,
+    Updated,
+    Validated,
+    Warned,
+)
 
 SILENCE = 180.0
 """Seconds without a message (of a validation or an epoch) after which a log file gets a line."""
+MAX_FRAMES = 200
+"""Frames of a film: 2 MB for five captions, and at most 15 MB for five of the longest sentences."""
 
 
 @contextlib.contextmanager
@@ -32,7 +45,11 @@ def open_sinks(directory: ModelDirectory, tensorboard: bool, on_event: Sink | No
         sinks: list[Sink] = [MetricsFile(directory.metrics, stack), ConsoleSink(stack)]
         if tensorboard:
             sinks.append(TensorBoard(directory.tensorboard, stack))
-        sinks += [SampleFiles(directory.samples), *([on_event] if on_event is not None else [])]
+        sinks += [
+            SampleFiles(directory.samples),
+            FilmFile(directory.film),
+            *([on_event] if on_event is not None else []),
+        ]
 
         def emit(event: Event) -> None:
             for sink in sinks:
@@ -56,7 +73,7 @@ class MetricsFile:
     def __call__(self, event: Event) -> None:
         with explained(self._path):
             if isinstance(event, Started):
-                self._drop_lines_after(event)
+                _drop_lines_after(self._path, event)
                 self._file = self._path.open("a", encoding="utf-8")
                 self._stack.callback(self._close)
             if event.name:
@@ -68,26 +85,32 @@ class MetricsFile:
                 self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
                 self._file.flush()  # so that nothing is lost, and others can watch
 
-    def _drop_lines_after(self, start: Started) -> None:
-        if not self._path.is_file():  # missing, or a device
-            return
-        with self._path.open(encoding="utf-8", errors="replace") as written:
-            lines = written.readlines()
-        kept = [line for line in lines if _is_before(line, start)]
-        if kept != lines:
-            with open_output(self._path) as file:
-                file.writelines(kept)
-
     def _close(self) -> None:
         with contextlib.suppress(OSError):  # a full disk was reported when the line was written
             self._file.close()
+
+
+def _lines_of(path: Path) -> list[str]:
+    if not path.is_file():  # missing, or a device
+        return []
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readlines()
+
+
+def _drop_lines_after(path: Path, start: Started) -> None:
+    """Leaves the lines of a log that are valid for a run that continues from ``start``."""
+    lines = _lines_of(path)
+    kept = [line for line in lines if _is_before(line, start)]
+    if kept != lines:
+        with open_output(path) as file:
+            file.writelines(kept)
 
 
 def _is_before(line: str, start: Started) -> bool:
     """Returns whether a line of the log is still valid for a run that continues from ``start``."""
     try:
         event = parse_object(line)
-        is_repeated = start.validation_due and event["event"] == "valid" and event["step"] == start.step
+        is_repeated = start.validation_due and event["event"] in ("valid", "film") and event["step"] == start.step
         return bool(line.endswith("\n") and event["step"] <= start.step and event["event"] != "end" and not is_repeated)
     except (ValueError, KeyError, TypeError):
         return False
@@ -124,6 +147,30 @@ def read_samples(directory: Path) -> list[str]:
     newest = max(files.samples.glob("step-*.txt"), default=None)
     lines = read_lines(newest) if newest is not None else ()
     return [line.removeprefix("source:").strip() for line in lines if line.startswith("source:")]
+
+
+class FilmFile:
+    """Writes the frames of ``training.film`` to ``film.jsonl``, one JSON object a line.
+
+    Of more than ``MAX_FRAMES`` those are left out that stand closest to the ones beside them, so that a long run is
+    covered evenly. A resumed run continues in the same file, like ``metrics.jsonl``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, event: Event) -> None:
+        with explained(self._path):
+            if isinstance(event, Started):
+                _drop_lines_after(self._path, event)
+            elif isinstance(event, Filmed):
+                line = {"event": "film", "step": event.step, "seconds": round(event.seconds, 3), **event.figures()}
+                lines = [*_lines_of(self._path), json.dumps(line, ensure_ascii=False) + "\n"]
+                while len(lines) > MAX_FRAMES:
+                    steps = [parse_object(each)["step"] for each in lines]
+                    del lines[min(range(1, len(lines) - 1), key=lambda i: steps[i + 1] - steps[i - 1])]
+                with open_output(self._path) as file:
+                    file.writelines(lines)
 
 
 class TensorBoard:

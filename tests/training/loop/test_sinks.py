@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.recipe.schema import Recipe
-from nmt.training.loop.events import Event, Saved, Started, TrainingLoss, Validated, Warned
+from nmt.training.loop import sinks
+from nmt.training.loop.events import Event, Filmed, Saved, Started, TrainingLoss, Validated, Warned
 from nmt.training.loop.sinks import open_sinks
 from nmt.training.run import train
 
@@ -130,3 +132,19 @@ def test_a_program_gets_every_event_in_order(
 def read_first_line(folder: Path | None, name: str) -> str:
     assert folder is not None
     return (folder / name).read_text("utf-8").split("\n")[0]
+
+
+def test_a_film_of_a_long_run_is_covered_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first and the last validation are there, and no two frames are far apart."""
+    monkeypatch.setattr(sinks, "MAX_FRAMES", 20)
+    with open_sinks(ModelDirectory(tmp_path), tensorboard=False) as emit:
+        for step in range(1, 151):
+            emit(Filmed(step=step, seconds=1.0, sentences=[{"text": "a"}], gradients=[1.0]))
+    lines = [json.loads(line) for line in (tmp_path / "film.jsonl").read_text("utf-8").splitlines()]
+    assert lines[0] == {"event": "film", "step": 1, "seconds": 1.0, "sentences": [{"text": "a"}], "gradients": [1.0]}
+    steps = [line["step"] for line in lines]
+    assert len(steps) == 20
+    assert (steps[0], steps[-1]) == (1, 150)
+    gaps = [after - before for before, after in pairwise(steps)]
+    assert max(gaps) <= 2 * 150 / 20
+    assert not (tmp_path / "metrics.jsonl").exists()
