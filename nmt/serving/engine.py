@@ -55,6 +55,8 @@ class BatchOptions:
     """Changes to the recipe's decoding options, as sorted pairs of key and value."""
     check: bool | Literal["repair"] = False
     """Argument of :meth:`Translator.stream`."""
+    with_confidence: bool = False
+    """Argument of :meth:`Translator.stream`."""
 
     @classmethod
     def of(cls, n_best: int = 1, with_alignment: bool = False, forbid: Sequence[str] = (), **decoding: Any) -> Self:
@@ -274,6 +276,7 @@ class Engine:
                     constraints=OutputConstraints(settings.forbid),
                     processors=[watch] if is_watched else [],
                     check=settings.check,
+                    with_confidence=settings.with_confidence,
                     **settings.changes | {"batch_size": len(items)},
                 )
             )

@@ -47,6 +47,9 @@ class TranslateBody(Body):
     check: bool | Literal["repair"] = Field(
         False, description="give the problems of each sentence; repair: search again where there are some"
     )
+    confidence: bool = Field(
+        False, description="give the probability that each translation is acceptable, if the model has been calibrated"
+    )
     prefix: str = Field("", max_length=1000, description="what the translation begins with; needs split=false")
     must_contain: list[Phrase] = Field(
         [], max_length=20, description="phrases that the translation contains; needs split=false"
@@ -187,7 +190,9 @@ class _Job:
             decoding["alpha"] = body.alpha
         if route:
             route[-1].options(**decoding)  # raises UserError for options that exclude each other
-        return replace(BatchOptions.of(body.n_best, body.alignment, body.forbid, **decoding), check=body.check)
+        options = BatchOptions.of(body.n_best, body.alignment, body.forbid, **decoding)
+        with_confidence = body.confidence and len(route) == 1 and route[0].is_calibrated
+        return replace(options, check=body.check, with_confidence=with_confidence)
 
     def _sentence(self, found: CheckedTranslation) -> dict[str, Any]:
         """Returns the object of ``nmt translate --format jsonl``, with phrases and terms that could not be placed."""
