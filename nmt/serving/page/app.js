@@ -26,7 +26,9 @@
     if (key) headers.Authorization = `Bearer ${key}`;
     if (body && !(body instanceof FormData)) headers["Content-Type"] = "application/json";
     const sent = body instanceof FormData || !body ? body : JSON.stringify(body);
-    const answer = await fetch(base + path, { method: body ? "POST" : "GET", headers, body: sent, signal });
+    const answer = await fetch(base + path, { method: body ? "POST" : "GET", headers, body: sent, signal }).catch((error) => {
+      throw error.name === "AbortError" ? error : new Error("The server does not answer. Check the connection, and whether it is running.");
+    });
     const found = await answer.json().catch(() => ({ error: `${answer.status} ${answer.statusText}` }));
     if (!answer.ok) throw new Error(found.error || answer.statusText);
     return found;
@@ -232,15 +234,15 @@
       certain.title = "Probability that the translation is acceptable";
       more.append(certain);
     }
-    if (others.length) more.append(drawCandidates(sentence, index, others));
-    const canCorrect = state.settings.suggestions && state.asked.source !== state.asked.target;
-    if (canCorrect) more.append(drawCorrection(sentence));
     const model = modelOf(state.answer);
     if (model) {
       const link = element("a", "Search and attention");
       link.href = `sentence#${new URLSearchParams({ text: sentence.source, model })}`;
       more.append(link);
     }
+    if (others.length) more.append(drawCandidates(sentence, index, others));
+    const canCorrect = state.settings.suggestions && state.asked.source !== state.asked.target;
+    if (canCorrect) more.append(drawCorrection(sentence, index));
     if (sentence.memory) box.append(drawMemory(sentence, index));
     box.append(more);
     return box;
@@ -260,7 +262,7 @@
     return line;
   }
 
-  function drawCorrection(sentence) {
+  function drawCorrection(sentence, index) {
     const section = element("details"), text = element("textarea", sentence.translation), save = element("button", "Save");
     save.type = "button";
     text.rows = 2;
@@ -270,7 +272,7 @@
       save.disabled = true;
       try {
         await call("v1/feedback", { ...state.asked, text: sentence.source, translation: text.value });
-        later(0);
+        await replace(index, "", {}, "saved");
       } catch (error) { save.disabled = false; complain(error.message); }
     });
     section.append(element("summary", "Correct"), text, " ", save);
@@ -359,19 +361,20 @@
     return begin;
   }
 
-  async function replace(index, prefix, changes = {}) {
+  async function replace(index, prefix, changes = {}, status = "changed") {
     const old = state.answer.sentences[index], start = within(index);
     try {
       const body = request(old.source, { ...state.asked, split: false, prefix, ...changes });
       const [sentence] = (await call("v1/translate", body)).translations[0].sentences;
       const text = state.answer.text;
       state.answer.text = text.slice(0, start) + sentence.translation + text.slice(start + old.translation.length);
-      if (prefix && sentence.problems?.unsupported) {  // what the user has chosen is no problem
+      if (prefix || changes.check) delete sentence.confidence;  // it is that of translations which the model chose
+      if (prefix && sentence.problems?.unsupported) {  // nor is what the user has chosen a problem
         const chosen = new Set(words(prefix));
         sentence.problems.unsupported = sentence.problems.unsupported.filter((word) => !chosen.has(word));
       }
       state.answer.sentences[index] = sentence;
-      show(sentence.repaired === false ? "nothing better was found" : "changed");
+      show(sentence.repaired === false ? "nothing better was found" : status);
       $("sentences").children[index]?.querySelector(".to .word")?.focus();
       await addProbabilities();
     } catch (error) { complain(error.message); }
@@ -572,7 +575,7 @@
   async function start() {
     try {
       [state.languages, state.settings, { models: state.models }] = await Promise.all(["languages", "frontend/settings", "v1/models"].map((path) => call(path)));
-    } catch (error) { complain(`The server does not answer: ${error.message}`); return; }
+    } catch (error) { complain(error.message); return; }
     const sources = state.languages.filter(({ code, targets }) => targets.some((target) => target !== code));
     $("source").replaceChildren(option("auto", "Detect"), ...sources.map(({ code, name }) => option(code, name)));
     const [source, target] = stored("languages", ["auto", state.settings.language?.target.code]);
