@@ -61,7 +61,8 @@ def strange_lines(plain: list[str], count: int) -> list[str]:
         if number % 10 == 0:
             line = [chr(draw.choice([draw.randrange(32, 0xD7FF), draw.randrange(0xE000, 0x1FFFF)])) for _ in range(9)]
         lines.append("".join(line))
-    return lines
+    words = "".join(plain).replace(" ", "")
+    return [*lines, words[:40_000]]  # a word that takes minutes if the time grows with the square of its length
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
@@ -80,7 +81,7 @@ def test_the_tokenizer_is_that_of_sentencepiece(name: str, tmp_path: Path) -> No
     shutil.copyfile(FOLDER / "tokenizer.js", tmp_path / "tokenizer.mjs")
     arguments = [tmp_path / "tokenizer.mjs", tmp_path / "model", tmp_path / "lines"]
     command = ["node", "--input-type=module", "-e", PROGRAM, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     expected = [processor.encode(line) for line in lines]

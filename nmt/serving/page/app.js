@@ -328,6 +328,12 @@
     event.preventDefault();
   }
 
+  // A line in capitals or a title was translated as ordinary text: the model can't judge its words as they stand.
+  function isRestored({ tokens, translation }) {
+    const [own, shown] = [tokens.join("").replaceAll("▁", ""), translation.replace(/\s/g, "")];
+    return own !== shown && own.toLowerCase() === shown.toLowerCase();
+  }
+
   // Of the words of each sentence, from those of their tokens; a model that can't score leaves them out.
   async function addProbabilities(signal) {
     const shown = state.answer.sentences.slice(0, MAX_SENTENCES);
@@ -343,7 +349,7 @@
         if (token.startsWith("▁") || !found.length) found.push(0);
         found[found.length - 1] += logs[t];
       });
-      if (found.length !== words(shown[i].translation).length) return;
+      if (found.length !== words(shown[i].translation).length || isRestored(shown[i])) return;
       shown[i].probabilities = found.map(Math.exp);
       const buttons = $("sentences").children[i]?.querySelectorAll(".to .word") ?? [];
       buttons.forEach((button, at) => { if (!button.querySelector("i")) addBar(button, shown[i].probabilities[at]); });
