@@ -2,12 +2,16 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import nmt
 from nmt.alignment.links import to_json
+from nmt.translation.confidence import Calibration
 from nmt.translation.translator import Translator
 
 LINE = "Der Hund schläft im Garten."
@@ -212,3 +216,22 @@ def test_keys(serve: Callable[..., Any], translator: Translator) -> None:
     assert closed.request("/v1/translate", body).status == 400
     assert closed.request("/v1/translate", body, headers={"Authorization": "Bearer wrong"}).status == 403
     assert closed.request("/v1/translate", body, headers={"Authorization": "Bearer secret"}).status == 200
+
+
+def test_confidence_is_that_of_the_model_where_it_was_calibrated(
+    tiny_model: Path, tmp_path: Path, serve: Callable[..., Any], server: Any
+) -> None:
+    lines = [LINE, "Die Katze sieht den Mond."]
+    assert all(
+        "confidence" not in sentence
+        for each in ask(server, text=lines, confidence=True)
+        for sentence in each["sentences"]
+    )
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    Calibration(50.0, {"mean_probability": 1.0, "length_ratio": -0.5}, 0.1).save(folder / "calibration.json")
+    model = nmt.load(folder)
+    expected = [each.confidence for each in model.translate(lines, with_confidence=True)]
+    own = serve(model)
+    found = [each["sentences"][0]["confidence"] for each in ask(own, text=lines, confidence=True)]
+    assert found == pytest.approx(expected, abs=1e-3)
+    assert "confidence" not in ask(own, text=LINE)[0]["sentences"][0]
