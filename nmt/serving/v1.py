@@ -46,7 +46,10 @@ class TranslateBody(Body):
     check: bool | Literal["repair"] = Field(
         False, description="give the problems of each sentence; repair: search again where there are some"
     )
-    confidence: bool = Field(False, description="give the probability that each sentence, and each word, is acceptable")
+    confidence: bool = Field(
+        False,
+        description="give the probability that each sentence, and each word, is acceptable, if the model is calibrated",
+    )
     prefix: str = Field("", max_length=1000, description="what the translation begins with; needs split=false")
     must_contain: list[Phrase] = Field(
         [], max_length=20, description="phrases that the translation contains; needs split=false"
@@ -186,11 +189,10 @@ class _Job:
         if body.alpha is not None:
             decoding["alpha"] = body.alpha
         if route:
-            # Raise UserError for options that exclude each other, or if there is no calibration.
-            route[-1].options(**decoding)
-            route[-1].examiner(body.alignment, body.check, body.confidence)
-        settings = BatchOptions.of(body.n_best, body.alignment, body.forbid, **decoding)
-        return replace(settings, check=body.check, with_confidence=body.confidence)
+            route[-1].options(**decoding)  # raises UserError for options that exclude each other
+        options = BatchOptions.of(body.n_best, body.alignment, body.forbid, **decoding)
+        with_confidence = body.confidence and len(route) == 1 and route[0].is_calibrated
+        return replace(options, check=body.check, with_confidence=with_confidence)
 
     def _sentence(self, found: CheckedTranslation) -> dict[str, Any]:
         """Returns the object of ``nmt translate --format jsonl``, with phrases and terms that could not be placed."""

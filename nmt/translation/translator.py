@@ -87,6 +87,11 @@ class Translator:
         """Whether the model can :meth:`align`."""
         return bool(self.model.decoder.heads)
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether ``nmt calibrate`` was run for the model."""
+        return self.directory is not None and ModelDirectory(self.directory).calibration.is_file()
+
     @cached_property
     def calibration(self) -> Calibration:
         """Turns the features of a translation into its confidence.

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import http.server
 import importlib.util
 import io
 import json
@@ -9,8 +10,11 @@ import random
 import shutil
 import subprocess
 import tarfile
+import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sentencepiece
@@ -61,7 +65,8 @@ def strange_lines(plain: list[str], count: int) -> list[str]:
         if number % 10 == 0:
             line = [chr(draw.choice([draw.randrange(32, 0xD7FF), draw.randrange(0xE000, 0x1FFFF)])) for _ in range(9)]
         lines.append("".join(line))
-    return lines
+    words = "".join(plain).replace(" ", "")
+    return [*lines, words[:40_000]]  # a word that takes minutes if the time grows with the square of its length
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
@@ -80,7 +85,7 @@ def test_the_tokenizer_is_that_of_sentencepiece(name: str, tmp_path: Path) -> No
     shutil.copyfile(FOLDER / "tokenizer.js", tmp_path / "tokenizer.mjs")
     arguments = [tmp_path / "tokenizer.mjs", tmp_path / "model", tmp_path / "lines"]
     command = ["node", "--input-type=module", "-e", PROGRAM, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     expected = [processor.encode(line) for line in lines]
@@ -163,6 +168,31 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
         text = (FOLDER / name).read_text("utf-8")
         assert "http:" not in text.replace("http.server", "")
         assert "https:" not in text
+
+
+def test_a_file_that_is_missing_is_named_although_others_are_still_loading(browser: Any, tmp_path: Path) -> None:
+    for name in PAGE:
+        shutil.copyfile(FOLDER / name, tmp_path / name)
+    (tmp_path / "runtime").mkdir()
+    (tmp_path / "runtime" / RUNTIME_FILES[0]).write_text("export const env = { wasm: {} };", "utf-8")
+    sizes = {"encoder.onnx": 30_000_000, "step.onnx": 1, "vocabulary.model": 1}
+    side = {"file": "vocabulary.model"}
+    config = {"languages": ["de", "en"], "source": side, "target": side, "sizes": sizes}
+    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
+    (tmp_path / "encoder.onnx").write_bytes(bytes(sizes["encoder.onnx"]))
+    (tmp_path / "vocabulary.model").write_bytes(b"0")
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        window = browser.new_page(service_workers="block")
+        window.goto(f"http://127.0.0.1:{server.server_address[1]}/")
+        window.wait_for_selector("#progress", state="hidden")
+        window.wait_for_timeout(300)  # of which the large file needs less
+        assert "step.onnx can't be loaded (status 404)" in window.text_content("#status")
+        window.goto((tmp_path / "index.html").as_uri())
+        assert "by HTTP" in window.text_content("#status")
+        window.close()
+        server.shutdown()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="needs onnx, onnxruntime and onnxscript")

@@ -286,3 +286,20 @@ def test_attention_to_a_word_and_missing_heads_are_shown(opened: Any, view: Any)
     opened.select_option("#model", label="va<nilla")
     assert [opened.is_visible(name) for name in ("#changes-section", "#gold-section", "#uniform")] == [False] * 3
     assert opened.locator("#source button").count() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+def test_everything_that_can_be_opened_is_accessible(opened: Any, scheme: str, width: int) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    opened.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    opened.set_viewport_size({"width": width, "height": 800})
+    opened.click("#target .word >> nth=2")
+    opened.click("#source .word >> nth=1")
+    for summary in opened.query_selector_all("summary"):
+        summary.click()
+    assert opened.locator("#numbers tbody tr").count() > 0
+    found = axe.Axe().run(opened)
+    assert found.violations_count == 0, found.generate_report()
+    opened.set_viewport_size({"width": 320, "height": 800})

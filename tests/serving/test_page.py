@@ -174,6 +174,81 @@ def test_history_glossary_and_curl(page: Any, server: Any) -> None:
 
 
 @pytest.mark.slow
+def test_problems_are_marked_explained_and_repaired(page: Any) -> None:
+    """The answers are those of a server whose model loses a number and prefers another word."""
+    source, wrong, right = "Er hat 17 Hunde. Er schläft.", "He has dogs long.", "He has 17 dogs."
+    asked: list[dict[str, Any]] = []
+
+    def sentence(text: str, translation: str, **fields: Any) -> dict[str, Any]:
+        return {"source": text, "translation": translation, "tokens": [], "n_best": [], "alignment": [], **fields}
+
+    def answer(route: Any) -> None:
+        asked.append(route.request.post_data_json)
+        problems = {"numbers": {"lost": ["17"], "added": []}, "unsupported": ["long.", "</s>"], "degenerate": "loop"}
+        first = sentence("Er hat 17 Hunde.", wrong, problems=problems, confidence=0.834)
+        if asked[-1]["check"] == "repair":
+            first = sentence("Er hat 17 Hunde.", right, problems={}, repaired=True, confidence=0.2)
+        sentences = [
+            first,
+            *([sentence("Er schläft.", "He sleeps.", problems={})] if asked[-1]["text"] == source else []),
+        ]
+        text = " ".join(each["translation"] for each in sentences)
+        route.fulfill(json={"translations": [{"text": text, "source": "de", "sentences": sentences}]})
+
+    page.route("**/v1/translate", answer)
+    page.fill("#input", source)
+    page.wait_for_selector("#jump >> text=Problems in 1 of 2 sentences")
+    assert (asked[0]["check"], asked[0]["confidence"]) == (True, True)
+    assert texts(page, ".suspect") == ["17", "long."]
+    assert page.get_attribute(".to .suspect", "aria-description").startswith("The model expects something else here")
+    assert "wavy" in page.evaluate("getComputedStyle(document.querySelector('.suspect')).textDecoration")
+    assert texts(page, ".suspicious li") == [
+        "Number missing in the translation: 17",
+        "The model expects something else here: long., the end",
+        "The translation repeats itself",
+    ]
+    assert "83 % confidence" in page.text_content(".sentence >> nth=0")
+    page.focus("#jump")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.textContent") == "17"
+    page.focus("text=Repair")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#status >> text=changed")
+    assert page.text_content("#output") == f"{right} He sleeps."
+    assert texts(page, ".suspect") == []
+    assert page.is_hidden("#jump")
+    assert "confidence" not in page.text_content(".sentence >> nth=0")
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_answer_is_told(browser: Any, server: Any) -> None:
+    page = browser.new_page()
+    page.goto(f"{server.url}/")
+    page.route("**/v1/translate", lambda route: route.fulfill(status=500, body="<h1>proxy</h1>"))
+    page.fill("#input", "Der Hund schläft.")
+    page.wait_for_selector("#problem >> text=500 Internal Server Error")
+    page.route("**/v1/translate", lambda route: route.abort())
+    page.fill("#input", "Der Hund.")
+    page.wait_for_selector("#problem >> text=The server does not answer.")
+    assert page.text_content("#output") == ""
+    page.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["a" * 5000, "<script>alert(1)</script> שלום עולם"])
+def test_long_and_hostile_text_stays_inside(page: Any, text: str) -> None:
+    sentence = {"source": text, "translation": text, "tokens": [], "n_best": [], "alignment": [], "problems": {}}
+    answer = {"translations": [{"text": text, "source": "de", "sentences": [sentence]}]}
+    page.set_viewport_size({"width": 320, "height": 800})
+    page.route("**/v1/translate", lambda route: route.fulfill(json=answer))
+    page.fill("#input", text)
+    page.wait_for_function("text => document.querySelector('#output').textContent === text", arg=text)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert page.evaluate("document.documentElement.scrollHeight") < 4000
+    assert page.locator("main script").count() == 0
+
+
+@pytest.mark.slow
 def test_text_is_never_markup(page: Any) -> None:
     page.fill("#input", "<img src=x onerror=alert(1)> Hund")
     page.wait_for_selector(".from .word >> text=onerror")
@@ -216,6 +291,7 @@ def test_a_correction_is_saved_and_used(
     page.click("summary:text('Correct')")
     page.fill(".sentence textarea", "The tired baker sees the moon.")
     page.click("button:text('Save')")
+    page.wait_for_selector("#status >> text=saved")
     page.wait_for_selector(".memory.note")
     assert page.text_content("#output") == "The tired baker sees the moon."
     page.close()

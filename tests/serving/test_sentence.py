@@ -144,3 +144,19 @@ def test_a_permalink_shows_its_sentence_and_interventions_are_computed(opened: A
     opened.go_back()
     opened.wait_for_selector("#source >> text=Mond")
     assert opened.input_value("#text") == LINE
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", "שלום עולם", "Der Hund. " * 500 + "Ein"])
+def test_any_text_is_shown_or_refused_in_words(browser: Any, server: Any, text: str) -> None:
+    window = browser.new_page(viewport={"width": 320, "height": 700})
+    window.goto(f"{server.url}/sentence#text={quote(text)}")
+    is_long = len(text) > 1000
+    window.wait_for_selector("#ask-status >> text=pieces" if is_long else "#target .word")
+    assert window.input_value("#text") == text
+    assert window.locator("#results script").count() == 0
+    assert window.evaluate("document.documentElement.scrollWidth") <= 320
+    window.route("**/v1/inspect", lambda route: route.abort())
+    window.fill("#text", LINE)
+    window.keyboard.press("Enter")
+    window.wait_for_selector("#ask-status >> text=The server does not answer.")
+    window.close()

@@ -2,11 +2,14 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import nmt
 from nmt.alignment.links import to_json
 from nmt.translation.confidence import Calibration, Regression
 from nmt.translation.translator import Translator
@@ -80,28 +83,6 @@ def test_problems_are_named_and_repaired(server: Any, translator: Translator) ->
     assert found["sentences"][0]["problems"] is not None
     [found] = ask(server, text=LINE)
     assert "problems" not in found["sentences"][0]
-
-
-def test_confidence_needs_a_calibration_and_is_given_for_words(
-    server: Any, translator: Translator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    body = {"text": LINE, "source": "de", "target": "en", "confidence": True}
-    refused = server.request("/v1/translate", body)
-    assert refused.status == 400
-    assert "calibration.json" in refused.json["error"]
-    calibration = Calibration(50, Regression({"length": 0.5}, 0.0), Regression({"log_odds": 1.0}, 3.0))
-    monkeypatch.setitem(translator.__dict__, "calibration", calibration)
-    [expected] = translator.translate([LINE], with_confidence=True)
-    long = " ".join([LINE[:-1]] * 60)  # is translated in parts
-    short, parts = ask(server, text=[LINE, long], split=False, confidence=True)
-    [sentence] = short["sentences"]
-    assert sentence["confidence"] == pytest.approx(expected.confidence, abs=1e-3)
-    assert sentence["word_confidences"] == pytest.approx(expected.word_confidences, abs=1e-3)
-    assert min(sentence["word_confidences"]) > 0
-    assert len(sentence["word_confidences"]) == len(sentence["translation"].split())
-    [sentence] = parts["sentences"]
-    assert len(sentence["word_confidences"]) == len(sentence["translation"].split())
-    assert 0 < sentence["confidence"] < 1
 
 
 def test_stream(server: Any, translator: Translator) -> None:
@@ -235,3 +216,28 @@ def test_keys(serve: Callable[..., Any], translator: Translator) -> None:
     assert closed.request("/v1/translate", body).status == 400
     assert closed.request("/v1/translate", body, headers={"Authorization": "Bearer wrong"}).status == 403
     assert closed.request("/v1/translate", body, headers={"Authorization": "Bearer secret"}).status == 200
+
+
+def test_confidence_is_that_of_the_model_where_it_was_calibrated(
+    tiny_model: Path, tmp_path: Path, serve: Callable[..., Any], server: Any
+) -> None:
+    lines = [LINE, "Die Katze sieht den Mond."]
+    assert all(
+        "confidence" not in sentence
+        for each in ask(server, text=lines, confidence=True)
+        for sentence in each["sentences"]
+    )
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    whole = Regression({"mean_probability": 1.0, "length_ratio": -0.5}, 0.1)
+    Calibration(50.0, whole, Regression({"log_odds": 1.0}, 3.0)).save(folder / "calibration.json")
+    model = nmt.load(folder)
+    expected, own = model.translate(lines, with_confidence=True), serve(model)
+    for found, wanted in zip(ask(own, text=lines, confidence=True), expected, strict=True):
+        [sentence] = found["sentences"]
+        assert sentence["confidence"] == pytest.approx(wanted.confidence, abs=1e-3)
+        assert sentence["word_confidences"] == pytest.approx(wanted.word_confidences, abs=1e-3)
+    [parts] = ask(own, text=" ".join([LINE[:-1]] * 60), split=False, confidence=True)[0][
+        "sentences"
+    ]  # too long as a whole
+    assert len(parts["word_confidences"]) == len(parts["translation"].split())
+    assert "confidence" not in ask(own, text=LINE)[0]["sentences"][0]

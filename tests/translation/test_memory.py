@@ -177,3 +177,20 @@ def test_a_translator_takes_what_the_memory_has(tiny_model: Path, tmp_path: Path
     assert [each.text for each in found] == [model(lines[0]).text, "The dog is asleep."]
     assert found[1].alignment is not None
     assert found[1].problems is not None
+
+
+def test_a_correction_holds_for_its_own_capitals_alone(tiny_model: Path, folder: Path) -> None:
+    translator = nmt.load(tiny_model, "cpu")
+    line = "Der müde Bäcker sieht den Mond."
+    forms = [line, line.upper(), "Der Müde Bäcker Sieht Den Mond."]
+    before = [each.text for each in translator.translate(forms)]
+    assert before[1] == before[0].upper()
+    for corrected, text in ((0, "A weary baker gazes."), (1, "A BAKER GAZES, WEARY.")):
+        memory = TranslationMemory(folder)
+        memory.add([(forms[corrected], text)])
+        found = memory.translate(forms, translator.translate, translator.examiner(True, True, False))
+        expected = [text if i == corrected else each for i, each in enumerate(before)]
+        assert [each.text for each in found] == expected
+        assert [each.source for each in found] == forms
+        memory.close()
+        memory.path.unlink()

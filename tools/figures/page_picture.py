@@ -1,9 +1,11 @@
 """The picture of the server's page in the README: a running server, seen by a headless Chromium.
 
-    nmt serve runs/bahdanau &
+    nmt calibrate runs/de-en val.de val.en
+    nmt serve runs/de-en --feedback &
     python tools/figures/page_picture.py http://127.0.0.1:5000 -o docs/images/page.png
 
-The server translates from German to English. Needs Chromium and the package playwright.
+The server translates from German to English with a model of Multi30k, which loses the number.
+Needs Chromium and the package playwright.
 """
 
 import argparse
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-TEXT = "Ein Hund läuft im Schnee. Zwei Männer spielen mit einem Ball."
+TEXT = "Zwei Männer mit 17 Hunden stehen vor einem Haus. Ein Hund läuft im Schnee."
 
 
 def main() -> None:
@@ -25,12 +27,12 @@ def main() -> None:
         parser.error("there is no Chromium: install it, for example with `apt install chromium`")
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1000, "height": 720})
+        page = browser.new_page(viewport={"width": 1000, "height": 960})
         page.goto(options.address)
         page.select_option("#source", "de")
         page.fill("#input", TEXT)
         page.wait_for_selector(".to .word i")
-        page.click(".to .word >> nth=2")
+        page.click(".sentence >> nth=1 >> .to .word >> nth=2")
         page.wait_for_selector("#menu [role=option]")
         page.screenshot(path=options.output)
         browser.close()

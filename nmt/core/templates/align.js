@@ -159,7 +159,7 @@
     const { candidates } = sentence();
     $("candidates-section").hidden = candidates.length < 2;
     const head = element("tr");
-    head.append(element("th", ""), element("th", "translation"), element("th", "log-probability"));
+    head.append(element("th", "candidate"), element("th", "translation"), element("th", "log-probability"));
     const body = candidates.map((item, index) => {
       const tr = element("tr"), pick = element("button", `${index + 1}`, "pick"), first = element("td");
       pick.type = "button";

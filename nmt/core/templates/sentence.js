@@ -257,7 +257,7 @@
       return tr;
     };
     const head = element("tr"), body = element("tbody"), top = element("thead");
-    head.append(element("th", ""), ...keys[0].map((_, d) => element("th", d + 1)), element("th", "score"), element("th", "weight"));
+    head.append(element("th", "vector"), ...keys[0].map((_, d) => element("th", d + 1)), element("th", "score"), element("th", "weight"));
     top.append(head);
     body.append(row(isTransformer ? "query q" : "query s", query[t]), ...source.map((token, s) => row(`${isTransformer ? "k" : "h"}: ${shown(token)}`, keys[s], [scores[t][s], shares[t][s]])));
     if (values) body.append(...source.map((token, s) => row(`v: ${shown(token)}`, values[s])));

@@ -7,7 +7,9 @@ function live(page) {
   async function call(path, body) {
     const headers = body ? { "Content-Type": "application/json" } : {};
     if ($("key").value) headers.Authorization = `Bearer ${$("key").value}`;
-    const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
+    const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) }).catch(() => {
+      throw new Error("The server does not answer. Check the connection, and whether it is running.");
+    });
     const found = await answer.json().catch(() => ({ error: `${answer.status} ${answer.statusText}` }));
     if (!answer.ok) throw new Error(found.error || answer.statusText);
     return found;

@@ -3,7 +3,7 @@
 const $ = (id) => document.getElementById(id);
 const SPACE = "\u2581";
 const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
-let newest = 0, isReady = false, shown = [];
+let newest = 0, isReady = false, hasFailed = false, shown = [];
 
 const status = (text) => { $("status").textContent = text; };
 const nameOf = (code) => {
@@ -62,6 +62,7 @@ function sentenceView(result) {
   const line = (words, language, side) => {
     const paragraph = document.createElement("p");
     paragraph.lang = language;
+    paragraph.dir = "auto";
     const spans = words.map((word, i) => {
       const span = document.createElement("span");
       span.textContent = word;
@@ -104,7 +105,9 @@ function show(results, counts, milliseconds) {
   $("alignment").replaceChildren(...views);
   $("details").hidden = !views.length;
   const plural = results.length === 1 ? "sentence" : "sentences";
-  status(`${results.length} ${plural} in ${(milliseconds / 1000).toFixed(1)} s. Nothing left this computer.`);
+  const cut = results.filter((each) => each.isCut).length;
+  const warning = cut ? ` Too long for the model, so only the beginning was translated: ${cut} of them.` : "";
+  status(`${results.length} ${plural} in ${(milliseconds / 1000).toFixed(1)} s. Nothing left this computer.${warning}`);
 }
 
 function translate() {
@@ -118,6 +121,7 @@ function translate() {
 
 const handlers = {
   loading({ loaded, total }) {
+    if (hasFailed) return; // other files are still on their way
     $("progress").value = loaded / total;
     status(`Loading the model: ${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB.`);
   },
@@ -152,8 +156,9 @@ const handlers = {
     status(`The translation failed: ${message}`);
   },
   failed({ message }) {
+    hasFailed = true;
     $("progress").hidden = true;
-    status(`The model can't be loaded: ${message} Serve this folder by HTTP, for example with python -m http.server.`);
+    status(`The model can't be loaded: ${message} Reload the page to try again.`);
   },
 };
 
@@ -167,7 +172,12 @@ $("source").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("form").requestSubmit(); // which checks the beam size
 });
 $("copy").addEventListener("click", async () => {
-  await navigator.clipboard.writeText($("translation").value);
+  try {
+    await navigator.clipboard.writeText($("translation").value);
+  } catch { // without HTTPS
+    $("translation").select();
+    document.execCommand("copy");
+  }
   status("The translation was copied.");
 });
 if ("serviceWorker" in navigator) navigator.serviceWorker.register("offline.js").catch(() => {}); // only over HTTPS or localhost

@@ -67,6 +67,38 @@ class Rules {
   }
 }
 
+/** A binary heap of merges; the one with the highest score comes first, of equal ones the leftmost. */
+class Heap {
+  #all = [];
+
+  #isBefore(i, j) {
+    const [one, other] = [this.#all[i], this.#all[j]];
+    return one.score > other.score || (one.score === other.score && one.left < other.left);
+  }
+
+  #swap(i, j) {
+    [this.#all[i], this.#all[j]] = [this.#all[j], this.#all[i]];
+  }
+
+  push(merge) {
+    let at = this.#all.push(merge) - 1;
+    for (let up; at && this.#isBefore(at, (up = (at - 1) >> 1)); at = up) this.#swap(at, up);
+  }
+
+  pop() {
+    const all = this.#all, best = all[0], last = all.pop();
+    if (!all.length) return best;
+    all[0] = last;
+    for (let at = 0; ; ) {
+      let first = at;
+      for (const child of [2 * at + 1, 2 * at + 2]) if (child < all.length && this.#isBefore(child, first)) first = child;
+      if (first === at) return best;
+      this.#swap(at, first);
+      at = first;
+    }
+  }
+}
+
 export class Tokenizer {
   /** @param {Uint8Array} content of a .model file of sentencepiece */
   constructor(content) {
@@ -209,23 +241,33 @@ export class Tokenizer {
     }
   }
 
-  /** Merges neighbours to the piece with the highest score, the leftmost first, until none is left (BPE). */
+  /**
+   * Merges neighbours to the piece with the highest score, the leftmost first, until none is left (BPE).
+   * Possible merges wait in a heap, and those of parts that have changed since are passed over: n log n steps.
+   */
   #merged(text) {
     const parts = [];
     for (let at = 0; at < text.length; at += parts.at(-1).length) {
       parts.push(this.#fixed(text, at) ?? String.fromCodePoint(text.codePointAt(at)));
     }
     if (this.kind === CHARACTER) return parts;
-    for (;;) {
-      let best = -1, highest = -Infinity;
-      for (let i = 0; i + 1 < parts.length; i++) {
-        if (this.userDefined.includes(parts[i]) || this.userDefined.includes(parts[i + 1])) continue;
-        const id = this.ids.get(parts[i] + parts[i + 1]);
-        if (id !== undefined && this.scores[id] > highest) [best, highest] = [i, this.scores[id]];
-      }
-      if (best < 0) return parts;
-      parts.splice(best, 2, parts[best] + parts[best + 1]);
+    const after = parts.map((_, i) => i + 1), before = parts.map((_, i) => i - 1), fixed = new Set(this.userDefined), heap = new Heap();
+    const offer = (left, right) => {
+      if (left < 0 || right >= parts.length || fixed.has(parts[left]) || fixed.has(parts[right])) return;
+      const piece = parts[left] + parts[right], id = this.ids.get(piece);
+      if (id !== undefined) heap.push({ left, right, piece, score: this.scores[id] });
+    };
+    for (let i = 0; i + 1 < parts.length; i++) offer(i, i + 1);
+    for (let best; (best = heap.pop()); ) {
+      const { left, right, piece } = best;
+      if (parts[left] === null || parts[right] === null || parts[left] + parts[right] !== piece) continue;
+      [parts[left], parts[right]] = [piece, null];
+      after[left] = after[right];
+      if (after[left] < parts.length) before[after[left]] = left;
+      offer(before[left], left);
+      offer(left, after[left]);
     }
+    return parts.filter((part) => part !== null);
   }
 
   /** Returns the text of ids, on one line. */

@@ -7,7 +7,9 @@ import { Tokenizer } from "./tokenizer.js";
 const TAG = /^\s*(<[^<>\s]+>)\s*/;
 
 async function bytesOf(url, onBytes = () => {}) {
-  const response = await fetch(url);
+  const response = await fetch(url).catch(() => {
+    throw new Error(`${url} can't be loaded: the server does not answer.`);
+  });
   if (!response.ok) throw new Error(`${url} can't be loaded (status ${response.status}).`);
   const chunks = [];
   let size = 0;
@@ -70,7 +72,7 @@ export class Translator {
       line = line.slice(match[0].trimEnd().length);
     }
     const ids = this.source.encode(line);
-    return (ids.length ? [...tags, ...ids] : []).slice(0, this.config.max_pieces);
+    return ids.length ? [...tags, ...ids] : [];
   }
 
   decode(ids) {
@@ -82,12 +84,13 @@ export class Translator {
    * @param {string[]} lines
    * @param {object} changes of the decoding options in config.json
    * @param {(count: number) => void} onProgress called with the number of lines that are done
-   * @returns {Promise<{source: number[], ids: number[], text: string, score: number}[]>} of an empty line without ids
+   * @returns {Promise<{source: number[], isCut: boolean, ids: number[], text: string, score: number}[]>} of an empty line without
+   *   ids; isCut tells that a line is longer than the model reads, so the end of it was left out
    */
   async translate(lines, changes = {}, onProgress = () => {}) {
     const options = { ...this.config.decoding, ...changes };
-    const sources = lines.map((line) => this.encode(line));
-    const results = sources.map((source) => ({ source, ids: [], text: "", score: 0 }));
+    const whole = lines.map((line) => this.encode(line)), sources = whole.map((ids) => ids.slice(0, this.config.max_pieces));
+    const results = sources.map((source, i) => ({ source, isCut: source.length < whole[i].length, ids: [], text: "", score: 0 }));
     const order = [...sources.keys()].filter((i) => sources[i].length).sort((a, b) => sources[b].length - sources[a].length);
     let done = lines.length - order.length;
     onProgress(done);

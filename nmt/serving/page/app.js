@@ -2,6 +2,9 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const PAUSE = 350, MAX_SENTENCES = 40, MAX_HISTORY = 50, CANDIDATES = 4, ALTERNATIVES = 10;
+  const PLAIN = { alignment: false, check: undefined, confidence: undefined };  // where the text alone is needed
+  const TEXTS = { numbers: "Number", urls: "Address", tags: "Tag", placeholders: "Placeholder" };
+  const DEGENERATE = { loop: "repeats itself", copy: "copies the source", empty: "is empty", long: "is far too long", short: "is far too short" };
   const state = { answer: null, asked: null, held: null, settings: {}, languages: [], models: [] };
   const stored = (name, otherwise) => {
     try { return JSON.parse(localStorage.getItem(`nmt.${name}`)) ?? otherwise; } catch { return otherwise; }
@@ -14,6 +17,7 @@
     return made;
   };
   const words = (text) => text.split(/\s+/).filter(Boolean);
+  const bare = (word) => word.replace(/^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu, "");
 
   // The server
 
@@ -22,7 +26,9 @@
     if (key) headers.Authorization = `Bearer ${key}`;
     if (body && !(body instanceof FormData)) headers["Content-Type"] = "application/json";
     const sent = body instanceof FormData || !body ? body : JSON.stringify(body);
-    const answer = await fetch(base + path, { method: body ? "POST" : "GET", headers, body: sent, signal });
+    const answer = await fetch(base + path, { method: body ? "POST" : "GET", headers, body: sent, signal }).catch((error) => {
+      throw error.name === "AbortError" ? error : new Error("The server does not answer. Check the connection, and whether it is running.");
+    });
     const found = await answer.json().catch(() => ({ error: `${answer.status} ${answer.statusText}` }));
     if (!answer.ok) throw new Error(found.error || answer.statusText);
     return found;
@@ -30,7 +36,8 @@
 
   function request(text, changes = {}) {
     const terms = glossary(), model = $("model").value ? { model: $("model").value } : {};
-    const body = { text, source: $("source").value, target: $("target").value, n_best: CANDIDATES, alignment: true, suggest: true, ...model, ...changes };
+    const body = { text, source: $("source").value, target: $("target").value, n_best: CANDIDATES, alignment: true, suggest: true,
+      check: true, confidence: true, ...model, ...changes };
     return Object.keys(terms).length ? { ...body, glossary: terms } : body;
   }
 
@@ -68,7 +75,8 @@
       state.asked = { source: answer.source, target: $("target").value };
       if ($("model").value) state.asked.model = $("model").value;
       const seconds = ((performance.now() - start) / 1000).toFixed(2);
-      show(`${seconds} s` + (answer.confidence === undefined ? "" : `, ${nameOf(answer.source)} detected (${answer.confidence} %)`));
+      const detected = answer.confidence === undefined ? "" : `, ${nameOf(answer.source)} detected (${answer.confidence} %)`;
+      show(`${seconds} s${detected}`);
       remember(text, answer.text);
       await second;
       await addProbabilities(own.signal);
@@ -84,7 +92,7 @@
     const base = $("server").value.trim().replace(/\/*$/, (end) => ($("server").value.trim() ? "/" : end)), beam = Number($("beam").value);
     // Another server has models of its own.
     const model = base ? { model: undefined } : $("model-2").value ? { model: $("model-2").value } : {};
-    const changes = { n_best: 1, alignment: false, suggest: undefined, ...model, ...(beam ? { beam_size: beam } : {}) };
+    const changes = { n_best: 1, ...PLAIN, suggest: undefined, ...model, ...(beam ? { beam_size: beam } : {}) };
     try {
       const start = performance.now();
       const answer = (await call("v1/translate", request(text, changes), { base, signal })).translations[0];
@@ -133,6 +141,9 @@
     $("output").textContent = answer ? answer.text : "";
     $("output").lang = $("target").value;
     $("status").textContent = status;
+    const suspect = answer ? answer.sentences.filter((sentence) => problemsOf(sentence).length).length : 0;
+    $("jump").hidden = !suspect;
+    $("jump").textContent = `⚠ Problems in ${suspect} of ${answer?.sentences.length} sentence${answer?.sentences.length > 1 ? "s" : ""}`;
     $("details").hidden = !answer || !answer.sentences.length;
     const shown = answer ? answer.sentences.slice(0, MAX_SENTENCES) : [];
     $("sentences").replaceChildren(...shown.map(drawSentence));
@@ -143,8 +154,42 @@
     showSecond();
   }
 
+  // What the check has found in a sentence, as messages with texts, and `fits`, which tells what word such a text is in.
+  function problemsOf({ problems, memory }) {
+    const found = [], add = (side, message, texts, fits) => { if (texts?.length) found.push({ side, message, texts, fits }); };
+    const isWord = (word, text) => [word, bare(word)].some((each) => each.toLowerCase() === text.toLowerCase());
+    const holds = (word, text) => word.includes(text) || text.split(/\s+/).includes(word);
+    const hasNumber = (word, text) => (word.match(/\d+(?:[.,:/]\d+)*/g) ?? []).some((number) => number.replace(/\D/g, "") === text);
+    Object.entries(TEXTS).forEach(([name, title]) => {
+      const fits = name === "numbers" ? hasNumber : holds;
+      add("from", `${title} missing in the translation`, problems?.[name]?.lost, fits);
+      add("to", `${title} not in the source`, problems?.[name]?.added, fits);
+    });
+    add("from", "Probably not translated", problems?.uncovered, isWord);
+    // A human translation has words that the model would not choose.
+    if (memory?.similarity !== 1) add("to", "The model expects something else here", problems?.unsupported, isWord);
+    add("to", "Letters of another script", [...new Set(problems?.script)], holds);
+    if (problems?.degenerate) add("", `The translation ${DEGENERATE[problems.degenerate]}`, [""]);
+    return found;
+  }
+
+  function drawProblems(problems, index, canRepair) {
+    const section = element("div", undefined, "suspicious"), list = element("ul"), repair = element("button", "Repair");
+    problems.forEach(({ message, texts }) => {
+      const item = element("li", message), named = element("bdi");
+      named.textContent = texts.map((text) => (text === "</s>" ? "the end" : text)).join(", ");
+      if (texts[0]) item.append(": ", named);
+      list.append(item);
+    });
+    repair.type = "button";
+    repair.title = "Search for a translation without these problems";
+    repair.addEventListener("click", () => replace(index, "", { check: "repair" }));
+    section.append(list, ...(canRepair ? [repair] : []));
+    return section;
+  }
+
   function drawSentence(sentence, index) {
-    const box = element("article", undefined, "sentence"), sides = { from: [], to: [] };
+    const box = element("article", undefined, "sentence"), sides = { from: [], to: [] }, problems = problemsOf(sentence);
     box.setAttribute("aria-label", `Sentence ${index + 1}`);
     const highlight = (side, at) => {
       const other = side === "from" ? "to" : "from", links = sentence.alignment || [];
@@ -163,6 +208,8 @@
         const button = element("button", word, "word");
         button.type = "button";
         button.tabIndex = at ? -1 : 0;
+        const notes = problems.filter((each) => each.side === side && each.texts.some((text) => each.fits(word, text))).map(({ message }) => message);
+        if (notes.length) { button.classList.add("suspect"); describe(button, notes.join("; ")); }
         if (probabilities) addBar(button, probabilities[at]);
         button.addEventListener("pointerenter", () => { if (!state.held) highlight(side, at); });
         button.addEventListener("pointerleave", () => { if (!state.held) highlight(null); });
@@ -178,17 +225,26 @@
       return line;
     };
     box.append(row("from", sentence.source, "Source words"), row("to", sentence.translation, "Words of the translation", sentence.probabilities));
+    if (problems.length) box.append(drawProblems(problems, index, sentence.repaired === undefined && sentence.memory?.similarity !== 1));
     if (sentence.missing) box.append(element("p", `Could not be placed: ${sentence.missing.join(", ")}`, "problem"));
     const others = (sentence.n_best || []).slice(1);
-    if (others.length) box.append(drawCandidates(sentence, index, others));
+    const more = element("div", undefined, "more");
+    if (sentence.confidence !== undefined) {
+      const certain = element("span", `${Math.round(100 * sentence.confidence)} % confidence`, "note");
+      certain.title = "Probability that the translation is acceptable";
+      more.append(certain);
+    }
     const model = modelOf(state.answer);
     if (model) {
       const link = element("a", "Search and attention");
       link.href = `sentence#${new URLSearchParams({ text: sentence.source, model })}`;
-      box.append(link);
+      more.append(link);
     }
+    if (others.length) more.append(drawCandidates(sentence, index, others));
+    const canCorrect = state.settings.suggestions && state.asked.source !== state.asked.target;
+    if (canCorrect) more.append(drawCorrection(sentence, index));
     if (sentence.memory) box.append(drawMemory(sentence, index));
-    if (state.settings.suggestions && state.asked.source !== state.asked.target) box.append(drawCorrection(sentence));
+    box.append(more);
     return box;
   }
 
@@ -206,7 +262,7 @@
     return line;
   }
 
-  function drawCorrection(sentence) {
+  function drawCorrection(sentence, index) {
     const section = element("details"), text = element("textarea", sentence.translation), save = element("button", "Save");
     save.type = "button";
     text.rows = 2;
@@ -216,7 +272,7 @@
       save.disabled = true;
       try {
         await call("v1/feedback", { ...state.asked, text: sentence.source, translation: text.value });
-        later(0);
+        await replace(index, "", {}, "saved");
       } catch (error) { save.disabled = false; complain(error.message); }
     });
     section.append(element("summary", "Correct"), text, " ", save);
@@ -227,7 +283,11 @@
     const bar = element("i", undefined, probability < 0.3 ? "low" : "");
     bar.style.setProperty("--p", probability);
     button.append(bar);
-    button.title = `probability ${probability.toFixed(2)}`;
+    describe(button, `probability ${probability.toFixed(2)}`);
+  }
+
+  function describe(button, text) {
+    button.title = button.title ? `${button.title}; ${text}` : text;
     button.setAttribute("aria-description", button.title);
   }
 
@@ -268,6 +328,12 @@
     event.preventDefault();
   }
 
+  // A line in capitals or a title was translated as ordinary text: the model can't judge its words as they stand.
+  function isRestored({ tokens, translation }) {
+    const [own, shown] = [tokens.join("").replaceAll("▁", ""), translation.replace(/\s/g, "")];
+    return own !== shown && own.toLowerCase() === shown.toLowerCase();
+  }
+
   // Of the words of each sentence, from those of their tokens; a model that can't score leaves them out.
   async function addProbabilities(signal) {
     const shown = state.answer.sentences.slice(0, MAX_SENTENCES);
@@ -283,7 +349,7 @@
         if (token.startsWith("▁") || !found.length) found.push(0);
         found[found.length - 1] += logs[t];
       });
-      if (found.length !== words(shown[i].translation).length) return;
+      if (found.length !== words(shown[i].translation).length || isRestored(shown[i])) return;
       shown[i].probabilities = found.map(Math.exp);
       const buttons = $("sentences").children[i]?.querySelectorAll(".to .word") ?? [];
       buttons.forEach((button, at) => { if (!button.querySelector("i")) addBar(button, shown[i].probabilities[at]); });
@@ -301,15 +367,20 @@
     return begin;
   }
 
-  async function replace(index, prefix) {
+  async function replace(index, prefix, changes = {}, status = "changed") {
     const old = state.answer.sentences[index], start = within(index);
     try {
-      const body = request(old.source, { ...state.asked, split: false, prefix });
+      const body = request(old.source, { ...state.asked, split: false, prefix, ...changes });
       const [sentence] = (await call("v1/translate", body)).translations[0].sentences;
       const text = state.answer.text;
       state.answer.text = text.slice(0, start) + sentence.translation + text.slice(start + old.translation.length);
+      if (prefix || changes.check) delete sentence.confidence;  // it is that of translations which the model chose
+      if (prefix && sentence.problems?.unsupported) {  // nor is what the user has chosen a problem
+        const chosen = new Set(words(prefix));
+        sentence.problems.unsupported = sentence.problems.unsupported.filter((word) => !chosen.has(word));
+      }
       state.answer.sentences[index] = sentence;
-      show("changed");
+      show(sentence.repaired === false ? "nothing better was found" : status);
       $("sentences").children[index]?.querySelector(".to .word")?.focus();
       await addProbabilities();
     } catch (error) { complain(error.message); }
@@ -325,7 +396,7 @@
     place(button);
     menu.focus({ preventScroll: true });
     try {
-      const body = { ...request(sentence.source), ...state.asked, split: false, prefix: given.join(" "), n_best: ALTERNATIVES, alignment: false };
+      const body = { ...request(sentence.source), ...state.asked, split: false, prefix: given.join(" "), n_best: ALTERNATIVES, ...PLAIN };
       delete body.glossary;
       const [found] = (await call("v1/translate", body)).translations[0].sentences;
       if (opener !== button) return;
@@ -510,7 +581,7 @@
   async function start() {
     try {
       [state.languages, state.settings, { models: state.models }] = await Promise.all(["languages", "frontend/settings", "v1/models"].map((path) => call(path)));
-    } catch (error) { complain(`The server does not answer: ${error.message}`); return; }
+    } catch (error) { complain(error.message); return; }
     const sources = state.languages.filter(({ code, targets }) => targets.some((target) => target !== code));
     $("source").replaceChildren(option("auto", "Detect"), ...sources.map(({ code, name }) => option(code, name)));
     const [source, target] = stored("languages", ["auto", state.settings.language?.target.code]);
@@ -534,6 +605,11 @@
   [$("model"), $("model-2")].forEach((field) => field.addEventListener("change", () => later(0)));
   $("swap").addEventListener("click", swap);
   $("clear").addEventListener("click", () => { $("input").value = ""; $("files").replaceChildren(); later(0); $("input").focus(); });
+  $("jump").addEventListener("click", () => {
+    const first = $("sentences").querySelector(".suspicious")?.closest(".sentence");
+    first?.scrollIntoView({ block: "center" });
+    (first?.querySelector(".suspect") ?? first?.querySelector(".word, button"))?.focus();
+  });
   $("copy").addEventListener("click", () => copy(state.answer?.text ?? "", $("copy")));
   $("curl").addEventListener("click", () => copy(curl(), $("curl")));
   $("glossary").addEventListener("input", () => { store("glossary", $("glossary").value); later(); });
