@@ -4,7 +4,8 @@
     nmt serve runs/de-en --feedback &
     python tools/figures/page_picture.py http://127.0.0.1:5000 -o docs/images/page.png
 
-The server translates from German to English with a model of Multi30k, which loses the number. Needs Chromium and the package playwright.
+The server translates from German to English with a model of Multi30k, which loses the number.
+Needs Chromium and the package playwright.
 """
 
 import argparse
