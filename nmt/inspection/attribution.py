@@ -5,21 +5,20 @@ The prediction is log p(y_t | x, y_<t) in forced decoding. T and S in the names 
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nmt.alignment.link_options import AttributionMethod
 from nmt.core.errors import UserError
 from nmt.data.batching import Ids, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.forced import force_all
 from nmt.inspection.interventions import attended, replaceable_attention, shared_copy
 from nmt.models.seq2seq import Seq2Seq
-
-Method = Literal["input_x_gradient", "integrated_gradients", "value_zeroing", "leave_one_out"]
 
 NUM_NODES = 32
 """Nodes of the Gauss-Legendre quadrature of integrated gradients."""
@@ -28,7 +27,7 @@ BATCH_SIZE = 64
 
 
 def attribute(
-    model: Seq2Seq, vocabularies: Vocabularies, source: Ids, target: Ids, method: Method, num_nodes: int = NUM_NODES
+    model: Seq2Seq, vocabularies: Vocabularies, source: Ids, target: Ids, method: AttributionMethod, num_nodes: int = NUM_NODES
 ) -> Tensor:
     """Attributions of the target tokens of a sentence pair to its source tokens. [T, S]
 
@@ -53,7 +52,7 @@ def attribute(
         UserError: the model has no embeddings of its source tokens, or, for value zeroing, no attention that is a mean
             of values under one softmax.
     """
-    methods: dict[Method, Callable[[Seq2Seq, Vocabularies, Ids, Ids], Tensor]] = {
+    methods: dict[AttributionMethod, Callable[[Seq2Seq, Vocabularies, Ids, Ids], Tensor]] = {
         "input_x_gradient": partial(_integrated_gradients, nodes=[(1.0, 1.0)]),
         "integrated_gradients": partial(_integrated_gradients, nodes=_gauss_legendre(num_nodes)),
         "value_zeroing": _value_zeroing,
@@ -62,10 +61,12 @@ def attribute(
     return methods[method](model, vocabularies, source, target)
 
 
-def shares(attributions_TS: Tensor) -> Tensor:
-    """Returns the positive attributions of each target token as shares that sum to 1, like weights of attention. What
-    makes a token less probable gets 0. A token without positive attributions has a row of zeros."""
-    positive_TS = attributions_TS.clamp(min=0)
+def attribution_shares(
+    model: Seq2Seq, vocabularies: Vocabularies, source: Ids, target: Ids, method: AttributionMethod
+) -> Tensor:
+    """The positive attributions of :func:`attribute` as shares that sum to 1 for each target token, like the weights of
+    attention. What makes a token less probable gets 0; a token without positive attributions has a row of zeros."""
+    positive_TS = attribute(model, vocabularies, source, target, method).clamp(min=0)
     return positive_TS / positive_TS.sum(1, keepdim=True).clamp(min=torch.finfo(positive_TS.dtype).tiny)
 
 
