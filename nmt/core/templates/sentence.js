@@ -322,17 +322,21 @@
     $("matrices").replaceChildren(...sentence().views.map((own, index) => {
       const figure = element("div"), top = element("p", undefined, "head"), area = element("div", undefined, "scroll"), name = data.models[index].name;
       figure.append(element("h3", name), top, area);
-      if (!own.attention) { top.textContent = "This model has no attention: its decoder sees the source through one vector."; area.remove(); return figure; }
+      const isBlind = !own.attention || own.attention[0].is_attribution;
+      if (isBlind) figure.insertBefore(element("p", "This model has no attention: its decoder sees the source through one vector."), top);
+      if (!own.attention) { top.remove(); area.remove(); return figure; }
       const select = element("select"), table = element("table", undefined, "matrix");
-      own.attention.forEach((head, at) => select.append(Object.assign(element("option", head.name), { value: at })));
+      const group = Object.assign(element("optgroup"), { label: "Attribution" });
+      own.attention.forEach((head, at) => (head.is_attribution ? group : select).append(Object.assign(element("option", head.name), { value: at })));
+      if (group.children.length) select.append(group);
       select.value = state.heads[index] = Math.min(state.heads[index], own.attention.length - 1);
-      select.setAttribute("aria-label", `attention head of ${name}`);
+      select.setAttribute("aria-label", `attention head or attribution of ${name}`);
       select.addEventListener("change", () => {
         state.heads[index] = Number(select.value);
         fill(table, own, state.heads[index]);
         choose(state.word);
       });
-      if (own.attention.length > 1) top.append(select); else top.remove();
+      if (own.attention.length > 1 || isBlind) top.append(select); else top.remove();
       table.id = `matrix-${index}`;
       area.tabIndex = 0;
       area.setAttribute("role", "region");
