@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -261,6 +261,7 @@ class SentenceViewer:
             "head": decoder.heads[head].name,
             "equation": numbers.equation,
             "code": numbers.code,
+            "sources": [asdict(source) for source in numbers.sources],
             "widths": [numbers.query_TD.shape[1], numbers.keys_SD.shape[1]],
             "scores": _short(numbers.scores_TS),
             "weights": _short(numbers.weights_TS),

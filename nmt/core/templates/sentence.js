@@ -307,11 +307,25 @@
       return tr;
     };
     const head = element("tr"), body = element("tbody"), top = element("thead");
-    head.append(element("th", ""), ...keys[0].map((_, d) => element("th", d + 1)), element("th", "score"), element("th", "weight"));
+    const linked = (tag, name, at) => {
+      const made = element(tag), link = Object.assign(element("a", name), { href: `#code-${Math.min(at, numbers.sources.length - 1)}` });
+      made.append(numbers.sources.length ? link : name);
+      return made;
+    };
+    $("numbers-code").replaceChildren(...numbers.sources.flatMap(({ file, line, text: code }, at) => {
+      const title = element("p", `${file}, line ${line}`), listing = element("pre", code);
+      title.id = `code-${at}`;
+      Object.assign(listing, { tabIndex: 0, className: "scroll" });
+      listing.setAttribute("role", "region");
+      listing.setAttribute("aria-label", `code of ${file}, line ${line}`);
+      return [title, listing];
+    }));
+    head.append(element("th", ""), ...keys[0].map((_, d) => element("th", d + 1)), linked("th", "score", 0), linked("th", "weight", 1));
     top.append(head);
     body.append(row(isTransformer ? "query q" : "query s", query[t]), ...source.map((token, s) => row(`${isTransformer ? "k" : "h"}: ${shown(token)}`, keys[s], [scores[t][s], shares[t][s]])));
     if (values) body.append(...source.map((token, s) => row(`v: ${shown(token)}`, values[s])));
-    body.append(row("context", context[t]));
+    body.append(row("", context[t]));
+    body.lastChild.firstChild.append(...linked("th", "context", 1).childNodes);
     body.lastChild.querySelectorAll("td").forEach((td) => td.classList.add("result"));
     table.replaceChildren(top, body);
   }
