@@ -27,7 +27,12 @@ BATCH_SIZE = 64
 
 
 def attribute(
-    model: Seq2Seq, vocabularies: Vocabularies, source: Ids, target: Ids, method: AttributionMethod, num_nodes: int = NUM_NODES
+    model: Seq2Seq,
+    vocabularies: Vocabularies,
+    source: Ids,
+    target: Ids,
+    method: AttributionMethod,
+    num_nodes: int = NUM_NODES,
 ) -> Tensor:
     """Attributions of the target tokens of a sentence pair to its source tokens. [T, S]
 

@@ -101,7 +101,8 @@ class MeanModel:
 def test_the_gradients_of_a_linear_model_are_those_by_hand() -> None:
     model: Any = MeanModel()
     x_SD = model.encoder.embedding(torch.tensor([*SOURCE, WORDS.eos])).detach().numpy()
-    weight_VD, bias_V = (part.detach().numpy() for part in (model.decoder.output.weight_VD, model.decoder.output.bias_V))
+    output = model.decoder.output
+    weight_VD, bias_V = output.weight_VD.detach().numpy(), output.bias_V.detach().numpy()
 
     def gradient(scale: float) -> Any:
         """W_y - Σ_v p_v W_v for each target token, by the embedding of any source token."""
