@@ -38,7 +38,7 @@ class AttentionNumbers:
     code: str
     """Class that computes the scores."""
     sources: tuple["SourceCode", ...]
-    """What computes the scores, and what computes weights and context, if they are apart; empty without a source."""
+    """Code of the scores, and of weights and context if they are computed apart; empty where Python has no source."""
     query_TD: Tensor
     keys_SD: Tensor
     values_SD: Tensor

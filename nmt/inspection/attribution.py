@@ -1,6 +1,7 @@
 """Attribution: how much each source token contributes to the prediction of each target token.
 
-The prediction is log p(y_t | x, y_<t) in forced decoding. T and S in the names of tensors count EOS of target and source.
+The prediction is log p(y_t | x, y_<t) in forced decoding. T and S in the names of tensors count EOS of target and
+source.
 """
 
 from collections.abc import Callable
