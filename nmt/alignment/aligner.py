@@ -1,6 +1,6 @@
 """Word alignment by the attention of a model in forced decoding."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice, tee
@@ -19,6 +19,7 @@ from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.text import in_windows
+from nmt.data.batching import Ids
 from nmt.data.vocabulary.base import Piece
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import Words
@@ -57,6 +58,8 @@ class AttentionAligner:
     Attributes:
         heads: where the alignment is read.
         lexicon: word translations that are weighed with the attention when links are chosen; None for none.
+        attribute: gives, for the ids of source and target without EOS, weights [T, S] in place of those of attention,
+            EOS of both counted, such as those of :mod:`nmt.inspection.attribution`; None for attention.
 
     Raises:
         UserError: the model has no attention.
@@ -78,6 +81,7 @@ class AttentionAligner:
             )
         self._model, self._vocabularies, self._files = model, vocabularies, files
         self._max_pieces, self._task, self._batch_size = max_pieces, task, batch_size
+        self.attribute: Callable[[Ids, Ids], Tensor] | None = None
         self.heads = AlignmentHeads.load(files.alignment, model.decoder) if files else AlignmentHeads.of(model.decoder)
 
     @cached_property
@@ -232,7 +236,9 @@ class AttentionAligner:
                     warn(f"line {number} has {longest:,} pieces: only the first {limit} are aligned.")
             ids = [(_ids(source[:limit]), _ids(target[:limit])) for source, target in pieces]
             found = force_all(self._model, ids, self._vocabularies, self._batch_size, wanted, scores, margins_only)
-            for pair, both, forced in zip(window, pieces, found, strict=True):
+            for pair, both, forced, sides in zip(window, pieces, found, ids, strict=True):
+                if self.attribute is not None:
+                    forced = replace(forced, weights_HTS=self.attribute(*sides)[None, :, :-1])
                 yield self._in_words(pair, both, forced, all_heads)
 
     def _pieces(self, source: Words, target: Words) -> tuple[list[Piece], list[Piece]]:
@@ -247,7 +253,8 @@ class AttentionAligner:
     def _weights(self, forced: ForcedScore, num_tokens: int) -> npt.NDArray[np.float32]:
         """Attention of the steps that the alignment of each target token is read at. [H, T, S]"""
         assert forced.weights_HTS is not None
-        first = 1 if self.heads.attention == "input" else 0  # a token is read one step after it is predicted
+        # A token is read one step after it is predicted, which is what attribution concerns.
+        first = 1 if self.heads.attention == "input" and self.attribute is None else 0
         weights_HTS: npt.NDArray[np.float32] = forced.weights_HTS[:, first : first + num_tokens].cpu().numpy()
         return weights_HTS
 

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from nmt.recipe.options import Options
 
+AttributionMethod = Literal["input_x_gradient", "integrated_gradients", "value_zeroing", "leave_one_out"]
+"""See :func:`nmt.inspection.attribution.attribute`."""
 Symmetrization = Literal["none", "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and"]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
-from nmt.alignment.link_options import LinkOptions
+from nmt.alignment.link_options import AttributionMethod, LinkOptions
 from nmt.cli.common import AsJson, AttentionStep, Device, Heads, ModelDir, command, on_screen, say_wrote, show_json
 from nmt.cli.schema import options_of
 from nmt.core.console import print_table, progress_bar, say
@@ -69,6 +69,10 @@ LexiconOnly = Annotated[
         "then the probabilities of links, and there are no scores.",
     ),
 ]
+Attribution = Annotated[
+    AttributionMethod | None,
+    typer.Option(help="Take links from the attribution of the predicted tokens to the source in place of attention."),
+]
 Grid = Annotated[
     bool,
     typer.Option(
@@ -101,6 +105,7 @@ Limit = Annotated[
     "nmt align runs/de-en test.de -o look.html --n-best 3",
     "nmt align runs/de-en test.tok.de test.tok.en --tokenized -o links.pharaoh",
     "nmt align runs/de-en test.de test.en --reverse runs/en-de",
+    "nmt align runs/de-en test.de test.en --attribution leave_one_out",
     draws=True,
 )
 @options_of(LinkOptions, from_recipe=False)
@@ -117,6 +122,7 @@ def align(
     lexicon_only: LexiconOnly = False,
     heads: Heads = None,
     attention: AttentionStep = None,
+    attribution: Attribution = None,
     grid: Grid = False,
     lines: Lines = False,
     numbers: Numbers = False,
@@ -126,16 +132,22 @@ def align(
     device: Device = "auto",
     **links: Any,
 ) -> None:
-    """Write word alignments from the attention of a model."""
+    """Write word alignments from the attention of a model, or from attribution."""
     from nmt.alignment.links import write_alignments
     from nmt.data.links import read_pharaoh
 
     kind = format or SUFFIXES.get(Path(output).suffix.lower(), "pharaoh")
     _check(kind, target, tokenized, n_best)
     _check_picture(kind, output, grid, lines)
-    _check_lexicon(lexicon, lexicon_only, uses_attention=bool(grid or kind == "html" or heads or attention))
-    translator = _load(model_dir, device, lexicon, heads, attention)
-    backward = _load(reverse, device, lexicon) if reverse is not None else None
+    uses_heads = bool(grid or kind == "html" or heads or attention)
+    _check_lexicon(lexicon, lexicon_only, uses_heads or attribution is not None)
+    if attribution is not None and uses_heads:
+        raise UserError(
+            "--attribution takes the place of the attention heads.",
+            "Leave out --heads, --attention, --grid and --format html, or --attribution.",
+        )
+    translator = _load(model_dir, device, lexicon, heads, attention, attribution)
+    backward = _load(reverse, device, lexicon, attribution=attribution) if reverse is not None else None
     limits = {"html": MAX_IN_PAGE, "pharaoh": None, "json": None}
     candidates = list if kind == "html" else iter  # a page holds all it shows
     groups = candidates(islice(_pairs(translator, source, target, n_best), limit or limits.get(kind, MAX_PICTURES)))
@@ -162,7 +174,8 @@ def align(
             from nmt.plotting.matrix import plot_alignments
 
             path = _picture_path(output, kind)
-            draw = _draw_function(translator, grid, lines, lexicon_only)
+            scale = "link probability" if lexicon_only else (attribution or "attention").replace("_", " ")
+            draw = _draw_function(translator, grid, lines, scale)
             say_wrote(*plot_alignments(alignments, path, gold=true_links, numbers=numbers, draw=draw))
 
 
@@ -193,15 +206,26 @@ def _check_lexicon(lexicon: bool, lexicon_only: bool, uses_attention: bool) -> N
 
 
 def _load(
-    model_dir: Path, device: str, lexicon: bool, heads: str | None = None, attention: str | None = None
+    model_dir: Path,
+    device: str,
+    lexicon: bool,
+    heads: str | None = None,
+    attention: str | None = None,
+    attribution: AttributionMethod | None = None,
 ) -> "Translator":
-    """A model with the heads that were asked for, or those that its model directory names."""
+    """A model with the heads that were asked for, or those that its model directory names, or an attribution."""
     from nmt.alignment.heads import AlignmentHeads
     from nmt.translation.load import load
 
     translator = load(model_dir, device)
     if heads is not None or attention is not None:
         translator.aligner.heads = AlignmentHeads.of(translator.model.decoder, heads, attention)
+    if attribution is not None:
+        from nmt.inspection.attribution import attribution_shares
+
+        translator.aligner.attribute = partial(
+            attribution_shares, translator.model, translator.vocabularies, method=attribution
+        )
     if not lexicon:
         translator.aligner.lexicon = None
     return translator
@@ -246,7 +270,7 @@ def _write_page(
         say_wrote(output)
 
 
-def _draw_function(translator: "Translator", grid: bool, lines: bool, lexicon_only: bool) -> "Draw":
+def _draw_function(translator: "Translator", grid: bool, lines: bool, scale: str) -> "Draw":
     """Returns the function that draws a sentence pair: a matrix, one for each head, lines, or shaded text."""
     from nmt.alignment.heads import by_layer
     from nmt.plotting.document import draw_document
@@ -256,7 +280,7 @@ def _draw_function(translator: "Translator", grid: bool, lines: bool, lexicon_on
     if translator.task.aligns_documents and not grid and not lines:
         return draw_document
     if not grid:
-        return draw_lines if lines else partial(draw_matrix, scale="link probability" if lexicon_only else "attention")
+        return draw_lines if lines else partial(draw_matrix, scale=scale)
     heads = translator.model.decoder.heads
     layers = [[heads[index].short_name for index in layer] for layer in by_layer(heads)]
     return partial(draw_grid, layers=layers, chosen=translator.aligner.heads.heads)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from textwrap import fill
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 from rich.console import Console
 
+from nmt.alignment.link_options import AttributionMethod
 from nmt.cli.common import AsJson, Device, Input, ModelDir, command, group, names_in, say_wrote, show_json
 from nmt.cli.evaluate import BUCKETS, Buckets, Metrics, References, Source, Tokenize, limits_of
 from nmt.core.console import print_table, progress_bar
@@ -327,6 +328,14 @@ def sentence(
             help="Changes of the attention of single steps in a sentence; 0 also leaves out those of heads and layers.",
         ),
     ] = 300,
+    attributions: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Methods of attribution beside attention: all, none, or names with commas between: input_x_gradient, "
+            "integrated_gradients, which takes longer, value_zeroing, leave_one_out.",
+        ),
+    ] = "input_x_gradient,value_zeroing,leave_one_out",
     gold: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
@@ -353,9 +362,9 @@ def sentence(
     from nmt.training.history import short_names
     from nmt.translation.load import load
 
-    folders = [model_dir, *(compare or ())]
+    folders, methods = [model_dir, *(compare or ())], _methods(attributions)
     viewers = [
-        SentenceViewer(load(folder, device), name, beam_size, alternatives, interventions)
+        SentenceViewer(load(folder, device), name, beam_size, alternatives, interventions, methods)
         for folder, name in zip(folders, short_names(folders), strict=True)
     ]
     lines = list(islice((line for line in texts or read_lines(input) if line.strip()), limit))
@@ -368,6 +377,16 @@ def sentence(
         with progress_bar("translating", len(lines)) as bar:
             stream.write(render_page("How a sentence is translated", viewers, bar.counted(lines), golds, lengths))
     say_wrote(output)
+
+
+def _methods(names: str) -> list[AttributionMethod]:
+    """The methods of attribution that an option names."""
+    known: tuple[AttributionMethod, ...] = get_args(AttributionMethod)
+    chosen = {"all": list(known), "none": []}.get(names, names_in(names))
+    for name in chosen:
+        if name not in known:
+            raise UserError(f"There is no attribution {name!r}.", f"Choose all, none, or of {', '.join(known)}.")
+    return [method for method in known if method in chosen]
 
 
 @command(

@@ -1,16 +1,32 @@
 """The numbers of one attention head, step by step: query, keys, scores, weights and context."""
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from textwrap import dedent
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from nmt.models.attention.multihead import MultiHeadAttention
-from nmt.models.contracts import Attention, Head, Memory
+from nmt.models.contracts import Attention, Head, Memory, attend
+
+
+@dataclass(frozen=True)
+class SourceCode:
+    """Text of a function or class, with its file and its first line."""
+
+    file: str
+    line: int
+    text: str
+
+    @classmethod
+    def of(cls, code: Callable[..., Any] | type) -> Self:
+        """Raises OSError where the source can't be read."""
+        lines, line = inspect.getsourcelines(code)
+        return cls(f"{code.__module__.replace('.', '/')}.py", line, dedent("".join(lines)))
 
 
 @dataclass(frozen=True)
@@ -21,6 +37,8 @@ class AttentionNumbers:
     equation: str
     code: str
     """Class that computes the scores."""
+    sources: tuple["SourceCode", ...]
+    """Code of the scores, and of weights and context if they are computed apart; empty where Python has no source."""
     query_TD: Tensor
     keys_SD: Tensor
     values_SD: Tensor
@@ -104,5 +122,11 @@ def _numbers(
     module: nn.Module, equation: str, query_TD: Tensor, keys_SD: Tensor, values_SD: Tensor, scores_TS: Tensor
 ) -> AttentionNumbers:
     weights_TS, code = scores_TS.softmax(1), f"{type(module).__module__}.{type(module).__qualname__}"
+    shown: list[Callable[..., Any] | type] = [MultiHeadAttention._explicit]
+    if isinstance(module, Attention):
+        shown = [next(kind for kind in type(module).__mro__ if "scores" in vars(kind)), attend]
+    sources: tuple[SourceCode, ...] = ()
+    with suppress(OSError):
+        sources = tuple(map(SourceCode.of, shown))
     parts = (query_TD, keys_SD, values_SD, scores_TS, weights_TS, weights_TS @ values_SD)
-    return AttentionNumbers(equation, code, *(part.cpu() for part in parts))
+    return AttentionNumbers(equation, code, sources, *(part.cpu() for part in parts))

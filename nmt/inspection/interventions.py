@@ -69,6 +69,21 @@ def replaceable_attention(decoder: Decoder) -> list[nn.Module]:
     return [single] if is_plain and len(decoder.heads) == 1 else []  # type: ignore[list-item]
 
 
+def attended(module: nn.Module, arguments: tuple[Any, ...], weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the output of an attention under other weights.
+
+    Args:
+        module: one of :func:`replaceable_attention`.
+        arguments: query and keys with values, or query and memory.
+        weights: [B, H, Q, S] of multi-head attention, otherwise [B, Q, S].
+    """
+    if isinstance(module, MultiHeadAttention):
+        heads_BHQd = torch.matmul(weights, arguments[1][1])
+        return module.out(heads_BHQd.transpose(1, 2).flatten(2)), weights
+    values_BSD = arguments[1].values_BSD
+    return torch.bmm(weights.to(values_BSD.dtype), values_BSD), weights
+
+
 def skippable_layers(model: Seq2Seq) -> list[tuple[Side, int, nn.Module]]:
     """Returns the layers that can be left out, because their input and output have the same form: those of a
     Transformer and of a decoder of SSRUs."""
@@ -159,7 +174,8 @@ class IntervenedModel:
             arguments: query and keys with values, or query and memory.
             output: of the module.
         """
-        weights_BHQS = output[1] if isinstance(module, MultiHeadAttention) else output[1][:, None]
+        is_multihead = isinstance(module, MultiHeadAttention)
+        weights_BHQS = output[1] if is_multihead else output[1][:, None]
         own, changed_BHQS = range(first, first + weights_BHQS.shape[1]), None
         for b, each in self._active():
             heads = [head - first for head in own if each.heads is None or head in each.heads]
@@ -169,12 +185,7 @@ class IntervenedModel:
                 changed_BHQS[b, heads] = given.to(changed_BHQS.dtype)
         if changed_BHQS is None:
             return None
-        if not isinstance(module, MultiHeadAttention):
-            values_BSD = arguments[1].values_BSD
-            weights_BQS = changed_BHQS[:, 0]
-            return torch.bmm(weights_BQS.to(values_BSD.dtype), values_BSD), weights_BQS
-        heads_BHQd = torch.matmul(changed_BHQS, arguments[1][1])
-        return module.out(heads_BHQd.transpose(1, 2).flatten(2)), changed_BHQS
+        return attended(module, arguments, changed_BHQS if is_multihead else changed_BHQS[:, 0])
 
     def skip_layer(self, side: Side, index: int, module: nn.Module, arguments: tuple[Any, ...], output: Any) -> Any:
         """Hook of a layer: returns its output with its input in the sentences whose intervention leaves it out."""

@@ -1,12 +1,14 @@
 """The translation of a sentence in detail: search, attention, and what other words or other attention would change."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nmt.alignment.link_options import AttributionMethod
 from nmt.core.device import autocast
 from nmt.core.errors import UserError
 from nmt.data.batching import Ids, make_batch
@@ -18,6 +20,7 @@ from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.recording import BeamRecorder, SearchTree
 from nmt.decoding.search import Query
 from nmt.inspection.attention_numbers import AttentionNumbers, recorded_attention
+from nmt.inspection.attribution import attribution_shares
 from nmt.inspection.interventions import (
     Intervention,
     force_stepwise,
@@ -39,6 +42,8 @@ MAX_POSITIONS = 50
 """Target positions that have alternatives; further ones are those of a model that repeats itself."""
 MAX_WIDTH = 16
 """Numbers of a vector that are shown."""
+QUICK: tuple[AttributionMethod, ...] = ("input_x_gradient", "value_zeroing", "leave_one_out")
+"""Methods of attribution that take less time than search; integrated gradients take longer."""
 Gold = tuple[str, Iterable[Link]]
 """A reference translation and the links of its words to those of the source; words have white space between."""
 
@@ -64,6 +69,7 @@ class SentenceViewer:
         num_alternatives: other words of each target position whose continuations are computed.
         num_interventions: changes of the attention of single steps that are computed for a sentence, at most; 0 also
             leaves out those of all steps.
+        attributions: methods whose matrices stand beside attention, without those that the model can't have.
 
     Raises:
         UserError: the model does not translate, or an option is out of range.
@@ -76,6 +82,7 @@ class SentenceViewer:
         beam_size: int | None = None,
         num_alternatives: int = 4,
         num_interventions: int = 0,
+        attributions: Sequence[AttributionMethod] = QUICK,
     ) -> None:
         for feature in ("translation", "search"):
             translator.task.require(feature)
@@ -85,6 +92,7 @@ class SentenceViewer:
         plain = {"search": "beam", "mbr": "none", "shortlist": None}
         own = translator.options(beam_size=beam_size).model_dump()
         self.options = DecodingOptions.model_validate(own | plain)
+        self.attributions = attributions
         self._target = translator.vocabularies.target
 
     def view(self, number: int, line: str, gold: Gold | None = None) -> Json:
@@ -97,8 +105,8 @@ class SentenceViewer:
 
         Returns:
             An object with ``source`` (tokens and EOS), ``beam`` (the tree and the finished hypotheses), ``greedy``,
-            ``best`` (tokens with their probabilities), and, each possibly null, ``attention``, ``numbers``,
-            ``alternatives``, ``interventions`` and ``gold``.
+            ``best`` (tokens with their probabilities), and, each possibly null, ``attention`` (also attributions),
+            ``numbers``, ``alternatives``, ``interventions`` and ``gold``.
 
         Raises:
             UserError: the line has no words or too many pieces, or the model finds no translation.
@@ -116,7 +124,7 @@ class SentenceViewer:
             "beam": self._beam(tree, best, greedy[0]),
             "greedy": self._hypothesis(source, greedy[0]),
             "best": self._hypothesis(source, best),
-            "attention": self._attention(forced),
+            "attention": [*self._attention(forced), *self._attributions(source, best.ids)] or None,
             "numbers": self._numbers(forced.numbers),
             "alternatives": self._alternatives(source, best, forced) if self.num_alternatives else None,
             "interventions": self._interventions(source, best, forced) if self.num_interventions else None,
@@ -215,10 +223,10 @@ class SentenceViewer:
             paths.append(path)
         return {"nodes": nodes, "best": paths[0][-1], "greedy": paths[1]}
 
-    def _attention(self, forced: ForcedStep) -> list[Json] | None:
+    def _attention(self, forced: ForcedStep) -> list[Json]:
         """Returns the name and the weights [T, S] of the alignment and of each head."""
         if forced.weights_HTS is None:
-            return None
+            return []
         heads, names = self.translator.aligner.heads, self.translator.model.decoder.heads
         mean_TS = forced.weights_HTS[list(heads.heads)].mean(0)
         if heads.attention == "input":  # the step that reads a token is the one after it is predicted
@@ -229,6 +237,16 @@ class SentenceViewer:
         else:
             shown = [(names[0].name, mean_TS)]
         return [{"name": name, "weights": packed(weights)} for name, weights in shown]
+
+    def _attributions(self, source: Ids, ids: Ids) -> list[Json]:
+        """Returns the name and the shares [T, S] of each method of attribution that the model can have."""
+        translator, found = self.translator, []
+        for method in self.attributions:
+            with suppress(UserError):
+                shares_TS = attribution_shares(translator.model, translator.vocabularies, source, ids, method)
+                name = method.replace("_x_", " × ").replace("_", " ")
+                found.append({"name": name, "weights": _bytes(shares_TS), "is_attribution": True})
+        return found
 
     def _numbers(self, numbers: AttentionNumbers | None) -> Json | None:
         """Returns the numbers of one head, of wide vectors the first ones; the scores are those of whole vectors."""
@@ -242,6 +260,7 @@ class SentenceViewer:
             "head": decoder.heads[head].name,
             "equation": numbers.equation,
             "code": numbers.code,
+            "sources": [asdict(source) for source in numbers.sources],
             "widths": [numbers.query_TD.shape[1], numbers.keys_SD.shape[1]],
             "scores": _short(numbers.scores_TS),
             "weights": _short(numbers.weights_TS),

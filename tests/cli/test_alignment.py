@@ -8,7 +8,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import nmt
+from nmt.data.words import Words
+from nmt.inspection.attribution import attribution_shares
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -237,6 +242,32 @@ def test_the_lexicon_alone_has_no_heads(
     done = run_nmt("align", tiny_model, *pair, "--lexicon-only", *options)
     assert done.returncode == 2
     assert "--lexicon-only uses no attention" in " ".join(done.stderr.split())
+
+
+def test_links_come_from_an_attribution(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]) -> None:
+    done = run_nmt("align", tiny_model, *pair, "--attribution", "leave_one_out", "--format", "json", "--limit", 1)
+    found = json.loads(done.stdout)
+    translator = nmt.load(tiny_model, "cpu")
+    line, reference = (path.read_text("utf-8").splitlines()[0] for path in pair)
+    pieces = translator.encode_source(line), translator.encode_target(reference)
+    shares_TS = attribution_shares(translator.model, translator.vocabularies, *pieces, "leave_one_out")
+    # The weight of a word is the sum over its source pieces, and the mean over its target pieces.
+    target_words = Words.split(reference).of_pieces(translator.vocabularies.target.pieces(reference))
+    source_words = Words.split(line).of_pieces(translator.vocabularies.source.pieces(line))
+    of_words = np.zeros((len(found["target"]), len(found["source"])))
+    for t, target in enumerate(target_words):
+        for s, source in enumerate(source_words):
+            of_words[target, source] += float(shares_TS[t, s]) / target_words.count(target)
+    np.testing.assert_allclose(found["weights"], of_words, atol=1e-3)
+
+
+@pytest.mark.parametrize("options", [("--heads", "attention"), ("--format", "html"), ("--grid", "-o", "x.png")])
+def test_an_attribution_has_no_heads(
+    run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path], options: tuple[str, ...]
+) -> None:
+    done = run_nmt("align", tiny_model, *pair, "--attribution", "leave_one_out", *options)
+    assert done.returncode == 2
+    assert "takes the place of the attention heads" in " ".join(done.stderr.split())
 
 
 def test_the_lexicon_alone_must_have_been_learned(run_nmt: RunNmt, tiny_model: Path, pair: tuple[Path, Path]) -> None:

@@ -1,11 +1,13 @@
 """The numbers of an attention step against the equations, and against the weights of the model."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import nmt
 from nmt.data.batching import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
@@ -29,6 +31,13 @@ def numbers_of(encoder: dict[str, Any], decoder: dict[str, Any], head: int = 0) 
         return calls.numbers(model.decoder.heads[head], weights_BHTS[0, head]), model
 
 
+def check_place(code: Any) -> None:
+    """A listing stands in its file where the page says."""
+    lines = (Path(nmt.__file__).parents[1] / code.file).read_text("utf-8").splitlines()[code.line - 1 :]
+    text = code.text.splitlines()
+    assert [line.strip() for line in lines[: len(text)]] == [line.strip() for line in text]
+
+
 def softmax(scores_TS: Any) -> Any:
     exp_TS = np.exp(scores_TS)
     return exp_TS / exp_TS.sum(axis=1, keepdims=True)
@@ -42,6 +51,9 @@ def test_the_numbers_of_a_transformer_are_those_of_its_equation(head: int) -> No
     np.testing.assert_allclose(numbers.weights_TS, softmax(scores_TS), atol=1e-5)
     np.testing.assert_allclose(numbers.context_TD, softmax(scores_TS) @ numbers.values_SD.numpy(), atol=1e-5)
     assert numbers.code == "nmt.models.attention.multihead.MultiHeadAttention"
+    [code] = numbers.sources
+    assert "softmax" in code.text
+    check_place(code)
 
 
 @pytest.mark.parametrize("decoder", ["luong", "bahdanau"])
@@ -55,6 +67,11 @@ def test_the_numbers_of_a_recurrent_decoder_are_those_of_its_equation(decoder: s
     else:
         query_TA = query_TD @ parts["query.weight"].T + parts["query.bias"]
         scores_TS = np.tanh(query_TA[:, None] + keys_SD @ parts["key.weight"].T) @ parts["score.weight"][0]
+    of_scores, of_context = numbers.sources
+    assert ("tanh" in of_scores.text) == (decoder == "bahdanau")
+    assert of_context.text.startswith("def attend(")
+    check_place(of_scores)
+    check_place(of_context)
     assert scores_TS.shape == (3, 4)
     np.testing.assert_allclose(numbers.scores_TS, scores_TS, atol=1e-5)
     np.testing.assert_allclose(numbers.context_TD, softmax(scores_TS) @ keys_SD, atol=1e-5)

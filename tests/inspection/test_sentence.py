@@ -13,6 +13,7 @@ import pytest
 
 import nmt
 from nmt.core.errors import UserError
+from nmt.inspection.attribution import attribution_shares
 from nmt.inspection.sentence import SentenceViewer
 from nmt.inspection.sentence_page import read_gold, render_page
 
@@ -52,11 +53,22 @@ def test_the_translations_are_those_of_the_translator(viewer: SentenceViewer, vi
 
 def test_the_attention_is_that_of_forced_decoding(viewer: SentenceViewer, view: Any) -> None:
     shape = len(view["best"]["tokens"]), len(view["source"])
-    weights = [np.frombuffer(base64.b64decode(head["weights"]), np.uint8).reshape(shape) for head in view["attention"]]
+    heads = [head for head in view["attention"] if "is_attribution" not in head]
+    weights = [np.frombuffer(base64.b64decode(head["weights"]), np.uint8).reshape(shape) for head in heads]
     for weights_TS in weights:
         np.testing.assert_allclose(weights_TS.sum(axis=1) / 255, 1, atol=0.02)
     [alignment] = viewer.translator.align([(LINE, view["best"]["text"])])
     assert weights[0][0].argmax() == alignment.weights[0].argmax()  # the first words have one token each
+
+
+def test_attributions_stand_beside_attention(viewer: SentenceViewer, view: Any) -> None:
+    translator, best = viewer.translator, view["best"]
+    names = [head["name"] for head in view["attention"]]
+    assert names[-3:] == ["input × gradient", "value zeroing", "leave one out"]
+    found_TS = np.frombuffer(base64.b64decode(view["attention"][-1]["weights"]), np.uint8)
+    sides = translator.encode_source(LINE), translator.encode_target(best["text"])
+    expected_TS = attribution_shares(translator.model, translator.vocabularies, *sides, "leave_one_out")
+    np.testing.assert_allclose(found_TS.reshape(expected_TS.shape) / 255, expected_TS, atol=0.01)
 
 
 def test_an_intervention_that_changes_nothing_changes_no_number(viewer: SentenceViewer) -> None:
@@ -175,7 +187,9 @@ def test_the_page_is_one_file_whose_text_is_never_markup(page: str) -> None:
     (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
     data = json.loads(text)
     assert [model["name"] for model in data["models"]] == ["tiny", "va<nilla"]
-    assert [view["attention"] is None for view in data["sentences"][0]["views"]] == [False, True]
+    names = [[matrix["name"] for matrix in view["attention"]] for view in data["sentences"][0]["views"]]
+    assert "attention" in names[0]
+    assert names[1] == ["input × gradient", "leave one out"]
 
 
 @pytest.fixture
@@ -245,11 +259,19 @@ def test_a_token_shows_its_attention_and_its_alternatives(opened: Any, view: Any
     )
     assert sum(shares) == pytest.approx(1, abs=0.02)
     opened.select_option("#model", label="va<nilla")
-    assert opened.locator("#source small").count() == 0
     assert "no attention" in opened.text_content("#matrices")
     opened.keyboard.press("Tab")
     opened.keyboard.press("]")
     assert opened.input_value("#sentence") == "1"
+
+
+def test_an_attribution_is_chosen_in_place_of_a_head(opened: Any, view: Any) -> None:
+    chosen = next(index for index, each in enumerate(view["attention"]) if each["name"] == "leave one out")
+    opened.select_option("#matrices select >> nth=0", label="leave one out")
+    opened.click("#target .word >> nth=1")
+    shares = np.frombuffer(base64.b64decode(view["attention"][chosen]["weights"]), np.uint8) / 255
+    own = opened.eval_on_selector_all("#source .word", "w => w.map(x => Number(x.style.getPropertyValue('--share')))")
+    assert own == pytest.approx(shares.reshape(-1, len(view["source"]))[1].tolist(), abs=2e-3)
 
 
 def test_every_number_of_a_step_is_shown(opened: Any, view: Any) -> None:
@@ -260,6 +282,10 @@ def test_every_number_of_a_step_is_shown(opened: Any, view: Any) -> None:
     weights = opened.locator("#numbers tr td.result:nth-last-child(1)").all_text_contents()
     assert [float(text) for text in weights[: len(view["source"])]] == pytest.approx(numbers["weights"][1], abs=1e-3)
     assert numbers["equation"] in opened.text_content("#equation")
+    opened.click("#numbers a >> text=weight")
+    place = opened.text_content(opened.evaluate("location.hash"))
+    assert place == f"{numbers['sources'][1]['file']}, line {numbers['sources'][1]['line']}"
+    assert "softmax" in opened.text_content(f"{opened.evaluate('location.hash')} + pre")
     opened.select_option("#model", label="va<nilla")
     assert not opened.is_visible("#numbers-details")
 

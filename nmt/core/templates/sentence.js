@@ -257,11 +257,25 @@
       return tr;
     };
     const head = element("tr"), body = element("tbody"), top = element("thead");
-    head.append(element("th", "vector"), ...keys[0].map((_, d) => element("th", d + 1)), element("th", "score"), element("th", "weight"));
+    const linked = (tag, name, at) => {
+      const made = element(tag), link = Object.assign(element("a", name), { href: `#code-${Math.min(at, numbers.sources.length - 1)}` });
+      made.append(numbers.sources.length ? link : name);
+      return made;
+    };
+    $("numbers-code").replaceChildren(...numbers.sources.flatMap(({ file, line, text: code }, at) => {
+      const title = element("p", `${file}, line ${line}`), listing = element("pre", code);
+      title.id = `code-${at}`;
+      Object.assign(listing, { tabIndex: 0, className: "scroll" });
+      listing.setAttribute("role", "region");
+      listing.setAttribute("aria-label", `code of ${file}, line ${line}`);
+      return [title, listing];
+    }));
+    head.append(element("th", "vector"), ...keys[0].map((_, d) => element("th", d + 1)), linked("th", "score", 0), linked("th", "weight", 1));
     top.append(head);
     body.append(row(isTransformer ? "query q" : "query s", query[t]), ...source.map((token, s) => row(`${isTransformer ? "k" : "h"}: ${shown(token)}`, keys[s], [scores[t][s], shares[t][s]])));
     if (values) body.append(...source.map((token, s) => row(`v: ${shown(token)}`, values[s])));
-    body.append(row("context", context[t]));
+    body.append(row("", context[t]));
+    body.lastChild.firstChild.append(...linked("th", "context", 1).childNodes);
     body.lastChild.querySelectorAll("td").forEach((td) => td.classList.add("result"));
     table.replaceChildren(top, body);
   }
@@ -272,17 +286,21 @@
     $("matrices").replaceChildren(...sentence().views.map((own, index) => {
       const figure = element("div"), top = element("p", undefined, "head"), area = element("div", undefined, "scroll"), name = data.models[index].name;
       figure.append(element("h3", name), top, area);
-      if (!own.attention) { top.textContent = "This model has no attention: its decoder sees the source through one vector."; area.remove(); return figure; }
+      const isBlind = !own.attention || own.attention[0].is_attribution;
+      if (isBlind) figure.insertBefore(element("p", "This model has no attention: its decoder sees the source through one vector."), top);
+      if (!own.attention) { top.remove(); area.remove(); return figure; }
       const select = element("select"), table = element("table", undefined, "matrix");
-      own.attention.forEach((head, at) => select.append(Object.assign(element("option", head.name), { value: at })));
+      const group = Object.assign(element("optgroup"), { label: "Attribution" });
+      own.attention.forEach((head, at) => (head.is_attribution ? group : select).append(Object.assign(element("option", head.name), { value: at })));
+      if (group.children.length) select.append(group);
       select.value = state.heads[index] = Math.min(state.heads[index], own.attention.length - 1);
-      select.setAttribute("aria-label", `attention head of ${name}`);
+      select.setAttribute("aria-label", `attention head or attribution of ${name}`);
       select.addEventListener("change", () => {
         state.heads[index] = Number(select.value);
         fillMatrix(table, own.source, own.best.tokens, weights(own, state.heads[index]));
         choose(state.word);
       });
-      if (own.attention.length > 1) top.append(select); else top.remove();
+      if (own.attention.length > 1 || isBlind) top.append(select); else top.remove();
       table.id = `matrix-${index}`;
       area.tabIndex = 0;
       area.setAttribute("role", "region");
