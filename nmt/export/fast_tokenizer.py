@@ -26,8 +26,8 @@ Value = int | bytes
 def fast_tokenizer(vocabulary: SentencePieceVocabulary) -> dict[str, Any] | None:
     """Returns the content of ``tokenizer.json``, or None if the vocabulary has user-defined pieces.
 
-    Ids are those of sentencepiece, except for combining marks that aren't in canonical order, and for the names of special
-    symbols in a text if a unigram model has no piece for their characters.
+    Ids are those of sentencepiece, except for combining marks that aren't in canonical order, and for special symbols
+    in a text of whose characters a unigram model has no piece.
     """
     fields = list(_fields(vocabulary.sentencepiece_model))
     entries = [dict(_fields(value)) for number, value in fields if number == 1 and isinstance(value, bytes)]
