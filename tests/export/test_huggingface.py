@@ -134,6 +134,7 @@ def tokenizer_of(type: str, **options: object) -> tuple[SentencePieceVocabulary,
     return vocabulary, content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalization", ["nmt_nfkc", "nfkc", "identity"])
 @pytest.mark.parametrize("byte_fallback", [False, True])
 @pytest.mark.parametrize("kind", ["unigram", "bpe", "character"])
