@@ -17,7 +17,7 @@ from nmt.data.vocabulary.sentencepiece import BpeVocabulary, SentencePieceVocabu
 SEPARATOR = "\ufff0"
 """A reserved code point that Unicode treats as a control character, so no grapheme cluster contains it."""
 START, END = r"(?<![\s\S])", r"(?![\s\S])"
-"""Of the text; other anchors have another meaning in JavaScript."""
+"""Patterns for the begin and the end of the text; other anchors have another meaning in JavaScript."""
 NORMAL, USER_DEFINED = 1, 4
 """Types of pieces in a sentencepiece model."""
 Value = int | bytes
