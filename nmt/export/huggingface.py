@@ -19,6 +19,7 @@ from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.decoding.length_penalties import length_exponent
+from nmt.export.fast_tokenizer import fast_tokenizer
 from nmt.models.layers import sinusoids_in_halves
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder, TransformerOptions
 from nmt.models.weights import weights_of, write_tensors
@@ -205,6 +206,15 @@ def _tokenizer(translator: Translator) -> dict[str, bytes]:
         **{f"{key}_token": source.token(getattr(source, key)) for key in ("unk", "eos", "pad")},
     }
     files = {"source.spm": source.sentencepiece_model, "target.spm": target.sentencepiece_model}
+    if (
+        share_ids
+        and isinstance(source, SentencePieceVocabulary)
+        and source.sentencepiece_model == target.sentencepiece_model
+        and (fast := fast_tokenizer(source)) is not None
+    ):
+        settings |= {"tokenizer_class": "PreTrainedTokenizerFast", "split_special_tokens": True}
+        settings |= {"clean_up_tokenization_spaces": False}
+        files["tokenizer.json"] = _json(fast)
     files |= {"vocab.json": _ids(source), "tokenizer_config.json": _json(settings)}
     return files if share_ids else files | {"target_vocab.json": _ids(target)}
 

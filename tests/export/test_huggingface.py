@@ -1,22 +1,28 @@
 """Own models as folders of Hugging Face."""
 
+import io
 import json
 import subprocess
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sentencepiece
 import torch
 
 import nmt
+from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary, UnigramVocabulary
 from nmt.decoding.search import Query
+from nmt.export.fast_tokenizer import fast_tokenizer
 from nmt.export.huggingface import export_huggingface
 from nmt.models.build import build_model, resolve_model
 from nmt.pretrained.huggingface import import_huggingface
-from nmt.recipe.schema import ModelOptions, Recipe
+from nmt.recipe.schema import ModelOptions, Recipe, VocabularyOptions
 from nmt.translation.translator import Translator
 from tests.conftest import BuildOnce
-from tests.support.huggingface_folders import lines_of
+from tests.support.huggingface_folders import lines_of, strange_lines
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TOLERANCE = 5e-5
@@ -83,6 +89,7 @@ def test_transformers_translates_as_nmt_does(variant: str, tmp_path: Path) -> No
     model, info = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "hf", output_loading_info=True)
     assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
     sources = [translator.encode_source(line) for line in lines]
+    assert tokenizer.is_fast == translator.vocabularies.joint
     assert [tokenizer(line)["input_ids"][:-1] for line in lines] == sources
     target, pairs = translator.vocabularies.target, list(zip(lines, lines_of("en", 200), strict=True))
     for source, scored in zip(sources[:50], translator.score(pairs[:50]), strict=True):
@@ -115,6 +122,55 @@ def test_transformers_translates_as_nmt_does(variant: str, tmp_path: Path) -> No
     ]  # fmt: skip
     assert len(set(map(tuple, found))) > 5, "translations differ"
     assert [[target.sos, *ids, target.eos] for ids in found] == expected
+
+
+def tokenizer_of(type: str, **options: object) -> tuple[SentencePieceVocabulary, dict[str, Any]]:
+    """A joint vocabulary, and its ``tokenizer.json``."""
+    pairs = list(zip(lines_of("de", 500), lines_of("en", 500), strict=True))
+    vocabulary = nmt.train_vocabularies(VocabularyOptions(type=type, size=500, **options), pairs).source  # type: ignore[arg-type]
+    assert isinstance(vocabulary, SentencePieceVocabulary)
+    content = fast_tokenizer(vocabulary)
+    assert content is not None
+    return vocabulary, content
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("normalization", ["nmt_nfkc", "nfkc", "identity"])
+@pytest.mark.parametrize("byte_fallback", [False, True])
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "character"])
+def test_the_fast_tokenizer_gives_the_ids_of_sentencepiece(kind: str, byte_fallback: bool, normalization: str) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    vocabulary, content = tokenizer_of(kind, byte_fallback=byte_fallback, normalization=normalization)
+    fast = tokenizers.Tokenizer.from_str(json.dumps(content))
+    fast.encode_special_tokens = True
+    others = [
+        "",
+        "   ",
+        "Tie\u0302\u0301ng Vie\u0323\u0302t",
+        unicodedata.normalize("NFD", "한국어를 배우고"),
+        "e\u0301\u200d",
+    ]
+    if byte_fallback:
+        others += ["a </s> b <s><unk> <pad> c", "</s>"]
+    decomposed = [unicodedata.normalize("NFD", line) for line in lines_of("de", 200)]
+    for line in (*strange_lines(10_000), *others, *decomposed):
+        assert fast.encode(line).ids == [*vocabulary.encode(line), vocabulary.eos], ascii(line)
+    for line in lines_of("en", 200):
+        assert fast.decode(vocabulary.encode(line)) == line == vocabulary.decode(vocabulary.encode(line))
+
+
+def test_a_fast_tokenizer_needs_no_library_and_no_terms() -> None:
+    vocabulary, content = tokenizer_of("unigram")
+    assert [piece for piece, _ in content["model"]["vocab"]] == list(map(vocabulary.token, range(len(vocabulary))))
+    assert {each["id"]: each["content"] for each in content["added_tokens"]} == dict(
+        enumerate(("<pad>", "<unk>", "<s>", "</s>"))
+    )
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines_of("de", 500)), model_writer=model, vocab_size=200, minloglevel=2,
+        pad_id=0, unk_id=1, bos_id=2, eos_id=3, user_defined_symbols=["<term>"],
+    )  # fmt: skip
+    assert fast_tokenizer(UnigramVocabulary(model.getvalue())) is None
 
 
 @pytest.mark.parametrize(

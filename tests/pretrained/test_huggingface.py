@@ -1,7 +1,6 @@
 """Imported models compute what transformers computes; `--write` stores its figures anew (with transformers)."""
 
 import json
-import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from nmt.models import weights
 from nmt.pretrained.huggingface import import_huggingface
 from nmt.translation.translator import Translator
 from tests.conftest import BuildOnce
-from tests.support.huggingface_folders import lines_of, write_folder
+from tests.support.huggingface_folders import lines_of, strange_lines, write_folder
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 EXPECTED = Path(__file__).with_name("expected.json")
@@ -78,26 +77,6 @@ def by_transformers(folder: Path, first: int | None) -> list[list[float]]:
 def first_of(translator: Translator) -> int | None:
     decoder: Any = translator.model.decoder
     return None if decoder.first_token is None else translator.vocabularies.target.sos
-
-
-def strange_lines(count: int) -> list[str]:
-    draw, plain = random.Random(3), lines_of("de", 500)
-    alphabet = (
-        "abcdefgäöüßÄÖÜ ÉñçøłžČ  \t.,;:!?»«„“”'’()[]{}<>&%$#@*+-=/\\|~^_`0123456789½²ﬁ①㎏漢字かな한국어русскийελληνικά"
-        "عربيעברית😀👩‍👩‍👧\u00a0\u200b\u202e\ufeff\u3000e\u0301▁"
-    )
-    lines = []
-    for number in range(count):
-        line = list(draw.choice(plain))
-        if number % 3:
-            for _ in range(draw.randint(1, 6)):
-                line.insert(draw.randrange(len(line) + 1), draw.choice(alphabet))
-        if number % 3 == 2:
-            line = [draw.choice(alphabet) for _ in range(draw.randint(1, 40))]
-        if number % 10 == 0:
-            line = [chr(draw.choice([draw.randrange(32, 0xD7FF), draw.randrange(0xE000, 0x1FFFF)])) for _ in range(9)]
-        lines.append("".join(line))
-    return lines
 
 
 def test_log_probabilities_are_the_stored_ones_of_transformers(case: str, imported: Path) -> None:

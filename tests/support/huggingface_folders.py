@@ -5,6 +5,7 @@ Tests with transformers load the same folders, so the names and shapes here are 
 
 import io
 import json
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,27 @@ def lines_of(language: str, num_lines: int = 1500) -> list[str]:
     """Returns lines of the embedded corpus."""
     pairs = splits(train=num_lines)["train"]
     return [pair.source if language == "en" else pair.target for pair in pairs]
+
+
+def strange_lines(count: int) -> list[str]:
+    """Returns lines with unusual characters, white space and marks."""
+    draw, plain = random.Random(3), lines_of("de", 500)
+    alphabet = (
+        "abcdefgäöüßÄÖÜ ÉñçøłžČ  \t.,;:!?»«„“”'’()[]{}<>&%$#@*+-=/\\|~^_`0123456789½²ﬁ①㎏漢字かな한국어русскийελληνικά"
+        "عربيעברית😀👩‍👩‍👧\u00a0\u200b\u202e\ufeff\u3000e\u0301▁"
+    )
+    lines = []
+    for number in range(count):
+        line = list(draw.choice(plain))
+        if number % 3:
+            for _ in range(draw.randint(1, 6)):
+                line.insert(draw.randrange(len(line) + 1), draw.choice(alphabet))
+        if number % 3 == 2:
+            line = [draw.choice(alphabet) for _ in range(draw.randint(1, 40))]
+        if number % 10 == 0:
+            line = [chr(draw.choice([draw.randrange(32, 0xD7FF), draw.randrange(0xE000, 0x1FFFF)])) for _ in range(9)]
+        lines.append("".join(line))
+    return lines
 
 
 def train_sentencepiece(languages: Sequence[str], size: int, kind: str) -> bytes:
