@@ -245,7 +245,7 @@ class SentenceViewer:
             with suppress(UserError):
                 shares_TS = attribution_shares(translator.model, translator.vocabularies, source, ids, method)
                 name = method.replace("_x_", " × ").replace("_", " ")
-                found.append({"name": name, "weights": _bytes(shares_TS), "is_attribution": True})
+                found.append({"name": name, "weights": packed(shares_TS), "is_attribution": True})
         return found
 
     def _numbers(self, numbers: AttentionNumbers | None) -> Json | None:
