@@ -132,7 +132,7 @@ def align(
     device: Device = "auto",
     **links: Any,
 ) -> None:
-    """Write word alignments from the attention of a model, or from attribution."""
+    """Write word alignments from attention or attribution."""
     from nmt.alignment.links import write_alignments
     from nmt.data.links import read_pharaoh
 
@@ -213,7 +213,7 @@ def _load(
     attention: str | None = None,
     attribution: AttributionMethod | None = None,
 ) -> "Translator":
-    """A model with the heads that were asked for, or those that its model directory names, or an attribution."""
+    """A model with the heads that were asked for, or those that its model directory names; or an attribution."""
     from nmt.alignment.heads import AlignmentHeads
     from nmt.translation.load import load
 
