@@ -132,7 +132,7 @@ def align(
     device: Device = "auto",
     **links: Any,
 ) -> None:
-    """Write word alignments from the attention of a model, or from attribution."""
+    """Write word alignments from the attention of a model."""
     from nmt.alignment.links import write_alignments
     from nmt.data.links import read_pharaoh
 
