@@ -71,7 +71,11 @@ LexiconOnly = Annotated[
 ]
 Attribution = Annotated[
     AttributionMethod | None,
-    typer.Option(help="Take links from the attribution of the predicted tokens to the source in place of attention."),
+    typer.Option(
+        metavar="METHOD",
+        help="Take links from the attribution of the predicted tokens to the source in place of attention: "
+        "input_x_gradient, integrated_gradients, value_zeroing or leave_one_out.",
+    ),
 ]
 Grid = Annotated[
     bool,
