@@ -220,8 +220,8 @@ class RequestContext:
         memory = self._memories.get(model)
         recalled = memory.recall(requests, settings.forbid) if memory is not None else {}
         rest = [i for i in range(len(requests)) if i not in recalled]
-        examine = model.examiner(settings.with_alignment, settings.check, settings.with_confidence)
-        if recalled and examine is not None:
+        how = settings.with_alignment, settings.check, settings.with_confidence
+        if recalled and (examine := model.examiner(*how)) is not None:
             recalled = dict(zip(recalled, self.call(examine, list(recalled.values())), strict=True))
         of_rest = None if on_partial is None else lambda at, text: on_partial(rest[at], text)
         searched = self._search(model, [requests[i] for i in rest], settings, of_rest) if rest else []

@@ -61,7 +61,6 @@ def features(alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon |
     if alignment.score is None or not alignment.probabilities or not num_source:
         return None
     mean = alignment.score / (num_target + 1)
-    entropy_T = -(posterior_TS * np.log(posterior_TS + 1e-9)).sum(axis=1)
     known = np.zeros(0) if lexicon is None else lexicon.counts(alignment.source)
     values = (
         mean,
@@ -70,7 +69,7 @@ def features(alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon |
         log(num_source),
         log(num_target / num_source),
         posterior_TS.sum(axis=0).clip(max=1.0).mean(),
-        entropy_T.mean(),
+        _entropy(posterior_TS).mean(),
         (known <= 1).sum() / num_source,
     )
     return dict(zip(FEATURES, map(float, values), strict=True))
@@ -78,7 +77,7 @@ def features(alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon |
 
 def word_features(alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon | None) -> list[dict[str, float]]:
     """Returns the :data:`WORD_FEATURES` of each word of a translation; none where :func:`features` are None."""
-    if features(alignment, posterior_TS, lexicon) is None:
+    if not alignment.probabilities or not alignment.source:
         return []
     logs_T = np.log(np.maximum(np.asarray(alignment.probabilities, np.float64), LEAST))
     padded_T = np.pad(logs_T, 1, mode="edge")
@@ -88,11 +87,16 @@ def word_features(alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexi
         _log_odds((padded_T[:-2] + padded_T[2:]) / 2),
         np.full(len(logs_T), _log_odds(logs_T.mean())),
         posterior_TS.max(axis=1),
-        -(posterior_TS * np.log(posterior_TS + 1e-9)).sum(axis=1),
+        _entropy(posterior_TS),
         known_S[posterior_TS.argmax(axis=1)] <= 1,
     )
     rows = np.stack(columns, axis=1).astype(np.float64).tolist()
     return [dict(zip(WORD_FEATURES, row, strict=True)) for row in rows]
+
+
+def _entropy(posterior_TS: Weights) -> npt.NDArray[np.float64]:
+    """Returns the entropy of the links of each target word. [T_words]"""
+    return np.asarray(-(posterior_TS * np.log(posterior_TS + 1e-9)).sum(axis=1), np.float64)
 
 
 def _log_odds(log_p: npt.ArrayLike) -> npt.NDArray[np.float64]:
