@@ -238,7 +238,7 @@ class AttentionAligner:
             found = force_all(self._model, ids, self._vocabularies, self._batch_size, wanted, scores, margins_only)
             for pair, both, forced, sides in zip(window, pieces, found, ids, strict=True):
                 if self.attribute is not None:
-                    forced = replace(forced, weights_HTS=self.attribute(*sides)[None, :, :-1])
+                    forced = replace(forced, weights_HTS=self.attribute(*sides)[None])
                 yield self._in_words(pair, both, forced, all_heads)
 
     def _pieces(self, source: Words, target: Words) -> tuple[list[Piece], list[Piece]]:
@@ -255,7 +255,7 @@ class AttentionAligner:
         assert forced.weights_HTS is not None
         # A token is read one step after it is predicted, which is what attribution concerns.
         first = 1 if self.heads.attention == "input" and self.attribute is None else 0
-        weights_HTS: npt.NDArray[np.float32] = forced.weights_HTS[:, first : first + num_tokens].cpu().numpy()
+        weights_HTS: npt.NDArray[np.float32] = forced.weights_HTS[:, first : first + num_tokens, :-1].cpu().numpy()
         return weights_HTS
 
     def _in_words(

@@ -19,7 +19,7 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.attention import scores as attention
 from nmt.models.contracts import Attention, Decoder, DecoderParts, Encoder, EncoderParts, OutputLayer
 from nmt.models.layers import Embedding
-from nmt.models.networks.act import ActDecoder, ActEncoder
+from nmt.models.networks.act import ActDecoder, ActEncoder, UniversalTransformerDecoder, UniversalTransformerEncoder
 from nmt.models.networks.classifier import Classifier, EmbeddingEncoder
 from nmt.models.networks.hierarchical import DocumentAttention, HierarchicalAttention, HierarchicalEncoder
 from nmt.models.networks.ntm import NtmDecoder, NtmEncoder
@@ -27,7 +27,6 @@ from nmt.models.networks.recurrence import initialised_weights
 from nmt.models.networks.recurrent import BahdanauDecoder, LuongDecoder, RecurrentDecoder, RecurrentEncoder
 from nmt.models.networks.ssru import SsruDecoder
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
-from nmt.models.networks.universal_transformer import UniversalTransformerDecoder, UniversalTransformerEncoder
 from nmt.models.seq2seq import NoEncoder, Seq2Seq
 from nmt.models.weights import check_size, load_weights
 from nmt.recipe.load import load_recipe
@@ -155,20 +154,12 @@ def parameter_shapes(model: ModelOptions, vocabularies: Vocabularies) -> dict[st
 
 
 class _Uninitialised(TorchFunctionMode):
-    """Leaves out operations in place, such as those that draw weights: where nobody reads the weights, they take long.
-
-    Args:
-        only_parameters: leave out only those that change parameters or parts of them.
-    """
-
-    def __init__(self, only_parameters: bool = False) -> None:
-        super().__init__()
-        self._only_parameters = only_parameters
+    """Leaves out operations in place on parameters, such as those that draw them, which take long for nothing here."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, given = getattr(func, "__name__", ""), (*args, *(kwargs or {}).values())
         is_initial = name.endswith("_") and not name.endswith("__")
-        if given and is_initial and (not self._only_parameters or _is_parameter(given[0])):
+        if given and is_initial and _is_parameter(given[0]):
             return given[0]  # torch.nn.init gives its tensor by name
         return func(*args, **(kwargs or {}))
 
@@ -189,7 +180,7 @@ def read_model(directory: str | Path, device: torch.device) -> tuple[Recipe, Voc
     recipe = load_recipe(files.recipe)
     vocabularies = Vocabularies.load(files.path)
     check_size(files.weights, num_parameters(recipe.model, vocabularies))
-    with _Uninitialised(only_parameters=True):
+    with _Uninitialised():
         model = build_model(recipe.model, vocabularies)
     load_weights(model, files.weights)
     model.to(device).eval()

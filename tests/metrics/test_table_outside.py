@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.decoding.mbr import expected_utilities
+from nmt.decoding.ranking import expected_utilities
 from nmt.evaluation.compare import CompareOptions, compare, length_scores
 from nmt.evaluation.compare_report import to_html
 from nmt.evaluation.significance import SufficientStatistics, TestSet, paired_test
