@@ -219,7 +219,7 @@ class _JobOptions:
         """Returns the job that the options describe."""
         from nmt.translation.job import TranslationJob
         from nmt.translation.memory import TranslationMemory
-        from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
+        from nmt.translation.request import OutputConstraints, Request, StreamOptions, read_unknown_lexicon
 
         lexicon = read_unknown_lexicon(self.unknown_lexicon) if self.unknown_lexicon else {}
         return TranslationJob(
@@ -228,12 +228,14 @@ class _JobOptions:
             if self.format == "jsonl"
             else partial(_text, scores=self.scores, abstain=self.abstain),
             Request.from_json if self.input_format == "jsonl" else Request.from_text,
-            self.n_best,
-            with_alignment=self.format == "jsonl",
-            constraints=OutputConstraints(self.forbid, self.replace_unknown, lexicon),
-            decoding=self.decoding,
-            check="repair" if self.repair else self.check,
-            with_confidence=self.confidence or self.abstain is not None,
+            StreamOptions(
+                self.n_best,
+                self.format == "jsonl",
+                OutputConstraints(self.forbid, self.replace_unknown, lexicon),
+                "repair" if self.repair else self.check,
+                self.confidence or self.abstain is not None,
+                self.decoding,
+            ),
             memory=TranslationMemory(self.model_dir) if self.memory else None,
         )
 
