@@ -57,8 +57,7 @@ def backtranslate(
     output: Folder,
     input: Text = "-",
     noise: Annotated[
-        bool,
-        typer.Option("--noise", help="Delete, replace and move some words of the translations (Edunov et al. 2018)."),
+        bool, typer.Option(help="Delete, replace and move some words of the translations (Edunov et al. 2018).")
     ] = False,
     precision: Precision = "fp32",
     resume: Resume = False,

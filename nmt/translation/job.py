@@ -65,8 +65,8 @@ class TranslationJob:
         for window in in_windows(chain(again, lines) if again else lines, self._window):
             if len(window) == len(again):  # the earlier run had reached the end
                 return
-            own: dict[str, Any] = {"on_progress": on_progress, "first_line": first_line}
-            search = partial(self.translator.stream, **own, **self.options.arguments)
+            own: dict[str, Any] = {"on_progress": on_progress, "first_line": first_line} | self.options.arguments
+            search: Callable[[Sequence[Request]], Iterator[Translation]] = partial(self.translator.stream, **own)
             requests = [self.read(line, number) for number, line in enumerate(window, start=first_line)]
             if self.memory is None:
                 translations = search(requests)

@@ -47,7 +47,8 @@ def test_figures_are_those_of_forced_decoding(translator: Translator, german: li
             continue
         assert known[0] == ids
         num_compared += 1
-        assert known[1].weights_HTS is not None and forced.weights_HTS is not None
+        assert known[1].weights_HTS is not None
+        assert forced.weights_HTS is not None
         torch.testing.assert_close(known[1].log_probability_T, forced.log_probability_T, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(known[1].margin_T, forced.margin_T, atol=1e-4, rtol=1e-4)
         attention_TS = forced.weights_HTS.mean(0)
@@ -58,7 +59,8 @@ def test_figures_are_those_of_forced_decoding(translator: Translator, german: li
 def test_a_translation_that_the_limit_cuts_has_none(translator: Translator, german: list[str]) -> None:
     trace, best = traced(translator, german[:5], max_length=2)
     cut = [at for at, ids in enumerate(best) if len(ids) == 2]
-    assert cut and not any(trace.found[at] for at in cut)
+    assert cut
+    assert not any(trace.found[at] for at in cut)
 
 
 def test_the_check_computes_nothing_again(
