@@ -32,7 +32,7 @@ from nmt.inspection.interventions import (
 )
 from nmt.models.contracts import Model
 from nmt.recipe.schema import DecodingOptions
-from nmt.training.film import packed
+from nmt.training.validation import packed
 from nmt.translation.translator import Translator
 
 Json = dict[str, Any]
