@@ -26,7 +26,7 @@ class LstmCell(Cell):
     num_states, num_gates = 2, 4
     forget_gate = 1
     """Its place among the gates."""
-    gate_names = ("i", "f", "o", "C~")
+    gate_names: ClassVar[tuple[str, ...]] = ("i", "f", "o", "C~")
 
     @classmethod
     def initialise(cls, options: Any, inputs: Parameters, hidden: nn.Parameter, biases: Parameters) -> None:
