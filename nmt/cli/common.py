@@ -332,7 +332,7 @@ def command_to_resume() -> str:
 @contextmanager
 def stopped_by_signal(remedy: str) -> Iterator[None]:
     """Turn the interruption of a training run into a message and the exit code of its signal."""
-    from nmt.training.loop.interrupts import Interrupted
+    from nmt.training.distributed import Interrupted
 
     try:
         yield

@@ -96,7 +96,7 @@ def average(
     The average, weight by weight, often translates better than each of them (Vaswani et al. 2017, section 6.1).
     training.keep_last sets how many are kept.
     """
-    from nmt.training.checkpointing.average import average_checkpoints
+    from nmt.training.checkpoint import average_checkpoints
 
     if (output is not None) == replace:
         raise UserError("No output is named for the average.", "Give either -o FOLDER or --replace.")
@@ -140,7 +140,7 @@ def export(
     program that translates. Needs pip install 'nmt[ctranslate2]' or 'nmt[onnx]'.
     """
     from nmt.export.targets import EXPORT_TARGETS
-    from nmt.training.loop.sinks import read_samples
+    from nmt.training.sinks import read_samples
     from nmt.translation.load import load
 
     target = EXPORT_TARGETS.find(to, "--to")()

@@ -12,7 +12,7 @@ from nmt.core.output import ResumableOutput
 from nmt.core.text import read_lines
 from nmt.jobs.run import run as run_job
 from nmt.recipe.load import parse_settings
-from nmt.training.loop.interrupts import Interrupted
+from nmt.training.distributed import Interrupted
 from nmt.translation.job import TranslationJob
 
 
