@@ -27,7 +27,7 @@ class Examiner:
     aligner: AttentionAligner | None
     """None for a model without attention, of whose translations the text alone is checked."""
     options: StreamOptions
-    """What is requested."""
+    """Fields that are requested."""
     calibration: Calibration | None = None
     """None if confidence isn't requested."""
 
