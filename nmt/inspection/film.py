@@ -43,7 +43,7 @@ def render_film(directory: Path) -> str:
 
 
 def read_film(directory: Path) -> list[dict[str, Any]]:
-    """Returns the frames of ``film.jsonl``, see :class:`nmt.training.loop.events.Filmed`.
+    """Returns the frames of ``film.jsonl``, see :class:`nmt.training.events.Filmed`.
 
     Lines that aren't whole, or that are no frames, are left out with a warning.
 
