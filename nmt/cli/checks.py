@@ -41,10 +41,10 @@ def check_data(
     target: Annotated[str | None, typer.Argument(metavar="TARGET", help="Its translation, line by line.")] = None,
     test: Annotated[
         tuple[str, str] | None,
-        typer.Option("--test", metavar="SOURCE TARGET", help="Test text, which must not occur in the training text."),
+        typer.Option(metavar="SOURCE TARGET", help="Test text, which must not occur in the training text."),
     ] = None,
     vocabulary: Annotated[
-        Path | None, typer.Option("--vocabulary", metavar="PATH", help="A model directory, or a .model or .txt file.")
+        Path | None, typer.Option(metavar="PATH", help="A model directory, or a .model or .txt file.")
     ] = None,
     max_length: Annotated[
         int | None,
@@ -118,7 +118,7 @@ def clean(
     ] = None,
     test: Annotated[
         list[str] | None,
-        typer.Option("--test", metavar="SOURCE,TARGET", help="Test text whose pairs must not remain; may be repeated."),
+        typer.Option(metavar="SOURCE,TARGET", help="Test text whose pairs must not remain; may be repeated."),
     ] = None,
     max_length: Annotated[int, typer.Option(metavar="N", min=1, help="Words of the longest side that remains.")] = 150,
     workers: Workers = None,

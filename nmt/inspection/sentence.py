@@ -18,8 +18,9 @@ from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.search import Query
-from nmt.inspection.attention_numbers import AttentionNumbers, recorded_attention
+from nmt.inspection.attention_numbers import AttentionNumbers, attention_numbers, recorded_calls
 from nmt.inspection.attribution import attribution_shares
+from nmt.inspection.cell_numbers import CellNumbers, cell_numbers
 from nmt.inspection.interventions import (
     Intervention,
     force_stepwise,
@@ -57,6 +58,8 @@ class ForcedStep:
     """Attention of every head; None for a model without attention."""
     numbers: AttentionNumbers | None
     """Numbers of the first alignment head, where it is a score and its softmax."""
+    cell: CellNumbers | None
+    """Numbers of the top cell, where it has gates."""
 
 
 class SentenceViewer:
@@ -106,7 +109,7 @@ class SentenceViewer:
         Returns:
             An object with ``source`` (tokens and EOS), ``beam`` (the tree and the finished hypotheses), ``greedy``,
             ``best`` (tokens with their probabilities), and, each possibly null, ``attention`` (also attributions),
-            ``numbers``, ``alternatives``, ``interventions`` and ``gold``.
+            ``numbers``, ``cell``, ``alternatives``, ``interventions`` and ``gold``.
 
         Raises:
             UserError: the line has no words or too many pieces, or the model finds no translation.
@@ -126,6 +129,7 @@ class SentenceViewer:
             "best": self._hypothesis(source, best),
             "attention": [*self._attention(forced), *self._attributions(source, best.ids)] or None,
             "numbers": self._numbers(forced.numbers),
+            "cell": _cell(forced.cell),
             "alternatives": self._alternatives(source, best, forced) if self.num_alternatives else None,
             "interventions": self._interventions(source, best, forced) if self.num_interventions else None,
             "gold": self._gold(source, line, *gold) if gold is not None else None,
@@ -171,15 +175,16 @@ class SentenceViewer:
         model = self.translator.model
         batch = make_batch([(source, target)], self.translator.vocabularies).to(model.device)
         has_attention, numbers = self.translator.has_attention, None
-        with autocast(model.device, self.translator.precision), recorded_attention(model.decoder) as calls:
+        with autocast(model.device, self.translator.precision), recorded_calls(model.decoder) as calls:
             output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, has_attention)
             logits_TV = model.decoder.output(output.features_BTD[0])
             weights = output.weights_BHTS[0].float() if has_attention else None
             if weights is not None:
                 head = self.translator.aligner.heads.heads[0]
-                numbers = calls.numbers(model.decoder.heads[head], weights[head])
+                numbers = attention_numbers(calls, model.decoder.heads[head], weights[head])
+            cell = cell_numbers(calls, len(target) + 1)
         weights = None if weights is None else weights.cpu()
-        return ForcedStep(logits_TV.float().log_softmax(-1).cpu(), weights, numbers)
+        return ForcedStep(logits_TV.float().log_softmax(-1).cpu(), weights, numbers, cell)
 
     def _hypothesis(self, source: Ids, hypothesis: Hypothesis) -> Json:
         [log_p] = self._token_log_probabilities(source, [hypothesis.ids])
@@ -387,6 +392,16 @@ class SentenceViewer:
             "parameters": model.num_parameters,
             "options": {name: getattr(options, name) for name in ("beam_size", "length_penalty", "alpha", "prune")},
         }
+
+
+def _cell(numbers: CellNumbers | None) -> Json | None:
+    """Returns the numbers of the cell as those of attention; ``values`` by name."""
+    if numbers is None:
+        return None
+    values = {name: _short(value_TD[:, :MAX_WIDTH]) for name, value_TD in numbers.values_TD.items()}
+    width = next(iter(numbers.values_TD.values())).shape[1]
+    shown = {"equation": numbers.equation, "code": numbers.code, "width": width, "values": values}
+    return shown | {"sources": [asdict(source) for source in numbers.sources]}
 
 
 def _short(values: Tensor) -> list[list[float]]:
