@@ -330,7 +330,7 @@ def _least_of_words(of_pieces: Sequence[float], owners: Sequence[int], num_words
 
 def _without_padding(forced: ForcedScore, num_source: int) -> ForcedScore:
     assert forced.weights_HTS is not None
-    return replace(forced, weights_HTS=forced.weights_HTS[:, :, :num_source])
+    return replace(forced, weights_HTS=forced.weights_HTS[:, :, : num_source + 1])  # EOS counted
 
 
 def _ids(pieces: Sequence[Piece]) -> list[int]:

@@ -1,4 +1,4 @@
-"""How hypotheses are ranked: length penalties, and minimum Bayes risk decoding."""
+"""Scores that rank hypotheses: length penalties, and minimum Bayes risk decoding."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
