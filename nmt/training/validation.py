@@ -3,7 +3,6 @@
 B sentences of a batch, S source and T target positions, EOS counted.
 """
 
-import base64
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,6 +17,7 @@ from torch import Tensor
 from nmt.core.console import progress_bar
 from nmt.core.device import Precision, autocast
 from nmt.core.errors import UserError
+from nmt.core.templates import packed
 from nmt.data.batching import Ids, lengths, make_batch, plan_batches
 from nmt.data.cache import encode_corpus
 from nmt.data.sources import open_text
@@ -248,7 +248,7 @@ class Film:
             "text": " ".join(self._task.decode(vocabulary, target).split()),
             "tokens": [vocabulary.token(i) for i in (*target, vocabulary.eos)],
             "p": [round(p, 4) for p in forced.log_probability_T.exp().nan_to_num(0).tolist()],
-            "attention": packed(forced.weights_HTS.mean(0)) if forced.weights_HTS is not None else None,
+            "attention": packed(forced.weights_HTS.mean(0).cpu().numpy()) if forced.weights_HTS is not None else None,
         }
 
     def _gradients(self, model: Seq2Seq) -> list[float]:
@@ -256,12 +256,6 @@ class Film:
         with torch.inference_mode(False):
             norm_S = norms_by_distance(model, self._gradient_pairs, self._vocabularies)
         return [float(f"{share:.4g}") for share in np.nan_to_num(norm_S / norm_S.sum())]
-
-
-def packed(weights_TS: Tensor) -> str:
-    """Returns attention weights as bytes, 255 for 1, in base64."""
-    values = np.rint(weights_TS.nan_to_num(0).clamp(0, 1).cpu().numpy() * 255).astype(np.uint8)
-    return base64.b64encode(values.tobytes()).decode("ascii")
 
 
 BATCH_SIZE = 32
