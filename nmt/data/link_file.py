@@ -11,7 +11,7 @@ import numpy.typing as npt
 from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.augment import LINKS
-from nmt.data.dialogue import line_reader
+from nmt.data.dialogue import LineReader
 from nmt.data.links import parse_pharaoh
 from nmt.data.sources import TaggedText
 from nmt.data.vocabulary.base import Piece
@@ -35,7 +35,7 @@ class LinkFile:
 
     def __init__(self, path: Path, split_punctuation: bool, data: DataOptions, vocabularies: Vocabularies) -> None:
         self._path, self._split_punctuation = path, split_punctuation
-        self._reader, self._max_length = line_reader(data), data.max_length
+        self._reader, self._max_length = LineReader(data.history_turns), data.max_length
         self._vocabularies = vocabularies
 
     def fingerprint(self) -> str:

@@ -15,7 +15,7 @@ from nmt.core.compression import SUFFIXES
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
-from nmt.data.dialogue import SENTENCES, LineReader, line_reader
+from nmt.data.dialogue import SENTENCES, LineReader
 from nmt.data.hub import VALIDATION_NAMES, aliases, load_split
 from nmt.data.synthetic_tasks import task_pairs
 from nmt.recipe import options as groups
@@ -362,15 +362,14 @@ def open_corpus(options: DataOptions, corpus: CorpusOptions) -> ParallelText:
 
 def _in_turns(text: ParallelText, options: DataOptions) -> ParallelText:
     """Returns the text, read as dialogues where the options say so."""
-    reader = line_reader(options)
-    if reader is SENTENCES:
+    if options.history_turns is None:
         return text
     if isinstance(text, TsvText):
         raise UserError(
             f"{text.name} has tabs between columns, not between turns (data.history_turns is {options.history_turns}).",
             f"Write two files, such as train.{options.source} and train.{options.target}.",
         )
-    return ReadText(text, reader)
+    return ReadText(text, LineReader(options.history_turns))
 
 
 def given_text(options: DataOptions, pairs: Sequence[tuple[str, str]], name: str) -> ParallelText:
