@@ -47,10 +47,6 @@ class LineReader:
         self.history_turns = history_turns
         self.has_turns = history_turns is not None
 
-    def fingerprint(self) -> str:
-        """Identifies how lines are read."""
-        return f"history_turns {self.history_turns}" if self.has_turns else "sentences"
-
     def check(self, vocabulary: Vocabulary) -> None:
         """Raises a UserError if the source vocabulary can't represent the lines."""
         if self.has_turns and vocabulary.separator is None:

@@ -1,7 +1,7 @@
 """Word links of a training text from a file, converted to links between pieces."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from nmt.core.text import read_lines
 from nmt.data.augment import LINKS
 from nmt.data.dialogue import LineReader
 from nmt.data.links import parse_pharaoh
-from nmt.data.sources import TaggedText
+from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.base import Piece
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import Words, split_pairs
@@ -44,16 +44,15 @@ class LinkFile:
             digest.update(f"{line}\n".encode())
         return digest.hexdigest()
 
-    def of_pairs(self, text: Iterable[tuple[str, str]]) -> Iterator[npt.NDArray[np.integer]]:
+    def of_pairs(self, text: ParallelText) -> Iterator[npt.NDArray[np.integer]]:
         """Yields the linked (source, target) pieces of each pair; all pieces of two linked words are linked.
 
         Raises:
             UserError: a line isn't in Pharaoh form or names a word that isn't there, or there are more or fewer
                 lines than pairs.
         """
-        tag = f"{text.tag} " if isinstance(text, TaggedText) else ""
-        text = text.untagged if isinstance(text, TaggedText) else text
-        pairs = split_pairs(text, tokenized=False, split_punctuation=self._split_punctuation)
+        tag = f"{text.tag} " if text.tag else ""
+        pairs = split_pairs(text.untagged, tokenized=False, split_punctuation=self._split_punctuation)
         lines = zip_longest(pairs, read_lines(self._path))
         for number, (pair, line) in enumerate(lines, start=1):
             if pair is None or line is None:
