@@ -7,8 +7,8 @@ from typing import ClassVar
 from nmt.core.errors import UserError
 from nmt.data.dialogue import LineReader
 from nmt.data.vocabulary.base import Piece, Vocabulary
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import MAX_LINES, train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
+from nmt.data.vocabulary.sentencepiece import MAX_LINES
 from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch

@@ -11,14 +11,13 @@ import pytest
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.data.augment import LINKS, MODIFIERS, Augmentations, Modifier, Pair, modified
+from nmt.data.augment import MODIFIERS, Augmentations, Modifier, Pair, modified
 from nmt.data.augment import Words as TextWords
 from nmt.data.cache import EncodedCorpus, encode_corpus
-from nmt.data.link_file import LinkFile
+from nmt.data.links import LINKS, LinkFile
 from nmt.data.sources import GivenText, ReadText
 from nmt.data.vocabulary.base import Piece, Vocabulary
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.data.words import Words
 from nmt.recipe import registry

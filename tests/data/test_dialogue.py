@@ -12,8 +12,7 @@ from nmt.data.cache import encode_corpus
 from nmt.data.dialogue import SENTENCES, LineReader, current_turn, split_turns
 from nmt.data.sources import open_text
 from nmt.data.vocabulary.base import SEPARATOR, Vocabulary
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.recipe.schema import DataOptions, VocabularyOptions
 

@@ -22,8 +22,7 @@ from nmt.data.batching import BatchStream, TrainingBatches
 from nmt.data.cache import encode_corpus
 from nmt.data.mixing import InterleavedBatches, Sample
 from nmt.data.sources import FileText, GivenText, ReadText
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.recipe.schema import Recipe, StageOptions, VocabularyOptions
 from nmt.training.data import prepare_data
 from nmt.training.run import train

@@ -14,8 +14,7 @@ from nmt.data.batching import TrainingBatches
 from nmt.data.cache import EncodedCorpus, ParallelIds, encode_corpus
 from nmt.data.dialogue import LineReader
 from nmt.data.sources import FileText, ParallelText, ReadText
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.recipe.schema import DataOptions, Recipe, TrainingOptions, VocabularyOptions
 from nmt.training.techniques.reverse_pairs import ReversePairs
 from nmt.training.techniques.subword_sampling import SubwordSampling

@@ -16,8 +16,7 @@ from nmt.data.cache import EncodedCorpus, Sentences, encode_corpus
 from nmt.data.dialogue import LineReader
 from nmt.data.sources import FileText, ParallelText, ReadText
 from nmt.data.vocabulary.base import SPACE, Vocabulary
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.recipe.load import parse_settings
 from nmt.recipe.schema import Recipe, TrainingOptions, VocabularyOptions
