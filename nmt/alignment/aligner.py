@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain, islice, tee
+from itertools import chain, islice, repeat, tee
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ NUM_PAIRS_FOR_HEADS = 500
 """Sentence pairs that heads are chosen on; agreement hardly changes with more."""
 
 WordPair = tuple[Words, Words]
+Known = tuple[Ids, ForcedScore] | None
 
 
 @dataclass(frozen=True)
@@ -183,11 +184,15 @@ class AttentionAligner:
         warns: bool = False,
         posterior: bool = True,
         margins_only: bool = False,
+        known: Iterable[Known] = (),
     ) -> Iterator[tuple[WordAlignment, Weights]]:
         """Returns each alignment, without links, and what links are chosen by; see :meth:`__call__`.
 
-        That is the posterior of each link or, without a lexicon or ``posterior``, the attention. [T_words, S_words]
+        That is the posterior of each link or, without a lexicon, the balanced attention; without ``posterior`` the
+        attention itself. [T_words, S_words]
         ``margins_only``: of the scores, give only the margins, which takes less time.
+        ``known``: for each pair the ids of a target and what forced decoding of it gives, which isn't computed if these
+        are the ids of the pair's target.
         """
         if lexicon_only and self.lexicon is None:
             raise UserError(
@@ -198,10 +203,12 @@ class AttentionAligner:
             self._task.require("lexicon alignment")
         pairs = ((source, self._task.target_words(target)) for source, target in pairs)
         alignments = (
-            self._from_lexicon(pairs) if lexicon_only else self._attended(pairs, all_heads, scores, warns, margins_only)
+            self._from_lexicon(pairs)
+            if lexicon_only
+            else self._attended(pairs, all_heads, scores, warns, margins_only, known)
         )
         if self.lexicon is None or not posterior:
-            is_balanced = options.method == "argmax"
+            is_balanced = posterior and options.method == "argmax"
             return ((found, balance(found.weights) if is_balanced else found.weights) for found in alignments)
         alignments, again = tee(alignments)
         balanced = ((found.source, found.target, balance(found.weights)) for found in again)
@@ -224,10 +231,11 @@ class AttentionAligner:
         scores: bool = False,
         warns: bool = False,
         margins_only: bool = False,
+        known: Iterable[Known] = (),
     ) -> Iterator[WordAlignment]:
         """The attention between the words of each pair; without links."""
         wanted = range(len(self._model.decoder.heads)) if all_heads else self.heads.heads
-        number, limit = 0, self._max_pieces
+        number, limit, of_pairs = 0, self._max_pieces, chain(known, repeat(None))
         for window in in_windows(pairs, WINDOW * self._batch_size):
             pieces = [self._pieces(source, target) for source, target in window]
             for both in pieces:
@@ -235,8 +243,16 @@ class AttentionAligner:
                 if warns and (longest := max(map(len, both))) > limit:
                     warn(f"line {number} has {longest:,} pieces: only the first {limit} are aligned.")
             ids = [(_ids(source[:limit]), _ids(target[:limit])) for source, target in pieces]
-            found = force_all(self._model, ids, self._vocabularies, self._batch_size, wanted, scores, margins_only)
-            for pair, both, forced, sides in zip(window, pieces, found, ids, strict=True):
+            given = [
+                _without_padding(each[1], len(source)) if each is not None and each[0] == target else None
+                for (source, target), each in zip(ids, of_pairs, strict=False)
+            ]
+            left = [sides for sides, each in zip(ids, given, strict=True) if each is None]
+            forced_left = iter(
+                force_all(self._model, left, self._vocabularies, self._batch_size, wanted, scores, margins_only)
+            )
+            for pair, both, sides, each in zip(window, pieces, ids, given, strict=True):
+                forced = each or next(forced_left)
                 if self.attribute is not None:
                     forced = replace(forced, weights_HTS=self.attribute(*sides)[None, :, :-1])
                 yield self._in_words(pair, both, forced, all_heads)
@@ -310,6 +326,11 @@ def _least_of_words(of_pieces: Sequence[float], owners: Sequence[int], num_words
     least = np.zeros(num_words + 1)
     np.minimum.at(least, np.array(owners, dtype=np.int64), of_pieces)  # pieces of no word, -1, are the last
     return tuple(least[:-1].tolist())
+
+
+def _without_padding(forced: ForcedScore, num_source: int) -> ForcedScore:
+    assert forced.weights_HTS is not None
+    return replace(forced, weights_HTS=forced.weights_HTS[:, :, :num_source])
 
 
 def _ids(pieces: Sequence[Piece]) -> list[int]:

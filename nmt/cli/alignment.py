@@ -47,10 +47,8 @@ PictureOutput = Annotated[
         help="File to write; - is standard output. Many pictures are numbered: links-0001.png ….",
     ),
 ]
-Tokenized = Annotated[bool, typer.Option("--tokenized", help="The text is tokenised; tokens are the words.")]
-SplitPunctuation = Annotated[
-    bool, typer.Option("--split-punctuation", help="In raw text, count punctuation marks as words of their own.")
-]
+Tokenized = Annotated[bool, typer.Option(help="The text is tokenised; tokens are the words.")]
+SplitPunctuation = Annotated[bool, typer.Option(help="In raw text, count punctuation marks as words of their own.")]
 Reverse = Annotated[
     Path | None,
     typer.Option(metavar="MODEL_DIR", help="A model of the other direction; links are those of both models."),
@@ -64,9 +62,8 @@ WithLexicon = Annotated[
 LexiconOnly = Annotated[
     bool,
     typer.Option(
-        "--lexicon-only",
         help="Align by the lexicon and the order of words, without the attention: faster, nearly as good. Weights are "
-        "then the probabilities of links, and there are no scores.",
+        "then the probabilities of links, and there are no scores."
     ),
 ]
 Attribution = Annotated[
@@ -79,15 +76,10 @@ Attribution = Annotated[
 ]
 Grid = Annotated[
     bool,
-    typer.Option(
-        "--grid", help="Pictures of each attention head, a row per layer; the heads that links are from have a frame."
-    ),
+    typer.Option(help="Pictures of each attention head, a row per layer; the heads that links are from have a frame."),
 ]
-Lines = Annotated[
-    bool,
-    typer.Option("--lines", help="Pictures of two rows of words, joined by lines as thick as the weights."),
-]
-Numbers = Annotated[bool, typer.Option("--numbers", help="Write the weights into pictures.")]
+Lines = Annotated[bool, typer.Option(help="Pictures of two rows of words, joined by lines as thick as the weights.")]
+Numbers = Annotated[bool, typer.Option(help="Write the weights into pictures.")]
 Gold = Annotated[Path | None, typer.Option(metavar="FILE", help="Gold links to show too: i-j sure, i?j possible.")]
 Candidates = Annotated[int, typer.Option(metavar="N", min=1, help="In pages without TARGET: candidates of a sentence.")]
 Limit = Annotated[

@@ -41,10 +41,10 @@ def check_data(
     target: Annotated[str | None, typer.Argument(metavar="TARGET", help="Its translation, line by line.")] = None,
     test: Annotated[
         tuple[str, str] | None,
-        typer.Option("--test", metavar="SOURCE TARGET", help="Test text, which must not occur in the training text."),
+        typer.Option(metavar="SOURCE TARGET", help="Test text, which must not occur in the training text."),
     ] = None,
     vocabulary: Annotated[
-        Path | None, typer.Option("--vocabulary", metavar="PATH", help="A model directory, or a .model or .txt file.")
+        Path | None, typer.Option(metavar="PATH", help="A model directory, or a .model or .txt file.")
     ] = None,
     max_length: Annotated[
         int | None,
@@ -118,7 +118,7 @@ def clean(
     ] = None,
     test: Annotated[
         list[str] | None,
-        typer.Option("--test", metavar="SOURCE,TARGET", help="Test text whose pairs must not remain; may be repeated."),
+        typer.Option(metavar="SOURCE,TARGET", help="Test text whose pairs must not remain; may be repeated."),
     ] = None,
     max_length: Annotated[int, typer.Option(metavar="N", min=1, help="Words of the longest side that remains.")] = 150,
     workers: Workers = None,
@@ -226,7 +226,7 @@ def _pairs(model_dir: Path, source: str | None, target: str | None, limit: int) 
     """Lines with their translations; those without words are left out."""
     from nmt.core.text import read_lines
     from nmt.data.sources import FileText
-    from nmt.training.loop.sinks import read_samples
+    from nmt.training.sinks import read_samples
 
     if source is not None and target is not None:
         found = list(islice(FileText(Path(source), Path(target)), limit))

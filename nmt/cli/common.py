@@ -6,9 +6,10 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, get_args, get_origin
 
 import typer
 
@@ -87,7 +88,6 @@ Ray = Annotated[
 ExecutorName = Annotated[
     str | None,
     typer.Option(
-        "--executor",
         metavar="YAML",
         help="Where the workers run: local, ray, or the executor of a plugin with its options, such as "
         "'ray: {address: auto}'.",
@@ -144,9 +144,7 @@ Theme = Annotated[
     Literal["paper", "slides", "slides-dark"],
     typer.Option(help="Fonts and colours of pictures: slides are for a projector."),
 ]
-Version = Annotated[
-    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
-]
+Version = Annotated[bool, typer.Option(callback=_show_version, is_eager=True, help="Show the version and exit.")]
 
 
 @app.callback()
@@ -155,6 +153,8 @@ def _program(quiet: Quiet = False, version: Version = False) -> None: ...
 
 def command(*examples: str, to: typer.Typer = app, draws: bool = False) -> Callable[[Command], Command]:
     """A decorator that makes a function a command, with ``--plugin`` and ``--quiet`` besides its own options.
+
+    In place of a parameter whose type is a dataclass there is an option for each of its fields that Typer knows.
 
     The first sentence of the docstring is shown in the list of commands, which has room for 55 characters.
 
@@ -173,20 +173,45 @@ def command(*examples: str, to: typer.Typer = app, draws: bool = False) -> Calla
     epilog = "\n".join(("\b", f"Example{'s' if len(examples) > 1 else ''}:", *(f"  {line}" for line in examples)))
 
     def decorate(function: Command) -> Command:
+        own = inspect.signature(function).parameters
+        bundles: dict[str, Any] = {name: each.annotation for name, each in own.items() if is_dataclass(each.annotation)}
+
         @wraps(function)
         def run(plugin: None, quiet: bool, theme: str = "paper", **arguments: Any) -> None:
             for name, value in arguments.items():
                 if isinstance(value, int) and value > sys.maxsize:  # more than an index can be
                     option = f"--{name.replace('_', '-')}"
                     raise UserError(f"{option} {value} is too large.", f"Give at most {sys.maxsize:,}.")
+            for name, bundle in bundles.items():
+                values = {each.name: arguments.pop(each.name) for each in _options_in(bundle)}
+                arguments[name] = bundle(**values)
             with _themed(theme):
                 function(**arguments)
 
-        parameters = [*inspect.signature(function).parameters.values(), *options]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        parameters = [
+            each
+            for name, parameter in own.items()
+            for each in (_options_in(bundles[name]) if name in bundles else [parameter])
+        ]
+        by_name = [_as_option(each) for each in (*parameters, *options)]
+        run.__signature__ = inspect.Signature(by_name)  # type: ignore[attr-defined]
         return to.command(epilog=epilog)(run)
 
     return decorate
+
+
+def _as_option(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Returns the parameter by keyword; a switch that is off by default has no option that switches it off."""
+    kind, *how = get_args(parameter.annotation) or (None,)
+    if kind is bool and parameter.default is False and how[0].default is ...:
+        how[0].default = f"--{parameter.name.replace('_', '-')}"  # where Typer looks for a name
+    return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+
+
+def _options_in(bundle: Any) -> list[inspect.Parameter]:
+    """Returns the parameters of the constructor of a dataclass that are options or arguments of a command."""
+    known = inspect.signature(bundle).parameters.values()
+    return [each for each in known if get_origin(each.annotation) is Annotated]
 
 
 def _themed(theme: str) -> AbstractContextManager[None]:
@@ -307,7 +332,7 @@ def command_to_resume() -> str:
 @contextmanager
 def stopped_by_signal(remedy: str) -> Iterator[None]:
     """Turn the interruption of a training run into a message and the exit code of its signal."""
-    from nmt.training.loop.interrupts import Interrupted
+    from nmt.training.distributed import Interrupted
 
     try:
         yield

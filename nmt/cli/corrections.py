@@ -20,7 +20,7 @@ def memory(
         Path | None, typer.Option("--import", metavar="FILE", help="Add the entries of a .tmx or .csv file.")
     ] = None,
     export: Annotated[
-        Path | None, typer.Option("--export", metavar="FILE", help="Write all entries to a .tmx or .csv file.")
+        Path | None, typer.Option(metavar="FILE", help="Write all entries to a .tmx or .csv file.")
     ] = None,
 ) -> None:
     """Import, export or count corrected translations.

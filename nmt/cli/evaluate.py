@@ -62,7 +62,6 @@ Tokenize = Annotated[
 PerplexityOf = Annotated[
     Path | None,
     typer.Option(
-        "--perplexity",
         metavar="MODEL_DIR",
         help="Measure how well this model predicts the texts, in place of metrics; -s for a model that translates.",
     ),
@@ -74,7 +73,7 @@ Confusion = Annotated[
         help="Draw the confusion matrix of labels: rows are REFERENCE, columns HYPOTHESIS; .png, .svg or .pdf.",
     ),
 ]
-Confidence = Annotated[bool, typer.Option("--confidence", help="95 % confidence intervals by bootstrap.")]
+Confidence = Annotated[bool, typer.Option(help="95 % confidence intervals by bootstrap.")]
 Resamples = Annotated[int, typer.Option(metavar="N", min=2, max=1_000_000, help="Samples of the bootstrap.")]
 Test = Annotated[Literal["randomisation", "bootstrap"], typer.Option(help="Approximate randomisation or bootstrap.")]
 Samples = Annotated[

@@ -33,7 +33,7 @@ NAME_WIDTH, RUN_WIDTH = 24, 18
 def run(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR", help="Model directories, in training or done.")],
     output: Curves = None,
-    x: Annotated[Literal["updates", "minutes"], typer.Option("--x", help="Horizontal axis of the curves.")] = "updates",
+    x: Annotated[Literal["updates", "minutes"], typer.Option(help="Horizontal axis of the curves.")] = "updates",
     as_json: AsJson = False,
 ) -> None:
     """Show results of training runs, as a table and as curves.
@@ -99,7 +99,7 @@ def _figures(summary: dict[str, Any], metrics: Sequence[str]) -> dict[str, str]:
 @command("nmt inspect gradients runs/rnn runs/lstm --pairs val.de val.en -o gradients.png", to=inspect_app, draws=True)
 def gradients(
     directories: Annotated[list[Path], typer.Argument(metavar="MODEL_DIR", help="Folders that `nmt train` wrote.")],
-    pairs: Annotated[tuple[Path, Path], typer.Option("--pairs", metavar="SOURCE TARGET", help="Two parallel files.")],
+    pairs: Annotated[tuple[Path, Path], typer.Option(metavar="SOURCE TARGET", help="Two parallel files.")],
     limit: Limit = 500,
     output: Curves = None,
     as_json: AsJson = False,
@@ -338,13 +338,11 @@ def sentence(
     ] = "input_x_gradient,value_zeroing,leave_one_out",
     gold: Annotated[
         tuple[Path, Path] | None,
-        typer.Option(
-            "--gold", metavar="REFERENCE LINKS", help="Translations and their word links (Pharaoh), line by line."
-        ),
+        typer.Option(metavar="REFERENCE LINKS", help="Translations and their word links (Pharaoh), line by line."),
     ] = None,
     test: Annotated[
         tuple[Path, Path] | None,
-        typer.Option("--test", metavar="SOURCE REFERENCE", help="A test set: adds BLEU by sentence length."),
+        typer.Option(metavar="SOURCE REFERENCE", help="A test set: adds BLEU by sentence length."),
     ] = None,
     device: Device = "auto",
 ) -> None:
@@ -400,8 +398,7 @@ def words(
     path: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Model directory, or a text file of word vectors.")],
     words: Annotated[list[str] | None, typer.Argument(metavar="WORD", help="Words to show.")] = None,
     analogy: Annotated[
-        list[str] | None,
-        typer.Option(metavar="A,B,C", help="Find words that are to C as B is to A; may be repeated."),
+        list[str] | None, typer.Option(metavar="A,B,C", help="Find words that are to C as B is to A; may be repeated.")
     ] = None,
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Words that are shown for each.")] = 5,
     side: Annotated[

@@ -41,8 +41,7 @@ TimeLimit = Annotated[
 Feedback = Annotated[
     bool,
     typer.Option(
-        "--feedback",
-        help="Accept corrected translations from everybody; with --api-keys they are accepted from holders of a key.",
+        help="Accept corrected translations from everybody; with --api-keys they are accepted from holders of a key."
     ),
 ]
 InspectLimit = Annotated[

@@ -57,8 +57,7 @@ def backtranslate(
     output: Folder,
     input: Text = "-",
     noise: Annotated[
-        bool,
-        typer.Option("--noise", help="Delete, replace and move some words of the translations (Edunov et al. 2018)."),
+        bool, typer.Option(help="Delete, replace and move some words of the translations (Edunov et al. 2018).")
     ] = False,
     precision: Precision = "fp32",
     resume: Resume = False,
@@ -195,8 +194,7 @@ def _synthesize(
     """Translate, filter and write; ``translated`` is the side of the pairs that the model writes."""
     from nmt.filters.synthesis import Synthesis, check_language, record, with_one_sample
     from nmt.translation.job import TranslationJob
-    from nmt.translation.request import Request
-    from nmt.translation.translator import UNCONSTRAINED
+    from nmt.translation.request import StreamOptions
 
     _check_new(output)
     input, references = files
@@ -216,7 +214,7 @@ def _synthesize(
         _suffix_of(input),
     )
     n_best = 1 if references is None else effective.beam_size
-    job = TranslationJob(translator, record, Request.from_text, n_best, False, UNCONSTRAINED, decoding)
+    job = TranslationJob(translator, record, options=StreamOptions(n_best, decoding=decoding))
     _write_pairs(job, synthesis, input, output, resume)
 
 

@@ -52,9 +52,7 @@ def train(
     recipe: Annotated[
         str,
         typer.Argument(
-            metavar="RECIPE",
-            help="YAML file, or a name that `nmt recipes` lists.",
-            autocompletion=complete_recipe,
+            metavar="RECIPE", help="YAML file, or a name that `nmt recipes` lists.", autocompletion=complete_recipe
         ),
     ],
     output: Annotated[
@@ -64,7 +62,7 @@ def train(
         ),
     ] = None,
     settings: Settings = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint of the output.")] = False,
+    resume: Annotated[bool, typer.Option(help="Resume from the last checkpoint of the output.")] = False,
 ) -> None:
     """Train a model from a recipe.
 
@@ -91,14 +89,14 @@ def average(
     best: Annotated[int | None, typer.Option(metavar="N", min=2, help="The best N on disk by validation.")] = None,
     steps: Annotated[str | None, typer.Option(metavar="N,N,…", help="Checkpoints of these steps.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace model.safetensors of MODEL_DIR instead.")] = False,
+    replace: Annotated[bool, typer.Option(help="Replace model.safetensors of MODEL_DIR instead.")] = False,
 ) -> None:
     """Average checkpoints of a training run.
 
     The average, weight by weight, often translates better than each of them (Vaswani et al. 2017, section 6.1).
     training.keep_last sets how many are kept.
     """
-    from nmt.training.checkpointing.average import average_checkpoints
+    from nmt.training.checkpoint import average_checkpoints
 
     if (output is not None) == replace:
         raise UserError("No output is named for the average.", "Give either -o FOLDER or --replace.")
@@ -142,7 +140,7 @@ def export(
     program that translates. Needs pip install 'nmt[ctranslate2]' or 'nmt[onnx]'.
     """
     from nmt.export.targets import EXPORT_TARGETS
-    from nmt.training.loop.sinks import read_samples
+    from nmt.training.sinks import read_samples
     from nmt.translation.load import load
 
     target = EXPORT_TARGETS.find(to, "--to")()
@@ -168,10 +166,8 @@ def recipes(
             autocompletion=complete_recipe,
         ),
     ] = None,
-    keys: Annotated[bool, typer.Option("--keys", help="List the keys of recipes: type, default and meaning.")] = False,
-    schema: Annotated[
-        bool, typer.Option("--schema", help="Print the JSON schema of recipes, for editors and validators.")
-    ] = False,
+    keys: Annotated[bool, typer.Option(help="List the keys of recipes: type, default and meaning.")] = False,
+    schema: Annotated[bool, typer.Option(help="Print the JSON schema of recipes, for editors and validators.")] = False,
 ) -> None:
     """List the shipped recipes, print one, or list all keys.
 

@@ -3,16 +3,17 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
 
 from nmt.cli.common import (
     Device,
     ExecutorName,
     Input,
-    ModelDir,
     Output,
     Ray,
     Workers,
@@ -25,48 +26,21 @@ from nmt.cli.common import (
     shards_and_executor,
 )
 from nmt.cli.schema import options_of
-from nmt.cli.translation_options import (
-    Abstain,
-    Check,
-    Confidence,
-    Document,
-    Engine,
-    Ensemble,
-    Forbid,
-    Format,
-    FromMemory,
-    InputFormat,
-    Interactive,
-    LogitsProcessors,
-    NBest,
-    PrecisionOfEngine,
-    Repair,
-    ReplaceUnknown,
-    Resume,
-    ScoreOnly,
-    Scores,
-    UnknownLexicon,
-)
+from nmt.cli.translation_options import Resume, TranslateOptions, jsonl
 from nmt.core.console import progress_bar, say, warn
 from nmt.core.errors import UserError
 from nmt.core.output import ResumableOutput, open_output
 from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:
-    from nmt.export.ct2 import Quantization
     from nmt.jobs.executors import Executor
     from nmt.jobs.run import LineJob
     from nmt.jobs.shards import Shard
     from nmt.recipe.schema import DecodingChanges
     from nmt.translation.job import TranslationJob
-    from nmt.translation.results import ScoredPair, Translation
+    from nmt.translation.results import Translation
     from nmt.translation.teacher import TeacherJob, TeacherRecord
-    from nmt.translation.translator import Translator
 
-QUANTIZATIONS: dict[str, "Quantization | None"] = {
-    "fp32": None, "auto": None, "bf16": "bfloat16", "fp16": "float16", "int8": "int8",
-}  # fmt: skip
-"""Names of the precisions in CTranslate2."""
 WORTH_A_WARNING = 20
 """Lines from which on degenerate translations are reported: of fewer, the user sees each."""
 
@@ -83,29 +57,30 @@ WORTH_A_WARNING = 20
 )
 @options_of(DecodingOptions)
 def translate(
-    model_dir: ModelDir,
-    file: Document = None,
+    options: TranslateOptions,
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE", help="Text or a document to translate, as --input.", show_default=False),
+    ] = None,
     input: Input = "-",
     output: Output = "-",
-    n_best: NBest = 1,
-    logits_processor: LogitsProcessors = None,
-    ensemble: Ensemble = None,
-    forbid: Forbid = None,
-    replace_unknown: ReplaceUnknown = False,
-    unknown_lexicon: UnknownLexicon = None,
-    input_format: InputFormat = None,
-    format: Format = "text",
-    scores: Scores = False,
-    check: Check = False,
-    repair: Repair = False,
-    confidence: Confidence = False,
-    abstain: Abstain = None,
-    memory: FromMemory = False,
-    score_only: ScoreOnly = None,
-    precision: PrecisionOfEngine = "fp32",
-    engine: Engine = "torch",
+    logits_processor: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="YAML",
+            help="A logits processor with its options, such as 'no_repeat_ngram: {size: 3}'; may be repeated.",
+            show_default="from the recipe",
+        ),
+    ] = None,
+    score_only: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="SOURCE TARGET",
+            help="Instead of translating, score the lines of TARGET as translations of those of SOURCE.",
+        ),
+    ] = None,
     resume: Resume = False,
-    interactive: Interactive = False,
+    interactive: Annotated[bool, typer.Option(help="Ask for sentences and answer each.")] = False,
     workers: Workers = None,
     ray: Ray = None,
     executor: ExecutorName = None,
@@ -129,8 +104,8 @@ def translate(
     if file is not None and input != "-":
         raise UserError("FILE and --input both name the input.", "Give one of them.")
     input = file or input
-    for name, is_given in (("--check", check), ("--confidence", confidence)):
-        if is_given and format != "jsonl":
+    for name, is_given in (("--check", options.check), ("--confidence", options.confidence)):
+        if is_given and options.format != "jsonl":
             raise UserError(f"{name} writes a field of jsonl.", "Give --format jsonl, too.")
     _check_alone(score_only, interactive, input, output, resume)
     if logits_processor:
@@ -138,11 +113,7 @@ def translate(
             logits_processor, "--logits-processor", "no_repeat_ngram: {size: 3}"
         )
     is_folder = check_is_folder(input, workers, ray, executor)
-    options = _JobOptions(
-        model_dir, ensemble or [], precision, engine, n_best, forbid or [], replace_unknown, unknown_lexicon,
-        input_format, format, scores, check, repair, confidence, abstain, memory,
-        cast("DecodingChanges", decoding),
-    )  # fmt: skip
+    options = replace(options, decoding=cast("DecodingChanges", decoding))
     if score_only:
         _score(options, score_only, output, device)
     elif is_folder:
@@ -163,83 +134,12 @@ def _check_alone(score_only: tuple[str, str] | None, interactive: bool, input: s
             raise UserError(f"{name} doesn't go with --input, --resume and the like.", f"Give {name} without them.")
 
 
-@dataclass(frozen=True)
-class _JobOptions:
-    """The options of the command that say what becomes of a line."""
-
-    model_dir: Path
-    ensemble: list[Path]
-    precision: str
-    engine: str
-    n_best: int
-    forbid: list[str]
-    replace_unknown: bool
-    unknown_lexicon: Path | None
-    input_format: str | None
-    format: str
-    scores: bool
-    check: bool
-    repair: bool
-    confidence: bool
-    abstain: float | None
-    memory: bool
-    decoding: "DecodingChanges"
-
-    def ending(self, path: Path | str) -> str | None:
-        """Returns the document format of an input, None for lines.
-
-        Raises:
-            UserError: the other options are for lines.
-        """
-        from nmt.documents.job import document_ending
-
-        ending = document_ending(path, self.input_format)
-        if ending is not None and (self.n_best > 1 or self.scores or self.format != "text" or self.abstain is not None):
-            raise UserError(
-                f"{path} is a document: --n-best, --scores, --abstain and --format are for lines.",
-                "Leave them out, or give --input-format text.",
-            )
-        return ending
-
-    def translator(self, device: str) -> "Translator":
-        """Returns the translator that the options describe."""
-        from nmt.translation.load import load
-
-        if self.engine == "torch":
-            if self.precision == "int8":
-                raise UserError("PyTorch doesn't translate in int8.", "Give --engine ctranslate2, too.")
-            return load(self.model_dir, device, self.precision, self.ensemble)
-        if self.ensemble:
-            raise UserError("CTranslate2 searches with one model.", "Leave out --ensemble or --engine.")
-        from nmt.export.run import exported_translator
-
-        return exported_translator(load(self.model_dir, "cpu"), None, QUANTIZATIONS[self.precision])
-
-    def job(self, device: str) -> "TranslationJob":
-        """Returns the job that the options describe."""
-        from nmt.translation.job import TranslationJob
-        from nmt.translation.memory import TranslationMemory
-        from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
-
-        lexicon = read_unknown_lexicon(self.unknown_lexicon) if self.unknown_lexicon else {}
-        return TranslationJob(
-            self.translator(device),
-            partial(_jsonl, abstain=self.abstain)
-            if self.format == "jsonl"
-            else partial(_text, scores=self.scores, abstain=self.abstain),
-            Request.from_json if self.input_format == "jsonl" else Request.from_text,
-            self.n_best,
-            with_alignment=self.format == "jsonl",
-            constraints=OutputConstraints(self.forbid, self.replace_unknown, lexicon),
-            decoding=self.decoding,
-            check="repair" if self.repair else self.check,
-            with_confidence=self.confidence or self.abstain is not None,
-            memory=TranslationMemory(self.model_dir) if self.memory else None,
-        )
-
-
 def _translate_folder(
-    options: _JobOptions, input: Path, output: str, device: str, find: "Callable[..., tuple[list[Shard], Executor]]"
+    options: TranslateOptions,
+    input: Path,
+    output: str,
+    device: str,
+    find: "Callable[..., tuple[list[Shard], Executor]]",
 ) -> None:
     from nmt.core.files import sha256
     from nmt.core.model_directory import ModelDirectory
@@ -250,7 +150,8 @@ def _translate_folder(
 
     settings = options.decoding | vars(options) | {
         "model_dir": ModelDirectory(options.model_dir).digest(),
-        "ensemble": [ModelDirectory(path).digest() for path in options.ensemble],
+        "ensemble": [ModelDirectory(path).digest() for path in options.ensemble or ()],
+        "forbid": options.forbid or [],
         "unknown_lexicon": options.unknown_lexicon and sha256(options.unknown_lexicon),
         "input_format": options.input_format or "text",
     }  # fmt: skip
@@ -340,7 +241,7 @@ def _work_is_kept(target: ResumableOutput, unit: str) -> Iterator[None]:
         raise
 
 
-def _score(options: _JobOptions, files: tuple[str, str], output: str, device: str) -> None:
+def _score(options: TranslateOptions, files: tuple[str, str], output: str, device: str) -> None:
     from nmt.data.sources import FileText
 
     translator = options.translator(device)
@@ -348,19 +249,4 @@ def _score(options: _JobOptions, files: tuple[str, str], output: str, device: st
     with progress_bar("scoring", None, not on_screen(output)) as bar, open_output(output) as file:
         for pair in bar.counted(translator.score(pairs, **options.decoding)):
             score = "nan" if pair.score is None else f"{pair.score:.4f}"
-            file.write((_jsonl(pair) if options.format == "jsonl" else f"{score}\t{pair.target}") + "\n")
-
-
-def _jsonl(result: "Translation | ScoredPair", abstain: float | None = None) -> str:
-    from nmt.alignment.links import json_line
-
-    values = result.to_json()
-    if abstain is not None and values.get("confidence", 1.0) < abstain:
-        values |= {"translation": "", "abstained": True}
-    return json_line(values)
-
-
-def _text(translation: "Translation", scores: bool, abstain: float | None) -> str:
-    if abstain is not None and translation.confidence is not None and translation.confidence < abstain:
-        return ""
-    return "\t".join(f"{c.score:.4f}\t{c.text}" if scores else c.text for c in translation.n_best)
+            file.write((jsonl(pair) if options.format == "jsonl" else f"{score}\t{pair.target}") + "\n")

@@ -53,7 +53,8 @@ def beam_search(
     results: list[list[Hypothesis]] = [[] for _ in batch.source_BS]
     while len(beam.sentence_B):
         tokens_Nt, sentence_N, live_L = beam.tokens_BKt.flatten(0, 1), beam.sentence_N, beam.live_rows()
-        output = model.step(tokens_Nt[:, -1], state, beam.coverage_BKS is not None, live_L)
+        needs_weights = beam.coverage_BKS is not None or batch.observer is not None
+        output = model.step(tokens_Nt[:, -1], state, needs_weights, live_L)
         logits_LV = output.logits_NV.float()
         # Faster than logsumexp on a CPU, which makes two passes more over the vocabulary.
         normaliser_L = logits_LV[:, 0] - logits_LV.log_softmax(1)[:, 0]
@@ -72,7 +73,8 @@ def beam_search(
 
         done_B = beam.is_done()
         if batch.observer is not None:
-            step = BeamStep(logits_LV, offset_BK, live_L, choice, ending_score_BK, beam.score_BK, done_B)
+            open_BK, weights_NHS = beam.score_BK, output.weights_NHS
+            step = BeamStep(logits_LV, offset_BK, live_L, choice, ending_score_BK, open_BK, done_B, weights_NHS)
             batch.observer([batch.numbers[sentence] for sentence in beam.sentence_B.tolist()], step)
         num_done = int(done_B.sum())
         stay = None

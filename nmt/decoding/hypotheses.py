@@ -51,6 +51,8 @@ class BeamStep:
     """Log-probabilities of the hypotheses that are continued: ``choice.open_BK`` with -inf where one was pruned."""
     done_B: Tensor
     """True for sentences whose search ends with this step."""
+    weights_NHS: Tensor | None
+    """Attention of all heads of all hypotheses; None for a model without attention."""
 
 
 BeamObserver = Callable[[Sequence[int], BeamStep], None]

@@ -59,7 +59,8 @@ class DocumentTranslator:
     """
 
     def __init__(self, job: TranslationJob, path: Path | str, ending: str) -> None:
-        self.job = replace(job, write=_record, read=Request.from_text, n_best=1, with_alignment="punctuation")
+        options = replace(job.options, n_best=1, with_alignment="punctuation")
+        self.job = replace(job, write=_record, read=Request.from_text, options=options)
         self._name, self._data, self._model = f"document{ending}", read_bytes(path, MAX_BYTES + 1), job.translator
         self._source, self._target = self._model.recipe.data.source, self._model.recipe.data.target
         found = dict.fromkeys(sentences_of_document(self._name, self._data, self._source))

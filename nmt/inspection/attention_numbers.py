@@ -1,9 +1,9 @@
 """The numbers of one attention head, step by step: query, keys, scores, weights and context."""
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from textwrap import dedent
 from typing import Any, Self
 
@@ -23,10 +23,15 @@ class SourceCode:
     text: str
 
     @classmethod
-    def of(cls, code: Callable[..., Any] | type) -> Self:
-        """Raises OSError where the source can't be read."""
-        lines, line = inspect.getsourcelines(code)
-        return cls(f"{code.__module__.replace('.', '/')}.py", line, dedent("".join(lines)))
+    def of(cls, *shown: Callable[..., Any]) -> tuple[Self, ...]:
+        """Returns the source of some functions; nothing where Python has none."""
+        with suppress(OSError):
+            found = [(code, *inspect.getsourcelines(code)) for code in shown]
+            return tuple(
+                cls(f"{code.__module__.replace('.', '/')}.py", line, dedent("".join(lines)))
+                for code, lines, line in found
+            )
+        return ()
 
 
 @dataclass(frozen=True)
@@ -47,47 +52,42 @@ class AttentionNumbers:
     context_TD: Tensor
 
 
-@dataclass
-class AttentionCalls:
-    """Calls of the attention of a decoder, in their order."""
+Call = tuple[nn.Module, tuple[Any, ...], Any]
+"""A module, its arguments and its output."""
 
-    calls: list[tuple[nn.Module, tuple[Any, ...], Tensor]] = field(default_factory=list)
-    """Module, arguments and weights of each."""
 
-    def numbers(self, head: Head, weights_TS: Tensor) -> AttentionNumbers | None:
-        """Returns the numbers of a head; None for an attention that is not one score and its softmax.
+def attention_numbers(calls: Sequence[Call], head: Head, weights_TS: Tensor) -> AttentionNumbers | None:
+    """Returns the numbers of a head; None for an attention that is not one score and its softmax.
 
-        Args:
-            head: of the decoder.
-            weights_TS: its weights, by which a call that computes something else is recognised.
-        """
-        multihead = [call for call in self.calls if isinstance(call[0], MultiHeadAttention)]
-        found = None
-        if head.layer is not None and head.layer < len(multihead):
-            found = _of_multihead(*multihead[head.layer][:2], head.index)
-        elif not multihead:
-            found = _of_scores(self.calls)
-        if found is None or found.weights_TS.shape != weights_TS.shape:
-            return None
-        return found if torch.allclose(found.weights_TS, weights_TS.cpu(), atol=1e-3) else None
+    Args:
+        calls: of the decoder.
+        head: of the decoder.
+        weights_TS: its weights, by which a call that computes something else is recognised.
+    """
+    # Self-attention gives no weights.
+    attended = [
+        call for call in calls if isinstance(call[0], MultiHeadAttention | Attention) and call[2][1] is not None
+    ]
+    multihead = [call for call in attended if isinstance(call[0], MultiHeadAttention)]
+    found = None
+    if head.layer is not None and head.layer < len(multihead):
+        found = _of_multihead(*multihead[head.layer][:2], head.index)
+    elif not multihead:
+        found = _of_scores(attended)
+    if found is None or found.weights_TS.shape != weights_TS.shape:
+        return None
+    return found if torch.allclose(found.weights_TS, weights_TS.cpu(), atol=1e-3) else None
 
 
 @contextmanager
-def recorded_attention(decoder: nn.Module) -> Iterator[AttentionCalls]:
-    """Records the calls of a decoder's attention to the source while the block runs."""
-    recorded = AttentionCalls()
-
-    def record(module: nn.Module, arguments: tuple[Any, ...], output: tuple[Tensor, Tensor | None]) -> None:
-        if output[1] is not None:  # self-attention gives no weights
-            recorded.calls.append((module, arguments, output[1]))
-
-    attentions = [module for module in decoder.modules() if isinstance(module, MultiHeadAttention | Attention)]
-    hooks = [module.register_forward_hook(record) for module in attentions]
-    try:
-        yield recorded
-    finally:
-        for hook in hooks:
-            hook.remove()
+def recorded_calls(decoder: nn.Module) -> Iterator[list[Call]]:
+    """Records the calls of a decoder's modules, in their order, while the block runs."""
+    calls: list[Call] = []
+    with ExitStack() as hooks:
+        for module in decoder.modules():
+            hook = module.register_forward_hook(lambda *call: calls.append(call))
+            hooks.callback(hook.remove)
+        yield calls
 
 
 def _of_multihead(module: nn.Module, arguments: tuple[Any, ...], index: int) -> AttentionNumbers:
@@ -101,7 +101,7 @@ def _of_multihead(module: nn.Module, arguments: tuple[Any, ...], index: int) -> 
     return _numbers(module, equation, query_TD, keys_SD, values_SD, scores_TS)
 
 
-def _of_scores(calls: list[tuple[nn.Module, tuple[Any, ...], Tensor]]) -> AttentionNumbers | None:
+def _of_scores(calls: Sequence[Call]) -> AttentionNumbers | None:
     """Returns the numbers of an attention with one head, which a recurrent decoder calls once or at each step; None for
     one that is made of several."""
     if len({module for module, _, _ in calls}) != 1:
@@ -122,11 +122,8 @@ def _numbers(
     module: nn.Module, equation: str, query_TD: Tensor, keys_SD: Tensor, values_SD: Tensor, scores_TS: Tensor
 ) -> AttentionNumbers:
     weights_TS, code = scores_TS.softmax(1), f"{type(module).__module__}.{type(module).__qualname__}"
-    shown: list[Callable[..., Any] | type] = [MultiHeadAttention._explicit]
+    shown: list[Callable[..., Any]] = [MultiHeadAttention._explicit]
     if isinstance(module, Attention):
         shown = [next(kind for kind in type(module).__mro__ if "scores" in vars(kind)), attend]
-    sources: tuple[SourceCode, ...] = ()
-    with suppress(OSError):
-        sources = tuple(map(SourceCode.of, shown))
     parts = (query_TD, keys_SD, values_SD, scores_TS, weights_TS, weights_TS @ values_SD)
-    return AttentionNumbers(equation, code, sources, *(part.cpu() for part in parts))
+    return AttentionNumbers(equation, code, SourceCode.of(*shown), *(part.cpu() for part in parts))

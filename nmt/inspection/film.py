@@ -9,8 +9,8 @@ from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
+from nmt.core.templates import embedded, render
 from nmt.core.text import read_lines
-from nmt.inspection.sentence_page import embedded
 from nmt.metrics.table import METRICS
 from nmt.training.history import read_history, short_names
 
@@ -21,8 +21,6 @@ def render_film(directory: Path) -> str:
     Raises:
         UserError: the run has no film, or it can't be read.
     """
-    from nmt.core.templates import render
-
     frames, history = read_film(directory), read_history(directory)
     summary, ends = history.summary(), history.series("epoch", "epoch")[0]
 
@@ -43,7 +41,7 @@ def render_film(directory: Path) -> str:
 
 
 def read_film(directory: Path) -> list[dict[str, Any]]:
-    """Returns the frames of ``film.jsonl``, see :class:`nmt.training.loop.events.Filmed`.
+    """Returns the frames of ``film.jsonl``, see :class:`nmt.training.events.Filmed`.
 
     Lines that aren't whole, or that are no frames, are left out with a warning.
 

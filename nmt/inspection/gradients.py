@@ -1,4 +1,4 @@
-"""Gradient norms at the source words of a trained model, by distance; see :mod:`nmt.training.gradient_norms`."""
+"""Gradient norms at the source words of a trained model, by distance; see :mod:`nmt.training.validation`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.core.errors import UserError
-from nmt.training.gradient_norms import MIN_SENTENCES, norms_by_distance
+from nmt.training.validation import MIN_SENTENCES, norms_by_distance
 from nmt.translation.translator import Translator
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from nmt.alignment.link_options import AttributionMethod
 from nmt.core.device import autocast
 from nmt.core.errors import UserError
+from nmt.core.templates import packed
 from nmt.data.batching import Ids, make_batch
 from nmt.data.links import Link
 from nmt.data.words import Words
@@ -19,8 +20,9 @@ from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.recording import BeamRecorder, SearchTree
 from nmt.decoding.search import Query
-from nmt.inspection.attention_numbers import AttentionNumbers, recorded_attention
+from nmt.inspection.attention_numbers import AttentionNumbers, attention_numbers, recorded_calls
 from nmt.inspection.attribution import attribution_shares
+from nmt.inspection.cell_numbers import CellNumbers, cell_numbers
 from nmt.inspection.interventions import (
     Intervention,
     force_stepwise,
@@ -31,7 +33,6 @@ from nmt.inspection.interventions import (
 )
 from nmt.models.contracts import Model
 from nmt.recipe.schema import DecodingOptions
-from nmt.training.film import packed
 from nmt.translation.translator import Translator
 
 Json = dict[str, Any]
@@ -57,6 +58,8 @@ class ForcedStep:
     """Attention of every head; None for a model without attention."""
     numbers: AttentionNumbers | None
     """Numbers of the first alignment head, where it is a score and its softmax."""
+    cell: CellNumbers | None
+    """Numbers of the top cell, where it has gates."""
 
 
 class SentenceViewer:
@@ -106,7 +109,7 @@ class SentenceViewer:
         Returns:
             An object with ``source`` (tokens and EOS), ``beam`` (the tree and the finished hypotheses), ``greedy``,
             ``best`` (tokens with their probabilities), and, each possibly null, ``attention`` (also attributions),
-            ``numbers``, ``alternatives``, ``interventions`` and ``gold``.
+            ``numbers``, ``cell``, ``alternatives``, ``interventions`` and ``gold``.
 
         Raises:
             UserError: the line has no words or too many pieces, or the model finds no translation.
@@ -126,6 +129,7 @@ class SentenceViewer:
             "best": self._hypothesis(source, best),
             "attention": [*self._attention(forced), *self._attributions(source, best.ids)] or None,
             "numbers": self._numbers(forced.numbers),
+            "cell": _cell(forced.cell),
             "alternatives": self._alternatives(source, best, forced) if self.num_alternatives else None,
             "interventions": self._interventions(source, best, forced) if self.num_interventions else None,
             "gold": self._gold(source, line, *gold) if gold is not None else None,
@@ -171,15 +175,16 @@ class SentenceViewer:
         model = self.translator.model
         batch = make_batch([(source, target)], self.translator.vocabularies).to(model.device)
         has_attention, numbers = self.translator.has_attention, None
-        with autocast(model.device, self.translator.precision), recorded_attention(model.decoder) as calls:
+        with autocast(model.device, self.translator.precision), recorded_calls(model.decoder) as calls:
             output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, has_attention)
             logits_TV = model.decoder.output(output.features_BTD[0])
             weights = output.weights_BHTS[0].float() if has_attention else None
             if weights is not None:
                 head = self.translator.aligner.heads.heads[0]
-                numbers = calls.numbers(model.decoder.heads[head], weights[head])
+                numbers = attention_numbers(calls, model.decoder.heads[head], weights[head])
+            cell = cell_numbers(calls, len(target) + 1)
         weights = None if weights is None else weights.cpu()
-        return ForcedStep(logits_TV.float().log_softmax(-1).cpu(), weights, numbers)
+        return ForcedStep(logits_TV.float().log_softmax(-1).cpu(), weights, numbers, cell)
 
     def _hypothesis(self, source: Ids, hypothesis: Hypothesis) -> Json:
         [log_p] = self._token_log_probabilities(source, [hypothesis.ids])
@@ -236,7 +241,7 @@ class SentenceViewer:
             shown += [(head.name, weights) for head, weights in zip(names, forced.weights_HTS, strict=True)]
         else:
             shown = [(names[0].name, mean_TS)]
-        return [{"name": name, "weights": packed(weights)} for name, weights in shown]
+        return [{"name": name, "weights": packed(weights.numpy())} for name, weights in shown]
 
     def _attributions(self, source: Ids, ids: Ids) -> list[Json]:
         """Returns the name and the shares [T, S] of each method of attribution that the model can have."""
@@ -245,7 +250,7 @@ class SentenceViewer:
             with suppress(UserError):
                 shares_TS = attribution_shares(translator.model, translator.vocabularies, source, ids, method)
                 name = method.replace("_x_", " × ").replace("_", " ")
-                found.append({"name": name, "weights": packed(shares_TS), "is_attribution": True})
+                found.append({"name": name, "weights": packed(shares_TS.numpy()), "is_attribution": True})
         return found
 
     def _numbers(self, numbers: AttentionNumbers | None) -> Json | None:
@@ -309,12 +314,16 @@ class SentenceViewer:
             with intervened(self.translator.model, chunk) as model:
                 found = [hypotheses[0] for hypotheses in self.search(source, prefixes, self.options, model=model)]
                 with autocast(model.device, self.translator.precision):
-                    own = force_stepwise(model, source, [ids] * len(chunk), vocabularies, count)
-                    new = force_stepwise(model, source, [hypothesis.ids for hypothesis in found], vocabularies)
-            for hypothesis, (own_p, top), (p, _) in zip(found, own, new, strict=True):
-                shown = {"tokens": self._tokens(hypothesis.ids), "p": p, "own": own_p}
-                named = [[[self._target.token(token), value] for token, value in of_step] for of_step in top]
-                results.append({**self._summary(hypothesis), **shown, "top": named})
+                    own, *best = force_stepwise(model, [(source, ids)] * len(chunk), vocabularies, count)
+                    new, *_ = force_stepwise(model, [(source, hypothesis.ids) for hypothesis in found], vocabularies)
+            tops = [
+                zip(*of_change, strict=True) for of_change in zip(best[0].tolist(), best[1].exp().tolist(), strict=True)
+            ]
+            for hypothesis, own_T, new_T, top in zip(found, own.exp(), new.exp(), tops, strict=True):
+                tokens = self._tokens(hypothesis.ids)
+                named = [[[self._target.token(i), p] for i, p in zip(*step, strict=True)] for step in top]
+                shown = {"tokens": tokens, "p": new_T[: len(tokens)].tolist(), "own": own_T.tolist(), "top": named}
+                results.append({**self._summary(hypothesis), **shown})
         return results
 
     def _interventions(self, source: Ids, best: Hypothesis, forced: ForcedStep) -> Json | None:
@@ -387,6 +396,16 @@ class SentenceViewer:
             "parameters": model.num_parameters,
             "options": {name: getattr(options, name) for name in ("beam_size", "length_penalty", "alpha", "prune")},
         }
+
+
+def _cell(numbers: CellNumbers | None) -> Json | None:
+    """Returns the numbers of the cell as those of attention; ``values`` by name."""
+    if numbers is None:
+        return None
+    values = {name: _short(value_TD[:, :MAX_WIDTH]) for name, value_TD in numbers.values_TD.items()}
+    width = next(iter(numbers.values_TD.values())).shape[1]
+    shown = {"equation": numbers.equation, "code": numbers.code, "width": width, "values": values}
+    return shown | {"sources": [asdict(source) for source in numbers.sources]}
 
 
 def _short(values: Tensor) -> list[list[float]]:

@@ -15,15 +15,14 @@ from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
-from nmt.recipe.schema import DecodingChanges
-from nmt.translation.request import OutputConstraints, Request
+from nmt.translation.request import Request, StreamOptions
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
@@ -43,38 +42,12 @@ STEPS_PER_UPDATE = 3
 """Steps of the search between two partial translations of a sentence."""
 
 
-@dataclass(frozen=True)
-class BatchOptions:
-    """Options that all sentences of a batch have in common."""
-
-    n_best: int = 1
-    with_alignment: bool | Literal["punctuation"] = False
-    """Argument of :meth:`Translator.stream`."""
-    forbid: tuple[str, ...] = ()
-    decoding: tuple[tuple[str, Any], ...] = ()
-    """Changes to the recipe's decoding options, as sorted pairs of key and value."""
-    check: bool | Literal["repair"] = False
-    """Argument of :meth:`Translator.stream`."""
-    with_confidence: bool = False
-    """Argument of :meth:`Translator.stream`."""
-
-    @classmethod
-    def of(cls, n_best: int = 1, with_alignment: bool = False, forbid: Sequence[str] = (), **decoding: Any) -> Self:
-        """BatchOptions with changes to decoding options as keyword arguments."""
-        return cls(n_best, with_alignment, tuple(forbid), tuple(sorted(decoding.items())))
-
-    @property
-    def changes(self) -> DecodingChanges:
-        """Returns keyword arguments for :meth:`Translator.translate`."""
-        return cast("DecodingChanges", dict(self.decoding))
-
-
 @dataclass(eq=False)
 class _SentenceJob:
     """A sentence that waits for its translation."""
 
     translator: Translator
-    settings: BatchOptions
+    settings: StreamOptions
     request: Request
     on_partial: Callable[[str], None] | None
     is_bulk: bool = False
@@ -87,7 +60,7 @@ class _SentenceJob:
     @property
     def most(self) -> int:
         """Sentences of a batch."""
-        return self.translator.options(**self.settings.changes).batch_size
+        return self.translator.options(**self.settings.decoding).batch_size
 
 
 @dataclass(eq=False)
@@ -159,7 +132,7 @@ class Engine:
         self,
         translator: Translator,
         requests: Sequence[Request],
-        settings: BatchOptions,
+        settings: StreamOptions,
         on_partial: Mapping[int, Callable[[str], None]] | None = None,
         is_bulk: bool = False,
     ) -> list["Future[Translation]"]:
@@ -269,13 +242,8 @@ class Engine:
             translations = list(
                 translator.stream(
                     [item.request for item in items],
-                    settings.n_best,
-                    with_alignment=settings.with_alignment,
-                    constraints=OutputConstraints(settings.forbid),
                     processors=[watch] if is_watched else [],
-                    check=settings.check,
-                    with_confidence=settings.with_confidence,
-                    **settings.changes | {"batch_size": len(items)},
+                    **settings.arguments | {"batch_size": len(items)},
                 )
             )
         except Exception as error:

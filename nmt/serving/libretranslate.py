@@ -25,10 +25,10 @@ from nmt.documents.markup import translate_content
 from nmt.documents.segmentation import Segment, split_sentences, translated, with_tags
 from nmt.documents.tags import KEPT, text_of
 from nmt.serving.corrections import correct, recalls
-from nmt.serving.engine import BatchOptions
 from nmt.serving.http import admit, read_values, without_surrogates
 from nmt.serving.languages import described, public_code
 from nmt.serving.service import ApiError, RequestContext, Service, wide_beam
+from nmt.translation.request import StreamOptions
 from nmt.translation.translator import Translator
 
 MAX_DETECTED = 10_000
@@ -69,7 +69,7 @@ class _Job:
 
     def _translations(self, context: RequestContext, route: Sequence[Translator], source: str) -> list[str]:
         """Returns the text by the best translations of its sentences, by the second best, and so on."""
-        linked = partial(context.translate, route, settings=BatchOptions(with_alignment="punctuation"))
+        linked = partial(context.translate, route, settings=StreamOptions(with_alignment="punctuation"))
         run = partial(translate_content, translate=linked, language=source)
         if self.format == "html":
             return translate_htmls([self.text], run)
@@ -82,7 +82,7 @@ class _Job:
         sentences = [segment.text for segment in segments if segment.is_sentence]
         if has_tags:
             sentences = with_tags(sentences, route[0].vocabularies.source)
-        found = context.translate(route, sentences, BatchOptions.of(num, **wide_beam(route, num)))
+        found = context.translate(route, sentences, StreamOptions(num, decoding=wide_beam(route, num)))
         ranked = ([t.n_best[min(rank, len(t.n_best) - 1)].text for t in found] for rank in range(num))
         return ["".join(translated(segments, iter(texts))) for texts in ranked]
 
@@ -248,7 +248,7 @@ class _DocumentJob:
             if source == "auto":
                 text = process.text(self.name, data, MAX_DETECTED)
                 source = next((code for code, _ in self.service.detector.detect(text)), self.target)
-            linked = BatchOptions(with_alignment="punctuation")
+            linked = StreamOptions(with_alignment="punctuation")
             search = partial(context.translate, self.service.route(source, self.target), settings=linked)
             translate = partial(self.glossary.translated, search=search, missing=self.missing)
             return process.translate(self.name, data, translate, source, self.target)

@@ -20,11 +20,12 @@ from nmt.core.errors import shortened
 from nmt.data.languages import name_of
 from nmt.decoding.parallel import independent_threads
 from nmt.documents.process import DocumentProcesses
-from nmt.serving.engine import BatchOptions, Engine
+from nmt.recipe.schema import DecodingChanges
+from nmt.serving.engine import Engine
 from nmt.serving.languages import Detector, ModelRouter, direction, public_code
 from nmt.translation.memory import TranslationMemory
 from nmt.translation.parts import chained, in_parts, joined, unchanged
-from nmt.translation.request import Request
+from nmt.translation.request import Request, StreamOptions
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
@@ -181,7 +182,7 @@ class RequestContext:
         self,
         route: Sequence[Translator],
         requests: Iterable[str | Request],
-        settings: BatchOptions,
+        settings: StreamOptions,
         on_partial: Callable[[int, str], None] | None = None,
     ) -> list[Translation]:
         """Translate sentences by the models of a route, one after another.
@@ -204,7 +205,7 @@ class RequestContext:
                 replace(request, source=before.text) if is_last else Request(before.text)
                 for request, before in zip(wanted, found, strict=True)
             ]
-            own = settings if is_last else BatchOptions(with_alignment=settings.with_alignment, check=settings.check)
+            own = settings if is_last else StreamOptions(with_alignment=settings.with_alignment, check=settings.check)
             hopped = self._hop(model, sources, own, on_partial if is_last else None)
             found = [chained(before, after) for before, after in zip(found, hopped, strict=True)] if hop else hopped
         return found
@@ -213,15 +214,14 @@ class RequestContext:
         self,
         model: Translator,
         requests: Sequence[Request],
-        settings: BatchOptions,
+        settings: StreamOptions,
         on_partial: Callable[[int, str], None] | None,
     ) -> list[Translation]:
         """Translate by exact matches of the model's memory, and the other sentences by the model."""
         memory = self._memories.get(model)
-        recalled = memory.recall(requests, settings.forbid) if memory is not None else {}
+        recalled = memory.recall(requests, settings.constraints.forbid) if memory is not None else {}
         rest = [i for i in range(len(requests)) if i not in recalled]
-        how = settings.with_alignment, settings.check, settings.with_confidence
-        if recalled and (examine := model.examiner(*how)) is not None:
+        if recalled and (examine := model.examiner(settings)) is not None:
             recalled = dict(zip(recalled, self.call(examine, list(recalled.values())), strict=True))
         of_rest = None if on_partial is None else lambda at, text: on_partial(rest[at], text)
         searched = self._search(model, [requests[i] for i in rest], settings, of_rest) if rest else []
@@ -232,7 +232,7 @@ class RequestContext:
         self,
         model: Translator,
         requests: Sequence[Request],
-        settings: BatchOptions,
+        settings: StreamOptions,
         on_partial: Callable[[int, str], None] | None,
     ) -> list[Translation]:
         divided = [in_parts(request, model) for request in requests]
@@ -421,7 +421,7 @@ class Service:
                 left.cancel()
 
 
-def wide_beam(route: Sequence[Translator], n_best: int) -> dict[str, Any]:
+def wide_beam(route: Sequence[Translator], n_best: int) -> DecodingChanges:
     """Returns the change to decoding options that makes room for candidates, if need be."""
     options = route[-1].options() if route else None
     if options is None or n_best <= options.beam_size:

@@ -16,10 +16,10 @@ from nmt.alignment.links import to_json
 from nmt.documents.glossary import CheckedTranslation, Glossary
 from nmt.documents.segmentation import Segment, split_sentences, translated, with_tags
 from nmt.serving.corrections import correct, recalls
-from nmt.serving.engine import BatchOptions
 from nmt.serving.http import admit
 from nmt.serving.languages import described, direction, public_code
 from nmt.serving.service import ApiError, RequestContext, Service, time_limit, wide_beam
+from nmt.translation.request import OutputConstraints, StreamOptions
 from nmt.translation.request import Request as Sentence
 from nmt.translation.translator import Translator
 
@@ -181,7 +181,7 @@ class _Job:
         sentences = [self._sentence(each) for each in found]
         return {"text": text, "source": public_code(source), **detected, "sentences": sentences}
 
-    def _settings(self, route: Sequence[Translator]) -> BatchOptions:
+    def _settings(self, route: Sequence[Translator]) -> StreamOptions:
         body = self._body
         decoding = wide_beam(route, body.n_best)
         if body.beam_size is not None:
@@ -190,9 +190,9 @@ class _Job:
             decoding["alpha"] = body.alpha
         if route:
             route[-1].options(**decoding)  # raises UserError for options that exclude each other
-        options = BatchOptions.of(body.n_best, body.alignment, body.forbid, **decoding)
         with_confidence = body.confidence and len(route) == 1 and route[0].is_calibrated
-        return replace(options, check=body.check, with_confidence=with_confidence)
+        constraints = OutputConstraints(body.forbid)
+        return StreamOptions(body.n_best, body.alignment, constraints, body.check, with_confidence, decoding)
 
     def _sentence(self, found: CheckedTranslation) -> dict[str, Any]:
         """Returns the object of ``nmt translate --format jsonl``, with phrases and terms that could not be placed."""

@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmt.data.batching import Batch
 from nmt.models.contracts import OutputLayer
 from nmt.models.layers import length_mask
+from nmt.models.seq2seq import Seq2Seq
 
 LogitsLoss = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Maps log-probabilities [N, P, V] of N positions in P passes to a loss and its gradient in the logits [N, P, V]."""
@@ -144,3 +146,9 @@ def token_loss(
         features_NPD, output.weight_VD, output.bias_V, target_N, smoothing, logits_losses
     )
     return TokenLoss(smoothed, nll, len(index_N))
+
+
+def batch_loss(model: Seq2Seq, batch: Batch) -> TokenLoss:
+    """Returns the loss of a model for a batch, without label smoothing and without extra losses."""
+    output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
+    return token_loss(output.features_BTD, model.decoder.output, batch.target_output_BT, batch.target_length_B, 0.0)

@@ -21,10 +21,7 @@ from nmt.recipe.registry import Choice, Table, required_plugins
 from nmt.recipe.schema import DEFAULT_OPTIMIZER, DEFAULT_SCHEDULE, Recipe
 from nmt.tasks import choose_task
 from nmt.tasks.base import Task
-from nmt.training.optim.optimizer import KEY as OPTIMIZER
-from nmt.training.optim.optimizer import OPTIMIZERS, Optimizer
-from nmt.training.optim.schedules import KEY as SCHEDULE
-from nmt.training.optim.schedules import SCHEDULES, Schedule
+from nmt.training.optimization import OPTIMIZER, OPTIMIZERS, SCHEDULE, SCHEDULES, Optimizer, Schedule
 from nmt.training.techniques import KEY as TECHNIQUE
 from nmt.training.techniques import TECHNIQUES
 from nmt.training.techniques.base import IN_FORWARD, Technique

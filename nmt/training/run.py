@@ -19,21 +19,18 @@ from nmt.recipe.load import default_output, load_recipe
 from nmt.recipe.options import OnResume, Options, groups_in
 from nmt.recipe.registry import TABLES, choices_of
 from nmt.recipe.schema import Recipe
-from nmt.training.checkpointing.checkpoint import CheckpointFolder, step_of
-from nmt.training.checkpointing.state import seed_everything
+from nmt.training.checkpoint import CheckpointFolder, seed_everything, step_of
 from nmt.training.data import Data, Pairs, Texts, open_texts, prepare_data
 from nmt.training.distributed import ProcessGroup
-from nmt.training.film import Film
-from nmt.training.initial_weights import make_model
-from nmt.training.loop.events import Sink, ignore
-from nmt.training.loop.out_of_memory import CPU_BATCH_TOKENS, find_batch_tokens
-from nmt.training.loop.sinks import open_sinks
+from nmt.training.events import Sink, ignore
 from nmt.training.model_card import write_card
-from nmt.training.objective import Objective
+from nmt.training.objective import CPU_BATCH_TOKENS, Objective, find_batch_tokens
 from nmt.training.resolve import ResolvedRecipe, resolve
+from nmt.training.sinks import open_sinks
 from nmt.training.techniques.base import Technique
 from nmt.training.trainer import Trainer
-from nmt.training.validation import Validator
+from nmt.training.validation import Film, Validator
+from nmt.training.weights import make_model
 
 BatchTokens = int | Literal["auto"]
 
@@ -57,7 +54,7 @@ def train(
         resume: continue from the last checkpoint in ``output``, or begin if there is none.
         pairs: (source, target) sentences to train on, in place of the text that the recipe names.
         valid: such pairs for validation; without them, but with ``pairs``, some of those are held out.
-        on_event: called with each event of the run; :mod:`nmt.training.loop.events` lists them.
+        on_event: called with each event of the run; :mod:`nmt.training.events` lists them.
 
     Returns:
         The path of the model directory; from :func:`nmt.train`, a :class:`nmt.Run`, which is one.

@@ -19,19 +19,24 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.data.batching import Batch, BatchStream
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors, save_weights, weights_of
-from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, training_tensors
-from nmt.training.checkpointing.state import Progress, load_optimizer, load_random, optimizer_tensors, random_tensors
-from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
-from nmt.training.loop import events
-from nmt.training.loop.events import Event, Sink, ignore
-from nmt.training.loop.interrupts import REPEATED, Interrupted, Interrupts, LauncherDied
-from nmt.training.loop.meter import Divergence, Meter
-from nmt.training.loop.out_of_memory import release_memory, shape_text, split_on_oom
-from nmt.training.objective import BatchLoss, Objective
-from nmt.training.optim.ema import MovingAverage
-from nmt.training.optim.lora import Lora
+from nmt.training import events
+from nmt.training.checkpoint import (
+    CheckpointFolder,
+    Progress,
+    damage,
+    load_optimizer,
+    load_random,
+    optimizer_tensors,
+    random_tensors,
+    training_tensors,
+)
+from nmt.training.distributed import REPEATED, SINGLE_PROCESS, Interrupted, Interrupts, LauncherDied, ProcessGroup
+from nmt.training.events import Event, Sink, ignore
+from nmt.training.meter import Divergence, Meter
+from nmt.training.objective import BatchLoss, Objective, release_memory, shape_text, split_on_oom
 from nmt.training.resolve import ResolvedRecipe
 from nmt.training.validation import Validation, Validator
+from nmt.training.weights import Lora, MovingAverage
 
 MAX_SKIPPED = 10
 """Number of consecutive updates with a non-finite loss or gradient that end the run; in float16 three times as many."""
@@ -51,7 +56,7 @@ class Trainer:
         directory: the model directory, already holding recipe and vocabulary.
         emit: takes the events of the run.
         process_group: the processes that train this model together.
-        film: returns the fields of :class:`nmt.training.loop.events.Filmed` for the model after a validation.
+        film: returns the fields of :class:`nmt.training.events.Filmed` for the model after a validation.
     """
 
     def __init__(

@@ -1,26 +1,39 @@
-"""Validation of a model on held-out text: loss over tokens, and a metric of its beam search output."""
+"""Validation of a model on held-out text: its loss, a metric of its translations, and the frames of a film.
+
+B sentences of a batch, S source and T target positions, EOS counted.
+"""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from nmt.core.console import progress_bar
 from nmt.core.device import Precision, autocast
-from nmt.data.batching import make_batch, plan_batches
+from nmt.core.errors import UserError
+from nmt.core.templates import packed
+from nmt.data.batching import Ids, lengths, make_batch, plan_batches
+from nmt.data.cache import encode_corpus
+from nmt.data.sources import open_text
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.mbr import mbr_order
 from nmt.decoding.processors import make_processors
 from nmt.decoding.search import ModelSearcher, Query
 from nmt.metrics.degenerate import DegenerateCount, count_degenerate
 from nmt.metrics.table import LOSS, METRICS, higher_is_better
+from nmt.models.contracts import select_heads
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import Recipe
-from nmt.training.data import Data
+from nmt.training.data import Data, validation_set
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
-from nmt.training.loss import token_loss
+from nmt.training.loss import batch_loss
 
 
 @dataclass(frozen=True)
@@ -90,15 +103,9 @@ class Validator:
             model: to be measured.
             stop: asked after each batch; True ends the validation without a result.
         """
-        was_training = model.training
-        model.eval()
         own: tuple[float, int, list[str]] | None = None
-        try:
+        with _in_eval_mode(model), suppress(_Stopped):
             own = (*self._loss(model, stop), self._translate(model, stop))
-        except _Stopped:
-            pass
-        finally:
-            model.train(was_training)
         parts = [part for part in self._process_group.gather(own) if part is not None]
         if len(parts) < self._process_group.size:
             return None
@@ -118,10 +125,7 @@ class Validator:
         for rows in self._process_group.share(plan_batches(*lengths, self._batch_tokens)):
             batch = make_batch([(source[i], target[i]) for i in rows], self._vocabularies).to(model.device)
             with autocast(model.device, self._precision):
-                unrolled = model(batch.source_BS, batch.source_length_B, batch.target_input_BT)
-                loss = token_loss(
-                    unrolled.features_BTD, model.decoder.output, batch.target_output_BT, batch.target_length_B, 0.0
-                )
+                loss = batch_loss(model, batch)
             nll += float(loss.nll)
             num_tokens += loss.num_tokens
             if stop():
@@ -152,3 +156,160 @@ class Validator:
 
 class _Stopped(Exception):
     """Somebody asked for the validation to end."""
+
+
+@contextmanager
+def _in_eval_mode(model: Seq2Seq) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+MAX_PIECES = 60
+"""Pieces of a sentence; a larger matrix can't be read."""
+NUM_GRADIENT_PAIRS = 64
+"""Validation pairs by which gradients are measured."""
+
+
+class Film:
+    """A film of training: how some sentences are translated, recorded at each validation.
+
+    A frame is the event :class:`nmt.training.events.Filmed`; ``film.jsonl`` has a line for each. The weights are only
+    read, and no random number is drawn, so a run reaches the same weights with and without a film.
+
+    Args:
+        recipe: with ``training.film``.
+        data: of the run, whose first validation sentences are filmed where the recipe names no others.
+        precision: of the matrix products.
+
+    Raises:
+        UserError: there is no sentence of a suitable length, or the given files can't be read.
+    """
+
+    def __init__(self, recipe: Recipe, data: Data, precision: Precision) -> None:
+        options = recipe.training.film
+        assert options is not None
+        self._vocabularies, self._task, self._precision = data.vocabularies, data.task, precision
+        self._decoding = recipe.decoding.model_copy(update={"search": "beam"})
+        filmed, corpus = data.valid, data.valid.corpus
+        self._gradient_pairs = [(corpus.source[i], corpus.target[i]) for i in filmed.indices[:NUM_GRADIENT_PAIRS]]
+        if options.pairs is not None:
+            text = open_text(recipe.data, options.pairs)
+            corpus = encode_corpus(text, data.vocabularies, recipe.data.max_length)
+            filmed = validation_set(text, corpus, np.arange(len(corpus)))
+        encoded = [(corpus.source[i], corpus.target[i]) for i in filmed.indices]
+        self._lines = [
+            (line, ids) for line, ids in zip(filmed.sources, encoded, strict=True) if max(map(len, ids)) <= MAX_PIECES
+        ][: options.sentences]
+        if not self._lines:
+            raise UserError(
+                f"training.film: no sentence pair has at most {MAX_PIECES} pieces a side.",
+                "Name two files with shorter ones: training.film.pairs.",
+            )
+
+    @torch.inference_mode()
+    def __call__(self, model: Seq2Seq) -> dict[str, Any]:
+        """Returns the fields of a frame; the model comes back in the mode it had."""
+        with _in_eval_mode(model):
+            return {"sentences": self._sentences(model), "gradients": self._gradients(model)}
+
+    def _sentences(self, model: Seq2Seq) -> list[dict[str, Any]]:
+        sources = [source for _, (source, _) in self._lines]
+        search = ModelSearcher(model, self._vocabularies, self._task.search, self._precision)
+        found = [hypotheses[0].ids if hypotheses else () for hypotheses in search(Query(sources, self._decoding))]
+        frames, vocabulary = [], self._vocabularies.source
+        for (line, (source, reference)), ids in zip(self._lines, found, strict=True):
+            of_reference, of_translation = self._forced(model, source, (reference, ids[:MAX_PIECES]))
+            frames.append(
+                {
+                    "text": line,
+                    "source": [vocabulary.token(i) for i in (*source, vocabulary.eos)],
+                    "reference": of_reference,
+                    "translation": of_translation,
+                }
+            )
+        return frames
+
+    def _forced(self, model: Seq2Seq, source: Ids, targets: Sequence[Ids]) -> list[dict[str, Any]]:
+        """Returns text, tokens, their probabilities given the tokens before, and attention of each target."""
+        batch = make_batch([(source, target) for target in targets], self._vocabularies).to(model.device)
+        heads, vocabulary = model.decoder.alignment_heads if model.decoder.heads else (), self._vocabularies.target
+        found: list[dict[str, Any]] = []
+        with autocast(model.device, self._precision):
+            output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, bool(heads))
+            log_p_BTV = model.decoder.output(output.features_BTD).float().log_softmax(-1)
+        p_BT = log_p_BTV.gather(2, batch.target_output_BT[:, :, None]).squeeze(2).exp().nan_to_num(0).cpu()
+        weights_BTS = select_heads(output.weights_BHTS, heads).float().mean(1).cpu() if heads else None
+        for b, target in enumerate(targets):
+            with_eos, ids = slice(len(target) + 1), (*target, vocabulary.eos)
+            found.append(
+                {
+                    "text": " ".join(self._task.decode(vocabulary, ids[:-1]).split()),
+                    "tokens": [vocabulary.token(i) for i in ids],
+                    "p": [round(p, 4) for p in p_BT[b, with_eos].tolist()],
+                    "attention": packed(weights_BTS[b, with_eos].numpy()) if weights_BTS is not None else None,
+                }
+            )
+        return found
+
+    def _gradients(self, model: Seq2Seq) -> list[float]:
+        """Returns the share of the gradient at each distance, as :func:`norms_by_distance` counts it."""
+        with torch.inference_mode(False):
+            norm_S = norms_by_distance(model, self._gradient_pairs, self._vocabularies)
+        return [float(f"{share:.4g}") for share in np.nan_to_num(norm_S / norm_S.sum())]
+
+
+BATCH_SIZE = 32
+MIN_SENTENCES = 10
+"""A mean of fewer sentences isn't shown."""
+
+Pairs = Sequence[tuple[Ids, Ids]]
+
+
+def norms_by_distance(model: Seq2Seq, pairs: Pairs, vocabularies: Vocabularies) -> npt.NDArray[np.float64]:
+    """Mean gradient norm by distance from the last source word read, as far as there are enough sentences. [S]
+
+    For E = -log p(target | source) and the embedding x_t of a source word, ‖∂E/∂x_t‖ is averaged over sentences by the
+    number of words that the encoder reads after it (Bengio et al. 1994; Pascanu et al. 2013). Where it vanishes, a
+    network can't learn long dependencies.
+
+    Args:
+        model: in eval mode.
+        pairs: ids of source and target, without SOS and EOS.
+        vocabularies: for the special ids.
+    """
+    longest = max((len(source) for source, _ in pairs), default=0) + 1
+    sums, counts = np.zeros(longest), np.zeros(longest, dtype=np.int64)
+    for start in range(0, len(pairs), BATCH_SIZE):
+        batch = pairs[start : start + BATCH_SIZE]
+        norm_BS = _norms(model, batch, vocabularies)
+        for norms, length in zip(norm_BS, lengths([source for source, _ in batch]).tolist(), strict=True):
+            reversed_order = getattr(model.encoder, "reverse", False)
+            read = norms[:length] if reversed_order else norms[:length][::-1]  # the word read last comes first
+            sums[:length] += read
+            counts[:length] += 1
+    shown = int((counts >= MIN_SENTENCES).sum())
+    return sums[:shown] / counts[:shown]
+
+
+def _norms(model: Seq2Seq, pairs: Pairs, vocabularies: Vocabularies) -> npt.NDArray[np.float64]:
+    """‖∂E/∂x‖ of every source position of a batch. [B, S]"""
+    batch = make_batch(pairs, vocabularies).to(model.device)
+    caught: list[Tensor] = []
+
+    def catch(module: object, inputs: object, output: Tensor) -> Tensor:
+        caught.append(output.detach().requires_grad_())
+        return caught[-1]
+
+    handle = model.encoder.embedding.register_forward_hook(catch)
+    try:
+        # The recurrent kernels of cuDNN have a backward pass in training mode only, which would add dropout.
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+            gradients = torch.autograd.grad(batch_loss(model, batch).smoothed, caught)
+    finally:
+        handle.remove()
+    norms: npt.NDArray[np.float64] = sum(gradients).norm(dim=2).double().cpu().numpy()  # type: ignore[union-attr]
+    return norms

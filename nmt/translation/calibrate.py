@@ -107,7 +107,7 @@ def calibrate(translator: Translator, examples: Examples, files: ModelDirectory,
     for fold in range(NUM_FOLDS):
         part = examples.fit(min_chrf, [i for i in range(count) if i % NUM_FOLDS != fold])
         for i in range(fold, count, NUM_FOLDS):
-            found[i] = part.probability(examples.rows[i])
+            found[i] = part.whole.probability(examples.rows[i])
             of_words[i] = [part.words.probability(row) for row in examples.word_rows[i]] if part.words else []
     acceptable, right = [score >= min_chrf for score in examples.scores], list(chain.from_iterable(examples.right))
     error, bins = reliability(found, acceptable)

@@ -55,9 +55,11 @@ def problems(source: str, translation: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     left = [source, translation]
     for name, pattern in _EXACT.items():
-        _compare(found, name, *(Counter(pattern.findall(text)) for text in left))
-        left = [pattern.sub(" ", text) for text in left]
-    _compare(found, "numbers", *(Counter(map(_digits, _NUMBER.findall(text))) for text in left))
+        if any(texts := [pattern.findall(text) for text in left]):
+            _compare(found, name, *map(Counter, texts))
+            left = [pattern.sub(" ", text) for text in left]
+    if any(numbers := [[*map(_digits, _NUMBER.findall(text))] for text in left]):
+        _compare(found, "numbers", *map(Counter, numbers))
     if letters := _foreign_letters(*left):
         found["script"] = letters
     if kind := degenerate(translation, source):

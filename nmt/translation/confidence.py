@@ -171,9 +171,14 @@ class Calibration:
     whole: Regression
     words: Regression | None = None
 
-    def probability(self, values: dict[str, float] | None) -> float:
-        """Returns the probability that a translation with these features is acceptable; 0 without features."""
-        return 0.0 if values is None else self.whole.probability(values)
+    def confidences(self, alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon | None) -> dict[str, Any]:
+        """Returns the fields of a translation: its confidence, 0 if it has no features, and that of its words."""
+        values = features(alignment, posterior_TS, lexicon)
+        found: dict[str, Any] = {"confidence": 0.0 if values is None else self.whole.probability(values)}
+        if self.words is not None:
+            rows = word_features(alignment, posterior_TS, lexicon)
+            found["word_confidences"] = [self.words.probability(row) for row in rows]
+        return found
 
     @classmethod
     def fit(

@@ -1,16 +1,17 @@
 """Word alignment, the check and the confidence of translations, by one pass of forced decoding; and repair."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from nmt.alignment.aligner import DEFAULT, AttentionAligner
+from nmt.alignment.aligner import DEFAULT, AttentionAligner, Known
 from nmt.alignment.extract import word_links
 from nmt.alignment.lexicon import Lexicon
 from nmt.data.words import Words
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.check import lost_texts, problems, severity, word_problems
-from nmt.translation.confidence import Calibration, features, word_features
-from nmt.translation.request import Request
+from nmt.translation.confidence import Calibration
+from nmt.translation.request import Request, StreamOptions
 from nmt.translation.results import Candidate, Translation
 
 BEAM_SIZE = 8
@@ -25,42 +26,77 @@ class Examiner:
 
     aligner: AttentionAligner | None
     """None for a model without attention, of whose translations the text alone is checked."""
-    with_alignment: bool
-    with_punctuation: bool
-    """Whether punctuation marks are words."""
-    with_check: bool
-    calibration: Calibration | None
+    options: StreamOptions
+    """Fields that are requested."""
+    calibration: Calibration | None = None
     """None if confidence isn't requested."""
 
-    def __call__(self, translations: Sequence[Translation]) -> Iterator[Translation]:
-        """Returns the translations with what was requested, in order."""
+    def __call__(self, translations: Sequence[Translation], known: Iterable[Known] = ()) -> Iterator[Translation]:
+        """Returns the translations with what was requested, in order; ``known`` has figures of the search for some."""
+        with_check, with_links = bool(self.options.check), bool(self.options.with_alignment)
         if self.aligner is None:
             for each in translations:
-                yield replace(each, problems=problems(each.source, each.text)) if self.with_check else each
+                yield replace(each, problems=problems(each.source, each.text)) if with_check else each
             return
-        split = Words.split_punctuation if self.with_punctuation else Words.split
-        pairs = ((split(each.source), split(each.text)) for each in translations)
+        with_punctuation = self.options.with_alignment == "punctuation"
+        split = Words.split_punctuation if with_punctuation else Words.split
         aligned = self.aligner.compared(
-            pairs,
-            scores=self.with_check or self.calibration is not None,
-            posterior=self.with_alignment or self.calibration is not None,
+            ((split(each.source), split(each.text)) for each in translations),
+            scores=with_check or self.calibration is not None,
+            posterior=with_links or self.calibration is not None,
             margins_only=self.calibration is None,
+            known=known,
         )
         for each, (alignment, posterior_TS) in zip(translations, aligned, strict=True):
-            found = each
-            if self.with_alignment:
-                links = word_links(posterior_TS, DEFAULT)
-                found = replace(found, alignment=links, with_punctuation=self.with_punctuation)
-            if self.with_check:
+            found: dict[str, Any] = {}
+            if with_links:
+                found |= {"alignment": word_links(posterior_TS, DEFAULT), "with_punctuation": with_punctuation}
+            if with_check:
                 of_words = word_problems(alignment, each.source, self.aligner.lexicon)
-                found = replace(found, problems=problems(each.source, each.text) | of_words)
+                found["problems"] = problems(each.source, each.text) | of_words
             if self.calibration is not None and each.source.strip():
-                values = features(alignment, posterior_TS, self.aligner.lexicon)
-                found = replace(found, confidence=self.calibration.probability(values))
-                if self.calibration.words is not None:
-                    rows = word_features(alignment, posterior_TS, self.aligner.lexicon)
-                    found = replace(found, word_confidences=[self.calibration.words.probability(row) for row in rows])
-            yield found
+                found |= self.calibration.confidences(alignment, posterior_TS, self.aligner.lexicon)
+            yield replace(each, **found)
+
+    def repaired(
+        self,
+        requests: Sequence[Request],
+        numbers: Sequence[int],
+        translations: Sequence[Translation],
+        candidates: Sequence[Sequence[Candidate]],
+        search: Callable[[Sequence[Request], Sequence[int]], list[list[Candidate]]],
+    ) -> list[Translation]:
+        """Replaces each translation with problems by the candidate with the fewest, if that has fewer.
+
+        Args:
+            translations: examined translations.
+            candidates: those of the first search, in the order in which equally good ones are preferred.
+            search: finds further candidates, with :func:`for_repair`.
+        """
+        lexicon = self.aligner.lexicon if self.aligner is not None else None
+        again = [
+            (row, request)
+            for row, translation in enumerate(translations)
+            if translation.problems
+            for request in _requests_again(requests[row], translation, lexicon)
+        ]
+        pools = [list(of_line) for of_line in candidates]
+        searched = search([request for _, request in again], [numbers[row] for row, _ in again]) if again else []
+        for (row, _), found in zip(again, searched, strict=True):
+            pools[row] += found
+        rows, tried = list[int](), list[Translation]()
+        for row in dict.fromkeys(row for row, _ in again):
+            before = translations[row]
+            others = {each.text: each for each in reversed(pools[row]) if each.text != before.text}
+            for text, candidate in others.items():
+                n_best = [candidate, *before.n_best][: max(len(before.n_best), 1)]
+                rows.append(row)
+                tried.append(Translation(before.source, text, candidate.score, candidate.tokens, n_best))
+        best = [replace(translation, repaired=False) for translation in translations]
+        for row, examined in reversed(list(zip(rows, self(tried), strict=True))):
+            if severity(examined.problems or {}) < severity(best[row].problems or {}):
+                best[row] = replace(examined, repaired=True)
+        return best
 
 
 def for_repair(options: DecodingOptions) -> DecodingOptions:
@@ -73,46 +109,6 @@ def for_repair(options: DecodingOptions) -> DecodingOptions:
         "logits_processors": {"no_repeat_ngram": {"size": REPEATED}} | options.logits_processors,
     }
     return options.model_copy(update=changes)
-
-
-def repair(
-    requests: Sequence[Request],
-    numbers: Sequence[int],
-    translations: Sequence[Translation],
-    candidates: Sequence[Sequence[Candidate]],
-    examine: Examiner,
-    search: Callable[[Sequence[Request], Sequence[int]], list[list[Candidate]]],
-) -> list[Translation]:
-    """Replaces each translation with problems by the candidate with the fewest, if that has fewer.
-
-    Args:
-        translations: examined translations.
-        candidates: those of the first search, in the order in which equally good ones are preferred.
-        search: finds further candidates, with :func:`for_repair`.
-    """
-    lexicon = examine.aligner.lexicon if examine.aligner is not None else None
-    again = [
-        (row, request)
-        for row, translation in enumerate(translations)
-        if translation.problems
-        for request in _requests_again(requests[row], translation, lexicon)
-    ]
-    pools = [list(of_line) for of_line in candidates]
-    searched = search([request for _, request in again], [numbers[row] for row, _ in again]) if again else []
-    for (row, _), found in zip(again, searched, strict=True):
-        pools[row] += found
-    rows, tried = list[int](), list[Translation]()
-    for row in dict.fromkeys(row for row, _ in again):
-        before = translations[row]
-        for text, candidate in {each.text: each for each in reversed(pools[row]) if each.text != before.text}.items():
-            n_best = [candidate, *before.n_best][: max(len(before.n_best), 1)]
-            rows.append(row)
-            tried.append(Translation(before.source, text, candidate.score, candidate.tokens, n_best))
-    best = [replace(translation, repaired=False) for translation in translations]
-    for row, examined in reversed(list(zip(rows, examine(tried), strict=True))):
-        if severity(examined.problems or {}) < severity(best[row].problems or {}):
-            best[row] = replace(examined, repaired=True)
-    return best
 
 
 def _requests_again(request: Request, found: Translation, lexicon: Lexicon | None) -> list[Request]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from nmt.core.console import warn
 from nmt.core.device import nth_device
@@ -20,9 +20,8 @@ from nmt.jobs.executors import Job, Step
 from nmt.jobs.run import run
 from nmt.jobs.shards import Shard
 from nmt.metrics.degenerate import DegenerateCount
-from nmt.recipe.schema import DecodingChanges
 from nmt.translation.memory import TranslationMemory
-from nmt.translation.request import OutputConstraints, Request
+from nmt.translation.request import Request, StreamOptions
 from nmt.translation.results import Translation
 from nmt.translation.translator import WINDOW, Translator
 
@@ -32,25 +31,21 @@ NUM_CHECKED = 5
 NUM_REPORTED = 256
 """Lines of a shard after which a worker reports them."""
 
+DEFAULT = StreamOptions()
 _FIGURE = re.compile(r"-?\d+\.\d+")
 _REMEDY = "Give the input, the model and the options of the run that was stopped, or delete the file to start again."
 
 
 @dataclass(frozen=True)
 class TranslationJob:
-    """Job of ``nmt translate``; other fields are the arguments of ``Translator.stream``."""
+    """Job of ``nmt translate``."""
 
     translator: Translator
     write: Callable[[Translation], str]
     """The line of output, without its end."""
-    read: Callable[[str, int], Request]
+    read: Callable[[str, int], Request] = Request.from_text
     """Returns the request of a line of input, given its number."""
-    n_best: int
-    with_alignment: bool | Literal["punctuation"]
-    constraints: OutputConstraints
-    decoding: DecodingChanges
-    check: bool | Literal["repair"] = False
-    with_confidence: bool = False
+    options: StreamOptions = DEFAULT
     memory: TranslationMemory | None = None
     """Translates lines with an exact match."""
 
@@ -70,23 +65,14 @@ class TranslationJob:
         for window in in_windows(chain(again, lines) if again else lines, self._window):
             if len(window) == len(again):  # the earlier run had reached the end
                 return
-            search = partial(
-                self.translator.stream,
-                n_best=self.n_best,
-                on_progress=on_progress,
-                with_alignment=self.with_alignment,
-                first_line=first_line,
-                constraints=self.constraints,
-                check=self.check,
-                with_confidence=self.with_confidence,
-                **self.decoding,
-            )
+            own: dict[str, Any] = {"on_progress": on_progress, "first_line": first_line} | self.options.arguments
+            search: Callable[[Sequence[Request]], Iterator[Translation]] = partial(self.translator.stream, **own)
             requests = [self.read(line, number) for number, line in enumerate(window, start=first_line)]
             if self.memory is None:
                 translations = search(requests)
             else:
-                examine = self.translator.examiner(self.with_alignment, self.check, self.with_confidence)
-                translations = iter(self.memory.translate(requests, search, examine, self.constraints.forbid))
+                examine, forbid = self.translator.examiner(self.options), self.options.constraints.forbid
+                translations = iter(self.memory.translate(requests, search, examine, forbid))
             yield from islice(translations, len(again), None)
             first_line += len(window)
             again = ()
@@ -99,7 +85,7 @@ class TranslationJob:
     @property
     def _window(self) -> int:
         """Lines that are translated together."""
-        return WINDOW * self.translator.options(**self.decoding).batch_size
+        return WINDOW * self.translator.options(**self.options.decoding).batch_size
 
     def skip(self, lines: Iterator[str], done: Iterable[str], name: str) -> tuple[int, list[str]]:
         """Pass over the lines that an earlier run has translated.

@@ -18,7 +18,7 @@ from nmt.data.vocabulary.base import TAG
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import split_pairs
 from nmt.decoding.forced import force_all
-from nmt.decoding.hypotheses import Hypothesis
+from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.length_penalties import length_normalised
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.search import ModelSearcher, Query, Searcher, check_components
@@ -29,12 +29,12 @@ from nmt.recipe.schema import DecodingChanges, DecodingOptions, Recipe
 from nmt.tasks import task_of
 from nmt.tasks.base import Task
 from nmt.translation.confidence import Calibration
-from nmt.translation.examination import Examiner, for_repair, repair
+from nmt.translation.examination import Examiner, for_repair
 from nmt.translation.letter_case import CaseRestorer
-from nmt.translation.request import OutputConstraints, Request
+from nmt.translation.request import UNCONSTRAINED, OutputConstraints, Request, StreamOptions
 from nmt.translation.results import Candidate, ScoredPair, Translation, Translations, mbr_rerank, spell_unknown
+from nmt.translation.trace import SearchTrace
 
-UNCONSTRAINED = OutputConstraints()
 NO_CANDIDATE = Candidate("", 0.0, [])
 """Result for an empty line."""
 WINDOW = 16
@@ -69,6 +69,7 @@ class Translator:
         self.max_pieces = 2 * recipe.data.max_length
         """A longer source line is cut here: the model was not trained on anything like it."""
         self.task = task or task_of(recipe)
+        self._has_own_searcher = searcher is None
         self.searcher: Searcher = searcher or self.search_with(model)
         self._has_told = False
 
@@ -209,12 +210,14 @@ class Translator:
         if constraints.replace_unknown and not self.has_attention:
             raise UserError("Unknown words can't be replaced by a model without attention.", "Leave that out.")
         processors = [*constraints.processors(self.vocabularies), *processors]
-        examine, wide = self.examiner(with_alignment, check, with_confidence), for_repair(options)
+        examine = self.examiner(StreamOptions(n_best, with_alignment, constraints, check, with_confidence))
+        search = partial(self.candidates, processors=processors, constraints=constraints)
         for window in in_windows(lines, WINDOW * options.batch_size):
             given = [Request(line) if isinstance(line, str) else line for line in window]
             requests = [*map(self.letter_case.ordinary, given)] if options.restore_case else given
             numbers = range(first_line, first_line + len(requests))
-            found = self.candidates(requests, numbers, options, processors, constraints, on_progress)
+            trace = self._trace(requests, options, processors) if examine is not None else None
+            found = search(requests, numbers, options, on_progress=on_progress, observer=trace)
             translations = []
             for number, request, candidates in zip(numbers, requests, found, strict=True):
                 best = candidates[0]
@@ -223,12 +226,23 @@ class Translator:
                     Translation(request.source, best.text, best.score, best.tokens, candidates[:n_best])
                 )
             if examine is not None:
-                translations = list(examine(translations))
-            if examine is not None and check == "repair":
-                search = partial(self.candidates, options=wide, processors=processors, constraints=constraints)
-                translations = repair(requests, numbers, translations, found, examine, search)
+                known = [trace.found.get(number - 1) for number in numbers] if trace is not None else ()
+                translations = list(examine(translations, known))
+                if check == "repair":
+                    wide = partial(search, options=for_repair(options))
+                    translations = examine.repaired(requests, numbers, translations, found, wide)
             first_line += len(window)
             yield from map(self.letter_case.restored, given, translations)
+
+    def _trace(
+        self, requests: Sequence[Request], options: DecodingOptions, processors: Sequence[LogitsProcessor]
+    ) -> SearchTrace | None:
+        """Returns an observer of a search whose figures are those of forced decoding; None for another search."""
+        is_other = processors or options.logits_processors or options.shortlist or options.prune is not None
+        is_other = is_other or options.beam_groups > 1 or not self._has_own_searcher
+        if is_other or not self.has_attention or any(request.prefix or request.must_contain for request in requests):
+            return None
+        return SearchTrace(self.vocabularies.target.eos, self.aligner.heads.heads)
 
     def candidates(
         self,
@@ -238,6 +252,7 @@ class Translator:
         processors: Sequence[LogitsProcessor],
         constraints: OutputConstraints,
         on_progress: Callable[[int], None] = lambda lines: None,
+        observer: BeamObserver | None = None,
     ) -> list[list[Candidate]]:
         """Returns the candidates of each line, best first; of an empty line an empty one. See :meth:`stream`."""
         encoded = [self.encode_source(request.source) for request in requests]
@@ -254,6 +269,7 @@ class Translator:
             processors,
             [requests[index].constraints(self.vocabularies.target) for index in filled],
             [numbers[index] - 1 for index in filled],
+            observer,
         )
         of_filled, found = iter(self.searcher(query)), []
         for number, request, ids in zip(numbers, requests, encoded, strict=True):
@@ -279,17 +295,13 @@ class Translator:
             )
         return LexicalShortlist(self.aligner.lexicon, self.vocabularies, size)
 
-    def examiner(self, with_alignment: bool | str, check: bool | str, with_confidence: bool) -> Examiner | None:
+    def examiner(self, options: StreamOptions) -> Examiner | None:
         """Returns what examines translations; None if nothing is requested, or the model can't do it."""
-        if not (check or with_confidence or (with_alignment and self.has_attention)):
+        with_alignment = options.with_alignment and self.has_attention
+        if not (options.check or options.with_confidence or with_alignment):
             return None
-        return Examiner(
-            self.aligner if self.has_attention or with_confidence else None,
-            bool(with_alignment),
-            with_alignment == "punctuation",
-            bool(check),
-            self.calibration if with_confidence else None,
-        )
+        aligner = self.aligner if self.has_attention or options.with_confidence else None
+        return Examiner(aligner, options, self.calibration if options.with_confidence else None)
 
     def encode_source(self, line: str) -> list[int]:
         """The ids of a source line as the model reads it, without EOS; a dialogue keeps its separators.

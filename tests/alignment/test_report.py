@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in, silent_window
 
 from nmt.alignment.links import WordAlignment
 from nmt.alignment.report import render_report
@@ -85,14 +86,16 @@ def test_gold_for_fewer_sentences_is_refused() -> None:
 def opened(browser: Any, tmp_path: Path) -> Iterator[Any]:
     """The page in a window; its console must stay silent."""
     (tmp_path / "report.html").write_text(page(), encoding="utf-8")
-    window = browser.new_page()
-    complaints: list[str] = []
-    window.on("console", lambda message: complaints.append(message.text))
-    window.on("pageerror", lambda error: complaints.append(str(error)))
-    window.goto((tmp_path / "report.html").as_uri())
-    yield window
-    assert complaints == []
-    window.close()
+    with silent_window(browser, (tmp_path / "report.html").as_uri()) as window:
+        yield window
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scheme", "width"), SCHEMES_AND_WIDTHS)
+def test_it_is_accessible(opened: Any, scheme: str, width: int) -> None:
+    show_in(opened, scheme, width)
+    open_details(opened)
+    check_accessible(opened)
 
 
 def shares(window: Any, side: str) -> list[float]:

@@ -20,7 +20,7 @@ from nmt.export.argos import export_argos
 from nmt.export.ct2 import check_exportable, export, num_positions
 from nmt.export.run import check, exported_translator, random_lines, usage
 from nmt.pretrained.huggingface import import_huggingface
-from nmt.training.loop.sinks import read_samples
+from nmt.training.sinks import read_samples
 from nmt.translation.load import load
 from nmt.translation.request import OutputConstraints, Request
 from nmt.translation.translator import Translator

@@ -11,7 +11,7 @@ import nmt
 from nmt.data.batching import make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.inspection.attention_numbers import recorded_attention
+from nmt.inspection.attention_numbers import attention_numbers, recorded_calls
 from nmt.models.build import build_model
 from nmt.recipe.schema import ModelOptions
 
@@ -22,13 +22,21 @@ TRANSFORMER = {"type": "transformer", "num_layers": 2, "num_heads": 2, "feed_for
 
 def numbers_of(encoder: dict[str, Any], decoder: dict[str, Any], head: int = 0) -> tuple[Any, Any]:
     """Numbers of a head of an untrained model, and the model."""
+    calls, weights_BHTS, model = recorded(encoder, decoder)
+    with torch.inference_mode():
+        return attention_numbers(calls, model.decoder.heads[head], weights_BHTS[0, head]), model
+
+
+def recorded(encoder: dict[str, Any], decoder: dict[str, Any]) -> tuple[list[Any], Any, Any]:
+    """The calls of the decoder of an untrained model for a pair whose target has 3 tokens, the attention, the model."""
     torch.manual_seed(1)
     vocabularies = Vocabularies(WORDS, WORDS)
     model = build_model(ModelOptions(encoder=encoder, decoder=decoder, embedding_size=8), vocabularies).eval()
     batch = make_batch([([5, 9, 7], [8, 6])], vocabularies)
-    with torch.inference_mode(), recorded_attention(model.decoder) as calls:
-        weights_BHTS = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, True).weights_BHTS
-        return calls.numbers(model.decoder.heads[head], weights_BHTS[0, head]), model
+    with torch.inference_mode(), recorded_calls(model.decoder) as calls:
+        need_weights = bool(model.decoder.heads)
+        output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, need_weights)
+    return calls, output.weights_BHTS, model
 
 
 def check_place(code: Any) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in, silent_window
 
 from nmt.core.errors import UserError
 from nmt.inspection.film import read_film, render_film
@@ -75,15 +76,17 @@ def test_what_is_no_frame_is_left_out(run: Path, capsys: pytest.CaptureFixture[s
 def opened(browser: Any, run: Path) -> Iterator[Any]:
     """The page in a narrow window; its console must stay silent."""
     (run / "page.html").write_text(render_film(run), encoding="utf-8")
-    window = browser.new_page(viewport={"width": 320, "height": 700})
-    complaints: list[str] = []
-    window.on("console", lambda message: complaints.append(message.text))
-    window.on("pageerror", lambda error: complaints.append(str(error)))
-    window.goto((run / "page.html").as_uri())
-    yield window
-    assert complaints == []
-    assert window.evaluate("document.documentElement.scrollWidth") <= 320
-    window.close()
+    with silent_window(browser, (run / "page.html").as_uri(), 320) as window:
+        yield window
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scheme", "width"), SCHEMES_AND_WIDTHS)
+def test_it_is_accessible(opened: Any, scheme: str, width: int) -> None:
+    show_in(opened, scheme, width)
+    open_details(opened)
+    check_accessible(opened)
+    show_in(opened, scheme, 320)
 
 
 def test_the_scrubber_goes_through_the_frames_by_keys_and_buttons(opened: Any) -> None:

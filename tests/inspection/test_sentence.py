@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in, silent_window
 
 import nmt
 from nmt.core.errors import UserError
@@ -196,15 +197,8 @@ def test_the_page_is_one_file_whose_text_is_never_markup(page: str) -> None:
 def opened(browser: Any, page: str, tmp_path: Path) -> Iterator[Any]:
     """The page in a narrow window; its console must stay silent."""
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
-    window = browser.new_page(viewport={"width": 320, "height": 700})
-    complaints: list[str] = []
-    window.on("console", lambda message: complaints.append(message.text))
-    window.on("pageerror", lambda error: complaints.append(str(error)))
-    window.goto((tmp_path / "page.html").as_uri())
-    yield window
-    assert complaints == []
-    assert window.evaluate("document.documentElement.scrollWidth") <= 320
-    window.close()
+    with silent_window(browser, (tmp_path / "page.html").as_uri(), 320) as window:
+        yield window
 
 
 def num_boxes(window: Any) -> int:
@@ -281,13 +275,27 @@ def test_every_number_of_a_step_is_shown(opened: Any, view: Any) -> None:
     opened.click("#numbers-title")
     weights = opened.locator("#numbers tr td.result:nth-last-child(1)").all_text_contents()
     assert [float(text) for text in weights[: len(view["source"])]] == pytest.approx(numbers["weights"][1], abs=1e-3)
-    assert numbers["equation"] in opened.text_content("#equation")
+    assert numbers["equation"].replace("_", "") in opened.text_content("#equation")
     opened.click("#numbers a >> text=weight")
     place = opened.text_content(opened.evaluate("location.hash"))
     assert place == f"{numbers['sources'][1]['file']}, line {numbers['sources'][1]['line']}"
     assert "softmax" in opened.text_content(f"{opened.evaluate('location.hash')} + pre")
     opened.select_option("#model", label="va<nilla")
     assert not opened.is_visible("#numbers-details")
+
+
+def test_every_number_of_the_cell_is_shown(opened: Any, view: Any) -> None:
+    opened.focus("#target .word >> nth=0")
+    opened.keyboard.press("ArrowRight")
+    opened.click("#cell-title")
+    assert opened.locator("#cell tbody th").all_text_contents() == ["ht−1", "Ct−1", "i", "f", "o", "C̃", "ht", "Ct"]
+    shown = opened.locator("#cell tbody tr:nth-child(4) td").all_text_contents()
+    values = view["cell"]["values"]["f"][1]
+    assert [float(text.replace("−", "-")) for text in shown] == pytest.approx(values, abs=6e-3)
+    opened.click("#cell a >> text=f")
+    assert "sigmoid" in opened.text_content(f"{opened.evaluate('location.hash')} + pre")
+    opened.select_option("#model", label="va<nilla")
+    assert opened.locator("#cell tbody tr").count() == 5
 
 
 def test_attention_to_a_word_and_missing_heads_are_shown(opened: Any, view: Any) -> None:
@@ -315,17 +323,12 @@ def test_attention_to_a_word_and_missing_heads_are_shown(opened: Any, view: Any)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize(("scheme", "width"), SCHEMES_AND_WIDTHS)
 def test_everything_that_can_be_opened_is_accessible(opened: Any, scheme: str, width: int) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    opened.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    opened.set_viewport_size({"width": width, "height": 800})
+    show_in(opened, scheme, width)
     opened.click("#target .word >> nth=2")
     opened.click("#source .word >> nth=1")
-    for summary in opened.query_selector_all("summary"):
-        summary.click()
+    open_details(opened)
+    check_accessible(opened)
     assert opened.locator("#numbers tbody tr").count() > 0
-    found = axe.Axe().run(opened)
-    assert found.violations_count == 0, found.generate_report()
-    opened.set_viewport_size({"width": 320, "height": 800})
+    show_in(opened, scheme, 320)

@@ -20,9 +20,8 @@ from nmt.recipe import options as recipe_options
 from nmt.recipe import registry
 from nmt.translation.job import TranslationJob, _translate_shard, start_shards
 from nmt.translation.load import load
-from nmt.translation.request import Request
+from nmt.translation.request import StreamOptions
 from nmt.translation.results import Translation
-from nmt.translation.translator import UNCONSTRAINED
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -193,7 +192,7 @@ def test_a_folder_is_translated_as_its_files_although_a_worker_is_killed(
 
 def test_wrong_options_are_refused_before_a_shard_is_begun(tiny_model: Path) -> None:
     def make_job(device: str) -> TranslationJob:
-        return TranslationJob(load(tiny_model, device), str, Request.from_text, 30, False, UNCONSTRAINED, {})
+        return TranslationJob(load(tiny_model, device), str, options=StreamOptions(30))
 
     with pytest.raises(UserError, match="Give --beam-size 30 or more"):
         start_shards(make_job, "cpu", 0)

@@ -14,7 +14,7 @@ from nmt.models.cells import CELLS
 from nmt.models.cells.gated import GruCell
 from nmt.recipe import registry
 from nmt.recipe.registry import KINDS
-from nmt.training.optim.schedules import SCHEDULES, Constant
+from nmt.training.optimization import SCHEDULES, Constant
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from nmt.serving.engine import BatchOptions, Engine
-from nmt.translation.request import Request
+from nmt.serving.engine import Engine
+from nmt.translation.request import Request, StreamOptions
 from nmt.translation.translator import Translator
 
-PLAIN = BatchOptions()
+PLAIN = StreamOptions()
 Hold = Callable[[Engine], threading.Event]
 
 
@@ -50,7 +50,7 @@ def test_a_batch_has_similar_lengths_and_one_kind_of_settings(
     release = hold(engine)
     long = " ".join(german[:10])
     [one] = engine.submit(translator, [Request(german[0])], PLAIN)
-    [several] = engine.submit(translator, [Request(german[0])], BatchOptions(n_best=3, with_alignment=True))
+    [several] = engine.submit(translator, [Request(german[0])], StreamOptions(n_best=3, with_alignment=True))
     [longer] = engine.submit(translator, [Request(long)], PLAIN)
     release.set()
     assert len(one.result(30).n_best) == 1
@@ -72,7 +72,9 @@ def test_a_batch_has_the_oldest_sentence_and_those_most_like_it(
 
     monkeypatch.setattr(Translator, "stream", seen)
     release = hold(engine)
-    futures = engine.submit(translator, [Request(line) for line in german[:20]], BatchOptions.of(batch_size=8))
+    futures = engine.submit(
+        translator, [Request(line) for line in german[:20]], StreamOptions(decoding={"batch_size": 8})
+    )
     assert engine.num_waiting >= 20
     release.set()
     texts(futures)

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from nmt.serving import libretranslate
-from nmt.serving.engine import BULK_SHARE, BatchOptions, Engine
+from nmt.serving.engine import BULK_SHARE, Engine
 from nmt.serving.libretranslate import _Files
 from nmt.serving.service import ApiError
-from nmt.translation.request import Request
+from nmt.translation.request import OutputConstraints, Request, StreamOptions
 from nmt.translation.translator import Translator
 
 LINE = "Der Hund schläft im Garten."
@@ -113,7 +113,7 @@ def test_short_requests_do_not_wait_for_long_ones(translator: Translator, hold: 
     release, order = hold(engine), list[str]()
 
     def submit(name: str, is_bulk: bool) -> None:
-        settings = BatchOptions.of(1, forbid=[name])  # never in the same batch
+        settings = StreamOptions(constraints=OutputConstraints([name]))  # never in the same batch
         [future] = engine.submit(translator, [Request(LINE)], settings, is_bulk=is_bulk)
         future.add_done_callback(lambda done: order.append(name))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from windows import SCHEMES_AND_WIDTHS, check_accessible, open_details, show_in
 
 import nmt
 from nmt.translation.translator import Translator
@@ -256,23 +257,16 @@ def test_text_is_never_markup(page: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize(("scheme", "width"), SCHEMES_AND_WIDTHS)
 def test_it_is_accessible(page: Any, scheme: str, width: int) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    page.set_viewport_size({"width": width, "height": 800})
+    show_in(page, scheme, width)
     page.check("#compare")
     page.wait_for_selector("#status-2 >> text=/ s$/")
     page.wait_for_selector("#output:not(.waiting)")
-    for summary in page.query_selector_all("summary"):
-        if summary.is_visible():
-            summary.click()
+    open_details(page)
     page.click(".to .word >> nth=1")
     page.wait_for_selector("#menu [role=option]")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    check_accessible(page)
 
 
 @pytest.mark.slow

@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from windows import silent_window
 
+from nmt.core.templates import rounded
 from nmt.inspection.sentence import SentenceViewer
-from nmt.inspection.sentence_page import rounded
 from nmt.translation.translator import Translator
 
 LINE = "Der müde Bäcker sieht den Mond."
@@ -110,17 +111,11 @@ def test_the_page_allows_its_own_scripts_alone(server: Any) -> None:
 @pytest.fixture
 def opened(browser: Any, server: Any) -> Iterator[Any]:
     """A permalink; the console must stay silent."""
-    window = browser.new_page(viewport={"width": 320, "height": 700})
-    complaints: list[str] = []
-    window.on("console", lambda message: complaints.append(message.text))
-    window.on("pageerror", lambda error: complaints.append(str(error)))
     name = next(iter(server.service.router.named))
-    window.goto(f"{server.url}/sentence#text={quote(LINE)}&model={quote(name)}")
-    window.wait_for_selector("#target .word")
-    yield window
-    assert complaints == []
-    assert window.evaluate("document.documentElement.scrollWidth") <= 320
-    window.close()
+    address = f"{server.url}/sentence#text={quote(LINE)}&model={quote(name)}"
+    with silent_window(browser, address, 320) as window:
+        window.wait_for_selector("#target .word")
+        yield window
 
 
 def test_a_permalink_shows_its_sentence_and_interventions_are_computed(opened: Any, server: Any) -> None:

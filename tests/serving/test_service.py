@@ -12,11 +12,11 @@ import pytest
 import nmt
 from nmt.core.errors import UserError
 from nmt.serving import service
-from nmt.serving.engine import BatchOptions, Engine
+from nmt.serving.engine import Engine
 from nmt.serving.languages import Detector, ModelRouter
 from nmt.serving.service import RequestContext
 from nmt.translation.parts import in_parts
-from nmt.translation.request import Request
+from nmt.translation.request import Request, StreamOptions
 from nmt.translation.translator import Translator
 
 
@@ -56,7 +56,7 @@ def test_routes_are_direct_or_by_way_of_a_third_language(translator: Translator)
 def test_a_pivot_translates_the_translation_and_chains_the_links(
     context: RequestContext, translator: Translator, backward: Translator, german: list[str]
 ) -> None:
-    settings = BatchOptions(2, with_alignment=True)
+    settings = StreamOptions(2, with_alignment=True)
     found = context.translate([translator, backward], german[:2], settings)
     for line, translation in zip(german[:2], found, strict=True):
         [first] = translator.stream([line], with_alignment=True)
@@ -70,7 +70,7 @@ def test_a_pivot_translates_the_translation_and_chains_the_links(
 
 
 def test_a_language_to_itself_changes_nothing(context: RequestContext) -> None:
-    [found] = context.translate([], ["Der Hund  schläft."], BatchOptions())
+    [found] = context.translate([], ["Der Hund  schläft."], StreamOptions())
     assert (found.text, found.alignment) == ("Der Hund  schläft.", ((0, 0), (1, 1), (2, 2)))
 
 
@@ -80,7 +80,7 @@ def test_a_sentence_that_is_too_long_for_the_model_is_translatedin_parts(
     shorter = as_direction(translator, "de", "en")
     shorter.max_pieces = 12
     line = " ".join(german[:6])
-    [found] = context.translate([shorter], [Request(line)], BatchOptions(with_alignment=True))
+    [found] = context.translate([shorter], [Request(line)], StreamOptions(with_alignment=True))
     assert found.source == line
     assert len(found.text.split()) > 20
     links = found.alignment or ()
@@ -94,11 +94,11 @@ def test_a_ticket_ends_at_its_deadline_and_when_it_is_cancelled(
     engine = Engine()
     release = hold(engine)
     with pytest.raises(TimeoutError):
-        RequestContext(engine, time.monotonic() + 0.05).translate([translator], ["Hund"], BatchOptions())
+        RequestContext(engine, time.monotonic() + 0.05).translate([translator], ["Hund"], StreamOptions())
     context = RequestContext(engine, time.monotonic() + 30)
     threading.Timer(0.05, context.cancel).start()
     with pytest.raises(Exception) as caught:
-        context.translate([translator], ["Hund"], BatchOptions())
+        context.translate([translator], ["Hund"], StreamOptions())
     assert type(caught.value).__name__ == "CancelledError"
     release.set()
     engine.close()

@@ -10,7 +10,7 @@ import nmt
 from nmt.core.errors import UserError
 from nmt.recipe.schema import Recipe
 from nmt.training.data import MAX_HELD_OUT, open_texts
-from nmt.training.loop.events import Event, Validated
+from nmt.training.events import Event, Validated
 
 RecipeMaker = Callable[..., Recipe]
 

@@ -21,7 +21,7 @@ from fork_server import variables_of_ranks
 from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors
 from nmt.recipe.schema import Recipe
-from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
+from nmt.training.checkpoint import CheckpointFolder, damage, step_of
 from nmt.training.distributed import ProcessGroup
 
 RecipeMaker = Callable[..., Recipe]
@@ -304,7 +304,7 @@ def test_a_single_process_may_outlive_the_shell_that_started_it(write_recipe: An
 
 SLOW_SAVING = """
 import time
-from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
+from nmt.training.checkpoint import CheckpointFolder, damage, step_of
 plain = CheckpointFolder.save
 def slow(*arguments):
     time.sleep(1.5)

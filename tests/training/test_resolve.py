@@ -7,7 +7,7 @@ import pytest
 
 from nmt.core.errors import UserError
 from nmt.models.networks.recurrent import BahdanauDecoder
-from nmt.training.optim.schedules import Constant
+from nmt.training.optimization import Constant
 from nmt.training.resolve import resolve
 
 

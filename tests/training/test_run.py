@@ -18,7 +18,7 @@ from nmt.models.build import build_model
 from nmt.models.weights import load_weights, read_tensors
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import Recipe
-from nmt.training.checkpointing.checkpoint import CheckpointFolder
+from nmt.training.checkpoint import CheckpointFolder
 from nmt.training.data import prepare_data
 from nmt.training.resolve import resolve
 from nmt.training.run import train

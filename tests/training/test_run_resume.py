@@ -15,11 +15,11 @@ from nmt.metrics.degenerate import DegenerateCount
 from nmt.models.weights import read_tensors
 from nmt.recipe import registry as plugins
 from nmt.recipe.schema import Recipe
-from nmt.training.checkpointing.checkpoint import CheckpointFolder, step_of
-from nmt.training.loop.events import Ended, Sample, Started, Validated
-from nmt.training.loop.interrupts import Interrupted, Interrupts
-from nmt.training.loop.sinks import open_sinks
+from nmt.training.checkpoint import CheckpointFolder, step_of
+from nmt.training.distributed import Interrupted, Interrupts
+from nmt.training.events import Ended, Sample, Started, Validated
 from nmt.training.run import train
+from nmt.training.sinks import open_sinks
 from nmt.training.validation import Validator
 
 RNN = {"type": "recurrent", "cell": "gru", "hidden_size": 48, "dropout": 0.0}

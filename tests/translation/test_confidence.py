@@ -28,7 +28,7 @@ def test_known_weights_are_found(tmp_path: Path) -> None:
     assert found.whole.weights["length"] == pytest.approx(0.8, rel=0.15)
     assert found.whole.weights["coverage"] == pytest.approx(5, rel=0.15)
     assert found.whole.bias == pytest.approx(-2, rel=0.15)
-    given = [found.probability(row) for row in rows]
+    given = [found.whole.probability(row) for row in rows]
     assert max(abs(a - b) for a, b in zip(given, true, strict=True)) < 0.1
     error, bins = reliability(given, [score >= 50 for score in scores])
     assert error < 0.03

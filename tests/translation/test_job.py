@@ -12,7 +12,7 @@ from nmt.core.output import ResumableOutput
 from nmt.jobs.shards import Shard
 from nmt.translation import job as module
 from nmt.translation.job import TranslationJob, start_shards
-from nmt.translation.request import OutputConstraints, Request
+from nmt.translation.request import Request
 from nmt.translation.results import Translation
 
 LINES = [f"line {letter}" for letter in "abcdefghij"]
@@ -37,7 +37,7 @@ class Shouting:
 
 def job() -> TranslationJob:
     translator: Any = Shouting()
-    return TranslationJob(translator, lambda each: each.text, Request.from_text, 1, False, OutputConstraints(), {})
+    return TranslationJob(translator, lambda each: each.text)
 
 
 @pytest.mark.parametrize("num_wrong", range(6))

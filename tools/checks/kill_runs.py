@@ -100,7 +100,7 @@ def without_clocks(values: Any) -> Any:
 
 
 def damaged(checkpoint: Path) -> str:
-    from nmt.training.checkpointing.checkpoint import damage
+    from nmt.training.checkpoint import damage
 
     return damage(checkpoint)
 

@@ -24,11 +24,11 @@ from matplotlib.figure import Figure
 from nmt.data.words import Words
 from nmt.metrics.table import METRICS
 from nmt.plotting.style import style, write_figure
-from nmt.translation.examination import Examiner, for_repair, repair
+from nmt.translation.examination import Examiner, for_repair
 from nmt.translation.load import load
-from nmt.translation.request import Request
+from nmt.translation.request import UNCONSTRAINED, Request, StreamOptions
 from nmt.translation.results import Candidate, Translation
-from nmt.translation.translator import UNCONSTRAINED, Translator
+from nmt.translation.translator import Translator
 
 Pair = tuple[str, str]
 MIN_CHRF = 50.0
@@ -124,7 +124,7 @@ def damaged(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
 
 
 def examiner(model: Translator) -> Examiner:
-    return Examiner(model.aligner, False, False, True, None)
+    return Examiner(model.aligner, StreamOptions(check=True))
 
 
 def examined(model: Translator, pairs: Sequence[Pair]) -> list[Translation]:
@@ -170,7 +170,7 @@ def after_repair(model: Translator, pairs: Sequence[Pair], texts: Sequence[str] 
     given = [of_line[0].text for of_line in found] if texts is None else texts
     first = examined(model, [(request.source, text) for request, text in zip(requests, given, strict=True)])
     pools = [[Candidate(text, 0.0, []), *of_line] for text, of_line in zip(given, found, strict=True)]
-    return repair(requests, numbers, first, pools, examiner(model), partial(search, options=for_repair(options)))
+    return examiner(model).repaired(requests, numbers, first, pools, partial(search, options=for_repair(options)))
 
 
 def print_repair(model: Translator, good: Sequence[Pair], bad: dict[str, list[Pair]], sources: Sequence[str]) -> None:

@@ -12,10 +12,8 @@ from nmt.core.output import ResumableOutput
 from nmt.core.text import read_lines
 from nmt.jobs.run import run as run_job
 from nmt.recipe.load import parse_settings
-from nmt.training.loop.interrupts import Interrupted
+from nmt.training.distributed import Interrupted
 from nmt.translation.job import TranslationJob
-from nmt.translation.request import Request
-from nmt.translation.translator import UNCONSTRAINED
 
 
 def train(recipe: str, run: Path, settings: Sequence[str]) -> None:
@@ -28,7 +26,7 @@ def train(recipe: str, run: Path, settings: Sequence[str]) -> None:
 def translate(run: Path, lines: Sequence[str], output: Path) -> list[str]:
     """Translations of the lines by the model's own decoding, made if they aren't in a file yet."""
     if not output.exists():
-        job = TranslationJob(nmt.load(run), lambda made: made.text, Request.from_text, 1, False, UNCONSTRAINED, {})
+        job = TranslationJob(nmt.load(run), lambda made: made.text)
         with progress_bar(f"translating {output}", len(lines)) as bar:
 
             def on_start(num_done: int, num_again: int) -> None:

@@ -222,6 +222,7 @@
     });
     document.querySelectorAll(`#matrix-${state.model} tbody tr`).forEach((tr, index) => tr.classList.toggle("chosen", index === t));
     drawNumbers(t);
+    drawCell(t);
     changes.drawStep();
     const others = alternatives && alternatives[t];
     $("alternatives-title").textContent = !others ? "" : `What if something else stood in place of “${shown(best.tokens[t])}”?`;
@@ -240,44 +241,74 @@
     }));
   }
 
-  function drawNumbers(t) {
-    const { numbers, source, best } = view(), table = $("numbers");
-    $("numbers-details").hidden = !numbers;
-    if (!numbers) return;
-    const { query, keys, values, scores, weights: shares, context, widths: [queryWidth, keyWidth] } = numbers;
-    const isTransformer = Boolean(values), more = Math.max(queryWidth, keyWidth) > keys[0].length;
-    $("numbers-title").textContent = `Every number of the attention that predicts “${shown(best.tokens[t])}”: ${numbers.head}`;
-    $("equation").textContent = `${numbers.equation} The weights are a = softmax(score), and the context is the sum of a_i ${isTransformer ? "v_i" : "h_i"}.`;
-    $("numbers-note").textContent = `${numbers.code} computes it; docs/concepts/attention explains it. The query ${isTransformer ? "q" : "s"} has ${queryWidth} numbers, ` +
-      `a ${isTransformer ? "key k_i" : "vector h_i"} ${keyWidth}${more ? `; the first ${keys[0].length} are shown, while scores are of all of them` : ""}.`;
-    const row = (name, cells, results = []) => {
-      const tr = element("tr"), th = element("th", name);
-      th.scope = "row";
-      tr.append(th, ...cells.map((value) => element("td", number(value))), ...results.map((value) => element("td", number(value, 3), "result")));
-      return tr;
-    };
-    const head = element("tr"), body = element("tbody"), top = element("thead");
-    const linked = (tag, name, at) => {
-      const made = element(tag), link = Object.assign(element("a", name), { href: `#code-${Math.min(at, numbers.sources.length - 1)}` });
-      made.append(numbers.sources.length ? link : name);
-      return made;
-    };
-    $("numbers-code").replaceChildren(...numbers.sources.flatMap(({ file, line, text: code }, at) => {
+  // An equation with its indices as such: h_{t-1}, a_i.
+  const equation = (text) => text.split(/(_(?:\{[^}]*\}|\w+))/).map((part) =>
+    part.startsWith("_") ? element("sub", part.replace(/[_{}]/g, "").replace("-", "−")) : part.replaceAll("C~", "C\u0303").replaceAll("h~", "h\u0303"));
+
+  // Code under a table of numbers; returns a function that makes a heading of the table a link to a listing.
+  function listCode(place, sources) {
+    $(place).replaceChildren(...sources.flatMap(({ file, line, text: code }, at) => {
       const title = element("p", `${file}, line ${line}`), listing = element("pre", code);
-      title.id = `code-${at}`;
+      title.id = `${place}-${at}`;
       Object.assign(listing, { tabIndex: 0, className: "scroll" });
       listing.setAttribute("role", "region");
       listing.setAttribute("aria-label", `code of ${file}, line ${line}`);
       return [title, listing];
     }));
-    head.append(element("th", "vector"), ...keys[0].map((_, d) => element("th", d + 1)), linked("th", "score", 0), linked("th", "weight", 1));
+    return (name, at) => {
+      const made = element("th"), link = Object.assign(element("a", name), { href: `#${place}-${Math.min(at, sources.length - 1)}` });
+      made.append(sources.length ? link : name);
+      return made;
+    };
+  }
+
+  function numberTable(table, width, results, rows) {
+    const head = element("tr"), body = element("tbody"), top = element("thead");
+    head.append(element("th", "vector"), ...Array.from({ length: width }, (_, d) => element("th", d + 1)), ...results);
     top.append(head);
-    body.append(row(isTransformer ? "query q" : "query s", query[t]), ...source.map((token, s) => row(`${isTransformer ? "k" : "h"}: ${shown(token)}`, keys[s], [scores[t][s], shares[t][s]])));
-    if (values) body.append(...source.map((token, s) => row(`v: ${shown(token)}`, values[s])));
-    body.append(row("", context[t]));
-    body.lastChild.firstChild.append(...linked("th", "context", 1).childNodes);
-    body.lastChild.querySelectorAll("td").forEach((td) => td.classList.add("result"));
+    body.append(...rows);
     table.replaceChildren(top, body);
+  }
+
+  function numberRow(name, cells, results = [], kind = "") {
+    const tr = element("tr"), th = name instanceof Node ? name : element("th", name);
+    th.scope = "row";
+    tr.append(th, ...cells.map((value) => element("td", number(value), kind)), ...results.map((value) => element("td", number(value, 3), "result")));
+    return tr;
+  }
+
+  function drawNumbers(t) {
+    const { numbers, source, best } = view();
+    $("numbers-details").hidden = !numbers;
+    if (!numbers) return;
+    const { query, keys, values, scores, weights: shares, context, widths: [queryWidth, keyWidth] } = numbers;
+    const isTransformer = Boolean(values), more = Math.max(queryWidth, keyWidth) > keys[0].length;
+    $("numbers-title").textContent = `Every number of the attention that predicts “${shown(best.tokens[t])}”: ${numbers.head}`;
+    $("equation").replaceChildren(...equation(`${numbers.equation} The weights are a = softmax(score), and the context is the sum of a_i ${isTransformer ? "v_i" : "h_i"}.`));
+    $("numbers-note").textContent = `${numbers.code} computes it; docs/concepts/attention explains it. The query ${isTransformer ? "q" : "s"} has ${queryWidth} numbers, ` +
+      `a ${isTransformer ? "key k" : "vector h"} ${keyWidth}${more ? `; the first ${keys[0].length} are shown, while scores are of all of them` : ""}.`;
+    const linked = listCode("numbers-code", numbers.sources);
+    numberTable($("numbers"), keys[0].length, [linked("score", 0), linked("weight", 1)], [
+      numberRow(isTransformer ? "query q" : "query s", query[t]),
+      ...source.map((token, s) => numberRow(`${isTransformer ? "k" : "h"}: ${shown(token)}`, keys[s], [scores[t][s], shares[t][s]])),
+      ...(values ? source.map((token, s) => numberRow(`v: ${shown(token)}`, values[s])) : []),
+      numberRow(linked("context", 1), context[t], [], "result")]);
+  }
+
+  function drawCell(t) {
+    const { cell, best } = view();
+    $("cell-details").hidden = !cell;
+    if (!cell) return;
+    const rows = Object.entries(cell.values), count = rows[0][1][t].length, linked = listCode("cell-code", cell.sources);
+    $("cell-title").textContent = `Every number of the cell in the step that predicts “${shown(best.tokens[t])}”`;
+    $("cell-equation").replaceChildren(...equation(cell.equation));
+    $("cell-note").textContent = `${cell.code} computes it; docs/concepts/cells explains it. A state has ${cell.width} numbers` +
+      `${cell.width > count ? `; the first ${count} are shown` : ""}. Gates are between 0 (closed) and 1 (open).`;
+    numberTable($("cell"), count, [], rows.map(([name, values]) => {
+      const isAfter = name.endsWith("_t"), th = name.endsWith("}") ? element("th") : linked("", isAfter ? 1 : 0);
+      (th.firstChild || th).append(...equation(name));
+      return numberRow(th, values[t], [], isAfter ? "result" : "");
+    }));
   }
 
   // Attention of all models

@@ -79,6 +79,8 @@ class Cell(nn.Module, ABC):
     num_states: ClassVar[int] = 1
     """2 for an LSTM (hidden, cell) and 1 for the others."""
     num_gates: ClassVar[int] = 1
+    gate_names: ClassVar[tuple[str, ...]] = ()
+    """Names of what :meth:`gates` returns, as in the equations of the class; without any, no page shows them."""
     averageable: ClassVar[bool] = True
     """Whether the weighted mean of states is a state."""
     reads_below: ClassVar[bool] = False
@@ -130,6 +132,10 @@ class Cell(nn.Module, ABC):
     def add_recurrent(self, gates_NG: Tensor, hidden_ND: Tensor) -> Tensor:
         """U x + W h + b, in the precision of the state."""
         return torch.addmm(gates_NG, hidden_ND, self.hidden_weight.t()).to(hidden_ND.dtype)
+
+    def gates(self, gates_NG: Tensor, state: CellState) -> tuple[Tensor, ...]:
+        """The gates and the candidate of a step, each [N, D], from the arguments of :meth:`forward`."""
+        return ()
 
     @abstractmethod
     def forward(self, gates_NG: Tensor, state: CellState) -> CellState:

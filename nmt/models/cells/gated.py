@@ -26,6 +26,7 @@ class LstmCell(Cell):
     num_states, num_gates = 2, 4
     forget_gate = 1
     """Its place among the gates."""
+    gate_names: ClassVar[tuple[str, ...]] = ("i", "f", "o", "C~")
 
     @classmethod
     def initialise(cls, options: Any, inputs: Parameters, hidden: nn.Parameter, biases: Parameters) -> None:
@@ -34,12 +35,14 @@ class LstmCell(Cell):
         with torch.no_grad():
             biases[0][cls.forget_gate * size : (cls.forget_gate + 1) * size] = OPEN
 
+    def gates(self, gates_NG: Tensor, state: CellState) -> tuple[Tensor, ...]:
+        sizes = [(self.num_gates - 1) * self.hidden_size, self.hidden_size]
+        gates, candidate = torch.split(self.add_recurrent(gates_NG, state[0]), sizes, dim=1)
+        return *gates.sigmoid().chunk(self.num_gates - 1, dim=1), candidate.tanh()
+
     def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
-        hidden, cell = state
-        size = self.hidden_size
-        gates, candidate = torch.split(self.add_recurrent(gates_NG, hidden), [3 * size, size], dim=1)
-        input_gate, forget_gate, output_gate = gates.sigmoid().chunk(3, dim=1)
-        cell = torch.addcmul(forget_gate * cell, input_gate, candidate.tanh())
+        input_gate, forget_gate, output_gate, candidate = self.gates(gates_NG, state)
+        cell = torch.addcmul(forget_gate * state[1], input_gate, candidate)
         return output_gate * cell.tanh(), cell
 
 
@@ -52,13 +55,11 @@ class CoupledLstmCell(LstmCell):
     kernel = None
     num_gates = 3
     forget_gate = 0
+    gate_names = ("f", "o", "C~")
 
     def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
-        hidden, cell = state
-        size = self.hidden_size
-        gates, candidate = torch.split(self.add_recurrent(gates_NG, hidden), [2 * size, size], dim=1)
-        forget_gate, output_gate = gates.sigmoid().chunk(2, dim=1)
-        cell = torch.lerp(candidate.tanh(), cell, forget_gate)
+        forget_gate, output_gate, candidate = self.gates(gates_NG, state)
+        cell = torch.lerp(candidate, state[1], forget_gate)
         return output_gate * cell.tanh(), cell
 
 
@@ -74,6 +75,7 @@ class PeepholeLstmCell(LstmCell):
         full_matrix: bool = Field(False, description="peepholes are matrices: each gate reads the cells of all units")
 
     kernel = None
+    gate_names = ()
 
     def __init__(self, options: Any, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
         super().__init__(options, input_sizes, hidden_size, layer)
@@ -151,19 +153,23 @@ class GruCell(Cell):
 
     kernel = nn.GRU
     num_gates = 3
+    gate_names = ("r", "z", "h~")
 
     def project(self, x: Tensor, part: int = 0) -> Tensor:
         return F.linear(x, self.input_weights[part])
 
-    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
+    def gates(self, gates_NG: Tensor, state: CellState) -> tuple[Tensor, ...]:
         (hidden,) = state
         sizes = [2 * self.hidden_size, self.hidden_size]
         from_input, candidate = torch.split(gates_NG.to(hidden.dtype), sizes, dim=1)
         recurrent = F.linear(hidden, self.hidden_weight, self.bias).to(hidden.dtype)
         from_hidden, recurrent_candidate = torch.split(recurrent, sizes, dim=1)
         reset, update = (from_input + from_hidden).sigmoid().chunk(2, dim=1)
-        candidate = torch.addcmul(candidate, reset, recurrent_candidate).tanh()
-        return (torch.lerp(hidden, candidate, update),)
+        return reset, update, torch.addcmul(candidate, reset, recurrent_candidate).tanh()
+
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
+        _, update, candidate = self.gates(gates_NG, state)
+        return (torch.lerp(state[0], candidate, update),)
 
 
 class GruResetBeforeCell(Cell):
@@ -174,13 +180,17 @@ class GruResetBeforeCell(Cell):
     """
 
     num_gates = 3
+    gate_names = ("r", "z", "h~")
 
-    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
+    def gates(self, gates_NG: Tensor, state: CellState) -> tuple[Tensor, ...]:
         (hidden,) = state
         sizes = [2 * self.hidden_size, self.hidden_size]
         gates, candidate = torch.split(gates_NG, sizes, dim=1)
         gate_weight, candidate_weight = torch.split(self.hidden_weight, sizes)
         gates = torch.addmm(gates, hidden, gate_weight.t()).to(hidden.dtype)
         reset, update = gates.sigmoid().chunk(2, dim=1)
-        candidate = torch.addmm(candidate, reset * hidden, candidate_weight.t()).to(hidden.dtype)
-        return (torch.lerp(hidden, candidate.tanh(), update),)
+        return reset, update, torch.addmm(candidate, reset * hidden, candidate_weight.t()).to(hidden.dtype).tanh()
+
+    def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
+        _, update, candidate = self.gates(gates_NG, state)
+        return (torch.lerp(state[0], candidate, update),)

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from nmt.training.optim.schedules import Schedule
+from nmt.training.optimization import Schedule
 
 
 class Linear(Schedule):

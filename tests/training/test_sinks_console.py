@@ -13,10 +13,10 @@ from rich.console import Console
 from nmt.core import console
 from nmt.core.console import progress_bar, say
 from nmt.recipe.schema import Recipe
-from nmt.training.loop import sinks as sinks_module
-from nmt.training.loop.events import Started, Updated
-from nmt.training.loop.sinks import ConsoleSink, clock_text, duration_text, fraction_done
+from nmt.training import sinks as sinks_module
+from nmt.training.events import Started, Updated
 from nmt.training.run import train
+from nmt.training.sinks import ConsoleSink, clock_text, duration_text, fraction_done
 
 RecipeMaker = Callable[..., Recipe]
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from nmt.core.errors import UserError
 from nmt.models.weights import load_weights, read_tensors, save_weights, weights_of
-from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
+from nmt.training.checkpoint import CheckpointFolder, damage, step_of
 
 
 class Tied(nn.Module):

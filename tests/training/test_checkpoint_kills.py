@@ -13,7 +13,7 @@ import kill_runs
 import pytest
 from kill_runs import differences
 
-from nmt.training.checkpointing.checkpoint import CheckpointFolder
+from nmt.training.checkpoint import CheckpointFolder
 
 SETTINGS = [
     "model.encoder.dropout=0.2", "model.decoder.dropout=0.2", "training.ema=0.9", "training.accumulate=2",

@@ -11,12 +11,12 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.recipe import registry as plugins
 from nmt.recipe.schema import Recipe, TrainingOptions
-from nmt.training.optim.schedules import KEY, SCHEDULES, Schedule
+from nmt.training.optimization import SCHEDULE, SCHEDULES, Schedule
 from nmt.training.resolve import resolve
 
 
 def make(total_steps: int | None = None, *, schedule: str, **options: Any) -> Schedule:
-    chosen = SCHEDULES.choose({"type": schedule, **options}, KEY)
+    chosen = SCHEDULES.choose({"type": schedule, **options}, SCHEDULE)
     return chosen.component(chosen.options, 0.002, total_steps)
 
 

@@ -13,7 +13,7 @@ from nmt.core.errors import UserError
 from nmt.models.weights import read_tensors
 from nmt.recipe import options, registry
 from nmt.recipe.load import load_recipe
-from nmt.training.optim.optimizer import Optimizer
+from nmt.training.optimization import Optimizer
 from nmt.training.resolve import resolve
 
 

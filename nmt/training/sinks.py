@@ -15,7 +15,7 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
 from nmt.core.text import read_lines
 from nmt.metrics.table import score_text
-from nmt.training.loop.events import (
+from nmt.training.events import (
     EpochEnded,
     Event,
     Filmed,

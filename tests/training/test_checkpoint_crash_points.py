@@ -19,7 +19,7 @@ from torch import nn
 
 from nmt.core.model_directory import ModelDirectory
 from nmt.models.weights import load_weights, read_tensors, save_weights, weights_of
-from nmt.training.checkpointing.checkpoint import CheckpointFolder, damage, step_of
+from nmt.training.checkpoint import CheckpointFolder, damage, step_of
 from nmt.training.run import train
 
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "fsync", "half a file"}
@@ -132,7 +132,7 @@ def crash_while_training(scratch: Path, recipe: str) -> None:
     def interrupted() -> None:
         import signal
 
-        from nmt.training.loop.interrupts import Interrupted
+        from nmt.training.distributed import Interrupted
         from nmt.training.validation import Validator
 
         plain = Validator.__call__

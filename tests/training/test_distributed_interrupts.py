@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.training.loop.interrupts import Interrupts
+from nmt.training.distributed import Interrupts
 from nmt.training.run import train
 
 SCRIPT = """
 import sys
-from nmt.training.loop.interrupts import Interrupted
+from nmt.training.distributed import Interrupted
 from nmt.training.run import train
 try:
     train(sys.argv[1], sys.argv[2])

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from nmt.recipe.schema import Recipe
-from nmt.training.loop.meter import HORIZON, LONG, Divergence, Meter
-from nmt.training.optim.schedules import InverseSqrt
+from nmt.training.meter import HORIZON, LONG, Divergence, Meter
+from nmt.training.optimization import InverseSqrt
 from nmt.training.run import train
 
 RecipeMaker = Callable[..., Recipe]
@@ -79,8 +79,8 @@ def test_a_run_says_that_its_loss_ran_away(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A schedule that jumps to a rate far too high in the middle of a run."""
-    monkeypatch.setattr("nmt.training.loop.meter.HORIZON", 4)
-    monkeypatch.setattr("nmt.training.loop.meter.LONG", 8)
+    monkeypatch.setattr("nmt.training.meter.HORIZON", 4)
+    monkeypatch.setattr("nmt.training.meter.LONG", 8)
     monkeypatch.setattr(InverseSqrt, "at", lambda self, step: 0.01 if step < 40 else 3.0)
     train(make_recipe(max_steps=70, validate_every=35, clip_norm=None), tmp_path)
     (line,) = read_metrics(tmp_path, "diverged")

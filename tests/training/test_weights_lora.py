@@ -17,10 +17,10 @@ from nmt.recipe.schema import LoraOptions, Recipe
 from nmt.training.data import prepare_data
 from nmt.training.distributed import ProcessGroup
 from nmt.training.objective import Objective
-from nmt.training.optim.lora import Lora, freeze, select
 from nmt.training.resolve import resolve
 from nmt.training.run import train
 from nmt.training.trainer import Trainer
+from nmt.training.weights import Lora, freeze, select
 from nmt.translation.load import load
 
 RecipeMaker = Callable[..., Recipe]

@@ -12,10 +12,10 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.recipe.schema import Recipe
-from nmt.training.loop import sinks
-from nmt.training.loop.events import Event, Filmed, Saved, Started, TrainingLoss, Validated, Warned
-from nmt.training.loop.sinks import open_sinks
+from nmt.training import sinks
+from nmt.training.events import Event, Filmed, Saved, Started, TrainingLoss, Validated, Warned
 from nmt.training.run import train
+from nmt.training.sinks import open_sinks
 
 RecipeMaker = Callable[..., Recipe]
 MetricsReader = Callable[..., list[dict[str, Any]]]

@@ -1,0 +1,351 @@
+"""Checkpoints, which contain the complete state of a run, written atomically and without pickle, and their mean."""
+
+import json
+import os
+import random
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nmt.core.console import warn
+from nmt.core.errors import UserError
+from nmt.core.files import explained, new_folder, remove_folder, remove_unfinished, replacing, sha256, sync
+from nmt.core.jsonlines import read_object
+from nmt.core.model_directory import ModelDirectory
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.models.weights import load_weights, read_tensors, save_weights, write_tensors
+
+
+@dataclass
+class Progress:
+    """Progress of a run."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    """Best validation figure so far, by ``training.metric``."""
+    best_step: int = 0
+    validations_without_gain: int = 0
+    validation_due: bool = False
+    """Whether the run was stopped before the validation of this update ended."""
+    skipped_in_a_row: int = 0
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    """Returns the optimizer's tensors, such as moments and step counts, as PARAMETER/KEY."""
+    names: dict[Tensor, str] = {parameter: name for name, parameter in parameters.items()}
+    return {
+        f"{names[parameter]}/{key}": value
+        for parameter, state in optimizer.state.items()
+        for key, value in state.items()
+    }
+
+
+def load_optimizer(
+    optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]
+) -> None:
+    """Restores the tensors of :func:`optimizer_tensors`, copied because a file may be mapped."""
+    for name, value in tensors.items():
+        of_parameter, _, key = name.rpartition("/")
+        device = parameters[of_parameter].device
+        # A fused optimizer on a GPU keeps its step counts there, too.
+        on_device = value.dim() or device.type == "cuda"
+        optimizer.state[parameters[of_parameter]][key] = value.to(device if on_device else "cpu", copy=True)
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds all random generators of a run."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def random_tensors(device: torch.device) -> dict[str, Tensor]:
+    """Returns the states of torch's random generators."""
+    tensors = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        tensors["cuda"] = torch.cuda.get_rng_state(device)
+    return tensors
+
+
+def load_random(tensors: Mapping[str, Tensor], device: torch.device) -> None:
+    """Restores the states of :func:`random_tensors`."""
+    torch.set_rng_state(tensors["cpu"])
+    if device.type == "cuda" and "cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["cuda"], device)
+
+
+SUMS = "SHA256SUMS"
+"""File of a checkpoint with the digests of the others, in the format of ``sha256sum --check``."""
+
+
+class CheckpointFolder:
+    """``checkpoints/step-NNNNNN/``: weights.safetensors, training.safetensors, state.json and SHA256SUMS.
+
+    Args:
+        keep_last: how many of the newest stay.
+        keep_best: how many of the best by validation stay beside them.
+    """
+
+    def __init__(self, directory: Path, keep_last: int = 2, keep_best: int = 1) -> None:
+        self._folder = ModelDirectory(directory).checkpoints
+        self._keep_last, self._keep_best = keep_last, keep_best
+
+    def all(self) -> list[Path]:
+        """Returns the complete checkpoints, oldest first."""
+        found = [p for p in self._folder.glob("step-*") if (p / "state.json").is_file() or (p / SUMS).is_file()]
+        return sorted((path for path in found if path.name.removeprefix("step-").isdecimal()), key=step_of)
+
+    def best(self) -> list[Path]:
+        """Returns the validated checkpoints, best first; ties: oldest first."""
+        measured = [(metric, path) for path in self.all() if (metric := _metric(path)) is not None]
+        return [path for _, path in sorted(measured, key=lambda pair: (-pair[0], step_of(pair[1])))]
+
+    def at(self, step: int) -> Path:
+        """Returns the path of the checkpoint of a step."""
+        return self._folder / f"step-{step:06d}"
+
+    def save(
+        self, step: int, weights: Mapping[str, Tensor], tensors: Mapping[str, Mapping[str, Tensor]], state: Any
+    ) -> Path:
+        """Writes a checkpoint, and deletes those that are neither among the newest nor the best.
+
+        Args:
+            tensors: all others of the training state, by group and name.
+            state: the rest of it; must be JSON. ``state["validation"]`` ranks the checkpoint (see
+                :meth:`nmt.training.validation.Validation.figures`).
+        """
+        final = self.at(step)
+        self.tidy()
+        with explained(final):
+            self._folder.mkdir(parents=True, exist_ok=True)
+        # The same update, saved once more: never a moment without a complete checkpoint of it.
+        path = self._folder / f"newer-{step:06d}" if final.exists() else final
+        with replacing(path) as temporary, explained(final):
+            temporary.mkdir()
+            write_tensors(weights, temporary / "weights.safetensors")
+            flat = {f"{group}/{name}": tensor for group in tensors for name, tensor in tensors[group].items()}
+            write_tensors(flat, temporary / "training.safetensors")
+            (temporary / "state.json").write_text(json.dumps(state), encoding="utf-8")
+            sums = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
+            (temporary / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
+        self.tidy()
+        self._prune()
+        return final
+
+    def _prune(self) -> None:
+        """Deletes the checkpoints that are neither among the newest nor among the best."""
+        kept = {*self.all()[-self._keep_last :], *self.best()[: self._keep_best]}
+        for path in self.all():
+            if path not in kept:
+                remove_folder(path)
+
+    def tidy(self) -> None:
+        """Removes unfinished files of a killed process, and renames a checkpoint that was saved again."""
+        remove_unfinished(self._folder)
+        for newer in self._folder.glob("newer-*"):
+            final = newer.with_name(newer.name.replace("newer", "step", 1))
+            remove_folder(final)
+            with explained(final):
+                os.replace(newer, final)
+                sync(self._folder)
+
+    def newest_intact(self) -> Path | None:
+        """The checkpoint to resume from; None where there is none at all. What a killed process would have deleted
+        after writing it is deleted.
+
+        Damaged ones are reported, passed over and renamed to ``damaged-NNNNNN``, so that they aren't counted any more.
+
+        Raises:
+            UserError: all of them are damaged.
+        """
+        self.tidy()
+        checkpoints = self.all()
+        damaged: list[Path] = []
+        for checkpoint in reversed(checkpoints):
+            if not (wrong := damage(checkpoint)):
+                for path in damaged:
+                    aside = path.with_name(path.name.replace("step", "damaged", 1))
+                    remove_folder(aside)
+                    os.replace(path, aside)
+                self._prune()
+                return checkpoint
+            warn(f"{checkpoint} is damaged ({wrong}): going back to the checkpoint before it.")
+            damaged.append(checkpoint)
+        if checkpoints:
+            raise UserError(
+                f"Every checkpoint in {self._folder} is damaged: the run can't go on.",
+                "Bring one back from a backup, or train anew in another folder (-o). Check the disk, too; "
+                "model.safetensors may still be good for `nmt translate`.",
+            )
+        return None
+
+    @staticmethod
+    def load(path: Path, model: nn.Module) -> tuple[defaultdict[str, dict[str, Tensor]], Any]:
+        """Loads a checkpoint's weights into the model; returns the other tensors by group and name, and the state."""
+        load_weights(model, path / "weights.safetensors")
+        try:
+            return training_tensors(path), read_object(path / "state.json", finite=False)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{path / 'state.json'} is damaged: {error}.", f"Delete {path} to resume from the one before."
+            ) from None
+
+
+def training_tensors(checkpoint: Path) -> defaultdict[str, dict[str, Tensor]]:
+    """Returns the tensors of a checkpoint besides the weights, by group and name; missing groups are empty."""
+    groups: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
+    for key, tensor in read_tensors(checkpoint / "training.safetensors").items():
+        group, _, name = key.partition("/")
+        groups[group][name] = tensor
+    return groups
+
+
+def damage(checkpoint: Path) -> str:
+    """Describes damage of the files of a checkpoint; empty if they are intact.
+
+    One whose SHA256SUMS was deleted is taken as it is.
+    """
+    sums = checkpoint / SUMS
+    try:
+        if not sums.exists():
+            return ""
+        digests = {name: digest for digest, name in (line.split("  ", 1) for line in sums.read_text().splitlines())}
+        for name in ("state.json", "training.safetensors", "weights.safetensors"):
+            if not (checkpoint / name).exists():
+                return f"{name} is missing"
+            if sha256(checkpoint / name) != digests.get(name):
+                return f"{name} is not what was written"
+    except (OSError, ValueError) as error:
+        return f"{getattr(error, 'filename', None) or SUMS} can't be read"
+    return ""
+
+
+def step_of(checkpoint: Path) -> int:
+    """Returns the number of updates of a checkpoint."""
+    return int(checkpoint.name.removeprefix("step-"))
+
+
+def _metric(checkpoint: Path) -> float | None:
+    """Returns the validation figure that ranks a checkpoint, negated if lower is better."""
+    try:
+        measured = read_object(checkpoint / "state.json", finite=False)["validation"]
+        return float(measured["value"] if measured["higher_is_better"] else -measured["value"])
+    except (OSError, ValueError, KeyError, TypeError):  # damaged, or there was no validation
+        return None
+
+
+def average_checkpoints(
+    directory: str | Path,
+    output: str | Path | None = None,
+    *,
+    last: int | None = None,
+    best: int | None = None,
+    steps: Sequence[int] | None = None,
+) -> list[int]:
+    """Writes the mean of some checkpoints as a model (Vaswani et al. 2017, section 6.1).
+
+    Args:
+        output: a new model directory; None replaces ``model.safetensors`` in ``directory``.
+        last: number of checkpoints to average, the newest.
+        best: number of checkpoints to average, the best by validation: of those on disk that were validated.
+        steps: average those after these numbers of updates. Exactly one of the three is given.
+
+    Returns:
+        The numbers of updates of the checkpoints averaged, in order.
+
+    Raises:
+        UserError: too few checkpoints, one that is missing, damaged or of another shape, or ``output`` exists, or
+            another process writes ``directory``.
+    """
+    directory = Path(directory)
+    output = directory if output is None else Path(output)
+    if output != directory and output.exists():
+        raise UserError(f"{output} exists already.", "Choose a new folder.")
+    ModelDirectory(directory).check_files()
+    with ModelDirectory(directory).writing() if output == directory else nullcontext():
+        chosen = _choose(directory, last, best, steps)
+        for checkpoint in chosen:
+            if wrong := damage(checkpoint):
+                raise UserError(
+                    f"{checkpoint} is damaged: {wrong}.", "Copy it again, or leave it out with --steps N,N."
+                )
+        weights = mean_weights(checkpoint / "weights.safetensors" for checkpoint in chosen)
+        if output == directory:
+            save_weights(weights, ModelDirectory(output).weights)
+        else:
+            _write_model(ModelDirectory(directory), weights, output)
+    return [step_of(checkpoint) for checkpoint in chosen]
+
+
+def mean_weights(paths: Iterable[Path]) -> dict[str, Tensor]:
+    """Returns the mean of weights files, summed in float64, in the type of the first file.
+
+    Raises:
+        UserError: a file is missing or damaged, or its tensors are not those of the first.
+    """
+    first: dict[str, Tensor] = {}
+    sums: dict[str, Tensor] = {}
+    for count, path in enumerate(paths, start=1):
+        tensors = read_tensors(path)
+        if count == 1:
+            first, sums = tensors, {name: tensor.to(torch.float64, copy=True) for name, tensor in tensors.items()}
+            continue
+        wrong = sorted(first.keys() ^ tensors.keys()) or [n for n, t in tensors.items() if t.shape != first[n].shape]
+        if wrong:
+            raise UserError(
+                f"{path} doesn't fit the checkpoints before it: {wrong[0]!r} is missing or has another shape.",
+                "Average checkpoints of one run, with one recipe.",
+            )
+        for name, tensor in tensors.items():
+            sums[name] += tensor
+    return {name: (total / count).to(first[name].dtype) for name, total in sums.items()}
+
+
+def _choose(directory: Path, last: int | None, best: int | None, steps: Sequence[int] | None) -> list[Path]:
+    """Returns the checkpoints to average, in order."""
+    if [last, best, steps].count(None) != 2:
+        raise UserError("It is not clear what to average.", "Give one of --last N, --best N and --steps N,N.")
+    folder, kind = CheckpointFolder(directory), "checkpoints"
+    present = folder.all()
+    if not present:
+        raise UserError(f"{directory} holds no checkpoints.", "Name the folder of a training run.")
+    if steps is not None:
+        there = [step_of(path) for path in present]
+        if missing := sorted(set(steps) - set(there)):
+            raise UserError(
+                f"{directory} holds no checkpoint of step {missing[0]}.", f"There are {', '.join(map(str, there))}."
+            )
+        chosen, count = [path for path in present if step_of(path) in steps], len(set(steps))
+    elif best is not None:
+        chosen, count, kind = folder.best()[:best], best, "checkpoints that were validated"
+    else:
+        assert last is not None
+        chosen, count = present[-last:], last
+    if count < 2:
+        raise UserError("The mean of one checkpoint is that checkpoint.", "Name two at least.")
+    if len(chosen) < count:
+        raise UserError(
+            f"{directory} holds {len(chosen)} {kind}, not {count}.",
+            "Ask for fewer, or train with a larger training.keep_last.",
+        )
+    return sorted(chosen, key=step_of)
+
+
+def _write_model(run: ModelDirectory, weights: Mapping[str, Tensor], output: Path) -> None:
+    """Writes weights to a new folder, with recipe, vocabulary and alignment data of the run."""
+    vocabularies = Vocabularies.load(run.path)
+    with new_folder(output) as temporary:
+        for file in (run.recipe, run.alignment, run.lexicon, run.pieces):
+            if file.is_file():
+                shutil.copyfile(file, temporary / file.name)
+        vocabularies.save(temporary)
+        write_tensors(weights, ModelDirectory(temporary).weights)

@@ -1,1 +1,0 @@
-"""Parts of the training loop: events and their sinks, meters, interrupts and recovery from exhausted memory."""

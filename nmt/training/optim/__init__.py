@@ -1,1 +1,0 @@
-"""Optimisers, learning-rate schedules and the moving average of the weights."""

@@ -1,0 +1,271 @@
+"""The weights of a run: their first values, which of them are trained (LoRA, frozen parts), and their average."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from functools import partial
+from operator import attrgetter
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from nmt.core.console import progress_bar, say
+from nmt.core.errors import UserError
+from nmt.core.model_directory import ModelDirectory
+from nmt.data.pretrained_embeddings import read_vectors
+from nmt.data.vocabulary.base import SPACE, Vocabulary
+from nmt.data.vocabulary.files import Vocabularies
+from nmt.models.build import ResolvedModel, build_model
+from nmt.models.contracts import Decoder, Encoder, OutputLayer
+from nmt.models.seq2seq import Seq2Seq
+from nmt.models.weights import read_tensors, weights_of
+from nmt.recipe.schema import LoraOptions, ModelOptions, TrainingOptions
+
+NAMED = 4
+"""Maximum number of new parts that a message names."""
+
+
+def make_model(resolved: ResolvedModel, vocabularies: Vocabularies, training: TrainingOptions, is_new: bool) -> Seq2Seq:
+    """Builds the model of a recipe with the weights of ``training.finetune_from`` that fit, and freezes its parts.
+
+    Nothing is read unless ``is_new``: otherwise the weights will come from a checkpoint.
+    """
+    model = build_model(resolved, vocabularies, 1 if training.lora else 4)  # weights, gradient and two moments
+    if training.finetune_from is not None and is_new:
+        copy_weights(training.finetune_from, model, vocabularies)
+    _use_vectors(model, resolved.options, vocabularies, is_new)
+    freeze(model, training.freeze)
+    return model
+
+
+def copy_weights(directory: Path, model: Seq2Seq, vocabularies: Vocabularies) -> None:
+    """Copies each weight of a trained model with the same name and shape, and reports the others.
+
+    With the same recipe that is fine-tuning. Where the recipes differ, as in an encoder that reads further turns of a
+    dialogue, what both have in common starts trained, and the rest as it is. With another vocabulary, embeddings and
+    the output layer are carried over piece by piece.
+
+    Raises:
+        UserError: its weights are missing or damaged, or no matrix is in common.
+    """
+    trained = read_tensors(ModelDirectory(directory).weights)
+    before = Vocabularies.load(directory)
+    if before.fingerprint != vocabularies.fingerprint:
+        _carry_over(trained, model, vocabularies, before)
+    taken, new = [], []
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in trained and trained[name].shape == parameter.shape:
+                parameter.copy_(trained[name])
+                taken.append(parameter)
+            else:
+                new.append(name)
+    if not any(parameter.dim() > 1 for parameter in taken):  # biases of the output layer fit any model
+        raise UserError(
+            f"training.finetune_from: {directory} has no weight matrix in common with this recipe's model.",
+            "Name a model of the same kind and sizes (see its recipe.yaml), or leave training.finetune_from out.",
+        )
+    share = sum(parameter.numel() for parameter in taken if parameter.requires_grad) / model.num_parameters
+    parts = list(dict.fromkeys(name.rpartition(".")[0] for name in new))
+    further = f" and {len(parts) - NAMED} more" if len(parts) > NAMED else ""
+    rest = f"; new: {', '.join(parts[:NAMED])}{further}" if new else ""
+    say(f"starting from {directory}: {share:.0%} of the weights{rest}")
+
+
+def _carry_over(trained: dict[str, Tensor], model: Seq2Seq, new: Vocabularies, old: Vocabularies) -> None:
+    """Converts embeddings and output layer of a trained model to another vocabulary, in place.
+
+    A piece that the old vocabulary has keeps its row; another begins as the mean of the old pieces that spell it
+    (Gee et al. 2022, "Fast Vocabulary Transfer for Language Model Compression") or, without any, as it is.
+    """
+    sides = {"encoder": (new.source, old.source), "decoder": (new.target, old.target)}
+    rows_of = {part: _parents(*vocabularies) for part, vocabularies in sides.items()}
+    for path, module in model.named_modules():
+        for own, parameter in module.named_parameters(recurse=False):
+            name, part = f"{path}.{own}", path.partition(".")[0]
+            # The table of an embedding, whose module has the path embedding.table, or the output layer.
+            if isinstance(module, nn.Embedding | OutputLayer) and name in trained:
+                rows = parameter.detach().clone()
+                if rows.shape[1:] == trained[name].shape[1:]:
+                    for row, parents in enumerate(rows_of[part]):
+                        rows[row] = trained[name][parents].mean(dim=0) if parents else rows[row]
+                trained[name] = rows
+    shares = [
+        sum(new.token(i) in tokens for i in range(len(new))) / len(new)
+        for new, tokens in ((n, set(map(o.token, range(len(o))))) for n, o in sides.values())
+    ]
+    say(f"another vocabulary: {shares[0]:.0%} of the source pieces and {shares[1]:.0%} of the target pieces are known")
+
+
+def _parents(new: Vocabulary, old: Vocabulary) -> list[list[int]]:
+    """Returns, for each id of a vocabulary, the ids of another one whose rows initialise it."""
+    known = {old.token(i): [i] for i in range(len(old))}
+    known |= {new.token(of(new)): [of(old)] for of in map(attrgetter, ("pad", "unk", "sos", "eos"))}
+    found = []
+    for token in map(new.token, range(len(new))):
+        is_spelled = not (old.is_closed or re.fullmatch("<.*>", token))  # a symbol or a byte
+        spelling = old.encode(token.replace(SPACE, " ")) if is_spelled else []
+        found.append(known.get(token) or [i for i in spelling if i != old.unk])
+    return found
+
+
+def _use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularies, is_new: bool) -> None:
+    """Initialises embeddings from word vectors and freezes them, as the recipe says."""
+    sides: dict[str, tuple[Path | None, Encoder | Decoder, Vocabulary]] = {
+        "source": (options.vectors.source, model.encoder, vocabularies.source),
+        "target": (options.vectors.target, model.decoder, vocabularies.target),
+    }
+    for side, (path, module, vocabulary) in sides.items():
+        if path is None:
+            continue
+        embedding = module.embedding
+        if is_new:
+            with progress_bar(f"reading {path.name}", None):
+                ids, vectors, num_words = read_vectors(path, vocabulary, options.embedding_size)
+            embedding.init_from(torch.from_numpy(ids), torch.from_numpy(vectors))
+            words = f"{len(ids):,} of {num_words:,} words ({len(ids) / num_words:.0%})"
+            say(f"{side} embeddings: {path.name} has {words}")
+        embedding.weight.requires_grad_(not options.vectors.freeze)
+
+
+class Lora:
+    """Trains the factors of W = W0 + (alpha / rank) B A (Hu et al. 2022, equation 3); B is zero at the start.
+
+    The model always contains the sums W, so checkpoints, validation and the saved model are those of any other run.
+    The gradients of the factors, (alpha / rank) Bᵀ dW and (alpha / rank) dW Aᵀ, are computed as soon as the backward
+    pass has reached W, and dW is freed: memory holds neither the gradients nor the moments of the whole model.
+
+    Args:
+        model: on its device; weights outside ``options.layers`` and ``options.full`` are frozen.
+
+    Raises:
+        UserError: the options match no weight.
+    """
+
+    def __init__(self, model: nn.Module, options: LoraOptions) -> None:
+        self._scale = options.alpha / options.rank
+        named = dict(model.named_parameters())
+        full = select(model, options.full, "training.lora.full")
+        tables = {id(p) for m in model.modules() if isinstance(m, nn.Embedding | OutputLayer) for p in m.parameters()}
+        chosen = select(model, options.layers, "training.lora.layers") - full
+        self._weights = {
+            name: weight
+            for name, weight in named.items()
+            if name in chosen and weight.dim() == 2 and id(weight) not in tables and weight.requires_grad
+        }
+        if not self._weights:
+            raise UserError("training.lora.layers names no weight matrix that could be trained.", "Leave it out.")
+        self.factors: dict[str, nn.Parameter] = {}
+        for name, weight in self._weights.items():
+            down_RD = nn.init.kaiming_uniform_(torch.empty(options.rank, weight.shape[1]), a=5**0.5)
+            self.factors[f"{name}.A"] = nn.Parameter(down_RD.to(weight))
+            self.factors[f"{name}.B"] = nn.Parameter(weight.new_zeros(len(weight), options.rank))
+            weight.register_post_accumulate_grad_hook(partial(self._to_factors, name))  # type: ignore[no-untyped-call]
+        for name in named.keys() - self._weights.keys() - full:
+            named[name].requires_grad_(False)
+        beside = {name: named[name] for name in named if name in full and named[name].requires_grad}
+        self.trained = {**beside, **self.factors}
+        """Parameters of the optimizer, by name."""
+        self._before = {name: factor.detach().clone() for name, factor in self.factors.items()}
+        num_trained, num_all = (sum(p.numel() for p in group.values()) for group in (self.trained, named))
+        say(f"LoRA of rank {options.rank} in {len(self._weights)} matrices: {num_trained:,} of {num_all:,} are trained")
+
+    def _to_factors(self, name: str, weight: Tensor) -> None:
+        """Adds the gradient of a weight matrix to those of its factors, and frees it."""
+        a, b = self.factors[f"{name}.A"], self.factors[f"{name}.B"]
+        whole, weight.grad = weight.grad, None  # nothing stays if the following runs out of memory
+        assert whole is not None
+        for factor, gradient in ((a, b.detach().T @ whole), (b, whole @ a.detach().T)):
+            factor.grad = self._scale * gradient if factor.grad is None else factor.grad + self._scale * gradient
+
+    @torch.no_grad()
+    def merge(self) -> None:
+        """Updates the weights of the model after the factors have changed."""
+        for name, weight in self._weights.items():
+            new, old = (group[f"{name}.B"] @ group[f"{name}.A"] for group in (self.factors, self._before))
+            weight.add_(new - old, alpha=self._scale)
+        for name, factor in self.factors.items():
+            self._before[name].copy_(factor)
+
+    @torch.no_grad()
+    def load(self, factors: Mapping[str, Tensor]) -> None:
+        """Restores the factors of a checkpoint, whose weights contain their products."""
+        for name, factor in self.factors.items():
+            factor.copy_(factors[name])
+            self._before[name].copy_(factor)
+
+
+def select(model: nn.Module, parts: list[str], key: str) -> set[str]:
+    """Returns the names of the parameters in some parts of a model.
+
+    A part is a sequence of components of the name, with wildcards: ``encoder``, ``layers.0``, ``decoder.*.norm``. A
+    weight that several parts share is in each of them.
+
+    Raises:
+        UserError: the model doesn't have one of the parts.
+    """
+    first = {id(parameter): name for name, parameter in model.named_parameters()}
+    selected: set[str] = set()
+    for part in parts:
+        found = {
+            first[id(parameter)]
+            for name, parameter in model.named_parameters(remove_duplicate=False)
+            if fnmatchcase(f".{name}.", f"*.{part}.*")
+        }
+        if not found:
+            names = dict.fromkeys(name.rpartition(".")[0] for name in first.values())
+            raise UserError(f"{key}: the model has no part {part!r}.", f"Its parts are {', '.join(names)}.")
+        selected |= found
+    return selected
+
+
+def freeze(model: nn.Module, parts: list[str]) -> None:
+    """Freezes the weights of some parts of a model (:func:`select`).
+
+    Raises:
+        UserError: the model doesn't have one of the parts, or nothing would be trained.
+    """
+    frozen = select(model, parts, "training.freeze")
+    named = dict(model.named_parameters())
+    for name in frozen:
+        named[name].requires_grad_(False)
+    if frozen and not any(parameter.requires_grad for parameter in named.values()):
+        raise UserError("training.freeze leaves no weight to train.", "Leave one of its parts out.")
+
+
+class MovingAverage:
+    """Exponential moving average of a model's weights, with a shorter memory in the first updates.
+
+    Args:
+        model: averaged from now on.
+        decay: d in average <- d average + (1 - d) weights; at update s at most (1 + s) / (10 + s).
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._model, self._decay = model, decay
+        self.weights = {name: weight.clone() for name, weight in weights_of(model).items()}
+
+    def update(self, step: int) -> None:
+        """Updates the average with the weights after update ``step``."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        weights = weights_of(self._model)
+        torch._foreach_lerp_(list(self.weights.values()), [weights[name] for name in self.weights], 1 - decay)
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Restores a saved average; weights without one are those of the model."""
+        present = weights_of(self._model)
+        for name, value in self.weights.items():
+            value.copy_(weights.get(name, present[name]))
+
+    @contextmanager
+    def in_model(self) -> Iterator[None]:
+        """Gives the model the averaged weights inside this context."""
+        weights = weights_of(self._model)
+        own = {name: value.clone() for name, value in weights.items()}
+        try:
+            torch._foreach_copy_(list(weights.values()), [self.weights[name] for name in weights])
+            yield
+        finally:
+            torch._foreach_copy_(list(weights.values()), [own[name] for name in weights])
