@@ -30,8 +30,7 @@ from nmt.core.files import explained
 from nmt.core.output import open_output
 from nmt.core.text import read_lines
 from nmt.data.sources import open_text
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.evaluation.compare import length_scores, read_aligned
 from nmt.evaluation.significance import SufficientStatistics, TestSet
 from nmt.metrics.table import Score, score_corpus
