@@ -151,14 +151,14 @@ class Trainer:
         self._measured = None
         step = self.progress.step + 1
         sizes = ([batch.num_target_tokens, batch.num_positions, batch.num_padding] for batch in group)
-        tokens, positions, padding = map(int, self.process_group.all_reduce_sum(*map(sum, zip(*sizes, strict=True))))
+        tokens, positions, padding = map(int, self.process_group.all_reduce("sum", *map(sum, zip(*sizes, strict=True))))
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = self.schedule.at(step)
 
         nll = split_on_oom(group, partial(self._add_gradient, tokens), self._make_room)
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.options.clip_norm or math.inf)
-        (total,) = self.process_group.all_reduce_sum(nll.item())
+        (total,) = self.process_group.all_reduce("sum", nll.item())
         loss, gradient_norm = total / tokens, norm.item()
         if math.isfinite(loss) and math.isfinite(gradient_norm):
             self.scaler.step(self.optimizer)
@@ -380,9 +380,8 @@ class Trainer:
 
     def _agree(self) -> None:
         """Reduces clock and stop requests over the ranks, so that all end at the same update."""
-        seconds, signal, launcher_died = self.process_group.all_reduce_max(
-            time.perf_counter() - self._clock, self.interrupts.received or 0, self.process_group.launcher_died
-        )
+        own = time.perf_counter() - self._clock, self.interrupts.received or 0, self.process_group.launcher_died
+        seconds, signal, launcher_died = self.process_group.all_reduce("max", *own)
         self.progress.seconds = seconds
         self._stop = (
             Interrupted(int(signal)) if signal else LauncherDied(has_checkpoint=True) if launcher_died else None
