@@ -18,7 +18,7 @@ from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
 from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
-from nmt.models.attention.multihead import MultiHeadAttention
+from nmt.models.attention import MultiHeadAttention
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
 from nmt.translation.translator import Translator
 

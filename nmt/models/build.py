@@ -16,7 +16,7 @@ from nmt.core.device import total_memory
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.attention import scores as attention
+from nmt.models import attention
 from nmt.models.contracts import Attention, Decoder, DecoderParts, Encoder, EncoderParts, OutputLayer
 from nmt.models.layers import Embedding
 from nmt.models.networks.act import ActDecoder, ActEncoder, UniversalTransformerDecoder, UniversalTransformerEncoder
