@@ -29,6 +29,8 @@ from nmt.core.version import __version__
 from nmt.data.batching import Ids
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.export.ct2 import check_form, num_positions
+from nmt.export.run import check
+from nmt.export.targets import ExportTarget, Quantization
 from nmt.models.attention.multihead import KeysValues, MultiHeadAttention, padding_bias
 from nmt.models.contracts import select_heads
 from nmt.models.layers import Positions
@@ -339,3 +341,18 @@ def open_onnx(translator: Translator) -> OnnxModel:
     with TemporaryDirectory() as scratch:
         export_onnx(translator, Path(scratch) / "model")
         return OnnxModel(Path(scratch) / "model")
+
+
+class Onnx(ExportTarget):
+    """A folder for :mod:`nmt.runtime`, which needs onnxruntime and no PyTorch."""
+
+    def write(
+        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
+    ) -> list[str]:
+        export_onnx(translator, output, quantization)
+        agreement = check(output, translator, lines, quantization is None, OnnxModel(output))
+        return [
+            f"wrote {output}: {agreement}",
+            "Without PyTorch (pip install onnxruntime sentencepiece):\n",
+            f"python {output / 'translate.py'} < source > target",
+        ]

@@ -73,7 +73,9 @@ def test_200_lines_of_multi30k_are_translated_alike(
     exported = OnnxModel(tmp_path / "out")
     lines = (shared_data / "multi30k" / "val.de").read_text("utf-8").splitlines()[:200]
     for beam_size in (1, 5):
-        expected = [translation.text for translation in translator.translate(lines, restore_case=False, beam_size=beam_size)]
+        expected = [
+            translation.text for translation in translator.translate(lines, restore_case=False, beam_size=beam_size)
+        ]
         assert exported.model.translate(lines, beam_size=beam_size) == expected
     references = (shared_data / "multi30k" / "val.en").read_text("utf-8").splitlines()[:50]
     pairs = list(translator.score(zip(lines, references, strict=False)))
