@@ -15,7 +15,8 @@ from nmt.inspection.interventions import Intervention, Side
 from nmt.inspection.sentence import SentenceViewer
 from nmt.inspection.sentence_page import render_live_page, rounded
 from nmt.serving.http import admit
-from nmt.serving.service import ApiError, Service
+from nmt.serving.limits import ApiError
+from nmt.serving.service import Service
 from nmt.serving.v1 import Body, Model
 
 NUM_TOP = 5
@@ -90,7 +91,7 @@ def router(service: Service) -> APIRouter:
 
 def _admit(service: Service, request: Request, body: InspectBody | InterveneBody) -> None:
     admit(service, request)
-    if not service.limits.pieces:
+    if not service.limits.inspect_limit:
         raise ApiError(403, "This server does not inspect sentences")
     if body.model is not None and body.model not in service.router.named:
         raise ApiError(400, f"{shortened(body.model)} is no model: see /v1/models")
@@ -103,7 +104,7 @@ def _viewer(
     named = service.router.named
     name = next(iter(named)) if body.model is None else body.model
     viewer = SentenceViewer(named[name], name, body.beam_size, num_alternatives)
-    return viewer, list(viewer.encode(1, body.text, service.limits.pieces))
+    return viewer, list(viewer.encode(1, body.text, service.limits.inspect_limit))
 
 
 def _checked(viewer: SentenceViewer, num_pieces: int, change: Change) -> Intervention:
