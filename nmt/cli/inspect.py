@@ -40,7 +40,7 @@ def run(
     The curves are loss, validation metric, learning rate and speed. Minutes include validation, but not the pauses
     before a run was resumed.
     """
-    from nmt.training.history import read_histories, short_names
+    from nmt.plotting.history import read_histories, short_names
 
     histories = read_histories(directories)
     names, summaries = short_names([run.directory for run in histories]), [run.summary() for run in histories]
@@ -112,8 +112,8 @@ def gradients(
     from nmt.data.sources import FileText
     from nmt.inspection.gradients import gradient_norms
     from nmt.plotting.curves import draw_gradients
+    from nmt.plotting.history import short_names
     from nmt.plotting.style import suffix_of, write_figure
-    from nmt.training.history import short_names
     from nmt.translation.load import load
 
     if output is not None:

@@ -96,7 +96,7 @@ def sentence(
     from nmt.core.text import read_lines
     from nmt.inspection.sentence import SentenceViewer
     from nmt.inspection.sentence_page import read_gold, render_page, scores_by_length
-    from nmt.training.history import short_names
+    from nmt.plotting.history import short_names
     from nmt.translation.load import load
 
     folders, methods = [model_dir, *(compare or ())], _methods(attributions)

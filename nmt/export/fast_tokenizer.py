@@ -12,14 +12,16 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from nmt.data.vocabulary.sentencepiece import BpeVocabulary, SentencePieceVocabulary, UnigramVocabulary
+from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 
 SEPARATOR = "\ufff0"
 """A reserved code point that Unicode treats as a control character, so no grapheme cluster contains it."""
 START, END = r"(?<![\s\S])", r"(?![\s\S])"
 """Patterns for the begin and the end of the text; other anchors have another meaning in JavaScript."""
-NORMAL, USER_DEFINED = 1, 4
-"""Types of pieces in a sentencepiece model."""
+USER_DEFINED = 4
+"""Type of a piece in a sentencepiece model."""
+UNIGRAM, BPE = 1, 2
+"""Types of sentencepiece models."""
 Value = int | bytes
 
 
@@ -36,9 +38,8 @@ def fast_tokenizer(vocabulary: SentencePieceVocabulary) -> dict[str, Any] | None
     settings = {
         number: dict(_fields(value)) for number, value in fields if number in (2, 3) and isinstance(value, bytes)
     }
-    rules, has_bytes = settings[3].get(2), bool(settings[2].get(35))
+    rules, has_bytes, kind = settings[3].get(2), bool(settings[2].get(35)), settings[2].get(3, UNIGRAM)
     pieces = [vocabulary.token(i) for i in range(len(vocabulary))]
-    scores = vocabulary.scores()
     normalizers = [*_rules(rules)] if isinstance(rules, bytes) and rules else []
     if settings[3].get(4, 1):  # remove_extra_whitespaces
         normalizers += [_replace(f"{START} +", ""), _replace(" {2,}", " ")]
@@ -58,7 +59,7 @@ def fast_tokenizer(vocabulary: SentencePieceVocabulary) -> dict[str, Any] | None
             for i in sorted(specials)
         ],
         "normalizer": {"type": "Sequence", "normalizers": normalizers},
-        "pre_tokenizer": _split([pieces[i] for i in specials]) if isinstance(vocabulary, UnigramVocabulary) else None,
+        "pre_tokenizer": _split([pieces[i] for i in specials]) if kind == UNIGRAM else None,
         "post_processor": {
             "type": "TemplateProcessing",
             "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": eos, "type_id": 0}}],
@@ -69,22 +70,21 @@ def fast_tokenizer(vocabulary: SentencePieceVocabulary) -> dict[str, Any] | None
             "special_tokens": {eos: {"id": eos, "ids": [vocabulary.eos], "tokens": [eos]}},
         },
         "decoder": {"type": "Sequence", "decoders": decoders},
-        "model": _model(vocabulary, pieces, scores, has_bytes),
+        "model": _model(kind, vocabulary, has_bytes),
     }
 
 
-def _model(
-    vocabulary: SentencePieceVocabulary, pieces: list[str], scores: dict[str, float], has_bytes: bool
-) -> dict[str, Any]:
+def _model(kind: Value, vocabulary: SentencePieceVocabulary, has_bytes: bool) -> dict[str, Any]:
     """Returns the part that divides normalised text."""
-    if isinstance(vocabulary, UnigramVocabulary):
+    pieces, scores = [vocabulary.token(i) for i in range(len(vocabulary))], vocabulary.scores()
+    if kind == UNIGRAM:
         least = min(scores.values())  # other values would change the score of unknown characters
         table = [[piece, scores.get(piece, least)] for piece in pieces]
         return {"type": "Unigram", "unk_id": vocabulary.unk, "vocab": table, "byte_fallback": has_bytes}
     ids = {piece: i for i, piece in enumerate(pieces)}
     merges = [
         (-score, ids[piece], piece[:cut], piece[cut:])
-        for piece, score in (scores.items() if isinstance(vocabulary, BpeVocabulary) else ())
+        for piece, score in (scores.items() if kind == BPE else ())
         for cut in range(1, len(piece))
         if piece[:cut] in scores and piece[cut:] in scores
     ]

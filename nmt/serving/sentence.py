@@ -11,9 +11,10 @@ from pydantic import Field
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from nmt.core.errors import UserError, shortened
+from nmt.core.templates import rounded
 from nmt.inspection.interventions import Intervention, Side
 from nmt.inspection.sentence import SentenceViewer
-from nmt.inspection.sentence_page import render_live_page, rounded
+from nmt.inspection.sentence_page import render_live_page
 from nmt.serving.http import admit
 from nmt.serving.limits import ApiError
 from nmt.serving.service import Service

@@ -19,8 +19,8 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.words import split_pairs
 from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis
-from nmt.decoding.length_penalties import length_normalised
 from nmt.decoding.processors import LogitsProcessor
+from nmt.decoding.ranking import length_normalised
 from nmt.decoding.search import ModelSearcher, Query, Searcher, check_components
 from nmt.models.contracts import Model
 from nmt.models.seq2seq import Seq2Seq

@@ -1,5 +1,7 @@
 """Own models as folders of Hugging Face."""
 
+import contextlib
+import copy
 import io
 import json
 import subprocess
@@ -13,20 +15,25 @@ import sentencepiece
 import torch
 
 import nmt
+from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary, UnigramVocabulary
 from nmt.decoding.search import Query
 from nmt.export.fast_tokenizer import fast_tokenizer
-from nmt.export.huggingface import export_huggingface
-from nmt.models.build import build_model, resolve_model
+from nmt.export.huggingface import USAGE, export_huggingface
+from nmt.models.build import build_model
 from nmt.pretrained.huggingface import import_huggingface
 from nmt.recipe.schema import ModelOptions, Recipe, VocabularyOptions
+from nmt.training.resolve import resolve
 from nmt.translation.translator import Translator
 from tests.conftest import BuildOnce
 from tests.support.huggingface_folders import lines_of, strange_lines
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+TrainTiny = Callable[..., Path]
 TOLERANCE = 5e-5
-"""Of a log-probability: nmt computes interleaved sinusoids in float32, and transformers its own in float64."""
+"""Of a log-probability in float32, in which nmt and transformers round differently."""
+EXACT = 1e-5
+"""Of a log-probability in float64: only interleaved sinusoids differ, which nmt computes in float32."""
 VARIANTS = {
     "post": ({"norm": "post"}, {"tie": "all", "scale_embeddings": True}, "marian"),
     "post, separate vocabularies": ({"norm": "post", "activation": "silu"}, {"tie": "target"}, "marian"),
@@ -53,13 +60,13 @@ def own_model(variant: str) -> Translator:
     )
     pairs = list(zip(lines_of("de", 500), lines_of("en", 500), strict=True))
     vocabularies = nmt.train_vocabularies(recipe.vocabulary, pairs)
-    resolved = resolve_model(recipe.model)
+    recipe = resolve(recipe).recipe
     torch.manual_seed(4)
-    network = build_model(resolved, vocabularies).eval()
+    network = build_model(recipe.model, vocabularies).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += (0.3 if parameter.dim() > 1 else 0.1) * torch.randn_like(parameter)
-    return Translator(network, vocabularies, recipe.model_copy(update={"model": resolved.options}))
+    return Translator(network, vocabularies, recipe)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -91,16 +98,20 @@ def test_transformers_translates_as_nmt_does(variant: str, tmp_path: Path) -> No
     sources = [translator.encode_source(line) for line in lines]
     assert tokenizer.is_fast == translator.vocabularies.joint
     assert [tokenizer(line)["input_ids"][:-1] for line in lines] == sources
-    target, pairs = translator.vocabularies.target, list(zip(lines, lines_of("en", 200), strict=True))
-    for source, scored in zip(sources[:50], translator.score(pairs[:50]), strict=True):
-        ids = translator.encode_target(scored.target)
-        with torch.no_grad():
-            output = model(
-                input_ids=torch.tensor([[*source, target.eos]]), decoder_input_ids=torch.tensor([[target.sos, *ids]])
-            )
-        log_p_TV = output.logits[0].log_softmax(-1)
-        expected = log_p_TV.gather(1, torch.tensor([*ids, target.eos])[:, None])[:, 0].tolist()
-        assert scored.token_log_probabilities == pytest.approx(expected, abs=TOLERANCE)
+    target, pairs = translator.vocabularies.target, list(zip(lines, lines_of("en", 50), strict=False))
+    double = copy.deepcopy(translator.model).double(), copy.deepcopy(model).double()
+    for ours, theirs, tolerance in ((translator.model, model, TOLERANCE), (*double, EXACT)):
+        scorer = Translator(ours, translator.vocabularies, translator.recipe)
+        for source, scored in zip(sources, scorer.score(pairs), strict=False):
+            ids = translator.encode_target(scored.target)
+            with torch.no_grad():
+                output = theirs(
+                    input_ids=torch.tensor([[*source, target.eos]]),
+                    decoder_input_ids=torch.tensor([[target.sos, *ids]]),
+                )
+            log_p_TV = output.logits[0].log_softmax(-1)
+            expected = log_p_TV.gather(1, torch.tensor([*ids, target.eos])[:, None])[:, 0].tolist()
+            assert scored.token_log_probabilities == pytest.approx(expected, abs=tolerance)
     limit = 12
     options = translator.options(beam_size=5, early_stopping="first", max_length=limit - 1, max_length_ratio=100.0)
     found = [hypotheses[0].ids for hypotheses in translator.searcher(Query(sources, options))]
@@ -122,6 +133,27 @@ def test_transformers_translates_as_nmt_does(variant: str, tmp_path: Path) -> No
     ]  # fmt: skip
     assert len(set(map(tuple, found))) > 5, "translations differ"
     assert [[target.sos, *ids, target.eos] for ids in found] == expected
+
+
+def test_the_documented_code_translates_with_a_trained_model(
+    train_tiny: TrainTiny, tiny_corpus: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("transformers")
+    layers = "{type: transformer, num_layers: 2, num_heads: 4, feed_forward_size: 64, dropout: 0}"
+    directory = train_tiny(
+        "vocabulary={type: unigram, size: 110, joint: true}", f"model.encoder={layers}", f"model.decoder={layers}",
+        "model.tie=all", "training.max_steps=150", "training.learning_rate=0.005", "decoding.beam_size=1",
+    )  # fmt: skip
+    translator = nmt.load(directory, "cpu")
+    export_huggingface(translator, tmp_path / "hf")
+    lines = (tiny_corpus / "train.de").read_text("utf-8").splitlines()
+    code = USAGE.format(directory=str(tmp_path / "hf")).replace('["…"]', repr(lines))
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, {})
+    expected = [translation.text for translation in translator.translate(lines)]
+    assert [" ".join(line.split()) for line in printed.getvalue().splitlines()] == expected
+    assert len(set(expected)) > 5, "translations differ"
 
 
 def tokenizer_of(type: str, **options: object) -> tuple[SentencePieceVocabulary, dict[str, Any]]:
@@ -159,6 +191,15 @@ def test_the_fast_tokenizer_gives_the_ids_of_sentencepiece(kind: str, byte_fallb
         assert fast.decode(vocabulary.encode(line)) == line == vocabulary.decode(vocabulary.encode(line))
 
 
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "character"])
+def test_a_vocabulary_that_was_read_from_a_file_has_the_same_fast_tokenizer(kind: str, tmp_path: Path) -> None:
+    vocabulary, content = tokenizer_of(kind)
+    Vocabularies(vocabulary, vocabulary).save(tmp_path)
+    again = Vocabularies.load(tmp_path).source
+    assert isinstance(again, SentencePieceVocabulary)
+    assert fast_tokenizer(again) == content
+
+
 def test_a_fast_tokenizer_needs_no_library_and_no_terms() -> None:
     vocabulary, content = tokenizer_of("unigram")
     assert [piece for piece, _ in content["model"]["vocab"]] == list(map(vocabulary.token, range(len(vocabulary))))
@@ -193,12 +234,10 @@ def test_what_no_architecture_fits_is_refused(changes: dict[str, object], messag
         for name in path:
             part = part[name]
         part[last] = value
-    resolved = resolve_model(ModelOptions.model_validate(options | {"tie": "none"}))
-    changed = Translator(
-        build_model(resolved, translator.vocabularies).eval(),
-        translator.vocabularies,
-        translator.recipe.model_copy(update={"model": resolved.options}),
-    )
+    model = ModelOptions.model_validate(options | {"tie": "none"})
+    recipe = resolve(translator.recipe.model_copy(update={"model": model})).recipe
+    vocabularies = translator.vocabularies
+    changed = Translator(build_model(recipe.model, vocabularies).eval(), vocabularies, recipe)
     with pytest.raises(nmt.UserError, match=message):
         export_huggingface(changed, tmp_path / "hf")
     assert not list(tmp_path.iterdir())

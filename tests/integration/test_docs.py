@@ -89,6 +89,7 @@ def lines_of(page: str) -> list[Code]:
 NOT_RUN = {
     r"uv (?:tool|pip)|uvx|--install-completion": "installs into the user's folders",
     r"\.venv/bin|pip install|pre-commit|zensical": "installs packages or checks the repository; .ci/run does it",
+    r"(?:cd |find |PYTHONPATH=)runtime": "makes a folder of installed packages smaller",
     r"--teacher http": "needs a large language model; see tests/cli/test_synthesis_teacher.py",
     r"docker": "needs Docker; tests/serving starts the same server",
     r"ray start|--ray": "needs a Ray cluster; tests/jobs/test_shards.py starts one",
