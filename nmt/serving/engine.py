@@ -72,7 +72,7 @@ class _SearchObserver(LogitsProcessor):
     """Ends the search of cancelled sentences, and reports partial translations of the others."""
 
     def __init__(self, items: Sequence[_SentenceJob]) -> None:
-        self._items = items
+        self._items, self.changes_scores = items, False
         self.reads_ids = any(item.on_partial for item in items)
 
     def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
