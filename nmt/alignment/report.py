@@ -14,15 +14,13 @@ The page carries its data as JSON:
         weights        list of str, one a head: [target words][source words] as bytes (255 is 1), in base64
 """
 
-import base64
-import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from nmt.alignment.links import WordAlignment
 from nmt.core.errors import UserError
+from nmt.core.templates import embedded, packed, render
 from nmt.data.links import GoldLinks
 
 
@@ -43,18 +41,13 @@ def render_report(
     Raises:
         UserError: there is nothing to show, or there are fewer lines of gold links than sentences.
     """
-    from markupsafe import Markup
-
-    from nmt.core.templates import render
-
     if not sentences:
         raise UserError("There are no sentence pairs to show.", "Give files with at least one line.")
     if gold is not None and len(gold) < len(sentences):
         raise UserError(f"There are only {len(gold):,} lines of gold links.", "Give a line for each sentence pair.")
     shown = [_sentence(candidates, gold[n] if gold is not None else None) for n, candidates in enumerate(sentences)]
-    data = json.dumps({"heads": list(heads), "sentences": shown}, ensure_ascii=False, separators=(",", ":"))
-    # Inside a script element only "</" could end it, and "<!--" change how it is read.
-    return render("align.html.j2", title=title, description=description, data=Markup(data.replace("<", "\\u003c")))
+    data = embedded({"heads": list(heads), "sentences": shown})
+    return render("align.html.j2", title=title, description=description, data=data)
 
 
 def _sentence(candidates: Sequence[WordAlignment], gold: GoldLinks | None) -> dict[str, Any]:
@@ -64,11 +57,10 @@ def _sentence(candidates: Sequence[WordAlignment], gold: GoldLinks | None) -> di
 
 def _candidate(alignment: WordAlignment) -> dict[str, Any]:
     score, probabilities = alignment.score, alignment.probabilities
-    weights = [np.rint(np.clip(w, 0, 1) * 255) for w in (alignment.weights, *(alignment.head_weights or ()))]
     return {
         "target": alignment.target,
         "links": alignment.links,
-        "score": None if score is None else round(score, 4),
+        "score": round(score, 4) if score is not None and math.isfinite(score) else None,
         "probabilities": None if probabilities is None else [round(float(p), 3) for p in probabilities],
-        "weights": [base64.b64encode(w.astype(np.uint8).tobytes()).decode("ascii") for w in weights],
+        "weights": [packed(weights) for weights in (alignment.weights, *(alignment.head_weights or ()))],
     }

@@ -6,7 +6,6 @@ n-grams use the first one. Words are those that BLEU counts: sacreBLEU's tokens,
 words and n-grams follow compare-mt (Neubig et al. 2019).
 """
 
-import json
 import math
 from bisect import bisect_left
 from collections import Counter
@@ -18,6 +17,7 @@ from typing import Any
 
 from nmt.core.errors import UserError
 from nmt.core.output import STANDARD_STREAM
+from nmt.core.templates import rounded
 from nmt.core.text import describe, read_lines
 from nmt.data.dialogue import current_turn
 from nmt.evaluation.significance import SufficientStatistics, TestMethod, TestSet, paired_test
@@ -114,8 +114,8 @@ def compare(
             for name in others
         },
     }
-    rounded: dict[str, Any] = json.loads(json.dumps(found), parse_float=lambda digits: round(float(digits), 6))
-    return rounded
+    result: dict[str, Any] = rounded(found, 6)
+    return result
 
 
 def ranges(limits: Sequence[int]) -> Rows:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nmt.core.console import print_table
+from nmt.core.templates import render
 from nmt.evaluation.significance import LEVEL
 from nmt.metrics.table import METRICS, directed_name
 
@@ -111,8 +112,6 @@ def word_differences(text: str, other: str) -> list[tuple[str, bool]]:
 
 def to_html(found: dict[str, Any]) -> str:
     """One page that holds everything and loads nothing; the template calls the functions of this module."""
-    from nmt.core.templates import render
-
     tables = (scores_table, length_table, words_table, ngram_tables)
     texts = (counts_text, change_text, method_text, word_differences)
     return render("compare.html.j2", found=found, metrics=METRICS, **{f.__name__: f for f in (*tables, *texts)})

@@ -18,10 +18,10 @@ from nmt.core.model_directory import CARD
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
-from nmt.decoding.length_penalties import length_exponent
+from nmt.decoding.ranking import length_exponent
 from nmt.export.fast_tokenizer import fast_tokenizer
 from nmt.export.targets import ExportTarget, Quantization
-from nmt.models.layers import sinusoids_in_halves
+from nmt.models.layers import sinusoids
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder, TransformerOptions
 from nmt.models.weights import weights_of, write_tensors
 from nmt.pretrained.families import COMMON_KEYS, FAMILIES, SIDE_KEYS, Family
@@ -70,8 +70,8 @@ def export_huggingface(translator: Translator, output: Path) -> Family:
         tensors |= counterpart(name, options.tie).write(parameter, order_D)
     if family.model_type == "pegasus":  # which doesn't compute the codes of its positions itself
         for side in ("encoder", "decoder"):
-            tensors[f"model.{side}.embed_positions.weight"] = sinusoids_in_halves(
-                _num_positions(translator), options.embedding_size
+            tensors[f"model.{side}.embed_positions.weight"] = sinusoids(
+                _num_positions(translator), options.embedding_size, kind="sinusoidal_halves"
             )
     if not family.output_bias:
         tensors.pop(BIAS, None)

@@ -16,7 +16,7 @@ from nmt.data.batching import Ids, lengths
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.decoding.hypotheses import Hypothesis
-from nmt.decoding.length_penalties import length_exponent, length_normalised
+from nmt.decoding.ranking import length_exponent, length_normalised
 from nmt.decoding.search import Query, Searcher, max_lengths
 from nmt.export.ct2 import export, num_positions, require_ctranslate2
 from nmt.export.targets import ExportTarget, Quantization

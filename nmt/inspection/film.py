@@ -9,10 +9,10 @@ from nmt.core.console import warn
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
+from nmt.core.templates import embedded, render
 from nmt.core.text import read_lines
-from nmt.inspection.sentence_page import embedded
 from nmt.metrics.table import METRICS
-from nmt.training.history import read_history, short_names
+from nmt.plotting.history import read_history, short_names
 
 
 def render_film(directory: Path) -> str:
@@ -21,8 +21,6 @@ def render_film(directory: Path) -> str:
     Raises:
         UserError: the run has no film, or it can't be read.
     """
-    from nmt.core.templates import render
-
     frames, history = read_film(directory), read_history(directory)
     summary, ends = history.summary(), history.series("epoch", "epoch")[0]
 

@@ -15,10 +15,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from nmt.data.batching import Ids
+from nmt.data.batching import Ids, make_batch
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.attention.multihead import MultiHeadAttention
-from nmt.models.contracts import Attention, Decoder, PerSource, State, StepOutput
+from nmt.models.contracts import Attention, Decoder, Model, PerSource, State, StepOutput
 from nmt.models.layers import Layers
 from nmt.models.seq2seq import Seq2Seq
 
@@ -233,37 +233,26 @@ def _replacement(change: Intervention, weights_HQS: Tensor, head: int, position:
 
 @torch.inference_mode()
 def force_stepwise(
-    model: IntervenedModel, source: Ids, targets: Sequence[Ids], vocabularies: Vocabularies, count: int = 1
-) -> list[tuple[list[float], list[list[tuple[int, float]]]]]:
+    model: Model, pairs: Sequence[tuple[Ids, Ids]], vocabularies: Vocabularies, count: int = 1
+) -> tuple[Tensor, Tensor, Tensor]:
     """Forced decoding, token by token as in search.
 
     Args:
-        model: its interventions, one for each target.
-        source: ids of the source sentence, without EOS.
-        targets: ids of the translations, without EOS.
+        model: if it is under interventions, one for each pair.
+        pairs: ids of sources and targets, without EOS.
         vocabularies: those of the model.
         count: tokens of the highest probabilities at each step that are returned.
 
     Returns:
-        For each target the probability of each token, EOS counted; and for each step the most probable tokens.
+        The log-probability of each token, EOS counted [B, T], 0 in the padding; and for each step the most probable
+        tokens and their log-probabilities [B, T, count].
     """
-    eos, pad = vocabularies.target.eos, vocabularies.target.pad
-    source_BS = torch.tensor([[*source, vocabularies.source.eos]] * len(targets), device=model.device)
-    longest = max(map(len, targets)) + 1
-    padded = [[*target, eos, *[pad] * (longest - len(target) - 1)] for target in targets]
-    target_BT = torch.tensor(padded, device=model.device)
-    state = model.start(source_BS, torch.full_like(source_BS[:, 0], source_BS.shape[1]))
-    token_B = torch.full_like(target_BT[:, 0], vocabularies.target.sos)
-    found: list[tuple[list[float], list[list[tuple[int, float]]]]] = [([], []) for _ in targets]
-    for t in range(longest):
-        output = model.step(token_B, state)
-        state, token_B = output.state, target_BT[:, t]
-        p_BV = output.logits_NV.float().softmax(-1)
-        best = p_BV.topk(count)
-        p_B = p_BV.gather(1, token_B[:, None])[:, 0].tolist()
-        rows = zip(p_B, best.indices.tolist(), best.values.tolist(), strict=True)
-        for target, (probabilities, tops), (p, ids, values) in zip(targets, found, rows, strict=True):
-            if t <= len(target):
-                probabilities.append(p)
-                tops.append(list(zip(ids, values, strict=True)))
-    return found
+    batch, steps = make_batch(pairs, vocabularies).to(model.device), []
+    state: Any = model.start(batch.source_BS, batch.source_length_B)
+    for t in range(batch.target_input_BT.shape[1]):
+        output = model.step(batch.target_input_BT[:, t], state)
+        state, log_p_BV = output.state, output.logits_NV.float().log_softmax(-1)
+        log_p_B1, best = log_p_BV.gather(1, batch.target_output_BT[:, t, None]), log_p_BV.topk(count)
+        steps.append((log_p_B1[:, 0].masked_fill(t >= batch.target_length_B, 0.0), best.indices, best.values))
+    log_p_BT, top_BTN, top_log_p_BTN = (torch.stack(parts, dim=1).cpu() for parts in zip(*steps, strict=True))
+    return log_p_BT, top_BTN, top_log_p_BTN

@@ -14,6 +14,7 @@ import torch
 from nmt.core.errors import UserError
 from nmt.data.batching import make_batch
 from nmt.data.vocabulary.base import SPACE, Vocabulary
+from nmt.inspection.attention_numbers import recorded_calls
 from nmt.models.contracts import SlotState
 from nmt.plotting.matrix import MAX_WORDS
 from nmt.plotting.style import INK, Picture, draw_cells, draw_colour_bar, panels, scaled, style, visible
@@ -52,20 +53,14 @@ def trace_memory(translator: Translator, source: str, target: str) -> MemoryTrac
     if not source_ids or num_pieces > MAX_WORDS:
         raise UserError(f"A sentence pair of {num_pieces} pieces can't be drawn (1 to {MAX_WORDS}).", "Choose another.")
     batch = make_batch([(source_ids, target_ids)], vocabularies).to(model.device)
-    states: list[SlotState] = []
-
-    def record(module: object, inputs: object, output: object) -> None:
-        if isinstance(output, SlotState):
-            states.append(output)
-
-    hooks = [module.register_forward_hook(record) for module in model.modules()]
-    try:
+    with recorded_calls(model) as calls:
         encoded = model.encode(batch.source_BS, batch.source_length_B)
-        num_read = len(states)
+        num_calls = len(calls)
         weights_BHTS = model.decoder.unroll(batch.target_input_BT, encoded, need_weights=True).weights_BHTS
-    finally:
-        for hook in hooks:
-            hook.remove()
+    read, written = (
+        [c[2] for c in part if isinstance(c[2], SlotState)] for part in (calls[:num_calls], calls[num_calls:])
+    )
+    states, num_read = [*read, *written], len(read)
     if not states:
         raise UserError(
             "This model has no external memory.", "Train one with the encoder or decoder ntm: algorithmic/copy_ntm."

@@ -11,13 +11,13 @@ from torch import Tensor
 from nmt.alignment.link_options import AttributionMethod
 from nmt.core.device import autocast
 from nmt.core.errors import UserError
+from nmt.core.templates import packed
 from nmt.data.batching import Ids, make_batch
 from nmt.data.links import Link
 from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis
-from nmt.decoding.recording import BeamRecorder, SearchTree
 from nmt.decoding.search import Query
 from nmt.inspection.attention_numbers import AttentionNumbers, attention_numbers, recorded_calls
 from nmt.inspection.attribution import attribution_shares
@@ -30,9 +30,9 @@ from nmt.inspection.interventions import (
     shared_copy,
     skippable_layers,
 )
+from nmt.inspection.recording import BeamRecorder, SearchTree
 from nmt.models.contracts import Model
 from nmt.recipe.schema import DecodingOptions
-from nmt.training.validation import packed
 from nmt.translation.translator import Translator
 
 Json = dict[str, Any]
@@ -241,7 +241,7 @@ class SentenceViewer:
             shown += [(head.name, weights) for head, weights in zip(names, forced.weights_HTS, strict=True)]
         else:
             shown = [(names[0].name, mean_TS)]
-        return [{"name": name, "weights": packed(weights)} for name, weights in shown]
+        return [{"name": name, "weights": packed(weights.numpy())} for name, weights in shown]
 
     def _attributions(self, source: Ids, ids: Ids) -> list[Json]:
         """Returns the name and the shares [T, S] of each method of attribution that the model can have."""
@@ -250,7 +250,7 @@ class SentenceViewer:
             with suppress(UserError):
                 shares_TS = attribution_shares(translator.model, translator.vocabularies, source, ids, method)
                 name = method.replace("_x_", " × ").replace("_", " ")
-                found.append({"name": name, "weights": packed(shares_TS), "is_attribution": True})
+                found.append({"name": name, "weights": packed(shares_TS.numpy()), "is_attribution": True})
         return found
 
     def _numbers(self, numbers: AttentionNumbers | None) -> Json | None:
@@ -314,12 +314,16 @@ class SentenceViewer:
             with intervened(self.translator.model, chunk) as model:
                 found = [hypotheses[0] for hypotheses in self.search(source, prefixes, self.options, model=model)]
                 with autocast(model.device, self.translator.precision):
-                    own = force_stepwise(model, source, [ids] * len(chunk), vocabularies, count)
-                    new = force_stepwise(model, source, [hypothesis.ids for hypothesis in found], vocabularies)
-            for hypothesis, (own_p, top), (p, _) in zip(found, own, new, strict=True):
-                shown = {"tokens": self._tokens(hypothesis.ids), "p": p, "own": own_p}
-                named = [[[self._target.token(token), value] for token, value in of_step] for of_step in top]
-                results.append({**self._summary(hypothesis), **shown, "top": named})
+                    own, *best = force_stepwise(model, [(source, ids)] * len(chunk), vocabularies, count)
+                    new, *_ = force_stepwise(model, [(source, hypothesis.ids) for hypothesis in found], vocabularies)
+            tops = [
+                zip(*of_change, strict=True) for of_change in zip(best[0].tolist(), best[1].exp().tolist(), strict=True)
+            ]
+            for hypothesis, own_T, new_T, top in zip(found, own.exp(), new.exp(), tops, strict=True):
+                tokens = self._tokens(hypothesis.ids)
+                named = [[[self._target.token(i), p] for i, p in zip(*step, strict=True)] for step in top]
+                shown = {"tokens": tokens, "p": new_T[: len(tokens)].tolist(), "own": own_T.tolist(), "top": named}
+                results.append({**self._summary(hypothesis), **shown})
         return results
 
     def _interventions(self, source: Ids, best: Hypothesis, forced: ForcedStep) -> Json | None:

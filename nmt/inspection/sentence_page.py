@@ -4,23 +4,17 @@ The page carries its data as JSON: the models, and a list of sentences, each wit
 :meth:`nmt.inspection.sentence.SentenceViewer.view` describes. Log-probabilities are natural; numbers are rounded.
 """
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from nmt.core.errors import UserError
+from nmt.core.templates import embedded, render, rounded
 from nmt.core.text import read_lines
 from nmt.data.links import read_pharaoh
 from nmt.evaluation.compare import length_scores, read_aligned
 from nmt.evaluation.significance import SufficientStatistics, TestSet
 from nmt.inspection.sentence import Gold, Json, SentenceViewer
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
-DIGITS = 4
 
 
 def render_page(
@@ -42,8 +36,6 @@ def render_page(
     Raises:
         UserError: there is no line, or one that a page can't show.
     """
-    from nmt.core.templates import render
-
     sentences = [
         {"text": line, "views": [viewer.view(number, line, gold) for viewer in viewers]}
         for number, (line, gold) in enumerate(zip(lines, chain(golds, repeat(None)), strict=False), start=1)
@@ -54,23 +46,10 @@ def render_page(
     return render("sentence.html.j2", title=title, data=embedded(rounded(data)), is_live=False)
 
 
-def embedded(data: Any) -> "Markup":
-    """Returns JSON for a script element of a template."""
-    from markupsafe import Markup
-
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    # Inside a script element only "</" could end it, and "<!--" changes how it is read.
-    return Markup(text.replace("<", "\\u003c"))
-
-
 def render_live_page() -> str:
     """Returns the page of a server, which gets its sentences from ``/v1/inspect``."""
-    from markupsafe import Markup
-
-    from nmt.core.templates import render
-
-    data = Markup('{"models":[],"sentences":[]}')
-    return render("sentence.html.j2", title="How a sentence is translated", data=data, is_live=True)
+    data: Json = {"models": [], "sentences": []}
+    return render("sentence.html.j2", title="How a sentence is translated", data=embedded(data), is_live=True)
 
 
 def scores_by_length(
@@ -112,12 +91,3 @@ def read_gold(reference: Path, links: Path, lines: Sequence[str]) -> list[Gold]:
                 f"{path} has {count:,} lines for {len(lines):,} sentences.", "Give a line for each sentence."
             )
     return [(text, sure) for text, (sure, _) in zip(texts, found, strict=False)]
-
-
-def rounded(value: Any) -> Any:
-    """Returns JSON with its numbers rounded."""
-    if isinstance(value, float):
-        return round(value, DIGITS)
-    if isinstance(value, Mapping):
-        return {name: rounded(part) for name, part in value.items()}
-    return [rounded(part) for part in value] if isinstance(value, list) else value

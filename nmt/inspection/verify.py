@@ -5,13 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from nmt.core.console import say
 from nmt.core.errors import UserError
-from nmt.data.batching import Ids, make_batch
+from nmt.data.batching import Ids
 from nmt.decoding.forced import force_all
 from nmt.decoding.search import ModelSearcher, Query
+from nmt.inspection.interventions import force_stepwise
 from nmt.translation.load import load
 from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
@@ -101,26 +100,11 @@ def _forced(translator: Translator, lines: Sequence[str], targets: Sequence[str]
     own = [hypothesis.ids for hypothesis in found]
     yield _close("search = forced", [hypothesis.log_probability for hypothesis in found], forced(own))
     ids = own if targets is None else [translator.encode_target(target)[:limit] for target in targets]
-    yield _close("caches: steps = unrolled", forced(ids), _stepped(translator, sources, ids))
-
-
-@torch.inference_mode()
-def _stepped(translator: Translator, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[float]:
-    """Log-probabilities of the targets, from one step of the decoder after another."""
-    model, size, totals = translator.model, translator.recipe.decoding.batch_size, list[float]()
-    for start in range(0, len(sources), size):
-        pairs = list(zip(sources[start : start + size], targets[start : start + size], strict=True))
-        batch = make_batch(pairs, translator.vocabularies).to(model.device)
-        state: object = model.start(batch.source_BS, batch.source_length_B)
-        total_B = torch.zeros(len(pairs), device=model.device)
-        for t in range(batch.target_input_BT.shape[1]):
-            output = model.step(batch.target_input_BT[:, t], state)
-            state = output.state
-            log_p_BV = output.logits_NV.float().log_softmax(-1)
-            log_p_B = log_p_BV.gather(1, batch.target_output_BT[:, t, None]).squeeze(1)
-            total_B += log_p_B.masked_fill(t >= batch.target_length_B, 0.0)
-        totals += total_B.tolist()
-    return totals
+    pairs, stepped = list(zip(sources, ids, strict=True)), list[float]()
+    for start in range(0, len(pairs), size):
+        log_p_BT, *_ = force_stepwise(model, pairs[start : start + size], vocabularies)
+        stepped += log_p_BT.sum(1).tolist()
+    yield _close("caches: steps = unrolled", forced(ids), stepped)
 
 
 def _close(name: str, expected: Sequence[float], found: Sequence[float]) -> Check:

@@ -171,13 +171,15 @@ def test_forced_decoding_in_steps_is_forced_decoding(name: str) -> None:
     model, targets = make(name), [[8, 9], [5, 6, 7, 8], []]
     expected = force_all(model, [(SOURCE, target) for target in targets], WORDS, 8)
     with intervened(model, [Intervention("links")] * 3) as changed:
-        found = force_stepwise(changed, SOURCE, targets, WORDS, 2)
-    for (p, top), one in zip(found, expected, strict=True):
-        assert p == pytest.approx(one.log_probability_T.exp().tolist(), abs=1e-6)
-        assert len(top) == len(p)
-        for t, ((_, highest), (_, second)) in enumerate(top):
-            assert highest >= max(p[t], second)
-            assert highest == pytest.approx(float((one.log_probability_T - one.margin_T).exp()[t]), abs=1e-6)
+        log_p_BT, top_BT2, top_log_p_BT2 = force_stepwise(changed, [(SOURCE, target) for target in targets], WORDS, 2)
+    assert top_BT2.shape == top_log_p_BT2.shape == (3, 5, 2)
+    for b, one in enumerate(expected):
+        num_tokens = len(one.log_probability_T)
+        torch.testing.assert_close(log_p_BT[b, :num_tokens], one.log_probability_T)
+        assert not log_p_BT[b, num_tokens:].any()
+        highest_T, second_T = top_log_p_BT2[b, :num_tokens].unbind(1)
+        assert (highest_T >= second_T).all()
+        torch.testing.assert_close(highest_T, one.log_probability_T - one.margin_T)
 
 
 def test_a_shared_copy_has_the_same_weights_and_hooks_of_its_own() -> None:

@@ -4,12 +4,17 @@ A report is one file that loads nothing, for screens of any width, in light and 
 ``style.css`` and the structure of ``base.html.j2``, which the template of a report extends.
 """
 
+import base64
+import json
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from jinja2 import Environment
+    from markupsafe import Markup
 
 
 def render(template: str, **values: Any) -> str:
@@ -21,6 +26,32 @@ def render(template: str, **values: Any) -> str:
     from nmt.core.version import __version__
 
     return _environment().get_template(template).render(nmt_version=__version__, **values)
+
+
+def embedded(data: Any) -> "Markup":
+    """Returns JSON for a script element of a template.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    from markupsafe import Markup
+
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # Inside a script element only "</" could end it, and "<!--" changes how it is read.
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def rounded(value: Any, digits: int = 4) -> Any:
+    """Returns a JSON value with its numbers rounded; tuples become lists."""
+    return json.loads(json.dumps(value), parse_float=lambda number: round(float(number), digits))
+
+
+def packed(weights: "npt.NDArray[np.floating]") -> str:
+    """Returns weights, row by row, as bytes in base64: 255 for 1; 0 for what is not a number."""
+    import numpy as np
+
+    values = np.rint(np.nan_to_num(weights).clip(0, 1) * 255).astype(np.uint8)
+    return base64.b64encode(values.tobytes()).decode("ascii")
 
 
 @cache

@@ -82,12 +82,14 @@ const parts = (() => {
     });
   }
 
-  // About five round numbers that span a range; on a logarithmic axis 1, 2 and 5 times powers of ten, or these alone.
+  // About five round numbers that span a range; on a logarithmic axis 1, 2 and 5 times powers of ten, or these alone, where
+  // the range has three of them.
   function ticks(low, high, isLog) {
     if (isLog) {
       const from = Math.floor(Math.log10(low)), powers = Array.from({ length: Math.ceil(Math.log10(high)) - from + 1 }, (_, i) => from + i);
       const found = powers.flatMap((power) => (powers.length > 4 ? [1] : [1, 2, 5]).map((m) => m * 10 ** power));
-      return found.filter((value) => value >= low * 0.999 && value <= high * 1.001);
+      const inside = found.filter((value) => value >= low * 0.999 && value <= high * 1.001);
+      if (inside.length > 2) return inside;
     }
     const raw = (high - low) / 4 || 1, power = 10 ** Math.floor(Math.log10(raw)), step = power * [1, 2, 5, 10].find((m) => m * power >= raw * 0.999);
     const first = Math.ceil(low / step - 1e-9);
