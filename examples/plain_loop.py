@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 import nmt
 from nmt.data.batching import make_batch
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.quickstart.embedded_corpus import splits
 
 Pairs = list[tuple[list[int], list[int]]]

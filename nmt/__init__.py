@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nmt.api.score import score as score
     from nmt.data.synthetic_tasks import task_pairs as task_pairs
     from nmt.data.vocabulary.files import Vocabularies as Vocabularies
-    from nmt.data.vocabulary.learning import train_vocabularies as train_vocabularies
+    from nmt.data.vocabulary.files import train_vocabularies as train_vocabularies
     from nmt.inspection.gradients import gradient_norms as gradient_norms
     from nmt.models.build import build as build
     from nmt.plotting.style import theme as theme
@@ -82,7 +82,7 @@ _MODULES = {
     "task_pairs": "nmt.data.synthetic_tasks",
     "theme": "nmt.plotting.style",
     "train": "nmt.api.run",
-    "train_vocabularies": "nmt.data.vocabulary.learning",
+    "train_vocabularies": "nmt.data.vocabulary.files",
 }
 """The module of each public name, and the name there if it is another."""
 

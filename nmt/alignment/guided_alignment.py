@@ -18,9 +18,8 @@ from torch import Tensor
 from nmt.alignment.heads import AlignmentHeads
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
-from nmt.data.augment import LINKS
 from nmt.data.batching import Batch
-from nmt.data.link_file import LinkFile
+from nmt.data.links import LINKS, LinkFile
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.contracts import Decoder, DecoderOutput
 from nmt.models.seq2seq import Seq2Seq

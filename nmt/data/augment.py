@@ -18,14 +18,13 @@ import numpy.typing as npt
 from nmt.core.errors import UserError
 from nmt.data.batching import Ids
 from nmt.data.cache import ParallelIds, Sentences
+from nmt.data.links import LINKS
 from nmt.data.vocabulary.base import TERM, Piece, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.recipe.registry import Table
 from nmt.recipe.schema import DataOptions
 
-LINKS = "links"
-"""Name of the word links among the annotations of a corpus: rows of a source and a target piece."""
 _SYMBOLS = re.compile(r"(?:<[^<>\s]+>\s*)+")
 """Tags at the beginning of a line; in vocabularies made elsewhere they are text."""
 _END = frozenset(".!?…。！？।")

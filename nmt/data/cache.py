@@ -14,7 +14,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress
@@ -60,7 +60,7 @@ class PairExtras(Protocol):
     def fingerprint(self) -> str:
         """Returns a text that changes whenever the annotations do."""
 
-    def of_pairs(self, text: Iterable[tuple[str, str]]) -> Iterator[npt.NDArray[np.integer]]:
+    def of_pairs(self, text: ParallelText) -> Iterator[npt.NDArray[np.integer]]:
         """Yields the rows of every pair of a text, including those that are dropped. [num_rows, width]"""
 
 

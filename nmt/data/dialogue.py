@@ -7,12 +7,14 @@ separator token ends each turn except the last, which EOS ends.
 
 from collections.abc import Iterable
 from itertools import chain
+from typing import TypeVar
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.base import Piece, Vocabulary
-from nmt.recipe.data_options import DataOptions
 
 TAB = "\t"
+
+T = TypeVar("T")
 
 
 def split_turns(line: str, context: int | None = None) -> list[str]:
@@ -33,62 +35,21 @@ def turns_of(text: str, positions: Iterable[int]) -> list[int]:
 
 
 class LineReader:
-    """Reads a line as one sentence; tabs count as white space.
+    """Reads lines as sentences, in which tabs are white space, or as dialogues.
 
     In all methods, ``limit`` is the maximum number of ids above which context is dropped, if there is any.
+
+    Args:
+        history_turns: maximum number of turns that are read before the current one; None reads each line as a sentence.
     """
 
-    has_turns = False
-
-    def fingerprint(self) -> str:
-        """Identifies how lines are read."""
-        return "sentences"
+    def __init__(self, history_turns: int | None = None) -> None:
+        self.history_turns = history_turns
+        self.has_turns = history_turns is not None
 
     def check(self, vocabulary: Vocabulary) -> None:
         """Raises a UserError if the source vocabulary can't represent the lines."""
-
-    def turns(self, line: str) -> list[str]:
-        """Splits a source line into the parts that are read one after another."""
-        return [line]
-
-    def source_text(self, line: str) -> str:
-        """Returns the part of a source line that is read."""
-        return line
-
-    def current(self, line: str) -> str:
-        """Returns the part of a line, source or target, that is translated."""
-        return line
-
-    def tagged(self, tag: str, line: str) -> str:
-        """Puts a tag in front of the part of a source line that is translated."""
-        return f"{tag} {line}"
-
-    def source_ids(self, vocabulary: Vocabulary, line: str, limit: int | None = None) -> list[int]:
-        """Returns the ids of a source line without EOS, or none if it has no translation because it is empty."""
-        return vocabulary.encode(line)
-
-    def source_pieces(self, vocabulary: Vocabulary, line: str, limit: int | None = None) -> list[Piece]:
-        """Returns the ids of :meth:`source_ids` with their character positions in the line, which takes longer."""
-        return vocabulary.pieces(line)
-
-
-class DialogueReader(LineReader):
-    """Reads a line as a dialogue.
-
-    Args:
-        history_turns: maximum number of turns that are read before the current one.
-    """
-
-    has_turns = True
-
-    def __init__(self, history_turns: int) -> None:
-        self.history_turns = history_turns
-
-    def fingerprint(self) -> str:
-        return f"history_turns {self.history_turns}"
-
-    def check(self, vocabulary: Vocabulary) -> None:
-        if vocabulary.separator is None:
+        if self.has_turns and vocabulary.separator is None:
             raise UserError(
                 "data.history_turns is set, but the vocabulary has no token that separates turns.",
                 "Have a new vocabulary trained (--set vocabulary.path=null), or don't use context "
@@ -96,44 +57,48 @@ class DialogueReader(LineReader):
             )
 
     def turns(self, line: str) -> list[str]:
-        return split_turns(line)
+        """Splits a source line into the parts that are read one after another."""
+        return split_turns(line) if self.has_turns else [line]
+
+    def _read_turns(self, line: str) -> list[str]:
+        return split_turns(line, self.history_turns) if self.has_turns else [line]
 
     def source_text(self, line: str) -> str:
-        return TAB.join(split_turns(line, self.history_turns))
+        """Returns the part of a source line that is read."""
+        return TAB.join(self._read_turns(line))
 
     def current(self, line: str) -> str:
-        return current_turn(line)
+        """Returns the part of a line, source or target, that is translated."""
+        return self.turns(line)[-1]
 
     def tagged(self, tag: str, line: str) -> str:
-        *previous, current = line.split(TAB)
+        """Puts a tag in front of the part of a source line that is translated."""
+        *previous, current = self.turns(line)
         return TAB.join([*previous, f"{tag} {current}"])
 
     def source_ids(self, vocabulary: Vocabulary, line: str, limit: int | None = None) -> list[int]:
-        assert vocabulary.separator is not None
-        *previous, current = (vocabulary.encode(turn) for turn in split_turns(line, self.history_turns))
-        turns = [[*ids, vocabulary.separator] for ids in previous] + [current]
-        length = sum(map(len, turns))
-        while limit is not None and length > limit and len(turns) > 1:  # the oldest turns are dropped first
-            length -= len(turns.pop(0))
-        return list(chain.from_iterable(turns)) if current else []
+        """Returns the ids of a source line without EOS, or none if it has no translation because it is empty."""
+        *previous, current = map(vocabulary.encode, self._read_turns(line))
+        separator = [] if vocabulary.separator is None else [vocabulary.separator]
+        return _latest([*(ids + separator for ids in previous), current], limit)
 
     def source_pieces(self, vocabulary: Vocabulary, line: str, limit: int | None = None) -> list[Piece]:
-        assert vocabulary.separator is not None
-        pieces: list[Piece] = []
-        end = len(line)
-        for text in reversed(split_turns(line, self.history_turns)):
-            begin = end - len(text)
-            turn = [Piece(i, begin + first, begin + last) for i, first, last in vocabulary.pieces(text)]
-            if end < len(line):
-                turn.append(Piece(vocabulary.separator, end, end + 1))
-            pieces = turn + pieces
-            end = begin - 1
-        return pieces[len(pieces) - len(self.source_ids(vocabulary, line, limit)) :]
+        """Returns the ids of :meth:`source_ids` with their character positions in the line, which takes longer."""
+        turns, begin = [], len(line) - len(self.source_text(line))
+        for text in self._read_turns(line):
+            turns.append([Piece(i, begin + first, begin + last) for i, first, last in vocabulary.pieces(text)])
+            begin += len(text) + len(TAB)
+            if vocabulary.separator is not None and begin <= len(line):
+                turns[-1].append(Piece(vocabulary.separator, begin - len(TAB), begin))
+        return _latest(turns, limit)
+
+
+def _latest(turns: list[list[T]], limit: int | None) -> list[T]:
+    """Joins turns without the oldest ones that are too many; returns nothing if the current one is empty."""
+    length = sum(map(len, turns))
+    while limit is not None and length > limit and len(turns) > 1:
+        length -= len(turns.pop(0))
+    return list(chain.from_iterable(turns)) if turns[-1] else []
 
 
 SENTENCES = LineReader()
-
-
-def line_reader(options: DataOptions) -> LineReader:
-    """Returns the reader of the lines that ``data`` describes."""
-    return SENTENCES if options.history_turns is None else DialogueReader(options.history_turns)

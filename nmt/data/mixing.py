@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from nmt.core.console import warn
 from nmt.data.batching import Batch, BatchStream, TrainingBatches
-from nmt.data.sources import ParallelText, TaggedText
+from nmt.data.sources import ParallelText
 from nmt.recipe.schema import StageOptions
 
 
@@ -125,7 +125,7 @@ class Sample:
     def __init__(
         self, texts: Sequence[ParallelText], weights: Sequence[float], limit: int | None = None, seed: int = 1
     ) -> None:
-        self._texts = [text.untagged if isinstance(text, TaggedText) else text for text in texts]
+        self._texts = [text.untagged for text in texts]
         sizes = [sum(1 for _ in text) for text in self._texts]
         total = min(sum(sizes), limit or sum(sizes))
         self._copies = [

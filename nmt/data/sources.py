@@ -15,7 +15,7 @@ from nmt.core.compression import SUFFIXES
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
-from nmt.data.dialogue import SENTENCES, LineReader, line_reader
+from nmt.data.dialogue import SENTENCES, LineReader
 from nmt.data.hub import VALIDATION_NAMES, aliases, load_split
 from nmt.data.synthetic_tasks import task_pairs
 from nmt.recipe import options as groups
@@ -33,6 +33,8 @@ class ParallelText(ABC):
     """Name of the text in messages."""
     reader: LineReader = SENTENCES
     """Reads the lines: as sentences, or as dialogues."""
+    tag: str | None = None
+    """Symbol in front of what is translated of each source line."""
 
     @classmethod
     def open(cls, options: Any, split: str, languages: tuple[str, str]) -> "ParallelText":
@@ -55,6 +57,11 @@ class ParallelText(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Returns a digest that changes whenever the text does."""
+
+    @property
+    def untagged(self) -> "ParallelText":
+        """The same text without its tag."""
+        return self
 
 
 class FileText(ParallelText):
@@ -279,33 +286,24 @@ class GivenText(ParallelText):
 
 
 class ReadText(ParallelText):
-    """Another text of which a reader takes a part, such as the latest turns of a dialogue."""
+    """Another text as a model reads it: the latest turns of a dialogue, and a tag before what is translated."""
 
-    def __init__(self, text: ParallelText, reader: LineReader) -> None:
-        self.name, self.reader = text.name, reader
+    def __init__(self, text: ParallelText, reader: LineReader = SENTENCES, tag: str | None = None) -> None:
+        self.name, self.reader, self.tag = text.name, reader, tag
         self._text = text
+
+    @property
+    def untagged(self) -> ParallelText:
+        return ReadText(self._text, self.reader)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         for source, target in self._text:
-            yield self.reader.source_text(source), self.reader.current(target)
+            read = self.reader.source_text(source)
+            yield self.reader.tagged(self.tag, read) if self.tag else read, self.reader.current(target)
 
     def fingerprint(self) -> str:
-        return f"{self._text.fingerprint()} {self.reader.fingerprint()}"
-
-
-class TaggedText(ParallelText):
-    """Adds a tag before each source line of another text; in a dialogue, before the current turn."""
-
-    def __init__(self, text: ParallelText, tag: str) -> None:
-        self.name, self.reader = text.name, text.reader
-        self.untagged, self.tag = text, tag
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        for source, target in self.untagged:
-            yield self.reader.tagged(self.tag, source), target
-
-    def fingerprint(self) -> str:
-        return f"{self.untagged.fingerprint()} tag {self.tag}"
+        turns = f" history_turns {self.reader.history_turns}" if self.reader.has_turns else ""
+        return self._text.fingerprint() + turns + (f" tag {self.tag}" if self.tag else "")
 
 
 def _one_line(text: str) -> str:
@@ -334,7 +332,7 @@ def open_text(options: DataOptions, split: str | FilePair) -> ParallelText:
     Raises:
         UserError: there is no such text; the message names the files that were tried.
     """
-    return _in_turns(_open(options, split), options)
+    return _as_read(_open(options, split), options)
 
 
 def open_corpus(options: DataOptions, corpus: CorpusOptions) -> ParallelText:
@@ -343,39 +341,33 @@ def open_corpus(options: DataOptions, corpus: CorpusOptions) -> ParallelText:
     Raises:
         UserError: there is no such text.
     """
-    source, target = corpus.languages or (options.source, options.target)
+    languages = corpus.languages or (options.source, options.target)
     if corpus.text is not None:
-        text = _chosen(corpus.text, "train", (source, target), f"data.corpora: text of {corpus.name}")
+        text = _chosen(corpus.text, "train", languages, f"data.corpora: text of {corpus.name}")
     elif corpus.hub is not None:
-        text = HubText(HubText.Options(name=corpus.hub, config=corpus.hub_config), "train", (source, target))
+        text = HubText(HubText.Options(name=corpus.hub, config=corpus.hub_config), "train", languages)
     elif corpus.tsv is not None:
-        text = TsvText(corpus.tsv, source, target)
+        text = TsvText(corpus.tsv, *languages)
     elif corpus.jsonl is not None:
-        text = JsonlText(corpus.jsonl, source, target)
+        text = JsonlText(corpus.jsonl, *languages)
     else:
-        assert corpus.source is not None
-        assert corpus.target is not None
-        text = _open(options, FilePair(source=corpus.source, target=corpus.target))
-    text = _in_turns(text, options)
-    return text if corpus.tag is None else TaggedText(text, corpus.tag)
-
-
-def _in_turns(text: ParallelText, options: DataOptions) -> ParallelText:
-    """Returns the text, read as dialogues where the options say so."""
-    reader = line_reader(options)
-    if reader is SENTENCES:
-        return text
-    if isinstance(text, TsvText):
-        raise UserError(
-            f"{text.name} has tabs between columns, not between turns (data.history_turns is {options.history_turns}).",
-            f"Write two files, such as train.{options.source} and train.{options.target}.",
-        )
-    return ReadText(text, reader)
+        text = _open(options, FilePair.model_validate({"source": corpus.source, "target": corpus.target}))
+    return _as_read(text, options, corpus.tag)
 
 
 def given_text(options: DataOptions, pairs: Sequence[tuple[str, str]], name: str) -> ParallelText:
     """Returns pairs in memory as a text. ``name``: in messages."""
-    return _in_turns(GivenText(pairs, name), options)
+    return _as_read(GivenText(pairs, name), options)
+
+
+def _as_read(text: ParallelText, options: DataOptions, tag: str | None = None) -> ParallelText:
+    """Returns the text with its tag, and read as dialogues where the options say so."""
+    if options.history_turns is not None and isinstance(text, TsvText):
+        raise UserError(
+            f"{text.name} has tabs between columns, not between turns (data.history_turns is {options.history_turns}).",
+            f"Write two files, such as train.{options.source} and train.{options.target}.",
+        )
+    return ReadText(text, LineReader(options.history_turns), tag)
 
 
 def _open(options: DataOptions, split: str | FilePair) -> ParallelText:

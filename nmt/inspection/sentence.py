@@ -18,7 +18,6 @@ from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis
-from nmt.decoding.recording import BeamRecorder, SearchTree
 from nmt.decoding.search import Query
 from nmt.inspection.attention_numbers import Numbers, attention_numbers, recorded_calls
 from nmt.inspection.attribution import attribution_shares
@@ -31,6 +30,7 @@ from nmt.inspection.interventions import (
     shared_copy,
     skippable_layers,
 )
+from nmt.inspection.recording import BeamRecorder, SearchTree
 from nmt.models.contracts import Model
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.translator import Translator

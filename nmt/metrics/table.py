@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -153,7 +154,7 @@ class SacreBleuMetric(Metric):
         return [float(self._by_sentence._aggregate_and_compute([row_F]).score) for row_F in statistics_NF]
 
     def corpus_score(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> Score:
-        result = self.implementation.corpus_score(hypotheses, references)
+        result = self.implementation._aggregate_and_compute(self.statistics(hypotheses, references))
         details = str(result).removeprefix(f"{result.name} = {result.score:.2f}").strip()
         return Score(self.name, float(result.score), self.signature, details)
 
@@ -211,12 +212,13 @@ class Ter(SacreBleuMetric):
     higher_is_better = False
 
     def statistics(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> FloatArray:
-        _refuse_long_lines(hypotheses, *references)
+        for number, line in chain.from_iterable(enumerate(texts, start=1) for texts in (hypotheses, *references)):
+            if (num_words := len(line.split())) > MAX_TER_WORDS:
+                raise UserError(
+                    f"Line {number:,} has {num_words:,} words: TER compares lines of at most {MAX_TER_WORDS:,}.",
+                    "Split the line into sentences, or leave TER out, as in --metrics bleu,chrf.",
+                )
         return super().statistics(hypotheses, references)
-
-    def corpus_score(self, hypotheses: Texts, references: References, sources: Texts | None = None) -> Score:
-        _refuse_long_lines(hypotheses, *references)
-        return super().corpus_score(hypotheses, references)
 
 
 class Accuracy(Metric):
@@ -247,16 +249,6 @@ class MacroF1(Accuracy):
     def score_from(self, totals_F: FloatArray) -> float:
         right_L, total_L = np.split(totals_F, 2)
         return float(100 * (right_L[total_L > 0] / total_L[total_L > 0]).mean())
-
-
-def _refuse_long_lines(*texts: Texts) -> None:
-    for text in texts:
-        for number, line in enumerate(text, start=1):
-            if (num_words := len(line.split())) > MAX_TER_WORDS:
-                raise UserError(
-                    f"Line {number:,} has {num_words:,} words: TER compares lines of at most {MAX_TER_WORDS:,}.",
-                    "Split the line into sentences, or leave TER out, as in --metrics bleu,chrf.",
-                )
 
 
 METRICS: Table[Metric] = Table(

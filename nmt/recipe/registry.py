@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
+from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -61,16 +62,6 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Plugin:
-    """Where a component comes from."""
-
-    module: str
-    """The module to name with ``--plugin``."""
-    distribution: str = ""
-    """The package to install; empty for a module that isn't installed."""
-
-
-@dataclass(frozen=True)
 class Row:
     """A component that a plugin has added."""
 
@@ -78,13 +69,14 @@ class Row:
     """The kind of its table; None if its base class tells."""
     name: str
     component: type
-    plugin: Plugin
+    module: str
+    """The module to name with ``--plugin``."""
+    distribution: str = ""
+    """The package to install; empty for a module that isn't installed."""
 
 
 _added: list[Row] = []
-_modules: set[str] = set()
-"""Modules of the plugins that are there; a component can be both installed and in a module that the user names."""
-
+"""Components that were added in this process, by a program or by :func:`load_plugin`."""
 
 named: list[str] = []
 """Modules that :func:`load_plugin` has imported, which other processes of the same work import, too."""
@@ -114,29 +106,27 @@ def register(kind: str, name: str) -> Callable[[ComponentT], ComponentT]:
     return decorate
 
 
-def add_component(name: str, component: type, plugin: Plugin | None = None, kind: str | None = None) -> None:
+def add_component(name: str, component: type, kind: str | None = None) -> None:
     """Adds a component under a name, as an interactive session does with a class of its own.
 
     Args:
         name: the name in a recipe or an option. A class of the same module that has the name already is replaced.
         component: a subclass of the base class of its kind, with an attribute ``Options`` if it has options.
-        plugin: where it comes from; by default the module that defines the class.
         kind: the kind of component; by default its base class tells.
 
     Raises:
         UserError: there is no such kind.
     """
-    if kind is not None and plugin is None and kind not in kinds():
+    if kind is not None and kind not in kinds():
         raise UserError(f"There is no kind of component {kind!r}.", nearest(kind, kinds()))
-    row = Row(kind, name, component, plugin or Plugin(component.__module__))
-    _modules.add(row.plugin.module)
+    _add(Row(kind, name, component, component.__module__))
+
+
+def _add(row: Row) -> None:
     for number, known in enumerate(_added):
-        # Defined again in the same module, or a component of an installed package whose module is named, too.
-        same = known.component is component or (
-            known.plugin == row.plugin and known.component.__bases__ == component.__bases__
-        )
-        if known.name == name and known.kind == kind and same:
-            _added[number] = Row(kind, name, component, known.plugin)
+        is_defined_again = known.component.__bases__ == row.component.__bases__
+        if (known.kind, known.name, known.module) == (row.kind, row.name, row.module) and is_defined_again:
+            _added[number] = row
             return
     _added.append(row)
 
@@ -164,13 +154,13 @@ def load_plugin(module: str) -> None:
             f"The plugin {module!r} has no mapping COMPONENTS.", 'Write COMPONENTS = {"NAME": CLASS} in the module.'
         )
     for name, component in components.items():
-        add_component(name, component, Plugin(module))
+        _add(Row(None, name, component, module))
     named.append(module)
 
 
 @cache
-def _installed() -> dict[str | None, tuple[EntryPoint, ...]]:
-    """Returns the components of installed packages by kind; None stands for those whose base classes tell it."""
+def _entry_points() -> dict[str | None, tuple[EntryPoint, ...]]:
+    """Returns what installed packages declare by kind; None stands for components whose base classes tell it."""
     found = entry_points()  # of all packages, which takes milliseconds
     groups = [group for group in found.groups if group == GROUP or group.startswith(f"{GROUP}.")]
     kinds = (group.removeprefix(GROUP).removeprefix(".").replace("_", " ") or None for group in groups)
@@ -178,20 +168,16 @@ def _installed() -> dict[str | None, tuple[EntryPoint, ...]]:
 
 
 @cache
-def _load_installed(kind: str | None = None) -> None:
-    """Imports the components of installed packages, once; a broken package gives a warning and is left out.
-
-    Args:
-        kind: the group of one kind; None for the group of components whose base classes tell their kinds.
-    """
-    for entry in _installed().get(kind, ()):
+def _installed(kind: str | None) -> tuple[Row, ...]:
+    """Imports the components of a kind of installed packages; a broken package gives a warning and is left out."""
+    rows = []
+    for entry in _entry_points().get(kind, ()):
         distribution = entry.dist.name if entry.dist is not None else ""
         try:
-            component = entry.load()
+            rows.append(Row(kind, entry.name, entry.load(), entry.module, distribution))
         except Exception as error:  # whatever the package does when it is imported
             warn(f"the component {entry.name!r} of {distribution or entry.value} can't be imported: {error}.")
-            continue
-        add_component(entry.name, component, Plugin(entry.module, distribution), kind)
+    return tuple(rows)
 
 
 TABLES: "dict[str, Table[Any]]" = {}
@@ -234,14 +220,12 @@ class Table(Mapping[str, type[T]], Generic[T]):
         return rows
 
     def _rows(self) -> dict[str, type[T]]:
-        _load_installed()
-        _load_installed(self.kind)
         rows, owners = dict(self.builtin), dict.fromkeys(self.builtin, "nmt")
-        for row in _added:
+        for row in (*_installed(None), *_installed(self.kind), *_added):
             is_one = isinstance(row.component, type) and issubclass(row.component, self.base)
             if row.kind == self.kind and not is_one:
                 raise UserError(
-                    f"The {self.kind} {row.name!r} of the plugin {row.plugin.module} is not derived from "
+                    f"The {self.kind} {row.name!r} of the plugin {row.module} is not derived from "
                     f"{self.base.__module__}.{self.base.__qualname__}.",
                     "Derive it from that class, or register it under another kind.",
                 )
@@ -249,10 +233,10 @@ class Table(Mapping[str, type[T]], Generic[T]):
                 continue
             if row.name in rows and rows[row.name] is not row.component:
                 raise UserError(
-                    f"{owners[row.name]} and the plugin {row.plugin.module} have a {self.kind} {row.name!r} each.",
+                    f"{owners[row.name]} and the plugin {row.module} have a {self.kind} {row.name!r} each.",
                     "Rename the component in the plugin, or uninstall one.",
                 )
-            rows[row.name], owners[row.name] = row.component, f"The plugin {row.plugin.module}"
+            rows[row.name], owners[row.name] = row.component, f"The plugin {row.module}"
         return rows
 
     def __getitem__(self, name: str) -> type[T]:
@@ -321,9 +305,11 @@ def choices_of(field: FieldInfo) -> list[ChoiceOf]:
 
 def required_plugins(values: Any) -> dict[str, str]:
     """The plugins whose components a recipe names: module to distribution."""
-    _load_installed()
-    names, found = set(_texts(values)), [row for row in _added if row.plugin.distribution != OWN]
-    return {row.plugin.module: row.plugin.distribution for row in found if row.name in names}
+    names, found = set(_texts(values)), dict[type, Row]()
+    for row in (*chain.from_iterable(map(_installed, (None, *TABLES))), *_added):
+        if row.name in names and row.distribution != OWN:
+            found.setdefault(row.component, row)  # it can be both installed and in a module that the user names
+    return {row.module: row.distribution for row in found.values()}
 
 
 def kinds() -> list[str]:
@@ -353,10 +339,8 @@ def check_plugins(required: Mapping[str, str], where: str) -> None:
         UserError: a plugin is missing; the message says how to install or name it.
     """
     for module, distribution in required.items():
-        if module not in _modules:
-            for kind in _installed():
-                _load_installed(kind)
-        if module not in _modules:
+        rows = chain(_added, chain.from_iterable(map(_installed, _entry_points())))
+        if all(row.module != module for row in rows):
             package = f" of the package {distribution}" if distribution else ""
             remedy = f"Install the package: pip install {distribution}" if distribution else f"Give --plugin {module}"
             raise UserError(

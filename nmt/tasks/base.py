@@ -5,10 +5,10 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from nmt.core.errors import UserError
-from nmt.data.dialogue import line_reader
+from nmt.data.dialogue import LineReader
 from nmt.data.vocabulary.base import Piece, Vocabulary
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import MAX_LINES, train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
+from nmt.data.vocabulary.sentencepiece import MAX_LINES
 from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
@@ -48,7 +48,7 @@ class Task:
     """Whether alignments are drawn as shaded text, because the whole target is one unit."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.reader = line_reader(recipe.data)
+        self.reader = LineReader(recipe.data.history_turns)
 
     @classmethod
     def fits(cls, recipe: Recipe) -> bool:

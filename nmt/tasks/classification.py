@@ -7,8 +7,7 @@ from typing import ClassVar
 import torch
 
 from nmt.core.errors import UserError
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch

@@ -14,7 +14,7 @@ from nmt.data.augment import Augmentations
 from nmt.data.batching import BatchStream, TrainingBatches
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, PairExtras, encode_corpus
-from nmt.data.link_file import LinkFile
+from nmt.data.links import LinkFile
 from nmt.data.mixing import InterleavedBatches, Sample
 from nmt.data.sources import ParallelText, given_text, open_corpus, open_text
 from nmt.data.vocabulary.base import TERM, Vocabulary

@@ -18,8 +18,7 @@ from nmt.core.text import read_lines
 from nmt.data.batching import TrainingBatches, make_batch
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import encode_corpus
-from nmt.data.link_file import LinkFile
-from nmt.data.links import format_pharaoh
+from nmt.data.links import LinkFile, format_pharaoh
 from nmt.data.sources import FileText
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model

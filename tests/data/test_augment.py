@@ -11,14 +11,13 @@ import pytest
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.data.augment import LINKS, MODIFIERS, Augmentations, Modifier, Pair, modified
+from nmt.data.augment import MODIFIERS, Augmentations, Modifier, Pair, modified
 from nmt.data.augment import Words as TextWords
 from nmt.data.cache import EncodedCorpus, encode_corpus
-from nmt.data.link_file import LinkFile
-from nmt.data.sources import GivenText, TaggedText
+from nmt.data.links import LINKS, LinkFile
+from nmt.data.sources import GivenText, ReadText
 from nmt.data.vocabulary.base import Piece, Vocabulary
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.data.words import Words
 from nmt.recipe import registry
@@ -37,7 +36,7 @@ def vocabularies() -> Vocabularies:
 
 @pytest.fixture(scope="module")
 def corpus(vocabularies: Vocabularies) -> EncodedCorpus:
-    return encode_corpus(TaggedText(GivenText(PAIRS, "pairs"), "<2en>"), vocabularies, 60)
+    return encode_corpus(ReadText(GivenText(PAIRS, "pairs"), tag="<2en>"), vocabularies, 60)
 
 
 def read(
@@ -95,7 +94,7 @@ def test_what_gets_too_long_stays_as_it_was(corpus: EncodedCorpus, vocabularies:
 
 
 def test_nothing_but_a_tag_is_never_left_over(vocabularies: Vocabularies) -> None:
-    corpus = encode_corpus(TaggedText(GivenText([(".", ".")], "marks"), "<2en>"), vocabularies, 60)
+    corpus = encode_corpus(ReadText(GivenText([(".", ".")], "marks"), tag="<2en>"), vocabularies, 60)
     assert read(corpus, vocabularies, {"no_end_punctuation": 1.0}) == [(".", ".")]
 
 
@@ -146,7 +145,7 @@ def linked(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Vocabularies
     made = train_vocabularies(options, pairs, tags=["<2en>"], terms=True)  # type: ignore[arg-type]
     (tmp_path / "links").write_text("\n".join(OF_WORDS * 50) + "\n")
     links = LinkFile(tmp_path / "links", True, DataOptions(source="de", target="en"), made)
-    return made, encode_corpus(TaggedText(GivenText(LINKED * 50, "linked"), "<2en>"), made, 200, annotations=[links])
+    return made, encode_corpus(ReadText(GivenText(LINKED * 50, "linked"), tag="<2en>"), made, 200, annotations=[links])
 
 
 def words_of(text: str, vocabulary: Vocabulary) -> list[str]:

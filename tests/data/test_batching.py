@@ -16,8 +16,7 @@ from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, ParallelIds, encode_corpus
 from nmt.data.sources import FileText, open_text
 from nmt.data.vocabulary.base import Vocabulary
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.recipe.schema import DataOptions, VocabularyOptions
 

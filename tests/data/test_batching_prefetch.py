@@ -12,7 +12,7 @@ import torch
 from nmt.data.batching import AHEAD, Batch, TrainingBatches, make_batch
 from nmt.data.cache import encode_corpus
 from nmt.data.sources import open_text
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import train_vocabularies
 from nmt.recipe.schema import DataOptions, VocabularyOptions
 
 NO_CPU = torch.device("meta")

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from nmt.core.errors import UserError
 from nmt.data.cache import encode_corpus
-from nmt.data.dialogue import SENTENCES, DialogueReader, current_turn, split_turns
+from nmt.data.dialogue import SENTENCES, LineReader, current_turn, split_turns
 from nmt.data.sources import open_text
 from nmt.data.vocabulary.base import SEPARATOR, Vocabulary
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.recipe.schema import DataOptions, VocabularyOptions
 
@@ -54,12 +53,12 @@ def test_the_latest_turns_are_kept(line: str, context: int | None, turns: list[s
     assert current_turn(line) == turns[-1]
 
 
-@given(LINES, st.none() | st.integers(0, 4), st.none() | st.integers(1, 12))
+@given(LINES, st.integers(0, 4), st.none() | st.integers(1, 12))
 def test_ids_are_those_of_the_pieces_and_pieces_stand_where_they_say(
-    line: str, context: int | None, limit: int | None
+    line: str, context: int, limit: int | None
 ) -> None:
-    pieces = DialogueReader(context).source_pieces(WORDS, line, limit)
-    assert [piece.id for piece in pieces] == DialogueReader(context).source_ids(WORDS, line, limit)
+    pieces = LineReader(context).source_pieces(WORDS, line, limit)
+    assert [piece.id for piece in pieces] == LineReader(context).source_ids(WORDS, line, limit)
     for piece in pieces:
         text = line[piece.begin : piece.end]
         assert text == "\t" if piece.id == WORDS.separator else text.strip() == text != ""
@@ -71,12 +70,12 @@ def test_ids_are_the_turns_with_separators_between(line: str, context: int) -> N
     assert WORDS.separator is not None
     turns = [WORDS.encode(turn) for turn in line.split("\t")][-context - 1 :]
     expected = [token for turn in turns[:-1] for token in (*turn, WORDS.separator)] + turns[-1]
-    assert DialogueReader(context).source_ids(WORDS, line) == (expected if turns[-1] else [])
+    assert LineReader(context).source_ids(WORDS, line) == (expected if turns[-1] else [])
 
 
 @given(LINES, st.integers(1, 20))
 def test_a_limit_leaves_out_the_oldest_turns_whole(line: str, limit: int) -> None:
-    found, every = DialogueReader(9).source_ids(WORDS, line, limit), DialogueReader(9).source_ids(WORDS, line)
+    found, every = LineReader(9).source_ids(WORDS, line, limit), LineReader(9).source_ids(WORDS, line)
     current = WORDS.encode(current_turn(line))
     assert every[len(every) - len(found) :] == found
     assert len(found) <= max(limit, len(current))
@@ -117,7 +116,7 @@ def test_only_dialogues_have_a_separator(kind: str) -> None:
     plain = train(kind, separator=False).source
     assert plain.separator is None
     with pytest.raises(UserError, match="no token that separates turns"):
-        DialogueReader(1).check(plain)
+        LineReader(1).check(plain)
 
 
 @pytest.mark.parametrize("kind", ["character", "word"])

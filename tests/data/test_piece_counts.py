@@ -8,8 +8,7 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.data.piece_counts import SMOOTHING, UNKNOWN, PieceModel, load_models, save_counts
 from nmt.data.sources import GivenText
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.recipe.schema import VocabularyOptions
 
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from nmt.core.errors import UserError
-from nmt.data.sources import FileText, open_text
+from nmt.data.sources import open_text
 from nmt.data.synthetic_tasks import TASKS, task_pairs
 from nmt.recipe.schema import DataOptions, FilePair, TaskOptions
 
@@ -125,7 +125,7 @@ def test_files_of_ones_own_can_validate_a_task(tmp_path: Path) -> None:
     (tmp_path / "a.out").write_text("a b\n")
     files = FilePair(source=tmp_path / "a.in", target=tmp_path / "a.out")
     options = DataOptions(task=TaskOptions(type="copy"), source="in", target="out")
-    assert isinstance(open_text(options, files), FileText)
+    assert list(open_text(options, files)) == [("a b", "a b")]
 
 
 @pytest.mark.parametrize(

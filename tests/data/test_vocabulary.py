@@ -8,8 +8,7 @@ import pytest
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.base import Vocabulary
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.recipe.schema import VocabularyOptions
 

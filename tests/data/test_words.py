@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nmt.alignment.links import WordAlignment, to_json
 from nmt.alignment.merge import merge_to_turns, turns_of_words
 from nmt.core.errors import UserError
-from nmt.data.dialogue import DialogueReader
+from nmt.data.dialogue import LineReader
 from nmt.data.vocabulary.base import SEPARATOR, Vocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.data.vocabulary.words import WordVocabulary
@@ -180,7 +180,7 @@ def test_each_word_has_the_turn_it_stands_in() -> None:
 
 
 def test_the_weight_of_a_turn_is_that_of_its_pieces_and_of_its_end() -> None:
-    words, pieces = Words.split(LINE), DialogueReader(2).source_pieces(VOCABULARY, LINE)
+    words, pieces = Words.split(LINE), LineReader(2).source_pieces(VOCABULARY, LINE)
     assert len(pieces) == 7  # a b , SEPARATOR SEPARATOR b a
     weights_TS = np.array(
         [
@@ -195,7 +195,7 @@ def test_the_weight_of_a_turn_is_that_of_its_pieces_and_of_its_end() -> None:
 
 
 def test_turns_that_were_not_read_get_nothing() -> None:
-    words, pieces = Words.split(LINE), DialogueReader(0).source_pieces(VOCABULARY, LINE)
+    words, pieces = Words.split(LINE), LineReader(0).source_pieces(VOCABULARY, LINE)
     merged = merge_to_turns(np.array([[0.3, 0.4]]), words, pieces, [0], 1)
     np.testing.assert_allclose(merged, [[0, 0, 1]])
 

@@ -27,7 +27,6 @@ def test_an_added_target_is_a_format_of_the_command(
     run_nmt: RunNmt, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "_added", list(registry._added))
-    monkeypatch.setattr(registry, "_modules", set(registry._modules))
     nmt.add_component("card", Card)
     assert list(EXPORT_TARGETS) == ["ctranslate2", "argos", "onnx", "web", "huggingface", "card"]
     output = tmp_path / "card.txt"
@@ -45,7 +44,6 @@ def test_a_target_has_a_default_type_of_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(registry, "_added", list(registry._added))
-    monkeypatch.setattr(registry, "_modules", set(registry._modules))
     nmt.add_component("card", type("SmallCard", (Card,), {"default_quantization": "int8"}))
     done = run_nmt("export", tiny_model, "-o", tmp_path / "card.txt", "--to", "card", *given)
     assert done.returncode == 0, done.stderr

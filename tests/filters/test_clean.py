@@ -371,7 +371,7 @@ def test_a_filter_of_a_plugin_is_used(tmp_path: Path, monkeypatch: pytest.Monkey
         def score(self, source: str, target: str) -> float:
             return float(source.isupper())
 
-    monkeypatch.setattr(plugins, "_added", [plugins.Row(None, "shouting", Shouting, plugins.Plugin("mine"))])
+    monkeypatch.setattr(plugins, "_added", [plugins.Row(None, "shouting", Shouting, "mine")])
     assert "shouting" in CleanSettings.read(None).filters
     assert flagged("shouting", [("AB C", "x"), ("ab", "y")]) == {0}
 

@@ -25,7 +25,6 @@ PACKAGE = Path(__file__).parents[1] / "support" / "plugin_package"
 def forget_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test's plugins are not there in the next one."""
     monkeypatch.setattr(plugins, "_added", list(plugins._added))
-    monkeypatch.setattr(plugins, "_modules", set(plugins._modules))
 
 
 # an installed package
@@ -199,7 +198,6 @@ def test_a_model_needs_the_module_that_it_was_trained_with(
     assert run_nmt("translate", "model", stdin="Der Hund schläft.\n").returncode == 0, "it is still loaded"
 
     monkeypatch.setattr(plugins, "_added", [])
-    monkeypatch.setattr(plugins, "_modules", set())
     done = run_nmt("translate", "model", stdin="Der Hund schläft.\n")
     assert (done.returncode, done.stdout) == (2, "")
     assert f"recipe.yaml needs the plugin {module}, which is not loaded." in done.stderr
@@ -216,7 +214,6 @@ def test_translating_needs_no_plugin_for_the_metric_that_selected_the_model(
     settings = ["--set=training.max_steps=1", "--set=training.metric=other"]
     assert run_nmt("train", tiny_recipe, "-o", "model", *settings, "--plugin", module).returncode == 0
     monkeypatch.setattr(plugins, "_added", [])
-    monkeypatch.setattr(plugins, "_modules", set())
     done = run_nmt("translate", "model", stdin="Der Hund schläft.\n")
     assert (done.returncode, done.stdout.count("\n")) == (0, 1)
     done = run_nmt("train", tiny_recipe, "-o", "model", *settings, "--resume")

@@ -19,8 +19,7 @@ from nmt.core.output import open_output
 from nmt.core.text import count_lines, in_windows, read_lines
 from nmt.data.batching import MAX_PADDING, Batch, make_batch, plan_batches
 from nmt.data.vocabulary.base import Vocabulary
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.models.build import build_model

@@ -13,7 +13,7 @@ from torch import Tensor
 import nmt
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import MAX_LINES
+from nmt.data.vocabulary.sentencepiece import MAX_LINES
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints

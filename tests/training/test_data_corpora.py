@@ -21,9 +21,8 @@ from nmt.core.errors import UserError
 from nmt.data.batching import BatchStream, TrainingBatches
 from nmt.data.cache import encode_corpus
 from nmt.data.mixing import InterleavedBatches, Sample
-from nmt.data.sources import FileText, GivenText, TaggedText
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.sources import FileText, GivenText, ReadText
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.recipe.schema import Recipe, StageOptions, VocabularyOptions
 from nmt.training.data import prepare_data
 from nmt.training.run import train
@@ -240,7 +239,7 @@ def test_the_sample_of_one_text_is_the_text() -> None:
 
 
 def test_the_sample_is_by_weight_and_the_same_again() -> None:
-    texts, weights = [numbered("a", 9000), TaggedText(numbered("b", 900), "<2b>"), numbered("c", 99)], [1, 1, 2]
+    texts, weights = [numbered("a", 9000), ReadText(numbered("b", 900), tag="<2b>"), numbered("c", 99)], [1, 1, 2]
     sample = Sample(texts, weights, seed=3)
     pairs = list(sample)
     counts = Counter(source.split()[0] for source, _ in pairs)

@@ -155,9 +155,7 @@ class Steps(Schedule):
 def test_a_schedule_from_outside_sets_the_rates(
     train_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        plugins, "_added", [*plugins._added, plugins.Row(None, "steps", Steps, plugins.Plugin("tests"))]
-    )
+    monkeypatch.setattr(plugins, "_added", [*plugins._added, plugins.Row(None, "steps", Steps, "tests")])
     settings = ("training.schedule={type: steps, every: 3, warmup_steps: 2}", "training.metric=loss")
     run = train_tiny(*settings, "training.max_steps=7", "training.log_every=1", "training.learning_rate=0.01")
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

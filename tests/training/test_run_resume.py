@@ -176,7 +176,7 @@ def test_other_changes_are_said(make_recipe: RecipeMaker, tmp_path: Path, capsys
 def test_another_list_of_plugins_is_no_other_setting(
     make_recipe: RecipeMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plugins, "_modules", {"some.plugin"})
+    monkeypatch.setattr(plugins, "_added", [plugins.Row(None, "some", object, "some.plugin")])
     train(make_recipe(max_steps=1), tmp_path)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(recipe.read_text("utf-8").replace("plugins: {}", "plugins: {some.plugin: ''}"), "utf-8")

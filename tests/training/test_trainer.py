@@ -121,9 +121,7 @@ def test_gradients_of_several_batches_add_up_to_those_of_one(make_recipe: Recipe
 
 @pytest.fixture
 def r_drop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        plugins, "_added", [*plugins._added, plugins.Row(None, "r_drop", RDrop, plugins.Plugin("r_drop"))]
-    )
+    monkeypatch.setattr(plugins, "_added", [*plugins._added, plugins.Row(None, "r_drop", RDrop, "r_drop")])
 
 
 @pytest.mark.usefixtures("r_drop")

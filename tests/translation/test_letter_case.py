@@ -7,7 +7,7 @@ import pytest
 
 import nmt
 from nmt.data.sources import GivenText
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import train_vocabularies
 from nmt.recipe.schema import VocabularyOptions
 from nmt.translation.letter_case import CaseRestorer, as_title
 from nmt.translation.request import Request

@@ -23,8 +23,7 @@ import numpy as np
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.piece_counts import save_counts
 from nmt.data.sources import GivenText
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.recipe.schema import VocabularyOptions
 from nmt.serving import languages
 

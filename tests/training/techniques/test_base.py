@@ -161,9 +161,7 @@ class Halved(Technique):
 @pytest.fixture
 def outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, technique in {"everything": Everything, "halved": Halved}.items():
-        monkeypatch.setattr(
-            plugins, "_added", [*plugins._added, plugins.Row(None, name, technique, plugins.Plugin("tests"))]
-        )
+        monkeypatch.setattr(plugins, "_added", [*plugins._added, plugins.Row(None, name, technique, "tests")])
 
 
 @pytest.mark.usefixtures("outside")

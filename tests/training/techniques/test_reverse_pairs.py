@@ -12,10 +12,9 @@ from nmt.core.errors import UserError
 from nmt.core.text import read_lines
 from nmt.data.batching import TrainingBatches
 from nmt.data.cache import EncodedCorpus, ParallelIds, encode_corpus
-from nmt.data.dialogue import DialogueReader
+from nmt.data.dialogue import LineReader
 from nmt.data.sources import FileText, ParallelText, ReadText
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.recipe.schema import DataOptions, Recipe, TrainingOptions, VocabularyOptions
 from nmt.training.techniques.reverse_pairs import ReversePairs
 from nmt.training.techniques.subword_sampling import SubwordSampling
@@ -155,7 +154,7 @@ def test_dialogues_are_refused(text: FileText, tmp_path: Path) -> None:
     turns = [source for source, _ in text]
     (tmp_path / "d.de").write_text("".join(f"{a}\t{b}\n" for a, b in itertools.pairwise(turns)))
     (tmp_path / "d.en").write_text("".join(f"{b}\n" for b in turns[1:]))
-    dialogues = ReadText(FileText(tmp_path / "d.de", tmp_path / "d.en"), DialogueReader(1))
+    dialogues = ReadText(FileText(tmp_path / "d.de", tmp_path / "d.en"), LineReader(1))
     with pytest.raises(UserError, match="can't turn dialogues round") as caught:
         turned(vocabularies_of(dialogues), 1)
     assert "data.history_turns" in caught.value.remedy

@@ -13,11 +13,10 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.data.batching import Batch, TrainingBatches
 from nmt.data.cache import EncodedCorpus, Sentences, encode_corpus
-from nmt.data.dialogue import DialogueReader
+from nmt.data.dialogue import LineReader
 from nmt.data.sources import FileText, ParallelText, ReadText
 from nmt.data.vocabulary.base import SPACE, Vocabulary
-from nmt.data.vocabulary.files import Vocabularies
-from nmt.data.vocabulary.learning import train_vocabularies
+from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.recipe.load import parse_settings
 from nmt.recipe.schema import Recipe, TrainingOptions, VocabularyOptions
@@ -174,7 +173,7 @@ PROCESS = """
 import sys
 from pathlib import Path
 from nmt.recipe.schema import Recipe
-from nmt.data.dialogue import DialogueReader
+from nmt.data.dialogue import LineReader
 from nmt.data.sources import FileText
 from nmt.data.cache import encode_corpus
 from nmt.data.vocabulary.files import Vocabularies
@@ -212,7 +211,7 @@ def test_turns_vary_between_separators_that_stay(tmp_path: Path, text: FileText)
     turns = [source for source, _ in text]
     (tmp_path / "d.de").write_text("".join(f"{a}\t{b}\n" for a, b in itertools.pairwise(turns)))
     (tmp_path / "d.en").write_text("".join(f"{b}\n" for b in turns[1:]))
-    dialogues = ReadText(FileText(tmp_path / "d.de", tmp_path / "d.en"), DialogueReader(1))
+    dialogues = ReadText(FileText(tmp_path / "d.de", tmp_path / "d.en"), LineReader(1))
     vocabularies = vocabularies_of(dialogues, size=70)
     separator = vocabularies.source.separator
     assert separator is not None
