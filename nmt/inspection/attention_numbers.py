@@ -39,7 +39,7 @@ class Numbers:
     """Numbers of a part of a model for one sentence pair, beside its equation and its code."""
 
     name: str
-    """Of the head, or of the class of the cell."""
+    """Name of the head, or of the class of the cell."""
     code: str
     """Class that computes them."""
     equation: str
