@@ -254,7 +254,7 @@ class AttentionAligner:
             for pair, both, sides, each in zip(window, pieces, ids, given, strict=True):
                 forced = each or next(forced_left)
                 if self.attribute is not None:
-                    forced = replace(forced, weights_HTS=self.attribute(*sides)[None, :, :-1])
+                    forced = replace(forced, weights_HTS=self.attribute(*sides)[None])
                 yield self._in_words(pair, both, forced, all_heads)
 
     def _pieces(self, source: Words, target: Words) -> tuple[list[Piece], list[Piece]]:
@@ -271,7 +271,7 @@ class AttentionAligner:
         assert forced.weights_HTS is not None
         # A token is read one step after it is predicted, which is what attribution concerns.
         first = 1 if self.heads.attention == "input" and self.attribute is None else 0
-        weights_HTS: npt.NDArray[np.float32] = forced.weights_HTS[:, first : first + num_tokens].cpu().numpy()
+        weights_HTS: npt.NDArray[np.float32] = forced.weights_HTS[:, first : first + num_tokens, :-1].cpu().numpy()
         return weights_HTS
 
     def _in_words(
@@ -330,7 +330,7 @@ def _least_of_words(of_pieces: Sequence[float], owners: Sequence[int], num_words
 
 def _without_padding(forced: ForcedScore, num_source: int) -> ForcedScore:
     assert forced.weights_HTS is not None
-    return replace(forced, weights_HTS=forced.weights_HTS[:, :, :num_source])
+    return replace(forced, weights_HTS=forced.weights_HTS[:, :, : num_source + 1])  # EOS counted
 
 
 def _ids(pieces: Sequence[Piece]) -> list[int]:

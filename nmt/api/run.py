@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
+from nmt.plotting.history import History, read_history
 from nmt.training import run as training
-from nmt.training.history import History, read_history
 from nmt.translation.load import load
 from nmt.translation.translator import Translator
 

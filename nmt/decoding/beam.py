@@ -6,22 +6,20 @@ B counts the sentences still in the batch, k the hypotheses of each of G groups,
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import inf
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from nmt.core.errors import UserError
+from nmt.decoding.constraints import PhraseConstraints
 from nmt.decoding.hypotheses import BeamStep, Choice, Hypothesis, SearchBatch
-from nmt.decoding.length_penalties import length_normalised
 from nmt.decoding.processors import LogitsProcessor
+from nmt.decoding.ranking import length_normalised
 from nmt.models.contracts import PerSource, select_heads
 from nmt.models.layers import length_mask
 from nmt.recipe.schema import DecodingOptions
-
-if TYPE_CHECKING:
-    from nmt.decoding.constraints import PhraseConstraints
 
 MAX_IDLE = 1 / 8
 """Share of the batch that may be finished before it is made smaller, which means copying the state of the model."""
@@ -31,7 +29,7 @@ BLOCK = 64
 
 @torch.inference_mode()
 def beam_search(
-    batch: SearchBatch, processors: Sequence[LogitsProcessor], constraints: "PhraseConstraints | None" = None
+    batch: SearchBatch, processors: Sequence[LogitsProcessor], constraints: PhraseConstraints | None = None
 ) -> list[list[Hypothesis]]:
     """The best translations of a batch, best first, at most ``beam_size`` of each sentence.
 
@@ -67,7 +65,13 @@ def beam_search(
             weights_NS = select_heads(output.weights_NHS, model.alignment_heads).float().mean(1)
             beam.coverage_BKS += weights_NS.view_as(beam.coverage_BKS)
         offset_BK = beam.offsets(normaliser_L, live_L)
-        choice = beam.choose(logits_LV, offset_BK, live_L, batch.target.eos, constraints)
+        choice = choose(logits_LV, offset_BK, live_L, batch.target.eos, options)
+        if constraints is not None:
+            logits_BKV, has_finished_B = (
+                of_all_rows(logits_LV, live_L, offset_BK),
+                beam.finished.score_BK[:, 0].isfinite(),
+            )
+            choice = constraints.choose(choice, logits_BKV, offset_BK, beam.tokens_BKt, beam.sentence_B, has_finished_B)
         ending_score_BK = beam.finish(choice)
         rows = beam.advance(choice)
 
@@ -108,7 +112,7 @@ class _Beam(PerSource):
     """With a coverage penalty, how much attention each position has received from each hypothesis."""
 
     @classmethod
-    def start(cls, batch: SearchBatch, constraints: "PhraseConstraints | None") -> Self:
+    def start(cls, batch: SearchBatch, constraints: PhraseConstraints | None) -> Self:
         options, device = batch.options, batch.source_BS.device
         num_sentences, num_positions = batch.source_BS.shape
         if options.coverage_penalty and not batch.model.alignment_heads:
@@ -146,22 +150,6 @@ class _Beam(PerSource):
         if live_L is None:
             return self.score_BK - normaliser_L.view_as(self.score_BK)
         return self.score_BK.flatten().index_add(0, live_L, normaliser_L, alpha=-1).view_as(self.score_BK)
-
-    def choose(
-        self,
-        logits_LV: Tensor,
-        offset_BK: Tensor,
-        live_L: Tensor | None,
-        eos: int,
-        constraints: "PhraseConstraints | None",
-    ) -> Choice:
-        """Chooses among all continuations; see :func:`choose` for the arguments."""
-        choice = choose(logits_LV, offset_BK, live_L, eos, self.options)
-        if constraints is not None:
-            logits_BKV = of_all_rows(logits_LV, live_L, offset_BK)
-            has_finished_B = self.finished.score_BK[:, 0].isfinite()
-            choice = constraints.choose(choice, logits_BKV, offset_BK, self.tokens_BKt, self.sentence_B, has_finished_B)
-        return choice
 
     def finish(self, choice: Choice) -> Tensor:
         """Adds the hypotheses that end to the finished ones; returns their scores, -inf for the others. [B, K]"""

@@ -30,7 +30,7 @@ class ForcedScore:
     margin_T: Tensor
     """Its difference to the log-probability of the likeliest token in that place; at most 0. Empty likewise."""
     weights_HTS: Tensor | None
-    """Attention of the requested heads, with EOS of the target and without that of the source; None without heads."""
+    """Attention of the requested heads, EOS of both sides counted; None without heads."""
     source_diagnostics: dict[str, Tensor] = field(default_factory=dict)
     """Diagnostics as in :class:`nmt.models.contracts.DecoderOutput` for this pair, without EOS. [S]"""
     target_diagnostics: dict[str, Tensor] = field(default_factory=dict)
@@ -81,7 +81,7 @@ def force_all(
             found.append(
                 ForcedScore(
                     *of_pairs[b],
-                    None if weights_BHTS is None else weights_BHTS[b, :, with_eos, : len(source)].float(),
+                    None if weights_BHTS is None else weights_BHTS[b, :, with_eos, : len(source) + 1].float(),
                     {name: values[b, : len(source)] for name, values in output.source_diagnostics.items()},
                     {name: values[b, : len(target)] for name, values in output.diagnostics.items()},
                 )

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
-from nmt.decoding.length_penalties import length_normalised
 from nmt.decoding.processors import LogitsProcessor
+from nmt.decoding.ranking import length_normalised
 from nmt.recipe.schema import DecodingOptions
 
 

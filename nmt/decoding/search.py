@@ -14,11 +14,9 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.beam import beam_search
 from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis, SearchBatch
-from nmt.decoding.length_penalties import KEY as LENGTH_PENALTY
-from nmt.decoding.length_penalties import LENGTH_PENALTIES
-from nmt.decoding.mbr import NO_MBR
 from nmt.decoding.parallel import map_by_length
 from nmt.decoding.processors import Bounds, LogitsProcessor, make_processors
+from nmt.decoding.ranking import LENGTH_PENALTIES, LENGTH_PENALTY, NO_MBR
 from nmt.decoding.sampling import sample
 from nmt.decoding.shortlist import Candidates, Shortlist
 from nmt.metrics.table import check_metrics
@@ -97,7 +95,7 @@ class ModelSearcher:
         self._precision, self._make_shortlist = precision, make_shortlist
 
     def __call__(self, query: Query) -> list[list[Hypothesis]]:
-        options, constraints, numbers = query.options, query.constraints, query.numbers
+        options, constraints, model = query.options, query.constraints, self._model
         candidates = self._make_shortlist(options.shortlist) if options.shortlist and self._make_shortlist else None
         processors = [*query.processors, *make_processors(options.logits_processors, self._vocabularies)]
         if (options.search == "sample" or options.beam_groups > 1) and any(each.phrases for each in constraints or ()):
@@ -107,65 +105,38 @@ class ModelSearcher:
             )
         if query.observer is not None and candidates is not None:
             raise UserError("A search with a shortlist can't be recorded.", "Leave out the shortlist.")
-        search = _PreparedSearch(
-            self._model, self._vocabularies, options, processors, candidates, self._search, query.observer
-        )
 
         def search_some(chunk: Sequence[int]) -> list[list[Hypothesis]]:
             wanted = [LexicalConstraints() if constraints is None else constraints[i] for i in chunk]
-            of_chunk = list(chunk) if numbers is None else [numbers[i] for i in chunk]
-            return search([query.sources[i] for i in chunk], wanted, of_chunk)
+            sources = [query.sources[i] for i in chunk]
+            batch = self._batch(query, sources, wanted, [query.numbers[i] for i in chunk] if query.numbers else chunk)
+            if candidates is None:
+                return self._search(batch, processors, wanted)
+            shortlist = Shortlist.of(candidates(sources), wanted, model.device)
+            widened = [shortlist.to_full_vocabulary(each, len(self._vocabularies.target)) for each in processors]
+            batch = replace(batch, model=shortlist.restrict(model))
+            found = self._search(batch, widened, [shortlist.local(each) for each in wanted])
+            return [list(map(shortlist.restore, of_sentence)) for of_sentence in found]
 
         source_lengths = [len(source) for source in query.sources]
-        with autocast(self._model.device, self._precision):
-            return map_by_length(search_some, source_lengths, options.batch_size, self._model.device, query.on_progress)
+        with autocast(model.device, self._precision):
+            return map_by_length(search_some, source_lengths, options.batch_size, model.device, query.on_progress)
 
-
-@dataclass(frozen=True)
-class _PreparedSearch:
-    """The search for the translations of a batch."""
-
-    model: Model
-    vocabularies: Vocabularies
-    options: DecodingOptions
-    processors: Sequence[LogitsProcessor]
-    candidates: Candidates | None
-    search: BatchSearch
-    observer: BeamObserver | None
-
-    def __call__(
-        self, sentences: Sequence[Ids], wanted: Sequence[LexicalConstraints], numbers: Sequence[int]
-    ) -> list[list[Hypothesis]]:
-        if self.candidates is not None:
-            return self._among(
-                Shortlist.of(self.candidates(sentences), wanted, self.model.device), sentences, wanted, numbers
-            )
-        source_length_B, device = lengths(sentences), self.model.device
-        limit_B = max_lengths(source_length_B, self.options) + torch.tensor([each.num_tokens for each in wanted])
-        batch = SearchBatch(
-            self.model,
-            pad(sentences, self.vocabularies.source, eos=True).to(device),
+    def _batch(
+        self, query: Query, sources: Sequence[Ids], wanted: Sequence[LexicalConstraints], numbers: Sequence[int]
+    ) -> SearchBatch:
+        source_length_B, device = lengths(sources), self._model.device
+        limit_B = max_lengths(source_length_B, query.options) + torch.tensor([each.num_tokens for each in wanted])
+        return SearchBatch(
+            self._model,
+            pad(sources, self._vocabularies.source, eos=True).to(device),
             source_length_B.to(device),
-            self.vocabularies,
-            self.options,
+            self._vocabularies,
+            query.options,
             limit_B.to(device),
             numbers,
-            self.observer,
+            query.observer,
         )
-        return self.search(batch, self.processors, wanted)
-
-    def _among(
-        self,
-        shortlist: Shortlist,
-        batch: Sequence[Ids],
-        wanted: Sequence[LexicalConstraints],
-        numbers: Sequence[int],
-    ) -> list[list[Hypothesis]]:
-        """The same search among the ids of a shortlist."""
-        processors = [shortlist.to_full_vocabulary(each, len(self.vocabularies.target)) for each in self.processors]
-        search = replace(self, model=shortlist.restrict(self.model), processors=processors, candidates=None)
-        found = search(batch, [shortlist.local(each) for each in wanted], numbers)
-        return [list(map(shortlist.restore, of_sentence)) for of_sentence in found]
 
 
 def search_batch(

@@ -12,7 +12,7 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.core.templates import embedded, render
 from nmt.core.text import read_lines
 from nmt.metrics.table import METRICS
-from nmt.training.history import read_history, short_names
+from nmt.plotting.history import read_history, short_names
 
 
 def render_film(directory: Path) -> str:

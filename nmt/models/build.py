@@ -4,7 +4,6 @@ To add a system: write its module with an ``Options`` class in its folder, and a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from nmt.core.device import total_memory
-from nmt.core.errors import Problems, UserError
+from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.attention import scores as attention
 from nmt.models.contracts import Attention, Decoder, DecoderParts, Encoder, EncoderParts, OutputLayer
 from nmt.models.layers import Embedding
-from nmt.models.networks.act import ActDecoder, ActEncoder
+from nmt.models.networks.act import ActDecoder, ActEncoder, UniversalTransformerDecoder, UniversalTransformerEncoder
 from nmt.models.networks.classifier import Classifier, EmbeddingEncoder
 from nmt.models.networks.hierarchical import DocumentAttention, HierarchicalAttention, HierarchicalEncoder
 from nmt.models.networks.ntm import NtmDecoder, NtmEncoder
@@ -28,12 +27,11 @@ from nmt.models.networks.recurrence import initialised_weights
 from nmt.models.networks.recurrent import BahdanauDecoder, LuongDecoder, RecurrentDecoder, RecurrentEncoder
 from nmt.models.networks.ssru import SsruDecoder
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
-from nmt.models.networks.universal_transformer import UniversalTransformerDecoder, UniversalTransformerEncoder
 from nmt.models.seq2seq import NoEncoder, Seq2Seq
 from nmt.models.weights import check_size, load_weights
 from nmt.recipe.load import load_recipe
 from nmt.recipe.options import validate
-from nmt.recipe.registry import Choice, Table
+from nmt.recipe.registry import Table
 from nmt.recipe.schema import NO_ENCODER, ModelOptions, Recipe
 
 ENCODERS: Table[Encoder] = Table(
@@ -85,33 +83,6 @@ DECODERS: Table[Decoder] = Table(
 )
 
 
-@dataclass(frozen=True)
-class ResolvedModel:
-    """The ``model`` part of a recipe, with its components and their typed options."""
-
-    options: ModelOptions
-    """With every option of every component written out."""
-    encoder: Choice[Encoder]
-    decoder: Choice[Decoder]
-
-
-def resolve_model(options: ModelOptions) -> ResolvedModel:
-    """Finds the components that a recipe names, and checks their options.
-
-    Raises:
-        UserError: there is no such component, or an option of one is wrong; the message lists all errors.
-    """
-    problems, written = Problems(), {}
-    for part, table in (("encoder", ENCODERS), ("decoder", DECODERS)):
-        with problems:
-            written[part] = table.written_out(getattr(options, part), f"model.{part}")
-    problems.raise_if_any("model")
-    options = options.model_copy(update=written)
-    return ResolvedModel(
-        options, ENCODERS.choose(options.encoder, "model.encoder"), DECODERS.choose(options.decoder, "model.decoder")
-    )
-
-
 def make_attention(values: dict[str, Any], query_size: int, memory_size: int) -> Attention:
     """The attention that a decoder's ``attention`` mapping describes."""
     attention, options = ATTENTIONS.choose(values, "model.decoder.attention")
@@ -134,11 +105,12 @@ def build(model: Mapping[str, Any] | ModelOptions | Recipe, vocabularies: Vocabu
     """
     if isinstance(model, Recipe):
         model = model.model
-    options = model if isinstance(model, ModelOptions) else validate(ModelOptions, model, "model")
-    return build_model(options, vocabularies)
+    return build_model(
+        model if isinstance(model, ModelOptions) else validate(ModelOptions, model, "model"), vocabularies
+    )
 
 
-def build_model(model: ResolvedModel | ModelOptions, vocabularies: Vocabularies, num_copies: int = 1) -> Seq2Seq:
+def build_model(model: ModelOptions, vocabularies: Vocabularies, num_copies: int = 1) -> Seq2Seq:
     """The network of a recipe, with fresh weights from torch's random state.
 
     Args:
@@ -147,7 +119,6 @@ def build_model(model: ResolvedModel | ModelOptions, vocabularies: Vocabularies,
     Raises:
         UserError: options that are wrong, that don't fit together, or that need more memory than there is.
     """
-    model = _resolved(model)
     num_bytes, memory = 4 * num_copies * (num_parameters(model, vocabularies) or 0), total_memory()
     if memory is not None and num_bytes > memory:
         kinds = "weights, gradients and moments" if num_copies > 1 else "weights"
@@ -159,7 +130,7 @@ def build_model(model: ResolvedModel | ModelOptions, vocabularies: Vocabularies,
     return _assembled(model, vocabularies)
 
 
-def num_parameters(model: ResolvedModel | ModelOptions, vocabularies: Vocabularies) -> int | None:
+def num_parameters(model: ModelOptions, vocabularies: Vocabularies) -> int | None:
     """Returns the number of parameters of a model without allocating any; None if it can't be known beforehand.
 
     Raises:
@@ -171,32 +142,24 @@ def num_parameters(model: ResolvedModel | ModelOptions, vocabularies: Vocabulari
         return None
 
 
-def parameter_shapes(model: ResolvedModel | ModelOptions, vocabularies: Vocabularies) -> dict[str, tuple[int, ...]]:
+def parameter_shapes(model: ModelOptions, vocabularies: Vocabularies) -> dict[str, tuple[int, ...]]:
     """Returns the shapes of a model's parameters by name, shared ones once, without allocating any.
 
     Raises:
         UserError: as :func:`build_model`.
     """
     with torch.device("meta"), _Uninitialised():
-        network = _assembled(_resolved(model), vocabularies)
+        network = _assembled(model, vocabularies)
     return {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
 
 
 class _Uninitialised(TorchFunctionMode):
-    """Leaves out operations in place, such as those that draw weights: where nobody reads the weights, they take long.
-
-    Args:
-        only_parameters: leave out only those that change parameters or parts of them.
-    """
-
-    def __init__(self, only_parameters: bool = False) -> None:
-        super().__init__()
-        self._only_parameters = only_parameters
+    """Leaves out operations in place on parameters, such as those that draw them, which take long for nothing here."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, given = getattr(func, "__name__", ""), (*args, *(kwargs or {}).values())
         is_initial = name.endswith("_") and not name.endswith("__")
-        if given and is_initial and (not self._only_parameters or _is_parameter(given[0])):
+        if given and is_initial and _is_parameter(given[0]):
             return given[0]  # torch.nn.init gives its tensor by name
         return func(*args, **(kwargs or {}))
 
@@ -216,26 +179,18 @@ def read_model(directory: str | Path, device: torch.device) -> tuple[Recipe, Voc
     files.check()
     recipe = load_recipe(files.recipe)
     vocabularies = Vocabularies.load(files.path)
-    resolved = resolve_model(recipe.model)
-    check_size(files.weights, num_parameters(resolved, vocabularies))
-    with _Uninitialised(only_parameters=True):
-        model = build_model(resolved, vocabularies)
+    check_size(files.weights, num_parameters(recipe.model, vocabularies))
+    with _Uninitialised():
+        model = build_model(recipe.model, vocabularies)
     load_weights(model, files.weights)
     model.to(device).eval()
     return recipe, vocabularies, model
 
 
-def _resolved(model: ResolvedModel | ModelOptions) -> ResolvedModel:
-    return resolve_model(model) if isinstance(model, ModelOptions) else model
-
-
-def _assembled(resolved: ResolvedModel, vocabularies: Vocabularies) -> Seq2Seq:
+def _assembled(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
     """Returns the network, whatever memory it needs."""
-    options, (encoder_class, encoder_options), (decoder_class, decoder_options) = (
-        resolved.options,
-        resolved.encoder,
-        resolved.decoder,
-    )
+    encoder_class, encoder_options = ENCODERS.choose(options.encoder, "model.encoder")
+    decoder_class, decoder_options = DECODERS.choose(options.decoder, "model.decoder")
     if options.tie == "all" and not vocabularies.share_ids:
         raise UserError(
             "model.tie: all shares source and target embeddings.", "Set vocabulary.joint to true, or tie: target."

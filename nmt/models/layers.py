@@ -146,44 +146,35 @@ class Embedding(nn.Module):
         return vectors * self.scale if self.scale != 1.0 else vectors
 
 
-def sinusoids(num_positions: int, size: int, device: torch.device | None = None) -> Tensor:
-    """Sinusoidal position code (Vaswani et al. 2017, section 3.5). [num_positions, size]
-
-    PE(p, 2i) = sin(p / 10000^(2i/D)), PE(p, 2i+1) = cos(p / 10000^(2i/D)).
-    """
-    position = torch.arange(num_positions, device=device, dtype=torch.float32)[:, None]
-    frequency = torch.exp(torch.arange(0, size, 2, device=device) * (-math.log(10000.0) / size))
-    code = torch.zeros(num_positions, size, device=device)
-    code[:, 0::2] = torch.sin(position * frequency)
-    code[:, 1::2] = torch.cos(position * frequency[: size // 2])
-    return code
-
-
-def sinusoids_in_halves(num_positions: int, size: int, device: torch.device | None = None) -> Tensor:
-    """Sinusoidal position code of Marian: that of :func:`sinusoids` with all sines before the cosines. [N, size]
-
-    It is computed in double precision, as it is in the programs that other models come from.
-    """
-    position = torch.arange(num_positions, dtype=torch.float64)[:, None]
-    angle = position * torch.exp(torch.arange(0, size, 2, dtype=torch.float64) * (-math.log(10000.0) / size))
-    return torch.cat((angle.sin(), angle[:, : size // 2].cos()), dim=1).float().to(device)
-
-
-def fairseq_sinusoids(num_positions: int, size: int, device: torch.device | None = None) -> Tensor:
-    """Sinusoidal position code of fairseq and tensor2tensor. [num_positions, size]
-
-    Frequencies are 10000^(-i/(D/2 - 1)) for i from 0 to D/2 - 1, all sines come before the cosines, and the first token
-    has position 2.
-    """
-    half = size // 2
-    frequency = torch.exp(torch.arange(half, dtype=torch.float32) * (-math.log(10000.0) / max(half - 1, 1)))
-    angle = torch.arange(2, num_positions + 2, dtype=torch.float32)[:, None] * frequency
-    return nn.functional.pad(torch.cat((angle.sin(), angle.cos()), dim=1), (0, size % 2)).to(device)
-
-
 PositionKind = Literal["sinusoidal", "sinusoidal_halves", "sinusoidal_fairseq", "learned"]
-CODES = {"sinusoidal": sinusoids, "sinusoidal_halves": sinusoids_in_halves, "sinusoidal_fairseq": fairseq_sinusoids}
-"""The functions that compute position codes which aren't learned."""
+
+
+def sinusoids(
+    num_positions: int, size: int, device: torch.device | None = None, kind: PositionKind = "sinusoidal"
+) -> Tensor:
+    """Sinusoidal position code of a kind. [num_positions, size]
+
+    - ``sinusoidal`` (Vaswani et al. 2017, section 3.5): PE(p, 2i) = sin(p / 10000^(2i/D)) and
+      PE(p, 2i+1) = cos(p / 10000^(2i/D)).
+    - ``sinusoidal_halves``, that of Marian: all sines come before the cosines. It is computed in double precision, as
+      it is in the programs that other models come from.
+    - ``sinusoidal_fairseq``, that of fairseq and tensor2tensor: frequencies are 10000^(-i/(D/2 - 1)) for i from 0 to
+      D/2 - 1, all sines come before the cosines, and the first token has position 2.
+    """
+    dtype, half = torch.float64 if kind == "sinusoidal_halves" else torch.float32, size // 2
+    position = torch.arange(num_positions, device=device, dtype=dtype)[:, None]
+    if kind == "sinusoidal_fairseq":
+        position, exponent = position + 2, torch.arange(half, device=device, dtype=dtype)
+        frequency = torch.exp(exponent * (-math.log(10000.0) / max(half - 1, 1)))
+    else:
+        frequency = torch.exp(torch.arange(0, size, 2, device=device, dtype=dtype) * (-math.log(10000.0) / size))
+    angle, code = position * frequency, torch.zeros(num_positions, size, device=device)
+    sines, cosines = angle.sin(), angle[:, :half].cos()
+    if kind == "sinusoidal":
+        code[:, 0::2], code[:, 1::2] = sines, cosines
+    else:
+        code[:, : sines.shape[1]], code[:, sines.shape[1] : sines.shape[1] + half] = sines, cosines
+    return code
 
 
 class Positions(nn.Module):
@@ -209,6 +200,6 @@ class Positions(nn.Module):
             known = self._code  # another thread may put a shorter one in its place
             if len(known) < end or known.device != x_BTD.device:
                 # Twice what is needed now: step by step, a long sentence must not ask anew at each.
-                self._code = known = CODES[self.kind](max(2 * end, 256), self.size, x_BTD.device)
+                self._code = known = sinusoids(max(2 * end, 256), self.size, x_BTD.device, self.kind)
             code = known[start:end]
         return x_BTD + code.to(x_BTD.dtype)

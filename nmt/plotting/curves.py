@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from nmt.metrics.table import METRICS, directed_name, higher_is_better
+from nmt.plotting.history import History
 from nmt.plotting.style import FAINT_INK, Picture, curves_size, scaled, style, visible
-from nmt.training.history import History
 
 XAxis = Literal["updates", "minutes"]
 

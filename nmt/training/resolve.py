@@ -14,7 +14,7 @@ from nmt.data.augment import check_modifiers
 from nmt.data.vocabulary.files import VOCABULARIES
 from nmt.decoding.search import check_components
 from nmt.metrics.table import LOSS, check_metrics
-from nmt.models.build import DECODERS, ENCODERS, ResolvedModel, resolve_model
+from nmt.models.build import DECODERS, ENCODERS
 from nmt.recipe.load import read_recipe
 from nmt.recipe.options import as_mapping, validate
 from nmt.recipe.registry import Choice, Table, required_plugins
@@ -26,6 +26,14 @@ from nmt.training.techniques import KEY as TECHNIQUE
 from nmt.training.techniques import TECHNIQUES
 from nmt.training.techniques.base import IN_FORWARD, Technique
 
+COMPONENTS: Mapping[str, tuple[Table[Any], Mapping[str, str]]] = {
+    "model.encoder": (ENCODERS, {}),
+    "model.decoder": (DECODERS, {}),
+    SCHEDULE: (SCHEDULES, {"type": DEFAULT_SCHEDULE}),
+    OPTIMIZER: (OPTIMIZERS, {"type": DEFAULT_OPTIMIZER}),
+}
+"""Keys of a recipe that choose one component, with its table and what is added where the choice lacks it."""
+
 
 @dataclass(frozen=True)
 class ResolvedRecipe:
@@ -34,7 +42,6 @@ class ResolvedRecipe:
     recipe: Recipe
     """With every option of every component written out; what a model directory contains."""
     task: Task
-    model: ResolvedModel
     schedule: Choice[Schedule]
     optimizer: Choice[Optimizer]
     techniques: Mapping[str, Choice[Technique]]
@@ -75,44 +82,46 @@ def resolve(recipe: str | Path | Recipe, overrides: Mapping[str, Any] = {}) -> R
     valid: Recipe | None = None
     with problems:
         valid = validate(Recipe, values, where)
-    if valid is None:
-        _check_components(values, problems)
-        problems.raise_if_any(where)
-    assert valid is not None
-    resolved = _resolved(valid, problems)
+    written, techniques = _components(values if valid is None else valid.model_dump(), problems)
+    resolved = None if valid is None else _resolved(valid, written, techniques, problems)
     problems.raise_if_any(where)
     assert resolved is not None
     return resolved
 
 
-def _check_components(values: Mapping[str, Any], problems: Problems) -> None:
-    """Checks the components of a recipe that has invalid keys elsewhere."""
+def _components(
+    values: Mapping[str, Any], problems: Problems
+) -> tuple[dict[str, dict[str, Any]], dict[str, Choice[Technique]]]:
+    """Checks the components of a recipe, which may have invalid keys elsewhere.
 
-    def part(key: str) -> Mapping[str, Any]:
-        return inner if isinstance(inner := values.get(key), Mapping) else {}
-
-    model, training = part("model"), part("training")
-    choices: list[tuple[str, Any, Table[Any], dict[str, str]]] = [
-        ("model.encoder", model.get("encoder"), ENCODERS, {}),
-        ("model.decoder", model.get("decoder"), DECODERS, {}),
-        (SCHEDULE, training.get("schedule"), SCHEDULES, {"type": DEFAULT_SCHEDULE}),
-        (OPTIMIZER, training.get("optimizer"), OPTIMIZERS, {"type": DEFAULT_OPTIMIZER}),
-    ]
-    for where, choice, table, default in choices:
+    Returns:
+        The valid ones by key, with their options written out, and the techniques in the order of their table.
+    """
+    written: dict[str, dict[str, Any]] = {}
+    for where, (table, default) in COMPONENTS.items():
+        choice = _value_at(values, where)
         if isinstance(choice, str | Mapping):
             with problems:
-                table.written_out({**default, **as_mapping(choice)}, where)
-    for name, options in techniques.items() if isinstance(techniques := training.get("techniques"), Mapping) else ():
-        with problems:
-            TECHNIQUES.choose_many({str(name): options}, TECHNIQUE)
-
-
-def _resolved(recipe: Recipe, problems: Problems) -> ResolvedRecipe | None:
-    """Resolves a recipe whose keys are valid one by one; returns None if a component is not."""
-    model: ResolvedModel | None = None
+                written[where] = table.written_out({**default, **as_mapping(choice)}, where)
     techniques: dict[str, Choice[Technique]] = {}
-    with problems:
-        model = resolve_model(recipe.model)
+    for name, options in given.items() if isinstance(given := _value_at(values, TECHNIQUE), Mapping) else ():
+        with problems:
+            techniques |= TECHNIQUES.choose_many({str(name): options}, TECHNIQUE)
+    return written, {name: techniques[name] for name in TECHNIQUES if name in techniques}
+
+
+def _value_at(values: Mapping[str, Any], key: str) -> Any:
+    group, _, last = key.partition(".")
+    return inner.get(last) if isinstance(inner := values.get(group), Mapping) else None
+
+
+def _resolved(
+    recipe: Recipe,
+    written: Mapping[str, dict[str, Any]],
+    techniques: Mapping[str, Choice[Technique]],
+    problems: Problems,
+) -> ResolvedRecipe | None:
+    """Resolves a recipe whose keys are valid one by one; returns None if a component is not."""
     task: type[Task] | None = None
     with problems:
         task = choose_task(recipe)
@@ -130,40 +139,27 @@ def _resolved(recipe: Recipe, problems: Problems) -> ResolvedRecipe | None:
         VOCABULARIES.find(recipe.vocabulary.type, "vocabulary.type")
     with problems:
         check_modifiers(recipe.data)
-    written, optimizer = training.schedule, training.optimizer
-    with problems:
-        optimizer = OPTIMIZERS.written_out(optimizer, OPTIMIZER)
-    with problems:
-        written = SCHEDULES.written_out(training.schedule, SCHEDULE)
-        if SCHEDULES[written["type"]].needs_end and not (training.max_steps or training.max_epochs):
-            problems.add(
-                UserError(
-                    f"{SCHEDULE} {written['type']!r} must know its end.",
-                    "Set training.max_steps or training.max_epochs.",
-                )
+    schedule = written.get(SCHEDULE)
+    if schedule and SCHEDULES[schedule["type"]].needs_end and not (training.max_steps or training.max_epochs):
+        problems.add(
+            UserError(
+                f"{SCHEDULE} {schedule['type']!r} must know its end.", "Set training.max_steps or training.max_epochs."
             )
-    for name, options in training.techniques.items():
-        with problems:
-            techniques |= TECHNIQUES.choose_many({name: options}, TECHNIQUE)
-    techniques = {name: techniques[name] for name in TECHNIQUES if name in techniques}
-    if model is None or task is None or problems:  # conditions between components have no meaning yet
+        )
+    if task is None or problems:  # conditions between components have no meaning yet
         return None
+    assert schedule is not None
     written_out = {name: choice.options.model_dump(mode="json") for name, choice in techniques.items()}
-    training = training.model_copy(update={"schedule": written, "optimizer": optimizer, "techniques": written_out})
-    recipe = recipe.model_copy(update={"model": model.options, "training": training})
+    optimizer, parts = written[OPTIMIZER], {part: written[f"model.{part}"] for part in ("encoder", "decoder")}
+    training = training.model_copy(update={"schedule": schedule, "optimizer": optimizer, "techniques": written_out})
+    recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update=parts), "training": training})
     # Components that trained a model aren't needed to load it.
     plugins = required_plugins(recipe.model_dump(mode="json", include={"task", "vocabulary", "model", "decoding"}))
     recipe = recipe.model_copy(update={"plugins": plugins})
     for error in (*task.check(recipe), *_conflicts(recipe, techniques, task.name)):
         problems.add(error)
-    return ResolvedRecipe(
-        recipe,
-        task(recipe),
-        model,
-        SCHEDULES.choose(written, SCHEDULE),
-        OPTIMIZERS.choose(optimizer, OPTIMIZER),
-        techniques,
-    )
+    choices = SCHEDULES.choose(schedule, SCHEDULE), OPTIMIZERS.choose(optimizer, OPTIMIZER)
+    return ResolvedRecipe(recipe, task(recipe), *choices, techniques)
 
 
 def _conflicts(recipe: Recipe, techniques: Mapping[str, Choice[Technique]], task: str) -> Iterator[UserError]:

@@ -94,7 +94,7 @@ def _train(
     data = prepare_data(
         recipe, techniques, texts, directory.path if checkpoint else None, process_group, task=resolved.task
     )
-    model = make_model(resolved.model, data.vocabularies, recipe.training, is_new=not checkpoint).to(device)
+    model = make_model(recipe, data.vocabularies, is_new=not checkpoint).to(device)
     process_group.seed_per_rank(recipe.seed)
     objective = Objective(model, recipe.training, precision, techniques)
     budget = _find_budget(recipe, data, objective, process_group)

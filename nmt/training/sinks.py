@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from nmt.core.console import Bar, draws_bars, progress_bar, say, silent_for, warn
 from nmt.core.errors import UserError
@@ -42,14 +42,11 @@ def open_sinks(directory: ModelDirectory, tensorboard: bool, on_event: Sink | No
         UserError: TensorBoard isn't installed.
     """
     with contextlib.ExitStack() as stack:
-        sinks: list[Sink] = [MetricsFile(directory.metrics, stack), ConsoleSink(stack)]
+        sinks: list[Sink] = [metrics_file(directory.metrics), ConsoleSink(stack)]
         if tensorboard:
             sinks.append(TensorBoard(directory.tensorboard, stack))
-        sinks += [
-            SampleFiles(directory.samples),
-            FilmFile(directory.film),
-            *([on_event] if on_event is not None else []),
-        ]
+        sinks += [sample_files(directory.samples), film_file(directory.film)]
+        sinks += [on_event] if on_event is not None else []
 
         def emit(event: Event) -> None:
             for sink in sinks:
@@ -58,36 +55,32 @@ def open_sinks(directory: ModelDirectory, tensorboard: bool, on_event: Sink | No
         yield emit
 
 
-class MetricsFile:
-    """Appends the events that have a name to ``metrics.jsonl``, one JSON object a line.
+def metrics_file(path: Path) -> Sink:
+    """Returns a sink that appends the events that have a name to ``metrics.jsonl``, one JSON object a line.
 
     A resumed run continues in the same file. Lines about updates after its checkpoint are dropped, because the run
     computes these again; so are a line that a kill cut off and the end of the earlier run.
     """
 
-    _file: TextIO
-
-    def __init__(self, path: Path, stack: contextlib.ExitStack) -> None:
-        self._path, self._stack = path, stack
-
-    def __call__(self, event: Event) -> None:
-        with explained(self._path):
+    def write(event: Event) -> None:
+        with explained(path):
             if isinstance(event, Started):
-                _drop_lines_after(self._path, event)
-                self._file = self._path.open("a", encoding="utf-8")
-                self._stack.callback(self._close)
+                _drop_lines_after(path, event)
+                path.touch()
             if event.name:
-                figures = event.figures()
-                for key, value in figures.items():
-                    if isinstance(value, float) and not math.isfinite(value):
-                        figures[key] = None  # JSON has no NaN and no infinity
-                line = {"event": event.name, "step": event.step, "seconds": round(event.seconds, 3), **figures}
-                self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-                self._file.flush()  # so that nothing is lost, and others can watch
+                with path.open("a", encoding="utf-8") as file:  # closed, so that nothing is lost and others can watch
+                    file.write(_line(event, event.name))
 
-    def _close(self) -> None:
-        with contextlib.suppress(OSError):  # a full disk was reported when the line was written
-            self._file.close()
+    return write
+
+
+def _line(event: Event, name: str) -> str:
+    figures = event.figures()
+    for key, value in figures.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            figures[key] = None  # JSON has no NaN and no infinity
+    line = {"event": name, "step": event.step, "seconds": round(event.seconds, 3), **figures}
+    return json.dumps(line, ensure_ascii=False) + "\n"
 
 
 def _lines_of(path: Path) -> list[str]:
@@ -116,24 +109,23 @@ def _is_before(line: str, start: Started) -> bool:
         return False
 
 
-class SampleFiles:
-    """Writes the sample translations of each validation to ``samples/step-NNNNNN.txt``."""
+def sample_files(folder: Path) -> Sink:
+    """Returns a sink that writes the sample translations of each validation to ``samples/step-NNNNNN.txt``."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __call__(self, event: Event) -> None:
+    def write(event: Event) -> None:
         if isinstance(event, Started):
-            for path in self._folder.glob("step-*.txt"):
+            for path in folder.glob("step-*.txt"):
                 number = path.stem.removeprefix("step-")
                 if number.isdecimal() and int(number) > event.step:
                     path.unlink()
         elif isinstance(event, Validated) and event.samples:
-            path = self._folder / f"step-{event.step:06d}.txt"
+            path = folder / f"step-{event.step:06d}.txt"
             with explained(path):
-                self._folder.mkdir(exist_ok=True)
+                folder.mkdir(exist_ok=True)
                 with open_output(path) as file:
                     file.write("\n".join(map(_sample_text, event.samples)))
+
+    return write
 
 
 def _sample_text(sample: Sample) -> str:
@@ -149,28 +141,26 @@ def read_samples(directory: Path) -> list[str]:
     return [line.removeprefix("source:").strip() for line in lines if line.startswith("source:")]
 
 
-class FilmFile:
-    """Writes the frames of ``training.film`` to ``film.jsonl``, one JSON object a line.
+def film_file(path: Path) -> Sink:
+    """Returns a sink that writes the frames of ``training.film`` to ``film.jsonl``, one JSON object a line.
 
     Of more than ``MAX_FRAMES`` those are left out that stand closest to the ones beside them, so that a long run is
     covered evenly. A resumed run continues in the same file, like ``metrics.jsonl``.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __call__(self, event: Event) -> None:
-        with explained(self._path):
+    def write(event: Event) -> None:
+        with explained(path):
             if isinstance(event, Started):
-                _drop_lines_after(self._path, event)
+                _drop_lines_after(path, event)
             elif isinstance(event, Filmed):
-                line = {"event": "film", "step": event.step, "seconds": round(event.seconds, 3), **event.figures()}
-                lines = [*_lines_of(self._path), json.dumps(line, ensure_ascii=False) + "\n"]
+                lines = [*_lines_of(path), _line(event, "film")]
                 while len(lines) > MAX_FRAMES:
                     steps = [parse_object(each)["step"] for each in lines]
                     del lines[min(range(1, len(lines) - 1), key=lambda i: steps[i + 1] - steps[i - 1])]
-                with open_output(self._path) as file:
+                with open_output(path) as file:
                     file.writelines(lines)
+
+    return write
 
 
 class TensorBoard:

@@ -22,13 +22,13 @@ from nmt.data.batching import Ids, lengths, make_batch, plan_batches
 from nmt.data.cache import encode_corpus
 from nmt.data.sources import open_text
 from nmt.data.vocabulary.files import Vocabularies
+from nmt.decoding.forced import ForcedScore, force_all
 from nmt.decoding.hypotheses import Hypothesis
-from nmt.decoding.mbr import mbr_order
 from nmt.decoding.processors import make_processors
+from nmt.decoding.ranking import mbr_order
 from nmt.decoding.search import ModelSearcher, Query
 from nmt.metrics.degenerate import DegenerateCount, count_degenerate
 from nmt.metrics.table import LOSS, METRICS, higher_is_better
-from nmt.models.contracts import select_heads
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import Recipe
 from nmt.training.data import Data, validation_set
@@ -219,41 +219,37 @@ class Film:
     def _sentences(self, model: Seq2Seq) -> list[dict[str, Any]]:
         sources = [source for _, (source, _) in self._lines]
         search = ModelSearcher(model, self._vocabularies, self._task.search, self._precision)
-        found = [hypotheses[0].ids if hypotheses else () for hypotheses in search(Query(sources, self._decoding))]
-        frames, vocabulary = [], self._vocabularies.source
-        for (line, (source, reference)), ids in zip(self._lines, found, strict=True):
-            of_reference, of_translation = self._forced(model, source, (reference, ids[:MAX_PIECES]))
-            frames.append(
-                {
-                    "text": line,
-                    "source": [vocabulary.token(i) for i in (*source, vocabulary.eos)],
-                    "reference": of_reference,
-                    "translation": of_translation,
-                }
-            )
-        return frames
-
-    def _forced(self, model: Seq2Seq, source: Ids, targets: Sequence[Ids]) -> list[dict[str, Any]]:
-        """Returns text, tokens, their probabilities given the tokens before, and attention of each target."""
-        batch = make_batch([(source, target) for target in targets], self._vocabularies).to(model.device)
-        heads, vocabulary = model.decoder.alignment_heads if model.decoder.heads else (), self._vocabularies.target
-        found: list[dict[str, Any]] = []
+        translations = [
+            hypotheses[0].ids if hypotheses else () for hypotheses in search(Query(sources, self._decoding))
+        ]
+        pairs = [
+            (source, tuple(target))
+            for (_, (source, reference)), ids in zip(self._lines, translations, strict=True)
+            for target in (reference, ids[:MAX_PIECES])
+        ]
+        heads, vocabulary = model.decoder.alignment_heads if model.decoder.heads else (), self._vocabularies.source
         with autocast(model.device, self._precision):
-            output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, bool(heads))
-            log_p_BTV = model.decoder.output(output.features_BTD).float().log_softmax(-1)
-        p_BT = log_p_BTV.gather(2, batch.target_output_BT[:, :, None]).squeeze(2).exp().nan_to_num(0).cpu()
-        weights_BTS = select_heads(output.weights_BHTS, heads).float().mean(1).cpu() if heads else None
-        for b, target in enumerate(targets):
-            with_eos, ids = slice(len(target) + 1), (*target, vocabulary.eos)
-            found.append(
-                {
-                    "text": " ".join(self._task.decode(vocabulary, ids[:-1]).split()),
-                    "tokens": [vocabulary.token(i) for i in ids],
-                    "p": [round(p, 4) for p in p_BT[b, with_eos].tolist()],
-                    "attention": packed(weights_BTS[b, with_eos].numpy()) if weights_BTS is not None else None,
-                }
-            )
-        return found
+            found = force_all(model, pairs, self._vocabularies, BATCH_SIZE, heads)
+        shown = iter(self._shown(target, forced) for (_, target), forced in zip(pairs, found, strict=True))
+        return [
+            {
+                "text": line,
+                "source": [vocabulary.token(i) for i in (*source, vocabulary.eos)],
+                "reference": next(shown),
+                "translation": next(shown),
+            }
+            for line, (source, _) in self._lines
+        ]
+
+    def _shown(self, target: Sequence[int], forced: ForcedScore) -> dict[str, Any]:
+        """Returns text, tokens, their probabilities given the tokens before, and attention of a target."""
+        vocabulary = self._vocabularies.target
+        return {
+            "text": " ".join(self._task.decode(vocabulary, target).split()),
+            "tokens": [vocabulary.token(i) for i in (*target, vocabulary.eos)],
+            "p": [round(p, 4) for p in forced.log_probability_T.exp().nan_to_num(0).tolist()],
+            "attention": packed(forced.weights_HTS.mean(0).cpu().numpy()) if forced.weights_HTS is not None else None,
+        }
 
     def _gradients(self, model: Seq2Seq) -> list[float]:
         """Returns the share of the gradient at each distance, as :func:`norms_by_distance` counts it."""

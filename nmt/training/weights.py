@@ -17,25 +17,26 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.data.pretrained_embeddings import read_vectors
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import ResolvedModel, build_model
+from nmt.models.build import build_model
 from nmt.models.contracts import Decoder, Encoder, OutputLayer
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors, weights_of
-from nmt.recipe.schema import LoraOptions, ModelOptions, TrainingOptions
+from nmt.recipe.schema import LoraOptions, ModelOptions, Recipe
 
 NAMED = 4
 """Maximum number of new parts that a message names."""
 
 
-def make_model(resolved: ResolvedModel, vocabularies: Vocabularies, training: TrainingOptions, is_new: bool) -> Seq2Seq:
+def make_model(recipe: Recipe, vocabularies: Vocabularies, is_new: bool) -> Seq2Seq:
     """Builds the model of a recipe with the weights of ``training.finetune_from`` that fit, and freezes its parts.
 
     Nothing is read unless ``is_new``: otherwise the weights will come from a checkpoint.
     """
-    model = build_model(resolved, vocabularies, 1 if training.lora else 4)  # weights, gradient and two moments
+    training = recipe.training
+    model = build_model(recipe.model, vocabularies, 1 if training.lora else 4)  # weights, gradient and two moments
     if training.finetune_from is not None and is_new:
         copy_weights(training.finetune_from, model, vocabularies)
-    _use_vectors(model, resolved.options, vocabularies, is_new)
+    _use_vectors(model, recipe.model, vocabularies, is_new)
     freeze(model, training.freeze)
     return model
 

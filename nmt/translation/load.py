@@ -6,7 +6,7 @@ from pathlib import Path
 from nmt.core.device import manage_memory, pick_device, pick_precision
 from nmt.core.errors import UserError
 from nmt.models.build import read_model
-from nmt.models.ensemble import Ensemble
+from nmt.models.seq2seq import Ensemble
 from nmt.translation.translator import Translator
 
 

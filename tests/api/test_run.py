@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import nmt
-from nmt.training.history import History
+from nmt.plotting.history import History
 
 
 @pytest.fixture(scope="module")

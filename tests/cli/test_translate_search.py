@@ -13,8 +13,8 @@ import nmt
 from nmt.alignment.heads import AlignmentHeads
 from nmt.core.errors import UserError
 from nmt.decoding.hypotheses import SearchBatch
-from nmt.decoding.mbr import expected_utilities
 from nmt.decoding.processors import LogitsProcessor
+from nmt.decoding.ranking import expected_utilities
 from nmt.translation.request import OutputConstraints, Request, read_unknown_lexicon
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]

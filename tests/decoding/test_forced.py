@@ -9,7 +9,7 @@ from searches import search_all
 
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.forced import force_all
-from nmt.decoding.length_penalties import length_normalised
+from nmt.decoding.ranking import length_normalised
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.load import load

@@ -18,8 +18,8 @@ from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
-from nmt.decoding.length_penalties import length_normalised
 from nmt.decoding.processors import LogitsProcessor
+from nmt.decoding.ranking import length_normalised
 from nmt.decoding.search import max_lengths
 from nmt.models.build import DECODERS, build_model
 from nmt.models.contracts import State, StepOutput

@@ -22,8 +22,7 @@ from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.shortlist import Shortlist, special_ids
 from nmt.models.build import build_model
-from nmt.models.ensemble import Ensemble
-from nmt.models.seq2seq import Seq2Seq
+from nmt.models.seq2seq import Ensemble, Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(12)])

@@ -20,9 +20,10 @@ from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary, UnigramVo
 from nmt.decoding.search import Query
 from nmt.export.fast_tokenizer import fast_tokenizer
 from nmt.export.huggingface import USAGE, export_huggingface
-from nmt.models.build import build_model, resolve_model
+from nmt.models.build import build_model
 from nmt.pretrained.huggingface import import_huggingface
 from nmt.recipe.schema import ModelOptions, Recipe, VocabularyOptions
+from nmt.training.resolve import resolve
 from nmt.translation.translator import Translator
 from tests.conftest import BuildOnce
 from tests.support.huggingface_folders import lines_of, strange_lines
@@ -59,13 +60,13 @@ def own_model(variant: str) -> Translator:
     )
     pairs = list(zip(lines_of("de", 500), lines_of("en", 500), strict=True))
     vocabularies = nmt.train_vocabularies(recipe.vocabulary, pairs)
-    resolved = resolve_model(recipe.model)
+    recipe = resolve(recipe).recipe
     torch.manual_seed(4)
-    network = build_model(resolved, vocabularies).eval()
+    network = build_model(recipe.model, vocabularies).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += (0.3 if parameter.dim() > 1 else 0.1) * torch.randn_like(parameter)
-    return Translator(network, vocabularies, recipe.model_copy(update={"model": resolved.options}))
+    return Translator(network, vocabularies, recipe)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -233,12 +234,10 @@ def test_what_no_architecture_fits_is_refused(changes: dict[str, object], messag
         for name in path:
             part = part[name]
         part[last] = value
-    resolved = resolve_model(ModelOptions.model_validate(options | {"tie": "none"}))
-    changed = Translator(
-        build_model(resolved, translator.vocabularies).eval(),
-        translator.vocabularies,
-        translator.recipe.model_copy(update={"model": resolved.options}),
-    )
+    model = ModelOptions.model_validate(options | {"tie": "none"})
+    recipe = resolve(translator.recipe.model_copy(update={"model": model})).recipe
+    vocabularies = translator.vocabularies
+    changed = Translator(build_model(recipe.model, vocabularies).eval(), vocabularies, recipe)
     with pytest.raises(nmt.UserError, match=message):
         export_huggingface(changed, tmp_path / "hf")
     assert not list(tmp_path.iterdir())

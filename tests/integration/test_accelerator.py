@@ -49,7 +49,6 @@ WAITS = {
     "nmt/models/networks/hierarchical.py": "the turns of a batch",
     "nmt/models/networks/recurrence.py": "lengths for packed sequences",
     "nmt/models/networks/transformer.py": "the slots of caches that are in use, when there are many",
-    "nmt/models/networks/universal_transformer.py": "whether any token still ponders, at each ponder step",
     "nmt/models/weights.py": "weights that are saved",
     "nmt/decoding/forced.py": "log-probabilities, once a batch",
     "nmt/training/loss.py": "the positions of real tokens, once a batch",

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.decoding.mbr import expected_utilities
+from nmt.decoding.ranking import expected_utilities
 from nmt.evaluation.compare import CompareOptions, compare, length_scores
 from nmt.evaluation.compare_report import to_html
 from nmt.evaluation.significance import SufficientStatistics, TestSet, paired_test
 from nmt.metrics.table import Metric, score_corpus
+from nmt.plotting.history import read_history
 from nmt.recipe import registry as plugins
 from nmt.recipe.load import parse_settings
-from nmt.training.history import read_history
 from nmt.training.run import train
 
 SHORT = ["training.max_steps=6", "training.validate_every=2", "training.keep_last=1"]

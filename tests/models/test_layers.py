@@ -14,7 +14,6 @@ from nmt.models.layers import (
     LayerDrop,
     Positions,
     byte_mask,
-    fairseq_sinusoids,
     length_mask,
     reverse_within,
     sinusoids,
@@ -166,7 +165,7 @@ def test_given_vectors_are_what_an_embedding_gives_and_others_become_as_large(sc
 
 def test_sinusoids_of_fairseq_begin_with_position_2() -> None:
     expected = [[f(p / 10000 ** (i / 3)) for f in (math.sin, math.cos) for i in range(4)] + [0] for p in range(2, 42)]
-    torch.testing.assert_close(fairseq_sinusoids(40, 9), torch.tensor(expected), atol=1e-5, rtol=0)
+    torch.testing.assert_close(sinusoids(40, 9, kind="sinusoidal_fairseq"), torch.tensor(expected), atol=1e-5, rtol=0)
 
 
 def test_positions_go_on_where_the_last_call_stopped() -> None:

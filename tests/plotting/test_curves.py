@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from nmt.plotting.curves import draw_gradients, draw_lengths, draw_runs
+from nmt.plotting.history import History
 from nmt.plotting.style import write_figure
-from nmt.training.history import History
 
 
 def make_history(name: str, scale: float = 1.0, steps: int = 40, **changes: Any) -> History:

@@ -44,9 +44,13 @@ def test_a_resolved_recipe_has_typed_options_and_can_not_be_changed(tiny_recipe:
     resolved = resolve(tiny_recipe, {"training.schedule": "constant", "model.decoder": {"type": "bahdanau"}})
     assert resolved.schedule.component is Constant
     assert isinstance(resolved.schedule.options, Constant.Options)
-    assert resolved.model.decoder.component is BahdanauDecoder
-    assert isinstance(resolved.model.decoder.options, BahdanauDecoder.Options)
-    assert resolved.recipe.model.decoder["hidden_size"] == resolved.model.decoder.options.hidden_size
+    assert resolved.recipe.model.decoder == {
+        "type": "bahdanau",
+        **BahdanauDecoder.Options().model_dump(mode="json"),
+    } | {
+        "attention": {"type": "additive", "size": 256},
+        "cell": {"type": "lstm", "init": "uniform", "spectral_radius": 0.95},
+    }
     with pytest.raises(dataclasses.FrozenInstanceError):
         resolved.task = None  # type: ignore[assignment, misc]
 

@@ -35,10 +35,10 @@ from nmt.evaluation.compare import length_scores, read_aligned
 from nmt.evaluation.significance import SufficientStatistics, TestSet
 from nmt.metrics.table import Score, score_corpus
 from nmt.plotting.curves import draw_lengths
+from nmt.plotting.history import History, read_history
 from nmt.plotting.style import write_figure
 from nmt.recipe.load import load_recipe, parse_settings, shipped_recipes
 from nmt.recipe.schema import Recipe
-from nmt.training.history import History, read_history
 
 BASIC = ("vanilla", "bahdanau", "luong", "transformer_256")
 """Those of recipes/multi30k; they are in every picture."""

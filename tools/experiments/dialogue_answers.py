@@ -23,7 +23,7 @@ from nmt.data.batching import make_batch
 from nmt.data.dialogue import current_turn
 from nmt.evaluation.compare import read_aligned
 from nmt.metrics.table import score_corpus
-from nmt.training.history import read_history
+from nmt.plotting.history import read_history
 
 BATCH_SIZE = 64
 

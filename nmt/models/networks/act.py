@@ -1,4 +1,4 @@
-"""Adaptive computation time (Graves 2016): halting, and the recurrent encoder and decoder that use it.
+"""Adaptive computation time (Graves 2016): halting, recurrent networks and the Universal Transformer.
 
 At ponder step n of an input step, a halting unit gives h_n = σ(w s_n + b). The network stops at the first N at which
 h_1 + … + h_N reaches 1 - ε, or at ``max_steps``. Step n < N has the weight p_n = h_n, the last one the remainder
@@ -11,17 +11,19 @@ X stands for what halts separately: the rows of a recurrent network, the positio
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from nmt.models.attention.multihead import Cache, padding_bias
 from nmt.models.cells import CELLS, CellState
-from nmt.models.contracts import DecoderOutput, DecoderParts, Encoder, EncoderOutput, EncoderParts, Memory
-from nmt.models.layers import Dropout, length_mask, reverse_within
+from nmt.models.contracts import DecoderOutput, DecoderParts, Encoder, EncoderOutput, EncoderParts, Head, Memory
+from nmt.models.layers import Dropout, Positions, length_mask, reverse_within, sinusoids
 from nmt.models.networks.recurrence import CellStack, LoopLayer, StackOptions
 from nmt.models.networks.recurrent import AttentionalDecoderOptions, AttentionalState, BahdanauDecoder
+from nmt.models.networks.transformer import BlockOptions, CachedDecoder, DecoderLayer, EncoderLayer, TransformerState
 from nmt.recipe.options import FREE, Options
 
 Parts = tuple[Tensor, ...]
@@ -37,6 +39,12 @@ class PonderOptions(Options):
     time_penalty: Annotated[float, FREE] = Field(
         0.001, ge=0, description="weight of the ponder cost of a token in the loss (τ)"
     )
+
+    def losses(self, cost_X: Tensor, steps_X: Tensor, real_X: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The extra loss and the diagnostic of tokens, where ``real_X`` is True; none without ``adaptive``."""
+        if not self.adaptive:
+            return {}, {}
+        return {"ponder": self.time_penalty * (cost_X * real_X).sum()}, {"ponder": steps_X * real_X}
 
 
 @dataclass(frozen=True)
@@ -249,11 +257,119 @@ class ActDecoder(BahdanauDecoder):
         self, token_NT: Tensor, state: AttentionalState, need_weights: bool = False
     ) -> tuple[DecoderOutput, AttentionalState]:
         output, state, halting = self._read(token_NT, state, need_weights)
-        if not self.options.adaptive:
-            return output, state
-        real_NT = self.embedding.is_real(token_NT)
-        cost_NT = torch.stack([step.cost_X for step in halting], dim=1)
-        steps_NT = torch.stack([step.steps_X for step in halting], dim=1)
-        output.aux_losses["ponder"] = self.options.time_penalty * (cost_NT * real_NT).sum()
-        output.diagnostics["ponder"] = steps_NT * real_NT
-        return output, state
+        cost_NT, steps_NT = (torch.stack(s, dim=1) for s in zip(*((h.cost_X, h.steps_X) for h in halting), strict=True))
+        losses = self.options.losses(cost_NT, steps_NT, self.embedding.is_real(token_NT))
+        return DecoderOutput(output.features_BTD, output.weights_BHTS, *losses), state
+
+
+class UniversalOptions(BlockOptions, PonderOptions):
+    """Options of ``type: universal_transformer``, for the encoder and the decoder. The width is ``embedding_size``."""
+
+    norm: Literal["pre", "post"] = Field("post", description="layer norm before each sublayer, or after the sum")
+
+
+class TimedPositions(nn.Module):
+    """Adds the code of the position and that of the step (Dehghani et al. 2019, equations 6 and 7)."""
+
+    def __init__(self, size: int, options: UniversalOptions) -> None:
+        super().__init__()
+        self.positions = Positions(size, options.positions, options.max_positions)
+        self.register_buffer("steps", sinusoids(options.max_steps, size), persistent=False)
+
+    def forward(self, x_BTD: Tensor, step: int, start: int = 0) -> Tensor:
+        """``step`` counts from 0; ``start`` is the position of the first token."""
+        timed_BTD: Tensor = self.positions(x_BTD, start)
+        return timed_BTD + self.get_buffer("steps")[step].to(x_BTD.dtype)
+
+
+class UniversalTransformerEncoder(Encoder):
+    """Dehghani et al. 2019: one encoder layer of the Transformer, applied again and again with shared weights.
+
+    Each step adds position and time-step code, and each position halts when its halting units add up to 1 - ε. While a
+    position runs, the others see its latest state; then they see the mean that is its result.
+    The diagnostic ``ponder`` is the number of steps of a word.
+    """
+
+    Options = UniversalOptions
+
+    def __init__(self, options: UniversalOptions, parts: EncoderParts) -> None:
+        super().__init__()
+        width = parts.embedding.size
+        self.embedding = parts.embedding
+        self.positions = TimedPositions(width, options)
+        self.layer = EncoderLayer(width, options)
+        self.halting = HaltingUnit(width, options)
+        self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
+        self.dropout = Dropout(options.dropout)
+        self.options = options
+        self.memory_sizes, self.final_size = (width,), width
+
+    def forward(self, source_BS: Tensor, source_length_B: Tensor) -> EncoderOutput:
+        mask_BS = length_mask(source_length_B, source_BS.shape[1])
+        bias = padding_bias(mask_BS)
+
+        def step(parts: Parts, n: int) -> tuple[Parts, Tensor]:
+            x_BSD = self.layer(self.positions(parts[0], n), bias)
+            return (x_BSD,), self.halting(x_BSD)
+
+        start = (self.dropout(self.embedding(source_BS)),)
+        (mean_BSD,), halting = ponder(step, start, mask_BS, self.options, freezes=True)
+        memory = Memory(self.norm(mean_BSD), mask_BS)
+        return EncoderOutput((memory,), (), *self.options.losses(halting.cost_X, halting.steps_X, mask_BS))
+
+
+class UniversalTransformerDecoder(CachedDecoder):
+    """Dehghani et al. 2019: one decoder layer of the Transformer, applied again and again with shared weights.
+
+    There is a cache for each step: a token that has halted is seen at all later steps as the mean state it ended with,
+    so its keys are needed there too. A head's attention to the source is the mean of its steps under the halting
+    weights. The diagnostic ``ponder`` is the number of steps that predict a token.
+    """
+
+    Options = UniversalOptions
+
+    def __init__(self, options: UniversalOptions, parts: DecoderParts) -> None:
+        super().__init__()
+        width = parts.embedding.size
+        self.embedding, self.output = parts.embedding, parts.output
+        self.positions = TimedPositions(width, options)
+        self.layer = DecoderLayer(width, parts.memory_size, options)
+        self.halting = HaltingUnit(width, options)
+        self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
+        self.dropout = Dropout(options.dropout)
+        self.options = options
+        self.heads = tuple(Head(head) for head in range(options.num_heads))
+
+    def start(self, encoded: EncoderOutput) -> TransformerState:
+        attention = self.layer.cross_attention
+        assert attention is not None
+        return TransformerState.start(encoded.memories[0], [attention], self.options.max_steps)
+
+    def _run(
+        self, token_NT: Tensor, state: TransformerState, self_bias: Tensor, need_weights: bool, is_last: bool
+    ) -> tuple[DecoderOutput, tuple[Cache, ...]]:
+        cross_bias, (cross,) = padding_bias(state.memory.mask_BS), state.memory.keys
+        token_BQ = token_NT.reshape(len(cross_bias), -1)
+        caches: list[Cache] = []
+
+        def timed(x_BQD: Tensor, step: int) -> Tensor:
+            coded: Tensor = self.positions(x_BQD.view(*token_NT.shape, -1), step, state.num_tokens)
+            return coded.view_as(x_BQD)
+
+        def step(parts: Parts, n: int) -> tuple[Parts, Tensor]:
+            x_BQD, cache, weights_BHQS = self.layer(
+                timed(parts[0], n), state.caches[n], self_bias, cross, cross_bias, need_weights
+            )
+            caches.append(cache)
+            weights = (weights_BHQS.transpose(1, 2),) if need_weights else ()
+            return (x_BQD, *weights), self.halting(x_BQD)
+
+        start, everywhere = (self.dropout(self.embedding(token_BQ)),), torch.ones_like(token_BQ, dtype=torch.bool)
+        (mean_BQD, *weights), halting = ponder(step, start, everywhere, self.options, freezes=True)
+        for n in range(len(caches), 0 if is_last else self.options.max_steps):
+            # Later tokens may take more steps, and will see these.
+            y_BQD = self.layer.around_self.before(timed(mean_BQD, n))
+            caches.append(state.caches[n].append(self.layer.self_attention.project(y_BQD)))
+        losses = self.options.losses(halting.cost_X, halting.steps_X, self.embedding.is_real(token_BQ))
+        weights_BHQS = weights[0].transpose(1, 2) if weights else None
+        return DecoderOutput(self.norm(mean_BQD), weights_BHQS, *losses), tuple(caches)

@@ -13,8 +13,8 @@ import pytest
 import nmt
 from nmt.core.text import read_lines
 from nmt.metrics.table import score_corpus
+from nmt.plotting.history import read_history
 from nmt.recipe.load import load_recipe, parse_settings
-from nmt.training.history import read_history
 from nmt.training.trainer import Trainer
 
 TINY = (

@@ -7,8 +7,7 @@ from searches import search_all
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.models.build import build_model
-from nmt.models.ensemble import Ensemble
-from nmt.models.seq2seq import Seq2Seq
+from nmt.models.seq2seq import Ensemble, Seq2Seq
 from nmt.recipe.schema import DecodingOptions, ModelOptions
 
 WORDS = WordVocabulary([f"▁w{i}" for i in range(12)])

@@ -1,13 +1,16 @@
-"""The table of length penalties, which make the scores of hypotheses of different lengths comparable."""
+"""Scores that rank hypotheses: length penalties, and minimum Bayes risk decoding."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cache
 
 from torch import Tensor
 
+from nmt.metrics.table import METRICS, Metric
 from nmt.recipe.registry import Table
 from nmt.recipe.schema import DecodingOptions
 
-KEY = "decoding.length_penalty"
+LENGTH_PENALTY = "decoding.length_penalty"
 
 
 class LengthPenalty(ABC):
@@ -77,3 +80,48 @@ def length_normalised(options: DecodingOptions, log_probability: Tensor, length:
     # new_full runs on the device; a tensor made of a Python number would be copied to it, at each step.
     length = length.to(log_probability) if isinstance(length, Tensor) else log_probability.new_full((), length)
     return LENGTH_PENALTIES[options.length_penalty](options.alpha)(log_probability, length)
+
+
+NO_MBR = "none"
+
+
+def mbr_order(candidates: Sequence[str], utility: str, source: str) -> list[int]:
+    """Returns the indices of candidates by expected utility, highest first; equal ones keep their order.
+
+    Args:
+        utility: a name of ``METRICS``, or ``none``, which changes nothing.
+    """
+    order = list(range(len(candidates)))
+    if utility == NO_MBR or len(candidates) < 2:
+        return order
+    utilities = expected_utilities(candidates, utility, source)
+    return sorted(order, key=lambda i: -utilities[i])
+
+
+def expected_utilities(candidates: Sequence[str], utility: str, source: str = "") -> list[float]:
+    """Returns the mean score of each candidate with each candidate as the reference; higher is better.
+
+    The likeliest candidate by it has the minimum Bayes risk (Kumar & Byrne 2004; Eikema & Aziz 2020).
+    All candidates count as equally likely references: a sample that was drawn twice counts twice.
+
+    Args:
+        candidates: samples, or an n-best list.
+        utility: a name of ``METRICS``; its scores of single sentences count, negated where lower is better.
+        source: the sentence that the candidates translate.
+    """
+    metric = _metric_of(METRICS[utility])
+    times = {text: candidates.count(text) for text in candidates}
+    pairs = [(text, other) for text in times for other in times]
+    texts, others = zip(*pairs, strict=True)
+    scores = metric.sentence_scores(texts, [others], [source] * len(pairs))
+    sign = 1 if metric.higher_is_better else -1
+    totals = dict.fromkeys(times, 0.0)
+    for (text, other), score in zip(pairs, scores, strict=True):
+        totals[text] += sign * times[other] * score
+    return [totals[text] / len(candidates) for text in candidates]
+
+
+@cache
+def _metric_of(kind: type[Metric]) -> Metric:
+    """Returns one object for all sentences, because a neural metric takes long to load."""
+    return kind()

@@ -9,8 +9,8 @@ import pytest
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model
+from nmt.plotting.history import read_histories, read_history, short_names
 from nmt.recipe.load import load_recipe
-from nmt.training.history import read_histories, read_history, short_names
 
 
 def train_line(step: int, loss: float | None, **others: Any) -> dict[str, Any]:

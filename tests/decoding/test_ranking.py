@@ -8,7 +8,7 @@ from torch import Tensor
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.decoding.length_penalties import LENGTH_PENALTIES, LengthPenalty, length_normalised
+from nmt.decoding.ranking import LENGTH_PENALTIES, LengthPenalty, length_normalised
 from nmt.recipe import registry
 from nmt.recipe.schema import DecodingOptions
 from nmt.training.resolve import resolve
