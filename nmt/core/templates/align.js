@@ -142,7 +142,7 @@
     const head = element("tr");
     head.append(element("th", "candidate"), element("th", "translation"), element("th", "log-probability"));
     const body = candidates.map((item, index) => {
-      const tr = element("tr"), pick = element("button", `${index + 1}`, "pick"), first = element("td");
+      const tr = element("tr"), pick = element("button", `${index + 1}`), first = element("td", undefined, "buttons");
       pick.type = "button";
       pick.setAttribute("aria-label", `show candidate ${index + 1}`);
       pick.addEventListener("click", () => {
