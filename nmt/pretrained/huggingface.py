@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
-from nmt.core.model_directory import CARD, MAX_BYTES, ModelDirectory
+from nmt.core.model_directory import CARD, READ, ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import parameter_shapes
 from nmt.models.weights import write_tensors
@@ -53,7 +53,7 @@ def import_huggingface(
         tokenizer.vocabularies.save(temporary)
         write_tensors(weights, files.weights)
         card = directory / CARD  # it names the licence
-        if card.is_file() and card.stat().st_size <= MAX_BYTES[CARD]:
+        if card.is_file() and card.stat().st_size <= (READ[CARD] or 0):
             shutil.copyfile(card, files.card)
     return ModelDirectory(output)
 

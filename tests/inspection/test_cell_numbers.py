@@ -22,7 +22,7 @@ ATTENTIONAL = {"type": "bahdanau", "attention": {"type": "additive"}}
 @pytest.mark.parametrize("cell", ["lstm", "gru", "coupled", "gru_reset_before"])
 def test_a_state_follows_from_the_gates_and_the_state_before(decoder: dict[str, Any], cell: str) -> None:
     numbers = numbers_of({**decoder, "cell": cell})
-    value = {name: each.numpy() for name, each in numbers.values_TD.items()}
+    value = {name: each.numpy() for name, each in numbers.values.items()}
     assert {each.shape for each in value.values()} == {(3, 6)}
     np.testing.assert_allclose(value["h_{t-1}"][1:], value["h_t"][:-1], atol=1e-6)
     if "C_t" in value:
