@@ -12,7 +12,7 @@ import pytest
 import nmt
 from nmt.core import files
 from nmt.core.errors import UserError
-from nmt.core.output import ResumableOutput
+from nmt.jobs.run import ResumableOutput
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TrainTiny = Callable[..., Path]
