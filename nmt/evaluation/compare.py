@@ -41,7 +41,7 @@ MAX_ORDER, NUM_NGRAMS = 4, 10
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """CompareOptions of a comparison."""
+    """Options of a comparison."""
 
     metrics: Sequence[str] = ("bleu", "chrf", "ter")
     method: TestMethod = "randomisation"

@@ -7,7 +7,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nmt.core.errors import UserError
-from nmt.core.jsonlines import MAX_FILE_BYTES, read_object
+from nmt.core.jsonlines import read_object
 
 INCOMPLETE = "Download the model again, with all of its files."
 
@@ -24,16 +24,6 @@ def read_json(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} can't be read: {error.strerror}.", INCOMPLETE) from None
     except ValueError as error:
         raise UserError(f"{path} is not JSON that nmt can read: {error}.", INCOMPLETE) from None
-
-
-def read_bytes(path: Path) -> bytes:
-    """Reads a small binary file; raises UserError if it can't be read or is too large."""
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UserError(f"{path} is too large.", INCOMPLETE)
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}.", INCOMPLETE) from None
 
 
 class StoredTensors:
