@@ -6,7 +6,7 @@ from nmt.cli.common import app
 
 COMMANDS = (
     "train", "pretrained", "translate", "rerank", "calibrate", "corrections", "synthesis", "serve", "evaluate",
-    "alignment", "inspect", "checks",
+    "alignment", "inspect", "inspect_pages", "checks",
 )  # fmt: skip
 for _name in COMMANDS:
     import_module(f"nmt.cli.{_name}")  # registers its commands, in the order of `nmt --help`

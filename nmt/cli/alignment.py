@@ -283,7 +283,6 @@ def _draw_function(translator: "Translator", grid: bool, lines: bool, scale: str
 
 
 def _picture_path(output: str, kind: str) -> Path:
-    """The file with the suffix of its kind."""
     path = Path(output)
     is_picture = path.suffix.lower().removeprefix(".") in PICTURES
     return path.with_suffix(f".{kind}") if is_picture else path.with_name(f"{path.name}.{kind}")

@@ -162,7 +162,6 @@ def _choice_text(choice: ChoiceOf, names: list[str]) -> str:
 
 
 def _type_name(annotation: Any) -> str:
-    """Returns the name of a type in YAML."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _type_name(arguments[0])
@@ -176,6 +175,5 @@ def _type_name(annotation: Any) -> str:
 
 
 def _on_a_line(value: Any) -> str:
-    """Returns a value as YAML on one line."""
     text: str = yaml.safe_dump(to_jsonable_python(value), default_flow_style=True, width=10_000)
     return text.removesuffix("...\n").strip()

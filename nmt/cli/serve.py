@@ -1,12 +1,14 @@
 """``nmt serve``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from nmt.cli.common import Device, command
+from nmt.cli.schema import options_of
 from nmt.cli.translation_options import Engine
+from nmt.serving.options import ServeOptions
 
 ModelDirs = Annotated[
     list[Path],
@@ -19,15 +21,6 @@ Port = Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 
 ApiKeys = Annotated[
     Path | None, typer.Option(metavar="FILE", help="File of API keys, one on each line; a request needs one of them.")
 ]
-CharLimit = Annotated[int, typer.Option(metavar="N", min=-1, help="Most characters of one text; -1 is no limit.")]
-BatchLimit = Annotated[int, typer.Option(metavar="N", min=-1, help="Most texts in one request; -1 is no limit.")]
-QueueSize = Annotated[
-    int, typer.Option(metavar="N", min=1, help="Requests that are accepted at a time; others get status 503.")
-]
-RateLimit = Annotated[
-    int | None,
-    typer.Option(metavar="N", min=1, help="Most requests of one client a minute; further ones get status 429."),
-]
 TrustProxy = Annotated[
     str,
     typer.Option(
@@ -35,17 +28,11 @@ TrustProxy = Annotated[
         help="Addresses of reverse proxies, with commas between, whose X-Forwarded-For names the client.",
     ),
 ]
-TimeLimit = Annotated[
-    float, typer.Option(metavar="SECONDS", min=0.1, help="Longest time of a request; then it gets status 504.")
-]
 Feedback = Annotated[
     bool,
     typer.Option(
         help="Accept corrected translations from everybody; with --api-keys they are accepted from holders of a key."
     ),
-]
-InspectLimit = Annotated[
-    int, typer.Option(metavar="N", min=0, max=100, help="Longest sentence to inspect, in pieces; 0 switches that off.")
 ]
 
 
@@ -56,21 +43,17 @@ InspectLimit = Annotated[
     "nmt serve runs/de-en runs/de-en-larger",
     "curl -s localhost:5000/translate -d q='Ein Hund schläft.' -d source=de -d target=en",
 )
+@options_of(ServeOptions, from_recipe=False)
 def serve(
     model_dirs: ModelDirs,
     host: Host = "127.0.0.1",
     port: Port = 5000,
     api_keys: ApiKeys = None,
-    char_limit: CharLimit = 20_000,
-    batch_limit: BatchLimit = 200,
-    queue_size: QueueSize = 256,
-    rate_limit: RateLimit = None,
     trust_proxy: TrustProxy = "",
-    time_limit: TimeLimit = 60.0,
     feedback: Feedback = False,
-    inspect_limit: InspectLimit = 60,
     engine: Engine = "torch",
     device: Device = "auto",
+    **limits: Any,
 ) -> None:
     """Serve models over HTTP.
 
@@ -86,17 +69,10 @@ def serve(
     try:
         from nmt.serving.app import load_models, read_api_keys
         from nmt.serving.app import serve as run
-        from nmt.serving.service import Limits, Service
+        from nmt.serving.limits import Limits
+        from nmt.serving.service import Service
     except ModuleNotFoundError as error:
         raise UserError(f"The package {error.name} is not installed.", "pip install 'nmt[serve]'") from None
 
-    limits = Limits(
-        characters=None if char_limit < 0 else char_limit,
-        texts=None if batch_limit < 0 else batch_limit,
-        requests=queue_size,
-        seconds=time_limit,
-        per_minute=rate_limit,
-        pieces=inspect_limit,
-    )
     keys = read_api_keys(api_keys) if api_keys is not None else []
-    run(Service(load_models(model_dirs, device, engine), limits, keys, feedback), host, port, trust_proxy)
+    run(Service(load_models(model_dirs, device, engine), Limits(**limits), keys, feedback), host, port, trust_proxy)

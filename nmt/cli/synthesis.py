@@ -224,7 +224,6 @@ def _check_new(output: Path) -> None:
 
 
 def _suffix_of(input: str) -> str:
-    """Returns the end of the name of a compressed file."""
     from nmt.core.compression import of_name
 
     return compression.suffix if (compression := of_name(input)) else ""
@@ -233,8 +232,6 @@ def _suffix_of(input: str) -> str:
 def _write_pairs(
     job: "TranslationJob | TeacherJob", synthesis: "Synthesis", input: str, output: Path, resume: bool
 ) -> None:
-    """Run a job, and write its pairs with a report."""
-
     def finish(records: Path) -> None:
         with progress_bar("filtering", None) as bar:
             report = synthesis.write(records, output, bar.advance)

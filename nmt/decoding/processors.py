@@ -46,6 +46,8 @@ class LogitsProcessor(ABC):
 
     reads_ids: bool = True
     """Whether it knows other ids than the special ones; search with a shortlist then shows it the whole vocabulary."""
+    changes_scores: bool = True
+    """Whether the search may differ from that of the model alone; its figures are then not those of forced decoding."""
 
     def __init__(self, options: Any, vocabularies: Vocabularies) -> None:
         self.options, self.vocabularies = options, vocabularies

@@ -316,7 +316,6 @@ def repaired(pairs: PairSource, settings: CleanSettings) -> PairSource:
 
 
 def _joined(tests: Sequence[tuple[Path, Path]], settings: CleanSettings) -> CorpusStatistics | None:
-    """The statistics of all test sets as one."""
     if not tests:
         return None
     sources = [repaired(file_pairs(*each), settings) for each in tests]

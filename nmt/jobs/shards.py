@@ -312,8 +312,6 @@ def _check_losses(shard: Shard | None, count: int, lost: WorkerLostError) -> Non
 
 
 class _Progress:
-    """Shows how far the work is."""
-
     def __init__(self, todo: Mapping[Shard, int], bar: Bar, verb: str) -> None:
         self._num_shards, self._total, self._bar, self._verb = len(todo), sum(todo.values()), bar, verb
         self._started: float | None = None

@@ -80,7 +80,7 @@ def make_server(service: Service, host: str, port: int, proxies: str = "") -> uv
     It logs no requests, because their addresses can contain text, nor what is wrong with them, because anybody could
     fill the log so.
     """
-    grace = int(service.limits.seconds) + 5
+    grace = int(service.limits.time_limit) + 5
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         create_app(service),
@@ -117,7 +117,6 @@ def serve(service: Service, host: str, port: int, proxies: str = "") -> None:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """Returns a listening socket."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from nmt.serving.service import ApiError, Service
+from nmt.serving.limits import ApiError
+from nmt.serving.service import Service
 from nmt.translation.translator import Translator
 
 

@@ -44,8 +44,6 @@ STEPS_PER_UPDATE = 3
 
 @dataclass(eq=False)
 class _SentenceJob:
-    """A sentence that waits for its translation."""
-
     translator: Translator
     settings: StreamOptions
     request: Request
@@ -65,8 +63,6 @@ class _SentenceJob:
 
 @dataclass(eq=False)
 class _FunctionJob:
-    """A function that waits for a model thread."""
-
     function: Callable[[], Any]
     is_bulk: bool = False
     future: "Future[Any]" = field(default_factory=Future)
@@ -76,7 +72,7 @@ class _SearchObserver(LogitsProcessor):
     """Ends the search of cancelled sentences, and reports partial translations of the others."""
 
     def __init__(self, items: Sequence[_SentenceJob]) -> None:
-        self._items = items
+        self._items, self.changes_scores = items, False
         self.reads_ids = any(item.on_partial for item in items)
 
     def __call__(self, logits_NV: Tensor, tokens_Nt: Tensor, sentence_N: Tensor, batch: SearchBatch) -> None:
@@ -260,7 +256,6 @@ class Engine:
 
 
 def _fit(item: _SentenceJob, other: _SentenceJob) -> bool:
-    """Returns whether two sentences can be in one batch."""
     if (item.translator, item.settings) != (other.translator, other.settings):
         return False
     shorter, longer = sorted((item.length, other.length))

@@ -19,7 +19,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nmt.core.errors import UserError, shortened
-from nmt.serving.service import ApiError, Service
+from nmt.serving.limits import ApiError
+from nmt.serving.service import Service
 
 CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -59,7 +60,7 @@ class RequestMiddleware:
                 if len(message.get("body", b"")) < LARGE:
                     await send(message)
                 else:
-                    await asyncio.wait_for(send(message), self._limits.seconds)
+                    await asyncio.wait_for(send(message), self._limits.time_limit)
             except Exception as error:  # the server has refused the rest of the request and closed the connection
                 raise ClientDisconnect from error
 
@@ -85,22 +86,22 @@ class RequestMiddleware:
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         """``receive`` with limits of the body's size and of the time until it is complete."""
-        deadline, num_bytes, is_complete = time.monotonic() + self._limits.seconds, 0, False
+        deadline, num_bytes, is_complete = time.monotonic() + self._limits.time_limit, 0, False
         announced = Headers(scope=scope).get("content-length", "0")
 
         async def limited() -> Message:
             nonlocal num_bytes, is_complete
             if is_complete:
                 return await receive()
-            if announced.isdecimal() and int(announced[:20]) > self._limits.bytes:
-                raise ApiError(413, f"Invalid request: the body is larger than {self._limits.bytes:,} bytes")
+            if announced.isdecimal() and int(announced[:20]) > self._limits.max_bytes:
+                raise ApiError(413, f"Invalid request: the body is larger than {self._limits.max_bytes:,} bytes")
             try:
                 message = await asyncio.wait_for(receive(), deadline - time.monotonic())
             except TimeoutError:
                 raise ApiError(408, "Invalid request: the body did not arrive in time") from None
             num_bytes += len(message.get("body", b""))
-            if num_bytes > self._limits.bytes:
-                raise ApiError(413, f"Invalid request: the body is larger than {self._limits.bytes:,} bytes")
+            if num_bytes > self._limits.max_bytes:
+                raise ApiError(413, f"Invalid request: the body is larger than {self._limits.max_bytes:,} bytes")
             is_complete = not message.get("more_body", False)
             return message
 

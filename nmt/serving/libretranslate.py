@@ -27,7 +27,8 @@ from nmt.documents.tags import KEPT, text_of
 from nmt.serving.corrections import correct, recalls
 from nmt.serving.http import admit, read_values, without_surrogates
 from nmt.serving.languages import described, public_code
-from nmt.serving.service import ApiError, RequestContext, Service, wide_beam
+from nmt.serving.limits import ApiError
+from nmt.serving.service import RequestContext, Service, wide_beam
 from nmt.translation.request import StreamOptions
 from nmt.translation.translator import Translator
 
@@ -102,10 +103,9 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/frontend/settings")
     async def settings() -> Response:
-        limit = service.limits.characters
         target = next(iter(service.router.models))[1]
         return JSONResponse({
-            "charLimit": -1 if limit is None else limit,
+            "charLimit": service.limits.char_limit,
             "frontendTimeout": 500,
             "apiKeys": bool(service.api_keys),
             "keyRequired": bool(service.api_keys),
@@ -229,8 +229,6 @@ class _Files:
 
 @dataclass(frozen=True)
 class _DocumentJob:
-    """A file to translate."""
-
     service: Service
     name: str
     file: BinaryIO

@@ -16,7 +16,8 @@ from nmt.inspection.interventions import Intervention, Side
 from nmt.inspection.sentence import SentenceViewer
 from nmt.inspection.sentence_page import render_live_page
 from nmt.serving.http import admit
-from nmt.serving.service import ApiError, Service
+from nmt.serving.limits import ApiError
+from nmt.serving.service import Service
 from nmt.serving.v1 import Body, Model
 
 NUM_TOP = 5
@@ -91,7 +92,7 @@ def router(service: Service) -> APIRouter:
 
 def _admit(service: Service, request: Request, body: InspectBody | InterveneBody) -> None:
     admit(service, request)
-    if not service.limits.pieces:
+    if not service.limits.inspect_limit:
         raise ApiError(403, "This server does not inspect sentences")
     if body.model is not None and body.model not in service.router.named:
         raise ApiError(400, f"{shortened(body.model)} is no model: see /v1/models")
@@ -104,7 +105,7 @@ def _viewer(
     named = service.router.named
     name = next(iter(named)) if body.model is None else body.model
     viewer = SentenceViewer(named[name], name, body.beam_size, num_alternatives)
-    return viewer, list(viewer.encode(1, body.text, service.limits.pieces))
+    return viewer, list(viewer.encode(1, body.text, service.limits.inspect_limit))
 
 
 def _checked(viewer: SentenceViewer, num_pieces: int, change: Change) -> Intervention:

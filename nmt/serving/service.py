@@ -6,15 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from math import ceil
 from typing import Any, TypeVar
 
 import torch
-from fastapi import HTTPException
 from fastapi import Request as HttpRequest
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from nmt.core.errors import shortened
 from nmt.data.languages import name_of
@@ -23,6 +20,7 @@ from nmt.documents.process import DocumentProcesses
 from nmt.recipe.schema import DecodingChanges
 from nmt.serving.engine import Engine
 from nmt.serving.languages import Detector, ModelRouter, direction, public_code
+from nmt.serving.limits import ApiError, Limits, Metrics, RateLimit, time_limit
 from nmt.translation.memory import TranslationMemory
 from nmt.translation.parts import chained, in_parts, joined, unchanged
 from nmt.translation.request import Request, StreamOptions
@@ -35,8 +33,6 @@ SENTENCES_AT_A_TIME = 64
 """Sentences of a text that wait in the engine at a time: a long document leaves room for other requests."""
 PAIRS_AT_A_TIME = 16
 """Sentence pairs that are aligned or scored at a time."""
-MAX_CLIENTS = 10_000
-"""Clients whose requests are counted at a time."""
 DOCUMENT_SECONDS = 600.0
 """Longest time from the arrival of a document to its translation."""
 NUM_DOCUMENTS = 4
@@ -49,87 +45,6 @@ LARGE = 20_000
 """Characters of a request from which on it is large: only its own kind waits for the threads that it takes."""
 NUM_LARGE_THREADS = 32
 """Texts of large requests that are divided, translated and put together at a time."""
-
-
-class ApiError(HTTPException):
-    """A request that can't be answered: the status and text of the response."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits of one request. None is no limit."""
-
-    characters: int | None = 20_000
-    """Characters of one text."""
-    texts: int | None = 200
-    """Texts of one request."""
-    alternatives: int = 10
-    requests: int = 256
-    """Requests that are translated or wait at a time; further ones get status 503."""
-    seconds: float = 60.0
-    """Time from the arrival of a request to its answer."""
-    bytes: int = 10 << 20
-    """Size of a request's body."""
-    per_minute: int | None = None
-    """Requests of one client."""
-    pieces: int = 60
-    """Longest sentence that is inspected, in pieces; 0: none is."""
-    documents: int = 32
-    """Documents that are translated or wait at a time; further ones get status 503."""
-
-
-class Metrics:
-    """The figures of ``/metrics``."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        buckets = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-        self.requests = Counter(
-            "nmt_requests", "Answered requests by path and status.", ("path", "status"), registry=self.registry
-        )
-        self.seconds = Histogram(
-            "nmt_request_seconds", "Seconds from a request to its answer.", buckets=buckets, registry=self.registry
-        )
-        self.active = Gauge("nmt_requests_active", "Accepted requests without an answer.", registry=self.registry)
-        self.sentences = Counter("nmt_sentences", "Translated sentences.", registry=self.registry)
-        self.batches = Histogram(
-            "nmt_batch_sentences", "Sentences of a batch.", buckets=(1, 2, 4, 8, 16, 32, 64), registry=self.registry
-        )
-        self.busy = Counter("nmt_model_seconds", "Seconds that models have computed.", registry=self.registry)
-
-    def on_batch(self, sentences: int, seconds: float) -> None:
-        """Count a batch of the engine."""
-        self.sentences.inc(sentences)
-        self.batches.observe(sentences)
-        self.busy.inc(seconds)
-
-
-class RateLimit:
-    """Limits the requests of each client; those that it has not made add up, to at most one minute's."""
-
-    def __init__(self, per_minute: int | None) -> None:
-        self._per_minute = per_minute
-        self._clients: dict[str, tuple[float, float]] = {}
-        """Remaining requests of each client, and the time of its last one."""
-
-    def count(self, client: str, num_requests: int = 1) -> None:
-        """Count requests; with 0, only check.
-
-        Raises:
-            ApiError: the client has none left.
-        """
-        if self._per_minute is None:
-            return
-        now, limit = time.monotonic(), self._per_minute
-        if client not in self._clients and len(self._clients) >= MAX_CLIENTS:
-            recent = [(name, each) for name, each in self._clients.items() if now - each[1] < 60]
-            self._clients = dict(recent[-MAX_CLIENTS // 2 :])
-        left, before = self._clients.get(client, (float(limit), now))
-        left = min(limit, left + (now - before) * limit / 60)
-        self._clients[client] = left - num_requests * (left >= 1), now
-        if left < 1:
-            wait = str(ceil((1 - left) * 60 / limit))
-            raise ApiError(429, f"Slowdown: {limit} per 1 minute", {"Retry-After": wait})
 
 
 class RequestContext:
@@ -292,7 +207,7 @@ class Service:
             for model in self.router.named.values()
             if model.directory is not None
         }
-        self.rate = RateLimit(self.limits.per_minute)
+        self.rate = RateLimit(self.limits.rate_limit)
         self.detector, self.metrics = Detector(self.router.codes, self.router.named.values()), Metrics()
         devices = {model.model.device for model in self.router.named.values()}
         threads = independent_threads(devices.pop()) if len(devices) == 1 else (1, torch.get_num_threads())
@@ -338,9 +253,9 @@ class Service:
 
     def check_size(self, texts: Sequence[str]) -> None:
         """Raise ApiError if there are too many texts, or one is too long."""
-        sizes = (len(texts), self.limits.texts), (max(map(len, texts), default=0), self.limits.characters)
-        for size, limit in sizes:
-            if limit is not None and size > limit:
+        longest = max(map(len, texts), default=0)
+        for size, limit in ((len(texts), self.limits.batch_limit), (longest, self.limits.char_limit)):
+            if 0 <= limit < size:
                 raise ApiError(400, f"Invalid request: request ({size}) exceeds text limit ({limit})")
 
     @contextlib.contextmanager
@@ -350,7 +265,7 @@ class Service:
         Raises:
             ApiError: there are too many at a time.
         """
-        if self._num_active >= self.limits.requests:
+        if self._num_active >= self.limits.queue_size:
             raise ApiError(503, "Too many requests at a time: try again later", {"Retry-After": "1"})
         self._num_active += 1
         self.metrics.active.set(self._num_active)
@@ -403,7 +318,7 @@ class Service:
         Raises:
             ApiError: there are too many requests at a time, or the time limit was exceeded.
         """
-        limit = DOCUMENT_SECONDS if is_document else self.limits.seconds
+        limit = DOCUMENT_SECONDS if is_document else self.limits.time_limit
         with self.accept(limit) as context:
             results = self.start(context, functions, is_document, num_characters)
             left = asyncio.ensure_future(_disconnected(request))
@@ -427,11 +342,6 @@ def wide_beam(route: Sequence[Translator], n_best: int) -> DecodingChanges:
     if options is None or n_best <= options.beam_size:
         return {}
     return {"beam_size": -(-n_best // options.beam_groups) * options.beam_groups}
-
-
-def time_limit(seconds: float) -> ApiError:
-    """Returns the answer to a request that took too long."""
-    return ApiError(504, f"Cannot translate text: the time limit of {seconds:g} seconds was exceeded")
 
 
 async def _disconnected(request: HttpRequest) -> None:

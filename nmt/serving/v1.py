@@ -18,7 +18,8 @@ from nmt.documents.segmentation import Segment, split_sentences, translated, wit
 from nmt.serving.corrections import correct, recalls
 from nmt.serving.http import admit
 from nmt.serving.languages import described, direction, public_code
-from nmt.serving.service import ApiError, RequestContext, Service, time_limit, wide_beam
+from nmt.serving.limits import ApiError, time_limit
+from nmt.serving.service import RequestContext, Service, wide_beam
 from nmt.translation.request import OutputConstraints, StreamOptions
 from nmt.translation.request import Request as Sentence
 from nmt.translation.translator import Translator
@@ -220,15 +221,15 @@ async def _events(service: Service, job: _Job) -> AsyncIterator[str]:
         event = f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
         loop.call_soon_threadsafe(waiting.put_nowait, event)
 
-    with service.accept(service.limits.seconds) as context:
+    with service.accept(service.limits.time_limit) as context:
         work = service.start(context, [partial(job, send=send)])
         work.add_done_callback(lambda done: waiting.put_nowait(None))
         try:
-            async with asyncio.timeout(service.limits.seconds):
+            async with asyncio.timeout(service.limits.time_limit):
                 while (event := await waiting.get()) is not None:
                     yield event
         except TimeoutError:
-            raise time_limit(service.limits.seconds) from None
+            raise time_limit(service.limits.time_limit) from None
         [answer] = work.result()
         yield f"event: translation\ndata: {json.dumps(answer, ensure_ascii=False)}\n\n"
 

@@ -13,7 +13,7 @@ directory as ``calibration.json``:
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
 from math import exp, isfinite, log
@@ -22,7 +22,6 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import Weights, WordAlignment
@@ -45,8 +44,8 @@ occurs at most once in the training text."""
 UNLIKELY = 0.2
 LEAST = 1e-4
 """Probabilities of words that are nearer to 0 or 1 count as if they were at this distance."""
-L2 = 1.0
-"""Strength of the penalty on the squared weights of standardised features."""
+L2, NUM_STEPS = 1.0, 50
+"""Strength of the penalty on the squared weights of standardised features; steps of the fit."""
 NUM_BINS = 10
 
 
@@ -126,27 +125,19 @@ class Regression:
 
     @classmethod
     def fit(cls, rows: Sequence[dict[str, float]], acceptable: Sequence[bool]) -> Self:
-        """Fits the weights by maximum likelihood with an L2 penalty."""
-        label_N = torch.tensor(acceptable, dtype=torch.float64)
-        names = list(rows[0])
-        x_NF = torch.tensor([[row[name] for name in names] for row in rows], dtype=torch.float64)
-        mean_F, scale_F = x_NF.mean(0), x_NF.std(0).clamp(min=1e-6)
-        x_NF = (x_NF - mean_F) / scale_F
-        weight_F, bias = torch.zeros(len(names), dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-        parameters = [weight_F.requires_grad_(), bias.requires_grad_()]
-        optimizer = torch.optim.LBFGS(parameters, max_iter=200, line_search_fn="strong_wolfe")
-
-        def loss() -> torch.Tensor:
-            optimizer.zero_grad()
-            logit_N = x_NF @ weight_F + bias
-            total = torch.nn.functional.binary_cross_entropy_with_logits(logit_N, label_N, reduction="sum")
-            total = total + L2 / 2 * weight_F.square().sum()
-            total.backward()  # type: ignore[no-untyped-call]
-            return total
-
-        optimizer.step(loss)  # type: ignore[no-untyped-call]
-        raw_F = (weight_F / scale_F).detach()
-        return cls(dict(zip(names, raw_F.tolist(), strict=True)), float(bias.detach() - raw_F @ mean_F))
+        """Fits the weights by maximum likelihood with an L2 penalty, in Newton's steps."""
+        label_N, names = np.array(acceptable, np.float64), list(rows[0])
+        x_NF = np.array([[row[name] for name in names] for row in rows])
+        mean_F, scale_F = x_NF.mean(0), x_NF.std(0, ddof=1).clip(min=1e-6)
+        x_NF = np.column_stack(((x_NF - mean_F) / scale_F, np.ones(len(rows))))  # the last weight is the bias
+        weight_F, penalty_F = np.zeros(len(names) + 1), np.append(np.full(len(names), L2), 0.0)
+        for _ in range(NUM_STEPS):
+            p_N = 1 / (1 + np.exp(-(x_NF @ weight_F).clip(-50, 50)))
+            hessian_FF = (x_NF * (p_N * (1 - p_N))[:, None]).T @ x_NF + np.diag(penalty_F + 1e-9)
+            step_F = np.linalg.solve(hessian_FF, x_NF.T @ (label_N - p_N) - penalty_F * weight_F)
+            weight_F += step_F * min(1.0, 2 / np.abs(step_F).max(initial=1e-9))
+        raw_F = weight_F[:-1] / scale_F
+        return cls(dict(zip(names, raw_F.tolist(), strict=True)), float(weight_F[-1] - raw_F @ mean_F))
 
     @classmethod
     def read(cls, values: dict[str, Any], names: Sequence[str]) -> Self:
@@ -252,13 +243,8 @@ def reliability(confidences: Sequence[float], acceptable: Sequence[bool]) -> tup
     The error is the mean distance of confidence and share of acceptable translations, weighted by the bins' counts.
     """
 
-    def bins() -> Iterator[Bin]:
-        for number in range(NUM_BINS):
-            rows = [i for i, p in enumerate(confidences) if min(int(p * NUM_BINS), NUM_BINS - 1) == number]
-            if rows:
-                n = len(rows)
-                yield Bin(n, sum(confidences[i] for i in rows) / n, sum(acceptable[i] for i in rows) / n)
-
-    found = list(bins())
-    total = max(sum(each.count for each in found), 1)
-    return sum(each.count * abs(each.confidence - each.acceptable) for each in found) / total, found
+    p_N, is_good_N = np.asarray(confidences, np.float64), np.asarray(acceptable, np.float64)
+    bin_N = np.minimum((p_N * NUM_BINS).astype(int), NUM_BINS - 1)
+    sums = zip(*(np.bincount(bin_N, each, NUM_BINS).tolist() for each in (None, p_N, is_good_N)), strict=True)
+    found = [Bin(int(n), p / n, good / n) for n, p, good in sums if n]
+    return sum(each.count * abs(each.confidence - each.acceptable) for each in found) / max(len(p_N), 1), found

@@ -87,6 +87,5 @@ class CaseRestorer:
 
 
 def _begins(match: re.Match[str]) -> bool:
-    """Returns whether a word is the first one of a sentence."""
     before = match.string[max(match.start() - 8, 0) : match.start()].rstrip(_QUOTES)
     return not before or before[-1] in _END

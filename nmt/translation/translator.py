@@ -238,11 +238,15 @@ class Translator:
         self, requests: Sequence[Request], options: DecodingOptions, processors: Sequence[LogitsProcessor]
     ) -> SearchTrace | None:
         """Returns an observer of a search whose figures are those of forced decoding; None for another search."""
-        is_other = processors or options.logits_processors or options.shortlist or options.prune is not None
-        is_other = is_other or options.beam_groups > 1 or not self._has_own_searcher
-        if is_other or not self.has_attention or any(request.prefix or request.must_contain for request in requests):
-            return None
-        return SearchTrace(self.vocabularies.target.eos, self.aligner.heads.heads)
+        differences = (
+            not (self._has_own_searcher and self.has_attention),
+            options.beam_groups > 1 or options.prune is not None,
+            options.shortlist,
+            options.logits_processors,
+            any(each.changes_scores for each in processors),
+            any(request.prefix or request.must_contain for request in requests),
+        )
+        return None if any(differences) else SearchTrace(self.vocabularies.target.eos, self.aligner.heads.heads)
 
     def candidates(
         self,

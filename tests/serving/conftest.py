@@ -17,7 +17,8 @@ import pytest
 import nmt
 from nmt.serving.app import make_server
 from nmt.serving.engine import Engine
-from nmt.serving.service import Limits, Service
+from nmt.serving.limits import Limits
+from nmt.serving.service import Service
 from nmt.translation.translator import Translator
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from nmt.serving import connections
 from nmt.serving.app import make_server
-from nmt.serving.service import Limits, Service
+from nmt.serving.limits import Limits
+from nmt.serving.service import Service
 from nmt.translation.translator import Translator
 
 BODY = {"q": "Hund", "source": "de", "target": "en"}
@@ -75,7 +76,7 @@ def test_a_connection_ends_after_its_answer_whatever_the_client_sends(
 
 
 def test_a_body_of_unknown_length_is_limited_too(serve: Callable[..., Any], translator: Translator) -> None:
-    with connect(serve(translator, bytes=1000)) as client:
+    with connect(serve(translator, max_bytes=1000)) as client:
         client.sendall(b"POST /translate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n")
         client.sendall(b"Content-Type: application/json\r\n\r\n")
         client.sendall((b"12c\r\n" + b" " * 300 + b"\r\n") * 5 + b"0\r\n\r\n")
@@ -122,7 +123,7 @@ def test_connections_are_limited(server: Any, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_forwarded_address_is_believed_only_from_a_trusted_proxy(translator: Translator) -> None:
     for proxies, expected in (("", [200, 429]), ("127.0.0.1", [200, 200])):
-        service = Service([translator], Limits(per_minute=1))
+        service = Service([translator], Limits(rate_limit=1))
         server = make_server(service, "127.0.0.1", 0, proxies)
         thread = threading.Thread(target=server.run)
         thread.start()

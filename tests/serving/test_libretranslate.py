@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from libretranslatepy import LibreTranslateAPI
 
-from nmt.serving import service
+from nmt.serving import limits
 from nmt.serving.engine import Engine
-from nmt.serving.service import ApiError, RateLimit
+from nmt.serving.limits import ApiError, RateLimit
 from nmt.translation.translator import Translator
 
 # Server and its fixtures are in conftest.py.
@@ -160,7 +160,7 @@ def test_wrong_files(server: Any, part: str, text: str) -> None:
 
 
 def test_clients_with_too_many_requests_are_refused(serve: Callable[..., Any], translator: Translator) -> None:
-    limited = serve(translator, keys=("first", "second"), per_minute=2)
+    limited = serve(translator, keys=("first", "second"), rate_limit=2)
     body = {"q": "Hund", "source": "de", "target": "en", "api_key": "first"}
     assert [limited.request("/translate", body).status for _ in range(3)] == [200, 200, 429]
     refused = limited.request("/detect", body)
@@ -175,8 +175,8 @@ def test_clients_with_too_many_requests_are_refused(serve: Callable[..., Any], t
 
 def test_requests_that_were_not_made_add_up_to_those_of_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(service.time, "monotonic", lambda: now)
-    monkeypatch.setattr(service, "MAX_CLIENTS", 3)
+    monkeypatch.setattr(limits.time, "monotonic", lambda: now)
+    monkeypatch.setattr(limits, "MAX_CLIENTS", 3)
     rate = RateLimit(30)
 
     def counted(client: str, requests: int) -> int:
@@ -264,7 +264,7 @@ def test_every_answer_has_cors_headers_and_errors_are_json(server: Any) -> None:
 
 
 def test_a_body_that_is_too_large(serve: Callable[..., Any], translator: Translator) -> None:
-    small = serve(translator, bytes=1000)
+    small = serve(translator, max_bytes=1000)
     body = {"q": "a" * 2000, "source": "de", "target": "en"}
     assert small.request("/translate", body).status == 413
     assert small.request("/v1/translate", body).status == 413
@@ -286,7 +286,7 @@ def test_parallel_clients_get_the_answers_that_they_would_get_alone(
 
 
 def test_a_full_queue(serve: Callable[..., Any], translator: Translator, hold: Hold) -> None:
-    small = serve(translator, requests=1)
+    small = serve(translator, queue_size=1)
     release = hold(small.service.engine)
     body = {"q": LINE, "source": "de", "target": "en"}
     with ThreadPoolExecutor(1) as client:
@@ -301,7 +301,7 @@ def test_a_full_queue(serve: Callable[..., Any], translator: Translator, hold: H
 
 
 def test_the_time_limit(serve: Callable[..., Any], translator: Translator, hold: Hold) -> None:
-    hasty, goes_on = serve(translator, seconds=0.5), threading.Event()
+    hasty, goes_on = serve(translator, time_limit=0.5), threading.Event()
     release = hold(hasty.service.engine)
     late = hasty.request("/translate", {"q": LINE, "source": "de", "target": "en"})
     text = "Cannot translate text: the time limit of 0.5 seconds was exceeded"

@@ -15,7 +15,7 @@ import pytest
 from nmt.serving import libretranslate
 from nmt.serving.engine import BULK_SHARE, Engine
 from nmt.serving.libretranslate import _Files
-from nmt.serving.service import ApiError
+from nmt.serving.limits import ApiError
 from nmt.translation.request import OutputConstraints, Request, StreamOptions
 from nmt.translation.translator import Translator
 

@@ -81,14 +81,14 @@ def test_what_can_not_be_changed_is_refused(server: Any, change: dict[str, Any],
 
 
 def test_sentences_and_requests_are_limited(serve: Callable[..., Any], translator: Translator, server: Any) -> None:
-    few = serve(translator, pieces=4)
+    few = serve(translator, inspect_limit=4)
     for path, body in (("inspect", {}), ("intervene", {"interventions": [{"kind": "off"}]})):
         answer = few.request(f"/v1/{path}", {"text": LINE, **body})
         assert (answer.status, "a page shows 1 to 4" in answer.json["error"]) == (400, True)
         assert server.request(f"/v1/{path}", {"text": LINE, "model": "nothing", **body}).status == 400
         assert server.request(f"/v1/{path}", {"text": "", **body}).status == 400
     assert intervene(server, *[{"kind": "off"}] * 65).status == 400
-    none = serve(translator, pieces=0, keys=("secret",))
+    none = serve(translator, inspect_limit=0, keys=("secret",))
     assert none.request("/v1/inspect", {"text": LINE}).status == 400  # no key
     answer = none.request("/v1/inspect", {"text": LINE}, headers={"Authorization": "Bearer secret"})
     assert (answer.status, answer.json["error"]) == (403, "This server does not inspect sentences")

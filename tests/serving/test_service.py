@@ -193,7 +193,7 @@ def test_small_requests_do_not_wait_for_the_threads_of_large_ones(
 
     translate = RequestContext.translate
     monkeypatch.setattr(RequestContext, "translate", wait_if_long)
-    limited = serve(translator, seconds=5.0)
+    limited = serve(translator, time_limit=5.0)
     name = "q" if path == "/translate" else "text"
     large = {name: ["Ein Hund. " * 1500] * 4, "source": "de", "target": "en"}
     client = threading.Thread(target=limited.request, args=(path, large))

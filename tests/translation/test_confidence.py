@@ -35,7 +35,8 @@ def test_known_weights_are_found(tmp_path: Path) -> None:
     assert sum(each.count for each in bins) == 4000
     found.save(tmp_path / "calibration.json")
     assert Calibration.load(tmp_path / "calibration.json") == found
-    assert found.probability(None) == 0.0
+    nothing = WordAlignment((), (), np.zeros((0, 0), np.float32), links=())
+    assert found.confidences(nothing, nothing.weights, None) == {"confidence": 0.0}
 
 
 def test_the_calibration_error_of_overconfident_values() -> None:

@@ -7,8 +7,9 @@ import torch
 
 from nmt.alignment import aligner
 from nmt.decoding.forced import force_all
+from nmt.serving.engine import _SearchObserver
 from nmt.translation.load import load
-from nmt.translation.request import UNCONSTRAINED, Request
+from nmt.translation.request import UNCONSTRAINED, OutputConstraints, Request
 from nmt.translation.trace import SearchTrace
 from nmt.translation.translator import Translator
 
@@ -87,4 +88,7 @@ def test_other_searches_have_none(translator: Translator, request_: Request) -> 
     assert translator._trace([request_], translator.options(), ()) is None
     for changes in ({"prune": 1.0}, {"beam_groups": 2, "beam_size": 4}, {"shortlist": 5}):
         assert translator._trace([Request("Hund")], translator.options(**changes), ()) is None  # type: ignore[arg-type]
+    watch, forbid = _SearchObserver([]), OutputConstraints(["dog"]).processors(translator.vocabularies)
+    assert translator._trace([Request("Hund")], translator.options(), [watch]) is not None
+    assert translator._trace([Request("Hund")], translator.options(), forbid) is None
     assert translator.replaced(searcher=translator.searcher)._trace([Request("Hund")], translator.options(), ()) is None

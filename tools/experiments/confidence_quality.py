@@ -50,13 +50,13 @@ def main() -> None:
     min_chrf = model.calibration.min_chrf
     acceptable = [score >= min_chrf for score in found.scores]
     values = {
-        "confidence": [model.calibration.probability(row) for row in found.rows],
+        "confidence": [model.calibration.whole.probability(row) for row in found.rows],
         "raw log-probability": [exp(row[ONE]) for row in found.rows],
     }
     if given.fit:
         other = Examples.collect(model, zip(*map(read_lines, given.fit), strict=True))
         single = Calibration.fit([{ONE: row[ONE]} for row in other.rows], other.scores, min_chrf)
-        values["fitted log-probability"] = [single.probability({ONE: row[ONE]}) for row in found.rows]
+        values["fitted log-probability"] = [single.whole.probability({ONE: row[ONE]}) for row in found.rows]
     print(f"{sum(acceptable)} of {len(acceptable)} translations have a chrF of at least {min_chrf:g}\n")
     heads = " | ".join(f"acceptable in the first {share:.0%}" for share in SHARES)
     print(f"| | ECE | AUC | {heads} |\n| --- |{' --- |' * (2 + len(SHARES))}")

@@ -1,11 +1,16 @@
 """Measures what the check and repair of translations do about known damage to good translations.
 
     python tools/experiments/damage_quality.py runs/de-en ../shared/data/multi30k --part val --picture check.png
+    python tools/experiments/damage_quality.py runs/pydocs pydocs --languages es fr ja zh --tag '<2{}>' --choose valid
 
 Good translations are those of the model with a sentence chrF of at least 50 against the reference, and the references
 themselves. Each kind of damage is done once to each of them that it fits. A false alarm is a good translation with any
 problem; damage is found if the damaged translation has one. The picture shows the recall of each kind of damage to the
 model's translations by the share of false alarms, at all thresholds of the margin of unsupported words.
+
+A model of several target languages reads a tag before each line; the files of a language are PART.LANGUAGE.en and
+PART.LANGUAGE.LANGUAGE. With ``--choose``, the limit of the margin is chosen on another part: the highest one with at
+most 5 % false alarms there.
 
 ``--repair`` repairs the damage that was found, and also the model's own translations of sources whose number words are
 replaced by random numbers: repaired are those that have no problem any more.
@@ -16,6 +21,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +30,7 @@ from matplotlib.figure import Figure
 from nmt.data.words import Words
 from nmt.metrics.table import METRICS
 from nmt.plotting.style import style, write_figure
+from nmt.translation import check
 from nmt.translation.examination import Examiner, for_repair
 from nmt.translation.load import load
 from nmt.translation.request import UNCONSTRAINED, Request, StreamOptions
@@ -34,54 +41,70 @@ Pair = tuple[str, str]
 MIN_CHRF = 50.0
 NUM_REPAIRS = 150
 """Translations with each kind of damage that are repaired."""
+MAX_ALARMS = 0.05
 NUMBERS = {"zwei": "two", "drei": "three", "vier": "four", "fünf": "five", "sechs": "six"}
 
 
+CJK = "\u3000-\u30ff\u3400-\u9fff\uff00-\uffef"
+UNIT = re.compile(rf"[{CJK}]{{1,2}}|[^\s{CJK}]+\s*|\s+")
+
+
+def units(text: str) -> list[str]:
+    """Returns the words with the space after them; in scripts without spaces two characters count as a word."""
+    return UNIT.findall(text)
+
+
+def joined(words: Sequence[str]) -> str:
+    return "".join(words).strip()
+
+
 def drop_word(pair: Pair, pool: Sequence[str], draw: random.Random) -> str | None:
-    """Leaves out a word with at least four letters."""
-    words = pair[1].split()
-    places = [at for at, word in enumerate(words) if len(re.sub(r"\W", "", word)) >= 4]
+    """Leaves out a word with at least four letters, or two characters of a script without spaces."""
+    words = units(pair[1])
+    places = [
+        at for at, word in enumerate(words) if len(re.sub(r"\W", "", word)) >= (2 if re.match(f"[{CJK}]", word) else 4)
+    ]
     if len(words) < 4 or not places:
         return None
     del words[draw.choice(places)]
-    return " ".join(words)
+    return joined(words)
 
 
 def drop_phrase(pair: Pair, pool: Sequence[str], draw: random.Random) -> str | None:
     """Leaves out two to four words."""
-    words, size = pair[1].split(), draw.randint(2, 4)
+    words, size = units(pair[1]), draw.randint(2, 4)
     if len(words) < 7:
         return None
     at = draw.randrange(len(words) - size)
-    return " ".join(words[:at] + words[at + size :])
+    return joined(words[:at] + words[at + size :])
 
 
 def repeat_phrase(pair: Pair, pool: Sequence[str], draw: random.Random) -> str | None:
     """Writes two to four words twice."""
-    words, size = pair[1].split(), draw.randint(2, 4)
+    words, size = units(pair[1]), draw.randint(2, 4)
     if len(words) < 5:
         return None
     at = draw.randrange(len(words) - size)
-    return " ".join(words[: at + size] + words[at:])
+    return joined(words[: at + size] + words[at:])
 
 
 def copy_clause(pair: Pair, pool: Sequence[str], draw: random.Random) -> str | None:
     """Writes three to five words of the source in place of as many words at the same place of the translation."""
-    source, words, size = pair[0].split(), pair[1].split(), draw.randint(3, 5)
+    source, words, size = [f"{word} " for word in pair[0].split()], units(pair[1]), draw.randint(3, 5)
     if min(len(source), len(words)) <= size:
         return None
     at = draw.randrange(len(words) - size)
     first = min(round(at * len(source) / len(words)), len(source) - size)
-    return " ".join(words[:at] + source[first : first + size] + words[at + size :])
+    return joined(words[:at] + source[first : first + size] + words[at + size :])
 
 
 def add_phrase(pair: Pair, pool: Sequence[str], draw: random.Random) -> str | None:
     """Inserts two to four words of another translation."""
-    words, other, size = pair[1].split(), draw.choice(pool).split(), draw.randint(2, 4)
+    words, other, size = units(pair[1]), units(draw.choice(pool)), draw.randint(2, 4)
     if len(words) < 4 or len(other) <= size:
         return None
     at, first = draw.randrange(1, len(words)), draw.randrange(len(other) - size)
-    return " ".join(words[:at] + other[first : first + size] + words[at:])
+    return joined(words[:at] + other[first : first + size] + words[at:])
 
 
 def change_digit(pair: Pair, pool: Sequence[str], draw: random.Random) -> str | None:
@@ -202,34 +225,75 @@ def split(pairs: Sequence[Pair]) -> tuple[list[str], list[list[str]]]:
     return [text for text, _ in pairs], [[original for _, original in pairs]]
 
 
+def good_translations(model: Translator, sources: Sequence[str], references: Sequence[str]) -> list[Pair]:
+    """Returns the sources with those translations of the model that are like the references."""
+    translations = [translation.text for translation in model.translate(sources)]
+    scores = METRICS["chrf"]().sentence_scores(translations, [references], sources)
+    return [(s, t) for s, t, score in zip(sources, translations, scores, strict=True) if score >= MIN_CHRF]
+
+
+def choose_margin(model: Translator, good: Sequence[Pair]) -> float:
+    """Returns the highest limit of the margin with at most the allowed share of false alarms."""
+    check.LEAST_MARGIN = -inf
+    left = [pair for pair, t in zip(good, examined(model, good), strict=True) if not t.problems]
+    if not left:
+        return -inf
+    num_allowed = int(MAX_ALARMS * len(good)) - (len(good) - len(left))
+    margins = np.sort(-signals(model, left)[:, 0])
+    return float(margins[max(num_allowed, 0)])
+
+
+def print_row(model: Translator, name: str, pairs: Sequence[Pair]) -> None:
+    alarms = sum(bool(t.problems) for t in examined(model, pairs)) / max(len(pairs), 1)
+    shares = []
+    for bad in damaged(pairs).values():
+        found = [bool(t.problems) for t in examined(model, bad)]
+        shares.append(f"{sum(found) / len(found):.1%} of {len(found)}" if found else "–")
+    print(f"| {name} | {len(pairs)} | {alarms:.1%} | {' | '.join(shares)} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model_dir", type=Path)
-    parser.add_argument("data", type=Path, help="folder with PART.de and PART.en")
-    parser.add_argument("--part", default="val")
+    parser.add_argument("data", type=Path, help="folder with PART.de and PART.en, or PART.LANGUAGE.en and so on")
+    parser.add_argument("--part", default="val", help="part that is measured")
+    parser.add_argument("--choose", metavar="PART", help="part on which the limit of the margin is chosen")
+    parser.add_argument("--languages", nargs="+", help="target languages of files PART.LANGUAGE.en")
+    parser.add_argument("--tag", default="", help="beginning of each source line, with {} for the language")
+    parser.add_argument("--limit", type=int, help="only the first N sentences of each part and language")
+    parser.add_argument("--max-words", type=int, default=10_000, help="only sources of at most N words")
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--repair", action="store_true")
     given = parser.parse_args()
     model = load(given.model_dir, "cpu")
-    source_side, target_side = (model.recipe.data.source, model.recipe.data.target)
-    sources, references = (
-        (given.data / f"{given.part}.{side}").read_text("utf-8").splitlines() for side in (source_side, target_side)
-    )
-    translations = [translation.text for translation in model.translate(sources)]
-    scores = METRICS["chrf"]().sentence_scores(translations, [references], sources)
-    own = [(s, t) for s, t, score in zip(sources, translations, scores, strict=True) if score >= MIN_CHRF]
+
+    def read(part: str, language: str | None) -> tuple[list[str], list[str]]:
+        data = model.recipe.data
+        names = (
+            (data.source, data.target) if language is None else (f"{language}.{data.source}", f"{language}.{language}")
+        )
+        sides = ((given.data / f"{part}.{name}").read_text("utf-8").split("\n")[:-1] for name in names)
+        tag = f"{given.tag.format(language)} " if given.tag else ""
+        rows = [(tag + source, target) for source, target in zip(*sides, strict=True)]
+        rows = [row for row in rows if len(row[0].split()) <= given.max_words][: given.limit]
+        return [row[0] for row in rows], [row[1] for row in rows]
+
     print(f"| good text | pairs | false alarms | {' | '.join(DAMAGES)} |\n| --- |{' --- |' * (2 + len(DAMAGES))}")
-    for name, pairs in (("translations", own), ("references", list(zip(sources, references, strict=True)))):
-        alarms = sum(bool(t.problems) for t in examined(model, pairs)) / len(pairs)
-        shares = []
-        for bad in damaged(pairs).values():
-            found = [bool(t.problems) for t in examined(model, bad)]
-            shares.append(f"{sum(found) / max(len(found), 1):.1%} of {len(found)}")
-        print(f"| {name} | {len(pairs)} | {alarms:.1%} | {' | '.join(shares)} |", flush=True)
-    if given.picture:
-        draw_curves(model, own, damaged(own), given.picture)
-    if given.repair:
-        print_repair(model, own, damaged(own), sources)
+    for language in given.languages or [None]:
+        sources, references = read(given.part, language)
+        own, name = good_translations(model, sources, references), f" {language or ''}".rstrip()
+        if given.choose:
+            print_row(model, f"translations{name}, limit {check.LEAST_MARGIN:.2f}", own)
+            usual = check.LEAST_MARGIN
+            check.LEAST_MARGIN = choose_margin(model, good_translations(model, *read(given.choose, language)))
+        print_row(model, f"translations{name}, limit {check.LEAST_MARGIN:.2f}", own)
+        print_row(model, f"references{name}", list(zip(sources, references, strict=True)))
+        if given.picture:
+            draw_curves(model, own, damaged(own), given.picture)
+        if given.repair:
+            print_repair(model, own, damaged(own), sources)
+        if given.choose:
+            check.LEAST_MARGIN = usual
 
 
 if __name__ == "__main__":
