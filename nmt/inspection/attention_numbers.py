@@ -52,11 +52,8 @@ class Numbers:
     def of(
         cls, name: str, kind: type, equation: str, shown: Sequence[Callable[..., Any]], values: dict[str, Tensor]
     ) -> Self:
-        code, on_cpu = (
-            f"{kind.__module__}.{kind.__qualname__}",
-            {key: each.float().cpu() for key, each in values.items()},
-        )
-        return cls(name, code, equation, SourceCode.of(*shown), on_cpu)
+        on_cpu = {key: each.float().cpu() for key, each in values.items()}
+        return cls(name, f"{kind.__module__}.{kind.__qualname__}", equation, SourceCode.of(*shown), on_cpu)
 
 
 Call = tuple[nn.Module, tuple[Any, ...], Any]

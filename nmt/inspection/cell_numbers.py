@@ -15,6 +15,9 @@ from nmt.models.cells.gated import GruCell, LstmCell
 Step = tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]]
 """State before, gates, and state after, each part [N, D]."""
 
+KINDS: dict[type, type[Cell]] = {nn.LSTM: LstmCell, nn.GRU: GruCell}
+"""Cells whose equations those of PyTorch's kernels are."""
+
 
 def cell_numbers(calls: Sequence[Call], num_steps: int) -> Numbers | None:
     """Returns the numbers of the top cell; None for a decoder without a cell that names its gates, or that computes
@@ -28,14 +31,14 @@ def cell_numbers(calls: Sequence[Call], num_steps: int) -> Numbers | None:
         num_steps: tokens of the target, EOS counted.
     """
     top = next((module for module, *_ in reversed(calls) if isinstance(module, Cell | nn.RNNBase)), None)
-    own, steps = [call for call in calls if call[0] is top], list[Step]()
+    own, kind = [call for call in calls if call[0] is top], KINDS.get(type(top), type(top))
+    if not issubclass(kind, Cell) or not kind.gate_names:
+        return None
     if isinstance(top, Cell):
-        kind = type(top)
         steps = [(state, top.gates(gates_ND, state), after) for _, (gates_ND, state, *_), after in own]
-    elif top is not None:
-        kind = LstmCell if isinstance(top, nn.LSTM) else GruCell
+    else:
         steps = _of_kernel(top, *own[-1][1:])
-    if len(steps) != num_steps or not kind.gate_names:
+    if len(steps) != num_steps:
         return None
     states = ("h", "C")[: kind.num_states]
     names = (*(f"{name}_{{t-1}}" for name in states), *kind.gate_names, *(f"{name}_t" for name in states))
@@ -44,7 +47,7 @@ def cell_numbers(calls: Sequence[Call], num_steps: int) -> Numbers | None:
     return Numbers.of(kind.__name__, kind, inspect.getdoc(kind) or "", [kind.gates, kind.forward], values)
 
 
-def _of_kernel(kernel: nn.RNNBase, arguments: tuple[Any, ...], output: tuple[Tensor, Any]) -> list[Step]:
+def _of_kernel(kernel: Any, arguments: tuple[Any, ...], output: tuple[Tensor, Any]) -> list[Step]:
     """Returns the steps of PyTorch's LSTM or GRU, in the terms of :class:`LstmCell` and :class:`GruCell`."""
     [(input_weight, hidden_weight, input_bias, hidden_bias)] = kernel.all_weights
     x_TD, first = arguments[0][0].float(), arguments[1]

@@ -37,9 +37,10 @@ def test_a_state_follows_from_the_gates_and_the_state_before(decoder: dict[str, 
         check_place(code)
 
 
-@pytest.mark.parametrize("cell", ["rnn_tanh", "peephole"])
-def test_without_named_gates_there_are_no_numbers(cell: str) -> None:
-    assert numbers_of({**ATTENTIONAL, "cell": cell}) is None
+@pytest.mark.parametrize("decoder", [{"type": "recurrent"}, ATTENTIONAL])
+@pytest.mark.parametrize("cell", ["rnn_tanh", "peephole", "depth_gated"])
+def test_without_named_gates_there_are_no_numbers(decoder: dict[str, Any], cell: str) -> None:
+    assert numbers_of({**decoder, "cell": cell, "num_layers": 2}) is None
 
 
 def test_a_decoder_without_a_cell_has_no_numbers_of_one() -> None:
