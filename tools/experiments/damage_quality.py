@@ -46,6 +46,7 @@ NUMBERS = {"zwei": "two", "drei": "three", "vier": "four", "fünf": "five", "sec
 
 
 CJK = "\u3000-\u30ff\u3400-\u9fff\uff00-\uffef"
+TAG = re.compile(r"^<2\w+> ")
 UNIT = re.compile(rf"[{CJK}]{{1,2}}|[^\s{CJK}]+\s*|\s+")
 
 
@@ -90,7 +91,7 @@ def repeat_phrase(pair: Pair, pool: Sequence[str], draw: random.Random) -> str |
 
 def copy_clause(pair: Pair, pool: Sequence[str], draw: random.Random) -> str | None:
     """Writes three to five words of the source in place of as many words at the same place of the translation."""
-    source, words, size = [f"{word} " for word in pair[0].split()], units(pair[1]), draw.randint(3, 5)
+    source, words, size = [f"{word} " for word in TAG.sub("", pair[0]).split()], units(pair[1]), draw.randint(3, 5)
     if min(len(source), len(words)) <= size:
         return None
     at = draw.randrange(len(words) - size)
@@ -147,7 +148,7 @@ def damaged(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
 
 
 def examiner(model: Translator) -> Examiner:
-    return Examiner(model.aligner, StreamOptions(check=True))
+    return Examiner(model.aligner, StreamOptions(check=True), model.vocabularies.source)
 
 
 def examined(model: Translator, pairs: Sequence[Pair]) -> list[Translation]:
