@@ -1,7 +1,8 @@
 """Measures what the check and repair of translations do about known damage to good translations.
 
     python tools/experiments/damage_quality.py runs/de-en ../shared/data/multi30k --part val --picture check.png
-    python tools/experiments/damage_quality.py runs/pydocs pydocs --languages es fr ja zh --tag '<2{}>' --choose valid
+    python tools/experiments/damage_quality.py runs/pydocs pydocs --languages es fr ja zh --tag '<2{}>' --choose valid \\
+        --part test --same-marks
 
 Good translations are those of the model with a sentence chrF of at least 50 against the reference, and the references
 themselves. Each kind of damage is done once to each of them that it fits. A false alarm is a good translation with any
@@ -42,6 +43,7 @@ MIN_CHRF = 50.0
 NUM_REPAIRS = 150
 """Translations with each kind of damage that are repaired."""
 MAX_ALARMS = 0.05
+MARKS = {"numbers", "urls", "tags", "placeholders"}
 NUMBERS = {"zwei": "two", "drei": "three", "vier": "four", "fünf": "five", "sechs": "six"}
 
 
@@ -226,11 +228,17 @@ def split(pairs: Sequence[Pair]) -> tuple[list[str], list[list[str]]]:
     return [text for text, _ in pairs], [[original for _, original in pairs]]
 
 
-def good_translations(model: Translator, sources: Sequence[str], references: Sequence[str]) -> list[Pair]:
+def good_translations(
+    model: Translator, sources: Sequence[str], references: Sequence[str], same_marks: bool
+) -> list[Pair]:
     """Returns the sources with those translations of the model that are like the references."""
     translations = [translation.text for translation in model.translate(sources)]
     scores = METRICS["chrf"]().sentence_scores(translations, [references], sources)
-    return [(s, t) for s, t, score in zip(sources, translations, scores, strict=True) if score >= MIN_CHRF]
+    return [
+        (source, text)
+        for source, text, reference, score in zip(sources, translations, references, scores, strict=True)
+        if score >= MIN_CHRF and not (same_marks and MARKS & check.problems(reference, text).keys())
+    ]
 
 
 def choose_margin(model: Translator, good: Sequence[Pair]) -> float:
@@ -263,6 +271,9 @@ def main() -> None:
     parser.add_argument("--tag", default="", help="beginning of each source line, with {} for the language")
     parser.add_argument("--limit", type=int, help="only the first N sentences of each part and language")
     parser.add_argument("--max-words", type=int, default=10_000, help="only sources of at most N words")
+    parser.add_argument(
+        "--same-marks", action="store_true", help="good translations have the numbers and placeholders of the reference"
+    )
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--repair", action="store_true")
     given = parser.parse_args()
@@ -282,11 +293,13 @@ def main() -> None:
     print(f"| good text | pairs | false alarms | {' | '.join(DAMAGES)} |\n| --- |{' --- |' * (2 + len(DAMAGES))}")
     for language in given.languages or [None]:
         sources, references = read(given.part, language)
-        own, name = good_translations(model, sources, references), f" {language or ''}".rstrip()
+        own, name = good_translations(model, sources, references, given.same_marks), f" {language or ''}".rstrip()
         if given.choose:
             print_row(model, f"translations{name}, limit {check.LEAST_MARGIN:.2f}", own)
             usual = check.LEAST_MARGIN
-            check.LEAST_MARGIN = choose_margin(model, good_translations(model, *read(given.choose, language)))
+            check.LEAST_MARGIN = choose_margin(
+                model, good_translations(model, *read(given.choose, language), given.same_marks)
+            )
         print_row(model, f"translations{name}, limit {check.LEAST_MARGIN:.2f}", own)
         print_row(model, f"references{name}", list(zip(sources, references, strict=True)))
         if given.picture:
