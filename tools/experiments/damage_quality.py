@@ -1,8 +1,8 @@
 """Measures what the check and repair of translations do about known damage to good translations.
 
     python tools/experiments/damage_quality.py runs/de-en ../shared/data/multi30k --part val --picture check.png
-    python tools/experiments/damage_quality.py runs/pydocs pydocs --languages es fr ja zh --tag '<2{}>' --choose valid \\
-        --part test --same-marks
+    python tools/experiments/damage_quality.py runs/pydocs pydocs --languages es fr ja zh --tag '<2{}>' \\
+        --choose valid --part test --same-marks
 
 Good translations are those of the model with a sentence chrF of at least 50 against the reference, and the references
 themselves. Each kind of damage is done once to each of them that it fits. A false alarm is a good translation with any
