@@ -10,8 +10,8 @@ problem; damage is found if the damaged translation has one. The picture shows t
 model's translations by the share of false alarms, at all thresholds of the margin of unsupported words.
 
 A model of several target languages reads a tag before each line; the files of a language are PART.LANGUAGE.en and
-PART.LANGUAGE.LANGUAGE. With ``--choose``, the limit of the margin is chosen on another part: the highest one with at
-most 5 % false alarms there.
+PART.LANGUAGE.LANGUAGE. With ``--choose``, the limits of margin and coverage are chosen on another part, so that there
+are at most 5 % false alarms there, half of them by coverage.
 
 ``--repair`` repairs the damage that was found, and also the model's own translations of sources whose number words are
 replaced by random numbers: repaired are those that have no problem any more.
@@ -29,6 +29,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nmt.data.words import Words
+from nmt.metrics.degenerate import loops
 from nmt.metrics.table import METRICS
 from nmt.plotting.style import style, write_figure
 from nmt.translation import check
@@ -237,19 +238,19 @@ def good_translations(
     return [
         (source, text)
         for source, text, reference, score in zip(sources, translations, references, scores, strict=True)
-        if score >= MIN_CHRF and not (same_marks and MARKS & check.problems(reference, text).keys())
+        if score >= MIN_CHRF and not (same_marks and (loops(text) or MARKS & check.problems(reference, text).keys()))
     ]
 
 
-def choose_margin(model: Translator, good: Sequence[Pair]) -> float:
-    """Returns the highest limit of the margin with at most the allowed share of false alarms."""
-    check.LEAST_MARGIN = -inf
+def choose_limits(model: Translator, good: Sequence[Pair]) -> tuple[float, float]:
+    """Returns limits of margin and coverage with at most the allowed share of false alarms, half of it by coverage."""
+    check.LEAST_MARGIN, check.LEAST_COVERAGE = -inf, 0.0
     left = [pair for pair, t in zip(good, examined(model, good), strict=True) if not t.problems]
     if not left:
-        return -inf
-    num_allowed = int(MAX_ALARMS * len(good)) - (len(good) - len(left))
-    margins = np.sort(-signals(model, left)[:, 0])
-    return float(margins[max(num_allowed, 0)])
+        return -inf, 0.0
+    num_allowed = max(int(MAX_ALARMS * len(good)) - (len(good) - len(left)), 0)
+    margins, coverages = (np.sort(-column) for column in signals(model, left).T)
+    return float(margins[num_allowed - num_allowed // 2]), float(coverages[num_allowed // 2])
 
 
 def print_row(model: Translator, name: str, pairs: Sequence[Pair]) -> None:
@@ -266,13 +267,15 @@ def main() -> None:
     parser.add_argument("model_dir", type=Path)
     parser.add_argument("data", type=Path, help="folder with PART.de and PART.en, or PART.LANGUAGE.en and so on")
     parser.add_argument("--part", default="val", help="part that is measured")
-    parser.add_argument("--choose", metavar="PART", help="part on which the limit of the margin is chosen")
+    parser.add_argument("--choose", metavar="PART", help="part on which the limits are chosen")
     parser.add_argument("--languages", nargs="+", help="target languages of files PART.LANGUAGE.en")
     parser.add_argument("--tag", default="", help="beginning of each source line, with {} for the language")
     parser.add_argument("--limit", type=int, help="only the first N sentences of each part and language")
     parser.add_argument("--max-words", type=int, default=10_000, help="only sources of at most N words")
     parser.add_argument(
-        "--same-marks", action="store_true", help="good translations have the numbers and placeholders of the reference"
+        "--same-marks",
+        action="store_true",
+        help="good translations have the numbers and placeholders of the reference, and no loop",
     )
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--repair", action="store_true")
@@ -295,19 +298,18 @@ def main() -> None:
         sources, references = read(given.part, language)
         own, name = good_translations(model, sources, references, given.same_marks), f" {language or ''}".rstrip()
         if given.choose:
-            print_row(model, f"translations{name}, limit {check.LEAST_MARGIN:.2f}", own)
-            usual = check.LEAST_MARGIN
-            check.LEAST_MARGIN = choose_margin(
-                model, good_translations(model, *read(given.choose, language), given.same_marks)
-            )
-        print_row(model, f"translations{name}, limit {check.LEAST_MARGIN:.2f}", own)
+            print_row(model, f"translations{name}, limits {check.LEAST_MARGIN:.2f}, {check.LEAST_COVERAGE:.3f}", own)
+            usual = check.LEAST_MARGIN, check.LEAST_COVERAGE
+            good = good_translations(model, *read(given.choose, language), given.same_marks)
+            check.LEAST_MARGIN, check.LEAST_COVERAGE = choose_limits(model, good)
+        print_row(model, f"translations{name}, limits {check.LEAST_MARGIN:.2f}, {check.LEAST_COVERAGE:.3f}", own)
         print_row(model, f"references{name}", list(zip(sources, references, strict=True)))
         if given.picture:
             draw_curves(model, own, damaged(own), given.picture)
         if given.repair:
             print_repair(model, own, damaged(own), sources)
         if given.choose:
-            check.LEAST_MARGIN = usual
+            check.LEAST_MARGIN, check.LEAST_COVERAGE = usual
 
 
 if __name__ == "__main__":
