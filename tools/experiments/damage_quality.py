@@ -163,8 +163,9 @@ def signals(model: Translator, pairs: Sequence[Pair]) -> np.ndarray:
     words = ((Words.split(source), Words.split(target)) for source, target in pairs)
     rows = []
     for alignment, _ in model.aligner.compared(words, scores=True):
-        long = [s for s, word in enumerate(alignment.source) if len(word) >= 4]
-        coverage = alignment.weights.sum(axis=0)[long].min(initial=1.0)
+        coverage_S = alignment.weights.sum(axis=0)  # 0 for tags
+        is_long = [len(word) >= 4 and word.isalpha() for word in alignment.source]
+        coverage = coverage_S[is_long & (coverage_S > 0)].min(initial=1.0)
         rows.append((-min(alignment.margins or (0.0,)), -coverage))
     return np.array(rows)
 
