@@ -13,7 +13,7 @@ from nmt.alignment.extract import LinkOptions, balance, word_links
 from nmt.alignment.heads import AlignmentHeads, choose_heads
 from nmt.alignment.lexicon import Lexicon
 from nmt.alignment.links import Weights, WordAlignment
-from nmt.alignment.merge import mean_of_pieces, merge_to_turns, merge_to_words, turns_of_words
+from nmt.alignment.merge import Membership, mean_of_pieces, membership, merge_to_turns, merge_to_words, turns_of_words
 from nmt.alignment.posterior import learn_lexicon, posteriors, word_order
 from nmt.core.console import warn
 from nmt.core.errors import UserError
@@ -284,22 +284,21 @@ class AttentionAligner:
         weights_HTS = self._weights(forced, len(predicted))
         source_words, target_words = source.of_pieces(read), target.of_pieces(predicted)
         source_words = [-1 if is_tag else word for word, is_tag in zip(source_words, self._are_tags(read), strict=True)]
-        sizes = len(source.words), len(target.words)
+        of_source, of_target = membership(source_words, len(source.words)), membership(target_words, len(target.words))
         # Words are merged once, unless each head is wanted: the mean of heads and the merge are linear.
         read_HTS = weights_HTS if all_heads else weights_HTS.mean(axis=0, keepdims=True)
-        heads = [merge_to_words(weights_TS, source_words, target_words, *sizes) for weights_TS in read_HTS]
+        heads = list(merge_to_words(read_HTS, of_source, of_target))
         score, probabilities, margins, log_p_T = None, None, None, forced.log_probability_T
         if len(log_p_T):
-            # Of words, from those of their pieces; -1, for pieces of no word, counts first and is dropped.
-            of_pieces_T = log_p_T[: len(predicted)].tolist()
-            log_p_W = np.bincount(np.array(target_words, dtype=np.int64) + 1, of_pieces_T, sizes[1] + 1)
-            probabilities = tuple(np.exp(log_p_W[1:]).tolist())
+            probabilities = tuple(np.exp(log_p_T[: len(predicted)].cpu().numpy() @ of_target).tolist())
             score = None if is_cut else float(log_p_T.sum())
         if len(forced.margin_T) and not is_cut:
-            margins = _least_of_words(forced.margin_T.tolist(), [*target_words, sizes[1]], sizes[1] + 1)
+            *of_pieces, of_end = forced.margin_T.tolist()
+            least_W = np.where(of_target > 0, np.reshape(of_pieces, (-1, 1)), 0).min(axis=0, initial=0)
+            margins = (*least_W.tolist(), of_end)
         turn_weights = None
         if self._task.reader.has_turns:
-            turn_weights = merge_to_turns(weights_HTS.mean(axis=0), source, read, target_words, sizes[1])
+            turn_weights = merge_to_turns(weights_HTS.mean(axis=0), source, read, of_target)
         return WordAlignment(
             source.words,
             target.words,
@@ -308,24 +307,18 @@ class AttentionAligner:
             score=score,
             turns=turns_of_words(source) if turn_weights is not None else (),
             turn_weights=turn_weights,
-            source_diagnostics=_of_words(forced.source_diagnostics, source_words, sizes[0]),
-            target_diagnostics=_of_words(forced.target_diagnostics, target_words, sizes[1]),
+            source_diagnostics=_of_words(forced.source_diagnostics, of_source),
+            target_diagnostics=_of_words(forced.target_diagnostics, of_target),
             probabilities=probabilities,
             margins=margins,
             head_weights=heads if all_heads else None,
         )
 
 
-def _of_words(of_pieces: Mapping[str, Tensor], owners: Sequence[int], num_words: int) -> dict[str, tuple[float, ...]]:
+def _of_words(of_pieces: Mapping[str, Tensor], of_words: Membership) -> dict[str, tuple[float, ...]]:
     """The diagnostics of a sentence's pieces as those of its words."""
-    return {name: mean_of_pieces(values.float().cpu().numpy(), owners, num_words) for name, values in of_pieces.items()}
-
-
-def _least_of_words(of_pieces: Sequence[float], owners: Sequence[int], num_words: int) -> tuple[float, ...]:
-    """Returns the least value of each word's pieces; 0 for a word without pieces."""
-    least = np.zeros(num_words + 1)
-    np.minimum.at(least, np.array(owners, dtype=np.int64), of_pieces)  # pieces of no word, -1, are the last
-    return tuple(least[:-1].tolist())
+    means = {name: mean_of_pieces(values.float().cpu().numpy(), of_words) for name, values in of_pieces.items()}
+    return {name: tuple(mean_W.tolist()) for name, mean_W in means.items()}
 
 
 def _without_padding(forced: ForcedScore, num_source: int) -> ForcedScore:

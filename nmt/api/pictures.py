@@ -10,10 +10,11 @@ from nmt.alignment.links import WordAlignment
 from nmt.api.run import Run
 from nmt.data.links import Link
 from nmt.evaluation.compare import LENGTHS, length_scores
+from nmt.evaluation.scores import check_lengths
 from nmt.evaluation.significance import SufficientStatistics, TestSet
 from nmt.inspection.gradients import GradientNorms
 from nmt.inspection.memory import draw_memory, trace_memory
-from nmt.metrics.table import check_lengths, check_metrics
+from nmt.metrics.table import check_metrics
 from nmt.plotting.curves import XAxis, draw_gradients, draw_lengths, draw_runs
 from nmt.plotting.matrix import draw_grid, draw_matrix
 from nmt.plotting.style import Picture

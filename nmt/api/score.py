@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from nmt.core.errors import UserError
-from nmt.metrics.table import Score, score_corpus
+from nmt.evaluation.scores import score_corpus
+from nmt.metrics.table import Score
 
 
 def score(

@@ -130,8 +130,9 @@ def score(
     whether one system is better than another.
     """
     from nmt.evaluation.compare import read_test_set
+    from nmt.evaluation.scores import score_corpus
     from nmt.metrics.degenerate import count_degenerate
-    from nmt.metrics.table import check_metrics, score_corpus
+    from nmt.metrics.table import check_metrics
 
     files = [hypothesis, *(others or [])]
     if perplexity is not None:

@@ -175,8 +175,8 @@ def recipes(
     it that NAME names.
     """
     if schema:
+        from nmt.cli.json_schema import recipe_schema
         from nmt.cli.schema import import_tables
-        from nmt.recipe.json_schema import recipe_schema
 
         if keys or name is not None:
             raise UserError("--schema is the schema of every recipe.", "Leave out NAME and --keys.")

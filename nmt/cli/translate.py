@@ -29,7 +29,8 @@ from nmt.cli.schema import options_of
 from nmt.cli.translation_options import Resume, TranslateOptions, jsonl
 from nmt.core.console import progress_bar, say, warn
 from nmt.core.errors import UserError
-from nmt.core.output import ResumableOutput, open_output
+from nmt.core.output import open_output
+from nmt.jobs.run import ResumableOutput
 from nmt.recipe.schema import DecodingOptions
 
 if TYPE_CHECKING:

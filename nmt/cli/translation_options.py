@@ -12,7 +12,7 @@ from nmt.core.errors import UserError
 from nmt.recipe.schema import DecodingChanges
 
 if TYPE_CHECKING:
-    from nmt.export.ct2 import Quantization
+    from nmt.export.targets import Quantization
     from nmt.translation.job import TranslationJob
     from nmt.translation.results import ScoredPair, Translation
     from nmt.translation.translator import Translator

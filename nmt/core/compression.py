@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from nmt.core.errors import UserError
-from nmt.core.limits import max_ratio
+from nmt.core.limits import limit
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class DamagedError(Exception):
 
 
 class TooCompressedError(Exception):
-    """A compressed file expands to more bytes or lines than :func:`nmt.core.limits.max_ratio` allows."""
+    """A compressed file expands to more bytes or lines than :data:`nmt.core.limits.LIMITS` allow."""
 
 
 def of_content(beginning: bytes) -> Compression | None:
@@ -112,7 +112,8 @@ class _Checked(io.RawIOBase):
     """A decompressor with bounded output that raises the same error for each format."""
 
     def __init__(self, compression: Compression, packed: BinaryIO) -> None:
-        self._packed, self._num_bytes, self._num_lines, self._max_ratio = _Counted(packed), 0, 0, max_ratio()
+        self._packed, self._num_bytes, self._num_lines = _Counted(packed), 0, 0
+        self._max_ratio = limit("NMT_MAX_COMPRESSION_RATIO")
         self._compression, self._stream = compression, _open(compression, self._packed, "rb")
 
     def readable(self) -> bool:

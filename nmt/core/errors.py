@@ -20,22 +20,16 @@ class UserError(Exception):
         super().__init__(f"{self.message}\n{self.remedy}" if remedy else self.message)
 
 
-class Problems:
+class Problems(list[UserError]):
     """Collects user errors, so that all of them are reported at once.
 
     Used as a context, it takes up the UserError that is raised inside; what follows the context is executed.
     """
 
-    def __init__(self) -> None:
-        self._found: list[UserError] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._found)
-
     def add(self, error: UserError) -> None:
         """Adds an error, unless there is one with the same message."""
-        if error.message not in (known.message for known in self._found):
-            self._found.append(error)
+        if error.message not in (known.message for known in self):
+            self.append(error)
 
     def __enter__(self) -> None:
         return None
@@ -43,8 +37,7 @@ class Problems:
     def __exit__(self, kind: object, error: BaseException | None, traceback: TracebackType | None) -> bool:
         if isinstance(error, UserError):
             self.add(error)
-            return True
-        return False
+        return isinstance(error, UserError)
 
     def raise_if_any(self, where: str) -> None:
         """Raises a UserError with all errors, if there are any.
@@ -52,11 +45,11 @@ class Problems:
         Args:
             where: what has the problems, such as ``recipe.yaml``.
         """
-        if len(self._found) == 1:
-            raise self._found[0]
-        if self._found:
-            lines = (f"{number}. {error.message} {error.remedy}" for number, error in enumerate(self._found, start=1))
-            raise UserError("\n".join((f"{where} has {len(self._found)} problems:", *lines)))
+        if len(self) == 1:
+            raise self[0]
+        if self:
+            lines = (f"{number}. {error.message} {error.remedy}" for number, error in enumerate(self, start=1))
+            raise UserError("\n".join((f"{where} has {len(self)} problems:", *lines)))
 
 
 MAX_MESSAGE = 4000

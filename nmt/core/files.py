@@ -1,7 +1,7 @@
 r"""Writing files: under a temporary name, synced, and renamed when complete, so that a reader never sees half of one.
 
 Temporary files are named ``.nmt-PID-MACHINE-RANDOM.tmp`` and lie beside the final name. The exception is output that a
-stopped run can be resumed with: :class:`nmt.core.output.ResumableOutput`.
+stopped run can be resumed with: :class:`nmt.jobs.run.ResumableOutput`.
 """
 
 import contextlib

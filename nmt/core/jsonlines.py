@@ -12,30 +12,22 @@ MAX_BITS = 1000
 MAX_FILE_BYTES = 1 << 28
 
 
-def parse_json(text: str | bytes, finite: bool = True) -> Any:
-    """Returns the value of a JSON text.
+def parse_object(text: str | bytes, finite: bool = True) -> dict[str, Any]:
+    """Returns the object of a JSON text.
 
     Args:
         finite: refuse NaN and infinite numbers, including those that are too large to represent.
 
     Raises:
-        ValueError: it isn't JSON, is nested too deeply, or has a number that is too large or a lone surrogate.
+        ValueError: it isn't JSON or no object, is nested too deeply, or has a number that is too large or a lone
+            surrogate.
     """
+    check = _finite if finite else None
     try:
-        value = json.loads(text, parse_float=_finite if finite else None, parse_constant=_finite if finite else None)
+        value = json.loads(text, parse_float=check, parse_constant=check)
     except RecursionError:
         raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
     _check(value)
-    return value
-
-
-def parse_object(text: str | bytes, finite: bool = True) -> dict[str, Any]:
-    """Returns the object of a JSON text; see :func:`parse_json`.
-
-    Raises:
-        ValueError: :func:`parse_json` raises it, or the value isn't an object.
-    """
-    value = parse_json(text, finite)
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value

@@ -29,42 +29,28 @@ from pathlib import Path
 from nmt.core.errors import UserError
 from nmt.core.files import explained, locked, remove_unfinished, sha256
 
-RECIPE = "recipe.yaml"
-WEIGHTS = "model.safetensors"
-METRICS = "metrics.jsonl"
-FILM = "film.jsonl"
-ALIGNMENT = "alignment.json"
-LEXICON = "lexicon.tsv"
-CALIBRATION = "calibration.json"
-PIECES = "pieces.tsv"
 CARD = "README.md"
-MEMORY = "memory.sqlite"
 
-MAX_BYTES = {
-    RECIPE: 1 << 20, ALIGNMENT: 1 << 20, CALIBRATION: 1 << 20, CARD: 1 << 20, "vocabulary": 1 << 28,
-    PIECES: 1 << 28, LEXICON: 1 << 30, METRICS: 1 << 30, FILM: 1 << 28, "step-": 1 << 26,
-    "state.json": 1 << 26, "SHA256SUMS": 1 << 16,
-}  # fmt: skip
-"""Largest sizes of files that are read as a whole, by the beginning of their names; those of real models are far
-below."""
-
-READ = (
-    ".lock",
-    RECIPE,
-    "vocabulary*",
-    WEIGHTS,
-    ALIGNMENT,
-    LEXICON,
-    CALIBRATION,
-    PIECES,
-    f"{MEMORY}*",
-    METRICS,
-    FILM,
-    CARD,
-    "samples/step-*",
-    "checkpoints/step-*/*",
-)
-"""The files of a model directory that are read or locked."""
+READ: dict[str, int | None] = {
+    ".lock": None,
+    "recipe.yaml": 1 << 20,
+    "vocabulary*": 1 << 28,
+    "model.safetensors": None,
+    "alignment.json": 1 << 20,
+    "lexicon.tsv": 1 << 30,
+    "calibration.json": 1 << 20,
+    "pieces.tsv": 1 << 28,
+    "memory.sqlite*": None,
+    "metrics.jsonl": 1 << 30,
+    "film.jsonl": 1 << 28,
+    CARD: 1 << 20,
+    "samples/step-*": 1 << 26,
+    "checkpoints/step-*/state.json": 1 << 26,
+    "checkpoints/step-*/SHA256SUMS": 1 << 16,
+    "checkpoints/step-*/*": None,
+}
+"""The files of a model directory that are read or locked, with the largest size in bytes of those that are read as a
+whole; those of real models are far below."""
 
 
 class ModelDirectory:
@@ -76,12 +62,13 @@ class ModelDirectory:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.recipe, self.weights, self.metrics = self.path / RECIPE, self.path / WEIGHTS, self.path / METRICS
-        self.alignment, self.lexicon, self.card = self.path / ALIGNMENT, self.path / LEXICON, self.path / CARD
-        self.calibration, self.pieces, self.memory = self.path / CALIBRATION, self.path / PIECES, self.path / MEMORY
+        self.recipe, self.weights = self.path / "recipe.yaml", self.path / "model.safetensors"
+        self.metrics, self.film, self.card = self.path / "metrics.jsonl", self.path / "film.jsonl", self.path / CARD
+        self.alignment, self.lexicon = self.path / "alignment.json", self.path / "lexicon.tsv"
+        self.calibration, self.pieces = self.path / "calibration.json", self.path / "pieces.tsv"
         self.corrections, self.weights_before = self.path / "corrections", self.path / "model.before.safetensors"
         self.checkpoints, self.samples = self.path / "checkpoints", self.path / "samples"
-        self.tensorboard, self.film = self.path / "tensorboard", self.path / FILM
+        self.tensorboard, self.memory = self.path / "tensorboard", self.path / "memory.sqlite"
 
     def __str__(self) -> str:
         return str(self.path)
@@ -118,15 +105,16 @@ class ModelDirectory:
         if not isdir(self.path):  # also a name that is too long, for which the methods of Path raise
             return
         inside = self.path.resolve()
-        for file in (file for pattern in READ for file in sorted(self.path.glob(pattern))):
-            if file.exists() or file.is_symlink():  # a training run may remove a checkpoint meanwhile
-                _check_file(file, inside)
+        for pattern, limit in READ.items():
+            for file in sorted(self.path.glob(pattern)):
+                if file.exists() or file.is_symlink():  # a training run may remove a checkpoint meanwhile
+                    _check_file(file, inside, limit)
 
     def _not_a_model_directory(self) -> UserError:
-        inside = sorted(path.parent for path in self.path.glob(f"*/{RECIPE}")) if isdir(self.path) else []
-        outside = [parent for parent in self.path.parents if isfile(parent / RECIPE)]
+        inside = sorted(path.parent for path in self.path.glob(f"*/{self.recipe.name}")) if isdir(self.path) else []
+        outside = [parent for parent in self.path.parents if isfile(parent / self.recipe.name)]
         if isdir(self.path):
-            reason = f"it has no {RECIPE}"
+            reason = f"it has no {self.recipe.name}"
         else:
             reason = "it is a file" if exists(self.path) else "there is no such folder"
         guesses = [str(path) for path in (*inside[:3], *outside[:1])]
@@ -151,7 +139,7 @@ class ModelDirectory:
             yield
 
 
-def _check_file(file: Path, directory: Path) -> None:
+def _check_file(file: Path, directory: Path, limit: int | None) -> None:
     """Refuse what isn't a regular file of a reasonable size inside the directory."""
     remedy = "Don't use this model directory unless you know why, or replace the file by the one that training wrote."
     try:
@@ -165,6 +153,5 @@ def _check_file(file: Path, directory: Path) -> None:
         raise UserError(f"{file} is a link to {resolved}, outside the model directory.", remedy)
     if not stat.S_ISREG(status.st_mode):
         raise UserError(f"{file} is not a regular file.", remedy)
-    limit = next((size for name, size in MAX_BYTES.items() if file.name.startswith(name)), None)
     if limit is not None and status.st_size > limit:
         raise UserError(f"{file} has {status.st_size:,} bytes, more than {limit:,}.", remedy)

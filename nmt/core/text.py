@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 
 from nmt.core.compression import MAGIC_BYTES, SUFFIXES, DamagedError, TooCompressedError, of_content
 from nmt.core.errors import UserError
-from nmt.core.limits import max_line_bytes
+from nmt.core.limits import limit
 from nmt.core.output import STANDARD_STREAM
 
 LineT = TypeVar("LineT")
@@ -45,16 +45,16 @@ class Lines(Iterator[str]):
     Args:
         path: the file, or ``"-"`` for standard input.
         keep_invalid: give bytes that aren't UTF-8 as lone surrogates (U+DC80 to U+DCFF) rather than refuse them.
-        max_bytes: longest line that is accepted; None for :func:`nmt.core.limits.max_line_bytes`.
+        max_bytes: longest line that is accepted; None for that of :data:`nmt.core.limits.LIMITS`.
 
     Raises:
         UserError: the file is missing, unreadable, compressed and damaged, or not UTF-8; a line is too long; or a
-            small compressed file expands beyond :func:`nmt.core.limits.max_ratio`.
+            small compressed file expands beyond :data:`nmt.core.limits.LIMITS`.
     """
 
     def __init__(self, path: Path | str, keep_invalid: bool = False, max_bytes: int | None = None) -> None:
         self._stream: io.BufferedReader | None = None
-        self._max_bytes = max_bytes or max_line_bytes()
+        self._max_bytes = max_bytes or limit("NMT_MAX_LINE_BYTES")
         self._errors = "surrogateescape" if keep_invalid else "strict"
         self._decoded = self._read(path)
 

@@ -79,15 +79,14 @@ class Batch:
         return self._rows(slice(middle)), self._rows(slice(middle, None))
 
     def _rows(self, rows: slice) -> Self:
-        source_length, target_length = self.source_length_B[rows], self.target_length_B[rows]
-        longest_source, longest_target = int(source_length.max()), int(target_length.max())
-        return type(self)(
-            self.source_BS[rows, :longest_source],
-            source_length,
-            self.target_input_BT[rows, :longest_target],
-            self.target_output_BT[rows, :longest_target],
-            target_length,
-            {name: values[rows] for name, values in self.annotations.items()},
+        part = self._each(lambda tensor: tensor[rows])
+        longest_source, longest_target = int(part.source_length_B.max()), int(part.target_length_B.max())
+        return replace(
+            part,
+            source_BS=part.source_BS[:, :longest_source],
+            target_input_BT=part.target_input_BT[:, :longest_target],
+            target_output_BT=part.target_output_BT[:, :longest_target],
+            annotations={name: values[rows] for name, values in self.annotations.items()},
         )
 
     @property

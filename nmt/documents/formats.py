@@ -111,15 +111,6 @@ def sentences_of_document(name: str, data: bytes, source: str = "en", limit: flo
     return found
 
 
-def text_of_document(name: str, data: bytes, limit: int) -> str:
-    """Returns the first sentences of a file, up to ``limit`` characters, for language identification.
-
-    Raises:
-        UserError: as :func:`translate_document`.
-    """
-    return "\n".join(sentences_of_document(name, data, limit=limit))[:limit]
-
-
 def check_name(name: str) -> str:
     """Returns the ending of a file name.
 

@@ -10,9 +10,10 @@ from nmt.alignment.links import json_line
 from nmt.core.compression import SUFFIXES
 from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
-from nmt.core.output import ResumableOutput, binary_file
+from nmt.core.output import binary_file
 from nmt.core.text import read_bytes, read_lines
 from nmt.documents.formats import FORMATS, MAX_BYTES, sentences_of_document, translate_document
+from nmt.jobs.run import ResumableOutput
 from nmt.jobs.shards import Shard
 from nmt.translation.job import TranslationJob, open_lines
 from nmt.translation.parts import in_parts, joined

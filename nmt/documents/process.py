@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any, NoReturn
 
 from nmt.core.errors import UserError
-from nmt.documents.formats import text_of_document, translate_document
+from nmt.documents.formats import sentences_of_document, translate_document
 from nmt.documents.segmentation import Translate
 from nmt.recipe.registry import load_plugin, named
 from nmt.translation.results import Translation
@@ -67,7 +67,7 @@ class DocumentProcess:
         return self._run({"name": name, "source": source, "target": target}, data, translate)
 
     def text(self, name: str, data: bytes, limit: int) -> str:
-        """Returns the beginning of the text; see :func:`nmt.documents.formats.text_of_document`."""
+        """Returns the first sentences, up to ``limit`` characters, for language identification."""
         return self._run({"name": name, "limit": limit}, data, lambda sentences: []).decode()
 
     def _run(self, job: dict[str, Any], data: bytes, translate: Translate) -> bytes:
@@ -192,7 +192,8 @@ def _answer(job: dict[str, Any], data: bytes, requests: IO[bytes], answers: IO[b
 
     try:
         if "limit" in job:
-            result = text_of_document(job["name"], data, job["limit"]).encode("utf-8", "replace")
+            sentences = sentences_of_document(job["name"], data, limit=job["limit"])
+            result = "\n".join(sentences)[: job["limit"]].encode("utf-8", "replace")
         else:
             result = translate_document(job["name"], data, translate, job["source"], job["target"])
     except UserError as error:

@@ -20,9 +20,10 @@ from nmt.core.output import STANDARD_STREAM
 from nmt.core.templates import rounded
 from nmt.core.text import describe, read_lines
 from nmt.data.dialogue import current_turn
+from nmt.evaluation.scores import check_lengths
 from nmt.evaluation.significance import SufficientStatistics, TestMethod, TestSet, paired_test
 from nmt.metrics.degenerate import count_degenerate
-from nmt.metrics.table import METRICS, Bleu, Metric, check_lengths, check_metrics
+from nmt.metrics.table import METRICS, Bleu, Metric, check_metrics
 
 Tokens = Sequence[str]
 Rows = list[dict[str, Any]]
@@ -40,7 +41,7 @@ MAX_ORDER, NUM_NGRAMS = 4, 10
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """CompareOptions of a comparison."""
+    """Options of a comparison."""
 
     metrics: Sequence[str] = ("bleu", "chrf", "ter")
     method: TestMethod = "randomisation"

@@ -14,7 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from nmt.metrics.table import METRICS, FloatArray, Metric, References, Score, Texts, bootstrap, check_seed, interval
+from nmt.evaluation.scores import bootstrap, check_seed, interval, with_interval
+from nmt.metrics.table import METRICS, FloatArray, Metric, References, Score, Texts
 
 TestMethod = Literal["randomisation", "bootstrap"]
 
@@ -116,7 +117,7 @@ def paired_test(
     scores = {}
     for name, samples_R in samples.items():
         score = Score(metric.name, statistics.score(name), metric.signature, decimals=metric.decimals)
-        scores[name] = score.resampled(samples_R, **settings)
+        scores[name] = with_interval(score, samples_R, **settings)
     differences = {}
     for name in others:
         value, gaps_R = scores[name].score - scores[baseline].score, samples[name] - samples[baseline]

@@ -7,7 +7,7 @@ self-attention share one matrix, and so do keys and values of cross-attention; p
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,11 @@ from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
 from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
+from nmt.export.targets import Quantization
 from nmt.models.attention.multihead import MultiHeadAttention
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
 from nmt.translation.translator import Translator
 
-Quantization = Literal["int8", "int16", "float16", "bfloat16"]
 ACTIVATIONS = {"relu": "RELU", "silu": "SWISH", "gelu": "GELU"}
 """Names of activation functions in nmt and in CTranslate2."""
 

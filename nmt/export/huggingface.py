@@ -20,10 +20,11 @@ from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.decoding.ranking import length_exponent
 from nmt.export.fast_tokenizer import fast_tokenizer
+from nmt.export.targets import ExportTarget, Quantization
 from nmt.models.layers import sinusoids
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder, TransformerOptions
 from nmt.models.weights import weights_of, write_tensors
-from nmt.pretrained.families import ACTIVATIONS, FAMILIES, Family
+from nmt.pretrained.families import COMMON_KEYS, FAMILIES, SIDE_KEYS, Family
 from nmt.pretrained.names import BIAS, counterpart, order_of_halves
 from nmt.pretrained.tokenizers import FAIRSEQ_MODEL, FAIRSEQ_SPECIALS
 from nmt.translation.translator import Translator
@@ -84,6 +85,18 @@ def export_huggingface(translator: Translator, output: Path) -> Family:
     return family
 
 
+class HuggingFace(ExportTarget):
+    """A folder for ``transformers``."""
+
+    def write(
+        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
+    ) -> list[str]:
+        if quantization is not None:
+            raise UserError("A folder for transformers has float32 weights.", "Leave out --quantization.")
+        family = export_huggingface(translator, output)
+        return [f"wrote {output}: {family.model_class}", "In Python:\n", USAGE.format(directory=str(output))]
+
+
 def fitting_family(translator: Translator) -> Family:
     """Returns the architecture that computes what a model computes.
 
@@ -94,7 +107,10 @@ def fitting_family(translator: Translator) -> Family:
     if type(encoder) is not TransformerEncoder or type(decoder) is not TransformerDecoder:
         kinds = sorted({model.encoder["type"], model.decoder["type"]} - {"transformer"})
         raise UserError(f"transformers has no architecture for this model: {' and '.join(kinds)}.", TRAIN_ANOTHER)
-    sides = [TransformerOptions(**{k: v for k, v in side.items() if k != "type"}) for side in _sides(translator)]
+    sides = [
+        TransformerOptions(**{key: value for key, value in side.items() if key != "type"})
+        for side in (model.encoder, model.decoder)
+    ]
     for key in ("norm", "positions", "activation", "embedding_norm", "max_positions"):
         values = [getattr(side, key) for side in sides]
         if values[0] != values[1]:
@@ -123,14 +139,9 @@ def fitting_family(translator: Translator) -> Family:
     return family
 
 
-def _sides(translator: Translator) -> Sequence[dict[str, Any]]:
-    return translator.recipe.model.encoder, translator.recipe.model.decoder
-
-
 def _config(translator: Translator, family: Family) -> dict[str, Any]:
     """Returns the content of ``config.json``."""
     model, vocabularies = translator.recipe.model, translator.vocabularies
-    activations = {ours: theirs for theirs, ours in ACTIVATIONS.items() if theirs != "swish"}
     config: dict[str, Any] = {
         "architectures": [family.model_class],
         "model_type": family.model_type,
@@ -138,21 +149,17 @@ def _config(translator: Translator, family: Family) -> dict[str, Any]:
         "dtype": "float32",
         "d_model": model.embedding_size,
         "scale_embedding": model.scale_embeddings,
-        "activation_function": activations[model.encoder["activation"]],
-        "max_position_embeddings": _num_positions(translator),
         "vocab_size": len(vocabularies.source),
         "tie_word_embeddings": model.tie != "none",
         **{key: value for key, value in _generation(translator).items() if key.endswith("_token_id")},
-        **{key: model.encoder[key] for key in ("dropout", "attention_dropout", "activation_dropout")},
+        **{theirs: model.encoder[ours] for theirs, ours in COMMON_KEYS.items()},
+        "max_position_embeddings": _num_positions(translator),
     }
     if family.model_type == "marian":
         config["share_encoder_decoder_embeddings"] = model.tie == "all"
         config["decoder_vocab_size"] = len(vocabularies.target)
-    for side, options in zip(("encoder", "decoder"), _sides(translator), strict=True):
-        config[f"{side}_layers"] = options["num_layers"]
-        config[f"{side}_attention_heads"] = options["num_heads"]
-        config[f"{side}_ffn_dim"] = options["feed_forward_size"]
-        config[f"{side}_layerdrop"] = options["layer_drop"]
+    for side, options in (("encoder", model.encoder), ("decoder", model.decoder)):
+        config |= {f"{side}_{theirs}": options[ours] for theirs, ours in SIDE_KEYS.items()}
     return config
 
 

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,11 +29,13 @@ from nmt.core.version import __version__
 from nmt.data.batching import Ids
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.export.ct2 import check_form, num_positions
+from nmt.export.run import check
+from nmt.export.targets import ExportTarget, Quantization
 from nmt.models.attention.multihead import KeysValues, MultiHeadAttention, padding_bias
 from nmt.models.contracts import select_heads
 from nmt.models.layers import Positions
-from nmt.models.networks.ssru import SsruDecoder
-from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
+from nmt.models.networks.ssru import SsruDecoder, SsruLayer
+from nmt.models.networks.transformer import DecoderLayer, TransformerDecoder, TransformerEncoder
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.results import ScoredPair
 from nmt.translation.translator import Translator
@@ -84,7 +86,7 @@ def check_exportable(translator: Translator) -> None:
         raise UserError(
             "The ONNX export needs an encoder of type transformer and a decoder of type transformer or ssru; this "
             f"model has {kinds.encoder['type'] if kinds.encoder else 'no encoder'} and {kinds.decoder['type']}.",
-            "Use `nmt translate` for it, or train one such as multi30k/transformer.",
+            "Translate a training text with it, and train multi30k/ssru or multi30k/transformer on the translations.",
         )
     check_form(translator, "ONNX")
 
@@ -121,20 +123,8 @@ class _Encoder(nn.Module):
         return tuple(parts)
 
 
-class _StepInput(NamedTuple):
-    """Input of a step."""
-
-    token_BK: Tensor
-    position: Tensor
-    mask_BS: Tensor
-    memory: Sequence[KeysValues]
-    """Keys and values of each layer, [B, H, S, d]."""
-    state: Sequence[Tensor]
-    """Parts [B, K, …]."""
-
-
 class _Step(nn.Module):
-    """A step of a decoder. A state is a list of tensors [B, K, …]."""
+    """A step of a decoder. A state is a list of tensors [B, K, …], and memory the keys and values of each layer."""
 
     def __init__(self, decoder: TransformerDecoder | SsruDecoder, heads: Sequence[int]) -> None:
         super().__init__()
@@ -143,14 +133,21 @@ class _Step(nn.Module):
     def forward(
         self, token_BK: Tensor, position: Tensor, mask_BS: Tensor, memory: Sequence[Tensor], state: Sequence[Tensor]
     ) -> tuple[Tensor, ...]:
-        keys_values = tuple(zip(memory[::2], memory[1::2], strict=True))
-        given = _StepInput(token_BK, position, mask_BS, keys_values, state)
-        features_BKD, weights_BHKS, parts = self.read(given)
-        log_p_BKV = self.decoder.output(features_BKD).log_softmax(-1)
-        return log_p_BKV, select_heads(weights_BHKS, self.heads).mean(1), *parts
+        decoder, bias, weights, parts = self.decoder, padding_bias(mask_BS), list[Tensor](), list[Tensor]()
+        x_BKD = decoder.positions(decoder.embedding(token_BK), position)
+        size = len(state) // len(decoder.layers)
+        for number, layer in enumerate(decoder.layers):
+            own, keys_values = state[size * number : size * (number + 1)], (memory[2 * number], memory[2 * number + 1])
+            x_BKD, weights_BHKS, new = self.read(layer, x_BKD, own, keys_values, bias)
+            weights.append(weights_BHKS)
+            parts += new
+        log_p_BKV = decoder.output(decoder.norm(x_BKD)).log_softmax(-1)
+        return log_p_BKV, select_heads(torch.cat(weights, dim=1), self.heads).mean(1), *parts
 
-    def read(self, given: _StepInput) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Returns features [B, K, D], attention weights [B, H, K, S] and the new state."""
+    def read(
+        self, layer: Any, x_BKD: Tensor, state: Sequence[Tensor], keys_values: KeysValues, bias: Tensor
+    ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+        """Returns what a layer gives [B, K, D], its attention weights [B, H, K, S] and its new state."""
         raise NotImplementedError
 
     def initial_shapes(self) -> list[list[int]]:
@@ -161,28 +158,21 @@ class _Step(nn.Module):
 class _TransformerStep(_Step):
     """The cache of a hypothesis holds its own past alone: keys and values of each layer [B, K, H, C, d]."""
 
-    def read(self, given: _StepInput) -> tuple[Tensor, Tensor, list[Tensor]]:
-        decoder = cast(TransformerDecoder, self.decoder)
-        cross_bias, no_bias = padding_bias(given.mask_BS), torch.zeros(1)
-        x_BKD, shape = decoder.positions(decoder.embedding(given.token_BK), given.position), given.token_BK.shape
-        weights, parts = list[Tensor](), list[Tensor]()
-        for number, (layer, cross) in enumerate(zip(decoder.layers, given.memory, strict=True)):
-            assert layer.cross_attention is not None  # there is an encoder
-            assert layer.around_cross is not None
-            y_N1D = layer.around_self.before(x_BKD).flatten(0, 1)[:, None]
-            new = (torch.unflatten(part, 0, shape) for part in layer.self_attention.project(y_N1D))
-            past = [torch.cat(pair, dim=3) for pair in zip(given.state[2 * number : 2 * number + 2], new, strict=True)]
-            own = past[0].flatten(0, 1), past[1].flatten(0, 1)
-            attended_N1D, _ = layer.self_attention(y_N1D, own, no_bias)
-            x_BKD = layer.around_self.after(x_BKD, torch.unflatten(attended_N1D[:, 0], 0, shape))
-            y_BKD = layer.around_cross.before(x_BKD)
-            attended_BKD, of_layer = layer.cross_attention(y_BKD, cross, cross_bias, True)
-            x_BKD = layer.around_cross.after(x_BKD, attended_BKD)
-            y_BKD = layer.around_feed_forward.before(x_BKD)
-            x_BKD = layer.around_feed_forward.after(x_BKD, layer.feed_forward(y_BKD))
-            parts += past
-            weights.append(of_layer)
-        return decoder.norm(x_BKD), torch.cat(weights, dim=1), parts
+    def read(
+        self, layer: DecoderLayer, x_BKD: Tensor, state: Sequence[Tensor], keys_values: KeysValues, bias: Tensor
+    ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+        assert layer.cross_attention is not None  # there is an encoder
+        assert layer.around_cross is not None
+        y_N1D, shape = layer.around_self.before(x_BKD).flatten(0, 1)[:, None], x_BKD.shape[:2]
+        new = (torch.unflatten(part, 0, shape) for part in layer.self_attention.project(y_N1D))
+        past = [torch.cat(pair, dim=3) for pair in zip(state, new, strict=True)]
+        own = past[0].flatten(0, 1), past[1].flatten(0, 1)
+        attended_N1D, _ = layer.self_attention(y_N1D, own, torch.zeros(1))
+        x_BKD = layer.around_self.after(x_BKD, torch.unflatten(attended_N1D[:, 0], 0, shape))
+        attended_BKD, weights_BHKS = layer.cross_attention(layer.around_cross.before(x_BKD), keys_values, bias, True)
+        x_BKD = layer.around_cross.after(x_BKD, attended_BKD)
+        y_BKD = layer.feed_forward(layer.around_feed_forward.before(x_BKD))
+        return layer.around_feed_forward.after(x_BKD, y_BKD), cast(Tensor, weights_BHKS), past
 
     def initial_shapes(self) -> list[list[int]]:
         decoder = cast(TransformerDecoder, self.decoder)
@@ -192,27 +182,22 @@ class _TransformerStep(_Step):
 class _SsruStep(_Step):
     """The state is the cell of each layer, [B, K, D]."""
 
-    def read(self, given: _StepInput) -> tuple[Tensor, Tensor, list[Tensor]]:
-        decoder = cast(SsruDecoder, self.decoder)
-        bias, x_BKD = padding_bias(given.mask_BS), decoder.positions(decoder.embedding(given.token_BK), given.position)
-        weights, parts = list[Tensor](), list[Tensor]()
-        for layer, cell_BKD, keys_values in zip(decoder.layers, given.state, given.memory, strict=True):
-            forget_BKD = layer.unit.forget(y_BKD := layer.around_unit.before(x_BKD)).sigmoid()
-            cell_BKD = forget_BKD * cell_BKD + (1 - forget_BKD) * layer.unit.value(y_BKD)
-            x_BKD = layer.around_unit.after(x_BKD, cell_BKD.relu())
-            y_BKD = layer.around_attention.before(x_BKD)
-            attended_BKD, of_layer = layer.attention(y_BKD, keys_values, bias, True)
-            x_BKD = layer.around_attention.after(x_BKD, attended_BKD)
-            if layer.feed_forward is not None and layer.around_feed_forward is not None:
-                y_BKD = layer.around_feed_forward.before(x_BKD)
-                x_BKD = layer.around_feed_forward.after(x_BKD, layer.feed_forward(y_BKD))
-            parts.append(cell_BKD)
-            weights.append(of_layer)
-        return decoder.norm(x_BKD), torch.cat(weights, dim=1), parts
+    def read(
+        self, layer: SsruLayer, x_BKD: Tensor, state: Sequence[Tensor], keys_values: KeysValues, bias: Tensor
+    ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+        y_BKD, [cell_BKD] = layer.around_unit.before(x_BKD), state
+        forget_BKD = layer.unit.forget(y_BKD).sigmoid()
+        cell_BKD = forget_BKD * cell_BKD + (1 - forget_BKD) * layer.unit.value(y_BKD)
+        x_BKD = layer.around_unit.after(x_BKD, cell_BKD.relu())
+        attended_BKD, weights_BHKS = layer.attention(layer.around_attention.before(x_BKD), keys_values, bias, True)
+        x_BKD = layer.around_attention.after(x_BKD, attended_BKD)
+        if layer.feed_forward is not None and layer.around_feed_forward is not None:
+            y_BKD = layer.feed_forward(layer.around_feed_forward.before(x_BKD))
+            x_BKD = layer.around_feed_forward.after(x_BKD, y_BKD)
+        return x_BKD, weights_BHKS, [cell_BKD]
 
     def initial_shapes(self) -> list[list[int]]:
-        decoder = cast(SsruDecoder, self.decoder)
-        return [[decoder.embedding.size]] * len(decoder.layers)
+        return [[self.decoder.embedding.size]] * len(self.decoder.layers)
 
 
 def _write_networks(translator: Translator, folder: Path) -> dict[str, list[int]]:
@@ -356,3 +341,18 @@ def open_onnx(translator: Translator) -> OnnxModel:
     with TemporaryDirectory() as scratch:
         export_onnx(translator, Path(scratch) / "model")
         return OnnxModel(Path(scratch) / "model")
+
+
+class Onnx(ExportTarget):
+    """A folder for :mod:`nmt.runtime`, which needs onnxruntime and no PyTorch."""
+
+    def write(
+        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
+    ) -> list[str]:
+        export_onnx(translator, output, quantization)
+        agreement = check(output, translator, lines, quantization is None, OnnxModel(output))
+        return [
+            f"wrote {output}: {agreement}",
+            "Without PyTorch (pip install onnxruntime sentencepiece):\n",
+            f"python {output / 'translate.py'} < source > target",
+        ]

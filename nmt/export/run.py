@@ -18,7 +18,8 @@ from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.decoding.hypotheses import Hypothesis
 from nmt.decoding.ranking import length_exponent, length_normalised
 from nmt.decoding.search import Query, Searcher, max_lengths
-from nmt.export.ct2 import Quantization, export, num_positions, require_ctranslate2
+from nmt.export.ct2 import export, num_positions, require_ctranslate2
+from nmt.export.targets import ExportTarget, Quantization
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.results import ScoredPair
 from nmt.translation.translator import Translator
@@ -231,6 +232,17 @@ def random_lines(translator: Translator, num_lines: int) -> list[str]:
     """Random pieces of the source vocabulary: no sentences, but their translations must agree all the same."""
     vocabulary, draw = translator.vocabularies.source, random.Random(1)
     return [vocabulary.decode(draw.choices(range(4, len(vocabulary)), k=draw.randint(3, 12))) for _ in range(num_lines)]
+
+
+class CTranslate2(ExportTarget):
+    """A folder for ``ctranslate2.Translator``."""
+
+    def write(
+        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
+    ) -> list[str]:
+        export(translator, output, quantization)
+        agreement = check(output, translator, lines, exact=quantization is None)
+        return [f"wrote {output}: {agreement}", "In Python:\n", usage(output)]
 
 
 def usage(directory: Path) -> str:

@@ -3,17 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from nmt.core.errors import UserError
-from nmt.export.argos import export_argos
-from nmt.export.ct2 import Quantization, export
-from nmt.export.huggingface import USAGE, export_huggingface
-from nmt.export.onnx import OnnxModel, export_onnx
-from nmt.export.run import check, usage
-from nmt.export.web import export_web
 from nmt.recipe.registry import Table
 from nmt.translation.translator import Translator
+
+Quantization = Literal["int8", "int16", "float16", "bfloat16"]
+"""Type of stored weights other than float32."""
 
 
 class ExportTarget(ABC):
@@ -42,73 +38,14 @@ class ExportTarget(ABC):
         """
 
 
-class CTranslate2(ExportTarget):
-    """A folder for ``ctranslate2.Translator``."""
-
-    def write(
-        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
-    ) -> list[str]:
-        export(translator, output, quantization)
-        agreement = check(output, translator, lines, exact=quantization is None)
-        return [f"wrote {output}: {agreement}", "In Python:\n", usage(output)]
-
-
-class Onnx(ExportTarget):
-    """A folder for :mod:`nmt.runtime`, which needs onnxruntime and no PyTorch."""
-
-    def write(
-        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
-    ) -> list[str]:
-        export_onnx(translator, output, quantization)
-        agreement = check(output, translator, lines, quantization is None, OnnxModel(output))
-        return [
-            f"wrote {output}: {agreement}",
-            "Without PyTorch (pip install onnxruntime sentencepiece):\n",
-            f"python {output / 'translate.py'} < source > target",
-        ]
-
-
-class Web(ExportTarget):
-    """A folder of static files that translates in the browser."""
-
-    default_quantization = "int8"
-
-    def write(
-        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
-    ) -> list[str]:
-        export_web(translator, output, quantization)
-        agreement = check(output, translator, lines, quantization is None, OnnxModel(output))
-        return [
-            f"wrote {output}: {agreement}",
-            "Serve it with any web server, and open http://localhost:8000:\n",
-            f"python -m http.server --directory {output}",
-        ]
-
-
-class Argos(ExportTarget):
-    """A package for Argos Translate and LibreTranslate."""
-
-    def write(
-        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
-    ) -> list[str]:
-        path, agreement = export_argos(translator, output, quantization, lines)
-        return [f"wrote {path}: {agreement}"]
-
-
-class HuggingFace(ExportTarget):
-    """A folder for ``transformers``."""
-
-    def write(
-        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
-    ) -> list[str]:
-        if quantization is not None:
-            raise UserError("A folder for transformers has float32 weights.", "Leave out --quantization.")
-        family = export_huggingface(translator, output)
-        return [f"wrote {output}: {family.model_class}", "In Python:\n", USAGE.format(directory=str(output))]
-
-
 EXPORT_TARGETS: Table[ExportTarget] = Table(
     "export target",
     ExportTarget,
-    {"ctranslate2": CTranslate2, "argos": Argos, "onnx": Onnx, "web": Web, "huggingface": HuggingFace},
+    {
+        "ctranslate2": "nmt.export.run:CTranslate2",
+        "argos": "nmt.export.argos:Argos",
+        "onnx": "nmt.export.onnx:Onnx",
+        "web": "nmt.export.web:Web",
+        "huggingface": "nmt.export.huggingface:HuggingFace",
+    },
 )

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Sequence
 from importlib.resources import files as resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,9 @@ from tempfile import TemporaryDirectory
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, explained, new_folder, replacing, sha256
 from nmt.data.cache import cache_directory
-from nmt.export.onnx import export_onnx
+from nmt.export.onnx import OnnxModel, export_onnx
+from nmt.export.run import check
+from nmt.export.targets import ExportTarget, Quantization
 from nmt.translation.translator import Translator
 
 RUNTIME = "onnxruntime-web-1.30.0"
@@ -24,35 +27,43 @@ RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-sim
 PAGE = ("index.html", "style.css", "page.js", "worker.js", "translator.js", "tokenizer.js", "offline.js")
 
 
-def export_web(translator: Translator, output: Path, quantization: str | None = None) -> None:
-    """Writes a folder that any web server can serve.
+class Web(ExportTarget):
+    """A folder of static files that translates in the browser."""
 
-    Args:
-        translator: a Transformer, or a Transformer encoder with an SSRU decoder, with sentencepiece vocabularies.
-        output: a new or empty folder.
-        quantization: ``int8`` stores the weights in 8 bits; None keeps float32.
+    default_quantization = "int8"
 
-    Raises:
-        UserError: the model can't be exported, the folder is in use, or onnxruntime-web can't be downloaded.
-    """
-    check_unused(output)
-    with TemporaryDirectory() as scratch, new_folder(output) as temporary:
-        networks = Path(scratch) / "networks"
-        export_onnx(translator, networks, quantization)
-        (networks / "translate.py").unlink()
-        for path in networks.iterdir():
-            shutil.copyfile(path, temporary / path.name)
-        config = json.loads((temporary / "config.json").read_text("utf-8"))
-        config |= {"attention": translator.aligner.heads.attention, "quantization": quantization}
-        config["sizes"] = {path.name: path.stat().st_size for path in sorted(networks.iterdir())}
-        (temporary / "config.json").write_text(json.dumps(config, ensure_ascii=False), "utf-8")
-        for name in PAGE:
-            (temporary / name).write_bytes(resources("nmt.export").joinpath("page", name).read_bytes())
-        _add_runtime(temporary / "runtime")
-        names = sorted(path.relative_to(temporary).as_posix() for path in temporary.rglob("*") if path.is_file())
-        digest = hashlib.sha256("".join(f"{name} {sha256(temporary / name)}\n" for name in names).encode())
-        content = {"version": f"nmt-{digest.hexdigest()[:16]}", "files": names}
-        (temporary / "files.json").write_text(json.dumps(content), "utf-8")
+    def write(
+        self, translator: Translator, output: Path, quantization: Quantization | None, lines: Sequence[str]
+    ) -> list[str]:
+        check_unused(output)
+        with new_folder(output) as temporary:
+            export_onnx(translator, temporary / "networks", quantization)
+            _write_page(translator, temporary, quantization)
+        agreement = check(output, translator, lines, quantization is None, OnnxModel(output))
+        return [
+            f"wrote {output}: {agreement}",
+            "Serve it with any web server, and open http://localhost:8000:\n",
+            f"python -m http.server --directory {output}",
+        ]
+
+
+def _write_page(translator: Translator, folder: Path, quantization: str | None) -> None:
+    """Adds everything else to a folder in which the networks have been exported to the folder ``networks``."""
+    networks = folder / "networks"
+    (networks / "translate.py").unlink()
+    names = [path.rename(folder / path.name).name for path in sorted(networks.iterdir())]
+    networks.rmdir()
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config |= {"attention": translator.aligner.heads.attention, "quantization": quantization}
+    config["sizes"] = {name: (folder / name).stat().st_size for name in names}
+    (folder / "config.json").write_text(json.dumps(config, ensure_ascii=False), "utf-8")
+    for name in PAGE:
+        (folder / name).write_bytes(resources("nmt.export").joinpath("page", name).read_bytes())
+    _add_runtime(folder / "runtime")
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    digest = hashlib.sha256("".join(f"{name} {sha256(folder / name)}\n" for name in names).encode())
+    content = {"version": f"nmt-{digest.hexdigest()[:16]}", "files": names}
+    (folder / "files.json").write_text(json.dumps(content), "utf-8")
 
 
 def _add_runtime(folder: Path) -> None:

@@ -35,29 +35,36 @@ class SourceCode:
 
 
 @dataclass(frozen=True)
-class AttentionNumbers:
-    """Numbers of a head for one sentence pair: the weights are the softmax of the scores, and a context is the mean of
-    the values under them."""
+class Numbers:
+    """Numbers of a part of a model for one sentence pair, beside its equation and its code."""
 
-    equation: str
+    name: str
+    """Name of the head, or of the class of the cell."""
     code: str
-    """Class that computes the scores."""
-    sources: tuple["SourceCode", ...]
-    """Code of the scores, and of weights and context if they are computed apart; empty where Python has no source."""
-    query_TD: Tensor
-    keys_SD: Tensor
-    values_SD: Tensor
-    scores_TS: Tensor
-    weights_TS: Tensor
-    context_TD: Tensor
+    """Class that computes them."""
+    equation: str
+    sources: tuple[SourceCode, ...]
+    """Code of the first and of the second half of the computation; empty where Python has no source."""
+    values: dict[str, Tensor]
+    """Matrices by name."""
+
+    @classmethod
+    def of(
+        cls, name: str, kind: type, equation: str, shown: Sequence[Callable[..., Any]], values: dict[str, Tensor]
+    ) -> Self:
+        on_cpu = {key: each.float().cpu() for key, each in values.items()}
+        return cls(name, f"{kind.__module__}.{kind.__qualname__}", equation, SourceCode.of(*shown), on_cpu)
 
 
 Call = tuple[nn.Module, tuple[Any, ...], Any]
 """A module, its arguments and its output."""
 
 
-def attention_numbers(calls: Sequence[Call], head: Head, weights_TS: Tensor) -> AttentionNumbers | None:
+def attention_numbers(calls: Sequence[Call], head: Head, weights_TS: Tensor) -> Numbers | None:
     """Returns the numbers of a head; None for an attention that is not one score and its softmax.
+
+    The weights [T, S] are the softmax of the scores, and a context [T, D] is the mean of the values [S, D] under them.
+    A recurrent decoder has no ``values`` beside the keys.
 
     Args:
         calls: of the decoder.
@@ -71,12 +78,12 @@ def attention_numbers(calls: Sequence[Call], head: Head, weights_TS: Tensor) -> 
     multihead = [call for call in attended if isinstance(call[0], MultiHeadAttention)]
     found = None
     if head.layer is not None and head.layer < len(multihead):
-        found = _of_multihead(*multihead[head.layer][:2], head.index)
+        found = _of_multihead(*multihead[head.layer][:2], head)
     elif not multihead:
-        found = _of_scores(attended)
-    if found is None or found.weights_TS.shape != weights_TS.shape:
+        found = _of_scores(attended, head)
+    if found is None or found.values["weights"].shape != weights_TS.shape:
         return None
-    return found if torch.allclose(found.weights_TS, weights_TS.cpu(), atol=1e-3) else None
+    return found if torch.allclose(found.values["weights"], weights_TS.cpu(), atol=1e-3) else None
 
 
 @contextmanager
@@ -90,18 +97,19 @@ def recorded_calls(decoder: nn.Module) -> Iterator[list[Call]]:
         yield calls
 
 
-def _of_multihead(module: nn.Module, arguments: tuple[Any, ...], index: int) -> AttentionNumbers:
+def _of_multihead(module: nn.Module, arguments: tuple[Any, ...], head: Head) -> Numbers:
     """Returns the numbers of one head of a sentence."""
     assert isinstance(module, MultiHeadAttention)
     query_BTD, (keys_BHSd, values_BHSd) = arguments[:2]
-    query_TD = module.split_heads(module.query(query_BTD))[0, index].float()
-    keys_SD, values_SD = keys_BHSd[0, index].float(), values_BHSd[0, index].float()
+    query_TD = module.split_heads(module.query(query_BTD))[0, head.index].float()
+    keys_SD, values_SD = keys_BHSd[0, head.index].float(), values_BHSd[0, head.index].float()
     scores_TS = query_TD @ keys_SD.T * query_TD.shape[1] ** -0.5
     equation = "Vaswani et al. 2017: score = qᵀ k_i / √d, where q = W_Q s, k_i = W_K h_i and v_i = W_V h_i."
-    return _numbers(module, equation, query_TD, keys_SD, values_SD, scores_TS)
+    values = {"query": query_TD, "keys": keys_SD, "values": values_SD} | _attended(scores_TS, values_SD)
+    return Numbers.of(head.name, type(module), equation, [MultiHeadAttention._explicit], values)
 
 
-def _of_scores(calls: Sequence[Call]) -> AttentionNumbers | None:
+def _of_scores(calls: Sequence[Call], head: Head) -> Numbers | None:
     """Returns the numbers of an attention with one head, which a recurrent decoder calls once or at each step; None for
     one that is made of several."""
     if len({module for module, _, _ in calls}) != 1:
@@ -114,16 +122,12 @@ def _of_scores(calls: Sequence[Call]) -> AttentionNumbers | None:
     scores_TS = torch.cat([module.scores(*arguments)[0] for _, arguments, _ in calls]).float()
     query_TD = torch.cat([arguments[0][0] for _, arguments, _ in calls]).float()
     values_SD = memory.values_BSD[0].float()
-    equation = (inspect.getdoc(type(module)) or "").partition("\n")[0]
-    return _numbers(module, equation, query_TD, values_SD, values_SD, scores_TS)
+    kind = type(module)
+    shown: list[Callable[..., Any]] = [next(each for each in kind.__mro__ if "scores" in vars(each)), attend]
+    values = {"query": query_TD, "keys": values_SD} | _attended(scores_TS, values_SD)
+    return Numbers.of(head.name, kind, (inspect.getdoc(kind) or "").partition("\n")[0], shown, values)
 
 
-def _numbers(
-    module: nn.Module, equation: str, query_TD: Tensor, keys_SD: Tensor, values_SD: Tensor, scores_TS: Tensor
-) -> AttentionNumbers:
-    weights_TS, code = scores_TS.softmax(1), f"{type(module).__module__}.{type(module).__qualname__}"
-    shown: list[Callable[..., Any]] = [MultiHeadAttention._explicit]
-    if isinstance(module, Attention):
-        shown = [next(kind for kind in type(module).__mro__ if "scores" in vars(kind)), attend]
-    parts = (query_TD, keys_SD, values_SD, scores_TS, weights_TS, weights_TS @ values_SD)
-    return AttentionNumbers(equation, code, SourceCode.of(*shown), *(part.cpu() for part in parts))
+def _attended(scores_TS: Tensor, values_SD: Tensor) -> dict[str, Tensor]:
+    weights_TS = scores_TS.softmax(1)
+    return {"scores": scores_TS, "weights": weights_TS, "context": weights_TS @ values_SD}

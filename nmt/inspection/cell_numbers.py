@@ -2,61 +2,52 @@
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.inspection.attention_numbers import Call, SourceCode
+from nmt.inspection.attention_numbers import Call, Numbers
 from nmt.models.cells.base import Cell
 from nmt.models.cells.gated import GruCell, LstmCell
 
 Step = tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]]
 """State before, gates, and state after, each part [N, D]."""
 
-
-@dataclass(frozen=True)
-class CellNumbers:
-    """Numbers of the top cell of a decoder for one sentence pair."""
-
-    code: str
-    """Class of the cell."""
-    equation: str
-    sources: tuple[SourceCode, ...]
-    """Code of the gates and of the step; empty where Python has no source."""
-    values_TD: dict[str, Tensor]
-    """By the names of the equation: the state before a step, the gates and the candidate, and the state after it."""
+KINDS: dict[type, type[Cell]] = {nn.LSTM: LstmCell, nn.GRU: GruCell}
+"""Cells whose equations those of PyTorch's kernels are."""
 
 
-def cell_numbers(calls: Sequence[Call], num_steps: int) -> CellNumbers | None:
+def cell_numbers(calls: Sequence[Call], num_steps: int) -> Numbers | None:
     """Returns the numbers of the top cell; None for a decoder without a cell that names its gates, or that computes
     more than one step of it for a token.
+
+    The values [T, D] have the names of the equation: the state before a step, the gates and the candidate, and the
+    state after it.
 
     Args:
         calls: of the decoder, for one sentence pair.
         num_steps: tokens of the target, EOS counted.
     """
     top = next((module for module, *_ in reversed(calls) if isinstance(module, Cell | nn.RNNBase)), None)
-    own, steps = [call for call in calls if call[0] is top], list[Step]()
+    own, kind = [call for call in calls if call[0] is top], KINDS.get(type(top), type(top))
+    if not issubclass(kind, Cell) or not kind.gate_names:
+        return None
     if isinstance(top, Cell):
-        kind = type(top)
         steps = [(state, top.gates(gates_ND, state), after) for _, (gates_ND, state, *_), after in own]
-    elif top is not None:
-        kind = LstmCell if isinstance(top, nn.LSTM) else GruCell
+    else:
         steps = _of_kernel(top, *own[-1][1:])
-    if len(steps) != num_steps or not kind.gate_names:
+    if len(steps) != num_steps:
         return None
     states = ("h", "C")[: kind.num_states]
     names = (*(f"{name}_{{t-1}}" for name in states), *kind.gate_names, *(f"{name}_t" for name in states))
     rows = zip(*((*before, *gates, *after) for before, gates, after in steps), strict=True)
-    values_TD = {name: torch.cat(row).float().cpu() for name, row in zip(names, rows, strict=True)}
-    sources = SourceCode.of(kind.gates, kind.forward)
-    return CellNumbers(f"{kind.__module__}.{kind.__qualname__}", inspect.getdoc(kind) or "", sources, values_TD)
+    values = {name: torch.cat(row) for name, row in zip(names, rows, strict=True)}
+    return Numbers.of(kind.__name__, kind, inspect.getdoc(kind) or "", [kind.gates, kind.forward], values)
 
 
-def _of_kernel(kernel: nn.RNNBase, arguments: tuple[Any, ...], output: tuple[Tensor, Any]) -> list[Step]:
+def _of_kernel(kernel: Any, arguments: tuple[Any, ...], output: tuple[Tensor, Any]) -> list[Step]:
     """Returns the steps of PyTorch's LSTM or GRU, in the terms of :class:`LstmCell` and :class:`GruCell`."""
     [(input_weight, hidden_weight, input_bias, hidden_bias)] = kernel.all_weights
     x_TD, first = arguments[0][0].float(), arguments[1]

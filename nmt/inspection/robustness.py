@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from nmt.data.augment import MODIFIERS, modified
-from nmt.metrics.table import Score, score_corpus
+from nmt.evaluation.scores import score_corpus
+from nmt.metrics.table import Score
 from nmt.translation.translator import Translator
 
 AS_IT_IS = "as it is"

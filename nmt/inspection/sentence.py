@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -19,9 +19,9 @@ from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.forced import force_all
 from nmt.decoding.hypotheses import BeamObserver, Hypothesis
 from nmt.decoding.search import Query
-from nmt.inspection.attention_numbers import AttentionNumbers, attention_numbers, recorded_calls
+from nmt.inspection.attention_numbers import Numbers, attention_numbers, recorded_calls
 from nmt.inspection.attribution import attribution_shares
-from nmt.inspection.cell_numbers import CellNumbers, cell_numbers
+from nmt.inspection.cell_numbers import cell_numbers
 from nmt.inspection.interventions import (
     Intervention,
     force_stepwise,
@@ -56,9 +56,9 @@ class ForcedStep:
     log_probability_TV: Tensor
     weights_HTS: Tensor | None
     """Attention of every head; None for a model without attention."""
-    numbers: AttentionNumbers | None
+    numbers: Numbers | None
     """Numbers of the first alignment head, where it is a score and its softmax."""
-    cell: CellNumbers | None
+    cell: Numbers | None
     """Numbers of the top cell, where it has gates."""
 
 
@@ -128,8 +128,8 @@ class SentenceViewer:
             "greedy": self._hypothesis(source, greedy[0]),
             "best": self._hypothesis(source, best),
             "attention": [*self._attention(forced), *self._attributions(source, best.ids)] or None,
-            "numbers": self._numbers(forced.numbers),
-            "cell": _cell(forced.cell),
+            "numbers": _shown(forced.numbers),
+            "cell": _shown(forced.cell),
             "alternatives": self._alternatives(source, best, forced) if self.num_alternatives else None,
             "interventions": self._interventions(source, best, forced) if self.num_interventions else None,
             "gold": self._gold(source, line, *gold) if gold is not None else None,
@@ -252,25 +252,6 @@ class SentenceViewer:
                 name = method.replace("_x_", " × ").replace("_", " ")
                 found.append({"name": name, "weights": packed(shares_TS.numpy()), "is_attribution": True})
         return found
-
-    def _numbers(self, numbers: AttentionNumbers | None) -> Json | None:
-        """Returns the numbers of one head, of wide vectors the first ones; the scores are those of whole vectors."""
-        if numbers is None:
-            return None
-        vectors = {"query": numbers.query_TD, "keys": numbers.keys_SD, "context": numbers.context_TD}
-        if numbers.values_SD is not numbers.keys_SD and not torch.equal(numbers.values_SD, numbers.keys_SD):
-            vectors["values"] = numbers.values_SD
-        decoder, head = self.translator.model.decoder, self.translator.aligner.heads.heads[0]
-        return {
-            "head": decoder.heads[head].name,
-            "equation": numbers.equation,
-            "code": numbers.code,
-            "sources": [asdict(source) for source in numbers.sources],
-            "widths": [numbers.query_TD.shape[1], numbers.keys_SD.shape[1]],
-            "scores": _short(numbers.scores_TS),
-            "weights": _short(numbers.weights_TS),
-            **{name: _short(values[:, :MAX_WIDTH]) for name, values in vectors.items()},
-        }
 
     def _alternatives(self, source: Ids, best: Hypothesis, forced: ForcedStep) -> list[list[Json]]:
         """Returns for each target position the most probable other tokens, each with the translation that follows."""
@@ -398,16 +379,13 @@ class SentenceViewer:
         }
 
 
-def _cell(numbers: CellNumbers | None) -> Json | None:
-    """Returns the numbers of the cell as those of attention; ``values`` by name."""
+def _shown(numbers: Numbers | None) -> Json | None:
+    """Returns the numbers, of wide vectors the first ones, and the ``widths`` of whole vectors, which scores are of."""
     if numbers is None:
         return None
-    values = {name: _short(value_TD[:, :MAX_WIDTH]) for name, value_TD in numbers.values_TD.items()}
-    width = next(iter(numbers.values_TD.values())).shape[1]
-    shown = {"equation": numbers.equation, "code": numbers.code, "width": width, "values": values}
-    return shown | {"sources": [asdict(source) for source in numbers.sources]}
-
-
-def _short(values: Tensor) -> list[list[float]]:
-    """Returns numbers with three decimals."""
-    return [[round(value, 3) for value in row] for row in values.tolist()]
+    rows = {
+        name: each if name in ("scores", "weights") else each[:, :MAX_WIDTH] for name, each in numbers.values.items()
+    }
+    values = {name: [[round(value, 3) for value in row] for row in each.tolist()] for name, each in rows.items()}
+    widths = {name: each.shape[1] for name, each in numbers.values.items()}
+    return {**asdict(replace(numbers, values={})), "widths": widths, "values": values}

@@ -8,10 +8,9 @@ Another metric is a subclass of :class:`Metric` and a row of ``METRICS``, or a c
 ``nmt compare`` and ``nmt inspect lengths``, and as a utility for minimum Bayes risk decoding.
 """
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from typing import Any, ClassVar
@@ -52,14 +51,6 @@ class Score:
     confidence: dict[str, float] | None = None
     """The 95 % interval of bootstrap samples (Koehn 2004), ``mean`` ± ``half_width``, as JSON has it."""
     decimals: int = 2
-
-    def resampled(self, samples_R: FloatArray, **settings: int) -> "Score":
-        """With the interval of the samples, and the settings (``bs``, ``ar``, ``seed``) in sacreBLEU's signature."""
-        low, high = interval(samples_R)
-        limits = {"mean": round(float(samples_R.mean()), 4), "half_width": round(0.5 * (high - low), 4)}
-        first, *others = self.signature.split("|")
-        signature = "|".join([first, *(f"{name}:{value}" for name, value in settings.items()), *others])
-        return replace(self, signature=signature, confidence={"level": 0.95, **limits, "resamples": len(samples_R)})
 
     @property
     def figure(self) -> str:
@@ -282,69 +273,3 @@ def directed_name(name: str) -> str:
 def score_text(name: str, score: float) -> str:
     """A score of a metric of ``METRICS`` or a loss with its name, such as ``BLEU 41.30``."""
     return f"{METRICS[name].name} {score:.{METRICS[name].decimals}f}" if name != LOSS else f"loss {score:.3f}"
-
-
-def score_corpus(
-    hypotheses: Texts,
-    references: References,
-    metrics: Sequence[str] = ("bleu", "chrf"),
-    tokenize: str | None = None,
-    num_resamples: int = 0,
-    sources: Texts | None = None,
-) -> dict[str, Score]:
-    """Scores translations, cased and detokenised, by each metric.
-
-    Args:
-        hypotheses, references, sources: as in :class:`Metric`.
-        metrics: names of ``METRICS``.
-        tokenize: sacreBLEU's tokenizer for BLEU (``13a`` when None; ``zh``, ``ja-mecab``, ``char`` …).
-        num_resamples: of the bootstrap, for a confidence interval; 0 leaves it out.
-    """
-    check_metrics(metrics, sources is not None)
-    check_lengths({"the hypothesis": len(hypotheses)} | {f"reference {n}": len(r) for n, r in enumerate(references, 1)})
-    scores = {}
-    for name in metrics:
-        metric = METRICS[name](tokenize)
-        score = metric.corpus_score(hypotheses, references, sources)
-        if num_resamples > 1:
-            statistics_NF, seed = metric.statistics(hypotheses, references, sources), check_seed()
-            samples_R = bootstrap(metric, statistics_NF, num_resamples, seed)
-            score = score.resampled(samples_R, bs=num_resamples, seed=seed)
-        scores[name] = score
-    return scores
-
-
-def bootstrap(metric: Metric, statistics_NF: FloatArray, num_samples: int, seed: int) -> FloatArray:
-    """The scores, (R,), of samples of the sentences drawn with replacement: the samples that sacreBLEU draws."""
-    random, num_sentences = np.random.default_rng(seed), len(statistics_NF)
-    samples = (random.choice(num_sentences, num_sentences, replace=True) for _ in range(num_samples))
-    counts = (np.bincount(sample, minlength=num_sentences) for sample in samples)
-    return np.array([metric.score_from(count_N @ statistics_NF) for count_N in counts])
-
-
-def interval(samples_R: FloatArray) -> tuple[float, float]:
-    """The limits of 95 % of the samples, cut as sacreBLEU cuts: a fortieth on each side."""
-    ordered = np.sort(samples_R)
-    cut = len(ordered) // 40
-    return float(ordered[cut]), float(ordered[-1 - cut])
-
-
-def check_lengths(num_lines: dict[str, int]) -> None:
-    """Refuse texts with different numbers of lines, or without any. ``num_lines``: by the name for messages."""
-    if len(set(num_lines.values())) > 1:
-        raise UserError(
-            f"Different numbers of lines: {', '.join(f'{name} has {count:,}' for name, count in num_lines.items())}.",
-            "Line N of one must translate line N of the other; check that none was cut or filtered.",
-        )
-    if not any(num_lines.values()):
-        raise UserError(
-            f"Nothing to score: {next(iter(num_lines))} is empty.", "Check that the command which wrote it succeeded."
-        )
-
-
-def check_seed() -> int:
-    """The seed of resampling: sacreBLEU's variable SACREBLEU_SEED."""
-    given = os.environ.get("SACREBLEU_SEED", "12345")
-    if not given.isdecimal():
-        raise UserError(f"SACREBLEU_SEED is {given!r}, which is not a seed.", "Set it to a number.")
-    return int(given)

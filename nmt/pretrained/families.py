@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from nmt.core.errors import UserError
 from nmt.models.layers import PositionKind
@@ -63,10 +63,22 @@ FAMILIES = {
         Family("mbart", "MBartForConditionalGeneration", "pre", "learned", embedding_norm=True),
     )
 }
-ACTIVATIONS = {"relu": "relu", "silu": "silu", "swish": "silu", "gelu": "gelu"}
-"""Names of activation functions there and in nmt."""
+SIDE_KEYS = {
+    "layers": "num_layers",
+    "attention_heads": "num_heads",
+    "ffn_dim": "feed_forward_size",
+    "layerdrop": "layer_drop",
+}
+"""Keys of ``config.json`` after ``encoder_`` or ``decoder_``, and the same options of a side in nmt."""
+COMMON_KEYS = {
+    "dropout": "dropout",
+    "attention_dropout": "attention_dropout",
+    "activation_dropout": "activation_dropout",
+    "activation_function": "activation",
+    "max_position_embeddings": "max_positions",
+}
+"""Keys of ``config.json`` for both sides, and the options of each side in nmt."""
 
-Size = Field(ge=1, le=10_000_000)
 Rate = Field(0.0, ge=0, lt=1)
 
 
@@ -82,7 +94,9 @@ class Config(BaseModel):
     decoder_attention_heads: int = Field(16, ge=1, le=1000)
     encoder_ffn_dim: int = Field(4096, ge=1, le=100_000)
     decoder_ffn_dim: int = Field(4096, ge=1, le=100_000)
-    activation_function: Literal["relu", "silu", "swish", "gelu"] = "gelu"
+    activation_function: Annotated[
+        Literal["relu", "silu", "gelu"], BeforeValidator(lambda name: "silu" if name == "swish" else name)
+    ] = "gelu"
     dropout: float = Field(0.1, ge=0, lt=1)
     attention_dropout: float = Rate
     activation_dropout: float = Rate
@@ -148,30 +162,15 @@ def model_options(family: Family, config: Config, first_token: int | None) -> Mo
     Args:
         first_token: id that the decoder reads before SOS.
     """
-    both = {
-        "type": "transformer",
-        "dropout": config.dropout,
-        "attention_dropout": config.attention_dropout,
-        "activation_dropout": config.activation_dropout,
-        "norm": family.norm,
-        "positions": family.positions,
-        "max_positions": config.max_position_embeddings,
-        "activation": ACTIVATIONS[config.activation_function],
-        "embedding_norm": family.embedding_norm,
-    }
-    sides = {
-        side: {
-            **both,
-            "num_layers": getattr(config, f"{side}_layers"),
-            "num_heads": getattr(config, f"{side}_attention_heads"),
-            "feed_forward_size": getattr(config, f"{side}_ffn_dim"),
-            "layer_drop": getattr(config, f"{side}_layerdrop"),
-        }
+    both = {key: getattr(family, key) for key in ("norm", "positions", "embedding_norm")} | {"type": "transformer"}
+    both |= {ours: getattr(config, theirs) for theirs, ours in COMMON_KEYS.items()}
+    encoder, decoder = (
+        both | {ours: getattr(config, f"{side}_{theirs}") for theirs, ours in SIDE_KEYS.items()}
         for side in ("encoder", "decoder")
-    }
+    )
     return ModelOptions(
-        encoder=sides["encoder"],
-        decoder={**sides["decoder"], "first_token": first_token},
+        encoder=encoder,
+        decoder={**decoder, "first_token": first_token},
         embedding_size=config.d_model,
         tie=config.tie,
         scale_embeddings=config.scale_embedding,

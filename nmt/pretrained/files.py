@@ -7,7 +7,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nmt.core.errors import UserError
-from nmt.core.jsonlines import MAX_FILE_BYTES, read_object
+from nmt.core.jsonlines import read_object
 
 INCOMPLETE = "Download the model again, with all of its files."
 
@@ -26,41 +26,27 @@ def read_json(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not JSON that nmt can read: {error}.", INCOMPLETE) from None
 
 
-def read_bytes(path: Path) -> bytes:
-    """Reads a small binary file; raises UserError if it can't be read or is too large."""
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UserError(f"{path} is too large.", INCOMPLETE)
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}.", INCOMPLETE) from None
-
-
 class StoredTensors:
     """The tensors of a downloaded model, which are read one by one from memory maps.
 
     Args:
-        directory: the folder, with ``model.safetensors`` or an index of several files.
+        directory: the folder, with ``model.safetensors`` or its parts, such as ``model-00001-of-00002.safetensors``.
 
     Raises:
         UserError: there are no safetensors files, or one is damaged.
     """
 
     def __init__(self, directory: Path) -> None:
-        self._directory, index = directory, directory / "model.safetensors.index.json"
-        files = ["model.safetensors"]
-        if index.is_file():
-            names = read_json(index).get("weight_map")
-            if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-                raise UserError(f"{index} has no weight_map.", INCOMPLETE)
-            files = sorted(set(names.values()))
-        elif not (directory / files[0]).is_file():
+        whole = directory / "model.safetensors"
+        paths = [whole] if whole.is_file() else sorted(directory.glob("*-of-*.safetensors"))
+        if not paths:
             raise _no_weights(directory)
         self._files: dict[str, Any] = {}
-        for file in files:
-            if Path(file).name != file:
-                raise UserError(f"{index} names {file!r}, which is not in this folder.", INCOMPLETE)
-            opened = _open(directory / file)
+        for path in paths:
+            try:
+                opened: Any = safe_open(path, framework="pt")
+            except (SafetensorError, OSError) as error:
+                raise UserError(f"{path} is damaged: {error}.", INCOMPLETE) from None
             self._files |= dict.fromkeys(opened.keys(), opened)
 
     @property
@@ -74,15 +60,6 @@ class StoredTensors:
     def __getitem__(self, name: str) -> Tensor:
         tensor: Tensor = self._files[name].get_tensor(name)
         return tensor
-
-
-def _open(path: Path) -> Any:
-    try:
-        return safe_open(path, framework="pt")
-    except FileNotFoundError:
-        raise UserError(f"There is no {path}.", INCOMPLETE) from None
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is damaged: {error}.", INCOMPLETE) from None
 
 
 def _no_weights(directory: Path) -> UserError:

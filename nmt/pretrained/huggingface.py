@@ -1,7 +1,6 @@
 """Import of pretrained models: a folder of Hugging Face becomes a model directory."""
 
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from nmt.core.errors import UserError
 from nmt.core.files import check_unused, new_folder
-from nmt.core.model_directory import CARD, MAX_BYTES, ModelDirectory
+from nmt.core.model_directory import CARD, READ, ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import parameter_shapes
 from nmt.models.weights import write_tensors
@@ -54,7 +53,7 @@ def import_huggingface(
         tokenizer.vocabularies.save(temporary)
         write_tensors(weights, files.weights)
         card = directory / CARD  # it names the licence
-        if card.is_file() and card.stat().st_size <= MAX_BYTES[CARD]:
+        if card.is_file() and card.stat().st_size <= (READ[CARD] or 0):
             shutil.copyfile(card, files.card)
     return ModelDirectory(output)
 
@@ -92,38 +91,26 @@ def _weights(
         if there.is_bias and BIAS not in stored.names:
             weights[name] = torch.zeros(shape)
             continue
-        main = there.names[0]
-        names = there.names
-        if main not in stored.names:
-            names = next(((other,) for other in there.other_names if other in stored.names), names)
-        for each in names:
-            if each not in stored.names:
-                raise UserError(f"{directory}: the weights lack the tensor {each!r}.", INCOMPLETE)
+        choices = (there.names, *((other,) for other in there.other_names))
+        names = next((each for each in choices if stored.names.issuperset(each)), ())
+        if not names:
+            missing = next(each for each in there.names if each not in stored.names)
+            raise UserError(f"{directory}: the weights lack the tensor {missing!r}.", INCOMPLETE)
         used.update(names)
-        _check_shapes(directory, stored, names, (shape[0] + there.offset, *shape[1:]), there.is_bias)
-        sources = dict(zip(there.names, names, strict=True))
-        weights[name] = there.read(lambda each, sources=sources: stored[sources[each]])  # type: ignore[misc]
-    _check_rest(directory, sorted(name for name in stored.names - used if not is_redundant(name)))
-    return weights
-
-
-def _check_shapes(
-    directory: Path, stored: StoredTensors, names: tuple[str, ...], shape: tuple[int, ...], is_bias: bool
-) -> None:
-    expected = (1, *shape) if is_bias else (shape[0] // len(names), *shape[1:])
-    for name in names:
-        found = stored.shape(name)
-        if found != expected and not (is_bias and found == shape):
-            raise UserError(
-                f"{directory}: the tensor {name!r} has the shape {found}, not {expected}.",
-                "Take config.json, the weights and the tokenizer from the same model.",
-            )
-
-
-def _check_rest(directory: Path, names: Iterable[str]) -> None:
-    names = list(names)
-    if names:
+        rows = (shape[0] + there.offset) // len(names)
+        expected = (1, rows) if there.is_bias else (rows, *shape[1:])
+        for each in names:
+            found = stored.shape(each)
+            if found != expected and not (there.is_bias and found == shape):
+                raise UserError(
+                    f"{directory}: the tensor {each!r} has the shape {found}, not {expected}.",
+                    "Take config.json, the weights and the tokenizer from the same model.",
+                )
+        weights[name] = there.read([stored[each] for each in names])
+    rest = sorted(name for name in stored.names - used if not is_redundant(name))
+    if rest:
         raise UserError(
-            f"{directory}: nmt has no use for the tensor {names[0]!r} ({len(names)} in all).",
+            f"{directory}: nmt has no use for the tensor {rest[0]!r} ({len(rest)} in all).",
             "config.json describes another model than the weights, or the model has parts that nmt can't represent.",
         )
+    return weights

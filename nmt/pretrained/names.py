@@ -4,7 +4,7 @@ Marian, Pegasus, M2M100, NLLB and mBART share these names. Import and export rea
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,10 +47,9 @@ class Counterpart:
     offset: int = 0
     """Unused rows at the beginning of the tensor."""
 
-    def read(self, get: Callable[[str], Tensor]) -> Tensor:
-        """Returns the parameter, given the tensors by name."""
-        parts = [get(name).float() for name in self.names]
-        tensor = torch.cat(parts) if len(parts) > 1 else parts[0]
+    def read(self, parts: Sequence[Tensor]) -> Tensor:
+        """Returns the parameter, given its tensors."""
+        tensor = torch.cat([part.float() for part in parts]) if len(parts) > 1 else parts[0].float()
         return tensor[0] if self.is_bias and tensor.dim() == 2 else tensor[self.offset :]
 
     def write(self, parameter: Tensor, order_D: Tensor | None) -> dict[str, Tensor]:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from nmt.core.errors import UserError, nearest
+from nmt.core.jsonlines import MAX_FILE_BYTES
+from nmt.core.text import read_bytes
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.pretrained import MARIAN_TAG, PretrainedTable, PretrainedVocabulary
 from nmt.pretrained.families import Config
-from nmt.pretrained.files import INCOMPLETE, read_bytes, read_json
+from nmt.pretrained.files import INCOMPLETE, read_json
 
 FAIRSEQ_MODEL = "sentencepiece.bpe.model"
 FAIRSEQ_SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
@@ -141,7 +143,7 @@ def _vocabulary(path: Path, pieces: list[str], config: Config, **ids: Any) -> Pr
             )
     if ids["sos"] == config.eos_token_id or "<unk>" not in pieces:
         raise UserError(f"{path.parent}: decoder_start_token_id is EOS, or the tokenizer has no <unk>.", INCOMPLETE)
-    model = base64.b64encode(read_bytes(path)).decode("ascii")
+    model = base64.b64encode(read_bytes(path, MAX_FILE_BYTES)).decode("ascii")
     try:
         table = PretrainedTable(
             pieces=pieces,
@@ -184,7 +186,7 @@ def _sentencepiece_pieces(path: Path) -> list[str]:
 
     processor = sentencepiece.SentencePieceProcessor()
     try:
-        processor.LoadFromSerializedProto(read_bytes(path))
+        processor.LoadFromSerializedProto(read_bytes(path, MAX_FILE_BYTES))
     except RuntimeError:
         raise UserError(f"{path} is not a sentencepiece model.", INCOMPLETE) from None
     return [processor.id_to_piece(i) for i in range(processor.get_piece_size())]

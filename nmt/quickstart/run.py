@@ -15,7 +15,7 @@ from nmt.core.jsonlines import parse_object
 from nmt.core.model_directory import ModelDirectory
 from nmt.core.output import open_output
 from nmt.data.links import format_pharaoh
-from nmt.metrics.table import score_corpus
+from nmt.evaluation.scores import score_corpus
 from nmt.plotting.matrix import draw_matrix
 from nmt.plotting.style import write_figure
 from nmt.quickstart.embedded_corpus import AlignedPair, splits

@@ -137,12 +137,10 @@ class DataOptions(Options):
             raise ValueError("data.corpora names the training text: leave out data.train and data.task")
         if self.history_turns is not None and any(corpus.modifiers or corpus.links for corpus in self.corpora):
             raise ValueError("data.corpora: modifiers and links are for sentences, not dialogues (data.history_turns)")
-        names = [corpus.name for corpus in self.corpora]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"data.corpora: two corpora have the name {twice[0]!r}")
-        stages = [stage.name for stage in self.stages]
-        if twice := [name for name in stages if stages.count(name) > 1]:
-            raise ValueError(f"data.stages: two stages have the name {twice[0]!r}")
+        names, stages = [corpus.name for corpus in self.corpora], [stage.name for stage in self.stages]
+        for kind, named in (("corpora", names), ("stages", stages)):
+            if twice := [name for name in named if named.count(name) > 1]:
+                raise ValueError(f"data.{kind}: two {kind} have the name {twice[0]!r}")
         for number, stage in enumerate(self.stages, start=1):
             where = f"data.stages: stage {stage.name}"
             if unknown := [name for name in stage.corpora if name not in names]:

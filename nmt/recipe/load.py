@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from nmt.core.errors import UserError, nearest, shortened
+from nmt.core.text import read_bytes
 from nmt.recipe import yaml12
 from nmt.recipe.options import validate
 from nmt.recipe.registry import check_plugins
@@ -103,11 +104,8 @@ def read_yaml(
         UserError: it can't be read, or holds no keys.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(yaml12.MAX_CHARACTERS + 1)  # no more: a file may have no end
+        content = read_bytes(path, yaml12.MAX_CHARACTERS + 1)  # no more: a file may have no end
         values = yaml12.load(content.decode("utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}.", "Check its permissions.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""

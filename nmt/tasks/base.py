@@ -36,6 +36,8 @@ class Task:
     """The validation metric if the recipe names none."""
     refused: ClassVar[Mapping[str, tuple[str, str]]] = MappingProxyType({})
     """Features that don't work with this task: a message and a remedy for each; see :meth:`require`."""
+    has_labels: ClassVar[bool] = False
+    """Whether each target line is a label of a closed set."""
     reads_source: ClassVar[bool] = True
     """Whether the output depends on a source line."""
     reports_degenerate: ClassVar[bool] = True
@@ -77,13 +79,13 @@ class Task:
 
     def vocabulary_lines(self, options: VocabularyOptions) -> int | None:
         """Returns the maximum number of pairs that vocabularies are learned from; None for all."""
-        return None if options.type == "word" else MAX_LINES // (2 if options.joint else 1)
+        return None if options.type == "word" or self.has_labels else MAX_LINES // (2 if options.joint else 1)
 
     def learn_vocabularies(
         self, options: VocabularyOptions, pairs: Iterable[tuple[str, str]], tags: Sequence[str], terms: bool
     ) -> Vocabularies:
         """Learns the vocabularies from training text; see :func:`nmt.train_vocabularies`."""
-        return train_vocabularies(options, pairs, self.reader.has_turns, tags, terms=terms)
+        return train_vocabularies(options, pairs, self.reader.has_turns, tags, self.has_labels, terms)
 
     def check_vocabularies(self, vocabularies: Vocabularies, where: str) -> None:
         """Raises a UserError if vocabularies can't represent the lines of this task.
@@ -92,9 +94,10 @@ class Task:
             where: the file or folder that the vocabularies come from.
         """
         self.reader.check(vocabularies.source)
-        if vocabularies.target.is_closed:
+        if vocabularies.target.is_closed != self.has_labels:
+            found, predicted = ("text", "labels") if self.has_labels else ("labels", "text")
             raise UserError(
-                f"{where} has a target vocabulary of labels, but model.decoder predicts text.",
+                f"{where} has a target vocabulary of {found}, but model.decoder predicts {predicted}.",
                 "Leave out vocabulary.path and training.finetune_from: a new vocabulary is then made.",
             )
 

@@ -7,12 +7,11 @@ from typing import ClassVar
 import torch
 
 from nmt.core.errors import UserError
-from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.words import Words
 from nmt.decoding.constraints import LexicalConstraints
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
-from nmt.recipe.schema import Recipe, VocabularyOptions
+from nmt.recipe.schema import Recipe
 from nmt.tasks.base import NO_SENTENCES, Task
 
 
@@ -21,6 +20,7 @@ class Classification(Task):
 
     name = "classification"
     default_metric = "accuracy"
+    has_labels = True
     reports_degenerate = False
     aligns_documents = True
     pipeline = "text-classification"
@@ -45,22 +45,6 @@ class Classification(Task):
     def check(cls, recipe: Recipe) -> Iterable[UserError]:
         if recipe.model.vectors.target:
             yield UserError("A classifier has no target embedding.", "Leave out model.vectors.target.")
-
-    def vocabulary_lines(self, options: VocabularyOptions) -> int | None:
-        return None  # each label has to be found
-
-    def learn_vocabularies(
-        self, options: VocabularyOptions, pairs: Iterable[tuple[str, str]], tags: Sequence[str], terms: bool
-    ) -> Vocabularies:
-        return train_vocabularies(options, pairs, self.reader.has_turns, tags, labels=True, terms=terms)
-
-    def check_vocabularies(self, vocabularies: Vocabularies, where: str) -> None:
-        self.reader.check(vocabularies.source)
-        if not vocabularies.target.is_closed:
-            raise UserError(
-                f"{where} has a target vocabulary of text, but model.decoder predicts labels.",
-                "Leave out vocabulary.path and training.finetune_from: a new vocabulary is then made.",
-            )
 
     def target_words(self, target: Words) -> Words:
         return Words.whole(target.text.strip())

@@ -14,10 +14,9 @@ from typing import Any
 from nmt.core.console import warn
 from nmt.core.device import nth_device
 from nmt.core.errors import UserError, shortened
-from nmt.core.output import ResumableOutput
 from nmt.core.text import in_windows, read_lines
 from nmt.jobs.executors import Job, Step
-from nmt.jobs.run import run
+from nmt.jobs.run import ResumableOutput, run
 from nmt.jobs.shards import Shard
 from nmt.metrics.degenerate import DegenerateCount
 from nmt.translation.memory import TranslationMemory

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nmt.alignment.extract import LinkOptions, extract_links
 from nmt.alignment.links import WordAlignment, to_json, write_alignments
-from nmt.alignment.merge import merge_to_words
+from nmt.alignment.merge import membership, merge_to_words
 from nmt.core.errors import UserError
 from nmt.data.links import Link, format_pharaoh, parse_pharaoh, read_pharaoh
 
@@ -21,25 +21,25 @@ links_sets = st.sets(st.tuples(st.integers(0, 99), st.integers(0, 99)))
 def test_merge_sums_source_pieces_and_averages_target_pieces() -> None:
     # Source: a word of two pieces, a word of one, EOS. Target: a word of one piece, a word of two.
     weights_TS = np.array([[0.2, 0.3, 0.4, 0.1], [0.5, 0.2, 0.1, 0.2], [0.1, 0.1, 0.6, 0.2]])
-    merged = merge_to_words(weights_TS, [0, 0, 1, -1], [0, 1, 1], num_source=2, num_target=2)
+    merged = merge_to_words(weights_TS, membership([0, 0, 1, -1], 2), membership([0, 1, 1], 2))
     assert merged.dtype == np.float32
     np.testing.assert_allclose(merged, np.array([[0.5, 0.4], [(0.7 + 0.2) / 2, (0.1 + 0.6) / 2]]), rtol=1e-6)
 
 
 def test_merge_drops_target_eos_and_keeps_words_without_pieces_at_zero() -> None:
     weights_TS = np.array([[0.9, 0.1], [0.3, 0.7]])
-    merged = merge_to_words(weights_TS, [0, 2], [1, -1], num_source=3, num_target=2)
+    merged = merge_to_words(weights_TS, membership([0, 2], 3), membership([1, -1], 2))
     np.testing.assert_allclose(merged, np.array([[0, 0, 0], [0.9, 0, 0.1]]), rtol=1e-6)
 
 
 def test_merge_of_pieces_that_are_not_neighbours() -> None:
-    merged = merge_to_words(np.array([[0.1, 0.2, 0.7]]), [1, 0, 1], [0], num_source=2, num_target=1)
+    merged = merge_to_words(np.array([[0.1, 0.2, 0.7]]), membership([1, 0, 1], 2), membership([0], 1))
     np.testing.assert_allclose(merged, [[0.2, 0.8]], rtol=1e-6)
 
 
 def test_merge_of_empty_sentences() -> None:
-    assert merge_to_words(np.zeros((1, 1)), [-1], [-1], 0, 0).shape == (0, 0)
-    assert merge_to_words(np.ones((1, 2)), [-1, -1], [0], 0, 1).shape == (1, 0)
+    assert merge_to_words(np.zeros((1, 1)), membership([-1], 0), membership([-1], 0)).shape == (0, 0)
+    assert merge_to_words(np.ones((1, 2)), membership([-1, -1], 0), membership([0], 1)).shape == (1, 0)
 
 
 def test_argmax_links_each_target_word_once_and_rows_of_zeros_not_at_all() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from nmt.cli.common import check_is_folder, command_to_resume
 from nmt.core.errors import UserError
-from nmt.core.limits import MAX_LINE_BYTES
+from nmt.core.limits import LIMITS
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -59,10 +59,12 @@ def test_every_command_refuses_a_line_that_is_too_long(
     if command.startswith("learn-vectors"):
         pytest.importorskip("gensim")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "IN").write_text("Ein Hund schläft.\n" + "a " * (MAX_LINE_BYTES // 2) + "b\n", encoding="utf-8")
+    (tmp_path / "IN").write_text(
+        "Ein Hund schläft.\n" + "a " * (LIMITS["NMT_MAX_LINE_BYTES"] // 2) + "b\n", encoding="utf-8"
+    )
     done = run_nmt(*(str(tiny_model) if word == "MODEL" else word for word in command.split()))
     assert done.returncode == 2
-    assert f"IN, line 2: longer than {MAX_LINE_BYTES:,} bytes." in done.stderr
+    assert f"IN, line 2: longer than {LIMITS['NMT_MAX_LINE_BYTES']:,} bytes." in done.stderr
 
 
 def test_ctrl_c_that_an_import_turns_into_another_error_ends_the_program(

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.core.output import ResumableOutput, open_output
+from nmt.core.output import open_output
 from nmt.core.text import count_lines, read_lines
+from nmt.jobs.run import ResumableOutput
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 Pack = Callable[[bytes], bytes]

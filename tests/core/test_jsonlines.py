@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nmt.core import jsonlines
-from nmt.core.jsonlines import parse_json, parse_object, read_object
+from nmt.core.jsonlines import parse_object, read_object
 
 SOUND: list[Any] = [
     {},
@@ -37,7 +37,7 @@ def test_anything_else_is_a_value_error(text: str | bytes) -> None:
 
 
 def test_our_own_state_may_have_infinite_numbers() -> None:
-    assert parse_json('[1e400, -Infinity, {"a": 1}]', finite=False) == [float("inf"), -float("inf"), {"a": 1}]
+    assert parse_object('{"a": [1e400, -Infinity]}', finite=False) == {"a": [float("inf"), -float("inf")]}
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

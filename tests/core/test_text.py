@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.core.limits import MAX_LINE_BYTES
+from nmt.core.limits import LIMITS
 from nmt.core.output import open_output
 from nmt.core.text import count_lines, read_lines
 
@@ -340,10 +340,10 @@ def test_invalid_bytes_can_be_kept(tmp_path: Path) -> None:
 def test_a_line_has_a_longest_length_that_can_be_raised(
     write: FileWriter, end: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    longest = b"a" * MAX_LINE_BYTES
-    assert [len(line) for line in read_lines(write(b"eins\n" + longest + end))] == [4, MAX_LINE_BYTES]
+    longest = b"a" * LIMITS["NMT_MAX_LINE_BYTES"]
+    assert [len(line) for line in read_lines(write(b"eins\n" + longest + end))] == [4, LIMITS["NMT_MAX_LINE_BYTES"]]
     path = write(b"eins\na" + longest + end)
-    with pytest.raises(UserError, match=rf"line 2: longer than {MAX_LINE_BYTES:,} bytes") as caught:
+    with pytest.raises(UserError, match=rf"line 2: longer than {LIMITS['NMT_MAX_LINE_BYTES']:,} bytes") as caught:
         list(read_lines(path))
     assert "NMT_MAX_LINE_BYTES" in caught.value.remedy
     monkeypatch.setenv("NMT_MAX_LINE_BYTES", "400000")

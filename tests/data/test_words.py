@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.alignment.links import WordAlignment, to_json
-from nmt.alignment.merge import merge_to_turns, turns_of_words
+from nmt.alignment.merge import membership, merge_to_turns, turns_of_words
 from nmt.core.errors import UserError
 from nmt.data.dialogue import LineReader
 from nmt.data.vocabulary.base import SEPARATOR, Vocabulary
@@ -190,13 +190,13 @@ def test_the_weight_of_a_turn_is_that_of_its_pieces_and_of_its_end() -> None:
         ]
     )
     # The second target word has the last two pieces; the third one has none.
-    merged = merge_to_turns(weights_TS, words, pieces, [0, 1, 1], 3)
+    merged = merge_to_turns(weights_TS, words, pieces, membership([0, 1, 1], 3))
     np.testing.assert_allclose(merged, [[0.5, 0.2, 0.3], [0.25, 0.25, 0.5], [0, 0, 0]], atol=1e-6)
 
 
 def test_turns_that_were_not_read_get_nothing() -> None:
     words, pieces = Words.split(LINE), LineReader(0).source_pieces(VOCABULARY, LINE)
-    merged = merge_to_turns(np.array([[0.3, 0.4]]), words, pieces, [0], 1)
+    merged = merge_to_turns(np.array([[0.3, 0.4]]), words, pieces, membership([0], 1))
     np.testing.assert_allclose(merged, [[0, 0, 1]])
 
 

@@ -15,8 +15,9 @@ from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest
 
 from nmt.core.errors import UserError
+from nmt.evaluation.scores import bootstrap, interval
 from nmt.evaluation.significance import MetricTest, SufficientStatistics, TestMethod, TestSet, paired_test
-from nmt.metrics.table import METRICS, bootstrap, interval
+from nmt.metrics.table import METRICS
 
 WORDS = [*"abcdefghijklmnopqrst"]
 

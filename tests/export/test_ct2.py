@@ -16,7 +16,7 @@ import torch
 from nmt.alignment.extract import LinkOptions, word_links
 from nmt.core.errors import UserError
 from nmt.decoding.forced import force_all
-from nmt.export.argos import export_argos
+from nmt.export.argos import Argos
 from nmt.export.ct2 import check_exportable, export, num_positions
 from nmt.export.run import check, exported_translator, random_lines, usage
 from nmt.pretrained.huggingface import import_huggingface
@@ -95,10 +95,12 @@ def test_a_translator_searches_by_ctranslate2_and_does_all_else_by_itself(
         [line, *lines], constraints=constraints
     )
     monkeypatch.setattr("nmt.decoding.search.ModelSearcher.__call__", None)  # from here on PyTorch searches nothing
-    found = list(exported.stream(lines, 3, with_alignment=True, length_penalty=length_penalty, alpha=0.5))
+    options = {"length_penalty": length_penalty, "alpha": 0.5}
+    # A line in capitals is searched in lower case, and so its alignment is another one.
+    found = list(exported.stream(lines, 3, with_alignment=True, restore_case=False, **options))
     assert found[lines.index("")].text == ""
     for line, translation in zip(lines, found, strict=True):
-        [alone] = exported.translate([line], length_penalty=length_penalty, alpha=0.5)
+        [alone] = exported.translate([line], restore_case=False, **options)
         assert alone.text == translation.text
         assert len(translation.tokens) <= 2 * len(own.encode_source(line)) + 20
     for translation in found:
@@ -106,7 +108,7 @@ def test_a_translator_searches_by_ctranslate2_and_does_all_else_by_itself(
             scores = [candidate.score for candidate in translation.n_best]
             assert scores == sorted(scores, reverse=True)
             pair = translation.source, translation.text
-            [scored] = own.score([pair], length_penalty=length_penalty, alpha=0.5)
+            [scored] = own.score([pair], **options)
             if scored.tokens[:-1] == translation.tokens:
                 assert translation.score == pytest.approx(scored.score, abs=5e-3)
             [aligned] = own.align([pair])
@@ -224,7 +226,7 @@ def test_a_package_for_argos_translate(
     assert run_nmt("export", trained, "-o", tmp_path / "packages", "--to", "argos").returncode == 2
     separate = train_tiny("training.max_steps=1", SEPARATE, *transformer(1))
     with pytest.raises(UserError, match="one vocabulary for both languages"):
-        export_argos(load(separate, "cpu"), tmp_path / "other")
+        Argos().write(load(separate, "cpu"), tmp_path / "other", None, [])
 
 
 def test_a_wrong_export_is_noticed(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

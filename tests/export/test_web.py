@@ -124,8 +124,10 @@ def test_the_folder_is_complete_and_lists_its_files(
         (output / "config.json").write_text('{"languages": ["de", "en"]}', "utf-8")
 
     monkeypatch.setattr(web, "export_onnx", write_networks)
+    monkeypatch.setattr(web, "OnnxModel", lambda output: None)
+    monkeypatch.setattr(web, "check", lambda *arguments: "checked")
     monkeypatch.setattr(web, "SHA512", base64.b64encode(hashlib.sha512(package.read_bytes()).digest()).decode())
-    web.export_web(load(tiny_model, "cpu"), tmp_path / "site", "int8")
+    web.Web().write(load(tiny_model, "cpu"), tmp_path / "site", "int8", [])
     networks = ["config.json", "encoder.onnx", "step.onnx", "vocabulary.model"]
     expected = sorted([*PAGE, *networks, *(f"runtime/{name}" for name in RUNTIME_FILES)])
     files = [
@@ -140,9 +142,9 @@ def test_the_folder_is_complete_and_lists_its_files(
     assert config["attention"] in ("input", "output")
     assert (tmp_path / "site" / "runtime" / RUNTIME_FILES[0]).read_text("utf-8") == RUNTIME_FILES[0]
 
-    web.export_web(load(tiny_model, "cpu"), tmp_path / "again", "int8")
+    web.Web().write(load(tiny_model, "cpu"), tmp_path / "again", "int8", [])
     assert (tmp_path / "again" / "files.json").read_bytes() == (tmp_path / "site" / "files.json").read_bytes()
-    web.export_web(load(tiny_model, "cpu"), tmp_path / "other", None)
+    web.Web().write(load(tiny_model, "cpu"), tmp_path / "other", None, [])
     other = json.loads((tmp_path / "other" / "files.json").read_text("utf-8"))
     assert other["version"] != listed["version"], "browsers keep the files of a version"
 

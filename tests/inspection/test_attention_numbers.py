@@ -54,10 +54,12 @@ def softmax(scores_TS: Any) -> Any:
 @pytest.mark.parametrize("head", [0, 3])
 def test_the_numbers_of_a_transformer_are_those_of_its_equation(head: int) -> None:
     numbers, _ = numbers_of(TRANSFORMER, TRANSFORMER, head)
-    scores_TS = numbers.query_TD.numpy() @ numbers.keys_SD.numpy().T / np.sqrt(4)
-    np.testing.assert_allclose(numbers.scores_TS, scores_TS, atol=1e-5)
-    np.testing.assert_allclose(numbers.weights_TS, softmax(scores_TS), atol=1e-5)
-    np.testing.assert_allclose(numbers.context_TD, softmax(scores_TS) @ numbers.values_SD.numpy(), atol=1e-5)
+    scores_TS = numbers.values["query"].numpy() @ numbers.values["keys"].numpy().T / np.sqrt(4)
+    np.testing.assert_allclose(numbers.values["scores"], scores_TS, atol=1e-5)
+    np.testing.assert_allclose(numbers.values["weights"], softmax(scores_TS), atol=1e-5)
+    np.testing.assert_allclose(
+        numbers.values["context"], softmax(scores_TS) @ numbers.values["values"].numpy(), atol=1e-5
+    )
     assert numbers.code == "nmt.models.attention.multihead.MultiHeadAttention"
     [code] = numbers.sources
     assert "softmax" in code.text
@@ -69,7 +71,7 @@ def test_the_numbers_of_a_recurrent_decoder_are_those_of_its_equation(decoder: s
     attention = {"luong": "general", "bahdanau": "additive"}[decoder]
     numbers, model = numbers_of(RNN, {**RNN, "type": decoder, "attention": {"type": attention}})
     parts = {name: value.numpy() for name, value in model.decoder.attention.state_dict().items()}
-    query_TD, keys_SD = numbers.query_TD.numpy(), numbers.keys_SD.numpy()
+    query_TD, keys_SD = numbers.values["query"].numpy(), numbers.values["keys"].numpy()
     if decoder == "luong":
         scores_TS = query_TD @ parts["key.weight"] @ keys_SD.T
     else:
@@ -81,6 +83,6 @@ def test_the_numbers_of_a_recurrent_decoder_are_those_of_its_equation(decoder: s
     check_place(of_scores)
     check_place(of_context)
     assert scores_TS.shape == (3, 4)
-    np.testing.assert_allclose(numbers.scores_TS, scores_TS, atol=1e-5)
-    np.testing.assert_allclose(numbers.context_TD, softmax(scores_TS) @ keys_SD, atol=1e-5)
+    np.testing.assert_allclose(numbers.values["scores"], scores_TS, atol=1e-5)
+    np.testing.assert_allclose(numbers.values["context"], softmax(scores_TS) @ keys_SD, atol=1e-5)
     assert "score = " in numbers.equation

@@ -22,7 +22,7 @@ ATTENTIONAL = {"type": "bahdanau", "attention": {"type": "additive"}}
 @pytest.mark.parametrize("cell", ["lstm", "gru", "coupled", "gru_reset_before"])
 def test_a_state_follows_from_the_gates_and_the_state_before(decoder: dict[str, Any], cell: str) -> None:
     numbers = numbers_of({**decoder, "cell": cell})
-    value = {name: each.numpy() for name, each in numbers.values_TD.items()}
+    value = {name: each.numpy() for name, each in numbers.values.items()}
     assert {each.shape for each in value.values()} == {(3, 6)}
     np.testing.assert_allclose(value["h_{t-1}"][1:], value["h_t"][:-1], atol=1e-6)
     if "C_t" in value:
@@ -37,9 +37,10 @@ def test_a_state_follows_from_the_gates_and_the_state_before(decoder: dict[str, 
         check_place(code)
 
 
-@pytest.mark.parametrize("cell", ["rnn_tanh", "peephole"])
-def test_without_named_gates_there_are_no_numbers(cell: str) -> None:
-    assert numbers_of({**ATTENTIONAL, "cell": cell}) is None
+@pytest.mark.parametrize("decoder", [{"type": "recurrent"}, ATTENTIONAL])
+@pytest.mark.parametrize("cell", ["rnn_tanh", "peephole", "depth_gated"])
+def test_without_named_gates_there_are_no_numbers(decoder: dict[str, Any], cell: str) -> None:
+    assert numbers_of({**decoder, "cell": cell, "num_layers": 2}) is None
 
 
 def test_a_decoder_without_a_cell_has_no_numbers_of_one() -> None:

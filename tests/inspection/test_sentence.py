@@ -274,7 +274,9 @@ def test_every_number_of_a_step_is_shown(opened: Any, view: Any) -> None:
     opened.keyboard.press("ArrowRight")
     opened.click("#numbers-title")
     weights = opened.locator("#numbers tr td.result:nth-last-child(1)").all_text_contents()
-    assert [float(text) for text in weights[: len(view["source"])]] == pytest.approx(numbers["weights"][1], abs=1e-3)
+    assert [float(text) for text in weights[: len(view["source"])]] == pytest.approx(
+        numbers["values"]["weights"][1], abs=1e-3
+    )
     assert numbers["equation"].replace("_", "") in opened.text_content("#equation")
     opened.click("#numbers a >> text=weight")
     place = opened.text_content(opened.evaluate("location.hash"))

@@ -12,7 +12,7 @@ import pytest
 import nmt
 from nmt.core import files
 from nmt.core.errors import UserError
-from nmt.core.output import ResumableOutput
+from nmt.jobs.run import ResumableOutput
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TrainTiny = Callable[..., Path]
@@ -103,7 +103,7 @@ def test_output_that_another_process_completes_before_it_is_locked_is_not_touche
         os.replace(partial, tmp_path / "out")
         plain(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("nmt.core.output.lock_file", complete_first)
+    monkeypatch.setattr("nmt.jobs.run.lock_file", complete_first)
     with pytest.raises(UserError, match="another process"), ResumableOutput(tmp_path / "out").open(resume=True):
         pass
     assert (tmp_path / "out").read_text() == "finished\n"

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.core.output import ResumableOutput
-from nmt.jobs.run import run
+from nmt.jobs.run import ResumableOutput, run
 
 
 class Upper:

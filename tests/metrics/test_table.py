@@ -14,8 +14,9 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 
 from nmt.core.errors import UserError
 from nmt.evaluation.compare import read_aligned
+from nmt.evaluation.scores import score_corpus
 from nmt.metrics import table
-from nmt.metrics.table import METRICS, Score, score_corpus
+from nmt.metrics.table import METRICS, Score
 
 SACREBLEU = ("bleu", "chrf", "ter")
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.core.output import ResumableOutput
+from nmt.jobs.run import ResumableOutput
 from nmt.jobs.shards import Shard
 from nmt.translation import job as module
 from nmt.translation.job import TranslationJob, start_shards

@@ -32,8 +32,9 @@ from nmt.core.text import read_lines
 from nmt.data.sources import open_text
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.evaluation.compare import length_scores, read_aligned
+from nmt.evaluation.scores import score_corpus
 from nmt.evaluation.significance import SufficientStatistics, TestSet
-from nmt.metrics.table import Score, score_corpus
+from nmt.metrics.table import Score
 from nmt.plotting.curves import draw_lengths
 from nmt.plotting.history import History, read_history
 from nmt.plotting.style import write_figure

@@ -22,7 +22,7 @@ from nmt.core.console import print_table, progress_bar
 from nmt.data.batching import make_batch
 from nmt.data.dialogue import current_turn
 from nmt.evaluation.compare import read_aligned
-from nmt.metrics.table import score_corpus
+from nmt.evaluation.scores import score_corpus
 from nmt.plotting.history import read_history
 
 BATCH_SIZE = 64

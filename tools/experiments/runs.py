@@ -8,8 +8,8 @@ from pathlib import Path
 
 import nmt
 from nmt.core.console import progress_bar, say, show_error
-from nmt.core.output import ResumableOutput
 from nmt.core.text import read_lines
+from nmt.jobs.run import ResumableOutput
 from nmt.jobs.run import run as run_job
 from nmt.recipe.load import parse_settings
 from nmt.training.distributed import Interrupted

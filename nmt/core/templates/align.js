@@ -1,29 +1,16 @@
-"use strict";
 (() => {
+  const { element, svg, fillSelect, unpack } = parts;
   const data = JSON.parse(document.getElementById("data").textContent);
   const $ = (id) => document.getElementById(id);
   const state = { sentence: 0, candidate: 0, head: 0, side: null, word: -1, held: false };
   const sides = { source: [], target: [] };
   let cells = [], columns = [], rows = [];
 
-  const element = (tag, text, name) => {
-    const made = document.createElement(tag);
-    if (text !== undefined) made.textContent = text;
-    if (name) made.className = name;
-    return made;
-  };
   const sentence = () => data.sentences[state.sentence];
   const candidate = () => sentence().candidates[state.candidate];
   const has = (links, s, t) => Boolean(links) && links.some(([a, b]) => a === s && b === t);
 
-  // Weights travel as bytes, 255 for 1: decoded only for what is looked at.
-  const decoded = new Map();
-  function weights() {
-    const text = candidate().weights[state.head];
-    if (!decoded.has(text)) decoded.set(text, Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
-    return decoded.get(text);
-  }
-  const weight = (s, t) => weights()[t * sentence().source.length + s] / 255;
+  const weight = (s, t) => unpack(candidate().weights[state.head], sentence().source.length)(t, s);
 
   function fillSentences() {
     const wanted = $("find").value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -128,12 +115,6 @@
 
   function drawLines() {
     const picture = $("lines"), height = 150, { source } = sentence(), { target, links } = candidate();
-    const svg = (tag, attributes, text) => {
-      const made = document.createElementNS(picture.namespaceURI, tag);
-      for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-      made.textContent = text;
-      return made;
-    };
     const rows = [[source, 16], [target, height - 6]].map(([words, y]) => words.map((word) => svg("text", { y }, word)));
     picture.replaceChildren(...rows.flat());
     const widths = rows.map((row) => row.map((text) => text.getComputedTextLength() + 14));
@@ -161,7 +142,7 @@
     const head = element("tr");
     head.append(element("th", "candidate"), element("th", "translation"), element("th", "log-probability"));
     const body = candidates.map((item, index) => {
-      const tr = element("tr"), pick = element("button", `${index + 1}`, "pick"), first = element("td");
+      const tr = element("tr"), pick = element("button", `${index + 1}`), first = element("td", undefined, "buttons");
       pick.type = "button";
       pick.setAttribute("aria-label", `show candidate ${index + 1}`);
       pick.addEventListener("click", () => {
@@ -218,11 +199,7 @@
     rows.forEach((th, t) => th.classList.toggle("chosen", side === "target" && t === word));
   }
 
-  data.heads.forEach((name, index) => {
-    const option = element("option", name);
-    option.value = index;
-    $("head").append(option);
-  });
+  fillSelect($("head"), data.heads);
   $("head").addEventListener("change", () => {
     state.head = Number($("head").value);
     shade();

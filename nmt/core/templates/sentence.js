@@ -281,9 +281,9 @@
     const { numbers, source, best } = view();
     $("numbers-details").hidden = !numbers;
     if (!numbers) return;
-    const { query, keys, values, scores, weights: shares, context, widths: [queryWidth, keyWidth] } = numbers;
+    const { query, keys, values, scores, weights: shares, context } = numbers.values, { query: queryWidth, keys: keyWidth } = numbers.widths;
     const isTransformer = Boolean(values), more = Math.max(queryWidth, keyWidth) > keys[0].length;
-    $("numbers-title").textContent = `Every number of the attention that predicts “${shown(best.tokens[t])}”: ${numbers.head}`;
+    $("numbers-title").textContent = `Every number of the attention that predicts “${shown(best.tokens[t])}”: ${numbers.name}`;
     $("equation").replaceChildren(...equation(`${numbers.equation} The weights are a = softmax(score), and the context is the sum of a_i ${isTransformer ? "v_i" : "h_i"}.`));
     $("numbers-note").textContent = `${numbers.code} computes it; docs/concepts/attention explains it. The query ${isTransformer ? "q" : "s"} has ${queryWidth} numbers, ` +
       `a ${isTransformer ? "key k" : "vector h"} ${keyWidth}${more ? `; the first ${keys[0].length} are shown, while scores are of all of them` : ""}.`;
@@ -299,11 +299,11 @@
     const { cell, best } = view();
     $("cell-details").hidden = !cell;
     if (!cell) return;
-    const rows = Object.entries(cell.values), count = rows[0][1][t].length, linked = listCode("cell-code", cell.sources);
+    const rows = Object.entries(cell.values), count = rows[0][1][t].length, width = cell.widths["h_t"], linked = listCode("cell-code", cell.sources);
     $("cell-title").textContent = `Every number of the cell in the step that predicts “${shown(best.tokens[t])}”`;
     $("cell-equation").replaceChildren(...equation(cell.equation));
-    $("cell-note").textContent = `${cell.code} computes it; docs/concepts/cells explains it. A state has ${cell.width} numbers` +
-      `${cell.width > count ? `; the first ${count} are shown` : ""}. Gates are between 0 (closed) and 1 (open).`;
+    $("cell-note").textContent = `${cell.code} computes it; docs/concepts/cells explains it. A state has ${width} numbers` +
+      `${width > count ? `; the first ${count} are shown` : ""}. Gates are between 0 (closed) and 1 (open).`;
     numberTable($("cell"), count, [], rows.map(([name, values]) => {
       const isAfter = name.endsWith("_t"), th = name.endsWith("}") ? element("th") : linked("", isAfter ? 1 : 0);
       (th.firstChild || th).append(...equation(name));

@@ -73,12 +73,12 @@ class Vocabulary(ABC):
         return found
 
     @abstractmethod
-    def _encode(self, text: str) -> list[int]:
-        """Returns the ids of a text without tags."""
-
-    @abstractmethod
     def _pieces(self, text: str) -> list[Piece]:
-        """Returns the ids of :meth:`_encode` with their characters."""
+        """Returns the pieces of a text without tags."""
+
+    def _encode(self, text: str) -> list[int]:
+        """Returns the ids of :meth:`_pieces`; overridden where they can be found faster."""
+        return [piece.id for piece in self._pieces(text)]
 
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:

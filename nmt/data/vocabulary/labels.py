@@ -42,9 +42,6 @@ class LabelVocabulary(WordVocabulary):
             raise UserError("The file has no labels.", "Write one label on each line.")
         return cls(labels)
 
-    def _encode(self, text: str) -> list[int]:
-        return [piece.id for piece in self._pieces(text)]
-
     def _pieces(self, text: str) -> list[Piece]:
         if (label := text.strip()) and label not in self._ids:
             known = ", ".join(self._words[:20]) + (" …" if len(self) > 20 else "")

@@ -68,6 +68,7 @@ class PretrainedVocabulary(Vocabulary):
         self.tags = table.languages
         self._processor = sentencepiece.SentencePieceProcessor()
         try:
+            self.sentencepiece_model = base64.b64decode(table.sentencepiece)
             self._processor.LoadFromSerializedProto(self.sentencepiece_model)
         except (RuntimeError, OSError, ValueError):
             raise UserError(
@@ -96,11 +97,6 @@ class PretrainedVocabulary(Vocabulary):
 
     def to_bytes(self) -> bytes:
         return json.dumps(self.table.model_dump(), ensure_ascii=False).encode("utf-8", "surrogatepass")
-
-    @property
-    def sentencepiece_model(self) -> bytes:
-        """The sentencepiece model as it is in a file."""
-        return base64.b64decode(self.table.sentencepiece)
 
     def has_ids_of(self, other: Vocabulary) -> bool:
         return isinstance(other, PretrainedVocabulary) and self.table.pieces == other.table.pieces

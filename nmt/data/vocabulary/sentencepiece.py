@@ -14,7 +14,11 @@ MAX_LINES = 2_000_000
 
 
 class SentencePieceVocabulary(Vocabulary):
-    """A sentencepiece model of any type."""
+    """A sentencepiece model of any type.
+
+    Args:
+        proto: the model as it is in a file; kept as ``sentencepiece_model``.
+    """
 
     suffix = ".model"
     model_type: ClassVar[str]
@@ -22,7 +26,7 @@ class SentencePieceVocabulary(Vocabulary):
     def __init__(self, proto: bytes) -> None:
         import sentencepiece
 
-        self._proto = proto
+        self.sentencepiece_model = proto
         self._processor = sentencepiece.SentencePieceProcessor()
         try:
             self._processor.LoadFromSerializedProto(proto)
@@ -115,12 +119,7 @@ class SentencePieceVocabulary(Vocabulary):
         return piece
 
     def to_bytes(self) -> bytes:
-        return self._proto
-
-    @property
-    def sentencepiece_model(self) -> bytes:
-        """The sentencepiece model as it is in a file."""
-        return self._proto
+        return self.sentencepiece_model
 
 
 def without_surrogates(text: str) -> str:

@@ -58,9 +58,6 @@ class WordVocabulary(Vocabulary):
     def __len__(self) -> int:
         return len(self._words)
 
-    def _encode(self, text: str) -> list[int]:
-        return [self._ids.get(word, self.unk) for word, _, _ in self.split(text)]
-
     def _pieces(self, text: str) -> list[Piece]:
         return [Piece(self._ids.get(word, self.unk), begin, end) for word, begin, end in self.split(text)]
 

@@ -12,7 +12,7 @@ import pytest
 
 import nmt
 from nmt.core.text import read_lines
-from nmt.metrics.table import score_corpus
+from nmt.evaluation.scores import score_corpus
 from nmt.plotting.history import read_history
 from nmt.recipe.load import load_recipe, parse_settings
 from nmt.training.trainer import Trainer

@@ -22,35 +22,30 @@ Schema = dict[str, Any]
 def recipe_schema() -> Schema:
     """Returns the JSON schema (draft 2020-12) of recipes; the modules that define the tables must be imported."""
     definitions: Schema = {}
-    schema = _group(Recipe, definitions)
+    _define("recipe", Recipe, definitions)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **definitions.pop("recipe"),
         "title": "nmt recipe",
-        **{key: value for key, value in schema.items() if key != "title"},
         "$defs": dict(sorted(definitions.items())),
     }
 
 
-def _group(group: type[Options], definitions: Schema) -> Schema:
-    """Schema of a group of keys; the groups and components in it are added to the definitions."""
-    schema: Schema = group.model_json_schema()
-    inner = schema.pop("$defs", {})
-    schema.pop("description", None)  # the docstring of the class, which is for programmers
+def _define(key: str, group: type[Options], definitions: Schema, **properties: Schema) -> None:
+    """Adds the schema of a group of keys to the definitions, and those of the groups and components in it."""
+    if key in definitions:
+        return
+    definitions[key] = schema = group.model_json_schema()
+    for unwanted in ("$defs", "description"):  # the description is the docstring of the class, for programmers
+        schema.pop(unwanted, None)
     for name, field in group.model_fields.items():
-        property_ = schema["properties"][name]
         for choice in choices_of(field):
-            property_ = {"description": field.description, **_choice(name, field, choice, definitions)}
+            chosen = _choice(name, field, choice, definitions)
+            schema["properties"][name] = {"description": field.description, **chosen}
+        schema["properties"][name].pop("title", None)
         for options in groups_in(field.annotation):
-            names = inner[options.__name__]["properties"].get("type", {}).get("enum", ())
-            if names and _accepts(field, names[0]):  # a name in place of a mapping, as of the optimizer
-                reference = {"$ref": f"#/$defs/{options.__name__}"}
-                property_ = {"description": field.description, "anyOf": [{"enum": names}, reference]}
-        property_.pop("title", None)
-        schema["properties"][name] = property_
-        for options in groups_in(field.annotation):
-            definitions.setdefault(options.__name__, {})  # before it is filled: a group could contain itself
-            definitions[options.__name__] = _group(options, definitions)
-    return schema
+            _define(options.__name__, options, definitions)
+    schema["properties"] = properties | schema["properties"]
 
 
 def _accepts(field: FieldInfo, value: Any) -> bool:
@@ -64,18 +59,15 @@ def _accepts(field: FieldInfo, value: Any) -> bool:
 
 def _choice(name: str, field: FieldInfo, choice: ChoiceOf, definitions: Schema) -> Schema:
     """Schema of a field that chooses a component, or several."""
-    table, prefix = TABLES[choice.kind], choice.kind.replace(" ", "_")
-    if field.annotation is str:
-        return {"enum": [*table, *OTHER_NAMES.get(name, ())]}
+    table = TABLES[choice.kind]
     if not _accepts(field, {}):
-        return {"enum": [*table, None]}
+        return {"enum": [*table, *(OTHER_NAMES.get(name, ()) if field.annotation is str else [None])]}
+    options = {}
     for row, component in table.items():
-        if (key := f"{prefix}.{row}") not in definitions:
-            definitions[key] = {}
-            definitions[key] = _group(getattr(component, "Options", Options), definitions)
-            if not choice.many:
-                definitions[key]["properties"] = {"type": {"const": row}, **definitions[key].get("properties", {})}
-    options = {row: {"$ref": f"#/$defs/{prefix}.{row}"} for row in table}
+        key = f"{choice.kind.replace(' ', '_')}.{row}"
+        own = {} if choice.many else {"type": {"const": row}}
+        _define(key, getattr(component, "Options", Options), definitions, **own)
+        options[row] = {"$ref": f"#/$defs/{key}"}
     if choice.many:
         rows = {row: {"anyOf": [reference, {"type": "null"}]} for row, reference in options.items()}
         return {"type": "object", "properties": rows, "additionalProperties": False}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nmt.core.errors import UserError
-from nmt.core.output import ResumableOutput
+from nmt.jobs.run import ResumableOutput
 
 
 def stop_after(path: Path, text: str, resume: bool = False) -> None:
