@@ -30,7 +30,7 @@ class Examiner:
     options: StreamOptions
     """Fields that are requested."""
     vocabulary: Vocabulary
-    """That of the source, whose tags are no part of a sentence."""
+    """Source vocabulary, whose tags are no part of a sentence."""
     calibration: Calibration | None = None
     """None if confidence isn't requested."""
 
