@@ -5,7 +5,6 @@ B pairs of a batch, H heads, S source tokens, T target tokens with EOS, V target
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -16,8 +15,8 @@ from nmt.decoding.parallel import map_by_length
 from nmt.models.contracts import select_heads
 from nmt.models.seq2seq import Seq2Seq
 
-ROWS = 512
-"""Tokens whose logits are in memory at a time where only margins are computed."""
+ROWS = 128
+"""Tokens whose logits are in memory at a time: those of a whole batch over the vocabulary can take gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -57,48 +56,45 @@ def force_all(
         margins_only: compute the margins in place of the log-probabilities, in less time.
     """
 
-    def log_p(features_TD: Tensor, target_T: Tensor) -> tuple[Tensor, Tensor]:
-        # Pair by pair: log-probabilities of a whole batch over the vocabulary can take gigabytes.
-        if not scores:
-            return features_TD.new_empty(0), features_TD.new_empty(0)
-        logits_TV: Tensor = model.decoder.output(features_TD)
-        log_p_TV = logits_TV.float().log_softmax(-1)
-        log_p_T = log_p_TV.gather(1, target_T[:, None]).squeeze(1)
-        return log_p_T, log_p_T - log_p_TV.amax(-1)
-
     def force(rows: Sequence[int]) -> list[ForcedScore]:
         batch = make_batch([pairs[row] for row in rows], vocabularies).to(model.device)
         output = model(batch.source_BS, batch.source_length_B, batch.target_input_BT, bool(heads))
         weights_BHTS = select_heads(output.weights_BHTS, heads) if heads else None
-        found, lengths = [], [len(pairs[row][1]) + 1 for row in rows]
-        sides = [(output.features_BTD[b, :end], batch.target_output_BT[b, :end]) for b, end in enumerate(lengths)]
-        if scores and margins_only:
-            of_pairs = [(output.features_BTD.new_empty(0), margin_T) for margin_T in _margins(model, sides, lengths)]
-        else:
-            of_pairs = [log_p(*side) for side in sides]
-        for b, (source, target) in enumerate(pairs[row] for row in rows):
-            with_eos = slice(len(target) + 1)
-            found.append(
-                ForcedScore(
-                    *of_pairs[b],
-                    None if weights_BHTS is None else weights_BHTS[b, :, with_eos, : len(source) + 1].float(),
-                    {name: values[b, : len(source)] for name, values in output.source_diagnostics.items()},
-                    {name: values[b, : len(target)] for name, values in output.diagnostics.items()},
-                )
+        ends = [len(pairs[row][1]) + 1 for row in rows]
+        log_p = margin = [output.features_BTD.new_empty(0)] * len(rows)
+        if scores:
+            sides = [(output.features_BTD[b, :end], batch.target_output_BT[b, :end]) for b, end in enumerate(ends)]
+            found, margin = _scores(model, sides, margins_only)
+            log_p = log_p if margins_only else found
+        return [
+            ForcedScore(
+                log_p[b],
+                margin[b],
+                None if weights_BHTS is None else weights_BHTS[b, :, : ends[b], : len(source) + 1].float(),
+                {name: values[b, : len(source)] for name, values in output.source_diagnostics.items()},
+                {name: values[b, : len(target)] for name, values in output.diagnostics.items()},
             )
-        return found
+            for b, (source, target) in enumerate(pairs[row] for row in rows)
+        ]
 
     longer = [max(len(source), len(target)) for source, target in pairs]
     return map_by_length(force, longer, batch_size, model.device)
 
 
-def _margins(model: Seq2Seq, sides: Sequence[tuple[Tensor, Tensor]], lengths: Sequence[int]) -> Sequence[Tensor]:
-    """Returns the margins of the tokens of several pairs, given their features and ids."""
+def _scores(
+    model: Seq2Seq, sides: Sequence[tuple[Tensor, Tensor]], margins_only: bool
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Returns the log-probabilities, or logits with ``margins_only``, and the margins of the tokens of several pairs.
+
+    ``sides``: features [T, D] and ids [T] of each pair.
+    """
     features_ND, target_N = (torch.cat(side) for side in zip(*sides, strict=True))
     found = []
-    for start in range(0, len(target_N), ROWS):
-        logits_RV = model.decoder.output(features_ND[start : start + ROWS]).float()
-        chosen_R = logits_RV.gather(1, target_N[start : start + ROWS, None]).squeeze(1)
-        found.append(chosen_R - logits_RV.amax(-1))
-    margin_N, ends = torch.cat(found), accumulate(lengths)
-    return [margin_N[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+    for features_RD, target_R in zip(torch.split(features_ND, ROWS), torch.split(target_N, ROWS), strict=True):
+        values_RV: Tensor = model.decoder.output(features_RD).float()
+        values_RV = values_RV if margins_only else values_RV.log_softmax(-1)
+        chosen_R = values_RV.gather(1, target_R[:, None]).squeeze(1)
+        found.append((chosen_R, chosen_R - values_RV.amax(-1)))
+    lengths = [len(target_T) for _, target_T in sides]
+    values, margins = (list(torch.split(torch.cat(parts), lengths)) for parts in zip(*found, strict=True))
+    return values, margins

@@ -21,10 +21,11 @@ from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.hypotheses import SearchBatch
 from nmt.models.build import read_model
-from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe import options as groups
 from nmt.recipe.registry import Table
-from nmt.recipe.schema import Recipe
+
+_read_once = lru_cache(maxsize=4)(read_model)
+"""Reads a language model once for all batches: processors are made anew for each."""
 
 
 class LogitsProcessor(ABC):
@@ -142,7 +143,7 @@ class LanguageModel(LogitsProcessor):
 
     def __init__(self, options: Any, vocabularies: Vocabularies) -> None:
         super().__init__(options, vocabularies)
-        _, own, self._model = _read_language_model(options.model)
+        _, own, self._model = _read_once(options.model, torch.device("cpu"))
         where = f"decoding.logits_processors.language_model: {options.model}"
         if self._model.reads_source:
             raise UserError(f"{where} is no language model.", "Train one with model.encoder: null.")
@@ -160,12 +161,6 @@ class LanguageModel(LogitsProcessor):
         encoded = self._model.encode(no_source_N1, torch.ones_like(no_source_N1[:, 0]))
         features_NtD = decoder.unroll(tokens_Nt, encoded).features_BTD
         logits_NV += self.options.weight * decoder.output(features_NtD[:, -1]).float().log_softmax(-1)
-
-
-@lru_cache(maxsize=4)
-def _read_language_model(directory: Path) -> tuple[Recipe, Vocabularies, Seq2Seq]:
-    """One for all batches: processors are made anew for each."""
-    return read_model(directory, torch.device("cpu"))
 
 
 LOGITS_PROCESSORS: Table[LogitsProcessor] = Table(

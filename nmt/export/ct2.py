@@ -19,7 +19,7 @@ from nmt.core.files import check_unused, new_folder
 from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
 from nmt.export.targets import Quantization
-from nmt.models.attention.multihead import MultiHeadAttention
+from nmt.models.attention import MultiHeadAttention
 from nmt.models.networks.transformer import TransformerDecoder, TransformerEncoder
 from nmt.translation.translator import Translator
 

@@ -31,7 +31,7 @@ from nmt.decoding.hypotheses import Hypothesis
 from nmt.export.ct2 import check_form, num_positions
 from nmt.export.run import check
 from nmt.export.targets import ExportTarget, Quantization
-from nmt.models.attention.multihead import KeysValues, MultiHeadAttention, padding_bias
+from nmt.models.attention import KeysValues, MultiHeadAttention, padding_bias
 from nmt.models.contracts import select_heads
 from nmt.models.layers import Positions
 from nmt.models.networks.ssru import SsruDecoder, SsruLayer

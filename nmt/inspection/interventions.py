@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from nmt.data.batching import Ids, make_batch
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.attention.multihead import MultiHeadAttention
+from nmt.models.attention import MultiHeadAttention
 from nmt.models.contracts import Attention, Decoder, Model, PerSource, State, StepOutput
 from nmt.models.layers import Layers
 from nmt.models.seq2seq import Seq2Seq

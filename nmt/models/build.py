@@ -13,10 +13,10 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from nmt.core.device import total_memory
-from nmt.core.errors import UserError
+from nmt.core.errors import Problems, UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.attention import scores as attention
+from nmt.models import attention
 from nmt.models.contracts import Attention, Decoder, DecoderParts, Encoder, EncoderParts, OutputLayer
 from nmt.models.layers import Embedding
 from nmt.models.networks.act import ActDecoder, ActEncoder, UniversalTransformerDecoder, UniversalTransformerEncoder
@@ -189,8 +189,13 @@ def read_model(directory: str | Path, device: torch.device) -> tuple[Recipe, Voc
 
 def _assembled(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
     """Returns the network, whatever memory it needs."""
-    encoder_class, encoder_options = ENCODERS.choose(options.encoder, "model.encoder")
-    decoder_class, decoder_options = DECODERS.choose(options.decoder, "model.decoder")
+    problems, written = Problems(), {}
+    for part, table in (("encoder", ENCODERS), ("decoder", DECODERS)):
+        with problems:
+            written[part] = table.written_out(getattr(options, part), f"model.{part}")
+    problems.raise_if_any("model")
+    encoder_class, encoder_options = ENCODERS.choose(written["encoder"], "model.encoder")
+    decoder_class, decoder_options = DECODERS.choose(written["decoder"], "model.decoder")
     if options.tie == "all" and not vocabularies.share_ids:
         raise UserError(
             "model.tie: all shares source and target embeddings.", "Set vocabulary.joint to true, or tie: target."

@@ -69,10 +69,8 @@ class Data:
 
     def batches(self, batch_tokens: int, seed: int, process_group: ProcessGroup = SINGLE_PROCESS) -> BatchStream:
         """The training batches of this process."""
-        share, readings = (
-            (process_group.rank, process_group.size),
-            [technique.read_epoch for technique in self.techniques],
-        )
+        share = process_group.rank, process_group.size
+        readings = [technique.read_epoch for technique in self.techniques]
         streams = [
             TrainingBatches(
                 part.corpus,

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from types import FrameType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 import torch
@@ -305,19 +305,12 @@ class ProcessGroup:
         dist.all_gather_object(values, value, group=self._talking)
         return values
 
-    def all_reduce_sum(self, *values: float) -> list[float]:
-        """Returns each value summed over the ranks."""
-        return self._reduced(values, dist.ReduceOp.SUM)
-
-    def all_reduce_max(self, *values: float) -> list[float]:
-        """Returns the maximum of each value over the ranks."""
-        return self._reduced(values, dist.ReduceOp.MAX)
-
-    def _reduced(self, values: Sequence[float], operation: Any) -> list[float]:
+    def all_reduce(self, operation: Literal["sum", "max"], *values: float) -> list[float]:
+        """Returns the sum or the maximum of each value over the ranks."""
         if self.size == 1:
             return list(values)
         reduced = torch.tensor(values, dtype=torch.float64)
-        dist.all_reduce(reduced, operation, group=self._talking)
+        dist.all_reduce(reduced, dist.ReduceOp.SUM if operation == "sum" else dist.ReduceOp.MAX, self._talking)
         numbers: list[float] = reduced.tolist()
         return numbers
 

@@ -29,7 +29,7 @@ from nmt.training.resolve import ResolvedRecipe, resolve
 from nmt.training.sinks import open_sinks
 from nmt.training.techniques.base import Technique
 from nmt.training.trainer import Trainer
-from nmt.training.validation import Film, Validator
+from nmt.training.validation import Validator
 from nmt.training.weights import make_model
 
 BatchTokens = int | Literal["auto"]
@@ -110,8 +110,7 @@ def _train(
     with ExitStack() as stack:
         sinks = open_sinks(directory, recipe.training.tensorboard, on_event)
         sink = stack.enter_context(sinks) if process_group.is_main else ignore
-        film = Film(recipe, data, precision) if recipe.training.film and process_group.is_main else None
-        trainer = Trainer(resolved, objective, batches, validator, directory.path, sink, process_group, film)
+        trainer = Trainer(resolved, objective, batches, validator, directory.path, sink, process_group)
         if checkpoint:
             trainer.resume(checkpoint)
         elif resume:

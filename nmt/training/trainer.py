@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
@@ -17,7 +17,6 @@ from nmt.core.device import peak_memory_mb
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.batching import Batch, BatchStream
-from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors, save_weights, weights_of
 from nmt.training import events
 from nmt.training.checkpoint import (
@@ -56,7 +55,6 @@ class Trainer:
         directory: the model directory, already holding recipe and vocabulary.
         emit: takes the events of the run.
         process_group: the processes that train this model together.
-        film: returns the fields of :class:`nmt.training.events.Filmed` for the model after a validation.
     """
 
     def __init__(
@@ -68,11 +66,10 @@ class Trainer:
         directory: Path,
         emit: Sink = ignore,
         process_group: ProcessGroup = SINGLE_PROCESS,
-        film: Callable[[Seq2Seq], dict[str, Any]] | None = None,
     ) -> None:
         self.options = options = resolved.recipe.training
         self.batches, self.validator = batches, validator
-        self._sink, self.process_group, self._film = emit, process_group, film
+        self._sink, self.process_group = emit, process_group
         self.model = model = objective.model
         self.device, self.precision = model.device, objective.precision
         for key, used in ((f"techniques.{objective.own_backward}", objective.own_backward), ("lora", options.lora)):
@@ -154,14 +151,14 @@ class Trainer:
         self._measured = None
         step = self.progress.step + 1
         sizes = ([batch.num_target_tokens, batch.num_positions, batch.num_padding] for batch in group)
-        tokens, positions, padding = map(int, self.process_group.all_reduce_sum(*map(sum, zip(*sizes, strict=True))))
+        tokens, positions, padding = map(int, self.process_group.all_reduce("sum", *map(sum, zip(*sizes, strict=True))))
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = self.schedule.at(step)
 
         nll = split_on_oom(group, partial(self._add_gradient, tokens), self._make_room)
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.options.clip_norm or math.inf)
-        (total,) = self.process_group.all_reduce_sum(nll.item())
+        (total,) = self.process_group.all_reduce("sum", nll.item())
         loss, gradient_norm = total / tokens, norm.item()
         if math.isfinite(loss) and math.isfinite(gradient_norm):
             self.scaler.step(self.optimizer)
@@ -251,7 +248,6 @@ class Trainer:
             result = self.validator(
                 self.model, lambda: self.interrupts.received is not None or self.process_group.launcher_died
             )
-            frame = self._film(self.model) if self._film is not None and result is not None else None
         self._agree()
         if result is None:
             return False
@@ -266,8 +262,8 @@ class Trainer:
         shown = zip(data.sources, result.translations[:NUM_SAMPLES], data.references, strict=False)
         figures = {name: getattr(result, name) for name in ("loss", "metric", "score", "degenerate")}
         self._emit(events.Validated, **figures, best=improved, samples=tuple(events.Sample(*texts) for texts in shown))
-        if frame is not None:
-            self._emit(events.Filmed, **frame)
+        if result.frame is not None:
+            self._emit(events.Filmed, **result.frame)
         if result.degenerate.is_serious and self.progress.step > self.schedule.warmup_steps:
             self._emit(events.Warned, message=f"{result.degenerate.summary()}.")
         return improved
@@ -384,9 +380,8 @@ class Trainer:
 
     def _agree(self) -> None:
         """Reduces clock and stop requests over the ranks, so that all end at the same update."""
-        seconds, signal, launcher_died = self.process_group.all_reduce_max(
-            time.perf_counter() - self._clock, self.interrupts.received or 0, self.process_group.launcher_died
-        )
+        own = time.perf_counter() - self._clock, self.interrupts.received or 0, self.process_group.launcher_died
+        seconds, signal, launcher_died = self.process_group.all_reduce("max", *own)
         self.progress.seconds = seconds
         self._stop = (
             Interrupted(int(signal)) if signal else LauncherDied(has_checkpoint=True) if launcher_died else None

@@ -4,8 +4,7 @@ B sentences of a batch, S source and T target positions, EOS counted.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +34,16 @@ from nmt.training.data import Data, validation_set
 from nmt.training.distributed import SINGLE_PROCESS, ProcessGroup
 from nmt.training.loss import batch_loss
 
+MAX_PIECES = 60
+"""Pieces of a sentence of a film; a larger matrix can't be read."""
+NUM_GRADIENT_PAIRS = 64
+"""Validation pairs by which a film measures gradients."""
+BATCH_SIZE = 32
+MIN_SENTENCES = 10
+"""A mean of the gradients of fewer sentences isn't shown."""
+
+Pairs = Sequence[tuple[Ids, Ids]]
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -49,6 +58,8 @@ class Validation:
     translations: list[str] = field(default_factory=list)
     degenerate: DegenerateCount = field(default_factory=DegenerateCount)
     """Number of degenerate translations."""
+    frame: dict[str, Any] | None = None
+    """With ``training.film`` the fields of :class:`nmt.training.events.Filmed`; in rank 0 alone."""
 
     @property
     def value(self) -> float:
@@ -73,10 +84,8 @@ class Validator:
     Args:
         recipe: ``training.metric`` of the first ``training.validation_size`` sentences is computed, translated as
             ``decoding`` says; nothing is translated where it is the loss.
-        data: the text.
         batch_tokens: budget of a batch for the loss.
         precision: of the matrix products.
-        process_group: the processes that share the work.
     """
 
     def __init__(
@@ -94,28 +103,35 @@ class Validator:
         self._metric = METRICS[self._name]() if self._name != LOSS else None
         self._num_translated = min(recipe.training.validation_size, len(self.data.references)) if self._metric else 0
         self._batch_tokens, self._precision, self._process_group = batch_tokens, precision, process_group
+        self._film = Film(recipe, data, precision) if recipe.training.film and process_group.is_main else None
 
     @torch.inference_mode()
     def __call__(self, model: Seq2Seq, stop: Callable[[], bool] = lambda: False) -> Validation | None:
         """Measure; the model comes back in the mode it had.
 
-        Args:
-            model: to be measured.
-            stop: asked after each batch; True ends the validation without a result.
+        ``stop`` is asked after each batch; True ends the validation without a result.
         """
         own: tuple[float, int, list[str]] | None = None
-        with _in_eval_mode(model), suppress(_Stopped):
+        frame, was_training = None, model.training
+        model.eval()
+        try:
             own = (*self._loss(model, stop), self._translate(model, stop))
+            frame = self._film(model) if self._film is not None else None
+        except _Stopped:
+            pass
+        finally:
+            model.train(was_training)
         parts = [part for part in self._process_group.gather(own) if part is not None]
         if len(parts) < self._process_group.size:
             return None
         nlls, counts, texts = zip(*parts, strict=True)
         loss, translations = sum(nlls) / sum(counts), self._process_group.merge(texts)
         if self._metric is None:
-            return Validation(loss)
+            return Validation(loss, frame=frame)
         sources, references = (lines[: self._num_translated] for lines in (self.data.sources, self.data.references))
         score = self._metric.corpus_score(translations, [references], sources).score
-        return Validation(loss, self._name, score, translations, count_degenerate(translations, sources, references))
+        degenerate = count_degenerate(translations, sources, references)
+        return Validation(loss, self._name, score, translations, degenerate, frame)
 
     def _loss(self, model: Seq2Seq, stop: Callable[[], bool]) -> tuple[float, int]:
         """Sum of -log p over the target tokens of this process's share, and their number."""
@@ -158,22 +174,6 @@ class _Stopped(Exception):
     """Somebody asked for the validation to end."""
 
 
-@contextmanager
-def _in_eval_mode(model: Seq2Seq) -> Iterator[None]:
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
-
-
-MAX_PIECES = 60
-"""Pieces of a sentence; a larger matrix can't be read."""
-NUM_GRADIENT_PAIRS = 64
-"""Validation pairs by which gradients are measured."""
-
-
 class Film:
     """A film of training: how some sentences are translated, recorded at each validation.
 
@@ -212,9 +212,11 @@ class Film:
 
     @torch.inference_mode()
     def __call__(self, model: Seq2Seq) -> dict[str, Any]:
-        """Returns the fields of a frame; the model comes back in the mode it had."""
-        with _in_eval_mode(model):
-            return {"sentences": self._sentences(model), "gradients": self._gradients(model)}
+        """Returns the fields of a frame. ``model``: in eval mode."""
+        with torch.inference_mode(False):
+            norm_S = norms_by_distance(model, self._gradient_pairs, self._vocabularies)
+        shares = [float(f"{share:.4g}") for share in np.nan_to_num(norm_S / norm_S.sum())]
+        return {"sentences": self._sentences(model), "gradients": shares}
 
     def _sentences(self, model: Seq2Seq) -> list[dict[str, Any]]:
         sources = [source for _, (source, _) in self._lines]
@@ -250,19 +252,6 @@ class Film:
             "p": [round(p, 4) for p in forced.log_probability_T.exp().nan_to_num(0).tolist()],
             "attention": packed(forced.weights_HTS.mean(0).cpu().numpy()) if forced.weights_HTS is not None else None,
         }
-
-    def _gradients(self, model: Seq2Seq) -> list[float]:
-        """Returns the share of the gradient at each distance, as :func:`norms_by_distance` counts it."""
-        with torch.inference_mode(False):
-            norm_S = norms_by_distance(model, self._gradient_pairs, self._vocabularies)
-        return [float(f"{share:.4g}") for share in np.nan_to_num(norm_S / norm_S.sum())]
-
-
-BATCH_SIZE = 32
-MIN_SENTENCES = 10
-"""A mean of fewer sentences isn't shown."""
-
-Pairs = Sequence[tuple[Ids, Ids]]
 
 
 def norms_by_distance(model: Seq2Seq, pairs: Pairs, vocabularies: Vocabularies) -> npt.NDArray[np.float64]:

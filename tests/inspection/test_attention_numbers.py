@@ -60,7 +60,7 @@ def test_the_numbers_of_a_transformer_are_those_of_its_equation(head: int) -> No
     np.testing.assert_allclose(
         numbers.values["context"], softmax(scores_TS) @ numbers.values["values"].numpy(), atol=1e-5
     )
-    assert numbers.code == "nmt.models.attention.multihead.MultiHeadAttention"
+    assert numbers.code == "nmt.models.attention.MultiHeadAttention"
     [code] = numbers.sources
     assert "softmax" in code.text
     check_place(code)

@@ -11,7 +11,7 @@ from nmt.data.batching import Batch, make_batch
 from nmt.data.vocabulary.base import SEPARATOR
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
-from nmt.models.attention.multihead import MultiHeadAttention
+from nmt.models.attention import MultiHeadAttention
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import ModelOptions

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from nmt.models.attention.multihead import MultiHeadAttention, mask_bias, padding_bias
-from nmt.models.attention.scores import CosineAttention
+from nmt.models.attention import CosineAttention, MultiHeadAttention, mask_bias, padding_bias
 from nmt.models.build import ATTENTIONS, make_attention
 from nmt.models.contracts import Attention, Memory
 from nmt.models.layers import length_mask

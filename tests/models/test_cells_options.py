@@ -209,7 +209,7 @@ def test_eigenvalues_of_weights_that_will_be_loaded_are_not_computed(
     monkeypatch.setattr(torch.linalg, "eigvals", fail)
     with pytest.raises(AssertionError, match="eigenvalues"):
         Recurrence(stack(cell), 5)
-    with _Uninitialised(only_parameters=True):
+    with _Uninitialised():
         Recurrence(stack(cell), 5)
 
 

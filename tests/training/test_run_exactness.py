@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nmt.models.attention.multihead import MultiHeadAttention
+from nmt.models.attention import MultiHeadAttention
 from nmt.models.contracts import OutputLayer
 from nmt.recipe.schema import Recipe
 from nmt.training import objective as objective_module

@@ -89,14 +89,16 @@ class Cell(nn.Module, ABC):
     def __init__(self, options: Any, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
         super().__init__()
         self.options, self.hidden_size, self.layer = options, hidden_size, layer
-        bound = hidden_size**-0.5
         rows = self.num_input_gates * hidden_size
-        self.input_weights = nn.ParameterList(torch.empty(rows, size).uniform_(-bound, bound) for size in input_sizes)
-        self.hidden_weight = nn.Parameter(
-            torch.empty(self.num_gates * hidden_size, hidden_size).uniform_(-bound, bound)
-        )
+        self.input_weights = nn.ParameterList(self.drawn(rows, size) for size in input_sizes)
+        self.hidden_weight = self.drawn(self.num_gates * hidden_size, hidden_size)
         self.bias = nn.Parameter(torch.zeros(rows))
         self.initialise(options, list(self.input_weights), self.hidden_weight, [self.bias])
+
+    def drawn(self, *shape: int) -> nn.Parameter:
+        """A parameter drawn from U(±1/√D)."""
+        bound = self.hidden_size**-0.5
+        return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
 
     @property
     def num_input_gates(self) -> int:

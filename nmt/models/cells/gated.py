@@ -79,9 +79,7 @@ class PeepholeLstmCell(LstmCell):
 
     def __init__(self, options: Any, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
         super().__init__(options, input_sizes, hidden_size, layer)
-        bound = hidden_size**-0.5
-        shape = (3 * hidden_size, hidden_size) if options.full_matrix else (3 * hidden_size,)
-        self.peephole = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+        self.peephole = self.drawn(3 * hidden_size, *([hidden_size] if options.full_matrix else []))
 
     def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         hidden, cell = state
@@ -125,9 +123,7 @@ class DepthGatedLstmCell(PeepholeLstmCell):
     def __init__(self, options: Any, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
         super().__init__(options, input_sizes, hidden_size, layer)
         if layer:
-            bound = hidden_size**-0.5
-            self.depth_peephole = nn.Parameter(torch.empty(hidden_size).uniform_(-bound, bound))
-            self.depth_below = nn.Parameter(torch.empty(hidden_size).uniform_(-bound, bound))
+            self.depth_peephole, self.depth_below = self.drawn(hidden_size), self.drawn(hidden_size)
 
     @property
     def num_input_gates(self) -> int:

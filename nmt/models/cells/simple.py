@@ -54,9 +54,7 @@ class TimeSkipCell(Cell):
 
     def __init__(self, options: Options, input_sizes: Sequence[int], hidden_size: int, layer: int = 0) -> None:
         super().__init__(options, input_sizes, hidden_size, layer)
-        bound = hidden_size**-0.5
-        shape = hidden_size, len(options.delays) * hidden_size
-        self.delayed_weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+        self.delayed_weight = self.drawn(hidden_size, len(options.delays) * hidden_size)
 
     def forward(self, gates_NG: Tensor, state: CellState) -> CellState:
         hidden, size = state[0], self.hidden_size

@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.models.attention.multihead import Cache, padding_bias
+from nmt.models.attention import Cache, padding_bias
 from nmt.models.cells import CELLS, CellState
 from nmt.models.contracts import DecoderOutput, DecoderParts, Encoder, EncoderOutput, EncoderParts, Head, Memory
 from nmt.models.layers import Dropout, Positions, length_mask, reverse_within, sinusoids

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.models.attention.scores import AttentionField
+from nmt.models.attention import AttentionField
 from nmt.models.contracts import (
     SINGLE_HEAD,
     Decoder,

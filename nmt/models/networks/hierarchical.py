@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.models.attention.scores import AdditiveAttention, SizedScoreOptions
+from nmt.models.attention import AdditiveAttention, SizedScoreOptions
 from nmt.models.cells import GatedOptions, GruCell
 from nmt.models.contracts import Attention, EncoderOutput, EncoderParts, Memory, attend
 from nmt.models.layers import length_mask

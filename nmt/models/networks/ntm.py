@@ -11,6 +11,7 @@ padding nor the other sentences of a batch change a result.
 """
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 import torch
@@ -190,11 +191,8 @@ class NTMCell(nn.Module):
 
     def states(self, x_TND: Tensor, state: NTMState) -> list[NTMState]:
         """The state after each input."""
-        states = []
-        for gates_NG in self.controller.project(x_TND).unbind(0):
-            state = self(gates_NG, state)
-            states.append(state)
-        return states
+        gates = self.controller.project(x_TND).unbind(0)
+        return list(accumulate(gates, lambda before, gates_NG: self(gates_NG, before), initial=state))[1:]
 
     def output(self, state: NTMState) -> Tensor:
         """Returns the output of a step: [h; r of each read head]. [N, D]"""

@@ -1,5 +1,6 @@
 """The recurrent encoder and the recurrent decoders: the vanilla seq2seq, Bahdanau's, Luong's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -7,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.models.attention.scores import AttentionField
+from nmt.models.attention import AttentionField
 from nmt.models.cells import CELLS, CellState
 from nmt.models.contracts import (
     SINGLE_HEAD,
@@ -206,21 +207,18 @@ class BahdanauDecoder(Decoder):
 
     def _read(
         self, token_NT: Tensor, state: AttentionalState, need_weights: bool
-    ) -> tuple[DecoderOutput, AttentionalState, list[Any]]:
+    ) -> tuple[DecoderOutput, AttentionalState, Sequence[Any]]:
         """Advances, and returns the results of :meth:`_move` for each step of a variant, too."""
-        cells, memory = state.cells, state.memory
-        words_TNE = self.dropout(self.embedding(token_NT.t()))
-        hidden, contexts, weights, extras = [], [], [], []
+        words_TNE, before, steps = self.dropout(self.embedding(token_NT.t())), state.cells, []
         for gates_NG in self.cells.project(words_TNE).unbind(0):
-            context_ND, weights_NS, cells, extra = self._move(gates_NG, cells, memory)
-            hidden.append(self.cells.output(cells))
-            contexts.append(context_ND)
-            weights.append(weights_NS)
-            extras.append(extra)
-        read_TNX = torch.cat((torch.stack(hidden), torch.stack(contexts), words_TNE), dim=-1)
+            steps.append(self._move(gates_NG, before, state.memory))
+            before = steps[-1][2]
+        contexts, weights, cells, extras = zip(*steps, strict=True)
+        hidden_TND = torch.stack(list(map(self.cells.output, cells)))
+        read_TNX = torch.cat((hidden_TND, torch.stack(contexts), words_TNE), dim=-1)
         features_TND = self.dropout(self.readout(read_TNX).tanh())
         weights_NHTS = torch.stack(weights, dim=1)[:, None] if need_weights else None
-        return DecoderOutput(features_TND.transpose(0, 1), weights_NHTS), AttentionalState(cells, memory), extras
+        return DecoderOutput(features_TND.transpose(0, 1), weights_NHTS), AttentionalState(before, state.memory), extras
 
     def _move(self, gates_NG: Tensor, cells: CellState, memory: Memory) -> tuple[Tensor, Tensor, CellState, Any]:
         """One step from the words' share of the gates: context [N, D], weights [N, S], the next state, and what a

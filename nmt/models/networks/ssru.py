@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.models.attention.multihead import KeysValues, MultiHeadAttention, padding_bias, weights_by_row
+from nmt.models.attention import KeysValues, MultiHeadAttention, padding_bias, weights_by_row
 from nmt.models.contracts import Decoder, DecoderOutput, DecoderParts, EncoderOutput, Head, Memory, State
 from nmt.models.layers import Dropout, Layers, Positions
 from nmt.models.networks.transformer import BlockOptions, FeedForward, Residual, projected_memory

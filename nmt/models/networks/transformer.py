@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.models.attention.multihead import (
+from nmt.models.attention import (
     Cache,
     KeysValues,
     MultiHeadAttention,

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt.models.attention.scores import AttentionField
+from nmt.models.attention import AttentionField
 from nmt.models.contracts import SINGLE_HEAD, Decoder, DecoderOutput, DecoderParts, EncoderOutput, Memory, State
 from nmt.recipe.options import Options
 

@@ -1,1 +1,0 @@
-"""Attention: scores between queries and a memory, with one head and with several."""
