@@ -26,6 +26,7 @@ _EXACT = {
 }
 """Patterns of text that a translation has letter by letter, in the order in which it is sought."""
 _EDGES = re.compile(r"^\W+|\W+$")
+_WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"\d+(?:[.,:/\u00a0\u202f]\d+)*")
 LEAST_COVERAGE = 0.08
 """Coverage below which a source word is uncovered; chosen on validation text of Multi30k."""
@@ -41,7 +42,7 @@ MIN_LETTERS = 4
 END = "</s>"
 """Stands among the unsupported words for the end of the sentence."""
 MAX_FOREIGN = 0.2
-"""Share of the letters up to which a script is foreign: text about programs has many letters of the source's."""
+"""Share of the letters of new words up to which a script is foreign: text about programs has many of the source's."""
 
 
 def problems(source: str, translation: str) -> dict[str, Any]:
@@ -149,7 +150,11 @@ def _digits(number: str) -> str:
 
 
 def _foreign_letters(source: str, translation: str) -> str:
-    letters = [letter for letter in translation if letter.isalpha()]
+    known = set(_WORD.findall(source))
+    words = [
+        word for word in _WORD.findall(translation) if word not in known
+    ]  # code that is kept says nothing of a script
+    letters = [letter for word in words for letter in word if letter.isalpha()]
     counts = Counter[str]()
     for letter, count in Counter(letters).items():
         counts[script(letter)] += count

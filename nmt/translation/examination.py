@@ -7,6 +7,7 @@ from typing import Any
 from nmt.alignment.aligner import DEFAULT, AttentionAligner, Known
 from nmt.alignment.extract import word_links
 from nmt.alignment.lexicon import Lexicon
+from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.words import Words
 from nmt.recipe.schema import DecodingOptions
 from nmt.translation.check import lost_texts, problems, severity, word_problems
@@ -28,6 +29,8 @@ class Examiner:
     """None for a model without attention, of whose translations the text alone is checked."""
     options: StreamOptions
     """Fields that are requested."""
+    vocabulary: Vocabulary
+    """Source vocabulary, whose tags are no part of a sentence."""
     calibration: Calibration | None = None
     """None if confidence isn't requested."""
 
@@ -36,7 +39,7 @@ class Examiner:
         with_check, with_links = bool(self.options.check), bool(self.options.with_alignment)
         if self.aligner is None:
             for each in translations:
-                yield replace(each, problems=problems(each.source, each.text)) if with_check else each
+                yield replace(each, problems=self._problems(each)) if with_check else each
             return
         with_punctuation = self.options.with_alignment == "punctuation"
         split = Words.split_punctuation if with_punctuation else Words.split
@@ -53,10 +56,14 @@ class Examiner:
                 found |= {"alignment": word_links(posterior_TS, DEFAULT), "with_punctuation": with_punctuation}
             if with_check:
                 of_words = word_problems(alignment, each.source, self.aligner.lexicon)
-                found["problems"] = problems(each.source, each.text) | of_words
+                found["problems"] = self._problems(each) | of_words
             if self.calibration is not None and each.source.strip():
                 found |= self.calibration.confidences(alignment, posterior_TS, self.aligner.lexicon)
             yield replace(each, **found)
+
+    def _problems(self, translation: Translation) -> dict[str, Any]:
+        tags = self.vocabulary.tags_of(translation.source)
+        return problems(translation.source[tags[-1].end if tags else 0 :], translation.text)
 
     def repaired(
         self,

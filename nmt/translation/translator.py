@@ -305,7 +305,8 @@ class Translator:
         if not (options.check or options.with_confidence or with_alignment):
             return None
         aligner = self.aligner if self.has_attention or options.with_confidence else None
-        return Examiner(aligner, options, self.calibration if options.with_confidence else None)
+        calibration = self.calibration if options.with_confidence else None
+        return Examiner(aligner, options, self.vocabularies.source, calibration)
 
     def encode_source(self, line: str) -> list[int]:
         """The ids of a source line as the model reads it, without EOS; a dialogue keeps its separators.

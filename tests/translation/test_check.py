@@ -28,6 +28,7 @@ from nmt.translation.load import load
         ("<b>Hund</b> 3", "<b>dog</b> 3 3", {"numbers": {"lost": [], "added": ["3"]}}),
         ("<b>Hund</b>", "<b>dog", {"tags": {"lost": ["</b>"], "added": []}}),
         ("Ein Hund", "A brown dоg", {"script": "о"}),
+        ("Use `open_file` instead.", "使用 `open_file`。", {}),
         ("A dog in Tokyo", "東京のイヌ", {}),
         ("Ein Hund", "dog dog dog dog dog dog", {"degenerate": "loop"}),
         ("Der kleine Hund schläft heute", "Der kleine Hund schläft heute", {"degenerate": "copy"}),

@@ -5,9 +5,14 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
+from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.hypotheses import SearchBatch
 from nmt.decoding.processors import LogitsProcessor
+from nmt.recipe.schema import VocabularyOptions
+from nmt.translation.examination import Examiner
 from nmt.translation.load import load
+from nmt.translation.request import StreamOptions
+from nmt.translation.results import Translation
 from nmt.translation.translator import Translator
 
 SOURCE = "Heute trinkt die Katze kaltes Wasser."
@@ -48,6 +53,18 @@ def test_sound_translations_stay(translator: Translator) -> None:
     plain = translator.translate([SOURCE], with_alignment=True)
     checked = translator.translate([SOURCE], check="repair", with_alignment=True)
     assert checked[0].to_json() == plain[0].to_json() | {"problems": {}, "repaired": False}
+
+
+def test_a_tag_is_no_part_of_the_source() -> None:
+    """The digit of a tag such as <2en> isn't lost."""
+    lines = ["<2en> <2de> Hund 17", "Hund"]
+    vocabulary = WordVocabulary.learn(lines, VocabularyOptions(type="word"), ["<2en>", "<2de>"], "")
+    examine = Examiner(None, StreamOptions(check=True), vocabulary)
+    texts = {"<2en> Hund 17": "Dog 17", "<2en> <2de> Hund 2": "Dog", "<2fr> Hund": "Dog"}
+    found = [each.problems for each in examine([Translation(*pair, 0.0, []) for pair in texts.items()])]
+    assert found[0] == {}
+    assert found[1] == {"numbers": {"lost": ["2"], "added": []}}
+    assert found[2] == {"numbers": {"lost": ["2"], "added": []}}  # no tag of this model
 
 
 def test_without_attention_the_text_is_checked(vanilla_model: Path) -> None:

@@ -1,7 +1,8 @@
 """Measures what the check and repair of translations do about known damage to good translations.
 
     python tools/experiments/damage_quality.py runs/de-en ../shared/data/multi30k --part val --picture check.png
-    python tools/experiments/damage_quality.py runs/pydocs pydocs --languages es fr ja zh --tag '<2{}>' --choose valid
+    python tools/experiments/damage_quality.py runs/pydocs pydocs --languages es fr ja zh --tag '<2{}>' \\
+        --choose valid --part test --same-marks
 
 Good translations are those of the model with a sentence chrF of at least 50 against the reference, and the references
 themselves. Each kind of damage is done once to each of them that it fits. A false alarm is a good translation with any
@@ -9,8 +10,8 @@ problem; damage is found if the damaged translation has one. The picture shows t
 model's translations by the share of false alarms, at all thresholds of the margin of unsupported words.
 
 A model of several target languages reads a tag before each line; the files of a language are PART.LANGUAGE.en and
-PART.LANGUAGE.LANGUAGE. With ``--choose``, the limit of the margin is chosen on another part: the highest one with at
-most 5 % false alarms there.
+PART.LANGUAGE.LANGUAGE. With ``--choose``, the limits of margin and coverage are chosen on another part, so that there
+are at most 5 % false alarms there, half of them by coverage.
 
 ``--repair`` repairs the damage that was found, and also the model's own translations of sources whose number words are
 replaced by random numbers: repaired are those that have no problem any more.
@@ -28,6 +29,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nmt.data.words import Words
+from nmt.metrics.degenerate import loops
 from nmt.metrics.table import METRICS
 from nmt.plotting.style import style, write_figure
 from nmt.translation import check
@@ -42,10 +44,12 @@ MIN_CHRF = 50.0
 NUM_REPAIRS = 150
 """Translations with each kind of damage that are repaired."""
 MAX_ALARMS = 0.05
+MARKS = {"numbers", "urls", "tags", "placeholders"}
 NUMBERS = {"zwei": "two", "drei": "three", "vier": "four", "fünf": "five", "sechs": "six"}
 
 
 CJK = "\u3000-\u30ff\u3400-\u9fff\uff00-\uffef"
+TAG = re.compile(r"^<2\w+> ")
 UNIT = re.compile(rf"[{CJK}]{{1,2}}|[^\s{CJK}]+\s*|\s+")
 
 
@@ -90,7 +94,7 @@ def repeat_phrase(pair: Pair, pool: Sequence[str], draw: random.Random) -> str |
 
 def copy_clause(pair: Pair, pool: Sequence[str], draw: random.Random) -> str | None:
     """Writes three to five words of the source in place of as many words at the same place of the translation."""
-    source, words, size = [f"{word} " for word in pair[0].split()], units(pair[1]), draw.randint(3, 5)
+    source, words, size = [f"{word} " for word in TAG.sub("", pair[0]).split()], units(pair[1]), draw.randint(3, 5)
     if min(len(source), len(words)) <= size:
         return None
     at = draw.randrange(len(words) - size)
@@ -147,7 +151,7 @@ def damaged(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
 
 
 def examiner(model: Translator) -> Examiner:
-    return Examiner(model.aligner, StreamOptions(check=True))
+    return Examiner(model.aligner, StreamOptions(check=True), model.vocabularies.source)
 
 
 def examined(model: Translator, pairs: Sequence[Pair]) -> list[Translation]:
@@ -159,8 +163,9 @@ def signals(model: Translator, pairs: Sequence[Pair]) -> np.ndarray:
     words = ((Words.split(source), Words.split(target)) for source, target in pairs)
     rows = []
     for alignment, _ in model.aligner.compared(words, scores=True):
-        long = [s for s, word in enumerate(alignment.source) if len(word) >= 4]
-        coverage = alignment.weights.sum(axis=0)[long].min(initial=1.0)
+        coverage_S = alignment.weights.sum(axis=0)  # 0 for tags
+        is_long = [len(word) >= 4 and word.isalpha() for word in alignment.source]
+        coverage = coverage_S[is_long & (coverage_S > 0)].min(initial=1.0)
         rows.append((-min(alignment.margins or (0.0,)), -coverage))
     return np.array(rows)
 
@@ -225,22 +230,28 @@ def split(pairs: Sequence[Pair]) -> tuple[list[str], list[list[str]]]:
     return [text for text, _ in pairs], [[original for _, original in pairs]]
 
 
-def good_translations(model: Translator, sources: Sequence[str], references: Sequence[str]) -> list[Pair]:
+def good_translations(
+    model: Translator, sources: Sequence[str], references: Sequence[str], same_marks: bool
+) -> list[Pair]:
     """Returns the sources with those translations of the model that are like the references."""
     translations = [translation.text for translation in model.translate(sources)]
     scores = METRICS["chrf"]().sentence_scores(translations, [references], sources)
-    return [(s, t) for s, t, score in zip(sources, translations, scores, strict=True) if score >= MIN_CHRF]
+    return [
+        (source, text)
+        for source, text, reference, score in zip(sources, translations, references, scores, strict=True)
+        if score >= MIN_CHRF and not (same_marks and (loops(text) or MARKS & check.problems(reference, text).keys()))
+    ]
 
 
-def choose_margin(model: Translator, good: Sequence[Pair]) -> float:
-    """Returns the highest limit of the margin with at most the allowed share of false alarms."""
-    check.LEAST_MARGIN = -inf
+def choose_limits(model: Translator, good: Sequence[Pair]) -> tuple[float, float]:
+    """Returns limits of margin and coverage with at most the allowed share of false alarms, half of it by coverage."""
+    check.LEAST_MARGIN, check.LEAST_COVERAGE = -inf, 0.0
     left = [pair for pair, t in zip(good, examined(model, good), strict=True) if not t.problems]
     if not left:
-        return -inf
-    num_allowed = int(MAX_ALARMS * len(good)) - (len(good) - len(left))
-    margins = np.sort(-signals(model, left)[:, 0])
-    return float(margins[max(num_allowed, 0)])
+        return -inf, 0.0
+    num_allowed = max(int(MAX_ALARMS * len(good)) - (len(good) - len(left)), 0)
+    margins, coverages = (np.sort(-column) for column in signals(model, left).T)
+    return float(margins[num_allowed - num_allowed // 2]), float(coverages[num_allowed // 2])
 
 
 def print_row(model: Translator, name: str, pairs: Sequence[Pair]) -> None:
@@ -257,11 +268,16 @@ def main() -> None:
     parser.add_argument("model_dir", type=Path)
     parser.add_argument("data", type=Path, help="folder with PART.de and PART.en, or PART.LANGUAGE.en and so on")
     parser.add_argument("--part", default="val", help="part that is measured")
-    parser.add_argument("--choose", metavar="PART", help="part on which the limit of the margin is chosen")
+    parser.add_argument("--choose", metavar="PART", help="part on which the limits are chosen")
     parser.add_argument("--languages", nargs="+", help="target languages of files PART.LANGUAGE.en")
     parser.add_argument("--tag", default="", help="beginning of each source line, with {} for the language")
     parser.add_argument("--limit", type=int, help="only the first N sentences of each part and language")
     parser.add_argument("--max-words", type=int, default=10_000, help="only sources of at most N words")
+    parser.add_argument(
+        "--same-marks",
+        action="store_true",
+        help="good translations have the numbers and placeholders of the reference, and no loop",
+    )
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--repair", action="store_true")
     given = parser.parse_args()
@@ -281,19 +297,20 @@ def main() -> None:
     print(f"| good text | pairs | false alarms | {' | '.join(DAMAGES)} |\n| --- |{' --- |' * (2 + len(DAMAGES))}")
     for language in given.languages or [None]:
         sources, references = read(given.part, language)
-        own, name = good_translations(model, sources, references), f" {language or ''}".rstrip()
+        own, name = good_translations(model, sources, references, given.same_marks), f" {language or ''}".rstrip()
         if given.choose:
-            print_row(model, f"translations{name}, limit {check.LEAST_MARGIN:.2f}", own)
-            usual = check.LEAST_MARGIN
-            check.LEAST_MARGIN = choose_margin(model, good_translations(model, *read(given.choose, language)))
-        print_row(model, f"translations{name}, limit {check.LEAST_MARGIN:.2f}", own)
+            print_row(model, f"translations{name}, limits {check.LEAST_MARGIN:.2f}, {check.LEAST_COVERAGE:.3f}", own)
+            usual = check.LEAST_MARGIN, check.LEAST_COVERAGE
+            good = good_translations(model, *read(given.choose, language), given.same_marks)
+            check.LEAST_MARGIN, check.LEAST_COVERAGE = choose_limits(model, good)
+        print_row(model, f"translations{name}, limits {check.LEAST_MARGIN:.2f}, {check.LEAST_COVERAGE:.3f}", own)
         print_row(model, f"references{name}", list(zip(sources, references, strict=True)))
         if given.picture:
             draw_curves(model, own, damaged(own), given.picture)
         if given.repair:
             print_repair(model, own, damaged(own), sources)
         if given.choose:
-            check.LEAST_MARGIN = usual
+            check.LEAST_MARGIN, check.LEAST_COVERAGE = usual
 
 
 if __name__ == "__main__":
