@@ -367,6 +367,8 @@ def _as_read(text: ParallelText, options: DataOptions, tag: str | None = None) -
             f"{text.name} has tabs between columns, not between turns (data.history_turns is {options.history_turns}).",
             f"Write two files, such as train.{options.source} and train.{options.target}.",
         )
+    if options.history_turns is None and tag is None:
+        return text
     return ReadText(text, LineReader(options.history_turns), tag)
 
 
