@@ -24,9 +24,19 @@ _END, _QUOTES = ".!?…:", " \t\"'„“”»«‹›()[]-–"
 Key = tuple[int, int, float]
 
 
+def _lower(text: str) -> str:
+    """Returns a text in lower case, but for letters such as İ, whose lower case ends in a mark that divides a word."""
+    return "".join(letter if len(letter.lower()) > 1 else letter.lower() for letter in text)
+
+
+def _upper(text: str) -> str:
+    """Returns a text in capitals, but for letters such as ΐ, whose capitals contain marks, which divide a word."""
+    return "".join(letter.upper() if letter.upper().isalpha() else letter for letter in text)
+
+
 def as_title(text: str) -> str:
     """Returns a text with a capital at the beginning of each word."""
-    return _BEGIN.sub(lambda match: match[1] + match[2].upper(), text)
+    return _BEGIN.sub(lambda match: match[1] + _upper(match[2]), text)
 
 
 class CaseRestorer:
@@ -43,7 +53,7 @@ class CaseRestorer:
         begin, style = self._style(request.source)
         if style is None or request.prefix or request.must_contain:
             return request
-        word = self._word_of_capitals if style is str.upper else self._word_of_title
+        word = self._word_of_capitals if style is _upper else self._word_of_title
         return replace(request, source=request.source[:begin] + _WORD.sub(word, request.source[begin:]))
 
     def restored(self, request: Request, translation: Translation) -> Translation:
@@ -59,7 +69,7 @@ class CaseRestorer:
         tags = self._vocabulary.tags_of(line)
         begin = tags[-1].end if tags else 0
         if line[begin:].isupper():
-            return begin, str.upper
+            return begin, _upper
         words = _WORD.findall(line[begin:])
         is_title = len(words) >= MIN_TITLE_WORDS and all(word[0].isupper() for word in words)
         return begin, self._as_title if is_title else None
@@ -68,14 +78,14 @@ class CaseRestorer:
         """Returns the likeliest form of a word; at the beginning of a sentence, of those with a capital."""
         word = match[0]
         # The capitals of ß are SS.
-        lower = dict.fromkeys((word.lower(), word.lower().replace("ss", "ß"), word.lower().replace("ss", "ß", 1)))
-        titles = [form[:1].upper() + form[1:] for form in lower]
+        lower = dict.fromkeys((_lower(word), _lower(word).replace("ss", "ß"), _lower(word).replace("ss", "ß", 1)))
+        titles = [_upper(form[:1]) + form[1:] for form in lower]
         is_alone = len(word) == len(match.string.strip(_END + _QUOTES))
         return min([*([] if _begins(match) and not is_alone else lower), *titles, word], key=self._key)
 
     def _word_of_title(self, match: re.Match[str]) -> str:
         """Returns the lower-case form of a word if it is as likely; other words are names, or German nouns."""
-        word, lower = match[0], match[0].lower()
+        word, lower = match[0], _lower(match[0])
         is_ordinary = not self._key(lower)[0] and self._key(lower) <= self._key(word)
         return lower if is_ordinary and not _begins(match) else word
 

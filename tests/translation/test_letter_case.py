@@ -8,6 +8,7 @@ import pytest
 import nmt
 from nmt.data.sources import GivenText
 from nmt.data.vocabulary.files import train_vocabularies
+from nmt.data.words import Words
 from nmt.recipe.schema import VocabularyOptions
 from nmt.translation.letter_case import CaseRestorer, as_title
 from nmt.translation.request import Request
@@ -70,3 +71,18 @@ def test_a_model_reads_capitals_unless_it_is_told_not_to(tiny_model: Path) -> No
     assert restored.source == line.upper()
     assert restored.alignment == translator(line, with_alignment=True).alignment
     assert translator(line.upper(), restore_case=False).text != restored.text
+
+
+@pytest.mark.parametrize("line", ["İ STANBUL.", "🇳İ\U000e0065.", "ŉ DER HUND İŞ."])
+def test_a_line_keeps_its_number_of_words(restorer: CaseRestorer, line: str) -> None:
+    ordinary = restorer.ordinary(Request(line)).source
+    assert len(Words.split_punctuation(ordinary).words) == len(Words.split_punctuation(line).words)
+
+
+@pytest.mark.parametrize("text", ["eine ΐ straße", "ŉ haus", "İstanbul"])
+def test_capitals_keep_the_number_of_words(restorer: CaseRestorer, text: str) -> None:
+    request = Request("DER HUND SCHLÄFT")
+    found = Translation(restorer.ordinary(request).source, text, 0.0, [], [Candidate(text, 0.0, [])])
+    written = restorer.restored(request, found).text
+    assert written != text
+    assert len(Words.split_punctuation(written).words) == len(Words.split_punctuation(text).words)
