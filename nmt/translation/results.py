@@ -8,7 +8,6 @@ from typing import Any
 
 from nmt.core.errors import UserError
 from nmt.data.vocabulary.base import SPACE, Vocabulary
-from nmt.decoding.ranking import mbr_order
 
 DIGITS = 4
 """Decimals of scores in JSON: further ones depend on which lines are in the same batch."""
@@ -176,6 +175,8 @@ class Perplexity:
 
 def mbr_rerank(candidates: list[Candidate], utility: str, source: str) -> list[Candidate]:
     """Sorts the candidates for one sentence by :func:`nmt.decoding.ranking.mbr_order`."""
+    from nmt.decoding.ranking import mbr_order  # needs torch, which the processes of documents are without
+
     return [candidates[i] for i in mbr_order([candidate.text for candidate in candidates], utility, source)]
 
 

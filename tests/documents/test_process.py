@@ -1,5 +1,7 @@
 """Documents that would take too much memory or time end their process, and nothing else."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -86,3 +88,9 @@ def test_a_process_ends_while_it_computes() -> None:
         lent.translate("a.txt", b"a. " * 3_000_000, shout, "en", "de")
     assert time.monotonic() - start < 30
     lent.close()
+
+
+def test_a_process_is_without_torch() -> None:
+    """A process with torch has five times the memory, and some are not kept for the next document."""
+    code = "import sys, nmt.documents.process; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
