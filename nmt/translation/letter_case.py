@@ -25,8 +25,8 @@ Key = tuple[int, int, float]
 
 
 def _lower(text: str) -> str:
-    """Returns a text in lower case, but for letters such as İ, whose lower case ends in a mark that divides a word."""
-    return "".join(letter if len(letter.lower()) > 1 else letter.lower() for letter in text)
+    """Returns a text in lower case, but for İ, the one letter whose lower case ends in a mark, which divides a word."""
+    return "İ".join(part.lower() for part in text.split("İ"))  # not letter by letter: Σ depends on its neighbours
 
 
 def _upper(text: str) -> str:
