@@ -138,7 +138,7 @@ def test_a_killed_run_resumes_without_asking_again(
     partial = tmp_path / "killed.partial"
     while process.poll() is None and (not partial.exists() or len(lines_of(partial)) < 5):
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(signal.SIGUSR1)  # as SIGKILL
     process.wait()
     assert not killed.exists()
     num_done = partial.read_bytes().count(b"\n")
