@@ -1,7 +1,6 @@
 """Corrections that the server takes and answers with."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -85,7 +84,7 @@ def test_a_server_that_is_killed_loses_nothing(own_model: Path, python: Path) ->
                 f"{address[0]}/v1/feedback", json.dumps(body).encode(), {"Content-Type": "application/json"}
             )
             assert urllib.request.urlopen(sent, timeout=300).status == 200
-        os.kill(process.pid, signal.SIGKILL)
+        process.send_signal(signal.SIGUSR1)  # as SIGKILL
     finally:
         process.kill()
         process.wait()
