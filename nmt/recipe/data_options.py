@@ -67,6 +67,10 @@ class CorpusOptions(Options):
         description="shares of the sentences that are changed: upper_case, title_case, no_end_punctuation, typos, "
         "noise, join, terms",
     )
+    new_pieces: bool = Field(
+        False,
+        description="with training.finetune_from: its subwords join the trained vocabulary, up to vocabulary.size",
+    )
     links: Path | None = Field(
         None,
         description="Pharaoh file of word links, a line for each pair: for the modifier terms and guided alignment",

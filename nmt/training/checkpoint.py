@@ -282,7 +282,7 @@ def average_checkpoints(
         if output == directory:
             save_weights(weights, ModelDirectory(output).weights)
         else:
-            _write_model(ModelDirectory(directory), weights, output)
+            write_model(ModelDirectory(directory), weights, output)
     return [step_of(checkpoint) for checkpoint in chosen]
 
 
@@ -340,7 +340,7 @@ def _choose(directory: Path, last: int | None, best: int | None, steps: Sequence
     return sorted(chosen, key=step_of)
 
 
-def _write_model(run: ModelDirectory, weights: Mapping[str, Tensor], output: Path) -> None:
+def write_model(run: ModelDirectory, weights: Mapping[str, Tensor], output: Path) -> None:
     """Writes weights to a new folder, with recipe, vocabulary and alignment data of the run."""
     vocabularies = Vocabularies.load(run.path)
     with new_folder(output) as temporary:

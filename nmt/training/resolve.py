@@ -164,10 +164,16 @@ def _resolved(
 
 def _conflicts(recipe: Recipe, techniques: Mapping[str, Choice[Technique]], task: str) -> Iterator[UserError]:
     """Yields an error for each technique that doesn't go with another one, with the task or with a key."""
-    if recipe.training.lora and recipe.training.new_vocabulary and not recipe.training.lora.full:
+    has_new_pieces = any(corpus.new_pieces for corpus in recipe.data.corpora)
+    if recipe.training.lora and (recipe.training.new_vocabulary or has_new_pieces) and not recipe.training.lora.full:
         yield UserError(
-            "training.lora trains no embeddings, but training.new_vocabulary makes new ones.",
+            "training.lora trains no embeddings, but training.new_vocabulary and new_pieces make new ones.",
             "Set training.lora.full to [embedding, output].",
+        )
+    if has_new_pieces and recipe.training.new_vocabulary:
+        yield UserError(
+            "data.corpora: new_pieces adds to the trained vocabulary, but training.new_vocabulary makes another one.",
+            "Leave one of them out.",
         )
     for name, (technique, options) in techniques.items():
         yield from technique.check(options, recipe)

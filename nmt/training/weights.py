@@ -17,11 +17,12 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.data.pretrained_embeddings import read_vectors
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
-from nmt.models.build import build_model
+from nmt.models.build import build_model, read_model
 from nmt.models.contracts import Decoder, Encoder, OutputLayer
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors, weights_of
 from nmt.recipe.schema import LoraOptions, ModelOptions, Recipe
+from nmt.training.checkpoint import write_model
 
 NAMED = 4
 """Maximum number of new parts that a message names."""
@@ -110,6 +111,33 @@ def _parents(new: Vocabulary, old: Vocabulary) -> list[list[int]]:
         spelling = old.encode(token.replace(SPACE, " ")) if is_spelled else []
         found.append(known.get(token) or [i for i in spelling if i != old.unk])
     return found
+
+
+def average_with_origin(directory: Path, share: float, output: Path) -> None:
+    """Writes the weighted mean of a fine-tuned model and of the model that it was fine-tuned from.
+
+    Much of what fine-tuning makes a model forget comes back, for some of what it has learned (Wortsman et al. 2022,
+    "Robust fine-tuning of zero-shot models").
+
+    Args:
+        share: of the original model; what it lacks, such as new pieces, has the values that fine-tuning began with.
+        output: a new model directory.
+
+    Raises:
+        UserError: the model wasn't fine-tuned, its origin is missing or damaged, or ``output`` exists.
+    """
+    if output.exists():
+        raise UserError(f"{output} exists already.", "Choose a new folder.")
+    recipe, vocabularies, tuned = read_model(directory, torch.device("cpu"))
+    origin_path = recipe.training.finetune_from
+    if origin_path is None:
+        raise UserError(f"{directory} was not fine-tuned from another model.", "Name a run that was fine-tuned.")
+    origin = build_model(recipe.model, vocabularies)
+    origin.load_state_dict(tuned.state_dict())
+    copy_weights(origin_path, origin, vocabularies)
+    before = weights_of(origin)
+    mean = {name: torch.lerp(weight, before[name], share) for name, weight in weights_of(tuned).items()}
+    write_model(ModelDirectory(directory), mean, output)
 
 
 def _use_vectors(model: Seq2Seq, options: ModelOptions, vocabularies: Vocabularies, is_new: bool) -> None:

@@ -30,6 +30,11 @@ def test_the_mean_is_a_model_that_translates(run_nmt: RunNmt, run: Path, tmp_pat
         (["-o", "x"], "not clear what to average"),
         (["--steps", "1;2", "-o", "x"], "is not a list of numbers"),
         (["--last", "1", "-o", "x"], "--last"),
+        (["--origin", "0.5"], "No output is named"),
+        (["--origin", "0.5", "--replace"], "--origin goes with -o FOLDER alone"),
+        (["--origin", "0.5", "--last", "2", "-o", "x"], "--origin goes with -o FOLDER alone"),
+        (["--origin", "1.5", "-o", "x"], "--origin"),
+        (["--origin", "0.5", "-o", "x"], "was not fine-tuned"),
     ],
 )
 def test_wrong_usage_is_told(

@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Self
 
 from nmt.core.errors import UserError
@@ -11,6 +12,8 @@ from nmt.recipe.schema import VocabularyOptions
 
 MAX_LINES = 2_000_000
 """Maximum number of lines from which sentencepiece learns a vocabulary."""
+NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
+"""Types of pieces in sentencepiece's ModelProto."""
 
 
 class SentencePieceVocabulary(Vocabulary):
@@ -48,7 +51,19 @@ class SentencePieceVocabulary(Vocabulary):
         self._hidden = own.union(self.tags.values())
 
     @classmethod
-    def learn(cls, lines: Iterable[str], options: VocabularyOptions, specials: Sequence[str], where: str) -> Self:
+    def learn(
+        cls,
+        lines: Iterable[str],
+        options: VocabularyOptions,
+        specials: Sequence[str],
+        where: str,
+        is_limit: bool = False,
+    ) -> Self:
+        """Learns a vocabulary from text, as described in the base class.
+
+        Args:
+            is_limit: whether a text that gives fewer pieces than ``options.size`` is accepted.
+        """
         import sentencepiece
 
         model = io.BytesIO()
@@ -70,7 +85,7 @@ class SentencePieceVocabulary(Vocabulary):
                 model_type=cls.model_type,
                 vocab_size=options.size,
                 # The number of characters is that of the text; the size is only a maximum.
-                hard_vocab_limit=cls.model_type != "char",
+                hard_vocab_limit=cls.model_type != "char" and not is_limit,
                 byte_fallback=options.byte_fallback,
                 character_coverage=options.character_coverage,
                 normalization_rule_name=options.normalization,
@@ -92,6 +107,15 @@ class SentencePieceVocabulary(Vocabulary):
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
         return cls(content)
+
+    def with_pieces(self, scores: Mapping[str, float], specials: Sequence[str]) -> Self:
+        """Returns this vocabulary with the pieces and symbols that it lacks; their ids follow the present ones."""
+        added: list[tuple[str, float, int]] = [(piece, score, NORMAL) for piece, score in scores.items()]
+        added += [(symbol, 0.0, USER_DEFINED if symbol in TERM else CONTROL) for symbol in specials]
+        known = set(map(self.token, range(len(self))))
+        # A message of protobuf is extended by appending entries of its repeated fields.
+        new = b"".join(_entry(*each) for each in added if each[0] not in known)
+        return type(self)(self.sentencepiece_model + new)
 
     def __len__(self) -> int:
         return int(self._processor.get_piece_size())
@@ -120,6 +144,19 @@ class SentencePieceVocabulary(Vocabulary):
 
     def to_bytes(self) -> bytes:
         return self.sentencepiece_model
+
+
+def _entry(piece: str, score: float, kind: int) -> bytes:
+    """Returns an entry of ``pieces``, the first field of sentencepiece's ModelProto: its piece, score and type."""
+    text = piece.encode()
+    content = b"\x0a" + _varint(len(text)) + text + b"\x15" + struct.pack("<f", score) + b"\x18" + _varint(kind)
+    return b"\x0a" + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    """Returns a number as protobuf writes it: 7 bits in a byte, the lowest first."""
+    low, high = number & 0x7F, number >> 7
+    return bytes([low]) if not high else bytes([low | 0x80]) + _varint(high)
 
 
 def without_surrogates(text: str) -> str:
