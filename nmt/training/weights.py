@@ -42,12 +42,16 @@ def make_model(recipe: Recipe, vocabularies: Vocabularies, is_new: bool) -> Seq2
     return model
 
 
-def copy_weights(directory: Path, model: Seq2Seq, vocabularies: Vocabularies) -> None:
+def copy_weights(directory: Path, model: Seq2Seq, vocabularies: Vocabularies, spells_new: bool = True) -> None:
     """Copies each weight of a trained model with the same name and shape, and reports the others.
 
     With the same recipe that is fine-tuning. Where the recipes differ, as in an encoder that reads further turns of a
     dialogue, what both have in common starts trained, and the rest as it is. With another vocabulary, embeddings and
     the output layer are carried over piece by piece.
+
+    Args:
+        spells_new: whether a piece that the trained model lacks begins as the mean of those that spell it; False: it
+            stays as it is.
 
     Raises:
         UserError: its weights are missing or damaged, or no matrix is in common.
@@ -55,7 +59,7 @@ def copy_weights(directory: Path, model: Seq2Seq, vocabularies: Vocabularies) ->
     trained = read_tensors(ModelDirectory(directory).weights)
     before = Vocabularies.load(directory)
     if before.fingerprint != vocabularies.fingerprint:
-        _carry_over(trained, model, vocabularies, before)
+        _carry_over(trained, model, vocabularies, before, spells_new)
     taken, new = [], []
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -76,14 +80,16 @@ def copy_weights(directory: Path, model: Seq2Seq, vocabularies: Vocabularies) ->
     say(f"starting from {directory}: {share:.0%} of the weights{rest}")
 
 
-def _carry_over(trained: dict[str, Tensor], model: Seq2Seq, new: Vocabularies, old: Vocabularies) -> None:
+def _carry_over(
+    trained: dict[str, Tensor], model: Seq2Seq, new: Vocabularies, old: Vocabularies, spells_new: bool
+) -> None:
     """Converts embeddings and output layer of a trained model to another vocabulary, in place.
 
     A piece that the old vocabulary has keeps its row; another begins as the mean of the old pieces that spell it
     (Gee et al. 2022, "Fast Vocabulary Transfer for Language Model Compression") or, without any, as it is.
     """
     sides = {"encoder": (new.source, old.source), "decoder": (new.target, old.target)}
-    rows_of = {part: _parents(*vocabularies) for part, vocabularies in sides.items()}
+    rows_of = {part: _parents(*vocabularies, spells_new) for part, vocabularies in sides.items()}
     for path, module in model.named_modules():
         for own, parameter in module.named_parameters(recurse=False):
             name, part = f"{path}.{own}", path.partition(".")[0]
@@ -101,13 +107,13 @@ def _carry_over(trained: dict[str, Tensor], model: Seq2Seq, new: Vocabularies, o
     say(f"another vocabulary: {shares[0]:.0%} of the source pieces and {shares[1]:.0%} of the target pieces are known")
 
 
-def _parents(new: Vocabulary, old: Vocabulary) -> list[list[int]]:
+def _parents(new: Vocabulary, old: Vocabulary, spells_new: bool) -> list[list[int]]:
     """Returns, for each id of a vocabulary, the ids of another one whose rows initialise it."""
     known = {old.token(i): [i] for i in range(len(old))}
     known |= {new.token(of(new)): [of(old)] for of in map(attrgetter, ("pad", "unk", "sos", "eos"))}
     found = []
     for token in map(new.token, range(len(new))):
-        is_spelled = not (old.is_closed or re.fullmatch("<.*>", token))  # a symbol or a byte
+        is_spelled = spells_new and not (old.is_closed or re.fullmatch("<.*>", token))  # a symbol or a byte
         spelling = old.encode(token.replace(SPACE, " ")) if is_spelled else []
         found.append(known.get(token) or [i for i in spelling if i != old.unk])
     return found
@@ -120,7 +126,7 @@ def average_with_origin(directory: Path, share: float, output: Path) -> None:
     "Robust fine-tuning of zero-shot models").
 
     Args:
-        share: of the original model; what it lacks, such as new pieces, has the values that fine-tuning began with.
+        share: of the original model; what it lacks, such as the embeddings of new pieces, is as fine-tuned.
         output: a new model directory.
 
     Raises:
@@ -134,7 +140,7 @@ def average_with_origin(directory: Path, share: float, output: Path) -> None:
         raise UserError(f"{directory} was not fine-tuned from another model.", "Name a run that was fine-tuned.")
     origin = build_model(recipe.model, vocabularies)
     origin.load_state_dict(tuned.state_dict())
-    copy_weights(origin_path, origin, vocabularies)
+    copy_weights(origin_path, origin, vocabularies, spells_new=False)
     before = weights_of(origin)
     mean = {name: torch.lerp(weight, before[name], share) for name, weight in weights_of(tuned).items()}
     write_model(ModelDirectory(directory), mean, output)

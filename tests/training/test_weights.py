@@ -157,6 +157,10 @@ def test_a_vocabulary_is_extended_by_the_pieces_of_a_corpus(
     torch.testing.assert_close(rows[: len(before.source)], present, atol=1e-9, rtol=0)
     resumed = recipe.model_copy(update={"training": recipe.training.model_copy(update={"max_steps": 2})})
     train(resumed, tuned, resume=True)
+    average_with_origin(tuned, 0.5, tmp_path / "mean")  # new pieces are as fine-tuned, the others in between
+    mean, latest = (weights(run)["encoder.embedding.table.weight"] for run in (tmp_path / "mean", tuned))
+    torch.testing.assert_close(mean[len(present) :], latest[len(present) :], atol=0, rtol=0)
+    torch.testing.assert_close(mean[: len(present)], (latest[: len(present)] + present) / 2, atol=1e-6, rtol=0)
     assert Vocabularies.load(tuned).fingerprint == after.fingerprint
 
 
