@@ -44,6 +44,8 @@ def small(recipe: Any, overrides: Mapping[str, Any], vocabulary_size: int) -> di
     if planned.vocabulary.type in ("unigram", "bpe") and not planned.vocabulary.path:
         is_language_model = planned.model.encoder == {"type": "none"}
         found["vocabulary.size"] = vocabulary_size // 2 if is_language_model else vocabulary_size
+        if any(corpus.new_pieces for corpus in planned.data.corpora):  # added to those of a model of this size
+            found["vocabulary.size"] *= 2
     if planned.data.hub and not planned.data.root and isinstance(planned.data.train, str):
         found["data.root"] = "FOLDER"
     if planned.data.task:

@@ -176,7 +176,7 @@ def _extended(
             "Give vocabulary.size the number of pieces that it may have with the new ones.",
         )
     kind = BpeVocabulary if all(map(float.is_integer, scores.values())) else UnigramVocabulary
-    wanted = options.model_copy(update={"size": options.size - len(vocabulary)})
+    wanted = options.model_copy(update={"size": options.size - len(vocabulary) + len(SPECIALS)})
     learned = kind.learn(lines, wanted, (), "the corpora with new_pieces", is_limit=True)
     # In BPE the later merges have the lower scores, and the new ones come after all others.
     offset = min(scores.values()) if kind is BpeVocabulary else 0.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Self
 
 from nmt.core.errors import UserError
-from nmt.data.vocabulary.base import SEPARATOR, TAG, TERM, Piece, Vocabulary, no_text
+from nmt.data.vocabulary.base import SEPARATOR, SPECIALS, TAG, TERM, Piece, Vocabulary, no_text
 from nmt.recipe.schema import VocabularyOptions
 
 MAX_LINES = 2_000_000
@@ -101,7 +101,7 @@ class SentencePieceVocabulary(Vocabulary):
                 minloglevel=2,
             )
         except (RuntimeError, SystemError) as error:
-            raise problem or _explained(str(error), options.size, where) from None
+            raise problem or _explained(str(error), options.size, where, is_limit) from None
         return cls(model.getvalue())
 
     @classmethod
@@ -182,14 +182,15 @@ class CharacterVocabulary(SentencePieceVocabulary):
     model_type = "char"
 
 
-def _explained(problem: str, size: int, where: str) -> UserError:
+def _explained(problem: str, size: int, where: str, is_extension: bool) -> UserError:
     """Returns the error for a message of sentencepiece, in terms of the recipe."""
     if limit := re.search(r"value <= (\d+)", problem):
         message = f"{where} gives at most {limit[1]} pieces, but vocabulary.size is {size}."
         return UserError(message, f"Give --set vocabulary.size={limit[1]} or less.")
     if smallest := re.search(r"smaller than required_chars\. (\d+) vs (\d+)", problem):
-        message = f"{where} has {smallest[2]} different characters and specials, but vocabulary.size is {size}."
-        return UserError(message, "Raise vocabulary.size above that, or lower vocabulary.character_coverage.")
+        room = f"leaves room for {size - len(SPECIALS)} more" if is_extension else f"is {size}"
+        message = f"{where} has {smallest[2]} different characters and specials, but vocabulary.size {room}."
+        return UserError(message, "Raise vocabulary.size, or lower vocabulary.character_coverage.")
     if "sentences_.empty()" in problem or "Input corpus is empty" in problem:
         return no_text(where)
     message = f"sentencepiece can't make a vocabulary from {where}: {problem}"

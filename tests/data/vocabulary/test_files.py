@@ -85,7 +85,8 @@ def test_further_text_adds_pieces_and_symbols(kind: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("kind", "size", "message"), [("character", 99, "of subwords"), ("unigram", 28, "has 28 pieces")]
+    ("kind", "size", "message"),
+    [("character", 99, "of subwords"), ("unigram", 28, "has 28 pieces"), ("unigram", 29, "leaves room for 1 more")],
 )
 def test_what_cannot_be_extended_is_refused(kind: str, size: int, message: str) -> None:
     before = train_vocabularies(VocabularyOptions(type=kind, size=28), [(line, line) for line in LINES])
