@@ -91,12 +91,12 @@ def average(
     steps: Annotated[str | None, typer.Option(metavar="N,N,…", help="Checkpoints of these steps.")] = None,
     origin: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", min=0.0, max=1.0, help="The model and, with this share, what it was tuned from."),
+        typer.Option(metavar="SHARE", min=0.0, max=1.0, help="Mix in, with this share, the model of finetune_from."),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.")] = None,
     replace: Annotated[bool, typer.Option(help="Replace model.safetensors of MODEL_DIR instead.")] = False,
 ) -> None:
-    """Average checkpoints of a training run, or a fine-tuned model and the one it started from.
+    """Average checkpoints, or a tuned model and its origin.
 
     The average of checkpoints, weight by weight, often translates better than each of them (Vaswani et al. 2017,
     section 6.1). training.keep_last sets how many are kept. The average with the model of training.finetune_from
