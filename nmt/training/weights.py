@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nmt.core.console import progress_bar, say
 from nmt.core.errors import UserError
+from nmt.core.files import check_unused
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.pretrained_embeddings import read_vectors
 from nmt.data.vocabulary.base import SPACE, Vocabulary
@@ -130,19 +131,15 @@ def average_with_origin(directory: Path, share: float, output: Path) -> None:
         output: a new model directory.
 
     Raises:
-        UserError: the model wasn't fine-tuned, its origin is missing or damaged, or ``output`` exists.
+        UserError: the model wasn't fine-tuned, its origin is missing or damaged, or ``output`` has files.
     """
-    if output.exists():
-        raise UserError(f"{output} exists already.", "Choose a new folder.")
-    recipe, vocabularies, tuned = read_model(directory, torch.device("cpu"))
-    origin_path = recipe.training.finetune_from
-    if origin_path is None:
+    check_unused(output)
+    recipe, vocabularies, model = read_model(directory, torch.device("cpu"))
+    if recipe.training.finetune_from is None:
         raise UserError(f"{directory} was not fine-tuned from another model.", "Name a run that was fine-tuned.")
-    origin = build_model(recipe.model, vocabularies)
-    origin.load_state_dict(tuned.state_dict())
-    copy_weights(origin_path, origin, vocabularies, spells_new=False)
-    before = weights_of(origin)
-    mean = {name: torch.lerp(weight, before[name], share) for name, weight in weights_of(tuned).items()}
+    tuned = {name: weight.clone() for name, weight in weights_of(model).items()}
+    copy_weights(recipe.training.finetune_from, model, vocabularies, spells_new=False)
+    mean = {name: torch.lerp(tuned[name], weight, share) for name, weight in weights_of(model).items()}
     write_model(ModelDirectory(directory), mean, output)
 
 

@@ -4,10 +4,9 @@
     nmt align runs/fr-en val.tok.fr val.tok.en --tokenized -o links.pharaoh
     nmt aer links.pharaoh tools/corpora/multi30k_val_fr_en.links
 
-FOLDER has ``val.fr`` and ``val.en`` of Multi30k, whose first 60 lines were aligned by hand by one person (776 sure and
-at most 114 possible links). A sure link joins words that translate each other; a possible one, such as between an
-English noun and the French article it has no word for, counts neither for nor against an alignment. The text itself is
-not in this repository.
+FOLDER has ``val.fr`` and ``val.en`` of Multi30k, whose first 60 lines were annotated word by word (776 sure and 114
+possible links). A sure link joins words that translate each other; a possible one, such as between an English noun and
+the French article it has no word for, is no error whether it is found or not. The text itself is not here.
 """
 
 import re

@@ -182,13 +182,13 @@ class CharacterVocabulary(SentencePieceVocabulary):
     model_type = "char"
 
 
-def _explained(problem: str, size: int, where: str, is_extension: bool) -> UserError:
+def _explained(problem: str, size: int, where: str, is_limit: bool) -> UserError:
     """Returns the error for a message of sentencepiece, in terms of the recipe."""
     if limit := re.search(r"value <= (\d+)", problem):
         message = f"{where} gives at most {limit[1]} pieces, but vocabulary.size is {size}."
         return UserError(message, f"Give --set vocabulary.size={limit[1]} or less.")
     if smallest := re.search(r"smaller than required_chars\. (\d+) vs (\d+)", problem):
-        room = f"leaves room for {size - len(SPECIALS)} more" if is_extension else f"is {size}"
+        room = f"leaves room for {size - len(SPECIALS)} more" if is_limit else f"is {size}"
         message = f"{where} has {smallest[2]} different characters and specials, but vocabulary.size {room}."
         return UserError(message, "Raise vocabulary.size, or lower vocabulary.character_coverage.")
     if "sentences_.empty()" in problem or "Input corpus is empty" in problem:
