@@ -7,6 +7,7 @@ import typer
 
 from nmt.cli.common import Device, ModelDir, command
 from nmt.core.console import print_table, progress_bar, say
+from nmt.core.errors import UserError
 
 
 @command("nmt calibrate runs/de-en val.de val.en")
@@ -20,6 +21,21 @@ def calibrate(
             metavar="NUMBER", min=0, max=100, help="A translation is acceptable from this sentence chrF upwards."
         ),
     ] = 50.0,
+    reverse: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL_DIR",
+            help="A model of the other direction, or the same one if tags choose its language: how probable it finds "
+            "the source is a further feature. Translation with confidence needs it, too, and takes longer.",
+        ),
+    ] = None,
+    reverse_tag: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TAG",
+            help="Tag by which that model translates into the language of SOURCE, if it has more than two tags.",
+        ),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Fit the confidence of a model on validation text.
@@ -35,12 +51,16 @@ def calibrate(
     from nmt.translation.calibrate import Examples
     from nmt.translation.calibrate import calibrate as fit
     from nmt.translation.load import load
+    from nmt.translation.reverse import ReverseModel
 
     translator = load(model_dir, device)
+    if reverse_tag is not None and reverse is None:
+        raise UserError("--reverse-tag is for --reverse.", "Give --reverse, too.")
+    backward = None if reverse is None else ReverseModel.load(translator, reverse.resolve(), reverse_tag)
     pairs = list(FileText(source, target))
     with progress_bar("translating", len(pairs)) as bar:
-        examples = Examples.collect(translator, pairs, bar.advance)
-    found = fit(translator, examples, ModelDirectory(model_dir), min_chrf)
+        examples = Examples.collect(translator, pairs, bar.advance, backward)
+    found = fit(examples, ModelDirectory(model_dir), min_chrf, backward)
     print_table(
         "Confidence",
         ["translations", "mean confidence", "acceptable"],
@@ -48,7 +68,7 @@ def calibrate(
     )
     say(
         f"{found.acceptable:.1%} of {found.num_examples:,} translations have a chrF of at least {min_chrf:g}; the "
-        f"expected calibration error is {found.error:.1%}"
+        f"expected calibration error is {found.error:.1%}, and the area under the ROC curve {found.area:.3f}"
     )
     if found.word_error is not None:
         say(

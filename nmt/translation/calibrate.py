@@ -1,14 +1,23 @@
 """Fitting the confidence of a model on validation text; see :mod:`nmt.translation.confidence`."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.words import Words
 from nmt.metrics.table import METRICS
-from nmt.translation.confidence import Bin, Calibration, acceptable_words, features, reliability, word_features
+from nmt.translation.confidence import (
+    Bin,
+    Calibration,
+    acceptable_words,
+    area_under_curve,
+    features,
+    reliability,
+    word_features,
+)
+from nmt.translation.reverse import ReverseModel
 from nmt.translation.translator import Translator
 
 MIN_PAIRS = 50
@@ -34,10 +43,11 @@ class Examples:
         translator: Translator,
         pairs: Iterable[tuple[str, str]],
         on_progress: Callable[[int], None] = lambda lines: None,
+        reverse: ReverseModel | None = None,
     ) -> "Examples":
         """Translates sources, and scores the translations by their references.
 
-        Empty lines and lines that are too long for the model are left out.
+        Empty lines and lines that are too long for one of the models are left out.
 
         Raises:
             UserError: the model has no attention.
@@ -48,8 +58,12 @@ class Examples:
         words = ((Words.split(source), Words.split(text)) for source, text in zip(sources, texts, strict=True))
         found, lexicon = cls([], [], [], []), translator.aligner.lexicon
         aligned = translator.aligner.compared(words, scores=True)
-        for (alignment, posterior_TS), score, reference in zip(aligned, scores, references, strict=True):
-            if (row := features(alignment, posterior_TS, lexicon)) is not None:
+        backward: Iterable[float | None] = [None] * len(texts) if reverse is None else reverse.scores(sources, texts)
+        for (alignment, posterior_TS), score, reference, back in zip(
+            aligned, scores, references, backward, strict=True
+        ):
+            row = features(alignment, posterior_TS, lexicon, back)
+            if row is not None and (reverse is None or back is not None):
                 found.rows.append(row)
                 found.scores.append(score)
                 found.word_rows.append(word_features(alignment, posterior_TS, lexicon))
@@ -80,6 +94,8 @@ class Calibrated:
     """Share of acceptable translations."""
     error: float
     """Expected calibration error."""
+    area: float
+    """Area under the ROC curve."""
     bins: list[Bin]
     num_words: int
     right: float
@@ -88,11 +104,14 @@ class Calibrated:
     """Expected calibration error of the words; None where all of them are acceptable, or none is."""
 
 
-def calibrate(translator: Translator, examples: Examples, files: ModelDirectory, min_chrf: float) -> Calibrated:
+def calibrate(
+    examples: Examples, files: ModelDirectory, min_chrf: float, reverse: ReverseModel | None = None
+) -> Calibrated:
     """Fits the confidence, and writes it into the model directory.
 
     Args:
         min_chrf: sentence chrF from which a translation is acceptable.
+        reverse: what the examples were collected with.
 
     Raises:
         UserError: there are too few examples, all of them are acceptable, or none is; or another process writes there.
@@ -113,7 +132,10 @@ def calibrate(translator: Translator, examples: Examples, files: ModelDirectory,
     error, bins = reliability(found, acceptable)
     given = list(chain.from_iterable(of_words))
     word_error = reliability(given, right)[0] if len(given) == len(right) else None
+    if reverse is not None:
+        whole = replace(whole, reverse=reverse.path, reverse_tag=reverse.tag)
     with files.writing():
         whole.save(files.calibration)
     share = sum(right) / max(len(right), 1)
-    return Calibrated(count, sum(acceptable) / count, error, bins, len(right), share, word_error)
+    area = area_under_curve(found, acceptable)
+    return Calibrated(count, sum(acceptable) / count, error, area, bins, len(right), share, word_error)

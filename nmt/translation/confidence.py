@@ -10,6 +10,8 @@ directory as ``calibration.json``:
     weights    dict[str, float]   weight of each feature
     bias       float              constant of the regression
     words      dict               weights and bias of the regression for words; files of former versions have none
+    reverse    str                directory of the model of the other direction, from this one, if one was given
+    reverse_tag  str              tag that it needs to translate into the language of the sources, if one was given
 """
 
 import json
@@ -37,6 +39,8 @@ FEATURES = (
 logarithms of the number of source words and of the ratio of both numbers; mean coverage of source words by the
 posterior of links, at most 1 each; mean entropy of the links of a target word; share of source words that the training
 text has at most once, if there is a lexicon."""
+REVERSE = "reverse_log_probability"
+"""Mean of the log-probabilities of the source's tokens given the translation, if there is a model of that direction."""
 WORD_FEATURES = ("log_odds", "neighbours", "mean", "link", "entropy", "rare_words")
 """Logarithm of the odds p/(1 − p) of the word's probability, of the geometric mean of those of the words before and
 after it, and of that of all words; largest posterior of its links; their entropy; whether the source word of that link
@@ -49,12 +53,15 @@ L2, NUM_STEPS = 1.0, 50
 NUM_BINS = 10
 
 
-def features(alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon | None) -> dict[str, float] | None:
+def features(
+    alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon | None, reverse: float | None = None
+) -> dict[str, float] | None:
     """Returns the :data:`FEATURES` of a translation; None if it is empty, or too long for the model.
 
     Args:
         alignment: of source and translation, with scores.
         posterior_TS: of links between their words. [T_words, S_words]
+        reverse: the feature :data:`REVERSE`, which is added unless this is None.
     """
     num_source, num_target = len(alignment.source), len(alignment.target)
     if alignment.score is None or not alignment.probabilities or not num_source:
@@ -71,7 +78,8 @@ def features(alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon |
         _entropy(posterior_TS).mean(),
         (known <= 1).sum() / num_source,
     )
-    return dict(zip(FEATURES, map(float, values), strict=True))
+    found = dict(zip(FEATURES, map(float, values), strict=True))
+    return found if reverse is None else {**found, REVERSE: reverse}
 
 
 def word_features(alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon | None) -> list[dict[str, float]]:
@@ -161,11 +169,17 @@ class Calibration:
     min_chrf: float
     whole: Regression
     words: Regression | None = None
+    reverse: str | None = None
+    """Directory of the model of the other direction, from the model directory; None if there is no :data:`REVERSE`."""
+    reverse_tag: str | None = None
 
-    def confidences(self, alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon | None) -> dict[str, Any]:
-        """Returns the fields of a translation: its confidence, 0 if it has no features, and that of its words."""
-        values = features(alignment, posterior_TS, lexicon)
-        found: dict[str, Any] = {"confidence": 0.0 if values is None else self.whole.probability(values)}
+    def confidences(
+        self, alignment: WordAlignment, posterior_TS: Weights, lexicon: Lexicon | None, reverse: float | None = None
+    ) -> dict[str, Any]:
+        """Returns the fields of a translation: its confidence, 0 if it lacks a feature, and that of its words."""
+        values = features(alignment, posterior_TS, lexicon, reverse) or {}
+        has_all = bool(values) and self.whole.weights.keys() <= values.keys()
+        found: dict[str, Any] = {"confidence": self.whole.probability(values) if has_all else 0.0}
         if self.words is not None:
             rows = word_features(alignment, posterior_TS, lexicon)
             found["word_confidences"] = [self.words.probability(row) for row in rows]
@@ -204,9 +218,14 @@ class Calibration:
 
     def save(self, path: Path) -> None:
         """Writes ``calibration.json``."""
-        words = {} if self.words is None else {"words": asdict(self.words)}
+        optional = {
+            "words": None if self.words is None else asdict(self.words),
+            "reverse": self.reverse,
+            "reverse_tag": self.reverse_tag,
+        }
+        given = {name: value for name, value in optional.items() if value is not None}
         with open_output(path) as file:
-            file.write(json.dumps({"min_chrf": self.min_chrf, **asdict(self.whole), **words}, indent=1) + "\n")
+            file.write(json.dumps({"min_chrf": self.min_chrf, **asdict(self.whole), **given}, indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -221,7 +240,11 @@ class Calibration:
         try:
             values = read_object(path)
             words = Regression.read(values["words"], WORD_FEATURES) if "words" in values else None
-            return cls(float(values["min_chrf"]), Regression.read(values, FEATURES), words)
+            reverse, tag = values.get("reverse"), values.get("reverse_tag")
+            if not all(isinstance(each, str | None) for each in (reverse, tag)):
+                raise TypeError
+            whole = Regression.read(values, FEATURES if reverse is None else (*FEATURES, REVERSE))
+            return cls(float(values["min_chrf"]), whole, words, reverse, tag)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             raise UserError(f"{path} is damaged.", remedy) from None
 
@@ -248,3 +271,14 @@ def reliability(confidences: Sequence[float], acceptable: Sequence[bool]) -> tup
     sums = zip(*(np.bincount(bin_N, each, NUM_BINS).tolist() for each in (None, p_N, is_good_N)), strict=True)
     found = [Bin(int(n), p / n, good / n) for n, p, good in sums if n]
     return sum(each.count * abs(each.confidence - each.acceptable) for each in found) / max(len(p_N), 1), found
+
+
+def area_under_curve(confidences: Sequence[float], acceptable: Sequence[bool]) -> float:
+    """Returns the area under the ROC curve: the probability that an acceptable one has a higher value than another one.
+
+    Args:
+        acceptable: at least one is, and one isn't.
+    """
+    good = np.array(acceptable)
+    rank_N = np.argsort(np.argsort(confidences))
+    return float((rank_N[good].mean() - (good.sum() - 1) / 2) / (~good).sum())

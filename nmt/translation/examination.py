@@ -14,6 +14,7 @@ from nmt.translation.check import lost_texts, problems, severity, word_problems
 from nmt.translation.confidence import Calibration
 from nmt.translation.request import Request, StreamOptions
 from nmt.translation.results import Candidate, Translation
+from nmt.translation.reverse import ReverseModel
 
 BEAM_SIZE = 8
 """Least number of hypotheses of a second search."""
@@ -33,6 +34,8 @@ class Examiner:
     """Source vocabulary, whose tags are no part of a sentence."""
     calibration: Calibration | None = None
     """None if confidence isn't requested."""
+    reverse: ReverseModel | None = None
+    """What the calibration needs, too."""
 
     def __call__(self, translations: Sequence[Translation], known: Iterable[Known] = ()) -> Iterator[Translation]:
         """Returns the translations with what was requested, in order; ``known`` has figures of the search for some."""
@@ -50,7 +53,10 @@ class Examiner:
             margins_only=self.calibration is None,
             known=known,
         )
-        for each, (alignment, posterior_TS) in zip(translations, aligned, strict=True):
+        backward: Iterable[float | None] = [None] * len(translations)
+        if self.reverse is not None:
+            backward = self.reverse.scores([each.source for each in translations], [each.text for each in translations])
+        for each, (alignment, posterior_TS), back in zip(translations, aligned, backward, strict=True):
             found: dict[str, Any] = {}
             if with_links:
                 found |= {"alignment": word_links(posterior_TS, DEFAULT), "with_punctuation": with_punctuation}
@@ -58,7 +64,7 @@ class Examiner:
                 of_words = word_problems(alignment, each.source, self.aligner.lexicon)
                 found["problems"] = self._problems(each) | of_words
             if self.calibration is not None and each.source.strip():
-                found |= self.calibration.confidences(alignment, posterior_TS, self.aligner.lexicon)
+                found |= self.calibration.confidences(alignment, posterior_TS, self.aligner.lexicon, back)
             yield replace(each, **found)
 
     def _problems(self, translation: Translation) -> dict[str, Any]:

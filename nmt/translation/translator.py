@@ -33,6 +33,7 @@ from nmt.translation.examination import Examiner, for_repair
 from nmt.translation.letter_case import CaseRestorer
 from nmt.translation.request import UNCONSTRAINED, OutputConstraints, Request, StreamOptions
 from nmt.translation.results import Candidate, ScoredPair, Translation, Translations, mbr_rerank, spell_unknown
+from nmt.translation.reverse import ReverseModel
 from nmt.translation.trace import SearchTrace
 
 NO_CANDIDATE = Candidate("", 0.0, [])
@@ -101,6 +102,23 @@ class Translator:
             UserError: ``nmt calibrate`` was not run for the model.
         """
         return Calibration.load(ModelDirectory(self.directory or ".").calibration)
+
+    @cached_property
+    def reverse(self) -> ReverseModel | None:
+        """The model of the other direction that the calibration needs; None if it needs none.
+
+        Raises:
+            UserError: as for :attr:`calibration`; or that model can't be read.
+        """
+        if self.calibration.reverse is None:
+            return None
+        try:
+            return ReverseModel.load(self, self.calibration.reverse, self.calibration.reverse_tag)
+        except UserError as error:
+            raise UserError(
+                f"The confidence of {self.directory} needs the model of the other direction. {error.message}",
+                "Copy that model to the place it had, or run `nmt calibrate` again.",
+            ) from None
 
     @cached_property
     def letter_case(self) -> CaseRestorer:
@@ -305,8 +323,8 @@ class Translator:
         if not (options.check or options.with_confidence or with_alignment):
             return None
         aligner = self.aligner if self.has_attention or options.with_confidence else None
-        calibration = self.calibration if options.with_confidence else None
-        return Examiner(aligner, options, self.vocabularies.source, calibration)
+        calibration, reverse = (self.calibration, self.reverse) if options.with_confidence else (None, None)
+        return Examiner(aligner, options, self.vocabularies.source, calibration, reverse)
 
     def encode_source(self, line: str) -> list[int]:
         """The ids of a source line as the model reads it, without EOS; a dialogue keeps its separators.

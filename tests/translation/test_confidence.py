@@ -14,6 +14,7 @@ from nmt.translation.confidence import (
     Calibration,
     Regression,
     acceptable_words,
+    area_under_curve,
     reliability,
     word_features,
 )
@@ -43,6 +44,11 @@ def test_the_calibration_error_of_overconfident_values() -> None:
     error, bins = reliability([0.95] * 10 + [0.05] * 10, [True] * 5 + [False] * 15)
     assert error == pytest.approx(0.5 * 0.45 + 0.5 * 0.05)
     assert [(each.count, each.acceptable) for each in bins] == [(10, 0.0), (10, 0.5)]
+
+
+def test_the_area_is_the_share_of_pairs_in_the_right_order() -> None:
+    assert area_under_curve([0.1, 0.4, 0.35, 0.8], [False, False, True, True]) == 0.75
+    assert area_under_curve([0.1, 0.2, 0.3], [False, False, True]) == 1.0
 
 
 def test_only_one_kind_of_translations_is_refused() -> None:
@@ -100,6 +106,8 @@ def test_the_words_have_a_regression_of_their_own(tmp_path: Path) -> None:
         '{"min_chrf": 50, "weights": {"other": 1}, "bias": 0}',
         '{"weights": {}}',
         '{"min_chrf": 50, "weights": {}, "bias": 0, "words": 1}',
+        '{"min_chrf": 50, "weights": {}, "bias": 0, "reverse": 1}',
+        '{"min_chrf": 50, "weights": {"reverse_log_probability": 1}, "bias": 0}',
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, text: str) -> None:

@@ -20,16 +20,11 @@ from matplotlib.figure import Figure
 from nmt.core.text import read_lines
 from nmt.plotting.style import style, write_figure
 from nmt.translation.calibrate import Examples
-from nmt.translation.confidence import Calibration, reliability
+from nmt.translation.confidence import Calibration, area_under_curve, reliability
 from nmt.translation.load import load
 
 SHARES = (1.0, 0.75, 0.5, 0.25)
 ONE = "mean_log_probability"
-
-
-def area(values: Sequence[float], acceptable: Sequence[bool]) -> float:
-    ranks, good = np.argsort(np.argsort(values)), np.array(acceptable)
-    return float((ranks[good].mean() - (good.sum() - 1) / 2) / (~good).sum())
 
 
 def quality(values: Sequence[float], acceptable: Sequence[bool]) -> np.ndarray:
@@ -46,7 +41,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     model = load(given.model_dir, "cpu")
-    found = Examples.collect(model, zip(*map(read_lines, given.text), strict=True))
+    found = Examples.collect(model, zip(*map(read_lines, given.text), strict=True), reverse=model.reverse)
     min_chrf = model.calibration.min_chrf
     acceptable = [score >= min_chrf for score in found.scores]
     values = {
@@ -63,7 +58,9 @@ def main() -> None:
     for name, each in values.items():
         shares = quality(each, acceptable)
         cells = " | ".join(f"{shares[int(share * len(each)) - 1]:.1%}" for share in SHARES)
-        print(f"| {name} | {reliability(each, acceptable)[0]:.1%} | {area(each, acceptable):.3f} | {cells} |")
+        print(
+            f"| {name} | {reliability(each, acceptable)[0]:.1%} | {area_under_curve(each, acceptable):.3f} | {cells} |"
+        )
     for limit in (0.5, 0.7, 0.8, 0.9, 0.95):
         kept = [ok for p, ok in zip(values["confidence"], acceptable, strict=True) if p >= limit]
         print(
@@ -77,7 +74,7 @@ def main() -> None:
     if model.calibration.words is not None:
         of_words["confidence"] = [model.calibration.words.probability(row) for row in words]
     for name, each in of_words.items():
-        print(f"| {name} | {reliability(each, right)[0]:.1%} | {area(each, right):.3f} |")
+        print(f"| {name} | {reliability(each, right)[0]:.1%} | {area_under_curve(each, right):.3f} |")
     if given.picture:
         draw(values, acceptable, given.picture)
 
