@@ -35,7 +35,7 @@ class Examiner:
     calibration: Calibration | None = None
     """None if confidence isn't requested."""
     reverse: ReverseModel | None = None
-    """What the calibration needs, too."""
+    """The model of the other direction that the calibration needs; None if it needs none."""
 
     def __call__(self, translations: Sequence[Translation], known: Iterable[Known] = ()) -> Iterator[Translation]:
         """Returns the translations with what was requested, in order; ``known`` has figures of the search for some."""
