@@ -91,7 +91,7 @@ class TranslateOptions:
     check: Annotated[
         bool,
         typer.Option(
-            help="With --format jsonl: a field problems names the numbers, URLs, tags and placeholders that a "
+            help="With --format jsonl: a field problems names the numbers, URLs, tags, placeholders and code that a "
             "translation has lost or added, source words that no word covers, words that the model does not support, "
             "loops, copies and letters of another script."
         ),

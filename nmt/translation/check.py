@@ -20,11 +20,13 @@ from nmt.core.patterns import PLACEHOLDER, URL, script
 from nmt.metrics.degenerate import degenerate
 
 _EXACT = {
+    "code": re.compile(r"``[^`\n]+``|(?<![`:\w])`[^`\s]+`(?![`_])"),
     "urls": re.compile(URL + r"|[\w.+-]{1,64}@[\w-]+\.\w[\w.-]*\w"),
     "tags": re.compile(r"</?[A-Za-z][^<>]*>"),
     "placeholders": re.compile(PLACEHOLDER, re.VERBOSE),
 }
 """Patterns of text that a translation has letter by letter, in the order in which it is sought."""
+_MARKED = re.compile(r"`[^`]*`")
 _EDGES = re.compile(r"^\W+|\W+$")
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"\d+(?:[.,:/\u00a0\u202f]\d+)*")
@@ -49,9 +51,10 @@ def problems(source: str, translation: str) -> dict[str, Any]:
     """Returns what is wrong with a translation; nothing if no defect is found.
 
     Returns:
-        For ``urls``, ``tags``, ``placeholders`` and ``numbers`` that differ, the ``lost`` and the ``added`` ones;
-        under ``script``, the letters of a script that the source doesn't have and the translation hardly; under
-        ``degenerate``, the kind of :func:`nmt.metrics.degenerate.degenerate`. The separators of numbers may differ.
+        For ``code`` (between backticks, as in reStructuredText and Markdown), ``urls``, ``tags``, ``placeholders`` and
+        ``numbers`` that differ, the ``lost`` and the ``added`` ones; under ``script``, the letters of a script that the
+        source doesn't have and the translation hardly; under ``degenerate``, the kind of
+        :func:`nmt.metrics.degenerate.degenerate`. The separators of numbers may differ.
     """
     found: dict[str, Any] = {}
     left = [source, translation]
@@ -61,7 +64,7 @@ def problems(source: str, translation: str) -> dict[str, Any]:
             left = [pattern.sub(" ", text) for text in left]
     if any(numbers := [[*map(_digits, _NUMBER.findall(text))] for text in left]):
         _compare(found, "numbers", *map(Counter, numbers))
-    if letters := _foreign_letters(*left):
+    if letters := _foreign_letters(*(_MARKED.sub(" ", text) for text in left)):
         found["script"] = letters
     if kind := degenerate(translation, source):
         found["degenerate"] = kind
@@ -108,7 +111,7 @@ def _lacks_translation(word: str, target: Sequence[str], lexicon: Lexicon) -> bo
 
 
 def lost_texts(source: str, found: Mapping[str, Any]) -> list[str]:
-    """Returns the numbers, URLs, tags and placeholders that a translation has lost, as the source has them."""
+    """Returns the numbers, code, URLs, tags and placeholders that a translation has lost, as the source has them."""
     texts = [text for name in _EXACT if name in found for text in found[name]["lost"]]
     left = list(found.get("numbers", {}).get("lost", ()))
     for number in _NUMBER.findall(source):

@@ -29,6 +29,13 @@ from nmt.translation.load import load
         ("<b>Hund</b>", "<b>dog", {"tags": {"lost": ["</b>"], "added": []}}),
         ("Ein Hund", "A brown dоg", {"script": "о"}),
         ("Use `open_file` instead.", "使用 `open_file`。", {}),
+        (
+            "Use `open_file` instead.",
+            "使用 `file_open`。",
+            {"code": {"lost": ["`open_file`"], "added": ["`file_open`"]}},
+        ),
+        ("``x == 1`` holds", "``x = 1`` gilt", {"code": {"lost": ["``x == 1``"], "added": ["``x = 1``"]}}),
+        ("See :class:`Bytes` and `the docs <a>`_.", "请参阅 :class:`Bites` 和 `文档 <a>`_。", {}),
         ("A dog in Tokyo", "東京のイヌ", {}),
         ("Ein Hund", "dog dog dog dog dog dog", {"degenerate": "loop"}),
         ("Der kleine Hund schläft heute", "Der kleine Hund schläft heute", {"degenerate": "copy"}),
@@ -66,6 +73,11 @@ def test_a_lexicon_excuses_words_without_a_translation_and_words_whose_translati
     })  # fmt: skip
     assert word_problems(alignment, " ".join(words)) == {"uncovered": ["does", "years", "window"]}
     assert word_problems(alignment, " ".join(words), lexicon) == {"uncovered": ["window"]}
+
+
+def test_lost_code_is_required_by_repair() -> None:
+    source = "Call ``len(x)`` twice"
+    assert lost_texts(source, problems(source, "Rufe ``len(y)`` zweimal auf")) == ["``len(x)``"]
 
 
 def test_the_problems_of_parts_are_those_of_the_whole() -> None:

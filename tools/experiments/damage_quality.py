@@ -4,10 +4,11 @@
     python tools/experiments/damage_quality.py runs/pydocs pydocs --languages es fr ja zh --tag '<2{}>' \\
         --choose valid --part test --same-marks
 
-Good translations are those of the model with a sentence chrF of at least 50 against the reference, and the references
-themselves. Each kind of damage is done once to each of them that it fits. A false alarm is a good translation with any
-problem; damage is found if the damaged translation has one. The picture shows the recall of each kind of damage to the
-model's translations by the share of false alarms, at all thresholds of the margin of unsupported words.
+Good translations are those of the model with a sentence chrF of at least 50 (``--min-chrf``) against the reference,
+and the references themselves. Each kind of damage is done once to each of them that it fits. A false alarm is a good
+translation with any problem; damage is found if the damaged translation has one. The picture shows the recall of each
+kind of damage to the model's translations by the share of false alarms, at all thresholds of the margin of
+unsupported words.
 
 A model of several target languages reads a tag before each line; the files of a language are PART.LANGUAGE.en and
 PART.LANGUAGE.LANGUAGE. With ``--choose``, the limits of margin and coverage are chosen on another part, so that there
@@ -40,7 +41,6 @@ from nmt.translation.results import Candidate, Translation
 from nmt.translation.translator import Translator
 
 Pair = tuple[str, str]
-MIN_CHRF = 50.0
 NUM_REPAIRS = 150
 """Translations with each kind of damage that are repaired."""
 MAX_ALARMS = 0.05
@@ -231,7 +231,7 @@ def split(pairs: Sequence[Pair]) -> tuple[list[str], list[list[str]]]:
 
 
 def good_translations(
-    model: Translator, sources: Sequence[str], references: Sequence[str], same_marks: bool
+    model: Translator, sources: Sequence[str], references: Sequence[str], same_marks: bool, min_chrf: float
 ) -> list[Pair]:
     """Returns the sources with those translations of the model that are like the references."""
     translations = [translation.text for translation in model.translate(sources)]
@@ -239,7 +239,7 @@ def good_translations(
     return [
         (source, text)
         for source, text, reference, score in zip(sources, translations, references, scores, strict=True)
-        if score >= MIN_CHRF and not (same_marks and (loops(text) or MARKS & check.problems(reference, text).keys()))
+        if score >= min_chrf and not (same_marks and (loops(text) or MARKS & check.problems(reference, text).keys()))
     ]
 
 
@@ -278,6 +278,7 @@ def main() -> None:
         action="store_true",
         help="good translations have the numbers and placeholders of the reference, and no loop",
     )
+    parser.add_argument("--min-chrf", type=float, default=50.0, help="sentence chrF of a good translation")
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--repair", action="store_true")
     given = parser.parse_args()
@@ -297,11 +298,14 @@ def main() -> None:
     print(f"| good text | pairs | false alarms | {' | '.join(DAMAGES)} |\n| --- |{' --- |' * (2 + len(DAMAGES))}")
     for language in given.languages or [None]:
         sources, references = read(given.part, language)
-        own, name = good_translations(model, sources, references, given.same_marks), f" {language or ''}".rstrip()
+        own, name = (
+            good_translations(model, sources, references, given.same_marks, given.min_chrf),
+            f" {language or ''}".rstrip(),
+        )
         if given.choose:
             print_row(model, f"translations{name}, limits {check.LEAST_MARGIN:.2f}, {check.LEAST_COVERAGE:.3f}", own)
             usual = check.LEAST_MARGIN, check.LEAST_COVERAGE
-            good = good_translations(model, *read(given.choose, language), given.same_marks)
+            good = good_translations(model, *read(given.choose, language), given.same_marks, given.min_chrf)
             check.LEAST_MARGIN, check.LEAST_COVERAGE = choose_limits(model, good)
         print_row(model, f"translations{name}, limits {check.LEAST_MARGIN:.2f}, {check.LEAST_COVERAGE:.3f}", own)
         print_row(model, f"references{name}", list(zip(sources, references, strict=True)))

@@ -3,7 +3,7 @@
   const $ = (id) => document.getElementById(id);
   const PAUSE = 350, MAX_SENTENCES = 40, MAX_HISTORY = 50, CANDIDATES = 4, ALTERNATIVES = 10;
   const PLAIN = { alignment: false, check: undefined, confidence: undefined };  // where the text alone is needed
-  const TEXTS = { numbers: "Number", urls: "Address", tags: "Tag", placeholders: "Placeholder" };
+  const TEXTS = { numbers: "Number", urls: "Address", tags: "Tag", placeholders: "Placeholder", code: "Code" };
   const DEGENERATE = { loop: "repeats itself", copy: "copies the source", empty: "is empty", long: "is far too long", short: "is far too short" };
   const state = { answer: null, asked: null, held: null, settings: {}, languages: [], models: [] };
   const stored = (name, otherwise) => {
