@@ -5,7 +5,7 @@ from importlib import import_module
 from nmt.cli.common import app
 
 COMMANDS = (
-    "train", "pretrained", "translate", "rerank", "calibrate", "corrections", "synthesis", "serve", "evaluate",
+    "train", "plan", "pretrained", "translate", "rerank", "calibrate", "corrections", "synthesis", "serve", "evaluate",
     "alignment", "inspect", "inspect_pages", "checks",
 )  # fmt: skip
 for _name in COMMANDS:

@@ -49,7 +49,7 @@ def read_recipe(name: str | Path | Recipe, overrides: Mapping[str, Any] = {}) ->
         where = str(find_recipe(name))
         values = read_yaml(Path(where))
     for key, value in overrides.items():
-        _override(values, key, value)
+        override(values, key, value)
     if isinstance(plugins := values.get("plugins"), dict):  # before the components that it names are looked up
         check_plugins({str(module): str(package) for module, package in plugins.items()}, where)
     version = values.get("format_version", FORMAT_VERSION)
@@ -121,8 +121,12 @@ def read_yaml(
     return values
 
 
-def _override(values: dict[str, Any], key: str, value: Any) -> None:
-    """Set one dotted key of nested mappings."""
+def override(values: dict[str, Any], key: str, value: Any) -> None:
+    """Sets one dotted key of nested mappings.
+
+    Raises:
+        UserError: a part of the key is a value.
+    """
     *groups, last = key.split(".")
     for group in groups:
         inner = values.setdefault(group, {})

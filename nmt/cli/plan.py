@@ -1,0 +1,84 @@
+"""``nmt plan``."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmt.cli.common import AsJson, Settings, command, say_wrote, show_json
+from nmt.core.console import print_table, progress_bar, say
+from nmt.core.errors import UserError
+
+
+@command("nmt plan train.de train.en", "nmt plan train.de train.en --minutes 20 -o plan.yaml")
+def plan(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Training text, a sentence a line.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="Its translation, line by line.")],
+    minutes: Annotated[
+        float | None,
+        typer.Option(metavar="M", min=1, help="Minutes that training may take.", show_default="5 to 80"),
+    ] = None,
+    valid: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="SOURCE TARGET", help="Validation text.", show_default="held-out training pairs"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Recipe to write: the best of the plan for --minutes."),
+    ] = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate minutes, memory and chrF of training on a text.
+
+    Transformers of three widths are trained for some seconds each, which takes one or two minutes on a CPU. The table
+    shows their memory and, for several durations of training, the number of updates and the chrF to expect on text of
+    the same kind. The estimate of chrF comes from runs on other texts.
+    """
+    from nmt.core.output import open_output
+    from nmt.recipe import yaml12
+    from nmt.recipe.load import parse_settings
+    from nmt.training.plan import CHRF_ERROR, MINUTES, WIDTHS, PlanFiles
+    from nmt.training.plan import plan as run
+
+    if output is not None and minutes is None:
+        raise UserError("A recipe is for a number of minutes.", "Give --minutes, too.")
+    files = PlanFiles(source, target, valid, parse_settings(settings or []))
+    with progress_bar("planning", len(WIDTHS) + 1) as bar:
+        found = run(files, [minutes] if minutes else MINUTES, bar.update)
+    if as_json:
+        trials = [
+            {
+                **asdict(trial),
+                "runs": [
+                    {"minutes": m, "updates": trial.num_updates(m), "chrf": found.chrf(trial, m)} for m in found.minutes
+                ],
+            }
+            for trial in found.trials
+        ]
+        show_json({"text": asdict(found.profile), "chrf_error": CHRF_ERROR, "trials": trials})
+    else:
+        profile = found.profile
+        say(
+            f"{profile.num_pairs:,} pairs of {profile.num_words:.1f} words; {profile.familiar:.0%} of the groups of "
+            "three words of a sentence occur in others"
+        )
+        rows = [
+            [
+                str(trial.width),
+                "–" if trial.memory_mb is None else f"{trial.memory_mb:,}",
+                f"{60 / trial.update:,.0f}",
+                *("–" if (chrf := found.chrf(trial, m)) is None else f"{chrf:.0f}" for m in found.minutes),
+            ]
+            for trial in found.trials
+        ]
+        heads = ["width", "memory, MB", "updates a minute", *(f"chrF, {m:g} min" for m in found.minutes)]
+        print_table("", heads, rows)
+        say(f"The mean error of the estimated chrF is {CHRF_ERROR:g} for texts of other kinds.")
+    if output is not None and minutes is not None:
+        best = found.best(minutes)
+        with open_output(output) as file:
+            file.write(yaml12.dump(files.recipe(found.profile, best.width, best.num_updates(minutes))))
+        say_wrote(output)
+        say(f"Train with: nmt train {output} -o runs/planned")

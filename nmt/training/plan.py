@@ -1,0 +1,268 @@
+"""The cost and the result of training on a text, before it: ``nmt plan``.
+
+Short trials of a small, a medium and a large Transformer, each in a process of its own, measure the time of an update
+and the memory. The quality is that of runs on other texts: chrF follows a logistic curve of the logarithm of the number
+of tokens that were trained on, whose end and middle depend on the text and the width (:func:`expected_chrf`).
+``tools/experiments/plan_quality.py`` fits the constants and measures the error on texts that they were not fitted on.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import exp, log
+from pathlib import Path
+from statistics import mean, median
+from typing import Any, TypeVar
+
+from nmt.core.compression import SUFFIXES
+from nmt.core.errors import UserError
+from nmt.core.model_directory import ModelDirectory
+from nmt.data.sources import FileText
+from nmt.recipe import yaml12
+from nmt.recipe.load import override
+
+Value = TypeVar("Value")
+WIDTHS = (64, 128, 256)
+MINUTES = (5.0, 10.0, 20.0, 40.0, 80.0)
+BATCH_TOKENS = 2048
+VOCABULARY_SIZES = {2_000: 1000, 5_000: 2000, 20_000: 4000}
+"""Size of the vocabulary of a text of at most so many pairs; 8,000 for a larger one."""
+DROPOUT = {10: 0.1, 25: 0.2}
+"""Dropout for a run that reads the text at most so often; 0.3 for a longer one."""
+PIECES_PER_WORD = 1.3
+NUM_VALIDATIONS = 8
+VALIDATION_UPDATES = 10
+"""Updates that take as long as a validation of 300 sentences."""
+TRIAL_UPDATES, TRIAL_MINUTES = 40, 0.3
+FIRST_UPDATES = 4
+"""Updates of a trial that are slower than later ones, and not measured."""
+END = (50.0, 10.0)
+"""chrF after endless training: constant, and weight of :attr:`TextProfile.familiar`."""
+MIDDLE = (6.5, -3.0, 1.0, 0.0)
+"""Logarithm of the number of updates after which half of it is reached: constant, and weights of
+:attr:`TextProfile.familiar` and of the logarithms of :attr:`TextProfile.num_words` and of the width."""
+RATE = 2.0
+CHRF_ERROR = 10.0
+"""Mean distance of the estimates from the chrF of runs on texts that the constants were not fitted on."""
+NUM_HELD_OUT, MAX_PAIRS = 500, 200_000
+"""Pairs by which a text is described, and of how many others."""
+_UNIT = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
+"""A word, or a character of a script without spaces."""
+
+
+@dataclass(frozen=True)
+class TextProfile:
+    """What is known of a text without training."""
+
+    num_pairs: int
+    num_words: float
+    """Words of a target sentence, or characters where words have no spaces between; the mean."""
+    familiar: float
+    """Share of the groups of three words of held-out targets that occur in the other ones."""
+
+    @classmethod
+    def read(
+        cls, pairs: Iterable[tuple[str, str]], on_progress: Callable[[int], None] = lambda lines: None
+    ) -> "TextProfile":
+        """Reads a text once, and holds up to :data:`MAX_PAIRS` targets in memory.
+
+        Raises:
+            UserError: there are too few pairs.
+        """
+        targets, count = list[str](), 0
+        for source, target in pairs:
+            on_progress(1)
+            if source.strip() and target.strip():
+                count += 1
+                if len(targets) < MAX_PAIRS:
+                    targets.append(target)
+        if count < 100:
+            raise UserError(f"{count:,} pairs of sentences are too few for a plan.", "Give at least 100.")
+        every = max(len(targets) // NUM_HELD_OUT, 20)
+        held_out = targets[::every]
+        known = {group for at, target in enumerate(targets) if at % every for group in _groups(target)}
+        sought = [group for target in held_out for group in _groups(target)]
+        return cls(
+            count, mean(len(_UNIT.findall(target)) for target in held_out), mean(group in known for group in sought)
+        )
+
+
+def _groups(text: str) -> Iterator[tuple[str, str, str]]:
+    words = ["<s>", *_UNIT.findall(text), "</s>"]
+    return zip(words, words[1:], words[2:], strict=False)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The cost of a width."""
+
+    width: int
+    preparation: float
+    """Seconds until the first update: imports, the vocabulary, encoding."""
+    update: float
+    """Seconds of an update."""
+    memory_mb: int | None
+    """The most memory, in 10^6 bytes; None where the system doesn't tell."""
+
+    def minutes(self, num_updates: int) -> float:
+        """Returns the minutes of a whole run."""
+        return (self.preparation + self.update * (num_updates + NUM_VALIDATIONS * VALIDATION_UPDATES)) / 60
+
+    def num_updates(self, minutes: float) -> int:
+        """Returns how many updates a run of so many minutes has; 0 if there is no time for any."""
+        seconds = 60 * minutes - self.preparation
+        return max(0, int(seconds / self.update) - NUM_VALIDATIONS * VALIDATION_UPDATES)
+
+
+@dataclass(frozen=True)
+class PlanFiles:
+    """The text of a run."""
+
+    source: Path
+    target: Path
+    valid: tuple[Path, Path] | None = None
+    """None to hold out training pairs."""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """Recipe keys and their values, which take the place of those of the plan."""
+
+    def recipe(self, profile: TextProfile, width: int, num_updates: int) -> dict[str, Any]:
+        """Returns a recipe of a Transformer, which `nmt train` runs."""
+        passes = num_updates * BATCH_TOKENS / (profile.num_pairs * (PIECES_PER_WORD * profile.num_words + 1))
+        dropout = _at_most(DROPOUT, passes, 0.3)
+        heads = max(width // 32, 1)
+        layers = {"type": "transformer", "num_layers": 4, "num_heads": heads, "feed_forward_size": 4 * width}
+        layers |= {"dropout": dropout, "attention_dropout": 0.1}
+        names = [path.name.removesuffix(path.suffix) if path.suffix in SUFFIXES else path.name for path in self._train]
+        languages = [Path(name).suffix[1:] for name in names]
+        if not all(languages) or len(set(languages)) < 2:
+            languages = ["source", "target"]
+        files = [
+            None
+            if pair is None
+            else dict(zip(("source", "target"), (str(path.absolute()) for path in pair), strict=True))
+            for pair in (self._train, self.valid)
+        ]
+        values: dict[str, Any] = {
+            "description": f"Transformer of width {width}, planned by nmt plan",
+            "data": {"train": files[0], "valid": files[1], "source": languages[0], "target": languages[1]},
+            "vocabulary": {"type": "unigram", "size": _at_most(VOCABULARY_SIZES, profile.num_pairs, 8000)},
+            "model": {
+                "embedding_size": width, "tie": "all", "scale_embeddings": True, "init": "xavier",
+                "encoder": layers, "decoder": dict(layers),
+            },
+            "training": {
+                "batch_tokens": BATCH_TOKENS, "max_steps": max(num_updates, 1),
+                "learning_rate": round(0.003 * (128 / width) ** 0.5, 4),
+                "schedule": {"type": "cosine", "warmup_steps": min(max(num_updates // 10, 1), 800)},
+                "ema": 0.998, "validate_every": max(num_updates // NUM_VALIDATIONS, 1), "validation_size": 300,
+                "metric": "chrf",
+            },
+            "decoding": {"length_penalty": "word_reward", "alpha": 0.7},
+        }  # fmt: skip
+        for key, value in self.overrides.items():
+            override(values, key, value)
+        return values
+
+    @property
+    def _train(self) -> tuple[Path, Path]:
+        return self.source, self.target
+
+
+def _at_most(table: Mapping[int, Value], value: float, otherwise: Value) -> Value:
+    return next((chosen for most, chosen in table.items() if value <= most), otherwise)
+
+
+def try_width(values: dict[str, Any], folder: Path, preparation: float | None) -> Trial:
+    """Trains a recipe for some updates in another process, whose memory is its own.
+
+    Args:
+        values: the recipe.
+        folder: an empty folder for the run.
+        preparation: seconds until the first update, if they are known from another trial.
+
+    Raises:
+        UserError: the recipe or the text can't be used.
+    """
+    recipe, output = folder / "recipe.yaml", folder / "model"
+    recipe.write_text(yaml12.dump(values), "utf-8")
+    trial = [f"training.max_steps={TRIAL_UPDATES}", f"training.max_minutes={TRIAL_MINUTES}", "training.log_every=1",
+             "training.metric=loss", "training.validate_every=100000"]  # fmt: skip
+    sets = [argument for setting in trial for argument in ("--set", setting)]
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "nmt", "train", str(recipe), "-o", str(output), *sets],
+        capture_output=True, text=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+    elapsed = time.perf_counter() - started
+    if done.returncode:
+        raise UserError(f"A trial of training ended with this message: {done.stderr.strip()}", "")
+    events = [json.loads(line) for line in ModelDirectory(output).metrics.read_text("utf-8").splitlines()]
+    seconds = [event["seconds"] for event in events if event["event"] == "train"]
+    gaps = [after - before for before, after in pairwise(seconds)]
+    update = median(gaps[min(FIRST_UPDATES, len(gaps) - 1) :])
+    memory = [event["peak_memory_mb"] for event in events if event.get("peak_memory_mb")]
+    if preparation is None:
+        preparation = elapsed - events[-1]["seconds"]
+    return Trial(values["model"]["embedding_size"], preparation, update, max(memory, default=None))
+
+
+def expected_chrf(profile: TextProfile, width: int, num_updates: int) -> float:
+    """Returns the chrF of held-out text that a Transformer is expected to reach after so many updates."""
+    end = sum(weight * value for weight, value in zip(END, (1.0, profile.familiar), strict=True))
+    values = 1.0, profile.familiar, log(profile.num_words), log(width)
+    middle = sum(weight * value for weight, value in zip(MIDDLE, values, strict=True))
+    return end / (1 + exp(-RATE * (log(max(num_updates, 1)) - middle)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What training takes and gives, for each width."""
+
+    profile: TextProfile
+    trials: Sequence[Trial]
+    minutes: Sequence[float]
+    """Lengths of runs."""
+
+    def chrf(self, trial: Trial, minutes: float) -> float | None:
+        """Returns the chrF that is expected of a run of so many minutes; None if there is no time for any update."""
+        num_updates = trial.num_updates(minutes)
+        return expected_chrf(self.profile, trial.width, num_updates) if num_updates else None
+
+    def best(self, minutes: float) -> Trial:
+        """Returns the trial of the width that is expected to be the best in this time."""
+        return max(self.trials, key=lambda trial: self.chrf(trial, minutes) or 0.0)
+
+
+def plan(
+    files: PlanFiles,
+    minutes: Sequence[float] = MINUTES,
+    on_progress: Callable[[int, str], None] = lambda number, activity: None,
+) -> Plan:
+    """Reads a text and tries each width.
+
+    Args:
+        minutes: lengths of runs.
+        on_progress: called with the number of things done, of one more than there are widths, and what is done next.
+
+    Raises:
+        UserError: the text can't be used.
+    """
+    on_progress(0, "reading the text")
+    profile = TextProfile.read(FileText(files.source, files.target))
+    trials: list[Trial] = []
+    with tempfile.TemporaryDirectory(prefix="nmt-plan-") as scratch:
+        for width in WIDTHS:
+            on_progress(len(trials) + 1, f"trying width {width}")
+            folder = Path(scratch, str(width))
+            folder.mkdir()
+            values = files.recipe(profile, width, 10_000)
+            if trials:  # the vocabulary is that of the first one
+                values["vocabulary"] = {"path": str(Path(scratch, str(WIDTHS[0]), "model"))}
+            trials.append(try_width(values, folder, trials[0].preparation if trials else None))
+    return Plan(profile, trials, minutes)

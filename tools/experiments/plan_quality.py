@@ -1,0 +1,112 @@
+"""Fits the constants of ``nmt plan`` to runs, and measures its error on texts that they were not fitted on.
+
+    python tools/experiments/plan_quality.py runs/*
+
+Each run has a recipe with two files in ``data.train``, and validations with chrF. Those of a text, whatever the width,
+are left out in turn, and estimated by the constants that fit the others.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nmt.core.model_directory import ModelDirectory
+from nmt.data.sources import FileText
+from nmt.recipe.load import load_recipe
+from nmt.recipe.schema import FilePair
+from nmt.training import plan
+from nmt.training.plan import BATCH_TOKENS, TextProfile, expected_chrf
+
+SLACK = 0.02
+"""Penalty on the squared constants, so that few texts don't determine them alone."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A validation of a run."""
+
+    text: str
+    profile: TextProfile
+    width: int
+    num_updates: int
+    chrf: float
+
+
+def points(folder: Path, known: dict[str, TextProfile]) -> list[Point]:
+    files, recipe = ModelDirectory(folder), load_recipe(folder / "recipe.yaml")
+    assert isinstance(recipe.data.train, FilePair)
+    text = str(recipe.data.train.target)
+    if text not in known:
+        known[text] = TextProfile.read(FileText(recipe.data.train.source, recipe.data.train.target))
+    events = map(json.loads, files.metrics.read_text("utf-8").splitlines())
+    assert isinstance(recipe.training.batch_tokens, int)
+    scale = recipe.training.batch_tokens / BATCH_TOKENS
+    return [
+        Point(text, known[text], recipe.model.embedding_size, round(scale * event["step"]), event["chrf"])
+        for event in events
+        if event["event"] == "valid" and "chrf" in event
+    ]
+
+
+def fit(given: Sequence[Point]) -> None:
+    """Sets the constants of :mod:`nmt.training.plan` to those with the least squared error."""
+    familiar = torch.tensor([p.profile.familiar for p in given])
+    words = torch.tensor([p.profile.num_words for p in given]).log()
+    width = torch.tensor([float(p.width) for p in given]).log()
+    updates, chrf = torch.tensor([float(p.num_updates) for p in given]).log(), torch.tensor([p.chrf for p in given])
+    ones = torch.ones(len(given))
+    text = torch.tensor([sum(q.text == p.text for q in given) for p in given])
+    start = torch.tensor([5.0, 1.0, 7.0, -5.0, 1.0, 0.3, 2.0])
+    free = start.clone().requires_grad_()
+    optimizer = torch.optim.LBFGS([free], max_iter=2000, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        end = 10 * torch.stack((ones, familiar), 1) @ free[:2]
+        middle = torch.stack((ones, familiar, words, width), 1) @ free[2:6]
+        error = end * torch.sigmoid(free[6] * (updates - middle)) - chrf
+        total = (error**2 / text).mean() + SLACK * ((free - start) ** 2).sum()
+        total.backward()
+        return total
+
+    optimizer.step(loss)
+    values = free.detach().tolist()
+    plan.END = (10 * values[0], 10 * values[1])
+    plan.MIDDLE = tuple(values[2:6])
+    plan.RATE = values[6]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="MODEL_DIR")
+    known: dict[str, TextProfile] = {}
+    given = [point for folder in parser.parse_args().runs for point in points(folder, known)]
+    errors: list[float] = []
+    print(
+        "| text left out | pairs | words | familiar | validations | mean error | at the end: chrF, estimate |\n|"
+        + " --- |" * 7
+    )
+    for text, profile in known.items():
+        fit([p for p in given if p.text != text])
+        own = [p for p in given if p.text == text]
+        found = [expected_chrf(p.profile, p.width, p.num_updates) for p in own]
+        error = [abs(p.chrf - each) for p, each in zip(own, found, strict=True)]
+        errors.append(float(np.mean(error)))
+        last = max(range(len(own)), key=lambda at: own[at].num_updates)
+        print(
+            f"| {text} | {profile.num_pairs:,} | {profile.num_words:.1f} | {profile.familiar:.2f} | {len(own)} | "
+            f"{errors[-1]:.1f} | {own[last].chrf:.1f}, {found[last]:.1f} |"
+        )
+    fit(given)
+    fitted = np.mean([abs(p.chrf - expected_chrf(p.profile, p.width, p.num_updates)) for p in given])
+    print(f"\nmean error: {np.mean(errors):.1f} on texts left out, {fitted:.1f} on all texts together")
+    print(f"END = {plan.END}\nMIDDLE = {plan.MIDDLE}\nRATE = {plan.RATE}")
+
+
+if __name__ == "__main__":
+    main()
