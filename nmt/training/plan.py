@@ -32,9 +32,9 @@ WIDTHS = (64, 128, 256)
 MINUTES = (5.0, 10.0, 20.0, 40.0, 80.0)
 BATCH_TOKENS = 2048
 VOCABULARY_SIZES = {2_000: 1000, 5_000: 2000, 20_000: 4000}
-"""Size of the vocabulary of a text of at most so many pairs; 8,000 for a larger one."""
+"""Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""
 DROPOUT = {10: 0.1, 25: 0.2}
-"""Dropout for a run that reads the text at most so often; 0.3 for a longer one."""
+"""Dropout for a run of up to this number of epochs; 0.3 for a longer one."""
 PIECES_PER_WORD = 1.3
 NUM_VALIDATIONS = 8
 VALIDATION_UPDATES = 10
@@ -51,14 +51,14 @@ RATE = 2.0
 CHRF_ERROR = 10.0
 """Mean distance of the estimates from the chrF of runs on texts that the constants were not fitted on."""
 NUM_HELD_OUT, MAX_PAIRS = 500, 200_000
-"""Pairs by which a text is described, and of how many others."""
+"""Number of pairs by which a text is described, and the largest number of others."""
 _UNIT = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
 """A word, or a character of a script without spaces."""
 
 
 @dataclass(frozen=True)
 class TextProfile:
-    """What is known of a text without training."""
+    """Figures of a text that need no training."""
 
     num_pairs: int
     num_words: float
@@ -111,11 +111,11 @@ class Trial:
     """The most memory, in 10^6 bytes; None where the system doesn't tell."""
 
     def minutes(self, num_updates: int) -> float:
-        """Returns the minutes of a whole run."""
+        """Returns the minutes that a run of this number of updates takes."""
         return (self.preparation + self.update * (num_updates + NUM_VALIDATIONS * VALIDATION_UPDATES)) / 60
 
     def num_updates(self, minutes: float) -> int:
-        """Returns how many updates a run of so many minutes has; 0 if there is no time for any."""
+        """Returns the number of updates for which there is time; 0 if there is no time for any."""
         seconds = 60 * minutes - self.preparation
         return max(0, int(seconds / self.update) - NUM_VALIDATIONS * VALIDATION_UPDATES)
 
@@ -213,7 +213,7 @@ def try_width(values: dict[str, Any], folder: Path, preparation: float | None) -
 
 
 def expected_chrf(profile: TextProfile, width: int, num_updates: int) -> float:
-    """Returns the chrF of held-out text that a Transformer is expected to reach after so many updates."""
+    """Returns the chrF of held-out text that is expected of a Transformer after this number of updates."""
     end = sum(weight * value for weight, value in zip(END, (1.0, profile.familiar), strict=True))
     values = 1.0, profile.familiar, log(profile.num_words), log(width)
     middle = sum(weight * value for weight, value in zip(MIDDLE, values, strict=True))
@@ -222,7 +222,7 @@ def expected_chrf(profile: TextProfile, width: int, num_updates: int) -> float:
 
 @dataclass(frozen=True)
 class Plan:
-    """What training takes and gives, for each width."""
+    """The cost and the expected result of training, for each width."""
 
     profile: TextProfile
     trials: Sequence[Trial]
@@ -230,7 +230,7 @@ class Plan:
     """Lengths of runs."""
 
     def chrf(self, trial: Trial, minutes: float) -> float | None:
-        """Returns the chrF that is expected of a run of so many minutes; None if there is no time for any update."""
+        """Returns the chrF that is expected of a run of this duration; None if there is no time for any update."""
         num_updates = trial.num_updates(minutes)
         return expected_chrf(self.profile, trial.width, num_updates) if num_updates else None
 

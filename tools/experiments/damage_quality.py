@@ -254,8 +254,10 @@ def choose_limits(model: Translator, good: Sequence[Pair]) -> tuple[float, float
     return float(margins[num_allowed - num_allowed // 2]), float(coverages[num_allowed // 2])
 
 
-def print_row(model: Translator, name: str, pairs: Sequence[Pair]) -> None:
-    alarms = sum(bool(t.problems) for t in examined(model, pairs)) / max(len(pairs), 1)
+def print_row(model: Translator, name: str, pairs: Sequence[Pair], own: bool) -> None:
+    """Prints false alarms and recall; ``own`` translations are made again, to be checked in the search."""
+    checked = model.translate([source for source, _ in pairs], check=True) if own else examined(model, pairs)
+    alarms = sum(bool(t.problems) for t in checked) / max(len(pairs), 1)
     shares = []
     for bad in damaged(pairs).values():
         found = [bool(t.problems) for t in examined(model, bad)]
@@ -303,12 +305,14 @@ def main() -> None:
             f" {language or ''}".rstrip(),
         )
         if given.choose:
-            print_row(model, f"translations{name}, limits {check.LEAST_MARGIN:.2f}, {check.LEAST_COVERAGE:.3f}", own)
+            print_row(
+                model, f"translations{name}, limits {check.LEAST_MARGIN:.2f}, {check.LEAST_COVERAGE:.3f}", own, True
+            )
             usual = check.LEAST_MARGIN, check.LEAST_COVERAGE
             good = good_translations(model, *read(given.choose, language), given.same_marks, given.min_chrf)
             check.LEAST_MARGIN, check.LEAST_COVERAGE = choose_limits(model, good)
-        print_row(model, f"translations{name}, limits {check.LEAST_MARGIN:.2f}, {check.LEAST_COVERAGE:.3f}", own)
-        print_row(model, f"references{name}", list(zip(sources, references, strict=True)))
+        print_row(model, f"translations{name}, limits {check.LEAST_MARGIN:.2f}, {check.LEAST_COVERAGE:.3f}", own, True)
+        print_row(model, f"references{name}", list(zip(sources, references, strict=True)), False)
         if given.picture:
             draw_curves(model, own, damaged(own), given.picture)
         if given.repair:
