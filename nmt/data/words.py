@@ -81,8 +81,9 @@ class Words:
         owners = []
         for piece in pieces:
             # Of the bytes of one character only the last covers it; the others stand at its beginning.
-            covered = [w for w in word_at[piece.begin : max(piece.end, piece.begin + 1)] if w >= 0]
-            owners.append(max(covered, key=covered.count, default=-1))
+            covered = word_at[piece.begin : max(piece.end, piece.begin + 1)]
+            words = set(covered) - {-1}
+            owners.append(words.pop() if len(words) == 1 else max(sorted(words), key=covered.count, default=-1))
         return owners
 
 

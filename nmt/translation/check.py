@@ -26,9 +26,12 @@ _EXACT = {
     "placeholders": re.compile(PLACEHOLDER, re.VERBOSE),
 }
 """Patterns of text that a translation has letter by letter, in the order in which it is sought."""
+_MAY_BE_EXACT = re.compile(r"[`<{%@]|//|www")
+"""Is in every text that one of the patterns matches; most sentences have none."""
 _MARKED = re.compile(r"`[^`]*`")
 _EDGES = re.compile(r"^\W+|\W+$")
 _WORD = re.compile(r"\w+")
+_LATIN = re.compile(r"[A-Za-z]")
 _NUMBER = re.compile(r"\d+(?:[.,:/\u00a0\u202f]\d+)*")
 LEAST_COVERAGE = 0.08
 """Coverage below which a source word is uncovered; chosen on validation text of Multi30k."""
@@ -58,7 +61,7 @@ def problems(source: str, translation: str) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     left = [source, translation]
-    for name, pattern in _EXACT.items():
+    for name, pattern in _EXACT.items() if any(map(_MAY_BE_EXACT.search, left)) else ():
         if any(texts := [pattern.findall(text) for text in left]):
             _compare(found, name, *map(Counter, texts))
             left = [pattern.sub(" ", text) for text in left]
@@ -153,6 +156,8 @@ def _digits(number: str) -> str:
 
 
 def _foreign_letters(source: str, translation: str) -> str:
+    if translation.isascii() and _LATIN.search(source):
+        return ""
     known = set(_WORD.findall(source))
     words = [
         word for word in _WORD.findall(translation) if word not in known

@@ -61,7 +61,9 @@ class Vocabulary(ABC):
     def pieces(self, text: str) -> list[Piece]:
         """Returns the ids of :meth:`encode` with their characters."""
         tags = self.tags_of(text)
-        start = tags[-1].end if tags else 0
+        if not tags:
+            return self._pieces(text)
+        start = tags[-1].end
         pieces = [Piece(i, start + begin, start + end) for i, begin, end in self._pieces(text[start:])]
         return tags + pieces if pieces else []
 
