@@ -77,10 +77,10 @@ class SearchTrace:
             margins.append(margin_BK[b, k])
             k = parent_BK[b, k]
             weights.append(_attention(step, k))
-        log_p_T = np.diff(np.array(log_ps[::-1], np.float32), prepend=np.float32(0))
-        figures = log_p_T, np.array(margins[::-1], np.float32), np.stack(weights[::-1])[None]
-        log_p, margins_T, attention = map(torch.from_numpy, figures)
-        return ids[::-1], ForcedScore(log_p, margins_T, attention)
+        logs = np.diff(np.array(log_ps[::-1], np.float32), prepend=np.float32(0))
+        figures = logs, np.array(margins[::-1], np.float32), np.stack(weights[::-1])[None]
+        log_p_T, margin_T, weights_HTS = map(torch.from_numpy, figures)
+        return ids[::-1], ForcedScore(log_p_T, margin_T, weights_HTS)
 
 
 def _arrays(*values: Tensor) -> Arrays:
