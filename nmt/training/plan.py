@@ -31,7 +31,7 @@ Value = TypeVar("Value")
 WIDTHS = (64, 128, 256)
 MINUTES = (5.0, 10.0, 20.0, 40.0, 80.0)
 BATCH_TOKENS = 2048
-VOCABULARY_SIZES = {2_000: 1000, 5_000: 2000, 20_000: 4000}
+VOCABULARY_SIZES = {300: 100, 2_000: 1000, 5_000: 2000, 20_000: 4000}
 """Size of the vocabulary for a text of up to this number of pairs; 8,000 for a larger one."""
 DROPOUT = {10: 0.1, 25: 0.2}
 """Dropout for a run of up to this number of epochs; 0.3 for a longer one."""
@@ -50,6 +50,7 @@ MIDDLE = (6.5, -3.0, 1.0, 0.0)
 RATE = 2.0
 CHRF_ERROR = 10.0
 """Mean distance of the estimates from the chrF of runs on texts that the constants were not fitted on."""
+MIN_PAIRS = 40
 NUM_HELD_OUT, MAX_PAIRS = 500, 200_000
 """Number of pairs by which a text is described, and the largest number of others."""
 _UNIT = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
@@ -82,8 +83,8 @@ class TextProfile:
                 count += 1
                 if len(targets) < MAX_PAIRS:
                     targets.append(target)
-        if count < 100:
-            raise UserError(f"{count:,} pairs of sentences are too few for a plan.", "Give at least 100.")
+        if count < MIN_PAIRS:
+            raise UserError(f"{count:,} pairs of sentences are too few for a plan.", f"Give at least {MIN_PAIRS}.")
         every = max(len(targets) // NUM_HELD_OUT, 20)
         held_out = targets[::every]
         known = {group for at, target in enumerate(targets) if at % every for group in _groups(target)}

@@ -3,6 +3,7 @@
 - Training makes a few updates of a model a sixteenth as wide, with a small vocabulary; settings of the command hold
   otherwise.
 - The embedded corpus has a hundred training pairs.
+- ``nmt plan`` tries two small widths for a few updates.
 - ``nmt inspect sentence`` computes a few alternatives and changes of attention.
 - ``nmt serve`` takes a free port and goes on in the background, as in a second terminal; ``curl`` asks there.
 """
@@ -61,6 +62,7 @@ def small(recipe: Any, overrides: Mapping[str, Any], vocabulary_size: int) -> di
 def use_little() -> None:
     """Replace training, and the corpus of the package, in this process."""
     import nmt.quickstart.run
+    import nmt.training.plan
     import nmt.training.run
 
     train, splits = nmt.training.run.train, nmt.quickstart.run.splits
@@ -78,6 +80,7 @@ def use_little() -> None:
     nmt.training.run.train = nmt.quickstart.run.train = train_little  # type: ignore[assignment]
     nmt.quickstart.run.splits = few_pairs
     nmt.quickstart.run.NUM_PLOTS = 1
+    nmt.training.plan.WIDTHS, nmt.training.plan.TRIAL_UPDATES = (16, 32), 6  # type: ignore[assignment]
 
 
 def free_port() -> int:
