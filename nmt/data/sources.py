@@ -347,9 +347,9 @@ def open_corpus(options: DataOptions, corpus: CorpusOptions) -> ParallelText:
     elif corpus.hub is not None:
         text = HubText(HubText.Options(name=corpus.hub, config=corpus.hub_config), "train", languages)
     elif corpus.tsv is not None:
-        text = TsvText(corpus.tsv, *languages)
+        text = TsvText(_in_root(options, corpus.tsv), *languages)
     elif corpus.jsonl is not None:
-        text = JsonlText(corpus.jsonl, *languages)
+        text = JsonlText(_in_root(options, corpus.jsonl), *languages)
     else:
         text = _open(options, FilePair.model_validate({"source": corpus.source, "target": corpus.target}))
     return _as_read(text, options, corpus.tag)
@@ -375,7 +375,8 @@ def _as_read(text: ParallelText, options: DataOptions, tag: str | None = None) -
 def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
     languages = options.source, options.target
     if isinstance(split, FilePair):
-        return FileText.open(split, "", languages)
+        files = {side: _in_root(options, getattr(split, side)) for side in ("source", "target")}
+        return FileText.open(split.model_copy(update=files), "", languages)
     if options.text is not None:
         return _chosen(options.text, split, languages, "data.text")
     if options.task is not None:
@@ -400,6 +401,12 @@ def _open(options: DataOptions, split: str | FilePair) -> ParallelText:
         f"data.target (now {options.target}) to fit, or name files: --set 'data.{key}={{source: FILE, target: FILE}}'. "
         "With data.valid=null training pairs are held out.",
     )
+
+
+def _in_root(options: DataOptions, path: Path) -> Path:
+    """Returns where a file is that a recipe names: in ``data.root``, if it isn't in the current folder."""
+    inside = (options.root or Path()) / path
+    return inside if inside.exists() and not path.exists() else path
 
 
 def _chosen(choice: dict[str, Any], split: str, languages: tuple[str, str], where: str) -> ParallelText:

@@ -114,7 +114,9 @@ class DataOptions(Options):
     former_names: ClassVar[dict[str, str]] = {"context": "history_turns"}
 
     root: Path | None = Field(
-        None, description="folder with NAME.LANGUAGE files (.gz, .xz, .zst too) or NAME.tsv; wins over hub"
+        None,
+        description="folder with NAME.LANGUAGE files (.gz, .xz, .zst too) or NAME.tsv, and with files that other "
+        "keys name and that are not in the current folder; wins over hub",
     )
     hub: str | None = Field(None, description="data set for the `datasets` library: a hub name or a saved folder")
     hub_config: str | None = Field(None, description="configuration of the hub data set, where it has several")

@@ -14,7 +14,7 @@ import pytest
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.data.sources import FileText, ParallelText, open_text
+from nmt.data.sources import FileText, ParallelText, open_corpus, open_text
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.recipe import options as groups
 from nmt.recipe import registry
@@ -81,6 +81,25 @@ def test_files_with_names_of_their_own(tmp_path: Path) -> None:
     write_files(tmp_path)
     pair = FilePair(source=tmp_path / "train.en", target=tmp_path / "train.de")
     assert list(open_text(options(), pair)) == [(en, de) for de, en in PAIRS]
+
+
+def test_files_are_sought_in_the_root_unless_the_current_folder_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, here = tmp_path / "root", tmp_path / "here"
+    for folder, pairs in ((root, PAIRS), (here, PAIRS[:1])):
+        folder.mkdir()
+        write_files(folder, pairs=pairs)
+        write_tsv(folder / "more.tsv", pairs)
+        (folder / "more.jsonl").write_text("".join(f'{{"de": "{de}", "en": "{en}"}}\n' for de, en in pairs), "utf-8")
+    pair = FilePair(source=Path("train.de"), target=Path("train.en"))
+    corpora = [{"name": "a", "source": "train.de", "target": "train.en"}, {"name": "b", "tsv": "more.tsv"},
+               {"name": "c", "jsonl": "more.jsonl"}]  # fmt: skip
+    given = options(root, corpora=corpora)
+    for folder, pairs in ((tmp_path, PAIRS), (here, PAIRS[:1])):
+        monkeypatch.chdir(folder)
+        assert list(open_text(given, pair)) == pairs
+        assert [list(open_corpus(given, corpus)) for corpus in given.corpora] == [pairs] * 3
 
 
 @pytest.mark.parametrize(("longer", "counts"), [("de", (6, 4)), ("en", (4, 6))])
