@@ -30,11 +30,11 @@ def plan(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Estimate minutes, memory and chrF of training on a text.
+    """Estimate time, memory and chrF before training.
 
-    Transformers of three widths are trained for some seconds each, which takes one or two minutes on a CPU. The table
-    shows their memory and, for several durations of training, the number of updates and the chrF to expect on text of
-    the same kind. The estimate of chrF comes from runs on other texts.
+    Transformers of three widths are trained on the text for some seconds each, which takes one or two minutes on a CPU.
+    The table shows their memory, their updates a minute and, for several durations of training, the chrF to expect on
+    text of the same kind. The estimate of chrF comes from runs on other texts.
     """
     from nmt.core.output import open_output
     from nmt.recipe import yaml12
