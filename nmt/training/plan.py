@@ -51,7 +51,7 @@ RATE = 2.0
 CHRF_ERROR = 10.0
 """Mean distance of the estimates from the chrF of runs on texts that the constants were not fitted on."""
 MIN_PAIRS = 40
-NUM_HELD_OUT, MAX_PAIRS = 500, 200_000
+NUM_HELD_OUT, MAX_PAIRS = 500, 100_000
 """Number of pairs by which a text is described, and the largest number of others."""
 _UNIT = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
 """A word, or a character of a script without spaces."""
@@ -68,9 +68,7 @@ class TextProfile:
     """Share of the groups of three words of held-out targets that occur in the other ones."""
 
     @classmethod
-    def read(
-        cls, pairs: Iterable[tuple[str, str]], on_progress: Callable[[int], None] = lambda lines: None
-    ) -> "TextProfile":
+    def read(cls, pairs: Iterable[tuple[str, str]]) -> "TextProfile":
         """Reads a text once, and holds up to :data:`MAX_PAIRS` targets in memory.
 
         Raises:
@@ -78,7 +76,6 @@ class TextProfile:
         """
         targets, count = list[str](), 0
         for source, target in pairs:
-            on_progress(1)
             if source.strip() and target.strip():
                 count += 1
                 if len(targets) < MAX_PAIRS:
@@ -94,9 +91,10 @@ class TextProfile:
         )
 
 
-def _groups(text: str) -> Iterator[tuple[str, str, str]]:
+def _groups(text: str) -> Iterator[int]:
+    """Returns a number for each group of three words."""
     words = ["<s>", *_UNIT.findall(text), "</s>"]
-    return zip(words, words[1:], words[2:], strict=False)
+    return map(hash, zip(words, words[1:], words[2:], strict=False))
 
 
 @dataclass(frozen=True)
