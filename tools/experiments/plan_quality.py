@@ -10,6 +10,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from nmt.recipe.schema import FilePair
 from nmt.training import plan
 from nmt.training.plan import BATCH_TOKENS, TextProfile, expected_chrf
 
-SLACK = 0.02
+SLACK = 0.1
 """Penalty on the squared constants, so that few texts don't determine them alone."""
 
 
@@ -55,30 +56,28 @@ def points(folder: Path, known: dict[str, TextProfile]) -> list[Point]:
 
 def fit(given: Sequence[Point]) -> None:
     """Sets the constants of :mod:`nmt.training.plan` to those with the least squared error."""
-    familiar = torch.tensor([p.profile.familiar for p in given])
-    words = torch.tensor([p.profile.num_words for p in given]).log()
-    width = torch.tensor([float(p.width) for p in given]).log()
-    updates, chrf = torch.tensor([float(p.num_updates) for p in given]).log(), torch.tensor([p.chrf for p in given])
-    ones = torch.ones(len(given))
-    text = torch.tensor([sum(q.text == p.text for q in given) for p in given])
-    start = torch.tensor([5.0, 1.0, 7.0, -5.0, 1.0, 0.3, 2.0])
+    pairs = torch.tensor([log(p.profile.num_pairs) - 10 for p in given])
+    familiar = torch.tensor([log(p.profile.familiar) for p in given])
+    width = torch.tensor([log(p.width / 128) for p in given])
+    updates, chrf = torch.tensor([log(p.num_updates) for p in given]), torch.tensor([p.chrf for p in given])
+    share = torch.tensor([1 / sum(q.text == p.text for q in given) for p in given])  # of a text, not of a validation
+    start = torch.tensor([5.5, 0.0, 0.0, 6.5, 0.0, 0.0, 2.0])
     free = start.clone().requires_grad_()
     optimizer = torch.optim.LBFGS([free], max_iter=2000, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        end = 10 * torch.stack((ones, familiar), 1) @ free[:2]
-        middle = torch.stack((ones, familiar, words, width), 1) @ free[2:6]
+        end = 10 * (free[0] + free[1] * pairs + free[2] * (familiar + 1))
+        middle = free[3] + free[4] * familiar + free[5] * width
         error = end * torch.sigmoid(free[6] * (updates - middle)) - chrf
-        total = (error**2 / text).mean() + SLACK * ((free - start) ** 2).sum()
+        total = (share * error**2).sum() / share.sum() + SLACK * ((free - start) ** 2).sum()
         total.backward()
         return total
 
     optimizer.step(loss)
     values = free.detach().tolist()
-    plan.END = (10 * values[0], 10 * values[1])
-    plan.MIDDLE = tuple(values[2:6])
-    plan.RATE = values[6]
+    plan.END = 10 * values[0], 10 * values[1], 10 * values[2]
+    plan.MIDDLE, plan.RATE = (values[3], values[4], values[5]), values[6]
 
 
 def main() -> None:
@@ -87,6 +86,7 @@ def main() -> None:
     known: dict[str, TextProfile] = {}
     given = [point for folder in parser.parse_args().runs for point in points(folder, known)]
     errors: list[float] = []
+    at_end: list[float] = []
     print(
         "| text left out | pairs | words | familiar | validations | mean error | at the end: chrF, estimate |\n|"
         + " --- |" * 7
@@ -98,13 +98,15 @@ def main() -> None:
         error = [abs(p.chrf - each) for p, each in zip(own, found, strict=True)]
         errors.append(float(np.mean(error)))
         last = max(range(len(own)), key=lambda at: own[at].num_updates)
+        at_end.append(error[last])
         print(
             f"| {text} | {profile.num_pairs:,} | {profile.num_words:.1f} | {profile.familiar:.2f} | {len(own)} | "
             f"{errors[-1]:.1f} | {own[last].chrf:.1f}, {found[last]:.1f} |"
         )
     fit(given)
     fitted = np.mean([abs(p.chrf - expected_chrf(p.profile, p.width, p.num_updates)) for p in given])
-    print(f"\nmean error: {np.mean(errors):.1f} on texts left out, {fitted:.1f} on all texts together")
+    print(f"\nmean error: {np.mean(errors):.1f} on texts left out, {np.mean(at_end):.1f} at the end")
+    print(f"{fitted:.1f} on the texts that the constants were fitted on")
     print(f"END = {plan.END}\nMIDDLE = {plan.MIDDLE}\nRATE = {plan.RATE}")
 
 
