@@ -21,7 +21,11 @@ def rerank(
         str, typer.Argument(metavar="N_BEST", help="Output of `nmt translate --n-best N --format jsonl`.")
     ],
     channel: Annotated[
-        Path | None, typer.Option(metavar="MODEL_DIR", help="A model of the other direction, for p(x|y).")
+        Path | None,
+        typer.Option(
+            metavar="MODEL_DIR",
+            help="A model of the other direction, for p(x|y); the same one, if it has tags for both.",
+        ),
     ] = None,
     language_model: Annotated[
         Path | None, typer.Option(metavar="MODEL_DIR", help="A language model of the target, for p(y).")
@@ -44,14 +48,17 @@ def rerank(
     from nmt.core.text import read_lines
     from nmt.translation import rerank as reranking
     from nmt.translation.load import load
+    from nmt.translation.reverse import ReverseModel
 
     if channel is None and language_model is None:
         raise UserError("There is nothing to rerank by.", "Give --channel, --language-model, or both.")
     candidates = list(reranking.read_candidates(n_best))
-    others = [None if directory is None else load(directory, device) for directory in (channel, language_model)]
-    total = sum(len(each.texts) for each in candidates) * (3 - others.count(None))
+    direct = load(model_dir, device)
+    backward = None if channel is None else ReverseModel.load(direct, channel.resolve())
+    of_target = None if language_model is None else load(language_model, device)
+    total = sum(len(each.texts) for each in candidates) * (3 - (backward, of_target).count(None))
     with progress_bar("scoring candidates", total) as bar:
-        found = reranking.features(candidates, load(model_dir, device), others[0], others[1], bar.advance)
+        found = reranking.features(candidates, direct, backward, of_target, bar.advance)
     weights = reranking.Weights(channel_weight, lm_weight, word_weight)
     if tune is not None:
         weights = reranking.tune(candidates, found, list(read_lines(tune)))

@@ -10,7 +10,7 @@ three probabilities by forced decoding, and |y| is the number of words.
 C counts the candidates of a sentence, and F = 4 the features in the order of the formula.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -21,6 +21,8 @@ from nmt.core.errors import UserError
 from nmt.core.jsonlines import parse_object
 from nmt.core.text import MAX_RECORD_BYTES, read_lines
 from nmt.metrics.table import METRICS
+from nmt.translation.results import ScoredPair
+from nmt.translation.reverse import ReverseModel
 from nmt.translation.translator import Translator
 
 Features = npt.NDArray[np.float64]
@@ -68,7 +70,7 @@ def read_candidates(path: str) -> Iterator[Candidates]:
 def features(
     candidates: Sequence[Candidates],
     direct: Translator,
-    channel: Translator | None,
+    channel: ReverseModel | None,
     language_model: Translator | None,
     on_progress: Callable[[int], None] = lambda candidates: None,
 ) -> list[Features]:
@@ -77,22 +79,23 @@ def features(
     A candidate that is too long for a model has -inf. ``on_progress`` is called with the number of candidates that one
     of the models has scored since the last call.
     """
-    pairs = [(each.source, text) for each in candidates for text in each.texts]
+    sources = [each.source for each in candidates for _ in each.texts]
+    texts = [text for each in candidates for text in each.texts]
 
-    def log_p(model: Translator | None, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        if model is None:
-            return [0.0] * len(pairs)
+    def log_p(scored: Iterable[ScoredPair | None] | None) -> list[float]:
+        if scored is None:
+            return [0.0] * len(texts)
         scores = []
-        for pair in model.score(pairs):
-            scores.append(-np.inf if pair.log_probability is None else pair.log_probability)
+        for pair in scored:
+            scores.append(-np.inf if pair is None or pair.log_probability is None else pair.log_probability)
             on_progress(1)
         return scores
 
     columns = (
-        log_p(direct, pairs),
-        log_p(channel, [(text, source) for source, text in pairs]),
-        log_p(language_model, [(text, text) for _, text in pairs]),
-        [float(len(text.split())) for _, text in pairs],
+        log_p(direct.score(zip(sources, texts, strict=True))),
+        log_p(None if channel is None else channel.score(sources, texts)),
+        log_p(None if language_model is None else language_model.score((text, text) for text in texts)),
+        [float(len(text.split())) for text in texts],
     )
     ends = np.cumsum([len(each.texts) for each in candidates])[:-1]
     return np.split(np.array(columns).T, ends)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from nmt.core.errors import UserError
+from nmt.translation.results import ScoredPair
 
 if TYPE_CHECKING:
     from nmt.translation.translator import Translator
@@ -59,7 +60,15 @@ class ReverseModel:
         return relpath(there, here)
 
     def scores(self, sources: Sequence[str], translations: Sequence[str]) -> Iterator[float | None]:
-        """Returns the mean log-probability of the tokens of each source; None if one of both is empty or too long.
+        """Returns the mean log-probability of the tokens of each source; None where :meth:`score` has none."""
+        for found in self.score(sources, translations):
+            if found is None or found.log_probability is None:
+                yield None
+            else:
+                yield found.log_probability / len(found.tokens)
+
+    def score(self, sources: Sequence[str], translations: Sequence[str]) -> Iterator[ScoredPair | None]:
+        """Returns each source with its log-probability; None if it or the translation is empty or too long.
 
         Raises:
             UserError: the model has more than two tags, and it isn't known which one to use.
@@ -70,8 +79,7 @@ class ReverseModel:
         fits = [min(size) > 0 and max(size) <= model.max_pieces for size in sizes]
         scored = model.score(pair for pair, fit in zip(pairs, fits, strict=True) if fit)
         for fit in fits:
-            found = next(scored) if fit else None
-            yield found.log_probability / len(found.tokens) if found and found.log_probability is not None else None
+            yield next(scored) if fit else None
 
     def _reversed(self, source: str, translation: str) -> tuple[str, str]:
         if not translation.strip():
