@@ -161,7 +161,9 @@ class PlanFiles:
             "training": {
                 "batch_tokens": BATCH_TOKENS, "max_steps": max(num_updates, 1),
                 "learning_rate": round(0.003 * (128 / width) ** 0.5, 4),
-                "schedule": {"type": "cosine", "warmup_steps": min(max(num_updates // 10, 1), 800)},
+                "schedule": {
+                    "type": "cosine", "stable_fraction": 0.7, "warmup_steps": min(max(num_updates // 10, 1), 800),
+                },
                 "ema": 0.998, "validate_every": max(num_updates // NUM_VALIDATIONS, 1), "validation_size": 300,
                 "metric": "chrf",
             },
