@@ -18,6 +18,7 @@ from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.translation.load import load
 from nmt.translation.rerank import Candidates, Weights, features, rerank, tune
+from nmt.translation.reverse import ReverseModel
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
 TrainTiny = Callable[..., Path]
@@ -178,7 +179,7 @@ def test_weights_are_tuned_by_bleu() -> None:
 
 def test_every_candidate_counts_for_progress_once_a_model(tiny_model: Path) -> None:
     model, counted = load(tiny_model, "cpu"), []
-    found = features(CANDIDATES, model, model, None, counted.append)
+    found = features(CANDIDATES, model, ReverseModel(model, model), None, counted.append)
     assert sum(counted) == 2 * sum(len(each.texts) for each in CANDIDATES)
     assert [len(of_sentence) for of_sentence in found] == [len(each.texts) for each in CANDIDATES]
 

@@ -301,10 +301,10 @@ def test_a_full_queue(serve: Callable[..., Any], translator: Translator, hold: H
 
 
 def test_the_time_limit(serve: Callable[..., Any], translator: Translator, hold: Hold) -> None:
-    hasty, goes_on = serve(translator, time_limit=0.5), threading.Event()
+    hasty, goes_on = serve(translator, time_limit=3), threading.Event()
     release = hold(hasty.service.engine)
     late = hasty.request("/translate", {"q": LINE, "source": "de", "target": "en"})
-    text = "Cannot translate text: the time limit of 0.5 seconds was exceeded"
+    text = "Cannot translate text: the time limit of 3 seconds was exceeded"
     assert (late.status, late.json) == (504, {"error": text})
     release.set()
     hasty.service.engine.call(goes_on.set)
