@@ -1,14 +1,16 @@
 """``nmt plan``."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nmt.cli.common import AsJson, Settings, command, say_wrote, show_json
 from nmt.core.console import print_table, progress_bar, say
 from nmt.core.errors import UserError
+
+if TYPE_CHECKING:
+    from nmt.training.plan import Plan
 
 
 @command("nmt plan train.de train.en", "nmt plan train.de train.en --minutes 20 -o plan.yaml")
@@ -39,7 +41,7 @@ def plan(
     from nmt.core.output import open_output
     from nmt.recipe import yaml12
     from nmt.recipe.load import parse_settings
-    from nmt.training.plan import CHRF_ERROR, MINUTES, WIDTHS, PlanFiles
+    from nmt.training.plan import MINUTES, WIDTHS, PlanFiles
     from nmt.training.plan import plan as run
 
     if output is not None and minutes is None:
@@ -48,37 +50,34 @@ def plan(
     with progress_bar("planning", len(WIDTHS) + 1) as bar:
         found = run(files, [minutes] if minutes else MINUTES, bar.update)
     if as_json:
-        trials = [
-            {
-                **asdict(trial),
-                "runs": [
-                    {"minutes": m, "updates": trial.num_updates(m), "chrf": found.chrf(trial, m)} for m in found.minutes
-                ],
-            }
-            for trial in found.trials
-        ]
-        show_json({"text": asdict(found.profile), "chrf_error": CHRF_ERROR, "trials": trials})
+        show_json(found.figures())
     else:
-        profile = found.profile
-        say(
-            f"{profile.num_pairs:,} pairs of {profile.num_words:.1f} words; {profile.familiar:.0%} of the groups of "
-            "three words of a sentence occur in others"
-        )
-        rows = [
-            [
-                str(trial.width),
-                "–" if trial.memory_mb is None else f"{trial.memory_mb:,}",
-                f"{60 / trial.update:,.0f}",
-                *("–" if (chrf := found.chrf(trial, m)) is None else f"{chrf:.0f}" for m in found.minutes),
-            ]
-            for trial in found.trials
-        ]
-        heads = ["width", "memory, MB", "updates a minute", *(f"chrF, {m:g} min" for m in found.minutes)]
-        print_table("", heads, rows)
-        say(f"The mean error of the estimated chrF is {CHRF_ERROR:g} for texts of other kinds.")
+        _show(found)
     if output is not None and minutes is not None:
         best = found.best(minutes)
         with open_output(output) as file:
             file.write(yaml12.dump(files.recipe(found.profile, best.width, best.num_updates(minutes))))
         say_wrote(output)
         say(f"Train with: nmt train {output} -o runs/planned")
+
+
+def _show(found: "Plan") -> None:
+    from nmt.training.plan import CHRF_ERROR
+
+    profile = found.profile
+    say(
+        f"{profile.num_pairs:,} pairs of {profile.num_words:.1f} words; {profile.familiar:.0%} of the groups of "
+        "three words of a sentence occur in others"
+    )
+    rows = [
+        [
+            str(trial.width),
+            "–" if trial.memory_mb is None else f"{trial.memory_mb:,}",
+            f"{60 / trial.update:,.0f}",
+            *("–" if (chrf := found.chrf(trial, m)) is None else f"{chrf:.0f}" for m in found.minutes),
+        ]
+        for trial in found.trials
+    ]
+    heads = ["width", "memory, MB", "updates a minute", *(f"chrF, {m:g} min" for m in found.minutes)]
+    print_table("", heads, rows)
+    say(f"The mean error of the estimated chrF is {CHRF_ERROR:g} for texts of other kinds.")

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from math import exp, log
 from pathlib import Path
@@ -111,10 +111,6 @@ class Trial:
     """Seconds of an update."""
     memory_mb: int | None
     """The most memory, in 10^6 bytes; None where the system doesn't tell."""
-
-    def minutes(self, num_updates: int) -> float:
-        """Returns the minutes that a run of this number of updates takes."""
-        return (self.preparation + self.update * (num_updates + NUM_VALIDATIONS * VALIDATION_UPDATES)) / 60
 
     def num_updates(self, minutes: float) -> int:
         """Returns the number of updates for which there is time; 0 if there is no time for any."""
@@ -237,6 +233,19 @@ class Plan:
         """Returns the chrF that is expected of a run of this duration; None if there is no time for any update."""
         num_updates = trial.num_updates(minutes)
         return expected_chrf(self.profile, trial.width, num_updates) if num_updates else None
+
+    def figures(self) -> dict[str, Any]:
+        """Returns all figures, for JSON."""
+        trials = [
+            asdict(trial)
+            | {
+                "runs": [
+                    {"minutes": m, "updates": trial.num_updates(m), "chrf": self.chrf(trial, m)} for m in self.minutes
+                ]
+            }
+            for trial in self.trials
+        ]
+        return {"text": asdict(self.profile), "chrf_error": CHRF_ERROR, "trials": trials}
 
     def best(self, minutes: float) -> Trial:
         """Returns the trial of the width that is expected to be the best in this time."""

@@ -17,7 +17,7 @@ from nmt.translation.confidence import (
     reliability,
     word_features,
 )
-from nmt.translation.reverse import ReverseModel
+from nmt.translation.reverse import ReverseModel, reverse_scores
 from nmt.translation.translator import Translator
 
 MIN_PAIRS = 50
@@ -58,7 +58,7 @@ class Examples:
         words = ((Words.split(source), Words.split(text)) for source, text in zip(sources, texts, strict=True))
         found, lexicon = cls([], [], [], []), translator.aligner.lexicon
         aligned = translator.aligner.compared(words, scores=True)
-        backward: Iterable[float | None] = [None] * len(texts) if reverse is None else reverse.scores(sources, texts)
+        backward = reverse_scores(reverse, sources, texts)
         for (alignment, posterior_TS), score, reference, back in zip(
             aligned, scores, references, backward, strict=True
         ):

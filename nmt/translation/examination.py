@@ -14,7 +14,7 @@ from nmt.translation.check import lost_texts, problems, severity, word_problems
 from nmt.translation.confidence import Calibration
 from nmt.translation.request import Request, StreamOptions
 from nmt.translation.results import Candidate, Translation
-from nmt.translation.reverse import ReverseModel
+from nmt.translation.reverse import ReverseModel, reverse_scores
 
 BEAM_SIZE = 8
 """Least number of hypotheses of a second search."""
@@ -53,9 +53,8 @@ class Examiner:
             margins_only=self.calibration is None,
             known=known,
         )
-        backward: Iterable[float | None] = [None] * len(translations)
-        if self.reverse is not None:
-            backward = self.reverse.scores([each.source for each in translations], [each.text for each in translations])
+        sources, texts = [each.source for each in translations], [each.text for each in translations]
+        backward = reverse_scores(self.reverse, sources, texts)
         for each, (alignment, posterior_TS), back in zip(translations, aligned, backward, strict=True):
             found: dict[str, Any] = {}
             if with_links:
@@ -68,8 +67,7 @@ class Examiner:
             yield replace(each, **found)
 
     def _problems(self, translation: Translation) -> dict[str, Any]:
-        tags = self.vocabulary.tags_of(translation.source)
-        return problems(translation.source[tags[-1].end if tags else 0 :], translation.text)
+        return problems(translation.source[self.vocabulary.after_tags(translation.source) :], translation.text)
 
     def repaired(
         self,

@@ -66,8 +66,7 @@ class CaseRestorer:
 
     def _style(self, line: str) -> tuple[int, Callable[[str], str] | None]:
         """Returns the end of the tags, and what writes a translation as the line; None where the line is ordinary."""
-        tags = self._vocabulary.tags_of(line)
-        begin = tags[-1].end if tags else 0
+        begin = self._vocabulary.after_tags(line)
         if line[begin:].isupper():
             return begin, _upper
         words = _WORD.findall(line[begin:])

@@ -38,13 +38,12 @@ def in_parts(request: Request, model: Translator) -> list[Request]:
     text = request.source
     if len(text.encode()) <= model.max_pieces or len(model.encode_source(text)) <= model.max_pieces:
         return [request]
-    tags = model.vocabularies.source.tags_of(text)
-    begin = tags[-1].end if tags else 0
+    begin = model.vocabularies.source.after_tags(text)
     if len(text) - begin < 4:
         return [request]
     middle = text.rfind(" ", begin + 1, (begin + len(text)) // 2)
     middle = middle if middle > 0 else (begin + len(text)) // 2
-    rest = f"{text[:begin]} {text[middle:].lstrip()}" if tags else text[middle:].lstrip()
+    rest = f"{text[:begin]} {text[middle:].lstrip()}" if begin else text[middle:].lstrip()
     halves = replace(request, source=text[:middle]), Request(rest)
     return [part for half in halves for part in in_parts(half, model)]
 

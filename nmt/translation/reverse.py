@@ -1,6 +1,6 @@
 """The log-probability of a source given its translation, by a model of the other direction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -84,8 +84,7 @@ class ReverseModel:
     def _reversed(self, source: str, translation: str) -> tuple[str, str]:
         if not translation.strip():
             return "", ""
-        tags = self._forward.vocabularies.source.tags_of(source)
-        plain = source[tags[-1].end if tags else 0 :].strip()
+        plain = source[self._forward.vocabularies.source.after_tags(source) :].strip()
         tag = self.tag if self.tag is not None else self._choose_tag(source)
         return f"{tag} {translation}" if tag else translation, plain
 
@@ -100,3 +99,10 @@ class ReverseModel:
             "the language of the sources isn't known.",
             "Give it with --reverse-tag.",
         )
+
+
+def reverse_scores(
+    reverse: ReverseModel | None, sources: Sequence[str], translations: Sequence[str]
+) -> Iterable[float | None]:
+    """Returns :meth:`ReverseModel.scores`, or None for each source if there is no model."""
+    return [None] * len(sources) if reverse is None else reverse.scores(sources, translations)

@@ -67,6 +67,11 @@ class Vocabulary(ABC):
         pieces = [Piece(i, start + begin, start + end) for i, begin, end in self._pieces(text[start:])]
         return tags + pieces if pieces else []
 
+    def after_tags(self, text: str) -> int:
+        """Returns where a text begins after its tags."""
+        tags = self.tags_of(text)
+        return tags[-1].end if tags else 0
+
     def tags_of(self, text: str) -> list[Piece]:
         """Returns the tags at the beginning of a text."""
         found: list[Piece] = []
