@@ -146,7 +146,7 @@ def clean(
             raise UserError(f"--test {files} doesn't name two files.", "Write --test SOURCE,TARGET.")
         tests.append((Path(files.partition(",")[0]), Path(files.partition(",")[2])))
     settings = CleanSettings.read(filters)
-    if check_is_folder(source, workers, ray, executor):
+    if check_is_folder(source, workers=workers, ray=ray, executor=executor):
         from nmt.filters.shards import clean_shards
 
         found, workers_of = shards_and_executor(

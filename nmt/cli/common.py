@@ -249,18 +249,19 @@ def shards_and_executor(
     return find_shards(folders, Path(output)), executor.component.open(executor.options, workers, device, cores_each)
 
 
-def check_is_folder(path: Path | str, *options: object) -> bool:
+def check_is_folder(path: Path | str, **options: object) -> bool:
     """Returns whether the input is a folder of shards.
 
     Args:
-        options: values of options that only folders have.
+        options: options that only folders have.
 
     Raises:
         UserError: it isn't a folder, but one of the options is given.
     """
     is_folder = str(path) != "-" and Path(path).is_dir()
-    if not is_folder and any(option is not None for option in options):
-        raise UserError("--workers, --ray and --executor are for folders of shards.", "Name a folder as the input.")
+    for name, value in options.items():
+        if value is not None and not is_folder:
+            raise UserError(f"--{name} is for folders of shards.", "Name a folder as the input.")
     return is_folder
 
 

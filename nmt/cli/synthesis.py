@@ -214,7 +214,7 @@ def _synthesize(
         _suffix_of(input),
     )
     n_best = 1 if references is None else effective.beam_size
-    job = TranslationJob(translator, record, options=StreamOptions(n_best, decoding=decoding))
+    job = TranslationJob(translator, record, options=StreamOptions(n_best, decoding=decoding)).in_processes(input)
     _write_pairs(job, synthesis, input, output, resume)
 
 

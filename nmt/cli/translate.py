@@ -16,7 +16,6 @@ from nmt.cli.common import (
     Input,
     Output,
     Ray,
-    Workers,
     check_is_folder,
     command,
     command_to_resume,
@@ -82,7 +81,15 @@ def translate(
     ] = None,
     resume: Resume = False,
     interactive: Annotated[bool, typer.Option(help="Ask for sentences and answer each.")] = False,
-    workers: Workers = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Processes that translate a file or the shards of a folder.",
+            show_default="one on each core for a file, on a CPU; as many as the machine has room for a folder",
+        ),
+    ] = None,
     ray: Ray = None,
     executor: ExecutorName = None,
     device: Device = "auto",
@@ -113,7 +120,7 @@ def translate(
         decoding["logits_processors"] = components_in(
             logits_processor, "--logits-processor", "no_repeat_ngram: {size: 3}"
         )
-    is_folder = check_is_folder(input, workers, ray, executor)
+    is_folder = check_is_folder(input, ray=ray, executor=executor)
     options = replace(options, decoding=cast("DecodingChanges", decoding))
     if score_only:
         _score(options, score_only, output, device)
@@ -123,9 +130,9 @@ def translate(
     elif interactive:
         options.job(device).converse()
     elif ending := options.ending(input):
-        _translate_document(options.job(device), input, output, resume, ending)
+        _translate_document(options.job(device).in_processes(input, workers), input, output, resume, ending)
     else:
-        translate_lines(options.job(device), input, output, resume)
+        translate_lines(options.job(device).in_processes(input, workers), input, output, resume)
 
 
 def _check_alone(score_only: tuple[str, str] | None, interactive: bool, input: str, output: str, resume: bool) -> None:

@@ -20,7 +20,7 @@ import signal
 import socket
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import connection, get_context
 from typing import Any, Protocol, Self
 
@@ -96,17 +96,17 @@ class Executor(ABC):
 class Worker:
     """Runs tasks in the process of a worker; the first one says how to start."""
 
-    def __init__(self) -> None:
-        self._work: Job | None = None
+    def __init__(self, work: Job | None = None) -> None:
+        self._work = work
 
     def run(self, order: Any) -> Iterator[Step]:
         """Yields the steps of a task."""
-        warnings: list[str] = []
-        with warnings_to(warnings.append):
+        told: list[str] = []
+        with warnings_to(told.append):
             try:
                 for step in self._start(*order) if self._work is None else self._work(order):
-                    yield from (("warning", text) for text in warnings)
-                    warnings.clear()
+                    yield from (("warning", text) for text in told)
+                    told.clear()
                     yield step
             except UserError as error:
                 yield "error", error
@@ -129,13 +129,18 @@ class LocalExecutor(Executor):
         self._num_threads = max(1, cores // self.num_workers)
 
     def start_worker(self, make: JobFactory, number: int) -> "LocalProcess":
-        worker = LocalProcess(number, self._num_threads)
+        worker = LocalProcess(number, _serve, self._num_threads)
         worker.give((make, number, plugins.named))
         return worker
 
     def ready(self, workers: "Sequence[LocalProcess]") -> "list[LocalProcess]":
-        found = connection.wait([worker.connection for worker in workers])
-        return [worker for worker in workers if worker.connection in found]
+        return with_step(workers)
+
+
+def with_step(workers: "Iterable[LocalProcess]") -> "list[LocalProcess]":
+    """Waits for a step, and returns the processes that have one."""
+    found = connection.wait([worker.connection for worker in workers])
+    return [worker for worker in workers if worker.connection in found]
 
 
 def _num_cores() -> int:
@@ -151,13 +156,18 @@ def _num_gpus(device: str) -> int:
 
 
 class LocalProcess:
-    """A process of this machine, which ends when the one that started it ends."""
+    """A process of this machine, which ends when the one that started it ends.
 
-    def __init__(self, number: int, num_threads: int) -> None:
+    Args:
+        serve: runs in the process, with its end of the pipe and the argument.
+        method: how it is started, as :func:`multiprocessing.get_context` takes it.
+    """
+
+    def __init__(self, number: int, serve: Callable[[Any, Any], None], argument: Any, method: str = "spawn") -> None:
         self.number = number
-        context = get_context("spawn")
+        context: Any = get_context(method)  # the base class that is declared has no Process
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, num_threads), daemon=True)
+        self._process = context.Process(target=serve, args=(theirs, argument), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -183,9 +193,13 @@ class LocalProcess:
 
 def _serve(orders: Any, num_threads: int) -> None:
     """Runs a local process; ``orders`` is its end of the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes, and the first one stops the others
     os.environ["OMP_NUM_THREADS"] = str(num_threads)  # PyTorch is imported when the first order is unpickled
-    worker = Worker()
+    run_orders(orders, Worker())
+
+
+def run_orders(orders: Any, worker: Worker) -> None:
+    """Runs the tasks that come through a pipe, and sends their steps back."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes, and the first one stops the others
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # who gives the orders has ended
         while True:
             for step in worker.run(orders.recv()):

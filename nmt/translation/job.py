@@ -5,17 +5,22 @@ import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from nmt.core.console import warn
 from nmt.core.device import nth_device
 from nmt.core.errors import UserError, shortened
 from nmt.core.text import in_windows, read_lines
+from nmt.decoding.search import ModelSearcher
 from nmt.jobs.executors import Job, Step
+from nmt.jobs.forked import CAN_FORK, map_forked
 from nmt.jobs.run import ResumableOutput, run
 from nmt.jobs.shards import Shard
 from nmt.metrics.degenerate import DegenerateCount
@@ -47,6 +52,8 @@ class TranslationJob:
     options: StreamOptions = DEFAULT
     memory: TranslationMemory | None = None
     """Translates lines with an exact match."""
+    num_processes: int = 1
+    """Processes that translate a window each, where the lines fill one."""
 
     def run(
         self,
@@ -60,21 +67,73 @@ class TranslationJob:
         Args:
             again: lines before them, which are translated in one window with them but not given out.
         """
-        first_line -= len(again)
-        for window in in_windows(chain(again, lines) if again else lines, self._window):
-            if len(window) == len(again):  # the earlier run had reached the end
-                return
-            own: dict[str, Any] = {"on_progress": on_progress, "first_line": first_line} | self.options.arguments
-            search: Callable[[Sequence[Request]], Iterator[Translation]] = partial(self.translator.stream, **own)
-            requests = [self.read(line, number) for number, line in enumerate(window, start=first_line)]
-            if self.memory is None:
-                translations = search(requests)
+        skipped = len(again)
+        windows = in_windows(chain(again, lines) if again else lines, self._window)
+        for translations in self._each(_numbered(windows, first_line - skipped, skipped), on_progress):
+            yield from islice(translations, skipped, None)
+            skipped = 0
+
+    def _each(
+        self, windows: Iterator[tuple[int, list[str]]], on_progress: Callable[[int], None]
+    ) -> Iterator[Iterable[Translation]]:
+        """Yields the translations of each window, which has the number of its first line."""
+        first = next(windows, None)
+        if first is None:
+            return
+        windows = chain([first], windows)
+        if self.num_processes == 1 or len(first[1]) < self._window:
+            for number, window in windows:
+                yield self._translate(number, window, on_progress)
+            return
+        for kind, value in map_forked(self._start, windows, self.num_processes):
+            if kind == "lines":
+                on_progress(value)
+            elif kind == "warning":
+                warn(value)
             else:
-                examine, forbid = self.translator.examiner(self.options), self.options.constraints.forbid
-                translations = iter(self.memory.translate(requests, search, examine, forbid))
-            yield from islice(translations, len(again), None)
-            first_line += len(window)
-            again = ()
+                yield value
+
+    def _start(self, send: Callable[[Step], None]) -> Job:
+        """Returns what translates a window in one of several processes."""
+        torch.set_num_threads(max(1, torch.get_num_threads() // self.num_processes))
+
+        def translate(window: tuple[int, list[str]]) -> Iterator[Step]:
+            yield "done", list(self._translate(*window, lambda lines: send(("lines", lines))))
+
+        return translate
+
+    def _translate(
+        self, first_line: int, window: Sequence[str], on_progress: Callable[[int], None]
+    ) -> Iterator[Translation]:
+        own: dict[str, Any] = {"on_progress": on_progress, "first_line": first_line} | self.options.arguments
+        search: Callable[[Sequence[Request]], Iterator[Translation]] = partial(self.translator.stream, **own)
+        requests = [self.read(line, number) for number, line in enumerate(window, start=first_line)]
+        if self.memory is None:
+            return search(requests)
+        examine, forbid = self.translator.examiner(self.options), self.options.constraints.forbid
+        return iter(self.memory.translate(requests, search, examine, forbid))
+
+    def in_processes(self, input: str, num_processes: int | None = None) -> "TranslationJob":
+        """Returns the job with several processes, where a CPU translates a file.
+
+        Threads of one process wait for Python's lock between the operations of a search.
+
+        Args:
+            input: the file; its lines can be read ahead, while a pipe may wait for an answer.
+            num_processes: None for one for each of PyTorch's threads.
+
+        Raises:
+            UserError: more than one was asked for, and that is not possible.
+        """
+        can_share = isinstance(self.translator.searcher, ModelSearcher) and self.translator.model.device.type == "cpu"
+        if CAN_FORK and can_share and self.memory is None and Path(input).is_file():
+            return replace(self, num_processes=num_processes or torch.get_num_threads())
+        if (num_processes or 1) > 1:
+            raise UserError(
+                "Several --workers need a file or folder as the input, PyTorch on a CPU, Linux, and no --memory.",
+                "Leave out --workers.",
+            )
+        return self
 
     @property
     def reports_degenerate(self) -> bool:
@@ -90,7 +149,8 @@ class TranslationJob:
         """Pass over the lines that an earlier run has translated.
 
         Its last few translations are made again: if most of them differ, they come from another input, another
-        model or other options. A single one may differ, where two candidates are equally probable.
+        model or other options. A single one may differ, where two candidates are equally probable. With a
+        shortlist, which depends on the other lines of a batch, they may differ in half of their characters.
 
         Returns:
             The number of lines that are done, and the lines of the window in which the earlier run stopped: with them
@@ -114,7 +174,7 @@ class TranslationJob:
             (number, output, again)
             for number, line, output in last
             for again in map(self.write, self.run([line], number))
-            if _FIGURE.sub("", again) != _FIGURE.sub("", output)  # scores differ in their last digit
+            if not self._agree(_FIGURE.sub("", again), _FIGURE.sub("", output))  # scores differ in their last digit
         ]
         if 2 * len(wrong) > len(last):
             at, output, again = wrong[0]
@@ -124,12 +184,28 @@ class TranslationJob:
             )
         return number, window
 
+    def _agree(self, line: str, before: str) -> bool:
+        """Whether a line of output can be that of an earlier run."""
+        if line == before:
+            return True
+        depends_on_batch = self.translator.options(**self.options.decoding).shortlist is not None
+        return depends_on_batch and SequenceMatcher(None, line, before, autojunk=False).ratio() > 0.5
+
     def converse(self) -> None:
         """Ask for lines and print their translations, until the input ends."""
         data = self.translator.recipe.data
         for line in _typed(f"{data.source}> "):
             if line.strip():
                 print(f"{data.target}> {self.write(next(self.run([line])))}", flush=True)
+
+
+def _numbered(windows: Iterator[list[str]], first_line: int, num_again: int) -> Iterator[tuple[int, list[str]]]:
+    """Yields windows with the numbers of their first lines; none if there are no lines but those that are done."""
+    for window in windows:
+        if len(window) == num_again:
+            return
+        yield first_line, window
+        first_line, num_again = first_line + len(window), 0
 
 
 OpenFile = Callable[[TranslationJob, Path, Path], tuple[TranslationJob, Iterator[str], ResumableOutput]]

@@ -111,8 +111,8 @@ def test_the_command_that_resumes_can_be_given_to_a_shell(given: list[str], monk
 
 
 def test_options_of_folders_are_refused_for_files(tmp_path: Path) -> None:
-    assert check_is_folder(tmp_path, None, 2)
-    assert not check_is_folder(tmp_path / "file", None, None)
+    assert check_is_folder(tmp_path, ray=None, workers=2)
+    assert not check_is_folder(tmp_path / "file", ray=None, workers=None)
     for path in (tmp_path / "file", "-"):
-        with pytest.raises(UserError, match="are for folders of shards"):
-            check_is_folder(path, None, 2)
+        with pytest.raises(UserError, match="--workers is for folders of shards"):
+            check_is_folder(path, ray=None, workers=2)

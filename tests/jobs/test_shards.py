@@ -226,8 +226,8 @@ def test_sides_of_different_lengths_are_refused_before_the_work(four: list[Shard
     [
         (["-i", "IN"], "written to a folder"),
         (["-i", "IN", "-o", "IN/out"], "is in the folder of the shards"),
-        (["-i", "IN/a", "-o", "out", "--workers", "2"], "--workers, --ray and --executor are for folders of shards"),
-        (["--ray", "local"], "--workers, --ray and --executor are for folders of shards"),
+        (["-i", "IN/a", "-o", "out", "--executor", "local"], "--executor is for folders of shards"),
+        (["--ray", "local"], "--ray is for folders of shards"),
         (["-i", "EMPTY", "-o", "out"], "has no files"),
         (["-i", "NESTED", "-o", "out"], "inner is not a file"),
         (["-i", "IN", "-o", "EMPTY/no/out"], "can't be written"),

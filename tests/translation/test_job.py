@@ -1,18 +1,22 @@
 """Which lines of a stopped job are done, which are translated again, and what a worker reports."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import torch
 
 from nmt.core.errors import UserError
+from nmt.jobs.forked import CAN_FORK
 from nmt.jobs.run import ResumableOutput
 from nmt.jobs.shards import Shard
 from nmt.translation import job as module
 from nmt.translation.job import TranslationJob, start_shards
-from nmt.translation.request import Request
+from nmt.translation.load import load
+from nmt.translation.request import Request, StreamOptions
 from nmt.translation.results import Translation
 
 LINES = [f"line {letter}" for letter in "abcdefghij"]
@@ -24,8 +28,8 @@ class Shouting:
 
     task = SimpleNamespace(reports_degenerate=True)
 
-    def options(self, **decoding: Any) -> Any:
-        return SimpleNamespace(batch_size=2)
+    def options(self, shortlist: int | None = None, **decoding: Any) -> Any:
+        return SimpleNamespace(batch_size=2, shortlist=shortlist)
 
     def stream(
         self, requests: Sequence[Request], n_best: int, on_progress: Callable[[int], None], **others: Any
@@ -48,6 +52,42 @@ def test_output_is_of_another_job_where_most_of_its_last_lines_differ(num_wrong:
     else:
         with pytest.raises(UserError, match=f"out.partial comes from another job: line {9 - num_wrong} is 'other'"):
             job().skip(iter(LINES), done, "out.partial")
+
+
+def test_with_a_shortlist_lines_of_an_earlier_run_need_only_be_similar() -> None:
+    options = StreamOptions(decoding={"shortlist": 10})
+    with_shortlist = replace(job(), options=options)
+    similar = [f"{line} here" for line in SHOUTED]
+    assert with_shortlist.skip(iter(LINES), similar, "out.partial")[0] == len(LINES)
+    for own, done in ((job(), similar), (with_shortlist, ["other text"] * len(LINES))):
+        with pytest.raises(UserError, match=r"out\.partial comes from another job"):
+            own.skip(iter(LINES), done, "out.partial")
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="forked processes are for Linux")
+@pytest.mark.parametrize("num_done", [0, 3, 4, 7])
+def test_processes_translate_as_one_does(num_done: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WINDOW", 1)  # of batches, so a window has two lines
+    again = LINES[num_done // 2 * 2 : num_done]
+    several = replace(job(), num_processes=3).run(iter(LINES[num_done:]), num_done + 1, again=again)
+    assert [each.text for each in several] == SHOUTED[num_done:]
+
+
+def test_several_processes_need_a_file_and_a_model_on_a_cpu(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "lines"
+    file.write_text("line\n")
+    own = TranslationJob(load(tiny_model, "cpu"), str)
+    assert own.in_processes("-") is own
+    with pytest.raises(UserError, match="Several --workers need a file"):
+        own.in_processes("-", 2)
+    assert own.in_processes("-", 1) is own
+    monkeypatch.setattr(module, "CAN_FORK", True)
+    assert own.in_processes(str(file), 3).num_processes == 3
+    assert own.in_processes(str(file)).num_processes == torch.get_num_threads()
+    with pytest.raises(UserError, match="Several --workers need a file"):
+        replace(own, memory=cast("Any", object())).in_processes(str(file), 2)
 
 
 @pytest.mark.parametrize("num_done", [0, 3, 4, 7])
