@@ -154,3 +154,23 @@ def test_costs_are_measured_in_a_process_of_their_own(load_tool: LoadTool) -> No
     few, many = (tool.in_own_process("training", "Luong", replace(small, batch=batch), 1) for batch in (1, 512))
     assert few[0] == many[0] == sum(parameter.numel() for parameter in tool.made("Luong", small)[0].parameters())
     assert many[1] > 2 * few[1] > 0  # memory isn't compared: these processes reuse what the tests have freed
+
+
+def test_students_are_compared_with_their_teacher(load_tool: LoadTool, tmp_path: Path) -> None:
+    tool = load_tool("bench/students")
+    rows = [
+        tool.Row("teacher", "nmt", 5, 2_000_000, 9.0, 42.0, [90.0, 100.0, 200.0]),
+        tool.Row("student", "nmt", 1, 1_000_000, 4.0, 41.5, [500.0]),
+        tool.Row("student", "nmt", 2, 1_000_000, 4.0, 41.4, [400.0]),
+        tool.Row("student", "CTranslate2, int8", 1, 1_000_000, 1.0, 41.0, [1_000.0]),
+    ]
+    lines = tool.table(rows, rows[0]).splitlines()
+    found = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [row[5:] for row in found[2:]] == [
+        ["1,000", "10.0", "41.00", "-1.00", "*"],
+        ["500", "5.0", "41.50", "-0.50", "*"],
+        ["400", "4.0", "41.40", "-0.60", ""],
+        ["100", "1.0", "42.00", "+0.00", "*"],
+    ]
+    tool.draw(rows, tmp_path / "students.svg")
+    assert "lines per second" in (tmp_path / "students.svg").read_text()

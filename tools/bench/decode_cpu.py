@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--beam-size", type=int, default=5, metavar="N")
     parser.add_argument("--batch-size", type=int, default=64, metavar="N")
     parser.add_argument("--threads", type=int, default=2, metavar="N")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes of nmt for files of at least 16 batches")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND", type=named_command)
     parser.add_argument("--pattern", default=PATTERN, help="regular expression whose first group is a speed")
     parser.add_argument("--turns", type=int, default=3, metavar="N")
@@ -61,6 +62,8 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     import torch
 
     import nmt
+    from nmt.translation.job import TranslationJob
+    from nmt.translation.request import StreamOptions
 
     torch.set_num_threads(options.threads)
     precision, *keys = options.measure.split("+")
@@ -69,8 +72,10 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     search = {"beam_size": options.beam_size, "batch_size": options.batch_size}
     search |= {name: json.loads(value) for name, _, value in (key.partition("=") for key in keys)}
     translator.translate(lines[:WARM_UP], **search)
+    job = TranslationJob(translator, str, options=StreamOptions(decoding=search))
+    job = job.in_processes(options.source, options.workers)
     started = time.perf_counter()
-    found = translator.translate(lines, **search)
+    found = list(job.run(iter(lines)))
     seconds = time.perf_counter() - started
     bleu = ""
     if options.reference:
