@@ -117,14 +117,16 @@ class AttentionAligner:
             ahead, options, lexicon_only=lexicon_only, all_heads=all_heads, scores=scores, warns=warns
         )
 
-        def linked(alignment: WordAlignment, compared: Weights, backward: Weights | None = None) -> WordAlignment:
-            weights = compared if lexicon_only else alignment.weights
+        def linked(
+            alignment: WordAlignment, posterior: Weights, compared: Weights, backward: Weights | None = None
+        ) -> WordAlignment:
+            weights = posterior if lexicon_only else alignment.weights
             return replace(alignment, weights=weights, links=word_links(compared, options, backward))
 
         if reverse is None:
             return (linked(*one) for one in found)
         others = reverse.compared(((target, source) for source, target in back), options, lexicon_only=lexicon_only)
-        return (linked(*one, other) for one, (_, other) in zip(found, others, strict=True))
+        return (linked(*one, other) for one, (*_, other) in zip(found, others, strict=True))
 
     def learn(self, pairs: Iterable[WordPair]) -> Learned:
         """Choose heads, unless the model directory names them already, then learn the lexicon; both are written.
@@ -185,11 +187,11 @@ class AttentionAligner:
         posterior: bool = True,
         margins_only: bool = False,
         known: Iterable[Known] = (),
-    ) -> Iterator[tuple[WordAlignment, Weights]]:
-        """Returns each alignment, without links, and what links are chosen by; see :meth:`__call__`.
+    ) -> Iterator[tuple[WordAlignment, Weights, Weights]]:
+        """Returns each alignment, without links, and two kinds of weights; see :meth:`__call__`. [T_words, S_words]
 
-        That is the posterior of each link or, without a lexicon, the balanced attention; without ``posterior`` the
-        attention itself. [T_words, S_words]
+        The first are the posterior of what each target word translates, the second what links are chosen by. Without a
+        lexicon both are the balanced attention, and without ``posterior`` the attention itself.
         ``margins_only``: of the scores, give only the margins, which takes less time.
         ``known``: for each pair the ids of a target and what forced decoding of it gives, which isn't computed if these
         are the ids of the pair's target.
@@ -209,11 +211,12 @@ class AttentionAligner:
         )
         if self.lexicon is None or not posterior:
             is_balanced = posterior and options.method == "argmax"
-            return ((found, balance(found.weights) if is_balanced else found.weights) for found in alignments)
+            weights = ((found, balance(found.weights) if is_balanced else found.weights) for found in alignments)
+            return ((found, weights_TS, weights_TS) for found, weights_TS in weights)
         alignments, again = tee(alignments)
         balanced = ((found.source, found.target, balance(found.weights)) for found in again)
-        weights = (posterior_TS for _, _, posterior_TS in posteriors(balanced, self.lexicon))
-        return zip(alignments, weights, strict=True)
+        found = zip(alignments, posteriors(balanced, self.lexicon), strict=True)
+        return ((alignment, *of_pair) for alignment, of_pair in found)
 
     def _from_lexicon(self, pairs: Iterable[WordPair]) -> Iterator[WordAlignment]:
         """Pairs with the order of their words in place of attention; without links."""

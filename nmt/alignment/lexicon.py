@@ -3,7 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Self
@@ -70,6 +70,15 @@ class Lexicon:
             for t, s in zip(*np.nonzero(share >= LEAST_SHARE), strict=True):
                 counts[source[s]][target[t]] += float(share[t, s])
         return cls({source: dict(targets) for source, targets in counts.items()})
+
+    @cached_property
+    def reversed(self) -> "Lexicon":
+        """The same counts from target to source words."""
+        counts: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        for source, targets in self._counts.items():
+            for target, count in targets.items():
+                counts[target][source] = count
+        return Lexicon(dict(counts))
 
     def items(self) -> Iterable[tuple[str, dict[str, float]]]:
         """Each source word with the expected counts of its translations."""

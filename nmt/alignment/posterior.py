@@ -7,15 +7,19 @@ posterior of a hidden Markov model (Vogel et al. 1996) whose emissions are weigh
     p(a | x, y, A) ∝ Π_t A(t, a_t) · p(y_t | x_{a_t}) · j(a_t - a_{t-1}),    j(d) ∝ (1 + |d - 1|)^(-0.75)
 
 p(y_t | x_s) is the lexicon. Words that follow one another often translate words that do, so the jump d is mostly 1.
-The prior j is fixed and flat, because attention knows the order of words already. The lexicon is learned by
-expectation-maximisation: from expected counts under attention alone, then under the posterior of the lexicon before.
-No gold alignment is used.
+The prior j is fixed and flat, because attention knows the order of words already.
+
+The same model of the other direction, with p(x_s | y_t) by the same counts and with the same attention, errs elsewhere:
+a source word that attracts every target word in one direction chooses one of them in the other. Links are chosen by the
+mean of both posteriors. The lexicon is learned by expectation-maximisation: from expected counts under attention alone,
+then under the mean of both posteriors by the lexicon before, so that the directions agree (Liang et al. 2006 take their
+product). No gold alignment is used.
 """
 
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, tee
 from tempfile import TemporaryFile, gettempdir
 from typing import IO
 
@@ -50,19 +54,28 @@ def word_order(num_target: int, num_source: int) -> Weights:
     return np.exp(-DIAGONAL * np.abs(target[:, None] - source)).astype(np.float32)
 
 
-def posteriors(pairs: Iterable[Attended], lexicon: Lexicon) -> Iterator[Attended]:
-    """The pairs with the probability that each target word translates each source word in place of the attention.
+def posteriors(pairs: Iterable[Attended], lexicon: Lexicon) -> Iterator[tuple[Weights, Weights]]:
+    """For each pair, the probabilities that each target word translates each source word. [T_words, S_words]
 
-    Source words without any attention, such as tags, have probability 0; where no word has any, all are 0.
+    The first are those of the target words' choice, whose rows sum to 1, the second are their mean with those of the
+    source words' choice, which links are chosen by. Source words without any attention, such as tags, have probability
+    0; where no word has any, all are 0.
     """
     for window in in_windows(pairs, WINDOW):
-        found = [np.zeros_like(balanced) for _, _, balanced in window]
-        for rows in _batches([balanced for _, _, balanced in window]):
-            for row, posterior_TS in zip(rows, _posteriors([window[row] for row in rows], lexicon), strict=True):
-                found[row] = posterior_TS[: len(found[row])]
-        yield from (
-            (source, target, posterior_TS) for (source, target, _), posterior_TS in zip(window, found, strict=True)
-        )
+        forward = _of_direction(window, lexicon)
+        turned = [(target, source, balance(balanced.T)) for source, target, balanced in window]
+        backward = _of_direction(turned, lexicon.reversed)
+        for (_, _, balanced), forward_TS, backward_ST in zip(window, forward, backward, strict=True):
+            yield forward_TS, (forward_TS + backward_ST.T * balanced.any(axis=0)) / np.float32(2)
+
+
+def _of_direction(pairs: Sequence[Attended], lexicon: Lexicon) -> list[Weights]:
+    """The posterior of each pair, by what its target words choose."""
+    found = [np.zeros_like(balanced) for _, _, balanced in pairs]
+    for rows in _batches([balanced for _, _, balanced in pairs]):
+        for row, posterior_TS in zip(rows, _posteriors([pairs[row] for row in rows], lexicon), strict=True):
+            found[row] = posterior_TS[: len(found[row])]
+    return found
 
 
 def _batches(weights: Sequence[Weights]) -> Iterator[list[int]]:
@@ -103,7 +116,9 @@ def learn_lexicon(alignments: Iterable[WordAlignment]) -> Lexicon:
             lexicon = Lexicon.count(_kept(alignments, file))
             size = file.tell()
             for _ in range(NUM_ITERATIONS):
-                lexicon = Lexicon.count(posteriors(_read(file, size), lexicon))
+                pairs, again = tee(_read(file, size))
+                agreed = (both_TS for _, both_TS in posteriors(again, lexicon))
+                lexicon = Lexicon.count((*pair[:2], both_TS) for pair, both_TS in zip(pairs, agreed, strict=True))
     except OSError as error:
         raise UserError(
             f"The attention can't be kept in {gettempdir()}: {error.strerror or error}.",

@@ -59,7 +59,7 @@ class Examples:
         found, lexicon = cls([], [], [], []), translator.aligner.lexicon
         aligned = translator.aligner.compared(words, scores=True)
         backward = reverse_scores(reverse, sources, texts)
-        for (alignment, posterior_TS), score, reference, back in zip(
+        for (alignment, posterior_TS, _), score, reference, back in zip(
             aligned, scores, references, backward, strict=True
         ):
             row = features(alignment, posterior_TS, lexicon, back)

@@ -23,7 +23,7 @@ def aligned(source: str, target: str, weights: list[list[float]]) -> WordAlignme
 
 
 def posterior(source: Sequence[str], target: Sequence[str], weights: Weights, lexicon: Lexicon) -> Weights:
-    [(_, _, found)] = posteriors([(source, target, balance(weights))], lexicon)
+    [(found, _)] = posteriors([(source, target, balance(weights))], lexicon)
     return found
 
 
@@ -52,11 +52,27 @@ def test_other_pairs_of_the_batch_change_nothing(monkeypatch: pytest.MonkeyPatch
         pairs += [(source[:num_source], target[:num_target], weights)] * 2
     together = list(posteriors(iter(pairs), LEXICON))
     assert len(together) == len(pairs)
-    for pair, (*words, found) in zip(pairs, together, strict=True):
-        [(*_, alone)] = posteriors([pair], LEXICON)
-        assert words == list(pair[:2])
-        assert found.shape == pair[2].shape
-        np.testing.assert_allclose(found, alone, rtol=1e-5)
+    for pair, kinds in zip(pairs, together, strict=True):
+        [kinds_alone] = posteriors([pair], LEXICON)
+        for found, alone in zip(kinds, kinds_alone, strict=True):
+            assert found.shape == pair[2].shape
+            np.testing.assert_allclose(found, alone, rtol=1e-5)
+
+
+def test_links_are_chosen_by_the_mean_of_both_directions() -> None:
+    weights = balance(np.random.default_rng(1).random((4, 3)))
+    [(forward, both)] = posteriors([(SOURCE, TARGET, weights)], LEXICON)
+    [(backward, _)] = posteriors([(TARGET, SOURCE, balance(weights.T))], LEXICON.reversed)
+    np.testing.assert_allclose(both, (forward + backward.T) / 2, rtol=1e-5)
+
+
+def test_a_source_word_that_attracts_all_target_words_keeps_one() -> None:
+    """A rare word has no translation of its own yet, so it explains any word better than frequent words do."""
+    lexicon = Lexicon({"kamel": {"the": 1.0, "camel": 1.0, "goes": 1.0}, "das": {"the": 30.0, "a": 60.0, "this": 60.0}})
+    weights: Weights = np.array([[0.5, 0.5], [0.3, 0.7]], np.float32)
+    [(forward, both)] = posteriors([(["das", "Kamel"], ["the", "camel"], weights)], lexicon)
+    assert forward[0].argmax() == 1
+    assert word_links(both, LinkOptions(symmetrize="none")) == ((0, 0), (1, 1))
 
 
 def test_without_attention_words_are_expected_near_the_diagonal() -> None:
@@ -98,6 +114,8 @@ def test_a_word_without_attention_has_no_link() -> None:
     weights: Weights = np.array([[0, 0.4, 0.6], [0, 0.5, 0.5], [0, 0.5, 0.5], [0, 1, 0]], np.float32)
     found = posterior(SOURCE, TARGET, weights, LEXICON)
     assert not found[:, 0].any()
+    [(_, both)] = posteriors([(SOURCE, TARGET, balance(weights))], LEXICON)
+    assert not both[:, 0].any()
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
     assert not posterior(SOURCE, TARGET, np.zeros((4, 3), np.float32), LEXICON).any()
     assert posterior([], [], np.zeros((0, 0), np.float32), LEXICON).shape == (0, 0)
@@ -131,3 +149,10 @@ def test_a_full_disk_is_reported_with_the_folder(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(UserError, match=r"can't be kept in .*: No space left on device") as caught:
         learn_lexicon(pairs)
     assert "TMPDIR" in caught.value.remedy
+
+
+def test_a_reversed_lexicon_has_the_same_counts() -> None:
+    [(dog, counts)] = [item for item in LEXICON.reversed.items() if item[0] == "dog"]
+    assert (dog, counts) == ("dog", {"hund": 5.0})
+    assert dict(LEXICON.reversed.items())["the"] == {"der": 8.0, "schläft": 1.0}
+    assert dict(LEXICON.reversed.reversed.items()) == dict(LEXICON.items())

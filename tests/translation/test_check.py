@@ -50,7 +50,7 @@ def test_words_of_a_changed_translation_are_unsupported_and_omitted_ones_uncover
     source, good = "Heute trinkt die Katze kaltes Wasser.", "Today the cat drinks cold water."
 
     def check(text: str) -> dict[str, list[str]]:
-        [(alignment, _)] = aligner.compared([(Words.split(source), Words.split(text))], scores=True)
+        [(alignment, *_)] = aligner.compared([(Words.split(source), Words.split(text))], scores=True)
         return word_problems(alignment, source)
 
     assert check(good) == {}

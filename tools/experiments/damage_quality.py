@@ -162,7 +162,7 @@ def signals(model: Translator, pairs: Sequence[Pair]) -> np.ndarray:
     """Returns the negative least margin and the negative least coverage of a source word, for each pair. [N, 2]"""
     words = ((Words.split(source), Words.split(target)) for source, target in pairs)
     rows = []
-    for alignment, _ in model.aligner.compared(words, scores=True):
+    for alignment, *_ in model.aligner.compared(words, scores=True):
         coverage_S = alignment.weights.sum(axis=0)  # 0 for tags
         is_long = [len(word) >= 4 and word.isalpha() for word in alignment.source]
         coverage = coverage_S[is_long & (coverage_S > 0)].min(initial=1.0)
