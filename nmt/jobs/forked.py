@@ -30,12 +30,10 @@ def map_forked(make: JobMaker, tasks: Iterable[Any], num_processes: int) -> Iter
     """
     reader, num_given, num_due = iter(tasks), 0, 0
     ended: dict[int, Step] = {}
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of forks beside other threads
-        idle = [LocalProcess(number, _serve, make, "fork") for number in range(num_processes)]
-    workers, busy = [*idle], dict[LocalProcess, int]()
+    workers, idle, busy = list[LocalProcess](), list[LocalProcess](), dict[LocalProcess, int]()
     try:
         while True:
-            while idle and len(ended) <= num_processes:
+            while (idle or len(workers) < num_processes) and len(ended) <= num_processes:
                 try:
                     task = next(reader)
                 except StopIteration:
@@ -43,6 +41,9 @@ def map_forked(make: JobMaker, tasks: Iterable[Any], num_processes: int) -> Iter
                 except UserError as error:
                     ended[num_given], reader = ("error", error), iter(())
                     break
+                if not idle:
+                    idle.append(_start(len(workers), make))
+                    workers.append(idle[-1])
                 busy[idle[-1]] = num_given
                 idle.pop().give(task)
                 num_given += 1
@@ -66,6 +67,11 @@ def map_forked(make: JobMaker, tasks: Iterable[Any], num_processes: int) -> Iter
     finally:
         for worker in workers:
             worker.stop()
+
+
+def _start(number: int, make: JobMaker) -> LocalProcess:
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of forks beside other threads
+        return LocalProcess(number, _serve, make, "fork")
 
 
 def _serve(orders: Any, make: JobMaker) -> None:
