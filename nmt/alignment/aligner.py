@@ -112,6 +112,7 @@ class AttentionAligner:
         Raises:
             UserError: with ``lexicon_only``, there is no lexicon, or the model reads dialogues.
         """
+        options = options.resolved(self.lexicon is not None)
         ahead, back = tee(pairs) if reverse is not None else (pairs, ())
         found = self.compared(
             ahead, options, lexicon_only=lexicon_only, all_heads=all_heads, scores=scores, warns=warns
@@ -210,7 +211,7 @@ class AttentionAligner:
             else self._attended(pairs, all_heads, scores, warns, margins_only, known)
         )
         if self.lexicon is None or not posterior:
-            is_balanced = posterior and options.method == "argmax"
+            is_balanced = posterior and options.resolved().method == "argmax"
             weights = ((found, balance(found.weights) if is_balanced else found.weights) for found in alignments)
             return ((found, weights_TS, weights_TS) for found, weights_TS in weights)
         alignments, again = tee(alignments)

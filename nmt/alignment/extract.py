@@ -43,19 +43,21 @@ def word_links(weights: Weights, options: LinkOptions, backward: Weights | None 
         options: how links are chosen.
         backward: the same from a model of the other direction. [S_words, T_words]
     """
+    options = options.resolved()
     if backward is not None:
         weights = (weights + backward.T) / np.float32(2)
     forward = extract_links(weights, options)
     if options.symmetrize == "none":
         return forward
     chosen = extract_links(weights.T, options)
-    return symmetrize(forward, [(source, target) for target, source in chosen], options.symmetrize)
+    return symmetrize(forward, [(source, target) for target, source in chosen], options.symmetrize or "grow-diag")
 
 
 def extract_links(weights: npt.NDArray[np.floating], options: LinkOptions) -> tuple[Link, ...]:
     """The links that target words choose, sorted, from what they compare. [T_words, S_words]"""
+    options = options.resolved()
     if options.method == "threshold":
-        targets, sources = np.nonzero(weights >= options.threshold)
+        targets, sources = np.nonzero(weights >= (options.threshold or 0.0))
     else:
         targets = np.flatnonzero(np.any(weights > 0, axis=1))
         sources = weights[targets].argmax(axis=1) if len(targets) else targets

@@ -55,10 +55,11 @@ class Examiner:
         )
         sources, texts = [each.source for each in translations], [each.text for each in translations]
         backward = reverse_scores(self.reverse, sources, texts)
+        links = DEFAULT.resolved(self.aligner.lexicon is not None)
         for each, (alignment, posterior_TS, compared_TS), back in zip(translations, aligned, backward, strict=True):
             found: dict[str, Any] = {}
             if with_links:
-                found |= {"alignment": word_links(compared_TS, DEFAULT), "with_punctuation": with_punctuation}
+                found |= {"alignment": word_links(compared_TS, links), "with_punctuation": with_punctuation}
             if with_check:
                 of_words = word_problems(alignment, each.source, self.aligner.lexicon)
                 found["problems"] = self._problems(each) | of_words

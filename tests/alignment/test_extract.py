@@ -1,6 +1,6 @@
 """Competition among words, and links from one or two directions."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -147,3 +147,22 @@ def test_each_way_on_an_example() -> None:
     far = symmetrize({(0, 0), (0, 4)}, {(0, 0)}, "grow-diag-final")
     assert far == ((0, 0), (0, 4)), "one free word is enough"
     assert symmetrize({(0, 0), (0, 4)}, {(0, 0)}, "grow-diag-final-and") == ((0, 0),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "has_lexicon", "method", "threshold", "symmetrize"),
+    [
+        ({}, True, "threshold", 0.45, "grow-diag"),
+        ({}, False, "argmax", 0.3, "grow-diag"),
+        ({"symmetrize": "union"}, True, "argmax", 0.45, "union"),
+        ({"method": "argmax"}, True, "argmax", 0.45, "grow-diag"),
+        ({"method": "threshold"}, False, "threshold", 0.3, "grow-diag"),
+        ({"threshold": 0.2}, True, "threshold", 0.2, "grow-diag"),
+    ],
+)
+def test_how_links_are_chosen_depends_on_the_lexicon_unless_it_is_given(
+    changes: dict[str, Any], has_lexicon: bool, method: str, threshold: float, symmetrize: str
+) -> None:
+    options = LinkOptions(**changes).resolved(has_lexicon)
+    assert (options.method, options.threshold, options.symmetrize) == (method, threshold, symmetrize)
+    assert options.resolved() == options.resolved(True) == options
