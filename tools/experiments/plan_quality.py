@@ -2,12 +2,14 @@
 
     python tools/experiments/plan_quality.py runs/*
 
-Each run has a recipe with two files in ``data.train``, and validations with chrF. Those of a text, whatever the width,
-are left out in turn, and estimated by the constants that fit the others.
+The runs that count have two files in ``data.train``, new weights and validations with chrF; others, such as students,
+are skipped. Those of a text, whatever the width, are left out in turn, and estimated by the constants that fit the
+others.
 """
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
@@ -40,7 +42,9 @@ class Point:
 
 def points(folder: Path, known: dict[str, TextProfile]) -> list[Point]:
     files, recipe = ModelDirectory(folder), load_recipe(folder / "recipe.yaml")
-    assert isinstance(recipe.data.train, FilePair)
+    if not isinstance(recipe.data.train, FilePair) or recipe.training.finetune_from is not None:
+        print(f"{folder} is skipped: data.train is not two files, or another model was its start", file=sys.stderr)
+        return []
     text = str(recipe.data.train.target)
     if text not in known:
         known[text] = TextProfile.read(FileText(recipe.data.train.source, recipe.data.train.target))
@@ -57,7 +61,7 @@ def points(folder: Path, known: dict[str, TextProfile]) -> list[Point]:
 def fit(given: Sequence[Point]) -> None:
     """Sets the constants of :mod:`nmt.training.plan` to those with the least squared error."""
     pairs = torch.tensor([log(p.profile.num_pairs) - 10 for p in given])
-    familiar = torch.tensor([log(p.profile.familiar) for p in given])
+    familiar = torch.tensor([log(max(p.profile.familiar, plan.LEAST_FAMILIAR)) for p in given])
     width = torch.tensor([log(p.width / 128) for p in given])
     updates, chrf = torch.tensor([log(p.num_updates) for p in given]), torch.tensor([p.chrf for p in given])
     share = torch.tensor([1 / sum(q.text == p.text for q in given) for p in given])  # of a text, not of a validation
@@ -85,6 +89,8 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+", metavar="MODEL_DIR")
     known: dict[str, TextProfile] = {}
     given = [point for folder in parser.parse_args().runs for point in points(folder, known)]
+    if len({point.text for point in given}) < 2:
+        parser.error("the error on a text that is left out needs runs on at least two texts")
     errors: list[float] = []
     at_end: list[float] = []
     print(

@@ -1,0 +1,84 @@
+"""The constants of ``nmt plan``, fitted to runs."""
+
+import json
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from nmt.data.sources import FileText
+from nmt.training import plan
+from nmt.training.plan import TextProfile, expected_chrf
+
+LoadTool = Callable[[str], ModuleType]
+TRUE_CURVE: dict[str, Any] = {"END": (55.0, 4.0, 8.0), "MIDDLE": (6.0, -0.6, -0.4), "RATE": 1.9}
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Runs on five texts, whose chrF follows :data:`TRUE_CURVE`, and a student."""
+    before = {name: getattr(plan, name) for name in TRUE_CURVE}
+    for name, value in TRUE_CURVE.items():
+        monkeypatch.setattr(plan, name, value)
+    folders = []
+    for seed, num_words in enumerate((20, 60, 200, 700, 3_000)):
+        draw = random.Random(seed)
+        text = "".join(
+            " ".join(f"w{draw.randrange(num_words)}" for _ in range(8)) + "\n" for _ in range(2_000 * (seed + 1))
+        )
+        files = tmp_path / f"{seed}.de", tmp_path / f"{seed}.en"
+        for file in files:
+            file.write_text(text, "utf-8")
+        profile = TextProfile.read(FileText(*files))
+        for width in (64, 128):
+            folder = tmp_path / f"run-{seed}-{width}"
+            folder.mkdir()
+            (folder / "recipe.yaml").write_text(
+                recipe(width, f"train: {{source: {files[0]}, target: {files[1]}}}"), "utf-8"
+            )
+            steps = (200, 400, 800, 1_600, 3_200)
+            events = [{"event": "valid", "step": step, "chrf": expected_chrf(profile, width, step)} for step in steps]
+            (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(event)}\n" for event in events), "utf-8")
+            folders.append(folder)
+    student = tmp_path / "student"
+    student.mkdir()
+    corpora = f"corpora: [{{name: real, source: {files[0]}, target: {files[1]}}}]"
+    (student / "recipe.yaml").write_text(recipe(128, corpora), "utf-8")
+    for name, value in before.items():
+        monkeypatch.setattr(plan, name, value)
+    return [*folders, student]
+
+
+def recipe(width: int, data: str) -> str:
+    return (
+        f"data: {{source: de, target: en, {data}}}\n"
+        f"model: {{embedding_size: {width}, encoder: {{type: transformer}}, decoder: {{type: transformer}}}}\n"
+        f"training: {{batch_tokens: {plan.BATCH_TOKENS}, max_steps: 3200}}\n"
+    )
+
+
+def test_the_fit_finds_the_curve_of_the_runs(
+    runs: list[Path], load_tool: LoadTool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool = load_tool("experiments/plan_quality")
+    monkeypatch.setattr(sys, "argv", ["plan_quality.py", *map(str, runs)])
+    tool.main()
+    written = capsys.readouterr()
+    assert float(written.out.split(" on the texts that the constants were fitted on")[0].split()[-1]) < 0.5
+    assert pytest.approx(TRUE_CURVE["RATE"], abs=0.1) == plan.RATE
+    assert "student is skipped" in written.err
+
+
+def test_one_text_is_too_few(
+    runs: list[Path], load_tool: LoadTool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool = load_tool("experiments/plan_quality")
+    monkeypatch.setattr(sys, "argv", ["plan_quality.py", *map(str, runs[:2])])
+    with pytest.raises(SystemExit) as stopped:
+        tool.main()
+    assert stopped.value.code == 2
+    assert "at least two texts" in capsys.readouterr().err
