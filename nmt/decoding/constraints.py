@@ -13,6 +13,10 @@ Candidate = tuple[float, int, int]
 """Log-probability, hypothesis (index into K), token."""
 Phrase = tuple[int, ...]
 
+MAX_EOS_RANK = 2
+"""A hypothesis ends only where EOS is one of this many likeliest tokens. Few hypotheses contain all phrases, so an end
+in the middle of a sentence isn't crowded out by likelier continuations of others, as it is without phrases."""
+
 
 @dataclass(frozen=True)
 class LexicalConstraints:
@@ -33,8 +37,8 @@ class PhraseConstraints:
 
     Beside the likeliest continuations, those that continue a phrase are considered. The beam is then divided among
     hypotheses that have matched equally many tokens of phrases, so that those with many, which are unlikely at first,
-    aren't crowded out. A hypothesis ends when it contains all phrases; at the limit the others end, too, where the
-    sentence has no translation yet.
+    aren't crowded out. A hypothesis ends when it contains all phrases and EOS is likely; at the limit the others end,
+    too, where the sentence has no translation yet.
 
     Sentences without phrases are searched as usual. For the others this works hypothesis by hypothesis, in Python.
     """
@@ -91,11 +95,13 @@ class PhraseConstraints:
         histories: list[list[int]],
         phrases: Sequence[Phrase],
     ) -> list[Candidate]:
-        """The likeliest of all, the likeliest of each hypothesis, and those that continue a phrase; best first."""
+        """The likeliest of all and of each hypothesis, those that continue a phrase, and likely ends; best first."""
+        may_end_K = (logits_KV > logits_KV[:, self._eos, None]).sum(1) < MAX_EOS_RANK
         places = set(zip(unconstrained.parent_BK[row].tolist(), unconstrained.token_BK[row].tolist(), strict=True))
-        for parent, (offset, likeliest) in enumerate(zip(offset_K.tolist(), logits_KV.argmax(1).tolist(), strict=True)):
+        of_each = zip(offset_K.tolist(), logits_KV.argmax(1).tolist(), may_end_K.tolist(), strict=True)
+        for parent, (offset, likeliest, may_end) in enumerate(of_each):
             if offset > -inf:
-                following = {likeliest, self._eos, *_next_tokens(histories[parent], phrases)}
+                following = {likeliest, *_next_tokens(histories[parent], phrases), *([self._eos] if may_end else [])}
                 places |= {(parent, token) for token in following}
         candidates = ((float(logits_KV[p, t]) + float(offset_K[p]), p, t) for p, t in places)
         return sorted((c for c in candidates if c[0] > -inf), reverse=True)

@@ -1,5 +1,6 @@
 """Phrases that must appear, prefixes and forbidden phrases, for made-up and for real models."""
 
+from math import inf
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from nmt.core.errors import UserError
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.data.vocabulary.words import WordVocabulary
 from nmt.decoding.constraints import LexicalConstraints, PhraseConstraints, num_matched
+from nmt.decoding.hypotheses import Choice
 from nmt.decoding.processors import ForbidPhrases
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
@@ -83,8 +85,8 @@ def test_batch_size_changes_nothing(model: Seq2Seq) -> None:
 
 
 def test_a_phrase_that_is_said_anyway_changes_nothing(model: Seq2Seq) -> None:
-    (free,) = search_all(model, SOURCES[:1], BOTH, options(beam_size=1))
-    wanted = LexicalConstraints(phrases=[free[0].ids[1:3]])
+    (free,) = search_all(model, SOURCES[:1], BOTH, options(beam_size=1, max_length_extra=3 + 2))
+    wanted = LexicalConstraints(phrases=[free[0].ids[1:3]])  # for which the translation may be two tokens longer
     (bound,) = search_all(model, SOURCES[:1], BOTH, options(), constraints=[wanted])
     assert max(h.log_probability for h in bound) >= free[0].log_probability - 1e-4
 
@@ -129,6 +131,21 @@ def test_the_beam_is_divided_by_pieces_said_most_first() -> None:
     for size, kept in ((1, [3]), (2, [3, 2]), (3, [3, 2, 0]), (4, [3, 2, 0, 1])):
         expected = [candidates[i] for i in kept]
         assert allocate(candidates, histories, [(6, 7)], size) == ([candidates[5]], expected)
+
+
+@pytest.mark.parametrize(("rank", "ends"), [(0, True), (1, True), (2, False), (5, False)])
+def test_a_hypothesis_with_all_phrases_ends_only_where_the_end_is_likely(rank: int, ends: bool) -> None:
+    """Otherwise a translation would stop right behind its last phrase."""
+    logits_V = torch.linspace(-1.0, -30.0, len(WORDS))
+    eos, before = WORDS.eos, int(logits_V.argsort(descending=True)[rank])
+    logits_V[[eos, before]] = logits_V[[before, eos]]
+    nothing = torch.full((1, 2), -inf), torch.zeros(1, 2, dtype=torch.long)
+    choice = PhraseConstraints([[[6]]], eos).choose(
+        Choice(*nothing, *nothing, nothing[1]), logits_V.expand(1, 2, -1), torch.tensor([[0.0, -inf]]),
+        torch.tensor([[[WORDS.sos, 6], [WORDS.sos, 7]]]), torch.tensor([0]), torch.tensor([False]),
+    )  # fmt: skip
+    assert bool(choice.ending_BK.isfinite().any()) == ends
+    assert choice.open_BK.isfinite().any()
 
 
 def test_where_no_translation_can_say_it_there_is_one_without_it(model: Seq2Seq) -> None:

@@ -99,9 +99,15 @@ def shares(sources: Sequence[str], targets: Sequence[str]) -> tuple[int, float, 
 
 
 def results(
-    data: Path, part: str, model: Path | None, tag: str, limit: int, max_words: int
+    data: Path,
+    part: str,
+    model: Path | None,
+    tag: str,
+    limit: int,
+    max_words: int,
+    languages: Sequence[str] = LANGUAGES,
 ) -> Iterator[tuple[str, ...]]:
-    for language in LANGUAGES:
+    for language in languages:
         with gzip.open(data / f"{part}.en-{language}.tsv.gz", "rt", encoding="utf-8") as file:
             rows = {s: t for _, s, t in (line.rstrip("\n").split("\t") for line in file)}
             rows = {s: t for s, t in rows.items() if placeholders(s) and len(s.split()) <= max_words}
@@ -124,6 +130,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", type=Path, help="a model directory; otherwise damaged human translations")
     parser.add_argument("--tag", default="", help="in front of each sentence; {} is the language")
+    parser.add_argument("--languages", nargs="+", default=LANGUAGES, metavar="LANGUAGE")
     parser.add_argument("--part", default="test", help="test, valid or train")
     parser.add_argument("--limit", type=int, default=10**9, help="messages of each language")
     parser.add_argument("--max-words", type=int, default=10**9, help="longer messages are left out")
@@ -132,8 +139,9 @@ def main() -> None:
         "| language | | messages | placeholders | kept | invented | chrF |\n| --- | --- | --- | --- | --- | --- | --- |"
     )
     for row in results(
-        arguments.data, arguments.part, arguments.model, arguments.tag, arguments.limit, arguments.max_words
-    ):
+        arguments.data, arguments.part, arguments.model, arguments.tag, arguments.limit, arguments.max_words,
+        arguments.languages,
+    ):  # fmt: skip
         print(f"| {' | '.join(row)} |", flush=True)
 
 
