@@ -98,6 +98,7 @@ NOT_RUN = {
     r"tools/\w+/(chat_corpus|compare_dialogues|dialogue_answers)\.py": "needs the chat corpus; see tests/tools",
     r"tools/bench/": "measures for minutes, against other toolkits or with many clients",
     r"tools/experiments/markup_quality\.py": "measures for minutes; see tests/tools/experiments",
+    r"tools/experiments/glossary_quality\.py": "needs the Python documentation; see tests/tools/experiments",
     r"tools/experiments/plan_quality\.py": "needs runs on several texts; see tests/tools/experiments",
     r"tools/experiments/placeholder_quality\.py": "needs the Python documentation; see tests/tools/experiments",
     r"tools/experiments/(?:check|damage|confidence|short)_quality\.py": "needs the corpora; see tests/tools",
