@@ -96,12 +96,13 @@ class PhraseConstraints:
         phrases: Sequence[Phrase],
     ) -> list[Candidate]:
         """The likeliest of all and of each hypothesis, those that continue a phrase, and likely ends; best first."""
-        may_end_K = (logits_KV > logits_KV[:, self._eos, None]).sum(1) < MAX_EOS_RANK
         places = set(zip(unconstrained.parent_BK[row].tolist(), unconstrained.token_BK[row].tolist(), strict=True))
-        of_each = zip(offset_K.tolist(), logits_KV.argmax(1).tolist(), may_end_K.tolist(), strict=True)
-        for parent, (offset, likeliest, may_end) in enumerate(of_each):
+        likeliest_KR = logits_KV.topk(MAX_EOS_RANK).indices.tolist()
+        for parent, (offset, likeliest) in enumerate(zip(offset_K.tolist(), likeliest_KR, strict=True)):
             if offset > -inf:
-                following = {likeliest, *_next_tokens(histories[parent], phrases), *([self._eos] if may_end else [])}
+                following = {likeliest[0], *_next_tokens(histories[parent], phrases)}
+                if self._eos in likeliest:
+                    following.add(self._eos)
                 places |= {(parent, token) for token in following}
         candidates = ((float(logits_KV[p, t]) + float(offset_K[p]), p, t) for p, t in places)
         return sorted((c for c in candidates if c[0] > -inf), reverse=True)

@@ -72,6 +72,11 @@ class TextProfile:
     familiar: float
     """Share of the groups of three words of held-out targets that occur in :data:`NUM_SAMPLED` other ones."""
 
+    @property
+    def log_familiar(self) -> float:
+        """Logarithm of :attr:`familiar`, which is at least :data:`LEAST_FAMILIAR` here."""
+        return log(max(self.familiar, LEAST_FAMILIAR))
+
     @classmethod
     def read(cls, pairs: Iterable[tuple[str, str]]) -> "TextProfile":
         """Reads a text once, and holds up to :data:`MAX_PAIRS` targets in memory.
@@ -214,9 +219,8 @@ def try_width(values: dict[str, Any], folder: Path, preparation: float | None) -
 
 def expected_chrf(profile: TextProfile, width: int, num_updates: int) -> float:
     """Returns the chrF of held-out text that is expected of a Transformer after this number of updates."""
-    familiar = log(max(profile.familiar, LEAST_FAMILIAR))
-    end = END[0] + END[1] * (log(profile.num_pairs) - 10) + END[2] * (familiar + 1)
-    middle = MIDDLE[0] + MIDDLE[1] * familiar + MIDDLE[2] * log(width / 128)
+    end = END[0] + END[1] * (log(profile.num_pairs) - 10) + END[2] * (profile.log_familiar + 1)
+    middle = MIDDLE[0] + MIDDLE[1] * profile.log_familiar + MIDDLE[2] * log(width / 128)
     return min(max(end, 1.0), MOST) / (1 + exp(-RATE * (log(max(num_updates, 1)) - middle)))
 
 

@@ -10,15 +10,15 @@ translated without and with the glossary. A term is wanted where the reference h
 
 import argparse
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import sacrebleu
 
 import nmt
+from nmt.data.sources import FileText
 from nmt.data.words import Words
-from nmt.documents.glossary import Glossary, Search
+from nmt.documents.glossary import Glossary, Search, Term
 from nmt.translation.request import Request
 
 LEAST_COUNT = 20
@@ -31,12 +31,12 @@ def words_of(text: str) -> set[str]:
     return {word for word in found if word.isalpha() and len(word) >= LEAST_LETTERS}
 
 
-def terms_of(pairs: Sequence[tuple[str, str]], least: float) -> dict[str, str]:
+def terms_of(pairs: Iterable[tuple[str, str]], least: float) -> dict[str, str]:
     """Returns the words with one translation in most of their sentences."""
     words = [(words_of(source), words_of(target)) for source, target in pairs]
     source_count = Counter(word for source, _ in words for word in source)
     target_count = Counter(word for _, target in words for word in target)
-    most = MOST_COMMON * len(pairs)
+    most = MOST_COMMON * len(words)
     chosen = {word for word, count in source_count.items() if LEAST_COUNT <= count <= most}
     together = {word: Counter[str]() for word in chosen}
     for source, target in words:
@@ -51,24 +51,26 @@ def terms_of(pairs: Sequence[tuple[str, str]], least: float) -> dict[str, str]:
     return terms
 
 
-def has_term(glossary: Glossary, source: str, term: tuple[str, str], text: str) -> bool:
-    return term not in glossary.missing(source, text)
+def terms_found(glossary: Glossary, sources: Sequence[str], texts: Sequence[str]) -> set[tuple[int, Term]]:
+    """Returns the terms of the sources that translations have, with the numbers of the sentences."""
+    return {
+        (number, term)
+        for number, (source, text) in enumerate(zip(sources, texts, strict=True))
+        for term in set(glossary.terms_in(source)).difference(glossary.missing(source, text))
+    }
 
 
 def rows(
     glossary: Glossary, sources: Sequence[str], references: Sequence[str], search: Search
-) -> Iterable[tuple[str, ...]]:
-    wanted = [
-        (at, term)
-        for at, (source, reference) in enumerate(zip(sources, references, strict=True))
-        for term in glossary.terms_in(source)
-        if has_term(glossary, source, term, reference)
-    ]
+) -> Iterator[tuple[str, ...]]:
+    wanted = terms_found(glossary, sources, references)
     requests = [Request(source) for source in sources]
-    without = [each.text for each in search(requests)]
-    with_terms = [each.translation.text for each in glossary.translate(requests, search)]
-    for name, texts in (("without", without), ("with", with_terms)):
-        kept = sum(has_term(glossary, sources[at], term, texts[at]) for at, term in wanted)
+    free = search(requests)
+    # The first search of the glossary is the free one, which is not repeated.
+    bound = glossary.translate(requests, lambda asked: free if asked is requests else search(asked))
+    for name, found in (("without", free), ("with", [each.translation for each in bound])):
+        texts = [each.text for each in found]
+        kept = len(wanted & terms_found(glossary, sources, texts))
         bleu = sacrebleu.corpus_bleu(texts, [references]).score
         chrf = sacrebleu.corpus_chrf(texts, [references]).score
         yield name, f"{kept:,} of {len(wanted):,}", f"{kept / max(len(wanted), 1):.1%}", f"{bleu:.2f}", f"{chrf:.2f}"
@@ -82,14 +84,13 @@ def main() -> None:
     parser.add_argument("--tag", default="", help="in front of each sentence")
     parser.add_argument("--least", type=float, default=0.7, help="share of the sentences of a word")
     options = parser.parse_args()
-    read = partial(Path.read_text, encoding="utf-8")
-    train = zip(read(options.train_source).splitlines(), read(options.train_target).splitlines(), strict=True)
-    glossary = Glossary(terms := terms_of(list(train), options.least))
-    test = zip(read(options.source).splitlines(), read(options.reference).splitlines(), strict=True)
-    test = [(f"{options.tag} {source}".strip(), target) for source, target in test if glossary.terms_in(source)]
-    if not test:
+    terms = terms_of(FileText(options.train_source, options.train_target), options.least)
+    glossary = Glossary(terms)
+    pairs = [pair for pair in FileText(options.source, options.reference) if glossary.terms_in(pair[0])]
+    if not pairs:
         parser.error("no sentence has a term: give a lower --least")
-    sources, references = zip(*test, strict=True)
+    sources = [f"{options.tag} {source}".strip() for source, _ in pairs]
+    references = [reference for _, reference in pairs]
     occurrences = sum(len(glossary.terms_in(source)) for source in sources)
     print(f"{len(terms):,} terms, which occur {occurrences:,} times in {len(sources):,} sentences, such as:")
     print(", ".join(f"{source} → {target}" for source, target in list(terms.items())[:10]))

@@ -61,7 +61,7 @@ def points(folder: Path, known: dict[str, TextProfile]) -> list[Point]:
 def fit(given: Sequence[Point]) -> None:
     """Sets the constants of :mod:`nmt.training.plan` to those with the least squared error."""
     pairs = torch.tensor([log(p.profile.num_pairs) - 10 for p in given])
-    familiar = torch.tensor([log(max(p.profile.familiar, plan.LEAST_FAMILIAR)) for p in given])
+    familiar = torch.tensor([p.profile.log_familiar for p in given])
     width = torch.tensor([log(p.width / 128) for p in given])
     updates, chrf = torch.tensor([log(p.num_updates) for p in given]), torch.tensor([p.chrf for p in given])
     share = torch.tensor([1 / sum(q.text == p.text for q in given) for p in given])  # of a text, not of a validation
