@@ -18,7 +18,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 Precision = Literal["fp32", "bf16", "fp16"]
 KEPT_BYTES = 256 << 20
-KEPT_KERNELS = 128
+KEPT_KERNELS = 64
 
 
 def pick_device(name: str) -> torch.device:
@@ -50,10 +50,12 @@ def manage_memory() -> None:
 
     By default the C library gives large blocks back to the system, which has to clear their pages when the next step of
     a search asks for them again; that takes a tenth of a search's time. oneDNN keeps its kernels for 1,024 shapes of
-    operands, nearly a megabyte each in bfloat16; training is as fast with those of 128, and needs a quarter less memory
+    operands, more than a megabyte each in bfloat16, and ideep, through which PyTorch calls it, keeps another 1,024
+    (``LRU_CACHE_CAPACITY``). Training is as fast with 64 of both, and needs half the memory
     (docs/lab-notes/2026-11-20-speed.md). Variables of the environment hold, where they are set.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KEPT_KERNELS))  # read at its first operation
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):  # read at the first operation
+        os.environ.setdefault(name, str(KEPT_KERNELS))
     variables = {"MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_MMAP_THRESHOLD_": -3}  # and the numbers of mallopt(3)
     if sys.platform != "linux" or variables.keys() & os.environ.keys():
         return
