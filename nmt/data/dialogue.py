@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TypeVar
 
 from nmt.core.errors import UserError
-from nmt.data.vocabulary.base import Piece, Vocabulary
+from nmt.data.vocabulary.base import NEW_VOCABULARY, Piece, Vocabulary
 
 TAB = "\t"
 
@@ -52,8 +52,7 @@ class LineReader:
         if self.has_turns and vocabulary.separator is None:
             raise UserError(
                 "data.history_turns is set, but the vocabulary has no token that separates turns.",
-                "Have a new vocabulary trained (--set vocabulary.path=null), or don't use context "
-                "(--set data.history_turns=null).",
+                f"{NEW_VOCABULARY}, or don't use context (--set data.history_turns=null).",
             )
 
     def turns(self, line: str) -> list[str]:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from nmt.core.errors import UserError
 from nmt.data.dialogue import LineReader
-from nmt.data.vocabulary.base import Piece, Vocabulary
+from nmt.data.vocabulary.base import NEW_VOCABULARY, Piece, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.sentencepiece import MAX_LINES
 from nmt.data.words import Words
@@ -98,7 +98,7 @@ class Task:
             found, predicted = ("text", "labels") if self.has_labels else ("labels", "text")
             raise UserError(
                 f"{where} has a target vocabulary of {found}, but model.decoder predicts {predicted}.",
-                "Leave out vocabulary.path and training.finetune_from: a new vocabulary is then made.",
+                f"{NEW_VOCABULARY}.",
             )
 
     # Lines

@@ -17,7 +17,7 @@ from nmt.data.cache import EncodedCorpus, PairExtras, encode_corpus
 from nmt.data.links import LinkFile
 from nmt.data.mixing import InterleavedBatches, Sample
 from nmt.data.sources import ParallelText, given_text, open_corpus, open_text
-from nmt.data.vocabulary.base import TERM, Vocabulary
+from nmt.data.vocabulary.base import NEW_VOCABULARY, TERM, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, extend_vocabularies
 from nmt.recipe.schema import CorpusOptions, DataOptions, FilePair, Recipe, StageOptions
 from nmt.tasks import task_of
@@ -193,8 +193,7 @@ def _check_symbols(vocabulary: Vocabulary, corpus: CorpusOptions) -> None:
         if symbol not in map(vocabulary.token, vocabulary.encode(text)):
             raise UserError(
                 f"data.corpora has the {kind} {symbol}, which the vocabulary lacks.",
-                "Have a new vocabulary made (without vocabulary.path; beside training.finetune_from, set "
-                "training.new_vocabulary to true), or leave it out.",
+                f"{NEW_VOCABULARY}, or leave it out.",
             )
 
 

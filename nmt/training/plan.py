@@ -24,6 +24,7 @@ from nmt.core.compression import SUFFIXES
 from nmt.core.errors import UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.sources import FileText
+from nmt.recipe import registry as plugins
 from nmt.recipe import yaml12
 from nmt.recipe.load import override
 
@@ -198,10 +199,11 @@ def try_width(values: dict[str, Any], folder: Path, preparation: float | None) -
     recipe.write_text(yaml12.dump(values), "utf-8")
     trial = [f"training.max_steps={TRIAL_UPDATES}", f"training.max_minutes={TRIAL_MINUTES}", "training.log_every=1",
              "training.metric=loss", "training.validate_every=100000"]  # fmt: skip
-    sets = [argument for setting in trial for argument in ("--set", setting)]
+    options = [argument for setting in trial for argument in ("--set", setting)]
+    options += [argument for module in plugins.named for argument in ("--plugin", module)]
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "nmt", "train", str(recipe), "-o", str(output), *sets],
+        [sys.executable, "-m", "nmt", "train", str(recipe), "-o", str(output), *options],
         capture_output=True, text=True, encoding="utf-8", check=False,
     )  # fmt: skip
     elapsed = time.perf_counter() - started

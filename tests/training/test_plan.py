@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from nmt.core.errors import UserError
+from nmt.recipe import registry
 from nmt.recipe.load import load_recipe
 from nmt.training.plan import (
     NUM_VALIDATIONS,
@@ -19,6 +20,7 @@ from nmt.training.plan import (
     TextProfile,
     Trial,
     expected_chrf,
+    try_width,
 )
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -117,3 +119,18 @@ def test_a_trial_that_fails_says_why(tiny_corpus: Path, run_nmt: RunNmt, tmp_pat
     done = run_nmt("plan", tmp_path / "all.de", tmp_path / "all.en", "--set", "model.width=3")
     assert done.returncode == 2
     assert "model.width" in done.stderr
+
+
+def test_a_trial_knows_the_components_of_plugins(
+    tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lengths.py").write_text(
+        "from nmt.decoding.ranking import Average\n"
+        "class Mine(Average): ...\n"
+        'COMPONENTS = {"mine": Mine}\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "named", ["lengths"])
+    changes = {"decoding.length_penalty": "mine", "vocabulary.size": 60}
+    files = PlanFiles(tiny_corpus / "train.de", tiny_corpus / "train.en", overrides=changes)
+    assert try_width(files.recipe(PROFILE, 32, 10), tmp_path, None).update > 0

@@ -68,6 +68,18 @@ def test_the_vocabulary_is_that_of_the_trained_model(
     assert Vocabularies.load(tuned).fingerprint == Vocabularies.load(trained).fingerprint
 
 
+def test_a_model_of_sentences_reads_context_after_fine_tuning_with_a_new_vocabulary(
+    make_recipe: RecipeMaker, trained: Path, tmp_path: Path
+) -> None:
+    recipe: dict[str, Any] = {"data": {"history_turns": 1}}
+    options = {"finetune_from": trained, "max_steps": 1}
+    with pytest.raises(UserError, match="no token that separates turns") as caught:
+        train(make_recipe("luong", recipe=recipe, **options), tmp_path / "without")
+    assert "training.new_vocabulary to true" in caught.value.remedy
+    tuned = train(make_recipe("luong", recipe=recipe, new_vocabulary=True, **options), tmp_path / "tuned")
+    assert Vocabularies.load(tuned).source.separator is not None
+
+
 @pytest.mark.parametrize("tie", ["none", "target"])
 def test_a_new_vocabulary_takes_the_rows_of_the_same_pieces(
     make_recipe: RecipeMaker, tiny_corpus: Path, tmp_path: Path, tie: str, capfd: pytest.CaptureFixture[str]
