@@ -125,9 +125,7 @@ def test_a_trial_knows_the_components_of_plugins(
     tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "lengths.py").write_text(
-        "from nmt.decoding.ranking import Average\n"
-        "class Mine(Average): ...\n"
-        'COMPONENTS = {"mine": Mine}\n'
+        'from nmt.decoding.ranking import Average\nclass Mine(Average): ...\nCOMPONENTS = {"mine": Mine}\n'
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(registry, "named", ["lengths"])

@@ -23,8 +23,8 @@ SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 SEPARATOR = "<turn>"
 TERM = "<term>", "</term>"  # around a given translation of the word before; pieces of the source
 NEW_VOCABULARY = (
-    "Have a new vocabulary made (without vocabulary.path; beside training.finetune_from, set training.new_vocabulary to "
-    "true)"
+    "Have a new vocabulary made (without vocabulary.path; beside training.finetune_from, "
+    "set training.new_vocabulary to true)"
 )
 """The remedy where a vocabulary lacks what a recipe needs, without its end."""
 TAG = re.compile(r"\s*(<[^<>\s]+>)\s*")
