@@ -51,7 +51,7 @@ def manage_memory() -> None:
     By default the C library gives large blocks back to the system, which has to clear their pages when the next step of
     a search asks for them again; that takes a tenth of a search's time. oneDNN keeps its kernels for 1,024 shapes of
     operands, more than a megabyte each in bfloat16, and ideep, through which PyTorch calls it, keeps another 1,024
-    (``LRU_CACHE_CAPACITY``). Training is as fast with 64 of both, and needs half the memory
+    (``LRU_CACHE_CAPACITY``). Training is as fast with 64 of both, and needs a third less memory
     (docs/lab-notes/2026-11-20-speed.md). Variables of the environment hold, where they are set.
     """
     for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):  # read at the first operation
