@@ -218,11 +218,33 @@ class MultiHeadAttention(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Matrix product, softmax, matrix product. On a CPU the backward pass of the fused kernel is slower."""
         scores_BHTS = torch.matmul(queries_BHTd * queries_BHTd.shape[-1] ** -0.5, keys_BHSd.transpose(2, 3))
-        scores_BHTS = scores_BHTS + bias.to(scores_BHTS.dtype)
-        # In the scores' own type: autocast would widen it, and at these lengths bfloat16's softmax is exact enough.
-        with torch.autocast(scores_BHTS.device.type, enabled=False):
-            weights_BHTS = scores_BHTS.softmax(dim=-1)
+        weights_BHTS = biased_softmax(scores_BHTS, bias)
         return torch.matmul(self.dropout(weights_BHTS), values_BHSd), weights_BHTS
+
+
+WIDE_ENOUGH = 32
+"""Number of scores in a row from which on the softmax of a CPU is fast in bfloat16."""
+VECTOR = 16
+"""Number of float32 scores from which on it is fast in float32: the width of a vector register of AVX-512."""
+
+
+def biased_softmax(scores_BHTS: Tensor, bias: Tensor) -> Tensor:
+    """The softmax of scores plus a bias over the last dimension, in the type of the scores.
+
+    On a CPU, PyTorch's softmax of rows that are shorter than a vector register goes number by number, and takes longer
+    than both products of the attention. Short rows are therefore computed in float32, and the shortest are filled up
+    with -inf.
+    """
+    dtype, length = scores_BHTS.dtype, scores_BHTS.shape[-1]
+    is_short = scores_BHTS.device.type == "cpu" and length < WIDE_ENOUGH
+    if is_short and dtype == torch.bfloat16:
+        scores_BHTS = scores_BHTS.float()
+    scores_BHTS = scores_BHTS + bias.to(scores_BHTS.dtype)
+    # In the scores' own type: autocast would widen it, and at these lengths bfloat16's softmax is exact enough.
+    with torch.autocast(scores_BHTS.device.type, enabled=False):
+        if is_short and length < VECTOR and dtype != torch.float64:
+            scores_BHTS = F.pad(scores_BHTS, (0, VECTOR - length), value=float("-inf"))
+        return scores_BHTS.softmax(dim=-1)[..., :length].to(dtype)
 
 
 def weights_by_row(weights_BHQS: Tensor, num_new: int) -> Tensor:

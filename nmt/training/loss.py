@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from nmt.data.batching import Batch
 from nmt.models.contracts import OutputLayer
@@ -22,6 +23,9 @@ LogitsLoss = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 CHUNK = 512
 """Number of rows of logits that exist at a time: target positions times passes."""
+
+ROWS = 64
+"""The last chunk is filled up to a multiple of this number, as oneDNN makes new kernels for each new number of rows."""
 
 
 @dataclass(frozen=True)
@@ -69,25 +73,33 @@ class _LinearCrossEntropy(torch.autograd.Function):
         smoothed = features_NPD.new_zeros((), dtype=wide)
         nll = torch.zeros_like(smoothed)
         chunk = max(1, CHUNK // num_passes)
+        room = _padded_rows(min(chunk, num_positions) * num_passes)
+        logits_RV, p_RV = features_NPD.new_empty(2, room, len(weight))  # of all chunks: new memory is slow
         for start in range(0, num_positions, chunk):
             part = slice(start, start + chunk)
-            features = features_NPD[part].flatten(0, 1)
-            target = target_N[part].repeat_interleave(num_passes)[:, None]
-            logits = torch.addmm(bias, features, weight.t())
-            p = logits.softmax(dim=1)
-            log_normaliser = (logits.amax(1).to(wide) - p.amax(1).to(wide).log())[:, None]
-            chunk_nll = (log_normaliser - logits.gather(1, target).to(wide)).sum()
-            nll += chunk_nll
-            smoothed += (1 - smoothing) * chunk_nll + smoothing * log_normaliser.sum()
+            target_R = target_N[part].repeat_interleave(num_passes)
+            num_rows, length = len(target_R), _padded_rows(len(target_R))
+            features = F.pad(features_NPD[part].flatten(0, 1), (0, 0, 0, length - num_rows))
+            logits = torch.addmm(bias, features, weight.t(), out=logits_RV[:length])
+            p = torch.softmax(logits, 1, out=p_RV[:length])
+            index_R = torch.arange(0, num_rows * len(weight), len(weight), device=logits.device) + target_R
+            # Cheaper than a maximum over the vocabulary; above 87 nats, at the smallest p, the loss grows no more.
+            nll_R = -p.view(-1)[index_R].to(wide).clamp_(min=torch.finfo(wide).tiny).log_()
+            log_normaliser_R = logits.view(-1)[index_R].to(wide) + nll_R
+            nll += nll_R.sum()
+            smoothed += (1 - smoothing) * nll_R.sum() + smoothing * log_normaliser_R.sum()
             for logits_loss in logits_losses:
-                log_p_NPV = torch.unflatten(logits.to(wide) - log_normaliser, 0, (-1, num_passes))
-                value, grad_NPV = logits_loss(log_p_NPV)
+                log_p_RV = logits[:num_rows].to(wide) - log_normaliser_R[:, None]
+                value, grad_NPV = logits_loss(torch.unflatten(log_p_RV, 0, (-1, num_passes)))
                 smoothed += value
-                p = (p + grad_NPV.flatten(0, 1)).to(dtype)
+                p[:num_rows] += grad_NPV.flatten(0, 1)
             if not need_grad:
                 continue
-            grad = p.scatter_add_(1, target, p.new_full(target.shape, smoothing - 1))
-            torch.mm(grad, weight, out=grad_features[part].flatten(0, 1))
+            # On a flat view: on a CPU, scatter_add_ takes as long as the softmax of all rows.
+            grad = p
+            grad.view(-1).index_add_(0, index_R, grad.new_full(index_R.shape, smoothing - 1))
+            grad[num_rows:] = 0
+            grad_features[part] = torch.mm(grad, weight)[:num_rows].view_as(grad_features[part])
             grad_weight += grad.t() @ features
             grad_bias += (grad.new_ones(1, len(grad)) @ grad)[0]  # several times faster than a sum over rows
         if smoothing:  # -ε/V Σ_v logit_v, over all positions at once
@@ -114,6 +126,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
             (bias * scale).to(ctx.dtypes[1]),
             *(None,) * 4,
         )
+
+
+def _padded_rows(num_rows: int) -> int:
+    return -(-num_rows // ROWS) * ROWS
 
 
 _linear_cross_entropy: Callable[..., tuple[Tensor, Tensor]] = _LinearCrossEntropy.apply
