@@ -237,14 +237,14 @@ def biased_softmax(scores_BHTS: Tensor, bias: Tensor) -> Tensor:
     """
     dtype, length = scores_BHTS.dtype, scores_BHTS.shape[-1]
     is_short = scores_BHTS.device.type == "cpu" and length < WIDE_ENOUGH
-    if is_short and dtype == torch.bfloat16:
-        scores_BHTS = scores_BHTS.float()
-    scores_BHTS = scores_BHTS + bias.to(scores_BHTS.dtype)
-    # In the scores' own type: autocast would widen it, and at these lengths bfloat16's softmax is exact enough.
+    wide = torch.promote_types(dtype, torch.float32) if is_short else dtype
+    scores_BHTS = scores_BHTS.to(wide) + bias.to(wide)
+    # Otherwise in the scores' own type: autocast would widen it, and bfloat16 is exact enough for attention.
     with torch.autocast(scores_BHTS.device.type, enabled=False):
-        if is_short and length < VECTOR and dtype != torch.float64:
-            scores_BHTS = F.pad(scores_BHTS, (0, VECTOR - length), value=float("-inf"))
-        return scores_BHTS.softmax(dim=-1)[..., :length].to(dtype)
+        if is_short and length < VECTOR:
+            filled_BHTV = F.pad(scores_BHTS, (0, VECTOR - length), value=float("-inf"))
+            return filled_BHTV.softmax(dim=-1)[..., :length].to(dtype)
+        return scores_BHTS.softmax(dim=-1).to(dtype)
 
 
 def weights_by_row(weights_BHQS: Tensor, num_new: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from nmt.models.attention import CosineAttention, MultiHeadAttention, mask_bias, padding_bias
+from nmt.models.attention import CosineAttention, MultiHeadAttention, biased_softmax, mask_bias, padding_bias
 from nmt.models.build import ATTENTIONS, make_attention
 from nmt.models.contracts import Attention, Memory
 from nmt.models.layers import length_mask
@@ -203,3 +203,19 @@ def test_dropout_of_attention_weights_only_in_training() -> None:
     first, _ = attention(x_BTD, attention.project(x_BTD), torch.zeros(1))
     second, _ = attention(x_BTD, attention.project(x_BTD), torch.zeros(1))
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("length", [1, 12, 16, 31, 32, 40])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_softmax_of_any_number_of_scores(length: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(4)
+    scores = torch.randn(3, 2, 5, length).mul_(4).to(dtype).requires_grad_()
+    bias, weight = padding_bias(length_mask(torch.tensor([length, (length + 1) // 2, 1]), length)), torch.randn(length)
+    found = biased_softmax(scores, bias)
+    expected = (scores.double() + bias).softmax(dim=-1)
+    assert found.dtype == dtype
+    # The distance between two numbers below 1 of each type.
+    tolerance = {"atol": torch.finfo(dtype).eps, "rtol": 4 * torch.finfo(dtype).eps}
+    torch.testing.assert_close(found.double(), expected, **tolerance)
+    ours, theirs = (torch.autograd.grad((p.double() * weight).sum(), scores)[0] for p in (found, expected))
+    torch.testing.assert_close(ours, theirs, atol=4 * torch.finfo(dtype).eps, rtol=4 * torch.finfo(dtype).eps)

@@ -114,6 +114,18 @@ def test_under_bf16_autocast_it_stays_close_to_fp32() -> None:
         assert float((found - true).norm() / true.norm()) < 2e-2
 
 
+def test_a_word_without_probability_has_a_finite_loss_and_a_gradient() -> None:
+    problem = Problem([3], torch.float32)
+    with torch.no_grad():
+        problem.output.bias_V[:] = -500.0
+        problem.output.bias_V[0] = 500.0  # no target, so that all of them have a probability of 0
+    found = problem.ours(0.0)
+    assert 80 * 3 < found.nll.item() < 90 * 3
+    gradient = torch.autograd.grad(found.smoothed, problem.output.bias_V)[0]
+    expected = torch.autograd.grad(problem.theirs(0.0), problem.output.bias_V)[0]
+    torch.testing.assert_close(gradient, expected)
+
+
 def test_only_what_needs_a_gradient_gets_one() -> None:
     problem = Problem([4, 2])
     problem.output.weight_VD.requires_grad_(False)
