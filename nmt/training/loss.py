@@ -83,11 +83,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
             logits = torch.addmm(bias, features, weight.t(), out=logits_RV[:length])
             p = torch.softmax(logits, 1, out=p_RV[:length])
             index_R = torch.arange(0, num_rows * len(weight), len(weight), device=logits.device) + target_R
-            # Cheaper than a maximum over the vocabulary; above 87 nats, at the smallest p, the loss grows no more.
-            nll_R = -p.view(-1)[index_R].to(wide).clamp_(min=torch.finfo(wide).tiny).log_()
-            log_normaliser_R = logits.view(-1)[index_R].to(wide) + nll_R
-            nll += nll_R.sum()
-            smoothed += (1 - smoothing) * nll_R.sum() + smoothing * log_normaliser_R.sum()
+            log_normaliser_R = _log_normaliser(logits[:num_rows], p[:num_rows], index_R)
+            chunk_nll = (log_normaliser_R - logits.view(-1)[index_R].to(wide)).sum()
+            nll += chunk_nll
+            smoothed += (1 - smoothing) * chunk_nll + smoothing * log_normaliser_R.sum()
             for logits_loss in logits_losses:
                 log_p_RV = logits[:num_rows].to(wide) - log_normaliser_R[:, None]
                 value, grad_NPV = logits_loss(torch.unflatten(log_p_RV, 0, (-1, num_passes)))
@@ -126,6 +125,19 @@ class _LinearCrossEntropy(torch.autograd.Function):
             (bias * scale).to(ctx.dtypes[1]),
             *(None,) * 4,
         )
+
+
+def _log_normaliser(logits_RV: Tensor, p_RV: Tensor, index_R: Tensor) -> Tensor:
+    """The logarithm of the sum of exp(logit) of each row, which is logit - log p of any token. [R]
+
+    That of the target, at ``index_R`` of the flat tensors, is cheaper than a maximum over the vocabulary. It is limited
+    to 87 nats, the smallest p of float32 and bfloat16; float16 ends at 17, so there it is the likeliest token.
+    """
+    wide = torch.promote_types(p_RV.dtype, torch.float32)
+    if p_RV.dtype == torch.float16:
+        return logits_RV.amax(1).to(wide) - p_RV.amax(1).to(wide).log()
+    p_R = p_RV.view(-1)[index_R].to(wide).clamp_(min=torch.finfo(wide).tiny)
+    return logits_RV.view(-1)[index_R].to(wide) - p_R.log_()
 
 
 def _padded_rows(num_rows: int) -> int:

@@ -114,6 +114,14 @@ def test_under_bf16_autocast_it_stays_close_to_fp32() -> None:
         assert float((found - true).norm() / true.norm()) < 2e-2
 
 
+def test_an_unlikely_word_in_float16() -> None:
+    problem = Problem([3, 2], torch.float16)
+    with torch.no_grad():
+        problem.output.bias_V[0] = 30.0  # all targets have probabilities below 1e-8, which float16 rounds to 0
+    expected = problem.theirs(0.0).item()
+    assert problem.ours(0.0).nll.item() == pytest.approx(expected, rel=2e-3)
+
+
 def test_a_word_without_probability_has_a_finite_loss_and_a_gradient() -> None:
     problem = Problem([3], torch.float32)
     with torch.no_grad():
