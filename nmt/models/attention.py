@@ -236,7 +236,8 @@ def biased_softmax(scores_BHTS: Tensor, bias: Tensor) -> Tensor:
     with -inf.
     """
     dtype, length = scores_BHTS.dtype, scores_BHTS.shape[-1]
-    is_short = scores_BHTS.device.type == "cpu" and length < WIDE_ENOUGH
+    # A compiled or exported model must not depend on the length of the first sentences.
+    is_short = scores_BHTS.device.type == "cpu" and not torch.compiler.is_compiling() and length < WIDE_ENOUGH
     wide = torch.promote_types(dtype, torch.float32) if is_short else dtype
     scores_BHTS = scores_BHTS.to(wide) + bias.to(wide)
     # Otherwise in the scores' own type: autocast would widen it, and bfloat16 is exact enough for attention.
