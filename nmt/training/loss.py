@@ -83,8 +83,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
             logits = torch.addmm(bias, features, weight.t(), out=logits_RV[:length])
             p = torch.softmax(logits, 1, out=p_RV[:length])
             index_R = torch.arange(0, num_rows * len(weight), len(weight), device=logits.device) + target_R
-            log_normaliser_R = _log_normaliser(logits[:num_rows], p[:num_rows], index_R)
-            chunk_nll = (log_normaliser_R - logits.view(-1)[index_R].to(wide)).sum()
+            logit_R = logits.view(-1)[index_R].to(wide)
+            log_normaliser_R = _log_normaliser(logits[:num_rows], p[:num_rows], logit_R, index_R)
+            chunk_nll = (log_normaliser_R - logit_R).sum()
             nll += chunk_nll
             smoothed += (1 - smoothing) * chunk_nll + smoothing * log_normaliser_R.sum()
             for logits_loss in logits_losses:
@@ -94,8 +95,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 p[:num_rows] += grad_NPV.flatten(0, 1)
             if not need_grad:
                 continue
+            grad = p  # becomes the gradient in place
             # On a flat view: on a CPU, scatter_add_ takes as long as the softmax of all rows.
-            grad = p
             grad.view(-1).index_add_(0, index_R, grad.new_full(index_R.shape, smoothing - 1))
             grad[num_rows:] = 0
             grad_features[part] = torch.mm(grad, weight)[:num_rows].view_as(grad_features[part])
@@ -127,17 +128,17 @@ class _LinearCrossEntropy(torch.autograd.Function):
         )
 
 
-def _log_normaliser(logits_RV: Tensor, p_RV: Tensor, index_R: Tensor) -> Tensor:
+def _log_normaliser(logits_RV: Tensor, p_RV: Tensor, logit_R: Tensor, index_R: Tensor) -> Tensor:
     """The logarithm of the sum of exp(logit) of each row, which is logit - log p of any token. [R]
 
-    That of the target, at ``index_R`` of the flat tensors, is cheaper than a maximum over the vocabulary. It is limited
-    to 87 nats, the smallest p of float32 and bfloat16; float16 ends at 17, so there it is the likeliest token.
+    The target, with ``logit_R`` and at ``index_R`` of the flat p, is cheaper than a maximum over the vocabulary. Its
+    -log p is limited to 87, by the smallest p of float32 and bfloat16; float16 ends at 17, so there the likeliest token
+    is taken.
     """
-    wide = torch.promote_types(p_RV.dtype, torch.float32)
+    wide = logit_R.dtype
     if p_RV.dtype == torch.float16:
         return logits_RV.amax(1).to(wide) - p_RV.amax(1).to(wide).log()
-    p_R = p_RV.view(-1)[index_R].to(wide).clamp_(min=torch.finfo(wide).tiny)
-    return logits_RV.view(-1)[index_R].to(wide) - p_R.log_()
+    return logit_R - p_RV.view(-1)[index_R].to(wide).clamp_(min=torch.finfo(wide).tiny).log_()
 
 
 def _padded_rows(num_rows: int) -> int:
