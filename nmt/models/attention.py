@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from nmt.models.contracts import Attention, Memory, PerSource
 from nmt.models.layers import Dropout, inverse_softplus
+from nmt.models.loops import step_layer
 from nmt.recipe.options import ChoiceOf, Options, as_mapping
 
 AttentionField = Annotated[dict[str, Any], BeforeValidator(as_mapping), ChoiceOf("attention")]
@@ -42,7 +43,7 @@ class AdditiveAttention(Attention):
         return replace(memory, keys=self.key(memory.values_BSD))
 
     def scores(self, query_BQD: Tensor, memory: Memory) -> Tensor:
-        return self.compare(self.query(query_BQD), memory.keys)
+        return self.compare(step_layer(self.query, query_BQD), memory.keys)
 
     def compare(self, query_BQA: Tensor, keys_BSA: Tensor) -> Tensor:
         """The score of projected queries and keys."""

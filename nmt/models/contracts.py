@@ -34,6 +34,7 @@ from torch import Tensor, nn
 
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.models.layers import Embedding
+from nmt.models.loops import step_bmm
 from nmt.recipe.options import Options
 
 AttentionStep = Literal["output", "input"]
@@ -154,7 +155,7 @@ def attend(scores_BQS: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
     scores_BQS = scores_BQS.to(torch.promote_types(scores_BQS.dtype, torch.float32))
     scores_BQS = scores_BQS.masked_fill(~memory.mask_BS[:, None, :], float("-inf"))
     weights_BQS = scores_BQS.softmax(dim=-1)
-    return torch.bmm(weights_BQS.to(memory.values_BSD.dtype), memory.values_BSD), weights_BQS
+    return step_bmm(weights_BQS.to(memory.values_BSD.dtype), memory.values_BSD), weights_BQS
 
 
 @dataclass(frozen=True)

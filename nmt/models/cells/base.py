@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
+from nmt.models.loops import step_product
 from nmt.recipe.options import Options
 
 CellState = tuple[Tensor, ...]
@@ -129,11 +130,13 @@ class Cell(nn.Module, ABC):
 
     def project(self, x: Tensor, part: int = 0) -> Tensor:
         """The share of one of the inputs in the gates; the bias belongs to the first. [..., gates · hidden_size]"""
-        return F.linear(x, self.input_weights[part], None if part else self.bias)
+        if part:
+            return step_product(x, self.input_weights[part])
+        return F.linear(x, self.input_weights[0], self.bias)
 
     def add_recurrent(self, gates_NG: Tensor, hidden_ND: Tensor) -> Tensor:
         """U x + W h + b, in the precision of the state."""
-        return torch.addmm(gates_NG, hidden_ND, self.hidden_weight.t()).to(hidden_ND.dtype)
+        return step_product(hidden_ND, self.hidden_weight, added=gates_NG).to(hidden_ND.dtype)
 
     def gates(self, gates_NG: Tensor, state: CellState) -> tuple[Tensor, ...]:
         """The gates and the candidate of a step, each [N, D], from the arguments of :meth:`forward`."""

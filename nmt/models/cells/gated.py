@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nmt.models.cells.base import Cell, CellState, GatedOptions, Parameters
+from nmt.models.loops import step_product
 
 CLOSED = -2.0
 """The bias of a gate that starts closed, as those of highway networks (Srivastava et al. 2015)."""
@@ -152,13 +152,14 @@ class GruCell(Cell):
     gate_names = ("r", "z", "h~")
 
     def project(self, x: Tensor, part: int = 0) -> Tensor:
-        return F.linear(x, self.input_weights[part])
+        return step_product(x, self.input_weights[part])
 
     def gates(self, gates_NG: Tensor, state: CellState) -> tuple[Tensor, ...]:
         (hidden,) = state
         sizes = [2 * self.hidden_size, self.hidden_size]
         from_input, candidate = torch.split(gates_NG.to(hidden.dtype), sizes, dim=1)
-        recurrent = F.linear(hidden, self.hidden_weight, self.bias).to(hidden.dtype)
+        bias_NG = self.bias.expand(len(hidden), -1)
+        recurrent = step_product(hidden, self.hidden_weight, added=bias_NG).to(hidden.dtype)
         from_hidden, recurrent_candidate = torch.split(recurrent, sizes, dim=1)
         reset, update = (from_input + from_hidden).sigmoid().chunk(2, dim=1)
         return reset, update, torch.addcmul(candidate, reset, recurrent_candidate).tanh()

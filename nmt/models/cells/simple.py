@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from nmt.models.cells.base import Cell, CellState, InitialisedOptions, Parameters, scale_to_radius_, zero
 from nmt.models.layers import inverse_softplus
+from nmt.models.loops import step_product
 from nmt.recipe.options import Options
 
 
@@ -62,7 +63,7 @@ class TimeSkipCell(Cell):
         past = state[1] if len(state) > 1 else hidden.new_zeros(len(hidden), num_kept * size)
         delayed = torch.cat([past[:, (k - 2) * size : (k - 1) * size] for k in self.options.delays], dim=1)
         gates_NG = self.add_recurrent(gates_NG, hidden)
-        new = (gates_NG + F.linear(delayed, self.delayed_weight).to(hidden.dtype)).tanh()
+        new = (gates_NG + step_product(delayed, self.delayed_weight).to(hidden.dtype)).tanh()
         return new, torch.cat((hidden, past[:, : (num_kept - 1) * size]), dim=1)
 
 

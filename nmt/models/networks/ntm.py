@@ -32,6 +32,7 @@ from nmt.models.contracts import (
     SlotState,
 )
 from nmt.models.layers import Dropout, length_mask
+from nmt.models.loops import step_layer, time_loop
 from nmt.models.networks.recurrence import CellStack, StackOptions, at_end
 from nmt.models.networks.recurrent import Bridge, RecurrentDecoderOptions
 from nmt.recipe.options import Options
@@ -118,7 +119,7 @@ class Heads(nn.Module):
         self, control_ND: Tensor, memory_NCW: Tensor, previous_NHC: Tensor, ring: Ring
     ) -> tuple[Tensor, Tensor]:
         """Weights [N, H, C], and the extra numbers as they are [N, H, extra]."""
-        given_NHX = torch.unflatten(self.control(control_ND), 1, (self.num_heads, -1))
+        given_NHX = torch.unflatten(step_layer(self.control, control_ND), 1, (self.num_heads, -1))
         key_NHW, strength, gate, shift_NHR, gamma, extra = torch.split(given_NHX, self.sizes, dim=2)
         weights_NHC = content_weights(key_NHW, F.softplus(strength[:, :, 0]), memory_NCW, ring[0])
         weights_NHC = interpolate(gate[:, :, 0].sigmoid(), weights_NHC, previous_NHC)
@@ -191,8 +192,10 @@ class NTMCell(nn.Module):
 
     def states(self, x_TND: Tensor, state: NTMState) -> list[NTMState]:
         """The state after each input."""
-        gates = self.controller.project(x_TND).unbind(0)
-        return list(accumulate(gates, lambda before, gates_NG: self(gates_NG, before), initial=state))[1:]
+        gates_TNG = self.controller.project(x_TND)
+        with time_loop(len(gates_TNG)):
+            steps = accumulate(gates_TNG.unbind(0), lambda before, gates_NG: self(gates_NG, before), initial=state)
+            return list(steps)[1:]
 
     def output(self, state: NTMState) -> Tensor:
         """Returns the output of a step: [h; r of each read head]. [N, D]"""

@@ -14,6 +14,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from nmt.models.cells import CELLS, CellField
 from nmt.models.cells.base import Cell, CellState
 from nmt.models.layers import Dropout, Layers, length_mask, reverse_within
+from nmt.models.loops import time_loop
+from nmt.models.networks.padded import is_padded_faster, run_padded
 from nmt.recipe.options import FREE, Options
 
 
@@ -112,12 +114,14 @@ class LoopLayer(nn.Module):
             first = None if state is None else tuple(part.chunk(len(self.cells), dim=1)[way] for part in state)
             latest = first or cell.zeros(x_BTD)
             steps = []
-            for position, gates_BG in enumerate(cell.project(read_TBD).unbind(0)):
-                extra = (below and tuple(part[position] for part in below[way]),) if cell.reads_below else ()
-                if self.truncation and position % self.truncation == 0:
-                    latest = tuple(part.detach() for part in latest) if position else latest
-                latest = cell(gates_BG, latest, *extra)
-                steps.append(latest)
+            gates_TBG = cell.project(read_TBD)
+            with time_loop(len(gates_TBG)):
+                for position, gates_BG in enumerate(gates_TBG.unbind(0)):
+                    extra = (below and tuple(part[position] for part in below[way]),) if cell.reads_below else ()
+                    if self.truncation and position % self.truncation == 0:
+                        latest = tuple(part.detach() for part in latest) if position else latest
+                    latest = cell(gates_BG, latest, *extra)
+                    steps.append(latest)
             parts = tuple(torch.stack(parts) for parts in zip(*steps, strict=True))
             states.append(parts)
             finals.append([at_end(part_TB, length_B) for part_TB in parts])
@@ -210,11 +214,13 @@ class Recurrence(nn.Module):
             start = given if self.num_states == 2 else given[0]
         if length_B is None:
             output_BTD, final = kernel(x_BTD, start)
+        elif is_padded_faster(kernel, x_BTD):
+            output_BTD, final = run_padded(kernel, x_BTD, start, length_B)
         else:
             packed = pack_padded_sequence(x_BTD, length_B.cpu(), batch_first=True, enforce_sorted=False)
             packed, final = kernel(packed, start)
             output_BTD, _ = pad_packed_sequence(packed, batch_first=True, total_length=x_BTD.shape[1])
-        parts = final if self.num_states == 2 else (final,)
+        parts = final if isinstance(final, tuple) else (final,)
         return output_BTD, tuple(part.transpose(0, 1).flatten(1) for part in parts)
 
 

@@ -22,6 +22,7 @@ from nmt.models.contracts import (
     State,
 )
 from nmt.models.layers import Dropout, length_mask, reverse_within
+from nmt.models.loops import step_layer, time_loop
 from nmt.models.networks.recurrence import CellStack, LearnedState, Recurrence, StackOptions
 
 
@@ -210,9 +211,11 @@ class BahdanauDecoder(Decoder):
     ) -> tuple[DecoderOutput, AttentionalState, Sequence[Any]]:
         """Advances, and returns the results of :meth:`_move` for each step of a variant, too."""
         words_TNE, before, steps = self.dropout(self.embedding(token_NT.t())), state.cells, []
-        for gates_NG in self.cells.project(words_TNE).unbind(0):
-            steps.append(self._move(gates_NG, before, state.memory))
-            before = steps[-1][2]
+        gates_TNG = self.cells.project(words_TNE)
+        with time_loop(len(gates_TNG)):
+            for gates_NG in gates_TNG.unbind(0):
+                steps.append(self._move(gates_NG, before, state.memory))
+                before = steps[-1][2]
         contexts, weights, cells, extras = zip(*steps, strict=True)
         hidden_TND = torch.stack(list(map(self.cells.output, cells)))
         read_TNX = torch.cat((hidden_TND, torch.stack(contexts), words_TNE), dim=-1)
@@ -273,10 +276,12 @@ class LuongDecoder(Decoder):
             features_NTD, weights_NTS = self._attend(hidden_NTD, state.memory)
         else:
             attended = []
-            for gates_NG in self.cells.project(self.dropout(self.embedding(token_NT.t()))).unbind(0):
-                cells = self.cells(gates_NG + self.cells.project(feed_ND, part=1), cells)
-                attended.append(self._attend(self.cells.output(cells)[:, None], state.memory))
-                feed_ND = attended[-1][0][:, 0]
+            gates_TNG = self.cells.project(self.dropout(self.embedding(token_NT.t())))
+            with time_loop(len(gates_TNG)):
+                for gates_NG in gates_TNG.unbind(0):
+                    cells = self.cells(gates_NG + self.cells.project(feed_ND, part=1), cells)
+                    attended.append(self._attend(self.cells.output(cells)[:, None], state.memory))
+                    feed_ND = attended[-1][0][:, 0]
             features_NTD, weights_NTS = (torch.cat(parts, dim=1) for parts in zip(*attended, strict=True))
         output = DecoderOutput(features_NTD, weights_NTS[:, None] if need_weights else None)
         return output, AttentionalState(cells, state.memory, feed_ND)
@@ -286,5 +291,5 @@ class LuongDecoder(Decoder):
         shape = hidden_NTD.shape[:2]
         hidden_BQD = torch.unflatten(hidden_NTD, 0, (len(memory.mask_BS), -1)).flatten(1, 2)
         context_BQD, weights_BQS = self.attention(hidden_BQD, memory)
-        features_BQD = self.dropout(self.attentional(torch.cat((context_BQD, hidden_BQD), dim=-1)).tanh())
+        features_BQD = self.dropout(step_layer(self.attentional, torch.cat((context_BQD, hidden_BQD), dim=-1)).tanh())
         return features_BQD.reshape(*shape, -1), weights_BQS.reshape(*shape, -1)
