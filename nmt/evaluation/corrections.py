@@ -12,7 +12,8 @@ from nmt.core.console import progress_bar, say
 from nmt.core.errors import UserError
 from nmt.core.files import explained, new_folder, remove_folder, replacing, sha256
 from nmt.core.model_directory import ModelDirectory
-from nmt.data.sources import FileText, open_text
+from nmt.data.opening import open_text
+from nmt.data.sources import FileText
 from nmt.evaluation.significance import MetricTest, SufficientStatistics, TestSet, paired_test
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import Recipe

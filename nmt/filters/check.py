@@ -10,7 +10,8 @@ import numpy as np
 
 from nmt.core.errors import UserError
 from nmt.core.files import explained, replacing
-from nmt.data.sources import FileText, open_text
+from nmt.data.opening import open_text
+from nmt.data.sources import FileText
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.filters.base import NUM_EXAMPLES, Features, Filter, Flagged, Severity, plural
 from nmt.filters.statistics import CorpusStatistics, Lines, PairSource, Progress, Side, file_pairs

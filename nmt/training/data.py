@@ -16,7 +16,8 @@ from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, PairExtras, encode_corpus
 from nmt.data.links import LinkFile
 from nmt.data.mixing import InterleavedBatches, Sample
-from nmt.data.sources import ParallelText, given_text, open_corpus, open_text
+from nmt.data.opening import given_text, open_corpus, open_text
+from nmt.data.sources import ParallelText
 from nmt.data.vocabulary.base import NEW_VOCABULARY, TERM, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, extend_vocabularies
 from nmt.recipe.schema import CorpusOptions, DataOptions, FilePair, Recipe, StageOptions

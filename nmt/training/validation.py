@@ -19,7 +19,7 @@ from nmt.core.errors import UserError
 from nmt.core.templates import packed
 from nmt.data.batching import Ids, lengths, make_batch, plan_batches
 from nmt.data.cache import encode_corpus
-from nmt.data.sources import open_text
+from nmt.data.opening import open_text
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.decoding.forced import ForcedScore, force_all
 from nmt.decoding.hypotheses import Hypothesis

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from nmt.data.batching import Batch, CorpusExtras, TrainingBatches, make_batch, plan_batches
 from nmt.data.buffers import ShuffleBuffers
 from nmt.data.cache import EncodedCorpus, ParallelIds, encode_corpus
-from nmt.data.sources import FileText, open_text
+from nmt.data.opening import open_text
+from nmt.data.sources import FileText
 from nmt.data.vocabulary.base import Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary

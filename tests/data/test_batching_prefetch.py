@@ -11,7 +11,7 @@ import torch
 
 from nmt.data.batching import AHEAD, Batch, TrainingBatches, make_batch
 from nmt.data.cache import encode_corpus
-from nmt.data.sources import open_text
+from nmt.data.opening import open_text
 from nmt.data.vocabulary.files import train_vocabularies
 from nmt.recipe.schema import DataOptions, VocabularyOptions
 

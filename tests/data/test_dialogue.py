@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nmt.core.errors import UserError
 from nmt.data.cache import encode_corpus
 from nmt.data.dialogue import SENTENCES, LineReader, current_turn, split_turns
-from nmt.data.sources import open_text
+from nmt.data.opening import open_text
 from nmt.data.vocabulary.base import SEPARATOR, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.data.vocabulary.words import WordVocabulary

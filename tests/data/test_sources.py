@@ -14,7 +14,8 @@ import pytest
 
 import nmt
 from nmt.core.errors import UserError
-from nmt.data.sources import FileText, ParallelText, open_corpus, open_text
+from nmt.data.opening import open_corpus, open_text
+from nmt.data.sources import FileText, ParallelText
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.recipe import options as groups
 from nmt.recipe import registry

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from nmt.core.errors import UserError
-from nmt.data.sources import open_text
+from nmt.data.opening import open_text
 from nmt.data.synthetic_tasks import TASKS, task_pairs
 from nmt.recipe.schema import DataOptions, FilePair, TaskOptions
 

@@ -29,7 +29,7 @@ from nmt.core.errors import UserError, nearest
 from nmt.core.files import explained
 from nmt.core.output import open_output
 from nmt.core.text import read_lines
-from nmt.data.sources import open_text
+from nmt.data.opening import open_text
 from nmt.data.vocabulary.files import Vocabularies, train_vocabularies
 from nmt.evaluation.compare import length_scores, read_aligned
 from nmt.evaluation.scores import score_corpus
