@@ -29,8 +29,10 @@ def time_loop(num_steps: int) -> Iterator[None]:
     Args:
         num_steps: number of steps, T. A matrix may be used more often, as in a loop within the loop.
     """
-    pays = num_steps > 2 and torch.is_grad_enabled() and not torch.compiler.is_compiling()
-    token = _current.set(_Loop(num_steps) if pays else None)
+    if torch.compiler.is_compiling():  # the compiler takes neither the context nor these functions
+        yield
+        return
+    token = _current.set(_Loop(num_steps) if num_steps > 2 and torch.is_grad_enabled() else None)
     try:
         yield
     finally:
@@ -45,7 +47,7 @@ def step_product(x: Tensor, weight_GD: Tensor, added: Tensor | None = None) -> T
         weight_GD: in a loop the same tensor at each step, such as a parameter: a new view of it counts as another one.
         added: [..., G].
     """
-    if (loop := _current.get()) is None or not weight_GD.requires_grad:
+    if (loop := _loop()) is None or not weight_GD.requires_grad:
         return F.linear(x, weight_GD) if added is None else torch.addmm(added, x, weight_GD.t())
     y_RG = loop.product(x.flatten(0, -2), weight_GD, lambda: weight_GD).view(*x.shape[:-1], -1)
     return y_RG if added is None else added + y_RG
@@ -53,7 +55,7 @@ def step_product(x: Tensor, weight_GD: Tensor, added: Tensor | None = None) -> T
 
 def step_layer(layer: nn.Linear, x: Tensor) -> Tensor:
     """A linear layer. [..., G]"""
-    if _current.get() is None:
+    if _loop() is None:
         return cast(Tensor, layer(x))
     y = step_product(x, layer.weight)
     return y if layer.bias is None else y + layer.bias.to(y.dtype)
@@ -61,9 +63,13 @@ def step_layer(layer: nn.Linear, x: Tensor) -> Tensor:
 
 def step_bmm(x_BRD: Tensor, matrix_BDG: Tensor) -> Tensor:
     """``torch.bmm``; in a loop ``matrix_BDG`` is the same tensor at each step. [B, R, G]"""
-    if (loop := _current.get()) is None or not matrix_BDG.requires_grad:
+    if (loop := _loop()) is None or not matrix_BDG.requires_grad:
         return torch.bmm(x_BRD, matrix_BDG)
     return loop.product(x_BRD, matrix_BDG, lambda: matrix_BDG.mT)
+
+
+def _loop() -> "_Loop | None":
+    return None if torch.compiler.is_compiling() else _current.get()
 
 
 class _Loop:
