@@ -31,6 +31,13 @@ def reverse_within(x_BSD: Tensor, length_B: Tensor) -> Tensor:
     return x_BSD.gather(1, index_BS[:, :, None].expand_as(x_BSD))
 
 
+def at_end(steps_TB: Tensor, length_B: Tensor | None) -> Tensor:
+    """Returns the values at each sentence's last position, T if no length is given. [B, …]"""
+    if length_B is None:
+        return steps_TB[-1]
+    return steps_TB[length_B - 1, torch.arange(len(length_B), device=length_B.device)]
+
+
 def inverse_softplus(value: float) -> float:
     """The x whose softplus, log(1 + e^x), is a positive value."""
     return value + math.log(-math.expm1(-value))

@@ -45,20 +45,21 @@ def step_product(x: Tensor, weight_GD: Tensor, added: Tensor | None = None) -> T
     Args:
         x: input of a step. [..., D]
         weight_GD: in a loop the same tensor at each step, such as a parameter: a new view of it counts as another one.
-        added: [..., G].
+        added: a bias [G], or [R, G] for an input [R, D].
     """
     if (loop := _loop()) is None or not weight_GD.requires_grad:
-        return F.linear(x, weight_GD) if added is None else torch.addmm(added, x, weight_GD.t())
-    y_RG = loop.product(x.flatten(0, -2), weight_GD, lambda: weight_GD).view(*x.shape[:-1], -1)
-    return y_RG if added is None else added + y_RG
+        if added is None or added.dim() == 1:
+            return F.linear(x, weight_GD, added)
+        return torch.addmm(added, x, weight_GD.t())
+    y = loop.product(x.flatten(0, -2), weight_GD, lambda: weight_GD).view(*x.shape[:-1], -1)
+    return y if added is None else added.to(y.dtype) + y
 
 
 def step_layer(layer: nn.Linear, x: Tensor) -> Tensor:
     """A linear layer. [..., G]"""
     if _loop() is None:
         return cast(Tensor, layer(x))
-    y = step_product(x, layer.weight)
-    return y if layer.bias is None else y + layer.bias.to(y.dtype)
+    return step_product(x, layer.weight, layer.bias)
 
 
 def step_bmm(x_BRD: Tensor, matrix_BDG: Tensor) -> Tensor:

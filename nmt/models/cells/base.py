@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from nmt.models.loops import step_product
@@ -130,9 +129,7 @@ class Cell(nn.Module, ABC):
 
     def project(self, x: Tensor, part: int = 0) -> Tensor:
         """The share of one of the inputs in the gates; the bias belongs to the first. [..., gates · hidden_size]"""
-        if part:
-            return step_product(x, self.input_weights[part])
-        return F.linear(x, self.input_weights[0], self.bias)
+        return step_product(x, self.input_weights[part], None if part else self.bias)
 
     def add_recurrent(self, gates_NG: Tensor, hidden_ND: Tensor) -> Tensor:
         """U x + W h + b, in the precision of the state."""

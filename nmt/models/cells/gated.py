@@ -158,8 +158,7 @@ class GruCell(Cell):
         (hidden,) = state
         sizes = [2 * self.hidden_size, self.hidden_size]
         from_input, candidate = torch.split(gates_NG.to(hidden.dtype), sizes, dim=1)
-        bias_NG = self.bias.expand(len(hidden), -1)
-        recurrent = step_product(hidden, self.hidden_weight, added=bias_NG).to(hidden.dtype)
+        recurrent = step_product(hidden, self.hidden_weight, added=self.bias).to(hidden.dtype)
         from_hidden, recurrent_candidate = torch.split(recurrent, sizes, dim=1)
         reset, update = (from_input + from_hidden).sigmoid().chunk(2, dim=1)
         return reset, update, torch.addcmul(candidate, reset, recurrent_candidate).tanh()

@@ -31,9 +31,9 @@ from nmt.models.contracts import (
     Memory,
     SlotState,
 )
-from nmt.models.layers import Dropout, length_mask
+from nmt.models.layers import Dropout, at_end, length_mask
 from nmt.models.loops import step_layer, time_loop
-from nmt.models.networks.recurrence import CellStack, StackOptions, at_end
+from nmt.models.networks.recurrence import CellStack, StackOptions
 from nmt.models.networks.recurrent import Bridge, RecurrentDecoderOptions
 from nmt.recipe.options import Options
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.models.cells.base import CellState
-from nmt.models.layers import length_mask, reverse_within
+from nmt.models.layers import at_end, length_mask, reverse_within
 
 CLOSING = 1e4
 """Weight of the flag of padding in a gate that it opens or closes: the sum of the other inputs is far smaller."""
@@ -43,34 +43,38 @@ def run_padded(
         start: first state as the kernel takes it, zeros where None.
     """
     is_real_BT = length_mask(length_B, x_BTD.shape[1])
-    is_padded = not bool(is_real_BT.all())
-    last_B1D = (length_B - 1)[:, None, None].expand(-1, 1, kernel.hidden_size)
+    if start is None:
+        zeros_WBD = x_BTD.new_zeros(len(kernel.all_weights), len(x_BTD), kernel.hidden_size)
+        start = (zeros_WBD, zeros_WBD)
+    parts = start if isinstance(start, tuple) else (start,)
+    has_flag = isinstance(kernel, nn.LSTM) and not bool(is_real_BT.all())
+    if has_flag:
+        x_BTD = _with_flag(x_BTD, ~is_real_BT)
     outputs, finals = [], []
     for way, parameters in enumerate(kernel.all_weights):
-        weights: list[Tensor] = list(parameters)
         read_BTD = reverse_within(x_BTD, length_B) if way else x_BTD
-        zeros_1BD = x_BTD.new_zeros(1, len(x_BTD), kernel.hidden_size)
-        parts = (zeros_1BD, zeros_1BD) if start is None else start if isinstance(start, tuple) else (start,)
-        first = [part[way % len(part), None].contiguous() for part in parts]
+        first = [part[way, None] for part in parts]
+        weights = _for_flag(parameters) if has_flag else list[Tensor](parameters)
         if isinstance(kernel, nn.LSTM):
-            if is_padded:
-                read_BTD, weights = _with_flags(read_BTD, weights, ~is_real_BT)
-            output_BTD, _, cell_1BD = torch.lstm(read_BTD, first, weights, True, 1, 0.0, True, False, True)
+            output_BTD, _, *cells = torch.lstm(read_BTD, first, weights, True, 1, 0.0, True, False, True)
         else:
-            output_BTD, _ = torch.gru(read_BTD, first[0], weights, True, 1, 0.0, True, False, True)
-        hidden_1BD = output_BTD.gather(1, last_B1D).transpose(0, 1)
-        finals.append((hidden_1BD, cell_1BD) if isinstance(kernel, nn.LSTM) else (hidden_1BD,))
+            output_BTD, _, *cells = torch.gru(read_BTD, first[0], weights, True, 1, 0.0, True, False, True)
+        finals.append((at_end(output_BTD.transpose(0, 1), length_B)[None], *cells))
         outputs.append(reverse_within(output_BTD, length_B) if way else output_BTD)
     output_BTD = torch.cat(outputs, dim=2).masked_fill(~is_real_BT[:, :, None], 0)
     return output_BTD, tuple(torch.cat(ways) for ways in zip(*finals, strict=True))
 
 
-def _with_flags(x_BTD: Tensor, weights: Sequence[Tensor], is_padding_BT: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Input and weights of an LSTM with the flag of padding beside the other inputs."""
-    input_weight_GD, *others = weights
+def _with_flag(x_BTD: Tensor, is_padding_BT: Tensor) -> Tensor:
+    """An input with the flag of padding beside it, and zeros in the padding."""
     flags_BTF = F.pad(is_padding_BT[:, :, None].to(x_BTD.dtype), (0, NUM_FLAGS - 1))
+    return torch.cat((x_BTD.masked_fill(is_padding_BT[:, :, None], 0), flags_BTF), dim=2)
+
+
+def _for_flag(weights: Sequence[Tensor]) -> list[Tensor]:
+    """Weights of an LSTM for an input with the flag."""
+    input_weight_GD, *others = weights
     # PyTorch's gates are i, f, C~, o.
     closing_4 = input_weight_GD.new_tensor([-CLOSING, CLOSING, 0, 0])
     closing_GF = F.pad(closing_4.repeat_interleave(len(input_weight_GD) // 4)[:, None], (0, NUM_FLAGS - 1))
-    x_BTD = x_BTD.masked_fill(is_padding_BT[:, :, None], 0)
-    return torch.cat((x_BTD, flags_BTF), dim=2), [torch.cat((input_weight_GD, closing_GF), dim=1), *others]
+    return [torch.cat((input_weight_GD, closing_GF), dim=1), *others]

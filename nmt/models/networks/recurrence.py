@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.models.cells import CELLS, CellField
 from nmt.models.cells.base import Cell, CellState
-from nmt.models.layers import Dropout, Layers, length_mask, reverse_within
+from nmt.models.layers import Dropout, Layers, at_end, length_mask, reverse_within
 from nmt.models.loops import time_loop
 from nmt.models.networks.padded import is_padded_faster, run_padded
 from nmt.recipe.options import FREE, Options
@@ -135,13 +135,6 @@ class LoopLayer(nn.Module):
 
 def _turned(x_BTD: Tensor, length_B: Tensor | None) -> Tensor:
     return x_BTD.flip(1) if length_B is None else reverse_within(x_BTD, length_B)
-
-
-def at_end(steps_TB: Tensor, length_B: Tensor | None) -> Tensor:
-    """Returns the values at each sentence's last position, T if no length is given. [B, …]"""
-    if length_B is None:
-        return steps_TB[-1]
-    return steps_TB[length_B - 1, torch.arange(len(length_B), device=length_B.device)]
 
 
 class Recurrence(nn.Module):
