@@ -43,19 +43,20 @@ VALIDATION_UPDATES = 10
 TRIAL_UPDATES, TRIAL_MINUTES = 40, 0.3
 FIRST_UPDATES = 4
 """Updates of a trial that are slower than later ones, and not measured."""
-END = (63.2, 9.86, 15.1)
-"""chrF after endless training: on 22,026 (e¹⁰) pairs of which :attr:`TextProfile.familiar` is 1/e, and its growth with
-the logarithms of both."""
+END = (50.75, 16.62, 36.49)
+"""chrF after endless training, of sentences of twelve words where :attr:`TextProfile.familiar` is 1/e, and its growth
+with the logarithms of both."""
 MOST = 75.0
 """Upper limit of this chrF: the texts that the constants were fitted on had at most 48,000 pairs."""
-MIDDLE = (4.886, -1.094, -0.309)
+MIDDLE = (4.767, -3.07, -0.281)
 """Logarithm of the number of updates after which half of it is reached: constant, and weights of the logarithms of
-:attr:`TextProfile.familiar` and of the width divided by 128."""
-RATE = 1.756
-CHRF_ERROR = 3.8
+:attr:`TextProfile.familiar_pairs` and of the width divided by 128."""
+RATE = 1.712
+CHRF_ERROR = 3.1
 """Mean distance of the estimates from the chrF of runs on texts that the constants were not fitted on."""
-LEAST_FAMILIAR = 0.02
-"""Less familiar texts than any of those that the constants were fitted on count as if they were as familiar."""
+LEAST_FAMILIAR = 0.1
+NUM_WORDS = (7.0, 25.0)
+"""Texts beyond those that the constants were fitted on count as if they were as familiar, and had as long sentences."""
 MIN_PAIRS = 40
 NUM_HELD_OUT, NUM_SAMPLED, MAX_PAIRS = 500, 4_000, 100_000
 """Number of pairs by which a text is described, and the largest number of others."""
@@ -71,12 +72,19 @@ class TextProfile:
     num_words: float
     """Words of a target sentence, or characters where words have no spaces between; the mean."""
     familiar: float
-    """Share of the groups of three words of held-out targets that occur in :data:`NUM_SAMPLED` other ones."""
+    """Share of the groups of three words of held-out targets that occur in the other ones, up to :data:`MAX_PAIRS`."""
+    familiar_pairs: float
+    """Share of the pairs of words of held-out targets that occur in :data:`NUM_SAMPLED` other ones."""
 
     @property
-    def log_familiar(self) -> float:
-        """Logarithm of :attr:`familiar`, which is at least :data:`LEAST_FAMILIAR` here."""
-        return log(max(self.familiar, LEAST_FAMILIAR))
+    def length(self) -> float:
+        """Logarithm of :attr:`num_words`, within :data:`NUM_WORDS`, divided by twelve."""
+        return log(min(max(self.num_words, NUM_WORDS[0]), NUM_WORDS[1]) / 12)
+
+    @property
+    def log_familiar(self) -> tuple[float, float]:
+        """Logarithms of :attr:`familiar` and :attr:`familiar_pairs`, which are at least :data:`LEAST_FAMILIAR` here."""
+        return log(max(self.familiar, LEAST_FAMILIAR)), log(max(self.familiar_pairs, LEAST_FAMILIAR))
 
     @classmethod
     def read(cls, pairs: Iterable[tuple[str, str]]) -> "TextProfile":
@@ -95,15 +103,23 @@ class TextProfile:
             raise UserError(f"{count:,} pairs of sentences are too few for a plan.", f"Give at least {MIN_PAIRS}.")
         every = max(len(targets) // NUM_HELD_OUT, 20)
         held_out, others = targets[::every], [target for at, target in enumerate(targets) if at % every]
-        known = {group for target in others[:: max(len(others) // NUM_SAMPLED, 1)] for group in _groups(target)}
-        familiar = mean(group in known for target in held_out for group in _groups(target))
-        return cls(count, mean(len(_UNIT.findall(target)) for target in held_out), familiar)
+        num_words = mean(len(_UNIT.findall(target)) for target in held_out)
+        sampled = others[:: max(len(others) // NUM_SAMPLED, 1)]
+        return cls(count, num_words, _familiar(held_out, others, 3), _familiar(held_out, sampled, 2))
 
 
-def _groups(text: str) -> Iterator[int]:
-    """Returns a number for each group of three words."""
+def _familiar(held_out: Sequence[str], others: Iterable[str], size: int) -> float:
+    """Returns the share of the groups of ``size`` words of some texts that occur in other texts."""
+    groups = [group for text in held_out for group in _groups(text, size)]
+    unknown = set(groups)
+    for text in others:
+        unknown.difference_update(_groups(text, size))
+    return mean(group not in unknown for group in groups)
+
+
+def _groups(text: str, size: int) -> Iterator[tuple[str, ...]]:
     words = ["<s>", *_UNIT.findall(text), "</s>"]
-    return map(hash, zip(words, words[1:], words[2:], strict=False))
+    return zip(*(words[start:] for start in range(size)), strict=False)
 
 
 @dataclass(frozen=True)
@@ -221,8 +237,9 @@ def try_width(values: dict[str, Any], folder: Path, preparation: float | None) -
 
 def expected_chrf(profile: TextProfile, width: int, num_updates: int) -> float:
     """Returns the chrF of held-out text that is expected of a Transformer after this number of updates."""
-    end = END[0] + END[1] * (log(profile.num_pairs) - 10) + END[2] * (profile.log_familiar + 1)
-    middle = MIDDLE[0] + MIDDLE[1] * profile.log_familiar + MIDDLE[2] * log(width / 128)
+    familiar, familiar_pairs = profile.log_familiar
+    end = END[0] + END[1] * profile.length + END[2] * (familiar + 1)
+    middle = MIDDLE[0] + MIDDLE[1] * familiar_pairs + MIDDLE[2] * log(width / 128)
     return min(max(end, 1.0), MOST) / (1 + exp(-RATE * (log(max(num_updates, 1)) - middle)))
 
 

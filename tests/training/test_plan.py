@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,16 +25,19 @@ from nmt.training.plan import (
 )
 
 RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
-PROFILE = TextProfile(30_000, 12.0, 0.5)
+PROFILE = TextProfile(30_000, 12.0, 0.5, 0.7)
 
 
 def test_a_text_that_repeats_itself_is_familiar_and_another_one_is_not() -> None:
     same = TextProfile.read([("ein Hund", "a dog sleeps")] * 200)
-    assert same == TextProfile(200, 3.0, 1.0)
+    assert same == TextProfile(200, 3.0, 1.0, 1.0)
     other = TextProfile.read([("x", f"w{n} v{n} u{n} t{n}") for n in range(200)] + [("", "lost"), ("x", " ")])
-    assert other == TextProfile(200, 4.0, 0.0)
+    assert other == TextProfile(200, 4.0, 0.0, 0.0)
     half = TextProfile.read([("x", "a b")] * 100 + [("x", f"w{n} v{n}") for n in range(100)])
-    assert half.familiar == pytest.approx(0.5)
+    assert (half.familiar, half.familiar_pairs) == (pytest.approx(0.5), pytest.approx(0.5))
+    mixed = TextProfile.read([("x", text) for n in range(100) for text in (f"a v{n}", f"u{n} b")])
+    assert mixed.familiar == 0
+    assert mixed.familiar_pairs == pytest.approx(1 / 3)  # "a" begins a sentence, or "b" ends it
     assert TextProfile.read([("x", "狗在睡觉")] * 100).num_words == 4
     with pytest.raises(UserError, match="too few for a plan"):
         TextProfile.read([("a", "b")] * 39)
@@ -50,7 +54,11 @@ def test_more_updates_and_more_familiar_text_are_better_and_the_best_width_is_ch
     figures = [expected_chrf(PROFILE, 128, n) for n in (100, 1000, 10_000, 10**6)]
     assert figures == sorted(figures)
     assert 0 < figures[0] < figures[-1] < 100
-    assert expected_chrf(TextProfile(30_000, 12.0, 0.2), 128, 1000) < figures[1]
+    assert expected_chrf(replace(PROFILE, familiar=0.3), 128, 1000) < figures[1]
+    assert expected_chrf(replace(PROFILE, familiar_pairs=0.4), 128, 1000) < figures[1]
+    assert expected_chrf(replace(PROFILE, num_words=1000.0), 128, 1000) == expected_chrf(
+        replace(PROFILE, num_words=25.0), 128, 1000
+    )
     slow, fast = Trial(256, 10.0, 4.0, None), Trial(64, 10.0, 0.2, None)
     plan = Plan(PROFILE, [slow, fast], [5.0])
     assert plan.best(5.0) == fast
@@ -69,7 +77,7 @@ def test_the_recipe_can_be_trained(tmp_path: Path) -> None:
     assert (recipe.model.encoder["num_layers"], recipe.model.decoder["num_layers"]) == (4, 2)
     rates = [files.recipe(PROFILE, 128, n)["model"]["encoder"]["dropout"] for n in (1000, 5000, 50_000)]
     assert rates == [0.1, 0.2, 0.3]
-    other = PlanFiles(tmp_path / "x.txt", tmp_path / "y.txt").recipe(TextProfile(4_000, 12.0, 0.5), 64, 10)
+    other = PlanFiles(tmp_path / "x.txt", tmp_path / "y.txt").recipe(TextProfile(4_000, 12.0, 0.5, 0.7), 64, 10)
     assert (other["data"]["source"], other["vocabulary"]["size"]) == ("source", 2000)
 
 

@@ -60,8 +60,8 @@ def points(folder: Path, known: dict[str, TextProfile]) -> list[Point]:
 
 def fit(given: Sequence[Point]) -> None:
     """Sets the constants of :mod:`nmt.training.plan` to those with the least squared error."""
-    pairs = torch.tensor([log(p.profile.num_pairs) - 10 for p in given])
-    familiar = torch.tensor([p.profile.log_familiar for p in given])
+    length = torch.tensor([p.profile.length for p in given])
+    familiar, familiar_pairs = torch.tensor([p.profile.log_familiar for p in given]).T
     width = torch.tensor([log(p.width / 128) for p in given])
     updates, chrf = torch.tensor([log(p.num_updates) for p in given]), torch.tensor([p.chrf for p in given])
     share = torch.tensor([1 / sum(q.text == p.text for q in given) for p in given])  # of a text, not of a validation
@@ -71,8 +71,8 @@ def fit(given: Sequence[Point]) -> None:
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        end = 10 * (free[0] + free[1] * pairs + free[2] * (familiar + 1))
-        middle = free[3] + free[4] * familiar + free[5] * width
+        end = 10 * (free[0] + free[1] * length + free[2] * (familiar + 1))
+        middle = free[3] + free[4] * familiar_pairs + free[5] * width
         error = end * torch.sigmoid(free[6] * (updates - middle)) - chrf
         total = (share * error**2).sum() / share.sum() + SLACK * ((free - start) ** 2).sum()
         total.backward()
@@ -106,7 +106,8 @@ def main() -> None:
         last = max(range(len(own)), key=lambda at: own[at].num_updates)
         at_end.append(error[last])
         print(
-            f"| {text} | {profile.num_pairs:,} | {profile.num_words:.1f} | {profile.familiar:.2f} | {len(own)} | "
+            f"| {text} | {profile.num_pairs:,} | {profile.num_words:.1f} | "
+            f"{profile.familiar:.2f}, {profile.familiar_pairs:.2f} | {len(own)} | "
             f"{errors[-1]:.1f} | {own[last].chrf:.1f}, {found[last]:.1f} |"
         )
     fit(given)

@@ -54,15 +54,19 @@ def table(texts: Mapping[str, Runs], metric: str, minutes: Sequence[float] = MIN
 
 def draw(texts: Mapping[str, Runs], metric: str) -> Picture:
     """Draws a panel for each text. Minutes have a logarithmic axis, on which each doubling is as wide."""
+    widths = sorted({width for runs in texts.values() for width in runs})
+    lines = {}
     with style(texts):
-        figure = Picture(figsize=(3.4 * len(texts), 3.3), layout="constrained")
+        figure = Picture(figsize=(3.4 * len(texts), 3.5), layout="constrained")
         for axes, (text, runs) in zip(figure.subplots(1, len(texts), squeeze=False)[0], texts.items(), strict=True):
-            for width, run in sorted(runs.items()):
-                axes.plot(*curve(run, metric), marker=".", label=f"width {width}")
+            for width, run in runs.items():
+                (lines[width],) = axes.plot(*curve(run, metric), marker=".", color=f"C{widths.index(width)}")
             axes.set(title=text, xscale="log", xlabel="minutes", ylim=(0, None))
-            axes.set_xticks(MINUTES, [f"{each}" for each in MINUTES])
+            ticks = [each for each in MINUTES if each <= max(axes.get_xlim()[1], MINUTES[0])]
+            axes.set_xticks(ticks, list(map(str, ticks)))
             axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.legend(loc="upper left")
+        names = [f"width {width}" for width in widths]
+        figure.legend([lines[width] for width in widths], names, loc="outside upper left", ncols=len(widths))
         figure.axes[0].set_ylabel(f"validation {METRICS[metric].name}")
     return figure
 
