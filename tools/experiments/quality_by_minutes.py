@@ -9,11 +9,12 @@ lies on the line between them; there is none before the first validation and aft
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from matplotlib.ticker import NullFormatter
+from runs import exit_codes
 
 from nmt.metrics.table import METRICS
 from nmt.plotting.history import History, read_history
@@ -42,12 +43,12 @@ def score_at(run: History, metric: str, minutes: float) -> float | None:
     return float(np.interp(minutes, at, scores))
 
 
-def table(texts: Mapping[str, Runs], metric: str, minutes: Sequence[float] = MINUTES) -> str:
+def table(texts: Mapping[str, Runs], metric: str) -> str:
     """Returns a table in Markdown: a row for each text and width, a column for each number of minutes."""
-    rows = [["text", "width", *(f"{each:g} min" for each in minutes)], ["---"] * (2 + len(minutes))]
+    rows = [["text", "width", *(f"{each} min" for each in MINUTES)], ["---"] * (2 + len(MINUTES))]
     for text, runs in texts.items():
         for width, run in sorted(runs.items()):
-            scores = [score_at(run, metric, each) for each in minutes]
+            scores = [score_at(run, metric, each) for each in MINUTES]
             rows.append([text, str(width), *("–" if score is None else f"{score:.1f}" for score in scores)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -80,7 +81,10 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="picture to write (.png, .svg or .pdf)")
     options = parser.parse_args()
     texts = {
-        name: {load_recipe(Path(run) / "recipe.yaml").model.embedding_size: read_history(Path(run)) for run in runs}
+        name: {
+            load_recipe(run.directory / "recipe.yaml").model.embedding_size: run
+            for run in map(read_history, map(Path, runs))
+        }
         for name, *runs in options.text
     }
     for name, runs in texts.items():
@@ -92,4 +96,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_codes():
+        main()
