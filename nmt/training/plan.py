@@ -2,7 +2,7 @@
 
 Short trials of a small, a medium and a large Transformer, each in a process of its own, measure the time of an update
 and the memory. The quality is that of runs on other texts: chrF follows a logistic curve of the logarithm of the number
-of tokens that were trained on, whose end and middle depend on the text and the width (:func:`expected_chrf`).
+of tokens that were trained on, whose end and middle depend on the text and the width (:class:`QualityCurve`).
 ``tools/experiments/plan_quality.py`` fits the constants and measures the error on texts that they were not fitted on.
 """
 
@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from math import exp, log
+from math import e, log
 from pathlib import Path
 from statistics import mean, median
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nmt.core.compression import SUFFIXES
 from nmt.core.errors import UserError
@@ -28,7 +28,11 @@ from nmt.recipe import registry as plugins
 from nmt.recipe import yaml12
 from nmt.recipe.load import override
 
+if TYPE_CHECKING:
+    import torch
+
 Value = TypeVar("Value")
+Number = TypeVar("Number", "float", "torch.Tensor")
 WIDTHS = (64, 128, 256)
 MINUTES = (5.0, 10.0, 20.0, 40.0, 80.0)
 BATCH_TOKENS = 2048
@@ -43,20 +47,10 @@ VALIDATION_UPDATES = 10
 TRIAL_UPDATES, TRIAL_MINUTES = 40, 0.3
 FIRST_UPDATES = 4
 """Updates of a trial that are slower than later ones, and not measured."""
-END = (50.75, 16.62, 36.49)
-"""chrF after endless training, of sentences of twelve words where :attr:`TextProfile.familiar` is 1/e, and its growth
-with the logarithms of both."""
-MOST = 75.0
-"""Upper limit of this chrF: the texts that the constants were fitted on had at most 48,000 pairs."""
-MIDDLE = (4.767, -3.07, -0.281)
-"""Logarithm of the number of updates after which half of it is reached: constant, and weights of the logarithms of
-:attr:`TextProfile.familiar_pairs` and of the width divided by 128."""
-RATE = 1.712
 CHRF_ERROR = 3.1
 """Mean distance of the estimates from the chrF of runs on texts that the constants were not fitted on."""
-LEAST_FAMILIAR = 0.1
-NUM_WORDS = (7.0, 25.0)
-"""Texts beyond those that the constants were fitted on count as if they were as familiar, and had as long sentences."""
+NUM_WORDS, FAMILIAR = (7.0, 25.0), (0.1, 0.75)
+"""Texts beyond those that the constants were fitted on count as if they had as long sentences, and were as familiar."""
 MIN_PAIRS = 40
 NUM_HELD_OUT, NUM_SAMPLED, MAX_PAIRS = 500, 4_000, 100_000
 """Number of pairs by which a text is described, and the largest number of others."""
@@ -77,14 +71,10 @@ class TextProfile:
     """Share of the pairs of words of held-out targets that occur in :data:`NUM_SAMPLED` other ones."""
 
     @property
-    def length(self) -> float:
-        """Logarithm of :attr:`num_words`, within :data:`NUM_WORDS`, divided by twelve."""
-        return log(min(max(self.num_words, NUM_WORDS[0]), NUM_WORDS[1]) / 12)
-
-    @property
-    def log_familiar(self) -> tuple[float, float]:
-        """Logarithms of :attr:`familiar` and :attr:`familiar_pairs`, which are at least :data:`LEAST_FAMILIAR` here."""
-        return log(max(self.familiar, LEAST_FAMILIAR)), log(max(self.familiar_pairs, LEAST_FAMILIAR))
+    def features(self) -> tuple[float, float, float]:
+        """Logarithms of the figures above in units of twelve words and of a share of 1/e, within limits."""
+        familiar, familiar_pairs = (1 + log(_within(each, FAMILIAR)) for each in (self.familiar, self.familiar_pairs))
+        return log(_within(self.num_words, NUM_WORDS) / 12), familiar, familiar_pairs
 
     @classmethod
     def read(cls, pairs: Iterable[tuple[str, str]]) -> "TextProfile":
@@ -106,6 +96,10 @@ class TextProfile:
         num_words = mean(len(_UNIT.findall(target)) for target in held_out)
         sampled = others[:: max(len(others) // NUM_SAMPLED, 1)]
         return cls(count, num_words, _familiar(held_out, others, 3), _familiar(held_out, sampled, 2))
+
+
+def _within(value: float, limits: tuple[float, float]) -> float:
+    return min(max(value, limits[0]), limits[1])
 
 
 def _familiar(held_out: Sequence[str], others: Iterable[str], size: int) -> float:
@@ -235,12 +229,34 @@ def try_width(values: dict[str, Any], folder: Path, preparation: float | None) -
     return Trial(values["model"]["embedding_size"], preparation, update, max(memory, default=None))
 
 
-def expected_chrf(profile: TextProfile, width: int, num_updates: int) -> float:
+@dataclass(frozen=True)
+class QualityCurve(Generic[Number]):
+    """chrF of held-out text: a logistic function of the logarithm of the number of updates.
+
+    The constants are tensors where a fit differentiates by them.
+    """
+
+    end: tuple[Number, Number, Number]
+    """chrF after endless training: constant, and weights of the first two of :attr:`TextProfile.features`."""
+    middle: tuple[Number, Number, Number]
+    """Logarithm of the number of updates after which half of it is reached: constant, and weights of the third of the
+    features and of the logarithm of the width in units of 128."""
+    rate: Number
+
+    def __call__(self, features: Sequence[Number], log_width: Number, log_updates: Number) -> Number:
+        length, familiar, familiar_pairs = features
+        end = self.end[0] + self.end[1] * length + self.end[2] * familiar
+        middle = self.middle[0] + self.middle[1] * familiar_pairs + self.middle[2] * log_width
+        inverse_share: Number = 1 + e ** (self.rate * (middle - log_updates))
+        return end / inverse_share
+
+
+CURVE = QualityCurve((50.75, 16.62, 36.49), (7.837, -3.07, -0.281), 1.712)
+
+
+def expected_chrf(profile: TextProfile, width: int, num_updates: int, curve: QualityCurve[float] = CURVE) -> float:
     """Returns the chrF of held-out text that is expected of a Transformer after this number of updates."""
-    familiar, familiar_pairs = profile.log_familiar
-    end = END[0] + END[1] * profile.length + END[2] * (familiar + 1)
-    middle = MIDDLE[0] + MIDDLE[1] * familiar_pairs + MIDDLE[2] * log(width / 128)
-    return min(max(end, 1.0), MOST) / (1 + exp(-RATE * (log(max(num_updates, 1)) - middle)))
+    return max(0.0, curve(profile.features, log(width / 128), log(max(num_updates, 1))))
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,7 @@ from nmt.core.model_directory import ModelDirectory
 from nmt.data.sources import FileText
 from nmt.recipe.load import load_recipe
 from nmt.recipe.schema import FilePair
-from nmt.training import plan
-from nmt.training.plan import BATCH_TOKENS, TextProfile, expected_chrf
+from nmt.training.plan import BATCH_TOKENS, Number, QualityCurve, TextProfile, expected_chrf
 
 SLACK = 0.1
 """Penalty on the squared constants, so that few texts don't determine them alone."""
@@ -58,12 +57,11 @@ def points(folder: Path, known: dict[str, TextProfile]) -> list[Point]:
     ]
 
 
-def fit(given: Sequence[Point]) -> None:
-    """Sets the constants of :mod:`nmt.training.plan` to those with the least squared error."""
-    length = torch.tensor([p.profile.length for p in given])
-    familiar, familiar_pairs = torch.tensor([p.profile.log_familiar for p in given]).T
-    width = torch.tensor([log(p.width / 128) for p in given])
-    updates, chrf = torch.tensor([log(p.num_updates) for p in given]), torch.tensor([p.chrf for p in given])
+def fit(given: Sequence[Point]) -> QualityCurve[float]:
+    """Returns the curve with the least squared error."""
+    features = torch.tensor([p.profile.features for p in given]).T
+    log_width = torch.tensor([log(p.width / 128) for p in given])
+    log_updates, chrf = torch.tensor([log(p.num_updates) for p in given]), torch.tensor([p.chrf for p in given])
     share = torch.tensor([1 / sum(q.text == p.text for q in given) for p in given])  # of a text, not of a validation
     start = torch.tensor([5.5, 0.0, 0.0, 6.5, 0.0, 0.0, 2.0])
     free = start.clone().requires_grad_()
@@ -71,17 +69,18 @@ def fit(given: Sequence[Point]) -> None:
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        end = 10 * (free[0] + free[1] * length + free[2] * (familiar + 1))
-        middle = free[3] + free[4] * familiar_pairs + free[5] * width
-        error = end * torch.sigmoid(free[6] * (updates - middle)) - chrf
+        error = curve(free.unbind())(features.unbind(), log_width, log_updates) - chrf
         total = (share * error**2).sum() / share.sum() + SLACK * ((free - start) ** 2).sum()
         total.backward()
         return total
 
     optimizer.step(loss)
-    values = free.detach().tolist()
-    plan.END = 10 * values[0], 10 * values[1], 10 * values[2]
-    plan.MIDDLE, plan.RATE = (values[3], values[4], values[5]), values[6]
+    return curve(free.tolist())
+
+
+def curve(free: Sequence[Number]) -> QualityCurve[Number]:
+    """Returns the curve of seven constants, whose ends are in tens so that all are of the same magnitude."""
+    return QualityCurve((10 * free[0], 10 * free[1], 10 * free[2]), (free[3], free[4], free[5]), free[6])
 
 
 def main() -> None:
@@ -98,9 +97,9 @@ def main() -> None:
         + " --- |" * 7
     )
     for text, profile in known.items():
-        fit([p for p in given if p.text != text])
+        fitted = fit([p for p in given if p.text != text])
         own = [p for p in given if p.text == text]
-        found = [expected_chrf(p.profile, p.width, p.num_updates) for p in own]
+        found = [expected_chrf(p.profile, p.width, p.num_updates, fitted) for p in own]
         error = [abs(p.chrf - each) for p, each in zip(own, found, strict=True)]
         errors.append(float(np.mean(error)))
         last = max(range(len(own)), key=lambda at: own[at].num_updates)
@@ -110,11 +109,11 @@ def main() -> None:
             f"{profile.familiar:.2f}, {profile.familiar_pairs:.2f} | {len(own)} | "
             f"{errors[-1]:.1f} | {own[last].chrf:.1f}, {found[last]:.1f} |"
         )
-    fit(given)
-    fitted = np.mean([abs(p.chrf - expected_chrf(p.profile, p.width, p.num_updates)) for p in given])
+    fitted = fit(given)
+    remaining = np.mean([abs(p.chrf - expected_chrf(p.profile, p.width, p.num_updates, fitted)) for p in given])
     print(f"\nmean error: {np.mean(errors):.1f} on texts left out, {np.mean(at_end):.1f} at the end")
-    print(f"{fitted:.1f} on the texts that the constants were fitted on")
-    print(f"END = {plan.END}\nMIDDLE = {plan.MIDDLE}\nRATE = {plan.RATE}")
+    print(f"{remaining:.1f} on the texts that the constants were fitted on")
+    print(fitted)
 
 
 if __name__ == "__main__":

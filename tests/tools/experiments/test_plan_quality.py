@@ -6,24 +6,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
 from nmt.data.sources import FileText
-from nmt.training import plan
-from nmt.training.plan import TextProfile, expected_chrf
+from nmt.training.plan import BATCH_TOKENS, QualityCurve, TextProfile, expected_chrf
 
 LoadTool = Callable[[str], ModuleType]
-TRUE_CURVE: dict[str, Any] = {"END": (55.0, 4.0, 8.0), "MIDDLE": (6.0, -0.6, -0.4), "RATE": 1.9}
+TRUE_CURVE = QualityCurve((55.0, 4.0, 8.0), (6.6, -0.6, -0.4), 1.9)
 
 
 @pytest.fixture
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def runs(tmp_path: Path) -> list[Path]:
     """Runs on five texts, whose chrF follows :data:`TRUE_CURVE`, and a student."""
-    before = {name: getattr(plan, name) for name in TRUE_CURVE}
-    for name, value in TRUE_CURVE.items():
-        monkeypatch.setattr(plan, name, value)
     folders = []
     for seed, num_words in enumerate((20, 60, 200, 700, 3_000)):
         draw = random.Random(seed)
@@ -41,15 +36,16 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
                 recipe(width, f"train: {{source: {files[0]}, target: {files[1]}}}"), "utf-8"
             )
             steps = (200, 400, 800, 1_600, 3_200)
-            events = [{"event": "valid", "step": step, "chrf": expected_chrf(profile, width, step)} for step in steps]
+            events = [
+                {"event": "valid", "step": step, "chrf": expected_chrf(profile, width, step, TRUE_CURVE)}
+                for step in steps
+            ]
             (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(event)}\n" for event in events), "utf-8")
             folders.append(folder)
     student = tmp_path / "student"
     student.mkdir()
     corpora = f"corpora: [{{name: real, source: {files[0]}, target: {files[1]}}}]"
     (student / "recipe.yaml").write_text(recipe(128, corpora), "utf-8")
-    for name, value in before.items():
-        monkeypatch.setattr(plan, name, value)
     return [*folders, student]
 
 
@@ -57,7 +53,7 @@ def recipe(width: int, data: str) -> str:
     return (
         f"data: {{source: de, target: en, {data}}}\n"
         f"model: {{embedding_size: {width}, encoder: {{type: transformer}}, decoder: {{type: transformer}}}}\n"
-        f"training: {{batch_tokens: {plan.BATCH_TOKENS}, max_steps: 3200}}\n"
+        f"training: {{batch_tokens: {BATCH_TOKENS}, max_steps: 3200}}\n"
     )
 
 
@@ -69,7 +65,7 @@ def test_the_fit_finds_the_curve_of_the_runs(
     tool.main()
     written = capsys.readouterr()
     assert float(written.out.split(" on the texts that the constants were fitted on")[0].split()[-1]) < 0.5
-    assert pytest.approx(TRUE_CURVE["RATE"], abs=0.1) == plan.RATE
+    assert float(written.out.split("rate=")[1].rstrip(")\n")) == pytest.approx(TRUE_CURVE.rate, abs=0.1)
     assert "student is skipped" in written.err
 
 
