@@ -72,7 +72,7 @@ class TextProfile:
 
     @property
     def features(self) -> tuple[float, float, float]:
-        """Logarithms of the figures above in units of twelve words and of a share of 1/e, within limits."""
+        """Logarithms of :attr:`num_words` divided by twelve, and of both shares multiplied by e, all within limits."""
         familiar, familiar_pairs = (1 + log(_within(each, FAMILIAR)) for each in (self.familiar, self.familiar_pairs))
         return log(_within(self.num_words, NUM_WORDS) / 12), familiar, familiar_pairs
 
@@ -252,6 +252,7 @@ class QualityCurve(Generic[Number]):
 
 
 CURVE = QualityCurve((51.13, 18.84, 36.40), (7.926, -3.182, -0.263), 1.737)
+"""Fitted to runs of up to 80 minutes on seven texts."""
 
 
 def expected_chrf(profile: TextProfile, width: int, num_updates: int, curve: QualityCurve[float] = CURVE) -> float:
