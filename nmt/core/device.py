@@ -27,6 +27,14 @@ def pick_device(name: str) -> torch.device:
     Raises:
         UserError: no such device, or not on this machine.
     """
+    device = _find_device(name)
+    if device.type == "cuda":
+        # cuDNN plans its attention anew for each shape. Lengths vary, so a bfloat16 update would take 8 times as long.
+        torch.backends.cuda.enable_cudnn_sdp(False)
+    return device
+
+
+def _find_device(name: str) -> torch.device:
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

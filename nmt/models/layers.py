@@ -75,6 +75,21 @@ def byte_mask(x: Tensor, rate: float) -> Tensor:
     return mask.mul_(256 / (256 - threshold))
 
 
+class LayerNorm(nn.LayerNorm):
+    """Layer norm (Ba et al. 2016) in the type of its input; sums are computed in float32 in any case.
+
+    On a GPU, autocast would widen the input, and what reads the result would narrow it again: memory traffic for
+    nothing.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type == "cpu":
+            return super().forward(x)
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            return nn.functional.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+
+
 class LayerDrop(nn.Module):
     """Leaves out each layer of a residual stack with probability ``rate`` in training; all are there otherwise.
 

@@ -22,7 +22,10 @@ LogitsLoss = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Maps log-probabilities [N, P, V] of N positions in P passes to a loss and its gradient in the logits [N, P, V]."""
 
 CHUNK = 512
-"""Number of rows of logits that exist at a time: target positions times passes."""
+"""Number of rows of logits that exist at a time on a CPU, whose caches they fit: target positions times passes."""
+
+GPU_LOGITS = 1 << 27
+"""Number of logits that exist at a time elsewhere, where each chunk costs the start of some twenty kernels."""
 
 ROWS = 64
 """The last chunk is filled up to a multiple of this number, as oneDNN makes new kernels for each new number of rows."""
@@ -72,7 +75,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_weight, grad_bias = torch.zeros_like(weight, dtype=wide), torch.zeros_like(bias, dtype=wide)
         smoothed = features_NPD.new_zeros((), dtype=wide)
         nll = torch.zeros_like(smoothed)
-        chunk = max(1, CHUNK // num_passes)
+        chunk = max(1, _chunk_rows(weight) // num_passes)
         room = _padded_rows(min(chunk, num_positions) * num_passes)
         logits_RV, p_RV = features_NPD.new_empty(2, room, len(weight))  # of all chunks: new memory is slow
         for start in range(0, num_positions, chunk):
@@ -139,6 +142,11 @@ def _log_normaliser(logits_RV: Tensor, p_RV: Tensor, logit_R: Tensor, index_R: T
     if p_RV.dtype == torch.float16:
         return logits_RV.amax(1).to(wide) - p_RV.amax(1).to(wide).log()
     return logit_R - p_RV.view(-1)[index_R].to(wide).clamp_(min=torch.finfo(wide).tiny).log_()
+
+
+def _chunk_rows(weight_VD: Tensor) -> int:
+    """Number of rows of logits that are computed at a time."""
+    return CHUNK if weight_VD.device.type == "cpu" else max(CHUNK, GPU_LOGITS // len(weight_VD))
 
 
 def _padded_rows(num_rows: int) -> int:

@@ -28,6 +28,15 @@ def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         assert pick_device("auto").type == kind
 
 
+def test_a_gpu_does_not_use_the_attention_of_cudnn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    pick_device("cpu")
+    assert torch.backends.cuda.cudnn_sdp_enabled()
+    pick_device("auto")
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
 def test_several_processes_take_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert [nth_device("auto", number) for number in range(4)] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from nmt.models.attention import Cache, padding_bias
 from nmt.models.cells import CELLS, CellState
 from nmt.models.contracts import DecoderOutput, DecoderParts, Encoder, EncoderOutput, EncoderParts, Head, Memory
-from nmt.models.layers import Dropout, Positions, length_mask, reverse_within, sinusoids
+from nmt.models.layers import Dropout, LayerNorm, Positions, length_mask, reverse_within, sinusoids
 from nmt.models.networks.recurrence import CellStack, LoopLayer, StackOptions
 from nmt.models.networks.recurrent import AttentionalDecoderOptions, AttentionalState, BahdanauDecoder
 from nmt.models.networks.transformer import BlockOptions, CachedDecoder, DecoderLayer, EncoderLayer, TransformerState
@@ -299,7 +299,7 @@ class UniversalTransformerEncoder(Encoder):
         self.positions = TimedPositions(width, options)
         self.layer = EncoderLayer(width, options)
         self.halting = HaltingUnit(width, options)
-        self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
+        self.norm = LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.dropout = Dropout(options.dropout)
         self.options = options
         self.memory_sizes, self.final_size = (width,), width
@@ -335,7 +335,7 @@ class UniversalTransformerDecoder(CachedDecoder):
         self.positions = TimedPositions(width, options)
         self.layer = DecoderLayer(width, parts.memory_size, options)
         self.halting = HaltingUnit(width, options)
-        self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
+        self.norm = LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.dropout = Dropout(options.dropout)
         self.options = options
         self.heads = tuple(Head(head) for head in range(options.num_heads))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nmt.models.attention import KeysValues, MultiHeadAttention, padding_bias, weights_by_row
 from nmt.models.contracts import Decoder, DecoderOutput, DecoderParts, EncoderOutput, Head, Memory, State
-from nmt.models.layers import Dropout, Layers, Positions
+from nmt.models.layers import Dropout, LayerNorm, Layers, Positions
 from nmt.models.networks.transformer import BlockOptions, FeedForward, Residual, projected_memory
 
 
@@ -97,7 +97,7 @@ class SsruDecoder(Decoder):
         self.layers: Layers[SsruLayer] = Layers(
             SsruLayer(width, parts.memory_size, options) for _ in range(options.num_layers)
         )
-        self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
+        self.norm = LayerNorm(width) if options.norm == "pre" else nn.Identity()
         self.dropout = Dropout(options.dropout)
         heads = product(range(options.num_layers), range(options.num_heads))
         self.heads = tuple(Head(head, layer) for layer, head in heads)

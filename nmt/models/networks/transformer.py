@@ -30,7 +30,7 @@ from nmt.models.contracts import (
     Memory,
     State,
 )
-from nmt.models.layers import Dropout, LayerDrop, Layers, PositionKind, Positions, length_mask
+from nmt.models.layers import Dropout, LayerDrop, LayerNorm, Layers, PositionKind, Positions, length_mask
 from nmt.recipe.options import FREE, Options
 
 CROWDED = 96
@@ -91,7 +91,7 @@ class Residual(nn.Module):
 
     def __init__(self, width: int, options: BlockOptions) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width)
+        self.norm = LayerNorm(width)
         self.dropout = Dropout(options.dropout)
         self.pre = options.norm == "pre"
 
@@ -137,8 +137,8 @@ class TransformerEncoder(Encoder):
         self.positions = Positions(width, options.positions, options.max_positions)
         self.layers: Layers[EncoderLayer] = Layers(EncoderLayer(width, options) for _ in range(options.num_layers))
         # Pre-norm leaves the sum of all layers unnormalised; post-norm has normalised it already.
-        self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
-        self.embedding_norm = nn.LayerNorm(width) if options.embedding_norm else nn.Identity()
+        self.norm = LayerNorm(width) if options.norm == "pre" else nn.Identity()
+        self.embedding_norm = LayerNorm(width) if options.embedding_norm else nn.Identity()
         self.dropout = Dropout(options.dropout)
         self.layer_drop = LayerDrop(options.layer_drop)
         self.memory_sizes, self.final_size = (width,), width
@@ -315,8 +315,8 @@ class TransformerDecoder(CachedDecoder):
             DecoderLayer(width, parts.memory_size if parts.memory_sizes else None, options)
             for _ in range(options.num_layers)
         )
-        self.norm = nn.LayerNorm(width) if options.norm == "pre" else nn.Identity()
-        self.embedding_norm = nn.LayerNorm(width) if options.embedding_norm else nn.Identity()
+        self.norm = LayerNorm(width) if options.norm == "pre" else nn.Identity()
+        self.embedding_norm = LayerNorm(width) if options.embedding_norm else nn.Identity()
         self.first_token = options.first_token
         if options.first_token is not None and options.first_token >= len(parts.embedding.weight):
             raise ValueError(f"the first_token {options.first_token} is none of {len(parts.embedding.weight)} ids")

@@ -1,6 +1,6 @@
 """Translation speed of a model and of other engines, in turns on this machine, as a table in Markdown.
 
-    python tools/bench/decode_cpu.py runs/de-en test.de --reference test.en --modes fp32,bf16 --turns 3 \\
+    python tools/bench/decode.py runs/de-en test.de --reference test.en --modes fp32,bf16 --turns 3 \\
         --peer "CTranslate2=python decode.py ctranslate2"
 
 Each measurement is a process of its own and times the translation of the whole file, without loading the model and
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument(
         "--modes", default="fp32,bf16", help="precisions, each with keys of decoding: fp32,bf16+shortlist=10+prune=1.5"
     )
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--beam-size", type=int, default=5, metavar="N")
     parser.add_argument("--batch-size", type=int, default=64, metavar="N")
     parser.add_argument("--threads", type=int, default=2, metavar="N")
@@ -67,7 +68,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
 
     torch.set_num_threads(options.threads)
     precision, *keys = options.measure.split("+")
-    translator = nmt.load(options.model, "cpu", precision)
+    translator = nmt.load(options.model, options.device, precision)
     lines = Path(options.source).read_text("utf-8").splitlines()
     search = {"beam_size": options.beam_size, "batch_size": options.batch_size}
     search |= {name: json.loads(value) for name, _, value in (key.partition("=") for key in keys)}
