@@ -23,7 +23,7 @@ SYSTEMS = [
     for path in sorted((RECIPES / folder).glob("*.yaml"))
     if path.stem not in ("transformer_256", "flat", "no_context", "response_single", "response_multi")
 ]
-QUICK = ("multi30k/luong",)
+QUICK = ("multi30k/luong", "multi30k/transformer")
 TECHNIQUES: dict[str, dict[str, Any]] = {
     "scheduled_sampling": {"schedule": "inverse_sigmoid", "k": 5.0, "floor": 0.2},
     "truncation": {"length": 4},

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from nmt.models.contracts import OutputLayer
 from nmt.recipe.schema import Recipe
 from nmt.training import loss as loss_module
-from nmt.training.loss import CHUNK, LogitsLoss, TokenLoss, token_loss
+from nmt.training.loss import CHUNK, GPU_LOGITS, LogitsLoss, TokenLoss, _chunk_rows, token_loss
 
 WIDTH, VOCABULARY = 6, 11
 IGNORED = -100
@@ -186,6 +186,15 @@ class TwoPasses(Problem):
         divergences = [F.kl_div(b, a, log_target=True, reduction="sum") for a, b in ((p, q), (q, p))]
         nll = sum(F.cross_entropy(logits_NV, target_N, reduction="sum") for logits_NV in logits) / 2
         return (sum(entropies) + alpha * sum(divergences) / 2) / 2, torch.as_tensor(nll)
+
+
+def test_a_gpu_computes_larger_parts_than_a_cpu() -> None:
+    num_pieces = 8000
+    rows = {device: _chunk_rows(torch.empty(num_pieces, 2, device=device)) for device in ("cpu", "meta")}
+    assert rows["cpu"] == CHUNK
+    assert rows["meta"] > 10 * CHUNK
+    assert rows["meta"] * num_pieces <= GPU_LOGITS
+    assert _chunk_rows(torch.empty(10 * GPU_LOGITS // CHUNK, 0, device="meta")) == CHUNK
 
 
 @pytest.mark.parametrize("chunk", [CHUNK, 6])
