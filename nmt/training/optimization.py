@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
+from nmt.core.device import pick_precision
 from nmt.recipe import options as groups
 from nmt.recipe.registry import Table
 
@@ -26,8 +27,14 @@ class Optimizer(ABC):
         self.options = options
 
     @abstractmethod
-    def make(self, parameters: list[nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:
+    def make(
+        self, parameters: list[nn.Parameter], matrices: list[nn.Parameter], learning_rate: float
+    ) -> torch.optim.Optimizer:
         """Returns the optimizer of some parameters.
+
+        Args:
+            parameters: all but ``matrices``.
+            matrices: the weight matrices of layers. Embeddings and the output layer are not among them.
 
         The trainer sets ``lr`` of each parameter group before an update. Checkpoints contain the tensors of the
         optimizer's state of each parameter, and nothing else of it.
@@ -45,8 +52,10 @@ class Adam(Optimizer):
     options: Options
     kind: type[torch.optim.Adam] = torch.optim.Adam
 
-    def make(self, parameters: list[nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:
-        return self.kind(parameters, lr=learning_rate, fused=True, **self.options.model_dump())
+    def make(
+        self, parameters: list[nn.Parameter], matrices: list[nn.Parameter], learning_rate: float
+    ) -> torch.optim.Optimizer:
+        return self.kind([*parameters, *matrices], lr=learning_rate, fused=True, **self.options.model_dump())
 
 
 class AdamW(Adam):
@@ -55,7 +64,79 @@ class AdamW(Adam):
     kind = torch.optim.AdamW
 
 
-OPTIMIZERS: Table[Optimizer] = Table("optimizer", Optimizer, {"adam": Adam, "adamw": AdamW})
+class Muon(Optimizer):
+    """Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) for the weight matrices of layers.
+
+    Their momentum is made orthogonal, so that an update is equally large in all directions. All other parameters are
+    trained by AdamW.
+    """
+
+    class Options(AdamW.Options):
+        momentum: float = Field(0.95, ge=0, lt=1, description="decay of the mean of the gradients of matrices")
+        update_rms: float = Field(
+            0.4, gt=0, description="root mean square of an update of a matrix, as a multiple of the learning rate"
+        )
+
+    options: Options
+
+    def make(
+        self, parameters: list[nn.Parameter], matrices: list[nn.Parameter], learning_rate: float
+    ) -> torch.optim.Optimizer:
+        o = self.options
+        adam = {"lr": learning_rate, "betas": o.betas, "eps": o.eps, "weight_decay": o.weight_decay}
+        return _MuonAndAdamW([{"params": parameters}, {"params": matrices}], o.momentum, o.update_rms, **adam)
+
+
+class _MuonAndAdamW(torch.optim.AdamW):
+    """Muon for the second group of parameters, AdamW for the first."""
+
+    def __init__(self, groups: list[dict[str, Any]], momentum: float, update_rms: float, **adam: Any) -> None:
+        super().__init__(groups, fused=True, **adam)
+        self._momentum, self._update_rms = momentum, update_rms
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        group = self.param_groups[1]
+        directions: dict[torch.Size, dict[Tensor, Tensor]] = {}
+        for weight in group["params"]:
+            if (gradient := weight.grad) is not None:
+                state = self.state[weight]
+                if not state:
+                    state["momentum"] = torch.zeros_like(weight)
+                mean = state["momentum"].lerp_(gradient, 1 - self._momentum)
+                directions.setdefault(weight.shape, {})[weight] = gradient.lerp(mean, self._momentum)
+                weight.grad = None  # so that AdamW leaves it out
+        # All of one shape together, because operations on such small matrices take longer to start than to run.
+        for alike in directions.values():
+            for weight, update in zip(alike, _orthogonalised(torch.stack([*alike.values()])), strict=True):
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+                weight.add_(update, alpha=-group["lr"] * self._update_rms)
+        return super().step(closure)
+
+
+def _orthogonalised(x_NRC: Tensor) -> Tensor:
+    """Matrices with the singular vectors of ``x_NRC`` and nearly equal singular values.
+
+    Five steps of the Newton-Schulz iteration with Jordan's coefficients bring the singular values to between about 0.7
+    and 1.2. They are scaled so that the root mean square of the elements is 1 (Liu et al. 2025, arXiv:2502.16982,
+    section 2.2). A matrix with k times as many rows as columns, such as the gates of an LSTM, is seen as k square ones.
+    """
+    num_matrices, rows, columns = x_NRC.shape
+    parts = rows // columns if rows % columns == 0 else 1
+    x_MPC = x_NRC.reshape(num_matrices * parts, rows // parts, columns)
+    if pick_precision("auto", x_NRC.device) == "bf16":
+        x_MPC = x_MPC.bfloat16()
+    is_tall = x_MPC.shape[1] > columns
+    x = x_MPC.mT if is_tall else x_MPC
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
+    for _ in range(5):
+        square = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+    orthogonal: Tensor = (x.mT if is_tall else x) * max(x.shape[1:]) ** 0.5
+    return orthogonal.reshape(x_NRC.shape).to(x_NRC)
+
+
+OPTIMIZERS: Table[Optimizer] = Table("optimizer", Optimizer, {"adam": Adam, "adamw": AdamW, "muon": Muon})
 
 OPTIMIZER = "training.optimizer"
 

@@ -1,6 +1,6 @@
 """From a recipe to a :class:`ResolvedRecipe`: the only place that decides whether a recipe is valid."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
@@ -51,10 +51,17 @@ class ResolvedRecipe:
         """Returns new objects of the training techniques, which may hold the state of a run."""
         return {name: choice.component(choice.options, self.recipe) for name, choice in self.techniques.items()}
 
-    def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """Returns the optimizer of those parameters that are trained."""
-        trained = [each for each in parameters if each.requires_grad]
-        return self.optimizer.component(self.optimizer.options).make(trained, self.recipe.training.learning_rate)
+    def make_optimizer(self, parameters: Mapping[str, nn.Parameter], matrices: Container[str]) -> torch.optim.Optimizer:
+        """Returns the optimizer of those parameters that are trained.
+
+        Args:
+            matrices: names of the weight matrices of layers.
+        """
+        trained = {name: each for name, each in parameters.items() if each.requires_grad}
+        others = [each for name, each in trained.items() if name not in matrices]
+        chosen = [each for name, each in trained.items() if name in matrices]
+        optimizer = self.optimizer.component(self.optimizer.options)
+        return optimizer.make(others, chosen, self.recipe.training.learning_rate)
 
     def make_schedule(self, total_steps: int | None) -> Schedule:
         """Returns the schedule of a run of ``total_steps`` updates."""

@@ -35,7 +35,7 @@ from nmt.training.meter import Divergence, Meter
 from nmt.training.objective import BatchLoss, Objective, release_memory, shape_text, split_on_oom
 from nmt.training.resolve import ResolvedRecipe
 from nmt.training.validation import Validation, Validator
-from nmt.training.weights import Lora, MovingAverage
+from nmt.training.weights import Lora, MovingAverage, layer_matrices
 
 MAX_SKIPPED = 10
 """Number of consecutive updates with a non-finite loss or gradient that end the run; in float16 three times as many."""
@@ -81,7 +81,7 @@ class Trainer:
         self.lora = Lora(model, options.lora) if options.lora else None
         self.trained = dict(model.named_parameters()) if self.lora is None else self.lora.trained
         """Parameters of the optimizer, by name."""
-        self.optimizer = resolved.make_optimizer(self.trained.values())
+        self.optimizer = resolved.make_optimizer(self.trained, layer_matrices(model))
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.schedule = resolved.make_schedule(self._total_steps())
         self.average = MovingAverage(model, options.ema) if options.ema else None

@@ -180,12 +180,9 @@ class Lora:
         self._scale = options.alpha / options.rank
         named = dict(model.named_parameters())
         full = select(model, options.full, "training.lora.full")
-        tables = {id(p) for m in model.modules() if isinstance(m, nn.Embedding | OutputLayer) for p in m.parameters()}
         chosen = select(model, options.layers, "training.lora.layers") - full
         self._weights = {
-            name: weight
-            for name, weight in named.items()
-            if name in chosen and weight.dim() == 2 and id(weight) not in tables and weight.requires_grad
+            name: weight for name, weight in layer_matrices(model).items() if name in chosen and weight.requires_grad
         }
         if not self._weights:
             raise UserError("training.lora.layers names no weight matrix that could be trained.", "Leave it out.")
@@ -227,6 +224,12 @@ class Lora:
         for name, factor in self.factors.items():
             factor.copy_(factors[name])
             self._before[name].copy_(factor)
+
+
+def layer_matrices(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Returns the weight matrices of a model by name, without tables of vectors and the output layer."""
+    tables = {id(p) for m in model.modules() if isinstance(m, nn.Embedding | OutputLayer) for p in m.parameters()}
+    return {name: weight for name, weight in model.named_parameters() if weight.dim() == 2 and id(weight) not in tables}
 
 
 def select(model: nn.Module, parts: list[str], key: str) -> set[str]:

@@ -23,8 +23,10 @@ class Momentum(Optimizer):
     class Options(options.Options):
         momentum: float = Field(0.9, ge=0, lt=1)
 
-    def make(self, parameters: list[nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:
-        return torch.optim.SGD(parameters, lr=learning_rate, momentum=self.options.momentum)
+    def make(
+        self, parameters: list[nn.Parameter], matrices: list[nn.Parameter], learning_rate: float
+    ) -> torch.optim.Optimizer:
+        return torch.optim.SGD([*parameters, *matrices], lr=learning_rate, momentum=self.options.momentum)
 
 
 @pytest.fixture
@@ -33,26 +35,80 @@ def momentum(monkeypatch: pytest.MonkeyPatch) -> None:
     nmt.add_component("momentum", Momentum)
 
 
-@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def made(kind: dict[str, Any], matrices: tuple[str, ...] = (), **parameters: nn.Parameter) -> torch.optim.Optimizer:
+    changes = {"max_steps": 1, "learning_rate": 0.1, "optimizer": kind}
+    recipe = resolve("multi30k/luong", {f"training.{key}": value for key, value in changes.items()})
+    return recipe.make_optimizer(parameters, matrices)
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw", "muon"])
 def test_weight_decay_is_part_of_the_gradient_in_adam_alone(kind: str) -> None:
     """Two updates by the equations of Kingma & Ba 2015, algorithm 1, and Loshchilov & Hutter 2019, algorithm 2."""
     rate, decay, (b1, b2), eps = 0.1, 0.3, (0.8, 0.9), 1e-3
     chosen = {"type": kind, "betas": [b1, b2], "eps": eps, "weight_decay": decay}
     weight, frozen = nn.Parameter(torch.tensor([2.0])), nn.Parameter(torch.ones(1), requires_grad=False)
-    training = {"max_steps": 1, "learning_rate": rate, "optimizer": chosen}
-    made = resolve("multi30k/luong", {f"training.{key}": each for key, each in training.items()}).make_optimizer(
-        [weight, frozen]
-    )
+    optimizer = made(chosen, weight=weight, frozen=frozen)
     expected, mean, square = 2.0, 0.0, 0.0
     for update, gradient in enumerate((0.5, -1.5), start=1):
         weight.grad = torch.tensor([gradient])
-        made.step()
+        optimizer.step()
         g = gradient + (decay * expected if kind == "adam" else 0.0)
         mean, square = b1 * mean + (1 - b1) * g, b2 * square + (1 - b2) * g * g
-        expected -= rate * decay * expected if kind == "adamw" else 0.0
+        expected -= rate * decay * expected if kind != "adam" else 0.0
         expected -= rate * (mean / (1 - b1**update)) / ((square / (1 - b2**update)) ** 0.5 + eps)
         assert weight.item() == pytest.approx(expected, rel=1e-5)
-    assert [id(p) for group in made.param_groups for p in group["params"]] == [id(weight)]  # not the frozen one
+    assert [id(p) for group in optimizer.param_groups for p in group["params"]] == [id(weight)]  # not the frozen one
+
+
+@pytest.mark.parametrize("shape", [(48, 48), (24, 60), (60, 24)])
+def test_muon_gives_a_matrix_an_update_of_equal_size_in_all_directions(shape: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(1)
+    u, _, v = torch.linalg.svd(torch.randn(shape, generator=generator), full_matrices=False)
+    weight = nn.Parameter(torch.ones(shape))
+    optimizer = made({"type": "muon", "update_rms": 0.3, "weight_decay": 0.5}, ("weight",), weight=weight)
+    weight.grad = u * torch.linspace(0.1, 1, min(shape)) @ v
+    optimizer.step()
+    change = (1 - 0.1 * 0.5) * torch.ones(shape) - weight.detach()
+    along = (u.mT @ change @ v.mT) / (0.1 * 0.3 * max(shape) ** 0.5)  # 1 on the diagonal, if it were exact
+    assert torch.all((along.diagonal() > 0.6) & (along.diagonal() < 1.3))
+    assert (along - along.diagonal().diag()).abs().max() < 0.1
+    assert change.square().mean().sqrt().item() == pytest.approx(0.1 * 0.3, rel=0.2)
+
+
+def test_muon_keeps_a_mean_of_the_gradients_and_looks_ahead() -> None:
+    """Gradients of rank one, whose sum has two directions: the updates of Jordan's algorithm with Nesterov momentum."""
+    first, second = torch.zeros(2, 4, 4)
+    first[0, 0], second[1, 1] = 1.0, 1.0
+    weight = nn.Parameter(torch.zeros(4, 4))
+    optimizer = made({"type": "muon", "momentum": 0.5}, ("weight",), weight=weight)
+    for gradient in (first, second):
+        before, weight.grad = weight.detach().clone(), gradient.clone()
+        optimizer.step()
+    change = before - weight.detach()
+    # The mean is (¼, ½), and with the look-ahead (⅛, ¾); both become about as large.
+    assert change[1, 1] > 0.05
+    assert change[0, 0] > 0.05
+    mean = optimizer.state[weight]["momentum"]
+    assert torch.allclose(mean.diagonal(), torch.tensor([0.25, 0.5, 0, 0]))
+
+
+def test_stacked_square_matrices_get_the_updates_of_each_by_itself() -> None:
+    generator = torch.Generator().manual_seed(2)
+    gates = torch.randn(3, 16, 16, generator=generator)
+    stacked, alone = nn.Parameter(torch.zeros(48, 16)), nn.Parameter(torch.zeros(16, 16))
+    stacked.grad, alone.grad = gates.reshape(48, 16), gates[1].clone()
+    made({"type": "muon"}, ("stacked", "alone"), stacked=stacked, alone=alone).step()
+    assert torch.allclose(stacked[16:32], alone, atol=1e-3)
+
+
+def test_muon_trains_the_matrices_of_layers_and_resumes_exactly(tiny_recipe: Path, tmp_path: Path) -> None:
+    chosen: dict[str, Any] = {"training.optimizer": "muon", "training.metric": "loss", "training.checkpoint_every": 1}
+    train_in_two_parts(tiny_recipe, tmp_path, chosen)
+    (checkpoint,) = (tmp_path / "cut" / "checkpoints").glob("step-000004")
+    moments = {name for path in checkpoint.glob("*.safetensors") for name in read_tensors(path)}
+    with_momentum = {name.removesuffix("/momentum") for name in moments if name.endswith("/momentum")}
+    assert with_momentum
+    assert not any("embedding" in name or "output" in name or "bias" in name for name in with_momentum)
 
 
 def test_a_name_stands_for_an_optimizer_with_its_defaults() -> None:
@@ -83,14 +139,19 @@ def test_wrong_options_are_refused_before_training(
     assert not (tmp_path / "run" / "recipe.yaml").exists()
 
 
+def train_in_two_parts(recipe: Path, directory: Path, changes: dict[str, Any]) -> None:
+    """Trains four updates at once in ``whole``, and twice two of them in ``cut``, and expects the same weights."""
+    changes = changes | {"training.schedule": {"type": "constant", "warmup_steps": 1}}
+    nmt.train(recipe, directory / "whole", overrides=changes | {"training.max_steps": 4})
+    nmt.train(recipe, directory / "cut", overrides=changes | {"training.max_steps": 2})
+    nmt.train(recipe, directory / "cut", overrides=changes | {"training.max_steps": 4}, resume=True)
+    whole, cut = (read_tensors(directory / name / "model.safetensors") for name in ("whole", "cut"))
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
 @pytest.mark.usefixtures("momentum")
 def test_an_outside_optimizer_trains_and_resumes_exactly(tiny_recipe: Path, tmp_path: Path) -> None:
     chosen = {"training.optimizer": {"type": "momentum", "momentum": 0.8}, "training.metric": "loss"}
-    chosen |= {"training.schedule": {"type": "constant", "warmup_steps": 1}, "training.checkpoint_every": 1}
-    nmt.train(tiny_recipe, tmp_path / "whole", overrides=chosen | {"training.max_steps": 4})
-    nmt.train(tiny_recipe, tmp_path / "cut", overrides=chosen | {"training.max_steps": 2})
-    nmt.train(tiny_recipe, tmp_path / "cut", overrides=chosen | {"training.max_steps": 4}, resume=True)
-    whole, cut = (read_tensors(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
-    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+    train_in_two_parts(tiny_recipe, tmp_path, chosen | {"training.checkpoint_every": 1})
     recipe = load_recipe(tmp_path / "cut" / "recipe.yaml")
     assert recipe.training.optimizer == {"type": "momentum", "momentum": 0.8}
