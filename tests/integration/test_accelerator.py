@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils import backend_registration
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 SYSTEMS = [
@@ -124,6 +125,10 @@ EACH_SYSTEM = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.skipif(
+    not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
+    reason="needs a PyTorch with backends in Python",
+)
 @EACH_SYSTEM
 def test_an_accelerator_gives_the_results_of_the_cpu(name: str) -> None:
     on_cpu, on_accelerator, waits, uploads = run_on_both("accel", name)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that pip has installed tests/support/plugin_package into."""
     if not (find_spec("pip") and find_spec("setuptools")):
         pytest.skip("needs pip and setuptools")
+    if not find_spec("wheel") and int(version("setuptools").partition(".")[0]) < 71:
+        pytest.skip("needs the package wheel or a setuptools that makes wheels by itself")
     source = shutil.copytree(PACKAGE, tmp_path_factory.mktemp("source") / "package")  # setuptools writes beside it
     target = tmp_path_factory.mktemp("installed")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]

@@ -98,7 +98,9 @@ class Cell(nn.Module, ABC):
     def drawn(self, *shape: int) -> nn.Parameter:
         """A parameter drawn from U(±1/√D)."""
         bound = self.hidden_size**-0.5
-        return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+        weight = nn.Parameter(torch.empty(shape))
+        nn.init.uniform_(weight, -bound, bound)
+        return weight
 
     @property
     def num_input_gates(self) -> int:
