@@ -196,8 +196,10 @@ async def read_values(request: Request) -> dict[str, Any]:
         return values
     values = dict(request.query_params)
     if request.method == "POST":
-        form = await request.form(max_files=1, max_fields=100)
-        values |= dict(form)
+        try:
+            values |= dict(await request.form(max_files=1, max_fields=100))
+        except ValueError as error:  # of python-multipart; newer versions of Starlette refuse the request by themselves
+            raise ApiError(400, "Invalid form") from error
     if isinstance(values.get("q"), str):
         values["q"] = values["q"].replace("\r\n", "\n").replace("\r", "\n")
     return values
