@@ -17,7 +17,7 @@ from nmt.core.errors import Problems, UserError
 from nmt.core.model_directory import ModelDirectory
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models import attention
-from nmt.models.contracts import Attention, Decoder, DecoderParts, Encoder, EncoderParts, OutputLayer
+from nmt.models.contracts import Attention, Decoder, DecoderParts, Encoder, EncoderParts, OutputLayer, table_ids
 from nmt.models.layers import Embedding
 from nmt.models.networks.act import ActDecoder, ActEncoder, UniversalTransformerDecoder, UniversalTransformerEncoder
 from nmt.models.networks.classifier import Classifier, EmbeddingEncoder
@@ -219,9 +219,7 @@ def _assembled(options: ModelOptions, vocabularies: Vocabularies) -> Seq2Seq:
 
 def _xavier(model: nn.Module) -> None:
     """Glorot & Bengio 2010 for every matrix but the embeddings, the output layer and what a cell's options decide."""
-    kept = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    kept |= {id(m.weight_VD) for m in model.modules() if isinstance(m, OutputLayer)}
-    kept |= {id(weight) for weight in initialised_weights(model)}
+    kept = table_ids(model) | {id(weight) for weight in initialised_weights(model)}
     for parameter in model.parameters():
         if parameter.dim() > 1 and parameter.requires_grad and id(parameter) not in kept:
             nn.init.xavier_uniform_(parameter)

@@ -270,6 +270,12 @@ class OutputLayer(nn.Module):
         return nn.functional.linear(features_ND, self.weight_VD, self.bias_V)
 
 
+def table_ids(model: nn.Module) -> set[int]:
+    """Returns the ``id`` of each parameter of embeddings and output layers: vectors of tokens and of positions."""
+    tables = (module for module in model.modules() if isinstance(module, nn.Embedding | OutputLayer))
+    return {id(parameter) for table in tables for parameter in table.parameters()}
+
+
 @dataclass(frozen=True)
 class DecoderParts:
     """Parts that every decoder is built from, beside its own options."""

@@ -198,7 +198,7 @@ async def read_values(request: Request) -> dict[str, Any]:
     if request.method == "POST":
         try:
             values |= dict(await request.form(max_files=1, max_fields=100))
-        except ValueError as error:  # of python-multipart; newer versions of Starlette refuse the request by themselves
+        except ValueError as error:  # of python-multipart, where Starlette lets it through
             raise ApiError(400, "Invalid form") from error
     if isinstance(values.get("q"), str):
         values["q"] = values["q"].replace("\r\n", "\n").replace("\r", "\n")

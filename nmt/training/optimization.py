@@ -82,15 +82,17 @@ class Muon(Optimizer):
     def make(
         self, parameters: list[nn.Parameter], matrices: list[nn.Parameter], learning_rate: float
     ) -> torch.optim.Optimizer:
-        o = self.options
-        adam = {"lr": learning_rate, "betas": o.betas, "eps": o.eps, "weight_decay": o.weight_decay}
-        return _MuonAndAdamW([{"params": parameters}, {"params": matrices}], o.momentum, o.update_rms, **adam)
+        groups = [{"params": parameters}, {"params": matrices}]
+        return _MuonAndAdamW(groups, lr=learning_rate, **self.options.model_dump())
 
 
 class _MuonAndAdamW(torch.optim.AdamW):
-    """Muon for the second group of parameters, AdamW for the first."""
+    """Muon for the second group of parameters, AdamW for the first.
 
-    def __init__(self, groups: list[dict[str, Any]], momentum: float, update_rms: float, **adam: Any) -> None:
+    ``torch.optim.Muon`` takes one matrix after another, and twice the time for those of a Transformer of width 128.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], *, momentum: float, update_rms: float, **adam: Any) -> None:
         super().__init__(groups, fused=True, **adam)
         self._momentum, self._update_rms = momentum, update_rms
 

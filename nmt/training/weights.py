@@ -19,7 +19,7 @@ from nmt.data.pretrained_embeddings import read_vectors
 from nmt.data.vocabulary.base import SPACE, Vocabulary
 from nmt.data.vocabulary.files import Vocabularies
 from nmt.models.build import build_model, read_model
-from nmt.models.contracts import Decoder, Encoder, OutputLayer
+from nmt.models.contracts import Decoder, Encoder, OutputLayer, table_ids
 from nmt.models.seq2seq import Seq2Seq
 from nmt.models.weights import read_tensors, weights_of
 from nmt.recipe.schema import LoraOptions, ModelOptions, Recipe
@@ -228,7 +228,7 @@ class Lora:
 
 def layer_matrices(model: nn.Module) -> dict[str, nn.Parameter]:
     """Returns the weight matrices of a model by name, without tables of vectors and the output layer."""
-    tables = {id(p) for m in model.modules() if isinstance(m, nn.Embedding | OutputLayer) for p in m.parameters()}
+    tables = table_ids(model)
     return {name: weight for name, weight in model.named_parameters() if weight.dim() == 2 and id(weight) not in tables}
 
 

@@ -34,7 +34,7 @@ CASES = {name: (name, {}) for name in SYSTEMS} | {
     f"technique/{name}": ("systems/rnn_tanh", {"training.techniques": {name: options}})
     for name, options in TECHNIQUES.items()
 }
-CASES["optimizer/muon"] = ("systems/lstm", {"training.optimizer": "muon"})
+CASES |= {"optimizer/muon": ("systems/lstm", {"training.optimizer": "muon"})}
 SEARCHES: dict[str, dict[str, Any]] = {
     "beam": {"beam_size": 3},
     "sample": {"search": "sample", "beam_size": 2, "top_k": 5},
