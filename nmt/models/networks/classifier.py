@@ -75,7 +75,8 @@ class Classifier(Decoder):
         super().__init__()
         size, self.pooling, self.output = parts.memory_size, options.pooling, parts.output
         if self.pooling == "attention":
-            self.query_D = nn.Parameter(torch.empty(size).normal_(std=size**-0.5))
+            self.query_D = nn.Parameter(torch.empty(size))
+            nn.init.normal_(self.query_D, std=size**-0.5)
             self.attention = parts.make_attention(options.attention, size, size)
             self.heads = (SINGLE_HEAD,)
             size = self.attention.context_size(size)

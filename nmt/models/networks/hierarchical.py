@@ -114,7 +114,8 @@ class HierarchicalAttention(Attention):
         self.seen = nn.Linear(options.hidden_size, options.size, bias=False)
         self.utterance = GruCell(GatedOptions(), (memory_size,), options.hidden_size)
         self.utterances = AdditiveAttention(score, query_size, options.hidden_size)
-        self.first_M = nn.Parameter(torch.empty(options.hidden_size).normal_(std=options.hidden_size**-0.5))
+        self.first_M = nn.Parameter(torch.empty(options.hidden_size))
+        nn.init.normal_(self.first_M, std=options.hidden_size**-0.5)
 
     def context_size(self, memory_size: int) -> int:
         return self.utterance.hidden_size

@@ -219,7 +219,8 @@ class NtmEncoder(Encoder):
         super().__init__()
         self.embedding = parts.embedding
         self.machine = NTMCell(options, options, self.embedding.size)
-        self.blank_W = nn.Parameter(torch.empty(options.slot_size).uniform_(-0.05, 0.05))
+        self.blank_W = nn.Parameter(torch.empty(options.slot_size))
+        nn.init.uniform_(self.blank_W, -0.05, 0.05)
         self.dropout = Dropout(options.dropout)
         self.num_slots = options.num_slots
         self.memory_sizes, self.final_size = (self.machine.output_size, options.slot_size), options.hidden_size
@@ -271,7 +272,8 @@ class NtmDecoder(Decoder):
         self.heads = tuple(Head(head, kind="read") for head in range(options.num_read_heads))
         self.slots = nn.Linear(parts.memory_size, size)
         if self.num_free_slots:
-            self.free_FW = nn.Parameter(torch.empty(self.num_free_slots, size).uniform_(-(size**-0.5), size**-0.5))
+            self.free_FW = nn.Parameter(torch.empty(self.num_free_slots, size))
+            nn.init.uniform_(self.free_FW, -(size**-0.5), size**-0.5)
 
     def start(self, encoded: EncoderOutput) -> NTMState:
         cells = self.first_state(encoded)
