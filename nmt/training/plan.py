@@ -8,12 +8,13 @@ of tokens that were trained on, whose end and middle depend on the text and the 
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from math import e, log
 from pathlib import Path
@@ -56,6 +57,9 @@ NUM_HELD_OUT, NUM_SAMPLED, MAX_PAIRS = 500, 4_000, 100_000
 """Number of pairs by which a text is described, and the largest number of others."""
 _UNIT = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
 """A word, or a character of a script without spaces."""
+_LANGUAGE = re.compile(r"[a-z][\w-]+")
+_MAX_PIECES = re.compile(r"--set vocabulary\.size=(\d+) or less")
+"""In the remedy of a vocabulary that is too large for its text; sentencepiece finds the limit when it learns one."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class TextProfile:
     """Share of the groups of three words of held-out targets that occur in the other ones, up to :data:`MAX_PAIRS`."""
     familiar_pairs: float
     """Share of the pairs of words of held-out targets that occur in :data:`NUM_SAMPLED` other ones."""
+    max_pieces: int | None = None
+    """Largest vocabulary that the text gives, where it is smaller than the one for its number of pairs."""
 
     @property
     def features(self) -> tuple[float, float, float]:
@@ -149,13 +155,11 @@ class PlanFiles:
         """Returns a recipe of a Transformer, which `nmt train` runs."""
         passes = num_updates * BATCH_TOKENS / (profile.num_pairs * (PIECES_PER_WORD * profile.num_words + 1))
         dropout = _at_most(DROPOUT, passes, 0.3)
+        size = min(_at_most(VOCABULARY_SIZES, profile.num_pairs, 8000), profile.max_pieces or 8000)
         heads = max(width // 32, 1)
         layers = {"type": "transformer", "num_layers": 4, "num_heads": heads, "feed_forward_size": 4 * width}
         layers |= {"dropout": dropout, "attention_dropout": 0.1}
-        names = [path.name.removesuffix(path.suffix) if path.suffix in SUFFIXES else path.name for path in self._train]
-        languages = [Path(name).suffix[1:] for name in names]
-        if not all(languages) or len(set(languages)) < 2:
-            languages = ["source", "target"]
+        languages = languages_of(*self._train)
         files = [
             None
             if pair is None
@@ -165,7 +169,7 @@ class PlanFiles:
         values: dict[str, Any] = {
             "description": f"Transformer of width {width}, planned by nmt plan",
             "data": {"train": files[0], "valid": files[1], "source": languages[0], "target": languages[1]},
-            "vocabulary": {"type": "unigram", "size": _at_most(VOCABULARY_SIZES, profile.num_pairs, 8000)},
+            "vocabulary": {"type": "unigram", "size": size},
             "model": {
                 "embedding_size": width, "tie": "all", "scale_embeddings": True, "init": "xavier",
                 "encoder": layers, "decoder": dict(layers),
@@ -190,6 +194,20 @@ class PlanFiles:
         return self.source, self.target
 
 
+def languages_of(source: Path, target: Path) -> tuple[str, str]:
+    """Returns the languages that two file names tell: the last parts between full stops in which they differ.
+
+    Those of ``texts.de`` and ``texts.en.gz`` are ``de`` and ``en``, and so are those of ``news_de.txt`` and
+    ``news_en.txt``. They are ``source`` and ``target`` where the names tell none.
+    """
+    names = [path.name.removesuffix(path.suffix) if path.suffix in SUFFIXES else path.name for path in (source, target)]
+    pairs = zip(*(reversed(name.split(".")) for name in names), strict=False)
+    both = next((pair for pair in pairs if pair[0] != pair[1]), ("", ""))
+    begin = re.match(r"(.*[-_]).*\n\1", "\n".join(both))
+    first, second = (part.removeprefix(begin[1] if begin else "") for part in both)
+    return (first, second) if _LANGUAGE.fullmatch(first) and _LANGUAGE.fullmatch(second) else ("source", "target")
+
+
 def _at_most(table: Mapping[int, Value], value: float, otherwise: Value) -> Value:
     return next((chosen for most, chosen in table.items() if value <= most), otherwise)
 
@@ -199,13 +217,14 @@ def try_width(values: dict[str, Any], folder: Path, preparation: float | None) -
 
     Args:
         values: the recipe.
-        folder: an empty folder for the run.
+        folder: a new folder for the run.
         preparation: seconds until the first update, if they are known from another trial.
 
     Raises:
         UserError: the recipe or the text can't be used.
     """
     recipe, output = folder / "recipe.yaml", folder / "model"
+    folder.mkdir(parents=True, exist_ok=True)
     recipe.write_text(yaml12.dump(values), "utf-8")
     trial = [f"training.max_steps={TRIAL_UPDATES}", f"training.max_minutes={TRIAL_MINUTES}", "training.log_every=1",
              "training.metric=loss", "training.validate_every=100000"]  # fmt: skip
@@ -313,9 +332,24 @@ def plan(
         for width in WIDTHS:
             on_progress(len(trials) + 1, f"trying width {width}")
             folder = Path(scratch, str(width))
-            folder.mkdir()
-            values = files.recipe(profile, width, 10_000)
-            if trials:  # the vocabulary is that of the first one
+            if not trials:
+                profile, trial = _first_trial(files, profile, folder)
+            else:  # the vocabulary is that of the first one
+                values = files.recipe(profile, width, 10_000)
                 values["vocabulary"] = {"path": str(Path(scratch, str(WIDTHS[0]), "model"))}
-            trials.append(try_width(values, folder, trials[0].preparation if trials else None))
+                trial = try_width(values, folder, trials[0].preparation)
+            trials.append(trial)
     return Plan(profile, trials, minutes)
+
+
+def _first_trial(files: PlanFiles, profile: TextProfile, folder: Path) -> tuple[TextProfile, Trial]:
+    """Tries the smallest width, again with the largest vocabulary that the text gives if the first one was larger."""
+    try:
+        return profile, try_width(files.recipe(profile, WIDTHS[0], 10_000), folder, None)
+    except UserError as error:
+        limit = _MAX_PIECES.search(error.message)
+        if limit is None or "vocabulary.size" in files.overrides:
+            raise
+    shutil.rmtree(folder)
+    profile = replace(profile, max_pieces=int(limit[1]))
+    return profile, try_width(files.recipe(profile, WIDTHS[0], 10_000), folder, None)

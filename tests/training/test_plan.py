@@ -5,13 +5,17 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from nmt.core.errors import UserError
+from nmt.data.vocabulary.sentencepiece import UnigramVocabulary
 from nmt.recipe import registry
 from nmt.recipe.load import load_recipe
+from nmt.recipe.schema import VocabularyOptions
+from nmt.training import plan as planning
 from nmt.training.plan import (
     NUM_VALIDATIONS,
     VALIDATION_UPDATES,
@@ -21,6 +25,8 @@ from nmt.training.plan import (
     TextProfile,
     Trial,
     expected_chrf,
+    languages_of,
+    plan,
     try_width,
 )
 
@@ -60,9 +66,9 @@ def test_more_updates_and_more_familiar_text_are_better_and_the_best_width_is_ch
         replace(PROFILE, num_words=25.0), 128, 1000
     )
     slow, fast = Trial(256, 10.0, 4.0, None), Trial(64, 10.0, 0.2, None)
-    plan = Plan(PROFILE, [slow, fast], [5.0])
-    assert plan.best(5.0) == fast
-    assert plan.chrf(slow, 1.0) is None
+    found = Plan(PROFILE, [slow, fast], [5.0])
+    assert found.best(5.0) == fast
+    assert found.chrf(slow, 1.0) is None
 
 
 def test_the_recipe_can_be_trained(tmp_path: Path) -> None:
@@ -78,7 +84,26 @@ def test_the_recipe_can_be_trained(tmp_path: Path) -> None:
     rates = [files.recipe(PROFILE, 128, n)["model"]["encoder"]["dropout"] for n in (1000, 5000, 50_000)]
     assert rates == [0.1, 0.2, 0.3]
     other = PlanFiles(tmp_path / "x.txt", tmp_path / "y.txt").recipe(TextProfile(4_000, 12.0, 0.5, 0.7), 64, 10)
-    assert (other["data"]["source"], other["vocabulary"]["size"]) == ("source", 2000)
+    assert other["vocabulary"]["size"] == 2000
+    assert files.recipe(replace(PROFILE, max_pieces=7851), 64, 10)["vocabulary"]["size"] == 7851
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "languages"),
+    [
+        ("texts.de", "texts.en.gz", ("de", "en")),
+        ("de.txt", "en.txt", ("de", "en")),
+        ("corpus.de-en.de.txt", "corpus.de-en.en.txt", ("de", "en")),
+        ("news_de.txt", "news_en.txt", ("de", "en")),
+        ("app.pt-BR", "app.en", ("pt-BR", "en")),
+        ("german.txt", "english.txt.zst", ("german", "english")),
+        ("x.txt", "y.txt", ("source", "target")),
+        ("text.1", "text.2", ("source", "target")),
+        ("a/text", "b/text", ("source", "target")),
+    ],
+)
+def test_languages_are_those_of_the_file_names(source: str, target: str, languages: tuple[str, str]) -> None:
+    assert languages_of(Path(source), Path(target)) == languages
 
 
 def test_the_command_estimates_and_writes_a_recipe_that_trains(
@@ -119,6 +144,30 @@ def test_a_plan_that_cannot_be_made_is_refused(
     done = run_nmt("plan", tiny_corpus / "train.de", tiny_corpus / "train.en", *arguments)
     assert done.returncode == 2
     assert message in " ".join(done.stderr.split())
+
+
+def test_a_vocabulary_is_no_larger_than_the_text_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["der Hund", "the dog"] * 30
+    for side, line in zip(("de", "en"), lines, strict=False):
+        (tmp_path / f"all.{side}").write_text(f"{line}\n" * 60, "utf-8")
+
+    def learn(values: dict[str, Any], folder: Path, preparation: float | None) -> Trial:
+        """A trial that learns its vocabulary, and shows an error as the process of a trial does."""
+        folder.mkdir()
+        try:
+            if "size" in (options := values["vocabulary"]):
+                UnigramVocabulary.learn(lines, VocabularyOptions(**options), [], "The training text")
+        except UserError as error:
+            raise UserError(f"Error: {error.message}\n{error.remedy}", "") from None
+        return Trial(values["model"]["embedding_size"], 1.0, 1.0, None)
+
+    monkeypatch.setattr(planning, "try_width", learn)
+    found = plan(PlanFiles(tmp_path / "all.de", tmp_path / "all.en"))
+    assert found.profile.max_pieces is not None
+    assert 8 < found.profile.max_pieces < 100
+    assert len(found.trials) == len(WIDTHS)
+    with pytest.raises(UserError, match=r"pieces, but vocabulary\.size is 90"):
+        plan(PlanFiles(tmp_path / "all.de", tmp_path / "all.en", overrides={"vocabulary.size": 90}))
 
 
 def test_a_trial_that_fails_says_why(tiny_corpus: Path, run_nmt: RunNmt, tmp_path: Path) -> None:
