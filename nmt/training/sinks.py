@@ -28,8 +28,9 @@ from nmt.training.events import (
     Warned,
 )
 
-SILENCE = 180.0
-"""Seconds without a message (of a validation or an epoch) after which a log file gets a line."""
+SILENCE = (20.0, 60.0, 180.0)
+"""Seconds without a message (of a validation or an epoch) after which a log file gets a line: its first one, its second
+one, and later ones."""
 MAX_FRAMES = 200
 """Frames of a film: 2 MB for five captions, and at most 15 MB for five of the longest sentences."""
 
@@ -201,7 +202,7 @@ class ConsoleSink:
     _run: Started
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
-        self._stack = stack
+        self._stack, self._num_lines = stack, 0
 
     def __call__(self, event: Event) -> None:
         clock, step = clock_text(event.seconds), event.step
@@ -235,7 +236,8 @@ class ConsoleSink:
                 text += f"  {event.skipped} skipped"
             # A bar without an end counts the updates itself.
             self._bar.update(*((event.step, text) if done is None else (done, f"step {event.step:,}  {text}")))
-        elif silent_for() >= SILENCE:
+        elif silent_for() >= SILENCE[min(self._num_lines, len(SILENCE) - 1)]:
+            self._num_lines += 1
             total = f" of {self._run.total_steps:,}" if self._run.total_steps else ""
             left = f", about {duration_text(event.seconds / done - event.seconds)} left" if done else ""
             say(

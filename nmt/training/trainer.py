@@ -264,7 +264,7 @@ class Trainer:
         self._emit(events.Validated, **figures, best=improved, samples=tuple(events.Sample(*texts) for texts in shown))
         if result.frame is not None:
             self._emit(events.Filmed, **result.frame)
-        if result.degenerate.is_serious and self.progress.step > self.schedule.warmup_steps:
+        if result.is_suspicious:
             self._emit(events.Warned, message=f"{result.degenerate.summary()}.")
         return improved
 

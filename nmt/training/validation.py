@@ -42,6 +42,9 @@ BATCH_SIZE = 32
 MIN_SENTENCES = 10
 """A mean of the gradients of fewer sentences isn't shown."""
 
+LEARNED = 0.5
+"""Share of the entropy of single target tokens that a loss must fall below before translations should be sound."""
+
 Pairs = Sequence[tuple[Ids, Ids]]
 
 
@@ -58,6 +61,8 @@ class Validation:
     translations: list[str] = field(default_factory=list)
     degenerate: DegenerateCount = field(default_factory=DegenerateCount)
     """Number of degenerate translations."""
+    entropy: float = 0.0
+    """Loss of a model that knows how frequent each target token is and nothing else."""
     frame: dict[str, Any] | None = None
     """With ``training.film`` the fields of :class:`nmt.training.events.Filmed`; in rank 0 alone."""
 
@@ -65,6 +70,15 @@ class Validation:
     def value(self) -> float:
         """The score, or the loss where models are selected by it."""
         return self.loss if self.score is None else self.score
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether many translations are degenerate though the model predicts target tokens well.
+
+        A model that has hardly learned to translate repeats frequent words, and most of its translations are
+        degenerate. So the loss must be below :data:`LEARNED` times the entropy of the target tokens.
+        """
+        return self.degenerate.is_serious and self.loss < LEARNED * self.entropy
 
     def figures(self) -> dict[str, Any]:
         """Returns the figures that rank a checkpoint: ``value`` (None if it isn't finite) and ``higher_is_better``."""
@@ -103,6 +117,7 @@ class Validator:
         self._metric = METRICS[self._name]() if self._name != LOSS else None
         self._num_translated = min(recipe.training.validation_size, len(self.data.references)) if self._metric else 0
         self._batch_tokens, self._precision, self._process_group = batch_tokens, precision, process_group
+        self._entropy = self._entropy_of_tokens()
         self._film = Film(recipe, data, precision) if recipe.training.film and process_group.is_main else None
 
     @torch.inference_mode()
@@ -131,7 +146,15 @@ class Validator:
         sources, references = (lines[: self._num_translated] for lines in (self.data.sources, self.data.references))
         score = self._metric.corpus_score(translations, [references], sources).score
         degenerate = count_degenerate(translations, sources, references)
-        return Validation(loss, self._name, score, translations, degenerate, frame)
+        return Validation(loss, self._name, score, translations, degenerate, self._entropy, frame)
+
+    def _entropy_of_tokens(self) -> float:
+        """Returns -Σ p log p over the target pieces and EOS, where p is their frequency in the validation text."""
+        targets, vocabulary = self.data.corpus.target.taken(self.data.indices), self._vocabularies.target
+        counts_V = targets.counts(len(vocabulary))
+        counts_V[vocabulary.eos] += len(targets)
+        p = counts_V[counts_V > 0] / counts_V.sum()
+        return float(-(p * np.log(p)).sum())
 
     def _loss(self, model: Seq2Seq, stop: Callable[[], bool]) -> tuple[float, int]:
         """Sum of -log p over the target tokens of this process's share, and their number."""

@@ -320,19 +320,21 @@ def test_a_validation_that_is_not_finite_is_never_the_best(
     assert [(line["loss"], line["best"]) for line in lines] == [(None, False), (3, True), (None, False), (2, True)]
 
 
-def test_degenerate_translations_are_logged_and_after_the_warm_up_warned_of(
+def test_degenerate_translations_are_logged_and_warned_of_where_the_loss_is_low(
     make_recipe: RecipeMaker,
     read_metrics: MetricsReader,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    losses = iter([4.0, 1.0])
     monkeypatch.setattr(Validator, "_translate", lambda self, *given: ["the " * 9] * 4 + ["one good sentence"] * 4)
-    train(make_recipe(max_steps=4, validate_every=2, schedule={"warmup_steps": 2}, metric="bleu"), tmp_path)
+    monkeypatch.setattr(Validator, "_loss", lambda self, *given: (next(losses), 1))
+    train(make_recipe(max_steps=4, validate_every=2, schedule={"warmup_steps": 0}, metric="bleu"), tmp_path)
     assert [line["degenerate"] for line in read_metrics(tmp_path, "valid")] == [0.5, 0.5]
-    warnings = [line for line in capfd.readouterr().err.splitlines() if "look degenerate" in line]
-    assert len(warnings) == 1
-    assert "4 of 8 translations (50.0%) look degenerate: 4 repeat themselves" in warnings[0]
+    first, _, second = capfd.readouterr().err.partition("step 4: validation")
+    assert "look degenerate" not in first
+    assert "4 of 8 translations (50.0%) look degenerate: 4 repeat themselves" in second
 
 
 def test_a_checkpoint_that_a_killed_process_would_have_deleted_is_deleted(

@@ -1,6 +1,9 @@
 """Validation figures against an independent computation, one sentence at a time."""
 
+import math
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import torch
 from sacrebleu.metrics import BLEU, CHRF, TER
 from searches import search_all
 
+from nmt.metrics.degenerate import DegenerateCount, count_degenerate
 from nmt.models.build import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.recipe.schema import Recipe
@@ -80,6 +84,19 @@ def test_degenerate_translations_are_counted(make_recipe: RecipeMaker, monkeypat
     monkeypatch.setattr(Validator, "_translate", lambda self, *given: spoilt)
     result = measure(recipe, data, model, "bleu")
     assert {kind: lines for kind, lines in result.degenerate.lines.items() if lines} == {"empty": [4], "loop": [5]}
+
+
+def test_a_model_has_learned_when_its_loss_is_half_of_the_entropy_of_the_tokens(make_recipe: RecipeMaker) -> None:
+    model, data = make_model(make_recipe("transformer", max_steps=1))
+    vocabulary, references = data.vocabularies.target, data.valid.references
+    counts = Counter(token for line in references for token in [*vocabulary.encode(line), vocabulary.eos])
+    p = [count / counts.total() for count in counts.values()]
+    result = measure(make_recipe("transformer", max_steps=1), data, model, "bleu")
+    assert result.entropy == pytest.approx(-sum(each * math.log(each) for each in p))
+    serious = count_degenerate([""] * 9, ["a"] * 9)
+    high, low = (replace(result, degenerate=serious, loss=share * result.entropy) for share in (0.51, 0.49))
+    assert (high.is_suspicious, low.is_suspicious) == (False, True)
+    assert not replace(low, degenerate=DegenerateCount()).is_suspicious
 
 
 def test_the_model_and_the_random_state_are_left_as_they_were(make_recipe: RecipeMaker) -> None:
