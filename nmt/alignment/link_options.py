@@ -22,19 +22,20 @@ class LinkOptions(Options):
     method: Literal["argmax", "threshold"] | None = Field(
         None,
         description="a link to all words with at least the threshold (threshold), or from each word to the one with "
-        "the highest weight (argmax); None: threshold with a lexicon, unless symmetrize is given, and argmax without",
+        "the highest weight (argmax); by default threshold with a lexicon, unless --symmetrize is given, and argmax "
+        "without",
     )
     threshold: float | None = Field(
         None,
         gt=0,
         le=1,
-        description=f"least weight of a link, with --method threshold; None: {POSTERIOR} of the posterior that a "
+        description=f"least weight of a link, with --method threshold; by default {POSTERIOR} of the posterior that a "
         f"lexicon gives, or {ATTENTION} of the attention",
     )
     symmetrize: Symmetrization | None = Field(
         None,
         description="how links of target and source words are combined with --method argmax: intersection, union, "
-        "grow-diag, grow-diag-final or grow-diag-final-and; none: those of target words alone; None: grow-diag",
+        "grow-diag, grow-diag-final or grow-diag-final-and; none: those of target words alone; by default grow-diag",
     )
 
     def resolved(self, has_lexicon: bool = False) -> "LinkOptions":

@@ -11,6 +11,7 @@ import typer
 
 from nmt.alignment.link_options import AttributionMethod, LinkOptions
 from nmt.cli.common import AsJson, AttentionStep, Device, Heads, ModelDir, command, on_screen, say_wrote, show_json
+from nmt.cli.help import APPEARANCE, INPUT_AND_OUTPUT, LINKS
 from nmt.cli.schema import options_of
 from nmt.core.console import print_table, progress_bar, say
 from nmt.core.errors import UserError
@@ -36,6 +37,7 @@ Format = Annotated[
         help="pharaoh: links i-j of source and target word, counted from 0; json: words, links, weights and "
         "score, an object per line; a picture per sentence pair (pdf: a page); or html: one interactive page.",
         show_default="by the name of the output, else pharaoh",
+        rich_help_panel=INPUT_AND_OUTPUT,
     ),
 ]
 PictureOutput = Annotated[
@@ -45,25 +47,38 @@ PictureOutput = Annotated[
         "-o",
         metavar="FILE",
         help="File to write; - is standard output. Many pictures are numbered: links-0001.png ….",
+        rich_help_panel=INPUT_AND_OUTPUT,
     ),
 ]
-Tokenized = Annotated[bool, typer.Option(help="The text is tokenised; tokens are the words.")]
-SplitPunctuation = Annotated[bool, typer.Option(help="In raw text, count punctuation marks as words of their own.")]
+Tokenized = Annotated[
+    bool, typer.Option(help="The text is tokenised; tokens are the words.", rich_help_panel=INPUT_AND_OUTPUT)
+]
+SplitPunctuation = Annotated[
+    bool,
+    typer.Option(help="In raw text, count punctuation marks as words of their own.", rich_help_panel=INPUT_AND_OUTPUT),
+]
 Reverse = Annotated[
     Path | None,
-    typer.Option(metavar="MODEL_DIR", help="A model of the other direction; links are those of both models."),
+    typer.Option(
+        metavar="MODEL_DIR",
+        help="A model of the other direction; links are those of both models.",
+        rich_help_panel=LINKS,
+    ),
 ]
 WithLexicon = Annotated[
     bool,
     typer.Option(
-        "--lexicon/--no-lexicon", help="Weigh the attention with the lexicon of `nmt learn-alignment`, if any."
+        "--lexicon/--no-lexicon",
+        help="Weigh the attention with the lexicon of `nmt learn-alignment`, if any.",
+        rich_help_panel=LINKS,
     ),
 ]
 LexiconOnly = Annotated[
     bool,
     typer.Option(
         help="Align by the lexicon and the order of words, without the attention: faster, nearly as good. Weights are "
-        "then the probabilities of links, and there are no scores."
+        "then the probabilities of links, and there are no scores.",
+        rich_help_panel=LINKS,
     ),
 ]
 Attribution = Annotated[
@@ -72,16 +87,33 @@ Attribution = Annotated[
         metavar="METHOD",
         help="Take links from the attribution of the predicted tokens to the source in place of attention: "
         "input_x_gradient, integrated_gradients, value_zeroing or leave_one_out.",
+        rich_help_panel=LINKS,
     ),
 ]
 Grid = Annotated[
     bool,
-    typer.Option(help="Pictures of each attention head, a row per layer; the heads that links are from have a frame."),
+    typer.Option(
+        help="Pictures of each attention head, a row per layer; the heads that links are from have a frame.",
+        rich_help_panel=APPEARANCE,
+    ),
 ]
-Lines = Annotated[bool, typer.Option(help="Pictures of two rows of words, joined by lines as thick as the weights.")]
-Numbers = Annotated[bool, typer.Option(help="Write the weights into pictures.")]
-Gold = Annotated[Path | None, typer.Option(metavar="FILE", help="Gold links to show too: i-j sure, i?j possible.")]
-Candidates = Annotated[int, typer.Option(metavar="N", min=1, help="In pages without TARGET: candidates of a sentence.")]
+Lines = Annotated[
+    bool,
+    typer.Option(
+        help="Pictures of two rows of words, joined by lines as thick as the weights.", rich_help_panel=APPEARANCE
+    ),
+]
+Numbers = Annotated[bool, typer.Option(help="Write the weights into pictures.", rich_help_panel=APPEARANCE)]
+Gold = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Gold links to show too: i-j sure, i?j possible.", rich_help_panel=APPEARANCE),
+]
+Candidates = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=1, help="In pages without TARGET: candidates of a sentence.", rich_help_panel=APPEARANCE
+    ),
+]
 Limit = Annotated[
     int | None,
     typer.Option(
@@ -89,6 +121,7 @@ Limit = Annotated[
         min=1,
         help="Use only the first N pairs.",
         show_default=f"all; {MAX_PICTURES} for pictures, {MAX_IN_PAGE:,} for a page",
+        rich_help_panel=INPUT_AND_OUTPUT,
     ),
 ]
 
@@ -104,7 +137,7 @@ Limit = Annotated[
     "nmt align runs/de-en test.de test.en --attribution leave_one_out",
     draws=True,
 )
-@options_of(LinkOptions, from_recipe=False)
+@options_of(LinkOptions, from_recipe=False, section=LINKS)
 def align(
     model_dir: ModelDir,
     source: Source,

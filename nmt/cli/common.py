@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, get_args, get
 
 import typer
 
+from nmt.cli.help import APPEARANCE, INPUT_AND_OUTPUT, LINKS, MACHINE, GroupedCommand
 from nmt.core.console import be_quiet, say
 from nmt.core.errors import UserError
 from nmt.core.version import __version__
@@ -30,7 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 
 
@@ -42,7 +43,14 @@ def group(name: str, help: str) -> typer.Typer:
 
 
 Input = Annotated[
-    str, typer.Option("--input", "-i", metavar="FILE", help="Source text (.gz, .xz, .zst too); - is standard input.")
+    str,
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="FILE",
+        help="Source text (.gz, .xz, .zst too); - is standard input.",
+        rich_help_panel=INPUT_AND_OUTPUT,
+    ),
 ]
 Output = Annotated[
     str,
@@ -51,9 +59,13 @@ Output = Annotated[
         "-o",
         metavar="FILE",
         help="File to write, compressed if it ends in .gz, .xz or .zst; - is standard output.",
+        rich_help_panel=INPUT_AND_OUTPUT,
     ),
 ]
-Device = Annotated[str, typer.Option(metavar="NAME", help="The device: auto, cpu, cuda, cuda:1, mps.")]
+Device = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="The device: auto, cpu, cuda, cuda:1, mps.", rich_help_panel=MACHINE),
+]
 ModelDir = Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Folder that `nmt train` wrote.")]
 Heads = Annotated[
     str | None,
@@ -61,6 +73,7 @@ Heads = Annotated[
         metavar="LIST",
         help="Attention heads whose mean is the alignment, as LAYER:HEAD, such as 2:1,2:3.",
         show_default="as MODEL_DIR says",
+        rich_help_panel=LINKS,
     ),
 ]
 AttentionStep = Annotated[
@@ -68,6 +81,7 @@ AttentionStep = Annotated[
     typer.Option(
         help="Use the attention of the step that predicts a word (output) or of the step that reads it (input).",
         show_default="as MODEL_DIR says",
+        rich_help_panel=LINKS,
     ),
 ]
 Workers = Annotated[
@@ -82,7 +96,9 @@ Workers = Annotated[
 Ray = Annotated[
     str | None,
     typer.Option(
-        metavar="ADDRESS", help="Do the shards of a folder on a Ray cluster: HOST:PORT, auto, or local for a new one."
+        metavar="ADDRESS",
+        help="Do the shards of a folder on a Ray cluster: HOST:PORT, auto, or local for a new one.",
+        rich_help_panel=MACHINE,
     ),
 ]
 ExecutorName = Annotated[
@@ -92,6 +108,7 @@ ExecutorName = Annotated[
         help="Where the workers run: local, ray, or the executor of a plugin with its options, such as "
         "'ray: {address: auto}'.",
         show_default="local",
+        rich_help_panel=MACHINE,
     ),
 ]
 Settings = Annotated[
@@ -142,9 +159,11 @@ Quiet = Annotated[
 ]
 Theme = Annotated[
     Literal["paper", "slides", "slides-dark"],
-    typer.Option(help="Fonts and colours of pictures: slides are for a projector."),
+    typer.Option(help="Fonts and colours of pictures: slides are for a projector.", rich_help_panel=APPEARANCE),
 ]
-Version = Annotated[bool, typer.Option(callback=_show_version, is_eager=True, help="Show the version and exit.")]
+Version = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+]
 
 
 @app.callback()
@@ -195,7 +214,7 @@ def command(*examples: str, to: typer.Typer = app, draws: bool = False) -> Calla
         ]
         by_name = [_as_option(each) for each in (*parameters, *options)]
         run.__signature__ = inspect.Signature(by_name)  # type: ignore[attr-defined]
-        return to.command(epilog=epilog)(run)
+        return to.command(epilog=epilog, cls=GroupedCommand)(run)
 
     return decorate
 

@@ -1,7 +1,7 @@
 """Options of commands and the list of keys, made from the schema of recipes."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -23,13 +23,17 @@ TYPE_NAMES = {int: "integer", float: "number", str: "text", bool: "true or false
 BOUNDS = {"gt": "<", "ge": "<=", "lt": "<", "le": "<="}
 
 
-def options_of(group: type[Options], from_recipe: bool = True) -> Callable[[Command], Command]:
+def options_of(
+    group: type[Options], from_recipe: bool = True, section: str | None = None, others: Mapping[str, str] = {}
+) -> Callable[[Command], Command]:
     """Returns a decorator that replaces the ``**`` parameter of a command by an option for each field of a group.
 
     Fields that are not single values get no option.
 
     Args:
         from_recipe: the default is None, and the recipe's value applies; otherwise it is that of the field.
+        section: where help pages show the options; see :mod:`nmt.cli.help`.
+        others: fields whose options are in another section, and that section.
     """
 
     def decorate(command: Command) -> Command:
@@ -40,7 +44,9 @@ def options_of(group: type[Options], from_recipe: bool = True) -> Callable[[Comm
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=None if from_recipe else field.default,
-                annotation=_option(name, field, "from the recipe" if from_recipe else str(field.default)),
+                annotation=_option(
+                    name, field, "from the recipe" if from_recipe else field.default, others.get(name, section)
+                ),
             )
             for name, field in group.model_fields.items()
             if _value_type(field) is not None
@@ -60,8 +66,8 @@ def _value_type(field: FieldInfo) -> Any:
     return kind if kind in (*METAVARS, bool) or get_origin(kind) is Literal else None
 
 
-def _option(name: str, field: FieldInfo, default: str) -> Any:
-    """Returns the annotation of the parameter for a field; ``default`` is shown in the help."""
+def _option(name: str, field: FieldInfo, default: Any, section: str | None) -> Any:
+    """Returns the annotation of the parameter for a field; the help shows ``default`` unless it is None."""
     kind, limits = _value_type(field), bounds(field)
     flag = f"--{name.replace('_', '-')}"
 
@@ -73,11 +79,13 @@ def _option(name: str, field: FieldInfo, default: str) -> Any:
             raise typer.BadParameter(error.errors()[0]["msg"]) from None
 
     description = field.description or ""
+    notes = "; ".join(filter(None, (None if default is None else f"default: {default}", limits)))
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
         metavar=METAVARS.get(kind, "NAME" if sum(map(len, get_args(kind))) > 40 else None),  # pages have 80 columns
-        help=f"{description[:1].upper()}{description[1:]}. [default: {default}{'; ' * bool(limits)}{limits}]",
+        help=f"{description[:1].upper()}{description[1:]}." + f"  [{notes}]" * bool(notes),
         show_default=False,
+        rich_help_panel=section,
         callback=check if limits else None,
     )
     return Annotated[kind | None, option]

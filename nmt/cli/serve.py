@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from nmt.cli.common import Device, command
+from nmt.cli.help import ACCESS, LIMITS
 from nmt.cli.schema import options_of
 from nmt.cli.translation_options import Engine
 from nmt.serving.options import ServeOptions
@@ -16,22 +17,31 @@ ModelDirs = Annotated[
         metavar="MODEL_DIR...", help="Folders that `nmt train` wrote; of a direction the first is the default."
     ),
 ]
-Host = Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen at; 0.0.0.0 is all.")]
-Port = Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 chooses a free one.")]
+Host = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="Address to listen at; 0.0.0.0 is all.", rich_help_panel=ACCESS)
+]
+Port = Annotated[
+    int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 chooses a free one.", rich_help_panel=ACCESS)
+]
 ApiKeys = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="File of API keys, one on each line; a request needs one of them.")
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="File of API keys, one on each line; a request needs one of them.", rich_help_panel=ACCESS
+    ),
 ]
 TrustProxy = Annotated[
     str,
     typer.Option(
         metavar="ADDRESSES",
         help="Addresses of reverse proxies, with commas between, whose X-Forwarded-For names the client.",
+        rich_help_panel=ACCESS,
     ),
 ]
 Feedback = Annotated[
     bool,
     typer.Option(
-        help="Accept corrected translations from everybody; with --api-keys they are accepted from holders of a key."
+        help="Accept corrected translations from everybody; with --api-keys they are accepted from holders of a key.",
+        rich_help_panel=ACCESS,
     ),
 ]
 
@@ -43,7 +53,7 @@ Feedback = Annotated[
     "nmt serve runs/de-en runs/de-en-larger",
     "curl -s localhost:5000/translate -d q='Ein Hund schläft.' -d source=de -d target=en",
 )
-@options_of(ServeOptions, from_recipe=False)
+@options_of(ServeOptions, from_recipe=False, section=LIMITS)
 def serve(
     model_dirs: ModelDirs,
     host: Host = "127.0.0.1",

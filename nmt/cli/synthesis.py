@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from nmt.cli.common import Device, ModelDir, command, names_in
+from nmt.cli.help import CONTENT, FILTERING, INPUT_AND_OUTPUT, LARGE_LANGUAGE_MODEL, OF_DECODING, SEARCH
 from nmt.cli.schema import options_of
 from nmt.cli.translate import translate_lines
 from nmt.cli.translation_options import Precision, Resume
@@ -26,10 +27,19 @@ if TYPE_CHECKING:
 Text = Annotated[
     str,
     typer.Option(
-        "--input", "-i", metavar="FILE", help="Text in the target language (.gz, .xz, .zst too); - is standard input."
+        "--input",
+        "-i",
+        metavar="FILE",
+        help="Text in the target language (.gz, .xz, .zst too); - is standard input.",
+        rich_help_panel=INPUT_AND_OUTPUT,
     ),
 ]
-Folder = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write; must be new.")]
+Folder = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="FOLDER", help="Folder to write; must be new.", rich_help_panel=INPUT_AND_OUTPUT
+    ),
+]
 
 Teacher = Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="The teacher; left out with --teacher.")]
 Source = Annotated[
@@ -50,14 +60,18 @@ Target = Annotated[
     "nmt backtranslate runs/en-de -i mono.en.zst -o bt --noise",
     "nmt backtranslate runs/en-de -i mono.en -o bt --search sample --min-score -3",
 )
-@options_of(PairOptions, from_recipe=False)
-@options_of(DecodingOptions)
+@options_of(PairOptions, from_recipe=False, section=FILTERING)
+@options_of(DecodingOptions, section=SEARCH, others=OF_DECODING)
 def backtranslate(
     model_dir: ModelDir,
     output: Folder,
     input: Text = "-",
     noise: Annotated[
-        bool, typer.Option(help="Delete, replace and move some words of the translations (Edunov et al. 2018).")
+        bool,
+        typer.Option(
+            help="Delete, replace and move some words of the translations (Edunov et al. 2018).",
+            rich_help_panel=CONTENT,
+        ),
     ] = False,
     precision: Precision = "fp32",
     resume: Resume = False,
@@ -85,9 +99,9 @@ def backtranslate(
     "nmt distill runs/teacher train.de train.en -o distilled --beam-size 8",
     "nmt distill train.de --teacher http://localhost:8000/v1 --model NAME --reverse runs/en-de -o distilled",
 )
-@options_of(TeacherOptions, from_recipe=False)
-@options_of(PairOptions, from_recipe=False)
-@options_of(DecodingOptions)
+@options_of(TeacherOptions, from_recipe=False, section=LARGE_LANGUAGE_MODEL)
+@options_of(PairOptions, from_recipe=False, section=FILTERING)
+@options_of(DecodingOptions, section=SEARCH, others=OF_DECODING)
 def distill(
     model_dir: Teacher,
     source: Source = None,

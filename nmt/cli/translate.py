@@ -24,6 +24,7 @@ from nmt.cli.common import (
     on_screen,
     shards_and_executor,
 )
+from nmt.cli.help import INPUT_AND_OUTPUT, MACHINE, OF_DECODING, SEARCH
 from nmt.cli.schema import options_of
 from nmt.cli.translation_options import Resume, TranslateOptions, jsonl
 from nmt.core.console import progress_bar, say, warn
@@ -55,7 +56,7 @@ WORTH_A_WARNING = 20
     "nmt translate runs/de-en -i test.de --ensemble runs/other --n-best 3",
     "nmt translate runs/de-en -i test.de --search sample --mbr chrf",
 )
-@options_of(DecodingOptions)
+@options_of(DecodingOptions, section=SEARCH, others=OF_DECODING)
 def translate(
     options: TranslateOptions,
     file: Annotated[
@@ -70,6 +71,7 @@ def translate(
             metavar="YAML",
             help="A logits processor with its options, such as 'no_repeat_ngram: {size: 3}'; may be repeated.",
             show_default="from the recipe",
+            rich_help_panel=SEARCH,
         ),
     ] = None,
     score_only: Annotated[
@@ -77,10 +79,13 @@ def translate(
         typer.Option(
             metavar="SOURCE TARGET",
             help="Instead of translating, score the lines of TARGET as translations of those of SOURCE.",
+            rich_help_panel=INPUT_AND_OUTPUT,
         ),
     ] = None,
     resume: Resume = False,
-    interactive: Annotated[bool, typer.Option(help="Ask for sentences and answer each.")] = False,
+    interactive: Annotated[
+        bool, typer.Option(help="Ask for sentences and answer each.", rich_help_panel=INPUT_AND_OUTPUT)
+    ] = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -88,6 +93,7 @@ def translate(
             min=1,
             help="Processes that translate a file or the shards of a folder.",
             show_default="one on each core for a file, on a CPU; as many as the machine has room for a folder",
+            rich_help_panel=MACHINE,
         ),
     ] = None,
     ray: Ray = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nmt.cli.common import ModelDir
+from nmt.cli.help import CHECKING, CONTENT, INPUT_AND_OUTPUT, MACHINE, SEARCH
 from nmt.core.errors import UserError
 from nmt.recipe.schema import DecodingChanges
 
@@ -23,13 +24,21 @@ QUANTIZATIONS: dict[str, "Quantization | None"] = {
 """Names of the precisions in CTranslate2."""
 Precision = Annotated[
     Literal["fp32", "bf16", "fp16", "auto"],
-    typer.Option(help="Precision of matrix products; with bf16 and fp16 a translation can depend on its batch."),
+    typer.Option(
+        help="Precision of matrix products; with bf16 and fp16 a translation can depend on its batch.",
+        rich_help_panel=MACHINE,
+    ),
 ]
 Engine = Annotated[
     Literal["torch", "ctranslate2"],
-    typer.Option(help="Library for the search; ctranslate2 is faster on a CPU and supports Transformers only."),
+    typer.Option(
+        help="Library for the search; ctranslate2 is faster on a CPU and supports Transformers only.",
+        rich_help_panel=MACHINE,
+    ),
 ]
-Resume = Annotated[bool, typer.Option(help="Resume a stopped run after the lines in FILE.partial.")]
+Resume = Annotated[
+    bool, typer.Option(help="Resume a stopped run after the lines in FILE.partial.", rich_help_panel=INPUT_AND_OUTPUT)
+]
 
 
 @dataclass(frozen=True)
@@ -42,13 +51,15 @@ class TranslateOptions:
         typer.Option(
             metavar="MODEL_DIR",
             help="Another model whose probabilities are averaged in; may be repeated. Its vocabulary must be the same.",
+            rich_help_panel=SEARCH,
         ),
     ] = None
     precision: Annotated[
         Literal["fp32", "bf16", "fp16", "auto", "int8"],
         typer.Option(
             help="Precision of matrix products; with bf16 and fp16 a translation can depend on its batch. int8 needs "
-            "--engine ctranslate2."
+            "--engine ctranslate2.",
+            rich_help_panel=MACHINE,
         ),
     ] = "fp32"
     engine: Engine = "torch"
@@ -58,19 +69,28 @@ class TranslateOptions:
             metavar="N",
             min=1,
             help="Candidates of each line, at most the beam size: separated by tabs in text, a list in jsonl.",
+            rich_help_panel=INPUT_AND_OUTPUT,
         ),
     ] = 1
     forbid: Annotated[
-        list[str] | None, typer.Option(metavar="PHRASE", help="A phrase that no translation contains; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="PHRASE", help="A phrase that no translation contains; may be repeated.", rich_help_panel=CONTENT
+        ),
     ] = None
     replace_unknown: Annotated[
-        bool, typer.Option(help="Replace an unknown word by the source word with the highest attention weight.")
+        bool,
+        typer.Option(
+            help="Replace an unknown word by the source word with the highest attention weight.",
+            rich_help_panel=CONTENT,
+        ),
     ] = False
     unknown_lexicon: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             help="With --replace-unknown: lines of a source word, a tab and its translation; others are copied.",
+            rich_help_panel=CONTENT,
         ),
     ] = None
     input_format: Annotated[
@@ -81,33 +101,42 @@ class TranslateOptions:
             "begins, and must_contain, a list of phrases in it; otherwise the ending of a document format: html, po, "
             "docx and so on.",
             show_default="by the ending of FILE; else text",
+            rich_help_panel=INPUT_AND_OUTPUT,
         ),
     ] = None
     format: Annotated[
         Literal["text", "jsonl"],
-        typer.Option(help="text, or a JSON object per line with scores, tokens, candidates and word alignment."),
+        typer.Option(
+            help="text, or a JSON object per line with scores, tokens, candidates and word alignment.",
+            rich_help_panel=INPUT_AND_OUTPUT,
+        ),
     ] = "text"
-    scores: Annotated[bool, typer.Option(help="Write its score and a tab before each candidate.")] = False
+    scores: Annotated[
+        bool, typer.Option(help="Write its score and a tab before each candidate.", rich_help_panel=INPUT_AND_OUTPUT)
+    ] = False
     check: Annotated[
         bool,
         typer.Option(
             help="With --format jsonl: a field problems names the numbers, URLs, tags, placeholders and code that a "
             "translation has lost or added, source words that no word covers, words that the model does not support, "
-            "loops, copies and letters of another script."
+            "loops, copies and letters of another script.",
+            rich_help_panel=CHECKING,
         ),
     ] = False
     repair: Annotated[
         bool,
         typer.Option(
             help="Check translations, search again where there are problems, and keep the candidate with the fewest; "
-            "jsonl has the fields problems and repaired."
+            "jsonl has the fields problems and repaired.",
+            rich_help_panel=CHECKING,
         ),
     ] = False
     confidence: Annotated[
         bool,
         typer.Option(
             help="With --format jsonl: fields confidence and word_confidences, the probabilities that the translation "
-            "and each word are acceptable. `nmt calibrate` must have been run."
+            "and each word are acceptable. `nmt calibrate` must have been run.",
+            rich_help_panel=CHECKING,
         ),
     ] = False
     abstain: Annotated[
@@ -118,12 +147,14 @@ class TranslateOptions:
             max=1,
             help="Leave a translation empty if its confidence is below P; jsonl has it in n_best still, and "
             "abstained: true.",
+            rich_help_panel=CHECKING,
         ),
     ] = None
     memory: Annotated[
         bool,
         typer.Option(
-            help="Translate lines by exact matches of the translation memory (`nmt memory`); jsonl has a field memory."
+            help="Translate lines by exact matches of the translation memory (`nmt memory`); jsonl has a field memory.",
+            rich_help_panel=CONTENT,
         ),
     ] = False
     decoding: DecodingChanges = field(default_factory=DecodingChanges)

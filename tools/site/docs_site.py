@@ -35,13 +35,16 @@ def commands() -> str:
 
 
 def _command_sections(command: Any, name: str, level: int) -> Iterator[str]:
+    from nmt.cli.help import sections
+
     if level > 1:
         yield f"\n{'#' * level} {name}\n\n{_text(command.help)}\n"
     with command.make_context(name, [], resilient_parsing=True) as context:
-        records = [parameter.get_help_record(context) for parameter in command.params if parameter.name != "help"]
-    rows = [(f"`{flags.strip('{}')}`", _text(meaning)) for flags, meaning in filter(None, records)]
-    if rows:
-        yield _table(("argument or option", "meaning"), rows)
+        groups = sections(command, context)
+    for title, records in groups.items():
+        rows = [(f"`{flags.strip('{}')}`", _text(meaning)) for flags, meaning in records if "--help" not in flags]
+        if rows:
+            yield _table((title, "meaning"), rows)
     if level > 1 and command.epilog:
         lines = command.epilog.replace("\b", "").strip().splitlines()[1:]
         yield "\n```sh\n" + "\n".join(line.strip() for line in lines) + "\n```\n"

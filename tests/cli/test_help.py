@@ -1,0 +1,47 @@
+"""Help pages: the options of a command with many are grouped, and a page shows no default that nobody can give."""
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from nmt.cli import app
+from nmt.cli.help import GROUPED_FROM, sections
+
+RunNmt = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    for inner_name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, f"{name} {inner_name}")
+    yield name, command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app), "nmt"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_section_of_a_help_page_has_few_options_and_no_default_none(name: str) -> None:
+    command = COMMANDS[name]
+    with command.make_context(name, [], resilient_parsing=True) as context:
+        found = sections(command, context)
+        shown = [row for rows in found.values() for row in rows]
+        assert len(shown) == len([each for each in command.get_params(context) if not each.hidden])
+    assert max(map(len, found.values())) <= GROUPED_FROM
+    assert not any("None" in meaning for _, meaning in shown)
+    assert {flags for flags, _ in shown if "--no-" in flags} <= {
+        "--restore-case / --no-restore-case",  # the recipe may say yes
+        "--lexicon / --no-lexicon",
+    }
+
+
+def test_a_help_page_has_its_options_in_groups(run_nmt: RunNmt) -> None:
+    page = run_nmt("translate", "--help").stdout
+    titles = re.findall(r"^(\w.*):$", page, re.MULTILINE)
+    assert titles[:3] == ["Arguments", "Input and output", "Content of translations"]
+    assert titles[-1] == "Other options"
+    assert "  -i, --input FILE" in page.partition("Input and output:\n")[2].splitlines()[0]
+    assert re.findall(r"^(\w.*):$", run_nmt("aer", "--help").stdout, re.MULTILINE) == ["Arguments", "Options"]
