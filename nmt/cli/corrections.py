@@ -28,22 +28,17 @@ def memory(
     The translation memory is in the model directory. `nmt serve` and `nmt translate --memory` translate by its exact
     matches, and `nmt learn-corrections` fine-tunes with it. A CSV file begins with the codes of both languages.
     """
-    from nmt.core.errors import UserError
+    from nmt.documents.memory_files import read_memory, write_memory
     from nmt.recipe.load import load_recipe
     from nmt.translation.memory import TranslationMemory
 
     found = TranslationMemory(model_dir)
     options = load_recipe(model_dir / "recipe.yaml").data
-    try:
-        from nmt.documents.memory_files import read_memory, write_memory
-
-        if import_ is not None:
-            added = found.add(read_memory(import_, options.source, options.target))
-            say(f"added or changed {added:,} entries of {import_}")
-        if export is not None:
-            say(f"wrote {write_memory(found, export, options.source, options.target):,} entries to {export}")
-    except ModuleNotFoundError as error:
-        raise UserError(f"The package {error.name} is not installed.", "pip install 'nmt[serve]'") from None
+    if import_ is not None:
+        added = found.add(read_memory(import_, options.source, options.target))
+        say(f"added or changed {added:,} entries of {import_}")
+    if export is not None:
+        say(f"wrote {write_memory(found, export, options.source, options.target):,} entries to {export}")
     say(f"{found.path} has {len(found):,} entries")
 
 

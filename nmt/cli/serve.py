@@ -9,6 +9,7 @@ from nmt.cli.common import Device, command
 from nmt.cli.help import ACCESS, LIMITS
 from nmt.cli.schema import options_of
 from nmt.cli.translation_options import Engine
+from nmt.core.errors import extra
 from nmt.serving.options import ServeOptions
 
 ModelDirs = Annotated[
@@ -74,15 +75,11 @@ def serve(
     arrive together are translated in common batches. No text is logged. SIGTERM and Ctrl-C stop the server when all
     accepted requests are answered.
     """
-    from nmt.core.errors import UserError
-
-    try:
+    with extra("serve"):
         from nmt.serving.app import load_models, read_api_keys
         from nmt.serving.app import serve as run
         from nmt.serving.limits import Limits
         from nmt.serving.service import Service
-    except ModuleNotFoundError as error:
-        raise UserError(f"The package {error.name} is not installed.", "pip install 'nmt[serve]'") from None
 
     keys = read_api_keys(api_keys) if api_keys is not None else []
     run(Service(load_models(model_dirs, device, engine), Limits(**limits), keys, feedback), host, port, trust_proxy)

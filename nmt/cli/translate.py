@@ -186,10 +186,7 @@ def _translate_document(job: "TranslationJob", input: str, output: str, resume: 
 
     if ResumableOutput(output).partial is None:
         raise UserError("A document is written to a file.", "Name one with -o, or give --input-format text.")
-    try:
-        document = DocumentTranslator(job, input, ending)
-    except ModuleNotFoundError as error:
-        raise UserError(f"The package {error.name} is not installed.", "pip install 'nmt[serve]'") from None
+    document = DocumentTranslator(job, input, ending)
     _translate(
         document.job, iter(document.sentences), ResumableOutput(output, partial(document.write, output)), resume,
         "sentences", len(document.sentences),

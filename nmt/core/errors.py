@@ -1,7 +1,8 @@
 """The one kind of error that is shown to the user without a traceback."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 
@@ -18,6 +19,15 @@ class UserError(Exception):
     def __init__(self, message: str, remedy: str = "") -> None:
         self.message, self.remedy = shortened(message, MAX_MESSAGE), shortened(remedy, MAX_MESSAGE)
         super().__init__(f"{self.message}\n{self.remedy}" if remedy else self.message)
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Raises a UserError that names the extra where a package is missing that is imported inside this context."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UserError(f"The package {error.name} is not installed.", f"pip install 'nmt[{name}]'") from None
 
 
 class Problems(list[UserError]):

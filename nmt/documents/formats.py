@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import PurePosixPath
 
-from nmt.core.errors import UserError, shortened
+from nmt.core.errors import UserError, extra, shortened
 from nmt.documents.elements import TranslateBlocks
 from nmt.documents.markup import sentences_in, translate_content
 from nmt.documents.segmentation import Translate
@@ -78,7 +78,8 @@ def _with_format(name: str, data: bytes, run: TranslateBlocks, target: str = "")
     form = FORMATS[check_name(name)]()
     if len(data) > MAX_BYTES:
         raise UserError(f"The file has {len(data):,} bytes, more than {MAX_BYTES:,}.", "Divide it.")
-    return form.translate(data, run, target)
+    with extra("documents"):
+        return form.translate(data, run, target)
 
 
 class _EnoughText(Exception):

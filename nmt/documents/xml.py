@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import PurePosixPath
 
-from nmt.core.errors import UserError, shortened
+from nmt.core.errors import UserError, extra, shortened
 from nmt.documents.docx import translate_paragraphs
 from nmt.documents.elements import Block, Element, Kind, TranslateBlocks, blocks_of, translate_blocks
 from nmt.documents.formats import DocumentFormat, damaged
@@ -30,9 +30,10 @@ def parse_xml(data: bytes) -> Element:
     """Parses an XML document without a document type.
 
     Raises:
-        UserError: it is not well-formed, or has a document type, which could define entities.
+        UserError: it is not well-formed, or has a document type, which could define entities; or lxml is missing.
     """
-    from lxml import etree
+    with extra("documents"):
+        from lxml import etree
 
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_blank_text=False)
     try:

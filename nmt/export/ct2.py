@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from nmt.core.errors import UserError
+from nmt.core.errors import UserError, extra
 from nmt.core.files import check_unused, new_folder
 from nmt.data.vocabulary.pretrained import PretrainedVocabulary
 from nmt.data.vocabulary.sentencepiece import SentencePieceVocabulary
@@ -97,10 +97,8 @@ def check_text(translator: Translator, kinds: type | tuple[type, ...]) -> None:
 
 def require_ctranslate2() -> Any:
     """The ctranslate2 package; raises UserError where it is missing."""
-    try:
+    with extra("ctranslate2"):
         import ctranslate2
-    except ImportError:
-        raise UserError("The package ctranslate2 is not installed.", "pip install 'nmt[ctranslate2]'") from None
     return ctranslate2
 
 

@@ -2,9 +2,12 @@
 
 import contextlib
 import io
+import sys
 import time
+import tomllib
 import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +19,7 @@ import nmt
 from nmt.core.errors import UserError
 from nmt.documents import formats, xml
 from nmt.documents.elements import TranslateBlocks
-from nmt.documents.formats import FORMATS, DocumentFormat, decoded, translate_document
+from nmt.documents.formats import FORMATS, DocumentFormat, decoded, sentences_of_document, translate_document
 from nmt.documents.tags import text_of
 from nmt.recipe import registry
 from nmt.translation.results import Translation
@@ -423,3 +426,26 @@ def test_an_entry_that_a_person_has_to_check_stays() -> None:
     pytest.importorskip("polib")
     entry = 'msgid ""\nmsgstr "Language: de"\n\n#, fuzzy\nmsgid "Hund"\nmsgstr "doubtful"\n'
     assert 'msgstr "doubtful"' in translated("a.po", entry)
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "data"),
+    [
+        ("lxml", "page.html", b"<p>a</p>"),
+        ("lxml", "a.xlf", b"<xliff/>"),
+        ("polib", "a.po", b'msgid "a"'),
+        ("markdown_it", "a.md", b"a"),
+        ("sentencex", "a.txt", b"a"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    package: str, name: str, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in [module for module in sys.modules if module.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=rf"(?s){package}.* is not installed.*nmt\[documents\]"):
+        sentences_of_document(name, data)
+    extras = tomllib.loads((Path(nmt.__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    required = " ".join(extras["optional-dependencies"]["documents"]).replace("-", "_")
+    assert package in required
