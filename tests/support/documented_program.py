@@ -8,6 +8,7 @@
 - ``nmt serve`` takes a free port and goes on in the background, as in a second terminal; ``curl`` asks there.
 """
 
+import json
 import os
 import runpy
 import shutil
@@ -15,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -102,12 +104,32 @@ def go_on_in_the_background(port: int) -> None:
         os.dup2(os.open(os.devnull, os.O_RDWR), stream)
 
 
+def run_blocks() -> None:
+    """Runs the Python blocks that standard input has, one after another in one session.
+
+    Each is a line of JSON: page, number of its first line, text. A line of standard output answers a block that has
+    succeeded; what the blocks print goes to standard error.
+    """
+    session = types.ModuleType("__main__")
+    sys.modules["__main__"] = session
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        page, number, text = json.loads(line)
+        exec(compile("\n" * (number - 1) + text, page, "exec"), vars(session))
+        print("done", file=answers, flush=True)
+
+
 def main(program: str, *arguments: str) -> None:
     if program == "curl":
         port = Path(PORT_FILE).read_text()
         real = shutil.which("curl", path=os.environ["PATH"].partition(":")[2])
         sys.exit(subprocess.call([real or "curl", *(a.replace(":5000", f":{port}") for a in arguments)]))
     use_little()
+    if program == "python" and arguments == ("-",):
+        sys.path.insert(0, "")
+        run_blocks()
+        return
     if program == "python":
         sys.argv = [*arguments]
         sys.path.insert(0, str(Path(arguments[0]).parent))
