@@ -1,6 +1,8 @@
 """What pages name is there: commands, options and keys in paragraphs, recipes, and commands that no test runs."""
 
+import inspect
 import itertools
+import pkgutil
 import re
 import shlex
 import tomllib
@@ -89,6 +91,28 @@ def test_the_rows_from_lectures_to_the_code_name_what_is_there() -> None:
             assert linked.is_file()
             for figure in re.findall(r"\d+\.\d+", text):
                 assert figure in linked.read_text("utf-8"), f"{figure} is not in {target}"
+
+
+def test_the_page_of_components_has_a_row_for_each_class() -> None:
+    """Code hosts show the rows; the site shows the docstrings, too, in place of the comments."""
+    text = (ROOT / "docs" / "reference" / "components.md").read_text("utf-8")
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    assert len(sections) > 10
+    for section in sections:
+        names = re.findall(r"^<!-- ::: (\S+)(?: \[.*\])? -->$", section, re.MULTILINE)
+        rows = ["| name | file | description |", "| --- | --- | --- |", *map(row_of, names)]
+        assert names
+        assert "\n".join(rows) in section, "write these rows:\n" + "\n".join(rows)
+
+
+def row_of(name: str) -> str:
+    """The row of a class, a function or a module: the beginning of its docstring."""
+    found = inspect.unwrap(pkgutil.resolve_name(name))
+    summary = (inspect.getdoc(found) or "").partition("\n\n")[0]
+    summary = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", " ".join(summary.split())).replace("``", "`").replace("|", "\\|")
+    summary = re.sub(":$", " …", summary)
+    path = Path(inspect.getsourcefile(found) or "").relative_to(ROOT).as_posix()
+    return f"| `{name.rpartition('.')[2]}` | `{path}` | {summary} |"
 
 
 def lines_between_bars(page: Path) -> list[str]:

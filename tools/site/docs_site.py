@@ -7,6 +7,8 @@
 
 - ``$…$`` and ``$$…$$`` hold LaTeX, as on GitHub. It becomes MathML, so that a page needs no script for it.
 - A line ``<!-- generated: NAME -->`` is replaced by what the function NAME of :data:`GENERATED` returns.
+- A line ``<!-- ::: NAME [MEMBER, …] -->`` is replaced by the docstrings of a class or a module, by mkdocstrings. As a
+  comment it is invisible where Markdown is shown without the site.
 - The roles of docstrings, such as ``:class:`Encoder```, are shown as code.
 """
 
@@ -23,6 +25,7 @@ from markdown.preprocessors import Preprocessor
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = re.compile(r"<!-- generated: (\w+) -->")
+DOCSTRINGS = re.compile(r"<!-- ::: (\S+)( \[.*\])? -->")
 
 
 def commands() -> str:
@@ -138,8 +141,13 @@ class _Generated(Preprocessor):
     def run(self, lines: list[str]) -> list[str]:
         written = []
         for line in lines:
-            marker = MARKER.fullmatch(line.strip())
-            written += GENERATED[marker[1]]().split("\n") if marker else [line]
+            if marker := MARKER.fullmatch(line.strip()):
+                written += GENERATED[marker[1]]().split("\n")
+            elif marker := DOCSTRINGS.fullmatch(line.strip()):
+                members = ["    options:", f"      members:{marker[2]}"] if marker[2] else []
+                written += ["", f"::: {marker[1]}", *members, ""]
+            else:
+                written.append(line)
         return written
 
 
