@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from nmt.core.errors import UserError
 from nmt.decoding.constraints import PhraseConstraints
+from nmt.decoding.finite import explained_search
 from nmt.decoding.hypotheses import BeamStep, Choice, Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.ranking import length_normalised
@@ -42,14 +43,18 @@ def beam_search(
     & Al-Onaizan 2017), or when it would have to be higher by more than this to score as much as the best finished one.
     Sentences with phrases to contain are not pruned.
 
-    With ``beam_groups`` the beam is divided into groups that are continued one after another, each
-    avoiding the tokens that those before it chose at this step (Vijayakumar et al. 2018).
+    With ``beam_groups`` the beam is divided into groups that are continued one after another. Each is penalised for
+    the tokens that those before it chose at the same step (Vijayakumar et al. 2018, algorithm 1).
+
+    Raises:
+        UserError: a log-probability is NaN or infinite.
     """
     model, options = batch.model, batch.options
     beam = _Beam.start(batch, constraints)
     state = model.start(batch.source_BS, batch.source_length_B).reorder(beam.sentence_N)
     results: list[list[Hypothesis]] = [[] for _ in batch.source_BS]
     while len(beam.sentence_B):
+        batch.before_step()
         tokens_Nt, sentence_N, live_L = beam.tokens_BKt.flatten(0, 1), beam.sentence_N, beam.live_rows()
         needs_weights = beam.coverage_BKS is not None or batch.observer is not None
         output = model.step(tokens_Nt[:, -1], state, needs_weights, live_L)
@@ -65,13 +70,14 @@ def beam_search(
             weights_NS = select_heads(output.weights_NHS, model.alignment_heads).float().mean(1)
             beam.coverage_BKS += weights_NS.view_as(beam.coverage_BKS)
         offset_BK = beam.offsets(normaliser_L, live_L)
-        choice = choose(logits_LV, offset_BK, live_L, batch.target.eos, options)
+        choice = beam.choose(logits_LV, live_L, offset_BK, batch.target.eos)
         if constraints is not None:
             logits_BKV, has_finished_B = (
                 of_all_rows(logits_LV, live_L, offset_BK),
                 beam.finished.score_BK[:, 0].isfinite(),
             )
             choice = constraints.choose(choice, logits_BKV, offset_BK, beam.tokens_BKt, beam.sentence_B, has_finished_B)
+        read_Nt, read_B = beam.tokens_BKt.flatten(0, 1), beam.sentence_B
         ending_score_BK = beam.finish(choice)
         rows = beam.advance(choice)
 
@@ -80,7 +86,9 @@ def beam_search(
             open_BK, weights_NHS = beam.score_BK, output.weights_NHS
             step = BeamStep(logits_LV, offset_BK, live_L, choice, ending_score_BK, open_BK, done_B, weights_NHS)
             batch.observer([batch.numbers[sentence] for sentence in beam.sentence_B.tolist()], step)
-        num_done = int(done_B.sum())
+        num_done, num_invalid = torch.stack((done_B.sum(), choice.num_invalid())).tolist()
+        if num_invalid:
+            raise explained_search(batch, read_Nt, read_B, processors)
         stay = None
         if num_done == len(done_B) or num_done > MAX_IDLE * len(done_B):
             for row in done_B.nonzero()[:, 0].tolist():
@@ -110,6 +118,8 @@ class _Beam(PerSource):
     """True at real source positions."""
     coverage_BKS: Tensor | None
     """With a coverage penalty, how much attention each position has received from each hypothesis."""
+    penalty_BK: Tensor | None
+    """With groups, the sum of the penalties for tokens that groups before had chosen."""
 
     @classmethod
     def start(cls, batch: SearchBatch, constraints: PhraseConstraints | None) -> Self:
@@ -135,6 +145,7 @@ class _Beam(PerSource):
             batch.limit_B,
             length_mask(batch.source_length_B, num_positions),
             torch.zeros(*score_BK.shape, num_positions, device=device) if options.coverage_penalty else None,
+            torch.zeros_like(score_BK) if options.beam_groups > 1 else None,
         )
 
     @property
@@ -150,6 +161,15 @@ class _Beam(PerSource):
         if live_L is None:
             return self.score_BK - normaliser_L.view_as(self.score_BK)
         return self.score_BK.flatten().index_add(0, live_L, normaliser_L, alpha=-1).view_as(self.score_BK)
+
+    def choose(self, logits_LV: Tensor, live_L: Tensor | None, offset_BK: Tensor, eos: int) -> Choice:
+        """Chooses among the continuations, as :func:`beam_search` describes; arguments as in `top_continuations`."""
+        if self.penalty_BK is None:
+            best_BC, *places = top_continuations(logits_LV, offset_BK, 2 * self.options.beam_size, live_L)
+            return divide(best_BC, best_BC, *places, eos)[0]
+        logits_BKV = of_all_rows(logits_LV, live_L, offset_BK)
+        choice, self.penalty_BK = choose_by_groups(logits_BKV, offset_BK, self.penalty_BK, eos, self.options)
+        return choice
 
     def finish(self, choice: Choice) -> Tensor:
         """Adds the hypotheses that end to the finished ones; returns their scores, -inf for the others. [B, K]"""
@@ -192,7 +212,8 @@ class _Beam(PerSource):
         self.score_BK = self.score_BK.masked_fill(is_worse_BK, -inf)
 
     def is_done(self) -> Tensor:
-        """Whether a sentence has all the finished hypotheses that it needs; its others are dropped then. [B]"""
+        """Whether a sentence has all the finished hypotheses that it needs, or has reached its limit; its other
+        hypotheses are dropped then. [B]"""
         if self.prune_B is not None:
             self._prune(self.prune_B[:, None])
         best_B = self.score_BK.amax(1)
@@ -202,7 +223,8 @@ class _Beam(PerSource):
             enough_B &= length_normalised(self.options, best_B, self.limit_B) <= self.finished.score_BK[:, -1]
         elif self.options.early_stopping == "likely":
             enough_B &= self._scores_so_far(self.score_BK).amax(1) <= self.finished.score_BK[:, 0]
-        done_B = enough_B | best_B.isneginf()
+        # The limit ends the search whatever the scores are.
+        done_B = enough_B | best_B.isneginf() | (self.tokens_BKt.shape[2] > self.limit_B)
         self.score_BK = self.score_BK.masked_fill(done_B[:, None], -inf)
         return done_B
 
@@ -244,27 +266,41 @@ class _Finished(PerSource):
         return [Hypothesis(ids[:length], score, log_p) for ids, length, score, log_p in rows if score > -inf]
 
 
-def choose(logits_LV: Tensor, offset_BK: Tensor, live_L: Tensor | None, eos: int, options: DecodingOptions) -> Choice:
-    """Chooses among the 2k best continuations of a group of k: those that end among the first k, and the best k others.
+def choose_by_groups(
+    logits_BKV: Tensor, offset_BK: Tensor, penalty_BK: Tensor, eos: int, options: DecodingOptions
+) -> tuple[Choice, Tensor]:
+    """Chooses the continuations of each group, k of the K hypotheses, by their log-probabilities less their penalties.
+
+    A token costs ``diversity`` for each time that a group before has chosen it at this step, and hypotheses keep their
+    penalties, as in algorithm 1 of Vijayakumar et al. 2018, where the log-probabilities themselves are changed. Scores
+    are computed without them.
 
     Args:
-        logits_LV: forbidden tokens have -inf.
+        logits_BKV: forbidden tokens have -inf.
         offset_BK: log-probability so far, less the normaliser of the logits.
-        live_L: the rows (indices into N) that have logits; all, where None.
+        penalty_BK: penalties so far.
+
+    Returns:
+        The choice, and the penalties of the hypotheses that are continued. [B, K]
     """
-    if options.beam_groups == 1:
-        return _divide(*top_continuations(logits_LV, offset_BK, 2 * options.beam_size, live_L), eos)
     size = options.beam_size // options.beam_groups
-    logits_BKV = of_all_rows(logits_LV, live_L, offset_BK)
     times_chosen_BV = torch.zeros_like(logits_BKV[:, 0])
-    choices = []
+    choices, penalties = [], []
     for start in range(0, options.beam_size, size):
-        group, penalty_BV = slice(start, start + size), options.diversity * times_chosen_BV
-        penalised_BkV = logits_BKV[:, group] - penalty_BV[:, None]
+        group = slice(start, start + size)
+        penalty_BkV = penalty_BK[:, group, None] + options.diversity * times_chosen_BV[:, None]
+        penalised_BkV = logits_BKV[:, group] - penalty_BkV
         best_BC, parent_BC, token_BC = top_continuations(penalised_BkV.flatten(0, 1), offset_BK[:, group], 2 * size)
-        times_chosen_BV.scatter_add_(1, token_BC[:, :size], torch.ones_like(best_BC[:, :size]))
-        choices.append(_divide(best_BC + penalty_BV.gather(1, token_BC), parent_BC + start, token_BC, eos))
-    return Choice(*(torch.cat([getattr(choice, part.name) for choice in choices], dim=1) for part in fields(Choice)))
+        is_chosen_Bk = (best_BC[:, :size] > -inf).to(times_chosen_BV)
+        times_chosen_BV.scatter_add_(1, token_BC[:, :size], is_chosen_Bk)
+        place_BC = parent_BC * logits_BKV.shape[2] + token_BC
+        log_p_BC = logits_BKV[:, group].flatten(1).gather(1, place_BC) + offset_BK[:, group].gather(1, parent_BC)
+        log_p_BC = log_p_BC.masked_fill(best_BC.isneginf(), -inf)
+        choice, kept_Bk = divide(best_BC, log_p_BC, parent_BC + start, token_BC, eos)
+        choices.append(choice)
+        penalties.append(penalty_BkV.flatten(1).gather(1, place_BC).gather(1, kept_Bk))
+    joined = Choice(*(torch.cat([getattr(choice, part.name) for choice in choices], dim=1) for part in fields(Choice)))
+    return joined, torch.cat(penalties, dim=1)
 
 
 def of_all_rows(logits_LV: Tensor, live_L: Tensor | None, offset_BK: Tensor) -> Tensor:
@@ -274,13 +310,23 @@ def of_all_rows(logits_LV: Tensor, live_L: Tensor | None, offset_BK: Tensor) -> 
     return logits_LV.view(*offset_BK.shape, -1)
 
 
-def _divide(best_BC: Tensor, parent_BC: Tensor, token_BC: Tensor, eos: int) -> Choice:
-    """Among 2k continuations, those that end among the first k, and the best k others."""
+def divide(best_BC: Tensor, log_p_BC: Tensor, parent_BC: Tensor, token_BC: Tensor, eos: int) -> tuple[Choice, Tensor]:
+    """Divides 2k continuations into those that end among the first k, and the best k others.
+
+    Args:
+        best_BC: what continuations are ordered by, highest first.
+        log_p_BC: their log-probabilities.
+
+    Returns:
+        The choice, and where the others stood among the 2k. [B, k]
+    """
     size = best_BC.shape[1] // 2
     ends_BC = token_BC == eos
-    ending_Bk = best_BC.masked_fill(~ends_BC, -inf)[:, :size]
-    open_Bk, kept_Bk = best_BC.masked_fill(ends_BC, -inf).topk(size, dim=1)
-    return Choice(ending_Bk, parent_BC[:, :size], open_Bk, parent_BC.gather(1, kept_Bk), token_BC.gather(1, kept_Bk))
+    ending_Bk = log_p_BC.masked_fill(~ends_BC, -inf)[:, :size]
+    kept_Bk = best_BC.masked_fill(ends_BC, -inf).topk(size, dim=1).indices
+    open_Bk = log_p_BC.masked_fill(ends_BC, -inf).gather(1, kept_Bk)
+    choice = Choice(ending_Bk, parent_BC[:, :size], open_Bk, parent_BC.gather(1, kept_Bk), token_BC.gather(1, kept_Bk))
+    return choice, kept_Bk
 
 
 def top_continuations(

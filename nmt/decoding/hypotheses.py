@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 
+import torch
 from torch import Tensor
 
 from nmt.data.vocabulary.base import Vocabulary
@@ -32,6 +34,10 @@ class Choice:
     parent_BK: Tensor
     """The hypotheses (indices into K) that are continued, with the token:"""
     token_BK: Tensor
+
+    def num_invalid(self) -> Tensor:
+        """Returns the number of log-probabilities that are NaN or positive infinity. []"""
+        return (~(torch.cat((self.ending_BK, self.open_BK)) < inf)).sum()
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,8 @@ class SearchBatch:
     """The numbers of the sentences among all that are translated."""
     observer: BeamObserver | None = None
     """Called after each step of beam search; sampling has no such steps."""
+    before_step: Callable[[], None] = lambda: None
+    """Called before each step; an error that it raises ends the search."""
 
     @property
     def target(self) -> Vocabulary:

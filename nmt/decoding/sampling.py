@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nmt.decoding.finite import explained_search, is_valid
 from nmt.decoding.hypotheses import Hypothesis, SearchBatch
 from nmt.decoding.processors import LogitsProcessor
 from nmt.decoding.ranking import length_normalised
@@ -19,6 +20,9 @@ def sample(batch: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[li
     The random numbers depend on the seed and the ids of the sentence alone, so the same sentence has the same samples
     wherever it stands, except where rounding in another batch changes a choice. The length penalty determines the
     scores of samples, and not their choice.
+
+    Raises:
+        UserError: a log-probability is NaN or infinite.
     """
     model, options, target = batch.model, batch.options, batch.target
     num_samples, device = options.beam_size, batch.source_BS.device
@@ -30,17 +34,25 @@ def sample(batch: SearchBatch, processors: Sequence[LogitsProcessor]) -> list[li
     tokens_Nt = torch.full((len(sentence_N), 1), target.sos, device=device)
     log_p_N = torch.zeros(len(sentence_N), device=device)
     ended_N = torch.zeros(len(sentence_N), dtype=torch.bool, device=device)
-    while not ended_N.all():
+    for step in range(longest):  # Bounds ends every sample by then
+        batch.before_step()
         output = model.step(tokens_Nt[:, -1], state)
         logits_NV = output.logits_NV.float()
         model_log_p_NV = logits_NV.log_softmax(1)
         for processor in processors:
             processor(logits_NV, tokens_Nt, sentence_N, batch)
-        token_N = draw(logits_NV, uniform_NT[:, tokens_Nt.shape[1] - 1], options)
+        token_N = draw(logits_NV, uniform_NT[:, step], options)
         token_N = token_N.masked_fill(ended_N, target.eos)
         log_p_N += model_log_p_NV.gather(1, token_N[:, None])[:, 0].masked_fill(ended_N, 0.0)
+        num_invalid = (~is_valid(logits_NV.amax(1) + log_p_N)).sum()
+        read_Nt = tokens_Nt
         tokens_Nt = torch.cat((tokens_Nt, token_N[:, None]), dim=1)
         ended_N |= token_N == target.eos
+        num_open, num_wrong = torch.stack(((~ended_N).sum(), num_invalid)).tolist()
+        if num_wrong:
+            raise explained_search(batch, read_Nt, torch.arange(len(batch.source_BS), device=device), processors)
+        if not num_open:
+            break
         state = output.state
     length_N = (tokens_Nt[:, 1:] != target.eos).sum(1)
     score_N = length_normalised(options, log_p_N, length_N + 1)
@@ -76,5 +88,5 @@ def draw(logits_NV: Tensor, uniform_N: Tensor, options: DecodingOptions) -> Tens
     up_to_NC = p_NC.cumsum(1)
     chosen_N1 = (up_to_NC <= uniform_N[:, None] * up_to_NC[:, -1:]).sum(1, keepdim=True)
     # Rounding may carry the last sum past the end of what is possible.
-    chosen_N1 = chosen_N1.minimum((p_NC > 0).sum(1, keepdim=True) - 1)
+    chosen_N1 = chosen_N1.minimum((p_NC > 0).sum(1, keepdim=True) - 1).clamp(min=0)
     return token_NC.gather(1, chosen_N1)[:, 0]

@@ -129,36 +129,37 @@ def plain_beam_search(
 ) -> list[tuple[int, ...]]:
     """What ``beam_search`` says it does, one sentence and one group at a time."""
     beam, size = options.beam_size, options.beam_size // options.beam_groups
-    groups: list[list[tuple[float, tuple[int, ...]]]] = [[(0.0, ())] for _ in range(options.beam_groups)]
+    # Of each hypothesis the log-probability, the sum of its penalties and the pieces.
+    groups: list[list[tuple[float, float, tuple[int, ...]]]] = [[(0.0, 0.0, ())] for _ in range(options.beam_groups)]
     finished: list[tuple[float, tuple[int, ...]]] = []
     for length in range(1, longest + 1):
         chosen: list[int] = []
         for index, alive in enumerate(groups):
             candidates = [
-                (score + table(sentence, ids)[piece] - options.diversity * chosen.count(piece), score, (*ids, piece))
-                for score, ids in alive
+                (p + table(sentence, ids)[piece], penalty + options.diversity * chosen.count(piece), (*ids, piece))
+                for p, penalty, ids in alive
                 for piece in ((UNK, YES, NO, EOS) if length < longest else (EOS,))
             ]
-            best = [
-                (score + table(sentence, ids[:-1])[ids[-1]], ids)
-                for _, score, ids in sorted(candidates, reverse=True)[: 2 * size]
-            ]
-            chosen += [ids[-1] for _, ids in best[:size]]
-            finished += [(scored(options, p, length), ids[:-1]) for p, ids in best[:size] if ids[-1] == EOS]
-            kept = sorted(((p, ids) for p, ids in best if ids[-1] != EOS), reverse=True)[:size]
-            groups[index] = [(p, ids) for p, ids in kept if p >= kept[0][0] - (options.prune or math.inf)]
+            best = sorted(candidates, key=lambda candidate: candidate[1] - candidate[0])[: 2 * size]
+            chosen += [ids[-1] for *_, ids in best[:size]]
+            finished += [(scored(options, p, length), ids[:-1]) for p, _, ids in best[:size] if ids[-1] == EOS]
+            kept = [candidate for candidate in best if candidate[2][-1] != EOS][:size]
+            threshold = max((p for p, *_ in kept), default=0.0) - (options.prune or math.inf)
+            groups[index] = [candidate for candidate in kept if candidate[0] >= threshold]
         finished = sorted(finished, reverse=True)[:beam]
         if options.prune and finished:
-            best = finished[0][0]
-            groups = [[h for h in group if scored(options, h[0] + options.prune, length) >= best] for group in groups]
-        alive = [hypothesis for group in groups for hypothesis in group]
-        if not alive:
+            best_score = finished[0][0]
+            groups = [
+                [h for h in group if scored(options, h[0] + options.prune, length) >= best_score] for group in groups
+            ]
+        log_p = [p for group in groups for p, *_ in group]
+        if not log_p:
             break
-        best_alive, enough = max(alive)[0], len(finished) == beam
+        enough = len(finished) == beam
         if enough and (
             options.early_stopping == "first"
-            or (options.early_stopping == "likely" and scored(options, best_alive, length) <= finished[0][0])
-            or (options.early_stopping == "exact" and scored(options, best_alive, longest) <= finished[-1][0])
+            or (options.early_stopping == "likely" and scored(options, max(log_p), length) <= finished[0][0])
+            or (options.early_stopping == "exact" and scored(options, max(log_p), longest) <= finished[-1][0])
         ):
             break
     return [ids for _, ids in finished]

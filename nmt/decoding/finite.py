@@ -1,0 +1,144 @@
+"""Explanations of log-probabilities that are not finite: the layer or the setting that they come from.
+
+A search notices such a log-probability at the step that computes it. What it has read is then computed once more, in
+which each operation of the network is examined.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf, isfinite
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from nmt.core.errors import UserError
+from nmt.decoding.hypotheses import SearchBatch
+
+if TYPE_CHECKING:
+    from nmt.decoding.processors import LogitsProcessor
+
+NEW_WEIGHTS = "Use another checkpoint, or train again with a lower training.learning_rate."
+
+
+def is_valid(log_p: Tensor) -> Tensor:
+    """Returns whether log-probabilities are neither NaN nor positive infinity; -inf stands for what is forbidden."""
+    return log_p < inf
+
+
+def explained_search(
+    batch: SearchBatch, tokens_Nt: Tensor, sentence_B: Tensor, processors: Sequence["LogitsProcessor"]
+) -> UserError:
+    """Returns the error for a step of a search whose log-probabilities are not finite.
+
+    Args:
+        tokens_Nt: what the hypotheses have read, SOS first.
+        sentence_B: the sentences of the batch that are still searched, each of which has N / B hypotheses.
+        processors: those of the search.
+    """
+    sentence_N = sentence_B.repeat_interleave(len(tokens_Nt) // len(sentence_B))
+
+    def compute() -> Tensor:
+        state = batch.model.start(batch.source_BS, batch.source_length_B).reorder(sentence_N, sentence_B)
+        for token_N in tokens_Nt.unbind(1):
+            output = batch.model.step(token_N, state)
+            state = output.state
+        return output.logits_NV.float()
+
+    if (error := explained_model(compute, tokens_Nt.device)) is not None:
+        return error
+    logits_NV = compute()
+    for processor in processors:
+        processor(logits_NV, tokens_Nt, sentence_N, batch)
+        if not bool(is_valid(logits_NV).all()):
+            return UserError(
+                f"The log-probabilities are not finite after the logits processor {type(processor).__name__}.",
+                "Correct its options (decoding.logits_processors), or leave it out.",
+            )
+    changed = batch.options.model_dump(mode="json", exclude_defaults=True)
+    settings = ", ".join(f"{name}={value}" for name, value in changed.items() if isinstance(value, float))
+    return UserError(
+        "The scores of the search are not finite, although the log-probabilities of the model are"
+        f"{f' (with {settings})' if settings else ''}.",
+        "Correct the settings of the search: decoding in the recipe, or the options of the command.",
+    )
+
+
+def explained_model(compute: Callable[[], Tensor], device: torch.device) -> UserError | None:
+    """Returns the error for results of a model that are not finite; None if they are finite this time.
+
+    Args:
+        compute: computes the results once more, in the precision of this context.
+    """
+    with _Origin() as origin:
+        is_sound = bool(is_valid(compute()).all())
+    if is_sound:
+        return None
+    if torch.is_autocast_enabled(device.type):
+        precision = str(torch.get_autocast_dtype(device.type)).removeprefix("torch.")
+        with torch.autocast(device.type, enabled=False):
+            is_sound = bool(is_valid(compute()).all())
+        if is_sound:
+            return UserError(
+                f"The model works in float32, but not in {precision}: {origin} too large for {precision}.",
+                "Use --precision fp32; in a recipe, training.precision: fp32."
+                + (" bf16 has the range of float32." if precision == "float16" else ""),
+            )
+    if origin.has_broken_weights:
+        return UserError(f"The weights of the model are not finite: {origin.place or 'a layer'}.", NEW_WEIGHTS)
+    return UserError(f"The results of the model are not finite: {origin} too large or not numbers.", NEW_WEIGHTS)
+
+
+class _Origin(TorchFunctionMode):
+    """Finds the first operation in this context whose result is not finite although its operands are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operation = self.place = ""
+        self.has_broken_weights = False
+
+    def __str__(self) -> str:
+        """Returns the subject of a sentence and its verb."""
+        if not self.operation:
+            return "some results are"
+        return f"the results of {self.operation!r} in {self.place or 'a layer'} are"
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", "")
+        if not self.operation and "empty" not in name:  # memory that nobody has written holds any numbers
+            given = [*_numbers((args, kwargs))]
+            self.has_broken_weights = any(isinstance(value, nn.Parameter) and not _is_finite(value) for value in given)
+            is_origin = all(map(_is_finite, given)) and not all(map(_is_finite, _numbers(result)))
+            if self.has_broken_weights or is_origin:
+                self.operation, self.place = name, _running_module()
+        return result
+
+
+def _numbers(value: Any) -> Iterator[Tensor | float]:
+    """Yields the tensors and numbers in arguments or results of an operation."""
+    if isinstance(value, Tensor | float):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _numbers(tuple(value.values()))
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _numbers(part)
+
+
+def _is_finite(value: Tensor | float) -> bool:
+    return bool(value.isfinite().all()) if isinstance(value, Tensor) else isfinite(value)
+
+
+def _running_module() -> str:
+    """Returns the name of the innermost module whose method is being called, within the outermost one."""
+    modules, frame = [], sys._getframe(1)
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if isinstance(owner := frame.f_locals.get("self"), nn.Module):
+            modules.append(owner)
+    if not modules:
+        return ""
+    names = {id(module): name for name, module in modules[-1].named_modules()}
+    return names.get(id(modules[0])) or type(modules[0]).__name__
